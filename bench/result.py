@@ -1,0 +1,105 @@
+"""The form every bench prints: figures, their intervals, the rows behind them, and the machine.
+
+Figures are numbers or ``None`` (not measured, with a reason among the rows). Python 3.9, standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+API_VERSION = 1
+#: Exit status of a bench whose data is not on this machine.
+DATA_ABSENT = 3
+
+
+class Result:
+    """The figures of one bench run."""
+
+    def __init__(self, bench: str, names: Sequence[str] = ()) -> None:
+        self.bench = bench
+        self.figures: Dict[str, Optional[float]] = {name: None for name in names}
+        self.intervals: Dict[str, List[float]] = {}
+        self.rows: List[Dict[str, Any]] = []
+
+    def figure(self, name: str, value: Optional[float], interval: Optional[Sequence[float]] = None) -> None:
+        """Set a figure, with its [low, high] interval where there is one."""
+        self.figures[name] = value
+        if interval is not None:
+            self.intervals[name] = [float(interval[0]), float(interval[1])]
+
+    def row(self, **values: Any) -> None:
+        """Add one row of detail."""
+        self.rows.append(values)
+
+    def to_json(self) -> Dict[str, Any]:
+        """The JSON form."""
+        return {
+            "bench": self.bench,
+            "api_version": API_VERSION,
+            "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine(),
+            "figures": self.figures,
+            "intervals": self.intervals,
+            "rows": self.rows,
+        }
+
+    def finish(self, path: Optional[Path]) -> None:
+        """Print the figures, one a line, and write the JSON form to ``path`` where one is given."""
+        for name, value in self.figures.items():
+            text = "not measured" if value is None else f"{value:.6g}"
+            if name in self.intervals:
+                text += " [{:.6g}, {:.6g}]".format(*self.intervals[name])
+            print(f"{name:40s} {text}")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> Dict[str, Any]:
+    """What the bench ran on; no host name, no path."""
+    model = None
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def arguments(bench: str, description: str) -> argparse.ArgumentParser:
+    """The options every bench has: ``--json FILE`` and, where data is read, ``--data DIR``."""
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{bench}", description=description)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser
+
+
+def data_folder(given: Optional[Path]) -> Optional[Path]:
+    """The folder of data sets: ``given``, else $STACKYARD_DATA, else the cache of `stackyard data fetch`."""
+    home = Path(os.environ.get("STACKYARD_HOME", ".stackyard"))
+    for folder in (given, os.environ.get("STACKYARD_DATA"), home / "data"):
+        if folder and Path(folder).is_dir():
+            return Path(folder)
+    return None
+
+
+def data_absent(result: Result, reason: str, path: Optional[Path]) -> None:
+    """End the bench: every figure null, the reason printed and kept, exit status 3."""
+    result.row(not_measured=reason)
+    print(f"not measured: {reason}", file=sys.stderr)
+    result.finish(path)
+    raise SystemExit(DATA_ABSENT)

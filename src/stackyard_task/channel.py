@@ -1,0 +1,98 @@
+"""The one-way channel from the workload child to its supervisor: JSON lines over a pipe.
+
+Holds the child's writing end (Channel) and the names of the messages. The supervisor's reading end lives
+in ``run``. Standard library only; cheap enough to call at every step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, Dict, List, Optional
+
+#: Environment variable that carries the number of the pipe's writing end.
+CHANNEL_VARIABLE = "STACKYARD_CHANNEL"
+
+#: Phases in the order they are entered. The supervisor itself opens "startup" when it starts the child.
+PHASES = ("startup", "data", "warmup", "steady", "finish")
+
+#: How often buffered step times are sent.
+FLUSH_SECONDS = 0.25
+
+
+class BadInput(Exception):
+    """The workload's input cannot be used; the message is the one sentence the user reads."""
+
+
+class Channel:
+    """The child's way to tell its supervisor what it does.
+
+    Without a supervisor (no pipe) every call is accepted and forgotten, so that workloads also run by hand.
+    Instants are CLOCK_MONOTONIC, which parent and child share.
+    """
+
+    def __init__(self, descriptor: Optional[int] = None) -> None:
+        self._descriptor = descriptor
+        self._steps: List[float] = []
+        self._sent_at = time.monotonic()
+
+    @classmethod
+    def from_environment(cls) -> Channel:
+        """The channel the supervisor opened for this process, or a silent one."""
+        number = os.environ.get(CHANNEL_VARIABLE, "")
+        return cls(int(number) if number.isdigit() else None)
+
+    def phase(self, name: str) -> None:
+        """Enter a phase: "data", "warmup", "steady" or "finish"."""
+        if name not in PHASES:
+            raise ValueError(f"phase {name!r} is not one of {', '.join(PHASES)}")
+        self.flush()
+        self._send({"kind": "phase", "name": name, "at": time.monotonic()})
+
+    def step(self, seconds: float) -> None:
+        """One step of the steady phase took ``seconds``."""
+        self._steps.append(seconds)
+        if time.monotonic() - self._sent_at >= FLUSH_SECONDS:
+            self.flush()
+
+    def progress(self, done: float, total: float, unit: str = "steps") -> None:
+        """``done`` of ``total`` units are finished."""
+        self._send({"kind": "progress", "done": done, "total": total, "unit": unit})
+
+    def loss(self, step: int, training: Optional[float] = None, validation: Optional[float] = None) -> None:
+        """The loss at ``step``."""
+        self._send({"kind": "loss", "step": step, "training": training, "validation": validation})
+
+    def environment(self, **facts: Any) -> None:
+        """Facts about what was really loaded: fields of ``records.Environment``."""
+        self._send({"kind": "environment", "facts": facts})
+
+    def gpu(self, index: int, **facts: Any) -> None:
+        """Facts only the child knows about a GPU: torch_peak_allocated_bytes, torch_peak_reserved_bytes."""
+        self._send({"kind": "gpu", "index": index, "facts": facts})
+
+    def results(self, **values: Any) -> None:
+        """What the workload found: numbers or text that go into the record's results."""
+        self._send({"kind": "results", "values": values})
+
+    def failure(self, kind: str, message: str) -> None:
+        """Why the workload gives up: one of ``records.FAILURE_KINDS`` and one sentence."""
+        self._send({"kind": "failure", "failure": kind, "message": message})
+
+    def flush(self) -> None:
+        """Send the buffered step times."""
+        if self._steps:
+            steps, self._steps = self._steps, []
+            self._send({"kind": "steps", "seconds": steps})
+
+    def _send(self, message: Dict[str, Any]) -> None:
+        self._sent_at = time.monotonic()
+        if self._descriptor is None:
+            return
+        data = memoryview((json.dumps(message, default=str) + "\n").encode("utf-8"))
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:  # the supervisor is gone: nobody listens, and the work itself is still worth finishing
+            self._descriptor = None
