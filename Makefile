@@ -1,0 +1,57 @@
+# Everything is installed into the checkout: .venv (our side) and .stackyard (stacks, data, caches).
+# `make help` lists the commands.
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-long check format bench clean
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
+
+install: $(INSTALLED)  ## install our side into .venv
+
+# The first Python 3.11+ that answers and can make a venv.
+$(INSTALLED): requirements.lock pyproject.toml
+	@set -e; found=; \
+	for name in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do \
+	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$name; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo 'No Python 3.11 or newer answers: install one (Debian: apt-get install python3 python3-venv) or call make PYTHON=/path/to/python3.' >&2; exit 1; fi; \
+	if ! $$found -c 'import venv, ensurepip' >/dev/null 2>&1; then echo "$$found has no venv module: install it (Debian: apt-get install python3-venv)." >&2; exit 1; fi; \
+	if [ -d $(VENV) ] && ! $(RUN) -c '' 2>/dev/null; then rm -rf $(VENV); fi; \
+	echo "Installing stackyard into $(VENV) with $$($$found --version) ..."; \
+	[ -x $(RUN) ] || $$found -m venv $(VENV); \
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: $(INSTALLED)  ## build the default stack, run scenarios/quickstart.toml, compare, report
+	@$(VENV)/bin/stackyard stack build torch-2.13.0-cpu
+	@$(VENV)/bin/stackyard scenario run scenarios/quickstart.toml --fresh
+
+test: $(INSTALLED)  ## the developer's suite: reduced counts, printed; what cannot run says why and is counted
+	@$(RUN) tests/suites.py
+
+test-long: $(INSTALLED)  ## every suite at full counts; finished suites are not repeated until the code changes
+	@$(RUN) tests/suites.py --long
+
+check: $(INSTALLED)  ## lint, format, types, import directions
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(RUN) -m pytest -q tests/test_imports.py
+
+format: $(INSTALLED)  ## format and sort imports
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+bench: $(INSTALLED)  ## every benchmark; figures go to bench/results/
+	@$(RUN) -m bench.measure --json bench/results/measure.json
+	@$(RUN) -m bench.statistics --json bench/results/statistics.json
+	@$(RUN) -m bench.detector --json bench/results/detector.json
+
+clean:  ## remove .venv, built stacks and caches (runs/ and fetched data stay)
+	rm -rf $(VENV) .stackyard/stacks .stackyard/code .stackyard/tests .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,183 @@
+"""Runs the test suites, each in the Python it belongs to, and counts what passed, failed and was skipped.
+
+``make test`` runs every suite at reduced counts; ``make test-long`` at full counts (``STACKYARD_LONG=1``) and,
+being long, does not repeat a suite that passed with the same code. A suite that cannot be had on this machine
+is skipped with its reason and counted. Standard library and ``stackyard`` only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackyard import stacks
+from stackyard.errors import StackyardError
+from stackyard.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".stackyard" / "tests"
+OLD_STACK = "torch-1.10.2-cu102"
+
+
+@dataclass
+class Counts:
+    """What one suite came to."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, other: Counts) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.reasons += other.reasons
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A folder of tests and the Python to run it in."""
+
+    name: str
+    paths: tuple[str, ...]
+    #: The interpreter and extra PYTHONPATH entries; raises StackyardError with the reason where it cannot be had.
+    interpreter: Callable[[], tuple[Path, list[Path]]]
+
+
+def control() -> tuple[Path, list[Path]]:
+    return Path(sys.executable), []
+
+
+def stack_python(name: str) -> tuple[Path, list[Path]]:
+    """A stack's own Python, built where needed, with pytest beside it rather than inside it."""
+    settings = Settings.from_environment()
+    stack = stacks.load()[name]
+    python = stacks.python_of(stack, settings)
+    if python is None:
+        print(f"building {name} ...", flush=True)
+        python = stacks.build(stack, settings)
+    tools = HOME / f"tools-{stack.python}"
+    if not (tools / "complete").exists():
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            + ["--upgrade", "--target", str(tools), "pytest>=8,<10", "hypothesis>=6.100"],
+            check=True,
+        )
+        (tools / "complete").touch()
+    return python, [ROOT / "src", tools]
+
+
+SUITES = (
+    Suite("house", ("tests/test_imports.py", "tests/test_docs.py"), control),
+    Suite("our side", ("tests/stackyard",), control),
+    Suite("task, default stack", ("tests/stackyard_task",), lambda: stack_python(stacks.DEFAULT)),
+    Suite("task, Python 3.9 and torch 1.10.2", ("tests/stackyard_task",), lambda: stack_python(OLD_STACK)),
+)
+
+
+def code_digest() -> str:
+    """A digest of everything the suites depend on."""
+    digest = hashlib.sha256()
+    for folder in ("src", "tests", "agents", "scenarios", "bench", "tasks"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
+                digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def counted(report: Path) -> Counts:
+    """The counts of a JUnit XML report."""
+    counts = Counts()
+    for case in ElementTree.parse(report).iter("testcase"):
+        skipped = case.find("skipped")
+        if skipped is not None:
+            counts.skipped += 1
+            counts.reasons.append(skipped.get("message", "no reason given").splitlines()[0])
+        elif case.find("failure") is not None or case.find("error") is not None:
+            counts.failed += 1
+        else:
+            counts.passed += 1
+    return counts
+
+
+def run(suite: Suite, long: bool) -> Counts:
+    try:
+        python, path = suite.interpreter()
+    except (StackyardError, subprocess.CalledProcessError) as reason:
+        return Counts(skipped=1, reasons=[f"whole suite {suite.name!r}: {reason}"])
+    HOME.mkdir(parents=True, exist_ok=True)
+    report = HOME / f"{suite.name.replace(' ', '-').replace(',', '')}.xml"
+    report.unlink(missing_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
+    environment["STACKYARD_LONG"] = "1" if long else ""
+    if not path:
+        del environment["PYTHONPATH"]
+    targets = [p for p in suite.paths if (ROOT / p).exists()]
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={report}",
+    ]
+    marks = [] if long else ["-m", "not long"]
+    status = subprocess.run([*command, *marks, *targets], cwd=ROOT, env=environment, check=False).returncode
+    counts = counted(report) if report.exists() else Counts()
+    if status != 0 and not counts.failed:
+        counts.failed += 1  # pytest itself broke: nothing may hide that
+    return counts
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--long", action="store_true", help="full counts; suites that passed are not repeated"
+    )
+    parser.add_argument("--only", metavar="WORD", default="", help="suites whose name holds WORD")
+    options = parser.parse_args()
+    total, digest = Counts(), code_digest()
+    if not options.long:
+        print("reduced counts: `make test-long` runs every suite in full")
+    for suite in SUITES:
+        if options.only not in suite.name:
+            continue
+        done = HOME / f"long-{hashlib.sha256((suite.name + digest).encode()).hexdigest()[:16]}.json"
+        if options.long and done.exists():
+            print(
+                f"== {suite.name}: passed before with this code ({json.loads(done.read_text())['passed']} tests)"
+            )
+            continue
+        print(f"\n== {suite.name}", flush=True)
+        begun = time.monotonic()
+        counts = run(suite, options.long)
+        print(
+            f"== {suite.name}: {counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped "
+            f"in {time.monotonic() - begun:.0f} s",
+            flush=True,
+        )
+        if options.long and not counts.failed:
+            done.write_text(json.dumps({"suite": suite.name, "passed": counts.passed}))
+        total.add(counts)
+    if total.reasons:
+        print("\nskipped, and why:")
+        for reason in sorted(set(total.reasons)):
+            print(f"  {total.reasons.count(reason)} x {reason}")
+    print(f"\n{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

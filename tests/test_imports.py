@@ -1,0 +1,113 @@
+"""The import directions of docs/architecture.md, checked on the source itself."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+
+#: Libraries that only the named files of the task's side may import, and never at import of the package.
+OWNED = {
+    "torch": {"detector", "child", "tabular"},
+    "numpy": {"detector", "tabular"},
+    "safetensors": {"detector"},
+    "drain3": {"readers"},
+    "pynvml": {"measure"},
+    "psutil": {"measure"},
+    "clearml": {"clearml_link"},
+}
+#: room of stackyard -> rooms it may not import.
+FORBIDDEN = {
+    "errors": {"*"},
+    "specs": {"*"},
+    "settings": {"*"},
+    "scenarios": {"stacks", "hardware", "runs", "launch", "runner", "reports", "cli", "data"},
+    "stacks": {"launch", "runner", "reports", "cli", "scenarios"},
+    "hardware": {"launch", "runner", "reports", "cli", "scenarios"},
+    "data": {"launch", "runner", "reports", "cli", "scenarios"},
+    "runs": {"launch", "runner", "reports", "cli"},
+    "launch": {"runner", "reports", "cli", "scenarios"},
+    "runner": {"reports", "cli"},
+    "reports": {"launch", "runner", "cli", "stacks", "hardware", "data"},
+}
+#: What our side may see of the task's side.
+SEAM = {"stackyard_task.records", "stackyard_task.workloads"}
+#: The task's rooms that run in the child and must not know the supervisor.
+CHILD_ROOMS = {"detector", "readers", "child", "simulator", "sessions"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((SOURCE / package).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute dotted names a file imports, anywhere in it."""
+    inside = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    base = inside.split(".")[:-1]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            stem = base[: len(base) - node.level + 1] if node.level else []
+            module = ".".join([*stem, node.module] if node.module else stem)
+            names.add(module)
+            names.update(f"{module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[1].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules("stackyard_task"), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_task_side_imports_neither_our_side_nor_foreign_rooms(path: Path) -> None:
+    names = imports(path)
+    assert not [n for n in names if n.split(".")[0] in {"stackyard", "stackyard_server"}]
+    for library, owners in OWNED.items():
+        if any(n.split(".")[0] == library for n in names):
+            assert room(path) in owners, f"{library} belongs to {owners}"
+    if room(path) in CHILD_ROOMS:
+        assert not [n for n in names if n.startswith(("stackyard_task.run", "stackyard_task.measure"))]
+
+
+@pytest.mark.parametrize("path", modules("stackyard"), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_our_side_follows_the_table(path: Path) -> None:
+    names = imports(path)
+    seen = {".".join(n.split(".")[:2]) for n in names if n.startswith("stackyard_task")}
+    assert seen - {"stackyard_task"} <= SEAM
+    banned = FORBIDDEN.get(room(path), set())
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "stackyard" and len(parts) > 1 and parts[1] != room(path):
+            assert "*" not in banned, f"{room(path)} stands below all rooms"
+            assert parts[1] not in banned, f"{room(path)} may not import {parts[1]}"
+
+
+def test_pure_rooms_touch_no_clock_file_or_network() -> None:
+    impure = {"time", "datetime", "os", "io", "socket", "httpx", "subprocess", "random", "tempfile", "shutil"}
+    for name in ("scenarios", "reports/statistics"):
+        for path in [SOURCE / "stackyard" / f"{name}.py", *(SOURCE / "stackyard" / name).glob("*.py")]:
+            if path.exists():
+                assert not {n.split(".")[0] for n in imports(path)} & impure, path
+
+
+def test_importing_the_task_side_needs_the_standard_library_only() -> None:
+    """Modules that the supervisor loads import nothing foreign at module level."""
+    foreign = set(OWNED)
+    for name in ("records", "channel", "workloads", "sessions", "run"):
+        tree = ast.parse((SOURCE / "stackyard_task" / f"{name}.py").read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                module = getattr(node, "module", None) or node.names[0].name
+                assert module.split(".")[0] not in foreign
+
+
+def test_no_pickle_anywhere() -> None:
+    for path in [*modules("stackyard"), *modules("stackyard_task")]:
+        names = {n.split(".")[0] for n in imports(path)}
+        assert not names & {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}, path
+        text = path.read_text(encoding="utf-8")
+        assert "torch.save(" not in text, path
+        assert "torch.load(" not in text, path
