@@ -24,7 +24,7 @@ class Result:
 
     def __init__(self, bench: str, names: Sequence[str] = ()) -> None:
         self.bench = bench
-        self.figures: Dict[str, Optional[float]] = {name: None for name in names}
+        self.figures: Dict[str, Optional[float]] = dict.fromkeys(names)
         self.intervals: Dict[str, List[float]] = {}
         self.rows: List[Dict[str, Any]] = []
 

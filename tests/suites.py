@@ -1,8 +1,8 @@
 """Runs the test suites, each in the Python it belongs to, and counts what passed, failed and was skipped.
 
-``make test`` runs every suite at reduced counts; ``make test-long`` at full counts (``STACKYARD_LONG=1``) and,
-being long, does not repeat a suite that passed with the same code. A suite that cannot be had on this machine
-is skipped with its reason and counted. Standard library and ``stackyard`` only.
+``make test`` runs every suite at reduced counts; ``make test-long`` at full counts (``STACKYARD_LONG=1``)
+and, being long, does not repeat a suite that passed with the same code. A suite that cannot be had on this
+machine is skipped with its reason and counted. Standard library and ``stackyard`` only.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stackyard.settings import Settings
+
 from stackyard import stacks
 from stackyard.errors import StackyardError
-from stackyard.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
@@ -50,7 +51,7 @@ class Suite:
 
     name: str
     paths: tuple[str, ...]
-    #: The interpreter and extra PYTHONPATH entries; raises StackyardError with the reason where it cannot be had.
+    #: The interpreter and extra PYTHONPATH entries; StackyardError is the reason why it cannot be had.
     interpreter: Callable[[], tuple[Path, list[Path]]]
 
 
@@ -68,11 +69,8 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
         python = stacks.build(stack, settings)
     tools = HOME / f"tools-{stack.python}"
     if not (tools / "complete").exists():
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            + ["--upgrade", "--target", str(tools), "pytest>=8,<10", "hypothesis>=6.100"],
-            check=True,
-        )
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]
+        subprocess.run([str(python), *install, str(tools), "pytest>=8,<10", "hypothesis>=6.100"], check=True)
         (tools / "complete").touch()
     return python, [ROOT / "src", tools]
 
@@ -123,7 +121,7 @@ def run(suite: Suite, long: bool) -> Counts:
     if not path:
         del environment["PYTHONPATH"]
     targets = [p for p in suite.paths if (ROOT / p).exists()]
-    command = [
+    [
         str(python),
         "-m",
         "pytest",
@@ -134,7 +132,9 @@ def run(suite: Suite, long: bool) -> Counts:
         f"--junitxml={report}",
     ]
     marks = [] if long else ["-m", "not long"]
-    status = subprocess.run([*command, *marks, *targets], cwd=ROOT, env=environment, check=False).returncode
+    status = subprocess.run(
+        [str(python), "-m", "pytest", *options, *marks, *targets], cwd=ROOT, env=environment, check=False
+    ).returncode
     counts = counted(report) if report.exists() else Counts()
     if status != 0 and not counts.failed:
         counts.failed += 1  # pytest itself broke: nothing may hide that
@@ -143,9 +143,7 @@ def run(suite: Suite, long: bool) -> Counts:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--long", action="store_true", help="full counts; suites that passed are not repeated"
-    )
+    parser.add_argument("--long", action="store_true", help="full counts; what passed is not repeated")
     parser.add_argument("--only", metavar="WORD", default="", help="suites whose name holds WORD")
     options = parser.parse_args()
     total, digest = Counts(), code_digest()

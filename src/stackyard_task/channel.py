@@ -96,5 +96,5 @@ class Channel:
                 data = data[os.write(self._descriptor, data) :]
         except (
             OSError
-        ):  # the supervisor is gone: nobody listens, and the work itself is still worth finishing
+        ):  # the supervisor is gone: the work itself is still worth finishing
             self._descriptor = None
