@@ -121,20 +121,10 @@ def run(suite: Suite, long: bool) -> Counts:
     if not path:
         del environment["PYTHONPATH"]
     targets = [p for p in suite.paths if (ROOT / p).exists()]
-    [
-        str(python),
-        "-m",
-        "pytest",
-        "-q",
-        "--no-header",
-        "-p",
-        "no:cacheprovider",
-        f"--junitxml={report}",
-    ]
-    marks = [] if long else ["-m", "not long"]
-    status = subprocess.run(
-        [str(python), "-m", "pytest", *options, *marks, *targets], cwd=ROOT, env=environment, check=False
-    ).returncode
+    options = ["-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    options += [] if long else ["-m", "not long"]
+    command = [str(python), "-m", "pytest", *options, *targets]
+    status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     counts = counted(report) if report.exists() else Counts()
     if status != 0 and not counts.failed:
         counts.failed += 1  # pytest itself broke: nothing may hide that
@@ -154,9 +144,8 @@ def main() -> int:
             continue
         done = HOME / f"long-{hashlib.sha256((suite.name + digest).encode()).hexdigest()[:16]}.json"
         if options.long and done.exists():
-            print(
-                f"== {suite.name}: passed before with this code ({json.loads(done.read_text())['passed']} tests)"
-            )
+            passed = json.loads(done.read_text())["passed"]
+            print(f"== {suite.name}: passed before with this code ({passed} tests)")
             continue
         print(f"\n== {suite.name}", flush=True)
         begun = time.monotonic()
