@@ -66,6 +66,7 @@ def sessions_of(
     width = source.session_minutes * 60.0 if source.session_minutes else None
     lateness = source.lateness_minutes * 60.0
     streaming = source.time_order == "sorted"
+    as_filed = source.time_order == "file"
     max_events = source.max_events
     cut_at = 2 * max_events if max_events else 0
     numbers: Dict[str, int] = {}
@@ -109,7 +110,7 @@ def sessions_of(
         session.events.append(number)
         if instant is not None and session.instants is not None:
             session.instants.append(instant)
-            if instant < session.last_at:
+            if instant < session.last_at and not as_filed:
                 session.in_order = False
             else:
                 session.last_at = instant
@@ -124,5 +125,5 @@ def _closed(keys: Dict[str, _OpenSession], names: List[str], max_events: Optiona
         session.sort()
         if max_events:
             session.cut(max_events)
-        started_at = session.instants[0] if session.instants else None
+        started_at = min(session.instants) if session.instants else None
         yield Session(key, [names[i] for i in session.events], session.label, started_at)

@@ -17,7 +17,9 @@ from stackyard_task.readers.instants import TIME_UNITS
 FORMATS = ("sequences", "csv-sequences", "lines", "csv", "jsonl", "key-value")
 #: Values of a label column that mean benign, compared without case; everything else is malicious.
 BENIGN_VALUES = ("", "-", "0", "0.0", "false", "benign", "normal", "none")
-TIME_ORDERS = ("any", "sorted")
+#: "any": events are brought into time order; "sorted": the file is in time order, windows close on the way;
+#: "file": events keep the order of the file, whatever their times say.
+TIME_ORDERS = ("any", "sorted", "file")
 
 
 @dataclass(frozen=True)

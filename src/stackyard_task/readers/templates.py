@@ -2,9 +2,9 @@
 
 The algorithm is Drain (He et al. 2017, "Drain: An online log parsing approach with fixed depth tree", section
 III), in the ``drain3`` package, imported here and only when a template set is made or used. drain3's own
-saved state is a pickle in JSON clothes (jsonpickle): it is not used. Saved are the templates and the settings,
-from which the tree is built anew; the set that was just fitted is rebuilt the same way, so that training and inference
-number every message alike.
+saved state is a pickle in JSON clothes (jsonpickle): it is not used. Saved are the templates and the
+settings, from which the tree is built anew; the set that was just fitted is rebuilt the same way, so that
+training and inference number every message alike.
 """
 
 from __future__ import annotations
