@@ -1,0 +1,214 @@
+"""Public data sets: which are known, where they lie here, and whether they are what they should be.
+
+The list is ``data_sets.toml``. A file is known by the checksum of its content; it may lie here plain, as .gz
+or as .xz. Getting files is ``download``'s. May import errors and settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import lzma
+import tomllib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stackyard.errors import BadInputError
+from stackyard.settings import Settings
+
+#: How a scenario names a file of a data set: "dataset:hdfs_logdeep/hdfs_train.gz".
+PREFIX = "dataset:"
+#: A file may lie here under its own name or compressed.
+SUFFIXES = ("", ".gz", ".xz")
+#: What the decompressors raise on broken data.
+BROKEN = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
+
+_LIST = Path(__file__).with_name("data_sets.toml")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set."""
+
+    #: Path below the data set's folder.
+    path: str
+    #: Of the uncompressed content.
+    bytes: int
+    sha256: str
+    #: Where the content, or the archive that holds it, is served; ``None``: nowhere.
+    address: str | None = None
+    #: Name inside the zip archive at ``address``.
+    member: str | None = None
+    #: Where no address serves the file: how it was made.
+    how: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A public data set."""
+
+    name: str
+    about: str
+    licence: str
+    source: str
+    files: tuple[DataFile, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files, uncompressed."""
+        return sum(file.bytes for file in self.files)
+
+
+@functools.cache
+def known(listing: Path = _LIST) -> tuple[DataSet, ...]:
+    """All data sets of the list, in its order."""
+    value = tomllib.loads(listing.read_text(encoding="utf-8"))
+    return tuple(
+        DataSet(
+            **{key: entry[key] for key in ("name", "about", "licence", "source")},
+            files=tuple(DataFile(**file) for file in entry["file"]),
+        )
+        for entry in value["data_set"]
+    )
+
+
+def named(name: str) -> DataSet:
+    """The data set called ``name``.
+
+    Raises:
+        BadInputError: there is none; the message lists those there are.
+    """
+    for data_set in known():
+        if data_set.name == name:
+            return data_set
+    names = ", ".join(data_set.name for data_set in known())
+    raise BadInputError(f"there is no data set {name!r}; known are: {names}")
+
+
+def find(name: str, file: str, settings: Settings) -> Path | None:
+    """Where a file of a data set lies here, plain or compressed; ``None``: it does not."""
+    folder = settings.data / name
+    for suffix in SUFFIXES:
+        path = folder / (file + suffix)
+        if path.is_file():
+            return path
+    return None
+
+
+def resolve(reference: str, settings: Settings) -> Path:
+    """The file that "dataset:NAME/FILE" means here; a .gz or .xz at its end may differ from what lies here.
+
+    Raises:
+        BadInputError: not such a reference, or the file is not here; the message says how to get it.
+    """
+    text = reference.removeprefix(PREFIX)
+    parts = PurePosixPath(text).parts
+    if len(parts) < 2 or ".." in parts or parts[0] == "/":
+        raise BadInputError(
+            f"{reference!r} does not name a data file; expected e.g. 'dataset:hdfs_logdeep/hdfs_train'"
+        )
+    name, file = parts[0], str(PurePosixPath(*parts[1:]))
+    exact = settings.data / name / file
+    if exact.is_file():
+        return exact
+    plain = uncompressed_name(file)
+    found = find(name, plain, settings)
+    if found is not None:
+        return found
+    listed = next((s for s in known() if s.name == name), None)
+    if listed is None:
+        names = ", ".join(s.name for s in known())
+        raise BadInputError(
+            f"{reference}: there is no data set {name!r} in {settings.data}; known to `stackyard data` are: {names}"
+        )
+    entry = next((f for f in listed.files if f.path == plain), None)
+    if entry is None:
+        files = ", ".join(f.path for f in listed.files)
+        raise BadInputError(f"{reference}: data set {name} has no file {plain!r}; it has: {files}")
+    if entry.address is None:
+        raise BadInputError(
+            f"{reference}: is not in {settings.data}, and no public address serves it (made thus: {entry.how}); "
+            f"take it from a copy: stackyard data fetch {name} --from FOLDER_OR_URL"
+        )
+    raise BadInputError(
+        f"{reference}: is not in {settings.data}; get it with: stackyard data fetch {name}, "
+        "or name a folder that has it by --data or STACKYARD_DATA"
+    )
+
+
+def uncompressed_name(file: str) -> str:
+    """``file`` without a .gz or .xz at its end."""
+    return file.removesuffix(".gz").removesuffix(".xz")
+
+
+@contextlib.contextmanager
+def content(path: Path) -> Iterator[IO[bytes]]:
+    """The uncompressed content of a file as a stream."""
+    if path.suffix == ".gz":
+        with gzip.open(path, "rb") as packed:
+            yield packed  # type: ignore[misc]
+    elif path.suffix == ".xz":
+        with lzma.open(path, "rb") as squeezed:
+            yield squeezed  # type: ignore[misc]
+    else:
+        with path.open("rb") as stream:
+            yield stream
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of the uncompressed content, in hexadecimal.
+
+    Raises:
+        BadInputError: the file cannot be read, or its compressed data is broken.
+    """
+    digest = hashlib.sha256()
+    try:
+        with content(path) as stream:
+            for chunk in iter(functools.partial(stream.read, 1 << 20), b""):
+                digest.update(chunk)
+    except BROKEN as error:
+        raise BadInputError(f"{path}: the compressed data is broken ({error}); fetch it again") from error
+    except OSError as error:
+        raise BadInputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What ``verify`` found about one file."""
+
+    data_set: str
+    file: str
+    #: "good", "absent" or "wrong".
+    state: str
+    #: For "wrong": what was seen and what was expected.
+    reason: str | None = None
+
+
+def verify(data_set: DataSet, settings: Settings) -> Iterator[FileState]:
+    """The state of every file of a data set, its content read and compared."""
+    for file in data_set.files:
+        path = find(data_set.name, file.path, settings)
+        if path is None:
+            yield FileState(data_set.name, file.path, "absent")
+            continue
+        try:
+            seen = checksum(path)
+        except BadInputError as error:
+            yield FileState(data_set.name, file.path, "wrong", str(error))
+            continue
+        if seen == file.sha256:
+            yield FileState(data_set.name, file.path, "good")
+        else:
+            reason = f"{path}: sha256 of the content is {seen}, expected {file.sha256}"
+            yield FileState(data_set.name, file.path, "wrong", reason)
+
+
+def here(data_set: DataSet, settings: Settings) -> int:
+    """How many of a data set's files lie here; their content is not looked at."""
+    return sum(find(data_set.name, file.path, settings) is not None for file in data_set.files)
