@@ -8,7 +8,7 @@ sessions and one threshold from benign validation; the whole of it has a JSON fo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 import numpy as np
 
@@ -234,8 +234,3 @@ def _distinct(rows: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """The distinct rows, and for every row the index of its distinct one."""
     distinct, back = np.unique(rows, axis=0, return_inverse=True)
     return distinct, np.asarray(back).ravel()
-
-
-def rules_or_none(extras: Mapping[str, Any]) -> Optional[Rules]:
-    """The rules among a model's extras, or ``None`` where it was trained without."""
-    return Rules.from_json(extras["rules"]) if extras.get("rules") else None

@@ -40,6 +40,9 @@ class TrainingParameters:
     schedule: str = "one-cycle"
     #: Epochs without a lower validation loss after which training stops; ``None``: never before ``epochs``.
     patience: Optional[int] = None
+    #: A distinct window is drawn in proportion to its count to this power: 1 = as often as it occurs; less
+    #: gives rare windows more weight, so that rare benign events rank higher and fewer of them are misses.
+    frequency_exponent: float = 1.0
     seed: int = 1
 
     def to_json(self) -> Dict[str, Any]:
@@ -81,6 +84,7 @@ def train(
             f"no training session is longer than the history of {config.history} events (longest: "
             f"{longest}); choose a smaller history, or start_padding = true"
         )
+    shares = _shares(contexts, targets, parameters.frequency_exponent)
     held_out = _Evaluation(validation, config, event_count)
     torch.manual_seed(parameters.seed)
     device, _ = best_device()
@@ -92,7 +96,11 @@ def train(
     best_loss, stale, step = math.inf, 0, 0
     channel.phase("warmup")
     for epoch in range(parameters.epochs):
-        order = np.random.default_rng([parameters.seed, epoch]).permutation(len(targets))
+        generator = np.random.default_rng([parameters.seed, epoch])
+        if shares is None:
+            order = generator.permutation(len(targets))
+        else:
+            order = generator.choice(len(targets), size=len(targets), p=shares)
         model.train()
         running = 0.0
         for start in range(0, len(order), parameters.batch_size):
@@ -154,6 +162,16 @@ def _step(model: Model, optimizer: torch.optim.Optimizer, contexts, targets, dev
     loss.backward()
     optimizer.step()
     return loss.item()
+
+
+def _shares(contexts: np.ndarray, targets: np.ndarray, exponent: float) -> Optional[np.ndarray]:
+    """The chance of each window to be drawn, float64 [windows], or ``None`` where all have the same."""
+    if exponent == 1:
+        return None
+    rows = np.column_stack([contexts, targets])
+    _, kind, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    shares = counts[np.asarray(kind).ravel()] ** (exponent - 1.0)
+    return shares / shares.sum()
 
 
 class _Evaluation:
