@@ -1,0 +1,91 @@
+"""The ``stackyard`` command: mounts every command and turns every outcome into a sentence and an exit status.
+
+Exit status: 0 done; 1 failed; 2 input that cannot be used; 3 cannot run on this machine; 4 some runs failed;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.main import get_command
+
+from stackyard import __version__
+from stackyard.cli import data, doctor, scenario, stack
+from stackyard.errors import StackyardError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="stackyard",
+    help="Measured comparisons of PyTorch/CUDA stacks, hardware limits and deployments on your own machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(scenario.app, name="scenario")
+app.add_typer(stack.app, name="stack")
+app.add_typer(data.app, name="data")
+app.add_typer(doctor.app, name="doctor")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"stackyard {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    """Options that come before the command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit the process.
+
+    Args:
+        arguments: instead of the process' own.
+    """
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; answers the exit status. Errors a user may read end as one sentence on stderr."""
+    # Accepted anywhere on the line: who meets an error repeats the command with --debug behind it.
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        get_command(app).main(args=arguments, prog_name="stackyard")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except StackyardError as error:
+        if debug:
+            raise
+        print(f"stackyard: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output left: nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or str(error)
+        print(f"stackyard: {where}{reason}; see the traceback with --debug", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Deployment ``bare``: the supervisor as a direct child process, no ClearML, no container.
+
+Its environment is made here from nothing: PATH, HOME, LANG, TMPDIR and the code's folder. Nothing else of the
+user's shell (tokens, proxies, PYTHONPATH) reaches a run.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from stackyard.launch import SUPERVISOR_LOG, LaunchError, Place
+from stackyard_task import records
+from stackyard_task.records import TaskSpec
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class BareLauncher:
+    """Starts runs as child processes of this one."""
+
+    def start(self, task: TaskSpec, place: Place) -> BareRun:
+        """Write ``task.json`` and start the supervisor in the stack's Python.
+
+        Raises:
+            LaunchError: the stack's Python cannot be executed.
+            OSError: the folder cannot be written.
+        """
+        records.write_json(task, place.folder / records.TASK_FILE)
+        command = [str(place.python), "-m", "stackyard_task.run", str(place.folder)]
+        log = place.folder / SUPERVISOR_LOG
+        with log.open("wb") as output:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    cwd=place.folder,
+                    env=clean_environment(place.code),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=tuple(place.inherited),
+                    # A Ctrl-C at the terminal reaches the runner only, which passes it on in order.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                stack = task.stack.name if task.stack else "?"
+                raise LaunchError(
+                    f"stack {stack}: its Python cannot be started ({place.python}: {error.strerror}); "
+                    f"build it again with: stackyard stack build {stack}"
+                ) from error
+        return BareRun(process, log)
+
+
+class BareRun:
+    """A supervisor that is a child of this process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self._log = log
+        # Waiting on a descriptor wakes at once and, unlike polling, costs the measured machine nothing.
+        self._descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
+
+    def wait(self, seconds: float) -> int | None:
+        """The supervisor's exit status, or ``None`` if it is still at work after ``seconds``."""
+        if self._descriptor is not None:
+            select.select([self._descriptor], [], [], seconds)
+            status = self._process.poll()
+        else:
+            try:
+                status = self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                status = None
+        if status is not None:
+            self._close()
+        return status
+
+    def interrupt(self) -> None:
+        """Ask the supervisor to end its tree and write a record."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill the supervisor and every process below it."""
+        if self._process.poll() is not None:
+            return
+        try:
+            below = psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            below = []
+        self._process.kill()
+        for process in below:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        if self._log.exists() and self._log.stat().st_size == 0:
+            self._log.unlink()
+
+
+def clean_environment(code: Path) -> dict[str, str]:
+    """The environment of a supervisor: explicit, the same for every run, without the user's variables."""
+    return {
+        "PATH": os.environ.get("PATH", _SYSTEM_PATH),
+        "HOME": os.environ.get("HOME", "/"),
+        "LANG": "C.UTF-8",
+        "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+        "PYTHONPATH": str(code),
+        "PYTHONNOUSERSITE": "1",
+        # The snapshot is compiled before the matrix: no run pays for it, none writes into it.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -1,0 +1,399 @@
+"""The matrix: preparations, then randomised blocks, each run in fresh processes; progress, limits, resume.
+
+What to do comes in as a Plan, what this machine offers as a Site, and what happens goes out to a Watcher, so
+this module knows neither settings nor terminals. May import scenarios, runs, site and launch; never reports
+or cli.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from stackyard import scenarios
+from stackyard.errors import NotRunnableError, StackyardError
+from stackyard.estimate import Estimate
+from stackyard.launch import SUPERVISOR_LOG, LaunchError, Place, Started
+from stackyard.runs import Plan, PlannedBlock, RunFolder, counts_as_done, unwritable
+from stackyard.scenarios import Preparation, References, Scenario
+from stackyard.site import Site
+from stackyard.specs import Cell
+from stackyard_task import records
+from stackyard_task.records import Code, Failure, Limits, RunRecord, TaskSpec
+
+PROGRESS_FILE = "progress.json"
+#: How often a run under way is looked at.
+TICK_SECONDS = 0.5
+#: A supervisor that has not ended a run so long after its time limit is taken for dead.
+GRACE_SECONDS = 60.0
+#: Bare runs whose supervisor was asked to stop get so long to write their record.
+STOP_SECONDS = 20.0
+
+
+class Watcher(Protocol):
+    """Who is told what happens."""
+
+    def message(self, text: str) -> None:
+        """One line worth knowing."""
+
+    def started(self, label: str, done: int, total: int) -> None:
+        """A run begins; ``done`` of ``total`` runs are over."""
+
+    def tick(self, progress: Mapping[str, Any] | None, left_seconds: float | None) -> None:
+        """A run is under way; ``progress`` is the supervisor's, where it has written one."""
+
+    def ended(
+        self, label: str, record: RunRecord, done: int, total: int, remaining_seconds: float | None
+    ) -> None:
+        """A run ended with ``record``."""
+
+
+@dataclass
+class Outcome:
+    """What became of a matrix."""
+
+    completed: int = 0
+    failed: int = 0
+    #: Runs that were already there.
+    kept: int = 0
+    not_runnable: int = 0
+    interrupted: bool = False
+    #: Label and reason of each failed run.
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Stop:
+    """Counts requests to stop: the first ends the current run in order, the second kills it."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Count SIGINT and SIGTERM while inside (in the main thread; elsewhere signals stay as they are)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        old = {number: signal.signal(number, self._count) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _count(self, number: int, frame: object) -> None:
+        self.requests += 1
+
+
+class Runner:
+    """Runs one planned matrix in one folder."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plan: Plan,
+        folder: RunFolder,
+        site: Site,
+        code: Path,
+        beside: Path,
+        watcher: Watcher,
+        stop: Stop | None = None,
+    ) -> None:
+        """Take everything a matrix needs; nothing starts yet.
+
+        Args:
+            scenario: what the plan was made from.
+            plan: what to do.
+            folder: where.
+            site: what this machine offers.
+            code: the snapshot's folder, for PYTHONPATH.
+            beside: folder of the scenario file; relative paths of sources are seen from there.
+            watcher: who is told.
+            stop: counts requests to stop; default: this process' SIGINT and SIGTERM.
+        """
+        self.scenario = scenario
+        self.plan = plan
+        self.folder = folder
+        self.site = site
+        self.code = code
+        self.beside = beside.resolve()
+        self.watcher = watcher
+        self.stop = stop or Stop()
+        self._cells = {cell.slug: cell for cell in scenarios.cells(scenario)}
+        self._estimate = Estimate()
+        self._lock: int | None = None
+
+    def run(self, scenario_text: str, *, resume: bool = False, fresh: bool = False) -> Outcome:
+        """Make every run of the plan that is not there yet, and say what became of them.
+
+        Raises:
+            NotRunnableError: no cell can run here.
+            BadInputError: the folder is not one to write into.
+            StackyardError: a preparation failed, or the folder cannot be written.
+        """
+        if not self.plan.cells:
+            reasons = "; ".join(sorted({c.reason or "" for c in self.plan.not_runnable}))
+            raise NotRunnableError(f"{self.plan.name}: no cell can run on this machine: {reasons}")
+        with self.folder.locked() as lock, self.stop.on_signals():
+            self._lock = lock
+            try:
+                self.folder.begin(self.plan, scenario_text, resume=resume, fresh=fresh)
+                return self._matrix()
+            except OSError as error:
+                raise unwritable(self.folder.path, error) from error
+
+    # -- the matrix --------------------------------------------------------------------------------
+
+    def _matrix(self) -> Outcome:
+        outcome = Outcome(not_runnable=len(self.plan.not_runnable))
+        for absent in self.plan.not_runnable:
+            self.watcher.message(f"not runnable: {absent.name}: {absent.reason}")
+        todo = self._todo(outcome)
+        if todo:
+            for stack in self._stacks():
+                self.watcher.message(f"loading stack {stack} once")
+                self.site.warm(stack, self.code)
+            if not self._prepare(outcome):
+                return outcome
+        done = outcome.kept
+        for index, (block, cell) in enumerate(todo):
+            if self.stop.requests:
+                outcome.interrupted = True
+                break
+            self._estimate.remaining = [c.slug for _, c in todo[index:]]
+            label = f"{block.name} {self._short(cell)}"
+            self.watcher.started(label, done, self.plan.runs_total)
+            record = self._run(self._task(block, cell), self.folder.run(block.name, cell.slug), cell)
+            if not counts_as_done(record) and self.stop.requests:
+                outcome.interrupted = True
+                break
+            done += 1
+            self._estimate.remaining = [c.slug for _, c in todo[index + 1 :]]
+            self._count(outcome, label, record)
+            remaining = self._estimate.seconds()
+            self.watcher.ended(label, record, done, self.plan.runs_total, remaining)
+        return outcome
+
+    def _todo(self, outcome: Outcome) -> list[tuple[PlannedBlock, Cell]]:
+        """Runs still to make, in order; those already there are counted."""
+        todo = []
+        for block in self.plan.blocks:
+            for name in block.order:
+                folder = self.folder.run(block.name, name)
+                record = self.folder.record(folder)
+                if record is not None and counts_as_done(record):
+                    outcome.kept += 1
+                    self._count(outcome, folder.name, record)
+                    self._estimate.add(name, record.measurement.wall_seconds)
+                else:
+                    self.folder.set_aside(folder)
+                    todo.append((block, self._cells[name]))
+        return todo
+
+    def _prepare(self, outcome: Outcome) -> bool:
+        """Make the preparations that are not there; False when stopped meanwhile."""
+        for preparation in self.scenario.preparations:
+            if preparation.name not in self.plan.preparations:
+                continue
+            folder = self.folder.preparation(preparation.name)
+            record = self.folder.record(folder)
+            if record is not None and record.status == "completed":
+                continue
+            if self.stop.requests:
+                outcome.interrupted = True
+                return False
+            self.folder.set_aside(folder)
+            self.watcher.started(f"prepare {preparation.name}", 0, self.plan.runs_total)
+            record = self._run(self._preparation_task(preparation), folder, None)
+            if record.failure is not None or record.status != "completed":
+                if self.stop.requests:
+                    outcome.interrupted = True
+                    return False
+                message = record.failure.message if record.failure else "no reason given"
+                raise StackyardError(
+                    f"preparation {preparation.name!r} failed ({message}); see {folder / records.LOG_FILE}, "
+                    "then continue with --resume"
+                )
+            self.watcher.message(
+                f"prepared {preparation.name} in {record.measurement.wall_seconds or 0:.1f} s"
+            )
+        return True
+
+    def _count(self, outcome: Outcome, label: str, record: RunRecord) -> None:
+        if record.status == "completed":
+            outcome.completed += 1
+        else:
+            outcome.failed += 1
+            reason = f"{record.failure.kind}: {record.failure.message}" if record.failure else "unknown"
+            outcome.failures.append((label, reason))
+
+    # -- one run -----------------------------------------------------------------------------------
+
+    def _run(self, task: TaskSpec, folder: Path, cell: Cell | None) -> RunRecord:
+        """Make one run; answers its record, written here where the supervisor left none."""
+        folder.mkdir(parents=True)
+        started_at = _now()
+        begun = time.monotonic()
+        stack = task.stack.name if task.stack else ""
+        try:
+            python = self.site.python_of(stack)
+            if python is None:
+                raise LaunchError(
+                    f"stack {stack} is gone; build it again with: stackyard stack build {stack}"
+                )
+            deployment = task.cell.get("deployment", "bare")
+            inherited = () if self._lock is None else (self._lock,)
+            place = Place(folder=folder.resolve(), python=python, code=self.code, inherited=inherited)
+            started = self.site.launchers[deployment].start(task, place)
+        except LaunchError as error:
+            return self._unrecorded(task, folder, started_at, Failure("infrastructure", str(error)))
+        status, ended_by = self._watched(started, task, folder, begun)
+        if cell is not None:
+            self._estimate.add(cell.slug, time.monotonic() - begun)
+        (folder / PROGRESS_FILE).unlink(missing_ok=True)
+        record = self.folder.record(folder)
+        if record is not None:
+            return record
+        failure = ended_by or Failure("infrastructure", _supervisor_words(folder, status), exit_code=status)
+        return self._unrecorded(task, folder, started_at, failure)
+
+    def _watched(
+        self, started: Started, task: TaskSpec, folder: Path, begun: float
+    ) -> tuple[int | None, Failure | None]:
+        """Wait for a run's end, passing on progress and requests to stop.
+
+        Returns:
+            The supervisor's exit status, and the failure to record if it leaves no record itself.
+        """
+        asked = 0
+        deadline: float | None = None
+        if task.time_limit_seconds is not None:
+            deadline = begun + task.time_limit_seconds + GRACE_SECONDS
+        failure: Failure | None = None
+        while (status := started.wait(TICK_SECONDS)) is None:
+            now = time.monotonic()
+            if self.stop.requests > asked:
+                if asked == 0:
+                    self.watcher.message("stopping: the current run ends now (again to kill it)")
+                    failure = Failure("interrupted", "the runner was told to stop")
+                    started.interrupt()
+                    deadline = now + STOP_SECONDS
+                else:
+                    started.kill()
+                asked = self.stop.requests
+            elif deadline is not None and now > deadline:
+                failure = failure or Failure("infrastructure", "the supervisor did not end the run in time")
+                started.kill()
+                deadline = None
+            else:
+                self.watcher.tick(_progress(folder), self._estimate.seconds(now - begun))
+        return status, failure
+
+    def _unrecorded(self, task: TaskSpec, folder: Path, started_at: str, failure: Failure) -> RunRecord:
+        """The record of a run whose supervisor could not write one."""
+        record = RunRecord(
+            run_id=task.run_id,
+            workload=task.workload,
+            status="failed",
+            started_at=started_at,
+            finished_at=_now(),
+            scenario=task.scenario,
+            cell=task.cell,
+            block=task.block,
+            warm_up=task.warm_up,
+            failure=failure,
+            parameters=task.parameters,
+        )
+        records.write_json(record, folder / records.RECORD_FILE)
+        return record
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    def _task(self, block: PlannedBlock, cell: Cell) -> TaskSpec:
+        settings = scenarios.settings_of(self.scenario, cell)
+        environment, tunables = self.site.environment_of(settings.stack)
+        chosen = tunables if settings.tunables is None else settings.tunables
+        return TaskSpec(
+            run_id=f"{self.plan.name}/{block.name}-{cell.slug}",
+            workload=settings.workload.workload,
+            parameters=self._resolved(settings.parameters),
+            scenario=self.plan.name,
+            cell=dict(cell.axes),
+            block=None if block.warm_up else block.number,
+            warm_up=block.warm_up,
+            stack=self.site.pin_of(settings.stack),
+            limits=Limits(settings.hardware.cores, settings.hardware.memory_bytes),
+            threads=settings.threads,
+            environment={
+                **environment,
+                **chosen,
+                **settings.environment,
+                # Without GPUs asked for, none is seen: a CPU cell stays one on a machine that has them.
+                "CUDA_VISIBLE_DEVICES": ",".join(self.site.gpus[: settings.hardware.gpus]),
+            },
+            time_limit_seconds=self.scenario.time_limit_seconds,
+            code=Code(**self.plan.code),
+        )
+
+    def _preparation_task(self, preparation: Preparation) -> TaskSpec:
+        environment, tunables = self.site.environment_of(preparation.stack)
+        return TaskSpec(
+            run_id=f"{self.plan.name}/prepare-{preparation.name}",
+            workload=preparation.workload,
+            parameters=self._resolved(preparation.parameters),
+            scenario=self.plan.name,
+            stack=self.site.pin_of(preparation.stack),
+            threads=preparation.threads,
+            environment={**environment, **tunables, "CUDA_VISIBLE_DEVICES": ""},
+            time_limit_seconds=preparation.time_limit_seconds,
+            code=Code(**self.plan.code),
+        )
+
+    def _resolved(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        replace = References(
+            dataset=lambda reference: str(self.site.dataset(reference)),
+            prepared=lambda reference: str(self.folder.prepared_file(reference).resolve()),
+            beside=lambda path: str(self.beside / path),
+        )
+        value: dict[str, Any] = scenarios.resolved(parameters, self.scenario.data, replace)
+        return value
+
+    def _stacks(self) -> list[str]:
+        names = {cell.axes["stack"] for cell in self.plan.cells}
+        names |= {p.stack for p in self.scenario.preparations if p.name in self.plan.preparations}
+        return sorted(names)
+
+    def _short(self, cell: Cell) -> str:
+        """The cell by the axes in which the cells of this matrix differ."""
+        varied = [axis for axis in cell.axes if len({c.axes[axis] for c in self.plan.cells}) > 1]
+        return " · ".join(cell.axes[axis] for axis in varied) or cell.axes["workload"]
+
+
+def _progress(folder: Path) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _supervisor_words(folder: Path, status: int | None) -> str:
+    """Why a supervisor left no record, from its last line."""
+    try:
+        lines = (folder / SUPERVISOR_LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    last = f": {lines[-1][:200]}" if lines else ""
+    return f"the supervisor ended with status {status} and without a record{last}"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

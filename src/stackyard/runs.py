@@ -1,0 +1,309 @@
+"""The run folder: its layout, its plan, its lock, and which runs in it count as done.
+
+Everything a matrix leaves lies below one folder (see docs/scenarios.md). This module reads and writes it;
+it starts nothing and judges nothing. May import scenarios and the records of the seam.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stackyard.errors import BadInputError, StackyardError
+from stackyard.scenarios import differences
+from stackyard_task import records
+from stackyard_task.records import RunRecord
+
+PLAN_FILE = "plan.json"
+SCENARIO_FILE = "scenario.toml"
+_KIND = "stackyard plan"
+_LOCK_FILE = ".lock"
+#: What `fresh` may remove from a run folder; anything else in it is the user's and stays.
+_OURS = (
+    PLAN_FILE,
+    SCENARIO_FILE,
+    "prepared",
+    "runs",
+    "abandoned",
+    "report.html",
+    "report.json",
+    "report.csv",
+    "report.md",
+)
+
+#: Failures that say nothing about the workload: such a run is made again on resume.
+_REPEATED_KINDS = ("interrupted", "infrastructure", "stack_mismatch")
+_FOREIGN_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass
+class PlannedCell:
+    """One cell of the matrix: its folder name, its axis values and, where it cannot run here, why."""
+
+    name: str
+    axes: dict[str, str]
+    workload: str
+    #: ``None``: the cell can run here.
+    reason: str | None = None
+
+
+@dataclass
+class PlannedBlock:
+    """One block: the names of its cells in the order they run."""
+
+    name: str
+    number: int
+    warm_up: bool
+    order: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """What a matrix is going to do, as ``plan.json``: enough for a report and for resuming."""
+
+    name: str
+    title: str
+    started_at: str
+    repeats: int
+    warm_up_runs: int
+    seed: int
+    axes: dict[str, list[str]]
+    #: Cells that run here.
+    cells: list[PlannedCell]
+    #: Cells that cannot run here, with reasons; counted, never filled in.
+    not_runnable: list[PlannedCell]
+    #: Number of cells that the file excludes.
+    excluded: int
+    blocks: list[PlannedBlock]
+    preparations: list[str]
+    #: The scenario as read, in plain values.
+    scenario: dict[str, Any]
+    #: Axis -> values asked for with ``--only``; empty: all.
+    only: dict[str, list[str]]
+    #: Stack name -> its pin.
+    stacks: dict[str, Any]
+    #: Version, dirtiness and digest of the measured code.
+    code: dict[str, Any]
+    #: Reference of a data set -> bytes of its file.
+    inputs: dict[str, int]
+    kind: str = _KIND
+    api_version: int = records.API_VERSION
+
+    @property
+    def runs_total(self) -> int:
+        """Runs of the matrix, warm-up runs included, preparations not."""
+        return sum(len(block.order) for block in self.blocks)
+
+
+class RunFolder:
+    """One ``OUT`` folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # -- layout ------------------------------------------------------------------------------------
+
+    @property
+    def plan_path(self) -> Path:
+        """Where the plan lies."""
+        return self.path / PLAN_FILE
+
+    def run(self, block: str, cell: str) -> Path:
+        """The folder of one run."""
+        return self.path / "runs" / f"{block}-{cell}"
+
+    def preparation(self, name: str) -> Path:
+        """The folder of one preparation."""
+        return self.path / "prepared" / name
+
+    def prepared_file(self, reference: str) -> Path:
+        """The path behind ``prepared:NAME/FILE`` (given without its prefix)."""
+        name, _, rest = reference.partition("/")
+        return self.preparation(name) / records.OUTPUTS_FOLDER / rest
+
+    # -- plan --------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan | None:
+        """The plan that lies here, or ``None``.
+
+        Raises:
+            BadInputError: a plan.json that is not ours or cannot be read.
+        """
+        if not self.plan_path.exists():
+            return None
+        try:
+            plan = records.read_json(Plan, self.plan_path)
+        except records.RecordError as error:
+            raise BadInputError(f"{error}; choose another --out") from error
+        if plan.kind != _KIND:
+            raise BadInputError(f"{self.plan_path}: not a plan of stackyard; choose another --out")
+        return plan
+
+    def begin(self, plan: Plan, scenario_text: str, *, resume: bool = False, fresh: bool = False) -> None:
+        """Make the folder ready for ``plan``: new, continued (``resume``) or emptied first (``fresh``).
+
+        Call it with the lock held.
+
+        Raises:
+            BadInputError: the folder holds runs and neither is asked for; nothing to resume; it is not ours.
+        """
+        old = self.plan()
+        if resume:
+            if old is None:
+                raise BadInputError(f"{self.path}: holds no run to resume; leave --resume away")
+            refuse_if_different(old, plan, self.path)
+        elif fresh and old is not None:
+            self._clear()
+        elif old is not None and self._has_runs():
+            raise BadInputError(
+                f"{self.path}: already holds runs of {old.name!r}; continue them with --resume, "
+                "replace them with --fresh, or choose another --out"
+            )
+        elif old is None and self._foreign():
+            raise BadInputError(
+                f"{self.path}: is not empty and not a run folder (found {self._foreign()[0]!r}); "
+                "choose another --out"
+            )
+        (self.path / "runs").mkdir(exist_ok=True)
+        write_text(scenario_text, self.path / SCENARIO_FILE)
+        records.write_json(plan, self.plan_path)
+
+    def _has_runs(self) -> bool:
+        return any(any((self.path / part).glob("*")) for part in ("runs", "prepared"))
+
+    def _foreign(self) -> list[str]:
+        return sorted(p.name for p in self.path.iterdir() if p.name != _LOCK_FILE)
+
+    def _clear(self) -> None:
+        # The plan goes last: a removal cut short still leaves a folder we know as ours.
+        for name in reversed(_OURS):
+            entry = self.path / name
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+
+    # -- records -----------------------------------------------------------------------------------
+
+    def record(self, folder: Path) -> RunRecord | None:
+        """The record of a run, or ``None`` where there is none that can be read."""
+        try:
+            return records.read_json(RunRecord, folder / records.RECORD_FILE)
+        except records.RecordError:
+            return None
+
+    def set_aside(self, folder: Path) -> None:
+        """Move a run that did not count to ``abandoned/``, so that its output stays and its place is free."""
+        if not folder.exists():
+            return
+        shelf = self.path / "abandoned"
+        shelf.mkdir(exist_ok=True)
+        taken = {entry.name for entry in shelf.iterdir()}
+        number = next(n for n in range(1, len(taken) + 2) if f"{folder.name}.{n}" not in taken)
+        folder.rename(shelf / f"{folder.name}.{number}")
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the folder for one runner; answers the lock's descriptor, which a running supervisor inherits.
+
+        So a supervisor that outlives its runner keeps the folder held until its own record is written.
+
+        Raises:
+            BadInputError: another runner holds it, or the folder cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
+                raise BadInputError(
+                    f"{self.path}: another runner (process {holder or 'unknown'}) or its last run is still "
+                    "at work there; wait for it or choose another --out"
+                ) from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def counts_as_done(record: RunRecord | None) -> bool:
+    """Whether a run stands: it completed, or it failed by its own code and would fail again."""
+    if record is None:
+        return False
+    if record.status == "completed" or record.failure is None:
+        return True
+    if record.failure.kind == "killed":
+        return record.failure.signal not in _FOREIGN_SIGNALS
+    return record.failure.kind not in _REPEATED_KINDS
+
+
+def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
+    """Refuse to continue ``old`` as ``new`` where their runs would not be comparable.
+
+    More repeats, another title or another time limit are allowed: they change no run that was made.
+
+    Raises:
+        BadInputError: with the keys that differ.
+    """
+    lines = [
+        *differences(_comparable(old.scenario), _comparable(new.scenario)),
+        *differences(old.only, new.only, "--only"),
+        *differences(_digests(old.stacks), _digests(new.stacks), "stacks"),
+        *differences(old.inputs, new.inputs, "inputs (bytes)"),
+        *differences(old.code.get("digest"), new.code.get("digest"), "digest of the measured code"),
+    ]
+    if new.repeats < old.repeats:
+        lines.append(f"repeats: {old.repeats} then, {new.repeats} now")
+    if lines:
+        shown = "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
+        raise BadInputError(
+            f"{path}: the scenario is not the one that began there ({shown}); give the same one, "
+            "replace its runs with --fresh, or choose another --out"
+        )
+
+
+def unwritable(path: Path, error: OSError) -> StackyardError:
+    """The one sentence for a folder that cannot be written."""
+    reason = error.strerror or str(error)
+    advice = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space",
+        errno.EROFS: "choose another --out",
+    }.get(error.errno or 0, "check its permissions or choose another --out")
+    return StackyardError(
+        f"{path}: cannot be written ({reason}); {advice}. Finished runs are kept; --resume continues"
+    )
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write ``text`` atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _comparable(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    free = ("repeats", "title", "time_limit_seconds")
+    return {key: value for key, value in scenario.items() if key not in free}
+
+
+def _digests(stacks: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: (pin or {}).get("digest") for name, pin in stacks.items()}

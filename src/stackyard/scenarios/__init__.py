@@ -1,0 +1,29 @@
+"""Scenario files: what they say (shape), how they are read (reading), what they expand to (matrix).
+
+Pure: text in, values out; no clock, file, network or random state. Knows ``specs`` and the declared workloads
+of the seam, nothing else: which stacks and deployments exist is told by the caller.
+"""
+
+from stackyard.scenarios.matrix import Block, arranged, cells, narrowed, settings_of
+from stackyard.scenarios.reading import Known, read
+from stackyard.scenarios.references import References, dataset_references, prepared_names, resolved
+from stackyard.scenarios.shape import Choice, Preparation, Scenario, differences, plain
+
+__all__ = [
+    "Block",
+    "Choice",
+    "Known",
+    "Preparation",
+    "References",
+    "Scenario",
+    "arranged",
+    "cells",
+    "dataset_references",
+    "differences",
+    "narrowed",
+    "plain",
+    "prepared_names",
+    "read",
+    "resolved",
+    "settings_of",
+]

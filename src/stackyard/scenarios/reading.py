@@ -1,0 +1,442 @@
+"""Reading a scenario file: TOML text -> Scenario, or one sentence naming file, key, seen and allowed."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stackyard.errors import BadInputError
+from stackyard.scenarios import matrix, references
+from stackyard.scenarios.shape import (
+    AUTO_THREADS,
+    BUILT_IN_AXES,
+    MAIN_AXES,
+    NO_TUNABLES,
+    STACK_TUNABLES,
+    WHOLE_MACHINE,
+    Choice,
+    Preparation,
+    Scenario,
+)
+from stackyard.specs import HardwareSpec, WorkloadSpec
+from stackyard_task import workloads as declared
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]i?)?B\s*")
+_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
+
+_TOP = (
+    *("name", "title", "repeats", "warm_up_runs", "seed", "time_limit_seconds"),
+    *("axes", "hardware", "workloads", "data", "prepare", "tunables", "choices", "exclude"),
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What exists around the file: the names a scenario may use."""
+
+    stacks: Collection[str]
+    default_stack: str
+    deployments: Collection[str] = ("bare",)
+
+
+def read(text: str, file: str, known: Known) -> Scenario:
+    """The scenario that ``text`` describes.
+
+    Args:
+        text: the file's content.
+        file: its name, for messages.
+        known: the stacks and deployments that exist.
+
+    Raises:
+        BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"{file}: not TOML: {error}; mend that place") from error
+    return _Reader(file, known, document).scenario()
+
+
+class _Reader:
+    """Reads one document; every method answers a checked part of it."""
+
+    def __init__(self, file: str, known: Known, document: dict[str, Any]) -> None:
+        self.file = file
+        self.known = known
+        self.document = document
+
+    # -- the whole ---------------------------------------------------------------------------------
+
+    def scenario(self) -> Scenario:
+        top = self.document
+        self.keys(top, "", _TOP)
+        name = self.name(self.text(top, "", "name"), "name")
+        hardware = {n: self.hardware(n, t) for n, t in self.tables("hardware").items()}
+        workloads = {n: self.workload(n, t) for n, t in self.tables("workloads").items()}
+        if not workloads:
+            raise self.bad("workloads", "is missing", "at least one [workloads.NAME] with a key workload")
+        data = {n: self.sources(n, t) for n, t in self.tables("data").items()}
+        tunables = {n: self.environment(t, f"tunables.{n}") for n, t in self.tables("tunables").items()}
+        choices = self.choices()
+        axes = self.axes(hardware, workloads, tunables, choices)
+        preparations = self.preparations(data, axes)
+        scenario = Scenario(
+            name=name,
+            title=self.text(top, "", "title", name),
+            repeats=self.whole(top, "", "repeats", 6, low=1, high=999),
+            warm_up_runs=self.whole(top, "", "warm_up_runs", 0, low=0, high=99),
+            seed=self.whole(top, "", "seed", 1),
+            time_limit_seconds=self.positive(top, "", "time_limit_seconds", 3600.0),
+            axes=axes,
+            hardware=hardware,
+            workloads=workloads,
+            data=data,
+            preparations=preparations,
+            tunables=tunables,
+            choices=choices,
+            excludes=self.excludes(axes),
+        )
+        self.cells(scenario)
+        return scenario
+
+    def cells(self, scenario: Scenario) -> None:
+        """Check what can only be seen on whole cells: that some are left, and each one's parameters."""
+        found = matrix.cells(scenario)
+        if not found:
+            raise self.bad("exclude", "leaves no cell of the matrix", "rules that keep at least one")
+        slugs: dict[str, Mapping[str, str]] = {}
+        checked: set[str] = set()
+        for cell in found:
+            if cell.slug in slugs:
+                raise self.bad("axes", f"gives two cells the same name {cell.slug!r}", "other value names")
+            slugs[cell.slug] = cell.axes
+            settings = matrix.settings_of(scenario, cell)
+            where = f"workloads.{cell.axes['workload']}.parameters"
+            identity = repr((where, settings.parameters))
+            if identity not in checked:
+                checked.add(identity)
+                self.parameters(settings.workload.workload, settings.parameters, where, scenario.data)
+                self.prepared_exist(settings.parameters, where, scenario.data, scenario.preparations)
+
+    # -- the parts ---------------------------------------------------------------------------------
+
+    def axes(
+        self,
+        hardware: Mapping[str, HardwareSpec],
+        workloads: Mapping[str, WorkloadSpec],
+        tunables: Mapping[str, Any],
+        choices: Mapping[str, Mapping[str, Choice]],
+    ) -> dict[str, tuple[str, ...]]:
+        given = self.table("axes")
+        self.keys(given, "axes", [*BUILT_IN_AXES, *choices], what="axis")
+        for axis in choices:
+            if axis not in given:
+                raise self.bad(f"choices.{axis}", "has no line in [axes]", f'{axis} = ["...", "..."] there')
+        allowed: dict[str, Collection[str] | None] = {
+            "deployment": self.known.deployments,
+            "stack": self.known.stacks,
+            "hardware": [WHOLE_MACHINE.name, *hardware],
+            "workload": list(workloads),
+            "threads": None,
+            "tunables": [STACK_TUNABLES, NO_TUNABLES, *tunables],
+            **{axis: list(values) for axis, values in choices.items()},
+        }
+        defaults: dict[str, tuple[str, ...]] = {
+            "deployment": ("bare",),
+            "stack": (self.known.default_stack,),
+            "hardware": tuple(hardware) or (WHOLE_MACHINE.name,),
+            "workload": tuple(workloads),
+        }
+        axes: dict[str, tuple[str, ...]] = {}
+        for axis in [*MAIN_AXES, *(axis for axis in given if axis not in MAIN_AXES)]:
+            if axis in given:
+                axes[axis] = self.axis_values(axis, given[axis], allowed[axis])
+            else:
+                axes[axis] = defaults[axis]
+        return axes
+
+    def axis_values(self, axis: str, value: Any, allowed: Collection[str] | None) -> tuple[str, ...]:
+        key = f"axes.{axis}"
+        if not isinstance(value, list) or not value:
+            raise self.bad(key, f"is {value!r}", "a list with at least one value")
+        names: list[str] = []
+        for item in value:
+            if axis == "threads":
+                is_count = isinstance(item, int) and not isinstance(item, bool) and item >= 1
+                if not is_count and item != AUTO_THREADS:
+                    raise self.bad(key, f"holds {item!r}", f'whole numbers from 1 up, or "{AUTO_THREADS}"')
+            elif not isinstance(item, str) or item not in (allowed or ()):
+                raise self.bad(key, f"holds {item!r}", self.one_of(item, allowed or ()))
+            names.append(str(item))
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise self.bad(key, f"holds {twice[0]!r} twice", "each value once")
+        return tuple(names)
+
+    def hardware(self, name: str, table: dict[str, Any]) -> HardwareSpec:
+        where = f"hardware.{name}"
+        if name == WHOLE_MACHINE.name:
+            raise self.bad(where, "is the built-in name of the machine without limits", "another name")
+        self.keys(table, where, ["cores", "memory", "gpus"])
+        memory = None
+        if "memory" in table:
+            memory = self.size(table["memory"], f"{where}.memory")
+        return HardwareSpec(
+            name=name,
+            cores=self.positive(table, where, "cores", None),
+            memory_bytes=memory,
+            gpus=self.whole(table, where, "gpus", 0, low=0, high=64),
+        )
+
+    def workload(self, name: str, table: dict[str, Any]) -> WorkloadSpec:
+        where = f"workloads.{name}"
+        self.keys(table, where, ["workload", "parameters"])
+        return WorkloadSpec(
+            name=name,
+            workload=self.workload_name(table, where),
+            parameters=self.inner(table, where, "parameters"),
+        )
+
+    def workload_name(self, table: dict[str, Any], where: str) -> str:
+        name = self.text(table, where, "workload")
+        if ":" not in name and name not in declared.WORKLOADS:
+            raise self.bad(f"{where}.workload", f"is {name!r}", self.one_of(name, declared.WORKLOADS))
+        return name
+
+    def parameters(
+        self, workload: str, given: Mapping[str, Any], where: str, data: Mapping[str, Any]
+    ) -> None:
+        """Check parameters against what the workload declares, and that the data they name is defined."""
+        expanded = references.expanded(given, data)
+        for text in references.strings(expanded):
+            if text.startswith(references.DATA):
+                name = text[len(references.DATA) :]
+                raise self.bad(where, f"refers to {text!r}", self.one_of(name, data, "[data.NAME] with NAME"))
+        if ":" in workload:  # an entry point that declares nothing: the child checks it
+            return
+        try:
+            declared.checked(declared.WORKLOADS[workload], expanded)
+        except declared.ParameterError as error:
+            known = [p.name for p in declared.WORKLOADS[workload].parameters]
+            unknown = next((key for key in given if key not in known), None)
+            near = difflib.get_close_matches(str(unknown), known, 1) if unknown is not None else []
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise BadInputError(f"{self.file}: {where}: {error}{hint}") from error
+
+    def prepared_exist(
+        self, given: Any, where: str, data: Mapping[str, Any], preparations: Iterable[Preparation]
+    ) -> None:
+        names = [p.name for p in preparations]
+        for name in sorted(references.prepared_names(given, data)):
+            if name not in names:
+                raise self.bad(
+                    where,
+                    f"refers to 'prepared:{name}'",
+                    self.one_of(name, names, "[prepare.NAME] with NAME"),
+                )
+
+    def sources(self, name: str, table: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+        where = f"data.{name}"
+        self.keys(table, where, ["sources"])
+        value = table.get("sources")
+        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+            raise self.bad(f"{where}.sources", f"is {value!r}", 'a list of tables with "path" and "format"')
+        for index, source in enumerate(value):
+            for key in ("path", "format"):
+                if not isinstance(source.get(key), str) or not source[key]:
+                    raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
+        return tuple(value)
+
+    def preparations(
+        self, data: Mapping[str, Any], axes: Mapping[str, tuple[str, ...]]
+    ) -> tuple[Preparation, ...]:
+        default = self.known.default_stack
+        stack = default if default in axes["stack"] else axes["stack"][0]
+        found: dict[str, Preparation] = {}
+        for name, table in self.tables("prepare").items():
+            where = f"prepare.{name}"
+            self.keys(table, where, ["workload", "parameters", "stack", "threads", "time_limit_seconds"])
+            workload = self.workload_name(table, where)
+            given = self.inner(table, where, "parameters")
+            self.parameters(workload, given, f"{where}.parameters", data)
+            asked = self.text(table, where, "stack", stack)
+            if asked not in self.known.stacks:
+                raise self.bad(f"{where}.stack", f"is {asked!r}", self.one_of(asked, self.known.stacks))
+            found[name] = Preparation(
+                name=name,
+                workload=workload,
+                parameters=given,
+                stack=asked,
+                threads=self.whole(table, where, "threads", 1, low=1, high=1024)
+                if "threads" in table
+                else None,
+                time_limit_seconds=self.positive(table, where, "time_limit_seconds", 3600.0),
+                needs=tuple(sorted(references.prepared_names(given, data))),
+            )
+        for preparation in found.values():
+            self.prepared_exist(preparation.parameters, f"prepare.{preparation.name}", data, found.values())
+        return self.in_order(found)
+
+    def in_order(self, found: dict[str, Preparation]) -> tuple[Preparation, ...]:
+        """Preparations so that each stands behind those it needs."""
+        ordered: dict[str, Preparation] = {}
+        while len(ordered) < len(found):
+            ready = [
+                p for p in found.values() if p.name not in ordered and all(n in ordered for n in p.needs)
+            ]
+            if not ready:
+                circle = ", ".join(n for n in found if n not in ordered)
+                raise self.bad(
+                    "prepare", f"holds runs that wait for each other ({circle})", "an order that ends"
+                )
+            ordered.update((p.name, p) for p in ready)
+        return tuple(ordered.values())
+
+    def choices(self) -> dict[str, dict[str, Choice]]:
+        found: dict[str, dict[str, Choice]] = {}
+        for axis, values in self.tables("choices").items():
+            if axis in BUILT_IN_AXES:
+                raise self.bad(f"choices.{axis}", "is the name of a built-in axis", "another name")
+            found[axis] = {}
+            for name, table in values.items():
+                where = f"choices.{axis}.{name}"
+                self.name(name, where)
+                if not isinstance(table, dict):
+                    raise self.bad(where, f"is {table!r}", "a table with environment or parameters")
+                self.keys(table, where, ["environment", "parameters"])
+                environment = self.environment(
+                    self.inner(table, where, "environment"), f"{where}.environment"
+                )
+                found[axis][name] = Choice(environment, self.inner(table, where, "parameters"))
+        return found
+
+    def excludes(self, axes: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], ...]:
+        rules = self.document.get("exclude", [])
+        if not isinstance(rules, list):
+            raise self.bad("exclude", f"is {type(rules).__name__}", "[[exclude]] tables")
+        found = []
+        for index, rule in enumerate(rules):
+            where = f"exclude[{index}]"
+            if not isinstance(rule, dict) or not rule:
+                raise self.bad(where, f"is {rule!r}", "a table with at least one axis")
+            self.keys(rule, where, list(axes), what="axis")
+            checked: dict[str, tuple[str, ...]] = {}
+            for axis, value in rule.items():
+                values = [str(item) for item in (value if isinstance(value, list) else [value])]
+                for item in values:
+                    if item not in axes[axis]:
+                        raise self.bad(f"{where}.{axis}", f"is {item!r}", self.one_of(item, axes[axis]))
+                checked[axis] = tuple(values)
+            found.append(checked)
+        return tuple(found)
+
+    # -- single values -----------------------------------------------------------------------------
+
+    def bad(self, key: str, seen: str, allowed: str) -> BadInputError:
+        return BadInputError(f"{self.file}: {key} {seen}, expected {allowed}")
+
+    def one_of(self, seen: Any, allowed: Iterable[str], what: str = "one of") -> str:
+        names = list(allowed)
+        near = difflib.get_close_matches(str(seen), names, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        if not names:
+            return "none: the file defines none" if what != "one of" else "nothing: there is none"
+        return f"{what} {', '.join(names)}" + hint
+
+    def keys(self, table: Mapping[str, Any], where: str, allowed: Collection[str], what: str = "key") -> None:
+        for key in table:
+            if key not in allowed:
+                full = f"{where}.{key}" if where else key
+                raise self.bad(full, f"is an unknown {what}", self.one_of(key, allowed))
+
+    def table(self, key: str) -> dict[str, Any]:
+        value = self.document.get(key, {})
+        if not isinstance(value, dict):
+            raise self.bad(key, f"is {value!r}", f"a table [{key}]")
+        return value
+
+    def tables(self, key: str) -> dict[str, dict[str, Any]]:
+        found = self.table(key)
+        for name, inner in found.items():
+            self.name(name, f"{key}.{name}")
+            if not isinstance(inner, dict):
+                raise self.bad(f"{key}.{name}", f"is {inner!r}", f"a table [{key}.{name}]")
+        return found
+
+    def inner(self, table: Mapping[str, Any], where: str, key: str) -> dict[str, Any]:
+        value = table.get(key, {})
+        if not isinstance(value, dict):
+            raise self.bad(f"{where}.{key}", f"is {value!r}", "a table")
+        return value
+
+    def name(self, value: str, key: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise self.bad(key, f"is named {value!r}", "a name of letters, digits and . _ + - (60 at most)")
+        return value
+
+    def text(self, table: Mapping[str, Any], where: str, key: str, default: str | None = None) -> str:
+        full = f"{where}.{key}" if where else key
+        if key not in table and default is not None:
+            return default
+        if key not in table:
+            raise self.bad(full, "is missing", "a text")
+        value = table[key]
+        if not isinstance(value, str) or not value.strip():
+            raise self.bad(full, f"is {value!r}", "a text")
+        return value
+
+    def whole(
+        self,
+        table: Mapping[str, Any],
+        where: str,
+        key: str,
+        default: int,
+        low: int | None = None,
+        high: int | None = None,
+    ) -> int:
+        value = table.get(key, default)
+        full = f"{where}.{key}" if where else key
+        in_range = isinstance(value, int) and not isinstance(value, bool)
+        if not in_range or (low is not None and value < low) or (high is not None and value > high):
+            bounds = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
+            raise self.bad(full, f"is {value!r}", f"a whole number{bounds}")
+        return value
+
+    def positive(self, table: Mapping[str, Any], where: str, key: str, default: float | None) -> float | None:
+        if key not in table:
+            return default
+        value = table[key]
+        full = f"{where}.{key}" if where else key
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or value <= 0:
+            raise self.bad(full, f"is {value!r}", "a number above 0")
+        return float(value)
+
+    def size(self, value: Any, key: str) -> int:
+        """Bytes of "2 GB", "512 MiB" or a plain number of bytes; GB = 10^9, GiB = 2^30."""
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+        match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+        if not match or float(match.group(1)) <= 0:
+            raise self.bad(key, f"is {value!r}", 'a size above 0 such as "2 GB" or "512 MiB"')
+        unit = match.group(2) or ""
+        return int(
+            float(match.group(1)) * (1024 if unit.endswith("i") else 1000) ** _POWERS[unit.rstrip("i")]
+        )
+
+    def environment(self, table: Mapping[str, Any], where: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, value in table.items():
+            if not _VARIABLE.fullmatch(key):
+                raise self.bad(f"{where}.{key}", "is not a variable's name", "letters, digits and _")
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                raise self.bad(f"{where}.{key}", f"is {value!r}", "a text or number")
+            found[key] = str(value)
+        return found
