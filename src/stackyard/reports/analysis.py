@@ -1,0 +1,323 @@
+"""From a Study to a Report: arranges the cells, compares them, adds factors, Amdahl and warnings. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stackyard.reports import amdahl, factors
+from stackyard.reports.cells import CellRuns, Matrix, arrange
+from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pareto_front
+from stackyard.reports.loading import Run, Study
+from stackyard.reports.metrics import HEADLINE, Metric, flat_results, is_throughput, metrics_of
+from stackyard.reports.report import (
+    CellReport,
+    CellResult,
+    CellSummary,
+    EnvironmentRow,
+    FailedRun,
+    Headline,
+    MetricNote,
+    MissingCell,
+    Report,
+    ReportOptions,
+    TimelineOf,
+    WorkloadReport,
+)
+from stackyard.reports.statistics import summarise
+from stackyard.reports.warnings import warnings_of
+from stackyard.reports.wording import footnote
+from stackyard_task.records import RunRecord, to_json
+
+#: Metrics a cores axis is expected to shorten.
+SCALING = ("wall_seconds", "steady_seconds")
+#: Relative difference of a numeric result between cells that is worth a warning.
+RESULT_TOLERANCE = 0.01
+#: More timelines than this are not kept: one per cell then, the run nearest the median wall time.
+MOST_TIMELINES = 96
+
+
+def analyse(study: Study, options: ReportOptions | None = None) -> Report:
+    """Everything a report says about ``study``; the same study and options give the same report.
+
+    Raises:
+        BadInputError: the baseline names an axis or value that no cell has.
+    """
+    options = options or ReportOptions()
+    matrix = arrange(study)
+    completed = [run.record for cell in matrix.cells for run in cell.completed]
+    metrics = metrics_of(completed)
+    workloads = [_workload(matrix, name, metrics, options) for name in matrix.workloads]
+    name = next((p.name for p in study.plans if p.name), None) or (
+        study.sources[0] if study.sources else "runs"
+    )
+    starts = sorted(run.record.started_at for run in study.runs)
+    ends = sorted(run.record.finished_at for run in study.runs)
+    return Report(
+        title=next((plan.title for plan in study.plans if plan.title), None) or name,
+        name=name,
+        sources=list(study.sources),
+        hosts=list(matrix.hosts),
+        started_at=starts[0] if starts else None,
+        finished_at=ends[-1] if ends else None,
+        options=options,
+        axes={axis: list(levels) for axis, levels in matrix.axes.items()},
+        constant=matrix.constant,
+        counts=_counts(study, matrix),
+        metrics=[MetricNote(m.key, m.label, m.unit, m.group, m.meaning, m.less_is_better) for m in metrics],
+        workloads=workloads,
+        warnings=warnings_of(study, matrix, workloads),
+        failed=_failed(matrix),
+        unreadable=[dataclasses.asdict(item) for item in study.unreadable],
+        not_runnable=[
+            MissingCell(dict(item.axes), item.reason) for plan in study.plans for item in plan.not_runnable
+        ],
+        environment=_environment(completed),
+        methods=_methods(completed),
+        rows=[flatten(run) for run in study.runs],
+        timelines=_timelines(matrix),
+        footnote=footnote(options),
+    )
+
+
+def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: ReportOptions) -> WorkloadReport:
+    cells = matrix.of(name)
+    baseline = choose_baseline(matrix, cells, options)
+    by_key = {metric.key: metric for metric in metrics}
+    spoken = [by_key[key] for key in HEADLINE if key in by_key]
+    comparisons = compare(matrix, cells, metrics, baseline, options)
+    wall, memory = by_key.get("wall_seconds"), by_key.get("peak_rss_bytes")
+    front = [by_key[k] for k in ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes") if k in by_key]
+    front = [metric for metric in front if all(c.values(metric) for c in cells if c.completed)]
+    analysed = [report for m in spoken if (report := factors.explain(cells, matrix.varying, m, options))]
+    scaling = amdahl.fits(matrix, cells, [by_key[k] for k in SCALING if k in by_key], options)
+    fastest = least(cells, wall, "Fastest", options) if wall else None
+    leanest = least(cells, memory, "Leanest", options) if memory else None
+    lines = headlines(comparisons, matrix, [m.key for m in spoken])
+    lines += [Headline("fact", f.finding, f.metric) for f in analysed if f.finding]
+    lines += [Headline("fact", a.sentence, a.metric, a.axis) for a in scaling]
+    reports = [_cell(cell, metrics, options) for cell in cells]
+    return WorkloadReport(
+        name=name,
+        program=", ".join(
+            dict.fromkeys(run.record.workload for c in cells for run in c.completed + c.failed)
+        ),
+        baseline=baseline.slug if baseline else None,
+        headlines=lines,
+        cells=reports,
+        comparisons=comparisons,
+        fastest=fastest,
+        leanest=leanest,
+        pareto=[cell.slug for cell in pareto_front(cells, front)] if len(front) > 1 else [],
+        pareto_metrics=[metric.key for metric in front],
+        factors=analysed,
+        amdahl=scaling,
+        results_differing=_differing(reports),
+    )
+
+
+def _cell(cell: CellRuns, metrics: Sequence[Metric], options: ReportOptions) -> CellReport:
+    found: dict[str, CellSummary] = {}
+    for metric in metrics:
+        values = cell.values(metric)
+        summary = summarise(values, options.confidence, options.draws, options.seed)
+        if summary:
+            found[metric.key] = CellSummary(**dataclasses.asdict(summary), values=values)
+    return CellReport(
+        cell.slug,
+        cell.label,
+        dict(cell.axes),
+        len(cell.completed),
+        len(cell.failed),
+        len(cell.warm_up),
+        found,
+        _results([run.record for run in cell.completed]),
+    )
+
+
+def _results(records: Sequence[RunRecord]) -> dict[str, CellResult]:
+    flat = [flat_results(record) for record in records]
+    found = {}
+    for name in dict.fromkeys(name for results in flat for name in results):
+        if is_throughput(name):
+            continue
+        values = [results[name] for results in flat if name in results]
+        numbers = sorted(float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool))
+        texts = list(dict.fromkeys(str(v)[:80] for v in values if isinstance(v, (str, bool))))
+        middle = len(numbers) // 2
+        median = None
+        if numbers:
+            median = numbers[middle] if len(numbers) % 2 else (numbers[middle - 1] + numbers[middle]) / 2
+        found[name] = CellResult(
+            len(values), median, numbers[0] if numbers else None, numbers[-1] if numbers else None, texts[:4]
+        )
+    return found
+
+
+def _differing(cells: Sequence[CellReport]) -> list[str]:
+    """Results whose medians differ by more than RESULT_TOLERANCE between cells, or whose texts differ."""
+    names = dict.fromkeys(name for cell in cells for name in cell.results)
+    found = []
+    for name in names:
+        seen = [cell.results[name] for cell in cells if name in cell.results]
+        medians = [result.median for result in seen if result.median is not None]
+        spread = max(medians) - min(medians) if medians else 0.0
+        texts = {tuple(sorted(result.texts)) for result in seen}
+        scale = max(map(abs, medians), default=0.0)
+        if (spread > RESULT_TOLERANCE * scale and not name.endswith("_seconds")) or len(texts) > 1:
+            found.append(name)
+    return found
+
+
+def _counts(study: Study, matrix: Matrix) -> dict[str, int | None]:
+    planned = [len(p.cells) * p.repeats for p in study.plans if p.repeats and p.cells]
+    return {
+        "read": len(study.runs),
+        "completed": sum(len(cell.completed) for cell in matrix.cells),
+        "failed": sum(len(cell.failed) for cell in matrix.cells),
+        "warm_up": sum(len(cell.warm_up) for cell in matrix.cells),
+        "planned": sum(planned) if planned else None,
+        "unreadable": len(study.unreadable),
+        "duplicates": study.duplicates,
+        "cells": len(matrix.cells),
+        "not_runnable": sum(len(plan.not_runnable) for plan in study.plans),
+    }
+
+
+def _failed(matrix: Matrix) -> list[FailedRun]:
+    found = []
+    for cell in matrix.cells:
+        for run in cell.failed:
+            failure = run.record.failure
+            kind, message = (
+                (failure.kind, failure.message) if failure else ("unknown", "no reason was recorded")
+            )
+            found.append(FailedRun(run.folder, cell.workload, cell.label, run.record.block, kind, message))
+    return found
+
+
+def _tally(records: Sequence[RunRecord], name: str, read: Callable[[RunRecord], Any]) -> EnvironmentRow:
+    counts: dict[str, int] = {}
+    for record in records:
+        value = read(record)
+        text = "not recorded" if value is None or value == [] else str(value)
+        counts[text] = counts.get(text, 0) + 1
+    return EnvironmentRow(name, counts)
+
+
+def _environment(records: Sequence[RunRecord]) -> list[EnvironmentRow]:
+    def gigabytes(size: int | None) -> str | None:
+        return None if size is None else f"{size / 1e9:.1f} GB"
+
+    rows = [
+        _tally(records, "Host", lambda r: r.environment.host),
+        _tally(records, "CPU", lambda r: r.environment.cpu_model),
+        _tally(records, "Cores of the machine", lambda r: r.environment.machine_cores),
+        _tally(records, "Cores allowed", lambda r: r.environment.allowed_cores),
+        _tally(records, "RAM of the machine", lambda r: gigabytes(r.environment.machine_ram_bytes)),
+        _tally(records, "RAM limit", lambda r: gigabytes(r.environment.ram_limit_bytes) or "none"),
+        _tally(records, "Limits held by", lambda r: r.environment.limit_mechanism or "no limit asked"),
+        _tally(records, "Kernel", lambda r: r.environment.kernel),
+        _tally(records, "System", lambda r: r.environment.os),
+        _tally(records, "Python", lambda r: r.environment.python),
+        _tally(
+            records,
+            "Stack: torch / CUDA really loaded",
+            lambda r: (
+                f"{r.environment.stack or r.cell.get('stack', 'unnamed')}: "
+                f"{r.environment.torch or 'no torch'} / {r.environment.cuda or 'no CUDA recorded'}"
+            ),
+        ),
+        _tally(
+            records,
+            "Lock digest",
+            lambda r: (
+                r.environment.stack_digest
+                and f"{r.environment.stack or r.cell.get('stack', '')}: {r.environment.stack_digest[:19]}"
+            ),
+        ),
+        _tally(records, "GPU", lambda r: ", ".join(r.environment.gpu_names) or "none"),
+        _tally(records, "GPU driver", lambda r: r.environment.gpu_driver),
+        _tally(records, "Threads", lambda r: r.environment.threads),
+        _tally(
+            records,
+            "Tunables",
+            lambda r: " ".join(f"{k}={v}" for k, v in sorted(r.environment.tunables.items())) or "none",
+        ),
+        _tally(
+            records,
+            "Code",
+            lambda r: (
+                r.environment.code_version
+                and r.environment.code_version + (" (dirty)" if r.environment.code_dirty else "")
+            ),
+        ),
+    ]
+    return [row for row in rows if set(row.values) - {"not recorded"}]
+
+
+def _methods(records: Sequence[RunRecord]) -> list[EnvironmentRow]:
+    rows = [
+        _tally(records, "CPU time", lambda r: r.measurement.cpu_method),
+        _tally(records, "Peak RAM", lambda r: r.measurement.peak_rss_method),
+        _tally(
+            records,
+            "GPU memory",
+            lambda r: next((g.peak_memory_method for g in r.measurement.gpus), None) or "no GPU",
+        ),
+        _tally(records, "Energy", lambda r: r.measurement.energy_method or "not measured"),
+        _tally(
+            records,
+            "Sampling interval",
+            lambda r: (
+                r.measurement.sampling_interval_seconds
+                and f"{r.measurement.sampling_interval_seconds * 1000:.0f} ms"
+            ),
+        ),
+        _tally(records, "Limits held by", lambda r: r.environment.limit_mechanism or "no limit asked"),
+    ]
+    return [row for row in rows if row.values]
+
+
+def flatten(run: Run) -> dict[str, Any]:
+    """One flat row for a run: every field of the record, nested names joined by dots."""
+    row: dict[str, Any] = {"folder": run.folder, "source": run.source}
+
+    def descend(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                descend(f"{prefix}.{key}" if prefix else str(key), inner)
+        elif isinstance(value, list) and prefix == "measurement.gpus":
+            for gpu in value:
+                descend(f"gpu{gpu.get('index', 0)}", gpu)
+        elif isinstance(value, list):
+            row[prefix] = "; ".join(_compact(item) for item in value)
+        else:
+            row[prefix] = value
+
+    descend("", to_json(run.record))
+    return row
+
+
+def _compact(item: Any) -> str:
+    return " ".join(f"{k}={v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
+
+
+def _timelines(matrix: Matrix) -> list[TimelineOf]:
+    chosen: list[tuple[CellRuns, Run]] = [
+        (cell, run) for cell in matrix.cells for run in cell.completed + cell.failed if run.timeline
+    ]
+    if len(chosen) > MOST_TIMELINES:
+        chosen = []
+        for cell in matrix.cells:
+            runs = sorted(
+                (r for r in cell.completed if r.timeline),
+                key=lambda r: r.record.measurement.wall_seconds or 0.0,
+            )
+            if runs:
+                chosen.append((cell, runs[len(runs) // 2]))
+    return [
+        TimelineOf(run.folder, cell.workload, cell.label, run.record.block, dict(run.timeline or {}))
+        for cell, run in chosen
+    ]

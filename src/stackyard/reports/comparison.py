@@ -1,0 +1,183 @@
+"""Cells against cells: which pairs, their ratios, fastest and leanest, the Pareto front. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from stackyard.errors import BadInputError
+from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label, matching, same_but
+from stackyard.reports.metrics import Metric
+from stackyard.reports.report import Best, Comparison, Headline, ReportOptions
+from stackyard.reports.statistics import DIFFERENT, Ratio, paired_ratio, unpaired_ratio
+from stackyard.reports.wording import quantity, sentence
+
+
+def choose_baseline(matrix: Matrix, cells: Sequence[CellRuns], options: ReportOptions) -> CellRuns | None:
+    """The cell others are compared with: the first that matches the option and has completed runs.
+
+    Raises:
+        BadInputError: the option names an axis or value that no cell of the study has.
+    """
+    wanted = dict(options.baseline or {})
+    for axis, value in wanted.items():
+        levels = matrix.axes.get(axis)
+        if levels is None:
+            raise BadInputError(f"baseline axis {axis!r} is unknown: the axes are {', '.join(matrix.axes)}")
+        if not any(value in (level, level.split(" @ ")[0]) for level in levels):
+            raise BadInputError(f"baseline {axis}={value!r} matches no cell: {axis} has {', '.join(levels)}")
+    candidates = matching([cell for cell in cells if cell.completed], wanted)
+    return candidates[0] if candidates else None
+
+
+def ratio_of(reference: CellRuns, other: CellRuns, metric: Metric, options: ReportOptions) -> Ratio:
+    """The ratio of one metric: within blocks where the cells share blocks, else of the medians."""
+    a, b = reference.by_block(metric), other.by_block(metric)
+    settings = {
+        "parity_margin": options.parity_margin,
+        "confidence": options.confidence,
+        "draws": options.draws,
+        "seed": options.seed,
+    }
+    shared = sorted(a.keys() & b.keys())
+    if shared or not _apart(reference, other):
+        return paired_ratio([a[k] for k in shared], [b[k] for k in shared], **settings)  # type: ignore[arg-type]
+    return unpaired_ratio(reference.values(metric), other.values(metric), **settings)  # type: ignore[arg-type]
+
+
+def _apart(a: CellRuns, b: CellRuns) -> bool:
+    """Whether no source of records holds both cells, or runs carry no block: nothing could pair them."""
+    blocks = [
+        {(run.source, run.record.block) for run in cell.completed if run.record.block is not None}
+        for cell in (a, b)
+    ]
+    return not blocks[0] or not blocks[1] or not {s for s, _ in blocks[0]} & {s for s, _ in blocks[1]}
+
+
+def pairs(
+    matrix: Matrix, cells: Sequence[CellRuns], baseline: CellRuns | None
+) -> Iterator[tuple[CellRuns, CellRuns, str | None, str]]:
+    """(reference, other, axis, setting): cells that differ in one axis, then the rest against the baseline.
+
+    The reference is the one with the baseline's value on that axis, else the earlier one.
+    """
+    cells = [cell for cell in cells if cell.completed]
+    against_baseline: list[tuple[CellRuns, CellRuns]] = []
+    controlled: dict[str, list[tuple[CellRuns, CellRuns, str | None, str]]] = {
+        axis: [] for axis in matrix.axes
+    }
+    for i, first in enumerate(cells):
+        for second in cells[i + 1 :]:
+            differing = same_but(first, second)
+            if len(differing) == 1:
+                axis = differing[0]
+                swap = baseline is not None and second.axes.get(axis) == baseline.axes.get(axis)
+                a, b = (second, first) if swap else (first, second)
+                others = [name for name in matrix.varying if name != axis]
+                setting = label(a.axes, others) if any(a.axes.get(o) for o in others) else ""
+                controlled.setdefault(axis, []).append((a, b, axis, setting))
+            elif baseline is not None and baseline in (first, second):
+                against_baseline.append((baseline, second if first is baseline else first))
+    for found in controlled.values():
+        yield from found
+    for a, b in against_baseline:
+        yield a, b, None, ""
+
+
+def compare(
+    matrix: Matrix,
+    cells: Sequence[CellRuns],
+    metrics: Sequence[Metric],
+    baseline: CellRuns | None,
+    options: ReportOptions,
+) -> list[Comparison]:
+    """Every pair of ``pairs`` on every metric that both cells measured."""
+    found = []
+    for reference, other, axis, setting in pairs(matrix, cells, baseline):
+        for metric in metrics:
+            if not reference.values(metric) or not other.values(metric):
+                continue
+            ratio = ratio_of(reference, other, metric, options)
+            a = reference.axes.get(axis, reference.label) if axis else reference.label
+            b = other.axes.get(axis, other.label) if axis else other.label
+            words = sentence(metric.key, metric.label, a, b, ratio, options)
+            found.append(
+                Comparison(
+                    metric.key,
+                    reference.slug,
+                    other.slug,
+                    axis,
+                    setting,
+                    ratio.n,
+                    ratio.ratio,
+                    ratio.low,
+                    ratio.high,
+                    ratio.verdict,
+                    ratio.more_runs,
+                    ratio.pairing,
+                    ratio.reason,
+                    words,
+                )
+            )
+    return found
+
+
+def least(cells: Sequence[CellRuns], metric: Metric, what: str, options: ReportOptions) -> Best | None:
+    """The cell with the least median of ``metric``, and which cells cannot be told from it."""
+    measured = [(_median(values), cell) for cell in cells if (values := cell.values(metric))]
+    if len(measured) < 2:
+        return None
+    value, best = min(measured, key=lambda pair: pair[0])
+    close = []
+    for _, cell in measured:
+        if cell is not best and ratio_of(best, cell, metric, options).verdict != DIFFERENT:
+            close.append(cell)
+    names = ", ".join(cell.label for cell in close)
+    doubt = f"; not told apart from it: {names}" if close else ""
+    words = f"{what}: {best.label}, {metric.label} {quantity(value, metric.unit)} (median){doubt}"
+    return Best(metric.key, best.slug, [cell.slug for cell in close], words)
+
+
+def pareto_front(cells: Sequence[CellRuns], metrics: Sequence[Metric]) -> list[CellRuns]:
+    """Cells that no other cell beats or equals in every metric while beating it in one; by medians."""
+    points = [
+        (cell, [_median(cell.values(metric)) for metric in metrics])
+        for cell in cells
+        if all(cell.values(metric) for metric in metrics)
+    ]
+    return [
+        cell
+        for cell, point in points
+        if not any(
+            all(o <= p for o, p in zip(other, point)) and any(o < p for o, p in zip(other, point))
+            for _, other in points
+        )
+    ]
+
+
+def headlines(comparisons: Sequence[Comparison], matrix: Matrix, metrics: Sequence[str]) -> list[Headline]:
+    """A sentence per pair of levels of an axis, setting and metric; metrics in the order given."""
+    groups: dict[tuple[str, str, str, str], list[Comparison]] = {}
+    levels = {cell.slug: cell.axes for cell in matrix.cells}
+    for comparison in comparisons:
+        if comparison.axis is not None and comparison.axis != WORKLOAD and comparison.metric in metrics:
+            axis = comparison.axis
+            key = (
+                comparison.metric,
+                axis,
+                levels[comparison.reference][axis],
+                levels[comparison.other][axis],
+            )
+            groups.setdefault(key, []).append(comparison)
+    order = {name: place for place, name in enumerate(metrics)}
+    found = []
+    for (metric, axis, _, _), group in sorted(groups.items(), key=lambda item: order[item[0][0]]):
+        for comparison in group:
+            where = f" ({comparison.setting})" if comparison.setting else ""
+            found.append(Headline(comparison.verdict, comparison.sentence + where, metric, axis))
+    return found
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,0 +1,154 @@
+"""The report as Markdown: for a pull request, an issue or a wiki page. Text from records is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from stackyard.reports.report import CellSummary, EnvironmentRow, Report, WorkloadReport
+from stackyard.reports.wording import interval, plain_number, quantity, times, verdict_words
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
+
+
+def render(report: Report) -> str:
+    """The file's text."""
+    parts = [f"# {escape(report.title)}", _summary(report)]
+    for workload in report.workloads:
+        parts += _workload(report, workload)
+    if report.warnings:
+        parts += ["## Warnings", _warnings(report)]
+    if report.not_runnable:
+        rows = [[" · ".join(cell.axes.values()), cell.reason] for cell in report.not_runnable]
+        parts += ["## Not runnable here", table(["cell", "reason"], rows)]
+    if report.failed or report.unreadable:
+        rows = [[f.folder, f"{f.workload}: {f.cell}", f.kind, f.message] for f in report.failed]
+        rows += [[u["folder"], "", "no record", u["reason"]] for u in report.unreadable]
+        parts += ["## Failed runs", table(["run", "cell", "kind", "reason"], rows)]
+    parts += ["## How it was measured", _facts(report.methods), "## Where it ran", _facts(report.environment)]
+    parts += ["---", escape(report.footnote) + " 1 MB is 1,000,000 bytes."]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: object) -> str:
+    """``text`` on one line with every character that means something to Markdown or HTML made plain."""
+    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split(" ")).replace("\n", " ").replace("\r", " "))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], numeric: int = 0) -> str:
+    """A table whose last ``numeric`` columns are right-aligned; every cell is escaped."""
+    count = len(header)
+    rule = ["---:" if i >= count - numeric else "---" for i in range(count)]
+    lines = [header, rule, *([escape(value) for value in row] for row in rows)]
+    return "\n".join("| " + " | ".join(str(value) for value in line) + " |" for line in lines)
+
+
+def spread(summary: CellSummary | None, unit: str) -> str:
+    """ "12.3 s [12.1, 12.6]", or the range where there are too few runs for an interval."""
+    if summary is None:
+        return "–"
+    low, high = (summary.low, summary.high) if summary.low is not None else (summary.minimum, summary.maximum)
+    opening, closing = ("[", "]") if summary.low is not None else ("(", ")")
+    return f"{quantity(summary.median, unit)} {opening}{quantity(low, unit)}, {quantity(high, unit)}{closing}"
+
+
+def _summary(report: Report) -> str:
+    counts = report.counts
+    words = [f"{counts['completed']} runs completed"]
+    if counts["failed"]:
+        words.append(f"{counts['failed']} failed")
+    if counts["not_runnable"]:
+        words.append(f"{counts['not_runnable']} cells not runnable here")
+    constant = ", ".join(f"{axis} {value}" for axis, value in report.constant.items())
+    when = f" Runs from {report.started_at} to {report.finished_at}." if report.started_at else ""
+    return escape(", ".join(words) + "." + (f" The same everywhere: {constant}." if constant else "") + when)
+
+
+def _workload(report: Report, workload: WorkloadReport) -> list[str]:
+    parts = [f"## {escape(workload.name)}"]
+    lines = [best.sentence for best in (workload.fastest, workload.leanest) if best]
+    lines += [headline.text for headline in workload.headlines]
+    parts.append("\n".join(f"- {escape(line)}" for line in lines))
+    for group in (("time",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
+        notes = [
+            m for m in report.metrics if m.group in group and any(m.key in c.metrics for c in workload.cells)
+        ]
+        if notes:
+            rows = [
+                [c.label, c.completed, *(spread(c.metrics.get(note.key), note.unit) for note in notes)]
+                for c in workload.cells
+            ]
+            parts.append(table(["cell", "n", *(note.label for note in notes)], rows, len(notes) + 1))
+    if workload.comparisons:
+        labels = {cell.slug: cell.label for cell in workload.cells}
+        rows = [
+            [
+                report.metric(c.metric).label,
+                f"{labels[c.other]} / {labels[c.reference]}",
+                c.n,
+                times(c.ratio),
+                interval(c.low, c.high),
+                c.reason or verdict_words(c.verdict, c.n, c.more_runs),
+            ]
+            for c in workload.comparisons
+            if report.metric(c.metric).group in ("time", "cpu", "memory", "gpu", "throughput")
+        ]
+        parts += ["### Ratios", table(["metric", "cells", "n", "ratio", "interval", "verdict"], rows)]
+    if workload.factors:
+        rows = [
+            [report.metric(f.metric).label, e.term, f"{e.omega_squared * 100:.1f} %", f"{e.p_holm:.2g}"]
+            for f in workload.factors
+            for e in f.effects
+        ]
+        parts += [
+            "### What explains the differences",
+            table(["metric", "factor", "omega²", "p (Holm)"], rows),
+        ]
+        left = dict.fromkeys(text for f in workload.factors for text in f.left_out)
+        parts += ["\n".join(f"- left out: {escape(text)}" for text in left)]
+    names = list(dict.fromkeys(name for cell in workload.cells for name in cell.results))
+    if names:
+        rows = [
+            [
+                name + (" (cells differ)" if name in workload.results_differing else ""),
+                *_results(workload, name),
+            ]
+            for name in names
+        ]
+        parts += [
+            "### What the workload found",
+            table(["result", *(escape(c.label) for c in workload.cells)], rows),
+        ]
+    return parts
+
+
+def _results(workload: WorkloadReport, name: str) -> list[str]:
+    found = []
+    for cell in workload.cells:
+        result = cell.results.get(name)
+        if result is None:
+            found.append("–")
+        elif result.median is not None:
+            same = result.minimum == result.maximum
+            span = "" if same else f" ({plain_number(result.minimum)} to {plain_number(result.maximum)})"
+            found.append(plain_number(result.median) + span)
+        else:
+            found.append(", ".join(result.texts))
+    return found
+
+
+def _warnings(report: Report) -> str:
+    return "\n".join(
+        f"- **{warning.severity}** ({escape(warning.code)}): {escape(warning.message)} {escape(warning.advice)}"
+        for warning in report.warnings
+    )
+
+
+def _facts(rows: Sequence[EnvironmentRow]) -> str:
+    return table(
+        ["what", "seen"],
+        [
+            [row.name, "; ".join(f"{value} ({count} runs)" for value, count in row.values.items())]
+            for row in rows
+        ],
+    )

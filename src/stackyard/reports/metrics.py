@@ -1,0 +1,305 @@
+"""What is compared: the metrics a record can hold, with unit, direction and meaning, and how each is read.
+
+Pure: reads a RunRecord, touches nothing. A metric that was not measured is ``None``, never 0. Metrics found
+in a workload's results (throughput) are made here too; results about quality (f1, losses) are not metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from stackyard_task.records import GpuUse, RunRecord
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity."""
+
+    key: str
+    label: str
+    #: "s", "B", "%", "J" or "1/s": decides how numbers are printed.
+    unit: str
+    #: "time", "cpu", "memory", "gpu", "throughput", "energy" or "disk".
+    group: str
+    #: One sentence: what exactly was measured.
+    meaning: str
+    read: Callable[[RunRecord], float | None]
+    #: Whether less of it is better; ``None``: neither (a percentage of CPU is a description, not a cost).
+    less_is_better: bool | None = True
+
+
+def _measured(name: str) -> Callable[[RunRecord], float | None]:
+    return lambda record: getattr(record.measurement, name)
+
+
+def _sum_over_gpus(read: Callable[[GpuUse], float | None]) -> Callable[[RunRecord], float | None]:
+    def total(record: RunRecord) -> float | None:
+        values = [value for gpu in record.measurement.gpus if (value := read(gpu)) is not None]
+        return math.fsum(values) if values else None
+
+    return total
+
+
+def _greatest_over_gpus(read: Callable[[GpuUse], float | None]) -> Callable[[RunRecord], float | None]:
+    def greatest(record: RunRecord) -> float | None:
+        return max((v for gpu in record.measurement.gpus if (v := read(gpu)) is not None), default=None)
+
+    return greatest
+
+
+def _step(name: str) -> Callable[[RunRecord], float | None]:
+    return lambda record: getattr(record.measurement.steps, name) if record.measurement.steps else None
+
+
+CATALOGUE: tuple[Metric, ...] = (
+    Metric(
+        "wall_seconds",
+        "Wall time",
+        "s",
+        "time",
+        "Start of the child process to the end of its process tree.",
+        _measured("wall_seconds"),
+    ),
+    Metric(
+        "startup_seconds",
+        "Start-up",
+        "s",
+        "time",
+        "Interpreter start and imports, until the workload begins with its data.",
+        _measured("startup_seconds"),
+    ),
+    Metric("data_seconds", "Data", "s", "time", "Reading and preparing the data.", _measured("data_seconds")),
+    Metric(
+        "warmup_seconds",
+        "Warm-up",
+        "s",
+        "time",
+        "First steps: compilation, caches, allocator.",
+        _measured("warmup_seconds"),
+    ),
+    Metric(
+        "steady_seconds",
+        "Steady",
+        "s",
+        "time",
+        "The work itself, after start-up, data and warm-up.",
+        _measured("steady_seconds"),
+    ),
+    Metric(
+        "finish_seconds",
+        "Finish",
+        "s",
+        "time",
+        "Writing results and ending the process tree.",
+        _measured("finish_seconds"),
+    ),
+    Metric(
+        "step_p50_seconds",
+        "Step time (p50)",
+        "s",
+        "time",
+        "Median duration of a step in the steady phase.",
+        _step("p50_seconds"),
+    ),
+    Metric(
+        "step_p95_seconds",
+        "Step time (p95)",
+        "s",
+        "time",
+        "95th percentile of the duration of a step in the steady phase.",
+        _step("p95_seconds"),
+    ),
+    Metric(
+        "cpu_seconds",
+        "CPU time",
+        "s",
+        "cpu",
+        "User and system time of all descendants, orphans included.",
+        _measured("cpu_seconds"),
+    ),
+    Metric(
+        "cpu_percent_of_core",
+        "Average CPU",
+        "%",
+        "cpu",
+        "CPU seconds over wall seconds; 100 % is one core.",
+        _measured("cpu_percent_of_core"),
+        less_is_better=None,
+    ),
+    Metric(
+        "cpu_percent_of_core_max",
+        "Maximum CPU",
+        "%",
+        "cpu",
+        "The busiest 500 ms window; 100 % is one core.",
+        _measured("cpu_percent_of_core_max"),
+        less_is_better=None,
+    ),
+    Metric(
+        "cpu_percent_of_allowed",
+        "Average CPU of allowed",
+        "%",
+        "cpu",
+        "CPU seconds over wall seconds; 100 % is all the run was allowed (quota or affinity).",
+        _measured("cpu_percent_of_allowed"),
+        less_is_better=None,
+    ),
+    Metric(
+        "peak_rss_bytes",
+        "Peak RAM",
+        "B",
+        "memory",
+        "Greatest simultaneous resident memory of the process tree, each shared page once.",
+        _measured("peak_rss_bytes"),
+    ),
+    Metric(
+        "peak_rss_minus_shared_bytes",
+        "Peak RAM minus shared",
+        "B",
+        "memory",
+        "Resident minus shared pages, summed over the process tree.",
+        _measured("peak_rss_minus_shared_bytes"),
+    ),
+    Metric(
+        "cgroup_peak_bytes",
+        "Peak of the cgroup",
+        "B",
+        "memory",
+        "The kernel's own peak for the run's cgroup: page cache included.",
+        _measured("cgroup_peak_bytes"),
+    ),
+    Metric(
+        "gpu_peak_memory_bytes",
+        "Peak GPU memory",
+        "B",
+        "gpu",
+        "Peak memory of the process tree from NVML, summed over devices.",
+        _sum_over_gpus(lambda gpu: gpu.peak_memory_bytes),
+    ),
+    Metric(
+        "gpu_torch_allocated_bytes",
+        "GPU memory, torch allocated",
+        "B",
+        "gpu",
+        "Peak of tensors held by torch's allocator, summed over devices.",
+        _sum_over_gpus(lambda gpu: gpu.torch_peak_allocated_bytes),
+    ),
+    Metric(
+        "gpu_torch_reserved_bytes",
+        "GPU memory, torch reserved",
+        "B",
+        "gpu",
+        "Peak of what torch's allocator took from the device, summed over devices.",
+        _sum_over_gpus(lambda gpu: gpu.torch_peak_reserved_bytes),
+    ),
+    Metric(
+        "gpu_utilisation_percent",
+        "Average GPU utilisation",
+        "%",
+        "gpu",
+        "Share of time with a kernel running, busiest device.",
+        _greatest_over_gpus(lambda gpu: gpu.utilisation_percent_mean),
+        less_is_better=None,
+    ),
+    Metric(
+        "energy_joules",
+        "Energy",
+        "J",
+        "energy",
+        "From the machine's energy counter, where one exists.",
+        _measured("energy_joules"),
+    ),
+    Metric(
+        "gpu_energy_joules",
+        "GPU energy",
+        "J",
+        "energy",
+        "From the GPUs' energy counters, summed over devices.",
+        _sum_over_gpus(lambda gpu: gpu.energy_joules),
+    ),
+    Metric(
+        "disk_read_bytes",
+        "Disk read",
+        "B",
+        "disk",
+        "Bytes the process tree read from storage.",
+        _measured("disk_read_bytes"),
+    ),
+    Metric(
+        "disk_written_bytes",
+        "Disk written",
+        "B",
+        "disk",
+        "Bytes the process tree sent to storage.",
+        _measured("disk_written_bytes"),
+    ),
+)
+
+#: The five charts of the four-scenario study, in its order.
+FOOTPRINT = (
+    "wall_seconds",
+    "cpu_percent_of_core",
+    "cpu_percent_of_core_max",
+    "peak_rss_bytes",
+    "gpu_peak_memory_bytes",
+)
+#: What the headlines and the factor analysis speak of, where measured.
+HEADLINE = ("wall_seconds", "steady_seconds", "cpu_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes")
+
+
+def throughput(name: str) -> Metric:
+    """The metric behind a workload result called ``..._per_second``."""
+    words = name.removesuffix("_per_second").replace("_", " ").replace(".", " ")
+
+    def read(record: RunRecord) -> float | None:
+        return flat_results(record).get(name)  # type: ignore[return-value]
+
+    meaning = f"The workload's own figure {name!r}."
+    return Metric(
+        f"results.{name}", f"{words.capitalize()} per second", "1/s", "throughput", meaning, read, False
+    )
+
+
+def metrics_of(records: Iterable[RunRecord]) -> list[Metric]:
+    """The metrics at least one of ``records`` holds, in catalogue order, then throughputs by name."""
+    records = list(records)
+    names = sorted(
+        {
+            name
+            for record in records
+            for name, value in flat_results(record).items()
+            if is_throughput(name) and isinstance(value, (int, float))
+        }
+    )
+    candidates = [*CATALOGUE, *(throughput(name) for name in names)]
+    return [m for m in candidates if any(read(m, record) is not None for record in records)]
+
+
+def read(metric: Metric, record: RunRecord) -> float | None:
+    """The finite value of ``metric`` in ``record``, or ``None`` where it was not measured."""
+    value = metric.read(record)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def is_throughput(name: str) -> bool:
+    """Whether a workload result is a speed, and so compared as a metric."""
+    return name.endswith("_per_second")
+
+
+def flat_results(record: RunRecord) -> dict[str, float | str | bool]:
+    """The workload's results with nested objects flattened to dotted names; lists and nulls left out."""
+    found: dict[str, float | str | bool] = {}
+
+    def descend(prefix: str, value: object, depth: int) -> None:
+        if isinstance(value, dict) and depth < 4:
+            for key, inner in value.items():
+                descend(f"{prefix}.{key}" if prefix else str(key), inner, depth + 1)
+        elif isinstance(value, (str, bool)) or (isinstance(value, (int, float)) and math.isfinite(value)):
+            found[prefix] = value
+
+    descend("", record.results, 0)
+    return found

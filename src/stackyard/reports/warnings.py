@@ -1,0 +1,332 @@
+"""What a reader should know before believing a number: enumerated warnings, each with advice. Pure.
+
+Every rule is one small function from the study to findings; its code and advice stand in ADVICE. A warning
+may make a reader doubt a figure; a note is context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from scipy import stats
+
+from stackyard.reports.cells import CellRuns, Matrix
+from stackyard.reports.loading import Run, Study
+from stackyard.reports.metrics import CATALOGUE, Metric
+from stackyard.reports.report import Warning, WorkloadReport
+from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
+from stackyard.reports.wording import quantity
+
+#: Code -> (severity, what to do).
+ADVICE: dict[str, tuple[str, str]] = {
+    "failed-runs": ("warning", "Read their output.log; verdicts use only the blocks that completed."),
+    "unreadable-runs": ("warning", "Run again with --resume: a run without a record was cut short."),
+    "missing-runs": ("warning", "The matrix is not finished: continue it with --resume."),
+    "not-runnable": ("note", "These cells need another machine; they are left out, never estimated."),
+    "too-few-runs": ("warning", f"Raise --repeats: a verdict needs at least {FEWEST_RUNS} blocks."),
+    "bimodal": (
+        "warning",
+        "The runs fall into two groups: look for a cause (cache, placement) before averaging.",
+    ),
+    "busy-machine": ("warning", "Other processes used the machine: stop them and repeat, or add blocks."),
+    "throttled": (
+        "note",
+        "The CPU quota held the run back as asked; fewer threads than the quota avoid waiting.",
+    ),
+    "clock-jump": (
+        "warning",
+        "The clock was set during a run; durations here use a monotonic clock and stand.",
+    ),
+    "drift": (
+        "warning",
+        "The machine changed over the matrix; compare within blocks only, as the ratios do.",
+    ),
+    "slow-first-block": ("note", "Caches were cold in the first block; add a warm-up run to the scenario."),
+    "method-differs": ("warning", "Compare these figures with care: they were not measured the same way."),
+    "stack-pin-missing": (
+        "warning",
+        "Build the stack from its lock: without a digest the run cannot be repeated.",
+    ),
+    "stack-differs": ("warning", "One stack name had several locks: rebuild it and run all cells again."),
+    "dirty-code": ("warning", "Commit before measuring: these runs used code that no commit holds."),
+    "code-differs": ("warning", "The code changed between runs: run all cells again with one version."),
+    "environment-differs": (
+        "warning",
+        "What was loaded changed between runs of one cell: run the cell again.",
+    ),
+    "parameters-differ": ("warning", "Runs of one cell had different parameters: they are not repetitions."),
+    "several-machines": (
+        "note",
+        "Ratios between machines are unpaired and include the machines' difference.",
+    ),
+    "results-differ": ("warning", "Faster is not the same work here: check quality before choosing."),
+    "wide-memory-bounds": (
+        "warning",
+        "The true peak lies between the recorded bounds; see docs/measuring.md.",
+    ),
+    "costly-measuring": ("note", "Measuring used more than 2 % of the run's CPU; lengthen the run."),
+    "mostly-start-up": (
+        "note",
+        "Start-up is most of the wall time: compare the steady phase, or lengthen the run.",
+    ),
+    "duplicate-records": ("note", "The same run was given twice; the copy was left out."),
+}
+
+BUSY_PERCENT = 10.0
+THROTTLED_SHARE = 0.05
+CLOCK_JUMP_SECONDS = 0.5
+DRIFT_P = 0.01
+DRIFT_RATIO = 1.05
+FIRST_BLOCK_RATIO = 1.10
+WIDE_BOUNDS_SHARE = 0.05
+COSTLY_SHARE = 0.02
+START_UP_SHARE = 0.5
+
+_WALL = next(metric for metric in CATALOGUE if metric.key == "wall_seconds")
+_BIMODAL: tuple[Metric, ...] = tuple(
+    metric for metric in CATALOGUE if metric.key in ("wall_seconds", "steady_seconds", "peak_rss_bytes")
+)
+Finding = tuple[str, str, list[str]]
+
+
+def warnings_of(study: Study, matrix: Matrix, workloads: Sequence[WorkloadReport]) -> list[Warning]:
+    """All warnings, the graver first, in the order of ADVICE."""
+    found = [
+        Warning(code, ADVICE[code][0], message, ADVICE[code][1], cells)
+        for rule in _RULES
+        for code, message, cells in rule(study, matrix)
+    ]
+    for workload in workloads:
+        if workload.results_differing:
+            names = ", ".join(workload.results_differing)
+            message = f"{workload.name}: cells disagree by more than 1 % on {names}."
+            found.append(Warning("results-differ", *_split("results-differ", message)))
+    order = list(ADVICE)
+    return sorted(found, key=lambda w: (w.severity != "warning", order.index(w.code)))
+
+
+def _split(code: str, message: str) -> tuple[str, str, str]:
+    return ADVICE[code][0], message, ADVICE[code][1]
+
+
+def _name(cell: CellRuns) -> str:
+    return f"{cell.workload}: {cell.label}"
+
+
+def _some(names: Iterable[str], most: int = 6) -> str:
+    names = list(dict.fromkeys(names))
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _runs(matrix: Matrix) -> Iterator[tuple[CellRuns, Run]]:
+    for cell in matrix.cells:
+        for run in cell.completed:
+            yield cell, run
+
+
+def _failed(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    cells = [cell for cell in matrix.cells if cell.failed]
+    if cells:
+        count = sum(len(cell.failed) for cell in cells)
+        total = sum(len(cell.failed) + len(cell.completed) for cell in cells)
+        yield (
+            "failed-runs",
+            f"{count} of {total} runs failed in {_some(map(_name, cells))}.",
+            [c.slug for c in cells],
+        )
+    if study.unreadable:
+        names = _some(item.folder for item in study.unreadable)
+        yield "unreadable-runs", f"{len(study.unreadable)} run folders hold no readable record: {names}.", []
+    if study.duplicates:
+        yield "duplicate-records", f"{study.duplicates} records were given twice.", []
+
+
+def _planned(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    reasons = [item for plan in study.plans for item in plan.not_runnable]
+    if reasons:
+        words = _some(sorted({item.reason for item in reasons}), 3)
+        yield "not-runnable", f"{len(reasons)} planned cells could not run: {words}.", []
+    if len(study.plans) != 1 or len(matrix.hosts) > 1 or not study.plans[0].repeats:
+        return
+    plan = study.plans[0]
+    short = []
+    for axes in plan.cells:
+        cell = next((c for c in matrix.cells if all(c.axes.get(a) == v for a, v in axes.items())), None)
+        have = len(cell.completed) + len(cell.failed) if cell else 0
+        if have < (plan.repeats or 0):
+            short.append((cell.label if cell else " · ".join(axes.values()), have))
+    if short:
+        words = _some(f"{name} ({have} of {plan.repeats})" for name, have in short)
+        yield "missing-runs", f"{len(short)} cells have fewer runs than planned: {words}.", []
+
+
+def _few(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    cells = [cell for cell in matrix.cells if 0 < len(cell.completed) < FEWEST_RUNS]
+    if cells:
+        words = _some(f"{_name(cell)} (n = {len(cell.completed)})" for cell in cells)
+        yield "too-few-runs", f"Fewer than {FEWEST_RUNS} completed runs: {words}.", [c.slug for c in cells]
+
+
+def _bimodal(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    for metric in _BIMODAL:
+        cells = [cell for cell in matrix.cells if looks_bimodal(cell.values(metric))]
+        if cells:
+            words = f"{metric.label} falls into two groups in {_some(map(_name, cells))}."
+            yield "bimodal", words, [c.slug for c in cells]
+
+
+def _machine(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    busy, throttled, jumps = [], [], []
+    for cell, run in _runs(matrix):
+        environment, wall = run.record.environment, run.record.measurement.wall_seconds
+        if (environment.other_cpu_percent_of_machine or 0) > BUSY_PERCENT:
+            busy.append((environment.other_cpu_percent_of_machine or 0.0, cell))
+        if wall and (environment.throttled_seconds or 0) > THROTTLED_SHARE * wall:
+            throttled.append(cell)
+        if abs(environment.clock_jump_seconds or 0) > CLOCK_JUMP_SECONDS:
+            jumps.append(cell)
+    if busy:
+        worst = max(value for value, _ in busy)
+        share = f"more than {BUSY_PERCENT:.0f} % of the machine"
+        message = f"Other work used {share} in {len(busy)} runs (most: {worst:.0f} %)."
+        yield "busy-machine", message, _slugs(cell for _, cell in busy)
+    if throttled:
+        names = _some(map(_name, throttled))
+        message = f"The CPU quota held back {len(throttled)} runs for over 5 % of their wall time: {names}."
+        yield "throttled", message, _slugs(throttled)
+    if jumps:
+        message = f"The clock jumped by more than {CLOCK_JUMP_SECONDS} s in {len(jumps)} runs."
+        yield "clock-jump", message, _slugs(jumps)
+
+
+def _slugs(cells: Iterable[CellRuns]) -> list[str]:
+    return list(dict.fromkeys(cell.slug for cell in cells))
+
+
+def _order(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    """Drift over the whole matrix, and a first block slower than the later ones."""
+    points: list[tuple[str, float]] = []
+    first = []
+    for cell in matrix.cells:
+        blocks = cell.by_block(_WALL)
+        if len(blocks) < FEWEST_RUNS or len(matrix.hosts) > 1:
+            continue
+        logs = {block: np.log(value) for block, value in blocks.items() if value > 0}
+        centre = float(np.median(list(logs.values())))
+        starts = {(r.source, r.record.block): r.record.started_at for r in cell.completed}
+        points += [(starts[block], float(value) - centre) for block, value in logs.items()]
+        later = [value for block, value in logs.items() if block != min(logs)]
+        first.append(float(logs[min(logs)] - np.median(later)))
+    if len(points) >= 2 * FEWEST_RUNS:
+        shifts = [shift for _, shift in sorted(points)]
+        test = stats.spearmanr(range(len(shifts)), shifts)
+        third = len(shifts) // 3
+        change = float(np.exp(np.median(shifts[-third:]) - np.median(shifts[:third])))
+        if test.pvalue < DRIFT_P and max(change, 1 / change) > DRIFT_RATIO:
+            percent = f"{(change - 1) * 100:+.0f} %"
+            message = f"Wall times changed by {percent} from the first to the last third of the runs."
+            yield "drift", message, []
+    if len(first) >= 2 and float(np.exp(np.median(first))) > FIRST_BLOCK_RATIO:
+        percent = (float(np.exp(np.median(first))) - 1) * 100
+        yield (
+            "slow-first-block",
+            f"The first block was {percent:.0f} % slower than the later ones (median).",
+            [],
+        )
+
+
+def _methods(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    readers: tuple[tuple[str, Callable[[Run], str | None]], ...] = (
+        ("peak RAM", lambda run: run.record.measurement.peak_rss_method),
+        ("CPU", lambda run: run.record.measurement.cpu_method),
+        ("energy", lambda run: run.record.measurement.energy_method),
+        ("limits", lambda run: run.record.environment.limit_mechanism),
+        ("GPU memory", lambda run: next((g.peak_memory_method for g in run.record.measurement.gpus), None)),
+    )
+    for what, read in readers:
+        seen = sorted({method for _, run in _runs(matrix) if (method := read(run))})
+        if len(seen) > 1:
+            yield "method-differs", f"Not all runs had the same method for {what}: {'; '.join(seen)}.", []
+
+
+def _pins(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    records = [run.record for _, run in _runs(matrix)]
+    digests: dict[str, set[str]] = {}
+    for record in records:
+        name = record.environment.stack or record.cell.get("stack")
+        if name and record.environment.stack_digest:
+            digests.setdefault(name, set()).add(record.environment.stack_digest)
+    bare = [cell for cell, run in _runs(matrix) if not run.record.environment.stack_digest]
+    if bare:
+        yield "stack-pin-missing", f"No lock digest was recorded in {_some(map(_name, bare))}.", _slugs(bare)
+    several = sorted(name for name, found in digests.items() if len(found) > 1)
+    if several:
+        yield "stack-differs", f"Several lock digests under one name: {_some(several)}.", []
+    dirty = sum(record.environment.code_dirty is True for record in records)
+    if dirty:
+        yield "dirty-code", f"{dirty} of {len(records)} runs used uncommitted code.", []
+    codes = {r.environment.code_digest or r.environment.code_version for r in records} - {None}
+    if len(codes) > 1:
+        yield "code-differs", f"Runs used {len(codes)} versions of the code.", []
+
+
+def _uniform(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    for name in ("cpu_model", "kernel", "python", "torch", "cuda", "allowed_cores", "threads"):
+        mixed = [
+            c for c in matrix.cells if len({getattr(r.record.environment, name) for r in c.completed}) > 1
+        ]
+        if mixed:
+            words = f"{name.replace('_', ' ')} differs between runs of {_some(map(_name, mixed))}."
+            yield "environment-differs", words[0].upper() + words[1:], _slugs(mixed)
+    mixed = [
+        c for c in matrix.cells if len({repr(sorted(r.record.parameters.items())) for r in c.completed}) > 1
+    ]
+    if mixed:
+        yield (
+            "parameters-differ",
+            f"Parameters differ between runs of {_some(map(_name, mixed))}.",
+            _slugs(mixed),
+        )
+    if len(matrix.hosts) > 1:
+        yield "several-machines", f"Records of {len(matrix.hosts)} machines: {_some(matrix.hosts)}.", []
+
+
+def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    wide, costly, starting = [], [], []
+    for cell, run in _runs(matrix):
+        m = run.record.measurement
+        if m.peak_rss_bytes and m.peak_rss_low_bytes is not None and m.peak_rss_high_bytes is not None:
+            share = (m.peak_rss_high_bytes - m.peak_rss_low_bytes) / m.peak_rss_bytes
+            if share > WIDE_BOUNDS_SHARE:
+                wide.append((share, cell))
+        if m.cpu_seconds and (m.overhead_cpu_seconds or 0) > COSTLY_SHARE * m.cpu_seconds:
+            costly.append(cell)
+        if m.wall_seconds and (m.startup_seconds or 0) > START_UP_SHARE * m.wall_seconds:
+            starting.append((m.startup_seconds or 0.0, cell))
+    if wide:
+        worst = max(share for share, _ in wide) * 100
+        message = f"Bounds of the peak RAM are more than 5 % apart in {len(wide)} runs (most: {worst:.0f} %)."
+        yield "wide-memory-bounds", message, _slugs(cell for _, cell in wide)
+    if costly:
+        names = _some(map(_name, costly))
+        yield "costly-measuring", f"Measuring cost over 2 % of the CPU time in {names}.", _slugs(costly)
+    if starting:
+        seconds = quantity(float(np.median([s for s, _ in starting])), "s")
+        names = _some(_name(cell) for _, cell in starting)
+        message = f"Start-up (median {seconds}) is over half of the wall time in {names}."
+        yield "mostly-start-up", message, _slugs(cell for _, cell in starting)
+
+
+_RULES: tuple[Callable[[Study, Matrix], Iterator[Finding]], ...] = (
+    _failed,
+    _planned,
+    _few,
+    _bimodal,
+    _machine,
+    _order,
+    _methods,
+    _pins,
+    _uniform,
+    _measuring,
+)

@@ -1,0 +1,167 @@
+"""Numbers and verdicts in words: human units, ratios, sentences. Pure; shared by the outputs people read."""
+
+from __future__ import annotations
+
+import math
+
+from stackyard.reports.report import ReportOptions
+from stackyard.reports.statistics import DIFFERENT, FEWEST_RUNS, PARITY, TOO_FEW, Ratio
+
+NOT_MEASURED = "–"
+_NO_BREAK = "\u00a0"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """``value`` with that many significant digits, never in exponent form, thousands grouped."""
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    # Rounding may have carried over (9.996 -> 10.00): one decimal too many then.
+    if decimals and len(text.replace(",", "").replace(".", "").replace("-", "").lstrip("0")) > digits:
+        text = f"{value:,.{decimals - 1}f}"
+    return text
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """``value`` in human units: decimal bytes (1 MB = 1,000,000 bytes), seconds or minutes, percent."""
+    if value is None:
+        return NOT_MEASURED
+    number, name = scaled(value, unit)
+    return f"{number}{_NO_BREAK}{name}" if name else number
+
+
+def scaled(value: float, unit: str) -> tuple[str, str]:
+    """Number and unit, apart."""
+    if unit == "s":
+        if abs(value) >= 7200:
+            return significant(value / 3600), "h"
+        if abs(value) >= 600:
+            return significant(value / 60), "min"
+        if 0 < abs(value) < 1e-3:
+            return significant(value * 1e6), "µs"
+        if 0 < abs(value) < 0.1:
+            return significant(value * 1e3), "ms"
+        return significant(value), "s"
+    if unit == "B":
+        for size, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+            if abs(value) >= size:
+                return significant(value / size), name
+        return f"{value:.0f}", "B"
+    if unit == "%":
+        return (f"{value:.0f}" if abs(value) >= 100 else significant(value, 2)), "%"
+    if unit == "J":
+        return (significant(value / 1e3), "kJ") if abs(value) >= 1e4 else (significant(value), "J")
+    if unit == "1/s":
+        return (f"{value:,.0f}" if abs(value) >= 1000 else significant(value)), "/s"
+    return significant(value), unit
+
+
+def plain_number(value: float | None) -> str:
+    """A workload's own number, with up to five significant digits."""
+    if value is None:
+        return NOT_MEASURED
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) < 1e-4:
+        return f"{value:.2e}"
+    text = significant(value, 5)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def times(ratio: float | None) -> str:
+    """A ratio: "1.52"."""
+    if ratio is None:
+        return NOT_MEASURED
+    if ratio >= 100:
+        return f"{ratio:.0f}"
+    if ratio >= 10:
+        return f"{ratio:.1f}"
+    return f"{ratio:.2f}" if ratio >= 0.1 else significant(ratio, 2)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of a ratio: "[1.41, 1.63]"."""
+    return "" if low is None or high is None else f"[{times(low)}, {times(high)}]"
+
+
+def more(ratio: Ratio) -> str:
+    """What a verdict asks for: "about 8 more runs"."""
+    if ratio.verdict == TOO_FEW:
+        return f"have {ratio.n}, need {FEWEST_RUNS}"
+    if ratio.more_runs is None:
+        return "too close to the edge for more runs to settle it soon"
+    return f"about {ratio.more_runs} more run{'s' if ratio.more_runs > 1 else ''}"
+
+
+def verdict_words(verdict: str, n: int, more_runs: int | None) -> str:
+    """The verdict as a table shows it."""
+    if verdict == TOO_FEW:
+        return f"too few runs (have {n}, need {FEWEST_RUNS})"
+    if verdict in (PARITY, DIFFERENT):
+        return verdict
+    return "undecided" + (f", about {more_runs} more runs" if more_runs else "")
+
+
+def sentence(
+    metric: str, label: str, reference: str, other: str, ratio: Ratio, options: ReportOptions
+) -> str:
+    """What a ratio of one metric says, in words.
+
+    Args:
+        metric: the metric's key.
+        label: the metric's label, for metrics without a phrase of their own.
+        reference: words for the cell that is 1.
+        other: words for the cell compared with it.
+        ratio: other / reference.
+        options: for the parity margin.
+    """
+    if ratio.ratio is None:
+        return f"{label}: {other} and {reference} cannot be compared: {ratio.reason}"
+    span = interval(ratio.low, ratio.high)
+    if ratio.verdict == DIFFERENT:
+        return f"{other} {_difference(metric, label, reference, ratio)}"
+    shown = f"{times(ratio.ratio)}×{' ' + span if span else ''}"
+    pair = f"{label.lower() if label[1:2].islower() else label} of {other} is {shown} that of {reference}"
+    pair = pair[0].upper() + pair[1:]
+    if ratio.verdict == PARITY:
+        return f"{pair}: parity, within ±{(options.parity_margin - 1) * 100:.3g} %"
+    if ratio.verdict == TOO_FEW:
+        return f"{pair}: too few runs ({more(ratio)})"
+    return f"{pair}: undecided, {more(ratio)}"
+
+
+def _difference(metric: str, label: str, reference: str, ratio: Ratio) -> str:
+    assert ratio.ratio is not None
+    assert ratio.low is not None
+    assert ratio.high is not None
+    if metric in ("wall_seconds", "steady_seconds", "startup_seconds", "step_p50_seconds"):
+        where = {
+            "wall_seconds": "",
+            "steady_seconds": " in the steady phase",
+            "startup_seconds": " to start up",
+        }
+        if ratio.ratio < 1:
+            span = interval(1 / ratio.high, 1 / ratio.low)
+            return (
+                f"is {times(1 / ratio.ratio)}× faster than {reference}{where.get(metric, ' per step')} {span}"
+            )
+        span = interval(ratio.low, ratio.high)
+        return f"is {times(ratio.ratio)}× slower than {reference}{where.get(metric, ' per step')} {span}"
+    small = label if label[:2].isupper() else label[0].lower() + label[1:]
+    span = interval(ratio.low, ratio.high)
+    return f"has {times(ratio.ratio)}× the {small} of {reference} {span}"
+
+
+def footnote(options: ReportOptions) -> str:
+    """What intervals and verdicts mean, in two sentences."""
+    percent = f"{options.confidence * 100:.3g} %"
+    margin = f"{options.parity_margin:.3g}"
+    return (
+        f"Brackets are {percent} percentile-bootstrap intervals over blocks ({options.draws:,} seeded draws) of "
+        "the median, or of the median within-block ratio of two cells; they describe this machine on these days "
+        "and are not corrected for the number of comparisons. "
+        f"A ratio is “parity” when its interval lies inside [1/{margin}, {margin}], “different” when it lies "
+        "wholly outside and an exact sign test over blocks agrees, “undecided” otherwise, and has no verdict "
+        f"below {FEWEST_RUNS} blocks."
+    )

@@ -1,0 +1,71 @@
+"""Writes the four report files: everything is rendered first, then each file appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackyard.errors import BadInputError
+from stackyard.reports import csv_report, html, json_report, markdown
+from stackyard.reports.report import Report
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where the files of a report lie."""
+
+    json: Path
+    csv: Path
+    markdown: Path
+    html: Path
+
+
+def write(report: Report, folder: Path) -> ReportPaths:
+    """Write report.json, report.csv, report.md and report.html into ``folder``.
+
+    Raises:
+        BadInputError: the folder cannot be written; no file is left half-written.
+    """
+    folder = Path(folder)
+    paths = ReportPaths(*(folder / f"report.{end}" for end in ("json", "csv", "md", "html")))
+    texts = {
+        paths.json: json_report.render(report),
+        paths.csv: csv_report.render(report),
+        paths.markdown: markdown.render(report),
+        paths.html: html.render(report),
+    }
+    prepared: list[tuple[str, Path]] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            prepared.append((_beside(path, text), path))
+        for name, path in prepared:
+            os.replace(name, path)
+    except OSError as error:
+        raise BadInputError(
+            f"the report cannot be written to {folder} ({error.strerror or error}): "
+            "choose a writable folder with free space"
+        ) from error
+    finally:
+        for name, _ in prepared:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+    return paths
+
+
+def _beside(path: Path, text: str) -> str:
+    """Name of a complete temporary file next to ``path``."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return name
