@@ -1,4 +1,4 @@
-"""Plain values that several rooms speak of: stacks, hardware, workloads, cells. Pure; below all that use them."""
+"""Plain values that several rooms speak of: stacks, hardware, workloads, cells. Pure; below their users."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ class StackSpec:
     tunables: Mapping[str, str] = field(default_factory=dict)
     #: GPU compute capabilities the build has code for, e.g. (3.7, 7.5); ``None`` for CPU builds.
     capability_range: tuple[float, float] | None = None
+    #: One sentence for people: what this stack is for.
+    about: str = ""
+    #: Size of the built environment; ``None``: not known.
+    installed_bytes: int | None = None
 
 
 @dataclass(frozen=True)

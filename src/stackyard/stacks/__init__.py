@@ -1,0 +1,28 @@
+"""Pinned stacks: read their definitions, build their environments, verify what got installed, remove them.
+
+One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interpreters on this machine),
+``indexes`` (where a wheel comes from, and which build it is), ``environment`` (the venv of a lock digest),
+``verification`` (what the built environment really loads). ``inside`` holds the two short scripts that run in
+the stack's own Python. May import errors, settings, specs, hardware and ``stackyard_task.records``; knows no
+scenario, launch or report.
+"""
+
+from stackyard.stacks.definition import DEFAULT, LockedPackage, load, pin, read_lock
+from stackyard.stacks.environment import build, location, python_of, remove, unused, why_not
+from stackyard.stacks.verification import Verification, verify
+
+__all__ = [
+    "DEFAULT",
+    "LockedPackage",
+    "Verification",
+    "build",
+    "load",
+    "location",
+    "pin",
+    "python_of",
+    "read_lock",
+    "remove",
+    "unused",
+    "verify",
+    "why_not",
+]

@@ -1,0 +1,235 @@
+"""A stack's definition: ``stack.toml`` and ``requirements.lock``, checked and turned into a StackSpec.
+
+Reads files, changes nothing, starts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackyard.errors import BadInputError
+from stackyard.specs import StackSpec
+from stackyard_task.records import StackPin
+
+#: The stack a scenario gets that names none.
+DEFAULT = "torch-2.13.0-cpu"
+
+STACK_FILE = "stack.toml"
+LOCK_FILE = "requirements.lock"
+
+#: Another folder of stack definitions than the checkout's.
+FOLDER_VARIABLE = "STACKYARD_STACKS"
+
+_KEYS = {
+    "about",
+    "python",
+    "torch",
+    "cuda",
+    "indexes",
+    "capability",
+    "installed_bytes",
+    "environment",
+    "tunables",
+}
+_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*)$")
+_HASH = re.compile(r"^--hash=(sha256:[0-9a-f]{64})$")
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """One line of a lock."""
+
+    name: str
+    version: str
+    #: "sha256:..." of every file that may be installed; empty where several sources serve different files.
+    hashes: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The requirement as pip reads it, without hashes."""
+        return f"{self.name}=={self.version}"
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def load(folder: Path | None = None) -> dict[str, StackSpec]:
+    """All stacks defined below ``folder``, by name, the default stack first.
+
+    Args:
+        folder: holds one folder per stack; ``None``: $STACKYARD_STACKS, else ``agents/stacks`` of the
+            checkout this code runs from, else of the current folder.
+
+    Raises:
+        BadInputError: there is no such folder, or a definition in it cannot be used.
+    """
+    folder = folder or _default_folder()
+    if not folder.is_dir():
+        raise BadInputError(
+            f"{folder}: no stack definitions there; run from a checkout, or set {FOLDER_VARIABLE}"
+        )
+    names = sorted(path.parent.name for path in folder.glob(f"*/{STACK_FILE}"))
+    names.sort(key=lambda name: name != DEFAULT)
+    return {name: read(folder / name) for name in names}
+
+
+def read(folder: Path) -> StackSpec:
+    """The stack that ``folder`` defines; the folder's name is the stack's.
+
+    Raises:
+        BadInputError: a file is missing or a key in it is missing, unknown or not allowed.
+    """
+    path = folder / STACK_FILE
+    table = _table(path)
+    for key in table:
+        if key not in _KEYS:
+            raise BadInputError(f"{path}: key {key!r} is unknown; allowed: {', '.join(_KEYS)}")
+    python = _text(path, table, "python", r"3\.\d+", 'a version like "3.11"')
+    torch = _text(path, table, "torch", r"\d+(\.\d+)+", 'a version like "2.13.0", without a local tag')
+    cuda = _text(path, table, "cuda", r"cpu|\d+\.\d+", '"cpu" or a version like "12.4"')
+    packages = read_lock(folder / LOCK_FILE)
+    locked = {canonical(package.name): package for package in packages}
+    if "torch" not in locked or public_version(locked["torch"].version) != torch:
+        seen = locked["torch"].line if "torch" in locked else "no torch"
+        raise BadInputError(f"{folder / LOCK_FILE}: pins {seen}, but {STACK_FILE} says torch = {torch!r}")
+    return StackSpec(
+        name=folder.name,
+        python=python,
+        torch=torch,
+        cuda=cuda,
+        digest=_digest(packages, python, torch, cuda),
+        folder=folder,
+        indexes=_indexes(path, table),
+        environment=_variables(path, table, "environment"),
+        tunables=_variables(path, table, "tunables"),
+        capability_range=_capability(path, table, cuda),
+        about=str(table.get("about", "")),
+        installed_bytes=_installed_bytes(path, table),
+    )
+
+
+def pin(stack: StackSpec) -> StackPin:
+    """What a task is told to check at its start."""
+    return StackPin(
+        name=stack.name, digest=stack.digest, python=stack.python, torch=stack.torch, cuda=stack.cuda
+    )
+
+
+def read_lock(path: Path) -> list[LockedPackage]:
+    """The packages a lock file pins, in its order.
+
+    Raises:
+        BadInputError: the file is missing or empty, or a line is not ``name==version [--hash=sha256:...]``.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: the lock cannot be read ({error})") from error
+    packages: dict[str, LockedPackage] = {}
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        words = re.sub(r"(^|\s)#.*", "", line).split()
+        if not words:
+            continue
+        pinned = _PINNED.match(words[0])
+        hashes = [_HASH.match(word) for word in words[1:]]
+        if pinned is None or not all(hashes):
+            raise BadInputError(
+                f"{path}: {' '.join(words)[:80]!r} is not a pin; expected name==version, then "
+                "--hash=sha256:... where the package has hashes"
+            )
+        name = canonical(pinned[1])
+        if name in packages:
+            raise BadInputError(f"{path}: {name} is pinned twice; keep one line")
+        found = tuple(match[1] for match in hashes if match)
+        packages[name] = LockedPackage(name=pinned[1], version=pinned[2], hashes=found)
+    if not packages:
+        raise BadInputError(f"{path}: pins no package; write one name==version per line")
+    return list(packages.values())
+
+
+def public_version(version: str) -> str:
+    """A version without its local tag: "2.13.0+cpu" -> "2.13.0" (PEP 440)."""
+    return version.partition("+")[0]
+
+
+def _digest(packages: list[LockedPackage], python: str, torch: str, cuda: str) -> str:
+    """What decides an environment, hashed: not comments, order, tunables or where it came from."""
+    lock = sorted([canonical(p.name), p.version, sorted(p.hashes)] for p in packages)
+    decides = {"lock": lock, "python": python, "torch": torch, "cuda": cuda}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _default_folder() -> Path:
+    if os.environ.get(FOLDER_VARIABLE):
+        return Path(os.environ[FOLDER_VARIABLE])
+    checkout = Path(__file__).resolve().parents[3] / "agents" / "stacks"
+    return checkout if checkout.is_dir() else Path("agents/stacks").absolute()
+
+
+def _table(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInputError(f"{path}: the stack's definition cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: not a TOML file ({error})") from error
+
+
+def _text(path: Path, table: Mapping[str, Any], key: str, pattern: str, expected: str) -> str:
+    value = table.get(key)
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        seen = "missing" if key not in table else f"{value!r}"
+        raise BadInputError(f"{path}: key {key!r} is {seen}, expected {expected}")
+    return value
+
+
+def _indexes(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    value = table.get("indexes", ["wheels", "default"])
+    ok = isinstance(value, list) and value and all(isinstance(entry, str) for entry in value)
+    if not ok or any(not re.match(r"wheels$|default$|https?://|file://", entry) for entry in value):
+        raise BadInputError(
+            f"{path}: key 'indexes' is {value!r}, expected a list of \"wheels\" (a local folder), "
+            '"default" (pip\'s own configuration) or addresses of a package index'
+        )
+    return tuple(value)
+
+
+def _variables(path: Path, table: Mapping[str, Any], key: str) -> dict[str, str]:
+    value = table.get(key, {})
+    fits = isinstance(value, dict) and all(
+        isinstance(v, (str, int)) and not isinstance(v, bool) for v in value.values()
+    )
+    if not fits:
+        raise BadInputError(
+            f"{path}: table [{key}] is {value!r}, expected VARIABLE = a text or a whole number"
+        )
+    return {name: str(v) for name, v in value.items()}
+
+
+def _capability(path: Path, table: Mapping[str, Any], cuda: str) -> tuple[float, float] | None:
+    value = table.get("capability")
+    if cuda == "cpu" and value is None:
+        return None
+    fits = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
+    if cuda != "cpu" and fits and value is not None and value[0] <= value[1]:
+        return (float(value[0]), float(value[1]))
+    seen = "missing" if value is None else f"{value!r}"
+    wanted = "no such key for a CPU build" if cuda == "cpu" else "[lowest, highest] like [3.7, 7.5]"
+    raise BadInputError(f"{path}: key 'capability' is {seen}, expected {wanted}")
+
+
+def _installed_bytes(path: Path, table: Mapping[str, Any]) -> int | None:
+    value = table.get("installed_bytes")
+    if value is not None and (type(value) is not int or value <= 0):
+        raise BadInputError(f"{path}: key 'installed_bytes' is {value!r}, expected a whole number above 0")
+    return value

@@ -1,0 +1,53 @@
+"""What this Python really loads: versions, a tensor operation, installed packages. Prints one JSON object.
+
+Argument: "numpy" to also pass an array through ``torch.from_numpy`` (with a NumPy it was not built for torch
+imports, and only this raises).
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from typing import Any, Dict
+
+
+def _installed() -> Dict[str, str]:
+    """Name -> version of every installed distribution."""
+    from importlib import metadata
+
+    return {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
+
+
+def main() -> int:
+    """Print what was found; failures are findings too."""
+    seen: Dict[str, Any] = {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "installed": _installed(),
+    }
+    try:
+        import torch
+
+        seen["torch"] = str(torch.__version__)
+        seen["cuda"] = torch.version.cuda or "cpu"
+        # 0..5 as 2 x 3, times its transpose: [[5, 14], [14, 50]], sum 83.
+        matrix = torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
+        seen["operation"] = float((matrix @ matrix.t()).sum())
+        if "numpy" in sys.argv[1:]:
+            import numpy
+
+            array = numpy.arange(6, dtype=numpy.float32)
+            seen["from_numpy"] = float(torch.from_numpy(array).sum())
+            seen["to_numpy"] = float(matrix.numpy().sum())
+        seen["gpus"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    except Exception as error:  # noqa: BLE001 - an edge: whatever torch raises here is what we came to see
+        seen["error"] = "{}: {}".format(
+            type(error).__name__, str(error).splitlines()[0] if str(error) else ""
+        )
+    print(json.dumps(seen))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""What a built environment really loads, against what its stack pins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stackyard.specs import StackSpec
+from stackyard.stacks.definition import LOCK_FILE, canonical, public_version, read_lock
+from stackyard.stacks.process import clean_environment
+
+#: A cold import of torch on a busy machine takes tens of seconds.
+VERIFY_SECONDS = 300
+
+_SCRIPT = Path(__file__).parent / "inside" / "look.py"
+#: What every virtual environment has of its own.
+_TOOLS = {"pip", "setuptools", "wheel"}
+#: Results of the script's operations, exact in any precision.
+_RESULTS = {"operation": 83.0, "from_numpy": 15.0, "to_numpy": 15.0}
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One thing that is not as pinned."""
+
+    what: str
+    expected: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected}, found {self.seen}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found in an environment."""
+
+    stack: str
+    mismatches: tuple[Mismatch, ...]
+    #: What the script printed: python, torch, cuda, installed...
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as pinned."""
+        return not self.mismatches
+
+
+def verify(stack: StackSpec, python: Path) -> Verification:
+    """What ``python``, the interpreter of a built environment, loads, compared with ``stack``.
+
+    Starts it once: Python, torch and CUDA versions, a tensor operation, an array through ``torch.from_numpy``
+    where NumPy is pinned, and every installed package against the lock.
+    """
+    packages = {canonical(p.name): p for p in read_lock(stack.folder / LOCK_FILE)}
+    seen = _look(python, "numpy" in packages)
+    found = []
+
+    def compare(what: str, expected: str, value: object) -> None:
+        if value != expected:
+            found.append(Mismatch(what, expected, "nothing" if value is None else str(value)))
+
+    if "error" in seen:
+        found.append(Mismatch("loading torch", f"torch {stack.torch} at work", seen["error"]))
+    if "python" in seen:
+        compare("Python", stack.python, ".".join(str(seen["python"]).split(".")[:2]))
+    if "torch" in seen:
+        compare("torch", stack.torch, public_version(seen["torch"]))
+        compare("CUDA of the build", stack.cuda, seen.get("cuda"))
+    if "error" not in seen:
+        for name, result in _RESULTS.items():
+            if name == "operation" or "numpy" in packages:
+                compare(f"result of {name}", str(result), str(seen.get(name)))
+    installed = {canonical(name): version for name, version in seen.get("installed", {}).items()}
+    if installed:
+        for name, package in packages.items():
+            version = installed.get(name)
+            if version is not None and "+" not in package.version:
+                version = public_version(version)
+            compare(f"package {name}", package.version, version)
+        for name in sorted(set(installed) - set(packages) - _TOOLS):
+            found.append(
+                Mismatch(f"package {name}", "not installed (the lock does not have it)", installed[name])
+            )
+    return Verification(stack.name, tuple(found), seen)
+
+
+def _look(python: Path, with_numpy: bool) -> dict[str, Any]:
+    command = [str(python), "-I", str(_SCRIPT), *(["numpy"] if with_numpy else [])]
+    try:
+        finished = subprocess.run(
+            command,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERIFY_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        return {"error": f"{python} cannot be started ({error.strerror})"}
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {VERIFY_SECONDS} s"}
+    lines = finished.stdout.strip().splitlines()
+    try:
+        return dict(json.loads(lines[-1]))
+    except (IndexError, ValueError):
+        last = (finished.stderr.strip().splitlines() or ["no output"])[-1]
+        return {"error": f"exit {finished.returncode}: {last[:200]}"}
