@@ -45,7 +45,112 @@ class Workload:
     parameters: Tuple[Parameter, ...] = ()
 
 
-WORKLOADS: Dict[str, Workload] = {}
+_DATA = Parameter("data", "data", None, "where the sessions come from", required=True)
+_QUARANTINE = Parameter(
+    "quarantine_limit",
+    "number",
+    None,
+    "corrupt lines that stop the run: a count, or a share up to 1.0; none: never",
+    low=0,
+)
+
+WORKLOADS: Dict[str, Workload] = {
+    "detector-train": Workload(
+        "detector-train",
+        "stackyard_task.detector.workloads:train",
+        "train a next-event LSTM on benign sessions and calibrate it",
+        (
+            _DATA,
+            Parameter("history", "integer", 10, "events the network sees before it names the next", low=1),
+            Parameter("layers", "integer", 2, "LSTM layers", low=1, high=16),
+            Parameter("hidden_size", "integer", 64, "units per LSTM layer", low=1, high=4096),
+            Parameter(
+                "input",
+                "choice",
+                "one-hot",
+                "how an event enters the network",
+                choices=("scalar", "one-hot", "embedding"),
+            ),
+            Parameter("embedding_size", "integer", 16, 'length of the vector with input "embedding"', low=1),
+            Parameter("quantitative", "flag", False, "a second LSTM over event counts (LogAnomaly)"),
+            Parameter("start_padding", "flag", False, "score every event, also of sessions below h + 1"),
+            Parameter(
+                "dtype",
+                "choice",
+                "float32",
+                "arithmetic of training",
+                choices=("float32", "bfloat16"),
+            ),
+            Parameter("epochs", "integer", 8, "passes over the training windows", low=1),
+            Parameter("batch_size", "integer", 256, "windows per step", low=1),
+            Parameter("learning_rate", "number", 0.01, "greatest learning rate", low=1e-12),
+            Parameter(
+                "schedule",
+                "choice",
+                "one-cycle",
+                "course of the learning rate",
+                choices=("one-cycle", "constant"),
+            ),
+            Parameter("patience", "integer", None, "epochs without a lower loss; none: all", low=1),
+            Parameter("validation_share", "number", 0.2, "sessions held back", low=0.001, high=0.9),
+            Parameter(
+                "validation_by",
+                "choice",
+                "session",
+                "hold back sessions at random, or the last to start",
+                choices=("session", "time"),
+            ),
+            Parameter(
+                "allowed_false_alarm_rate",
+                "number",
+                0.002,
+                "k is the smallest within this rate on benign validation sessions",
+                low=0,
+                high=1,
+            ),
+            Parameter("seed", "integer", 1, "of weights, split and order of windows", low=0),
+            Parameter("checkpoint_seconds", "number", 10.0, "least time between checkpoints", low=0),
+            Parameter("resume_from", "text", None, "folder with the checkpoint of an interrupted run"),
+            _QUARANTINE,
+        ),
+    ),
+    "detector-infer": Workload(
+        "detector-infer",
+        "stackyard_task.detector.workloads:infer",
+        "verdicts of a trained detector on sessions",
+        (
+            Parameter("model", "model", None, "folder that detector-train left", required=True),
+            _DATA,
+            Parameter("k", "integer", None, "events that count as expected; none: as calibrated", low=1),
+            Parameter(
+                "scorer",
+                "choice",
+                "fast",
+                "numpy over distinct contexts, or PyTorch over every window",
+                choices=("fast", "torch"),
+            ),
+            Parameter("sessions_per_batch", "integer", 8192, "sessions scored together", low=1),
+            Parameter("passes", "integer", 1, "how often the whole data is scored", low=1),
+            _QUARANTINE,
+        ),
+    ),
+    "simulate-firewall": Workload(
+        "simulate-firewall",
+        "stackyard_task.simulator:simulate",
+        "write simulated firewall and IPS sessions, labelled: benign.txt to train on, test.csv for the test",
+        (
+            Parameter(
+                "sessions", "integer", 4000, "simulated sessions in all, one per address", low=2, high=131072
+            ),
+            Parameter(
+                "test_share", "number", 0.4, "share of the sessions that are for the test", low=0, high=1
+            ),
+            Parameter("malicious_share", "number", 0.25, "share of malicious among the test", low=0, high=1),
+            Parameter("seed", "integer", 1, "the same seed writes the same bytes", low=0),
+            Parameter("log", "flag", False, "also write firewall.log, the test as key=value lines"),
+        ),
+    ),
+}
 
 
 def checked(workload: Workload, given: Mapping[str, Any]) -> Dict[str, Any]:

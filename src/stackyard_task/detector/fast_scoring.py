@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from stackyard_task.detector.config import Weights
+from stackyard_task.detector.config import DetectorConfig, Weights
 from stackyard_task.detector.ranks import Ranks
 from stackyard_task.detector.windows import Sequences, Sessions, pack, target_offsets, windows
 
@@ -109,10 +109,8 @@ class Network:
         arrays = weights.arrays
         self._streams = [_Layers(arrays, "lstm", weights.inputs(), weights.config)]
         if weights.config.quantitative:
-            once = np.zeros((weights.event_count + 2, weights.event_count), dtype=np.float32)
-            once[np.arange(weights.event_count), np.arange(weights.event_count)] = (
-                1.0 / weights.config.history
-            )
+            once = np.eye(weights.event_count + 2, weights.event_count, dtype=np.float32)
+            once /= weights.config.history
             self._streams.append(_Layers(arrays, "counts_lstm", once, weights.config, running=True))
         self._output = np.ascontiguousarray(arrays["output.weight"].T)
         self._bias = arrays["output.bias"]
@@ -161,7 +159,14 @@ _State = Tuple[List[np.ndarray], List[np.ndarray], np.ndarray]
 class _Layers:
     """Stacked LSTM layers that step from the nodes of one tree level to the next."""
 
-    def __init__(self, arrays: Dict[str, np.ndarray], name: str, inputs: np.ndarray, config, running=False):
+    def __init__(
+        self,
+        arrays: Dict[str, np.ndarray],
+        name: str,
+        inputs: np.ndarray,
+        config: DetectorConfig,
+        running: bool = False,
+    ) -> None:
         self._size = size = config.hidden_size
         self._running = running
         # Gates in the order input, forget, output, cell; the sigmoids as s(x) = tanh(x / 2) / 2 + 1/2.

@@ -8,8 +8,6 @@ Meng et al., IJCAI 2019), and the linear layer sees both. The same code runs on 
 
 from __future__ import annotations
 
-from typing import Tuple
-
 import numpy as np
 import torch
 from torch import nn
@@ -79,8 +77,6 @@ def ranks(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return torch.where(known, before.sum(1) + 1, torch.full_like(targets, event_count + 1))
 
 
-def best_device() -> Tuple[torch.device, bool]:
-    """The device to work on, and whether it is a GPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda"), True
-    return torch.device("cpu"), False
+def best_device() -> torch.device:
+    """The device to work on: the first GPU where PyTorch has one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -6,7 +6,7 @@ training did not contain) and ``pad`` (before the first event, with start paddin
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Sequence, Tuple, Union
+from typing import Dict, Iterable, List, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Vocabulary:
     @classmethod
     def from_sessions(cls, sessions: Iterable[Sequence[str]]) -> Vocabulary:
         """The vocabulary of all events of ``sessions``: numbers in numeric order, names in alphabetical."""
-        seen = set()
+        seen: Set[str] = set()
         for events in sessions:
             seen.update(events)
         return cls(sorted(seen, key=_natural_order))

@@ -1,0 +1,273 @@
+"""The workloads detector-train and detector-infer: parameters in, a model folder or verdicts out.
+
+Reads sessions through ``readers``, calls the parts of this package in order and reports through the channel.
+PyTorch is imported only by what needs it: inference with the fast scorer runs without.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from stackyard_task import readers
+from stackyard_task.channel import BadInput, Channel
+from stackyard_task.detector import evaluation, fast_scoring, model_file
+from stackyard_task.detector.config import DetectorConfig
+from stackyard_task.detector.dataset import Dataset, collect, split
+from stackyard_task.detector.ranks import Ranks
+from stackyard_task.detector.windows import Sequences
+
+MODEL_FOLDER = "model"
+CHECKPOINT_FOLDER = "checkpoint"
+TEMPLATES_FILE = "templates.json"
+VERDICTS_FILE = "verdicts.csv"
+QUARANTINE_FILE = "quarantine.jsonl"
+
+#: What scores a batch of sessions.
+Scorer = Callable[[Sequences], Ranks]
+
+
+def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) -> None:
+    """Train a detector on the benign sessions of ``data`` and calibrate it on those held back.
+
+    Leaves the model folder ``model``. Results: sessions, windows, losses, k and the false-alarm rate at k.
+
+    Raises:
+        BadInput: data or parameters cannot be used; nothing is left but the quarantine file.
+    """
+    from stackyard_task.detector import training
+
+    output_folder = Path(output_folder)
+    channel.phase("data")
+    config = _config(parameters)
+    try:
+        how = training.TrainingParameters(
+            epochs=parameters["epochs"],
+            batch_size=parameters["batch_size"],
+            learning_rate=parameters["learning_rate"],
+            schedule=parameters["schedule"],
+            patience=parameters["patience"],
+            checkpoint_seconds=parameters["checkpoint_seconds"],
+            seed=parameters["seed"],
+        )
+    except ValueError as error:
+        raise BadInput(f"detector-train: {error}") from error
+    templates = readers.fit_templates(parameters["data"])
+    dataset = _read(parameters, channel, output_folder, templates)
+    training_rows, validation_rows = split(
+        dataset, parameters["validation_share"], parameters["validation_by"], parameters["seed"]
+    )
+    vocabulary = dataset.vocabulary(training_rows)
+    sessions = dataset.encoded(vocabulary, training_rows)
+    validation = dataset.encoded(vocabulary, validation_rows)
+    channel.results(
+        training_sessions=len(sessions),
+        validation_sessions=len(validation),
+        malicious_sessions_left_out=sum(label == 1 for label in dataset.labels),
+        events=len(sessions.values),
+        known_events=vocabulary.size,
+    )
+    resume_from = parameters["resume_from"]
+    model = training.train(
+        sessions,
+        validation,
+        config,
+        vocabulary.size,
+        how,
+        channel,
+        output_folder / CHECKPOINT_FOLDER,
+        None if resume_from is None else Path(resume_from),
+    )
+    channel.phase("finish")
+    weights = model.weights()
+    calibrated = evaluation.calibrate(
+        sessions,
+        validation,
+        fast_scoring.session_ranks(weights, validation),
+        vocabulary.size,
+        parameters["allowed_false_alarm_rate"],
+    )
+    detector = model_file.Detector(
+        weights,
+        vocabulary,
+        calibrated.k,
+        extras={"calibrated": calibrated.to_json()},
+        provenance=_provenance(parameters),
+    )
+    model_file.save(output_folder / MODEL_FOLDER, detector)
+    if templates is not None:
+        templates.save(output_folder / MODEL_FOLDER / TEMPLATES_FILE)
+    _report_gpu(channel)
+    channel.results(
+        k=calibrated.k, validation_false_alarm_rate=calibrated.validation_false_alarm_rate, model=MODEL_FOLDER
+    )
+
+
+def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) -> None:
+    """Verdicts of a trained detector on the sessions of ``data``, and their worth where labels are known.
+
+    Leaves ``verdicts.csv``. Results: sessions, events, malicious verdicts, and the metrics of ``evaluation``.
+
+    Raises:
+        BadInput: model, data or parameters cannot be used; no verdicts file is left.
+    """
+    output_folder = Path(output_folder)
+    channel.phase("data")
+    folder = Path(parameters["model"])
+    detector = model_file.load(folder)
+    k = parameters["k"] or detector.k
+    if k is None:
+        raise BadInput(f"{folder}: the model has no calibrated k; give parameter k")
+    templates = None
+    if (folder / TEMPLATES_FILE).exists():
+        templates = readers.EventTemplates.load(folder / TEMPLATES_FILE)
+    dataset = _read(parameters, channel, output_folder, templates)
+    sessions = dataset.encoded(detector.vocabulary)
+    if detector.config.first_position >= int(sessions.lengths.max(initial=0)):
+        raise BadInput(
+            f"no session has more events than the model's history of {detector.config.history} (longest: "
+            f"{int(sessions.lengths.max(initial=0))}), nothing can be judged; train with a smaller history "
+            "or start_padding = true"
+        )
+    channel.phase("warmup")
+    score = _scorer(detector, parameters["scorer"])
+    per_batch = parameters["sessions_per_batch"]
+    score(_slice(sessions, 0, min(64, len(sessions))))
+    channel.phase("steady")
+    parts: List[Ranks] = []
+    total = parameters["passes"] * len(sessions)
+    for passed in range(parameters["passes"]):
+        parts = []
+        for start in range(0, len(sessions), per_batch):
+            began = time.perf_counter()
+            stop = min(start + per_batch, len(sessions))
+            parts.append(score(_slice(sessions, start, stop)))
+            channel.step(time.perf_counter() - began)
+            channel.progress(passed * len(sessions) + stop, total, "sessions")
+    channel.phase("finish")
+    ranks = _joined(parts)
+    verdicts, first_misses = ranks.verdicts(k)
+    _write_verdicts(output_folder / VERDICTS_FILE, dataset, sessions, verdicts, first_misses)
+    results: Dict[str, Any] = {
+        "sessions": len(sessions),
+        "events": len(sessions.values),
+        "targets": len(ranks.values),
+        "unknown_events": int((sessions.values == detector.vocabulary.unknown).sum()),
+        "sessions_without_target": int((np.diff(ranks.offsets) == 0).sum()),
+        "malicious_verdicts": int(verdicts.sum()),
+        "k": k,
+    }
+    if any(label is not None for label in dataset.labels):
+        extras = detector.extras.get("calibrated")
+        try:
+            calibrated = evaluation.Calibrated.from_json(extras) if extras else None
+        except ValueError as error:
+            raise BadInput(f"{folder}: {error}") from error
+        results.update(evaluation.evaluate(sessions, dataset.labels, ranks, k, calibrated))
+    _report_gpu(channel)
+    channel.results(**results)
+
+
+def _config(parameters: Mapping[str, Any]) -> DetectorConfig:
+    try:
+        return DetectorConfig.from_json(parameters)
+    except ValueError as error:
+        raise BadInput(f"detector-train: {error}") from error
+
+
+def _read(
+    parameters: Mapping[str, Any],
+    channel: Channel,
+    output_folder: Path,
+    templates: Optional[readers.EventTemplates],
+) -> Dataset:
+    """All sessions of the data, with the corrupt lines put away and counted."""
+    limit = parameters["quarantine_limit"]
+    quarantine = readers.Quarantine(output_folder / QUARANTINE_FILE, limit)
+
+    try:
+        dataset = collect(readers.read_sessions(parameters["data"], quarantine, templates))
+        quarantine.finish()
+    finally:
+        quarantine.close()
+        channel.results(**quarantine.results())
+    return dataset
+
+
+def _scorer(detector: model_file.Detector, name: str) -> Scorer:
+    if name == "fast":
+        return lambda sessions: fast_scoring.session_ranks(detector.weights, sessions)
+    from stackyard_task.detector import scoring
+    from stackyard_task.detector.model import best_device
+
+    model = detector.model().to(best_device())
+    return lambda sessions: scoring.session_ranks(model, sessions)
+
+
+def _slice(sessions: Sequences, start: int, stop: int) -> Sequences:
+    offsets = sessions.offsets[start : stop + 1]
+    return Sequences(sessions.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+def _joined(parts: List[Ranks]) -> Ranks:
+    """The ranks of consecutive batches as one."""
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return Ranks(np.concatenate([part.values for part in parts]), offsets, parts[0].first_position)
+
+
+def _write_verdicts(
+    path: Path, dataset: Dataset, sessions: Sequences, verdicts: np.ndarray, first_misses: np.ndarray
+) -> None:
+    """One line a session, the whole file or none."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    columns: Tuple[str, ...] = ("key", "label", "verdict", "first_miss_index", "length")
+    lengths = sessions.lengths.tolist()
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(columns)
+            for row, key in enumerate(dataset.keys):
+                label = dataset.labels[row]
+                found = "" if first_misses[row] < 0 else int(first_misses[row])
+                known = "" if label is None else label
+                writer.writerow((key, known, int(verdicts[row]), found, lengths[row]))
+        os.replace(str(partial), str(path))
+    except OSError as error:
+        raise BadInput(f"{path}: the verdicts cannot be written ({error.strerror})") from error
+    finally:
+        if partial.exists():
+            partial.unlink()
+
+
+def _provenance(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+    import torch
+
+    return {
+        "data_sha256": readers.data_checksum(parameters["data"]),
+        "parameters": {name: value for name, value in parameters.items() if name != "data"},
+        "seed": parameters["seed"],
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "numpy": np.__version__,
+    }
+
+
+def _report_gpu(channel: Channel) -> None:
+    """Tell the peaks that only PyTorch's allocator knows, where it has used a GPU."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return
+    channel.gpu(
+        torch.cuda.current_device(),
+        torch_peak_allocated_bytes=torch.cuda.max_memory_allocated(),
+        torch_peak_reserved_bytes=torch.cuda.max_memory_reserved(),
+    )
