@@ -92,6 +92,14 @@ WORKLOADS: Dict[str, Workload] = {
                 choices=("one-cycle", "constant"),
             ),
             Parameter("patience", "integer", None, "epochs without a lower loss; none: all", low=1),
+            Parameter(
+                "frequency_exponent",
+                "number",
+                0.5,
+                "windows are drawn by their count to this power; below 1: rare ones more often",
+                low=0,
+                high=1,
+            ),
             Parameter("validation_share", "number", 0.2, "sessions held back", low=0.001, high=0.9),
             Parameter(
                 "validation_by",

@@ -33,9 +33,9 @@ def choose_k(
         ranks_of_benign_validation: of sessions that training did not see, all benign.
         allowed_false_alarm_rate: 0..1. With n sessions at most ``floor(rate * n)`` may alarm: below
             1 / rate sessions this means none.
-        largest_k: k goes no further, even where the rate stays above the limit. Give the number of known
-            events: an unknown event is a miss at any k up to there, and a larger k would switch the detector
-            off.
+        largest_k: k goes no further. Give the number of known events: an unknown event is a miss at any k up
+            to there, and a larger k would switch the detector off. Where so many validation sessions hold
+            unknown events that the limit cannot be met, those sessions are left out of the choice.
         already_alarmed: bool [sessions], alarms that another detector raises on the same sessions; the limit
             then holds for both together, and alarms of the other one alone can exceed it (see
             ``combination``).
@@ -53,6 +53,12 @@ def choose_k(
         others = np.asarray(already_alarmed, dtype=bool)
         allowed = max(allowed - int(others.sum()), 0)
         worst = worst[~others]
+    if largest_k is not None:
+        beyond = worst > largest_k
+        if beyond.sum() > allowed:
+            worst = worst[~beyond]
+        if not len(worst):
+            return max(1, largest_k)
     # All but the `allowed` greatest ranks must be expected.
     k = int(np.sort(worst)[len(worst) - allowed - 1]) if allowed < len(worst) else 1
     return max(1, k if largest_k is None else min(k, largest_k))

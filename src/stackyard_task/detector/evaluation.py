@@ -70,6 +70,7 @@ def calibrate(
     event_count: int,
     allowed_false_alarm_rate: float = calibration.ALLOWED_FALSE_ALARM_RATE,
     joint_false_alarm_rate: float = combination.JOINT_FALSE_ALARM_RATE,
+    training_ranks: Optional[Ranks] = None,
 ) -> Calibrated:
     """k, the rules and the combination, from benign training and benign validation sessions.
 
@@ -80,6 +81,7 @@ def calibrate(
         event_count: size of the vocabulary.
         allowed_false_alarm_rate: limit for the network alone.
         joint_false_alarm_rate: limit for network and rules together.
+        training_ranks: the network's ranks on ``training``: make the combination safer where they are given.
 
     Raises:
         ValueError: no training or no validation session, or a rate outside 0..1.
@@ -87,7 +89,11 @@ def calibrate(
     k = calibration.choose_k(validation_ranks, allowed_false_alarm_rate, largest_k=event_count)
     learnt = rules.fit(training, validation, event_count)
     combined = combination.choose(
-        validation_ranks, learnt.judge(validation).any, joint_false_alarm_rate, largest_k=event_count
+        validation_ranks,
+        learnt.judge(validation).any,
+        joint_false_alarm_rate,
+        largest_k=event_count,
+        ranks_of_training=training_ranks,
     )
     rate = calibration.false_alarm_rate(validation_ranks, k)
     return Calibrated(
@@ -117,9 +123,9 @@ def evaluate(
         calibrated: adds ``rules_*`` and ``combined_*``.
 
     Returns:
-        flat name -> number, ``None`` where not defined: ``precision, recall, specificity, f1, mcc, fpr``,
-        the counts, ``early_detection_rate``, ``recall_at_20_percent``..., ``f1_at_k_<k>`` around k; and ``note``,
-        one sentence, where the labels lack a class.
+        flat name -> number, ``None`` where not defined: confusion counts, ``precision, recall, specificity,
+        f1, mcc, fpr``, ``early_detection_rate``, ``recall_at_20_percent``..., ``f1_at_k_<k>`` around k; and
+        ``note``, one sentence, where the labels lack a class.
 
     Raises:
         ValueError: labels, sessions and ranks are not of the same number.

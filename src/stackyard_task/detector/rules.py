@@ -104,12 +104,24 @@ class Rules:
 
 
 def fit(
-    training: Sessions, validation: Sessions, event_count: int, allowed_false_alarm_rate: float = 0.0
+    training: Sessions,
+    validation: Sessions,
+    event_count: int,
+    allowed_false_alarm_rate: float = 0.0,
+    folds: int = 5,
 ) -> Rules:
-    """Rules from benign training sessions, their threshold from benign validation sessions.
+    """Rules from benign training sessions; their threshold from benign sessions compared with other ones.
 
-    The threshold is the smallest that keeps the counts rule's false alarms on validation within the limit; by
-    default it alarms on no validation session that the other two rules leave alone.
+    Rules are not trained, so more than the validation sessions can validate them: each validation session is
+    compared with all training sessions, and each training session with those of the other folds. The threshold
+    is the smallest that at most the allowed share of all these sessions exceeds; by default none does.
+
+    Args:
+        training: benign sessions (symbols); they are the references.
+        validation: benign sessions that are not references (symbols).
+        event_count: size of the vocabulary.
+        allowed_false_alarm_rate: limit for the counts rule alone, 0..1.
+        folds: into how many parts the training sessions are dealt, always in the same way.
 
     Raises:
         ValueError: no training session.
@@ -117,18 +129,17 @@ def fit(
     packed = pack(training)
     if not len(packed):
         raise ValueError("no training session to learn rules from")
+    vectors = count_vectors(packed, event_count)
+    references = _distinct(vectors)[0]
+    distances = [nearest_distance(count_vectors(validation, event_count), references)]
+    fold_of = np.random.default_rng(0).integers(0, folds, len(packed))
+    for fold in range(folds):
+        own = fold_of == fold
+        if own.any() and not own.all():
+            distances.append(nearest_distance(vectors[own], _distinct(vectors[~own])[0]))
+    threshold = choose_threshold(np.concatenate(distances), allowed_false_alarm_rate)
     lengths = packed.lengths
-    untuned = Rules(
-        event_count,
-        int(lengths.min()),
-        int(lengths.max()),
-        _distinct(count_vectors(packed, event_count))[0],
-        0.0,
-    )
-    judged = untuned.judge(validation)
-    others = judged.unseen_event | judged.length
-    threshold = choose_threshold(judged.distance[~others], allowed_false_alarm_rate)
-    return Rules(event_count, untuned.shortest, untuned.longest, untuned.references, threshold)
+    return Rules(event_count, int(lengths.min()), int(lengths.max()), references, threshold)
 
 
 def count_vectors(sessions: Sessions, event_count: int) -> np.ndarray:

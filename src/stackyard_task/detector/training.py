@@ -51,6 +51,9 @@ class TrainingParameters:
     patience: Optional[int] = None
     #: Least time between checkpoints; 0: one after every validation.
     checkpoint_seconds: float = 10.0
+    #: A distinct window is drawn in proportion to its count to this power: 1 = as often as it occurs; less
+    #: gives rare windows more weight, so that rare benign events rank higher and fewer of them are misses.
+    frequency_exponent: float = 1.0
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -194,6 +197,16 @@ def _known(cut: Windows, event_count: int) -> Windows:
     return cut if known.all() else Windows(cut.contexts[known], cut.targets[known], cut.offsets)
 
 
+def _shares(cut: Windows, exponent: float) -> Optional[np.ndarray]:
+    """The chance of each window to be drawn, float64 [windows], or ``None`` where all have the same."""
+    if exponent == 1:
+        return None
+    rows = np.column_stack([cut.contexts, cut.targets])
+    _, kind, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    shares = counts[np.asarray(kind).ravel()] ** (exponent - 1.0)
+    return shares / shares.sum()
+
+
 class _Batches:
     """The batch of every step: a new seeded order of all windows per epoch, equal windows merged."""
 
@@ -201,6 +214,7 @@ class _Batches:
         self._cut, self._parameters, self._device = cut, parameters, device
         self._per_epoch = math.ceil(len(cut.targets) / parameters.batch_size)
         self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
+        self._shares = _shares(cut, parameters.frequency_exponent)
 
     def at(self, step: int) -> Any:
         """Contexts int64 [distinct, history], targets int64 [distinct], shares float32 [distinct], sum 1."""
@@ -208,7 +222,11 @@ class _Batches:
         if epoch != self._epoch:
             # Seeded by epoch, so that a resumed run needs no state of a generator.
             generator = np.random.default_rng([self._parameters.seed, epoch])
-            self._epoch, self._order = epoch, generator.permutation(len(self._cut.targets))
+            if self._shares is None:
+                order = generator.permutation(len(self._cut.targets))
+            else:
+                order = generator.choice(len(self._shares), size=len(self._shares), p=self._shares)
+            self._epoch, self._order = epoch, order
         rows = self._order[number * self._parameters.batch_size :][: self._parameters.batch_size]
         contexts, targets, counts = merged(self._cut.contexts[rows], self._cut.targets[rows])
         shares = (counts / len(rows)).astype(np.float32)

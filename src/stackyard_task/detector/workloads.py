@@ -53,6 +53,7 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
             schedule=parameters["schedule"],
             patience=parameters["patience"],
             checkpoint_seconds=parameters["checkpoint_seconds"],
+            frequency_exponent=parameters["frequency_exponent"],
             seed=parameters["seed"],
         )
     except ValueError as error:
@@ -91,6 +92,7 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         fast_scoring.session_ranks(weights, validation),
         vocabulary.size,
         parameters["allowed_false_alarm_rate"],
+        training_ranks=fast_scoring.session_ranks(weights, sessions),
     )
     detector = model_file.Detector(
         weights,
