@@ -124,7 +124,7 @@ def resolve(reference: str, settings: Settings) -> Path:
     if listed is None:
         names = ", ".join(s.name for s in known())
         raise BadInputError(
-            f"{reference}: there is no data set {name!r} in {settings.data}; known to `stackyard data` are: {names}"
+            f"{reference}: there is no data set {name!r} in {settings.data}; known are: {names}"
         )
     entry = next((f for f in listed.files if f.path == plain), None)
     if entry is None:
@@ -132,8 +132,8 @@ def resolve(reference: str, settings: Settings) -> Path:
         raise BadInputError(f"{reference}: data set {name} has no file {plain!r}; it has: {files}")
     if entry.address is None:
         raise BadInputError(
-            f"{reference}: is not in {settings.data}, and no public address serves it (made thus: {entry.how}); "
-            f"take it from a copy: stackyard data fetch {name} --from FOLDER_OR_URL"
+            f"{reference}: is not in {settings.data}, and no public address serves it "
+            f"(made from: {entry.how}); take it from a copy: stackyard data fetch {name} --from FOLDER_OR_URL"
         )
     raise BadInputError(
         f"{reference}: is not in {settings.data}; get it with: stackyard data fetch {name}, "
@@ -154,7 +154,7 @@ def content(path: Path) -> Iterator[IO[bytes]]:
             yield packed  # type: ignore[misc]
     elif path.suffix == ".xz":
         with lzma.open(path, "rb") as squeezed:
-            yield squeezed  # type: ignore[misc]
+            yield squeezed
     else:
         with path.open("rb") as stream:
             yield stream
