@@ -8,7 +8,7 @@ scenario, launch or report.
 """
 
 from stackyard.stacks.definition import DEFAULT, LockedPackage, load, pin, read_lock
-from stackyard.stacks.environment import build, location, python_of, remove, unused, why_not
+from stackyard.stacks.environment import build, can_be_built, location, python_of, remove, unused, why_not
 from stackyard.stacks.verification import Verification, verify
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "LockedPackage",
     "Verification",
     "build",
+    "can_be_built",
     "load",
     "location",
     "pin",

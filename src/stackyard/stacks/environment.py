@@ -37,8 +37,8 @@ WHEELS_VARIABLE = "STACKYARD_WHEELS"
 #: Free disk a build needs, as a multiple of the built size: the downloads lie beside it until it is done.
 _ROOM = 1.6
 
-#: How the lines of pip's output begin that a waiting user wants to see.
-_WORTH_SHOWING = ("Downloading", "Using cached", "Installing", "Building", "Processing")
+#: First words of the lines of pip's output that a waiting user wants to see.
+_WORTH_SHOWING = ("Downloading", "Using", "Installing", "Building", "Processing")
 
 Progress = Callable[[str], None]
 
@@ -80,6 +80,17 @@ def why_not(stack: StackSpec, settings: Settings, machine: Machine, gpus: int = 
     return reason
 
 
+def can_be_built(stack: StackSpec, settings: Settings) -> bool:
+    """Whether a build has a chance: its Python is here, and the last try (if any) was not refused."""
+    if _refusal(stack, settings) is not None:
+        return False
+    try:
+        pythons.find(stack.python)
+    except NotRunnableError:
+        return False
+    return True
+
+
 def build(
     stack: StackSpec,
     settings: Settings,
@@ -112,7 +123,7 @@ def build(
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInputError(f"{folder.parent}: stacks cannot be kept there ({error.strerror})") from error
-    refusal = folder.with_name(folder.name + ".refused.json")
+    refusal = _refusal_path(folder)
     with _locked(folder, say) as lock:
         python = python_of(stack, settings)  # another builder may have finished while we waited
         if python is not None:
@@ -177,6 +188,31 @@ def size_bytes(folder: Path) -> int:
     return total
 
 
+class _Shown:
+    """Turns pip's output and the growth of a folder into lines for a waiting user."""
+
+    def __init__(self, what: str, folder: Path, say: Progress) -> None:
+        self._what = what
+        self._latest = what
+        self._folder = folder
+        self._say = say
+
+    def line(self, text: str) -> None:
+        """Take one line of pip's output."""
+        words = text.split()
+        if words and words[0] in _WORTH_SHOWING:
+            doing = "unpacking" if words[0] == "Installing" else f"{words[0].lower()} {words[-1]}"
+            file = next((word for word in words if word.endswith((".whl", ".tar.gz"))), None)
+            if file is not None:
+                doing = f"{words[0].lower()} {file.rpartition('/')[2].replace('%2B', '+')}"
+            self._latest = f"{self._what}: {doing}"
+            self._say(self._latest)
+
+    def tick(self) -> None:
+        """Say how much there is by now."""
+        self._say(f"{self._latest} · {size_bytes(self._folder) / 1e6:,.0f} MB on disk")
+
+
 def _build(stack: StackSpec, folder: Path, wheels: Path | None, say: Progress, lock: int) -> None:
     started = time.monotonic()
     packages = read_lock(stack.folder / LOCK_FILE)
@@ -191,21 +227,8 @@ def _build(stack: StackSpec, folder: Path, wheels: Path | None, say: Progress, l
 
         def run(what: str, command: list[str]) -> None:
             say(what)
-            latest = what
-
-            def line(text: str) -> None:
-                nonlocal latest
-                if text.lstrip().startswith(
-                    ("Downloading", "Using cached", "Installing", "Building", "Processing")
-                ):
-                    latest = f"{what}: {text.strip()}"
-                    say(latest)
-
-            def tick() -> None:
-                arrived = size_bytes(temporary)
-                say(latest + (f" · {arrived / 1e6:,.0f} MB here" if arrived > 1e6 else ""))
-
-            done = process.run(command, log, line, tick, keep_open=[lock], temporary=temporary)
+            shown = _Shown(what, folder, say)
+            done = process.run(command, log, shown.line, shown.tick, keep_open=[lock], temporary=temporary)
             if done.exit_code != 0:
                 raise StackyardError(
                     f"{stack.name}: {what} failed: {_complaint(done.lines)}; whole output: {log_path}"
@@ -217,9 +240,9 @@ def _build(stack: StackSpec, folder: Path, wheels: Path | None, say: Progress, l
         python = folder / "bin" / "python"
         say(f"looking for torch {stack.torch} ({indexes.build_name(stack.cuda)})")
         source = indexes.choose(stack, python, wheels, say)
-        size = f", {source.bytes / 1e6:,.0f} MB" if source.bytes else ""
+        size = f" ({source.bytes / 1e6:,.0f} MB)" if source.bytes else ""
         pip = [str(python), "-m", "pip", "install", "--no-deps", "--progress-bar", "off"]
-        run(f"installing {source.filename}{size}", [*pip, f"torch @ {source.url}"])
+        run(f"installing torch {source.version}{size}", [*pip, f"torch @ {source.url}"])
         rest = [package for package in packages if canonical(package.name) != "torch"]
         if rest:
             options = _rest(rest, source, temporary, say)
@@ -281,16 +304,27 @@ def _why_not_built(stack: StackSpec, settings: Settings) -> str:
     folder = location(stack, settings)
     if marker(folder):
         return f"its Python is gone; build it again: stackyard stack build {stack.name}"
-    try:
-        refused = json.loads(folder.with_name(folder.name + ".refused.json").read_text(encoding="utf-8"))
-        return f"{refused['reason']} (tried {refused['at']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    refusal = _refusal(stack, settings)
+    if refusal is not None:
+        return refusal
     try:
         pythons.find(stack.python)
     except NotRunnableError as error:
         return str(error)
     return f"not built; build it: stackyard stack build {stack.name}"
+
+
+def _refusal(stack: StackSpec, settings: Settings) -> str | None:
+    """Why the last build was refused, and when; ``None``: it was not."""
+    try:
+        said = json.loads(_refusal_path(location(stack, settings)).read_text(encoding="utf-8"))
+        return f"{said['reason']} (tried {said['at']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _refusal_path(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".refused.json")
 
 
 def _why_no_gpu(stack: StackSpec, machine: Machine, gpus: int) -> str | None:

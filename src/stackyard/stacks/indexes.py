@@ -64,9 +64,11 @@ def choose(
         if found is not None:
             refusals.append(found)
             say(f"passed over: {found}")
+    if len(refusals) == 1:
+        raise NotRunnableError(refusals[0])
     raise NotRunnableError(
-        f"torch {stack.torch} built for {build_name(stack.cuda)} was found nowhere: "
-        + "; ".join(refusals or ["the stack names no source, and no wheel folder was given"])
+        f"torch {stack.torch} for {build_name(stack.cuda)} was found nowhere: "
+        + ("; ".join(refusals) or "the stack's only source is a wheel folder; give it with --wheels")
     )
 
 

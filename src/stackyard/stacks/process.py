@@ -17,7 +17,7 @@ from typing import IO
 _MISLEADING = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT")
 
 #: How often a quiet command is reported as still at work.
-TICK_SECONDS = 1.0
+TICK_SECONDS = 2.0
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -54,7 +54,7 @@ def run(
         command: program and arguments.
         log: where the output is kept.
         line: called with each line.
-        tick: called about once a second.
+        tick: called every TICK_SECONDS.
         keep_open: descriptors the command inherits (a build lock lasts as long as anything still builds).
         temporary: where the command puts its temporary files; ``None``: where it likes.
 
@@ -83,7 +83,7 @@ def run(
         ticked = time.monotonic()
         while True:
             try:
-                text = arrived.get(timeout=TICK_SECONDS / 4)
+                text = arrived.get(timeout=TICK_SECONDS / 8)
                 if text is None:
                     break
                 lines.append(text)

@@ -1,0 +1,293 @@
+"""``stackyard stack``: the pinned stacks: list, build, verify, remove."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from stackyard import hardware, stacks
+from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.settings import Settings
+from stackyard.specs import StackSpec
+from stackyard.stacks import environment, indexes
+
+app = typer.Typer(
+    help="Build, verify and remove the pinned stacks.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+Names = Annotated[list[str] | None, typer.Argument(help="Stacks, by name.", metavar="[NAME]...")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
+
+#: Without a terminal, one step is reported again after so long.
+_QUIET_SECONDS = 15.0
+
+
+@app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """Show every defined stack and whether it is built here."""
+    settings = Settings.from_environment()
+    machine = hardware.this_machine(nvidia_smi=None)
+    rows = [_row(stack, settings, machine) for stack in stacks.load().values()]
+    if as_json:
+        typer.echo(json.dumps({"stacks": rows}, indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stack", "Python", "torch", "build", "size", "state"):
+        table.add_column(heading, justify="right" if heading == "size" else "left", no_wrap=True)
+    for row in rows:
+        size = row["bytes"] if row["built"] else row["installed_bytes"]
+        state = "built" if row["built"] else "not built" if row["can_build"] else "not runnable"
+        about = f"{row['name']} (default)" if row["default"] else row["name"]
+        build = indexes.build_name(row["cuda"])
+        table.add_row(
+            about, row["python"], row["torch"], build, f"{size / 1e9:.1f} GB" if size else "?", state
+        )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for row in rows:
+        if row["why_not"]:
+            console.print(f"{row['name']}: {row['why_not']}", markup=False)
+
+
+@app.command("build")
+def build_command(
+    names: Names = None,
+    every: Annotated[bool, typer.Option("--all", help="Every defined stack that can be had here.")] = False,
+    wheels: Annotated[
+        Path | None,
+        typer.Option(
+            "--wheels", metavar="DIR", help="Local wheels, tried first; default: $STACKYARD_WHEELS."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Build stacks that are not built yet; the default stack if none is named."""
+    settings = Settings.from_environment()
+    chosen = _chosen(names, stacks.load(), every, [stacks.DEFAULT])
+    rows: list[dict[str, Any]] = []
+    failure: StackyardError | None = None
+    with _terminated_like_ctrl_c():
+        for stack in chosen:
+            started = time.monotonic()
+            try:
+                there = stacks.python_of(stack, settings)
+                with _Watch(stack.name) as watch:
+                    python = stacks.build(stack, settings, wheels, watch.say)
+            except StackyardError as error:
+                rows.append({"name": stack.name, "built": False, "why_not": str(error)})
+                if not (every and isinstance(error, NotRunnableError)):
+                    failure = failure or error
+                if len(chosen) > 1:
+                    typer.echo(f"{stack.name}: {error}", err=True)
+                continue
+            seconds = time.monotonic() - started
+            rows.append(
+                {
+                    "name": stack.name,
+                    "built": True,
+                    "new": there is None,
+                    "python": str(python),
+                    "seconds": round(seconds, 1),
+                }
+            )
+            if not as_json:
+                done = f"built and verified in {seconds:.0f} s" if there is None else "already built"
+                typer.echo(f"{stack.name}: {done}: {python}")
+    if as_json:
+        typer.echo(json.dumps({"stacks": rows}, indent=1))
+    if failure is not None:
+        if len(chosen) > 1:  # each has had its sentence
+            raise typer.Exit(failure.exit_code)
+        raise failure
+
+
+@app.command("verify")
+def verify_command(names: Names = None, as_json: Json = False) -> None:
+    """Load built stacks and compare them with what they pin; all built ones if none is named."""
+    settings = Settings.from_environment()
+    defined = stacks.load()
+    built = [name for name, stack in defined.items() if stacks.python_of(stack, settings) is not None]
+    if not names and not built:
+        raise NotRunnableError("no stack is built here; build the default one: stackyard stack build")
+    rows = []
+    for stack in _chosen(names, defined, False, built):
+        python = stacks.python_of(stack, settings)
+        if python is None:
+            raise NotRunnableError(f"{stack.name} is not built; build it: stackyard stack build {stack.name}")
+        found = stacks.verify(stack, python)
+        rows.append(_verified(found))
+        if as_json:
+            continue
+        if found.ok:
+            seen = found.seen
+            build = indexes.build_name(seen["cuda"])
+            typer.echo(
+                f"{stack.name}: as pinned (Python {seen['python']}, torch {seen['torch']}, {build}, "
+                f"{len(seen['installed'])} packages)"
+            )
+        for mismatch in found.mismatches:
+            typer.echo(f"{stack.name}: {mismatch}", err=True)
+    if as_json:
+        typer.echo(json.dumps({"stacks": rows}, indent=1))
+    wrong = [row["name"] for row in rows if not row["ok"]]
+    if wrong:
+        raise StackyardError(
+            f"not as pinned: {', '.join(wrong)}; remove and build again: stackyard stack remove {wrong[0]}"
+        )
+
+
+@app.command("remove")
+def remove_command(
+    names: Names = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything below the folder of stacks.")] = False,
+    unused: Annotated[
+        bool, typer.Option("--unused", help="What no defined stack points to, and leftovers of builds.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove built stacks; asks first."""
+    settings = Settings.from_environment()
+    if bool(names) + every + unused != 1:
+        raise BadInputError("say what to remove: names of stacks, --unused or --all")
+    defined = stacks.load()
+    if every:
+        folders = environment.environments(settings)
+    elif unused:
+        folders = stacks.unused(defined, settings)
+    else:
+        chosen = _chosen(names, defined, False, [])
+        folders = [stacks.location(stack, settings) for stack in chosen]
+        absent = [folder.name for folder in folders if not folder.is_dir()]
+        if absent:
+            raise BadInputError(f"not built here: {', '.join(absent)}; see `stackyard stack list`")
+    rows: list[dict[str, Any]] = []
+    if folders and not yes:
+        for folder in folders:
+            typer.echo(f"{folder}  {environment.size_bytes(folder) / 1e9:.2f} GB", err=True)
+        if not typer.confirm(f"Remove {len(folders)}?", err=True):
+            raise typer.Exit(1)
+    for folder in folders:
+        rows.append({"folder": str(folder), "bytes": stacks.remove(folder, settings)})
+        if not as_json:
+            typer.echo(f"removed {folder.name}, {rows[-1]['bytes'] / 1e9:.2f} GB")
+    if as_json:
+        typer.echo(json.dumps({"removed": rows}, indent=1))
+    elif not folders:
+        typer.echo("nothing to remove")
+
+
+def _chosen(
+    names: list[str] | None, defined: Mapping[str, StackSpec], every: bool, otherwise: list[str]
+) -> list[StackSpec]:
+    if names and every:
+        raise BadInputError("names of stacks and --all exclude each other; give one")
+    wanted = list(defined) if every else list(dict.fromkeys(names or otherwise))
+    for name in wanted:
+        if name not in defined:
+            known = ", ".join(defined) or "none"
+            raise BadInputError(f"no stack is called {name!r}; defined: {known}")
+    return [defined[name] for name in wanted]
+
+
+def _row(stack: StackSpec, settings: Settings, machine: hardware.Machine) -> dict[str, Any]:
+    python = stacks.python_of(stack, settings)
+    reason = stacks.why_not(stack, settings, machine)
+    built = environment.marker(stacks.location(stack, settings)) if python else {}
+    return {
+        "name": stack.name,
+        "default": stack.name == stacks.DEFAULT,
+        "about": stack.about,
+        "python": stack.python,
+        "torch": stack.torch,
+        "cuda": stack.cuda,
+        "digest": stack.digest,
+        "built": python is not None,
+        "can_build": python is not None or stacks.can_be_built(stack, settings),
+        "why_not": reason,
+        "interpreter": str(python) if python else None,
+        "built_at": built.get("built_at"),
+        "bytes": built.get("bytes"),
+        "installed_bytes": stack.installed_bytes,
+        "tunables": dict(stack.tunables),
+    }
+
+
+def _verified(found: stacks.Verification) -> dict[str, Any]:
+    return {
+        "name": found.stack,
+        "ok": found.ok,
+        "mismatches": [{"what": m.what, "expected": m.expected, "seen": m.seen} for m in found.mismatches],
+        "python": found.seen.get("python"),
+        "torch": found.seen.get("torch"),
+        "cuda": found.seen.get("cuda"),
+    }
+
+
+class _Watch:
+    """Shows what a build does, on stderr: one live line on a terminal, a line per step elsewhere."""
+
+    def __init__(self, stack: str) -> None:
+        self._stack = stack
+        self._console = Console(stderr=True)
+        self._status: Status | None = None
+        self._started = self._printed_at = time.monotonic()
+        self._step = ""
+
+    def __enter__(self) -> _Watch:
+        if self._console.is_terminal:
+            self._status = self._console.status(escape(self._stack))
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the live line."""
+        if self._status is not None:
+            self._status.stop()
+
+    def say(self, text: str) -> None:
+        """Show one line of progress."""
+        now = time.monotonic()
+        step = text.partition(": ")[0].partition(" · ")[0]
+        lasting = text.startswith(("passed over", "the wheel folder lacks", "another build"))
+        if self._status is not None:
+            if lasting:
+                self._print(text)
+            else:
+                self._status.update(escape(f"{self._stack}: {text} ({now - self._started:.0f} s)"))
+        elif lasting or step != self._step or now - self._printed_at >= _QUIET_SECONDS:
+            self._print(text)
+            self._printed_at = now
+        if not lasting:
+            self._step = step
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"{self._stack}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _terminated_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM ends a build as Ctrl-C does: everything it started is ended and cleared away."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
