@@ -16,7 +16,7 @@ from stackyard.reports.cells import HARDWARE, Block, CellRuns, Matrix, label
 from stackyard.reports.metrics import Metric
 from stackyard.reports.report import AmdahlReport, ReportOptions
 from stackyard.reports.statistics import FEWEST_RUNS
-from stackyard.reports.wording import significant, times
+from stackyard.reports.wording import times
 
 #: Axes whose level is itself a number of cores used.
 COUNTED_AXES = ("cores", "threads", "workers")
@@ -141,7 +141,7 @@ def _sentence(
     span = f" [{low * 100:.0f} %, {high * 100:.0f} %]" if low is not None and high is not None else ""
     if serial >= 1 - 1e-9:
         return f"{metric.label}{where}: no gain from more cores; Amdahl serial fraction 100 %{span}"
-    points = f"from {len(cores)} points at {', '.join(significant(float(c), 2) for c in cores)} cores"
+    points = f"from {len(cores)} points at {', '.join(f'{c:g}' for c in cores)} cores"
     check = ", so the law itself is not checked" if len(cores) == 2 else ""
     top = f"at most {times(limit)}× from any number of cores" if limit else "no serial part seen"
     return (

@@ -1,7 +1,7 @@
 """The cells of a study: which runs belong together, in which order, under which name. Pure.
 
 A run belongs to the cell of its workload that has its axes. Warm-up and failed runs are kept out of the
-values. Runs of different machines are never mixed: where a study has several hosts, the host is part of the hardware.
+values. Runs of different machines are never mixed: with several hosts, the host is part of the hardware.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def least(cells: Sequence[CellRuns], metric: Metric, what: str, options: ReportO
         if cell is not best and ratio_of(best, cell, metric, options).verdict != DIFFERENT:
             close.append(cell)
     names = ", ".join(cell.label for cell in close)
-    doubt = f"; not told apart from it: {names}" if close else ""
+    doubt = f"; not yet told apart from it: {names}" if close else ""
     words = f"{what}: {best.label}, {metric.label} {quantity(value, metric.unit)} (median){doubt}"
     return Best(metric.key, best.slug, [cell.slug for cell in close], words)
 
@@ -172,8 +172,7 @@ def headlines(comparisons: Sequence[Comparison], matrix: Matrix, metrics: Sequen
     found = []
     for (metric, axis, _, _), group in sorted(groups.items(), key=lambda item: order[item[0][0]]):
         for comparison in group:
-            where = f" ({comparison.setting})" if comparison.setting else ""
-            found.append(Headline(comparison.verdict, comparison.sentence + where, metric, axis))
+            found.append(Headline(comparison.verdict, comparison.sentence, metric, axis, comparison.setting))
     return found
 
 

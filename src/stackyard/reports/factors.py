@@ -1,8 +1,8 @@
 """Which factor explains how much of a metric: omega-squared, type II, on the log scale. Pure.
 
 The model has every factor (stack, deployment, hardware, tunables...), their two-way interactions and the
-block, fitted to the largest fully crossed sub-matrix. p-values come from permutations within blocks (Freedman &
-Lane 1983: residuals of the model without the tested term), adjusted by Holm's method over the terms.
+block, fitted to the largest fully crossed sub-matrix. p-values come from permutations within blocks (Freedman
+& Lane 1983: residuals of the model without the tested term), adjusted by Holm's method over the terms.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def explain(
     if not active or len(observations) <= len(used) + len(counts):
         return None
     left_out = [
-        f"{label(cell.axes, factors)}: {'not in the crossed sub-matrix' if cell in usable else 'too few runs'}"
+        f"{label(cell.axes, factors)}: {'not fully crossed' if cell in usable else 'too few runs'}"
         for cell in cells
         if cell not in used
     ]

@@ -1,12 +1,335 @@
-"""The report as one self-contained HTML file."""
+"""The report as one self-contained HTML file: opens offline, asks no network, escapes all text.
+
+Bars, radars and tables are plain HTML and SVG; the two interactive charts (runs in time and memory, timeline
+of a run) use plotly.js, which is in the file once, compressed, and unpacked by the browser. A content security
+policy allows exactly the two scripts of the file, by their digests, and no request.
+"""
 
 from __future__ import annotations
 
-from html import escape
+import base64
+import datetime
+import functools
+import gzip
+import hashlib
+from collections.abc import Sequence
+from typing import Any
 
-from stackyard.reports.report import Report
+import jinja2
+from markupsafe import Markup
+
+from stackyard.reports import charts, wording
+from stackyard.reports.metrics import FOOTPRINT, HEADLINE
+from stackyard.reports.report import (
+    CellReport,
+    Comparison,
+    EnvironmentRow,
+    MetricNote,
+    Report,
+    WorkloadReport,
+)
+from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
+
+#: Verdict -> (class, sign, word).
+BADGES = {
+    DIFFERENT: ("different", "≠", "different"),
+    PARITY: ("parity", "≈", "parity"),
+    UNDECIDED: ("undecided", "?", "undecided"),
+    TOO_FEW: ("few", "…", "too few runs"),
+    "fact": ("fact", "i", "finding"),
+}
+_GROUPS = {
+    "time": "Time",
+    "cpu": "CPU",
+    "memory": "Memory",
+    "gpu": "GPU",
+    "throughput": "Throughput",
+    "energy": "Energy",
+    "disk": "Disk",
+}
 
 
 def render(report: Report) -> str:
     """The file's text."""
-    return f"<!doctype html><meta charset=utf-8><title>{escape(report.title)}</title>"
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stackyard.reports", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    script, style = _own("report.js"), _own("report.css")
+    plotly = _plotly_source()
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+        f"form-action 'none'; script-src '{_digest(script)}' '{_digest(plotly)}'"
+    )
+    colouring = charts.Colouring(report)
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        plotly=Markup(_packed_plotly()),
+        data=_data(report, colouring),
+        when=_when(report),
+        counts=_counts(report),
+        workloads=[_workload(report, workload, i, colouring) for i, workload in enumerate(report.workloads)],
+        colouring=colouring,
+        facts=[(row.name, _seen(row)) for row in report.environment],
+        methods=[(row.name, _seen(row)) for row in report.methods],
+        ranged_note=charts.ranged_note(),
+        badges=BADGES,
+    )
+
+
+def _own(name: str) -> str:
+    from importlib.resources import files
+
+    return files("stackyard.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _plotly_source() -> str:
+    # Imported here: the package is large and only this output needs it.
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+@functools.cache
+def _packed_plotly() -> str:
+    """plotly.js, gzipped and in base64: 1.9 MB where the plain text has 4.8."""
+    return base64.b64encode(gzip.compress(_plotly_source().encode(), 9, mtime=0)).decode()
+
+
+def _digest(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _when(report: Report) -> str:
+    try:
+        begin = datetime.datetime.fromisoformat(report.started_at or "")
+        end = datetime.datetime.fromisoformat(report.finished_at or "")
+    except ValueError:
+        return ""
+    last = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%-d %B %Y, %H:%M}"
+    return f"{begin:%-d %B %Y, %H:%M} to {last} UTC"
+
+
+def _counts(report: Report) -> list[tuple[str, str]]:
+    counts = report.counts
+    found = [(str(counts["completed"]), "runs completed")]
+    if counts["failed"] or counts["unreadable"]:
+        found.append((str((counts["failed"] or 0) + (counts["unreadable"] or 0)), "failed"))
+    found.append((str(counts["cells"]), "cells"))
+    if counts["not_runnable"]:
+        found.append((str(counts["not_runnable"]), "not runnable here"))
+    found.append((str(len(report.hosts) or 1), "machine" if len(report.hosts) < 2 else "machines"))
+    return found
+
+
+def _seen(row: EnvironmentRow) -> list[tuple[str, str]]:
+    alone = len(row.values) == 1
+    return [(v, "" if alone else f"{n} run{'s' if n > 1 else ''}") for v, n in row.values.items()]
+
+
+def _workload(
+    report: Report, workload: WorkloadReport, index: int, colouring: charts.Colouring
+) -> dict[str, Any]:
+    """What the template says about one workload, every number already in words."""
+    drawn = {m.key: chart for m in report.metrics if (chart := charts.bar_chart(workload, m, colouring))}
+    first = [drawn[key] for key in FOOTPRINT if key in drawn]
+    spoken = [m for m in report.metrics if m.key in HEADLINE]
+    labels = {cell.slug: cell.label for cell in workload.cells}
+    return {
+        "id": f"w{index}",
+        "name": workload.name,
+        "program": workload.program,
+        "baseline": labels.get(workload.baseline or "", ""),
+        "best": [best.sentence for best in (workload.fastest, workload.leanest) if best],
+        "pareto": [labels[slug] for slug in workload.pareto],
+        "pareto_metrics": [report.metric(key).label for key in workload.pareto_metrics],
+        "headlines": _headlines(report, workload),
+        "findings": [h.text for h in workload.headlines if h.verdict == "fact"],
+        "charts": first,
+        "more_charts": [
+            chart
+            for key, chart in drawn.items()
+            if chart not in first
+            and report.metric(key).group in ("time", "throughput", "energy")
+            and key not in ("data_seconds", "warmup_seconds", "finish_seconds", "step_p95_seconds")
+        ],
+        "phases": charts.phase_bars(workload, colouring),
+        "shares": charts.share_bars(report, workload),
+        "factors": [
+            {
+                "metric": report.metric(f.metric).label,
+                "effects": [(e.term, f"{100 * e.omega_squared:.1f} %", _p(e.p_holm)) for e in f.effects],
+                "runs": f.runs,
+                "cells": f.cells,
+            }
+            for f in workload.factors
+        ],
+        "left_out": list(dict.fromkeys(text for f in workload.factors for text in f.left_out)),
+        "radars": charts.radars(report, workload, colouring),
+        "ratio_metrics": [m.label for m in spoken],
+        "ratios": _ratios(workload, spoken, labels),
+        "all_ratios": [
+            (
+                report.metric(c.metric).label,
+                labels[c.other],
+                labels[c.reference],
+                c.n,
+                wording.times(c.ratio),
+                wording.interval(c.low, c.high),
+                BADGES[c.verdict],
+                c.reason or (wording.verdict_words(c.verdict, c.n, c.more_runs)),
+                c.pairing,
+            )
+            for c in workload.comparisons
+        ],
+        "cells": [
+            (
+                c.label,
+                f"{c.completed}" + (f" (+{c.failed} failed)" if c.failed else ""),
+                c.slug == workload.baseline,
+            )
+            for c in workload.cells
+        ],
+        "table": _table(report, workload),
+        "results": _results(workload),
+        "differing": workload.results_differing,
+    }
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _headlines(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
+    """Verdicts grouped by metric, each with its badge."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for headline in workload.headlines:
+        if headline.verdict == "fact" or headline.metric is None:
+            continue
+        line = {"badge": BADGES[headline.verdict], "text": headline.text, "setting": headline.setting}
+        groups.setdefault(headline.metric, []).append(line)
+    return [{"metric": report.metric(key).label, "lines": lines} for key, lines in groups.items()]
+
+
+def _ratios(
+    workload: WorkloadReport, metrics: Sequence[MetricNote], labels: dict[str, str]
+) -> list[dict[str, Any]]:
+    """One row per pair of cells, one column per headline metric."""
+    rows: dict[tuple[str, str], dict[str, Comparison]] = {}
+    for comparison in workload.comparisons:
+        rows.setdefault((comparison.reference, comparison.other), {})[comparison.metric] = comparison
+    found = []
+    for (reference, other), by_metric in rows.items():
+        entries: list[dict[str, Any] | None] = []
+        for metric in metrics:
+            c = by_metric.get(metric.key)
+            entries.append(
+                None
+                if c is None
+                else {
+                    "badge": BADGES[c.verdict],
+                    "ratio": "–" if c.ratio is None else f"{wording.times(c.ratio)}×",
+                    "span": wording.interval(c.low, c.high),
+                    "words": c.reason or wording.verdict_words(c.verdict, c.n, c.more_runs),
+                }
+            )
+        found.append({"other": labels[other], "reference": labels[reference], "entries": entries})
+    return found
+
+
+def _table(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
+    """Groups of metrics; in each a row per metric with an entry per cell."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for metric in report.metrics:
+        if any(metric.key in cell.metrics for cell in workload.cells):
+            entries = [_entry(cell, metric) for cell in workload.cells]
+            row = {"label": metric.label, "meaning": metric.meaning, "entries": entries}
+            groups.setdefault(_GROUPS[metric.group], []).append(row)
+    return [{"name": name, "rows": rows} for name, rows in groups.items()]
+
+
+def _entry(cell: CellReport, metric: MetricNote) -> tuple[str, str]:
+    summary = cell.metrics.get(metric.key)
+    if summary is None:
+        return wording.NOT_MEASURED, ""
+    ranged = summary.low is None or summary.high is None
+    low = summary.minimum if summary.low is None else summary.low
+    high = summary.maximum if summary.high is None else summary.high
+    value, span = wording.spread(summary.median, low, high, metric.unit)
+    return value, f"{span.replace(', ', '–')}" if ranged else f"[{span}]"
+
+
+def _results(workload: WorkloadReport) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for cell in workload.cells for name in cell.results)
+    found = []
+    for name in names:
+        entries = []
+        for cell in workload.cells:
+            result = cell.results.get(name)
+            if result is None:
+                entries.append((wording.NOT_MEASURED, ""))
+            elif result.median is None:
+                entries.append((", ".join(result.texts), ""))
+            else:
+                low, high = wording.plain_number(result.minimum), wording.plain_number(result.maximum)
+                entries.append((wording.plain_number(result.median), "" if low == high else f"{low}–{high}"))
+        found.append({"name": name, "differs": name in workload.results_differing, "entries": entries})
+    return found
+
+
+def _data(report: Report, colouring: charts.Colouring) -> dict[str, Any]:
+    """What the script draws: runs in time and memory, and the timelines."""
+    by_label = {(w.name, c.label): colouring.of(c) for w in report.workloads for c in w.cells}
+    scatter = []
+    for workload in report.workloads:
+        series = []
+        for cell in workload.cells:
+            wall, memory = cell.metrics.get("wall_seconds"), cell.metrics.get("peak_rss_bytes")
+            if wall and memory and len(wall.values) == len(memory.values):
+                series.append(
+                    {
+                        "label": cell.label,
+                        "colour": colouring.of(cell),
+                        "setting": colouring.setting(cell),
+                        "seconds": [round(v, 4) for v in wall.values],
+                        "megabytes": [round(v / 1e6, 2) for v in memory.values],
+                        "median": [round(wall.median, 4), round(memory.median / 1e6, 2)],
+                        "pareto": cell.slug in workload.pareto,
+                    }
+                )
+        scatter.append(series)
+    timelines = [
+        {
+            "workload": item.workload,
+            "cell": item.cell,
+            "block": item.block,
+            "folder": item.folder,
+            "colour": by_label.get((item.workload, item.cell), 0),
+            "stretch": item.timeline["stretch_seconds"],
+            "t": item.timeline["t_seconds"],
+            "cpu": _rounded(item.timeline["cpu_percent_of_core"], 1.0, 1),
+            "ram": _rounded(item.timeline["rss_bytes"], 1e6, 2),
+            "gpus": [
+                {
+                    "index": gpu["index"],
+                    "memory": _rounded(gpu["memory_bytes"], 1e6, 2),
+                    "use": _rounded(gpu["utilisation_percent"], 1.0, 1),
+                }
+                for gpu in item.timeline["gpus"]
+            ],
+            "phases": item.timeline["phases"],
+        }
+        for item in report.timelines
+    ]
+    return {"scatter": scatter, "timelines": timelines}
+
+
+def _rounded(series: Sequence[float | None], size: float, digits: int) -> list[float | None]:
+    return [None if value is None else round(value / size, digits) for value in series]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from stackyard.reports import wording
 from stackyard.reports.report import CellSummary, EnvironmentRow, Report, WorkloadReport
-from stackyard.reports.wording import interval, plain_number, quantity, times, verdict_words
+from stackyard.reports.wording import interval, plain_number, times, verdict_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -47,9 +48,11 @@ def spread(summary: CellSummary | None, unit: str) -> str:
     """ "12.3 s [12.1, 12.6]", or the range where there are too few runs for an interval."""
     if summary is None:
         return "–"
-    low, high = (summary.low, summary.high) if summary.low is not None else (summary.minimum, summary.maximum)
-    opening, closing = ("[", "]") if summary.low is not None else ("(", ")")
-    return f"{quantity(summary.median, unit)} {opening}{quantity(low, unit)}, {quantity(high, unit)}{closing}"
+    if summary.low is not None and summary.high is not None:
+        median, span = wording.spread(summary.median, summary.low, summary.high, unit)
+        return f"{median} [{span}]"
+    median, span = wording.spread(summary.median, summary.minimum, summary.maximum, unit)
+    return f"{median} ({span})"
 
 
 def _summary(report: Report) -> str:
@@ -67,7 +70,7 @@ def _summary(report: Report) -> str:
 def _workload(report: Report, workload: WorkloadReport) -> list[str]:
     parts = [f"## {escape(workload.name)}"]
     lines = [best.sentence for best in (workload.fastest, workload.leanest) if best]
-    lines += [headline.text for headline in workload.headlines]
+    lines += [(f"{h.setting}: " if h.setting else "") + h.text for h in workload.headlines]
     parts.append("\n".join(f"- {escape(line)}" for line in lines))
     for group in (("time",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
         notes = [
@@ -139,8 +142,8 @@ def _results(workload: WorkloadReport, name: str) -> list[str]:
 
 def _warnings(report: Report) -> str:
     return "\n".join(
-        f"- **{warning.severity}** ({escape(warning.code)}): {escape(warning.message)} {escape(warning.advice)}"
-        for warning in report.warnings
+        f"- **{item.severity}** ({escape(item.code)}): {escape(item.message)} {escape(item.advice)}"
+        for item in report.warnings
     )
 
 

@@ -169,6 +169,8 @@ class Headline:
     text: str
     metric: str | None = None
     axis: str | None = None
+    #: What the compared cells share, where more varies than the axis.
+    setting: str = ""
 
 
 @dataclass

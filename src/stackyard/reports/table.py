@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
-from stackyard.reports.wording import interval, quantity, times, verdict_words
+from stackyard.reports.wording import interval, quantity, times
 
-#: Columns in order of importance; as many as have values, at most six.
+#: Columns: the heading and the metrics it shows, where measured.
 COLUMNS = (
-    ("wall_seconds", "wall"),
-    ("steady_seconds", "steady"),
-    ("cpu_percent_of_core", "CPU avg"),
-    ("cpu_percent_of_core_max", "CPU max"),
-    ("peak_rss_bytes", "peak RAM"),
-    ("gpu_peak_memory_bytes", "peak GPU"),
+    ("wall", ("wall_seconds",)),
+    ("steady", ("steady_seconds",)),
+    ("CPU avg/max", ("cpu_percent_of_core", "cpu_percent_of_core_max")),
+    ("peak RAM", ("peak_rss_bytes",)),
+    ("peak GPU", ("gpu_peak_memory_bytes",)),
 )
 STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yellow", "fact": ""}
 MOST_LINES = 8
+#: Metrics whose headlines a terminal shows; the report has them all.
+SPOKEN = ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes")
 
 
 def print_table(report: Report, console: Console) -> None:
@@ -40,7 +40,8 @@ def print_table(report: Report, console: Console) -> None:
         name = " · ".join(missing.axes.values())
         console.print(Text(clean(f"not runnable: {name}: {missing.reason}"), style="dim"))
     for failure in report.failed[:MOST_LINES]:
-        words = f"failed: {failure.workload}: {failure.cell}, block {failure.block}: {failure.kind}: {failure.message}"
+        where = f"{failure.workload}: {failure.cell}, block {failure.block}"
+        words = f"failed: {where}: {failure.kind}: {failure.message}"
         console.print(Text(clean(words), style="red"))
     if len(report.failed) > MOST_LINES:
         console.print(f"... and {len(report.failed) - MOST_LINES} more failed runs")
@@ -54,34 +55,37 @@ def print_table(report: Report, console: Console) -> None:
 
 def _print_workload(report: Report, workload: WorkloadReport, console: Console) -> None:
     console.print()
-    table = Table(box=SIMPLE_HEAD, title=clean(escape(workload.name)), title_justify="left", pad_edge=False)
-    columns = [(key, name) for key, name in COLUMNS if any(key in cell.metrics for cell in workload.cells)]
+    console.print(Text(clean(workload.name), style="bold"))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
+    columns = [
+        (name, keys) for name, keys in COLUMNS if any(keys[0] in cell.metrics for cell in workload.cells)
+    ]
     table.add_column("cell", overflow="fold", min_width=12)
-    table.add_column("n", justify="right")
-    for _, name in columns:
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_column(
-        "wall vs first row" if _first_is_baseline(workload) else "wall vs baseline", overflow="fold"
-    )
+    table.add_column("n", justify="right", no_wrap=True)
+    for name, _ in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("wall / baseline", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for cell in workload.cells:
         count = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
-        values = [
-            quantity(cell.metrics[key].median, report.metric(key).unit) if key in cell.metrics else "–"
-            for key, _ in columns
-        ]
-        table.add_row(clean(escape(cell.label)), count, *values, _against(workload, cell))
+        values = [_value(report, cell, keys) for _, keys in columns]
+        table.add_row(Text(clean(cell.label)), count, *values, *_against(workload, cell))
     console.print(table)
     for line in _headlines(workload):
         console.print(line)
 
 
-def _first_is_baseline(workload: WorkloadReport) -> bool:
-    return bool(workload.cells) and workload.cells[0].slug == workload.baseline
+def _value(report: Report, cell: CellReport, keys: tuple[str, ...]) -> str:
+    found = [quantity(cell.metrics[k].median, report.metric(k).unit) for k in keys if k in cell.metrics]
+    if len(found) == 2:
+        return f"{found[0].split()[0]}/{found[1]}"
+    return found[0] if found else "–"
 
 
-def _against(workload: WorkloadReport, cell: CellReport) -> Text:
+def _against(workload: WorkloadReport, cell: CellReport) -> tuple[Text, Text]:
+    """Ratio of the wall time to the baseline's, and its verdict."""
     if cell.slug == workload.baseline:
-        return Text("1 (baseline)", style="dim")
+        return Text("1 (baseline)", style="dim"), Text("")
     for found in workload.comparisons:
         if found.metric != "wall_seconds" or found.ratio is None:
             continue
@@ -94,20 +98,18 @@ def _against(workload: WorkloadReport, cell: CellReport) -> Text:
         else:
             continue
         words = f"{times(ratio)}× {interval(low, high)}".strip()
-        return Text(
-            f"{words} {verdict_words(found.verdict, found.n, found.more_runs)}", style=STYLES[found.verdict]
-        )
-    return Text("–")
+        short = "too few" if found.verdict == TOO_FEW else found.verdict
+        return Text(words), Text(short, style=STYLES[found.verdict])
+    return Text("–"), Text("")
 
 
 def _headlines(workload: WorkloadReport) -> list[Text]:
+    """What to read first: best cells, then wall time, memory and findings, at most MOST_LINES."""
     lines = [Text(f"  {clean(best.sentence)}") for best in (workload.fastest, workload.leanest) if best]
-    spoken = [
-        h
-        for h in workload.headlines
-        if h.metric in ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes")
-    ]
-    lines += [Text(f"  {clean(h.text)}", style=STYLES[h.verdict]) for h in spoken[:MOST_LINES]]
+    spoken = [h for h in workload.headlines if h.metric in SPOKEN]
+    for headline in spoken[:MOST_LINES]:
+        setting = f"{headline.setting}: " if headline.setting else ""
+        lines.append(Text(f"  {clean(setting + headline.text)}", style=STYLES[headline.verdict]))
     if len(spoken) > MOST_LINES:
         lines.append(Text(f"  ... {len(spoken) - MOST_LINES} more in the report", style="dim"))
     return lines

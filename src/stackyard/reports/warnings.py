@@ -228,10 +228,10 @@ def _order(study: Study, matrix: Matrix) -> Iterator[Finding]:
             message = f"Wall times changed by {percent} from the first to the last third of the runs."
             yield "drift", message, []
     if len(first) >= 2 and float(np.exp(np.median(first))) > FIRST_BLOCK_RATIO:
-        percent = (float(np.exp(np.median(first))) - 1) * 100
+        slower = (float(np.exp(np.median(first))) - 1) * 100
         yield (
             "slow-first-block",
-            f"The first block was {percent:.0f} % slower than the later ones (median).",
+            f"The first block was {slower:.0f} % slower than the later ones (median).",
             [],
         )
 

@@ -9,6 +9,11 @@ from stackyard.reports.statistics import DIFFERENT, FEWEST_RUNS, PARITY, TOO_FEW
 
 NOT_MEASURED = "–"
 _NO_BREAK = "\u00a0"
+_FACTORS = {
+    **{"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6},
+    **{"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0},
+    **{"%": 1.0, "kJ": 1e3, "J": 1.0, "/s": 1.0},
+}
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -29,6 +34,17 @@ def quantity(value: float | None, unit: str) -> str:
         return NOT_MEASURED
     number, name = scaled(value, unit)
     return f"{number}{_NO_BREAK}{name}" if name else number
+
+
+def spread(median: float, low: float, high: float, unit: str) -> tuple[str, str]:
+    """The median in human units, and "low, high" in the unit and decimals of the median."""
+    number, name = scaled(median, unit)
+    shown = float(number.replace(",", ""))
+    if median == 0 or shown == 0:
+        return quantity(median, unit), f"{scaled(low, unit)[0]}, {quantity(high, unit)}"
+    factor = _FACTORS[name]
+    decimals = len(number.partition(".")[2])
+    return quantity(median, unit), f"{low / factor:,.{decimals}f}, {high / factor:,.{decimals}f}"
 
 
 def scaled(value: float, unit: str) -> tuple[str, str]:
@@ -100,7 +116,8 @@ def verdict_words(verdict: str, n: int, more_runs: int | None) -> str:
         return f"too few runs (have {n}, need {FEWEST_RUNS})"
     if verdict in (PARITY, DIFFERENT):
         return verdict
-    return "undecided" + (f", about {more_runs} more runs" if more_runs else "")
+    plural = "" if more_runs == 1 else "s"
+    return "undecided" + (f", about {more_runs} more run{plural}" if more_runs else "")
 
 
 def sentence(
@@ -122,8 +139,7 @@ def sentence(
     if ratio.verdict == DIFFERENT:
         return f"{other} {_difference(metric, label, reference, ratio)}"
     shown = f"{times(ratio.ratio)}×{' ' + span if span else ''}"
-    pair = f"{label.lower() if label[1:2].islower() else label} of {other} is {shown} that of {reference}"
-    pair = pair[0].upper() + pair[1:]
+    pair = f"{label} of {other} is {shown} that of {reference}"
     if ratio.verdict == PARITY:
         return f"{pair}: parity, within ±{(options.parity_margin - 1) * 100:.3g} %"
     if ratio.verdict == TOO_FEW:
@@ -158,9 +174,9 @@ def footnote(options: ReportOptions) -> str:
     percent = f"{options.confidence * 100:.3g} %"
     margin = f"{options.parity_margin:.3g}"
     return (
-        f"Brackets are {percent} percentile-bootstrap intervals over blocks ({options.draws:,} seeded draws) of "
-        "the median, or of the median within-block ratio of two cells; they describe this machine on these days "
-        "and are not corrected for the number of comparisons. "
+        f"Brackets are {percent} percentile-bootstrap intervals over blocks ({options.draws:,} seeded draws) "
+        "of the median, or of the median within-block ratio of two cells; they describe this machine on "
+        "these days and are not corrected for the number of comparisons. "
         f"A ratio is “parity” when its interval lies inside [1/{margin}, {margin}], “different” when it lies "
         "wholly outside and an exact sign test over blocks agrees, “undecided” otherwise, and has no verdict "
         f"below {FEWEST_RUNS} blocks."

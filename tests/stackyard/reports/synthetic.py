@@ -189,7 +189,7 @@ def write_plan(folder: Path, cells: Sequence[dict[str, str]], repeats: int, **mo
 
 
 def write_study(folder: Path, blocks: int = 6, seed: int = 1, gpu: bool = False, noise: float = 0.03) -> Path:
-    """A whole scenario run: 8 cells, ``blocks`` blocks, one warm-up run each, one failure, one not runnable."""
+    """A whole scenario run: 8 cells, ``blocks`` blocks, a warm-up run each, one failure, one not runnable."""
     generator = random.Random(seed)
     cells = [
         {"deployment": "bare", "stack": stack, "hardware": hardware, "workload": workload}
