@@ -68,8 +68,8 @@ def choose(
         rule_alarms: bool [sessions], the rules' verdicts on the same sessions.
         allowed_false_alarm_rate: the joint budget, 0..1; with rules beyond it the network adds none.
         largest_k: as in ``calibration.choose_k``.
-        ranks_of_training: of the benign training sessions. The network has seen them, so they flatter it: they
-            can only raise k, where validation happens to hold no rare session.
+        ranks_of_training: of the benign training sessions. The network has seen them, so they flatter it:
+            they can only raise k, where validation happens to hold no rare session.
 
     Raises:
         ValueError: no validation session, or a rate outside 0..1.

@@ -113,8 +113,8 @@ def fit(
     """Rules from benign training sessions; their threshold from benign sessions compared with other ones.
 
     Rules are not trained, so more than the validation sessions can validate them: each validation session is
-    compared with all training sessions, and each training session with those of the other folds. The threshold
-    is the smallest that at most the allowed share of all these sessions exceeds; by default none does.
+    compared with all training sessions, and each training session with those of the other folds. The
+    threshold is the smallest that at most the allowed share of all these sessions exceeds; by default none.
 
     Args:
         training: benign sessions (symbols); they are the references.
