@@ -94,7 +94,7 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
     scaling = amdahl.fits(matrix, cells, [by_key[k] for k in SCALING if k in by_key], options)
     fastest = least(cells, wall, "Fastest", options) if wall else None
     leanest = least(cells, memory, "Leanest", options) if memory else None
-    lines = headlines(comparisons, matrix, [m.key for m in spoken])
+    lines = headlines(comparisons, matrix, spoken, options)
     lines += [Headline("fact", f.finding, f.metric) for f in analysed if f.finding]
     lines += [Headline("fact", a.sentence, a.metric, a.axis) for a in scaling]
     reports = [_cell(cell, metrics, options) for cell in cells]

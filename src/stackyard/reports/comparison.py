@@ -8,8 +8,11 @@ from stackyard.errors import BadInputError
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label, matching, same_but
 from stackyard.reports.metrics import Metric
 from stackyard.reports.report import Best, Comparison, Headline, ReportOptions
-from stackyard.reports.statistics import DIFFERENT, Ratio, paired_ratio, unpaired_ratio
-from stackyard.reports.wording import quantity, sentence
+from stackyard.reports.statistics import DIFFERENT, PARITY, Ratio, paired_ratio, unpaired_ratio
+from stackyard.reports.wording import inside, quantity, sentence, together
+
+#: More settings than this are not named in one sentence.
+MOST_TOGETHER = 4
 
 
 def choose_baseline(matrix: Matrix, cells: Sequence[CellRuns], options: ReportOptions) -> CellRuns | None:
@@ -131,9 +134,9 @@ def least(cells: Sequence[CellRuns], metric: Metric, what: str, options: ReportO
     for _, cell in measured:
         if cell is not best and ratio_of(best, cell, metric, options).verdict != DIFFERENT:
             close.append(cell)
-    names = ", ".join(cell.label for cell in close)
-    doubt = f"; not yet told apart from it: {names}" if close else ""
-    words = f"{what}: {best.label}, {metric.label} {quantity(value, metric.unit)} (median){doubt}"
+    names = "any other" if len(close) == len(measured) - 1 > 1 else ", ".join(cell.label for cell in close)
+    doubt = f"; not yet told apart from {names}" if close else ""
+    words = f"{what}: {best.label}, median {inside(metric.label)} {quantity(value, metric.unit)}{doubt}"
     return Best(metric.key, best.slug, [cell.slug for cell in close], words)
 
 
@@ -154,26 +157,38 @@ def pareto_front(cells: Sequence[CellRuns], metrics: Sequence[Metric]) -> list[C
     ]
 
 
-def headlines(comparisons: Sequence[Comparison], matrix: Matrix, metrics: Sequence[str]) -> list[Headline]:
-    """A sentence per pair of levels of an axis, setting and metric; metrics in the order given."""
-    groups: dict[tuple[str, str, str, str], list[Comparison]] = {}
-    levels = {cell.slug: cell.axes for cell in matrix.cells}
+def headlines(
+    comparisons: Sequence[Comparison], matrix: Matrix, metrics: Sequence[Metric], options: ReportOptions
+) -> list[Headline]:
+    """Sentences per pair of levels of an axis and metric, in the metrics' order.
+
+    Where all settings agree (same verdict, same direction) one sentence names them together.
+    """
+    axes = {cell.slug: cell.axes for cell in matrix.cells}
+    known = {metric.key: place for place, metric in enumerate(metrics)}
+    groups: dict[tuple[int, str, str, str], list[Comparison]] = {}
     for comparison in comparisons:
-        if comparison.axis is not None and comparison.axis != WORKLOAD and comparison.metric in metrics:
-            axis = comparison.axis
-            key = (
-                comparison.metric,
-                axis,
-                levels[comparison.reference][axis],
-                levels[comparison.other][axis],
-            )
-            groups.setdefault(key, []).append(comparison)
-    order = {name: place for place, name in enumerate(metrics)}
+        if comparison.axis not in (None, WORKLOAD) and comparison.metric in known:
+            axis = comparison.axis or ""
+            ends = axes[comparison.reference].get(axis, ""), axes[comparison.other].get(axis, "")
+            groups.setdefault((known[comparison.metric], axis, *ends), []).append(comparison)
     found = []
-    for (metric, axis, _, _), group in sorted(groups.items(), key=lambda item: order[item[0][0]]):
-        for comparison in group:
-            found.append(Headline(comparison.verdict, comparison.sentence, metric, axis, comparison.setting))
+    for (place, axis, reference, other), group in sorted(groups.items(), key=lambda item: item[0][0]):
+        metric = metrics[place]
+        if 1 < len(group) <= MOST_TOGETHER and _agree(group):
+            parts = [(c.setting, c.ratio or 0.0, c.low or 0.0, c.high or 0.0) for c in group]
+            words = together(metric.key, metric.label, reference, other, parts, group[0].verdict, options)
+            found.append(Headline(group[0].verdict, words, metric.key, axis))
+        else:
+            found += [Headline(c.verdict, c.sentence, metric.key, axis, c.setting) for c in group]
     return found
+
+
+def _agree(group: Sequence[Comparison]) -> bool:
+    verdicts = {comparison.verdict for comparison in group}
+    return verdicts == {PARITY} or (
+        verdicts == {DIFFERENT} and len({(comparison.ratio or 1) > 1 for comparison in group}) == 1
+    )
 
 
 def _median(values: Sequence[float]) -> float:

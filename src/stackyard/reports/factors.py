@@ -18,6 +18,7 @@ from stackyard.reports.cells import Block, CellRuns, label
 from stackyard.reports.metrics import Metric
 from stackyard.reports.report import FactorEffect, FactorReport, ReportOptions
 from stackyard.reports.statistics import holm
+from stackyard.reports.wording import inside
 
 #: Beyond this many combinations of levels the search for the sub-matrix is greedy, no longer exhaustive.
 MOST_COMBINATIONS = 200_000
@@ -229,10 +230,13 @@ def _finding(
 ) -> tuple[str | None, str | None]:
     first = effects[0]
     if first.p_holm > 1 - options.confidence:
-        return f"No factor explains {metric.label} beyond chance.", None
+        return f"No factor explains {inside(metric.label)} beyond chance.", None
     share = f"{first.omega_squared * 100:.0f} %"
     if first.omega_squared < DOMINANT_SHARE:
-        return f"No single factor dominates {metric.label}; most comes from {first.term} ({share}).", None
+        return (
+            f"No single factor dominates {inside(metric.label)}; most comes from {first.term} ({share}).",
+            None,
+        )
     name = "version dominance" if first.term == STACK else None
     lead = "Version dominance: the stack explains" if name else f"{first.term.capitalize()} explains"
-    return f"{lead} {share} of the variation of {metric.label}.", name
+    return f"{lead} {share} of the variation of {inside(metric.label)}.", name

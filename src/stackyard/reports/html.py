@@ -1,8 +1,8 @@
 """The report as one self-contained HTML file: opens offline, asks no network, escapes all text.
 
 Bars, radars and tables are plain HTML and SVG; the two interactive charts (runs in time and memory, timeline
-of a run) use plotly.js, which is in the file once, compressed, and unpacked by the browser. A content security
-policy allows exactly the two scripts of the file, by their digests, and no request.
+of a run) use plotly.js, which is in the file once, compressed, and unpacked by the browser. A content
+security policy allows exactly the two scripts of the file, by their digests, and no request.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def _ratios(
                     "badge": BADGES[c.verdict],
                     "ratio": "–" if c.ratio is None else f"{wording.times(c.ratio)}×",
                     "span": wording.interval(c.low, c.high),
-                    "words": c.reason or wording.verdict_words(c.verdict, c.n, c.more_runs),
+                    "words": c.reason or wording.asked_words(c.verdict, c.n, c.more_runs),
                 }
             )
         found.append({"other": labels[other], "reference": labels[reference], "entries": entries})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from stackyard.reports.report import ReportOptions
-from stackyard.reports.statistics import DIFFERENT, FEWEST_RUNS, PARITY, TOO_FEW, Ratio
+from stackyard.reports.statistics import DIFFERENT, FEWEST_RUNS, PARITY, TOO_FEW, UNDECIDED, Ratio
 
 NOT_MEASURED = "–"
 _NO_BREAK = "\u00a0"
@@ -120,6 +121,20 @@ def verdict_words(verdict: str, n: int, more_runs: int | None) -> str:
     return "undecided" + (f", about {more_runs} more run{plural}" if more_runs else "")
 
 
+def asked_words(verdict: str, n: int, more_runs: int | None) -> str:
+    """What an open verdict still needs, short: "have 4, need 6", "about 8 more runs"."""
+    if verdict == TOO_FEW:
+        return f"have {n}, need {FEWEST_RUNS}"
+    if verdict == UNDECIDED:
+        return f"about {more_runs} more run{'' if more_runs == 1 else 's'}" if more_runs else "near the edge"
+    return ""
+
+
+def inside(label: str) -> str:
+    """A label in the middle of a sentence: "wall time", "CPU time"."""
+    return label if label[:2].isupper() else label[0].lower() + label[1:]
+
+
 def sentence(
     metric: str, label: str, reference: str, other: str, ratio: Ratio, options: ReportOptions
 ) -> str:
@@ -147,26 +162,50 @@ def sentence(
     return f"{pair}: undecided, {more(ratio)}"
 
 
+#: Metrics whose difference is called faster or slower, and what is added to the phrase.
+_SPEEDS = {
+    "wall_seconds": "",
+    "steady_seconds": " in the steady phase",
+    "startup_seconds": " to start up",
+    "step_p50_seconds": " per step",
+}
+
+
 def _difference(metric: str, label: str, reference: str, ratio: Ratio) -> str:
     assert ratio.ratio is not None
-    assert ratio.low is not None
-    assert ratio.high is not None
-    if metric in ("wall_seconds", "steady_seconds", "startup_seconds", "step_p50_seconds"):
-        where = {
-            "wall_seconds": "",
-            "steady_seconds": " in the steady phase",
-            "startup_seconds": " to start up",
-        }
-        if ratio.ratio < 1:
-            span = interval(1 / ratio.high, 1 / ratio.low)
-            return (
-                f"is {times(1 / ratio.ratio)}× faster than {reference}{where.get(metric, ' per step')} {span}"
-            )
-        span = interval(ratio.low, ratio.high)
-        return f"is {times(ratio.ratio)}× slower than {reference}{where.get(metric, ' per step')} {span}"
-    small = label if label[:2].isupper() else label[0].lower() + label[1:]
-    span = interval(ratio.low, ratio.high)
-    return f"has {times(ratio.ratio)}× the {small} of {reference} {span}"
+    amount, word = _amount(metric, ratio.ratio, ratio.low, ratio.high)
+    if metric in _SPEEDS:
+        return f"is {amount.replace(' ', f' {word} than {reference}{_SPEEDS[metric]} ', 1)}"
+    return f"has {amount.replace(' ', f' the {inside(label)} of {reference} ', 1)}"
+
+
+def _amount(metric: str, ratio: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """ "1.52× [1.41, 1.63]" and "faster" or "slower"; times below 1 are turned round into faster."""
+    if metric in _SPEEDS and ratio < 1 and low and high:
+        return f"{times(1 / ratio)}× {interval(1 / high, 1 / low)}", "faster"
+    return f"{times(ratio)}× {interval(low, high)}", "slower" if metric in _SPEEDS else ""
+
+
+def together(
+    metric: str,
+    label: str,
+    reference: str,
+    other: str,
+    parts: Sequence[tuple[str, float, float, float]],
+    verdict: str,
+    options: ReportOptions,
+) -> str:
+    """One sentence for the same verdict in several settings; parts are (setting, ratio, low, high)."""
+    amounts = [(_amount(metric, ratio, low, high), setting) for setting, ratio, low, high in parts]
+    if verdict == PARITY:
+        listed = "; ".join(f"{times(r)}× {interval(low, high)} with {s}" for s, r, low, high in parts)
+        margin = f"±{(options.parity_margin - 1) * 100:.3g} %"
+        return f"{label} of {other} is that of {reference}, parity within {margin}: {listed}"
+    listed = "; ".join(f"{amount} with {setting}" for (amount, _), setting in amounts)
+    if metric in _SPEEDS:
+        return f"{other} is {amounts[0][0][1]} than {reference}{_SPEEDS[metric]}: {listed}"
+    less = "less" if parts[0][1] < 1 else "more"
+    return f"{other} has {less} {inside(label)} than {reference}: {listed}"
 
 
 def footnote(options: ReportOptions) -> str:
