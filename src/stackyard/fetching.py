@@ -91,12 +91,19 @@ def fetch(
                 _from_address(str(file.address), file, target, downloader)
             result.got.append(file.path)
     finally:
-        if len(result.got) == len(
-            missing
-        ):  # an archive stays for the next try until all its members are here
+        # An archive stays for the next try until all its members are here.
+        if len(result.got) == len(missing):
             for archive in archives.values():
                 archive.unlink(missing_ok=True)
+        _remove_empty(folder)
     return result
+
+
+def _remove_empty(folder: Path) -> None:
+    """A failed fetch leaves no empty folders."""
+    for path in (*sorted(folder.rglob("*"), reverse=True), folder):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def _is_good(path: Path, file: DataFile) -> bool:
