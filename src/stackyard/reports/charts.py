@@ -18,12 +18,13 @@ from stackyard.reports.statistics import FEWEST_RUNS
 #: Order in which an axis is asked to give the colours.
 COLOUR_AXES = ("stack", "deployment", "hardware")
 COLOURS = 6
+#: Metric, name and class of each phase.
 PHASES = (
-    ("startup_seconds", "start-up"),
-    ("data_seconds", "data"),
-    ("warmup_seconds", "warm-up"),
-    ("steady_seconds", "steady"),
-    ("finish_seconds", "finish"),
+    ("startup_seconds", "start-up", "pstartup"),
+    ("data_seconds", "data", "pdata"),
+    ("warmup_seconds", "warm-up", "pwarmup"),
+    ("steady_seconds", "steady", "psteady"),
+    ("finish_seconds", "finish", "pfinish"),
 )
 
 
@@ -70,6 +71,8 @@ class Part:
     name: str
     width: float
     value: str
+    #: Its class in the style sheet.
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def _bar(cell: CellReport, summary: CellSummary, metric: MetricNote, top: float,
         _percent(high, top),
         [_percent(v, top) for v in summary.values],
         value,
-        f"{span.replace(', ', '–')} of {summary.n}" if ranged else f"[{span}]",
+        f"{span.replace(', ', '–')}, n = {summary.n}" if ranged else f"[{span}]",
         ranged,
     )
 
@@ -176,7 +179,7 @@ def _percent(value: float, top: float) -> float:
 def phase_bars(workload: WorkloadReport, colouring: Colouring) -> list[Stack]:
     """Median seconds of each phase per cell, stacked, on one scale; start-up apart from the steady phase."""
     totals = {
-        cell.slug: sum(cell.metrics[key].median for key, _ in PHASES if key in cell.metrics)
+        cell.slug: sum(cell.metrics[key].median for key, _, _ in PHASES if key in cell.metrics)
         for cell in workload.cells
     }
     top = max(totals.values(), default=0.0)
@@ -186,8 +189,13 @@ def phase_bars(workload: WorkloadReport, colouring: Colouring) -> list[Stack]:
     for setting, cells in colouring.grouped(workload.cells).items():
         for cell in cells:
             parts = [
-                Part(name, _percent(m.median, top), wording.quantity(m.median, "s"))
-                for key, name in PHASES
+                Part(
+                    name,
+                    _percent(m.median, top),
+                    wording.quantity(m.median, "s"),
+                    kind,
+                )
+                for key, name, kind in PHASES
                 if (m := cell.metrics.get(key)) and m.median > 0
             ]
             if parts:
@@ -200,11 +208,20 @@ def phase_bars(workload: WorkloadReport, colouring: Colouring) -> list[Stack]:
 def share_bars(report: Report, workload: WorkloadReport) -> list[Stack]:
     """Per metric the shares of its variation: factors, interactions, drift between blocks, the rest."""
     found = []
+    terms = dict.fromkeys(
+        effect.term
+        for analysed in workload.factors
+        for effect in sorted(analysed.effects, key=lambda effect: len(effect.factors))
+    )
+    kinds = {term: f"p{i % COLOURS}" for i, term in enumerate(terms)}
+    kinds |= {"between blocks": "drift", "unexplained": "rest"}
     for analysed in workload.factors:
         shares = [(effect.term, effect.omega_squared) for effect in analysed.effects]
         shares += [("between blocks", analysed.block_share), ("unexplained", analysed.residual_share)]
         whole = max(1.0, sum(share for _, share in shares))
-        parts = [Part(n, round(100 * s / whole, 2), f"{100 * s:.0f} %") for n, s in shares if s >= 0.005]
+        parts = [
+            Part(n, round(100 * s / whole, 2), f"{100 * s:.0f} %", kinds[n]) for n, s in shares if s >= 0.005
+        ]
         found.append(Stack(report.metric(analysed.metric).label, parts, ""))
     return found
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from stackyard.reports import charts, wording
 from stackyard.reports.metrics import FOOTPRINT, HEADLINE
 from stackyard.reports.report import (
+    AmdahlReport,
     CellReport,
     Comparison,
     EnvironmentRow,
@@ -140,6 +141,8 @@ def _workload(
     """What the template says about one workload, every number already in words."""
     drawn = {m.key: chart for m in report.metrics if (chart := charts.bar_chart(workload, m, colouring))}
     first = [drawn[key] for key in FOOTPRINT if key in drawn]
+    if len(first) % 2 and "cpu_seconds" in drawn:
+        first.append(drawn["cpu_seconds"])
     spoken = [m for m in report.metrics if m.key in HEADLINE]
     labels = {cell.slug: cell.label for cell in workload.cells}
     return {
@@ -151,7 +154,8 @@ def _workload(
         "pareto": [labels[slug] for slug in workload.pareto],
         "pareto_metrics": [report.metric(key).label for key in workload.pareto_metrics],
         "headlines": _headlines(report, workload),
-        "findings": [h.text for h in workload.headlines if h.verdict == "fact"],
+        "findings": [f.finding for f in workload.factors if f.finding],
+        "amdahl": [_amdahl(report, fitted) for fitted in workload.amdahl],
         "charts": first,
         "more_charts": [
             chart
@@ -200,6 +204,28 @@ def _workload(
         "table": _table(report, workload),
         "results": _results(workload),
         "differing": workload.results_differing,
+    }
+
+
+def _amdahl(report: Report, fitted: AmdahlReport) -> dict[str, Any]:
+    metric = report.metric(fitted.metric)
+    points = [
+        f"{cores:g}: {wording.quantity(median, metric.unit)}"
+        for cores, median in zip(fitted.cores, fitted.medians)
+    ]
+    span = ""
+    if fitted.low is not None and fitted.high is not None:
+        span = f"[{100 * fitted.low:.0f} %, {100 * fitted.high:.0f} %]"
+    limit = fitted.greatest_speedup
+    return {
+        "metric": metric.label,
+        "setting": fitted.setting,
+        "points": " · ".join(points),
+        "serial": f"{100 * fitted.serial_fraction:.0f} %",
+        "span": span,
+        "limit": "no serial part seen" if limit is None else f"{wording.times(limit)}×",
+        "two": len(fitted.cores) == 2,
+        "left_out": fitted.left_out,
     }
 
 

@@ -81,7 +81,7 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric(
         "steady_seconds",
-        "Steady",
+        "Steady phase",
         "s",
         "time",
         "The work itself, after start-up, data and warm-up.",

@@ -29,7 +29,7 @@ function layout(extra) {
   };
 }
 
-const settings = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+const settings = { displayModeBar: false, responsive: true };
 
 function drawScatter(place) {
   const cells = data.scatter[Number(place.dataset.workload)] || [];
