@@ -90,7 +90,7 @@ class Channel:
         self._sent_at = time.monotonic()
         if self._descriptor is None:
             return
-        data = memoryview((json.dumps(message, default=str) + "\n").encode("utf-8"))
+        data = memoryview((json.dumps(message, default=_plain) + "\n").encode("utf-8"))
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
@@ -98,3 +98,9 @@ class Channel:
             OSError
         ):  # the supervisor is gone: the work itself is still worth finishing
             self._descriptor = None
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value for what json does not know: numpy and torch scalars as numbers, the rest as text."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) and getattr(value, "size", 1) in (1, None) else str(value)

@@ -155,6 +155,9 @@ class Measurement:
     #: RSS minus shared pages, summed over the tree (the definition of study 002).
     peak_rss_minus_shared_bytes: Optional[int] = None
 
+    #: Processes that outlived the child idly and were ended by the supervisor.
+    orphans_ended: Optional[int] = None
+
     disk_read_bytes: Optional[int] = None
     disk_written_bytes: Optional[int] = None
     gpus: List[GpuUse] = field(default_factory=list)

@@ -1,0 +1,209 @@
+"""The workload child: verifies the stack, sets threads, calls the workload, says how it went.
+
+``python -m stackyard_task.child RUN_FOLDER``, started by ``run``. It imports neither the supervisor nor the
+measuring; torch only where the stack pins it or the workload brought it. The run's output log is its stdout
+and stderr: tracebacks go there, one sentence goes over the channel.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from stackyard_task.channel import CHANNEL_VARIABLE, BadInput, Channel
+from stackyard_task.records import OUTPUTS_FOLDER, TASK_FILE, StackPin, TaskSpec, read_json
+from stackyard_task.workloads import WORKLOADS, ParameterError, checked
+
+#: What allocators say when they get no memory: torch on the CPU, torch on the GPU, numpy, others.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "Unable to allocate",
+    "bad_alloc",
+)
+
+
+class StackMismatch(Exception):
+    """What is loaded is not what the stack pins: the message holds both values."""
+
+
+def main(run_folder: Path) -> int:
+    """Run the task of ``run_folder``; 0 if it completed."""
+    channel = Channel.from_environment()
+    _keep_channel_private()
+    try:
+        spec = read_json(TaskSpec, run_folder / TASK_FILE)
+        if spec.stack is not None:
+            verify_stack(spec.stack)
+        entry, parameters = resolve(spec)
+        _set_torch_threads()
+        _report_loaded(channel)
+        entry(parameters, channel, run_folder / OUTPUTS_FOLDER)
+        channel.phase("finish")
+        _report_loaded(channel)
+        _report_cuda_peaks(channel)
+    except (BadInput, ParameterError) as error:
+        return _give_up(channel, "bad_input", str(error))
+    except StackMismatch as error:
+        return _give_up(channel, "stack_mismatch", str(error))
+    except MemoryError as error:
+        return _give_up(channel, "out_of_memory", f"no memory left ({error or 'MemoryError'})")
+    except Exception as error:  # noqa: BLE001 the task's edge: whatever the workload raises ends in a record
+        kind = "out_of_memory" if any(words in str(error) for words in _NO_MEMORY) else "code"
+        return _give_up(channel, kind, f"{type(error).__name__}: {_one_line(error)}")
+    channel.flush()
+    return 0
+
+
+def resolve(spec: TaskSpec) -> "tuple[Callable[[Dict[str, Any], Channel, Path], None], Dict[str, Any]]":
+    """The function to call and its parameters, checked and completed.
+
+    A workload is a name of ``workloads.WORKLOADS``, or "module:function" for one of the user's own, whose
+    parameters are passed as they are.
+
+    Raises:
+        BadInput: no such workload.
+        ParameterError: a parameter of a known workload is wrong.
+    """
+    parameters = dict(spec.parameters)
+    if spec.workload in WORKLOADS:
+        workload = WORKLOADS[spec.workload]
+        entry, parameters = workload.entry, checked(workload, parameters)
+    elif ":" in spec.workload:
+        entry = spec.workload
+    else:
+        known = ", ".join(sorted(WORKLOADS)) or "none"
+        raise BadInput(
+            f"workload {spec.workload!r} is not known; there are: {known}; "
+            'a workload of your own is named "module:function"'
+        )
+    module_name, _, function_name = entry.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise BadInput(
+                f"workload {entry!r}: there is no module {error.name!r}; is it on PYTHONPATH?"
+            ) from error
+        raise
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise BadInput(f"workload {entry!r}: module {module_name!r} has no function {function_name!r}")
+    return function, parameters
+
+
+def verify_stack(pin: StackPin) -> None:
+    """Compare what is loaded with what the stack pins, and run one tensor operation.
+
+    Python by prefix ("3.9" fits 3.9.18); torch without its local tag ("2.13.0" fits 2.13.0+cpu).
+
+    Raises:
+        StackMismatch: they differ, or the tensor operation gives a wrong result.
+    """
+    name = f"stack {pin.name}"
+    python = platform.python_version()
+    if pin.python is not None and python.split(".")[: pin.python.count(".") + 1] != pin.python.split("."):
+        raise StackMismatch(f"{name} pins Python {pin.python}, but Python {python} runs; rebuild the stack")
+    if pin.torch is None and pin.cuda is None:
+        return
+    try:
+        import torch
+    except ImportError as error:
+        raise StackMismatch(
+            f"{name} pins torch {pin.torch}, but torch cannot be imported ({_one_line(error)}); rebuild the stack"
+        ) from error
+    loaded = str(torch.__version__)
+    if pin.torch is not None and loaded.split("+")[0] != pin.torch.split("+")[0]:
+        raise StackMismatch(
+            f"{name} pins torch {pin.torch}, but torch {loaded} was loaded; rebuild the stack"
+        )
+    cuda = torch.version.cuda or "cpu"
+    if pin.cuda is not None and cuda != pin.cuda:
+        raise StackMismatch(
+            f"{name} pins CUDA {pin.cuda}, but torch {loaded} is built for {cuda}; rebuild the stack"
+        )
+    product = (torch.ones(2, 3) @ torch.ones(3, 2)).sum().item()
+    if product != 12.0:
+        raise StackMismatch(
+            f"{name}: torch {loaded} computed {product} where 12.0 is right; rebuild the stack"
+        )
+
+
+def _keep_channel_private() -> None:
+    """Programs the workload starts shall not inherit the channel."""
+    number = os.environ.pop(CHANNEL_VARIABLE, "")
+    if number.isdigit():
+        os.set_inheritable(int(number), False)
+
+
+def _set_torch_threads() -> None:
+    """Tell a torch that is already loaded what OMP_NUM_THREADS told everyone else."""
+    torch, threads = sys.modules.get("torch"), os.environ.get("OMP_NUM_THREADS", "")
+    if torch is not None and threads.isdigit() and int(threads) > 0:
+        torch.set_num_threads(int(threads))  # type: ignore[attr-defined]
+
+
+def _report_loaded(channel: Channel) -> None:
+    """The versions really loaded; what the workload did not load is not reported."""
+    facts: Dict[str, Any] = {"python": platform.python_version()}
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    if torch is not None and hasattr(torch, "version"):
+        facts["torch"] = str(torch.__version__)
+        facts["cuda"] = torch.version.cuda or "cpu"
+    if numpy is not None and hasattr(numpy, "__version__"):
+        facts["numpy"] = str(numpy.__version__)
+    channel.environment(**facts)
+
+
+def _report_cuda_peaks(channel: Channel) -> None:
+    """torch's own peaks per GPU, if the workload used CUDA at all."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    if cuda is None or not cuda.is_available() or not cuda.is_initialized():
+        return
+    for index in range(cuda.device_count()):
+        channel.gpu(
+            _physical_index(index),
+            torch_peak_allocated_bytes=int(cuda.max_memory_allocated(index)),
+            torch_peak_reserved_bytes=int(cuda.max_memory_reserved(index)),
+        )
+
+
+def _physical_index(index: int) -> int:
+    """The machine's number of torch's GPU ``index``, which CUDA_VISIBLE_DEVICES may have renumbered."""
+    visible: List[str] = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if index < len(visible) and visible[index].strip().isdigit():
+        return int(visible[index])
+    return index
+
+
+def _give_up(channel: Channel, kind: str, message: str) -> int:
+    if kind not in ("bad_input", "stack_mismatch"):
+        traceback.print_exc()
+    else:
+        print(message, file=sys.stderr)
+    channel.flush()
+    channel.failure(kind, message)
+    return 1
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 500 else text[:497] + "..."
+
+
+def _run_folder(arguments: Optional[List[str]] = None) -> Path:
+    given = sys.argv[1:] if arguments is None else arguments
+    if len(given) != 1:
+        raise SystemExit("usage: python -m stackyard_task.child RUN_FOLDER (started by stackyard_task.run)")
+    return Path(given[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main(_run_folder()))

@@ -1,0 +1,153 @@
+"""The supervisor's end of the channel: takes the child's JSON lines in and keeps what they say.
+
+The child's end and the names of the messages live in ``channel``. A line that is not a message we know is
+counted, never fatal: the child may run a newer or broken workload. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+from array import array
+from typing import Any, Dict, List, Optional
+
+from stackyard_task.channel import PHASES
+from stackyard_task.records import FAILURE_KINDS, Environment, Failure, GpuUse, Measurement, StepTimes
+
+#: Step times kept for the percentiles; beyond, a random sample stands for all (reservoir, Vitter 1985).
+STEPS_KEPT = 100_000
+
+
+class Listener:
+    """What the child said.
+
+    Args:
+        descriptor: The pipe's reading end, non-blocking.
+        started_at: CLOCK_MONOTONIC instant of the child's start.
+    """
+
+    def __init__(self, descriptor: int, started_at: float) -> None:
+        self.phases: List[Dict[str, Any]] = [{"name": "startup", "at_seconds": 0.0}]
+        self.progress: Dict[str, Any] = {}
+        self.loss: Optional[float] = None
+        self.facts: Dict[str, Any] = {}
+        self.gpu_facts: Dict[int, Dict[str, Any]] = {}
+        self.results: Dict[str, Any] = {}
+        self.failure: Optional[Failure] = None
+        self.not_understood = 0
+        self.descriptor = descriptor
+        self._started_at = started_at
+        self._rest = b""
+        self._steps = array("d")
+        self._step_count = 0
+        self._step_sum = 0.0
+        self._random = random.Random(0)
+
+    def read(self) -> bool:
+        """Take in what has arrived; False once the other end is closed."""
+        while True:
+            try:
+                data = os.read(self.descriptor, 1 << 16)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line.decode("utf-8"))
+            getattr(self, "_on_" + str(message["kind"]))(message)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.not_understood += 1
+
+    def _on_phase(self, message: Dict[str, Any]) -> None:
+        at = float(message["at"]) - self._started_at
+        if message["name"] not in PHASES or not math.isfinite(at):
+            raise ValueError(message["name"])
+        self.phases.append({"name": message["name"], "at_seconds": max(at, self.phases[-1]["at_seconds"])})
+
+    def _on_steps(self, message: Dict[str, Any]) -> None:
+        for value in message["seconds"]:
+            seconds = float(value)
+            self._step_count += 1
+            self._step_sum += seconds
+            if len(self._steps) < STEPS_KEPT:
+                self._steps.append(seconds)
+            else:
+                place = self._random.randrange(self._step_count)
+                if place < STEPS_KEPT:
+                    self._steps[place] = seconds
+
+    def _on_progress(self, message: Dict[str, Any]) -> None:
+        self.progress = {key: plain(message[key]) for key in ("done", "total", "unit")}
+
+    def _on_loss(self, message: Dict[str, Any]) -> None:
+        for key in ("validation", "training"):
+            if message.get(key) is not None:
+                self.loss = plain(message[key])
+                return
+
+    def _on_environment(self, message: Dict[str, Any]) -> None:
+        self.facts.update(plain(message["facts"]))
+
+    def _on_gpu(self, message: Dict[str, Any]) -> None:
+        self.gpu_facts.setdefault(int(message["index"]), {}).update(plain(message["facts"]))
+
+    def _on_results(self, message: Dict[str, Any]) -> None:
+        self.results.update(plain(message["values"]))
+
+    def _on_failure(self, message: Dict[str, Any]) -> None:
+        kind = message["failure"]
+        self.failure = Failure(kind if kind in FAILURE_KINDS else "code", str(message["message"]))
+
+    # What it amounts to.
+    def fill(self, measurement: Measurement, environment: Environment) -> None:
+        """Put what the child said into its record: phase times, step times, what it loaded, its GPU facts."""
+        wall = measurement.wall_seconds or 0.0
+        spent: Dict[str, float] = {}
+        ends = [phase["at_seconds"] for phase in self.phases[1:]] + [wall]
+        for phase, end in zip(self.phases, ends):
+            spent[phase["name"]] = spent.get(phase["name"], 0.0) + max(0.0, end - phase["at_seconds"])
+        for name, seconds in spent.items():
+            setattr(measurement, f"{name}_seconds", seconds)
+        measurement.steps = self.step_times()
+        for name, value in self.facts.items():
+            if hasattr(environment, name):
+                setattr(environment, name, value)
+        uses = {use.index: use for use in measurement.gpus}
+        for index, facts in sorted(self.gpu_facts.items()):
+            if index not in uses:
+                uses[index] = GpuUse(index)
+                measurement.gpus.append(uses[index])
+            for name, value in facts.items():
+                if hasattr(uses[index], name):
+                    setattr(uses[index], name, value)
+
+    def step_times(self) -> Optional[StepTimes]:
+        """Mean and percentiles (nearest rank) of the step times; ``None`` without steps."""
+        if not self._step_count:
+            return None
+        ordered = sorted(self._steps)
+
+        def rank(share: float) -> float:
+            return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+        return StepTimes(self._step_count, self._step_sum / self._step_count, rank(0.5), rank(0.95))
+
+
+def plain(value: Any) -> Any:
+    """``value`` without NaN and infinities, which JSON has no word for: they become text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,55 @@
+"""Energy of the processor packages from Intel/AMD RAPL counters, where the kernel lets us read them.
+
+The counter is the whole package's: on a machine with other work their energy is in it. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Dict, Optional, Tuple
+
+METHOD = "rapl package (whole machine)"
+
+
+class EnergyCounters:
+    """The package counters below ``root``; read twice, the difference is joules."""
+
+    def __init__(self, root: str = "/sys/class/powercap") -> None:
+        self._counters: Dict[str, int] = {}
+        self._first: Dict[str, int] = {}
+        try:
+            names = sorted(os.listdir(root))
+        except OSError:
+            return
+        for name in names:
+            # "intel-rapl:0" is a package; "intel-rapl:0:1" a part of it, which would count twice
+            if name.count(":") == 1 and name.startswith("intel-rapl:"):
+                folder = f"{root}/{name}"
+                value, span = _number(f"{folder}/energy_uj"), _number(f"{folder}/max_energy_range_uj")
+                if value is not None and span is not None:
+                    self._counters[folder] = span
+                    self._first[folder] = value
+
+    def since_start(self) -> Tuple[Optional[float], Optional[str]]:
+        """Joules since this object was made, and the method; ``(None, None)`` without a counter.
+
+        A counter that wrapped around is taken to have done so once.
+        """
+        if not self._counters:
+            return None, None
+        joules = 0.0
+        for folder, span in self._counters.items():
+            value = _number(f"{folder}/energy_uj")
+            if value is None:
+                return None, None
+            used = value - self._first[folder]
+            joules += (used if used >= 0 else used + span) / 1e6
+        return joules, METHOD
+
+
+def _number(path: str) -> Optional[int]:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return int(stream.read())
+    except (OSError, ValueError):
+        return None

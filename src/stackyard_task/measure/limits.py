@@ -1,0 +1,109 @@
+"""Hardware limits on a run's child, and by which mechanism they are held.
+
+A cgroup holds the whole tree to a share of CPU time and an amount of memory. Without one, an affinity mask
+holds whole cores, and RLIMIT_DATA (per process) plus the supervisor's own watch (whole tree) hold memory.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from dataclasses import dataclass
+from typing import Callable, List, Optional
+
+from stackyard_task.measure.cgroup import Cgroup
+from stackyard_task.records import Limits
+
+
+class LimitError(Exception):
+    """A limit cannot be held here: the message says which and what to do."""
+
+
+@dataclass
+class Holding:
+    """Limits as they are held."""
+
+    #: "cgroup v1", "cgroup v2", "affinity + rlimit", or ``None`` without limits.
+    mechanism: Optional[str]
+    #: Cores the child may use at most: min(affinity, quotas).
+    allowed_cores: float
+    affinity_cores: int
+    quota_cores: Optional[float]
+    #: A limit on the whole tree that only the supervisor watches.
+    watched_memory_bytes: Optional[int]
+    #: To be called in the forked child, before exec.
+    steps: List[Callable[[], None]]
+
+
+def hold(limits: Limits, cgroup: Optional[Cgroup], quota_cores: Optional[float]) -> Holding:
+    """Put ``limits`` on ``cgroup``, or prepare what the child does to itself.
+
+    Args:
+        limits: What the task asks for.
+        cgroup: The run's own cgroup; ``None`` where none is writable.
+        quota_cores: The quota the supervisor itself is already under.
+
+    Raises:
+        LimitError: a limit that makes no sense, or half a core without a cgroup.
+    """
+    cores, memory_bytes = limits.cores, limits.memory_bytes
+    if cores is not None and not (cores > 0 and math.isfinite(cores)):
+        raise LimitError(f"limits.cores is {cores!r}, expected a number above 0; correct task.json")
+    if memory_bytes is not None and memory_bytes <= 0:
+        raise LimitError(f"limits.memory_bytes is {memory_bytes!r}, expected more than 0; correct task.json")
+    mask = sorted(os.sched_getaffinity(0))
+    steps: List[Callable[[], None]] = []
+    by_cgroup = by_process = False
+    watched = None
+    affinity_cores = len(mask)
+
+    if cores is not None:
+        if cgroup is not None and cgroup.can_limit("cpu"):
+            _try(cgroup, cores=cores)
+            quota_cores = cores if quota_cores is None else min(cores, quota_cores)
+            by_cgroup = True
+        elif cores != int(cores):
+            raise LimitError(
+                f"a limit of {cores:g} cores needs a writable cgroup, and this process has none; "
+                "give a whole number of cores or run where cgroups can be made (as root, or delegated)"
+            )
+        else:
+            chosen = mask[: int(cores)]
+            affinity_cores = len(chosen)
+            steps.append(lambda: os.sched_setaffinity(0, chosen))
+            by_process = True
+    if memory_bytes is not None:
+        if cgroup is not None and cgroup.can_limit("memory"):
+            _try(cgroup, memory_bytes=memory_bytes)
+            by_cgroup = True
+        else:
+            bound = memory_bytes
+            steps.append(lambda: resource.setrlimit(resource.RLIMIT_DATA, (bound, bound)))
+            watched = memory_bytes
+            by_process = True
+
+    names = ([f"cgroup v{cgroup.version}"] if cgroup is not None and by_cgroup else []) + (
+        ["affinity + rlimit"] if by_process else []
+    )
+    allowed = affinity_cores if quota_cores is None else min(affinity_cores, quota_cores)
+    return Holding(", ".join(names) or None, float(allowed), affinity_cores, quota_cores, watched, steps)
+
+
+def default_threads(allowed_cores: float) -> int:
+    """Threads for numerical libraries: what the quota allows, which they do not look up themselves."""
+    return max(1, math.floor(allowed_cores))
+
+
+def _try(cgroup: Cgroup, cores: Optional[float] = None, memory_bytes: Optional[int] = None) -> None:
+    try:
+        if cores is not None:
+            cgroup.limit_cores(cores)
+        if memory_bytes is not None:
+            cgroup.limit_memory(memory_bytes)
+    except OSError as error:
+        what = f"{cores:g} cores" if cores is not None else f"{memory_bytes} bytes of memory"
+        raise LimitError(
+            f"the kernel refused a limit of {what} ({error.strerror}); use a larger one"
+        ) from error

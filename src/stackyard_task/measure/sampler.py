@@ -1,0 +1,244 @@
+"""The sampler: reads what the tree uses at intervals and at the end, and fills a Measurement.
+
+Ties the other files of this room together. It watches its own cost: on a large tree it samples less often
+rather than burn more than its share of a core, and misses no spike of memory by that. Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Dict, List, Optional, Set
+
+from stackyard_task.measure.cgroup import Cgroup
+from stackyard_task.measure.cpu import CpuWindows
+from stackyard_task.measure.energy import EnergyCounters
+from stackyard_task.measure.gpu import GpuMeter
+from stackyard_task.measure.memory import ChargedMemory, Peak, ProcessMemory
+from stackyard_task.measure.proc import Residency, Shares, own_peak_rss_bytes
+from stackyard_task.measure.timeline import Timeline
+from stackyard_task.measure.tree import Tree
+from stackyard_task.records import Measurement
+
+#: Share of a core the sampler may use for looking at single processes, and for page-table walks (shares).
+SWEEP_SHARE = 0.003
+WALK_SHARE = 0.001
+#: Page-table walks allowed at once, whatever the share: short runs need some too.
+WALK_ALLOWANCE_SECONDS = 0.05
+#: The first samples come close together, so that tasks of a tenth of a second are seen.
+FIRST_INTERVAL_SECONDS = 0.005
+#: How often CPU is read from /proc where there is no cgroup: it counts in ticks of 10 ms.
+TICK_INTERVAL_SECONDS = 0.24
+
+
+class Sampler:
+    """Measures one tree from its start to its end.
+
+    Args:
+        tree: The processes.
+        cgroup: Their cgroup, or ``None``.
+        started_at: CLOCK_MONOTONIC instant of the child's start.
+        interval_seconds: Distance of samples; infinite: only start and end are read.
+        gpus: The GPU meter.
+        charged: Take the memory peak from the cgroup where its peak counter can be reset.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        cgroup: Optional[Cgroup],
+        started_at: float,
+        interval_seconds: float,
+        gpus: GpuMeter,
+        charged: bool = True,
+    ) -> None:
+        self.interval_seconds = interval_seconds
+        self.samples = 0
+        self.rss_bytes: Optional[int] = None
+        self.timeline = Timeline(min(interval_seconds, 3600.0), [device.use.index for device in gpus.devices])
+        self._tree = tree
+        self._cgroup = cgroup
+        self._started_at = started_at
+        self._gpus = gpus
+        self._energy = EnergyCounters()
+        self._windows = CpuWindows()
+        self._processes = ProcessMemory()
+        self._charged = ChargedMemory() if charged and cgroup is not None and cgroup.peak_resettable else None
+        self._cpu_before = 0.0 if cgroup is None else cgroup.cpu_seconds() or 0.0
+        self._windows.add(0.0, 0.0)
+        self._ramp = min(FIRST_INTERVAL_SECONDS, interval_seconds)
+        self._sweep_cost = 0.0
+        self._walk_spent = 0.0
+        self._next_sweep_at = self._next_tick_at = 0.0
+        self._files_low = self._files_high = 0
+        self._marks_were_reset = False
+        self._minus_shared: Optional[int] = None
+        self._cpu_recent: Optional[float] = None
+        self._cgroup_peak: Optional[int] = None
+        self._pids_seen: Set[int] = set()
+
+    def cpu_seconds(self) -> Optional[float]:
+        """CPU seconds of the tree so far."""
+        if self._cgroup is not None:
+            found = self._cgroup.cpu_seconds()
+            if found is not None:
+                return found - self._cpu_before
+        seconds = self._tree.user_seconds + self._tree.system_seconds
+        for files in list(self._tree.files.values()):
+            seconds += files.cpu_seconds() or 0.0
+        return seconds
+
+    def sample(self, now: float) -> float:
+        """Take a sample; returns the seconds until the next one is due."""
+        spent = time.thread_time()
+        at = now - self._started_at
+        if self._charged is not None:
+            if now >= self._next_sweep_at:
+                self._sweep()
+                self._sweep_cost = time.thread_time() - spent
+                self._next_sweep_at = now + max(self._ramp, self._sweep_cost / SWEEP_SHARE)
+            self._observe_charge()
+        else:
+            self._observe_processes(at)
+        self._observe_cpu(now, at)
+        if self._gpus.devices:
+            self._gpus.sample(self._tree.files)
+        points = [[device.memory_bytes, device.utilisation_percent] for device in self._gpus.devices]
+        self.timeline.add(at, self._cpu_recent, self.rss_bytes, points)
+        self.samples += 1
+        wait = self._ramp
+        self._ramp = min(self._ramp * 2, self.interval_seconds)
+        if self._charged is None:
+            wait = max(wait, (time.thread_time() - spent) / (SWEEP_SHARE + WALK_SHARE))
+        return wait
+
+    def _readings(self) -> Dict[int, Residency]:
+        found = {}
+        for pid, files in self._tree.refresh().items():
+            reading = files.residency()
+            if reading is not None:
+                found[pid] = reading
+        self._pids_seen.update(found)
+        return found
+
+    def _sweep(self) -> Dict[int, Residency]:
+        """Look at single processes where the cgroup counts the rest: mapped files, RSS minus shared."""
+        now = self._readings()
+        files = [reading.mapped_files for reading in now.values()]
+        self._files_low, self._files_high = max(files, default=0), sum(files)
+        if now:
+            self._minus_shared = max(self._minus_shared or 0, sum(r.anonymous for r in now.values()))
+        return now
+
+    def _observe_charge(self) -> None:
+        assert self._charged is not None and self._cgroup is not None
+        charge = self._cgroup.charge()
+        if charge is not None:
+            self.rss_bytes = self._charged.observe(charge, self._files_low, self._files_high, self._marks)
+
+    def _marks(self) -> Optional[int]:
+        """The living processes' high-water marks, summed; ``None`` if none lives any more."""
+        now = self._sweep()
+        return sum(reading.high_water for reading in now.values()) if now else None
+
+    def _observe_processes(self, at: float) -> None:
+        now = self._readings()
+        budget = WALK_ALLOWANCE_SECONDS + WALK_SHARE * at
+
+        def shares(pid: int) -> Optional[Shares]:
+            if self._walk_spent > budget:
+                return None
+            before = time.thread_time()
+            found = self._tree.files[pid].shares()
+            self._walk_spent += time.thread_time() - before
+            return found
+
+        if now:
+            self.rss_bytes = self._processes.observe(now, self._marks_were_reset, shares)
+            resets = [self._tree.files[pid].reset_high_water() for pid in now]
+            self._marks_were_reset = all(resets)
+        self._observe_cgroup_peak()
+
+    def _observe_cgroup_peak(self) -> None:
+        """The cgroup's peak where it can be read but not reset, and so says nothing about intervals."""
+        charge = None if self._cgroup is None else self._cgroup.charge()
+        if charge is not None:
+            self._cgroup_peak = max(self._cgroup_peak or 0, charge.peak)
+
+    def _observe_cpu(self, now: float, at: float) -> None:
+        if self._cgroup is None:
+            if now < self._next_tick_at:
+                return
+            self._next_tick_at = now + TICK_INTERVAL_SECONDS
+        seconds = self.cpu_seconds()
+        if seconds is not None:
+            self._cpu_recent = self._windows.add(at, seconds)
+
+    def finish(self, ended_at: float, allowed_cores: float, supervisor_peak_before: int) -> Measurement:
+        """What the tree used, once all of it has ended and been reaped.
+
+        Args:
+            ended_at: CLOCK_MONOTONIC instant of the end.
+            allowed_cores: What 100 percent of allowed means.
+            supervisor_peak_before: The supervisor's own high-water mark when it forked: a child's maximum
+                that is not above it may be a leftover of the fork.
+        """
+        found = Measurement(wall_seconds=ended_at - self._started_at)
+        self._finish_cpu(found, allowed_cores)
+        self._finish_memory(found, supervisor_peak_before)
+        found.disk_read_bytes = self._tree.disk_read_bytes
+        found.disk_written_bytes = self._tree.disk_written_bytes
+        found.gpus = self._gpus.finish(self._pids_seen)
+        found.energy_joules, found.energy_method = self._energy.since_start()
+        found.overhead_peak_rss_bytes = own_peak_rss_bytes()
+        found.overhead_samples = self.samples
+        found.sampling_interval_seconds = (
+            self.interval_seconds if math.isfinite(self.interval_seconds) else None
+        )
+        return found
+
+    def _finish_cpu(self, found: Measurement, allowed_cores: float) -> None:
+        waited_user, waited_system = self._tree.user_seconds, self._tree.system_seconds
+        counted = self.cpu_seconds() if self._cgroup is not None else None
+        wall = found.wall_seconds or 0.0
+        if counted is not None and self._cgroup is not None:
+            found.cpu_method = f"cgroup v{self._cgroup.version}"
+            found.cpu_seconds = counted
+            user, system = self._cgroup.cpu_split()
+            if user is None or system is None or user + system < 0.2:  # v1 splits by ticks of 10 ms
+                user, system = waited_user, waited_system
+            share = user / (user + system) if user + system > 0 else 1.0
+            found.cpu_user_seconds, found.cpu_system_seconds = counted * share, counted * (1.0 - share)
+        else:
+            found.cpu_method = "wait4 of all descendants (subreaper)"
+            found.cpu_seconds = waited_user + waited_system
+            found.cpu_user_seconds, found.cpu_system_seconds = waited_user, waited_system
+        if wall > 0:
+            found.cpu_percent_of_core = 100.0 * found.cpu_seconds / wall
+            found.cpu_percent_of_allowed = found.cpu_percent_of_core / allowed_cores
+            if self._cgroup is not None:
+                self._windows.add(wall, found.cpu_seconds)
+            greatest = max(self._windows.percent_of_core_max or 0.0, found.cpu_percent_of_core)
+            found.cpu_percent_of_core_max = greatest
+            found.cpu_percent_of_allowed_max = greatest / allowed_cores
+
+    def _finish_memory(self, found: Measurement, supervisor_peak_before: int) -> None:
+        beside = 0
+        if self._charged is not None:
+            self._observe_charge()
+            peak: Peak = self._charged.peak
+            found.cgroup_peak_bytes = self._charged.charged_peak
+            found.peak_rss_method = f"cgroup v{self._cgroup.version if self._cgroup else 0} peak per interval"
+            found.peak_rss_minus_shared_bytes = self._minus_shared
+        else:
+            peak = self._processes.peak
+            beside = self._processes.last_total
+            self._observe_cgroup_peak()
+            found.cgroup_peak_bytes = self._cgroup_peak
+            found.peak_rss_method = "process high-water marks per interval"
+            found.peak_rss_minus_shared_bytes = self._processes.peak_minus_shared
+        ended = self._tree.peak_process_bytes
+        if ended > supervisor_peak_before + (1 << 20) or peak.bytes is None:
+            peak.include_process_peak(ended, beside)
+        found.peak_rss_bytes, found.peak_rss_low_bytes = peak.bytes, peak.low_bytes
+        found.peak_rss_high_bytes = peak.high_bytes

@@ -1,0 +1,418 @@
+"""The supervisor: starts the workload as a child, listens to it, measures it, and leaves a record.
+
+``python -m stackyard_task.run RUN_FOLDER`` reads ``task.json`` there and writes ``record.json``,
+``timeline.json`` and ``output.log``, whatever happens to the child. Exit status: 0 completed, 1 failed with a
+record, 2 ``task.json`` unusable, 3 the record cannot be written. Standard library only; the child imports
+nothing of this module.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from stackyard_task import spawn
+from stackyard_task.listener import Listener
+from stackyard_task.measure import cgroup as cgroups
+from stackyard_task.measure.cgroup_places import find_places, quota_cores
+from stackyard_task.measure.environment import Surroundings, describe
+from stackyard_task.measure.gpu import GpuMeter
+from stackyard_task.measure.limits import Holding, LimitError, default_threads, hold
+from stackyard_task.measure.proc import own_peak_rss_bytes
+from stackyard_task.measure.sampler import Sampler
+from stackyard_task.measure.tree import Tree, become_subreaper, own_children, stop_being_subreaper
+from stackyard_task.records import (
+    LOG_FILE,
+    OUTPUTS_FOLDER,
+    RECORD_FILE,
+    TASK_FILE,
+    TIMELINE_FILE,
+    Environment,
+    Failure,
+    Measurement,
+    RecordError,
+    RunRecord,
+    TaskSpec,
+    read_json,
+    write_json,
+)
+from stackyard_task.verdict import Ending, failure_of
+
+PROGRESS_FILE = "progress.json"
+#: "auto": a cgroup where one can be made; "processes": never, so that machines without one compare like with like.
+METHOD_VARIABLE = "STACKYARD_MEASURE"
+METHODS = ("auto", "processes")
+
+PROGRESS_SECONDS = 0.5
+#: SIGTERM, this long, then SIGKILL.
+GRACE_SECONDS = 3.0
+#: Processes that outlive the child may go on working, this long at most; idle ones are ended sooner.
+ORPHAN_WORKING_SECONDS = 60.0
+ORPHAN_IDLE_SECONDS = 2.0
+#: Below this share of a core an orphan counts as idle.
+ORPHAN_IDLE_SHARE = 0.02
+_POLL_SECONDS = 0.01
+
+
+class TaskError(Exception):
+    """``task.json`` cannot be used: nothing was started, no record is written."""
+
+
+class RecordNotWritten(Exception):
+    """The run folder does not take the record (disk full, read-only)."""
+
+
+def supervise(run_folder: Path, *, interval_seconds: float = 0.1, method: Optional[str] = None) -> RunRecord:
+    """The record of the task in ``run_folder``, after running it to its end.
+
+    Call it from the main thread of a process that starts no other children meanwhile: the process becomes
+    the reaper of everything the task leaves behind.
+
+    Args:
+        run_folder: Holds ``task.json``; the record and its companions are written there.
+        interval_seconds: Distance of samples; infinite: only start and end are read.
+        method: "auto" or "processes"; ``None``: as $STACKYARD_MEASURE says, else "auto".
+
+    Raises:
+        TaskError: ``task.json`` is missing or not a task.
+        RecordNotWritten: the folder cannot be written to.
+    """
+    method = method or os.environ.get(METHOD_VARIABLE) or "auto"
+    if method not in METHODS:
+        raise TaskError(f"{METHOD_VARIABLE} is {method!r}, expected one of {', '.join(METHODS)}")
+    try:
+        spec = read_json(TaskSpec, run_folder / TASK_FILE)
+    except RecordError as error:
+        raise TaskError(str(error)) from error
+    try:
+        (run_folder / OUTPUTS_FOLDER).mkdir(exist_ok=True)
+        log = os.open(str(run_folder / LOG_FILE), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _not_written(run_folder, error) from error
+    try:
+        run = _Supervision(spec, run_folder, interval_seconds, method, log)
+        record = run.to_its_end()
+    finally:
+        os.close(log)
+    try:
+        if run.sampler is not None:
+            write_json(run.sampler.timeline.to_json(record.phases), run_folder / TIMELINE_FILE)
+        write_json(record, run_folder / RECORD_FILE)
+    except OSError as error:
+        raise _not_written(run_folder, error) from error
+    return record
+
+
+def _not_written(run_folder: Path, error: OSError) -> RecordNotWritten:
+    return RecordNotWritten(
+        f"{run_folder}: the run's record cannot be written ({error.strerror or error}); "
+        "free space there or choose a folder that can be written to, and run again"
+    )
+
+
+@dataclass
+class _Clock:
+    """The instants of a run."""
+
+    started_at: float
+    ended_at: float = 0.0
+    main_ended_at: Optional[float] = None
+    kill_at: Optional[float] = None
+    progress_at: float = 0.0
+
+
+class _Supervision:
+    """One run from its start to its record."""
+
+    def __init__(
+        self, spec: TaskSpec, run_folder: Path, interval_seconds: float, method: str, log: int
+    ) -> None:
+        self.spec = spec
+        self.run_folder = run_folder
+        self.interval_seconds = interval_seconds
+        self.method = method
+        self.sampler: Optional[Sampler] = None
+        self._log = log
+        self._stop: Optional[str] = None
+        self._signalled = 0
+        self._orphans_ended = 0
+        self._orphan_cpu = (0.0, 0.0)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+
+    def to_its_end(self) -> RunRecord:
+        """Run the task; every way it can go ends in a record."""
+        started_at = _utc_now()
+        handlers = self._take_signals()
+        foreign = own_children()
+        become_subreaper()
+        places = find_places()
+        cgroup = None
+        if self.method == "auto":
+            cgroup = cgroups.create(f"{os.getpid()}-{time.monotonic_ns() & 0xFFFFFF:x}", places)
+        environment = Environment()
+        try:
+            holding = hold(self.spec.limits, cgroup, quota_cores(places))
+            threads = self.spec.threads or default_threads(holding.allowed_cores)
+            variables = spawn.child_variables(os.environ, self.spec.environment, threads)
+            environment = describe(self.spec, holding, places, variables)
+            environment.threads = _threads_told(variables, threads)
+            record = self._measured(started_at, cgroup, holding, variables, environment, foreign)
+        except (LimitError, spawn.StartError) as error:
+            record = self._record(started_at, Measurement(), environment)
+            record.failure = Failure("infrastructure", str(error))
+            record.status = "failed"
+        finally:
+            if cgroup is not None:
+                cgroup.remove()
+            stop_being_subreaper()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            try:
+                (self.run_folder / PROGRESS_FILE).unlink()
+            except OSError:
+                pass
+        return record
+
+    def _take_signals(self) -> Dict[int, Any]:
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+
+        def told_to_stop(number: int, _frame: Any) -> None:
+            self._signalled = number
+            try:
+                os.write(self._wake_write, b"x")
+            except OSError:
+                pass
+
+        return {n: signal.signal(n, told_to_stop) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def _measured(
+        self,
+        started_at: str,
+        cgroup: Optional[cgroups.Cgroup],
+        holding: Holding,
+        variables: Dict[str, str],
+        environment: Environment,
+        foreign: "set[int]",
+    ) -> RunRecord:
+        gpus = GpuMeter()
+        environment.gpu_names = [device.use.name or "unknown" for device in gpus.devices]
+        environment.gpu_driver = gpus.driver
+        channel_read, channel_write = os.pipe()
+        os.set_blocking(channel_read, False)
+        surroundings = Surroundings()
+        own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
+        clock = _Clock(time.monotonic())
+        try:
+            pid = spawn.start(self.run_folder, variables, self._log, channel_write, cgroup, holding.steps)
+        except spawn.StartError:
+            os.close(channel_read)
+            raise
+        finally:
+            os.close(channel_write)
+        tree = Tree(pid, cgroup, foreign)
+        listener = Listener(channel_read, clock.started_at)
+        sampler = self.sampler = Sampler(tree, cgroup, clock.started_at, self.interval_seconds, gpus)
+        self._watch(clock, tree, listener, sampler, holding)
+        listener.read()
+        os.close(channel_read)
+        tree.close()
+
+        measurement = sampler.finish(clock.ended_at, holding.allowed_cores, own_peak)
+        measurement.orphans_ended = self._orphans_ended
+        environment.other_cpu_percent_of_machine = surroundings.other_cpu_percent(measurement.cpu_seconds)
+        environment.clock_jump_seconds = surroundings.clock_jump_seconds()
+        environment.throttled_seconds = None if cgroup is None else cgroup.throttled_seconds()
+        listener.fill(measurement, environment)
+        measurement.overhead_cpu_seconds = time.process_time() - own_cpu
+        record = self._record(started_at, measurement, environment)
+        record.results, record.phases = listener.results, listener.phases
+        ending = Ending(
+            status=tree.main_status or 0,
+            stop=self._stop,
+            kernel_kills=0 if cgroup is None else cgroup.kernel_kills(),
+            said=listener.failure,
+            signal_received=self._signalled,
+        )
+        record.failure = failure_of(ending, self.spec, measurement)
+        record.status = "completed" if record.failure is None else "failed"
+        return record
+
+    def _record(self, started_at: str, measurement: Measurement, environment: Environment) -> RunRecord:
+        spec = self.spec
+        return RunRecord(
+            run_id=spec.run_id,
+            workload=spec.workload,
+            status="completed",
+            started_at=started_at,
+            finished_at=_utc_now(),
+            scenario=spec.scenario,
+            cell=spec.cell,
+            block=spec.block,
+            warm_up=spec.warm_up,
+            measurement=measurement,
+            environment=environment,
+            parameters=spec.parameters,
+        )
+
+    def _watch(
+        self, clock: _Clock, tree: Tree, listener: Listener, sampler: Sampler, holding: Holding
+    ) -> None:
+        """Listen and sample until the whole tree has ended."""
+        poll = select.poll()
+        poll.register(listener.descriptor, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        main = _pidfd(tree.main_pid)
+        if main is not None:
+            poll.register(main, select.POLLIN)
+        sample_at = clock.started_at
+        while True:
+            now = time.monotonic()
+            if now >= sample_at:
+                wait = sampler.sample(now)
+                sample_at = now + wait
+                tree.reap()
+                if holding.watched_memory_bytes and (sampler.rss_bytes or 0) > holding.watched_memory_bytes:
+                    self._end("out_of_memory", tree, clock)
+            wait_until = sample_at
+            if clock.main_ended_at is not None or main is None:
+                wait_until = min(wait_until, now + _POLL_SECONDS)
+            elif self.spec.time_limit_seconds is not None and self._stop is None:
+                wait_until = min(wait_until, clock.started_at + self.spec.time_limit_seconds)
+            if clock.kill_at is not None:
+                wait_until = min(wait_until, clock.kill_at)
+            ready = poll.poll(max(0.0, min(3600.0, wait_until - time.monotonic())) * 1000.0)
+            for descriptor, _ in ready:
+                if descriptor == listener.descriptor and not listener.read():
+                    poll.unregister(descriptor)
+            now = time.monotonic()
+            if clock.main_ended_at is None and self._main_has_ended(main, ready, tree):
+                clock.main_ended_at = now
+                tree.reap()
+                if main is not None:
+                    poll.unregister(main)
+                    os.close(main)
+            if clock.main_ended_at is not None:
+                tree.reap()
+                if not tree.processes():
+                    clock.ended_at = now
+                    return
+                self._watch_orphans(now, clock, tree, sampler)
+            self._watch_limits(now, clock, tree)
+            if now >= clock.progress_at and clock.main_ended_at is None:
+                clock.progress_at = now + PROGRESS_SECONDS
+                self._show_progress(now - clock.started_at, listener)
+
+    @staticmethod
+    def _main_has_ended(main: Optional[int], ready: "list[tuple[int, int]]", tree: Tree) -> bool:
+        if main is None:
+            tree.reap()
+            return tree.main_status is not None
+        return tree.main_status is not None or any(descriptor == main for descriptor, _ in ready)
+
+    def _watch_limits(self, now: float, clock: _Clock, tree: Tree) -> None:
+        limit = self.spec.time_limit_seconds
+        if self._signalled:
+            self._end("interrupted", tree, clock)
+        elif limit is not None and now - clock.started_at >= limit:
+            self._end("time_limit", tree, clock)
+        if clock.kill_at is not None and now >= clock.kill_at:
+            tree.signal(signal.SIGKILL)
+            clock.kill_at = now + 0.2  # again, for what was being forked
+
+    def _end(self, why: str, tree: Tree, clock: _Clock) -> None:
+        """Tell the whole tree to stop, once; ``_watch_limits`` kills what has not after the grace."""
+        if self._stop is None:
+            self._stop = why
+            tree.signal(signal.SIGTERM)
+            clock.kill_at = time.monotonic() + GRACE_SECONDS
+
+    def _watch_orphans(self, now: float, clock: _Clock, tree: Tree, sampler: Sampler) -> None:
+        """Let what outlives the child finish its work, and end what only lingers."""
+        if clock.kill_at is not None or clock.main_ended_at is None:
+            return
+        tree.refresh()
+        used, (idle_since, used_then) = sampler.cpu_seconds() or 0.0, self._orphan_cpu
+        idle_since = max(idle_since, clock.main_ended_at)
+        if used - used_then > ORPHAN_IDLE_SHARE * ORPHAN_IDLE_SECONDS or used_then == 0.0:
+            self._orphan_cpu = (now, used)
+        elif now - idle_since >= ORPHAN_IDLE_SECONDS:
+            clock.kill_at = now
+        if now - clock.main_ended_at >= ORPHAN_WORKING_SECONDS:
+            clock.kill_at = now
+        if clock.kill_at is not None:
+            self._orphans_ended = len(tree.processes())
+            tree.signal(signal.SIGTERM)
+            clock.kill_at = now + GRACE_SECONDS
+
+    def _show_progress(self, elapsed_seconds: float, listener: Listener) -> None:
+        """Refresh ``progress.json`` for whoever watches; a disk that does not take it is noticed at the end."""
+        shown: Dict[str, Any] = {
+            "phase": listener.phases[-1]["name"],
+            "done": None,
+            "total": None,
+            "unit": None,
+        }
+        shown.update(listener.progress)
+        shown.update(loss=listener.loss, elapsed_seconds=round(elapsed_seconds, 1))
+        part = self.run_folder / f".{PROGRESS_FILE}"
+        try:
+            part.write_text(json.dumps(shown) + "\n", encoding="utf-8")
+            os.replace(str(part), str(self.run_folder / PROGRESS_FILE))
+        except OSError:
+            try:
+                part.unlink()
+            except OSError:
+                pass
+
+
+def _pidfd(pid: int) -> Optional[int]:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # Linux before 5.3: polled instead
+        return None
+
+
+def _threads_told(variables: Dict[str, str], threads: int) -> int:
+    told = variables.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() and int(told) > 0 else threads
+
+
+def _utc_now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """The command line: one argument, the run folder."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if len(given) != 1:
+        print("usage: python -m stackyard_task.run RUN_FOLDER", file=sys.stderr)
+        return 2
+    try:
+        record = supervise(Path(given[0]).absolute())
+    except TaskError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except RecordNotWritten as error:
+        print(error, file=sys.stderr)
+        return 3
+    if record.failure is not None:
+        print(f"{record.failure.kind}: {record.failure.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Why a run did not complete: what the supervisor knows about its end, as one Failure. Pure."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import Optional
+
+from stackyard_task.records import LOG_FILE, Failure, Measurement, TaskSpec
+
+#: Signals the code brings on itself.
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS)
+
+
+@dataclass
+class Ending:
+    """What is known when the tree has ended."""
+
+    #: wait(2) status of the child.
+    status: int
+    #: Why the supervisor itself ended the tree: "interrupted", "time_limit", "out_of_memory" or ``None``.
+    stop: Optional[str] = None
+    #: Processes the kernel ended for lack of memory in the run's cgroup.
+    kernel_kills: int = 0
+    #: What the child said of its failure.
+    said: Optional[Failure] = None
+    signal_received: int = 0
+
+
+def failure_of(ending: Ending, spec: TaskSpec, measurement: Measurement) -> Optional[Failure]:
+    """The failure, or ``None`` for a run that completed."""
+    signalled = os.WTERMSIG(ending.status) if os.WIFSIGNALED(ending.status) else None
+    code = os.WEXITSTATUS(ending.status) if os.WIFEXITED(ending.status) else None
+    failure = _reason(ending, spec, measurement, signalled, code)
+    if failure is not None:
+        failure.exit_code, failure.signal = code, signalled
+    return failure
+
+
+def _reason(
+    ending: Ending, spec: TaskSpec, measurement: Measurement, signalled: Optional[int], code: Optional[int]
+) -> Optional[Failure]:
+    if ending.stop == "interrupted":
+        name = _signal_name(ending.signal_received)
+        return Failure(
+            "interrupted", f"stopped by {name} after {_seconds(measurement)}; run it again to complete it"
+        )
+    if ending.stop == "time_limit":
+        return Failure(
+            "time_limit",
+            f"still running at the time limit of {spec.time_limit_seconds:g} s and ended; raise the limit or shrink the work",
+        )
+    fell = signalled is not None or code != 0 or ending.said is not None
+    if ending.stop == "out_of_memory" or (ending.kernel_kills and fell):
+        return Failure("out_of_memory", _memory_sentence("ended for lack of memory", spec, measurement))
+    if ending.said is not None:
+        if ending.said.kind == "out_of_memory":
+            return Failure("out_of_memory", _memory_sentence(ending.said.message, spec, measurement))
+        return ending.said
+    if signalled is not None:
+        name = _signal_name(signalled)
+        if signalled in CRASHES:
+            return Failure("code", f"the workload crashed with {name}; see {LOG_FILE}")
+        return Failure("killed", f"the workload was killed by {name}, which the supervisor did not send")
+    if code != 0:
+        return Failure("code", f"the workload exited with status {code}; see {LOG_FILE}")
+    return None
+
+
+def _memory_sentence(what: str, spec: TaskSpec, measurement: Measurement) -> str:
+    peak = (
+        "an unknown peak"
+        if measurement.peak_rss_bytes is None
+        else f"a peak of {_mb(measurement.peak_rss_bytes)}"
+    )
+    limit = spec.limits.memory_bytes
+    bound = "without a limit of its own" if limit is None else f"under a limit of {_mb(limit)}"
+    return f"{what}, at {peak} {bound}; give it more memory or smaller batches"
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.0f} MB"
+
+
+def _seconds(measurement: Measurement) -> str:
+    return "an unknown time" if measurement.wall_seconds is None else f"{measurement.wall_seconds:.1f} s"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
