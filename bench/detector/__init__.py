@@ -1,0 +1,1 @@
+"""The detector's benchmark: quality on real logs (``quality``) and speed against a naive loop (``speed``)."""

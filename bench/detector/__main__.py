@@ -1,0 +1,101 @@
+"""``python -m bench.detector``: the detector's figures, in a stack's own Python.
+
+Runs in any Python of the project. Where PyTorch is not importable, everything is done by a child in a
+stack's Python: ``--python``, else $STACKYARD_STACK_PYTHON, else this checkout's default stack, where built.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+if importlib.util.find_spec("stackyard_task") is None:
+    sys.path.insert(0, str(ROOT / "src"))
+
+from bench.result import Result, arguments, data_absent, data_folder  # noqa: E402
+
+#: The parts in the order they run, and the module that measures each.
+PARTS = ("quality", "speed", "threads")
+
+
+def main() -> None:
+    """Parse the options, find an interpreter with PyTorch, measure."""
+    parser = arguments("detector", "Quality and speed of the detector on the shared HDFS sequences.")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats; the figures say less")
+    parser.add_argument("--python", type=Path, metavar="FILE", help="the stack's interpreter")
+    options = parser.parse_args()
+    if importlib.util.find_spec("torch") is None:
+        python, why_not = _stack_python(options.python)
+        if python is not None:
+            raise SystemExit(_again(python))
+    parts = options.only or list(PARTS)
+    result = Result("detector", [name for part in parts for name in _figure_names(part)])
+    if importlib.util.find_spec("torch") is None:
+        data_absent(result, why_not, options.json)
+    folder = data_folder(options.data)
+    if folder is None or not (folder / "hdfs_logdeep" / "hdfs_train.gz").exists():
+        reason = "the HDFS sequences (hdfs_logdeep) are not on this machine; give --data or $STACKYARD_DATA"
+        data_absent(result, reason, options.json)
+        return
+    for part in parts:
+        module = _module(part)
+        if module is None:
+            result.row(part=part, not_measured="this checkout has no such part")
+            continue
+        print(f"{part}:", flush=True)
+        module.figures(folder, result, options.quick)
+    result.finish(options.json)
+
+
+def _module(part: str):  # type: ignore[no-untyped-def]
+    if importlib.util.find_spec(f"bench.detector.{part}") is None:
+        return None
+    return importlib.import_module(f"bench.detector.{part}")
+
+
+def _figure_names(part: str) -> Tuple[str, ...]:
+    module = _module(part) if importlib.util.find_spec("numpy") or part != "quality" else None
+    return tuple(getattr(module, "FIGURES", ()))
+
+
+def _stack_python(given: Optional[Path]) -> Tuple[Optional[Path], str]:
+    """A stack's interpreter, or the reason why there is none."""
+    named = given or os.environ.get("STACKYARD_STACK_PYTHON")
+    if named:
+        return Path(named), ""
+    try:
+        from stackyard import stacks
+        from stackyard.settings import Settings
+
+        loaded = stacks.load()
+        python = stacks.python_of(loaded[stacks.DEFAULT_STACK], Settings.from_environment())
+    except (ImportError, AttributeError, KeyError) as error:
+        return None, f"PyTorch is not importable and no stack was found ({error}); give --python"
+    if python is None:
+        return None, "PyTorch is not importable and the default stack is not built: `stackyard stack build`"
+    return python, ""
+
+
+def _again(python: Path) -> int:
+    """Run this bench again in ``python``; its exit status."""
+    print(f"measuring in {python}", flush=True)
+    path: List[str] = [str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    # The child must not come back here: it has PyTorch or says that it has not.
+    if environment.get("STACKYARD_BENCH_CHILD"):
+        print(f"{python} has no PyTorch either; give another --python", file=sys.stderr)
+        return 2
+    environment["STACKYARD_BENCH_CHILD"] = "1"
+    return subprocess.call([str(python), "-m", "bench.detector", *sys.argv[1:]], env=environment)
+
+
+if __name__ == "__main__":
+    main()
