@@ -208,12 +208,7 @@ def phase_bars(workload: WorkloadReport, colouring: Colouring) -> list[Stack]:
 def share_bars(report: Report, workload: WorkloadReport) -> list[Stack]:
     """Per metric the shares of its variation: factors, interactions, drift between blocks, the rest."""
     found = []
-    terms = dict.fromkeys(
-        effect.term
-        for analysed in workload.factors
-        for effect in sorted(analysed.effects, key=lambda effect: len(effect.factors))
-    )
-    kinds = {term: f"p{i % COLOURS}" for i, term in enumerate(terms)}
+    kinds = {term: f"p{i % COLOURS}" for i, term in enumerate(_terms(report, workload))}
     kinds |= {"between blocks": "drift", "unexplained": "rest"}
     for analysed in workload.factors:
         shares = [(effect.term, effect.omega_squared) for effect in analysed.effects]
@@ -224,6 +219,17 @@ def share_bars(report: Report, workload: WorkloadReport) -> list[Stack]:
         ]
         found.append(Stack(report.metric(analysed.metric).label, parts, ""))
     return found
+
+
+def share_keys(report: Report, workload: WorkloadReport) -> list[tuple[str, str]]:
+    """Name and class of what ``share_bars`` shows: factors in the order of the axes, then interactions."""
+    return [(term, f"p{i % COLOURS}") for i, term in enumerate(_terms(report, workload))]
+
+
+def _terms(report: Report, workload: WorkloadReport) -> list[str]:
+    order = list(report.axes)
+    effects = {effect.term: effect.factors for analysed in workload.factors for effect in analysed.effects}
+    return sorted(effects, key=lambda term: (len(effects[term]), [order.index(f) for f in effects[term]]))
 
 
 def radars(report: Report, workload: WorkloadReport, colouring: Colouring) -> list[Radar]:

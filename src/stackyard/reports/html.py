@@ -166,6 +166,7 @@ def _workload(
         ],
         "phases": charts.phase_bars(workload, colouring),
         "shares": charts.share_bars(report, workload),
+        "share_keys": charts.share_keys(report, workload),
         "factors": [
             {
                 "metric": report.metric(f.metric).label,
