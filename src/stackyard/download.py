@@ -22,7 +22,6 @@ FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 30.0
 #: No byte for so long: the connection counts as broken.
 TIMEOUT_SECONDS = 30.0
-CHUNK_BYTES = 1 << 16
 #: Answers worth another try.
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 
@@ -124,7 +123,8 @@ class Downloader:
             )
             done = begins
             with part.open("ab" if begins else "wb") as stream:
-                for chunk in answer.iter_raw(CHUNK_BYTES):
+                # Pieces as they arrive: gathered to a fixed size, the last ones before a break would be lost.
+                for chunk in answer.iter_raw():
                     done += len(chunk)
                     if limit_bytes is not None and done > limit_bytes:
                         part.unlink()
