@@ -27,3 +27,9 @@ class RunsFailedError(StackyardError):
     """The matrix went to its end, but some runs failed."""
 
     exit_code = 4
+
+
+class Interrupted(StackyardError):
+    """The user stopped it; what was finished is kept."""
+
+    exit_code = 130

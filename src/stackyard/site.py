@@ -50,7 +50,8 @@ def here(settings: Settings, defined: Mapping[str, StackSpec]) -> Site:
 
     def why_not(cell: CellSettings) -> str | None:
         stack = defined[cell.stack]
-        return hardware.why_not(cell.hardware, machine) or stacks.why_not(stack, settings, machine)
+        obstacle = hardware.why_not(cell.hardware, machine)
+        return obstacle or stacks.why_not(stack, settings, machine, cell.hardware.gpus)
 
     def warm(name: str, code: Path) -> None:
         python = stacks.python_of(defined[name], settings)

@@ -254,7 +254,7 @@ def test_order_depends_on_the_seed_alone_and_stays_when_blocks_or_cells_are_adde
 
 
 def test_orders_are_as_good_as_random() -> None:
-    """Over 600 blocks every cell stands at every place about equally often (chi-square below its 1e-6 point)."""
+    """Over 600 blocks every cell stands at every place about equally often (chi-square test)."""
     found, repeats = _cells(4), 600
     places: Counter[tuple[str, int]] = Counter()
     for block in scenarios.arranged(found, repeats, 0, seed=1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from contextlib import nullcontext
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,15 +13,14 @@ from rich.console import Console
 
 from stackyard import planning, reports, scenarios, site, stacks
 from stackyard.cli import progress
-from stackyard.errors import BadInputError, RunsFailedError
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.launch import snapshot
 from stackyard.runner import Outcome, Runner
-from stackyard.runs import Plan, RunFolder, unwritable
+from stackyard.runs import Plan, RunFolder
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
-
-INTERRUPTED = 130
+from stackyard_task.records import Code
 
 app = typer.Typer(
     help="Run scenario matrices and report on them.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -30,7 +29,8 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(help="The scenario file (TOML).", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA.")
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA."),
 ]
 
 
@@ -38,7 +38,8 @@ Data = Annotated[
 def run_command(
     file: File,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Run folder; default: runs/<name of the scenario>.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Run folder; default: runs/<name of the scenario>."),
     ] = None,
     repeats: Annotated[
         int | None, typer.Option("--repeats", min=1, max=999, help="Blocks, instead of the file's number.")
@@ -48,44 +49,170 @@ def run_command(
         typer.Option("--only", metavar="AXIS=VALUE", help="Only cells with this value; may be repeated."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the matrix in the run folder.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the earlier matrix in the run folder.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run; start and write nothing.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Replace the earlier matrix in the run folder.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run; start and write nothing.")
+    ] = False,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Run every cell of a scenario file in randomised blocks, then report."""
     if resume and fresh:
         raise BadInputError("--resume and --fresh exclude each other; give one")
-    settings = _settings(data)
+    settings = Settings.from_environment(data)
     defined = stacks.load()
     scenario, text = _read(file, defined)
     here = site.here(settings, defined)
     folder = RunFolder(out or Path("runs") / scenario.name)
-    earlier = folder.plan() if resume else None
-    try:
-        code_folder, code = snapshot.taken(settings.home, earlier and Path(earlier.code["digest"] or ""))
-    except OSError as error:
-        raise unwritable(settings.home, error) from error
+    code_folder, code = _code(settings, folder.plan() if resume else None)
     plan = planning.planned(scenario, here, code, repeats=repeats, only=_pairs(only or []))
     if dry_run:
         _print_plan(plan, as_json)
         return
-    errors = Console(stderr=True)
-    with progress.watcher(errors) as watcher:
-        watcher.message(_intention(plan, folder))
-        outcome = Runner(scenario, plan, folder, here, code_folder, file.parent, watcher).run(
-            text, resume=resume, fresh=fresh
-        )
-    _finish(file, plan, folder, outcome, as_json)
-
-
-def _finish(file: Path, plan: Plan, folder: RunFolder, outcome: Outcome, as_json: bool) -> None:
-    """Report on what is there, and end with the exit status that says how it went."""
+    with progress.watcher(Console(stderr=True)) as watcher:
+        watcher.message(_intention(plan, folder.path))
+        runner = Runner(scenario, plan, folder, here, code_folder, file.parent, watcher)
+        outcome = runner.run(text, resume=resume, fresh=fresh)
     if outcome.interrupted:
         done = outcome.completed + outcome.failed
-        typer.echo(
+        raise Interrupted(
             f"stopped after {done} of {plan.runs_total} runs; continue with: "
-            f"stackyard scenario run {file} --out {folder.path} --resume",
-            err=True,
+            f"stackyard scenario run {file} --out {folder.path} --resume"
         )
-        raise typer.Exit(INTERRUPTED)
+    _report([folder.path], folder.path, as_json, outcome)
+    if outcome.failed:
+        label, reason = outcome.failures[0]
+        raise RunsFailedError(
+            f"{outcome.failed} of {plan.runs_total} runs failed (the first: {label}: {reason}); "
+            f"their output lies in {folder.path / 'runs'}"
+        )
+
+
+@app.command("report")
+def report_command(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Run folders, of one or several machines.", metavar="DIR...")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where to write; default: the first DIR.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Report on run folders: merge their records, compare, write report.html, .json, .csv and .md."""
+    _report(folders, out or folders[0], as_json)
+
+
+@app.command("validate")
+def validate_command(file: File, as_json: Json = False) -> None:
+    """Check a scenario file and say how many cells and runs it means; nothing is started or looked up."""
+    scenario, _ = _read(file, stacks.load())
+    cells = scenarios.cells(scenario)
+    said = {
+        "name": scenario.name,
+        "title": scenario.title,
+        "axes": {axis: list(values) for axis, values in scenario.axes.items()},
+        "cells": len(cells),
+        "runs": len(cells) * (scenario.repeats + scenario.warm_up_runs),
+        "preparations": [p.name for p in scenario.preparations],
+    }
+    if as_json:
+        typer.echo(json.dumps(said, indent=1))
+        return
+    typer.echo(f"{file}: good; {said['cells']} cells, {said['runs']} runs")
+
+
+@app.command("list")
+def list_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of scenario files.", metavar="DIR")] = Path(
+        "scenarios"
+    ),
+) -> None:
+    """The scenario files of a folder, with their titles."""
+    if not folder.is_dir():
+        raise BadInputError(
+            f"{folder}: no such folder; run from a checkout or name the folder of scenario files"
+        )
+    defined = stacks.load()
+    for file in sorted(folder.glob("*.toml")):
+        try:
+            scenario, _ = _read(file, defined)
+            typer.echo(f"{file}  {len(scenarios.cells(scenario))} cells  {scenario.title}")
+        except BadInputError as error:
+            typer.echo(f"{file}  cannot be used: {error}")
+
+
+def _read(file: Path, defined: Mapping[str, StackSpec]) -> tuple[Scenario, str]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{file}: not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise BadInputError(
+            f"{file}: cannot be read ({error.strerror}); give the path of a scenario file"
+        ) from error
+    default = stacks.DEFAULT if stacks.DEFAULT in defined else next(iter(defined), "")
+    return scenarios.read(text, str(file), Known(stacks=list(defined), default_stack=default)), text
+
+
+def _pairs(given: list[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for item in given:
+        axis, equals, value = item.partition("=")
+        if not (axis and equals and value):
+            raise BadInputError(f"--only {item}: expected AXIS=VALUE, such as stack=torch-2.13.0-cpu")
+        pairs.append((axis, value))
+    return pairs
+
+
+def _code(settings: Settings, earlier: Plan | None) -> tuple[Path, Code]:
+    """The snapshot of the measured code: on resume the one the matrix began with, where it still exists."""
+    if earlier is not None:
+        code = Code(**earlier.code)
+        kept = snapshot.again(settings.home, code)
+        if kept is not None:
+            return kept, code
+    try:
+        return snapshot.taken(settings.home)
+    except OSError as error:
+        raise StackyardError(
+            f"{settings.home}: cannot be written ({error.strerror}); set STACKYARD_HOME to a folder that can"
+        ) from error
+
+
+def _report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | None = None) -> None:
+    """Write the report of ``folders`` to ``out``; print a table and its path, or one JSON object."""
+    report = reports.analyse(reports.load(folders))
+    paths = reports.write(report, out)
+    if as_json:
+        said: dict[str, Any] = {"report": json.loads(paths.json.read_text(encoding="utf-8"))}
+        said["paths"] = {name: str(path) for name, path in dataclasses.asdict(paths).items()}
+        if outcome is not None:
+            said["outcome"] = dataclasses.asdict(outcome)
+        typer.echo(json.dumps(said, indent=1))
+        return
+    reports.print_table(report, Console())
+    typer.echo(str(paths.html))
+
+
+def _intention(plan: Plan, folder: Path) -> str:
+    prepare = f" after {len(plan.preparations)} preparations" if plan.preparations else ""
+    return (
+        f"{plan.name}: {len(plan.cells)} cells x {plan.repeats} runs{prepare}, in {folder} "
+        f"({len(plan.not_runnable)} cells not runnable here, {plan.excluded} excluded)"
+    )
+
+
+def _print_plan(plan: Plan, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(plan), indent=1))
+        return
+    typer.echo(f"{plan.title}: {plan.runs_total} runs of {len(plan.cells)} cells")
+    for name in plan.preparations:
+        typer.echo(f"prepare  {name}")
+    for cell in plan.not_runnable:
+        typer.echo(f"not runnable  {cell.name}: {cell.reason}")
+    for block in plan.blocks:
+        for name in block.order:
+            typer.echo(f"{block.name}  {name}")

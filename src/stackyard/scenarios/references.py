@@ -12,6 +12,8 @@ from typing import Any
 DATA = "data:"
 PREPARED = "prepared:"
 DATASET = "dataset:"
+#: Keys whose plain relative values are paths seen from the scenario file.
+PATH_KEYS = ("path", "labels_path", "templates_path", "model", "resume_from")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _resolved(value: Any, references: References, key: str) -> Any:
             return references.prepared(value[len(PREPARED) :])
         if value.startswith(DATASET):
             return references.dataset(value)
-        if key == "path" and not value.startswith("/"):
+        if key in PATH_KEYS and not value.startswith("/"):
             return references.beside(value)
         return value
     if isinstance(value, Mapping):

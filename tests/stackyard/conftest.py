@@ -1,0 +1,147 @@
+"""A small real site for matrices: real supervisors and children in the Python that runs the tests."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_stacks import depot, serve  # noqa: F401 - fixtures for every test below
+
+from stackyard import planning, scenarios
+from stackyard.launch import snapshot
+from stackyard.launch.bare import BareLauncher
+from stackyard.runner import Outcome, Runner, Stop
+from stackyard.runs import Plan, RunFolder
+from stackyard.scenarios import Known
+from stackyard.site import Site
+from stackyard_task.records import Code, RunRecord, StackPin
+
+#: A workload that does what its parameters say. It lies in the snapshot, as the package's own ones do.
+WORK = '''
+import os, signal, sys, time
+from pathlib import Path
+
+
+def work(parameters, channel, output_folder):
+    """Tiny: writes a file, then does what "do" says; "log" collects the order in which runs happened."""
+    channel.phase("data")
+    if parameters.get("log"):
+        with open(parameters["log"], "a") as stream:
+            stream.write(parameters.get("say", "x") + "\\n")
+    (Path(str(output_folder)) / "made.txt").write_text("made")
+    if parameters.get("read"):
+        channel.results(read=Path(parameters["read"]).read_text())
+    channel.phase("steady")
+    print("said to stdout")
+    do = parameters.get("do", "nothing")
+    if parameters.get("bad_while") and os.path.exists(parameters["bad_while"]):
+        raise ValueError("the flag is up")
+    if do == "raise":
+        raise ValueError("wanted")
+    if do == "segv":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if do == "hang":
+        Path(parameters["log"] + ".hanging").write_text(str(os.getpid()))
+        while True:
+            time.sleep(0.02)
+    channel.results(environment=sorted(os.environ), path=sys.path, answer=parameters.get("answer", 42))
+'''
+
+
+@dataclass
+class Yard:
+    """A site with two stacks that are both the Python of the tests, and a folder to run in."""
+
+    folder: Path
+    code: Path
+    python: dict[str, Path | None] = field(
+        default_factory=lambda: {"old": Path(sys.executable), "new": Path(sys.executable)}
+    )
+    tunables: Mapping[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    ended_labels: list[str] = field(default_factory=list)
+    seen: list[tuple[int, int, float | None]] = field(default_factory=list)
+    on_tick: Any = None
+
+    @property
+    def out(self) -> RunFolder:
+        return RunFolder(self.folder / "out")
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def site(self) -> Site:
+        return Site(
+            python_of=lambda name: self.python[name],
+            pin_of=lambda name: StackPin(name=name, digest=f"digest of {name}"),
+            environment_of=lambda name: ({"STACK_VARIABLE": name}, self.tunables),
+            why_not=lambda cell: self.reasons.get(cell.stack),
+            dataset=lambda reference: self.folder / reference.removeprefix("dataset:"),
+            launchers={"bare": BareLauncher()},
+        )
+
+    def plan(self, text: str, **options: Any) -> tuple[scenarios.Scenario, Plan]:
+        scenario = scenarios.read(text, "test.toml", Known(stacks=["old", "new"], default_stack="new"))
+        return scenario, planning.planned(scenario, self.site, Code(version="v", digest="d"), **options)
+
+    def run(
+        self,
+        text: str,
+        *,
+        resume: bool = False,
+        fresh: bool = False,
+        stop: Stop | None = None,
+        **options: Any,
+    ) -> Outcome:
+        scenario, plan = self.plan(text, **options)
+        runner = Runner(scenario, plan, self.out, self.site, self.code, self.folder, self, stop or Stop())
+        return runner.run(text, resume=resume, fresh=fresh)
+
+    def record(self, name: str) -> RunRecord:
+        record = self.out.record(self.out.path / "runs" / name)
+        assert record is not None
+        return record
+
+    def lines(self) -> list[str]:
+        return self.log.read_text().split() if self.log.exists() else []
+
+    # The watcher's side.
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def started(self, label: str, done: int, total: int) -> None:
+        self.messages.append(label)
+
+    def tick(self, progress: Mapping[str, Any] | None, left_seconds: float | None) -> None:
+        if self.on_tick is not None:
+            self.on_tick()
+
+    def ended(
+        self, label: str, record: RunRecord, done: int, total: int, remaining_seconds: float | None
+    ) -> None:
+        self.ended_labels.append(label)
+        self.seen.append((done, total, remaining_seconds))
+
+
+@pytest.fixture(scope="session")
+def code_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of this checkout and the workload above."""
+    folder = tmp_path_factory.mktemp("code")
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(snapshot.installed_package(), folder / "stackyard_task", ignore=ignore)
+    (folder / "stackyard_task" / "work_for_tests.py").write_text(WORK)
+    return folder
+
+
+@pytest.fixture
+def yard(tmp_path: Path, code_folder: Path) -> Yard:
+    return Yard(tmp_path, code_folder)
