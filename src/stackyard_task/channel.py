@@ -94,9 +94,7 @@ class Channel:
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
-        except (
-            OSError
-        ):  # the supervisor is gone: the work itself is still worth finishing
+        except OSError:  # the supervisor is gone: the work itself is still worth finishing
             self._descriptor = None
 
 

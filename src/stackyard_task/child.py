@@ -61,7 +61,7 @@ def main(run_folder: Path) -> int:
     return 0
 
 
-def resolve(spec: TaskSpec) -> "tuple[Callable[[Dict[str, Any], Channel, Path], None], Dict[str, Any]]":
+def resolve(spec: TaskSpec) -> tuple[Callable[[Dict[str, Any], Channel, Path], None], Dict[str, Any]]:
     """The function to call and its parameters, checked and completed.
 
     A workload is a name of ``workloads.WORKLOADS``, or "module:function" for one of the user's own, whose
@@ -146,7 +146,7 @@ def _set_torch_threads() -> None:
     """Tell a torch that is already loaded what OMP_NUM_THREADS told everyone else."""
     torch, threads = sys.modules.get("torch"), os.environ.get("OMP_NUM_THREADS", "")
     if torch is not None and threads.isdigit() and int(threads) > 0:
-        torch.set_num_threads(int(threads))  # type: ignore[attr-defined]
+        torch.set_num_threads(int(threads))
 
 
 def _report_loaded(channel: Channel) -> None:

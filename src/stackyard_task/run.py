@@ -8,6 +8,7 @@ nothing of this module.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -48,7 +49,8 @@ from stackyard_task.records import (
 from stackyard_task.verdict import Ending, failure_of
 
 PROGRESS_FILE = "progress.json"
-#: "auto": a cgroup where one can be made; "processes": never, so that machines without one compare like with like.
+#: "auto": a cgroup where one can be made; "processes": never, so that like is compared with like where
+#: other machines or deployments of the same matrix have none.
 METHOD_VARIABLE = "STACKYARD_MEASURE"
 METHODS = ("auto", "processes")
 
@@ -179,10 +181,8 @@ class _Supervision:
                 signal.signal(number, handler)
             os.close(self._wake_read)
             os.close(self._wake_write)
-            try:
+            with contextlib.suppress(OSError):
                 (self.run_folder / PROGRESS_FILE).unlink()
-            except OSError:
-                pass
         return record
 
     def _take_signals(self) -> Dict[int, Any]:
@@ -191,10 +191,8 @@ class _Supervision:
 
         def told_to_stop(number: int, _frame: Any) -> None:
             self._signalled = number
-            try:
+            with contextlib.suppress(OSError):
                 os.write(self._wake_write, b"x")
-            except OSError:
-                pass
 
         return {n: signal.signal(n, told_to_stop) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -205,7 +203,7 @@ class _Supervision:
         holding: Holding,
         variables: Dict[str, str],
         environment: Environment,
-        foreign: "set[int]",
+        foreign: set[int],
     ) -> RunRecord:
         gpus = GpuMeter()
         environment.gpu_names = [device.use.name or "unknown" for device in gpus.devices]
@@ -316,7 +314,7 @@ class _Supervision:
                 self._show_progress(now - clock.started_at, listener)
 
     @staticmethod
-    def _main_has_ended(main: Optional[int], ready: "list[tuple[int, int]]", tree: Tree) -> bool:
+    def _main_has_ended(main: Optional[int], ready: list[tuple[int, int]], tree: Tree) -> bool:
         if main is None:
             tree.reap()
             return tree.main_status is not None
@@ -358,7 +356,7 @@ class _Supervision:
             clock.kill_at = now + GRACE_SECONDS
 
     def _show_progress(self, elapsed_seconds: float, listener: Listener) -> None:
-        """Refresh ``progress.json`` for whoever watches; a disk that does not take it is noticed at the end."""
+        """Refresh ``progress.json`` for whoever watches; a full disk is noticed at the end."""
         shown: Dict[str, Any] = {
             "phase": listener.phases[-1]["name"],
             "done": None,
@@ -372,10 +370,8 @@ class _Supervision:
             part.write_text(json.dumps(shown) + "\n", encoding="utf-8")
             os.replace(str(part), str(self.run_folder / PROGRESS_FILE))
         except OSError:
-            try:
+            with contextlib.suppress(OSError):
                 part.unlink()
-            except OSError:
-                pass
 
 
 def _pidfd(pid: int) -> Optional[int]:

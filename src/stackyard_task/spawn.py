@@ -18,7 +18,7 @@ from stackyard_task.measure.tree import die_with_parent
 
 #: What numerical libraries read to choose their number of threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-#: Room for messages while the supervisor is busy; the kernel's usual 64 KiB would block a chatty child sooner.
+#: Room for messages while the supervisor is busy; the usual 64 KiB would block a chatty child sooner.
 PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 

@@ -49,7 +49,8 @@ def _reason(
     if ending.stop == "time_limit":
         return Failure(
             "time_limit",
-            f"still running at the time limit of {spec.time_limit_seconds:g} s and ended; raise the limit or shrink the work",
+            f"still running at the time limit of {spec.time_limit_seconds:g} s, and so ended; "
+            "raise the limit or shrink the work",
         )
     fell = signalled is not None or code != 0 or ending.said is not None
     if ending.stop == "out_of_memory" or (ending.kernel_kills and fell):

@@ -1,4 +1,4 @@
-"""The cgroup of a run: made beside nothing else, read by the sampler, limited, emptied and removed. v1 and v2.
+"""The cgroup of a run, v1 or v2: made for it alone, limited, read by the sampler, emptied and removed.
 
 A cgroup counts what polling cannot: CPU of processes that came and went, memory charged for a few
 milliseconds, the kernel's own kills. Where cgroups are mounted is in ``cgroup_places``; what its readings
@@ -7,6 +7,7 @@ mean for the peak of memory in ``memory``. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -33,10 +34,8 @@ class CounterFile:
 
     def __init__(self, path: str, writable: bool = False) -> None:
         self._descriptor: Optional[int] = None
-        try:
+        with contextlib.suppress(OSError):
             self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
-        except OSError:
-            pass
 
     def data(self) -> bytes:
         """The content; empty where it cannot be read."""
@@ -165,10 +164,8 @@ class Cgroup:
             if not pids:
                 return
             for pid in pids:
-                try:
+                with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-                except OSError:
-                    pass
             time.sleep(0.005)
 
     def remove(self) -> None:
@@ -203,20 +200,20 @@ class CgroupV1(Cgroup):
         self._oom = self._file("memory", "memory.oom_control")
         return "memory" in self.folders and self._peak.write(b"0")
 
-    def cpu_seconds(self) -> Optional[float]:
+    def cpu_seconds(self) -> Optional[float]:  # noqa: D102 documented in Cgroup
         nanoseconds = self._usage.number()
         return None if nanoseconds is None else nanoseconds / 1e9
 
-    def cpu_split(self) -> Tuple[Optional[float], Optional[float]]:
+    def cpu_split(self) -> Tuple[Optional[float], Optional[float]]:  # noqa: D102 documented in Cgroup
         ticks = os.sysconf("SC_CLK_TCK")
         user, system = self._split.value(b"user"), self._split.value(b"system")
         return (None if user is None else user / ticks, None if system is None else system / ticks)
 
-    def throttled_seconds(self) -> Optional[float]:
+    def throttled_seconds(self) -> Optional[float]:  # noqa: D102 documented in Cgroup
         nanoseconds = self._throttle.value(b"throttled_time")
         return None if nanoseconds is None else nanoseconds / 1e9
 
-    def charge(self) -> Optional[Charge]:
+    def charge(self) -> Optional[Charge]:  # noqa: D102 documented in Cgroup
         stat = self._stat.data()
         usage, peak = self._memory.number(), self._peak.number()
         if usage is None or peak is None or not stat:
@@ -226,17 +223,17 @@ class CgroupV1(Cgroup):
             usage, max(usage, peak), _stat_value(stat, b"total_rss") + _stat_value(stat, b"total_shmem")
         )
 
-    def kernel_kills(self) -> int:
+    def kernel_kills(self) -> int:  # noqa: D102 documented in Cgroup
         return self._oom.value(b"oom_kill") or 0
 
-    def can_limit(self, what: str) -> bool:
+    def can_limit(self, what: str) -> bool:  # noqa: D102 documented in Cgroup
         return what in self.folders
 
-    def limit_cores(self, cores: float) -> None:
+    def limit_cores(self, cores: float) -> None:  # noqa: D102 documented in Cgroup
         _write(f"{self.folders['cpu']}/cpu.cfs_period_us", str(QUOTA_PERIOD_MICROSECONDS))
         _write(f"{self.folders['cpu']}/cpu.cfs_quota_us", str(round(cores * QUOTA_PERIOD_MICROSECONDS)))
 
-    def limit_memory(self, limit_bytes: int) -> None:
+    def limit_memory(self, limit_bytes: int) -> None:  # noqa: D102 documented in Cgroup
         _write(f"{self.folders['memory']}/memory.limit_in_bytes", str(limit_bytes))
         try:
             _write(f"{self.folders['memory']}/memory.memsw.limit_in_bytes", str(limit_bytes))
@@ -257,19 +254,19 @@ class CgroupV2(Cgroup):
         self._events = self._file("unified", "memory.events")
         return self._peak.write(b"reset\n")  # per descriptor, Linux 6.12 and newer
 
-    def cpu_seconds(self) -> Optional[float]:
+    def cpu_seconds(self) -> Optional[float]:  # noqa: D102 documented in Cgroup
         microseconds = self._cpu.value(b"usage_usec")
         return None if microseconds is None else microseconds / 1e6
 
-    def cpu_split(self) -> Tuple[Optional[float], Optional[float]]:
+    def cpu_split(self) -> Tuple[Optional[float], Optional[float]]:  # noqa: D102 documented in Cgroup
         user, system = self._cpu.value(b"user_usec"), self._cpu.value(b"system_usec")
         return (None if user is None else user / 1e6, None if system is None else system / 1e6)
 
-    def throttled_seconds(self) -> Optional[float]:
+    def throttled_seconds(self) -> Optional[float]:  # noqa: D102 documented in Cgroup
         microseconds = self._cpu.value(b"throttled_usec")
         return None if microseconds is None else microseconds / 1e6
 
-    def charge(self) -> Optional[Charge]:
+    def charge(self) -> Optional[Charge]:  # noqa: D102 documented in Cgroup
         stat = self._stat.data()
         usage = self._memory.number()
         if usage is None or not stat:
@@ -279,17 +276,17 @@ class CgroupV2(Cgroup):
             self._peak.write(b"reset\n")
         return Charge(usage, max(usage, peak or 0), _stat_value(stat, b"anon") + _stat_value(stat, b"shmem"))
 
-    def kernel_kills(self) -> int:
+    def kernel_kills(self) -> int:  # noqa: D102 documented in Cgroup
         return self._events.value(b"oom_kill") or 0
 
-    def can_limit(self, what: str) -> bool:
+    def can_limit(self, what: str) -> bool:  # noqa: D102 documented in Cgroup
         return os.path.exists(f"{self.folders['unified']}/{what}.max")
 
-    def limit_cores(self, cores: float) -> None:
+    def limit_cores(self, cores: float) -> None:  # noqa: D102 documented in Cgroup
         quota = round(cores * QUOTA_PERIOD_MICROSECONDS)
         _write(f"{self.folders['unified']}/cpu.max", f"{quota} {QUOTA_PERIOD_MICROSECONDS}")
 
-    def limit_memory(self, limit_bytes: int) -> None:
+    def limit_memory(self, limit_bytes: int) -> None:  # noqa: D102 documented in Cgroup
         _write(f"{self.folders['unified']}/memory.max", str(limit_bytes))
         for name, value in (("memory.swap.max", "0"), ("memory.oom.group", "1")):
             try:
@@ -297,7 +294,7 @@ class CgroupV2(Cgroup):
             except OSError:  # no swap accounting, or a kernel before 4.19
                 pass
 
-    def kill(self) -> None:
+    def kill(self) -> None:  # noqa: D102 documented in Cgroup
         try:
             _write(f"{self.folders['unified']}/cgroup.kill", "1")  # Linux 5.14
         except OSError:
@@ -379,10 +376,8 @@ def _sweep(parent: str) -> None:
     for name in names:
         owner = name[len(PREFIX) :].split("-", 1)[0]
         if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
-            try:
+            with contextlib.suppress(OSError):
                 os.rmdir(f"{parent}/{name}")
-            except OSError:
-                pass
 
 
 def _stat_value(stat: bytes, key: bytes) -> int:

@@ -104,7 +104,7 @@ class ProcessFiles:
     def shares(self) -> Optional[Shares]:
         """Proportional shares of anonymous and shared memory; walks the page tables, so ask rarely.
 
-        ``None`` where the kernel has no ``Pss_Anon`` in smaps_rollup (before Linux 5.9) or the process is gone.
+        ``None`` where smaps_rollup has no ``Pss_Anon`` (before Linux 5.9) or the process is gone.
         """
         try:  # opened anew: this file belongs to the address space, which exec replaces
             descriptor = os.open(f"{self._folder}/smaps_rollup", os.O_RDONLY | os.O_CLOEXEC)
@@ -132,7 +132,7 @@ class ProcessFiles:
         return (int(words[11]) + int(words[12]) + int(words[13]) + int(words[14])) / CLOCK_TICKS
 
     def disk_bytes(self) -> Optional[Tuple[int, int]]:
-        """Bytes (read, written) that reached the block layer, of the process and of children it waited for."""
+        """Bytes (read, written) at the block layer, of the process and of the children it waited for."""
         data = self._read("io", 512)
         if not data:
             return None
@@ -144,7 +144,7 @@ class ProcessFiles:
             return None
 
     def children(self) -> Optional[List[int]]:
-        """Process ids of the direct children, those forked by any thread; ``None`` if the kernel cannot say."""
+        """Ids of the direct children, those forked by any thread; ``None`` if the kernel cannot say."""
         if self._threads == 1:
             data = self._read(f"task/{self.pid}/children", 1 << 16)
             return None if data is None else [int(word) for word in data.split()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Dict, List, Optional, Set
+from typing import Dict, Optional, Set
 
 from stackyard_task.measure.cgroup import Cgroup
 from stackyard_task.measure.cpu import CpuWindows
@@ -66,7 +66,8 @@ class Sampler:
         self._charged = ChargedMemory() if charged and cgroup is not None and cgroup.peak_resettable else None
         self._cpu_before = 0.0 if cgroup is None else cgroup.cpu_seconds() or 0.0
         self._windows.add(0.0, 0.0)
-        self._ramp = min(FIRST_INTERVAL_SECONDS, interval_seconds)
+        self._ramp = interval_seconds if math.isinf(interval_seconds) else FIRST_INTERVAL_SECONDS
+        self._ramp = min(self._ramp, interval_seconds)
         self._sweep_cost = 0.0
         self._walk_spent = 0.0
         self._next_sweep_at = self._next_tick_at = 0.0
@@ -131,7 +132,8 @@ class Sampler:
         return now
 
     def _observe_charge(self) -> None:
-        assert self._charged is not None and self._cgroup is not None
+        assert self._charged is not None
+        assert self._cgroup is not None
         charge = self._cgroup.charge()
         if charge is not None:
             self.rss_bytes = self._charged.observe(charge, self._files_low, self._files_high, self._marks)

@@ -7,6 +7,7 @@ cgroup; that is POSIX. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -144,10 +145,8 @@ class Tree:
         if number == signal.SIGKILL and self._cgroup is not None:
             self._cgroup.kill()
         for pid in self.processes():
-            try:
+            with contextlib.suppress(OSError):
                 os.kill(pid, number)
-            except OSError:
-                pass
 
     def close(self) -> None:
         """Close the kept files."""
