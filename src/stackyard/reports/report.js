@@ -55,7 +55,7 @@ function drawTimeline() {
   const run = data.timelines[Number(document.getElementById("run").value) || 0];
   const line = (y, name, axis, index, fill) => ({
     type: "scatter", mode: "lines", name, x: run.t, y, yaxis: axis, line: { color: series(index), width: 1.6 },
-    fill: fill ? "tozeroy" : "none", hovertemplate: `%{y:.4g}<extra>${name}</extra>`,
+    fill: fill ? "tozeroy" : "none", fillcolor: `${series(index)}30`, hovertemplate: `%{y:.4g}<extra>${name}</extra>`,
   });
   const traces = [line(run.cpu, "CPU, % of a core", "y", 0, true), line(run.ram, "RAM, MB", "y2", 1, true)];
   run.gpus.forEach((gpu) => {
@@ -88,7 +88,7 @@ function drawTimeline() {
     yaxis2: { ...axis, title: { text: titles[1] }, domain: domain(1), rangemode: "tozero" },
     ...(rows === 3 ? {
       yaxis3: { ...axis, title: { text: titles[2] }, domain: domain(2), rangemode: "tozero" },
-      yaxis4: { ...axis, title: { text: "GPU use, %" }, overlaying: "y3", side: "right", range: [0, 105], showgrid: false },
+      yaxis4: { ...axis, title: { text: "GPU use, %" }, overlaying: "y3", side: "right", range: [0, 105], tickmode: "array", tickvals: [0, 50, 100], showgrid: false },
     } : {}),
   })), settings);
 }
