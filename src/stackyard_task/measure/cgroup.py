@@ -235,10 +235,8 @@ class CgroupV1(Cgroup):
 
     def limit_memory(self, limit_bytes: int) -> None:  # noqa: D102 documented in Cgroup
         _write(f"{self.folders['memory']}/memory.limit_in_bytes", str(limit_bytes))
-        try:
+        with contextlib.suppress(OSError):  # the kernel counts no swap: there the limit is on memory alone
             _write(f"{self.folders['memory']}/memory.memsw.limit_in_bytes", str(limit_bytes))
-        except OSError:  # the kernel counts no swap: there the limit is on memory alone
-            pass
 
 
 class CgroupV2(Cgroup):
@@ -289,10 +287,8 @@ class CgroupV2(Cgroup):
     def limit_memory(self, limit_bytes: int) -> None:  # noqa: D102 documented in Cgroup
         _write(f"{self.folders['unified']}/memory.max", str(limit_bytes))
         for name, value in (("memory.swap.max", "0"), ("memory.oom.group", "1")):
-            try:
+            with contextlib.suppress(OSError):  # no swap accounting, or a kernel before 4.19
                 _write(f"{self.folders['unified']}/{name}", value)
-            except OSError:  # no swap accounting, or a kernel before 4.19
-                pass
 
     def kill(self) -> None:  # noqa: D102 documented in Cgroup
         try:
@@ -352,10 +348,10 @@ def _v2_parents(place: Place) -> List[str]:
         wanted = {"cpu", "memory"}
         if folder == place.folder and not wanted <= set(_words(f"{folder}/cgroup.subtree_control")):
             for controller in ("+cpu", "+memory", "+io"):
-                try:
+                with contextlib.suppress(
+                    OSError
+                ):  # processes inside, not ours to change, or no such controller
                     _write(f"{folder}/cgroup.subtree_control", controller)
-                except OSError:  # processes inside, not ours to change, or no such controller
-                    pass
         if wanted <= set(_words(f"{folder}/cgroup.subtree_control")):
             found.append(folder)
         limited = quota_of(folder, 2) is not None or _words(f"{folder}/memory.max") not in ([], ["max"])

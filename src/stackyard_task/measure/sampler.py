@@ -27,6 +27,8 @@ WALK_SHARE = 0.001
 WALK_ALLOWANCE_SECONDS = 0.05
 #: The first samples come close together, so that tasks of a tenth of a second are seen.
 FIRST_INTERVAL_SECONDS = 0.005
+#: However large the tree.
+LONGEST_INTERVAL_SECONDS = 2.0
 #: How often CPU is read from /proc where there is no cgroup: it counts in ticks of 10 ms.
 TICK_INTERVAL_SECONDS = 0.24
 
@@ -91,13 +93,15 @@ class Sampler:
 
     def sample(self, now: float) -> float:
         """Take a sample; returns the seconds until the next one is due."""
-        spent = time.thread_time()
+        spent, walked = time.thread_time(), self._walk_spent
         at = now - self._started_at
         if self._charged is not None:
             if now >= self._next_sweep_at:
                 self._sweep()
                 self._sweep_cost = time.thread_time() - spent
-                self._next_sweep_at = now + max(self._ramp, self._sweep_cost / SWEEP_SHARE)
+                self._next_sweep_at = now + max(
+                    self._ramp, min(self._sweep_cost / SWEEP_SHARE, LONGEST_INTERVAL_SECONDS)
+                )
             self._observe_charge()
         else:
             self._observe_processes(at)
@@ -110,7 +114,10 @@ class Sampler:
         wait = self._ramp
         self._ramp = min(self._ramp * 2, self.interval_seconds)
         if self._charged is None:
-            wait = max(wait, (time.thread_time() - spent) / (SWEEP_SHARE + WALK_SHARE))
+            looked = (
+                time.thread_time() - spent - (self._walk_spent - walked)
+            )  # walks have a budget of their own
+            wait = max(wait, min(looked / SWEEP_SHARE, LONGEST_INTERVAL_SECONDS))
         return wait
 
     def _readings(self) -> Dict[int, Residency]:
