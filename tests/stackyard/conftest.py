@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_stacks import depot, serve  # noqa: F401 - fixtures for every test below
+from fake_stacks import built, depot, serve  # noqa: F401 - fixtures for every test below
 
 from stackyard import planning, scenarios
 from stackyard.launch import snapshot

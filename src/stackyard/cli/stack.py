@@ -263,7 +263,7 @@ class _Watch:
         """Show one line of progress."""
         now = time.monotonic()
         step = text.partition(": ")[0].partition(" · ")[0]
-        lasting = text.startswith(("passed over", "the wheel folder lacks", "another build"))
+        lasting = text.startswith(("passed over", "another build"))
         if self._status is not None:
             if lasting:
                 self._print(text)

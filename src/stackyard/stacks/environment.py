@@ -130,7 +130,7 @@ def build(
             return python
         try:
             _build(stack, folder, wheels, say, lock)
-        except NotRunnableError as error:
+        except indexes.NoSourceError as error:
             write_json({"at": _now(), "reason": str(error)}, refusal)
             raise
         finally:
@@ -234,19 +234,20 @@ def _build(stack: StackSpec, folder: Path, wheels: Path | None, say: Progress, l
                     f"{stack.name}: {what} failed: {_complaint(done.lines)}; whole output: {log_path}"
                 )
 
+        say(f"looking for torch {stack.torch} ({indexes.build_name(stack.cuda)})")
+        asker = base if pythons.has_pip(base) else None
+        source = indexes.choose(stack, asker, wheels, say) if asker else None
         folder.mkdir()
         temporary.mkdir()
         run(f"making an environment with Python {stack.python}", [str(base), "-m", "venv", str(folder)])
         python = folder / "bin" / "python"
-        say(f"looking for torch {stack.torch} ({indexes.build_name(stack.cuda)})")
-        source = indexes.choose(stack, python, wheels, say)
+        source = source or indexes.choose(stack, python, wheels, say)
         size = f" ({source.bytes / 1e6:,.0f} MB)" if source.bytes else ""
         pip = [str(python), "-m", "pip", "install", "--no-deps", "--progress-bar", "off"]
         run(f"installing torch {source.version}{size}", [*pip, f"torch @ {source.url}"])
         rest = [package for package in packages if canonical(package.name) != "torch"]
-        if rest:
-            options = _rest(rest, source, temporary, say)
-            run(f"installing {len(rest)} other packages", [*pip, *options])
+        for what, options in _rest(rest, source, temporary):
+            run(what, [*pip, *options])
         run("checking that the packages fit each other", [str(python), "-m", "pip", "check"])
         say("verifying: versions, a tensor operation, every package")
         checked = verification.verify(stack, python)
@@ -270,34 +271,44 @@ def _build(stack: StackSpec, folder: Path, wheels: Path | None, say: Progress, l
         )
 
 
-def _rest(rest: list[LockedPackage], source: indexes.Source, temporary: Path, say: Progress) -> list[str]:
-    """pip's options for everything but torch: from the wheel folder as far as it goes, else pip's own index.
+def _rest(
+    rest: list[LockedPackage], source: indexes.Source, temporary: Path
+) -> Iterator[tuple[str, list[str]]]:
+    """pip's options for everything but torch: from the wheel folder what it has, else from pip's own index.
 
-    Hashes hold for files of an index on the platform the lock was made on; a wheel folder may hold files its
-    owner built.
+    Two steps, because pip prefers an index to a local folder that has the same file. Hashes hold for files of
+    an index on the platform the lock was made on; a wheel folder may hold files its owner built.
     """
-    hashed = source.folder is None and all(p.hashes for p in rest) and platform.machine() == "x86_64"
-    lines = [p.line + "".join(f" --hash={h}" for h in p.hashes) if hashed else p.line for p in rest]
-    listed = temporary / "rest.txt"
-    listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    options = ["-r", str(listed)]
+    held, asked = [], rest
     if source.folder is not None:
-        options += ["--find-links", str(source.folder.absolute())]
         lacking = _lacking(rest, source.folder)
-        if lacking:
-            say(f"the wheel folder lacks {', '.join(lacking)}: pip's default index is asked")
-        else:
-            options += ["--no-index"]
-    return options
+        held, asked = [p for p in rest if p not in lacking], lacking
+    if held:
+        listed = _requirements(temporary / "held.txt", held, hashed=False)
+        folder = str(Path(source.folder or ".").absolute())
+        options = ["--no-index", "--find-links", folder, "-r", listed]
+        yield f"installing {len(held)} other packages from the wheel folder", options
+    if asked:
+        what = f"installing {len(asked)} other packages"
+        if source.folder is not None:
+            what = f"installing {', '.join(p.name for p in asked)} (not in the wheel folder)"
+        hashed = all(p.hashes for p in asked) and platform.machine() == "x86_64"
+        yield what, ["-r", _requirements(temporary / "asked.txt", asked, hashed)]
 
 
-def _lacking(packages: list[LockedPackage], folder: Path) -> list[str]:
+def _requirements(path: Path, packages: list[LockedPackage], hashed: bool) -> str:
+    lines = [p.line + "".join(f" --hash={h}" for h in p.hashes if hashed) for p in packages]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def _lacking(packages: list[LockedPackage], folder: Path) -> list[LockedPackage]:
     """Pinned packages that ``folder`` has no wheel of."""
     held = set()
     for path in folder.glob("*.whl"):
         name, version = [*path.name.split("-"), ""][:2]
         held.add((canonical(name), version))
-    return [p.line for p in packages if (canonical(p.name), p.version) not in held]
+    return [p for p in packages if (canonical(p.name), p.version) not in held]
 
 
 def _why_not_built(stack: StackSpec, settings: Settings) -> str:

@@ -26,6 +26,10 @@ PROBE_SECONDS = 30
 _SCRIPT = Path(__file__).parent / "inside" / "find.py"
 
 
+class NoSourceError(NotRunnableError):
+    """No source that can be reached from here has the build."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A file that is the wanted build, and where it is."""
@@ -54,7 +58,7 @@ def choose(
         say: called with one line for every source that was passed over, and why.
 
     Raises:
-        NotRunnableError: no source has it; the message gives the reason for each.
+        NoSourceError: no source has it; the message gives the reason for each.
     """
     refusals = []
     for index in stack.indexes:
@@ -65,8 +69,8 @@ def choose(
             refusals.append(found)
             say(f"passed over: {found}")
     if len(refusals) == 1:
-        raise NotRunnableError(refusals[0])
-    raise NotRunnableError(
+        raise NoSourceError(refusals[0])
+    raise NoSourceError(
         f"torch {stack.torch} for {build_name(stack.cuda)} was found nowhere: "
         + ("; ".join(refusals) or "the stack's only source is a wheel folder; give it with --wheels")
     )

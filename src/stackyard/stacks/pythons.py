@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stackyard.errors import NotRunnableError
+from stackyard.stacks.process import clean_environment
 
 #: An interpreter that takes longer to say its version is not one to build on.
 ANSWER_SECONDS = 10
@@ -55,6 +56,11 @@ def find(minor: str, environment: Mapping[str, str] | None = None) -> Path:
         f"no Python {minor} that runs was found (PATH, pyenv and uv were asked); "
         f"get it with `uv python install {minor}` or `pyenv install {minor}`"
     )
+
+
+def has_pip(python: Path) -> bool:
+    """Whether ``python`` has a pip of its own; distributions may leave it out."""
+    return _output([str(python), "-c", "import pip"], clean_environment()) is not None
 
 
 def _candidates(minor: str, environment: Mapping[str, str]) -> Iterator[Path]:

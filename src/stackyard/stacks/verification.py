@@ -82,9 +82,7 @@ def verify(stack: StackSpec, python: Path) -> Verification:
                 version = public_version(version)
             compare(f"package {name}", package.version, version)
         for name in sorted(set(installed) - set(packages) - _TOOLS):
-            found.append(
-                Mismatch(f"package {name}", "not installed (the lock does not have it)", installed[name])
-            )
+            found.append(Mismatch(f"package {name}", "none (not in the lock)", installed[name]))
     return Verification(stack.name, tuple(found), seen)
 
 

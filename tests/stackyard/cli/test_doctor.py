@@ -1,0 +1,67 @@
+"""``stackyard doctor``: what can run, what is missing and what helps; nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from fake_stacks import Built, Depot, Index, define
+
+from stackyard import stacks
+from stackyard.cli import main
+
+
+def test_without_the_default_stack_it_exits_1_and_says_what_helps(
+    depot: Depot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(depot.definitions)
+    assert main.run(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert f"{stacks.DEFAULT}: can be built" in out
+    assert f"stackyard stack build {stacks.DEFAULT}" in out
+    assert "hardware limits" in out
+    assert "stackyard data fetch NAME" in out
+    assert not depot.home.exists()  # it looks, and changes nothing
+
+
+def test_with_the_default_stack_it_exits_0(
+    built: Built, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACKYARD_HOME", str(built.depot.home))
+    monkeypatch.setenv("STACKYARD_STACKS", str(built.depot.definitions))
+    assert main.run(["doctor", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ready"] is True
+    assert answer["machine"]["cores"] >= 1
+    states = {finding["name"]: finding["state"] for finding in answer["findings"]}
+    assert states[stacks.DEFAULT] == "ok"
+
+
+def test_a_missing_python_is_said_in_plain_words(depot: Depot, capsys: pytest.CaptureFixture[str]) -> None:
+    define(depot.definitions)
+    path = depot.definitions / stacks.DEFAULT / "stack.toml"
+    path.write_text(path.read_text().replace(path.read_text().splitlines()[0], 'python = "3.42"'))
+    assert main.run(["doctor"]) == 1
+    assert "no Python 3.42 that runs was found" in capsys.readouterr().out
+
+
+def test_indexes_are_asked_only_with_online(
+    depot: Depot,
+    serve: Callable[..., Index],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = serve(depot.wheels)
+    define(depot.definitions, indexes=(index.address,))
+    define(depot.definitions, name="far", indexes=("http://127.0.0.1:9/simple",))
+    monkeypatch.setenv("PIP_INDEX_URL", index.address)
+    assert main.run(["doctor"]) == 1
+    assert index.asked == []
+    capsys.readouterr()
+    assert main.run(["doctor", "--online"]) == 1
+    out = capsys.readouterr().out
+    assert index.asked
+    assert f"{stacks.DEFAULT}: can be built: {index.address} has it" in out
+    assert "far: not runnable" in out
+    assert "index unreachable (connection refused)" in out

@@ -1,0 +1,150 @@
+"""``stackyard stack`` as a user meets it: output, exit status, one sentence on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_stacks import Built, Depot, define
+
+from stackyard import stacks
+from stackyard.cli import main
+
+
+@pytest.fixture
+def at_built(built: Built, monkeypatch: pytest.MonkeyPatch) -> Built:
+    """Commands find the built stack."""
+    monkeypatch.setenv("STACKYARD_HOME", str(built.depot.home))
+    monkeypatch.setenv("STACKYARD_STACKS", str(built.depot.definitions))
+    return built
+
+
+def test_list_says_what_is_built_and_why_the_others_are_not(
+    depot: Depot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(depot.definitions)
+    define(depot.definitions, name="other", cuda="10.2")
+    assert main.run(["stack", "list"]) == 0
+    out = capsys.readouterr().out
+    assert f"{stacks.DEFAULT} (default)" in out
+    assert "CUDA 10.2" in out
+    assert "other: not built; build it: stackyard stack build other" in out
+
+
+def test_list_as_json(at_built: Built, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["stack", "list", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["stacks"]
+    assert (row["name"], row["built"], row["why_not"]) == (stacks.DEFAULT, True, None)
+    assert Path(row["interpreter"]).is_file()
+    assert row["bytes"] > 1_000_000
+
+
+def test_building_what_is_built_says_so_at_once(at_built: Built, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["stack", "build"]) == 0
+    assert "already built" in capsys.readouterr().out
+
+
+def test_verify_passes_and_fails_with_both_values(
+    at_built: Built, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["stack", "verify"]) == 0
+    assert "as pinned" in capsys.readouterr().out
+    python = stacks.python_of(at_built.stack, at_built.depot.settings)
+    assert python is not None
+    (info,) = python.parents[1].glob("lib/python3*/site-packages/small-1.0.dist-info/METADATA")
+    original = info.read_text()
+    try:
+        info.write_text(original.replace("Version: 1.0", "Version: 1.7"))
+        assert main.run(["stack", "verify"]) == 1
+        assert "package small: expected 1.0, found 1.7" in capsys.readouterr().err
+        assert main.run(["stack", "verify", "--json"]) == 1
+        (row,) = json.loads(capsys.readouterr().out)["stacks"]
+        assert row["mismatches"] == [{"what": "package small", "expected": "1.0", "seen": "1.7"}]
+    finally:
+        info.write_text(original)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["verify", stacks.DEFAULT], 3, "is not built"),
+        (["verify"], 3, "no stack is built here"),
+        (["build", "nonsense"], 2, "no stack is called 'nonsense'; defined: torch"),
+        (["build", "other", "--all"], 2, "exclude each other"),
+        (["build", "--wheels", "nowhere"], 2, "nowhere: no such folder"),
+        (["remove"], 2, "say what to remove"),
+        (["remove", stacks.DEFAULT, "--yes"], 2, "not built here"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    depot: Depot, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, said: str
+) -> None:
+    define(depot.definitions)
+    assert main.run(["stack", *arguments]) == status
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not depot.home.exists()
+
+
+def test_a_stack_no_source_has_exits_3_with_the_reason(
+    depot: Depot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(depot.definitions, name="far", indexes=("http://127.0.0.1:9/simple",))
+    assert main.run(["stack", "build", "far"]) == 3
+    assert "index unreachable (connection refused)" in capsys.readouterr().err
+    assert main.run(["stack", "list"]) == 0
+    assert "not runnable" in capsys.readouterr().out
+    # --all builds what can be had; what cannot is told, and no failure
+    assert main.run(["stack", "build", "--all", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["stacks"]
+    assert (row["built"], "index unreachable" in row["why_not"]) == (False, True)
+
+
+def test_remove_asks_and_takes_only_what_it_should(
+    depot: Depot, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = define(depot.definitions)
+    wanted = stacks.location(stack, depot.settings)
+    left_over = wanted.with_name("torch-1.0-cpu-0123456789ab")
+    for folder in (wanted, left_over):
+        folder.mkdir(parents=True)
+        (folder / "stackyard-complete.json").write_text(json.dumps({"digest": stack.digest}))
+    answer = subprocess.run(
+        [sys.executable, "-m", "stackyard.cli.main", "stack", "remove", "--unused"],
+        input="n\n",
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert left_over.is_dir()
+    assert main.run(["stack", "remove", "--unused", "--yes", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["removed"]
+    assert row["folder"] == str(left_over)
+    assert wanted.is_dir()
+    assert main.run(["stack", "remove", "--all", "--yes"]) == 0
+    assert list((depot.home / "stacks").iterdir()) == []
+    assert main.run(["stack", "remove", "--all", "--yes"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_sigterm_ends_a_build_as_ctrl_c_does(depot: Depot) -> None:
+    stack = define(depot.definitions)
+    command = [sys.executable, "-m", "stackyard.cli.main", "stack", "build"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "making an environment" in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) == main.INTERRUPTED
+    assert "Traceback" not in rest
+    assert not stacks.location(stack, depot.settings).exists()
