@@ -3,7 +3,7 @@
 
 Run it with the Python of a stack, on the Python >= 3.9 it pins:
     python tasks/detector_train.py --out runs/one --data '{"sources": [...]}'
-``--help`` lists every parameter. Exit status: 0 completed, 1 failed (the record says why), 2 unusable options.
+``--help`` lists every parameter. Exit status: 0 completed, 1 failed (see the record), 2 unusable options.
 """
 
 import os

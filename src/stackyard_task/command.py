@@ -52,7 +52,7 @@ def main(workload_name: str, arguments: Optional[List[str]] = None) -> int:
         records.write_json(task, folder / records.TASK_FILE)
     except OSError as error:
         parser.error(f"{folder} cannot be written ({error.strerror}); choose another --out")
-    status = run.main(folder)
+    status = run.main([str(folder)])
     print(folder / records.RECORD_FILE)
     return status
 
