@@ -19,6 +19,10 @@ from stackyard_task.detector.windows import Sequences, Sessions, pack
 #: Cells of one block of the distance computation: bounds its memory to some tens of megabytes.
 _BLOCK_CELLS = 4_000_000
 
+#: Distinct count vectors kept as references, half the sessions compared to set the threshold: bounds time
+#: and the size of a model file.
+MOST_REFERENCES = 5_000
+
 
 @dataclass(frozen=True)
 class RuleVerdicts:
@@ -49,7 +53,8 @@ class Rules:
     event_count: int
     shortest: int
     longest: int
-    #: int32 [distinct, event_count + 1]: the distinct event-count vectors of training, unknown events last.
+    #: int32 [distinct, event_count + 1]: the distinct event-count vectors of training, unknown events last;
+    #: the most frequent ones where there are too many.
     references: np.ndarray
     threshold: float
 
@@ -75,7 +80,8 @@ class Rules:
             "shortest": self.shortest,
             "longest": self.longest,
             "threshold": self.threshold,
-            "references": self.references.tolist(),
+            # One text a vector: a number a line would make a file nobody can read.
+            "references": [" ".join(map(str, row)) for row in self.references.tolist()],
         }
 
     @classmethod
@@ -88,7 +94,8 @@ class Rules:
         missing = sorted({"event_count", "shortest", "longest", "threshold", "references"} - set(value))
         if missing:
             raise ValueError(f"the rules lack {', '.join(missing)}; train the model again")
-        references = np.asarray(value["references"], dtype=np.int32)
+        rows = [[int(count) for count in row.split()] for row in value["references"]]
+        references = np.array(rows if len({len(row) for row in rows}) == 1 else [], dtype=np.int32)
         if references.ndim != 2 or references.shape[1] != value["event_count"] + 1:
             raise ValueError(
                 f"the rules' references have shape {references.shape}, "
@@ -130,13 +137,15 @@ def fit(
     if not len(packed):
         raise ValueError("no training session to learn rules from")
     vectors = count_vectors(packed, event_count)
-    references = _distinct(vectors)[0]
+    references = _references(vectors)
     distances = [nearest_distance(count_vectors(validation, event_count), references)]
-    fold_of = np.random.default_rng(0).integers(0, folds, len(packed))
+    generator = np.random.default_rng(0)
+    compared = generator.permutation(len(packed))[: 2 * MOST_REFERENCES]
+    fold_of = generator.integers(0, folds, len(compared))
     for fold in range(folds):
-        own = fold_of == fold
-        if own.any() and not own.all():
-            distances.append(nearest_distance(vectors[own], _distinct(vectors[~own])[0]))
+        own, others = vectors[compared[fold_of == fold]], vectors[compared[fold_of != fold]]
+        if len(own) and len(others):
+            distances.append(nearest_distance(own, _references(others)))
     threshold = choose_threshold(np.concatenate(distances), allowed_false_alarm_rate)
     lengths = packed.lengths
     return Rules(event_count, int(lengths.min()), int(lengths.max()), references, threshold)
@@ -239,6 +248,14 @@ def _heads(sessions: Sequences, lengths: np.ndarray) -> Sequences:
 def _chosen(sessions: Sequences, rows: np.ndarray) -> Sequences:
     """The sessions of these indices."""
     return pack([sessions.values[sessions.offsets[row] : sessions.offsets[row + 1]] for row in rows])
+
+
+def _references(vectors: np.ndarray) -> np.ndarray:
+    """The distinct vectors, the most frequent ones where there are more than ``MOST_REFERENCES``."""
+    distinct, counts = np.unique(vectors, axis=0, return_counts=True)
+    if len(distinct) > MOST_REFERENCES:
+        distinct = distinct[np.sort(np.argsort(-counts, kind="stable")[:MOST_REFERENCES])]
+    return distinct
 
 
 def _distinct(rows: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

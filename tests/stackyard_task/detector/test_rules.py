@@ -81,6 +81,12 @@ def test_damaged_rules_are_refused_in_a_sentence(learnt, change, message):
         rules.Rules.from_json(value)
 
 
+def test_too_many_references_keep_the_most_frequent(monkeypatch):
+    monkeypatch.setattr(rules, "MOST_REFERENCES", 2)
+    learnt = rules.fit([[0]] * 3 + [[1]] * 2 + [[2]], [[0]], 3)
+    assert learnt.references.tolist() == [[0, 1, 0, 0], [1, 0, 0, 0]]
+
+
 def test_no_training_session_is_refused():
     with pytest.raises(ValueError, match="no training session"):
         rules.fit([], VALIDATION, 3)
