@@ -104,7 +104,6 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     model_file.save(output_folder / MODEL_FOLDER, detector)
     if templates is not None:
         templates.save(output_folder / MODEL_FOLDER / TEMPLATES_FILE)
-    _report_gpu(channel)
     channel.results(
         k=calibrated.k, validation_false_alarm_rate=calibrated.validation_false_alarm_rate, model=MODEL_FOLDER
     )
@@ -171,7 +170,6 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         except ValueError as error:
             raise BadInput(f"{folder}: {error}") from error
         results.update(evaluation.evaluate(sessions, dataset.labels, ranks, k, calibrated))
-    _report_gpu(channel)
     channel.results(**results)
 
 
@@ -259,17 +257,3 @@ def _provenance(parameters: Mapping[str, Any]) -> Dict[str, Any]:
         "cuda": torch.version.cuda,
         "numpy": np.__version__,
     }
-
-
-def _report_gpu(channel: Channel) -> None:
-    """Tell the peaks that only PyTorch's allocator knows, where it has used a GPU."""
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
-        return
-    channel.gpu(
-        torch.cuda.current_device(),
-        torch_peak_allocated_bytes=torch.cuda.max_memory_allocated(),
-        torch_peak_reserved_bytes=torch.cuda.max_memory_reserved(),
-    )
