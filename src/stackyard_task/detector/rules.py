@@ -94,7 +94,10 @@ class Rules:
         missing = sorted({"event_count", "shortest", "longest", "threshold", "references"} - set(value))
         if missing:
             raise ValueError(f"the rules lack {', '.join(missing)}; train the model again")
-        rows = [[int(count) for count in row.split()] for row in value["references"]]
+        try:
+            rows = [[int(count) for count in row.split()] for row in value["references"]]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"the rules' references are damaged ({error}); train the model again") from error
         references = np.array(rows if len({len(row) for row in rows}) == 1 else [], dtype=np.int32)
         if references.ndim != 2 or references.shape[1] != value["event_count"] + 1:
             raise ValueError(

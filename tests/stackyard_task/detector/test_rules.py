@@ -73,7 +73,11 @@ def test_rules_survive_json(learnt):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"threshold": None}, "lack threshold"), ({"event_count": 7}, "expected 8 columns")],
+    [
+        ({"threshold": None}, "lack threshold"),
+        ({"event_count": 7}, "expected 8 columns"),
+        ({"references": [7]}, "damaged"),
+    ],
 )
 def test_damaged_rules_are_refused_in_a_sentence(learnt, change, message):
     value = {name: item for name, item in {**learnt.to_json(), **change}.items() if item is not None}
