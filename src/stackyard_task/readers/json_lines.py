@@ -38,7 +38,11 @@ def json_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) ->
                 source.path, line, f"is a JSON {type(value).__name__}, expected an object", str(value)[:300]
             )
             continue
-        yield line, tuple([field_text(value, c) for c in columns])
+        texts = tuple([field_text(value, c) for c in columns])
+        if not all(t is None or t.isascii() or _writable(t) for t in texts):
+            quarantine.add(source.path, line, "holds half a character (a lone surrogate), which is no text")
+            continue
+        yield line, texts
 
 
 def field_text(value: Dict[str, Any], name: str) -> Optional[str]:
@@ -51,6 +55,15 @@ def field_text(value: Dict[str, Any], name: str) -> Optional[str]:
     if found is None or isinstance(found, str):
         return found
     return json.dumps(found)
+
+
+def _writable(text: str) -> bool:
+    r"""Whether ``text`` can be written as UTF-8: JSON lets "\\ud800" through, half of a character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _line_objects(

@@ -14,6 +14,8 @@ from stackyard_task.channel import BadInput
 
 #: How much of a corrupt line is kept.
 TEXT_CHARACTERS = 200
+#: A reason may quote what it found.
+REASON_CHARACTERS = 300
 #: A share is first judged after so many lines, and again at the end: one bad line of two is not half a file.
 SHARE_FROM_LINES = 1000
 
@@ -59,6 +61,7 @@ class Quarantine:
             BadInput: the quarantine file cannot be written.
         """
         self.count += 1
+        reason = reason if len(reason) <= REASON_CHARACTERS else reason[:REASON_CHARACTERS] + "..."
         if self.first is None:
             self.first = f"{source}: line {line}: {reason}"
         if isinstance(text, bytes):

@@ -82,16 +82,27 @@ def _sessions(
 
 
 def fit_templates(data: Mapping[str, Any]) -> Optional[EventTemplates]:
-    """The template set of all raw-lines sources of ``data`` together, to be saved with the model.
+    """The template set for the raw-lines sources of ``data``, to be saved with the model.
 
-    ``None`` where no source has raw lines, or where each names its own ``templates_path``.
+    Fitted on all of them together, or loaded where they name a ``templates_path``. ``None`` where no source
+    has raw lines.
 
     Raises:
-        BadInput: settings that are not allowed, or a file that cannot be read.
+        BadInput: settings that are not allowed, a file that cannot be read, or sources that do not agree on
+            their ``templates_path``.
     """
-    sources = [s for s in checked_sources(data) if s.format == "lines" and s.templates_path is None]
+    sources = [s for s in checked_sources(data) if s.format == "lines"]
     if not sources:
         return None
+    paths = {s.templates_path for s in sources}
+    if len(paths) > 1:
+        names = ", ".join(sorted(str(path or "none") for path in paths))
+        raise BadInput(
+            f"the sources of raw lines name different templates_path ({names}); a model has one set"
+        )
+    (path,) = paths
+    if path is not None:
+        return EventTemplates.load(path)
     return EventTemplates().fit(itertools.chain.from_iterable(map(messages, sources)))
 
 

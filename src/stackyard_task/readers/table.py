@@ -51,11 +51,16 @@ def csv_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) -> 
             quarantine.add(path, at[0], f"not CSV ({error})")
 
 
+def shortened(text: str) -> str:
+    """``text`` in a length that a sentence can carry."""
+    return text if len(text) <= 300 else text[:300] + "..."
+
+
 def _indexes(source: Source, header: List[str], columns: Sequence[str]) -> List[int]:
     missing = [c for c in columns if c not in header]
     if missing:
         raise BadInput(
             f"{source.path}: line 1: has no column {', '.join(repr(c) for c in missing)}; "
-            f"it has: {', '.join(header)}"
+            f"it has: {shortened(', '.join(header))}"
         )
     return [header.index(c) for c in columns]

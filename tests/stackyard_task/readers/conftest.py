@@ -7,6 +7,17 @@ import pytest
 
 from stackyard_task.readers import Quarantine, read_sessions
 
+LONG = bool(os.environ.get("STACKYARD_LONG"))
+#: Examples per format and compression in ``test_any_bytes``.
+EXAMPLES = 1000 if LONG else 60
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not LONG:
+        terminalreporter.write_line(
+            f"readers on any bytes: {EXAMPLES} of 1000 examples each (STACKYARD_LONG=1: all)"
+        )
+
 
 @pytest.fixture
 def write(tmp_path):

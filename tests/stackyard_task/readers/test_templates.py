@@ -127,5 +127,14 @@ def test_new_text_at_inference_is_matched_with_the_saved_set(write, read, tmp_pa
     assert by_path.events == session.events
 
 
+def test_a_set_made_before_is_the_one_a_model_gets(write, tmp_path):
+    EventTemplates().fit(LINES).save(tmp_path / "templates.json")
+    source = {"path": str(write("a.log", "blk_1 something new\n")), **SETTINGS}
+    with_set = {**source, "templates_path": str(tmp_path / "templates.json")}
+    assert fit_templates({"sources": [with_set, with_set]}).events == EventTemplates().fit(LINES).events
+    with pytest.raises(BadInput, match="name different templates_path"):
+        fit_templates({"sources": [with_set, source]})
+
+
 def test_only_raw_lines_need_templates(write):
     assert fit_templates({"sources": [{"path": str(write("a", "1 2\n")), "format": "sequences"}]}) is None
