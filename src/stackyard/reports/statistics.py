@@ -19,6 +19,8 @@ from scipy import stats
 FEWEST_RUNS = 6
 #: An estimate of missing runs beyond this is not worth naming.
 MOST_MORE_RUNS = 200
+#: (1.96 + 0.84) / 1.96: half widths that give an 80 % chance of a verdict if the estimate holds.
+POWER_FACTOR = 1.43
 
 TOO_FEW = "too few runs"
 PARITY = "parity"
@@ -173,8 +175,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def looks_bimodal(values: Sequence[float]) -> bool:
     """Whether the values fall into two groups.
 
-    All of: at least 6 values; Sarle's bimodality coefficient (bias-corrected moments) above 5/9, its value
-    for a uniform distribution; the widest gap between neighbours is half the range and 5 % of the median;
+    All of: at least 6 values; Sarle's bimodality coefficient (plain moments: the usual correction hides two
+    clear groups at n = 6) above 5/9, its value for a uniform distribution; the widest gap between neighbours is half the range and 5 % of the median;
     at least two values on either side of it. The coefficient alone fires too often below 20 values.
     """
     n = len(values)
@@ -186,9 +188,8 @@ def looks_bimodal(values: Sequence[float]) -> bool:
     at = int(np.argmax(gaps))
     if min(at + 1, n - at - 1) < 2 or gaps[at] < 0.5 * span or gaps[at] < 0.05 * abs(np.median(ordered)):
         return False
-    skew = float(stats.skew(ordered, bias=False))
-    kurtosis = float(stats.kurtosis(ordered, bias=False))
-    return (skew**2 + 1) / (kurtosis + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))) > 5 / 9
+    skew, kurtosis = float(stats.skew(ordered)), float(stats.kurtosis(ordered, fisher=False))
+    return (skew**2 + 1) / kurtosis > 5 / 9
 
 
 def _refusal(reference: Sequence[float], other: Sequence[float], pairing: str) -> Ratio | None:
@@ -219,7 +220,8 @@ def _more_runs(centre: float, low: float, high: float, n: int, parity_margin: fl
     """About how many more blocks would put the interval on one side of the band's edge; ``None``: too many.
 
     The interval's half width shrinks with the square root of n; it has to fit between the estimate and the
-    nearest edge. The estimate itself will move, so this is an order of magnitude.
+    nearest edge, with room for the estimate to move (POWER_FACTOR). The spread of a few blocks is itself
+    uncertain, so this is an order of magnitude.
     """
     edge = math.log(parity_margin)
     room = abs(abs(centre) - edge)
@@ -229,5 +231,5 @@ def _more_runs(centre: float, low: float, high: float, n: int, parity_margin: fl
         half_width = centre - low if centre > 0 else high - centre
     if room <= 0:
         return None
-    needed = max(n + 1, math.ceil(n * (half_width / room) ** 2))
+    needed = max(n + 1, math.ceil(n * (POWER_FACTOR * half_width / room) ** 2))
     return needed - n if needed - n <= MOST_MORE_RUNS else None

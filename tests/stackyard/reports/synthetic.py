@@ -7,6 +7,7 @@ Writes plan.json, runs/*/record.json and timeline.json. Also runs by hand, to ha
 import datetime
 import itertools
 import random
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,8 @@ def record(
     """A plain record with the given wall time; everything else follows from it."""
     begin = START + datetime.timedelta(seconds=at)
     workload = cell.get("workload", "train")
-    cores = float(cell.get("hardware", "1c")[0]) if cell.get("hardware", "1c")[0].isdigit() else 1.0
+    counted = re.match(r"[\d.]+", cell.get("hardware", "1c"))
+    cores = float(counted.group()) if counted else 1.0
     startup = min(1.5, wall * 0.3)
     measurement = Measurement(
         wall_seconds=wall,

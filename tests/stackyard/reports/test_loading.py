@@ -1,0 +1,103 @@
+"""Reading run folders: what is tolerated, what is refused, and in which words."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from synthetic import record, write_run
+
+from stackyard.errors import BadInputError
+from stackyard.reports import load
+from stackyard.reports.loading import shorten
+
+CELL = {"stack": "new", "workload": "train"}
+
+
+def test_a_folder_without_records_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"no records found in .*stackyard scenario run"):
+        load([tmp_path])
+
+
+@pytest.mark.parametrize("folders", [[], ["absent"]])
+def test_no_folder_is_refused(tmp_path: Path, folders: list[str]) -> None:
+    with pytest.raises(BadInputError, match="folder"):
+        load([tmp_path / name for name in folders])
+
+
+def test_a_plan_that_is_not_json_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"plan\.json cannot be read as JSON"):
+        load([tmp_path])
+
+
+def test_records_are_read_without_a_plan(tmp_path: Path) -> None:
+    write_run(tmp_path, record(CELL, 1, 5.0))
+    study = load([tmp_path])
+    assert len(study.runs) == 1
+    assert study.plans == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "did not come to its end"),
+        ("", "not JSON"),
+        ("[1]", "expected a JSON object"),
+        ('{"api_version": 99, "run_id": "x"}', "update stackyard"),
+        ('{"run_id": "x"}', "'workload' is missing"),
+    ],
+)
+def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path, text: str | None, words: str) -> None:
+    write_run(tmp_path, record(CELL, 1, 5.0))
+    broken = tmp_path / "runs" / "b02-broken"
+    broken.mkdir()
+    if text is not None:
+        (broken / "record.json").write_text(text, encoding="utf-8")
+    study = load([tmp_path])
+    assert len(study.runs) == 1
+    assert study.unreadable[0].folder == "b02-broken"
+    assert words in study.unreadable[0].reason
+
+
+def test_the_same_run_given_twice_counts_once(two_cells: Callable[..., Path], tmp_path: Path) -> None:
+    folder = two_cells()
+    again = tmp_path / "copy"
+    write_run(again, load([folder]).runs[0].record)
+    study = load([folder, folder, again])
+    assert len(study.runs) == 12
+    assert study.duplicates == 1
+
+
+def test_a_broken_timeline_costs_the_timeline_only(tmp_path: Path) -> None:
+    place = write_run(tmp_path, record(CELL, 1, 5.0))
+    (place / "timeline.json").write_text("not json", encoding="utf-8")
+    assert load([tmp_path]).runs[0].timeline is None
+
+
+def test_preparations_are_not_runs(tmp_path: Path) -> None:
+    write_run(tmp_path, record(CELL, 1, 5.0))
+    prepared = tmp_path / "prepared" / "model"
+    prepared.mkdir(parents=True)
+    (prepared / "record.json").write_text((tmp_path / "runs").rglob("record.json").__next__().read_text())
+    assert len(load([tmp_path]).runs) == 1
+
+
+def test_a_shortened_timeline_keeps_its_peaks_and_its_end() -> None:
+    count = 10_000
+    ram = [100] * count
+    ram[6_789] = 900
+    timeline = {
+        "interval_seconds": 0.1,
+        "t_seconds": [i / 10 for i in range(count)],
+        "cpu_percent_of_core": [None] * count,
+        "rss_bytes": ram,
+        "gpus": [],
+        "phases": [{"name": "steady", "at_seconds": 1.0}],
+    }
+    short = shorten(timeline, 200)
+    assert len(short["t_seconds"]) == len(short["rss_bytes"]) == 200
+    assert max(short["rss_bytes"]) == 900
+    assert short["t_seconds"][-1] == timeline["t_seconds"][-1]
+    assert set(short["cpu_percent_of_core"]) == {None}
+    assert json.dumps(short)

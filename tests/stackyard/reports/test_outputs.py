@@ -1,0 +1,203 @@
+"""The four files and the terminal table: complete, safe to open, whole or not at all."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from stackyard.errors import BadInputError
+from stackyard.reports import Report, ReportOptions, Study, analyse, load, print_table, write
+from stackyard.reports.csv_report import safe
+from stackyard.reports.html import render as render_html
+from stackyard.reports.markdown import render as render_markdown
+from stackyard_task.records import RunRecord
+
+FAST = ReportOptions(permutations=49, draws=500)
+EVIL = "=<script>alert(1)</script>|\"'[red]`x`\x1b[31m"
+
+
+@pytest.fixture
+def hostile(two_cells: Callable[..., Path]) -> Report:
+    def poison(run: RunRecord) -> None:
+        run.cell["stack"] = run.cell["stack"] + EVIL
+        run.results["note"] = EVIL
+        run.environment.cpu_model = EVIL
+        run.parameters[EVIL] = "@SUM(A1)"
+
+    return analyse(load([two_cells(poison)]), FAST)
+
+
+class Page(HTMLParser):
+    """Collects what a browser would run or ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.addresses: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "script":
+            self.scripts.append(dict(attrs).get("type") or "script")
+        for name, value in attrs:
+            if name in ("src", "href", "action", "srcset"):
+                self.addresses.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+
+def test_all_four_files_are_written(report: Report, tmp_path: Path) -> None:
+    paths = write(report, tmp_path / "new")
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        "report.csv",
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    assert paths.html.stat().st_size < 3_000_000
+
+
+def test_json_is_versioned_strict_and_in_base_units(report: Report, tmp_path: Path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    value = json.loads(write(report, tmp_path).json.read_text(encoding="utf-8"), parse_constant=refuse)
+    assert (value["kind"], value["api_version"]) == ("stackyard-report", 1)
+    cell = value["workloads"][0]["cells"][0]
+    assert cell["metrics"]["peak_rss_bytes"]["median"] > 1e8
+    assert {"n", "median", "minimum", "maximum", "low", "high"} <= set(cell["metrics"]["wall_seconds"])
+    assert len(value["rows"]) == value["counts"]["read"]
+
+
+def test_csv_has_a_row_per_run_and_every_field(report: Report, study: Study, tmp_path: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(write(report, tmp_path).csv.read_text(encoding="utf-8"))))
+    assert len(rows) == len(study.runs)
+    assert {"cell.stack", "measurement.wall_seconds", "environment.torch"} <= set(rows[0])
+    assert rows[0]["gpu0.peak_memory_bytes"].isdigit()
+    assert {row["status"] for row in rows} == {"completed", "failed"}
+    assert {row["warm_up"] for row in rows} == {"true", "false"}
+    assert rows[0]["measurement.energy_joules"] == ""
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1+2", "@SUM(A1)", "\t=1", " =1", "\r=1"])
+def test_csv_fields_are_never_formulas(text: str) -> None:
+    assert str(safe(text)).startswith("'")
+
+
+def test_csv_numbers_stay_numbers() -> None:
+    assert safe(-1.5) == -1.5
+
+
+def test_hostile_csv_headers_are_defused(hostile: Report, tmp_path: Path) -> None:
+    for row in csv.reader(io.StringIO(write(hostile, tmp_path).csv.read_text(encoding="utf-8"))):
+        assert not [field for field in row if field.startswith(("=", "@", "+", "\t"))]
+
+
+def test_html_runs_its_own_scripts_only_and_asks_for_nothing(hostile: Report) -> None:
+    page = Page(render_html(hostile))
+    assert page.scripts == ["application/json", "application/octet-stream", "script"]
+    assert all(address.startswith(("#", "data:,")) for address in page.addresses)
+    assert page.handlers == []
+
+
+def test_html_forbids_everything_else_by_policy(report: Report) -> None:
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', render_html(report))
+    assert policy is not None
+    assert "default-src &#39;none&#39;" in policy.group(1)
+    assert "unsafe-inline" not in policy.group(1).split("script-src")[1]
+
+
+def test_html_says_what_a_reader_needs(report: Report) -> None:
+    text = render_html(report)
+    for words in (
+        "about",
+        "does not answer from this machine",
+        "the kernel ended the child: raise the RAM limit",
+        "cgroup v1 rss + mapped",
+        "percentile-bootstrap intervals",
+        "Version dominance",
+        "1.10.2+cu102 / 10.2",
+    ):
+        assert words in text, words
+
+
+def test_markdown_text_cannot_break_out(hostile: Report) -> None:
+    text = render_markdown(hostile)
+    assert "<script>" not in text
+    widths = {line.replace(r"\|", "").count("|") for line in text.splitlines() if line.startswith("| metric")}
+    assert widths
+    assert all(width > 3 for width in widths)
+
+
+def test_markdown_and_terminal_explain_intervals_and_verdicts(report: Report) -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_table(report, console)
+    for text in (render_markdown(report), console.export_text()):
+        assert "percentile-bootstrap" in text
+        assert "sign test" in text
+
+
+def test_the_table_fits_100_columns(report: Report) -> None:
+    console = Console(width=100, file=io.StringIO(), record=True)
+    print_table(report, console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 100
+    assert not [line for line in lines if "…" in line and "torch" in line]
+
+
+def test_the_terminal_is_not_driven_by_names(hostile: Report) -> None:
+    stream = io.StringIO()
+    print_table(hostile, Console(width=100, file=stream))
+    assert "\x1b" not in stream.getvalue()
+    assert "[red]" in stream.getvalue().replace("\n", "")
+
+
+def test_a_folder_that_is_a_file_is_one_sentence(report: Report, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(BadInputError, match="choose a writable folder"):
+        write(report, tmp_path / "file")
+
+
+def test_a_full_disk_leaves_the_old_report_and_no_fragment(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.json").write_text("old", encoding="utf-8")
+    calls = []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BadInputError, match="No space left on device"):
+        write(report, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert (tmp_path / "report.json").read_text(encoding="utf-8") == "old"
+
+
+def test_a_browser_draws_every_chart(hostile: Report, report: Report, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    for name, shown in (("plain", report), ("hostile", hostile)):
+        page = write(shown, tmp_path / name).html
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+        command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        command += [f"--user-data-dir={tmp_path / name / 'profile'}", "--virtual-time-budget=8000"]
+        command += ["--enable-logging=stderr", "--dump-dom", page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        plots = len(shown.workloads) + (1 if shown.timelines else 0)
+        assert done.stdout.count('class="main-svg"') >= plots
+        assert done.stdout.count("needs a browser of 2023") == 1  # in the script itself, not in the page
+        assert "CONSOLE" not in done.stderr, done.stderr
