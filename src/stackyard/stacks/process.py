@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -64,22 +65,23 @@ def run(
     """
     log.write(f"$ {' '.join(command)}\n")
     more = {"TMPDIR": str(temporary)} if temporary else {}
-    process = subprocess.Popen(
-        list(command),
-        env=clean_environment(PYTHONUNBUFFERED="1", **more),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        pass_fds=tuple(keep_open),
-        start_new_session=True,
-    )
     arrived: queue.Queue[str | None] = queue.Queue()
-    reader = threading.Thread(target=_read, args=(process.stdout, arrived), daemon=True)
-    reader.start()
     lines: list[str] = []
+    process: subprocess.Popen[str] | None = None
     try:
+        with _signals_deferred():
+            process = subprocess.Popen(
+                list(command),
+                env=clean_environment(PYTHONUNBUFFERED="1", **more),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                pass_fds=tuple(keep_open),
+                start_new_session=True,
+            )
+            threading.Thread(target=_read, args=(process.stdout, arrived), daemon=True).start()
         ticked = time.monotonic()
         while True:
             try:
@@ -96,9 +98,8 @@ def run(
                 tick()
         return Finished(process.wait(), tuple(lines))
     finally:
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             _end(process)
-        reader.join(timeout=5)
 
 
 def _read(stream: IO[str] | None, arrived: queue.Queue[str | None]) -> None:
@@ -109,14 +110,38 @@ def _read(stream: IO[str] | None, arrived: queue.Queue[str | None]) -> None:
     arrived.put(None)
 
 
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back while a process is being started.
+
+    An exception raised between the fork and the return of Popen would leave a child nobody knows of. Blocking
+    the signals instead would be inherited by the child, which could then not be ended by them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    old = {
+        number: signal.signal(number, lambda n, _frame: arrived.append(n))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    for late in arrived:
+        signal.raise_signal(late)
+
+
 def _end(process: subprocess.Popen[str]) -> None:
+    """End a command and all it started: its leader may be gone while a child still writes."""
     for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0)):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(timeout=seconds)
-            break
-        except subprocess.TimeoutExpired:
-            continue
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            process.poll()  # a leader that is not waited for keeps its group alive
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                return
+            time.sleep(0.02)
