@@ -175,9 +175,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def looks_bimodal(values: Sequence[float]) -> bool:
     """Whether the values fall into two groups.
 
-    All of: at least 6 values; Sarle's bimodality coefficient (plain moments: the usual correction hides two
-    clear groups at n = 6) above 5/9, its value for a uniform distribution; the widest gap between neighbours is half the range and 5 % of the median;
-    at least two values on either side of it. The coefficient alone fires too often below 20 values.
+    All of: at least 6 values; Sarle's bimodality coefficient above 5/9, its value for a uniform distribution
+    (plain moments: the usual correction hides two clear groups at n = 6); the widest gap between neighbours
+    is half the range and 5 % of the median; at least two values on either side of it. The coefficient alone
+    fires too often below 20 values.
     """
     n = len(values)
     ordered = np.sort(np.asarray(values, dtype=float))
