@@ -35,7 +35,7 @@ def opened(path: Path) -> IO[bytes]:
             raise BadInput(f"{path}: is a folder, expected a file")
         raw = path.open("rb")
     except FileNotFoundError as error:
-        raise BadInput(f"{path}: no such file") from error
+        raise BadInput(f"{path}: no such file; check the path of the source") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if path.suffix == ".gz":
@@ -97,7 +97,7 @@ def numbered_lines(path: Path, quarantine: Quarantine) -> Iterator[Tuple[int, st
         if text:
             yield number, text
     if number == 0:
-        raise BadInput(f"{path}: is empty")
+        raise BadInput(f"{path}: is empty, expected log lines or sessions")
 
 
 def _without_mark(path: Path, line: bytes) -> bytes:

@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import gzip
 import sys
+from pathlib import Path
 
 import pytest
 
 from stackyard_task.channel import BadInput
 from stackyard_task.readers import Quarantine, data_checksum, read_sessions
+from stackyard_task.readers.source import FORMATS, KEYS
 
 
 def data(path, **settings):
     return {"sources": [{"path": str(path), "format": "sequences", **settings}]}
+
+
+def test_every_key_and_format_of_a_source_is_documented():
+    page = Path(__file__).resolve().parents[3] / "docs" / "data.md"
+    text = page.read_text(encoding="utf-8")
+    assert [word for word in (*KEYS, *FORMATS) if f"`{word}`" not in text] == []
 
 
 def test_sources_are_read_one_after_the_other(write):
