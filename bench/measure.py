@@ -137,7 +137,8 @@ def psutil_polling(result: Result, suffix: str, interval: float, repeats: int) -
         hold, before = HOLDS[index % len(HOLDS)], 0.15 + 0.013 * index
         peak, _ = poll_case(interval, "spike", megabytes=SPIKE_MB, hold=hold, before=before)
         caught += (peak - base) / MB >= 0.9 * SPIKE_MB
-        result.row(case="spike" + suffix, hold_seconds=hold, seen_mb=round((peak - base) / MB, 1))
+        seen = (peak - base) / MB
+        result.row(case="spike" + suffix, hold_seconds=hold, seen_mb=round(seen, 1))
     result.figure("spikes_caught_of_25" + suffix, caught * 25 / (repeats * len(HOLDS)))
     for name, (case, parameters) in TREES.items():
         result.figure(name + suffix, poll_case(interval, case, **parameters)[0] / MB)

@@ -125,9 +125,8 @@ def verify_stack(pin: StackPin) -> None:
         )
     cuda = torch.version.cuda or "cpu"
     if pin.cuda is not None and cuda != pin.cuda:
-        raise StackMismatch(
-            f"{name} pins CUDA {pin.cuda}, but torch {loaded} is built for {cuda}; rebuild the stack"
-        )
+        built = f"torch {loaded} is built for {cuda}"
+        raise StackMismatch(f"{name} pins CUDA {pin.cuda}, but {built}; rebuild the stack")
     product = (torch.ones(2, 3) @ torch.ones(3, 2)).sum().item()
     if product != 12.0:
         raise StackMismatch(

@@ -54,7 +54,7 @@ PROGRESS_FILE = "progress.json"
 METHOD_VARIABLE = "STACKYARD_MEASURE"
 METHODS = ("auto", "processes")
 
-PROGRESS_SECONDS = 0.5
+PROGRESS_SECONDS = 1.0
 #: SIGTERM, this long, then SIGKILL.
 GRACE_SECONDS = 3.0
 #: Processes that outlive the child may go on working, this long at most; idle ones are ended sooner.

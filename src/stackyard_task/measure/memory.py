@@ -13,13 +13,15 @@ their union over the tree is taken as that of its largest process, at most the s
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from stackyard_task.measure.cgroup import Charge
 from stackyard_task.measure.proc import Residency, Shares
 
 #: Page cache moving less than this within an interval is not worth a second opinion.
 TOLERANCE_BYTES = 2 << 20
+#: A process whose memory stood still may be read up to this many intervals later.
+MARKS_LATE = 3
 
 
 class Peak:
@@ -86,6 +88,7 @@ class ProcessMemory:
         self.peak_minus_shared: Optional[int] = None
         self._before: Dict[int, Residency] = {}
         self._overlap: Dict[int, int] = {}
+        self._last_marks: List[Dict[int, int]] = []
 
     def observe(
         self, now: Dict[int, Residency], marks_reset: bool, shares: Callable[[int], Optional[Shares]]
@@ -102,9 +105,10 @@ class ProcessMemory:
         total = sum(r.total for r in now.values())
         summed_steady = sum(steady.values())
         spike = max((mark - steady.get(p, 0) for p, mark in marks.items()), default=0) + summed_steady
+        recent = self._recent_marks(marks)
         ended = sum(r.total for p, r in self._before.items() if p not in now)
         most = max(total, spike)
-        high = max(sum(marks.values()) + ended, most)
+        high = max(sum(recent.values()) + ended, most)
         files = [r.mapped_files for r in now.values()]
         files_overlap = sum(files) - max(files, default=0)
 
@@ -128,6 +132,11 @@ class ProcessMemory:
     def last_total(self) -> int:
         """Resident memory at the last reading, summed."""
         return sum(r.total for r in self._before.values())
+
+    def _recent_marks(self, marks: Dict[int, int]) -> Dict[int, int]:
+        """Each process's greatest mark of the last few intervals: some are read a few intervals late."""
+        self._last_marks = [*self._last_marks[-MARKS_LATE:], marks]
+        return {pid: max(seen.get(pid, 0) for seen in self._last_marks) for pid in marks}
 
     def _mark(self, pid: int, reading: Residency, was_reset: bool) -> int:
         before = self._before.get(pid)

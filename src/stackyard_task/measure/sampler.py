@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Dict, Optional, Set
+from typing import Dict, List, Optional, Set, Tuple
 
 from stackyard_task.measure.cgroup import Cgroup
 from stackyard_task.measure.cpu import CpuWindows
@@ -20,15 +20,22 @@ from stackyard_task.measure.timeline import Timeline
 from stackyard_task.measure.tree import Tree
 from stackyard_task.records import Measurement
 
-#: Share of a core the sampler may use for looking at single processes, and for page-table walks (shares).
-SWEEP_SHARE = 0.003
-WALK_SHARE = 0.001
-#: Page-table walks allowed at once, whatever the share: short runs need some too.
+#: Share of a core the sampler may use for looking at single processes: without a cgroup, where everything
+#: is seen that way, and with one, where it is only for mapped files and RSS minus shared.
+SWEEP_SHARE = 0.0025
+SWEEP_SHARE_BESIDE_CGROUP = 0.001
+#: For finding new processes without a cgroup, and for page-table walks (shares of a page).
+DISCOVERY_SHARE = 0.0007
+WALK_SHARE = 0.0005
+#: What each of them may use at once, whatever the share: short runs need some too.
+SWEEP_ALLOWANCE_SECONDS = 0.004
 WALK_ALLOWANCE_SECONDS = 0.05
 #: The first samples come close together, so that tasks of a tenth of a second are seen.
 FIRST_INTERVAL_SECONDS = 0.005
 #: However large the tree.
 LONGEST_INTERVAL_SECONDS = 2.0
+#: A process whose memory stands still is skipped for this many samples at most.
+STILL_INTERVALS = 3
 #: How often CPU is read from /proc where there is no cgroup: it counts in ticks of 10 ms.
 TICK_INTERVAL_SECONDS = 0.24
 
@@ -70,11 +77,12 @@ class Sampler:
         self._windows.add(0.0, 0.0)
         self._ramp = interval_seconds if math.isinf(interval_seconds) else FIRST_INTERVAL_SECONDS
         self._ramp = min(self._ramp, interval_seconds)
-        self._sweep_cost = 0.0
-        self._walk_spent = 0.0
-        self._next_sweep_at = self._next_tick_at = 0.0
+        self._sweep_spent = self._walk_spent = self._discovery_spent = 0.0
+        self._next_tick_at = 0.0
         self._files_low = self._files_high = 0
-        self._marks_were_reset = False
+        self._marks_were_reset = True
+        self._lively: Dict[int, Tuple[Optional[Residency], int, int]] = {}
+        self._read_now: List[int] = []
         self._minus_shared: Optional[int] = None
         self._cpu_recent: Optional[float] = None
         self._cgroup_peak: Optional[int] = None
@@ -96,12 +104,9 @@ class Sampler:
         spent, walked = time.thread_time(), self._walk_spent
         at = now - self._started_at
         if self._charged is not None:
-            if now >= self._next_sweep_at:
+            if self._sweep_spent <= SWEEP_ALLOWANCE_SECONDS + SWEEP_SHARE_BESIDE_CGROUP * at:
                 self._sweep()
-                self._sweep_cost = time.thread_time() - spent
-                self._next_sweep_at = now + max(
-                    self._ramp, min(self._sweep_cost / SWEEP_SHARE, LONGEST_INTERVAL_SECONDS)
-                )
+                self._sweep_spent += time.thread_time() - spent
             self._observe_charge()
         else:
             self._observe_processes(at)
@@ -119,6 +124,31 @@ class Sampler:
             )  # walks have a budget of their own
             wait = max(wait, min(looked / SWEEP_SHARE, LONGEST_INTERVAL_SECONDS))
         return wait
+
+    def _readings_of_the_lively(self) -> Dict[int, Residency]:
+        """Readings of all processes; those whose memory stands still are looked at less often.
+
+        Nothing is missed by that: a mark not read keeps rising until it is.
+        """
+        found: Dict[int, Residency] = {}
+        self._read_now = []
+        for pid, files in self._tree.files.items():
+            last, skip, wait = self._lively.get(pid, (None, 0, 0))
+            if last is not None and wait > 0:
+                self._lively[pid] = (last, skip, wait - 1)
+                found[pid] = last
+                continue
+            reading = files.residency()
+            if reading is None:
+                continue
+            found[pid] = reading
+            self._read_now.append(pid)
+            still = last is not None and reading.high_water == reading.total == last.total
+            skip = min(skip + 1, STILL_INTERVALS) if still else 0
+            self._lively[pid] = (reading._replace(high_water=reading.total), skip, skip)
+        self._lively = {pid: self._lively[pid] for pid in found}
+        self._pids_seen.update(found)
+        return found
 
     def _readings(self) -> Dict[int, Residency]:
         found = {}
@@ -151,7 +181,12 @@ class Sampler:
         return sum(reading.high_water for reading in now.values()) if now else None
 
     def _observe_processes(self, at: float) -> None:
-        now = self._readings()
+        before = time.thread_time()
+        discover = self._discovery_spent <= SWEEP_ALLOWANCE_SECONDS + DISCOVERY_SHARE * at
+        if discover:
+            self._tree.refresh()
+            self._discovery_spent += time.thread_time() - before
+        now = self._readings_of_the_lively()
         budget = WALK_ALLOWANCE_SECONDS + WALK_SHARE * at
 
         def shares(pid: int) -> Optional[Shares]:
@@ -164,8 +199,9 @@ class Sampler:
 
         if now:
             self.rss_bytes = self._processes.observe(now, self._marks_were_reset, shares)
-            resets = [self._tree.files[pid].reset_high_water() for pid in now]
-            self._marks_were_reset = all(resets)
+            for pid in self._read_now:
+                if not self._tree.files[pid].reset_high_water():
+                    self._marks_were_reset = False
         self._observe_cgroup_peak()
 
     def _observe_cgroup_peak(self) -> None:

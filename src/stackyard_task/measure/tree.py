@@ -105,8 +105,8 @@ class Tree:
         return [pid for pid in found if pid not in self._foreign]
 
     def refresh(self) -> Dict[int, ProcessFiles]:
-        """The /proc files of every living process of the tree, zombies not yet reaped included."""
-        pids = self.processes()
+        """The /proc files of the tree's processes as they are now, zombies not yet reaped included."""
+        pids = set(self._cgroup.processes()) if self._cgroup is not None else self._descendants()
         for gone in [pid for pid in self.files if pid not in pids]:
             self.files.pop(gone).close()
         for pid in pids:
@@ -114,24 +114,24 @@ class Tree:
         return self.files
 
     def processes(self) -> Set[int]:
-        """Ids of the tree's processes."""
-        found: Set[int] = set()
-        frontier = self._children()
+        """Ids of the tree's processes, those that left its cgroup included."""
+        found = self._descendants()
         if self._cgroup is not None:
             found.update(self._cgroup.processes())
-            found.update(frontier)
-            return found
+        return found
+
+    def _descendants(self) -> Set[int]:
+        found: Set[int] = set()
+        frontier = self._children()
         while frontier:
             pid = frontier.pop()
             if pid in found:
                 continue
             found.add(pid)
             below = self._file(pid).children()
-            frontier += (
-                _children_by_scan(pid)
-                if below is None and os.path.exists(f"/proc/{pid}/stat")
-                else below or []
-            )
+            if below is None and os.path.exists(f"/proc/{pid}/stat"):
+                below = _children_by_scan(pid)
+            frontier += below or []
         return found
 
     def _file(self, pid: int) -> ProcessFiles:
