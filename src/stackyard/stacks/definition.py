@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,8 +84,13 @@ def load(folder: Path | None = None) -> dict[str, StackSpec]:
     return {name: read(folder / name) for name in names}
 
 
-def read(folder: Path) -> StackSpec:
+def read(folder: Path, running: str | None = None) -> StackSpec:
     """The stack that ``folder`` defines; the folder's name is the stack's.
+
+    Args:
+        folder: holds stack.toml and requirements.lock.
+        running: the Python a stack that allows several is defined with, if it is one of them: "3.12";
+            ``None``: that of this process, which certainly is on this machine.
 
     Raises:
         BadInputError: a file is missing or a key in it is missing, unknown or not allowed.
@@ -94,7 +100,7 @@ def read(folder: Path) -> StackSpec:
     for key in table:
         if key not in _KEYS:
             raise BadInputError(f"{path}: key {key!r} is unknown; allowed: {', '.join(_KEYS)}")
-    python = _text(path, table, "python", r"3\.\d+", 'a version like "3.11"')
+    python = _python(path, table, running)
     torch = _text(path, table, "torch", r"\d+(\.\d+)+", 'a version like "2.13.0", without a local tag')
     cuda = _text(path, table, "cuda", r"cpu|\d+\.\d+", '"cpu" or a version like "12.4"')
     packages = read_lock(folder / LOCK_FILE)
@@ -191,6 +197,18 @@ def _text(path: Path, table: Mapping[str, Any], key: str, pattern: str, expected
         seen = "missing" if key not in table else f"{value!r}"
         raise BadInputError(f"{path}: key {key!r} is {seen}, expected {expected}")
     return value
+
+
+def _python(path: Path, table: Mapping[str, Any], running: str | None) -> str:
+    value = table.get("python")
+    allowed = value if isinstance(value, list) else [value]
+    if not allowed or any(not isinstance(v, str) or not re.fullmatch(r"3\.\d+", v) for v in allowed):
+        seen = "missing" if value is None else f"{value!r}"
+        raise BadInputError(
+            f"{path}: key 'python' is {seen}, expected a version like \"3.11\", or a list of them"
+        )
+    running = running or "{}.{}".format(*sys.version_info[:2])
+    return running if running in allowed else str(allowed[0])
 
 
 def _indexes(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
