@@ -9,10 +9,12 @@ from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label, matching,
 from stackyard.reports.metrics import Metric
 from stackyard.reports.report import Best, Comparison, Headline, ReportOptions
 from stackyard.reports.statistics import DIFFERENT, PARITY, Ratio, paired_ratio, unpaired_ratio
-from stackyard.reports.wording import inside, quantity, sentence, together
+from stackyard.reports.wording import counted, inside, quantity, sentence, together
 
-#: More settings than this are not named in one sentence.
+#: More settings than this are counted instead of named.
 MOST_TOGETHER = 4
+#: The verdict of a headline over settings that do not agree.
+MIXED = "mixed"
 
 
 def choose_baseline(matrix: Matrix, cells: Sequence[CellRuns], options: ReportOptions) -> CellRuns | None:
@@ -162,7 +164,8 @@ def headlines(
 ) -> list[Headline]:
     """Sentences per pair of levels of an axis and metric, in the metrics' order.
 
-    Where all settings agree (same verdict, same direction) one sentence names them together.
+    Where all settings agree (same verdict, same direction) one sentence names them together; more than
+    MOST_TOGETHER are counted.
     """
     axes = {cell.slug: cell.axes for cell in matrix.cells}
     known = {metric.key: place for place, metric in enumerate(metrics)}
@@ -179,6 +182,11 @@ def headlines(
             parts = [(c.setting, c.ratio or 0.0, c.low or 0.0, c.high or 0.0) for c in group]
             words = together(metric.key, metric.label, reference, other, parts, group[0].verdict, options)
             found.append(Headline(group[0].verdict, words, metric.key, axis))
+        elif len(group) > MOST_TOGETHER:
+            verdicts = [c.verdict for c in group]
+            ratios = [c.ratio for c in group if c.ratio is not None]
+            words = counted(metric.key, metric.label, reference, other, verdicts, ratios, options)
+            found.append(Headline(verdicts[0] if _agree(group) else MIXED, words, metric.key, axis))
         else:
             found += [Headline(c.verdict, c.sentence, metric.key, axis, c.setting) for c in group]
     return found

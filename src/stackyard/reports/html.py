@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from stackyard.reports import charts, wording
+from stackyard.reports.comparison import MIXED
 from stackyard.reports.metrics import FOOTPRINT, HEADLINE
 from stackyard.reports.report import (
     AmdahlReport,
@@ -37,6 +38,7 @@ BADGES = {
     PARITY: ("parity", "≈", "parity"),
     UNDECIDED: ("undecided", "?", "undecided"),
     TOO_FEW: ("few", "…", "too few runs"),
+    MIXED: ("mixed", "±", "mixed"),
     "fact": ("fact", "i", "finding"),
 }
 _GROUPS = {

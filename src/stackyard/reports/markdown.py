@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from stackyard.reports import wording
+from stackyard.reports.metrics import HEADLINE
 from stackyard.reports.report import CellSummary, EnvironmentRow, Report, WorkloadReport
 from stackyard.reports.wording import interval, plain_number, times, verdict_words
 
@@ -94,9 +95,13 @@ def _workload(report: Report, workload: WorkloadReport) -> list[str]:
                 c.reason or verdict_words(c.verdict, c.n, c.more_runs),
             ]
             for c in workload.comparisons
-            if report.metric(c.metric).group in ("time", "cpu", "memory", "gpu", "throughput")
+            if c.metric in HEADLINE
         ]
-        parts += ["### Ratios", table(["metric", "cells", "n", "ratio", "interval", "verdict"], rows)]
+        parts += [
+            "### Ratios",
+            "Every other metric's ratios are in report.json.",
+            table(["metric", "cells", "n", "ratio", "interval", "verdict"], rows),
+        ]
     if workload.factors:
         rows = [
             [report.metric(f.metric).label, e.term, f"{e.omega_squared * 100:.1f} %", f"{e.p_holm:.2g}"]

@@ -164,7 +164,7 @@ class AmdahlReport:
 class Headline:
     """One sentence for the top of the report."""
 
-    #: A verdict of ``statistics``, or "fact".
+    #: A verdict of ``statistics``, "mixed" (settings disagree), or "fact".
     verdict: str
     text: str
     metric: str | None = None

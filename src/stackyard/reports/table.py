@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackyard.reports.comparison import MIXED
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 from stackyard.reports.wording import interval, quantity, times
@@ -19,7 +20,7 @@ COLUMNS = (
     ("peak RAM", ("peak_rss_bytes",)),
     ("peak GPU", ("gpu_peak_memory_bytes",)),
 )
-STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yellow", "fact": ""}
+STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yellow", MIXED: "", "fact": ""}
 MOST_LINES = 8
 #: Metrics whose headlines a terminal shows; the report has them all.
 SPOKEN = ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes")
