@@ -45,7 +45,7 @@ def work(parameters, channel, output_folder):
         raise ValueError("wanted")
     if do == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
-    if do == "hang":
+    if do == "hang" or (parameters.get("hang_while") and os.path.exists(parameters["hang_while"])):
         Path(parameters["log"] + ".hanging").write_text(str(os.getpid()))
         while True:
             time.sleep(0.02)

@@ -18,6 +18,8 @@ from stackyard.launch import SUPERVISOR_LOG, LaunchError, Place
 from stackyard_task import records
 from stackyard_task.records import TaskSpec
 
+#: Variables of ours that reach the supervisor: how it is to measure.
+PASSED = ("STACKYARD_MEASURE",)
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -114,7 +116,8 @@ class BareRun:
 
 def clean_environment(code: Path) -> dict[str, str]:
     """The environment of a supervisor: explicit, the same for every run, without the user's variables."""
-    return {
+    told = {name: os.environ[name] for name in PASSED if name in os.environ}
+    return told | {
         "PATH": os.environ.get("PATH", _SYSTEM_PATH),
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
-import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 
 from stackyard.errors import BadInputError
 from stackyard.scenarios import matrix, references
+from stackyard.scenarios.fields import Fields
 from stackyard.scenarios.shape import (
     AUTO_THREADS,
     BUILT_IN_AXES,
@@ -25,11 +24,6 @@ from stackyard.scenarios.shape import (
 )
 from stackyard.specs import HardwareSpec, WorkloadSpec
 from stackyard_task import workloads as declared
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]i?)?B\s*")
-_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 _TOP = (
     *("name", "title", "repeats", "warm_up_runs", "seed", "time_limit_seconds"),
@@ -64,13 +58,12 @@ def read(text: str, file: str, known: Known) -> Scenario:
     return _Reader(file, known, document).scenario()
 
 
-class _Reader:
+class _Reader(Fields):
     """Reads one document; every method answers a checked part of it."""
 
     def __init__(self, file: str, known: Known, document: dict[str, Any]) -> None:
-        self.file = file
+        super().__init__(file, document)
         self.known = known
-        self.document = document
 
     # -- the whole ---------------------------------------------------------------------------------
 
@@ -336,107 +329,3 @@ class _Reader:
                 checked[axis] = tuple(values)
             found.append(checked)
         return tuple(found)
-
-    # -- single values -----------------------------------------------------------------------------
-
-    def bad(self, key: str, seen: str, allowed: str) -> BadInputError:
-        return BadInputError(f"{self.file}: {key} {seen}, expected {allowed}")
-
-    def one_of(self, seen: Any, allowed: Iterable[str], what: str = "one of") -> str:
-        names = list(allowed)
-        near = difflib.get_close_matches(str(seen), names, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        if not names:
-            return "none: the file defines none" if what != "one of" else "nothing: there is none"
-        return f"{what} {', '.join(names)}" + hint
-
-    def keys(self, table: Mapping[str, Any], where: str, allowed: Collection[str], what: str = "key") -> None:
-        for key in table:
-            if key not in allowed:
-                full = f"{where}.{key}" if where else key
-                raise self.bad(full, f"is an unknown {what}", self.one_of(key, allowed))
-
-    def table(self, key: str) -> dict[str, Any]:
-        value = self.document.get(key, {})
-        if not isinstance(value, dict):
-            raise self.bad(key, f"is {value!r}", f"a table [{key}]")
-        return value
-
-    def tables(self, key: str) -> dict[str, dict[str, Any]]:
-        found = self.table(key)
-        for name, inner in found.items():
-            self.name(name, f"{key}.{name}")
-            if not isinstance(inner, dict):
-                raise self.bad(f"{key}.{name}", f"is {inner!r}", f"a table [{key}.{name}]")
-        return found
-
-    def inner(self, table: Mapping[str, Any], where: str, key: str) -> dict[str, Any]:
-        value = table.get(key, {})
-        if not isinstance(value, dict):
-            raise self.bad(f"{where}.{key}", f"is {value!r}", "a table")
-        return value
-
-    def name(self, value: str, key: str) -> str:
-        if not _NAME.fullmatch(value):
-            raise self.bad(key, f"is named {value!r}", "a name of letters, digits and . _ + - (60 at most)")
-        return value
-
-    def text(self, table: Mapping[str, Any], where: str, key: str, default: str | None = None) -> str:
-        full = f"{where}.{key}" if where else key
-        if key not in table and default is not None:
-            return default
-        if key not in table:
-            raise self.bad(full, "is missing", "a text")
-        value = table[key]
-        if not isinstance(value, str) or not value.strip():
-            raise self.bad(full, f"is {value!r}", "a text")
-        return value
-
-    def whole(
-        self,
-        table: Mapping[str, Any],
-        where: str,
-        key: str,
-        default: int,
-        low: int | None = None,
-        high: int | None = None,
-    ) -> int:
-        value = table.get(key, default)
-        full = f"{where}.{key}" if where else key
-        in_range = isinstance(value, int) and not isinstance(value, bool)
-        if not in_range or (low is not None and value < low) or (high is not None and value > high):
-            bounds = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
-            raise self.bad(full, f"is {value!r}", f"a whole number{bounds}")
-        return value
-
-    def positive(self, table: Mapping[str, Any], where: str, key: str, default: float | None) -> float | None:
-        if key not in table:
-            return default
-        value = table[key]
-        full = f"{where}.{key}" if where else key
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or value <= 0:
-            raise self.bad(full, f"is {value!r}", "a number above 0")
-        return float(value)
-
-    def size(self, value: Any, key: str) -> int:
-        """Bytes of "2 GB", "512 MiB" or a plain number of bytes; GB = 10^9, GiB = 2^30."""
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-        match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-        if not match or float(match.group(1)) <= 0:
-            raise self.bad(key, f"is {value!r}", 'a size above 0 such as "2 GB" or "512 MiB"')
-        unit = match.group(2) or ""
-        return int(
-            float(match.group(1)) * (1024 if unit.endswith("i") else 1000) ** _POWERS[unit.rstrip("i")]
-        )
-
-    def environment(self, table: Mapping[str, Any], where: str) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for key, value in table.items():
-            if not _VARIABLE.fullmatch(key):
-                raise self.bad(f"{where}.{key}", "is not a variable's name", "letters, digits and _")
-            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-                raise self.bad(f"{where}.{key}", f"is {value!r}", "a text or number")
-            found[key] = str(value)
-        return found

@@ -1,0 +1,263 @@
+"""``stackyard scenario`` as a user meets it: files, options, output, exit status, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard.cli import main
+from stackyard.cli import scenario as command
+from stackyard.launch import snapshot
+from stackyard.runs import RunFolder
+
+ENTRY = "stackyard_task.work_for_tests:work"
+FILE = f"""
+name = "tiny"
+repeats = 1
+[axes]
+stack = ["old", "new"]
+[workloads.w]
+workload = "{ENTRY}"
+parameters = {{ do = "DO", log = "LOG" }}
+"""
+
+
+@pytest.fixture
+def here(yard: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The yard's site in place of this machine's."""
+    monkeypatch.chdir(yard.folder)
+    monkeypatch.setenv("STACKYARD_HOME", str(yard.folder / "home"))
+    monkeypatch.setattr(command.stacks, "load", lambda: {"old": None, "new": None})
+    monkeypatch.setattr(command.site, "here", lambda settings, defined: yard.site)
+    monkeypatch.setattr(snapshot, "installed_package", lambda: yard.code / "stackyard_task")
+    return yard
+
+
+def write(yard: Any, do: str = "nothing", text: str = FILE) -> Path:
+    path: Path = yard.folder / "tiny.toml"
+    path.write_text(text.replace("DO", do).replace("LOG", str(yard.log)))
+    return path
+
+
+def test_run_ends_with_the_path_of_the_report(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["scenario", "run", str(write(here))]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "runs/tiny/report.html"
+    assert "[2/2] b01" in said.err
+    for end in ("html", "json", "csv", "md"):
+        assert (here.folder / "runs" / "tiny" / f"report.{end}").stat().st_size > 0
+
+
+def test_json_is_one_object_on_stdout(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["scenario", "run", str(write(here)), "--json", "--out", "o"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["outcome"]["completed"] == 2
+    assert said["report"]["counts"]["completed"] == 2
+    assert Path(said["paths"]["html"]).exists()
+
+
+def test_failed_runs_are_reported_and_status_is_4(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["scenario", "run", str(write(here, do="raise")), "--out", "o"]) == 4
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "o/report.html"
+    assert said.err.splitlines()[-1].startswith("stackyard: 2 of 2 runs failed (the first: b01")
+
+
+def test_dry_run_writes_nothing(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    here.reasons = {"old": "no GPU"}
+    assert main.run(["scenario", "run", str(write(here)), "--dry-run", "--repeats", "2"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "tiny: 2 runs of 1 cells"
+    assert "not runnable  bare-old-machine-w: no GPU" in said
+    assert said[-1] == "b02  bare-new-machine-w"
+    assert not (here.folder / "runs").exists()
+    assert main.run(["scenario", "run", str(write(here)), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_runnable"][0]["reason"] == "no GPU"
+
+
+def test_nothing_runnable_is_status_3_with_the_reason(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    here.reasons = {"old": "no GPU", "new": "not built"}
+    assert main.run(["scenario", "run", str(write(here))]) == 3
+    assert "no cell can run on this machine: no GPU; not built" in capsys.readouterr().err
+    assert not (here.folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--only", "stack"], "--only stack: expected AXIS=VALUE"),
+        (["--only", "colour=red"], "there is no axis 'colour'"),
+        (["--resume"], "holds no run to resume"),
+        (["--resume", "--fresh"], "exclude each other"),
+        (["--out", "tiny.toml/out"], "cannot be written (Not a directory)"),
+    ],
+)
+def test_options_that_cannot_be_meant(
+    here: Any, options: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["scenario", "run", str(write(here)), *options]) in (1, 2)
+    said = capsys.readouterr()
+    assert expected in said.err.splitlines()[-1]
+    assert said.out == ""
+
+
+def test_files_that_cannot_be_read(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (here.folder / "latin.toml").write_bytes('title = "Stück"'.encode("latin-1"))
+    (here.folder / "empty.toml").write_text("")
+    for name, expected in (
+        ("latin.toml", "not a UTF-8 text"),
+        ("empty.toml", "name is missing"),
+        (".", "cannot be read (Is a directory)"),
+    ):
+        assert main.run(["scenario", "run", name]) == 2
+        said = capsys.readouterr()
+        assert expected in said.err
+        assert said.err.count("\n") == 1
+
+
+def test_validate_and_list(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(here)
+    (here.folder / "wrong.toml").write_text("x = 1")
+    assert main.run(["scenario", "validate", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: good; 2 cells, 2 runs\n"
+    assert main.run(["scenario", "list", str(here.folder)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "2 cells" in shown[0]
+    assert "cannot be used" in shown[1]
+
+
+def test_report_merges_folders(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(here)
+    for stack in ("old", "new"):
+        options = ["--out", stack, "--only", f"stack={stack}"]
+        assert main.run(["scenario", "run", str(path), *options]) == 0
+    capsys.readouterr()
+    assert main.run(["scenario", "report", "old", "new", "--out", "both", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["report"]["counts"]["completed"] == 2
+    assert (here.folder / "both" / "report.html").exists()
+    assert main.run(["scenario", "report", "nowhere"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_resume_uses_the_code_the_matrix_began_with(
+    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(here)
+    assert main.run(["scenario", "run", str(path), "--out", "o"]) == 0
+    begun = RunFolder(Path("o")).plan()
+    assert begun is not None
+    edited = tmp_path / "edited" / "stackyard_task"
+    edited.mkdir(parents=True)
+    for source in (here.code / "stackyard_task").glob("*.py"):
+        (edited / source.name).write_text(source.read_text())
+    monkeypatch.setattr(snapshot, "installed_package", lambda: edited)
+    (Path("o/runs/b01-bare-old-machine-w/record.json")).unlink()
+    assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
+    again = RunFolder(Path("o")).plan()
+    assert again is not None
+    assert again.code == begun.code
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from stackyard.cli import main, scenario
+from stackyard.launch import snapshot
+from stackyard.launch.bare import BareLauncher
+from stackyard.site import Site
+from stackyard_task.records import StackPin
+
+scenario.stacks.load = lambda: {"old": None, "new": None}
+snapshot.installed_package = lambda: Path(sys.argv[1]) / "stackyard_task"
+scenario.site.here = lambda settings, defined: Site(
+    python_of=lambda name: Path(sys.executable),
+    pin_of=lambda name: StackPin(name=name),
+    environment_of=lambda name: ({}, {}),
+    why_not=lambda cell: None,
+    dataset=lambda reference: Path(reference),
+    launchers={"bare": BareLauncher()},
+)
+sys.exit(main.run(sys.argv[2:]))
+"""
+
+
+def started(yard: Any, path: Path, *options: str) -> subprocess.Popen[str]:
+    """The command as a process of its own, in a group of its own, as a shell starts it."""
+    arguments = [str(yard.code), "scenario", "run", str(path), "--out", "o", *options]
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, *arguments],
+        cwd=yard.folder,
+        env={**os.environ, "STACKYARD_HOME": str(yard.folder / "home")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+
+
+def hanging_child(yard: Any, process: subprocess.Popen[str]) -> int:
+    """The id of the run's process, once it hangs."""
+    path = Path(f"{yard.log}.hanging")
+    while not (path.exists() and path.read_text()):
+        assert process.poll() is None, process.communicate()
+        with_patience(process)
+    return int(path.read_text())
+
+
+def with_patience(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(0.05)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def test_ctrl_c_loses_nothing_and_resume_continues(yard: Any) -> None:
+    """As at a terminal: SIGINT to the whole process group of a real command."""
+    flag = yard.folder / "hang"
+    text = FILE.replace('do = "DO"', f'do = "DO", hang_while = "{flag}"')
+    flag.write_text("")
+    process = started(yard, write(yard, text=text))
+    child = hanging_child(yard, process)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1].startswith(
+        "stackyard: stopped after 0 of 2 runs; continue with: stackyard scenario"
+    )
+    assert "Traceback" not in err
+    assert out == ""
+    assert not Path(f"/proc/{child}").exists()
+    (record,) = (yard.folder / "o" / "runs").glob("*/record.json")
+    assert json.loads(record.read_text())["failure"]["kind"] == "interrupted"
+    flag.unlink()
+    process = started(yard, write(yard, text=text), "--resume")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out.splitlines()[-1] == "o/report.html"
+    assert len(list((yard.folder / "o" / "runs").glob("*/record.json"))) == 2
+    assert len(list((yard.folder / "o" / "abandoned").glob("*/record.json"))) == 1
+
+
+def test_a_runner_that_is_killed_leaves_its_folder_held_until_its_last_run_has_a_record(yard: Any) -> None:
+    path = write(yard, do="hang")
+    process = started(yard, path)
+    child = hanging_child(yard, process)
+    process.kill()
+    process.communicate()
+    again = started(yard, path, "--resume")
+    _, err = again.communicate(timeout=60)
+    assert again.returncode == 2
+    assert "its last run is still at work there" in err
+    os.kill(child, signal.SIGKILL)
+    runs = yard.folder / "o" / "runs"
+    while not list(runs.glob("*/record.json")):
+        os.sched_yield()
+    (record,) = runs.glob("*/record.json")
+    assert json.loads(record.read_text())["failure"]["kind"] == "killed"
