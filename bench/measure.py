@@ -147,7 +147,7 @@ def psutil_polling(result: Result, suffix: str, interval: float, repeats: int) -
 
 
 def clearml_monitor(result: Result) -> None:
-    """What ClearML's resource monitor says of 25 spikes in one task; short tasks it does not report at all."""
+    """What ClearML's resource monitor says of 25 spikes in one task; of short tasks it says nothing."""
     for name in NAMES:
         result.figure(name + "_clearml", None)
     home = Path(os.environ.get("STACKYARD_HOME", ".stackyard")).absolute()
