@@ -22,10 +22,8 @@ def test_every_command_is_mounted(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in shown for name in ("scenario", "stack", "data", "doctor"))
 
 
-@pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["scenario", "run"], ["scenario", "run", "f", "--repeats", "0"]]
-)
-def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("line", ["nonsense", "scenario run", "scenario run f --repeats 0"])
+def test_wrong_usage_is_status_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(line.split()) == 2
     said = capsys.readouterr()
     assert said.out == ""
