@@ -137,7 +137,7 @@ WORKLOADS: Dict[str, Workload] = {
                 "numpy over distinct contexts, or PyTorch over every window",
                 choices=("fast", "torch"),
             ),
-            Parameter("sessions_per_batch", "integer", 8192, "sessions scored together", low=1),
+            Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
             Parameter("passes", "integer", 1, "how often the whole data is scored", low=1),
             _QUARANTINE,
         ),

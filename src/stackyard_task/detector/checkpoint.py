@@ -92,9 +92,7 @@ def restore(
     path = Path(folder) / DESCRIPTION_FILE
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-        progress = Progress(
-            description["step"], description["best_loss"] or float("inf"), description["stale"]
-        )
+        progress = Progress(description["step"], _number(description["best_loss"]), description["stale"])
         seen, file = description["identity"], description["file"]
     except OSError as error:
         raise BadInput(f"{path}: no checkpoint to resume ({error.strerror}); start without resume") from error
@@ -122,6 +120,10 @@ def restore(
         }
     optimizer.load_state_dict(state)
     return progress
+
+
+def _number(value: Any) -> float:
+    return float("inf") if value is None else float(value)
 
 
 def _part(tensors: Dict[str, torch.Tensor], prefix: str) -> Dict[str, torch.Tensor]:

@@ -92,8 +92,8 @@ def split(dataset: Dataset, share: float, by: str, seed: int) -> Tuple[np.ndarra
     benign = np.array([row for row, label in enumerate(dataset.labels) if label != 1], dtype=np.int64)
     if len(benign) < 2:
         raise BadInput(
-            f"benign sessions in the data: {len(benign)} (of {len(dataset)}); training needs at least 2, one of "
-            "them to validate with: give more data"
+            f"benign sessions in the data: {len(benign)} (of {len(dataset)}); training needs at least 2, one "
+            "of them to validate with: give more data"
         )
     if by == "time":
         times = [dataset.started_at[row] for row in benign]

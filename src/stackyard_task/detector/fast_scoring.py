@@ -13,7 +13,7 @@ import numpy as np
 
 from stackyard_task.detector.config import DetectorConfig, Weights
 from stackyard_task.detector.ranks import Ranks
-from stackyard_task.detector.windows import Sequences, Sessions, pack, target_offsets, windows
+from stackyard_task.detector.windows import Sequences, Sessions, pack, target_offsets, target_places
 
 #: Nodes per matrix product: the gates of so many nodes (512 x 4 x 64 floats) stay in a core's cache.
 NODES_AT_ONCE = 512
@@ -31,15 +31,15 @@ def session_ranks(
     """
     packed = pack(sessions)
     distinct, copy_of = distinct_sessions(packed)
-    cut = windows(distinct, weights.config, weights.event_count)
-    contexts, context_of = distinct_contexts(cut.contexts, weights.event_count + 2)
+    symbols, places, distinct_offsets = target_places(distinct, weights.config, weights.event_count)
+    contexts, context_of = distinct_contexts(symbols, places, weights.config.history)
     logits = Network(weights).logits(contexts, on_progress)
-    values = ranks(logits, context_of, cut.targets)
+    values = ranks(logits, context_of, symbols[places])
     # Hand every session the ranks of the one it is a copy of.
     offsets = target_offsets(packed.lengths, weights.config)
     counts = np.diff(offsets)
-    places = np.arange(offsets[-1]) + np.repeat(cut.offsets[copy_of] - offsets[:-1], counts)
-    return Ranks(values[places], offsets, weights.config.first_position)
+    copied = np.arange(offsets[-1]) + np.repeat(distinct_offsets[copy_of] - offsets[:-1], counts)
+    return Ranks(values[copied], offsets, weights.config.first_position)
 
 
 def verdicts(weights: Weights, sessions: Sessions, k: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -71,33 +71,30 @@ def distinct_sessions(packed: Sequences) -> Tuple[Sequences, np.ndarray]:
     return Sequences(packed.values[places], offsets), copy_of
 
 
-def distinct_contexts(contexts: np.ndarray, symbols: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Each different context once, in lexicographic order, and which of them each context is.
+def distinct_contexts(symbols: np.ndarray, places: np.ndarray, history: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Each different context once, in lexicographic order, and which of them each place has.
 
     Args:
-        contexts: int [rows, history].
-        symbols: how many different symbols there can be.
+        symbols: int, not negative.
+        places: int [rows]; the context of a place is the ``history`` symbols before it.
+        history: length of a context.
 
     Returns:
         int [distinct, history] and int64 [rows].
     """
-    keys = _keys(contexts, symbols)
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return contexts[first], inverse.reshape(-1)
-
-
-def _keys(contexts: np.ndarray, symbols: int) -> np.ndarray:
-    """One number per context, in lexicographic order of the contexts; equal where the contexts are equal."""
-    keys = np.zeros(len(contexts), dtype=np.int64)
+    columns = np.arange(-history, 0)
+    keys = np.zeros(len(places), dtype=np.int64)
+    base = int(symbols.max(initial=0)) + 1
     room = 1
-    for column in contexts.T:
-        if room > np.iinfo(np.int64).max // symbols:  # the next column could overflow: renumber first
-            _, keys = np.unique(keys, return_inverse=True)
-            keys = keys.reshape(-1).astype(np.int64)
+    for column in columns:
+        if room > np.iinfo(np.int64).max // base:  # the next column could overflow: renumber first
+            keys = np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
             room = int(keys.max(initial=0)) + 1
-        keys = keys * symbols + column
-        room *= symbols
-    return keys
+        keys *= base
+        keys += symbols[places + column]
+        room *= base
+    _, first, context_of = np.unique(keys, return_index=True, return_inverse=True)
+    return symbols[places[first][:, None] + columns], context_of.reshape(-1)
 
 
 class Network:

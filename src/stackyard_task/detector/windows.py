@@ -7,6 +7,7 @@ targets are the events from index h on, and sessions of h events or fewer have n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import List, Sequence, Tuple, Union
 
 import numpy as np
@@ -40,9 +41,10 @@ def pack(sessions: Sessions) -> Sequences:
         return sessions
     offsets = np.zeros(len(sessions) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, sessions), dtype=np.int64, count=len(sessions)), out=offsets[1:])
-    values = np.empty(offsets[-1], dtype=np.int32)
-    if len(sessions):
-        np.concatenate([np.asarray(session, dtype=np.int32) for session in sessions], out=values)
+    if len(sessions) and all(isinstance(session, np.ndarray) for session in sessions):
+        values = np.concatenate(sessions).astype(np.int32, copy=False)
+    else:
+        values = np.fromiter(chain.from_iterable(sessions), dtype=np.int32, count=int(offsets[-1]))
     return Sequences(values, offsets)
 
 
@@ -70,17 +72,30 @@ def target_offsets(lengths: np.ndarray, config: DetectorConfig) -> np.ndarray:
 
 def windows(sessions: Sessions, config: DetectorConfig, event_count: int) -> Windows:
     """All windows of ``sessions``, in order (step 1)."""
-    packed = pack(sessions)
-    padded, ends = _with_pads(packed, config, event_count)
-    offsets = target_offsets(packed.lengths, config)
-    counts = np.diff(offsets)
-    # A session's targets are its last `count` events: their places follow from where the session ends.
-    places = np.arange(offsets[-1]) + np.repeat(ends - offsets[1:], counts)
+    symbols, places, offsets = target_places(sessions, config, event_count)
     if not len(places):
         empty = np.zeros((0, config.history), dtype=np.int32)
         return Windows(empty, np.zeros(0, dtype=np.int32), offsets)
-    views = np.lib.stride_tricks.sliding_window_view(padded, config.history)
-    return Windows(views[places - config.history], padded[places], offsets)
+    views = np.lib.stride_tricks.sliding_window_view(symbols, config.history)
+    return Windows(views[places - config.history], symbols[places], offsets)
+
+
+def target_places(
+    sessions: Sessions, config: DetectorConfig, event_count: int
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The windows without writing them out: a target's window is the ``history`` symbols before its place.
+
+    Returns:
+        symbols: int32, all sessions end to end, with their pads.
+        places: int64 [targets], index of each target in ``symbols``.
+        offsets: int64 [sessions + 1], as in ``Windows``.
+    """
+    packed = pack(sessions)
+    symbols, ends = _with_pads(packed, config, event_count)
+    offsets = target_offsets(packed.lengths, config)
+    # A session's targets are its last events: their places follow from where the session ends.
+    places = np.arange(offsets[-1]) + np.repeat(ends - offsets[1:], np.diff(offsets))
+    return symbols, places, offsets
 
 
 def _with_pads(packed: Sequences, config: DetectorConfig, event_count: int) -> Tuple[np.ndarray, np.ndarray]:

@@ -137,16 +137,15 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         )
     channel.phase("warmup")
     score = _scorer(detector, parameters["scorer"])
-    per_batch = parameters["sessions_per_batch"]
+    bounds = _batches(sessions, parameters["events_per_batch"])
     score(_slice(sessions, 0, min(64, len(sessions))))
     channel.phase("steady")
     parts: List[Ranks] = []
     total = parameters["passes"] * len(sessions)
     for passed in range(parameters["passes"]):
         parts = []
-        for start in range(0, len(sessions), per_batch):
+        for start, stop in zip(bounds, bounds[1:]):
             began = time.perf_counter()
-            stop = min(start + per_batch, len(sessions))
             parts.append(score(_slice(sessions, start, stop)))
             channel.step(time.perf_counter() - began)
             channel.progress(passed * len(sessions) + stop, total, "sessions")
@@ -207,6 +206,13 @@ def _scorer(detector: model_file.Detector, name: str) -> Scorer:
 
     model = detector.model().to(best_device())
     return lambda sessions: scoring.session_ranks(model, sessions)
+
+
+def _batches(sessions: Sequences, events: int) -> List[int]:
+    """Where batches of at least one session and about ``events`` events begin, and the number of sessions."""
+    wanted = np.arange(0, len(sessions.values), events)
+    starts = np.unique(np.searchsorted(sessions.offsets, wanted, side="left"))
+    return [*(start for start in starts.tolist() if start < len(sessions)), len(sessions)]
 
 
 def _slice(sessions: Sequences, start: int, stop: int) -> Sequences:

@@ -88,7 +88,7 @@ def test_training_leaves_a_calibrated_model(trained):
 @pytest.mark.parametrize("scorer", ["fast", "torch"])
 def test_inference_writes_a_verdict_for_every_session(trained, tmp_path, scorer):
     data = [source(sequences(tmp_path / "n", NORMAL[:6]), 0), source(sequences(tmp_path / "o", ODD), 1)]
-    listener = infer(tmp_path / "out", trained[0], data, scorer=scorer, sessions_per_batch=4, passes=2)
+    listener = infer(tmp_path / "out", trained[0], data, scorer=scorer, events_per_batch=40, passes=2)
     assert listener.phases == ["data", "warmup", "steady", "finish"]
     assert listener.steps == 6
     with (tmp_path / "out" / "verdicts.csv").open(encoding="utf-8", newline="") as stream:

@@ -126,7 +126,8 @@ def test_every_session_is_a_copy_of_its_distinct_one(sessions):
 @given(st.lists(st.lists(st.integers(0, 999), min_size=9, max_size=9), min_size=1, max_size=20))
 def test_distinct_contexts_are_sorted_and_complete(rows):
     contexts = np.array(rows, dtype=np.int32)
-    distinct, number = fast_scoring.distinct_contexts(contexts, 1000)
+    symbols = np.append(contexts.ravel(), 0)
+    distinct, number = fast_scoring.distinct_contexts(symbols, 9 + 9 * np.arange(len(rows)), 9)
     assert distinct.tolist() == [list(row) for row in sorted({tuple(row) for row in rows})]
     np.testing.assert_array_equal(distinct[number], contexts)
 
