@@ -42,7 +42,7 @@ def wilson(count: int, total: int) -> Tuple[float, float, float]:
     z, p = 1.96, count / total
     centre = (p + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return 100 * p, 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+    return 100 * p, max(0.0, round(100 * (centre - half), 6)), min(100.0, 100 * (centre + half))
 
 
 def null_matrices(count: int, n: int, noise: Noise, seed: int) -> Tuple[int, int, int]:

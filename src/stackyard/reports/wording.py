@@ -218,21 +218,24 @@ def counted(
     options: ReportOptions,
 ) -> str:
     """One sentence for more settings than can be named: verdicts counted, ratios from least to most."""
-    span = f"{times(min(ratios))}× to {times(max(ratios))}×" if ratios else "no ratios"
+    span = _from_to(min(ratios), max(ratios)) if ratios else "none"
     where = f"all {len(verdicts)} settings" if len(set(verdicts)) == 1 else f"{len(verdicts)} settings"
     if set(verdicts) == {PARITY}:
         margin = f"±{(options.parity_margin - 1) * 100:.3g} %"
-        return f"{label} of {other} is that of {reference} in {where}, parity within {margin}: ratios {span}"
+        return f"{label} of {other} is that of {reference} in {where}, parity within {margin}: {span}"
     if set(verdicts) == {DIFFERENT} and (max(ratios) < 1 or min(ratios) > 1):
         if metric in _SPEEDS:
             word = "faster" if max(ratios) < 1 else "slower"
             ends = sorted(1 / r if word == "faster" else r for r in (min(ratios), max(ratios)))
-            span = f"{times(ends[0])}× to {times(ends[1])}×"
-            return f"{other} is {word} than {reference}{_SPEEDS[metric]} in {where}: {span}"
+            return f"{other} is {word} than {reference}{_SPEEDS[metric]} in {where}: {_from_to(*ends)}"
         less = "less" if max(ratios) < 1 else "more"
-        return f"{other} has {less} {inside(label)} than {reference} in {where}: ratios {span}"
+        return f"{other} has {less} {inside(label)} than {reference} in {where}: {span}"
     counts = [f"{verdicts.count(v)} {v}" for v in (DIFFERENT, PARITY, UNDECIDED, TOO_FEW) if v in verdicts]
     return f"{label} of {other} to {reference} over {where}: {', '.join(counts)}; ratios {span}"
+
+
+def _from_to(low: float, high: float) -> str:
+    return f"{times(low)}×" if times(low) == times(high) else f"{times(low)}× to {times(high)}×"
 
 
 def footnote(options: ReportOptions) -> str:
