@@ -217,7 +217,6 @@ def _environment(records: Sequence[RunRecord]) -> list[EnvironmentRow]:
         _tally(records, "Cores allowed", lambda r: r.environment.allowed_cores),
         _tally(records, "RAM of the machine", lambda r: gigabytes(r.environment.machine_ram_bytes)),
         _tally(records, "RAM limit", lambda r: gigabytes(r.environment.ram_limit_bytes) or "none"),
-        _tally(records, "Limits held by", lambda r: r.environment.limit_mechanism or "no limit asked"),
         _tally(records, "Kernel", lambda r: r.environment.kernel),
         _tally(records, "System", lambda r: r.environment.os),
         _tally(records, "Python", lambda r: r.environment.python),

@@ -8,8 +8,8 @@ from stackyard.errors import BadInputError
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label, matching, same_but
 from stackyard.reports.metrics import Metric
 from stackyard.reports.report import Best, Comparison, Headline, ReportOptions
-from stackyard.reports.statistics import DIFFERENT, PARITY, Ratio, paired_ratio, unpaired_ratio
-from stackyard.reports.wording import counted, inside, quantity, sentence, together
+from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, Ratio, paired_ratio, unpaired_ratio
+from stackyard.reports.wording import counted, inside, open_together, quantity, sentence, together
 
 #: More settings than this are counted instead of named.
 MOST_TOGETHER = 4
@@ -179,8 +179,11 @@ def headlines(
     for (place, axis, reference, other), group in sorted(groups.items(), key=lambda item: item[0][0]):
         metric = metrics[place]
         if 1 < len(group) <= MOST_TOGETHER and _agree(group):
-            parts = [(c.setting, c.ratio or 0.0, c.low or 0.0, c.high or 0.0) for c in group]
-            words = together(metric.key, metric.label, reference, other, parts, group[0].verdict, options)
+            parts = [(c.setting, c.ratio, c.low, c.high) for c in group if c.ratio is not None]
+            if group[0].verdict == TOO_FEW:
+                words = open_together(metric.label, reference, other, parts, min(c.n for c in group))
+            else:
+                words = together(metric.key, metric.label, reference, other, parts, group[0].verdict, options)
             found.append(Headline(group[0].verdict, words, metric.key, axis))
         elif len(group) > MOST_TOGETHER:
             verdicts = [c.verdict for c in group]
@@ -194,7 +197,7 @@ def headlines(
 
 def _agree(group: Sequence[Comparison]) -> bool:
     verdicts = {comparison.verdict for comparison in group}
-    return verdicts == {PARITY} or (
+    return verdicts in ({PARITY}, {TOO_FEW}) or (
         verdicts == {DIFFERENT} and len({(comparison.ratio or 1) > 1 for comparison in group}) == 1
     )
 

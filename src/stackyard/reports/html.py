@@ -41,6 +41,13 @@ BADGES = {
     MIXED: ("mixed", "±", "mixed"),
     "fact": ("fact", "i", "finding"),
 }
+#: Results shown at once where there are more than MOST_RESULTS; the rest unfolds.
+KEY_RESULTS = (
+    *("f1", "precision", "recall", "specificity", "fpr", "mcc", "early_detection_rate"),
+    *("combined_f1", "rules_f1", "lstm_only_detections", "validation_loss", "k", "steps"),
+    *("malicious_verdicts", "sessions", "events", "quarantined_lines"),
+)
+MOST_RESULTS = 20
 _GROUPS = {
     "time": "Time",
     "cpu": "CPU",
@@ -205,7 +212,7 @@ def _workload(
             for c in workload.cells
         ],
         "table": _table(report, workload),
-        "results": _results(workload),
+        "results": _foremost(_results(workload)),
         "differing": workload.results_differing,
     }
 
@@ -311,6 +318,16 @@ def _results(workload: WorkloadReport) -> list[dict[str, Any]]:
                 entries.append((wording.plain_number(result.median), "" if low == high else f"{low}–{high}"))
         found.append({"name": name, "differs": name in workload.results_differing, "entries": entries})
     return found
+
+
+def _foremost(results: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Results to see at once (those the cells differ on, then the best known names), and the rest."""
+    named = [row for row in results if row["name"] in KEY_RESULTS and not row["differs"]]
+    named.sort(key=lambda row: KEY_RESULTS.index(row["name"]))
+    first = [row for row in results if row["differs"]] + named
+    if len(results) <= MOST_RESULTS or not first:
+        return list(results), []
+    return first, [row for row in results if row not in first]
 
 
 def _data(report: Report, colouring: charts.Colouring) -> dict[str, Any]:

@@ -50,7 +50,12 @@ def _greatest_over_gpus(read: Callable[[GpuUse], float | None]) -> Callable[[Run
 
 
 def _step(name: str) -> Callable[[RunRecord], float | None]:
-    return lambda record: getattr(record.measurement.steps, name) if record.measurement.steps else None
+    def of_several(record: RunRecord) -> float | None:
+        steps = record.measurement.steps
+        # One step has no distribution: it is the steady phase under another name.
+        return getattr(steps, name) if steps and steps.count > 1 else None
+
+    return of_several
 
 
 CATALOGUE: tuple[Metric, ...] = (

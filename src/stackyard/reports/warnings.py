@@ -119,6 +119,12 @@ def _some(names: Iterable[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def _where(cells: Iterable[CellRuns], matrix: Matrix) -> str:
+    """The cells by name, or "every cell"."""
+    cells = list({id(cell): cell for cell in cells}.values())
+    return "every cell" if len(cells) == len(matrix.cells) > 1 else _some(map(_name, cells))
+
+
 def _runs(matrix: Matrix) -> Iterator[tuple[CellRuns, Run]]:
     for cell in matrix.cells:
         for run in cell.completed:
@@ -132,7 +138,7 @@ def _failed(study: Study, matrix: Matrix) -> Iterator[Finding]:
         total = sum(len(cell.failed) + len(cell.completed) for cell in cells)
         yield (
             "failed-runs",
-            f"{count} of {total} runs failed in {_some(map(_name, cells))}.",
+            f"{count} of {total} runs failed in {_where(cells, matrix)}.",
             [c.slug for c in cells],
         )
     if study.unreadable:
@@ -164,7 +170,10 @@ def _planned(study: Study, matrix: Matrix) -> Iterator[Finding]:
 def _few(study: Study, matrix: Matrix) -> Iterator[Finding]:
     cells = [cell for cell in matrix.cells if 0 < len(cell.completed) < FEWEST_RUNS]
     if cells:
+        counts = {len(cell.completed) for cell in cells}
         words = _some(f"{_name(cell)} (n = {len(cell.completed)})" for cell in cells)
+        if len(counts) == 1:
+            words = f"{_where(cells, matrix)} (n = {counts.pop()})"
         yield "too-few-runs", f"Fewer than {FEWEST_RUNS} completed runs: {words}.", [c.slug for c in cells]
 
 
@@ -172,7 +181,7 @@ def _bimodal(study: Study, matrix: Matrix) -> Iterator[Finding]:
     for metric in _BIMODAL:
         cells = [cell for cell in matrix.cells if looks_bimodal(cell.values(metric))]
         if cells:
-            words = f"{metric.label} falls into two groups in {_some(map(_name, cells))}."
+            words = f"{metric.label} falls into two groups in {_where(cells, matrix)}."
             yield "bimodal", words, [c.slug for c in cells]
 
 
@@ -192,7 +201,7 @@ def _machine(study: Study, matrix: Matrix) -> Iterator[Finding]:
         message = f"Other work used {share} in {len(busy)} runs (most: {worst:.0f} %)."
         yield "busy-machine", message, _slugs(cell for _, cell in busy)
     if throttled:
-        names = _some(map(_name, throttled))
+        names = _where(throttled, matrix)
         message = f"The CPU quota held back {len(throttled)} runs for over 5 % of their wall time: {names}."
         yield "throttled", message, _slugs(throttled)
     if jumps:
@@ -259,7 +268,7 @@ def _pins(study: Study, matrix: Matrix) -> Iterator[Finding]:
             digests.setdefault(name, set()).add(record.environment.stack_digest)
     bare = [cell for cell, run in _runs(matrix) if not run.record.environment.stack_digest]
     if bare:
-        yield "stack-pin-missing", f"No lock digest was recorded in {_some(map(_name, bare))}.", _slugs(bare)
+        yield "stack-pin-missing", f"No lock digest was recorded in {_where(bare, matrix)}.", _slugs(bare)
     several = sorted(name for name, found in digests.items() if len(found) > 1)
     if several:
         yield "stack-differs", f"Several lock digests under one name: {_some(several)}.", []
@@ -277,7 +286,7 @@ def _uniform(study: Study, matrix: Matrix) -> Iterator[Finding]:
             c for c in matrix.cells if len({getattr(r.record.environment, name) for r in c.completed}) > 1
         ]
         if mixed:
-            words = f"{name.replace('_', ' ')} differs between runs of {_some(map(_name, mixed))}."
+            words = f"{name.replace('_', ' ')} differs between runs of {_where(mixed, matrix)}."
             yield "environment-differs", words[0].upper() + words[1:], _slugs(mixed)
     mixed = [
         c for c in matrix.cells if len({repr(sorted(r.record.parameters.items())) for r in c.completed}) > 1
@@ -285,7 +294,7 @@ def _uniform(study: Study, matrix: Matrix) -> Iterator[Finding]:
     if mixed:
         yield (
             "parameters-differ",
-            f"Parameters differ between runs of {_some(map(_name, mixed))}.",
+            f"Parameters differ between runs of {_where(mixed, matrix)}.",
             _slugs(mixed),
         )
     if len(matrix.hosts) > 1:
@@ -309,11 +318,11 @@ def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
         message = f"Bounds of the peak RAM are more than 5 % apart in {len(wide)} runs (most: {worst:.0f} %)."
         yield "wide-memory-bounds", message, _slugs(cell for _, cell in wide)
     if costly:
-        names = _some(map(_name, costly))
+        names = _where(costly, matrix)
         yield "costly-measuring", f"Measuring cost over 2 % of the CPU time in {names}.", _slugs(costly)
     if starting:
         seconds = quantity(float(np.median([s for s, _ in starting])), "s")
-        names = _some(_name(cell) for _, cell in starting)
+        names = _where((cell for _, cell in starting), matrix)
         message = f"Start-up (median {seconds}) is over half of the wall time in {names}."
         yield "mostly-start-up", message, _slugs(cell for _, cell in starting)
 

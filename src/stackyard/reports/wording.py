@@ -191,7 +191,7 @@ def together(
     label: str,
     reference: str,
     other: str,
-    parts: Sequence[tuple[str, float, float, float]],
+    parts: Sequence[tuple[str, float, float | None, float | None]],
     verdict: str,
     options: ReportOptions,
 ) -> str:
@@ -206,6 +206,19 @@ def together(
         return f"{other} is {amounts[0][0][1]} than {reference}{_SPEEDS[metric]}: {listed}"
     less = "less" if parts[0][1] < 1 else "more"
     return f"{other} has {less} {inside(label)} than {reference}: {listed}"
+
+
+def open_together(
+    label: str,
+    reference: str,
+    other: str,
+    parts: Sequence[tuple[str, float, float | None, float | None]],
+    fewest: int,
+) -> str:
+    """One sentence for ratios without a verdict in several settings."""
+    listed = "; ".join(f"{times(ratio)}× with {setting}" for setting, ratio, _, _ in parts) or "no ratios"
+    asked = asked_words(TOO_FEW, fewest, None)
+    return f"{label} of {other} to {reference}: {listed}: too few runs ({asked})"
 
 
 def counted(
