@@ -171,8 +171,8 @@ def clearml_monitor(result: Result) -> None:
     result.row(case="clearml", remark=remark, points=dict(series))
     result.row(
         case="clearml",
-        not_measured="orphans, trees, shared maps: its CPU figure is the whole machine's and means of 30 s are "
-        "all it reports, so runs shorter than that leave nothing to compare",
+        not_measured="orphans, trees, shared maps: its CPU figure is the whole machine's, and means of 30 s "
+        "are all it reports, so that runs shorter than that leave nothing to compare",
     )
 
 

@@ -115,9 +115,8 @@ def verify_stack(pin: StackPin) -> None:
     try:
         import torch
     except ImportError as error:
-        raise StackMismatch(
-            f"{name} pins torch {pin.torch}, but torch cannot be imported ({_one_line(error)}); rebuild the stack"
-        ) from error
+        why = f"torch cannot be imported ({_one_line(error)})"
+        raise StackMismatch(f"{name} pins torch {pin.torch}, but {why}; rebuild the stack") from error
     loaded = str(torch.__version__)
     if pin.torch is not None and loaded.split("+")[0] != pin.torch.split("+")[0]:
         raise StackMismatch(

@@ -274,8 +274,12 @@ def test_a_senseless_limit_is_refused(tmp_path: Path, limits: Dict[str, Any]) ->
 def test_the_child_gets_what_the_task_chose(tmp_path: Path) -> None:
     record = ran(tmp_path, "auto", "variables", threads=3, environment={"CHOSEN": "yes"})
     assert record.results == {
-        "threads": "3", "chosen": "yes", "cores": len(os.sched_getaffinity(0)), "torch": False, "channel": "hidden",
-    }  # fmt: skip
+        "threads": "3",
+        "chosen": "yes",
+        "cores": len(os.sched_getaffinity(0)),
+        "torch": False,
+        "channel": "hidden",
+    }
     assert record.environment.tunables["CHOSEN"] == "yes"
     assert record.environment.tunables["OMP_NUM_THREADS"] == "3"
     assert record.environment.threads == 3

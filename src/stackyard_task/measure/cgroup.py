@@ -78,22 +78,10 @@ class Cgroup:
 
     version = 0
 
-    def __init__(self, folders: Dict[str, str], make: Callable[[str], None] = os.mkdir) -> None:
-        """Make ``folders`` (controller -> path; controllers may share one).
-
-        Raises:
-            OSError: a folder cannot be made; those made before are removed again.
-        """
+    def __init__(self, folders: Dict[str, str]) -> None:
+        """Take over ``folders``, just made: controller -> path; controllers may share one."""
         self.folders = folders
-        self._made: List[str] = []
-        try:
-            for folder in folders.values():
-                if folder not in self._made:
-                    make(folder)
-                    self._made.append(folder)
-        except OSError:
-            self.remove()
-            raise
+        self._made = list(dict.fromkeys(folders.values()))
         self._files: Dict[str, CounterFile] = {}
         self.peak_resettable = self._open()
 
@@ -170,7 +158,7 @@ class Cgroup:
 
     def remove(self) -> None:
         """Close the files and remove the folders; an emptied cgroup may need a moment."""
-        for found in getattr(self, "_files", {}).values():
+        for found in self._files.values():
             found.close()
         for folder in self._made:
             for _ in range(100):
@@ -308,26 +296,30 @@ def create(
     if "cpuacct" in places.v1:
         for place in places.v1.values():
             _sweep(place.folder)
-        folders: Dict[str, str] = {
-            controller: f"{places.v1[controller].folder}/{PREFIX}{name}"
-            for controller in ("cpuacct", "cpu", "memory")
-            if controller in places.v1
-        }
-        while "cpuacct" in folders:
-            try:
-                return CgroupV1(folders, make)
-            except OSError as error:  # leave out the hierarchy that refused, keep the others
-                refused = [key for key, folder in folders.items() if folder == error.filename]
-                folders = {key: folder for key, folder in folders.items() if key not in (refused or folders)}
+        folders: Dict[str, str] = {}
+        for controller in ("cpuacct", "cpu", "memory"):
+            if controller in places.v1:
+                folder = f"{places.v1[controller].folder}/{PREFIX}{name}"
+                with contextlib.suppress(OSError):  # this hierarchy is not writable; the others may be
+                    if folder not in folders.values():
+                        make(folder)
+                    folders[controller] = folder
+        if not folders:
+            return None
+        made = CgroupV1(folders)
+        if "cpuacct" in folders:
+            return made
+        made.remove()
         return None
     if places.v2 is None:
         return None
     for folder in _v2_parents(places.v2):
         _sweep(folder)
         try:
-            cgroup = CgroupV2({"unified": f"{folder}/{PREFIX}{name}"}, make)
+            make(f"{folder}/{PREFIX}{name}")
         except OSError:
             continue
+        cgroup = CgroupV2({"unified": f"{folder}/{PREFIX}{name}"})
         if cgroup.cpu_seconds() is not None and os.access(
             f"{cgroup.folders['unified']}/cgroup.procs", os.W_OK
         ):
