@@ -39,8 +39,8 @@ SCENARIOS = ("fox", "russellmitchell", "santos", "wheeler")
 #: Of the AIT benign sessions, how many validate.
 AIT_VALIDATION_SHARE = 0.2
 
-#: Both networks: chosen by validation loss among a few, see docs/detector.md.
-HDFS_CONFIG = DetectorConfig(history=10, layers=2, hidden_size=64, input="one-hot")
+#: The input with the lowest validation loss on either data set, see docs/detector.md.
+HDFS_CONFIG = DetectorConfig(history=10, layers=2, hidden_size=64, input="embedding")
 AIT_CONFIG = DetectorConfig(history=10, layers=2, hidden_size=64, input="embedding", start_padding=True)
 
 FIGURES = (
