@@ -34,6 +34,8 @@ from stackyard_task.records import RunRecord, to_json
 SCALING = ("wall_seconds", "steady_seconds")
 #: Relative difference of a numeric result between cells that is worth a warning.
 RESULT_TOLERANCE = 0.01
+#: Average use from which a device counts as kept busy.
+BUSY_PERCENT = 80.0
 #: More timelines than this are not kept: one per cell then, the run nearest the median wall time.
 MOST_TIMELINES = 96
 
@@ -133,7 +135,23 @@ def _cell(cell: CellRuns, metrics: Sequence[Metric], options: ReportOptions) -> 
         len(cell.warm_up),
         found,
         _results([run.record for run in cell.completed]),
+        _bound({key: summary.median for key, summary in found.items()}),
     )
+
+
+def _bound(medians: dict[str, float]) -> str | None:
+    """What a cell keeps busy, from medians over whole runs (start-up included)."""
+    allowed, core = medians.get("cpu_percent_of_allowed"), medians.get("cpu_percent_of_core")
+    gpu = medians.get("gpu_utilisation_percent")
+    if allowed is None or core is None:
+        return None
+    if gpu is not None and gpu >= BUSY_PERCENT:
+        return "GPU-bound"
+    if allowed >= BUSY_PERCENT:
+        return "CPU-bound"
+    if core >= BUSY_PERCENT and core <= 200 - BUSY_PERCENT:
+        return "about one core busy, more allowed"
+    return "neither CPU nor GPU kept busy" if gpu is not None else "CPU not kept busy"
 
 
 def _results(records: Sequence[RunRecord]) -> dict[str, CellResult]:

@@ -212,6 +212,7 @@ def _workload(
             for c in workload.cells
         ],
         "table": _table(report, workload),
+        "bound": [c.bound or wording.NOT_MEASURED for c in workload.cells],
         "results": _foremost(_results(workload)),
         "differing": workload.results_differing,
     }

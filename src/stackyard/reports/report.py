@@ -77,6 +77,8 @@ class CellReport:
     warm_up: int
     metrics: dict[str, CellSummary]
     results: dict[str, CellResult]
+    #: What the runs kept busy, in words; ``None`` where CPU use was not measured.
+    bound: str | None
 
 
 @dataclass
