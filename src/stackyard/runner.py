@@ -34,7 +34,7 @@ PROGRESS_FILE = "progress.json"
 TICK_SECONDS = 0.5
 #: A supervisor that has not ended a run so long after its time limit is taken for dead.
 GRACE_SECONDS = 60.0
-#: Bare runs whose supervisor was asked to stop get so long to write their record.
+#: A supervisor that was asked to stop gets so long to write its record.
 STOP_SECONDS = 20.0
 
 
@@ -54,6 +54,9 @@ class Watcher(Protocol):
         self, label: str, record: RunRecord, done: int, total: int, remaining_seconds: float | None
     ) -> None:
         """A run ended with ``record``."""
+
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -78,11 +81,11 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Count SIGINT and SIGTERM while inside (in the main thread; elsewhere signals stay as they are)."""
+        """Count SIGINT, SIGTERM and SIGHUP while inside; outside the main thread, leave signals alone."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        old = {number: signal.signal(number, self._count) for number in (signal.SIGINT, signal.SIGTERM)}
+        old = {number: signal.signal(number, self._count) for number in _STOP_SIGNALS}
         try:
             yield
         finally:
@@ -117,7 +120,7 @@ class Runner:
             code: the snapshot's folder, for PYTHONPATH.
             beside: folder of the scenario file; relative paths of sources are seen from there.
             watcher: who is told.
-            stop: counts requests to stop; default: this process' SIGINT and SIGTERM.
+            stop: counts requests to stop; default: this process' own signals.
         """
         self.scenario = scenario
         self.plan = plan
@@ -147,6 +150,8 @@ class Runner:
             try:
                 self.folder.begin(self.plan, scenario_text, resume=resume, fresh=fresh)
                 return self._matrix()
+            except BrokenPipeError:  # nobody reads our output any more; the folder is fine
+                raise
             except OSError as error:
                 raise unwritable(self.folder.path, error) from error
 
@@ -255,7 +260,13 @@ class Runner:
             started = self.site.launchers[deployment].start(task, place)
         except LaunchError as error:
             return self._unrecorded(task, folder, started_at, Failure("infrastructure", str(error)))
-        status, ended_by = self._watched(started, task, folder, begun)
+        try:
+            status, ended_by = self._watched(started, task, folder, begun)
+        except BaseException:  # we fail (nobody reads our output, a bug): the run must not go on unseen
+            started.interrupt()
+            if started.wait(STOP_SECONDS) is None:
+                started.kill()
+            raise
         if cell is not None:
             self._estimate.add(cell.slug, time.monotonic() - begun)
         (folder / PROGRESS_FILE).unlink(missing_ok=True)

@@ -195,6 +195,20 @@ def test_a_second_request_kills(yard: Any, tmp_path: Path) -> None:
     assert yard.record(name).failure.kind == "interrupted"
 
 
+def test_a_runner_that_fails_does_not_leave_its_run_behind(yard: Any) -> None:
+    hanging = Path(f"{yard.log}.hanging")
+
+    def nobody_reads_us() -> None:
+        if hanging.exists():
+            raise BrokenPipeError
+
+    yard.on_tick = nobody_reads_us
+    with pytest.raises(BrokenPipeError):
+        yard.run(scenario(yard, do="hang"))
+    (name,) = [f.name for f in (yard.out.path / "runs").iterdir()]
+    assert yard.record(name).failure.kind == "interrupted"
+
+
 def test_preparations_run_once_before_and_are_kept_on_resume(yard: Any) -> None:
     flag = yard.folder / "flag"
     more = f"""
