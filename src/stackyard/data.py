@@ -63,6 +63,12 @@ class DataSet:
         """Size of all files, uncompressed."""
         return sum(file.bytes for file in self.files)
 
+    @property
+    def sha256(self) -> str:
+        """One checksum for the set: SHA-256 over the lines "checksum  path" of its files, as sha256sum writes."""
+        listing = "".join(f"{file.sha256}  {file.path}\n" for file in self.files)
+        return hashlib.sha256(listing.encode("utf-8")).hexdigest()
+
 
 @functools.cache
 def known(listing: Path = _LIST) -> tuple[DataSet, ...]:

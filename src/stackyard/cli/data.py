@@ -24,7 +24,7 @@ _DATA = typer.Option(
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
-def _progress_sentence(data_set: DataSet, settings: Settings) -> str:
+def _here_sentence(data_set: DataSet, settings: Settings) -> str:
     here, of = data.here(data_set, settings), len(data_set.files)
     return "yes" if here == of else "no" if here == 0 else f"{here} of {of}"
 
@@ -50,6 +50,7 @@ def _as_json(data_set: DataSet, settings: Settings) -> dict[str, object]:
         "licence": data_set.licence,
         "source": data_set.source,
         "bytes": data_set.bytes,
+        "sha256": data_set.sha256,
         "files": files,
     }
 
@@ -71,12 +72,12 @@ def list_(
     if name:
         _show_one(console, chosen[0], settings)
         return
-    table = Table("name", "here", "size", "what", "licence", "source", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
-    table.columns[1].no_wrap = True
-    table.columns[2].no_wrap = True
+    table = Table("name", "here", "size", "sha256", "what", "licence", "source", box=None, pad_edge=False)
+    for column in table.columns[:4]:
+        column.no_wrap = True
     for s in chosen:
-        table.add_row(s.name, _progress_sentence(s, settings), size(s.bytes), s.about, s.licence, s.source)
+        here = _here_sentence(s, settings)
+        table.add_row(s.name, here, size(s.bytes), s.sha256[:8], s.about, s.licence, s.source)
     console.print(table)
     console.print(f"folder: {settings.data}", highlight=False, soft_wrap=True)
     console.print("files and checksums of one: stackyard data list NAME", highlight=False)

@@ -30,6 +30,7 @@ def test_list_shows_every_set_and_whether_it_is_here(nowhere: Path) -> None:
     text = call("list")
     for data_set in data.known():
         assert data_set.name in text
+        assert data_set.sha256[:8] in text
     assert str(nowhere / "home" / "data") in text.replace("\n", "")
     assert "CC BY 4.0" in text
 
@@ -38,7 +39,7 @@ def test_list_as_json_is_complete() -> None:
     value = json.loads(call("list", "--json"))
     assert [s["name"] for s in value["data_sets"]] == [s.name for s in data.known()]
     first = value["data_sets"][0]
-    assert set(first) == {"name", "about", "licence", "source", "bytes", "files"}
+    assert set(first) == {"name", "about", "licence", "source", "bytes", "sha256", "files"}
     assert len(first["files"][0]["sha256"]) == 64
     assert first["files"][0]["here"] is None
 
