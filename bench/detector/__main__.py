@@ -12,12 +12,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Optional, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 if importlib.util.find_spec("stackyard_task") is None:
     sys.path.insert(0, str(ROOT / "src"))
+# The processes this bench starts find the project too, whatever Python they run in.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
+from bench.detector import hdfs  # noqa: E402
 from bench.result import Result, arguments, data_absent, data_folder  # noqa: E402
 
 #: The parts in the order they run, and the module that measures each.
@@ -32,19 +37,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer repeats; the figures say less")
     parser.add_argument("--python", type=Path, metavar="FILE", help="the stack's interpreter")
     options = parser.parse_args()
-    if importlib.util.find_spec("torch") is None:
-        python, why_not = _stack_python(options.python)
-        if python is not None:
-            raise SystemExit(_again(python))
     parts = options.only or list(PARTS)
     result = Result("detector", [name for part in parts for name in _figure_names(part)])
-    if importlib.util.find_spec("torch") is None:
-        data_absent(result, why_not, options.json)
     folder = data_folder(options.data)
-    if folder is None or not (folder / "hdfs_logdeep" / "hdfs_train.gz").exists():
-        reason = "the HDFS sequences (hdfs_logdeep) are not on this machine; give --data or $STACKYARD_DATA"
+    missing = hdfs.missing(folder)
+    if folder is None or missing:
+        reason = f"hdfs_logdeep is not on this machine ({', '.join(missing)}); give --data or $STACKYARD_DATA"
         data_absent(result, reason, options.json)
         return
+    if importlib.util.find_spec("torch") is None:
+        python, why_not = _stack_python(options.python)
+        if python is None:
+            data_absent(result, why_not, options.json)
+            return
+        raise SystemExit(_again(python))
     for part in parts:
         module = _module(part)
         if module is None:
@@ -76,7 +82,7 @@ def _stack_python(given: Optional[Path]) -> Tuple[Optional[Path], str]:
         from stackyard.settings import Settings
 
         loaded = stacks.load()
-        python = stacks.python_of(loaded[stacks.DEFAULT_STACK], Settings.from_environment())
+        python = stacks.python_of(loaded[stacks.DEFAULT], Settings.from_environment())
     except (ImportError, AttributeError, KeyError) as error:
         return None, f"PyTorch is not importable and no stack was found ({error}); give --python"
     if python is None:
@@ -87,8 +93,7 @@ def _stack_python(given: Optional[Path]) -> Tuple[Optional[Path], str]:
 def _again(python: Path) -> int:
     """Run this bench again in ``python``; its exit status."""
     print(f"measuring in {python}", flush=True)
-    path: List[str] = [str(ROOT), str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    environment = dict(os.environ)
     # The child must not come back here: it has PyTorch or says that it has not.
     if environment.get("STACKYARD_BENCH_CHILD"):
         print(f"{python} has no PyTorch either; give another --python", file=sys.stderr)

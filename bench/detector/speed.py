@@ -12,7 +12,6 @@ A part runs as ``python -m bench.detector.speed PART SETTINGS_JSON RESULT_FILE``
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import os
 import random
@@ -24,6 +23,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
+from bench.detector import hdfs
 from bench.result import Result
 
 FIGURES = (
@@ -130,18 +130,6 @@ class _Parts:
 # What runs inside the parts. Each imports only what its side needs.
 
 
-def _sessions(data: str, names: Sequence[str]) -> List[List[str]]:
-    """The sessions of HDFS files, as lists of event names."""
-    sessions = []
-    for name in names:
-        with gzip.open(Path(data) / "hdfs_logdeep" / name, "rt", encoding="utf-8") as stream:
-            is_table = name.endswith(".csv.gz")
-            if is_table:
-                next(stream)
-            sessions += [(line.split(",")[1] if is_table else line).split() for line in stream]
-    return sessions
-
-
 def _encoded(sessions: Sequence[Sequence[str]], events: Sequence[str]) -> List[List[int]]:
     """Sessions as lists of ids; an event that is not listed gets the next free id."""
     ids = {event: number for number, event in enumerate(events)}
@@ -150,7 +138,7 @@ def _encoded(sessions: Sequence[Sequence[str]], events: Sequence[str]) -> List[L
 
 def _training_data(settings: Dict[str, Any]) -> Tuple[List[List[int]], List[List[int]], List[str]]:
     """Training sessions, validation sessions, and the events of all; every part splits them the same way."""
-    sessions = _sessions(settings["data"], ["hdfs_train.gz"])
+    sessions = hdfs.sessions(Path(settings["data"]), [hdfs.TRAIN])
     events = sorted({event for session in sessions for event in session}, key=int)
     encoded = _encoded(sessions, events)
     random.Random(0).shuffle(encoded)
@@ -158,8 +146,7 @@ def _training_data(settings: Dict[str, Any]) -> Tuple[List[List[int]], List[List
 
 
 def _test_data(settings: Dict[str, Any], events: Sequence[str]) -> List[List[int]]:
-    names = ["hdfs_test_normal_sampleA_11151.csv.gz", "hdfs_test_abnormal.gz"]
-    return _encoded(_sessions(settings["data"], names), events)
+    return _encoded(hdfs.sessions(Path(settings["data"]), [hdfs.NORMAL, hdfs.ABNORMAL]), events)
 
 
 def _peak_rss_bytes() -> int:

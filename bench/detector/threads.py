@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
+from bench.detector import hdfs
 from bench.result import Result
 from stackyard_task.records import RECORD_FILE, TASK_FILE, Limits, TaskSpec, write_json
 
@@ -61,7 +62,7 @@ def _run(
     cores: Optional[float] = None,
 ) -> Optional[float]:
     """Steady seconds of one training run; ``None``, with the reason as a row, where it failed."""
-    path = str(data_folder / "hdfs_logdeep" / "hdfs_train.gz")
+    path = str(hdfs.path_of(data_folder, hdfs.TRAIN))
     spec = TaskSpec(
         run_id="bench",
         workload="detector-train",
