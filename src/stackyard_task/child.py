@@ -186,6 +186,7 @@ def _give_up(channel: Channel, kind: str, message: str) -> int:
         traceback.print_exc()
     else:
         print(message, file=sys.stderr)
+    _report_loaded(channel)
     channel.flush()
     channel.failure(kind, message)
     return 1

@@ -62,7 +62,9 @@ ORPHAN_WORKING_SECONDS = 60.0
 ORPHAN_IDLE_SECONDS = 2.0
 #: Below this share of a core an orphan counts as idle.
 ORPHAN_IDLE_SHARE = 0.02
+#: How often the end of what no pidfd tells of is looked for, and when it takes longer.
 _POLL_SECONDS = 0.01
+_LATE_POLL_SECONDS = 0.05
 
 
 class TaskError(Exception):
@@ -169,7 +171,7 @@ class _Supervision:
             environment = describe(self.spec, holding, places, variables)
             environment.threads = _threads_told(variables, threads)
             record = self._measured(started_at, cgroup, holding, variables, environment, foreign)
-        except (LimitError, spawn.StartError) as error:
+        except (LimitError, spawn.StartError, OSError) as error:
             record = self._record(started_at, Measurement(), environment)
             record.failure = Failure("infrastructure", str(error))
             record.status = "failed"
@@ -194,7 +196,10 @@ class _Supervision:
             with contextlib.suppress(OSError):
                 os.write(self._wake_write, b"x")
 
-        return {n: signal.signal(n, told_to_stop) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # started with nohup
+            numbers.append(signal.SIGHUP)
+        return {number: signal.signal(number, told_to_stop) for number in numbers}
 
     def _measured(
         self,
@@ -223,7 +228,12 @@ class _Supervision:
         tree = Tree(pid, cgroup, foreign)
         listener = Listener(channel_read, clock.started_at)
         sampler = self.sampler = Sampler(tree, cgroup, clock.started_at, self.interval_seconds, gpus)
-        self._watch(clock, tree, listener, sampler, holding)
+        try:
+            self._watch(clock, tree, listener, sampler, holding)
+        except BaseException:  # whatever went wrong here, nothing of the run may stay behind
+            tree.signal(signal.SIGKILL)
+            tree.reap()
+            raise
         listener.read()
         os.close(channel_read)
         tree.close()
@@ -286,7 +296,8 @@ class _Supervision:
                     self._end("out_of_memory", tree, clock)
             wait_until = sample_at
             if clock.main_ended_at is not None or main is None:
-                wait_until = min(wait_until, now + _POLL_SECONDS)
+                late = clock.main_ended_at is not None and now - clock.main_ended_at > 1.0
+                wait_until = min(wait_until, now + (_LATE_POLL_SECONDS if late else _POLL_SECONDS))
             elif self.spec.time_limit_seconds is not None and self._stop is None:
                 wait_until = min(wait_until, clock.started_at + self.spec.time_limit_seconds)
             if clock.kill_at is not None:

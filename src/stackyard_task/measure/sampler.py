@@ -30,6 +30,9 @@ WALK_SHARE = 0.0005
 #: What each of them may use at once, whatever the share: short runs need some too.
 SWEEP_ALLOWANCE_SECONDS = 0.004
 WALK_ALLOWANCE_SECONDS = 0.05
+#: For asking NVML, on machines that have it.
+GPU_SHARE = 0.005
+GPU_ALLOWANCE_SECONDS = 0.05
 #: The first samples come close together, so that tasks of a tenth of a second are seen.
 FIRST_INTERVAL_SECONDS = 0.005
 #: However large the tree.
@@ -78,7 +81,7 @@ class Sampler:
         self._ramp = interval_seconds if math.isinf(interval_seconds) else FIRST_INTERVAL_SECONDS
         self._ramp = min(self._ramp, interval_seconds)
         self._sweep_spent = self._walk_spent = self._discovery_spent = 0.0
-        self._next_tick_at = 0.0
+        self._gpu_spent = self._next_tick_at = 0.0
         self._files_low = self._files_high = 0
         self._marks_were_reset = True
         self._lively: Dict[int, Tuple[Optional[Residency], int, int]] = {}
@@ -111,8 +114,7 @@ class Sampler:
         else:
             self._observe_processes(at)
         self._observe_cpu(now, at)
-        if self._gpus.devices:
-            self._gpus.sample(self._tree.files)
+        self._observe_gpus(at)
         points = [[device.memory_bytes, device.utilisation_percent] for device in self._gpus.devices]
         self.timeline.add(at, self._cpu_recent, self.rss_bytes, points)
         self.samples += 1
@@ -218,6 +220,13 @@ class Sampler:
         seconds = self.cpu_seconds()
         if seconds is not None:
             self._cpu_recent = self._windows.add(at, seconds)
+
+    def _observe_gpus(self, at: float) -> None:
+        """NVML answers slowly, more so on machines with many GPUs: a budget keeps it from being felt."""
+        if self._gpus.devices and self._gpu_spent <= GPU_ALLOWANCE_SECONDS + GPU_SHARE * at:
+            before = time.thread_time()
+            self._gpus.sample(self._tree.files)
+            self._gpu_spent += time.thread_time() - before
 
     def finish(self, ended_at: float, allowed_cores: float, supervisor_peak_before: int) -> Measurement:
         """What the tree used, once all of it has ended and been reaped.
