@@ -65,7 +65,7 @@ class DataSet:
 
     @property
     def sha256(self) -> str:
-        """One checksum for the set: SHA-256 over the lines "checksum  path" of its files, as sha256sum writes."""
+        """One checksum for the set: SHA-256 over the lines "checksum  path" of its files."""
         listing = "".join(f"{file.sha256}  {file.path}\n" for file in self.files)
         return hashlib.sha256(listing.encode("utf-8")).hexdigest()
 
