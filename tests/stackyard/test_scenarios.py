@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from stackyard.specs import Cell
 from stackyard_task import workloads
 from stackyard_task.workloads import Parameter, Workload
 
+REAL_WORKLOADS = dict(workloads.WORKLOADS)
 KNOWN = Known(stacks=["old", "new"], default_stack="new")
 
 GOOD = """
@@ -272,3 +275,30 @@ def test_differences_name_the_keys() -> None:
         "hardware.one.cores: 0.5 then, 1.0 now",
         "workloads.train.parameters.epochs: 2 then, 3 now",
     ]
+
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = Known(stacks=["torch-2.13.0-cpu", "torch-1.10.2-cu102"], default_stack="torch-2.13.0-cpu")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.toml")), ids=lambda p: p.name)
+def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "WORKLOADS", REAL_WORKLOADS)
+    scenario = scenarios.read(path.read_text(encoding="utf-8"), path.name, SHIPPED)
+    assert scenario.name == path.stem
+    assert scenario.repeats == 6
+    assert set(scenario.axes["workload"]) == {"train", "infer"}
+
+
+def test_files_in_the_document_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "WORKLOADS", REAL_WORKLOADS)
+    text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    smallest, whole, choices = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    assert len(scenarios.cells(scenarios.read(smallest, "smallest", SHIPPED))) == 1
+    assert len(scenarios.cells(scenarios.read(whole, "whole", SHIPPED))) == 7
+    more = 'name = "x"\n[workloads.w]\nworkload = "detector-train"\nparameters = { data = "data:d" }\n'
+    more += '[data.d]\nsources = [{ path = "x", format = "sequences" }]\n'
+    scenario = scenarios.read(more + choices, "choices", SHIPPED)
+    settings = [scenarios.settings_of(scenario, cell) for cell in scenarios.cells(scenario)]
+    assert [s.parameters["batch_size"] for s in settings] == [64, 2048]
+    assert [dict(s.environment) for s in settings] == [{}, {"MALLOC_ARENA_MAX": "1"}]
