@@ -52,7 +52,8 @@ def csv_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) -> 
 
 
 def shortened(text: str) -> str:
-    """``text`` in a length that a sentence can carry."""
+    """``text`` on one line and in a length that a sentence can carry."""
+    text = " ".join(text.split())
     return text if len(text) <= 300 else text[:300] + "..."
 
 

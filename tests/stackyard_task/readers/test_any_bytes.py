@@ -63,6 +63,7 @@ PIECES = st.sampled_from(
 @example(content=b'{"a":' * 100_000)
 @example(content=b"k" * 1000 + b",e,t,l\n1,2,3,4\n")
 @example(content=b"k,e,t,l\na,b," + b"9" * 5000 + b"z,-\n")
+@example(content=b'"k,e,t,l\na,b,1,-\n')
 @example(content=b'[{"k":"\\ud800","e":"\\udfff","t":1}]')
 def test_any_bytes_are_sessions_or_a_sentence(format, suffix, content):
     with tempfile.TemporaryDirectory() as folder:
