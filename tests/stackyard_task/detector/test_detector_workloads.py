@@ -129,6 +129,27 @@ def test_the_same_seed_gives_the_same_model_file(tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_an_interrupted_training_is_continued_from_its_checkpoint(tmp_path, monkeypatch):
+    data = [source(sequences(tmp_path / "n", NORMAL), 0)]
+    train(tmp_path / "whole", data, epochs=4, checkpoint_seconds=0)
+    seen = []
+
+    def interrupted(self, *arguments, **named):
+        seen.append(arguments)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Listener, "loss", interrupted, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "broken", data, epochs=4, checkpoint_seconds=0)
+    assert not (tmp_path / "broken" / "model").exists()
+    checkpoint = str(tmp_path / "broken" / "checkpoint")
+    train(tmp_path / "resumed", data, epochs=4, checkpoint_seconds=0, resume_from=checkpoint)
+    whole, resumed = (tmp_path / name / "model" / "model.safetensors" for name in ("whole", "resumed"))
+    assert whole.read_bytes() == resumed.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("lines", "parameters", "sentence"),
     [
