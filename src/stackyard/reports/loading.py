@@ -134,6 +134,12 @@ def _read_record(run_folder: Path) -> RunRecord:
     for key in ("cell", "results", "parameters"):
         if not isinstance(getattr(record, key), dict):
             raise RecordError(f"{run_folder.name}/{RECORD_FILE}: key {key!r} is not an object")
+    for key in ("measurement", "environment"):
+        if getattr(record, key) is None:
+            raise RecordError(f"{run_folder.name}/{RECORD_FILE}: key {key!r} is null")
+    record.measurement.gpus = record.measurement.gpus or []
+    record.environment.gpu_names = record.environment.gpu_names or []
+    record.environment.tunables = record.environment.tunables or {}
     record.cell = {str(axis): str(value) for axis, value in record.cell.items()}
     return record
 
@@ -184,7 +190,7 @@ def _read_timeline(path: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         return shorten(value) if isinstance(value, dict) and value.get("t_seconds") else None
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, LookupError):
         return None
 
 

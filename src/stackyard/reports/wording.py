@@ -6,7 +6,15 @@ import math
 from collections.abc import Sequence
 
 from stackyard.reports.report import ReportOptions
-from stackyard.reports.statistics import DIFFERENT, FEWEST_RUNS, PARITY, TOO_FEW, UNDECIDED, Ratio
+from stackyard.reports.statistics import (
+    DIFFERENT,
+    FEWEST_RUNS,
+    MOST_MORE_RUNS,
+    PARITY,
+    TOO_FEW,
+    UNDECIDED,
+    Ratio,
+)
 
 NOT_MEASURED = "–"
 _NO_BREAK = "\u00a0"
@@ -102,23 +110,13 @@ def interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{times(low)}, {times(high)}]"
 
 
-def more(ratio: Ratio) -> str:
-    """What a verdict asks for: "about 8 more runs"."""
-    if ratio.verdict == TOO_FEW:
-        return f"have {ratio.n}, need {FEWEST_RUNS}"
-    if ratio.more_runs is None:
-        return "too close to the edge for more runs to settle it soon"
-    return f"about {ratio.more_runs} more run{'s' if ratio.more_runs > 1 else ''}"
-
-
 def verdict_words(verdict: str, n: int, more_runs: int | None) -> str:
     """The verdict as a table shows it."""
     if verdict == TOO_FEW:
         return f"too few runs (have {n}, need {FEWEST_RUNS})"
     if verdict in (PARITY, DIFFERENT):
         return verdict
-    plural = "" if more_runs == 1 else "s"
-    return "undecided" + (f", about {more_runs} more run{plural}" if more_runs else "")
+    return f"undecided, {asked_words(verdict, n, more_runs)}"
 
 
 def asked_words(verdict: str, n: int, more_runs: int | None) -> str:
@@ -126,7 +124,9 @@ def asked_words(verdict: str, n: int, more_runs: int | None) -> str:
     if verdict == TOO_FEW:
         return f"have {n}, need {FEWEST_RUNS}"
     if verdict == UNDECIDED:
-        return f"about {more_runs} more run{'' if more_runs == 1 else 's'}" if more_runs else "near the edge"
+        if not more_runs:
+            return f"over {MOST_MORE_RUNS} more runs"
+        return f"about {more_runs} more run{'' if more_runs == 1 else 's'}"
     return ""
 
 
@@ -155,11 +155,12 @@ def sentence(
         return f"{other} {_difference(metric, label, reference, ratio)}"
     shown = f"{times(ratio.ratio)}×{' ' + span if span else ''}"
     pair = f"{label} of {other} is {shown} that of {reference}"
+    asked = asked_words(ratio.verdict, ratio.n, ratio.more_runs)
     if ratio.verdict == PARITY:
         return f"{pair}: parity, within ±{(options.parity_margin - 1) * 100:.3g} %"
     if ratio.verdict == TOO_FEW:
-        return f"{pair}: too few runs ({more(ratio)})"
-    return f"{pair}: undecided, {more(ratio)}"
+        return f"{pair}: too few runs ({asked})"
+    return f"{pair}: undecided, {asked}"
 
 
 #: Metrics whose difference is called faster or slower, and what is added to the phrase.

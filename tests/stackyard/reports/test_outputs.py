@@ -19,7 +19,7 @@ from stackyard.reports import Report, ReportOptions, Study, analyse, load, print
 from stackyard.reports.csv_report import safe
 from stackyard.reports.html import render as render_html
 from stackyard.reports.markdown import render as render_markdown
-from stackyard_task.records import RunRecord
+from stackyard_task.records import Environment, Failure, Measurement, RunRecord
 
 FAST = ReportOptions(permutations=49, draws=500)
 EVIL = "=<script>alert(1)</script>|\"'[red]`x`\x1b[31m"
@@ -129,6 +129,32 @@ def test_html_says_what_a_reader_needs(report: Report) -> None:
         "1.10.2+cu102 / 10.2",
     ):
         assert words in text, words
+
+
+def every_run_fails(run: RunRecord) -> None:
+    run.status, run.failure = "failed", Failure("out_of_memory", "the kernel ended the child")
+    run.measurement = Measurement()
+
+
+def only_the_old_stack(run: RunRecord) -> None:
+    run.cell["stack"] = "old"
+
+
+def nothing_but_time(run: RunRecord) -> None:
+    run.measurement = Measurement(wall_seconds=run.measurement.wall_seconds)
+    run.environment, run.results, run.phases, run.block = Environment(), {}, [], None
+
+
+@pytest.mark.parametrize("change", [every_run_fails, only_the_old_stack, nothing_but_time])
+def test_poor_studies_still_give_every_output(
+    two_cells: Callable[..., Path], tmp_path: Path, change: Callable[[RunRecord], None]
+) -> None:
+    report = analyse(load([two_cells(change)]), FAST)
+    paths = write(report, tmp_path / "poor")
+    assert json.loads(paths.json.read_text(encoding="utf-8"))["counts"]["read"] == 12
+    stream = io.StringIO()
+    print_table(report, Console(width=100, file=stream))
+    assert "train" in stream.getvalue()
 
 
 def test_markdown_text_cannot_break_out(hostile: Report) -> None:

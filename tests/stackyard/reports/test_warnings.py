@@ -144,3 +144,9 @@ def test_graver_warnings_come_first(report: Report) -> None:
     severities = [warning.severity for warning in report.warnings]
     assert severities == sorted(severities, key=lambda severity: severity != "warning")
     assert {"failed-runs", "busy-machine", "not-runnable"} <= codes(report)
+
+
+def test_the_page_about_reports_names_every_warning() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reports.md"
+    text = page.read_text(encoding="utf-8")
+    assert [code for code in ADVICE if f"`{code}`" not in text] == []
