@@ -55,11 +55,12 @@ class LiveWatcher(PlainWatcher):
         super().__init__(console)
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TimeElapsedColumn(),
+            # What changes its width stands last, so that the rest does not move.
             TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", markup=False),
             console=console,
             # Drawn from ticks only: a drawing thread would compete with the run that is measured.
             auto_refresh=False,

@@ -66,8 +66,12 @@ def run_command(
     scenario, text = _read(file, defined)
     here = site.here(settings, defined)
     folder = RunFolder(out or Path("runs") / scenario.name)
-    code_folder, code = _code(settings, folder.plan() if resume else None)
-    plan = planning.planned(scenario, here, code, repeats=repeats, only=_pairs(only or []))
+    earlier = folder.plan() if resume else None
+    code_folder, code = _code(settings, earlier)
+    pairs = _pairs(only or [])
+    if earlier is not None:
+        repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
+    plan = planning.planned(scenario, here, code, repeats=repeats, only=pairs)
     if dry_run:
         _print_plan(plan, as_json)
         return
@@ -164,6 +168,15 @@ def _pairs(given: list[str]) -> list[tuple[str, str]]:
             raise BadInputError(f"--only {item}: expected AXIS=VALUE, such as stack=torch-2.13.0-cpu")
         pairs.append((axis, value))
     return pairs
+
+
+def _as_begun(
+    earlier: Plan, scenario: Scenario, repeats: int | None, only: list[tuple[str, str]]
+) -> tuple[int | None, list[tuple[str, str]]]:
+    """Repeats and cells of a resumed matrix: as it began, unless the file or the user says otherwise."""
+    if repeats is None and scenario.repeats == earlier.scenario.get("repeats"):
+        repeats = earlier.repeats
+    return repeats, only or [(axis, value) for axis, values in earlier.only.items() for value in values]
 
 
 def _code(settings: Settings, earlier: Plan | None) -> tuple[Path, Code]:

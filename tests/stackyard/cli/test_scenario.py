@@ -146,6 +146,22 @@ def test_report_merges_folders(here: Any, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_resume_keeps_repeats_and_cells_unless_told_otherwise(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(here)
+    line = ["scenario", "run", str(path), "--out", "o", "--json"]
+    assert main.run([*line, "--repeats", "2", "--only", "stack=new"]) == 0
+    capsys.readouterr()
+    assert main.run([*line, "--resume"]) == 0
+    outcome = json.loads(capsys.readouterr().out)["outcome"]
+    assert (outcome["kept"], outcome["completed"]) == (2, 2)
+    path.write_text(path.read_text().replace("repeats = 1", "repeats = 3"))
+    assert main.run([*line, "--resume"]) == 0
+    outcome = json.loads(capsys.readouterr().out)["outcome"]
+    assert (outcome["kept"], outcome["completed"]) == (2, 3)
+
+
 def test_resume_uses_the_code_the_matrix_began_with(
     here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
