@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import functools
 import json
 import os
 import platform
@@ -84,11 +85,7 @@ def can_be_built(stack: StackSpec, settings: Settings) -> bool:
     """Whether a build has a chance: its Python is here, and the last try (if any) was not refused."""
     if _refusal(stack, settings) is not None:
         return False
-    try:
-        pythons.find(stack.python)
-    except NotRunnableError:
-        return False
-    return True
+    return _why_no_python(stack.python) is None
 
 
 def build(
@@ -318,11 +315,17 @@ def _why_not_built(stack: StackSpec, settings: Settings) -> str:
     refusal = _refusal(stack, settings)
     if refusal is not None:
         return refusal
+    return _why_no_python(stack.python) or f"not built; build it: stackyard stack build {stack.name}"
+
+
+@functools.cache
+def _why_no_python(minor: str) -> str | None:
+    """Why there is no such Python; looked for once, because a matrix asks for every cell."""
     try:
-        pythons.find(stack.python)
+        pythons.find(minor)
     except NotRunnableError as error:
         return str(error)
-    return f"not built; build it: stackyard stack build {stack.name}"
+    return None
 
 
 def _refusal(stack: StackSpec, settings: Settings) -> str | None:
