@@ -60,7 +60,7 @@ ADVICE: dict[str, tuple[str, str]] = {
         "note",
         "Ratios between machines are unpaired and include the machines' difference.",
     ),
-    "results-differ": ("warning", "The cells did not do quite the same: check quality before choosing the faster."),
+    "results-differ": ("warning", "The cells did not do quite the same: check quality before speed."),
     "wide-memory-bounds": (
         "warning",
         "The true peak lies between the recorded bounds; see docs/measuring.md.",
