@@ -3,8 +3,8 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -21,8 +21,9 @@ def code_of(text: str) -> str:
     return "\n".join([*fenced, *re.findall(r"`([^`\n]+)`", text)])
 
 
-def command_named(words: list[str]) -> click.Command | None:
-    command: click.Command = typer.main.get_command(app)
+def command_named(words: list[str]) -> Any:
+    """The command or group of that name; ``None`` where there is none."""
+    command: Any = typer.main.get_command(app)
     for word in words:
         children = getattr(command, "commands", None)
         if children is None:
