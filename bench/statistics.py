@@ -6,6 +6,7 @@ Needs stackyard's own environment (numpy, scipy); no data.
 * ``false_different_percent``: of all pairs of equal cells, at 3 % noise, n = 6 to 10 (worst n).
 * ``false_different_matrix_percent``: matrices of four equal cells (six pairs) with at least one such pair.
 * ``false_different_percent_any_noise``: the first, worst over n, noise up to 100 % and heavy tails.
+* ``false_different_matrix_percent_any_noise``: the second likewise (verdicts are per pair).
 * ``false_different_at_edge_percent``: pairs whose true ratio is the edge of the parity band (worst n).
 * ``planted_found_percent``: a planted +10 % at n = 10 and 3 % noise, called different the right way.
 * ``advice_decides_percent``: undecided pairs that have a verdict once the advised runs were added.
@@ -96,6 +97,7 @@ def main() -> int:
     calm: list[Tuple[float, float, float]] = []
     spoilt_calm: list[Tuple[float, float, float]] = []
     every: list[Tuple[float, float, float]] = []
+    spoilt_every: list[Tuple[float, float, float]] = []
     for name, noise in NOISES.items():
         for n in range(6, 11):
             false, pairs, spoilt = null_matrices(count, n, noise, 1)
@@ -104,6 +106,7 @@ def main() -> int:
                 case="null", noise=name, n=n, pairs=pairs, false_different=false, matrices_spoilt=spoilt
             )
             every.append(rate)
+            spoilt_every.append(matrices)
             if name == "lognormal 3 %":
                 calm.append(rate)
                 spoilt_calm.append(matrices)
@@ -111,6 +114,7 @@ def main() -> int:
         ("false_different_percent", calm),
         ("false_different_matrix_percent", spoilt_calm),
         ("false_different_percent_any_noise", every),
+        ("false_different_matrix_percent_any_noise", spoilt_every),
     ):
         worst = max(rates)
         result.figure(figure, worst[0], worst[1:])
