@@ -14,7 +14,7 @@ from stackyard import hardware, stacks
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.hardware import Gpu, Machine
 from stackyard.specs import StackSpec
-from stackyard.stacks import environment
+from stackyard.stacks import environment, process
 
 CPU_ONLY = hardware.this_machine(nvidia_smi=None)
 
@@ -133,7 +133,7 @@ def test_an_interrupted_command_takes_its_children_along(tmp_path: Path) -> None
     children = tmp_path / "children"
     script = f"sleep 600 & echo $! > {children}; echo started; wait"
     with (tmp_path / "log").open("w") as log, pytest.raises(KeyboardInterrupt):
-        environment.process.run(["sh", "-c", script], log, line=interrupt)
+        process.run(["sh", "-c", script], log, line=interrupt)
     assert not alive(int(children.read_text()))
 
 

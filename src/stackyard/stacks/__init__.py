@@ -1,9 +1,10 @@
 """Pinned stacks: read their definitions, build their environments, verify what got installed, remove them.
 
 One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interpreters on this machine),
-``indexes`` (where a wheel comes from, and which build it is), ``environment`` (the venv of a lock digest),
-``verification`` (what the built environment really loads). ``inside`` holds the two short scripts that run in
-the stack's own Python. May import errors, settings, specs, hardware and ``stackyard_task.records``; knows no
+``indexes`` (where a wheel comes from, and which build it is), ``installation`` (filling a folder),
+``environment`` (the venv of a lock digest), ``verification`` (what the built environment really loads),
+``process`` (commands of a build). ``inside`` holds the two short scripts that run in the stack's own Python.
+May import errors, settings, specs, hardware and ``stackyard_task.records``; knows no
 scenario, launch or report.
 """
 
