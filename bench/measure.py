@@ -188,7 +188,7 @@ def main(given: Optional[List[str]] = None) -> None:
         spikes(result, suffix, method, repeats)
         trees(result, suffix, method)
         cost(result, suffix, method, 2.0 if options.quick else 10.0)
-        slowdown(result, suffix, method, 2 if options.quick else 24, 20 if options.quick else 120)
+        slowdown(result, suffix, method, 2 if options.quick else 60, 20 if options.quick else 60)
     if not options.quick:
         for suffix, interval in POLLS.items():
             psutil_polling(result, suffix, interval, repeats)

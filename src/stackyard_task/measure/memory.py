@@ -114,14 +114,16 @@ class ProcessMemory:
 
         overlap, known = self._known_overlap(now, copies=False)
         in_sight = most - files_overlap - overlap > (self.peak.bytes or 0) * (1.01 if known else 1.0)
-        if len(now) > 1 and in_sight and self._learn_overlap(now, shares):
-            overlap, known = self._known_overlap(now, copies=False)
+        fresh = len(now) <= 1
+        if not fresh and in_sight and self._learn_overlap(now, shares):
+            overlap, fresh = self._known_overlap(now, copies=False)
+            known = fresh
         cautious = overlap if known else self._known_overlap(now, copies=True)[0]
         least = max(marks.values(), default=0)
         simultaneous = max(0, total - files_overlap - cautious)
         self.peak.include(
             max(most - files_overlap - cautious, least),
-            max(simultaneous, least) if known else least,
+            max(simultaneous, least) if fresh else least,
             max(high - overlap, least),
         )
         self.peak_minus_shared = max(self.peak_minus_shared or 0, sum(r.anonymous for r in now.values()))
@@ -165,7 +167,11 @@ class ProcessMemory:
             share = shares(pid)
             if share is None:
                 return False
-            own = reading.anonymous + reading.shared_memory
+            own = (
+                share.resident - reading.mapped_files
+                if share.resident
+                else reading.total - reading.mapped_files
+            )
             found[pid] = max(0, own - share.anonymous - share.shared_memory)
         self._overlap = found
         return True

@@ -30,6 +30,8 @@ class Shares(NamedTuple):
 
     anonymous: int
     shared_memory: int
+    #: Undivided, files included, at the same instant; 0: not known.
+    resident: int = 0
 
 
 class ProcessFiles:
@@ -119,7 +121,7 @@ class ProcessFiles:
         anonymous, shared = _kilobytes(data, b"Pss_Anon:"), _kilobytes(data, b"Pss_Shmem:")
         if anonymous is None or shared is None:
             return None
-        return Shares(anonymous, shared)
+        return Shares(anonymous, shared, _kilobytes(data, b"Rss:") or 0)
 
     def cpu_seconds(self) -> Optional[float]:
         """CPU seconds of the process and of the children it has waited for (ticks of 10 ms)."""
