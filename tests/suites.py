@@ -19,10 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackyard.settings import Settings
-
 from stackyard import stacks
 from stackyard.errors import StackyardError
+from stackyard.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
