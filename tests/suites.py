@@ -117,6 +117,7 @@ def run(suite: Suite, long: bool) -> Counts:
     report.unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
     environment["STACKYARD_LONG"] = "1" if long else ""
+    environment.setdefault("OMP_NUM_THREADS", "1")  # threads that outnumber free cores spin for minutes
     if not path:
         del environment["PYTHONPATH"]
     targets = [p for p in suite.paths if (ROOT / p).exists()]

@@ -139,6 +139,7 @@ WORKLOADS: Dict[str, Workload] = {
             ),
             Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
             Parameter("passes", "integer", 1, "how often the whole data is scored", low=1),
+            Parameter("needs_attack", "flag", True, "refuse labelled data that holds no attack"),
             _QUARANTINE,
         ),
     ),

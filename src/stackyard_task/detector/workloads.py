@@ -127,7 +127,17 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     templates = None
     if (folder / TEMPLATES_FILE).exists():
         templates = readers.EventTemplates.load(folder / TEMPLATES_FILE)
+    elif any(_wants_templates(source) for source in parameters["data"]["sources"]):
+        raise BadInput(
+            f"{folder}: the model holds no event templates, so raw lines have no events that it knows; "
+            "train it on lines too, or name templates_path in the source"
+        )
     dataset = _read(parameters, channel, output_folder, templates)
+    if parameters["needs_attack"] and set(dataset.labels) == {0}:
+        raise BadInput(
+            f"no attack in the test set (all {len(dataset.labels)} sessions are labelled benign), nothing "
+            "can be said of detection; add labelled attacks, or set needs_attack = false for verdicts alone"
+        )
     sessions = dataset.encoded(detector.vocabulary)
     if detector.config.first_position >= int(sessions.lengths.max(initial=0)):
         raise BadInput(
@@ -170,6 +180,10 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
             raise BadInput(f"{folder}: {error}") from error
         results.update(evaluation.evaluate(sessions, dataset.labels, ranks, k, calibrated))
     channel.results(**results)
+
+
+def _wants_templates(source: Mapping[str, Any]) -> bool:
+    return source.get("format") == "lines" and not source.get("templates_path")
 
 
 def _config(parameters: Mapping[str, Any]) -> DetectorConfig:

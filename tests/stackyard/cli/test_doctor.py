@@ -13,8 +13,9 @@ from stackyard.cli import main
 
 
 def test_without_the_default_stack_it_exits_1_and_says_what_helps(
-    depot: Depot, capsys: pytest.CaptureFixture[str]
+    depot: Depot, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("STACKYARD_DATA", raising=False)
     define(depot.definitions)
     assert main.run(["doctor"]) == 1
     out = capsys.readouterr().out

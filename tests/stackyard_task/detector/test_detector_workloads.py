@@ -68,7 +68,8 @@ def infer(folder, model, sources, **parameters):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    listener = train(folder / "out", [source(sequences(folder / "normal", NORMAL), 0)], epochs=30)
+    data = [source(sequences(folder / "normal", NORMAL), 0)]
+    listener = train(folder / "out", data, epochs=30, checkpoint_seconds=0)
     return folder / "out" / "model", listener
 
 
@@ -176,6 +177,26 @@ def test_inference_refuses_sessions_that_are_all_too_short(trained, tmp_path):
 def test_inference_refuses_a_missing_model(tmp_path):
     with pytest.raises(BadInput, match="no model there"):
         infer(tmp_path / "out", tmp_path / "nowhere", [source(sequences(tmp_path / "n", NORMAL))])
+
+
+def test_labelled_data_without_an_attack_is_refused_unless_asked_for(trained, tmp_path):
+    benign = [source(sequences(tmp_path / "n", NORMAL), 0)]
+    with pytest.raises(BadInput, match=r"no attack in the test set \(all 60 sessions"):
+        infer(tmp_path / "out", trained[0], benign)
+    assert list((tmp_path / "out").iterdir()) == []
+    said = infer(tmp_path / "asked", trained[0], benign, needs_attack=False).said
+    assert said["malicious_verdicts"] == 0
+    assert said["recall"] is None
+
+
+def test_raw_lines_need_the_templates_the_model_was_trained_with(trained, tmp_path):
+    lines = {
+        "path": str(sequences(tmp_path / "log", ["a 1", "b 1"])),
+        "format": "lines",
+        "key_pattern": r"(\d)",
+    }
+    with pytest.raises(BadInput, match="no event templates"):
+        infer(tmp_path / "out", trained[0], [lines])
 
 
 def test_a_disk_that_fills_up_leaves_no_half_written_verdicts(trained, tmp_path, monkeypatch):
