@@ -75,8 +75,6 @@ def remove(folder: Path, keep: str = "") -> None:
     for old in folder.glob("checkpoint-*.safetensors"):
         if old.name != keep:
             old.unlink()
-    if not keep and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def restore(

@@ -74,6 +74,7 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         known_events=vocabulary.size,
     )
     resume_from = parameters["resume_from"]
+    checkpoints = output_folder / CHECKPOINT_FOLDER
     model = training.train(
         sessions,
         validation,
@@ -81,9 +82,11 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         vocabulary.size,
         how,
         channel,
-        output_folder / CHECKPOINT_FOLDER,
+        checkpoints,
         None if resume_from is None else Path(resume_from),
     )
+    if checkpoints.is_dir():
+        checkpoints.rmdir()  # emptied by the training that needs it no more
     channel.phase("finish")
     weights = model.weights()
     calibrated = evaluation.calibrate(
