@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from stackyard_task import spawn
+from stackyard_task.ending import Ending, failure_of
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
 from stackyard_task.measure.cgroup_places import find_places, quota_cores
@@ -46,7 +47,6 @@ from stackyard_task.records import (
     read_json,
     write_json,
 )
-from stackyard_task.verdict import Ending, failure_of
 
 PROGRESS_FILE = "progress.json"
 #: "auto": a cgroup where one can be made; "processes": never, so that like is compared with like where

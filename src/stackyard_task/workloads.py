@@ -67,7 +67,7 @@ WORKLOADS: Dict[str, Workload] = {
             Parameter(
                 "input",
                 "choice",
-                "one-hot",
+                "embedding",
                 "how an event enters the network",
                 choices=("scalar", "one-hot", "embedding"),
             ),
