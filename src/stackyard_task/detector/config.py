@@ -24,7 +24,7 @@ class DetectorConfig:
     layers: int = 2
     hidden_size: int = 64
     #: How an event enters the network: its id as one number (as logdeep does), one-hot, or a learnt vector.
-    input: str = "one-hot"
+    input: str = "embedding"
     #: Length of the learnt vector; only with input "embedding".
     embedding_size: int = 16
     #: A second LSTM over running event counts beside the one over events (LogAnomaly, Meng et al. 2019).

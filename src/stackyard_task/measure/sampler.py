@@ -29,6 +29,7 @@ DISCOVERY_SHARE = 0.0007
 WALK_SHARE = 0.0005
 #: What each of them may use at once, whatever the share: short runs need some too.
 SWEEP_ALLOWANCE_SECONDS = 0.004
+LOOKS_ALLOWANCE_SECONDS = 0.008
 WALK_ALLOWANCE_SECONDS = 0.05
 #: For asking NVML, on machines that have it.
 GPU_SHARE = 0.005
@@ -80,7 +81,7 @@ class Sampler:
         self._windows.add(0.0, 0.0)
         self._ramp = interval_seconds if math.isinf(interval_seconds) else FIRST_INTERVAL_SECONDS
         self._ramp = min(self._ramp, interval_seconds)
-        self._sweep_spent = self._walk_spent = self._discovery_spent = 0.0
+        self._sweep_spent = self._walk_spent = self._discovery_spent = self._looks_spent = 0.0
         self._gpu_spent = self._next_tick_at = 0.0
         self._files_low = self._files_high = 0
         self._marks_were_reset = True
@@ -121,10 +122,11 @@ class Sampler:
         wait = self._ramp
         self._ramp = min(self._ramp * 2, self.interval_seconds)
         if self._charged is None:
-            looked = (
-                time.thread_time() - spent - (self._walk_spent - walked)
-            )  # walks have a budget of their own
-            wait = max(wait, min(looked / SWEEP_SHARE, LONGEST_INTERVAL_SECONDS))
+            # Walks have a budget of their own.
+            looked = time.thread_time() - spent - (self._walk_spent - walked)
+            self._looks_spent += looked
+            if self._looks_spent > LOOKS_ALLOWANCE_SECONDS:
+                wait = max(wait, min(looked / SWEEP_SHARE, LONGEST_INTERVAL_SECONDS))
         return wait
 
     def _readings_of_the_lively(self) -> Dict[int, Residency]:
