@@ -1,4 +1,4 @@
-"""Where this installation keeps its things. Read from the environment; no I/O beyond that."""
+"""Where this installation keeps its things: read from the environment, else seen from the checkout."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def base() -> Path:
+    """The checkout this code runs from, so that commands mean the same in every folder; else the current one."""
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "agents" / "stacks").is_dir() else Path.cwd()
+
+
 @dataclass(frozen=True)
 class Settings:
     """The folders Stackyard reads and writes."""
 
-    #: Built stacks, fetched data: $STACKYARD_HOME, else ``.stackyard`` in the current folder.
+    #: Built stacks, fetched data: $STACKYARD_HOME, else ``.stackyard`` in the base folder.
     home: Path
     #: A folder of data sets given by --data or $STACKYARD_DATA; ``None``: the fetched ones below ``home``.
     given_data: Path | None = None
@@ -30,6 +36,6 @@ class Settings:
         """
         folder = data or os.environ.get("STACKYARD_DATA")
         return cls(
-            home=Path(os.environ.get("STACKYARD_HOME") or ".stackyard").absolute(),
+            home=Path(os.environ.get("STACKYARD_HOME") or base() / ".stackyard").absolute(),
             given_data=Path(folder).absolute() if folder else None,
         )

@@ -128,8 +128,9 @@ def test_the_data_folder_is_the_option_then_the_variable_then_the_cache(
     assert Settings.from_environment().data == tmp_path / "shared"
     assert Settings.from_environment(tmp_path / "given").data == tmp_path / "given"
     monkeypatch.delenv("STACKYARD_HOME")
+    before = Settings.from_environment().home
     monkeypatch.chdir(tmp_path)
-    assert Settings.from_environment().home == tmp_path / ".stackyard"
+    assert Settings.from_environment().home == before  # the checkout's, from every folder
 
 
 def test_the_copies_on_this_machine_are_what_the_list_says() -> None:

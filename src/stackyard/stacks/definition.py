@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard.settings import base
 from stackyard.specs import StackSpec
 from stackyard_task.records import StackPin
 
@@ -178,8 +179,7 @@ def _digest(packages: list[LockedPackage], python: str, torch: str, cuda: str) -
 def _default_folder() -> Path:
     if os.environ.get(FOLDER_VARIABLE):
         return Path(os.environ[FOLDER_VARIABLE])
-    checkout = Path(__file__).resolve().parents[3] / "agents" / "stacks"
-    return checkout if checkout.is_dir() else Path("agents/stacks").absolute()
+    return base() / "agents" / "stacks"
 
 
 def _table(path: Path) -> Mapping[str, Any]:

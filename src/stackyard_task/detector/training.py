@@ -106,6 +106,7 @@ def train(
             f"{longest}); choose a smaller history, or start_padding = true"
         )
     held_out = _Validation(_known(windows(validation, config, event_count), event_count))
+    channel.phase("warmup")  # from here on it is PyTorch's: its first optimizer alone loads for a second
     torch.manual_seed(parameters.seed)
     device = best_device()
     model = Model(config, event_count).to(device)
@@ -126,7 +127,6 @@ def train(
         done = checkpoint.restore(resume_from, identity, model, best, optimizer)
     batches = _Batches(train_on, parameters, device)
     first, running, saved_at = done.step, [], time.monotonic()
-    channel.phase("warmup")
     for step in range(first, total):
         began = time.perf_counter()
         for group in optimizer.param_groups:
