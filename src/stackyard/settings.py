@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def base() -> Path:
-    """The checkout this code runs from, so that commands mean the same in every folder; else the current one."""
+    """The checkout this code runs from, so commands mean the same everywhere; else the current folder."""
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "agents" / "stacks").is_dir() else Path.cwd()
 

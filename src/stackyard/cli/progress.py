@@ -12,8 +12,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from stackyard_task.records import RunRecord
 
-_MIB = 2**20
-
 
 class PlainWatcher:
     """One line per event: for logs, pipes and CI."""
@@ -124,7 +122,7 @@ def outcome(record: RunRecord) -> str:
     if measured.cpu_seconds is not None:
         parts.append(f"cpu {measured.cpu_seconds:.2f} s")
     if measured.peak_rss_bytes is not None:
-        parts.append(f"peak {measured.peak_rss_bytes / _MIB:.0f} MiB")
+        parts.append(f"peak {measured.peak_rss_bytes / 1e6:.0f} MB")
     return "  ".join(parts) or "done"
 
 
