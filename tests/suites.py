@@ -52,6 +52,8 @@ class Suite:
     paths: tuple[str, ...]
     #: The interpreter and extra PYTHONPATH entries; StackyardError is the reason why it cannot be had.
     interpreter: Callable[[], tuple[Path, list[Path]]]
+    #: A stack whose model files shall be readable here, and ours there.
+    other_stack: str = ""
 
 
 def control() -> tuple[Path, list[Path]]:
@@ -77,8 +79,13 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
 SUITES = (
     Suite("house", ("tests/test_imports.py", "tests/test_docs.py"), control),
     Suite("our side", ("tests/stackyard",), control),
-    Suite("task, default stack", ("tests/stackyard_task",), lambda: stack_python(stacks.DEFAULT)),
-    Suite("task, Python 3.9 and torch 1.10.2", ("tests/stackyard_task",), lambda: stack_python(OLD_STACK)),
+    Suite("task, default stack", ("tests/stackyard_task",), lambda: stack_python(stacks.DEFAULT), OLD_STACK),
+    Suite(
+        "task, Python 3.9 and torch 1.10.2",
+        ("tests/stackyard_task",),
+        lambda: stack_python(OLD_STACK),
+        stacks.DEFAULT,
+    ),
 )
 
 
@@ -120,6 +127,11 @@ def run(suite: Suite, long: bool) -> Counts:
     environment.setdefault("OMP_NUM_THREADS", "1")  # threads that outnumber free cores spin for minutes
     if not path:
         del environment["PYTHONPATH"]
+    other = suite.other_stack and stacks.python_of(
+        stacks.load()[suite.other_stack], Settings.from_environment()
+    )
+    if other:
+        environment["STACKYARD_OTHER_PYTHON"] = str(other)
     targets = [p for p in suite.paths if (ROOT / p).exists()]
     options = ["-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}"]
     options += [] if long else ["-m", "not long"]
