@@ -22,6 +22,9 @@ from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard_task.records import Code
 
+#: A file or pipe has no width of its own; the table needs this much.
+LOG_COLUMNS = 110
+
 app = typer.Typer(
     help="Run scenario matrices and report on them.", no_args_is_help=True, pretty_exceptions_enable=False
 )
@@ -205,7 +208,10 @@ def _report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | No
             said["outcome"] = dataclasses.asdict(outcome)
         typer.echo(json.dumps(said, indent=1))
         return
-    reports.print_table(report, Console())
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, LOG_COLUMNS))
+    reports.print_table(report, console)
     typer.echo(str(paths.html))
 
 
