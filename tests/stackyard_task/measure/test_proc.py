@@ -17,8 +17,10 @@ def test_a_reset_mark_shows_the_spike_that_came_after_it() -> None:
     assert before.total == before.anonymous + before.mapped_files + before.shared_memory
     if not files.reset_high_water():
         return  # the kernel does not let us; the estimators then take marks for what they are
-    block = b"\1" * 60_000_000
-    del block
+    # A map of its own: what malloc hands out may have been resident before.
+    with mmap.mmap(-1, 60_000_000, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as block:
+        for offset in range(0, len(block), mmap.PAGESIZE):
+            block[offset] = 1
     spiked = files.residency()
     assert spiked is not None
     assert spiked.high_water - before.total > 50_000_000
