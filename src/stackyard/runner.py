@@ -132,6 +132,8 @@ class Runner:
         self.stop = stop or Stop()
         self._cells = {cell.slug: cell for cell in scenarios.cells(scenario)}
         self._estimate = Estimate()
+        #: Stacks that a preparation has just loaded: the disk's cache is warm for them.
+        self._loaded: set[str] = set()
         self._lock: int | None = None
 
     def run(self, scenario_text: str, *, resume: bool = False, fresh: bool = False) -> Outcome:
@@ -163,11 +165,11 @@ class Runner:
             self.watcher.message(f"not runnable: {absent.name}: {absent.reason}")
         todo = self._todo(outcome)
         if todo:
-            for stack in self._stacks():
-                self.watcher.message(f"loading stack {stack} once")
-                self.site.warm(stack, self.code)
             if not self._prepare(outcome):
                 return outcome
+            for stack in sorted({cell.axes["stack"] for cell in self.plan.cells} - self._loaded):
+                self.watcher.message(f"loading stack {stack} once")
+                self.site.warm(stack, self.code)
         done = outcome.kept
         for index, (block, cell) in enumerate(todo):
             if self.stop.requests:
@@ -218,6 +220,7 @@ class Runner:
             self.folder.set_aside(folder)
             self.watcher.started(f"prepare {preparation.name}", 0, self.plan.runs_total)
             record = self._run(self._preparation_task(preparation), folder, None)
+            self._loaded.add(preparation.stack)
             if record.failure is not None or record.status != "completed":
                 if self.stop.requests:
                     outcome.interrupted = True
@@ -376,11 +379,6 @@ class Runner:
         )
         value: dict[str, Any] = scenarios.resolved(parameters, self.scenario.data, replace)
         return value
-
-    def _stacks(self) -> list[str]:
-        names = {cell.axes["stack"] for cell in self.plan.cells}
-        names |= {p.stack for p in self.scenario.preparations if p.name in self.plan.preparations}
-        return sorted(names)
 
     def _short(self, cell: Cell) -> str:
         """The cell by the axes in which the cells of this matrix differ."""
