@@ -29,7 +29,7 @@ DISCOVERY_SHARE = 0.0007
 WALK_SHARE = 0.0005
 #: What each of them may use at once, whatever the share: short runs need some too.
 SWEEP_ALLOWANCE_SECONDS = 0.004
-LOOKS_ALLOWANCE_SECONDS = 0.008
+LOOKS_ALLOWANCE_SECONDS = 0.003
 WALK_ALLOWANCE_SECONDS = 0.05
 #: For asking NVML, on machines that have it.
 GPU_SHARE = 0.005
