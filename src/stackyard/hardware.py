@@ -155,10 +155,6 @@ def disk_free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def _affinity_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _field(path: Path, name: str) -> str | None:
     """The value of the first ``name : value`` line of a /proc file."""
     try:

@@ -6,7 +6,7 @@ of sessions known to be benign; no test session and no label is ever an argument
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -78,11 +78,6 @@ def around(k: int, width: int = 2, largest_k: Optional[int] = None) -> Sequence[
     """k and its neighbours at most ``width`` away, ascending, at least 1 and at most ``largest_k``."""
     last = k + width if largest_k is None else max(k, min(k + width, largest_k))
     return list(range(max(1, k - width), last + 1))
-
-
-def false_alarm_rates(ranks: Ranks, ks: Sequence[int]) -> Dict[int, Optional[float]]:
-    """The false-alarm rate at each k."""
-    return {k: false_alarm_rate(ranks, k) for k in ks}
 
 
 def _allowed_alarms(rate: float, sessions: int) -> int:
