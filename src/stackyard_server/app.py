@@ -1,0 +1,145 @@
+"""The assembly: one process, three addresses, one data folder. Nothing of this package imports it.
+
+``Server`` puts the rooms together and serves until it is told to stop: it finishes what it answers, folds the log into
+the database and leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from . import identity
+from .api import Api
+from .dispatch import Services
+from .files import FileServer
+from .moments import Clock
+from .settings import ServerSettings
+from .store import Store, StoreError
+from .web.site import Site
+
+#: How long a stop waits for answers in progress, seconds.
+PATIENCE_SECONDS = 10
+
+
+class _Listener(uvicorn.Server):
+    """A uvicorn server that leaves the process's signals alone: there are three of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """The embedded server on one data folder.
+
+    Raises:
+        StoreError: The folder cannot be used, or an address is taken.
+    """
+
+    def __init__(self, settings: ServerSettings, clock: Clock = time.time) -> None:
+        self.settings = settings
+        self.store = Store(settings.folder)
+        with self.store.writing() as tx:
+            self.new = identity.found(tx, int(clock() * 1000))
+        gate = identity.Gate(self.store, clock, settings.token_seconds)
+        self.services = Services(store=self.store, gate=gate, clock=clock, settings=settings)
+        self.api = Api(self.services)
+        files = FileServer(self.services)
+        self.sockets = {
+            "web": listen(settings.host, settings.web_port),
+            "api": listen(settings.host, settings.api_port),
+            "files": listen(settings.host, settings.files_port),
+        }
+        apps: dict[str, Api | FileServer | Site] = {
+            "web": Site(self.services, self.api, files),
+            "api": self.api,
+            "files": files,
+        }
+        self._listeners = {name: _Listener(self._config(app)) for name, app in apps.items()}
+
+    def _config(self, app: Api | FileServer | Site) -> uvicorn.Config:
+        settings = self.settings
+        return uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=PATIENCE_SECONDS,
+            ws="none",
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The addresses as they are listened on, by "web", "api", "files"."""
+        scheme = "https" if self.settings.tls_certificate else "http"
+        return {
+            name: f"{scheme}://{self.settings.host}:{s.getsockname()[1]}" for name, s in self.sockets.items()
+        }
+
+    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until ``stop``; ``ready`` is called once all three addresses answer."""
+        tasks = [asyncio.create_task(s.serve(sockets=[self.sockets[n]])) for n, s in self._listeners.items()]
+        while not all(s.started for s in self._listeners.values()):
+            if any(task.done() for task in tasks):
+                break
+            await asyncio.sleep(0.005)
+        ready()
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            self.api.close()
+            self.store.close()
+
+    def stop(self) -> None:
+        """End gracefully; may be called from any thread and from a signal handler."""
+        for listener in self._listeners.values():
+            listener.should_exit = True
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve in this thread until SIGINT or SIGTERM."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self.stop())
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(self.serve(ready))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        StoreError: The address is taken or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as fault:
+        listening.close()
+        raise StoreError(
+            f"Cannot listen on {host}:{port}: {fault.strerror}. Choose another port or stop what uses it."
+        ) from fault
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,200 @@
+"""From a call to its answer: which function serves it, who may call it, and the transaction it runs in.
+
+An endpoint is a function ``(call: Call) -> data`` marked with ``@endpoint``; its name is
+``<module>.<function>``. The newest implementation whose version is not above the one asked for answers.
+Every function runs inside one transaction, which is committed before its answer is sent and rolled back when
+it raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import endpoints as endpoint_modules
+from . import fields, moments
+from .envelope import parse_version
+from .error_table import ApiError, error
+from .store import Store, Transaction
+
+if TYPE_CHECKING:
+    from .identity import Gate, Identity
+
+#: none: touches no table. read: may run beside writers. state: synced to disk before the answer. metrics:
+#: not synced.
+Access = Literal["none", "read", "state", "metrics"]
+
+#: Roles in the order of what they may: each may all that those before it may.
+ROLES = ("readonly", "user", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer without the envelope: a download."""
+
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Services:
+    """What endpoints may need beside the store; put together in ``app``."""
+
+    store: Store
+    gate: Gate
+    clock: moments.Clock
+    #: Anything longer-lived that a service keeps between calls (scroll positions...), by the owner's name.
+    memory: dict[str, Any] = field(default_factory=dict)
+    #: The server's settings (``settings.ServerSettings``).
+    settings: Any = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, as an endpoint sees it."""
+
+    name: str
+    version: tuple[int, int]
+    #: The request's fields; for a batch endpoint see ``lines``.
+    data: dict[str, Any]
+    tx: Transaction
+    services: Services
+    #: Who calls; None only where the endpoint needs no sign-in.
+    who: Identity
+    #: X-ClearML-Worker, or the client's address.
+    worker: str
+    #: Epoch milliseconds.
+    now: int
+    address: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: The lines of a batch request (NDJSON).
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    #: Response headers the endpoint wants to add, e.g. a cookie.
+    answer_headers: list[tuple[str, str]] = field(default_factory=list)
+    #: The bytes of the body as they came.
+    body: bytes = b""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field of the request; null is absent."""
+        value = self.data.get(name)
+        return default if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One implementation of an endpoint."""
+
+    name: str
+    version: tuple[int, int]
+    shown_version: str
+    function: Callable[[Call], Any]
+    access: Access
+    #: The least role that may call it.
+    role: str
+    #: Whether one must be signed in.
+    signed_in: bool
+    #: Takes NDJSON.
+    batch: bool
+    #: May take long: runs in a thread of its own, on a snapshot. Reads only.
+    slow: bool
+
+
+_table: dict[str, list[Endpoint]] = {}
+
+
+def endpoint(
+    version: str = "1.0",
+    *,
+    access: Access = "read",
+    name: str | None = None,
+    role: str | None = None,
+    signed_in: bool = True,
+    batch: bool = False,
+    slow: bool = False,
+) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
+    """Mark a function as the implementation of ``<its module>.<its name>`` from an API version on.
+
+    Args:
+        version: The least API version that gets this implementation; shown as ``actual_version``.
+        access: What it does to the store. A read-only user may call "none" and "read" only.
+        name: The action's name where the function's cannot be it.
+        role: The least role allowed; by default "readonly" for reads, "user" for writes.
+        signed_in: False for the few that answer before anyone signed in.
+        batch: It takes NDJSON (``call.lines``).
+        slow: Its reading may take long.
+    """
+
+    def mark(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        service = function.__module__.rpartition(".")[2]
+        full = f"{service}.{name or function.__name__}"
+        least = role or ("readonly" if access in ("none", "read") else "user")
+        entry = Endpoint(
+            full, parse_version(version), version, function, access, least, signed_in, batch, slow
+        )
+        known = _table.setdefault(full, [])
+        known.append(entry)
+        known.sort(key=lambda e: e.version, reverse=True)
+        return function
+
+    return mark
+
+
+def load() -> dict[str, list[Endpoint]]:
+    """Every endpoint, by name, newest first."""
+    for module in pkgutil.iter_modules(endpoint_modules.__path__):
+        importlib.import_module(f"{endpoint_modules.__name__}.{module.name}")
+    return _table
+
+
+def find(name: str, version: str) -> Endpoint:
+    """The implementation that answers.
+
+    Raises:
+        ApiError: 404/0.
+    """
+    asked = parse_version(version)
+    for entry in _table.get(name, ()):
+        if entry.version <= asked:
+            return entry
+    raise ApiError(404, 0, f"Unable to find endpoint for name {name} and version {version}")
+
+
+def allow(entry: Endpoint, who: Identity | None) -> None:
+    """Check the caller's role.
+
+    Raises:
+        ApiError: 401/20 without sign-in, 403/20 below the least role.
+    """
+    if not entry.signed_in:
+        return
+    if who is None:
+        raise error("no_credentials")
+    if ROLES.index(who.role) < ROLES.index(entry.role):
+        allowed = ROLES[ROLES.index(entry.role) :]
+        raise error("role_not_allowed", role=who.role, allowed=allowed)
+
+
+def answer(entry: Endpoint, call: Call) -> Any:
+    """Run an endpoint in its transaction.
+
+    Args:
+        entry: Who answers.
+        call: The request; its ``tx`` is set here.
+
+    Raises:
+        ApiError: What the endpoint refused.
+    """
+    if not entry.batch:
+        fields.check(entry.name, call.data)
+    store = call.services.store
+    if entry.access in ("none", "read"):
+        with store.reading() as tx:
+            call.tx = tx
+            return entry.function(call)
+    with store.writing("metrics" if entry.access == "metrics" else "state") as tx:
+        call.tx = tx
+        return entry.function(call)

@@ -1,0 +1,137 @@
+"""ClearML's request and answer form: from path, query, body to a call's data, and back to the JSON envelope.
+
+Clients send GET with a JSON body, fields nobody asked for, and any version; all of it is read here, once.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from . import API_VERSION
+from .error_table import ApiError, error
+
+PATH = re.compile(r"^/(?:v(\d+\.?\d+)/)?([A-Za-z_]\w*)\.([A-Za-z_]\w*)/?$")
+BATCH = b"application/json-lines"
+
+
+def new_id() -> str:
+    """32 hexadecimal digits, as every id of ClearML."""
+    return secrets.token_hex(16)
+
+
+def parse_path(path: str) -> tuple[str, str]:
+    """The endpoint's name and the version asked for ("2.34" where the path has none).
+
+    Raises:
+        ApiError: 400/0.
+    """
+    found = PATH.match(path)
+    if not found:
+        raise ApiError(400, 0, f"Invalid request path {path}")
+    version, service, action = found.groups()
+    return f"{service}.{action}", version or API_VERSION
+
+
+def parse_version(version: str) -> tuple[int, int]:
+    """("2.23") -> (2, 23), so that 2.9 comes before 2.23."""
+    major, _, minor = version.partition(".")
+    return int(major), int(minor or 0)
+
+
+def parse_body(content_type: bytes, body: bytes, query: bytes) -> dict[str, Any] | list[dict[str, Any]]:
+    """The data of a request: a dict, or a list of dicts for a batch (one JSON object a line).
+
+    Raises:
+        ApiError: 400/0 malformed JSON; 400/12 JSON that is no object.
+    """
+    if content_type.startswith(BATCH):
+        return _parse_lines(body)
+    data: Any = {}
+    if body:
+        if content_type.startswith(b"application/x-www-form-urlencoded"):
+            data = _parse_pairs(body)
+        else:
+            try:
+                data = orjson.loads(body)
+            except orjson.JSONDecodeError:
+                raise error("bad_request") from None
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise error("validation", f"a JSON object was expected, found: {type(data).__name__}")
+    if query:
+        data = {**_parse_pairs(query), **data}
+    return data
+
+
+def _parse_lines(body: bytes) -> list[dict[str, Any]]:
+    try:
+        lines = [orjson.loads(line) for line in body.splitlines() if line.strip()]
+    except orjson.JSONDecodeError:
+        raise error("bad_request") from None
+    for line in lines:
+        if not isinstance(line, dict):
+            raise ApiError(400, 0, f"json lines must contain objects, found: {type(line).__name__}")
+    return lines
+
+
+def _parse_pairs(text: bytes) -> dict[str, Any]:
+    """Form or query fields: digits are numbers, ``a.b=1`` nests, repeated keys and ``k[]`` are lists."""
+    data: dict[str, Any] = {}
+    try:
+        pairs = parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError:
+        raise error("bad_request") from None
+    for key, raw in pairs:
+        value: Any = raw
+        if raw.isascii() and raw.isdigit() and len(raw) < 19:
+            value = int(raw)
+        elif raw in ("true", "false"):
+            value = raw == "true"
+        is_list = key.endswith("[]")
+        *parents, last = key.removesuffix("[]").split(".")[:20]
+        place = data
+        for parent in parents:
+            inner = place.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                inner = place[parent] = {}
+            place = inner
+        if last in place:
+            held = place[last]
+            place[last] = [*held, value] if isinstance(held, list) else [held, value]
+        else:
+            place[last] = [value] if is_list else value
+    return data
+
+
+def meta(
+    name: str | None,
+    requested: str | float,
+    actual: str | None,
+    trx: str | None,
+    code: int,
+    subcode: int,
+    message: str,
+) -> dict[str, Any]:
+    """The envelope's head."""
+    id = new_id()
+    return {
+        "id": id,
+        "trx": trx or id,
+        "endpoint": {"name": name, "requested_version": requested, "actual_version": actual},
+        "result_code": code,
+        "result_subcode": subcode,
+        "result_msg": message,
+        "error_stack": None,
+        "error_data": {},
+    }
+
+
+def encode(head: dict[str, Any], data: Any) -> bytes:
+    """The answer's body."""
+    return orjson.dumps({"meta": head, "data": data}, option=orjson.OPT_NON_STR_KEYS)

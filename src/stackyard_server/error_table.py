@@ -1,0 +1,96 @@
+"""Every error the API answers, as data: code, subcode and the sentence. Nothing else lives here.
+
+A message is ``Text (extra): key=value, key=(a, b)``, ClearML's form; clients show it and some read the codes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """What an endpoint raises to answer with an error; the transaction is rolled back."""
+
+    def __init__(self, code: int, subcode: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.subcode = subcode
+        self.message = message
+
+
+#: name -> (code, subcode, text)
+ERRORS: dict[str, tuple[int, int, str]] = {
+    "bad_request": (400, 0, "The browser (or proxy) sent a request that this server could not understand."),
+    "bad_path": (400, 0, "Invalid request path"),
+    "retired": (301, 1, "This endpoint is no longer supported for the requested api version"),
+    "impersonation": (400, 6, "Impersonation error"),
+    "missing_field": (400, 11, "Missing required fields"),
+    "validation": (400, 12, "Validation error"),
+    "lookup": (400, 14, "Lookup error (probably an invalid field name or unsupported nested field)"),
+    "reference": (400, 16, "Invalid value for fields"),
+    "empty_batch": (400, 17, "Batch request contains no items"),
+    "bad_regex": (400, 21, "Malformed regular expression"),
+    "fields_not_allowed": (400, 13, "Fields not allowed"),
+    "invalid_task_id": (400, 101, "Invalid task id"),
+    "invalid_task_status": (400, 110, "Invalid task status"),
+    "task_changed": (400, 121, "Task status changed meanwhile"),
+    "task_undeletable": (400, 123, "Task cannot be deleted"),
+    "events_not_added": (400, 131, "Events not added"),
+    "invalid_model_id": (400, 201, "Invalid model id"),
+    "model_ready": (400, 203, "Model is ready"),
+    "model_used": (400, 205, "Model is used by tasks"),
+    "invalid_user": (400, 300, "Invalid user"),
+    "invalid_user_id": (400, 301, "Invalid user id"),
+    "invalid_project_id": (400, 401, "Invalid project id"),
+    "project_has_tasks": (400, 402, "Project has associated tasks"),
+    "invalid_project_name": (400, 407, "Invalid project name"),
+    "project_location": (400, 408, "Cannot update project location. use projects.move instead"),
+    "project_depth": (400, 409, "Project path exceed the maximum allowed depth"),
+    "invalid_queue_id": (400, 701, "Invalid queue id"),
+    "queue_not_empty": (400, 702, "Queue is not empty"),
+    "not_in_queue": (400, 703, "Invalid queue id or task not in queue"),
+    "already_queued": (400, 706, "Failed adding task to queue since task is already queued"),
+    "data_validation": (400, 800, "Data validation error"),
+    "duplicate": (400, 801, "Value combination already exists"),
+    "no_worker_stats": (400, 1005, "No data found for the requested workers"),
+    "invalid_scroll_id": (400, 1104, "Invalid scroll id"),
+    "auth_type": (401, 10, "Unauthorized (bad authentication header type)"),
+    "no_credentials": (401, 20, "Unauthorized (missing credentials)"),
+    "malformed_credentials": (401, 21, "Unauthorized (malformed credentials)"),
+    "wrong_credentials": (401, 22, "Unauthorized (invalid credentials)"),
+    "invalid_token": (401, 30, "Invalid token"),
+    "role_not_allowed": (403, 20, "Forbidden (not allowed for role)"),
+    "unknown_endpoint": (404, 0, "Unable to find endpoint"),
+    "too_large": (413, 0, "Request is too large"),
+    "too_many": (429, 0, "Too many attempts"),
+    "disk_full": (507, 0, "No space left"),
+    "internal": (500, 0, "Internal error"),
+}
+
+
+def shown(value: Any) -> str:
+    """A value as ClearML's messages print it: a list as ``(a, b)``."""
+    if isinstance(value, (list, tuple, set)):
+        return f"({', '.join(map(str, value))})"
+    return str(value)
+
+
+def error(name: str, extra: str = "", /, **details: Any) -> ApiError:
+    """The error of that name.
+
+    Args:
+        name: A row of ``ERRORS``.
+        extra: What stands in brackets behind the text.
+        details: What stands behind the colon, in this order.
+    """
+    code, subcode, text = ERRORS[name]
+    if extra:
+        text = f"{text} ({extra})"
+    if details:
+        text = f"{text}: {', '.join(f'{key}={shown(value)}' for key, value in details.items())}"
+    return ApiError(code, subcode, text)
+
+
+def field_error(field: str, why: str) -> ApiError:
+    """400/12 for one field of a request."""
+    return error("validation", f"error for field '{field}'{why}")

@@ -1,0 +1,110 @@
+"""The fields of each request: names, types and which must be there, checked before an endpoint runs.
+
+The facts are data (``fields.json``): one line per endpoint, ``{"required": [...], "fields": {name: form}}``.
+A form is "string", "integer", "number", "boolean", "object", "any", ``{"enum": [...]}``, ``[form]`` (a list),
+``{"map": form}`` (an object with free keys) or ``{"object": {name: form}, "required": [...]}``. Fields that are
+not listed are let through and ignored, as clients expect. null stands for absent.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from .error_table import ApiError, field_error
+
+TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "string": ("str", (str,)),
+    "integer": ("int", (int,)),
+    "number": ("float", (int, float)),
+    "boolean": ("bool", (bool,)),
+    "object": ("dict", (dict,)),
+}
+#: Integers beyond these cannot be kept.
+WIDEST = 2**63 - 1
+
+
+class Mismatch(Exception):
+    """A value that does not fit its form; the message is the end of ClearML's sentence."""
+
+
+@functools.cache
+def table() -> dict[str, dict[str, Any]]:
+    """The facts, by endpoint name."""
+    facts: dict[str, dict[str, Any]] = orjson.loads(Path(__file__).with_name("fields.json").read_bytes())
+    return facts
+
+
+def wrong(value: Any, expected: str) -> Mismatch:
+    """A value of another type, in ClearML's words."""
+    return Mismatch(f"('value is wrong, expected type \"{expected}\"', {value!r})")
+
+
+def fit(form: Any, value: Any) -> None:
+    """Check one value against its form.
+
+    Raises:
+        Mismatch: It does not fit.
+    """
+    if value is None or form == "any":
+        return
+    if isinstance(form, str):
+        name, kinds = TYPES[form]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and form != "boolean"):
+            raise wrong(value, name)
+        if isinstance(value, int) and abs(value) > WIDEST:
+            raise wrong(value, name)
+    elif isinstance(form, list):
+        if not isinstance(value, list):
+            raise wrong(value, "list")
+        for item in value:
+            fit(form[0], item)
+    elif "enum" in form:
+        if value not in form["enum"]:
+            raise Mismatch(f"value {value!r} is not a valid choice.")
+    elif not isinstance(value, dict):
+        raise wrong(value, "dict")
+    elif "map" in form:
+        for item in value.values():
+            fit(form["map"], item)
+    else:
+        for name in form.get("required", ()):
+            if value.get(name) is None:
+                raise Mismatch(f"field '{name}' is required!")
+        for name, inner in form["object"].items():
+            if name in value:
+                try:
+                    fit(inner, value[name])
+                except Mismatch as fault:
+                    raise Mismatch(f"error for field '{name}': {fault}") from None
+
+
+def check(endpoint: str, data: dict[str, Any]) -> None:
+    """Check a request's fields.
+
+    Raises:
+        ApiError: 400/12 naming the field and the value.
+    """
+    facts = table().get(endpoint)
+    if facts is None:
+        return
+    for name in facts["required"]:
+        if name not in data:
+            raise field_error(name, ". field is required!")
+        if data[name] is None:
+            raise field_error(name, ": field is required!.")
+    forms = facts["fields"]
+    for name, value in data.items():
+        form = forms.get(name)
+        if form is not None and value is not None:
+            try:
+                fit(form, value)
+            except Mismatch as fault:
+                raise _refused(name, fault) from None
+
+
+def _refused(name: str, fault: Mismatch) -> ApiError:
+    return field_error(name, f": {fault}.")

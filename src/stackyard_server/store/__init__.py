@@ -1,0 +1,169 @@
+"""SQLite behind one door: every read and write of the server goes through a ``Transaction`` of the ``Store``.
+
+One connection writes, and it belongs to one thread (the event loop's); reads that may take long run on read-only
+connections of their own, one a thread, on a snapshot (WAL). A *state* transaction is synced to disk before it
+returns (``synchronous=FULL``); a *metrics* transaction survives a killed process but may lose its last moments
+with the machine's power (``synchronous=NORMAL``). See docs/locking.md.
+
+Here: the door, and the refusal of folders that cannot keep SQLite's promises. The tables are in ``schema``, documents
+in ``documents``, the query language in ``query``, events in ``events``. Imports nothing above.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from . import functions, schema
+
+Durability = Literal["state", "metrics"]
+
+FILE_NAME = "server.sqlite"
+
+
+class StoreError(Exception):
+    """The data folder cannot be used; the message says what to do."""
+
+
+class Transaction:
+    """What runs inside one transaction. Values are SQLite's: int, float, str, bytes, None."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def all(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row."""
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> tuple[Any, ...] | None:
+        """The first row, if any."""
+        row: tuple[Any, ...] | None = self.connection.execute(sql, parameters).fetchone()
+        return row
+
+    def value(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
+        """The first column of the first row; None where there is no row."""
+        row = self.connection.execute(sql, parameters).fetchone()
+        return None if row is None else row[0]
+
+    def run(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
+        """The number of rows changed."""
+        return self.connection.execute(sql, parameters).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """The statement once per row."""
+        self.connection.executemany(sql, rows)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part that can fail alone: what it wrote is undone when it raises."""
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK TO part")
+            self.connection.execute("RELEASE part")
+            raise
+        self.connection.execute("RELEASE part")
+
+
+class Store:
+    """The database of one data folder.
+
+    Args:
+        folder: The data folder; made (0700) if it is missing.
+
+    Raises:
+        StoreError: The folder is on a network file system, in use by another server, or of a newer release.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = folder
+        self.path = folder / FILE_NAME
+        made = not self.path.exists()
+        self._writer = self._connect()
+        if made:
+            os.chmod(self.path, 0o600)
+        try:
+            schema.migrate(self._writer)
+        except schema.TooNew as newer:
+            self._writer.close()
+            raise StoreError(str(newer)) from newer
+        self._durability: Durability | None = None
+        self._seen = self._data_version()
+        self._readers = threading.local()
+        self._all_readers: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute("PRAGMA cache_size=-16000")
+        functions.register(connection)
+        return connection
+
+    def _data_version(self) -> int:
+        version: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process (``stackyard server user ...``) wrote since the last call."""
+        version = self._data_version()
+        changed = version != self._seen
+        self._seen = version
+        return changed
+
+    @contextmanager
+    def writing(self, durability: Durability = "state") -> Iterator[Transaction]:
+        """The one door for writing; commits on leaving, rolls back on any error.
+
+        Raises:
+            sqlite3.OperationalError: "database or disk is full": nothing was written.
+        """
+        connection = self._writer
+        if durability != self._durability:
+            level = "FULL" if durability == "state" else "NORMAL"
+            connection.execute(f"PRAGMA synchronous={level}")
+            self._durability = durability
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield Transaction(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A snapshot, on this thread's own read-only connection."""
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=ON")
+            self._readers.connection = connection
+            with self._lock:
+                self._all_readers.append(connection)
+        connection.execute("BEGIN")
+        try:
+            yield Transaction(connection)
+        finally:
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close every connection; the log is folded into the database file."""
+        for connection in self._all_readers:
+            connection.close()
+        self._writer.close()

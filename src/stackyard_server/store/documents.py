@@ -1,0 +1,242 @@
+"""Documents: what a task, project, model, queue and user are in the database, and in ClearML's form.
+
+Inside, a document is a dict of the columns that are set: instants in milliseconds, lists and embedded documents
+as Python values, absent fields absent. ``render`` gives ClearML's form (instants as ISO 8601 text). Finding many
+documents by ClearML's query language is in ``query``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from .. import moments
+from . import Transaction
+
+#: text: a string searched by pattern; choice: a string matched whole; date: an instant; number; flag: true or false;
+#: texts: a list of strings; object: any JSON.
+Kind = Literal["text", "choice", "date", "number", "flag", "texts", "object"]
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A kind of document: its table and its fields in the order in which they are shown."""
+
+    name: str
+    fields: Mapping[str, Kind]
+    #: Columns that never leave through the API.
+    private: frozenset[str] = frozenset()
+    #: Fields that are put together elsewhere (from other tables).
+    virtual: frozenset[str] = frozenset()
+    dates: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dates", frozenset(k for k, v in self.fields.items() if v == "date"))
+
+    def decoded(self, name: str, value: Any) -> Any:
+        """A column's value as a Python value."""
+        kind = self.fields[name]
+        if kind in ("texts", "object"):
+            return orjson.loads(value)
+        return bool(value) if kind == "flag" else value
+
+    def encoded(self, name: str, value: Any) -> Any:
+        """A Python value as the column keeps it."""
+        if value is not None and self.fields[name] in ("texts", "object"):
+            return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+        return value
+
+    def get(self, tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Document | None:
+        """The document of that id, or None; with ``fields``, only those columns."""
+        found = self.get_many(tx, [id], fields)
+        return found[0] if found else None
+
+    def get_many(
+        self, tx: Transaction, ids: Iterable[str], fields: Iterable[str] | None = None
+    ) -> list[Document]:
+        """The documents of these ids that exist, in the order of ``ids``."""
+        wanted = list(dict.fromkeys(ids))
+        names = (
+            list(self.fields)
+            if fields is None
+            else [n for n in dict.fromkeys(["id", *fields]) if n in self.fields]
+        )
+        sql = f'SELECT {", ".join(names)} FROM "{self.name}" WHERE id IN (SELECT value FROM json_each(?))'
+        rows = tx.all(sql, (orjson.dumps(wanted).decode(),))
+        by_id = {}
+        for row in rows:
+            document = self.read(names, row)
+            by_id[document["id"]] = document
+        return [by_id[i] for i in wanted if i in by_id]
+
+    def read(self, names: list[str], row: tuple[Any, ...]) -> Document:
+        """A row of these columns as a document; columns that are NULL are absent."""
+        return {name: self.decoded(name, value) for name, value in zip(names, row) if value is not None}
+
+    def insert(self, tx: Transaction, document: Mapping[str, Any]) -> None:
+        """Add a document; fields it does not know are left out."""
+        names = [n for n in document if n in self.fields]
+        marks = ", ".join("?" * len(names))
+        sql = f'INSERT INTO "{self.name}" ({", ".join(names)}) VALUES ({marks})'
+        tx.run(sql, [self.encoded(n, document[n]) for n in names])
+
+    def update(self, tx: Transaction, id: str, changes: Mapping[str, Any]) -> int:
+        """Set these fields (None removes one); 1 if the document exists."""
+        if not changes:
+            return 0
+        sql = f'UPDATE "{self.name}" SET {", ".join(f"{n}=?" for n in changes)} WHERE id=?'
+        return tx.run(sql, [*(self.encoded(n, v) for n, v in changes.items()), id])
+
+    def delete(self, tx: Transaction, ids: Iterable[str]) -> int:
+        """The number of documents removed."""
+        sql = f'DELETE FROM "{self.name}" WHERE id IN (SELECT value FROM json_each(?))'
+        return tx.run(sql, (orjson.dumps(list(ids)).decode(),))
+
+    def render(self, document: Mapping[str, Any]) -> Document:
+        """The document in ClearML's form."""
+        return {
+            name: moments.iso(value) if name in self.dates and isinstance(value, int) else value
+            for name, value in document.items()
+            if name not in self.private and value is not None
+        }
+
+
+USER = Collection(
+    "user",
+    {
+        "id": "choice",
+        "company": "choice",
+        "name": "text",
+        "family_name": "text",
+        "given_name": "text",
+        "created_in_version": "text",
+        "created": "date",
+        "login": "choice",
+        "email": "choice",
+        "role": "choice",
+        "password": "choice",
+        "preferences": "object",
+        "disabled": "flag",
+    },
+    private=frozenset({"login", "email", "password", "disabled", "preferences", "role"}),
+)
+
+PROJECT = Collection(
+    "project",
+    {
+        "id": "choice",
+        "company": "choice",
+        "user": "choice",
+        "name": "text",
+        "basename": "text",
+        "description": "text",
+        "created": "date",
+        "tags": "texts",
+        "system_tags": "texts",
+        "default_output_destination": "choice",
+        "last_update": "date",
+        "featured": "number",
+        "parent": "choice",
+        "path": "texts",
+    },
+)
+
+TASK = Collection(
+    "task",
+    {
+        "id": "choice",
+        "company": "choice",
+        "user": "choice",
+        "name": "text",
+        "type": "choice",
+        "status": "choice",
+        "status_reason": "choice",
+        "status_message": "choice",
+        "status_changed": "date",
+        "comment": "text",
+        "report": "text",
+        "report_assets": "texts",
+        "created": "date",
+        "started": "date",
+        "completed": "date",
+        "published": "date",
+        "active_duration": "number",
+        "parent": "choice",
+        "project": "choice",
+        "output": "object",
+        "execution": "object",
+        "tags": "texts",
+        "system_tags": "texts",
+        "script": "object",
+        "last_update": "date",
+        "last_change": "date",
+        "last_changed_by": "choice",
+        "last_worker": "choice",
+        "last_worker_report": "date",
+        "last_iteration": "number",
+        "metric_stats": "object",
+        "hyperparams": "object",
+        "configuration": "object",
+        "runtime": "object",
+        "models": "object",
+        "container": "object",
+        "enqueue_status": "choice",
+    },
+    private=frozenset({"enqueue_status"}),
+    virtual=frozenset({"last_metrics", "unique_metrics"}),
+)
+
+MODEL = Collection(
+    "model",
+    {
+        "id": "choice",
+        "company": "choice",
+        "user": "choice",
+        "name": "text",
+        "created": "date",
+        "task": "choice",
+        "project": "choice",
+        "parent": "choice",
+        "comment": "text",
+        "tags": "texts",
+        "system_tags": "texts",
+        "uri": "choice",
+        "framework": "choice",
+        "design": "object",
+        "labels": "object",
+        "ready": "flag",
+        "ui_cache": "object",
+        "last_update": "date",
+        "last_change": "date",
+        "last_changed_by": "choice",
+        "metadata": "object",
+        "last_iteration": "number",
+        "metric_stats": "object",
+    },
+    virtual=frozenset({"last_metrics"}),
+)
+
+QUEUE = Collection(
+    "queue",
+    {
+        "id": "choice",
+        "company": "choice",
+        "user": "choice",
+        "name": "text",
+        "display_name": "choice",
+        "created": "date",
+        "tags": "texts",
+        "system_tags": "texts",
+        "last_update": "date",
+        "metadata": "object",
+    },
+    private=frozenset({"user"}),
+    virtual=frozenset({"entries"}),
+)
+
+COLLECTIONS = {c.name: c for c in (USER, PROJECT, TASK, MODEL, QUEUE)}

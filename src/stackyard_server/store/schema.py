@@ -1,0 +1,104 @@
+"""The tables, as migrations that only go forward. A released migration is never edited again.
+
+Instants are whole milliseconds since 1970 (UTC); lists and embedded documents are JSON text. Documents keep one
+column per top-level field of ClearML's form, so that one field is changed without rewriting the others.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+V1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- Who may come in. One company a server.
+CREATE TABLE user (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, name TEXT NOT NULL, login TEXT UNIQUE,
+    given_name TEXT, family_name TEXT, email TEXT, role TEXT NOT NULL, password TEXT, created INTEGER,
+    created_in_version TEXT, preferences TEXT, disabled INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE credential (
+    access_key TEXT PRIMARY KEY, secret_digest TEXT NOT NULL, user TEXT NOT NULL REFERENCES user(id) ON DELETE CASCADE,
+    label TEXT, last_used INTEGER, last_used_from TEXT
+) WITHOUT ROWID;
+-- Sessions that were ended before their tokens expire, until they do.
+CREATE TABLE revoked_session (session TEXT PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE project (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT NOT NULL UNIQUE,
+    basename TEXT, description TEXT, created INTEGER, tags TEXT, system_tags TEXT, default_output_destination TEXT,
+    last_update INTEGER, featured INTEGER, parent TEXT, path TEXT
+);
+CREATE INDEX project_parent ON project(parent);
+
+CREATE TABLE task (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT, type TEXT, status TEXT,
+    status_reason TEXT, status_message TEXT, status_changed INTEGER, comment TEXT, report TEXT, report_assets TEXT,
+    created INTEGER, started INTEGER, completed INTEGER, published INTEGER, active_duration INTEGER, parent TEXT,
+    project TEXT, output TEXT, execution TEXT, tags TEXT, system_tags TEXT, last_update INTEGER, last_change INTEGER,
+    last_changed_by TEXT, last_worker TEXT, last_worker_report INTEGER, last_iteration INTEGER, hyperparams TEXT,
+    runtime TEXT, models TEXT, container TEXT, enqueue_status TEXT, metric_stats TEXT, script TEXT, configuration TEXT
+);
+CREATE INDEX task_project ON task(project, last_update);
+CREATE INDEX task_parent ON task(parent) WHERE parent IS NOT NULL;
+CREATE INDEX task_status ON task(status, last_update);
+CREATE INDEX task_last_update ON task(last_update);
+CREATE INDEX task_name ON task(name);
+
+CREATE TABLE model (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT, created INTEGER, task TEXT,
+    project TEXT, parent TEXT, comment TEXT, tags TEXT, system_tags TEXT, uri TEXT, framework TEXT, design TEXT,
+    labels TEXT, ready INTEGER, ui_cache TEXT, last_update INTEGER, last_change INTEGER, last_changed_by TEXT,
+    metadata TEXT, last_iteration INTEGER, metric_stats TEXT
+);
+CREATE INDEX model_project ON model(project, last_update);
+CREATE INDEX model_task ON model(task);
+CREATE INDEX model_uri ON model(uri);
+
+CREATE TABLE queue (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT NOT NULL UNIQUE,
+    display_name TEXT, created INTEGER, tags TEXT, system_tags TEXT, last_update INTEGER, metadata TEXT
+);
+-- The order of a queue is that of position; a task waits in one queue at most.
+CREATE TABLE queue_entry (
+    queue INTEGER NOT NULL REFERENCES queue(number) ON DELETE CASCADE, position REAL NOT NULL,
+    task TEXT NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (queue, position)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX queue_entry_task ON queue_entry(task);
+
+-- The newest of each scalar series of a task or model: what last_metrics shows. owner is the document's id.
+CREATE TABLE metric (
+    owner TEXT NOT NULL, metric_hash TEXT NOT NULL, variant_hash TEXT NOT NULL, metric TEXT NOT NULL,
+    variant TEXT NOT NULL, value REAL, min_value REAL, min_value_iteration INTEGER, max_value REAL,
+    max_value_iteration INTEGER, first_value REAL, first_value_iteration INTEGER, count INTEGER, mean_value REAL,
+    x_axis_label TEXT, PRIMARY KEY (owner, metric_hash, variant_hash)
+) WITHOUT ROWID;
+CREATE INDEX metric_value ON metric(metric_hash, variant_hash, value);
+"""
+
+#: One script per schema version, oldest first.
+MIGRATIONS = [V1]
+
+
+class TooNew(Exception):
+    """The database was written by a newer release."""
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Bring the database to the newest version, each step in a transaction of its own.
+
+    Returns:
+        The version now.
+
+    Raises:
+        TooNew: The database is of a later version than this release knows.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise TooNew(
+            f"The data folder was written by a newer release (schema {version}, "
+            f"this one knows {len(MIGRATIONS)}): use that release, or restore a backup made by this one."
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")
+    return len(MIGRATIONS)

@@ -1,0 +1,1 @@
+"""What keeps the server well: the watchdog over silent tasks, the cleaning, backup and restore."""
