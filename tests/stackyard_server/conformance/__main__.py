@@ -100,6 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
         ]
         options.json.write_text(json.dumps(rows, indent=1), "utf-8")
     print(table)
+    print(report.describe_seeding())
     if wanted is None and not options.service and not options.endpoint:
         for entry in report.find_unused():
             print(f"listed but not found: {entry}")

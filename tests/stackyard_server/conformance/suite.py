@@ -9,6 +9,7 @@ May import: the suite's rooms, our server's test fixture.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fnmatch
 import json
 from collections import Counter, defaultdict
@@ -23,6 +24,7 @@ from .comparison import Difference
 from .mapping import Mapping
 from .player import Outcome, Player, Target
 from .recordings import PASSWORD_SERVER, SERVERS, Exchange, find_needed_flows
+from .seeding import Knowledge, Seeder
 
 LISTED_FILE = Path(__file__).parent / "differences.json"
 REASONS = frozenset({"security", "bug not copied", "out of scope"})
@@ -93,6 +95,9 @@ class Report:
     listed: list[Listed] = field(default_factory=list)
     used: Counter[int] = field(default_factory=Counter)
     prepared: int = 0
+    put_in: int = 0
+    amended: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
 
     def judge(self, outcome: Outcome) -> list[Difference]:
         """The differences that no entry accepts."""
@@ -123,6 +128,14 @@ class Report:
         for service in [*sorted(set(counts) - {"all"}), *(["all"] if counts else [])]:
             lines.append(f"{service:<14}" + "".join(f"{counts[service][name]:>11}" for name in columns))
         return "\n".join(lines), different
+
+    def describe_seeding(self) -> str:
+        """One line on what did not come from replayed exchanges."""
+        fields = ", ".join(f"{name} {count}" for name, count in self.amended.most_common())
+        return (
+            f"{self.prepared} tasks led to their status through the API; {self.put_in} documents put in or amended "
+            f"through the import door (fields set: {fields or 'none'}); {len(self.refused)} refused there"
+        )
 
     def find_unused(self) -> list[Listed]:
         """Entries that accepted nothing; call after ``summarise``."""
@@ -226,22 +239,50 @@ def run_flows(
         with starting as (target, mapping, running):
             stored = find_stored_contents([e for name in names for e in flows[name]])
             player = Player(target, mapping, stored)
+            seeder = Seeder(running.store, mapping, Knowledge()) if running else None
             try:
                 for name in names:
-                    outcomes = play_flow(player, flows[name], report)
+                    if seeder and name == FIRST_SCREEN:
+                        seeder.amend(learn_screens(flows, server))
+                    outcomes = play_flow(player, seeder, flows[name], report)
                     report.outcomes.extend(outcomes if name in chosen else [])
             finally:
                 player.close()
+            if seeder:
+                report.put_in += len(seeder.touched)
+                report.amended.update(seeder.amended)
+                report.refused += seeder.refused
     return report
 
 
-def play_flow(player: Player, exchanges: list[Exchange], report: Report) -> list[Outcome]:
+# Screens show the sum of everything before them; the first action on it is the clone.
+FIRST_SCREEN = "w_login"
+FIRST_ACTION = "w_act_clone"
+
+
+def learn_screens(flows: dict[str, list[Exchange]], server: tuple[str, ...]) -> Knowledge:
+    """The documents as the screens showed them before the first action."""
+    knowledge = Knowledge()
+    for name in server[server.index(FIRST_SCREEN) : server.index(FIRST_ACTION)]:
+        for exchange in flows[name]:
+            knowledge.learn(exchange)
+    return knowledge
+
+
+def play_flow(
+    player: Player, seeder: Seeder | None, exchanges: list[Exchange], report: Report
+) -> list[Outcome]:
     """Replays one flow."""
     outcomes = []
     for exchange in exchanges:
         prepared = exchange.flow == "p_state" and prepare_state(player, exchange)
         report.prepared += bool(prepared)
         outcome = player.play(exchange)
+        if seeder:
+            seeder.knowledge.learn(exchange)
+            if outcome.differences:
+                seeder.make_up_for(exchange, datetime.datetime.now(datetime.UTC).isoformat())
+            outcome.seeded = not seeder.touched.isdisjoint(exchange.asked_ids | exchange.answered_ids)
         outcomes.append(outcome)
     return outcomes
 

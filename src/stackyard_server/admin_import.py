@@ -1,0 +1,211 @@
+"""Documents of another ClearML server taken over with their ids: the way in from an official server.
+
+Lives here: tasks, projects, models, queues and users in the form in which the API answers them (``get_all``,
+``get_all_ex`` with joined objects, or ``get_by_id``), put into a data folder. Lives elsewhere: how documents are kept
+(``store.documents``), events (``store.events``), uploaded files (they are copied as they are). May import: the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import identity, moments
+from .store import Store, Transaction
+from .store.documents import COLLECTIONS, MODEL, PROJECT, QUEUE, TASK, USER, Collection, Document
+
+KINDS: dict[str, Collection] = {
+    "users": USER,
+    "projects": PROJECT,
+    "queues": QUEUE,
+    "tasks": TASK,
+    "models": MODEL,
+}
+#: Names of other documents: an object where the answer joined them, an id inside.
+REFERENCES = frozenset({"user", "project", "task", "parent", "company"})
+METRIC_FIELDS = (
+    *("metric", "variant", "value", "min_value", "min_value_iteration", "max_value", "max_value_iteration"),
+    *("first_value", "first_value_iteration", "count", "mean_value", "x_axis_label"),
+)
+_ID = re.compile(r"^[0-9A-Za-z_-]{1,64}$")
+
+
+class DocumentError(ValueError):
+    """A document cannot be taken over; the message names it, the field and what was expected."""
+
+
+def load_documents(
+    where: Store | Path, documents: Mapping[str, Iterable[Mapping[str, Any]]], *, replace: bool = False
+) -> dict[str, int]:
+    """Put documents into a data folder, all of them or none.
+
+    Args:
+        where: An open store, or the folder of a server that is not running.
+        documents: ``users``, ``projects``, ``queues``, ``tasks``, ``models`` -> documents in the API's form. Each
+            keeps its ``id``; its company becomes this server's. A queue's ``entries`` and a task's or model's
+            ``last_metrics`` come along.
+        replace: What to do with a document whose id is here already: True sets the fields that are given, False
+            keeps what is here.
+
+    Returns:
+        How many documents of each kind were written.
+
+    Raises:
+        DocumentError: A document is not in the API's form, or its name is taken by another id.
+    """
+    unknown = set(documents) - set(KINDS)
+    if unknown:
+        raise DocumentError(
+            f"unknown kinds of documents: {sorted(unknown)}; expected some of {sorted(KINDS)}"
+        )
+    store = where if isinstance(where, Store) else Store(where)
+    try:
+        with store.writing() as tx:
+            company, _ = identity.company_of(tx)
+            return {
+                kind: sum(
+                    _load(tx, collection, document, company, replace) for document in documents.get(kind, ())
+                )
+                for kind, collection in KINDS.items()
+                if kind in documents
+            }
+    finally:
+        if store is not where:
+            store.close()
+
+
+def _load(
+    tx: Transaction, collection: Collection, given: Mapping[str, Any], company: str, replace: bool
+) -> bool:
+    document = _read(collection, given)
+    known = tx.value(f'SELECT 1 FROM "{collection.name}" WHERE id=?', (document["id"],))
+    if known and not replace:
+        return False
+    if known:
+        changes = {name: value for name, value in document.items() if name not in ("id", "company", "login")}
+        collection.update(tx, document["id"], changes)
+    else:
+        document["company"] = company
+        _complete(tx, collection, document)
+        _check_name(tx, collection, document)
+        collection.insert(tx, document)
+    if collection is QUEUE and "entries" in given:
+        _load_entries(tx, document["id"], given["entries"])
+    if collection in (TASK, MODEL) and "last_metrics" in given:
+        _load_metrics(tx, document["id"], given["last_metrics"])
+    return True
+
+
+def _read(collection: Collection, given: Mapping[str, Any]) -> Document:
+    """A document in the API's form as the store keeps it."""
+    name = given.get("id")
+    if not isinstance(name, str) or not _ID.match(name):
+        raise DocumentError(
+            f"a {collection.name} has the id {name!r}; expected 1 to 64 letters, digits, - or _"
+        )
+    document: Document = {}
+    for field, kind in collection.fields.items():
+        value = given.get(field)
+        if value is None or field in ("login", "password"):
+            continue
+        if field in REFERENCES and isinstance(value, Mapping):
+            value = value.get("id")
+        if kind == "date":
+            value = _read_date(collection, name, field, value)
+        elif kind in ("choice", "text") and not isinstance(value, str):
+            raise DocumentError(f"{collection.name} {name}: {field} is {value!r}; expected text")
+        elif kind == "texts" and not (
+            isinstance(value, list) and all(isinstance(item, str) for item in value)
+        ):
+            raise DocumentError(f"{collection.name} {name}: {field} is {value!r}; expected a list of texts")
+        document[field] = value
+    if collection is TASK and isinstance(document.get("models"), dict):
+        document["models"] = {
+            side: [{**entry, "model": _id_of(entry.get("model"))} for entry in entries]
+            for side, entries in document["models"].items()
+        }
+    return document
+
+
+def _read_date(collection: Collection, name: str, field: str, value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return moments.parse(value)
+    except (TypeError, ValueError):
+        raise DocumentError(
+            f"{collection.name} {name}: {field} is {value!r}; expected an ISO 8601 instant"
+        ) from None
+
+
+def _id_of(value: Any) -> Any:
+    return value.get("id") if isinstance(value, Mapping) else value
+
+
+def _complete(tx: Transaction, collection: Collection, document: Document) -> None:
+    """What the API does not show but the server keeps."""
+    for field, kind in collection.fields.items():
+        if kind == "texts" and field in ("tags", "system_tags", "path"):
+            document.setdefault(field, [])
+    if collection is USER:
+        document.setdefault("role", "user")
+    if collection is PROJECT:
+        name = document.get("name", "")
+        document.setdefault("basename", name.rpartition("/")[2])
+        document.setdefault("description", "")
+        parent = name.rpartition("/")[0]
+        if parent and "parent" not in document:
+            row = tx.one("SELECT id, path FROM project WHERE name=?", (parent,))
+            if row is not None:
+                document["parent"] = row[0]
+                document["path"] = [*(COLLECTIONS["project"].decoded("path", row[1] or "[]")), row[0]]
+    if collection is TASK:
+        document.setdefault("status", "created")
+        document.setdefault("last_iteration", 0)
+        for field in ("hyperparams", "configuration", "runtime", "container", "output"):
+            document.setdefault(field, {})
+        document.setdefault(
+            "execution", {"parameters": {}, "model_desc": {}, "model_labels": {}, "artifacts": []}
+        )
+        document.setdefault("models", {"input": [], "output": []})
+        document.setdefault("report_assets", [])
+
+
+def _check_name(tx: Transaction, collection: Collection, document: Document) -> None:
+    """Projects and queues are known by their names as well."""
+    if collection not in (PROJECT, QUEUE):
+        return
+    name = document.get("name")
+    if not name:
+        raise DocumentError(f"{collection.name} {document['id']} has no name")
+    other = tx.value(f'SELECT id FROM "{collection.name}" WHERE name=?', (name,))
+    if other is not None:
+        raise DocumentError(f"{collection.name} {document['id']}: the name {name!r} is taken by {other}")
+
+
+def _load_entries(tx: Transaction, queue: str, entries: Any) -> None:
+    number = tx.value("SELECT number FROM queue WHERE id=?", (queue,))
+    tx.run("DELETE FROM queue_entry WHERE queue=?", (number,))
+    for position, entry in enumerate(entries, start=1):
+        task = _id_of(entry["task"])
+        tx.run("DELETE FROM queue_entry WHERE task=?", (task,))
+        tx.run(
+            "INSERT INTO queue_entry(queue, position, task, added) VALUES (?, ?, ?, ?)",
+            (number, float(position), task, _read_date(QUEUE, queue, "entries", entry["added"])),
+        )
+
+
+def _load_metrics(tx: Transaction, owner: str, last_metrics: Any) -> None:
+    tx.run("DELETE FROM metric WHERE owner=?", (owner,))
+    names = ", ".join(METRIC_FIELDS)
+    marks = ", ".join("?" * (3 + len(METRIC_FIELDS)))
+    tx.many(
+        f"INSERT INTO metric(owner, metric_hash, variant_hash, {names}) VALUES ({marks})",
+        [
+            (owner, metric, variant, *(values.get(name) for name in METRIC_FIELDS))
+            for metric, variants in last_metrics.items()
+            for variant, values in variants.items()
+        ],
+    )
