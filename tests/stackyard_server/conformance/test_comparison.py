@@ -29,7 +29,10 @@ def find_fields(recorded: Any, ours: Any, mapping: Mapping | None = None, **how:
         (f"Invalid task id: id={A}, company={C}", f"Invalid task id: id={B}, company={D}"),
         ("x" * 20 + "...<80 more chars>", "x" * 100),
         ([1, 2, "...<2 more items>"], [1, 2, 3, 4]),
-        ([{"id": A, "name": "one"}, {"id": C, "name": "two"}], [{"id": D, "name": "two"}, {"id": B, "name": "one"}]),
+        (
+            [{"id": A, "name": "one"}, {"id": C, "name": "two"}],
+            [{"id": D, "name": "two"}, {"id": B, "name": "one"}],
+        ),
         (["x", "y"], ["y", "x"]),
         ({"scroll_id": A}, {"scroll_id": "any other"}),
     ],
@@ -72,13 +75,19 @@ def test_an_order_that_was_asked_for_is_kept() -> None:
 def test_an_id_keeps_its_partner_from_answer_to_answer() -> None:
     mapping = Mapping()
     assert find_fields({"id": A}, {"id": B}, mapping) == []
-    assert mapping.translate({"task": A, "url": f"http://x/n.{A}/f"}) == {"task": B, "url": f"http://x/n.{B}/f"}
+    assert mapping.translate({"task": A, "url": f"http://x/n.{A}/f"}) == {
+        "task": B,
+        "url": f"http://x/n.{B}/f",
+    }
     assert find_fields({"id": A}, {"id": C}, mapping) == ["data.id"]
 
 
 def test_a_failed_pairing_binds_nothing() -> None:
     mapping = Mapping()
-    assert find_fields([{"id": A, "n": 1}, {"id": B, "n": 2}], [{"id": D, "n": 2}, {"id": C, "n": 1}], mapping) == []
+    assert (
+        find_fields([{"id": A, "n": 1}, {"id": B, "n": 2}], [{"id": D, "n": 2}, {"id": C, "n": 1}], mapping)
+        == []
+    )
     assert (mapping.find_ours(A), mapping.find_ours(B)) == (C, D)
 
 

@@ -1,0 +1,35 @@
+"""Every recorded exchange replayed against our server; what differs must be listed, and what is listed must differ."""
+
+from __future__ import annotations
+
+import pytest
+
+from .recordings import RECORDINGS_VARIABLE, find_recordings, load_flows
+from .suite import load_listed, run_flows
+
+LEAST_REPLAYED = 2500
+
+
+def test_the_list_of_differences_is_well_formed() -> None:
+    load_listed()
+
+
+@pytest.mark.skipif(
+    find_recordings() is None, reason=f"{RECORDINGS_VARIABLE} names no folder with the recordings"
+)
+def test_recorded_exchanges() -> None:
+    folder = find_recordings()
+    assert folder is not None
+    report = run_flows(load_flows(folder))
+    table, different = report.summarise()
+    print(table)
+    print(report.describe_seeding())
+    assert len(report.outcomes) >= LEAST_REPLAYED
+    unlisted = [
+        f"{outcome.exchange.place} {outcome.exchange.endpoint} {difference.field}: "
+        f"recorded {difference.recorded}, ours {difference.ours}"
+        for outcome, rest in different
+        for difference in rest
+    ]
+    assert not unlisted, "\n".join([*unlisted[:20], f"{len(unlisted)} differences in all", table])
+    assert not report.find_unused(), f"listed, but found nowhere: {report.find_unused()}"
