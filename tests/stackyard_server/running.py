@@ -39,14 +39,14 @@ class Running:
     def store(self) -> Store:
         return self.server.store
 
-    def call(self, name: str, **data: Any) -> dict[str, Any]:
+    def call(self, name: str, /, **data: Any) -> dict[str, Any]:
         """The data of a successful call."""
         answer = self.ask(name, **data)
         assert answer["meta"]["result_code"] == 200, answer["meta"]
         data_out: dict[str, Any] = answer["data"]
         return data_out
 
-    def ask(self, name: str, **data: Any) -> dict[str, Any]:
+    def ask(self, name: str, /, **data: Any) -> dict[str, Any]:
         """The whole envelope of a call, whatever it says."""
         headers = {"Authorization": f"Bearer {self.token}"}
         envelope: dict[str, Any] = self.client.post(f"{self.api}/{name}", json=data, headers=headers).json()
