@@ -51,6 +51,7 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "not_in_queue": (400, 703, "Invalid queue id or task not in queue"),
     "already_queued": (400, 706, "Failed adding task to queue since task is already queued"),
     "data_validation": (400, 800, "Data validation error"),
+    "project_exists": (400, 801, "Project with the same name already exists"),
     "duplicate": (400, 801, "Value combination already exists"),
     "no_worker_stats": (400, 1005, "No data found for the requested workers"),
     "invalid_scroll_id": (400, 1104, "Invalid scroll id"),

@@ -1,0 +1,43 @@
+"""The names of projects: paths of parts between slashes. Pure; knows no project that exists."""
+
+from __future__ import annotations
+
+from ..error_table import error
+
+#: The least length of a path's last part.
+SHORTEST = 3
+#: The most parts of a path.
+MAX_DEPTH = 10
+
+
+def normalise(name: str) -> str:
+    """The path a name stands for: outer and doubled slashes and the space around each part are dropped.
+
+    Raises:
+        ApiError: 400/407 nothing is left; 400/12 the last part is too short; 400/409 too many parts.
+    """
+    parts = [part for part in (piece.strip() for piece in name.split("/")) if part]
+    if not parts:
+        raise error("invalid_project_name", name=name)
+    if len(parts) > MAX_DEPTH:
+        raise error("project_depth", max_depth=MAX_DEPTH)
+    if len(parts[-1]) < SHORTEST:
+        raise error("validation", "Project name cannot be blank")
+    return "/".join(parts)
+
+
+def split(name: str) -> tuple[str, str]:
+    """(the parent's path, the last part); the parent of a root is ""."""
+    parent, _, basename = name.rpartition("/")
+    return parent, basename
+
+
+def parents(name: str) -> list[str]:
+    """The paths above one, from the root down."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def depth(name: str) -> int:
+    """The number of parts."""
+    return name.count("/") + 1

@@ -1,0 +1,130 @@
+"""Projects as a tree: finding and making them by path, what lies below, and moving branches.
+
+Documents and their fields are in ``documents``; what a name may be is in ``rules.project_names``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ..envelope import new_id
+from ..error_table import error
+from ..rules import project_names
+from . import Transaction
+from .documents import PROJECT, Document
+
+if TYPE_CHECKING:
+    from ..identity import Identity
+
+#: Where a project stands in a list ordered by "featured" until someone says otherwise.
+NOT_FEATURED = 9999
+
+BELOW = """
+WITH RECURSIVE below(id) AS (
+    SELECT value FROM json_each(?)
+    UNION SELECT project.id FROM project JOIN below ON project.parent = below.id
+)
+"""
+
+
+def as_json(ids: Iterable[str]) -> str:
+    """Ids as the argument of ``json_each``."""
+    return orjson.dumps(list(ids)).decode()
+
+
+def exists(tx: Transaction, id: str) -> bool:
+    """Whether a project has that id."""
+    return tx.value("SELECT 1 FROM project WHERE id=?", (id,)) is not None
+
+
+def find(tx: Transaction, name: str) -> str | None:
+    """The id of the project with that whole name."""
+    id: str | None = tx.value("SELECT id FROM project WHERE name=?", (name,))
+    return id
+
+
+def require(tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Document:
+    """The project of that id.
+
+    Raises:
+        ApiError: 400/401.
+    """
+    project = PROJECT.get(tx, id, fields)
+    if project is None:
+        raise error("invalid_project_id", id=id)
+    return project
+
+
+def find_or_create(tx: Transaction, who: Identity, name: str, now: int) -> str:
+    """The id of the project with that name, made (with its parents) where it is missing.
+
+    Raises:
+        ApiError: 400/407, 400/12, 400/409: the name cannot be one.
+    """
+    name = project_names.normalise(name)
+    return find(tx, name) or create(tx, who, name, now)
+
+
+def create(tx: Transaction, who: Identity, name: str, now: int, more: Mapping[str, Any] | None = None) -> str:
+    """The id of a new project, made with the parents it lacks; ``name`` is normalised and free, ``more`` its fields."""
+    parent_name, basename = project_names.split(name)
+    path: list[str] = []
+    if parent_name:
+        parent = find(tx, parent_name) or create(tx, who, parent_name, now)
+        path = [*(require(tx, parent, ["path"]).get("path") or []), parent]
+        touch(tx, [parent], now)
+    document: Document = {
+        "id": new_id(), "company": who.company, "user": who.user, "name": name, "basename": basename,
+        "description": "", "created": now, "tags": [], "system_tags": [], "last_update": now,
+        "featured": NOT_FEATURED, "parent": path[-1] if path else None, "path": path, **(more or {}),
+    }  # fmt: skip
+    PROJECT.insert(tx, document)
+    id: str = document["id"]
+    return id
+
+
+def touch(tx: Transaction, ids: Iterable[str | None], now: int) -> None:
+    """Note that something in these projects changed."""
+    sql = "UPDATE project SET last_update=? WHERE id IN (SELECT value FROM json_each(?))"
+    tx.run(sql, (now, as_json(id for id in ids if id)))
+
+
+def subtree(tx: Transaction, ids: Iterable[str]) -> list[str]:
+    """These projects and all below them; ids of no project stay."""
+    return [row[0] for row in tx.all(BELOW + "SELECT id FROM below", (as_json(ids),))]
+
+
+def relocate(tx: Transaction, id: str, parent: Document | None, basename: str) -> int:
+    """Put a project below another parent (None: at the root), under a new last part, with all that is below it.
+
+    Returns:
+        The number of projects whose name changed.
+
+    Raises:
+        ApiError: 400/801 a project of that name is there; 400/409 the branch would reach too deep.
+    """
+    project = require(tx, id, ["name", "path"])
+    old, new = project["name"], f"{parent['name']}/{basename}" if parent else basename
+    path = [*(parent.get("path") or []), parent["id"]] if parent else []
+    if (other := find(tx, new)) and other != id:
+        raise error("project_exists", name=new)
+    rows = tx.all(
+        BELOW + "SELECT p.id, p.name, p.path FROM below JOIN project p ON p.id = below.id ORDER BY p.name",
+        (as_json([id]),),
+    )
+    cut = len(project.get("path") or [])
+    changes = []
+    for below_id, name, below_path in rows:
+        moved_name = new + name[len(old) :]
+        if project_names.depth(moved_name) > project_names.MAX_DEPTH:
+            raise error("project_depth", max_depth=project_names.MAX_DEPTH)
+        moved_path = [*path, *orjson.loads(below_path or "[]")[cut:]]
+        changes.append((moved_name, as_json(moved_path), below_id))
+    tx.many("UPDATE project SET name=?, path=? WHERE id=?", changes)
+    tx.run(
+        "UPDATE project SET parent=?, basename=? WHERE id=?", (parent["id"] if parent else None, basename, id)
+    )
+    return len(changes)
