@@ -136,6 +136,11 @@ class Player:
             return Outcome(exchange, [Difference("status", str(exchange.status), repr(fault))], sent)
         return Outcome(exchange, self._compare(exchange, answer), sent)
 
+    def ask_raw(self, exchange: Exchange) -> Answer:
+        """The answer to an exchange's request as it stands, nothing translated."""
+        body = build_body(exchange, exchange.request, self.stored)
+        return self.send(self.target.api, exchange.method, exchange.path, self._headers(exchange), body)
+
     def _path(self, exchange: Exchange) -> str:
         path = self.mapping.translate_text(exchange.path)
         return path if exchange.client == "files" else path.replace(" ", "%20")
