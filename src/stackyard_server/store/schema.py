@@ -74,6 +74,23 @@ CREATE TABLE metric (
     x_axis_label TEXT, PRIMARY KEY (owner, metric_hash, variant_hash)
 ) WITHOUT ROWID;
 CREATE INDEX metric_value ON metric(metric_hash, variant_hash, value);
+
+-- What the file server keeps. The path is a key, never a name on disk: the content lies in files/<2 digits>/<blob>.
+-- owner is the task or model id found in the path; user is who uploaded.
+CREATE TABLE file (
+    path TEXT PRIMARY KEY, blob TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    created INTEGER NOT NULL, owner TEXT, user TEXT
+) WITHOUT ROWID;
+CREATE INDEX file_owner ON file(owner) WHERE owner IS NOT NULL;
+-- How much that is, kept by the triggers: the disk budget is checked on every upload.
+CREATE TABLE file_usage (one INTEGER PRIMARY KEY CHECK (one = 1), files INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO file_usage VALUES (1, 0, 0);
+CREATE TRIGGER file_added AFTER INSERT ON file
+    BEGIN UPDATE file_usage SET files = files + 1, bytes = bytes + new.bytes; END;
+CREATE TRIGGER file_removed AFTER DELETE ON file
+    BEGIN UPDATE file_usage SET files = files - 1, bytes = bytes - old.bytes; END;
+CREATE TRIGGER file_replaced AFTER UPDATE OF bytes ON file
+    BEGIN UPDATE file_usage SET bytes = bytes + new.bytes - old.bytes; END;
 """
 
 #: One script per schema version, oldest first.
