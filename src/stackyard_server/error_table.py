@@ -11,11 +11,13 @@ from typing import Any
 class ApiError(Exception):
     """What an endpoint raises to answer with an error; the transaction is rolled back."""
 
-    def __init__(self, code: int, subcode: int, message: str) -> None:
+    def __init__(self, code: int, subcode: int, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.subcode = subcode
         self.message = message
+        #: What the message names, as data; shown by the answers that hold one error per id.
+        self.details = details or {}
 
 
 #: name -> (code, subcode, text)
@@ -89,7 +91,7 @@ def error(name: str, extra: str = "", /, **details: Any) -> ApiError:
         text = f"{text} ({extra})"
     if details:
         text = f"{text}: {', '.join(f'{key}={shown(value)}' for key, value in details.items())}"
-    return ApiError(code, subcode, text)
+    return ApiError(code, subcode, text, details)
 
 
 def field_error(field: str, why: str) -> ApiError:

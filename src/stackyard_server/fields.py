@@ -73,13 +73,13 @@ def fit(form: Any, value: Any) -> None:
     else:
         for name in form.get("required", ()):
             if value.get(name) is None:
-                raise Mismatch(f"field '{name}' is required!")
+                raise Mismatch(f"(\"error for field '{name}'.\", validationerror('field is required!'))")
         for name, inner in form["object"].items():
             if name in value:
                 try:
                     fit(inner, value[name])
                 except Mismatch as fault:
-                    raise Mismatch(f"error for field '{name}': {fault}") from None
+                    raise Mismatch(f"error for field '{name}': {fault}.") from None
 
 
 def check(endpoint: str, data: dict[str, Any]) -> None:
