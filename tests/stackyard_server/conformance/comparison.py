@@ -82,7 +82,7 @@ class Comparison:
         """Whether the two are equal; differences are added to ``found``."""
         if recorded is _MISSING or ours is _MISSING:
             return self._differ(field, recorded, ours)
-        if key in OPAQUE_KEYS and isinstance(recorded, str):
+        if key in OPAQUE_KEYS and isinstance(recorded, str) and recorded:
             if not isinstance(ours, str) or not ours:
                 return self._differ(field, recorded, ours)
             self.mapping.replace_text(recorded, ours)
