@@ -8,7 +8,7 @@ Lives here: tasks, projects, models, queues and users in the form in which the A
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -198,14 +198,32 @@ def _load_entries(tx: Transaction, queue: str, entries: Any) -> None:
 
 
 def _load_metrics(tx: Transaction, owner: str, last_metrics: Any) -> None:
-    tx.run("DELETE FROM metric WHERE owner=?", (owner,))
-    names = ", ".join(METRIC_FIELDS)
-    marks = ", ".join("?" * (3 + len(METRIC_FIELDS)))
+    """The newest of each series; a series that has points here keeps them."""
+    names = ("owner", "metric_hash", "variant_hash", *METRIC_FIELDS, "total", "finite")
+    kept = ", ".join(f"{name}=excluded.{name}" for name in names[3:])
     tx.many(
-        f"INSERT INTO metric(owner, metric_hash, variant_hash, {names}) VALUES ({marks})",
-        [
-            (owner, metric, variant, *(values.get(name) for name in METRIC_FIELDS))
-            for metric, variants in last_metrics.items()
-            for variant, values in variants.items()
-        ],
+        f"INSERT INTO metric({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
+        f"ON CONFLICT(owner, metric_hash, variant_hash) DO UPDATE SET {kept}",
+        [_read_series(owner, *path, values) for path, values in _walk_series(owner, last_metrics)],
     )
+
+
+def _walk_series(owner: str, last_metrics: Any) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
+    try:
+        for metric, variants in last_metrics.items():
+            for variant, values in variants.items():
+                if not (isinstance(values.get("metric"), str) and isinstance(values.get("variant"), str)):
+                    raise DocumentError(
+                        f"{owner}: last_metrics.{metric}.{variant} lacks its metric or variant name"
+                    )
+                yield (metric, variant), values
+    except AttributeError:
+        raise DocumentError(f"{owner}: last_metrics is not metric -> variant -> values") from None
+
+
+def _read_series(owner: str, metric: str, variant: str, values: Mapping[str, Any]) -> list[Any]:
+    count = values.get("count") or 0
+    mean = values.get("mean_value")
+    row = [owner, metric, variant, *(values.get(name) for name in METRIC_FIELDS)]
+    row[3 + METRIC_FIELDS.index("count")] = count
+    return [*row, (mean or 0.0) * count, count if mean is not None else 0]
