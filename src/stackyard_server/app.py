@@ -57,6 +57,8 @@ class Server:
             "api": listen(settings.host, settings.api_port),
             "files": listen(settings.host, settings.files_port),
         }
+        told = {"web": settings.web_url, "api": settings.api_url, "files": settings.files_url}
+        self.services.urls.update({name: told[name] or url for name, url in self.urls.items()})
         apps: dict[str, Api | FileServer | Site] = {
             "web": Site(self.services, self.api, files),
             "api": self.api,

@@ -18,6 +18,7 @@ from . import endpoints as endpoint_modules
 from . import fields, moments
 from .envelope import parse_version
 from .error_table import ApiError, error
+from .identity import roles
 from .store import Store, Transaction
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 #: none: touches no table. read: may run beside writers. state: synced to disk before the answer. metrics:
 #: not synced.
 Access = Literal["none", "read", "state", "metrics"]
-
-#: Roles in the order of what they may: each may all that those before it may.
-ROLES = ("readonly", "user", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,8 @@ class Services:
     memory: dict[str, Any] = field(default_factory=dict)
     #: The server's settings (``settings.ServerSettings``).
     settings: Any = None
+    #: The addresses clients use: "web", "api", "files".
+    urls: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -173,9 +173,8 @@ def allow(entry: Endpoint, who: Identity | None) -> None:
         return
     if who is None:
         raise error("no_credentials")
-    if ROLES.index(who.role) < ROLES.index(entry.role):
-        allowed = ROLES[ROLES.index(entry.role) :]
-        raise error("role_not_allowed", role=who.role, allowed=allowed)
+    if not roles.allows(who.role, entry.role):
+        raise error("role_not_allowed", role=who.role, allowed=roles.allowed(entry.role))
 
 
 def answer(entry: Endpoint, call: Call) -> Any:
