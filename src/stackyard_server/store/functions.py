@@ -1,4 +1,4 @@
-"""SQL functions of our own: regular expressions that cannot be made to hang."""
+"""SQL functions of our own: regular expressions that cannot be made to hang, and names JSON paths cannot hold."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sqlite3
 from typing import Any
 
+import orjson
 import re2
 
 
@@ -36,6 +37,15 @@ def matches(pattern: str, text: str | None) -> bool:
     return text is not None and compiled(pattern).search(text) is not None
 
 
+def member(document: str | None, keys: str) -> Any:
+    """The value at these names (a JSON list) in a JSON document; for names SQLite's JSON paths cannot hold."""
+    value = None if document is None else orjson.loads(document)
+    for key in orjson.loads(keys):
+        value = value.get(key) if isinstance(value, dict) else None
+    return orjson.dumps(value).decode() if isinstance(value, (dict, list)) else value
+
+
 def register(connection: sqlite3.Connection) -> None:
-    """``text REGEXP pattern`` for a connection."""
+    """``text REGEXP pattern`` and ``member(document, keys)`` for a connection."""
+    connection.create_function("member", 2, member, deterministic=True)
     connection.create_function("regexp", 2, matches, deterministic=True)

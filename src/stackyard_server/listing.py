@@ -1,0 +1,241 @@
+"""The lists every service answers: ``get_all``, ``get_all_ex``, ``get_by_id_ex``. The noun their endpoints share.
+
+From a call's fields to a page of documents in ClearML's form: which documents (``store.query``), which part of the
+list (pages, or a scroll), what of each (``projection``). Statistics and other additions are their services' own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .dispatch import Call
+from .envelope import new_id
+from .error_table import error
+from .projection import Projection, Virtual, referenced
+from .store.documents import Collection, Document
+from .store.filters import wrong_type
+from .store.query import Query, query
+
+#: No answer holds more documents.
+MOST = 500
+#: How long a scroll is remembered after its last use, milliseconds, and how many at once.
+SCROLL_LIFE_MS = 600_000
+MOST_SCROLLS = 2000
+
+
+@dataclass(slots=True)
+class Scroll:
+    """How far one reader of a list has come."""
+
+    position: int
+    user: str
+    used_at: int
+
+
+class Scrolls:
+    """The scrolls of the server's life; the oldest go first."""
+
+    def __init__(self) -> None:
+        self._scrolls: OrderedDict[str, Scroll] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def position(self, id: str | None, user: str, now: int) -> int | None:
+        """Where that scroll of that user stands; None when it is not known (any more)."""
+        with self._lock:
+            scroll = self._scrolls.get(id or "")
+            if scroll is None or scroll.user != user or now - scroll.used_at > SCROLL_LIFE_MS:
+                return None
+            return scroll.position
+
+    def move(self, id: str, user: str, position: int, now: int) -> None:
+        """Remember where a scroll stands now."""
+        with self._lock:
+            self._scrolls[id] = Scroll(position, user, now)
+            self._scrolls.move_to_end(id)
+            while len(self._scrolls) > MOST_SCROLLS or self._oldest_is_over(now):
+                self._scrolls.popitem(last=False)
+
+    def _oldest_is_over(self, now: int) -> bool:
+        return now - next(iter(self._scrolls.values())).used_at > SCROLL_LIFE_MS
+
+
+_scrolls_made = threading.Lock()
+
+
+def scrolls_of(call: Call) -> Scrolls:
+    """The server's scrolls."""
+    with _scrolls_made:
+        scrolls = call.services.memory.setdefault("scrolls", None) or Scrolls()
+        call.services.memory["scrolls"] = scrolls
+    found: Scrolls = scrolls
+    return found
+
+
+def get_all(
+    call: Call,
+    collection: Collection,
+    *,
+    where: str = "",
+    parameters: Sequence[Any] = (),
+    virtual: Mapping[str, Virtual] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The data of ``<service>.get_all``: ``{"tasks": [...]}``.
+
+    Args:
+        call: The request.
+        collection: What is listed.
+        where: A further SQL condition; columns of the document's row, also as ``d.<column>``.
+        parameters: Its parameters.
+        virtual: Fields that are put together elsewhere, by name (a queue's entries).
+        data: The fields to go by instead of the call's.
+
+    Raises:
+        ApiError: 400/12 paging or values of a wrong type; 400/14 unknown fields; 400/21 a bad pattern.
+    """
+    return _list(call, collection, False, where, parameters, virtual, data)
+
+
+def get_all_ex(
+    call: Call,
+    collection: Collection,
+    *,
+    where: str = "",
+    parameters: Sequence[Any] = (),
+    virtual: Mapping[str, Virtual] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The data of ``<service>.get_all_ex``: as ``get_all``, with references as objects, ids always, and scrolls.
+
+    Raises:
+        ApiError: As ``get_all``.
+    """
+    return _list(call, collection, True, where, parameters, virtual, data)
+
+
+def get_by_id_ex(
+    call: Call, collection: Collection, *, virtual: Mapping[str, Virtual] | None = None
+) -> dict[str, Any]:
+    """The data of ``<service>.get_by_id_ex``: the documents of these ids, hidden or not.
+
+    Raises:
+        ApiError: As ``get_all``.
+    """
+    ids = call.get("id")
+    ids = ids if isinstance(ids, list) else [ids]
+    projection = Projection(collection, call.get("only_fields"), joined=True, virtual=virtual)
+    found = collection.get_many(call.tx, [i for i in ids if isinstance(i, str)], projection.columns)
+    return {f"{collection.name}s": projection.documents(call.tx, found)}
+
+
+def count(
+    call: Call,
+    collection: Collection,
+    data: Mapping[str, Any],
+    where: str = "",
+    parameters: Sequence[Any] = (),
+) -> int:
+    """How many documents a request's filters find.
+
+    Raises:
+        ApiError: As ``get_all``.
+    """
+    return query(collection, {**data, "order_by": None}, {}, where, parameters).count(call.tx)
+
+
+def projected(
+    call: Call,
+    collection: Collection,
+    document: Document,
+    only_fields: Any = None,
+    *,
+    joined: bool = False,
+    virtual: Mapping[str, Virtual] | None = None,
+) -> Document:
+    """One stored document in ClearML's form, with what is put together elsewhere.
+
+    Args:
+        call: The request.
+        collection: Whose document it is.
+        document: As ``Collection.get`` gives it.
+        only_fields: The names asked for; None: everything.
+        joined: References as objects.
+        virtual: Fields that are put together elsewhere, by name.
+
+    Raises:
+        ApiError: 400/14.
+    """
+    projection = Projection(collection, only_fields, joined=joined, virtual=virtual)
+    return projection.documents(call.tx, [document])[0]
+
+
+def _list(
+    call: Call,
+    collection: Collection,
+    joined: bool,
+    where: str,
+    parameters: Sequence[Any],
+    virtual: Mapping[str, Virtual] | None,
+    data: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    data = call.data if data is None else data
+    projection = Projection(collection, data.get("only_fields"), joined=joined, virtual=virtual)
+    references = referenced(collection) if joined else {}
+    wanted = query(collection, data, references, where, parameters)
+    name = f"{collection.name}s"
+    if joined and "scroll_id" in data and data.get("size") is not None:
+        return _scrolled(call, wanted, projection, data, name)
+    limit, offset = _page(data)
+    return {name: _read(call, wanted, projection, limit, offset)}
+
+
+def _read(call: Call, wanted: Query, projection: Projection, limit: int, offset: int) -> list[Document]:
+    numbers = wanted.numbers(call.tx, limit, offset)
+    return (
+        projection.documents(call.tx, wanted.fetch(call.tx, numbers, projection.columns)) if numbers else []
+    )
+
+
+def _scrolled(
+    call: Call, wanted: Query, projection: Projection, data: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """The next part of a list; with ``refresh_scroll`` all that was read of it so far, again."""
+    size = min(_whole(data, "size", 1, MOST), MOST)
+    scrolls = scrolls_of(call)
+    id = data.get("scroll_id")
+    if id is not None and not isinstance(id, str):
+        raise wrong_type("scroll_id", id, "str")
+    position = scrolls.position(id, call.who.user, call.now)
+    if id is None or position is None:
+        id, position = new_id(), 0
+    limit = size
+    if data.get("refresh_scroll"):
+        limit, position = min(max(size, position), MOST), 0
+    documents = _read(call, wanted, projection, limit, position)
+    scrolls.move(id, call.who.user, position + len(documents), call.now)
+    return {name: documents, "scroll_id": id}
+
+
+def _page(data: Mapping[str, Any]) -> tuple[int, int]:
+    size = min(_whole(data, "page_size", 1, MOST), MOST)
+    return size, _whole(data, "page", 0, 0) * size
+
+
+def _whole(data: Mapping[str, Any], name: str, least: int, default: int) -> int:
+    """A whole number of the request.
+
+    Raises:
+        ApiError: 400/12.
+    """
+    value = data.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type(name, value, "int")
+    if value < least:
+        raise error("validation", f"{name} must be >={least}", field=name)
+    return min(value, 2**40)
