@@ -1,17 +1,578 @@
-"""The file server: its own port, its own rules."""
+"""The file server: its own port, its own rules. HTTP to stored files and back.
+
+``POST /`` takes multipart uploads (the field name is the path), ``GET`` and ``HEAD`` answer a file (ranges, ETag),
+``DELETE`` and ``POST /delete_many`` remove. Each verb needs a token, as a Bearer header or the cookie, checked on
+every request, so that a revoked one is refused at once; whoever may only read may only GET. ``GET /`` says that the
+server is there.
+
+A file is never a page of ours: only types that cannot run anything are shown inline, with ``nosniff`` and a policy
+that allows nothing; the rest is a download. Folders are not listed. Disk work runs in threads, rows on the event
+loop.
+"""
 
 from __future__ import annotations
 
-from .api import Receive, Scope, Send, respond
+import asyncio
+import contextlib
+import errno
+import html
+import logging
+import mimetypes
+import os
+import re
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import orjson
+
+from . import file_rights, security_log, stored_files
+from .api import Receive, Scope, Send, cookie_of
 from .dispatch import Services
+from .error_table import ApiError
+from .identity import ROLES, Identity
+from .origins import Origins
+from .stored_files import StoredFile, StoredFiles, key_of
+from .uploads import Upload, UploadRefused
+
+log = logging.getLogger(__name__)
+
+#: Bytes that go to the disk, or come from it, in one step.
+STEP_BYTES = 1024 * 1024
+#: From this share of the budget on, the log warns.
+WARN_SHARE = 0.9
+LARGEST_LIST_BYTES = 4 * 1024 * 1024
+
+#: Types shown as they are; nothing in them runs.
+SHOWN = {
+    *("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/avif", "image/tiff"),
+    *("image/x-icon", "image/vnd.microsoft.icon", "video/mp4", "video/webm", "video/ogg", "audio/mpeg"),
+    *("audio/ogg", "audio/wav", "audio/x-wav", "audio/flac", "text/plain", "application/json"),
+}
+#: Texts that browsers would not show, or would run; shown as plain text.
+AS_TEXT = {"text/csv", "text/markdown", "text/tab-separated-values", "text/x-python", "application/x-sh"}
+#: Nothing loads, nothing runs, nobody frames it.
+POLICY = b"default-src 'none'; sandbox; frame-ancestors 'none'"
+HEADERS = [
+    (b"server", b"clearml"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", POLICY),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"referrer-policy", b"no-referrer"),
+]
+RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+
+
+class Refused(Exception):
+    """A request that is not answered with a file."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
 
 
 class FileServer:
-    """The application of the files port."""
+    """The application of the files port, and of ``/files`` on the web port."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self.stored = StoredFiles(services.store)
+        self._origins = Origins(services.settings)
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="files")
+        self._warned = False
+        #: Bytes of uploads in progress: they count before they are rows.
+        self._pending_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP exchange."""
-        await respond(send, 404, b"", [])
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        try:
+            await self._answer(scope, headers, receive, send)
+        except Refused as refused:
+            await self._say(send, headers, refused.status, refused.sentence)
+        except UploadRefused as refused:
+            await self._say(send, headers, refused.status, refused.sentence)
+        except ApiError as refused:
+            await self._say(send, headers, refused.code, refused.message)
+        except (sqlite3.OperationalError, OSError) as fault:
+            if is_full(fault):
+                await self._say(send, headers, 507, "No space left on the server's disk")
+                return
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            await self._say(send, headers, 500, "Internal error")
+        except Exception:  # the edge: the client gets a sentence, the log the traceback
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            await self._say(send, headers, 500, "Internal error")
+
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        method, path = scope["method"], path_of(scope)
+        if method == "OPTIONS":
+            out = self._origins.answer_headers(headers.get("origin"), preflight=True)
+            await self._send(send, {}, 200, out, b"")
+            return
+        if "content-encoding" in headers:
+            raise Refused(415, f"Content encoding is not supported ({headers['content-encoding']})")
+        if path == "/" and method in ("GET", "HEAD"):
+            if "authorization" in headers:
+                self._admit(headers, scope, "readonly")
+            await self._say(send, headers, 200, "OK")
+            return
+        if method in ("GET", "HEAD"):
+            self._admit(headers, scope, "readonly")
+            await self._download(scope, headers, path, send)
+        elif method == "DELETE":
+            who = self._admit(headers, scope, "user")
+            await self._reply(send, headers, self._delete(who, path))
+        elif method == "POST" and path == "/":
+            who = self._admit(headers, scope, "user")
+            await self._upload(headers, receive, send, who)
+        elif method == "POST" and path == "/delete_many":
+            who = self._admit(headers, scope, "user")
+            if who.proof == "cookie" and not headers.get("content-type", "").startswith("application/json"):
+                raise Refused(403, "A list of files is expected as application/json")
+            body = await small_body(receive)
+            await self._reply(send, headers, self._delete_many(who, body))
+        else:
+            raise Refused(405, "The method is not allowed for the requested URL")
+
+    def _admit(self, headers: dict[str, str], scope: Scope, least: str) -> Identity:
+        """Who asks, allowed to do what needs at least a role.
+
+        Raises:
+            ApiError: 401 no valid token.
+            Refused: 401 another scheme; 403 the role, or a page of another site, may not.
+        """
+        address = scope["client"][0] if scope.get("client") else ""
+        authorization = headers.get("authorization")
+        if authorization and authorization.partition(" ")[0] != "Bearer":
+            raise Refused(401, "Only bearer token authorization is supported")
+        who = self.services.gate.admit(authorization, cookie_of(headers), address)
+        if who is None:
+            raise Refused(401, "The server could not verify that you are authorized to access this file")
+        if least != "readonly" and who.proof == "cookie" and not self._from_our_page(headers):
+            security_log.note("foreign_origin", address=address, user=who.user, path=scope["path"])
+            raise Refused(403, "The request was sent from a page of another site")
+        if who.role not in ROLES or ROLES.index(who.role) < ROLES.index(least):
+            security_log.note("file_role_refused", address=address, user=who.user, path=scope["path"])
+            raise Refused(403, f"Users with the role {who.role} may only read files")
+        return who
+
+    def _from_our_page(self, headers: dict[str, str]) -> bool:
+        """Whether a request that only the cookie lets in comes from our origin, or from no page at all."""
+        origin = headers.get("origin")
+        if self._origins.allows(origin):
+            return True
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site == "same-origin"
+        return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    async def _download(self, scope: Scope, headers: dict[str, str], path: str, send: Send) -> None:
+        key = key_of(path)
+        file = None
+        if key is not None:
+            with self.services.store.reading() as tx:
+                file = stored_files.find(tx, key)
+        if file is None:
+            raise Refused(404, "The requested URL was not found on the server")
+        out = description(file, download=b"download" in scope.get("query_string", b""))
+        if unchanged(file, headers):
+            await self._send(send, headers, 304, [h for h in out if h[0] != b"content-type"], b"")
+            return
+        begin, end = asked_range(file, headers)
+        status = 200
+        if (begin, end) != (0, file.bytes):
+            status = 206
+            out.append((b"content-range", f"bytes {begin}-{end - 1}/{file.bytes}".encode()))
+        if scope["method"] == "HEAD":
+            await self._send(send, headers, status, out, b"", length=end - begin)
+            return
+        await self._stream(send, headers, status, out, file, begin, end)
+
+    async def _stream(
+        self,
+        send: Send,
+        headers: dict[str, str],
+        status: int,
+        out: list[tuple[bytes, bytes]],
+        file: StoredFile,
+        begin: int,
+        end: int,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        path = self.stored.locate(file.blob)
+
+        def start() -> tuple[int, bytes]:
+            number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            return number, os.pread(number, min(STEP_BYTES, end - begin), begin)
+
+        try:
+            number, data = await loop.run_in_executor(self._threads, start)
+        except FileNotFoundError:
+            log.error("%s: the content of a stored file is missing: run `stackyard server verify`", file.path)
+            raise Refused(404, "The requested URL was not found on the server") from None
+        try:
+            await self._start(send, headers, status, out, end - begin)
+            position = begin + len(data)
+            while data:
+                more = position < end
+                await send({"type": "http.response.body", "body": data, "more_body": more})
+                if not more:
+                    return
+                data = await loop.run_in_executor(
+                    self._threads, os.pread, number, min(STEP_BYTES, end - position), position
+                )
+                position += len(data)
+            if position < end:
+                raise OSError(errno.EIO, f"{file.path}: the content is shorter than its row says")
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            os.close(number)
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    async def _upload(self, headers: dict[str, str], receive: Receive, send: Send, who: Identity) -> None:
+        boundary = boundary_of(headers.get("content-type", ""))
+        if boundary is None:
+            await self._reply(send, headers, [])
+            return
+        room, full = self._room(int(headers.get("content-length") or 0))
+        upload = Upload(self.stored, boundary, room, full)
+        loop = asyncio.get_running_loop()
+        came = 0
+        try:
+            waiting = bytearray()
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    log.info("an upload of %s broke off", who.user)
+                    return
+                waiting += message.get("body", b"")
+                more = bool(message.get("more_body"))
+                if len(waiting) >= STEP_BYTES or not more:
+                    data, waiting = bytes(waiting), bytearray()
+                    came += len(data)
+                    self._pending_bytes += len(data)
+                    await loop.run_in_executor(self._threads, upload.feed, data)
+            upload.finish()
+            keys = [incoming.key for incoming in upload.files]
+            self._check_replacing(who, keys)
+            now, user = int(self.services.clock() * 1000), who.user
+            files = await loop.run_in_executor(
+                self._threads, lambda: [self.stored.settle(one, now, user) for one in upload.files]
+            )
+            self._record(who, files)
+        finally:
+            self._pending_bytes -= came
+            await asyncio.shield(loop.run_in_executor(self._threads, upload.discard))
+        await self._reply(send, headers, keys)
+
+    def _record(self, who: Identity, files: list[StoredFile]) -> None:
+        """Make settled files visible, all or none."""
+        replaced: list[str] = []
+        try:
+            with self.services.store.writing() as tx:
+                # Once more: what held while the bytes came in may have been published since.
+                for file in files:
+                    self._may_replace(tx, who, file.path)
+                    old = stored_files.record(tx, file)
+                    if old:
+                        replaced.append(old)
+        except BaseException:
+            self.stored.unlink(file.blob for file in files)
+            raise
+        self.stored.unlink(replaced)
+
+    def _check_replacing(self, who: Identity, keys: list[str]) -> None:
+        with self.services.store.reading() as tx:
+            for key in keys:
+                self._may_replace(tx, who, key)
+
+    def _may_replace(self, tx: Any, who: Identity, key: str) -> None:
+        there = stored_files.find(tx, key)
+        refused = file_rights.may_change(tx, who, there, self._addresses) if there else None
+        if refused:
+            security_log.note("file_replace_refused", user=who.user, path=key, why=refused)
+            raise Refused(403, f"File {key} cannot be replaced: {refused}")
+
+    def _room(self, announced_bytes: int) -> tuple[int, UploadRefused]:
+        """(bytes an upload may have, how more is refused).
+
+        Raises:
+            UploadRefused: What is announced is already too much.
+        """
+        settings = self.services.settings
+        limit = int(settings.max_upload_bytes)
+        room, full = limit, UploadRefused(413, f"An upload may have at most {limit} bytes")
+        if settings.disk_budget_bytes is not None:
+            budget = int(settings.disk_budget_bytes)
+            with self.services.store.reading() as tx:
+                used = (
+                    stored_files.usage(tx)[1] + self._pending_bytes + database_bytes(self.services.store.path)
+                )
+            self._warn(used, budget)
+            if budget - used < room:
+                room = max(0, budget - used)
+                full = UploadRefused(507, f"The disk budget of {budget} bytes is used up: {used} are taken")
+        free = shutil.disk_usage(self.stored.folder).free
+        if free < announced_bytes:
+            raise UploadRefused(507, f"No space left on the server's disk: {free} bytes are free")
+        if announced_bytes > room:
+            raise full
+        return room, full
+
+    def _warn(self, used: int, budget: int) -> None:
+        near = used >= WARN_SHARE * budget
+        if near and not self._warned:
+            share = 100 * used / budget if budget else 100
+            log.warning(
+                "%.0f %% of the disk budget (%d of %d bytes) is used; at 100 %% uploads are refused. "
+                "See what can go: stackyard server gc --dry-run",
+                share,
+                used,
+                budget,
+            )
+        self._warned = near
+
+    def _delete(self, who: Identity, path: str) -> str:
+        key = key_of(path)
+        shown = path.strip("/")
+        with self.services.store.writing() as tx:
+            file = stored_files.find(tx, key) if key else None
+            if file is None:
+                raise Refused(404, f"File {shown} not found")
+            refused = file_rights.may_change(tx, who, file, self._addresses)
+            if refused:
+                security_log.note("file_delete_refused", user=who.user, path=file.path, why=refused)
+                raise Refused(403, f"File {shown} cannot be deleted: {refused}")
+            stored_files.forget(tx, [file])
+        self.stored.unlink([file.blob])
+        return file.path
+
+    def _delete_many(self, who: Identity, body: bytes) -> dict[str, Any]:
+        """Which of the named files and folders were removed, and why the others were not."""
+        try:
+            asked = orjson.loads(body) if body else {}
+        except orjson.JSONDecodeError:
+            asked = None
+        paths = asked.get("files") if isinstance(asked, dict) else None
+        if not paths:
+            raise Refused(400, "Json payload is missing")
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise Refused(400, "files: a list of paths is expected")
+        deleted: dict[str, str] = {}
+        errors: dict[str, list[str]] = {}
+        gone: list[str] = []
+        with self.services.store.writing() as tx:
+            for path in paths:
+                shown = unquote(urlsplit(path).path if "://" in path else path).strip("/")
+                key = key_of(shown)
+                if not shown:
+                    errors.setdefault("Empty path not allowed", []).append(path)
+                    continue
+                file = stored_files.find(tx, key) if key else None
+                below = stored_files.under(tx, key) if key and file is None else []
+                if key is None or (file is None and not below):
+                    errors.setdefault("Not found", []).append(path)
+                    continue
+                if file is not None:
+                    below, refused = [file], file_rights.may_change(tx, who, file, self._addresses)
+                else:
+                    refused = file_rights.may_remove_folder(tx, who, key, below, self._addresses)
+                if refused:
+                    security_log.note("file_delete_refused", user=who.user, path=key, why=refused)
+                    errors.setdefault(f"Not allowed: {refused}", []).append(path)
+                    continue
+                stored_files.forget(tx, below)
+                gone += [one.blob for one in below]
+                deleted[path] = shown
+        self.stored.unlink(gone)
+        return {"deleted": deleted, "errors": errors}
+
+    @property
+    def _addresses(self) -> tuple[str, ...]:
+        known: tuple[str, ...] = self.services.memory.get("files_addresses", ())
+        return known
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    async def _reply(self, send: Send, headers: dict[str, str], value: Any) -> None:
+        out = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        await self._send(send, headers, 200, out, orjson.dumps(value))
+
+    async def _say(self, send: Send, headers: dict[str, str], status: int, sentence: str) -> None:
+        """A sentence, as the kind ClearML's file server uses; nothing in it can be markup."""
+        out = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+        if status == 416:
+            sentence, _, size = sentence.rpartition("/")
+            out.append((b"content-range", f"bytes */{size}".encode()))
+        body = html.escape(sentence, quote=False).encode("utf-8", "replace")
+        with contextlib.suppress(RuntimeError):  # the answer had begun: the connection ends instead
+            await self._send(send, headers, status, out, body)
+
+    async def _send(
+        self,
+        send: Send,
+        headers: dict[str, str],
+        status: int,
+        out: list[tuple[bytes, bytes]],
+        body: bytes,
+        length: int | None = None,
+    ) -> None:
+        await self._start(send, headers, status, out, len(body) if length is None else length)
+        await send({"type": "http.response.body", "body": body})
+
+    async def _start(
+        self, send: Send, headers: dict[str, str], status: int, out: list[tuple[bytes, bytes]], length: int
+    ) -> None:
+        out = [*HEADERS, *out, *self._origins.answer_headers(headers.get("origin"))]
+        if status != 304:
+            out.append((b"content-length", str(length).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": out})
+
+    def close(self) -> None:
+        """Let running disk work end."""
+        self._threads.shutdown()
+
+
+def path_of(scope: Scope) -> str:
+    """The path asked for, decoded once, without what it is mounted under."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return (path.removeprefix(root) or "/") if root else path
+
+
+async def small_body(receive: Receive) -> bytes:
+    """A list's body.
+
+    Raises:
+        Refused: 413 too large; 400 the client left.
+    """
+    parts: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "The request broke off")
+        parts.append(message.get("body", b""))
+        more = bool(message.get("more_body"))
+        if sum(map(len, parts)) > LARGEST_LIST_BYTES:
+            raise Refused(413, f"A list of files may have at most {LARGEST_LIST_BYTES} bytes")
+    return b"".join(parts)
+
+
+def boundary_of(content_type: str) -> bytes | None:
+    """The boundary of a multipart body; None for any other kind."""
+    kind, _, rest = content_type.partition(";")
+    if kind.strip().lower() != "multipart/form-data":
+        return None
+    found = re.search(r'boundary="?([^";,\s]+)"?', rest, re.IGNORECASE)
+    if not found:
+        raise Refused(400, "The multipart body names no boundary")
+    return found[1].encode("latin-1")
+
+
+def description(file: StoredFile, download: bool) -> list[tuple[bytes, bytes]]:
+    """The headers that describe a file."""
+    name = file.path.rpartition("/")[2]
+    kind, inline = shown_as(name)
+    how = "inline" if inline and not download else "attachment"
+    return [
+        (b"content-type", kind.encode()),
+        (b"content-disposition", disposition(how, name).encode("latin-1")),
+        (b"last-modified", format_datetime(modified(file), usegmt=True).encode()),
+        (b"cache-control", b"private, max-age=300"),
+        (b"etag", f'"{file.sha256}"'.encode()),
+        (b"accept-ranges", b"bytes"),
+        (b"vary", b"Authorization, Cookie"),
+    ]
+
+
+def shown_as(name: str) -> tuple[str, bool]:
+    """(content type, whether a browser may show it). What is unknown is bytes, which no browser shows."""
+    kind, encoding = mimetypes.guess_type(name)
+    if kind is None or encoding is not None:
+        return "application/octet-stream", True
+    if kind in SHOWN:
+        return (f"{kind}; charset=utf-8" if kind.startswith("text/") else kind), True
+    if kind in AS_TEXT:
+        return "text/plain; charset=utf-8", True
+    return "application/octet-stream", kind == "application/octet-stream"
+
+
+def disposition(how: str, name: str) -> str:
+    """A Content-Disposition; names that are no token go as RFC 5987 says."""
+    if re.fullmatch(r"[\w.+-]+", name, re.ASCII):
+        return f"{how}; filename={name}"
+    if re.fullmatch(r"[ !#-\[\]-~]+", name):
+        return f'{how}; filename="{name}"'
+    return f"{how}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def modified(file: StoredFile) -> datetime:
+    """When the file came, in whole seconds."""
+    return datetime.fromtimestamp(file.created // 1000, UTC)
+
+
+def unchanged(file: StoredFile, headers: dict[str, str]) -> bool:
+    """Whether the client holds the present content (RFC 9110, section 13)."""
+    known = headers.get("if-none-match")
+    if known is not None:
+        tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+        return "*" in tags or f'"{file.sha256}"' in tags
+    since = headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return modified(file) <= parsedate_to_datetime(since)
+    except (ValueError, TypeError):
+        return False
+
+
+def asked_range(file: StoredFile, headers: dict[str, str]) -> tuple[int, int]:
+    """The bytes asked for, the end excluded; the whole file where no single range is (RFC 9110, section 14).
+
+    Raises:
+        Refused: 416 the range lies outside.
+    """
+    whole = (0, file.bytes)
+    found = RANGE.match(headers.get("range", ""))
+    if not found or found.groups() == ("", ""):
+        return whole
+    condition = headers.get("if-range")
+    if condition is not None and condition != f'"{file.sha256}"':
+        return whole
+    first, last = (int(digits[:19]) if digits else None for digits in found.groups())
+    if first is None:
+        begin, end = max(0, file.bytes - (last or 0)), file.bytes
+    else:
+        begin, end = first, file.bytes if last is None else min(file.bytes, last + 1)
+        if last is not None and last < first:
+            return whole
+    if begin >= end:
+        raise Refused(416, f"The server cannot provide the requested range/{file.bytes}")
+    return begin, end
+
+
+def is_full(fault: Exception) -> bool:
+    """Whether the disk is full."""
+    if isinstance(fault, OSError):
+        return fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "full" in str(fault)
+
+
+def database_bytes(path: os.PathLike[str]) -> int:
+    """What the database and its log take."""
+    total = 0
+    for suffix in ("", "-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            total += os.stat(f"{os.fspath(path)}{suffix}").st_size
+    return total

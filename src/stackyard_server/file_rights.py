@@ -1,0 +1,69 @@
+"""Who may replace or remove a stored file.
+
+- What is published stays as it is for everyone: a file in the folder of a published task or model, or one that a
+  published model's URI names.
+- A file in the folder of a task or model (its id is in the path) may be replaced and removed by whoever may write:
+  as the document itself. That holds too when the document is deleted.
+- A file outside of such a folder: by whoever uploaded it, or an administrator.
+- A whole folder: when its own path holds the id, or when each file below may be removed and the caller uploaded it.
+
+Imports the store, ``stored_files`` and identity's roles.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote, urlsplit
+
+from .identity import Identity
+from .store import Transaction
+from .stored_files import StoredFile, owner_of
+
+PUBLISHED = ("publishing", "published")
+
+
+def published(tx: Transaction, file: StoredFile, addresses: tuple[str, ...] = ()) -> bool:
+    """Whether a published task or model holds the file.
+
+    Args:
+        tx: Where to look.
+        file: The file.
+        addresses: The file server's public addresses, present and former, for models that name it by URI.
+    """
+    if file.owner:
+        if tx.value("SELECT status FROM task WHERE id=?", (file.owner,)) in PUBLISHED:
+            return True
+        if tx.value("SELECT ready FROM model WHERE id=?", (file.owner,)):
+            return True
+        uris = tx.all("SELECT uri FROM model WHERE task=? AND ready=1 AND uri IS NOT NULL", (file.owner,))
+        if any(unquote(urlsplit(str(uri)).path).strip("/") == file.path for (uri,) in uris):
+            return True
+    for address in addresses:
+        for spelled in {quote(file.path, safe="/"), file.path}:
+            if tx.value("SELECT 1 FROM model WHERE uri=? AND ready=1", (f"{address}/{spelled}",)):
+                return True
+    return False
+
+
+def may_change(
+    tx: Transaction, who: Identity, file: StoredFile, addresses: tuple[str, ...] = ()
+) -> str | None:
+    """Why the caller may not replace or remove a file; None when they may."""
+    if published(tx, file, addresses):
+        return "it belongs to a published task or model"
+    if file.owner or file.user == who.user or who.role == "admin":
+        return None
+    return "another user uploaded it"
+
+
+def may_remove_folder(
+    tx: Transaction, who: Identity, key: str, files: list[StoredFile], addresses: tuple[str, ...] = ()
+) -> str | None:
+    """Why the caller may not remove a folder and all below; None when they may."""
+    whole = who.role == "admin" or owner_of(f"{key}/") is not None
+    for file in files:
+        if not whole and file.user != who.user:
+            return "it holds files of others"
+        refused = may_change(tx, who, file, addresses)
+        if refused:
+            return refused
+    return None

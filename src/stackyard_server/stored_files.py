@@ -1,0 +1,256 @@
+"""Where uploaded files lie: a path of a client is a key in the table ``file``, never a name on disk.
+
+The content lies in ``files/<2 digits>/<32 digits>`` under a random name, written to ``files/incoming``, synced and
+renamed before the row that makes it visible is committed. Content under a name never changes: a second upload gets
+a new name, so a reader, or a backup made of hard links, keeps what it began with. What a crash leaves behind has no
+row, and ``sweep`` removes it. See docs/security.md for what this shuts out.
+
+Here: the paths that may be keys, content on disk, the rows. Who may replace or remove a file is in ``file_rights``,
+HTTP in ``files``. Imports the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote
+
+import orjson
+
+from .envelope import new_id
+from .store import Store, Transaction
+
+#: The longest path that is kept, bytes of UTF-8.
+LONGEST_PATH_BYTES = 4000
+#: Decoded more often than this, a path is nonsense.
+DECODINGS = 4
+BLOB = re.compile(r"[0-9a-f]{32}")
+#: The SDK's folder of a task or model: ``<project>/<name>.<id>/...``.
+OWNED = re.compile(r"\.([0-9a-f]{32})/")
+COLUMNS = "path, blob, bytes, sha256, created, owner, user"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A row of the table: ``created`` is epoch milliseconds, ``owner`` a task's or model's id, ``user`` who
+    uploaded."""
+
+    path: str
+    blob: str
+    bytes: int
+    sha256: str
+    created: int
+    owner: str | None = None
+    user: str | None = None
+
+
+def key_of(path: str) -> str | None:
+    """The key a client's path stands for, without outer slashes; None when it may not be one.
+
+    Nothing on disk is named by it. Still, whatever a later reader (a mirror, a client on another system) could take
+    for a way out of its folder is refused: ``..`` and ``.`` as a part, between slashes or backslashes, plain,
+    percent-encoded any number of times, before a ``;``, or in look-alike characters; and control characters.
+    """
+    key = path.strip("/")
+    if not key or len(key.encode("utf-8", "surrogatepass")) > LONGEST_PATH_BYTES:
+        return None
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in key):
+        return None
+    form = key
+    for _ in range(DECODINGS):
+        if _leaves(form) or _leaves(unicodedata.normalize("NFKC", form)):
+            return None
+        decoded = unquote(form)
+        if decoded == form:
+            break
+        if any(unicodedata.category(c) == "Cc" for c in decoded):
+            return None
+        form = decoded
+    else:
+        return None
+    parts = [part for part in key.split("/") if part]
+    return "/".join(parts)
+
+
+def _leaves(path: str) -> bool:
+    """Whether a part of the path means this folder or the one above."""
+    return any(part.partition(";")[0].strip() in (".", "..") for part in re.split(r"[/\\]", path))
+
+
+def owner_of(key: str) -> str | None:
+    """The id of the task or model whose folder a path lies in, or None."""
+    found = OWNED.search(key)
+    return found[1] if found else None
+
+
+class Incoming:
+    """One file on its way in; gone when it is not kept."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = path.open("xb")
+        self._digest = hashlib.sha256()
+        self.key = key
+        self.bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        assert self._file is not None
+        self._file.write(data)
+        self._digest.update(data)
+        self.bytes += len(data)
+
+    def sync(self) -> None:
+        """Bring it to the disk and close it."""
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = None
+
+    def move_to(self, target: Path) -> str:
+        """Put it in its place.
+
+        Returns:
+            The SHA-256 of the content, hexadecimal.
+        """
+        self._path.replace(target)
+        return self._digest.hexdigest()
+
+    def discard(self) -> None:
+        """Remove it."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # closing flushes, and the disk may be full
+                self._file.close()
+            self._file = None
+        self._path.unlink(missing_ok=True)
+
+
+class StoredFiles:
+    """The folder of contents beside the database, and the table over it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.folder = store.folder / "files"
+        self.incoming = self.folder / "incoming"
+        for folder in (self.folder, self.incoming):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def begin(self, key: str) -> Incoming:
+        """A new file for a key (see ``key_of``)."""
+        return Incoming(self.incoming / new_id(), key)
+
+    def settle(self, incoming: Incoming, now: int, user: str | None) -> StoredFile:
+        """Sync a file and put it in its place; it is not visible until ``record`` commits.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        incoming.sync()
+        blob = new_id()
+        target = self.locate(blob)
+        if not target.parent.is_dir():
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self.folder)
+        sha256 = incoming.move_to(target)
+        sync_folder(target.parent)
+        return StoredFile(incoming.key, blob, incoming.bytes, sha256, now, owner_of(incoming.key), user)
+
+    def locate(self, blob: str) -> Path:
+        """Where content lies."""
+        if not BLOB.fullmatch(blob):
+            raise ValueError(f"no name of a stored content: {blob!r}")
+        return self.folder / blob[:2] / blob
+
+    def unlink(self, blobs: Iterable[str]) -> None:
+        """Remove contents whose rows are gone."""
+        for blob in blobs:
+            self.locate(blob).unlink(missing_ok=True)
+
+    def blobs(self) -> Iterator[Path]:
+        """Every content on disk."""
+        for folder in sorted(self.folder.iterdir()):
+            if len(folder.name) == 2 and folder.is_dir():
+                yield from (path for path in sorted(folder.iterdir()) if BLOB.fullmatch(path.name))
+
+    def sweep(self) -> int:
+        """Remove what a crash left: unfinished uploads, contents without a row. Only while no server runs.
+
+        Returns:
+            How many were removed.
+        """
+        gone = 0
+        for path in self.incoming.iterdir():
+            path.unlink()
+            gone += 1
+        with self.store.reading() as tx:
+            for path in self.blobs():
+                if not tx.value("SELECT 1 FROM file WHERE blob=?", (path.name,)):
+                    path.unlink()
+                    gone += 1
+        return gone
+
+
+def find(tx: Transaction, key: str) -> StoredFile | None:
+    """The file of that key."""
+    row = tx.one(f"SELECT {COLUMNS} FROM file WHERE path=?", (key,))
+    return StoredFile(*row) if row else None
+
+
+def under(tx: Transaction, key: str) -> list[StoredFile]:
+    """Every file below a folder."""
+    # "0" follows "/" in every encoding SQLite compares by.
+    rows = tx.all(f"SELECT {COLUMNS} FROM file WHERE path > ? AND path < ?", (f"{key}/", f"{key}0"))
+    return [StoredFile(*row) for row in rows]
+
+
+def of_owner(tx: Transaction, owner: str) -> list[StoredFile]:
+    """Every file of a task or model."""
+    return [StoredFile(*row) for row in tx.all(f"SELECT {COLUMNS} FROM file WHERE owner=?", (owner,))]
+
+
+def record(tx: Transaction, file: StoredFile) -> str | None:
+    """Make a file visible under its key.
+
+    Returns:
+        The content it replaces, to be removed after the commit; None for a new key.
+    """
+    old: str | None = tx.value("SELECT blob FROM file WHERE path=?", (file.path,))
+    tx.run(
+        f"INSERT INTO file({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(path) DO UPDATE SET blob=excluded.blob, "
+        "bytes=excluded.bytes, sha256=excluded.sha256, created=excluded.created, user=excluded.user",
+        (file.path, file.blob, file.bytes, file.sha256, file.created, file.owner, file.user),
+    )
+    return old
+
+
+def forget(tx: Transaction, files: Iterable[StoredFile]) -> int:
+    """Remove rows; the contents go after the commit."""
+    paths = orjson.dumps([file.path for file in files]).decode()
+    return tx.run("DELETE FROM file WHERE path IN (SELECT value FROM json_each(?))", (paths,))
+
+
+def usage(tx: Transaction) -> tuple[int, int]:
+    """(files, bytes) that are kept."""
+    row = tx.one("SELECT files, bytes FROM file_usage")
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
