@@ -12,13 +12,14 @@ import sqlite3
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from . import dispatch, envelope, identity
 from .dispatch import Call, Endpoint, Raw, Services
 from .error_table import ApiError, error
 from .identity import Identity
+from .origins import Headers, Origins
+from .security_log import note
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,18 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 #: Answers above this are compressed for clients that take it, bytes.
 COMPRESS_FROM = 1400
+#: Slow reads at the same time, and how many more may wait.
+READERS, MOST_WAITING = 4, 128
+#: Bodies of callers nobody knows, and all bodies being received at the same time, bytes.
+MOST_ANONYMOUS_BYTES = 64 * 1024
+MOST_BUFFERED_BYTES = 256 * 1024 * 1024
+#: Nobody acts as somebody else here, whatever their role.
+IMPERSONATION = (
+    "x-clearml-impersonate-as", "x-clearml-act-as", "x-trains-impersonate-as", "x-trains-act-as",
+)  # fmt: skip
+ONLY_ONCE = frozenset(
+    {b"authorization", b"host", b"content-type", b"content-length", b"origin", b"x-clearml-worker"}
+)
 SECURITY_HEADERS = [
     (b"server", b"clearml"),
     (b"x-content-type-options", b"nosniff"),
@@ -36,64 +49,87 @@ SECURITY_HEADERS = [
 ]
 
 
+class Disconnected(Exception):
+    """The client left before its request was complete."""
+
+
 class Api:
     """The application; one for the server's life."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reader")
+        self.origins = Origins(services.settings)
+        self._threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="reader")
+        self._reading = 0
+        self._buffered_bytes = 0
         dispatch.load()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP exchange."""
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        origin = headers.get("origin")
         if scope["method"] == "OPTIONS":
-            await respond(send, 200, b"", [])
+            await respond(send, 200, b"", self.origins.answer_headers(origin, preflight=True))
             return
         if "content-encoding" in headers:
             text = f"Content encoding is not supported ({headers['content-encoding']})"
             await respond(send, 415, text.encode(), [(b"content-type", b"text/plain; charset=utf-8")])
             return
+        extra = self.origins.answer_headers(origin) if origin else []
         try:
-            body = await read_body(receive, self.services.settings.max_body_bytes)
-        except ApiError as refused:
-            await self._refuse(send, headers, None, "1.0", None, refused)
+            await self.handle(scope, headers, receive, send, extra)
+        except Disconnected:
             return
-        await self.handle(scope, headers, body, send)
 
-    async def handle(self, scope: Scope, headers: dict[str, str], body: bytes, send: Send) -> None:
-        """Find the endpoint, admit the caller, run it, answer."""
+    async def handle(
+        self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, extra: Headers
+    ) -> None:
+        """Find the endpoint, admit the caller, read the body, run it, answer."""
         name: str | None = None
-        requested, entry = "1.0", None
+        requested, entry, who, address = "1.0", None, None, ""
         try:
-            name, requested = envelope.parse_path(scope["path"])
+            if len(headers) != len(scope["headers"]):
+                check_repeated(scope["headers"])
+            name, requested = envelope.parse_path(path_of(scope))
             entry = dispatch.find(name, requested)
-            call = self._call(scope, headers, entry, requested, body)
-            dispatch.allow(entry, call.who)
-            if entry.slow:
-                loop = asyncio.get_running_loop()
-                data = await loop.run_in_executor(self._threads, dispatch.answer, entry, call)
-            else:
-                data = dispatch.answer(entry, call)
+            address = scope["client"][0] if scope.get("client") else ""
+            who = await self._caller(headers, address, entry)
+            dispatch.allow(entry, who)
+            limit = MOST_ANONYMOUS_BYTES if who is None else self.services.settings.max_body_bytes
+            body = await self._body(headers, receive, limit)
+            if who is not None and who.proof == "cookie":
+                self.origins.check(headers, entry.access in ("none", "read"), bool(body))
+            call = self._call(scope, headers, entry, requested, body, who, address)
+            data = await self._answered(entry, call) if entry.slow else dispatch.answer(entry, call)
         except ApiError as refused:
-            await self._refuse(send, headers, name, requested, entry, refused)
+            if refused.code == 403:
+                note(
+                    "refused", endpoint=name, user=who.user if who else "", role=who.role if who else "",
+                    address=address, reason=refused.message,
+                )  # fmt: skip
+            await self._refuse(send, headers, name, requested, entry, refused, extra)
+            return
+        except OverflowError:  # a number beyond what can be kept: SQLite's 64 bits, the years of a date
+            beyond = error("validation", "a number is out of range")
+            await self._refuse(send, headers, name, requested, entry, beyond, extra)
             return
         except sqlite3.OperationalError as fault:
             full = "full" in str(fault)
             if not full:
                 log.exception("%s failed", name)
-            await self._refuse(
-                send, headers, name, requested, entry, error("disk_full" if full else "internal")
-            )
+            failed = error("disk_full" if full else "internal")
+            await self._refuse(send, headers, name, requested, entry, failed, extra)
             return
+        except Disconnected:
+            raise
         except Exception:  # the edge: whatever it was, the client gets an envelope and the log the traceback
             log.exception("%s failed", name)
-            await self._refuse(send, headers, name, requested, entry, error("internal"))
+            await self._refuse(send, headers, name, requested, entry, error("internal"), extra)
             return
-        extra = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in call.answer_headers]
+        out = [*extra, *((k.encode("latin-1"), v.encode("latin-1")) for k, v in call.answer_headers)]
         if isinstance(data, Raw):
-            extra += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in data.headers.items()]
-            await respond(send, 200, data.body, [(b"content-type", data.content_type.encode()), *extra])
+            out += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in data.headers.items()]
+            await respond(send, 200, data.body, [(b"content-type", data.content_type.encode()), *out])
             return
         head = envelope.meta(
             name,
@@ -104,14 +140,68 @@ class Api:
             0,
             "OK",
         )
-        await send_json(send, headers, 200, envelope.encode(head, data), extra)
+        encoded = envelope.encode(head, data)
+        if self.services.rewrite is not None:
+            encoded = self.services.rewrite(encoded)
+        await send_json(send, headers, 200, encoded, out)
+
+    async def _answered(self, entry: Endpoint, call: Call) -> Any:
+        """A slow read's answer, from a thread; so many at a time, and so many waiting.
+
+        Raises:
+            ApiError: 429 there are more.
+        """
+        if self._reading >= READERS + MOST_WAITING:
+            raise error("too_many", "the server is busy reading")
+        self._reading += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, dispatch.answer, entry, call)
+        finally:
+            self._reading -= 1
+
+    async def _body(self, headers: dict[str, str], receive: Receive, limit_bytes: int) -> bytes:
+        """The body; all bodies being received together are bounded too."""
+        announced = headers.get("content-length", "")
+        if announced.isascii() and announced.isdigit() and int(announced[:18]) > limit_bytes:
+            raise error("too_large", limit_bytes=limit_bytes)
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body = message.get("body", b"")
+            if len(body) > limit_bytes:
+                raise error("too_large", limit_bytes=limit_bytes)
+            return bytes(body)
+        held = 0
+        parts = []
+        try:
+            while True:
+                if message["type"] != "http.request":
+                    raise Disconnected  # half a batch is no batch
+                part = message.get("body", b"")
+                parts.append(part)
+                held += len(part)
+                self._buffered_bytes += len(part)
+                if held > limit_bytes:
+                    raise error("too_large", limit_bytes=limit_bytes)
+                if self._buffered_bytes > max(MOST_BUFFERED_BYTES, limit_bytes):
+                    raise error("too_many", "the server is busy receiving")
+                if not message.get("more_body"):
+                    return b"".join(parts)
+                message = await receive()
+        finally:
+            self._buffered_bytes -= held
 
     def _call(
-        self, scope: Scope, headers: dict[str, str], entry: Endpoint, requested: str, body: bytes
+        self,
+        scope: Scope,
+        headers: dict[str, str],
+        entry: Endpoint,
+        requested: str,
+        body: bytes,
+        who: Identity | None,
+        address: str,
     ) -> Call:
-        content_type = headers.get("content-type", "").encode()
-        address = scope["client"][0] if scope.get("client") else ""
-        who = self._caller(headers, address, entry.signed_in)
+        content_type = headers.get("content-type", "").encode("latin-1")
         parsed = envelope.parse_body(content_type, body, scope.get("query_string", b""))
         lines: list[dict[str, Any]] = []
         if isinstance(parsed, list):
@@ -135,15 +225,30 @@ class Api:
             body=body,
         )
 
-    def _caller(self, headers: dict[str, str], address: str, needed: bool) -> Identity | None:
+    async def _caller(self, headers: dict[str, str], address: str, entry: Endpoint) -> Identity | None:
+        """Who calls; None only where the endpoint needs no sign-in.
+
+        Raises:
+            ApiError: 401; 400/6 a header asks to act as somebody else.
+        """
+        authorization, gate = headers.get("authorization"), self.services.gate
         try:
-            who = self.services.gate.admit(headers.get("authorization"), cookie_of(headers), address)
+            if authorization and authorization.startswith("Basic "):
+                who = await gate.admitted(authorization, None, address)
+            else:
+                who = gate.admit(authorization, cookie_of(headers), address)
         except ApiError:
-            if needed:
+            if entry.signed_in:
                 raise
             return None
-        if who is None and needed:
-            raise error("no_credentials")
+        if who is None:
+            if entry.signed_in:
+                raise error("no_credentials")
+            return None
+        for header in IMPERSONATION:
+            if header in headers:
+                note("impersonation_refused", user=who.user, address=address)
+                raise error("impersonation", "impersonation not allowed", role=who.role)
         return who
 
     async def _refuse(
@@ -154,6 +259,7 @@ class Api:
         requested: str,
         entry: Endpoint | None,
         refused: ApiError,
+        extra: Headers,
     ) -> None:
         head = envelope.meta(
             name,
@@ -164,7 +270,8 @@ class Api:
             refused.subcode,
             refused.message,
         )
-        await send_json(send, headers, refused.code, envelope.encode(head, {}), [])
+        out = [*extra, *((k.encode("latin-1"), v.encode("latin-1")) for k, v in refused.headers)]
+        await send_json(send, headers, refused.code, envelope.encode(head, {}), out)
 
     def close(self) -> None:
         """Let running reads end."""
@@ -176,38 +283,33 @@ def requested_version(version: str) -> str | float:
     return float(version) if envelope.parse_version(version) < (2, 1) else version
 
 
+def path_of(scope: Scope) -> str:
+    """The path below where the API is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def check_repeated(headers: Headers) -> None:
+    """Refuse a request that says twice who calls or what it brings: proxies and we might read different ones.
+
+    Raises:
+        ApiError: 400/0.
+    """
+    names = [name for name, _ in headers if name in ONLY_ONCE]
+    if len(names) != len(set(names)):
+        raise error("bad_request")
+
+
 def cookie_of(headers: dict[str, str]) -> str | None:
-    """The token cookie, if any."""
+    """The token cookie, if any; the first of that name, as browsers send the most specific first."""
     raw = headers.get("cookie")
     if not raw:
         return None
-    try:
-        cookie = SimpleCookie(raw).get(identity.COOKIE)
-    except CookieError:
-        return None
-    return cookie.value if cookie else None
-
-
-async def read_body(receive: Receive, limit_bytes: int) -> bytes:
-    """The whole body.
-
-    Raises:
-        ApiError: 413 beyond the limit.
-    """
-    message = await receive()
-    body = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > limit_bytes:
-            raise error("too_large", limit_bytes=limit_bytes)
-        return bytes(body)
-    parts, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit_bytes:
-            raise error("too_large", limit_bytes=limit_bytes)
-    return b"".join(parts)
+    for part in raw.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == identity.COOKIE:
+            return value.strip('"')
+    return None
 
 
 async def send_json(

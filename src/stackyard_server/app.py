@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from . import identity
+from . import file_addresses, identity
 from .api import Api
+from .connections import BoundedProtocol
+from .data_folder import FolderLock, check_file_system
 from .dispatch import Services
 from .files import FileServer
 from .moments import Clock
@@ -45,18 +47,29 @@ class Server:
 
     def __init__(self, settings: ServerSettings, clock: Clock = time.time) -> None:
         self.settings = settings
+        settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_file_system(settings.folder)
+        self.lock = FolderLock(settings.folder)
+        try:
+            self._open(settings, clock)
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def _open(self, settings: ServerSettings, clock: Clock) -> None:
         self.store = Store(settings.folder)
         with self.store.writing() as tx:
             self.new = identity.found(tx, int(clock() * 1000))
         gate = identity.Gate(self.store, clock, settings.token_seconds)
         self.services = Services(store=self.store, gate=gate, clock=clock, settings=settings)
         self.api = Api(self.services)
-        files = FileServer(self.services)
+        self.files = files = FileServer(self.services)
         self.sockets = {
             "web": listen(settings.host, settings.web_port),
             "api": listen(settings.host, settings.api_port),
             "files": listen(settings.host, settings.files_port),
         }
+        self._settle_files(settings)
         told = {"web": settings.web_url, "api": settings.api_url, "files": settings.files_url}
         self.services.urls.update({name: told[name] or url for name, url in self.urls.items()})
         apps: dict[str, Api | FileServer | Site] = {
@@ -71,6 +84,9 @@ class Server:
         return uvicorn.Config(
             app,
             lifespan="off",
+            http=BoundedProtocol,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -81,6 +97,15 @@ class Server:
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )
+
+    def _settle_files(self, settings: ServerSettings) -> None:
+        self.files.stored.sweep()
+        present = (settings.files_url or self.urls["files"]).rstrip("/")
+        with self.store.writing() as tx:
+            former = file_addresses.settle(tx, present, settings)
+        self.services.memory["files_addresses"] = (present, *former)
+        self.services.rewrite = file_addresses.rewriter(present, former)
+        self.lock.note(urls=self.urls)
 
     @property
     def urls(self) -> dict[str, str]:
@@ -102,7 +127,10 @@ class Server:
             await asyncio.gather(*tasks)
         finally:
             self.api.close()
+            self.files.close()
+            self.services.gate.close()
             self.store.close()
+            self.lock.release()
 
     def stop(self) -> None:
         """End gracefully; may be called from any thread and from a signal handler."""

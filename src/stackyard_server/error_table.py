@@ -16,6 +16,8 @@ class ApiError(Exception):
         self.code = code
         self.subcode = subcode
         self.message = message
+        #: Response headers that go with the refusal, e.g. Retry-After.
+        self.headers: list[tuple[str, str]] = []
         #: What the message names, as data; shown by the answers that hold one error per id.
         self.details = details or {}
 
@@ -62,6 +64,7 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "malformed_credentials": (401, 21, "Unauthorized (malformed credentials)"),
     "wrong_credentials": (401, 22, "Unauthorized (invalid credentials)"),
     "invalid_token": (401, 30, "Invalid token"),
+    "cross_site": (403, 0, "Forbidden (request from another site)"),
     "role_not_allowed": (403, 20, "Forbidden (not allowed for role)"),
     "unknown_endpoint": (404, 0, "Unable to find endpoint"),
     "too_large": (413, 0, "Request is too large"),

@@ -26,6 +26,8 @@ class ServerSettings:
     token_seconds: int = 24 * 3600
     #: Origins that may call the API from a browser; none by default.
     cors_origins: tuple[str, ...] = ()
+    #: Addresses of reverse proxies whose X-Forwarded-For is believed; none by default.
+    trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 1024 * 1024
     max_upload_bytes: int = 50 * 1024**3
     #: What the data folder may use before uploads are refused; None is no limit.
@@ -36,3 +38,8 @@ class ServerSettings:
     requeue_limit: int = 0
     #: Addresses that stood in stored file URLs before; rewritten on read.
     former_files_urls: tuple[str, ...] = field(default=())
+
+    @property
+    def behind_tls(self) -> bool:
+        """Whether browsers reach the server by TLS, its own or a proxy's."""
+        return self.tls_certificate is not None or (self.web_url or self.api_url or "").startswith("https:")

@@ -122,8 +122,9 @@ USER = Collection(
         "password": "choice",
         "preferences": "object",
         "disabled": "flag",
+        "generation": "number",
     },
-    private=frozenset({"login", "email", "password", "disabled", "preferences", "role"}),
+    private=frozenset({"login", "email", "password", "disabled", "preferences", "role", "generation"}),
 )
 
 PROJECT = Collection(

@@ -15,7 +15,9 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE user (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, name TEXT NOT NULL, login TEXT UNIQUE,
     given_name TEXT, family_name TEXT, email TEXT, role TEXT NOT NULL, password TEXT, created INTEGER,
-    created_in_version TEXT, preferences TEXT, disabled INTEGER NOT NULL DEFAULT 0
+    created_in_version TEXT, preferences TEXT, disabled INTEGER NOT NULL DEFAULT 0,
+    -- Counts up whenever all of the user's sessions end; a token carries the number it was made under.
+    generation INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE credential (
     access_key TEXT PRIMARY KEY, secret_digest TEXT NOT NULL, user TEXT NOT NULL REFERENCES user(id) ON DELETE CASCADE,
@@ -44,6 +46,7 @@ CREATE INDEX task_parent ON task(parent) WHERE parent IS NOT NULL;
 CREATE INDEX task_status ON task(status, last_update);
 CREATE INDEX task_last_update ON task(last_update);
 CREATE INDEX task_name ON task(name);
+CREATE INDEX task_created ON task(created);
 
 CREATE TABLE model (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT, created INTEGER, task TEXT,
@@ -54,26 +57,99 @@ CREATE TABLE model (
 CREATE INDEX model_project ON model(project, last_update);
 CREATE INDEX model_task ON model(task);
 CREATE INDEX model_uri ON model(uri);
+CREATE INDEX model_last_update ON model(last_update);
+CREATE INDEX model_created ON model(created);
 
 CREATE TABLE queue (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT NOT NULL UNIQUE,
-    display_name TEXT, created INTEGER, tags TEXT, system_tags TEXT, last_update INTEGER, metadata TEXT
+    display_name TEXT, created INTEGER, tags TEXT, system_tags TEXT, last_update INTEGER, metadata TEXT,
+    -- The number of its entries and the sum of their added, kept by the triggers below: depth and mean wait at any time.
+    waiting INTEGER NOT NULL DEFAULT 0, added_sum INTEGER NOT NULL DEFAULT 0
 );
 -- The order of a queue is that of position; a task waits in one queue at most.
 CREATE TABLE queue_entry (
     queue INTEGER NOT NULL REFERENCES queue(number) ON DELETE CASCADE, position REAL NOT NULL,
     task TEXT NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (queue, position)
 ) WITHOUT ROWID;
+CREATE TRIGGER queue_entry_comes AFTER INSERT ON queue_entry BEGIN
+    UPDATE queue SET waiting=waiting+1, added_sum=added_sum+NEW.added WHERE number=NEW.queue;
+END;
+CREATE TRIGGER queue_entry_goes AFTER DELETE ON queue_entry BEGIN
+    UPDATE queue SET waiting=waiting-1, added_sum=added_sum-OLD.added WHERE number=OLD.queue;
+END;
+-- A queue's depth whenever a task came (taken NULL) or went (taken: when that one had come; counted before it went).
+CREATE TABLE queue_sample (
+    queue INTEGER NOT NULL REFERENCES queue(number) ON DELETE CASCADE, at INTEGER NOT NULL, waiting INTEGER NOT NULL,
+    added_sum INTEGER NOT NULL, taken INTEGER
+);
+CREATE INDEX queue_sample_at ON queue_sample(queue, at);
+-- To whom a task was handed out last. session and header are the puller's (header: X-ClearML-Worker), workers the ids
+-- it had registered, former those of earlier runs (both JSON lists). requeued is NULL until the task is queued again
+-- after it was handed out: from then on it has a fence. lost counts how often the watchdog put it back since a user
+-- queued it.
+CREATE TABLE hand_out (
+    task TEXT PRIMARY KEY, at INTEGER, session TEXT NOT NULL, header TEXT NOT NULL, workers TEXT NOT NULL,
+    former TEXT NOT NULL DEFAULT '[]', requeued INTEGER, lost INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX hand_out_fence ON hand_out(task) WHERE requeued IS NOT NULL;
+-- Sessions that started a handed-out task; fenced ones did so before it was queued again.
+CREATE TABLE run_session (
+    task TEXT NOT NULL, session TEXT NOT NULL, fenced INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (task, session)
+) WITHOUT ROWID;
+
+-- Agents that reported lately. One worker id may be used by several users.
+CREATE TABLE worker (
+    user TEXT NOT NULL, id TEXT NOT NULL, address TEXT NOT NULL, session TEXT NOT NULL, registered INTEGER NOT NULL,
+    timeout_seconds INTEGER NOT NULL, last_active INTEGER NOT NULL, last_report INTEGER, task TEXT, queue TEXT,
+    queues TEXT NOT NULL, tags TEXT NOT NULL, registered_tags TEXT NOT NULL, system_tags TEXT NOT NULL,
+    PRIMARY KEY (user, id)
+) WITHOUT ROWID;
+-- What the machines of workers measured; stats is a JSON object of numbers and lists of numbers (one per device).
+CREATE TABLE worker_sample (
+    at INTEGER NOT NULL, user TEXT NOT NULL, worker TEXT NOT NULL, task TEXT, stats TEXT NOT NULL
+);
+CREATE INDEX worker_sample_at ON worker_sample(at);
 CREATE UNIQUE INDEX queue_entry_task ON queue_entry(task);
 
--- The newest of each scalar series of a task or model: what last_metrics shows. owner is the document's id.
+-- A scalar series of a task or model and the newest of it: what last_metrics shows. owner is the document's id; number
+-- is that of its points. value and its like are NULL where what was reported is no finite number. total is the sum of
+-- the finite values of all points, finite their number.
 CREATE TABLE metric (
-    owner TEXT NOT NULL, metric_hash TEXT NOT NULL, variant_hash TEXT NOT NULL, metric TEXT NOT NULL,
-    variant TEXT NOT NULL, value REAL, min_value REAL, min_value_iteration INTEGER, max_value REAL,
-    max_value_iteration INTEGER, first_value REAL, first_value_iteration INTEGER, count INTEGER, mean_value REAL,
-    x_axis_label TEXT, PRIMARY KEY (owner, metric_hash, variant_hash)
-) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, metric_hash TEXT NOT NULL, variant_hash TEXT NOT NULL,
+    metric TEXT NOT NULL, variant TEXT NOT NULL, value REAL, min_value REAL, min_value_iteration INTEGER, max_value REAL,
+    max_value_iteration INTEGER, first_value REAL, first_value_iteration INTEGER, count INTEGER NOT NULL,
+    mean_value REAL, total REAL NOT NULL, finite INTEGER NOT NULL, x_axis_label TEXT,
+    UNIQUE (owner, metric_hash, variant_hash)
+);
 CREATE INDEX metric_value ON metric(metric_hash, variant_hash, value);
+
+-- The points of the series. delay is how long after its timestamp a point arrived, milliseconds; form what else its
+-- event carried.
+CREATE TABLE scalar (
+    series INTEGER NOT NULL, iter INTEGER NOT NULL, value REAL, timestamp INTEGER NOT NULL, delay INTEGER NOT NULL,
+    form INTEGER NOT NULL, PRIMARY KEY (series, iter)
+) WITHOUT ROWID;
+-- Worker and further fields (JSON) that many points share.
+CREATE TABLE scalar_form (number INTEGER PRIMARY KEY, worker TEXT NOT NULL, extra TEXT NOT NULL, UNIQUE (worker, extra));
+
+-- Plots, images and vectors: one per identity, a later report replaces the earlier. body is the plot's text
+-- (zlib above a size), the image's URL, the vector's values (JSON).
+CREATE TABLE sample (
+    number INTEGER PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, metric TEXT NOT NULL, variant TEXT NOT NULL,
+    iter INTEGER NOT NULL, key TEXT NOT NULL, timestamp INTEGER NOT NULL, received INTEGER NOT NULL,
+    worker TEXT NOT NULL, length INTEGER, extra TEXT NOT NULL, body BLOB,
+    UNIQUE (owner, kind, metric, variant, iter, key)
+);
+
+-- Console lines, in the order of timestamp, then of arrival.
+CREATE TABLE log (
+    number INTEGER PRIMARY KEY, owner TEXT NOT NULL, timestamp INTEGER NOT NULL, received INTEGER NOT NULL,
+    worker TEXT NOT NULL, level TEXT, msg TEXT, extra TEXT NOT NULL
+);
+CREATE INDEX log_order ON log(owner, timestamp);
+-- Batches with console lines that were answered lately: the same bytes again are a repeated request.
+CREATE TABLE log_batch (digest BLOB PRIMARY KEY, at INTEGER NOT NULL, answer TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX log_batch_at ON log_batch(at);
 
 -- What the file server keeps. The path is a key, never a name on disk: the content lies in files/<2 digits>/<blob>.
 -- owner is the task or model id found in the path; user is who uploaded.

@@ -1,0 +1,122 @@
+"""What one connection may take: header size, time, and how many there are. Below HTTP's meaning; knows no endpoint.
+
+uvicorn's protocol bounds neither the headers nor how slowly a client may send or read; here it does (CWE-400, slow
+clients). Used by all three ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: Of one request's line and headers together.
+MOST_HEADER_BYTES = 64 * 1024
+#: For the headers, from the connection or the first byte on.
+HEADER_SECONDS = 30.0
+#: A body must arrive at this pace on average, after so long.
+BODY_GRACE_SECONDS = 30.0
+SLOWEST_BYTES_PER_SECOND = 512
+#: A client that reads nothing of its answer is let go.
+UNREAD_SECONDS = 120.0
+LOOK_EVERY_SECONDS = 5.0
+MOST_CONNECTIONS = 4096
+
+
+def connection_limit() -> int:
+    """Open connections at most: what the process may open, less what the store and files need."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(16, min(MOST_CONNECTIONS, allowed - 128))
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with limits."""
+
+    #: Open connections of this process, over all ports.
+    held: ClassVar[set[BoundedProtocol]] = set()
+    limit: ClassVar[int] = connection_limit()
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._in_headers = True
+        self._in_body = False
+        self._received_bytes = 0
+        self._began = self._wrote = self.loop.time()
+        self._unread_bytes = 0
+        self._looking: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected."""
+        if len(self.held) >= self.limit:
+            self.transport = transport
+            transport.abort()
+            return
+        self.held.add(self)
+        super().connection_made(transport)
+        self._looking = self.loop.call_later(LOOK_EVERY_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self.held.discard(self)
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._in_headers and not self._received_bytes:
+            self._began = self.loop.time()
+        self._received_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._received_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The headers are there."""
+        self._in_headers, self._in_body = False, True
+        self._began, self._received_bytes = self.loop.time(), 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        self._in_headers, self._in_body = True, False
+        self._received_bytes = 0
+        super().on_message_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing came for long after an answer."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
+    def _look(self) -> None:
+        """Let go of a client that sends or reads too slowly."""
+        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            return
+        if self._is_stuck(self.loop.time()):
+            self.transport.abort()
+            return
+        self._looking = self.loop.call_later(LOOK_EVERY_SECONDS, self._look)
+
+    def _is_stuck(self, now: float) -> bool:
+        unread = self.transport.get_write_buffer_size()
+        if unread == 0 or unread != self._unread_bytes:
+            self._unread_bytes, self._wrote = unread, now
+        elif now - self._wrote > UNREAD_SECONDS:
+            return True
+        waited = now - self._began
+        if self._in_body:
+            if self.flow is not None and self.flow.read_paused:
+                self._began, self._received_bytes = now, 0  # we are the slow one
+                return False
+            return waited > BODY_GRACE_SECONDS and self._received_bytes < SLOWEST_BYTES_PER_SECOND * waited
+        first = self.cycle is None
+        return (first or self._received_bytes > 0) and waited > HEADER_SECONDS

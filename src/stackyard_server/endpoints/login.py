@@ -1,0 +1,31 @@
+"""``login``: how one signs in, asked before anyone has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..dispatch import Call, endpoint
+
+
+@endpoint(access="none", signed_in=False)
+def supported_modes(call: Call) -> dict[str, Any]:
+    """That users sign in with login and password, and whether the caller has.
+
+    There is no single sign-on and no guest; ``server_errors`` names stores this server does not have.
+    """
+    return {
+        "authenticated": call.who is not None,
+        "basic": {"enabled": True, "guest": {"enabled": False}},
+        "server_errors": {"es_connection_error": False, "missed_es_upgrade": False},
+        "sso": {},
+        "sso_providers": [],
+    }
+
+
+@endpoint(access="state", role="readonly")
+def logout(call: Call) -> dict[str, Any]:
+    """Nothing; the session has ended. Left out: ``redirect_url``, ``provider`` (single sign-on)."""
+    gate = call.services.gate
+    gate.revoke(call.tx, call.who)
+    call.answer_headers.append(("Set-Cookie", gate.cookie("", call.services.settings.behind_tls)))
+    return {}

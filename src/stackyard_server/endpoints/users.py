@@ -1,0 +1,132 @@
+"""``users``: who there is, and what each keeps for the web pages.
+
+Everyone sees everyone's name; users change their own name and preferences, administrators everyone's name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from .. import identity
+from ..dispatch import Call, endpoint
+from ..error_table import error
+from ..store.documents import USER, Document
+
+#: All of a user's preferences as JSON, bytes, and how deep they may nest.
+MOST_PREFERENCES_BYTES = 256 * 1024
+NAMES = ("name", "given_name", "family_name")
+GETTING_STARTED = {
+    "agentName": "clearml",
+    "configure": "clearml-init",
+    "install": "pip install clearml",
+    "packageName": "clearml",
+}
+
+
+@endpoint()
+def get_current_user(call: Call) -> dict[str, Any]:
+    """The caller, their company and role, and what the web app shows newcomers.
+
+    Left out: ``get_supported_features`` (all of them are basic).
+    """
+    user = USER.render(own(call))
+    user["company"] = {"id": call.who.company, "name": call.who.company_name}
+    user["role"] = call.who.role
+    return {"user": user, "getting_started": GETTING_STARTED, "settings": {"max_download_items": 50000}}
+
+
+@endpoint()
+def get_by_id(call: Call) -> dict[str, Any]:
+    """One user. ``preferences`` are the user's own business: always empty here."""
+    user = USER.get(call.tx, call.data["user"])
+    if user is None:
+        raise error("invalid_user_id", id=call.data["user"])
+    return {"user": {**USER.render(user), "preferences": ""}}
+
+
+@endpoint()
+def get_all(call: Call) -> dict[str, Any]:
+    """Every user."""
+    return {"users": found_users(call)}
+
+
+@endpoint("2.8")
+def get_all_ex(call: Call) -> dict[str, Any]:
+    """Every user, the company as an object. Left out: ``active_in_projects``."""
+    return {"users": [{**user, "company": {"id": user["company"]}} for user in found_users(call)]}
+
+
+def found_users(call: Call) -> list[Document]:
+    """The users asked for, oldest first."""
+    names = [name for name in USER.fields if name not in USER.private]
+    rows = call.tx.all(f"SELECT {', '.join(names)} FROM user ORDER BY number")
+    return [USER.render(USER.read(names, row)) for row in rows]
+
+
+@endpoint(access="state")
+def update(call: Call) -> dict[str, Any]:
+    """How many users have another name now, and it. Left out: ``avatar``, ``bio``, ``company``."""
+    id = call.data["user"]
+    if id != call.who.user and call.who.role != "admin":
+        raise error("role_not_allowed", role=call.who.role, allowed=identity.roles.allowed("admin"))
+    changes = {name: call.data[name] for name in NAMES if call.get(name) is not None}
+    identity.rename(call.tx, id, changes, by=call.who.user)
+    call.services.gate.forget()
+    return {"fields": changes, "updated": 1 if changes else 0}
+
+
+@endpoint(access="state", role="admin")
+def create(call: Call) -> dict[str, Any]:
+    """Nothing; there is a new user, who cannot sign in before ``stackyard server user`` gave them a password.
+
+    Left out: ``company`` (there is one), ``avatar``, ``bio``.
+    """
+    names = {
+        name: call.get(name) for name in ("id", "given_name", "family_name") if call.get(name) is not None
+    }
+    identity.add_user(call.tx, call.now, name=call.data["name"], by=call.who.user, **names)
+    return {}
+
+
+@endpoint(access="state", role="admin")
+def delete(call: Call) -> dict[str, Any]:
+    """Nothing; the user is gone, with their keys and sessions. What they made stays."""
+    identity.remove(call.tx, call.data["user"], by=call.who.user)
+    call.services.gate.forget()
+    return {}
+
+
+@endpoint()
+def get_preferences(call: Call) -> dict[str, Any]:
+    """What the caller's web pages keep."""
+    return {"preferences": own(call).get("preferences", {})}
+
+
+@endpoint(access="state", role="readonly")
+def set_preferences(call: Call) -> dict[str, Any]:
+    """Whether the caller's preferences changed; given objects are merged into them, at every depth."""
+    kept = own(call).get("preferences", {})
+    changed = merged(kept, call.data["preferences"])
+    if len(orjson.dumps(changed)) > MOST_PREFERENCES_BYTES:
+        raise error("data_validation", preferences=f"{MOST_PREFERENCES_BYTES} bytes of JSON at most")
+    USER.update(call.tx, call.who.user, {"preferences": changed})
+    return {"updated": 1, "fields": {"preferences": changed} if call.get("return_updated") else {}}
+
+
+def own(call: Call) -> Document:
+    """The caller's own document."""
+    user = USER.get(call.tx, call.who.user)
+    if user is None:
+        raise error("invalid_user_id", id=call.who.user)
+    return user
+
+
+def merged(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Objects are merged, anything else is replaced."""
+    together = dict(kept)
+    for name, value in given.items():
+        old = together.get(name)
+        together[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return together

@@ -1,0 +1,89 @@
+"""Which browser pages may call: cross-site requests and CORS. Pure rules over headers and settings.
+
+A browser sends the cookie by itself, so a request that is let in by the cookie alone must come from our own pages
+(OWASP CSRF Prevention: verify the origin with standard headers; Fetch Metadata). Clients that send ``Authorization``
+chose to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from .error_table import error
+from .settings import ServerSettings
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPES = ("application/json", "application/json-lines")
+#: What a page of an allowed origin may send.
+PREFLIGHT: Headers = [
+    (b"access-control-allow-methods", b"GET, POST, PUT, DELETE"),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, Content-Type, X-Clearml-Client, X-Clearml-Trx, X-Clearml-Worker, X-Clearml-Async",
+    ),
+    (b"access-control-max-age", b"600"),
+]
+
+
+class Origins:
+    """The origins that count as ours, and those the operator lets in."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        given = (settings.web_url, settings.api_url)
+        self._ours = {urlsplit(url).netloc.lower() for url in given if url}
+        self._allowed = {origin.rstrip("/").lower() for origin in settings.cors_origins}
+
+    def check(self, headers: Mapping[str, str], reads: bool, body: bool) -> None:
+        """Check a request whose only proof is the cookie.
+
+        Args:
+            headers: The request's.
+            reads: Whether it changes nothing.
+            body: Whether it has a body.
+
+        Raises:
+            ApiError: 403/0 it may come from another site.
+        """
+        origin = headers.get("origin")
+        if (
+            origin is not None
+            and not self._is_ours(origin, headers.get("host", ""))
+            and not self.allows(origin)
+        ):
+            raise error("cross_site", origin=origin)
+        site = headers.get("sec-fetch-site")
+        if site is not None and site != "same-origin":
+            # "none" is the address bar or a bookmark: a link may have put it there, so it may look but not touch.
+            looks = site == "none" and reads and not body
+            if not looks and not (site == "same-site" and origin is not None and self.allows(origin)):
+                raise error("cross_site", site=site)
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type in JSON_TYPES:
+            return
+        # Without JSON a page elsewhere could send it as a form or an image, without asking first.
+        if body or (not reads and origin is None and site is None):
+            raise error("cross_site", content_type=content_type or "none")
+
+    def allows(self, origin: str | None) -> bool:
+        """Whether the operator named this origin."""
+        return origin is not None and origin.lower() in self._allowed
+
+    def answer_headers(self, origin: str | None, preflight: bool = False) -> Headers:
+        """CORS headers for an answer; none but for origins the operator named."""
+        if origin is None or not self.allows(origin):
+            return []
+        allow = [
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-allow-credentials", b"true"),
+            (b"vary", b"Origin"),
+        ]
+        return allow + PREFLIGHT if preflight else allow
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        try:
+            netloc = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        return bool(netloc) and (netloc == host.lower() or netloc in self._ours)
