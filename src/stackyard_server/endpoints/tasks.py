@@ -1,0 +1,635 @@
+"""``tasks``: the work that is run. Thin: the words of the requests and answers; what happens is in ``tasks``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypedDict
+
+from .. import bulk, listing, moments
+from ..dispatch import Call, endpoint
+from ..error_table import error
+from ..fields import check
+from ..rules import task_document, task_status
+from ..store import metrics, projects, queues
+from ..store.documents import TASK, Document
+from ..tasks import changes, creation, ending, queueing, removal
+
+Answer = dict[str, Any]
+
+
+def ids_of(call: Call, name: str = "ids") -> list[str]:
+    """The ids of a request's list; null items are none."""
+    return [id for id in call.get(name, ()) if id is not None]
+
+
+class Told(TypedDict):
+    """What a request says of a new status."""
+
+    reason: str | None
+    message: str | None
+
+
+def told(call: Call) -> Told:
+    """The reason and the message a request gives for a status."""
+    return {"reason": call.get("status_reason"), "message": call.get("status_message")}
+
+
+def forced(call: Call) -> bool:
+    """Whether the request asks to skip the status machine."""
+    return bool(call.get("force", False))
+
+
+# Reading
+
+
+@endpoint()
+def get_all(call: Call) -> Answer:
+    """Tasks that match, without joins. Left out: fields of hyper-datasets (``input.view...``)."""
+    return listing.get_all(call, TASK)
+
+
+@endpoint()
+def get_all_ex(call: Call) -> Answer:
+    """Tasks that match, with joins and scrolls. Left out: fields of hyper-datasets."""
+    return listing.get_all_ex(call, TASK)
+
+
+@endpoint()
+def get_by_id_ex(call: Call) -> Answer:
+    """The tasks of these ids, with joins."""
+    return listing.get_by_id_ex(call, TASK)
+
+
+@endpoint()
+def get_by_id(call: Call) -> Answer:
+    """One whole task."""
+    id = call.data["task"]
+    task = TASK.get(call.tx, id)
+    if task is None:
+        raise error("invalid_task_id", ids=[id])
+    shown = TASK.render(task)
+    shown["last_metrics"] = metrics.last_metrics(call.tx, [id]).get(id, {})
+    shown["unique_metrics"] = metrics.unique_metrics(call.tx, [id]).get(id, [])
+    return {"task": shown}
+
+
+@endpoint()
+def get_types(call: Call) -> Answer:
+    """The types of task there are in these projects and below, or anywhere."""
+    wanted = ids_of(call, "projects")
+    sql = "SELECT DISTINCT type FROM task WHERE type IS NOT NULL"
+    if wanted:
+        sql += " AND project IN (SELECT value FROM json_each(?))"
+    ids = [projects.as_json(projects.subtree(call.tx, wanted))] if wanted else []
+    return {"types": sorted(row[0] for row in call.tx.all(sql, ids))}
+
+
+@endpoint()
+def get_hyper_params(call: Call) -> Answer:
+    """The parameters of tasks, as lists."""
+    tasks = changes.require_all(call.tx, ids_of(call, "tasks"), ["hyperparams"])
+    return {
+        "params": [
+            {
+                "task": t["id"],
+                "hyperparams": [p for s in (t.get("hyperparams") or {}).values() for p in s.values()],
+            }
+            for t in tasks
+        ]
+    }
+
+
+@endpoint()
+def get_configurations(call: Call) -> Answer:
+    """The configuration objects of tasks, all of them or those of these names."""
+    names = call.get("names")
+    tasks = changes.require_all(call.tx, ids_of(call, "tasks"), ["configuration"])
+    return {
+        "configurations": [
+            {
+                "task": t["id"],
+                "configuration": [
+                    c for n, c in (t.get("configuration") or {}).items() if not names or n in names
+                ],
+            }
+            for t in tasks
+        ]
+    }
+
+
+@endpoint()
+def get_configuration_names(call: Call) -> Answer:
+    """The names of configuration objects; ``skip_empty`` (true by default) leaves out those without value."""
+    skip = call.get("skip_empty", True)
+    tasks = changes.require_all(call.tx, ids_of(call, "tasks"), ["configuration"])
+    return {
+        "configurations": [
+            {
+                "task": t["id"],
+                "names": sorted(
+                    n for n, c in (t.get("configuration") or {}).items() if c.get("value") or not skip
+                ),
+            }
+            for t in tasks
+        ]
+    }
+
+
+@endpoint()
+def validate(call: Call) -> Answer:
+    """Nothing, when ``create`` would accept these fields."""
+    creation.new_document(call, call.data)
+    return {}
+
+
+# Making and changing
+
+
+@endpoint(access="state")
+def create(call: Call) -> Answer:
+    """The id of a new draft. Left out: ``input`` (hyper-datasets); ``execution.model`` and ``dataviews``."""
+    return {"id": creation.create(call, call.data)}
+
+
+@endpoint(access="state")
+def clone(call: Call) -> Answer:
+    """The id of a copy. Left out: ``validate_references`` (references are always checked)."""
+    return creation.clone(call, call.data)
+
+
+@endpoint(access="state")
+def edit(call: Call) -> Answer:
+    """Set the fields given; a draft's only, unless forced. ``status`` is set without the status machine."""
+    id = call.data["task"]
+    sent = task_document.present(call.data)
+    merged = [name for name in ("execution", "script", "output") if name in sent]
+    if "output_dest" in sent:
+        merged.append("output")
+    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, *merged])
+    if not forced(call):
+        changes.require_open(task, {task_status.CREATED})
+    changes.check_references(call.tx, sent)
+    new: Document = {name: sent[name] for name in ("type", "comment", "parent", "project") if name in sent}
+    if "name" in sent:
+        new["name"] = changes.check_name(sent["name"])
+    new.update(creation.edited_parts(call, sent, task))
+    if "output_dest" in sent:
+        new["output"] = {**(task.get("output") or {}), "destination": sent["output_dest"]}
+    stored = dict(new)
+    if "execution" in new:
+        stored["execution"] = task_document.with_display_data(new["execution"])
+    if not set(new) and "status" not in sent:
+        return {"fields": {}, "updated": 0}
+    alive = bool(set(new) - changes.LABELS)
+    if "status" in sent:
+        changes.set_status(call, task, sent["status"])
+        new["status"] = sent["status"]
+        alive = True
+    marks = changes.save(call, id, stored, alive=alive)
+    fields = {**new, **{name: marks[name] for name in marks if name not in new}}
+    return {"fields": changes.shown(fields), "updated": 1}
+
+
+@endpoint(access="state")
+def update(call: Call) -> Answer:
+    """Set the labels given, in any status. Left out: ``created``."""
+    return _update(call, call.data)
+
+
+def _update(call: Call, data: dict[str, Any]) -> Answer:
+    id = data["task"]
+    sent = task_document.present(data)
+    names = {"name", "tags", "system_tags", "comment", "project", "parent", "output__error"} & set(sent)
+    task = changes.require(call.tx, id, ["output"] if "output__error" in names else ["id"])
+    changes.check_references(call.tx, {name: sent[name] for name in ("project", "parent") if name in names})
+    new: Document = {name: sent[name] for name in names - {"output__error"}}
+    if "name" in new:
+        new["name"] = changes.check_name(new["name"])
+    for name in {"tags", "system_tags"} & names:
+        new[name] = changes.tags_of(new[name])
+    if "output__error" in names:
+        new["output"] = {**(task.get("output") or {}), "error": sent["output__error"]}
+    if not new:
+        return {"fields": {}, "updated": 0}
+    return {"fields": changes.shown(changes.save(call, id, new, alive=False)), "updated": 1}
+
+
+@endpoint(access="state", batch=True)
+def update_batch(call: Call) -> Answer:
+    """``update``, once per line; all of them or none."""
+    if not call.lines:
+        raise error("empty_batch")
+    for line in call.lines:
+        check("tasks.update_batch", line)
+    return {"updated": sum(_update(call, line)["updated"] for line in call.lines)}
+
+
+@endpoint(access="state")
+def update_tags(call: Call) -> Answer:
+    """Add tags to tasks and remove tags from them."""
+    add, remove = changes.tags_of(call.get("add_tags")), changes.tags_of(call.get("remove_tags"))
+    if not add and not remove:
+        raise error("validation", "add_tags or remove_tags must be given")
+    tasks = TASK.get_many(call.tx, ids_of(call), ["tags"])
+    for task in tasks:
+        held = [tag for tag in changes.tags_of([*(task.get("tags") or []), *add]) if tag not in remove]
+        changes.save(call, task["id"], {"tags": held}, alive=False)
+    return {"updated": len(tasks) * (bool(add) + bool(remove))}
+
+
+@endpoint(access="state")
+def move(call: Call) -> Answer:
+    """Move tasks to a project, made where ``project_name`` has none."""
+    ids = ids_of(call)
+    if not ids:
+        raise error("validation", "ids must not be empty")
+    tasks = changes.require_all(call.tx, ids, ["project"])
+    project, name = call.get("project"), call.get("project_name")
+    if name:
+        project = projects.find_or_create(call.tx, call.who, name, call.now)
+    elif project:
+        projects.require(call.tx, project, ["id"])
+    else:
+        raise error("validation", "project or project_name must be given")
+    for task in tasks:
+        changes.save(call, task["id"], {"project": project}, alive=False)
+    projects.touch(call.tx, [project, *(task.get("project") for task in tasks)], call.now)
+    return {"project_id": project}
+
+
+@endpoint("2.9", access="state")
+def make_public(call: Call) -> Answer:
+    """The number of tasks; there is one company, which sees them all anyway."""
+    return {"updated": len(TASK.get_many(call.tx, ids_of(call), ["id"]))}
+
+
+@endpoint("2.9", access="state")
+def make_private(call: Call) -> Answer:
+    """The number of tasks; see ``make_public``."""
+    return {"updated": len(TASK.get_many(call.tx, ids_of(call), ["id"]))}
+
+
+# Contents
+
+
+def _open_statuses(call: Call) -> Iterable[str]:
+    return task_status.OPEN if forced(call) else {task_status.CREATED}
+
+
+@endpoint(access="state")
+def edit_hyper_params(call: Call) -> Answer:
+    """Set parameters; ``force`` allows it while the task waits or runs."""
+    task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
+    changes.require_open(task, _open_statuses(call))
+    new = task_document.listed_hyperparams(call.data["hyperparams"])
+    replace = call.get("replace_hyperparams", "none")
+    merged = task_document.merge_hyperparams(task.get("hyperparams") or {}, new, replace)
+    changes.save(call, task["id"], {"hyperparams": merged})
+    return {"updated": 1}
+
+
+@endpoint(access="state")
+def delete_hyper_params(call: Call) -> Answer:
+    """Remove sections, or single parameters."""
+    task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
+    changes.require_open(task, _open_statuses(call))
+    kept = task_document.drop_hyperparams(task.get("hyperparams") or {}, call.data["hyperparams"])
+    changes.save(call, task["id"], {"hyperparams": kept})
+    return {"deleted": 1}
+
+
+@endpoint(access="state")
+def edit_configuration(call: Call) -> Answer:
+    """Set configuration objects; ``replace_configuration`` drops the others."""
+    task = changes.require(call.tx, call.data["task"], ["status", "configuration"])
+    changes.require_open(task, _open_statuses(call))
+    new = task_document.listed_configuration(call.data["configuration"])
+    if not call.get("replace_configuration", False):
+        new = {**(task.get("configuration") or {}), **new}
+    changes.save(call, task["id"], {"configuration": new})
+    return {"updated": 1}
+
+
+@endpoint(access="state")
+def delete_configuration(call: Call) -> Answer:
+    """Remove configuration objects by name."""
+    task = changes.require(call.tx, call.data["task"], ["status", "configuration"])
+    changes.require_open(task, _open_statuses(call))
+    gone = set(call.data["configuration"])
+    kept = {n: c for n, c in (task.get("configuration") or {}).items() if n not in gone}
+    changes.save(call, task["id"], {"configuration": kept})
+    return {"deleted": 1}
+
+
+@endpoint(access="state")
+def edit_runtime(call: Call) -> Answer:
+    """Set entries of ``runtime``; ``updated`` is 0, as recorded."""
+    task = changes.require(call.tx, call.data["task"], ["status", "runtime"])
+    changes.require_open(task, task_status.OPEN)
+    changes.check_depth("runtime", call.data["runtime"])
+    merged = {**(task.get("runtime") or {}), **task_document.present(call.data["runtime"])}
+    changes.save(call, task["id"], {"runtime": merged})
+    return {"updated": 0}
+
+
+@endpoint(access="state")
+def set_requirements(call: Call) -> Answer:
+    """Replace ``script.requirements``, in any status."""
+    task = changes.require(call.tx, call.data["task"], ["script"])
+    changes.check_depth("requirements", call.data["requirements"])
+    script = {
+        **(task.get("script") or task_document.empty_script()),
+        "requirements": call.data["requirements"],
+    }
+    changes.save(call, task["id"], {"script": script})
+    return {"fields": {}, "updated": 1}
+
+
+@endpoint("2.10", access="state")
+def add_or_update_artifacts(call: Call) -> Answer:
+    """Add artifacts, or put them in the place of those with the same key and mode."""
+    task = changes.require(call.tx, call.data["task"], ["status", "execution"])
+    changes.require_open(task, task_status.OPEN)
+    part = task.get("execution") or task_document.empty_execution()
+    held = task_document.upsert_artifacts(part.get("artifacts") or [], call.data["artifacts"])
+    execution = task_document.with_display_data({**part, "artifacts": held})
+    changes.save(call, task["id"], {"execution": execution})
+    return {"updated": 1}
+
+
+@endpoint("2.10", access="state")
+def delete_artifacts(call: Call) -> Answer:
+    """Remove artifacts by key and mode ("output" where none is given)."""
+    task = changes.require(call.tx, call.data["task"], ["status", "execution"])
+    changes.require_open(task, task_status.OPEN)
+    part = task.get("execution") or task_document.empty_execution()
+    kept = task_document.drop_artifacts(part.get("artifacts") or [], call.data["artifacts"])
+    changes.save(call, task["id"], {"execution": {**part, "artifacts": kept}})
+    return {"deleted": 1}
+
+
+@endpoint("2.13", access="state")
+def add_or_update_model(call: Call) -> Answer:
+    """Name a model as input or output of a task; the model need not be known."""
+    wanted = ["status", "models", "started", "last_iteration"]
+    task = changes.require(call.tx, call.data["task"], wanted)
+    changes.require_open(task, task_status.OPEN)
+    data = call.data
+    models = task_document.upsert_model(
+        task.get("models") or {}, data["type"], data["name"], data["model"], moments.iso(call.now)
+    )
+    new: Document = {"models": models, "last_change": call.now, "last_changed_by": call.who.user}
+    iteration = call.get("iteration")
+    if iteration is not None and iteration > task.get("last_iteration", 0):
+        new["last_iteration"] = iteration
+    changes.note_life(call, task, new)
+    return {"updated": 1}
+
+
+@endpoint(access="state")
+def delete_models(call: Call) -> Answer:
+    """Take models off a task's lists."""
+    task = changes.require(call.tx, call.data["task"], ["status", "models"])
+    changes.require_open(task, task_status.OPEN)
+    models = task_document.drop_models(task.get("models") or {}, call.data["models"])
+    changes.save(call, task["id"], {"models": models})
+    return {"updated": 1}
+
+
+# Status
+
+
+@endpoint(access="state")
+def ping(call: Call) -> Answer:
+    """Nothing; the task is known to be alive."""
+    changes.note_life(call, changes.require(call.tx, call.data["task"], ["status", "started"]))
+    return {}
+
+
+@endpoint(access="state")
+def started(call: Call) -> Answer:
+    """The task runs."""
+    fields = ending.start(call, call.data["task"], force=forced(call), **told(call))
+    return {"fields": fields, "started": 1, "updated": 1}
+
+
+@endpoint(access="state")
+def stop(call: Call) -> Answer:
+    """Ask for the task's end."""
+    return {"fields": _stop(call, call.data["task"]), "updated": 1}
+
+
+def _stop(call: Call, id: str) -> Document:
+    return ending.stop(
+        call,
+        id,
+        force=forced(call),
+        reason=call.get("status_reason"),
+        with_steps=bool(call.get("include_pipeline_steps", False)),
+    )
+
+
+@endpoint(access="state")
+def stopped(call: Call) -> Answer:
+    """The task was stopped."""
+    fields = ending.finish(call, call.data["task"], task_status.STOPPED, force=forced(call), **told(call))
+    return {"fields": fields, "updated": 1}
+
+
+@endpoint(access="state")
+def failed(call: Call) -> Answer:
+    """The task failed."""
+    fields = ending.finish(call, call.data["task"], task_status.FAILED, force=forced(call), **told(call))
+    return {"fields": fields, "updated": 1}
+
+
+@endpoint("2.2", access="state")
+def completed(call: Call) -> Answer:
+    """The task is done; ``publish`` publishes it, too."""
+    id = call.data["task"]
+    fields = ending.finish(call, id, task_status.COMPLETED, force=forced(call), **told(call))
+    if not call.get("publish", False):
+        return {"fields": fields, "published": 0, "updated": 1}
+    published = ending.publish(call, id, force=forced(call), **told(call))
+    shown = {name: value for name, value in published.items() if name not in ("published", "output")}
+    return {"fields": {**fields, **shown}, "published": 1, "updated": 1}
+
+
+@endpoint(access="state")
+def close(call: Call) -> Answer:
+    """The task is done with."""
+    task = changes.require(call.tx, call.data["task"])
+    fields = changes.change_status(call, task, task_status.CLOSED, force=forced(call), **told(call))
+    return {"fields": fields, "updated": 1}
+
+
+@endpoint(access="state")
+def publish(call: Call) -> Answer:
+    """Publish the task and its newest output model."""
+    return {"fields": _publish(call, call.data["task"]), "updated": 1}
+
+
+def _publish(call: Call, id: str) -> Document:
+    with_model = bool(call.get("publish_model", True))
+    return ending.publish(call, id, force=forced(call), with_model=with_model, **told(call))
+
+
+@endpoint(access="state")
+def reset(call: Call) -> Answer:
+    """Make a draft of the task again. Left out: ``delete_external_artifacts`` (files go when unnamed)."""
+    done = _reset(call, call.data["task"])
+    dequeued = {"removed": 1} if done.pop("removed") else {}
+    return {**done, "dequeued": dequeued, "events": {}, "updated": 1, "urls": done["urls"] or {}}
+
+
+def _reset(call: Call, id: str) -> Document:
+    return removal.reset(
+        call,
+        id,
+        force=forced(call),
+        everything=bool(call.get("clear_all", False)),
+        delete_models=bool(call.get("delete_output_models", True)),
+        with_urls=bool(call.get("return_file_urls", False)),
+        **told(call),
+    )
+
+
+@endpoint(access="state")
+def enqueue(call: Call) -> Answer:
+    """Put the task into a queue: ``queue``, the one of ``queue_name``, or the default one."""
+    queue = queueing.resolve_queue(call, call.data) if _knows(call, call.data["task"]) else None
+    fields = _enqueue(call, call.data["task"], queue)
+    answer: Answer = {"fields": fields, "queued": 1, "updated": 1}
+    if call.get("verify_watched_queue", False) and queue:
+        answer["queue_watched"] = queues.is_watched(call.tx, queue, call.now)
+    return answer
+
+
+def _knows(call: Call, id: str) -> bool:
+    return bool(changes.require(call.tx, id, ["id"]))
+
+
+def _enqueue(call: Call, id: str, queue: str | None) -> Document:
+    return queueing.enqueue(
+        call,
+        id,
+        queue,
+        force=forced(call),
+        keep_execution_queue=call.get("update_execution_queue") is False,
+        **told(call),
+    )
+
+
+@endpoint(access="state")
+def dequeue(call: Call) -> Answer:
+    """Take the task out of its queue. Left out: ``remove_from_all_queues`` (a task waits in one at most)."""
+    return {"dequeued": 1, **_dequeue(call, call.data["task"])}
+
+
+def _dequeue(call: Call, id: str) -> Document:
+    return queueing.dequeue(call, id, new_status=call.get("new_status"), **told(call))
+
+
+@endpoint(access="state")
+def archive(call: Call) -> Answer:
+    """Put tasks away; all of them or none."""
+    ids = [task["id"] for task in changes.require_all(call.tx, ids_of(call, "tasks"), ["id"])]
+    for id in ids:
+        _archive(call, id)
+    return {"archived": len(ids)}
+
+
+def _archive(call: Call, id: str) -> None:
+    ending.archive(call, id, with_steps=bool(call.get("include_pipeline_steps", False)), **told(call))
+
+
+@endpoint(access="state")
+def delete(call: Call) -> Answer:
+    """Remove the task. Left out: ``move_to_trash``; ``delete_external_artifacts`` (files go when unnamed)."""
+    return _delete(call, call.data["task"])
+
+
+def _delete(call: Call, id: str) -> Document:
+    return removal.delete(
+        call,
+        id,
+        force=forced(call),
+        delete_models=bool(call.get("delete_output_models", True)),
+        with_urls=bool(call.get("return_file_urls", False)),
+        with_steps=bool(call.get("include_pipeline_steps", False)),
+    )
+
+
+# Many at once
+
+
+def each(call: Call, function: Callable[[str], Document | None]) -> Answer:
+    """A bulk answer: the function once per id."""
+    return bulk.apply(call.tx, ids_of(call), function)
+
+
+@endpoint(access="state")
+def stop_many(call: Call) -> Answer:
+    """``stop`` for many."""
+    return each(call, lambda id: {"fields": _stop(call, id), "updated": 1})
+
+
+@endpoint(access="state")
+def publish_many(call: Call) -> Answer:
+    """``publish`` for many."""
+    return each(call, lambda id: {"fields": _publish(call, id), "updated": 1})
+
+
+@endpoint(access="state")
+def reset_many(call: Call) -> Answer:
+    """``reset`` for many."""
+
+    def one(id: str) -> Document:
+        done = _reset(call, id)
+        return {**done, "dequeued": done.pop("removed"), "updated": 1, "urls": done["urls"] or {}}
+
+    return each(call, one)
+
+
+@endpoint(access="state")
+def enqueue_many(call: Call) -> Answer:
+    """``enqueue`` for many. Left out: ``validate_tasks`` (they are always checked)."""
+    queue = queueing.resolve_queue(call, call.data)
+    answer = each(call, lambda id: {"fields": _enqueue(call, id, queue), "queued": True, "updated": 1})
+    if call.get("verify_watched_queue", False):
+        answer["queue_watched"] = queues.is_watched(call.tx, queue, call.now)
+    return answer
+
+
+@endpoint(access="state")
+def dequeue_many(call: Call) -> Answer:
+    """``dequeue`` for many."""
+    return each(call, lambda id: {"dequeued": True, **_dequeue(call, id)})
+
+
+@endpoint(access="state")
+def archive_many(call: Call) -> Answer:
+    """``archive`` for many."""
+
+    def one(id: str) -> Document:
+        _archive(call, id)
+        return {"archived": True}
+
+    return each(call, one)
+
+
+@endpoint(access="state")
+def unarchive_many(call: Call) -> Answer:
+    """Take tasks out of the archive."""
+
+    def one(id: str) -> Document:
+        ending.unarchive(call, id, with_steps=bool(call.get("include_pipeline_steps", False)))
+        return {"unarchived": True}
+
+    return each(call, one)
+
+
+@endpoint(access="state")
+def delete_many(call: Call) -> Answer:
+    """``delete`` for many."""
+    return each(call, lambda id: _delete(call, id))
