@@ -1,0 +1,1 @@
+"""Speed and footprint of the embedded server, with an MLflow tracking server beside it."""
