@@ -33,10 +33,12 @@ class StoreError(Exception):
 class Transaction:
     """What runs inside one transaction. Values are SQLite's: int, float, str, bytes, None."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "fenced")
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, fenced: set[str]) -> None:
         self.connection = connection
+        #: Tasks that were queued again after they ran (``hand_outs``); one set for the whole store.
+        self.fenced = fenced
 
     def all(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Every row."""
@@ -96,7 +98,11 @@ class Store:
         except schema.TooNew as newer:
             self._writer.close()
             raise StoreError(str(newer)) from newer
+        fenced = self._writer.execute("SELECT task FROM hand_out WHERE requeued IS NOT NULL")
+        self._fenced: set[str] = {task for (task,) in fenced}
         self._durability: Durability | None = None
+        #: Transactions undone so far: whoever remembers what was written looks here.
+        self.rolled_back = 0
         self._seen = self._data_version()
         self._readers = threading.local()
         self._all_readers: list[sqlite3.Connection] = []
@@ -139,9 +145,10 @@ class Store:
             self._durability = durability
         connection.execute("BEGIN IMMEDIATE")
         try:
-            yield Transaction(connection)
+            yield Transaction(connection, self._fenced)
             connection.execute("COMMIT")
         except BaseException:
+            self.rolled_back += 1
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
@@ -158,7 +165,7 @@ class Store:
                 self._all_readers.append(connection)
         connection.execute("BEGIN")
         try:
-            yield Transaction(connection)
+            yield Transaction(connection, self._fenced)
         finally:
             connection.execute("COMMIT")
 

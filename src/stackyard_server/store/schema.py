@@ -83,7 +83,7 @@ CREATE TABLE queue_sample (
     added_sum INTEGER NOT NULL, taken INTEGER
 );
 CREATE INDEX queue_sample_at ON queue_sample(queue, at);
--- To whom a task was handed out last. session and header are the puller's (header: X-ClearML-Worker), workers the ids
+-- To whom a task was handed out last (at: NULL while it waits again). session and header are the puller's (header: X-ClearML-Worker), workers the ids
 -- it had registered, former those of earlier runs (both JSON lists). requeued is NULL until the task is queued again
 -- after it was handed out: from then on it has a fence. lost counts how often the watchdog put it back since a user
 -- queued it.

@@ -1,0 +1,358 @@
+"""A batch of events taken in: checked line by line, sorted to where each kind is kept, its tasks or models told.
+
+Kinds live in ``scalars``, ``samples`` (plots, images, vectors) and ``logs``; what cannot be stored is counted by reason
+and the rest is stored. Imports the store only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from . import Transaction, logs, metrics, samples, scalars
+from .scalars import Memory, Points, Series
+
+#: The instants that have a date, milliseconds: 1970 to 9999.
+LAST_INSTANT = 253402300799999
+WIDEST = 2**63
+#: The fields that have a column; everything else of an event is kept as JSON.
+_NAMED = {"type", "task", "metric", "variant", "iter", "timestamp", "ts", "worker"}
+PLAIN = {
+    scalars.KIND: frozenset(_NAMED | {"value"}),
+    samples.PLOT: frozenset(_NAMED | {"key", "plot_str"}),
+    samples.IMAGE: frozenset(_NAMED | {"key", "url"}),
+    samples.VECTOR: frozenset(_NAMED | {"key", "values"}),
+    logs.KIND: frozenset({"type", "task", "msg", "level", "timestamp", "ts", "worker"}),
+}
+#: Told to the server, not part of the event.
+UNKEPT = frozenset({"allow_locked", "model_event", "received", "@timestamp"})
+LOCKED = ("published", "publishing")
+
+
+class Refused(Exception):
+    """An event that is not stored; the message is the reason it is counted under."""
+
+
+@dataclass(slots=True)
+class Owner:
+    """A task or model of the batch."""
+
+    id: str
+    model: bool
+    locked: bool
+    iteration: int | None = None
+    #: (metric, kind) -> newest timestamp
+    stats: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def owner(tx: Transaction, id: str, model: bool) -> Owner | None:
+    """The task or model of that id."""
+    if model:
+        row = tx.one("SELECT ready FROM model WHERE id=?", (id,))
+        return Owner(id, model, bool(row[0])) if row else None
+    row = tx.one("SELECT status FROM task WHERE id=?", (id,))
+    return Owner(id, model, row[0] in LOCKED) if row else None
+
+
+class Batch:
+    """Takes events in and writes them.
+
+    Args:
+        tx: A writing transaction.
+        memory: The store's series.
+        now: Epoch milliseconds.
+        worker: Who reports, where an event does not say.
+    """
+
+    def __init__(self, tx: Transaction, memory: Memory, now: int, worker: str) -> None:
+        self.tx, self.memory, self.now, self.worker = tx, memory, now, worker
+        memory.refresh(tx)
+        self.added = 0
+        self.errors: Counter[str] = Counter()
+        #: Whether a line came without its own timestamp.
+        self.unstamped = False
+        self.lines: list[tuple[Any, ...]] = []
+        self._owners: dict[tuple[Any, bool], Owner | None] = {}
+        self._points: dict[int, Points] = {}
+        self._samples: list[tuple[Any, ...]] = []
+        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._forms: dict[Any, int] = {}
+
+    def take(self, events: Iterable[dict[str, Any]]) -> None:
+        """Check and sort events; those refused are counted in ``errors``."""
+        open_series: dict[Any, Points] = {}
+        shapes, forms, now = self._shapes, self._forms, self.now
+        for event in events:
+            try:
+                if event.get("type") != scalars.KIND:
+                    self._take_other(event)
+                    continue
+                key = (event.get("task"), event.get("metric"), event.get("variant"),
+                       event.get("model_event"), event.get("allow_locked"))  # fmt: skip
+                try:
+                    points = open_series.get(key)
+                except TypeError:
+                    raise Refused("Event names must be strings") from None
+                if points is None:
+                    points = open_series[key] = self._open(event)
+                iteration, value, stamp = event.get("iter"), event.get("value"), event.get("timestamp")
+                if type(iteration) is not int or not -WIDEST <= iteration < WIDEST:
+                    iteration = whole(iteration)
+                if type(value) is not float:
+                    value = number(event)
+                if type(stamp) is not int or not 0 <= stamp <= LAST_INSTANT:
+                    stamp = instant(event, now)
+                shape = tuple(event)
+                extra = shapes.get(shape)
+                if extra is None:
+                    plain = PLAIN[scalars.KIND] | UNKEPT
+                    extra = shapes[shape] = tuple(sorted(n for n in event if n not in plain))
+                form_key: Any = event.get("worker")
+                if extra:
+                    form_key = (form_key, extra, *[event[n] for n in extra])
+                try:
+                    form = forms.get(form_key)
+                except TypeError:
+                    form, form_key = None, None
+                if form is None:
+                    form = self._form(event, extra, points.series, form_key)
+            except Refused as refused:
+                self.errors[str(refused)] += 1
+                continue
+            points.iters.append(iteration)
+            points.values.append(value)
+            points.stamps.append(stamp)
+            points.forms.append(form)
+
+    def _form(self, event: dict[str, Any], extra: tuple[str, ...], series: Series, key: Any) -> int:
+        further = {n: event[n] for n in extra}
+        if isinstance(further.get("x_axis_label"), str):
+            series.label = further["x_axis_label"]
+        form = self.memory.form(self.tx, text(event.get("worker")) or self.worker, further)
+        if key is not None and all(isinstance(v, str) for v in further.values()):
+            self._forms[key] = form
+        return form
+
+    def _open(self, event: dict[str, Any]) -> Points:
+        """The points of the series an event belongs to."""
+        id_ = self._owner(event).id
+        series = self.memory.series(self.tx, id_, named(event, "metric"), named(event, "variant"))
+        return self._points.setdefault(id(series), Points(series))
+
+    def _owner(self, event: dict[str, Any]) -> Owner:
+        """The task or model of an event.
+
+        Raises:
+            Refused: It is missing, unknown or locked.
+        """
+        task, model = event.get("task"), event.get("model_event") is True
+        if not task:
+            raise Refused("Event must have a 'task' field")
+        if not isinstance(task, str):
+            raise Refused("Event 'task' must be a string")
+        if (task, model) not in self._owners:
+            self._owners[task, model] = owner(self.tx, task, model)
+        found = self._owners[task, model]
+        if found is None or (found.locked and event.get("allow_locked") is not True):
+            raise Refused(f"Invalid {'model' if model else 'task'} id {task}")
+        return found
+
+    def _take_other(self, event: dict[str, Any]) -> None:
+        kind = event.get("type")
+        if not kind:
+            raise Refused("Event must have a 'type' field")
+        if not isinstance(kind, str) or kind not in PLAIN:
+            raise Refused(f"Invalid event type {kind}"[:200])
+        whose = self._owner(event)
+        stamp = instant(event, self.now)
+        worker = text(event.get("worker")) or self.worker
+        further = {n: v for n, v in event.items() if n not in PLAIN[kind] and n not in UNKEPT}
+        if kind == logs.KIND:
+            if whose.model:
+                raise Refused("Event type log is not supported for models")
+            if event.get("timestamp") is None and event.get("ts") is None:
+                self.unstamped = True
+            level, msg = text(event.get("level")), text(event.get("msg"))
+            self.lines.append((whose.id, stamp, self.now, worker, level, msg, orjson.dumps(further).decode()))
+            self._note(whose, "", kind, stamp)
+        else:
+            metric, variant, iteration = (
+                named(event, "metric"),
+                named(event, "variant"),
+                whole(event.get("iter")),
+            )
+            body, length = self._body(kind, event, further)
+            row = (
+                whose.id,
+                kind,
+                metric,
+                variant,
+                iteration,
+                text(event.get("key")) or "",
+                stamp,
+                self.now,
+                worker,
+            )
+            self._samples.append((*row, length, orjson.dumps(further).decode(), body))
+            self._note(whose, metric, kind, stamp)
+            reach(whose, metric, iteration)
+        self.added += 1
+
+    def _body(
+        self, kind: str, event: dict[str, Any], further: dict[str, Any]
+    ) -> tuple[str | bytes, int | None]:
+        name = {samples.PLOT: "plot_str", samples.IMAGE: "url", samples.VECTOR: "values"}[kind]
+        value = event.get(name)
+        if kind == samples.VECTOR:
+            if not isinstance(value, list):
+                raise Refused("Event must have a 'values' field")
+            return orjson.dumps(value).decode(), None
+        if not isinstance(value, str):
+            raise Refused(f"Event must have a '{name}' field")
+        if kind == samples.IMAGE:
+            return value, None
+        if urls := samples.source_urls(value):
+            further["source_urls"] = urls
+        return samples.packed(value), len(value)
+
+    @staticmethod
+    def _note(owner: Owner, metric: str, kind: str, stamp: int) -> None:
+        key = (metric, kind)
+        owner.stats[key] = max(owner.stats.get(key, 0), stamp)
+
+    def write(self, user: str) -> None:
+        """Store what was taken in and bring the tasks and models up to date."""
+        batches = [p for p in self._points.values() if p.iters]
+        for points in batches:
+            series = points.series
+            whose = self._owners.get((series.owner, False)) or self._owners[series.owner, True]
+            assert whose is not None  # or its points had been refused
+            self.added += len(points.iters)
+            self._note(whose, series.metric, scalars.KIND, max(points.stamps))
+            reach(whose, series.metric, max(points.iters))
+        if batches:
+            scalars.store_points(self.tx, batches, self.now)
+        if self._samples:
+            samples.store_samples(self.tx, self._samples)
+        if self.lines:
+            logs.store_lines(self.tx, self.lines)
+        for touched in self._owners.values():
+            if touched is not None and touched.stats:
+                self._touch(touched, user)
+
+    def _touch(self, owner: Owner, user: str) -> None:
+        stats = stats_json(owner.stats)
+        table = "model" if owner.model else "task"
+        active = "" if owner.model else (
+            ", active_duration=CASE WHEN started IS NULL OR completed IS NOT NULL THEN active_duration "
+            "ELSE (:now-started)/1000 END"
+        )  # fmt: skip
+        iteration = "" if owner.iteration is None else (
+            ", last_iteration=CASE WHEN last_iteration>=:iteration THEN last_iteration ELSE :iteration END"
+        )  # fmt: skip
+        self.tx.run(
+            f"UPDATE {table} SET last_update=:now, last_change=:now, last_changed_by=:user, metric_stats=:stats"
+            f"{active}{iteration} WHERE id=:id",
+            {"now": self.now, "user": user, "stats": stats, "iteration": owner.iteration, "id": owner.id},
+        )
+
+
+def stats_json(stats: dict[tuple[str, str], int]) -> str:
+    """``metric_stats`` of a batch, which is all the real server keeps: ``{hash: {metric, event_stats_by_type}}``."""
+    shown: dict[str, Any] = {}
+    for (metric, kind), stamp in stats.items():
+        entry = shown.setdefault(metrics.name_hash(metric), {"metric": metric, "event_stats_by_type": {}})
+        entry["event_stats_by_type"][kind] = {"last_update": stamp}
+    return orjson.dumps(shown).decode()
+
+
+def reach(owner: Owner, metric: str, iteration: int) -> None:
+    """Let an iteration count for the owner's last; those of machine monitors and single values do not."""
+    if iteration > scalars.SINGLE_VALUE and not metric.startswith(":monitor:"):
+        owner.iteration = iteration if owner.iteration is None else max(owner.iteration, iteration)
+
+
+def text(value: Any) -> str | None:
+    """A field that should be text, as text."""
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def named(event: dict[str, Any], name: str) -> str:
+    """Metric or variant; nothing is the empty name.
+
+    Raises:
+        Refused: It is no string.
+    """
+    value = event.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refused(f"Event '{name}' must be a string")
+    return value
+
+
+def whole(value: Any) -> int:
+    """An iteration; nothing is 0.
+
+    Raises:
+        Refused: It is no whole number of 64 bits.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not -WIDEST <= value < WIDEST:
+        raise Refused("Event 'iter' must be a 64-bit integer")
+    return value
+
+
+def number(event: dict[str, Any]) -> float | None:
+    """The value of a scalar; None for one that is no finite number.
+
+    Raises:
+        Refused: It is missing or nothing like a number.
+    """
+    if "value" not in event:
+        raise Refused("Event must have a 'value' field")
+    value = event["value"]
+    if value is None:
+        return None
+    try:
+        if isinstance(value, (int, float, str)):
+            value = float(value)
+            return value if abs(value) < float("inf") else None
+    except (ValueError, OverflowError):
+        pass
+    raise Refused("Event 'value' must be a number")
+
+
+def instant(event: dict[str, Any], now: int) -> int:
+    """The timestamp of an event in milliseconds (also called ``ts``); now where it has none.
+
+    Raises:
+        Refused: It is none between 1970 and 9999.
+    """
+    value = event.get("timestamp")
+    if value is None:
+        value = event.get("ts")
+    if value is None:
+        return now
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LAST_INSTANT:
+        return int(value)
+    raise Refused("Event 'timestamp' must be milliseconds since 1970")
+
+
+def delete_for(tx: Transaction, owner_ids: Iterable[str]) -> int:
+    """Remove every event of these tasks and models, and with the scalars what ``last_metrics`` shows.
+
+    Returns:
+        The number of events removed.
+    """
+    ids = list(owner_ids)
+    return metrics.delete_for(tx, ids) + samples.delete_for(tx, ids) + logs.delete_for(tx, ids)

@@ -1,0 +1,79 @@
+"""The newest of every scalar series, as ClearML's documents show it: ``last_metrics``.
+
+Written by ``scalars`` with every batch; here it is read, and removed together with its points. Imports the store only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from . import Transaction
+
+#: The columns that are shown, in ClearML's order; ``x_axis_label`` only where there is one.
+SHOWN = (
+    "metric", "variant", "value", "min_value", "min_value_iteration", "max_value", "max_value_iteration",
+    "first_value", "first_value_iteration", "count", "mean_value", "x_axis_label",
+)  # fmt: skip
+
+LastMetrics = dict[str, dict[str, dict[str, Any]]]
+
+_generation = 0
+
+
+@lru_cache(maxsize=20_000)
+def name_hash(name: str) -> str:
+    """The key under which a metric or variant stands in ``last_metrics``: the MD5 of its name, as ClearML's clients
+    compute it."""
+    return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+
+
+def last_metrics(tx: Transaction, ids: Iterable[str]) -> dict[str, LastMetrics]:
+    """``{id: {metric hash: {variant hash: {...}}}}`` for the ids that have any."""
+    sql = (
+        f"SELECT owner, metric_hash, variant_hash, {', '.join(SHOWN)} FROM metric "
+        "WHERE owner IN (SELECT value FROM json_each(?)) ORDER BY owner, metric, variant"
+    )
+    found: dict[str, LastMetrics] = {}
+    for owner, metric_hash, variant_hash, *values in tx.all(sql, (as_json(ids),)):
+        shown = dict(zip(SHOWN, values))
+        if shown["mean_value"] is not None:
+            shown["mean_value"] = round(shown["mean_value"], 2)
+        if shown["x_axis_label"] is None:
+            del shown["x_axis_label"]
+        found.setdefault(owner, {}).setdefault(metric_hash, {})[variant_hash] = shown
+    return found
+
+
+def unique_metrics(tx: Transaction, ids: Iterable[str]) -> dict[str, list[str]]:
+    """``{id: []}``: the field exists in every task, and the real server leaves it empty."""
+    return {id: [] for id in ids}
+
+
+def delete_for(tx: Transaction, ids: Iterable[str]) -> int:
+    """Remove every series of these tasks and models with all of its points.
+
+    Returns:
+        The number of points removed.
+    """
+    global _generation
+    _generation += 1
+    owners = as_json(ids)
+    series = "SELECT number FROM metric WHERE owner IN (SELECT value FROM json_each(?))"
+    points = tx.run(f"DELETE FROM scalar WHERE series IN ({series})", (owners,))
+    tx.run("DELETE FROM metric WHERE owner IN (SELECT value FROM json_each(?))", (owners,))
+    return points
+
+
+def generation() -> int:
+    """A number that changes whenever this process removes series: what is remembered of them is worth nothing then."""
+    return _generation
+
+
+def as_json(ids: Iterable[str]) -> str:
+    """A list for ``json_each``."""
+    return orjson.dumps(list(ids)).decode()
