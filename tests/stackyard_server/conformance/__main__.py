@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections import Counter
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key")
     parser.add_argument("--secret")
     options = parser.parse_args(arguments)
+    logging.getLogger("stackyard_server").setLevel(logging.CRITICAL)
     folder = find_recordings()
     if folder is None:
         print(

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from .mapping import ID, MOMENT, Mapping
+from .mapping import ACCESS_KEY, ID, MOMENT, Mapping
 from .recordings import CUT_LIST, CUT_TEXT
 
 RELATIVE_TOLERANCE = 1e-6
@@ -35,6 +35,7 @@ TIMED_ENDPOINTS = frozenset({"queues.get_queue_metrics", "workers.get_stats", "w
 HTTP_MOMENT = re.compile(r"^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
 _SECONDS = (1.7e9, 2.1e9)
 _ATOM = re.compile(f"({ID.pattern}|{MOMENT.pattern})")
+_ROLES = re.compile(r"allowed=\(([^)]*)\)")
 _MISSING = object()
 
 
@@ -127,6 +128,9 @@ class Comparison:
                 recorded = recorded.replace(theirs, address)
         if recorded == ours or (cut and ours.startswith(recorded)):
             return True
+        recorded = ACCESS_KEY.sub(lambda found: self.mapping.translate_text(found.group()), recorded)
+        # The recorded server prints sets here, in the order of the moment.
+        recorded, ours = (_ROLES.sub(_sort_roles, text) for text in (recorded, ours))
         left, right = _ATOM.split(recorded), _ATOM.split(ours)
         if len(right) < len(left) or (not cut and len(left) != len(right)):
             return False
@@ -245,6 +249,10 @@ def _identify(item: Any) -> str | None:
             name = name.get("id")
         return name if isinstance(name, str) else None
     return item if isinstance(item, str) and ID.fullmatch(item) else None
+
+
+def _sort_roles(found: re.Match[str]) -> str:
+    return f"allowed=({', '.join(sorted(found.group(1).split(', ')))})"
 
 
 def _label(item: Any) -> str:

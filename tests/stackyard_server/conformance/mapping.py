@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 ID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{32}(?![0-9A-Za-z])|__tests__")
+ACCESS_KEY = re.compile(r"\b[0-9A-Z]{30}\b")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?")
 
 
@@ -102,6 +103,7 @@ class Mapping:
                 text = text.replace(recorded, ours)
         if len(text) >= 9:
             text = ID.sub(lambda found: self._ours.get(found.group(), found.group()), text)
+            text = ACCESS_KEY.sub(lambda found: self._texts.get(found.group(), found.group()), text)
         return text
 
     def translate(self, value: Any) -> Any:

@@ -227,6 +227,11 @@ class Player:
         ours = _parse(answer)
         if isinstance(ours, dict) and answer.status == 200:
             self._note_session(exchange, ours)
+        elif exchange.endpoint == "auth.login" and exchange.status == 200:
+            # Impersonation is refused: the recorded user signs in with a key of its own instead.
+            token = self.target.open_session("web")
+            self._sessions[(exchange.flow, exchange.client)] = token
+            self.mapping.replace_text(exchange.response["data"]["token"], token)
         if answer.status != exchange.status:
             return [
                 Difference(
@@ -262,11 +267,16 @@ class Player:
                 left, right = exchange.response_headers.get(name), answer.headers.get(name)
                 if left != right:
                     found.append(Difference(f"headers.{name}", str(left), str(right)))
-        left, right = (h.get("Set-Cookie", "") for h in (exchange.response_headers, answer.headers))
-        if _cookie_attributes(left) != _cookie_attributes(right):
-            found.append(
-                Difference("headers.Set-Cookie", _cookie_attributes(left), _cookie_attributes(right))
-            )
+        left_cookie, our_cookie = (
+            _cookie_attributes(h.get("Set-Cookie", "")) for h in (exchange.response_headers, answer.headers)
+        )
+        for name in sorted(set(left_cookie) | set(our_cookie)):
+            if left_cookie.get(name) != our_cookie.get(name):
+                found.append(
+                    Difference(
+                        f"headers.Set-Cookie.{name}", str(left_cookie.get(name)), str(our_cookie.get(name))
+                    )
+                )
         return found
 
     def _compare_envelope(
@@ -363,10 +373,11 @@ def _summary(status: int, body: Any) -> str:
     return f"{status} {shorten(body, 100)}"
 
 
-def _cookie_attributes(header: str) -> str:
+def _cookie_attributes(header: str) -> dict[str, str]:
     """A cookie's name and its attributes, without its value and its moments."""
     if not header:
-        return ""
-    parts = [part.strip() for part in header.split(";")]
-    kept = [part for part in parts[1:] if not part.lower().startswith("expires")]
-    return "; ".join([parts[0].partition("=")[0], *sorted(kept)])
+        return {}
+    first, *rest = (part.strip() for part in header.split(";"))
+    attributes = dict(part.partition("=")[::2] for part in rest)
+    attributes.pop("Expires", None)
+    return {"name": first.partition("=")[0], **attributes}

@@ -173,20 +173,16 @@ def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, 
         running.server.services.gate.forget()
 
         def open_session(user: str) -> str:
-            if user == "web":
-                with running.store.writing() as tx:
-                    name = mapping.find_ours(RECORDED_WEB_USER)
-                    if name is None:
-                        name = identity.add_user(
-                            tx, now, name="Ada Lab", role="user", given_name="Ada", family_name="Lab"
-                        )
-                        mapping.bind(RECORDED_WEB_USER, name)
-                    pair = identity.add_credentials(tx, name)
-            else:
-                pair = (running.access_key, running.secret_key)
-            answer = running.client.get(f"{running.api}/auth.login", auth=pair).json()
-            token: str = answer["data"]["token"]
-            return token
+            name = running.user_id
+            with running.store.writing() as tx:
+                if user == "web":
+                    name = mapping.find_ours(RECORDED_WEB_USER) or identity.add_user(
+                        tx, now, name="Ada Lab", role="user", given_name="Ada", family_name="Lab"
+                    )
+                    mapping.bind(RECORDED_WEB_USER, name)
+                account = USER.get(tx, name) or {}
+                who = identity.Identity(name, account["name"], account["role"], company, "clearml")
+            return running.server.services.gate.issue(who)
 
         target = Target(
             api=running.api,
