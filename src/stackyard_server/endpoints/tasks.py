@@ -278,9 +278,10 @@ def _open_statuses(call: Call) -> Iterable[str]:
 
 @endpoint(access="state")
 def edit_hyper_params(call: Call) -> Answer:
-    """Set parameters; ``force`` allows it while the task waits or runs."""
+    """Set parameters; ``force`` allows it while the task waits or runs, user properties are open in any status."""
     task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
-    changes.require_open(task, _open_statuses(call))
+    if not task_document.are_notes(call.data["hyperparams"]):
+        changes.require_open(task, _open_statuses(call))
     new = task_document.listed_hyperparams(call.data["hyperparams"])
     replace = call.get("replace_hyperparams", "none")
     merged = task_document.merge_hyperparams(task.get("hyperparams") or {}, new, replace)
@@ -290,9 +291,10 @@ def edit_hyper_params(call: Call) -> Answer:
 
 @endpoint(access="state")
 def delete_hyper_params(call: Call) -> Answer:
-    """Remove sections, or single parameters."""
+    """Remove sections, or single parameters; see ``edit_hyper_params``."""
     task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
-    changes.require_open(task, _open_statuses(call))
+    if not task_document.are_notes(call.data["hyperparams"]):
+        changes.require_open(task, _open_statuses(call))
     kept = task_document.drop_hyperparams(task.get("hyperparams") or {}, call.data["hyperparams"])
     changes.save(call, task["id"], {"hyperparams": kept})
     return {"deleted": 1}
@@ -327,7 +329,7 @@ def edit_runtime(call: Call) -> Answer:
     task = changes.require(call.tx, call.data["task"], ["status", "runtime"])
     changes.require_open(task, task_status.OPEN)
     changes.check_depth("runtime", call.data["runtime"])
-    merged = {**(task.get("runtime") or {}), **task_document.present(call.data["runtime"])}
+    merged = {**(task.get("runtime") or {}), **call.data["runtime"]}
     changes.save(call, task["id"], {"runtime": merged})
     return {"updated": 0}
 
@@ -586,7 +588,8 @@ def reset_many(call: Call) -> Answer:
 
     def one(id: str) -> Document:
         done = _reset(call, id)
-        return {**done, "dequeued": done.pop("removed"), "updated": 1, "urls": done["urls"] or {}}
+        removed = done.pop("removed")
+        return {**done, "dequeued": removed, "updated": 1, "urls": done["urls"] or {}}
 
     return each(call, one)
 

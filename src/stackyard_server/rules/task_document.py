@@ -25,6 +25,8 @@ SCRIPT_FIELDS = (
     "diff",
 )
 EXECUTION_FIELDS = ("queue", "model_desc", "model_labels", "framework", "artifacts", "test_split")
+#: The section of what users note about a task; it may be changed in any status.
+NOTES_SECTION = "properties"
 #: Text that is kept to the letter: white space in it has a meaning.
 VERBATIM = frozenset({"diff"})
 
@@ -122,6 +124,11 @@ def listed_hyperparams(sent: Iterable[Mapping[str, Any] | None]) -> Part:
             section, name = item["section"], item["name"]
             sections.setdefault(section, {})[name] = {"section": section, "name": name, **_value_of(item)}
     return sections
+
+
+def are_notes(sent: Iterable[Mapping[str, Any] | None]) -> bool:
+    """Whether all parameters of a list are user properties."""
+    return all(item["section"] == NOTES_SECTION for item in sent if item)
 
 
 def merge_hyperparams(held: Mapping[str, Any], new: Mapping[str, Any], replace: str = "none") -> Part:

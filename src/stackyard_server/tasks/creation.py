@@ -106,7 +106,7 @@ def edited_parts(call: Call, data: Mapping[str, Any], held: Mapping[str, Any]) -
     if "models" in sent:
         parts["models"] = task_document.models(sent["models"], moments.iso(call.now))
     if "runtime" in sent:
-        parts["runtime"] = task_document.present(sent["runtime"])
+        parts["runtime"] = sent["runtime"]
     return parts
 
 

@@ -23,8 +23,7 @@ def resolve_queue(call: Call, data: Mapping[str, Any]) -> str:
     if id and name:
         raise error("validation", "queue and queue_name cannot be used together")
     if id:
-        if queues.find(call.tx, id) is None:
-            raise error("invalid_queue_id", id=id, company=call.who.company)
+        queues.number_of(call.tx, id)
         return str(id)
     if name:
         known = queues.by_name(call.tx, name)
