@@ -23,6 +23,10 @@ from ..store.scalars import Memory, Name, Wanted
 LONGEST_PAGE = 10_000
 LONGEST_RAW_PAGE = 200_000
 MOST_SAMPLES = 6_000
+#: Who reported where neither the event nor the request says it.
+UNKNOWN_WORKER = "<unknown>"
+#: The fields of a downloaded console line, in order.
+LINE_FIELDS = ("level", "msg", "worker", "model_event", "@timestamp", "metric", "variant", "asctime")
 IMAGES, PLOTS = "images", "plots"
 KIND_OF = {IMAGES: samples.IMAGE, PLOTS: samples.PLOT}
 
@@ -148,7 +152,8 @@ def _take_in(call: Call, lines: list[dict[str, Any]]) -> dict[str, Any]:
     memory = call.services.memory.get("events.series")
     if memory is None:
         memory = call.services.memory["events.series"] = Memory(call.services.store)
-    batch = events.Batch(call.tx, memory, call.now, call.worker)
+    worker = call.headers.get("x-clearml-worker") or call.headers.get("x-trains-worker") or UNKNOWN_WORKER
+    batch = events.Batch(call.tx, memory, call.now, worker)
     batch.take(lines)
     batch.write(call.who.user)
     if not batch.added:
@@ -241,8 +246,14 @@ def download_task_log(call: Call) -> Raw:
     form = call.get("line_format", "{asctime} {worker} {level} {msg}")
     for row in logs.read(call.tx, task, 2**62, None, descending=False):
         event = _shown(logs.shown(task, row))
-        del event["type"], event["task"]
         event["asctime"] = event.pop("timestamp")
+        if event["worker"] == UNKNOWN_WORKER:  # the real server adds its own fields behind the client's
+            order = [n for n in LINE_FIELDS if n != "worker"]
+            order.insert(order.index("@timestamp") + 1, "worker")
+        else:
+            order = list(LINE_FIELDS)
+        event = {n: event.pop(n) for n in order if n in event} | event
+        del event["type"], event["task"]
         if as_text:
             event["asctime"] = _instant(event["asctime"])
             lines.append(_filled(form, event).encode())

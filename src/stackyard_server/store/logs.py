@@ -45,6 +45,7 @@ def read(
     """The next lines of a task; the lines of one millisecond stay together.
 
     Args:
+        tx: Any transaction.
         owner: The task.
         size: Lines wanted; more where the last millisecond has more.
         after: The last timestamp of the page before.

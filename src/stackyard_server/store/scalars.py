@@ -270,6 +270,7 @@ def histogram(
     A stretch starts at a whole multiple of its width, as ClearML's do.
 
     Args:
+        tx: Any transaction.
         series: Its number.
         samples: Points wanted.
         key: "iter" or "timestamp".
@@ -277,11 +278,11 @@ def histogram(
     Returns:
         x (iterations, or milliseconds) and y. Single values are left out.
     """
-    ends = tx.one("SELECT min(iter), max(iter), count(*) FROM (SELECT iter FROM scalar WHERE series=? AND iter>? LIMIT ?)",
+    ends = tx.one("SELECT min(iter), count(*) FROM (SELECT iter FROM scalar WHERE series=? AND iter>? LIMIT ?)",
                   (series, SINGLE_VALUE, samples + 1))  # fmt: skip
-    if not ends or not ends[2]:
+    if not ends or not ends[1]:
         return [], []
-    if ends[2] <= samples:
+    if ends[1] <= samples:
         rows = tx.all(
             f"SELECT {key}, value FROM scalar WHERE series=? AND iter>? ORDER BY {key}",
             (series, SINGLE_VALUE),
@@ -298,11 +299,10 @@ def _averages(
     tx: Transaction, series: int, low: int, high: int, width: int
 ) -> tuple[list[int], list[float | None]]:
     """By ranges of the primary key: nothing is sorted."""
+    stretch = "FROM scalar WHERE series=:series AND iter>=j.value AND iter<j.value+:width"
     starts = range(low // width * width, high + 1, width)
     rows = tx.all(
-        "SELECT j.value, (SELECT avg(value) FROM scalar WHERE series=:series AND iter>=j.value AND iter<j.value+:width), "
-        "EXISTS (SELECT 1 FROM scalar WHERE series=:series AND iter>=j.value AND iter<j.value+:width) "
-        "FROM json_each(:starts) j",
+        f"SELECT j.value, (SELECT avg(value) {stretch}), EXISTS (SELECT 1 {stretch}) FROM json_each(:starts) j",
         {"series": series, "width": width, "starts": orjson.dumps(list(starts)).decode()},
     )
     filled = [r for r in rows if r[2]]
@@ -339,6 +339,7 @@ def page(
     """The next points of several series by iteration; points of one iteration stay together.
 
     Args:
+        tx: Any transaction.
         series: Which.
         size: Points wanted; more where the last iteration has more.
         after: The last iteration of the page before.
@@ -371,12 +372,8 @@ def page(
 def count(tx: Transaction, series: Iterable[Name]) -> int:
     """The number of points."""
     numbers = orjson.dumps([n.number for n in series]).decode()
-    return int(
-        tx.value(
-            "SELECT coalesce(sum(count), 0) FROM metric WHERE number IN (SELECT value FROM json_each(?))",
-            (numbers,),
-        )
-    )
+    sql = "SELECT coalesce(sum(count), 0) FROM metric WHERE number IN (SELECT value FROM json_each(?))"
+    return int(tx.value(sql, (numbers,)))
 
 
 def forms(tx: Transaction, numbers: Iterable[int]) -> dict[int, tuple[str, dict[str, Any]]]:

@@ -115,11 +115,11 @@ CREATE UNIQUE INDEX queue_entry_task ON queue_entry(task);
 -- is that of its points. value and its like are NULL where what was reported is no finite number. total is the sum of
 -- the finite values of all points, finite their number.
 CREATE TABLE metric (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, metric_hash TEXT NOT NULL, variant_hash TEXT NOT NULL,
-    metric TEXT NOT NULL, variant TEXT NOT NULL, value REAL, min_value REAL, min_value_iteration INTEGER, max_value REAL,
-    max_value_iteration INTEGER, first_value REAL, first_value_iteration INTEGER, count INTEGER NOT NULL,
-    mean_value REAL, total REAL NOT NULL, finite INTEGER NOT NULL, x_axis_label TEXT,
-    UNIQUE (owner, metric_hash, variant_hash)
+    number INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, metric_hash TEXT NOT NULL,
+    variant_hash TEXT NOT NULL, metric TEXT NOT NULL, variant TEXT NOT NULL, value REAL, min_value REAL,
+    min_value_iteration INTEGER, max_value REAL, max_value_iteration INTEGER, first_value REAL,
+    first_value_iteration INTEGER, count INTEGER NOT NULL, mean_value REAL, total REAL NOT NULL,
+    finite INTEGER NOT NULL, x_axis_label TEXT, UNIQUE (owner, metric_hash, variant_hash)
 );
 CREATE INDEX metric_value ON metric(metric_hash, variant_hash, value);
 
@@ -130,7 +130,9 @@ CREATE TABLE scalar (
     form INTEGER NOT NULL, PRIMARY KEY (series, iter)
 ) WITHOUT ROWID;
 -- Worker and further fields (JSON) that many points share.
-CREATE TABLE scalar_form (number INTEGER PRIMARY KEY, worker TEXT NOT NULL, extra TEXT NOT NULL, UNIQUE (worker, extra));
+CREATE TABLE scalar_form (
+    number INTEGER PRIMARY KEY, worker TEXT NOT NULL, extra TEXT NOT NULL, UNIQUE (worker, extra)
+);
 
 -- Plots, images and vectors: one per identity, a later report replaces the earlier. body is the plot's text
 -- (zlib above a size), the image's URL, the vector's values (JSON).
