@@ -15,8 +15,12 @@ import orjson
 from . import API_VERSION
 from .error_table import ApiError, error
 
-PATH = re.compile(r"^/(?:v(\d+\.?\d+)/)?([A-Za-z_]\w*)\.([A-Za-z_]\w*)/?$")
+PATH = re.compile(r"/(?:v(\d{1,9}\.?\d{1,9})/)?([A-Za-z_]\w*)\.([A-Za-z_]\w*)/?", re.ASCII)
 BATCH = b"application/json-lines"
+#: How deep a request may nest: what is kept must be writable again (orjson writes 254 levels), with room around it.
+MOST_DEPTH = 100
+#: Fields of a query or form, and how deep their dotted names nest.
+MOST_PAIRS, MOST_PARENTS = 1000, 20
 
 
 def new_id() -> str:
@@ -30,7 +34,7 @@ def parse_path(path: str) -> tuple[str, str]:
     Raises:
         ApiError: 400/0.
     """
-    found = PATH.match(path)
+    found = PATH.fullmatch(path)
     if not found:
         raise ApiError(400, 0, f"Invalid request path {path}")
     version, service, action = found.groups()
@@ -60,6 +64,8 @@ def parse_body(content_type: bytes, body: bytes, query: bytes) -> dict[str, Any]
                 data = orjson.loads(body)
             except orjson.JSONDecodeError:
                 raise error("bad_request") from None
+        if is_deep(data, body.count(b"{") + body.count(b"[")):
+            raise error("validation", f"nested deeper than {MOST_DEPTH} levels")
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -74,17 +80,37 @@ def _parse_lines(body: bytes) -> list[dict[str, Any]]:
         lines = [orjson.loads(line) for line in body.splitlines() if line.strip()]
     except orjson.JSONDecodeError:
         raise error("bad_request") from None
+    brackets = body.count(b"{") + body.count(b"[")
     for line in lines:
+        if is_deep(line, brackets - len(lines) + 1):
+            raise error("validation", f"nested deeper than {MOST_DEPTH} levels")
         if not isinstance(line, dict):
             raise ApiError(400, 0, f"json lines must contain objects, found: {type(line).__name__}")
     return lines
+
+
+def is_deep(value: Any, brackets: int) -> bool:
+    """Whether a value nests too deep; ``brackets`` is how deep it can be at most, judged by its text."""
+    if brackets <= MOST_DEPTH:
+        return False
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _parse_pairs(text: bytes) -> dict[str, Any]:
     """Form or query fields: digits are numbers, ``a.b=1`` nests, repeated keys and ``k[]`` are lists."""
     data: dict[str, Any] = {}
     try:
-        pairs = parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=1000)
+        pairs = parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=MOST_PAIRS)
     except ValueError:
         raise error("bad_request") from None
     for key, raw in pairs:
@@ -94,7 +120,7 @@ def _parse_pairs(text: bytes) -> dict[str, Any]:
         elif raw in ("true", "false"):
             value = raw == "true"
         is_list = key.endswith("[]")
-        *parents, last = key.removesuffix("[]").split(".")[:20]
+        *parents, last = key.removesuffix("[]").split(".")[:MOST_PARENTS]
         place = data
         for parent in parents:
             inner = place.setdefault(parent, {})

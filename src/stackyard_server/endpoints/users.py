@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from .. import identity
+from .. import identity, listing
 from ..dispatch import Call, endpoint
 from ..error_table import error
 from ..store.documents import USER, Document
@@ -48,21 +48,21 @@ def get_by_id(call: Call) -> dict[str, Any]:
 
 @endpoint()
 def get_all(call: Call) -> dict[str, Any]:
-    """Every user."""
-    return {"users": found_users(call)}
+    """The users asked for, with ClearML's filters, order and paging."""
+    return listing.get_all(call, USER)
 
 
 @endpoint("2.8")
 def get_all_ex(call: Call) -> dict[str, Any]:
-    """Every user, the company as an object. Left out: ``active_in_projects``."""
-    return {"users": [{**user, "company": {"id": user["company"]}} for user in found_users(call)]}
-
-
-def found_users(call: Call) -> list[Document]:
-    """The users asked for, oldest first."""
-    names = [name for name in USER.fields if name not in USER.private]
-    rows = call.tx.all(f"SELECT {', '.join(names)} FROM user ORDER BY number")
-    return [USER.render(USER.read(names, row)) for row in rows]
+    """The users asked for, the company as an object; with ``active_in_projects``, those who made tasks there."""
+    projects = call.get("active_in_projects")
+    if projects is None:
+        return listing.get_all_ex(call, USER)
+    made = "d.id IN (SELECT user FROM task"
+    if not projects:
+        return listing.get_all_ex(call, USER, where=f"{made})")
+    there = f"{made} WHERE project IN (SELECT value FROM json_each(?)))"
+    return listing.get_all_ex(call, USER, where=there, parameters=(orjson.dumps(projects).decode(),))
 
 
 @endpoint(access="state")
