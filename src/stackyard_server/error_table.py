@@ -47,6 +47,8 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "invalid_user_id": (400, 301, "Invalid user id"),
     "invalid_project_id": (400, 401, "Invalid project id"),
     "project_has_tasks": (400, 402, "Project has associated tasks"),
+    "project_has_models": (400, 402, "Project has associated models"),
+    "project_inside_itself": (400, 410, "Project cannot be moved or merged into itself or below itself"),
     "invalid_project_name": (400, 407, "Invalid project name"),
     "project_location": (400, 408, "Cannot update project location. use projects.move instead"),
     "project_depth": (400, 409, "Project path exceed the maximum allowed depth"),

@@ -14,7 +14,7 @@ from ..envelope import new_id
 from ..error_table import error
 from ..rules import project_names
 from . import Transaction
-from .documents import PROJECT, Document
+from .documents import PROJECT, Collection, Document
 
 if TYPE_CHECKING:
     from ..identity import Identity
@@ -128,3 +128,9 @@ def relocate(tx: Transaction, id: str, parent: Document | None, basename: str) -
         "UPDATE project SET parent=?, basename=? WHERE id=?", (parent["id"] if parent else None, basename, id)
     )
     return len(changes)
+
+
+def set_company(tx: Transaction, collection: Collection, ids: Iterable[str], company: str) -> int:
+    """How many documents changed hands: "" is everyone's, as public documents are."""
+    sql = f'UPDATE "{collection.name}" SET company=? WHERE company<>? AND id IN (SELECT value FROM json_each(?))'
+    return tx.run(sql, (company, company, as_json(ids)))

@@ -1,0 +1,232 @@
+"""``models``: what training leaves and what later tasks start from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from .. import bulk, listing, models
+from ..dispatch import Call, endpoint
+from ..error_table import error
+from ..store import projects
+from ..store.documents import MODEL, Document
+
+EDITABLE = (
+    "name", "tags", "system_tags", "task", "comment", "uri", "project", "parent", "framework", "design", "labels",
+    "ready", "metadata", "ui_cache",
+)  # fmt: skip
+UPDATABLE = ("name", "tags", "system_tags", "task", "comment", "project", "ready", "ui_cache")
+
+
+@endpoint()
+def get_all(call: Call) -> dict[str, Any]:
+    """The models that fit, as ids and plain values."""
+    return listing.get_all(call, MODEL)
+
+
+@endpoint()
+def get_all_ex(call: Call) -> dict[str, Any]:
+    """The models that fit, joined with what they name; with ``include_stats``, how many labels each has."""
+    answer = listing.get_all_ex(call, MODEL)
+    if call.get("include_stats"):
+        ids = [model["id"] for model in answer["models"]]
+        labels = {model["id"]: model.get("labels") for model in MODEL.get_many(call.tx, ids, ["labels"])}
+        for model in answer["models"]:
+            model["stats"] = {"labels_count": len(labels.get(model["id"]) or {})}
+    return answer
+
+
+@endpoint()
+def get_by_id_ex(call: Call) -> dict[str, Any]:
+    """The models of these ids, joined with what they name."""
+    return listing.get_by_id_ex(call, MODEL)
+
+
+@endpoint()
+def get_by_id(call: Call) -> dict[str, Any]:
+    """One model."""
+    model = MODEL.get(call.tx, call.data["model"])
+    if model is None:
+        why = "no such public or company model"
+        raise error("invalid_model_id", why, id=call.data["model"], company=call.who.company)
+    models.show_metrics(call.tx, [model])
+    return {"model": MODEL.render(model)}
+
+
+@endpoint()
+def get_by_task_id(call: Call) -> dict[str, Any]:
+    """Nothing: retired."""
+    raise error("retired", "use models.get_by_id/get_all apis")
+
+
+@endpoint(access="none", role="user")
+def update_for_task(call: Call) -> dict[str, Any]:
+    """Nothing: retired."""
+    raise error("retired", "use tasks.add_or_update_model")
+
+
+@endpoint(slow=True)
+def get_frameworks(call: Call) -> dict[str, Any]:
+    """The frameworks of the models in these projects and below; of all models where none is named."""
+    sql = "SELECT DISTINCT framework FROM model WHERE framework IS NOT NULL AND framework <> ''"
+    parameters: tuple[str, ...] = ()
+    if ids := call.get("projects"):
+        sql += " AND project IN (SELECT value FROM json_each(?))"
+        parameters = (projects.as_json(projects.subtree(call.tx, ids)),)
+    return {"frameworks": [row[0] for row in call.tx.all(f"{sql} ORDER BY framework", parameters)]}
+
+
+@endpoint(access="state")
+def create(call: Call) -> dict[str, Any]:
+    """The new model's id. ``id`` of the request is ignored."""
+    return {"created": True, "id": models.create(call)}
+
+
+@endpoint(access="state")
+def edit(call: Call) -> dict[str, Any]:
+    """What was set; ``iteration`` moves the last iteration of the model's task."""
+    return answer_change(models.change(call, EDITABLE))
+
+
+@endpoint(access="state")
+def update(call: Call) -> dict[str, Any]:
+    """What was set, of the fields a user writes. Left out: ``created``, which stays what it is."""
+    return answer_change(models.change(call, UPDATABLE))
+
+
+def answer_change(given: Document) -> dict[str, Any]:
+    """The answer of a change: what was set, and whether anything was."""
+    return {"fields": MODEL.render(given), "updated": int(bool(given))}
+
+
+@endpoint(access="state")
+def update_tags(call: Call) -> dict[str, Any]:
+    """How many models were given ``add_tags`` and rid of ``remove_tags``."""
+    updated = 0
+    added, removed = set(call.get("add_tags", [])), set(call.get("remove_tags", []))
+    if not added and not removed:
+        raise error("validation", "either add_tags or remove_tags should be provided")
+    for model in MODEL.get_many(call.tx, call.data["ids"], ["tags"]):
+        tags = models.clean_tags((set(model.get("tags") or []) | added) - removed)
+        changes = {"tags": tags, "last_change": call.now, "last_changed_by": call.who.user}
+        updated += MODEL.update(call.tx, model["id"], changes)
+    return {"updated": updated}
+
+
+@endpoint("2.13", access="state")
+def add_or_update_metadata(call: Call) -> dict[str, Any]:
+    """1 if the model exists: entries are put in by key, or put in the place of all (``replace_metadata``)."""
+    model = models.require(call.tx, call.data["model"], ["metadata"])
+    held = {} if call.get("replace_metadata") else model.get("metadata") or {}
+    metadata = held | models.read_metadata(call.data["metadata"])
+    return {
+        "updated": models.note_change(call.tx, model["id"], call.who.user, call.now, {"metadata": metadata})
+    }
+
+
+@endpoint("2.13", access="state")
+def delete_metadata(call: Call) -> dict[str, Any]:
+    """1 if the model exists: the entries of these keys are gone."""
+    model = models.require(call.tx, call.data["model"], ["metadata"])
+    gone = set(call.data["keys"])
+    metadata = {key: entry for key, entry in (model.get("metadata") or {}).items() if key not in gone}
+    return {
+        "updated": models.note_change(call.tx, model["id"], call.who.user, call.now, {"metadata": metadata})
+    }
+
+
+@endpoint(access="state")
+def set_ready(call: Call) -> dict[str, Any]:
+    """Publishes a model, and the task that made it unless ``publish_task`` is false."""
+    published = models.publish(
+        call, call.data["model"], call.get("publish_task", True), call.get("force_publish_task", False)
+    )
+    return {"fields": {}, "updated": 1, **published}
+
+
+@endpoint(access="state")
+def publish_many(call: Call) -> dict[str, Any]:
+    """Publishes models, and the tasks that made them unless ``publish_tasks`` is false."""
+    with_task, force = call.get("publish_tasks", True), call.get("force_publish_task", False)
+    return bulk.apply(
+        call.tx, call.data["ids"], lambda id: {"updated": 1, **models.publish(call, id, with_task, force)}
+    )
+
+
+@endpoint(access="state")
+def archive_many(call: Call) -> dict[str, Any]:
+    """Archives models: a tag that callers filter by."""
+
+    def archive(id: str) -> dict[str, Any]:
+        models.archive(call.tx, id, call.who.user, call.now, True)
+        return {"archived": True}
+
+    return bulk.apply(call.tx, call.data["ids"], archive)
+
+
+@endpoint(access="state")
+def unarchive_many(call: Call) -> dict[str, Any]:
+    """Brings archived models back."""
+
+    def unarchive(id: str) -> dict[str, Any]:
+        models.archive(call.tx, id, call.who.user, call.now, False)
+        return {"unarchived": True}
+
+    return bulk.apply(call.tx, call.data["ids"], unarchive)
+
+
+@endpoint(access="state")
+def delete(call: Call) -> dict[str, Any]:
+    """Deletes a model and tells the address of its file. Left out: ``delete_external_artifacts``, since the server
+    reaches no other machine; files of its own are freed by the cleaning."""
+    model = models.delete(call.tx, call.data["model"], call.get("force", False))
+    return {"deleted": True, "url": model.get("uri")}
+
+
+@endpoint(access="state")
+def delete_many(call: Call) -> dict[str, Any]:
+    """Deletes models and tells the addresses of their files. Left out: ``delete_external_artifacts`` (see
+    ``delete``)."""
+    force = call.get("force", False)
+
+    def remove(id: str) -> dict[str, Any]:
+        return {"deleted": True, "url": models.delete(call.tx, id, force).get("uri")}
+
+    return bulk.apply(call.tx, call.data["ids"], remove)
+
+
+@endpoint(access="state")
+def move(call: Call) -> dict[str, Any]:
+    """The project the models are in now: ``project``, or ``project_name``, made where it is missing. Neither puts
+    them at the root."""
+    project: str | None = call.get("project")
+    if name := call.get("project_name"):
+        project = projects.find_or_create(call.tx, call.who, name, call.now)
+    elif project:
+        projects.require(call.tx, project, ["id"])
+    elif "project" not in call.data:
+        raise error("validation", "project or project_name is required")
+    ids = orjson.dumps(call.data["ids"]).decode()
+    former = call.tx.all(
+        "SELECT DISTINCT project FROM model WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+    )
+    call.tx.run(
+        "UPDATE model SET project=?, last_change=?, last_update=?, last_changed_by=? "
+        "WHERE id IN (SELECT value FROM json_each(?))",
+        (project, call.now, call.now, call.who.user, ids),
+    )
+    projects.touch(call.tx, [project, *(row[0] for row in former)], call.now)
+    return {"project_id": project}
+
+
+@endpoint(access="state")
+def make_public(call: Call) -> dict[str, Any]:
+    """How many models belong to no company now, and so to everyone."""
+    return {"updated": projects.set_company(call.tx, MODEL, call.get("ids", []), "")}
+
+
+@endpoint(access="state")
+def make_private(call: Call) -> dict[str, Any]:
+    """How many models belong to the caller's company again."""
+    return {"updated": projects.set_company(call.tx, MODEL, call.get("ids", []), call.who.company)}

@@ -1,0 +1,165 @@
+"""``projects``: the tree that tasks and models are in, and what they have in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import listing, project_changes, project_contents, project_stats
+from ..dispatch import Call, endpoint
+from ..store import projects
+from ..store.documents import PROJECT
+
+
+@endpoint()
+def get_all(call: Call) -> dict[str, Any]:
+    """The projects that fit, as ids and plain values."""
+    where, parameters = project_contents.containing(call)
+    return listing.get_all(call, PROJECT, where=where, parameters=parameters)
+
+
+@endpoint(slow=True)
+def get_all_ex(call: Call) -> dict[str, Any]:
+    """The projects that fit, joined with what they name, hidden ones marked; with ``include_stats``,
+    ``check_own_contents`` and ``include_dataset_stats`` what is in them.
+
+    Left out: ``permission_roots_only`` and ``allow_public``, since there is one company without permissions of its own.
+    """
+    where, parameters = project_contents.containing(call)
+    answer = listing.get_all_ex(call, PROJECT, where=where, parameters=parameters)
+    found = answer["projects"]
+    hidden = project_contents.hidden_among(call.tx, [project["id"] for project in found])
+    for project in found:
+        if project["id"] in hidden:
+            project["hidden"] = True
+    project_stats.add(call, found)
+    return answer
+
+
+@endpoint()
+def get_by_id(call: Call) -> dict[str, Any]:
+    """One project."""
+    return {"project": PROJECT.render(projects.require(call.tx, call.data["project"]))}
+
+
+@endpoint(access="state")
+def create(call: Call) -> dict[str, Any]:
+    """The new project's id; parents that its name lacks are made."""
+    return {"id": project_changes.create(call)}
+
+
+@endpoint(access="state")
+def update(call: Call) -> dict[str, Any]:
+    """What was set. Left out: ``featured``, since no client sets it."""
+    fields = project_changes.update(call)
+    return {"fields": fields, "updated": int(bool(fields))}
+
+
+@endpoint(access="state")
+def move(call: Call) -> dict[str, Any]:
+    """How many projects were put below ``new_location``; those below a moved one are renamed with it."""
+    return {"moved": project_changes.move(call, call.data["project"], call.get("new_location", ""))}
+
+
+@endpoint(access="state")
+def merge(call: Call) -> dict[str, Any]:
+    """How many tasks, models and projects were put into ``destination_project``; the merged one is gone."""
+    return project_changes.merge(call, call.data["project"], call.get("destination_project"))
+
+
+@endpoint(access="state")
+def delete(call: Call) -> dict[str, Any]:
+    """What was deleted with a project and all below it. Left out: ``delete_external_artifacts``, since the server
+    reaches no other machine; files of its own are freed by the cleaning."""
+    return project_changes.delete(
+        call,
+        call.data["project"],
+        force=call.get("force", False),
+        with_contents=call.get("delete_contents", False),
+    )
+
+
+@endpoint()
+def validate_delete(call: Call) -> dict[str, Any]:
+    """What deleting a project would take along, by kind."""
+    return project_changes.count_contents(call.tx, call.data["project"])
+
+
+@endpoint(access="state")
+def make_public(call: Call) -> dict[str, Any]:
+    """How many projects belong to no company now, and so to everyone."""
+    return {"updated": projects.set_company(call.tx, PROJECT, call.get("ids", []), "")}
+
+
+@endpoint(access="state")
+def make_private(call: Call) -> dict[str, Any]:
+    """How many projects belong to the caller's company again."""
+    return {"updated": projects.set_company(call.tx, PROJECT, call.get("ids", []), call.who.company)}
+
+
+@endpoint("2.8", slow=True)
+def get_task_tags(call: Call) -> dict[str, Any]:
+    """The tags of tasks in these projects and below."""
+    return project_contents.tags(call, "task")
+
+
+@endpoint("2.8", slow=True)
+def get_model_tags(call: Call) -> dict[str, Any]:
+    """The tags of models in these projects and below."""
+    return project_contents.tags(call, "model")
+
+
+@endpoint(slow=True)
+def get_project_tags(call: Call) -> dict[str, Any]:
+    """The tags of these projects and those below."""
+    return project_contents.tags(call, "project")
+
+
+@endpoint(slow=True)
+def get_user_names(call: Call) -> dict[str, Any]:
+    """The users who made something in these projects."""
+    return {"users": project_contents.users(call)}
+
+
+@endpoint("2.12", slow=True)
+def get_task_parents(call: Call) -> dict[str, Any]:
+    """The tasks that are parents of tasks in these projects."""
+    return {"parents": project_contents.parents(call)}
+
+
+@endpoint("2.9", slow=True)
+def get_hyper_parameters(call: Call) -> dict[str, Any]:
+    """A page of the sections and names of parameters that tasks in the project have."""
+    found = project_contents.hyper_parameters(call)
+    shown, remaining = project_contents.page(found, call)
+    parameters = [{"section": section, "name": name} for section, name in shown]
+    return {"total": len(found), "remaining": remaining, "parameters": parameters}
+
+
+@endpoint("2.13", slow=True)
+def get_hyperparam_values(call: Call) -> dict[str, Any]:
+    """The values one parameter has in tasks of these projects. Left out: ``pattern``, ``page`` and ``page_size``."""
+    values = project_contents.hyper_parameter_values(call)
+    return {"total": len(values), "values": values}
+
+
+@endpoint(slow=True)
+def get_model_metadata_keys(call: Call) -> dict[str, Any]:
+    """A page of the keys of metadata that models in the project have."""
+    found = project_contents.metadata_keys(call)
+    shown, remaining = project_contents.page(found, call)
+    return {"total": len(found), "remaining": remaining, "keys": shown}
+
+
+@endpoint(slow=True)
+def get_model_metadata_values(call: Call) -> dict[str, Any]:
+    """The values one key of metadata has in models of these projects."""
+    values = project_contents.metadata_values(call)
+    return {"total": len(values), "values": values}
+
+
+@endpoint(slow=True)
+def get_unique_metric_variants(call: Call) -> dict[str, Any]:
+    """The scalar series of tasks in the project (``ids``: of these tasks; ``model_metrics``: of models)."""
+    return {
+        "metrics": project_contents.metric_variants(call, "model" if call.get("model_metrics") else "task")
+    }

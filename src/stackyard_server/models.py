@@ -1,0 +1,262 @@
+"""Models: how one is made, changed, published and taken away; shared by ``models.*``, projects and tasks.
+
+The queries of lists are in ``listing``. Events and files are removed by those who own them: what leaves here is
+the URL of the file that nobody needs any more (``model_file_urls``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .dispatch import Call
+from .envelope import new_id
+from .error_table import ApiError, error, field_error
+from .rules import task_status
+from .store import Transaction, events, metrics
+from .store.documents import MODEL, TASK, Document
+from .tasks import ending
+
+SHORTEST_NAME = 3
+#: Where the SDK says a model will be before its file is uploaded: no file.
+PLACEHOLDER = "file:///uploading_file"
+ARCHIVED = "archived"
+#: A change of these is a change of the model itself, not of what is said about it: it moves ``last_update``.
+CONTENT = frozenset({"uri", "framework", "design", "labels", "ready", "metadata"})
+
+
+def require(tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Document:
+    """The model of that id.
+
+    Raises:
+        ApiError: 400/201.
+    """
+    model = MODEL.get(tx, id, fields)
+    if model is None:
+        raise error("invalid_model_id", company=company_of(tx), id=id)
+    return model
+
+
+def company_of(tx: Transaction) -> str:
+    """The one company's id."""
+    company: str = tx.value("SELECT value FROM meta WHERE key='company'")
+    return company
+
+
+def create(call: Call) -> str:
+    """The id of a new model, of the call's fields.
+
+    Raises:
+        ApiError: 400/800 the name is too short; 400/16 a reference to nothing; 400/12 malformed metadata.
+    """
+    check_name(call.data["name"])
+    check_references(call.tx, call.data)
+    document: Document = {
+        "id": new_id(), "company": "" if call.get("public") else call.who.company, "user": call.who.user,
+        "name": call.data["name"], "created": call.now, "tags": [], "system_tags": [], "uri": call.data["uri"],
+        "design": {}, "labels": {}, "ready": call.get("ready", True), "last_update": call.now,
+        "last_change": call.now, "last_changed_by": call.who.user, "metadata": read_metadata(call.get("metadata")),
+        "last_iteration": 0,
+    }  # fmt: skip
+    given = ("task", "project", "parent", "comment", "framework", "design", "labels")
+    document.update({name: call.data[name] for name in given if call.get(name) is not None})
+    document.update({name: clean_tags(call.get(name, [])) for name in ("tags", "system_tags")})
+    MODEL.insert(call.tx, document)
+    id: str = document["id"]
+    return id
+
+
+def change(call: Call, names: Iterable[str]) -> Document:
+    """Set the fields among ``names`` that a call on one model gives.
+
+    Returns:
+        What was set.
+
+    Raises:
+        ApiError: 400/201, 400/800, 400/16, 400/12.
+    """
+    id = call.data["model"]
+    require(call.tx, id, ["id"])
+    given = {name: call.data[name] for name in names if call.get(name) is not None}
+    if "name" in given:
+        check_name(given["name"])
+    check_references(call.tx, given)
+    for name in {"tags", "system_tags"} & set(given):
+        given[name] = clean_tags(given[name])
+    if "metadata" in given:
+        given["metadata"] = read_metadata(given["metadata"])
+    if "labels" in given:
+        given["ui_cache"] = given.get("ui_cache", {})
+    if given:
+        given |= {"last_change": call.now, "last_changed_by": call.who.user}
+        if CONTENT & set(given):
+            given["last_update"] = call.now
+        kept = {**given, "ui_cache": given["ui_cache"] or None} if "ui_cache" in given else given
+        MODEL.update(call.tx, id, kept)
+    if call.get("iteration") is not None:
+        _advance_task(call.tx, id, call.data["iteration"])
+    return given
+
+
+def _advance_task(tx: Transaction, id: str, iteration: int) -> None:
+    """The iteration a model was saved at is one its task has reached."""
+    sql = (
+        "UPDATE task SET last_iteration=? WHERE id=(SELECT task FROM model WHERE id=?) AND last_iteration < ?"
+    )
+    tx.run(sql, (iteration, id, iteration))
+
+
+def note_change(tx: Transaction, id: str, who: str, now: int, changes: Mapping[str, Any]) -> int:
+    """Set fields with the marks of a change; 1 if the model exists."""
+    marks = {"last_update": now, "last_change": now, "last_changed_by": who}
+    return MODEL.update(tx, id, {**changes, **marks})
+
+
+def check_name(name: str) -> None:
+    """Check a model's name.
+
+    Raises:
+        ApiError: 400/800.
+    """
+    if len(name.strip()) < SHORTEST_NAME:
+        raise error("data_validation", name="String value is too short")
+
+
+def check_references(tx: Transaction, data: Mapping[str, Any]) -> None:
+    """Check that the project, task and parent named are there.
+
+    Raises:
+        ApiError: 400/16.
+    """
+    for field, table in (("project", "project"), ("task", "task"), ("parent", "model")):
+        id = data.get(field)
+        if id and not tx.value(f"SELECT 1 FROM {table} WHERE id=?", (id,)):
+            raise error("reference", f"expecting {table.capitalize()} id", id=id, field=field)
+
+
+def clean_tags(tags: Iterable[str]) -> list[str]:
+    """Tags as they are kept: none twice, in order."""
+    return sorted(set(tags))
+
+
+def read_metadata(value: Any) -> dict[str, dict[str, str]]:
+    """Metadata as it is kept, by key, from a list of entries or from a dict of them.
+
+    Raises:
+        ApiError: 400/12.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, list | dict):
+        raise field_error("metadata", f": ('value is wrong, expected type \"dict\"', {value!r}).")
+    entries = value if isinstance(value, list) else [
+        {"key": key, **entry} if isinstance(entry, dict) else entry for key, entry in value.items()
+    ]  # fmt: skip
+    kept = {}
+    for entry in entries:
+        if not isinstance(entry, dict) or any(
+            not isinstance(v, str) for v in entry.values() if v is not None
+        ):
+            raise field_error("metadata", f": ('value is wrong, expected type \"str\"', {entry!r}).")
+        if not entry.get("key"):
+            raise field_error("metadata", ": error for field 'key': field is required!.")
+        names = ("key", "type", "value")
+        kept[entry["key"]] = {name: entry[name] for name in names if entry.get(name) is not None}
+    return kept
+
+
+def publish(call: Call, id: str, with_task: bool, force: bool) -> Document:
+    """Set a model ready, and publish the task that made it where it can be published.
+
+    Args:
+        call: The request.
+        id: The model's.
+        with_task: Whether the task is to be published, too.
+        force: Publish the task whatever its status is.
+
+    Returns:
+        ``published_task`` where a task was published.
+
+    Raises:
+        ApiError: 400/201; 400/203 it is ready already.
+    """
+    model = require(call.tx, id, ["ready", "task"])
+    if model.get("ready"):
+        raise error("model_ready", company=call.who.company, model=id)
+    note_change(call.tx, id, call.who.user, call.now, {"ready": True})
+    task = TASK.get(call.tx, model["task"], ["status"]) if with_task and model.get("task") else None
+    if task is None or task["status"] == task_status.PUBLISHED:
+        return {}
+    try:
+        with call.tx.savepoint():
+            fields = ending.publish(call, task["id"], force=force, with_model=False)
+    except ApiError:  # a task that runs stays as it is: the model is published all the same
+        return {}
+    return {"published_task": {"id": task["id"], "data": {"updated": 1, "fields": TASK.render(fields)}}}
+
+
+def using_tasks(tx: Transaction, id: str) -> list[str]:
+    """The tasks that take the model as input."""
+    sql = """
+        SELECT id FROM task WHERE instr(models, ?) > 0 AND EXISTS (
+            SELECT 1 FROM json_each(task.models, '$.input') AS used WHERE json_extract(used.value, '$.model') = ?)
+    """
+    return [row[0] for row in tx.all(sql, (id, id))]
+
+
+def delete(tx: Transaction, id: str, force: bool = False) -> Document:
+    """The model that was, taken away.
+
+    Raises:
+        ApiError: 400/201; 400/205 tasks use it, or the task that made it is published, and no force.
+    """
+    model = require(tx, id)
+    users = using_tasks(tx, id)
+    if not force:
+        if users:
+            raise error("model_used", "as execution model, use force=True to delete", num_tasks=len(users))
+        maker = TASK.get(tx, model["task"], ["status"]) if model.get("task") else None
+        if maker and maker.get("status") == "published" and model.get("ready"):
+            raise error(
+                "model_used", "as published output model, use force=True to delete", task=model["task"]
+            )
+    for task in TASK.get_many(tx, users, ["models"]):
+        kept = {
+            kind: [entry for entry in entries if entry.get("model") != id]
+            for kind, entries in task["models"].items()
+        }
+        TASK.update(tx, task["id"], {"models": kept})
+    forget(tx, [id])
+    return model
+
+
+def forget(tx: Transaction, ids: Iterable[str]) -> int:
+    """The number of models removed, with their metrics; references to them are the caller's."""
+    wanted = list(ids)
+    events.delete_for(tx, wanted)
+    return MODEL.delete(tx, wanted)
+
+
+def model_file_urls(document: Mapping[str, Any]) -> list[str]:
+    """The files that only this model needs: what the collector may delete once it is gone."""
+    uri = document.get("uri")
+    return [uri] if uri and uri != PLACEHOLDER else []
+
+
+def archive(tx: Transaction, id: str, who: str, now: int, archived: bool) -> None:
+    """Mark a model as archived, or no longer.
+
+    Raises:
+        ApiError: 400/201.
+    """
+    tags = set(require(tx, id, ["system_tags"]).get("system_tags") or [])
+    tags = tags | {ARCHIVED} if archived else tags - {ARCHIVED}
+    MODEL.update(tx, id, {"system_tags": clean_tags(tags), "last_change": now, "last_changed_by": who})
+
+
+def show_metrics(tx: Transaction, documents: Iterable[Document]) -> None:
+    """Put ``last_metrics`` into models that were read."""
+    listed = list(documents)
+    found = metrics.last_metrics(tx, [model["id"] for model in listed])
+    for model in listed:
+        model["last_metrics"] = found.get(model["id"], {})

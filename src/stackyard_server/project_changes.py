@@ -1,0 +1,198 @@
+"""Changing the tree of projects: new ones, edits, moving, merging, deleting.
+
+The tree itself is in ``store.projects``; tasks and models leave through the doors of those who own them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import models
+from .dispatch import Call
+from .error_table import error
+from .rules import project_names
+from .store import Transaction, projects
+from .store.documents import PROJECT, Document
+from .tasks import removal
+
+EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
+
+
+def create(call: Call) -> str:
+    """The id of a new project of the call's fields.
+
+    Raises:
+        ApiError: 400/407, 400/12, 400/409 the name; 400/801 it is taken.
+    """
+    name = project_names.normalise(call.data["name"])
+    if projects.find(call.tx, name):
+        raise error("project_exists", name=name, company=call.who.company)
+    more = given(call.data)
+    more.pop("name")
+    return projects.create(call.tx, call.who, name, call.now, more)
+
+
+def given(data: Mapping[str, Any]) -> Document:
+    """The editable fields that a request gives, as they are kept."""
+    fields = {name: data[name] for name in EDITABLE if data.get(name) is not None}
+    return fields | {
+        name: models.clean_tags(fields[name]) for name in ("tags", "system_tags") if name in fields
+    }
+
+
+def update(call: Call) -> Document:
+    """What was set. A name may change in its last part only.
+
+    Raises:
+        ApiError: 400/401, 400/408, 400/801, and those of names.
+    """
+    project = projects.require(call.tx, call.data["project"], ["name", "parent"])
+    fields = given(call.data)
+    if "name" in fields:
+        fields["name"] = name = project_names.normalise(fields["name"])
+        if project_names.split(name)[0] != project_names.split(project["name"])[0]:
+            raise error("project_location", name=name)
+        parent = PROJECT.get(call.tx, project["parent"]) if project.get("parent") else None
+        projects.relocate(call.tx, project["id"], parent, project_names.split(name)[1])
+    if fields:
+        PROJECT.update(call.tx, project["id"], {**fields, "last_update": call.now})
+    return fields
+
+
+def move(call: Call, id: str, location: str) -> int:
+    """Put a project and all below it under another, made where it is missing; "" is the root.
+
+    Returns:
+        The number of projects moved: 0 if it was there already.
+
+    Raises:
+        ApiError: 400/401, 400/409, 400/801; 400/410 into itself.
+    """
+    project = projects.require(call.tx, id, ["name", "basename", "parent"])
+    location = "/".join(part for part in (piece.strip() for piece in location.split("/")) if part)
+    if f"{location}/".startswith(f"{project['name']}/"):
+        raise error("project_inside_itself", project=project["name"], new_location=location)
+    target = projects.find_or_create(call.tx, call.who, location, call.now) if location else None
+    if target == project.get("parent"):
+        return 0
+    parent = projects.require(call.tx, target, ["id", "name", "path"]) if target else None
+    moved = projects.relocate(call.tx, id, parent, project["basename"])
+    projects.touch(call.tx, [id, project.get("parent"), target], call.now)
+    return moved
+
+
+def merge(call: Call, id: str, into: str | None) -> Document:
+    """Put what is in a project into another (None: into none), and remove it.
+
+    Returns:
+        The answer of ``projects.merge``.
+
+    Raises:
+        ApiError: 400/401, 400/409, 400/801; 400/410 into itself or below itself.
+    """
+    project = projects.require(call.tx, id, ["name"])
+    target = projects.require(call.tx, into, ["id", "name", "path"]) if into else None
+    if target and f"{target['name']}/".startswith(f"{project['name']}/"):
+        raise error("project_inside_itself", project=id, destination_project=into)
+    entities = 0
+    for table in ("task", "model"):
+        entities += call.tx.run(f"UPDATE {table} SET project=? WHERE project=?", (into, id))
+    children = call.tx.all("SELECT id, basename FROM project WHERE parent=? ORDER BY number", (id,))
+    moved = sum(projects.relocate(call.tx, child, target, basename) for child, basename in children)
+    PROJECT.delete(call.tx, [id])
+    projects.touch(call.tx, [into, *(child for child, _ in children)], call.now)
+    return {"moved_entities": entities, "moved_projects": moved}
+
+
+def count_contents(tx: Transaction, id: str) -> Document:
+    """What deleting a project would take along: the answer of ``projects.validate_delete``.
+
+    Raises:
+        ApiError: 400/401.
+    """
+    projects.require(tx, id, ["id"])
+    inside = projects.as_json(projects.subtree(tx, [id]))
+    archived = "EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = 'archived')"
+    among = "project IN (SELECT value FROM json_each(?))"
+    reports, live_reports, tasks, live_tasks = (
+        tx.one(
+            f"""
+            SELECT total(type = 'report'), total(type = 'report' AND NOT {archived}),
+                total(type <> 'report'), total(type <> 'report' AND NOT {archived}) FROM task d WHERE {among}
+            """,
+            (inside,),
+        )
+        or ()
+    )
+    all_models, live_models = (
+        tx.one(f"SELECT count(*), total(NOT {archived}) FROM model d WHERE {among}", (inside,)) or ()
+    )
+    tagged = """
+        SELECT count(DISTINCT p.id) FROM project p, json_each(p.system_tags) AS tag
+        WHERE p.id IN (SELECT value FROM json_each(?)) AND tag.value = ?
+            AND EXISTS (SELECT 1 FROM task WHERE task.project = p.id)
+    """
+    return {
+        "pipelines": tx.value(tagged, (inside, "pipeline")),
+        "datasets": tx.value(tagged, (inside, "dataset")),
+        "tasks": int(tasks),
+        "non_archived_tasks": int(live_tasks),
+        "models": int(all_models),
+        "non_archived_models": int(live_models),
+        "reports": int(reports),
+        "non_archived_reports": int(live_reports),
+    }
+
+
+def delete(call: Call, id: str, *, force: bool, with_contents: bool) -> Document:
+    """Remove a project and all below it; its tasks and models go along, or stay without a project.
+
+    Returns:
+        The answer of ``projects.delete``.
+
+    Raises:
+        ApiError: 400/401; 400/402 something in it is not archived, and no force; 400/110 or 400/205 with contents:
+            something in it is published, and no force.
+    """
+    counted = count_contents(call.tx, id)
+    if not force:
+        for kind, row in (
+            ("tasks", "project_has_tasks"),
+            ("reports", "project_has_tasks"),
+            ("models", "project_has_models"),
+        ):
+            if counted[f"non_archived_{kind}"]:
+                raise error(row, "use force=true", id=id)
+    parent = projects.require(call.tx, id, ["parent"]).get("parent")
+    ids = projects.subtree(call.tx, [id])
+    inside = projects.as_json(ids)
+    among = "project IN (SELECT value FROM json_each(?))"
+    answer: Document = {"disassociated_tasks": 0, "deleted_models": 0, "deleted_tasks": 0, "urls": None}
+    if with_contents:
+        answer |= _delete_contents(call, among, inside)
+    else:
+        call.tx.run(f"UPDATE model SET project=NULL WHERE {among}", (inside,))
+        answer["disassociated_tasks"] = call.tx.run(f"UPDATE task SET project=NULL WHERE {among}", (inside,))
+    deleted = PROJECT.delete(call.tx, ids)
+    projects.touch(call.tx, [parent], call.now)
+    return {"deleted": deleted, **answer}
+
+
+def _delete_contents(call: Call, among: str, inside: str) -> Document:
+    urls: dict[str, list[str]] = {"model_urls": [], "event_urls": [], "artifact_urls": []}
+    tasks = [row[0] for row in call.tx.all(f"SELECT id FROM task WHERE {among} ORDER BY number", (inside,))]
+    deleted_models = 0
+    for id in tasks:
+        gone = removal.delete(call, id, force=True, delete_models=True, with_urls=True)
+        deleted_models += gone["deleted_models"]
+        for kind, found in gone["urls"].items():
+            urls[kind] += found
+    left = [row[0] for row in call.tx.all(f"SELECT id FROM model WHERE {among} ORDER BY number", (inside,))]
+    for id in left:
+        urls["model_urls"] += models.model_file_urls(models.delete(call.tx, id, force=True))
+    return {
+        "deleted_models": deleted_models + len(left),
+        "deleted_tasks": len(tasks),
+        "urls": {kind: list(dict.fromkeys(found)) for kind, found in urls.items()},
+    }
