@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from .recordings import CUT_LIST, Exchange
+from .recordings import CUT_LIST, CUT_TEXT, Exchange
 
 _PART_NAME = re.compile(r'name="([^"]*)"')
 
@@ -74,6 +74,7 @@ def build_body(exchange: Exchange, value: Any, stored: dict[str, bytes]) -> byte
     """
     if value is None:
         return None
+    value = _lengthen(value)
     if isinstance(value, dict):
         if "__jsonlines__" in value:
             lines = value["__jsonlines__"]
@@ -87,6 +88,17 @@ def build_body(exchange: Exchange, value: Any, stored: dict[str, bytes]) -> byte
         if "__binary__" in value:
             return _imagine_upload(exchange, value["__binary__"])
     return json.dumps(value).encode()
+
+
+def _lengthen(value: Any) -> Any:
+    """The value with cut texts filled to their length: lengths are part of some answers."""
+    if isinstance(value, dict):
+        return {key: _lengthen(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_lengthen(item) for item in value]
+    if isinstance(value, str) and (cut := CUT_TEXT.search(value)):
+        return value[: cut.start()] + "x" * int(cut.group(1))
+    return value
 
 
 def _to_line(line: Any) -> str:

@@ -18,7 +18,7 @@ import time
 import urllib.parse
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .bodies import build_body
@@ -127,6 +127,7 @@ class Player:
 
     def play(self, exchange: Exchange) -> Outcome:
         """Send one exchange and compare; a server that does not answer is a difference like others."""
+        self._begin_scroll(exchange)
         sent = self._translate_request(exchange)
         body = build_body(exchange, sent, self.stored)
         base = self.target.files if exchange.client == "files" else self.target.api
@@ -135,6 +136,23 @@ class Player:
         except (OSError, http.client.HTTPException) as fault:
             return Outcome(exchange, [Difference("status", str(exchange.status), repr(fault))], sent)
         return Outcome(exchange, self._compare(exchange, answer), sent)
+
+    def _begin_scroll(self, exchange: Exchange) -> None:
+        """Make the first call of a scroll that the recordings dropped as a repeated poll."""
+        request = exchange.request
+        if not isinstance(request, dict) or not exchange.endpoint.endswith("get_all_ex"):
+            return
+        recorded = request.get("scroll_id")
+        if not isinstance(recorded, str) or self.mapping.find_text(recorded):
+            return
+        first = replace(exchange, request={**request, "scroll_id": None, "refresh_scroll": True})
+        body = build_body(exchange, self._translate_request(first), self.stored)
+        answer = self.send(
+            self.target.api, exchange.method, self._path(exchange), self._headers(exchange), body
+        )
+        ours = _parse(answer)
+        if answer.status == 200 and isinstance(ours, dict) and isinstance(ours["data"].get("scroll_id"), str):
+            self.mapping.replace_text(recorded, ours["data"]["scroll_id"])
 
     def ask_raw(self, exchange: Exchange) -> Answer:
         """The answer to an exchange's request as it stands, nothing translated."""

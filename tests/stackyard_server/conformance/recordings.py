@@ -24,8 +24,8 @@ CUT_TEXT = re.compile(r"\.\.\.<(\d+) more chars>$")
 # answers and, for the screens of the web app, from the preferences that grow from one to the next.
 EARLIER_SERVER = ("a00_agent_start", "a01_agent_skipvenv", "a02_agent_abort")
 MAIN_SERVER = (
-    *("p_auth", "p_misc", "p_errors", "p_state", "p_projects", "p_models", "p_queues", "p_workers"),
-    *("p_events", "p_files", "p_tasks", "p_filters"),
+    *("p_auth", "p_errors", "p_state", "p_projects", "p_models", "p_queues", "p_workers"),
+    *("p_events", "p_files", "p_tasks", "p_filters", "p_misc"),
     *("s01_task_basic", "s02_models", "s03_query", "s04_queue", "s05_dataset", "s06_pipeline_local"),
     *("s09_offline", "s08_misc", "s06b_pipeline_queue", "s07_hpo_base", "s07_hpo"),
     *("a03_agent_venv", "s10a_sched", "s10b_trigger", "a04_agent_skipenv", "a09_agent_shutdown"),

@@ -168,6 +168,7 @@ def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, 
                     family_name="Lab",
                 )  # fmt: skip
                 mapping.bind(RECORDED_PASSWORD_USER, ada)
+        mapping.addresses["Stopped by tests"] = "Stopped by Default User"
         mapping.bind(RECORDED_COMPANY, company)
         mapping.bind(RECORDED_USER, running.user_id)
         running.server.services.gate.forget()
