@@ -15,9 +15,10 @@ from typing import Any
 from .dispatch import Call
 from .envelope import new_id
 from .error_table import error
-from .projection import Projection, Virtual, referenced
+from .projection import Projection, Virtual, pick, referenced
 from .store.documents import Collection, Document
 from .store.filters import wrong_type
+from .store.paths import keys_of
 from .store.query import Query, query
 
 #: No answer holds more documents.
@@ -147,7 +148,7 @@ def count(
     return query(collection, {**data, "order_by": None}, {}, where, parameters).count(call.tx)
 
 
-def projected(
+def rendered(
     call: Call,
     collection: Collection,
     document: Document,
@@ -171,6 +172,15 @@ def projected(
     """
     projection = Projection(collection, only_fields, joined=joined, virtual=virtual)
     return projection.documents(call.tx, [document])[0]
+
+
+def projected(document: Document, only_fields: Any) -> Document:
+    """The named parts (dotted paths) of a document that is in ClearML's form already; all of it where none is named."""
+    names = [n for n in only_fields or () if isinstance(n, str)]
+    if not names or "*" in names:
+        return document
+    found: Document = pick(document, [keys_of(n) for n in names])
+    return found
 
 
 def _list(

@@ -151,7 +151,8 @@ class Projection:
         whole = self.collection.render(document)
         for name, values in virtual.items():
             value = values.get(id, {} if name == "last_metrics" else None)
-            if value is not None:
+            # an empty list of unique_metrics is shown by get_by_id only
+            if value is not None and value != []:
                 whole[name] = value
         if self.everything:
             shown = whole

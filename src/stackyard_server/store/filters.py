@@ -58,8 +58,10 @@ class Condition:
     parameters: list[Any] = field(default_factory=list)
     #: The same condition, written so that no index is used for it; None: there is only one way.
     unindexed: str | None = None
-    #: The column it compares, where it is a comparison an index answers.
+    #: The column it compares, where an index answers it.
     column: str | None = None
+    #: Whether it takes all of that index to answer: cheaper than all of the rows, dearer than a look-up.
+    scans: bool = False
     #: Whether it allows a single value only.
     single: bool = False
 
@@ -112,12 +114,11 @@ def _field(collection: Collection, key: str, value: Any, data: Mapping[str, Any]
         if not isinstance(value, str):
             raise wrong_type(key, value, "str")
         sql, parameters = patterns.condition(column, value)
+        if keys[0] not in INDEXED[collection.name] or value in ("", ".*"):
+            return [Condition(sql, list(parameters))]
         plain = patterns.literals(value)
-        if keys[0] in INDEXED[collection.name] and plain and all(p.from_start and p.text for p in plain):
-            return [
-                Condition(sql, list(parameters), sql.replace(column, f"+{column}"), keys[0], len(plain) == 1)
-            ]
-        return [Condition(sql, list(parameters))]
+        scans = plain is None or not all(p.from_start and p.text for p in plain)
+        return [Condition(sql, list(parameters), sql.replace(column, f"+{column}"), keys[0], scans)]
     if kind == "flag":
         if not isinstance(value, bool):
             raise wrong_type(key, value, "bool")
@@ -198,7 +199,7 @@ def _equal(collection: Collection, name: str, values: list[Any]) -> Condition:
     sql = f"d.{name} IN ({marks})"
     if name not in INDEXED[collection.name]:
         return Condition(sql, parameters)
-    return Condition(sql, parameters, f"+{sql}", name, len(values) == 1)
+    return Condition(sql, parameters, f"+{sql}", name, single=len(values) == 1)
 
 
 def _marks(values: list[Any]) -> tuple[str, list[Any]]:

@@ -19,11 +19,11 @@ from .documents import Collection, Document
 from .filters import METRIC_NUMBERS, Condition, conditions, lookup_error, visible, wrong_type
 from .paths import extract, keys_of
 
-#: A condition that allows at most this many rows drives the search; above it, the order does.
+#: Conditions that an index answers with at most this many rows drive the search; above it, the order does.
 FEW = 1000
 #: Columns with an index of their own, or (project, status) together with one value of that column.
 ORDERED = {
-    "task": frozenset({"last_update", "created", "name"}),
+    "task": frozenset({"last_update", "created", "started", "name"}),
     "model": frozenset({"last_update", "created"}),
     "project": frozenset({"name"}),
     "queue": frozenset({"name"}),
@@ -123,40 +123,36 @@ class Query:
 
     def numbers(self, tx: Transaction, limit: int, offset: int = 0) -> list[int]:
         """The row numbers of one page, in order."""
-        driver = self._driver(tx)
-        first = self.order[0] if self.order else None
-        if first is not None and first.series is not None and driver is None:
-            return self._walk_series(tx, first, limit, offset)
-        return self._select(tx, self._around(driver), self.order, limit, offset)
+        few = self._few(tx)
+        if few is not None:
+            among = Condition("d.number IN (SELECT value FROM json_each(?))", [as_json(sorted(few))])
+            rest = [_unindexed(c) for c in self.conditions]
+            return self._select(tx, [among, *rest], self.order, limit, offset) if few else []
+        if self.order and self.order[0].series is not None:
+            return self._walk_series(tx, self.order[0], limit, offset)
+        return self._select(tx, self._along_the_order(), self.order, limit, offset)
 
-    def _driver(self, tx: Transaction) -> Condition | None:
-        """The condition that picks the fewest rows, if they are few."""
-        best: Condition | None = None
-        fewest = FEW
-        for condition in self.conditions:
-            if condition.column is None:
+    def _few(self, tx: Transaction) -> set[int] | None:
+        """The rows that the conditions an index answers leave over, if they are few."""
+        found: set[int] | None = None
+        for condition in sorted(self.conditions, key=lambda c: c.scans):
+            if condition.column is None or (condition.scans and found is not None):
                 continue
-            if condition.column == "id":
-                return condition
-            sql = f'SELECT count(*) FROM (SELECT 1 FROM "{self.collection.name}" d WHERE {condition.sql} LIMIT ?)'
-            rows = tx.value(sql, [*condition.parameters, fewest + 1])
-            if rows <= fewest:
-                best, fewest = condition, rows
-        return best
+            most = -1 if condition.column == "id" else FEW + 1
+            sql = f'SELECT d.number FROM "{self.collection.name}" d WHERE {condition.sql} LIMIT ?'
+            numbers = {row[0] for row in tx.all(sql, [*condition.parameters, most])}
+            if len(numbers) <= FEW or most < 0:
+                found = numbers if found is None else found & numbers
+        return found
 
-    def _around(self, driver: Condition | None) -> list[Condition]:
-        """The conditions, written so that SQLite goes the way that was chosen."""
-        if driver is None:
-            column = self.order[0].column if self.order else "number"
-            if column == "last_update" or not self.order:
-                paired = PAIRED.get(self.collection.name, frozenset())
-                for condition in self.conditions:
-                    if self.order and condition.single and condition.column in paired:
-                        driver = condition
-                        break
-            elif column not in ORDERED[self.collection.name]:
-                return self.conditions
-        return [c if c is driver else _unindexed(c) for c in self.conditions]
+    def _along_the_order(self) -> list[Condition]:
+        """The conditions, written so that SQLite walks the index of the order."""
+        first = self.order[0].column if self.order else "number"
+        if first != "number" and first not in ORDERED[self.collection.name]:
+            return self.conditions
+        together = PAIRED.get(self.collection.name, frozenset()) if first == "last_update" else frozenset()
+        wanted = [c for c in self.conditions if c.single and c.column in together][:1]
+        return [*wanted, *(_unindexed(c) for c in self.conditions if c not in wanted)]
 
     def _select(
         self, tx: Transaction, wanted: list[Condition], order: list[Key], limit: int, offset: int
@@ -204,7 +200,7 @@ class Query:
         )
         others = Query(self.collection, [*self.conditions, missing], rest)
         return found + others._select(
-            tx, others._around(None), rest, limit - len(found), max(0, offset - before)
+            tx, others._along_the_order(), rest, limit - len(found), max(0, offset - before)
         )
 
     def fetch(self, tx: Transaction, numbers: Sequence[int], fields: Iterable[str]) -> list[Document]:
@@ -212,7 +208,7 @@ class Query:
         names = [n for n in dict.fromkeys(["id", *fields]) if n in self.collection.fields]
         among = "number IN (SELECT value FROM json_each(?))"
         sql = f'SELECT number, {", ".join(names)} FROM "{self.collection.name}" WHERE {among}'
-        rows = tx.all(sql, (orjson.dumps(list(numbers)).decode(),))
+        rows = tx.all(sql, (as_json(numbers),))
         by_number = {row[0]: self.collection.read(names, row[1:]) for row in rows}
         return [by_number[n] for n in numbers if n in by_number]
 
@@ -240,6 +236,11 @@ def query(
     if where:
         wanted.append(Condition(f"({where})", list(parameters)))
     return Query(collection, wanted, order_keys(collection, data.get("order_by"), references))
+
+
+def as_json(numbers: Iterable[int]) -> str:
+    """A list for ``json_each``."""
+    return orjson.dumps(list(numbers)).decode()
 
 
 def _unindexed(condition: Condition) -> Condition:
