@@ -38,7 +38,8 @@ def get_all_ex(call: Call) -> dict[str, Any]:
 @endpoint()
 def get_by_id(call: Call) -> dict[str, Any]:
     """One project."""
-    return {"project": PROJECT.render(projects.require(call.tx, call.data["project"]))}
+    project = projects.require(call.tx, call.data["project"])
+    return {"project": {**PROJECT.render(project), "path": project.get("path", [])}}
 
 
 @endpoint(access="state")

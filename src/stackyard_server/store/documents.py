@@ -145,6 +145,7 @@ PROJECT = Collection(
         "parent": "choice",
         "path": "texts",
     },
+    private=frozenset({"path"}),
 )
 
 TASK = Collection(
