@@ -100,11 +100,12 @@ class Server:
 
     def _settle_files(self, settings: ServerSettings) -> None:
         self.files.stored.sweep()
-        present = (settings.files_url or self.urls["files"]).rstrip("/")
-        with self.store.writing() as tx:
-            former = file_addresses.settle(tx, present, settings)
-        self.services.memory["files_addresses"] = (present, *former)
-        self.services.rewrite = file_addresses.rewriter(present, former)
+        present = settings.public_url("files", self.sockets["files"].getsockname()[1])
+        if present is not None:
+            with self.store.writing() as tx:
+                former = file_addresses.settle(tx, present, settings)
+            self.services.memory["files_addresses"] = (present, *former)
+            self.services.rewrite = file_addresses.rewriter(present, former)
         self.lock.note(urls=self.urls)
 
     @property

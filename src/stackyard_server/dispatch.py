@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import endpoints as endpoint_modules
-from . import fields, moments
+from . import fence, fields, moments
 from .envelope import parse_version
 from .error_table import ApiError, error
 from .identity import roles
-from .store import Store, Transaction
+from .store import Store, Transaction, hand_outs
 
 if TYPE_CHECKING:
     from .identity import Gate, Identity
@@ -49,6 +49,9 @@ class Services:
     memory: dict[str, Any] = field(default_factory=dict)
     #: The server's settings (``settings.ServerSettings``).
     settings: Any = None
+    #: What an encoded answer goes through before it is sent: former addresses of the file server become the present
+    #: one. None where there are none.
+    rewrite: Callable[[bytes], bytes] | None = None
     #: The addresses clients use: "web", "api", "files".
     urls: dict[str, str] = field(default_factory=dict)
 
@@ -77,6 +80,8 @@ class Call:
     answer_headers: list[tuple[str, str]] = field(default_factory=list)
     #: The bytes of the body as they came.
     body: bytes = b""
+    #: What is to be done once the transaction is committed (removing files...), in this order.
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field of the request; null is absent."""
@@ -196,4 +201,11 @@ def answer(entry: Endpoint, call: Call) -> Any:
             return entry.function(call)
     with store.writing("metrics" if entry.access == "metrics" else "state") as tx:
         call.tx = tx
-        return entry.function(call)
+        if tx.fenced:
+            fence.check(call)
+        answered = entry.function(call)
+        if entry.name == "tasks.started":
+            hand_outs.note_start(tx, call.data["task"], call.who.session)
+    for action in call.after_commit:
+        action()
+    return answered

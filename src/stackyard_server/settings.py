@@ -1,9 +1,28 @@
-"""What the server is told: folder, addresses, limits. A plain value; read from TOML and options by ``admin``."""
+"""What the server is told: folder, addresses, limits. A plain value, read from ``server.toml``, environment and options.
+
+An option goes before the environment (``STACKYARD_SERVER_API_PORT``), that before ``server.toml`` in the data folder, that
+before the default. A name nobody knows is an error: a misspelt limit is no limit.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+FILE_NAME = "server.toml"
+PREFIX = "STACKYARD_SERVER_"
+#: Listening here means every address of the machine: no client can use it as a name.
+WILDCARDS = ("0.0.0.0", "::", "")
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names where it stands, what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +62,97 @@ class ServerSettings:
     def behind_tls(self) -> bool:
         """Whether browsers reach the server by TLS, its own or a proxy's."""
         return self.tls_certificate is not None or (self.web_url or self.api_url or "").startswith("https:")
+
+    def public_url(self, name: str, port: int) -> str | None:
+        """The address clients use for "web", "api" or "files" on that port; None where nobody said and none is sure."""
+        told: str | None = getattr(self, f"{name}_url")
+        if told:
+            return told.rstrip("/")
+        if self.host in WILDCARDS:
+            return None
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_certificate else 'http'}://{host}:{port}"
+
+
+def read(
+    folder: Path, options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> ServerSettings:
+    """The settings for a data folder.
+
+    Args:
+        folder: The data folder; may not exist yet.
+        options: What the command line said, by field; None is not said.
+        environment: The process's environment.
+
+    Raises:
+        SettingsError: A value or name that cannot be used.
+    """
+    kinds = typing.get_type_hints(ServerSettings)
+    values: dict[str, Any] = {}
+    path = folder / FILE_NAME
+    if path.is_file():
+        try:
+            stated = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            raise SettingsError(f"{path}: {fault}") from None
+        for name, value in stated.items():
+            values[name] = _checked(kinds, name, value, str(path))
+    for key, text in (environment or {}).items():
+        name = key.removeprefix(PREFIX).lower()
+        if key.startswith(PREFIX) and name != "folder":
+            values[name] = _checked(kinds, name, text, key)
+    for name, value in (options or {}).items():
+        if value is not None:
+            values[name] = _checked(kinds, name, value, f"--{name.replace('_', '-')}")
+    values.pop("folder", None)
+    settings = ServerSettings(folder=folder.absolute(), **values)
+    _check(settings)
+    return settings
+
+
+def _checked(kinds: Mapping[str, Any], name: str, value: Any, where: str) -> Any:
+    """A value in the field's type."""
+    if name not in kinds or name == "folder":
+        known = ", ".join(f.name for f in dataclasses.fields(ServerSettings) if f.name != "folder")
+        raise SettingsError(f"{where}: no setting is called {name!r}; known: {known}")
+    kind = kinds[name]
+    if isinstance(kind, types.UnionType):
+        if value in ("", None):
+            return None
+        kind = next(part for part in kind.__args__ if part is not type(None))
+    try:
+        if kind is Path:
+            return Path(str(value)).expanduser().absolute()
+        if kind in (int, float) and not isinstance(value, bool):
+            return kind(value)
+        if kind is str and isinstance(value, str):
+            return value
+        if typing.get_origin(kind) is tuple:
+            parts = value.split(",") if isinstance(value, str) else list(value)
+            if all(isinstance(part, str) for part in parts):
+                return tuple(part.strip() for part in parts if part.strip())
+    except (TypeError, ValueError):
+        pass
+    wanted = "a list of texts" if typing.get_origin(kind) is tuple else f"a value of type {kind.__name__}"
+    raise SettingsError(f"{where}: {name} is {value!r}; expected {wanted}")
+
+
+def _check(settings: ServerSettings) -> None:
+    for name in ("web_port", "api_port", "files_port"):
+        if not 0 <= getattr(settings, name) <= 65535:
+            raise SettingsError(f"{name} is {getattr(settings, name)}; expected 0 to 65535")
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise SettingsError("tls_certificate and tls_key go together: one of them is missing")
+    for name in ("tls_certificate", "tls_key"):
+        path = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise SettingsError(f"{name}: {path}: no such file")
+    if settings.webapp is not None and not (settings.webapp / "index.html").is_file():
+        raise SettingsError(f"webapp: {settings.webapp}: holds no index.html; expected a build of the web app")
+    for name in ("token_seconds", "max_body_bytes", "max_upload_bytes"):
+        if getattr(settings, name) <= 0:
+            raise SettingsError(f"{name} is {getattr(settings, name)}; expected more than 0")
+    for name in ("web_url", "api_url", "files_url"):
+        url = getattr(settings, name)
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise SettingsError(f"{name} is {url!r}; expected an address that begins with http:// or https://")
