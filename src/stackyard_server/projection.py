@@ -85,6 +85,7 @@ class Projection:
             self._add(name)
         if not self.everything and not self.paths:
             self.everything = True
+        self._share()
         self._targets = {
             path: Projection(
                 COLLECTIONS[target], ["id", *self._joins.get(path, ())], joined=True, _depth=_depth + 1
@@ -123,6 +124,13 @@ class Projection:
             self.left_out.append(keys)
         else:
             self.paths.setdefault(root, []).append(keys[1:])
+
+    def _share(self) -> None:
+        """A model that is both input and output shows in either place what was asked for in one."""
+        places = [p for p in self.references if p.startswith("models.")]
+        names = [n for p in places for n in self._joins.get(p, ())]
+        if names:
+            self._joins.update(dict.fromkeys(places, names))
 
     def shows(self, name: str) -> bool:
         """Whether a top-level field is shown."""

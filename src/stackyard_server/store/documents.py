@@ -22,6 +22,9 @@ Kind = Literal["text", "choice", "date", "number", "flag", "texts", "object"]
 
 Document = dict[str, Any]
 
+#: Lists that are kept in alphabetical order, whatever the order they came in.
+SORTED = frozenset({"tags", "system_tags"})
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -47,6 +50,8 @@ class Collection:
 
     def encoded(self, name: str, value: Any) -> Any:
         """A Python value as the column keeps it."""
+        if isinstance(value, list) and name in SORTED:
+            value = sorted(value, key=str)
         if value is not None and self.fields[name] in ("texts", "object"):
             return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
         return value
