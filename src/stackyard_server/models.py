@@ -195,13 +195,15 @@ def publish(call: Call, id: str, with_task: bool, force: bool) -> Document:
     return {"published_task": {"id": task["id"], "data": {"updated": 1, "fields": TASK.render(fields)}}}
 
 
-def using_tasks(tx: Transaction, id: str) -> list[str]:
-    """The tasks that take the model as input."""
-    sql = """
-        SELECT id FROM task WHERE instr(models, ?) > 0 AND EXISTS (
-            SELECT 1 FROM json_each(task.models, '$.input') AS used WHERE json_extract(used.value, '$.model') = ?)
-    """
-    return [row[0] for row in tx.all(sql, (id, id))]
+def naming_tasks(tx: Transaction, id: str) -> list[Document]:
+    """The tasks whose inputs or outputs name the model."""
+    wanted = [row[0] for row in tx.all("SELECT id FROM task WHERE instr(models, ?) > 0", (id,))]
+    return TASK.get_many(tx, wanted, ["models"])
+
+
+def names_model(task: Document, kind: str, id: str) -> bool:
+    """Whether the model is among a task's "input" or "output"."""
+    return any(entry.get("model") == id for entry in task["models"].get(kind) or [])
 
 
 def delete(tx: Transaction, id: str, force: bool = False) -> Document:
@@ -211,8 +213,9 @@ def delete(tx: Transaction, id: str, force: bool = False) -> Document:
         ApiError: 400/201; 400/205 tasks use it, or the task that made it is published, and no force.
     """
     model = require(tx, id)
-    users = using_tasks(tx, id)
+    naming = naming_tasks(tx, id)
     if not force:
+        users = [task for task in naming if names_model(task, "input", id)]
         if users:
             raise error("model_used", "as execution model, use force=True to delete", num_tasks=len(users))
         maker = TASK.get(tx, model["task"], ["status"]) if model.get("task") else None
@@ -220,7 +223,7 @@ def delete(tx: Transaction, id: str, force: bool = False) -> Document:
             raise error(
                 "model_used", "as published output model, use force=True to delete", task=model["task"]
             )
-    for task in TASK.get_many(tx, users, ["models"]):
+    for task in naming:
         kept = {
             kind: [entry for entry in entries if entry.get("model") != id]
             for kind, entries in task["models"].items()

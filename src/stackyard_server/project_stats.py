@@ -19,8 +19,8 @@ STATUSES = (
     "closed", "completed", "created", "failed", "in_progress", "published", "publishing", "queued", "stopped",
     "unknown",
 )  # fmt: skip
-#: Ends that count as completed in the last day.
-DONE = frozenset({"completed", "published", "closed", "failed"})
+#: Ends that count as completed in the last day; a failure is none of them.
+DONE = frozenset({"completed", "published", "publishing", "closed", "stopped"})
 DAY_MS = 24 * 3600 * 1000
 #: How a row of tasks or models tells that it was archived, or hidden, without opening every list.
 TAGGED = "(ifnull(d.system_tags, '[]') <> '[]' AND EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = '{}'))"
