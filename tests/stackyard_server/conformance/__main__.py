@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--top", type=int, default=0, help="print the N most frequent differences (endpoint, field)"
     )
+    parser.add_argument(
+        "--gaps", action="store_true", help="print where fields were set that lost calls had set"
+    )
     parser.add_argument("--list", action="store_true", help="print the flows in replay order and stop")
     parser.add_argument("--json", type=Path, help="write every difference to this file")
     parser.add_argument("--url", help="API address of a server that is already running")
@@ -103,6 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
         options.json.write_text(json.dumps(rows, indent=1), "utf-8")
     print(table)
     print(report.describe_seeding())
+    if options.gaps:
+        print("\n".join([*report.gaps, *report.refused]))
     if wanted is None and not options.service and not options.endpoint:
         for entry in report.find_unused():
             print(f"listed but not found: {entry}")

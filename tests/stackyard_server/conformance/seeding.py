@@ -10,12 +10,14 @@ May import: ``mapping``, ``recordings``, our server's import door.
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from .comparison import Comparison
 from .mapping import MOMENT, Mapping, parse_moment
 from .recordings import Exchange
+from .statuses import Ask
 
 # service -> (kind at the door, key of one document, key of many)
 SHELVES = {
@@ -34,28 +36,131 @@ CREATORS = {
     "reports.create",
 }
 CLONED_FIELDS = ("type", "project", "script", "hyperparams", "configuration")
-# Fields of a task or model that lost calls may have set. Metrics come from events, which have their own table.
+# At most so many similar calls were kept per endpoint and flow: beyond them, calls are missing.
+MOST_KEPT = 12
+# Every field, for a document that was just made.
+ANY = "*"
+# Fields that lost calls may have set.
 DRIFTING = {
     "tasks": (
-        *("status", "status_reason", "status_message", "comment", "tags", "system_tags", "hyperparams"),
-        *("configuration", "runtime", "execution", "models", "container", "script", "output", "parent"),
+        *(
+            "status",
+            "status_reason",
+            "status_message",
+            "comment",
+            "tags",
+            "system_tags",
+            "hyperparams",
+            "name",
+            "type",
+        ),
+        *(
+            "configuration",
+            "runtime",
+            "execution",
+            "models",
+            "container",
+            "script",
+            "output",
+            "parent",
+            "report",
+        ),
         *(
             "last_iteration",
             "last_metrics",
-            "last_worker",
+            "metric_stats",
             "started",
             "completed",
             "active_duration",
-            "report",
+            "published",
         ),
-        *("last_update", "last_change", "status_changed", "metric_stats"),
+        *("last_worker", "last_worker_report"),
     ),
     "models": (
-        *("ready", "uri", "tags", "system_tags", "metadata", "labels", "comment"),
-        "last_update",
-        "last_change",
+        "ready",
+        "uri",
+        "tags",
+        "system_tags",
+        "metadata",
+        "labels",
+        "comment",
+        "name",
+        "last_iteration",
     ),
+    "projects": ("system_tags", "tags", "description", "default_output_destination"),
 }
+_STATUS = {
+    *("status", "status_reason", "status_message", "started", "completed", "published", "active_duration"),
+    *("system_tags", "execution", "runtime", "models"),
+}
+# Endpoint or service -> fields it sets beside those that its request names.
+SIDE_EFFECTS: dict[str, set[str]] = {
+    **{
+        f"tasks.{action}": _STATUS
+        for action in (
+            *(
+                "started",
+                "stop",
+                "stopped",
+                "failed",
+                "completed",
+                "publish",
+                "close",
+                "reset",
+                "enqueue",
+                "dequeue",
+            ),
+            *(
+                "enqueue_many",
+                "dequeue_many",
+                "stop_many",
+                "reset_many",
+                "archive_many",
+                "unarchive_many",
+                "archive",
+            ),
+            *("publish_many", "close_many", "unarchive"),
+        )
+    },
+    "tasks.reset": {ANY},
+    "tasks.reset_many": {ANY},
+    "tasks.set_requirements": {"script"},
+    "tasks.add_or_update_artifacts": {"execution"},
+    "tasks.delete_artifacts": {"execution"},
+    "tasks.add_or_update_model": {"models"},
+    "tasks.edit_hyper_params": {"hyperparams"},
+    "tasks.delete_hyper_params": {"hyperparams"},
+    "tasks.edit_configuration": {"configuration"},
+    "tasks.delete_configuration": {"configuration"},
+    "tasks.edit": {"execution", "output"},
+    "models.create": {"models"},
+    "models.edit": {"models", "labels"},
+    "models.set_ready": {"ready"},
+    "workers.status_report": {"last_worker", "last_worker_report"},
+    "events": {
+        "last_iteration",
+        "last_metrics",
+        "metric_stats",
+        "active_duration",
+        "last_worker",
+        "last_worker_report",
+    },
+}
+
+
+def list_documents(exchange: Exchange) -> list[tuple[str, dict[str, Any]]]:
+    """The kind and form of each document that a recorded answer shows."""
+    shelf = SHELVES.get(exchange.service)
+    if shelf is None or exchange.status != 200 or not isinstance(exchange.response, dict):
+        return []
+    data = exchange.response.get("data")
+    if not isinstance(data, dict) or not exchange.endpoint.partition(".")[2].startswith(
+        ("get_by_id", "get_all")
+    ):
+        return []
+    kind, one, many = shelf
+    found = [data.get(one)] if isinstance(data.get(one), dict) else data.get(many) or []
+    return [(kind, item) for item in found if isinstance(item, dict) and isinstance(item.get("id"), str)]
 
 
 @dataclass
@@ -66,23 +171,10 @@ class Knowledge:
 
     def learn(self, exchange: Exchange) -> None:
         """Take in the documents of one answer."""
-        shelf = SHELVES.get(exchange.service)
-        if shelf is None or exchange.status != 200 or not isinstance(exchange.response, dict):
-            return
-        data = exchange.response.get("data")
-        if not isinstance(data, dict):
-            return
-        kind, one, many = shelf
-        action = exchange.endpoint.partition(".")[2]
-        if not action.startswith(("get_by_id", "get_all")):
-            return
         request = exchange.request if isinstance(exchange.request, dict) else {}
-        partial = bool(request.get("only_fields"))
-        found = [data.get(one)] if isinstance(data.get(one), dict) else data.get(many) or []
-        for document in found:
-            if isinstance(document, dict) and isinstance(document.get("id"), str):
-                known = self.documents[kind].setdefault(document["id"], {})
-                _merge(known, document, deep=partial)
+        for kind, document in list_documents(exchange):
+            known = self.documents[kind].setdefault(document["id"], {})
+            _merge(known, document, deep=bool(request.get("only_fields")))
 
 
 def _merge(known: dict[str, Any], seen: dict[str, Any], *, deep: bool) -> None:
@@ -119,15 +211,24 @@ class Seeder:
     Attributes:
         touched: Recorded ids of every document put in or amended here.
         amended: How many fields of replayed documents were set, by name.
+        gaps: Where fields were set, and which.
     """
 
-    def __init__(self, store: Any, mapping: Mapping, knowledge: Knowledge) -> None:
+    def __init__(self, store: Any, mapping: Mapping, future: Knowledge) -> None:
+        """Args:
+        store: The open store of the server under test.
+        future: What all answers of the recorded server show.
+        """
         self.store = store
         self.mapping = mapping
-        self.knowledge = knowledge
+        self.future = future
+        self.knowledge = Knowledge()
         self.touched: set[str] = set()
         self.amended: dict[str, int] = defaultdict(int)
         self.refused: list[str] = []
+        self.gaps: list[str] = []
+        self._explained: dict[str, set[str]] = defaultdict(set)
+        self._calls: Counter[tuple[str, str, str]] = Counter()
 
     def make_up_for(self, exchange: Exchange, moment: str) -> None:
         """Put in what a creation would have made, where the server did not: later exchanges name it."""
@@ -138,12 +239,15 @@ class Seeder:
         document = {"created": moment, "last_update": moment, "user": "__tests__", **document}
         self._put(kind, document)
 
-    def put_unknown(self, kind: str, recorded: str) -> bool:
-        """Put in a document that answers showed but no replayed exchange made."""
-        document = self.knowledge.documents[kind].get(recorded)
-        if document is None or self.mapping.find_ours(recorded):
+    def put_unknown(self, kind: str, recorded: str, shown: dict[str, Any] | None = None) -> bool:
+        """Put in a document that answers showed but no replayed exchange made; ``shown`` is how it looked just now."""
+        document = {**self.future.documents[kind].get(recorded, {}), **(shown or {})}
+        if not document.get("name") or self.mapping.find_ours(recorded):
             return False
-        self._put(kind, self._move(document))
+        project = _unjoin(document.get("project"))
+        if isinstance(project, str):
+            self.put_unknown("projects", project)
+        self._put(kind, self._move({key: _unjoin(value) for key, value in document.items()}))
         return True
 
     def _put(self, kind: str, document: dict[str, Any]) -> None:
@@ -184,44 +288,120 @@ class Seeder:
             return self.mapping.move_moment(moment).isoformat()
         return value
 
-    def amend(self, seen: Knowledge) -> None:
-        """Bring replayed documents to what the answers show, where lost calls left them behind; put in the rest."""
+    def note_call(self, exchange: Exchange) -> None:
+        """Remember which fields of which documents the recorded call may have set."""
+        self._calls[(exchange.flow, exchange.client, exchange.endpoint)] += 1
+        if exchange.endpoint in CREATORS and exchange.status == 200 and isinstance(exchange.response, dict):
+            self._explained[str(exchange.response["data"].get("id"))].add(ANY)
+        settable = find_settable(exchange)
+        if settable and self._calls[(exchange.flow, exchange.client, exchange.endpoint)] < MOST_KEPT:
+            for name in exchange.asked_ids:
+                self._explained[name] |= settable
+
+    def fill_gaps(self, exchange: Exchange, ask: Ask) -> bool:
+        """Before a question: do what calls that the recordings lack must have done.
+
+        A field of a document that the recorded answer shows with another value than ours is set when no recorded call
+        since its last sight could have set it. Everything else is left for the comparison to find.
+
+        Returns:
+            Whether anything was put in or set.
+        """
+        self.knowledge.learn(exchange)
+        changed = False
+        shown = list_documents(exchange)
+        for kind, document in shown:
+            if self.mapping.find_ours(document["id"]) is None:
+                changed |= self.put_unknown(kind, document["id"], document)
+        for recorded in sorted(exchange.asked_ids):
+            if self.mapping.find_ours(recorded) is None:
+                for kind in ("projects", "queues", "tasks", "models"):
+                    changed |= recorded in self.future.documents[kind] and self.put_unknown(kind, recorded)
+        for kind in DRIFTING:
+            ids = [document["id"] for shelf, document in shown if shelf == kind]
+            present = self._read(kind, ids, ask) if ids else {}
+            for recorded, document in ((d["id"], d) for shelf, d in shown if shelf == kind):
+                ours = present.get(self.mapping.find_ours(recorded) or "")
+                if ours is not None and ANY not in self._explained[recorded]:
+                    changed |= self._fill(kind, document, ours, exchange)
+        for _, document in shown:
+            self._explained[document["id"]].clear()
+        return changed
+
+    def _read(self, kind: str, ids: list[str], ask: Ask) -> dict[str, dict[str, Any]]:
+        ours = [self.mapping.find_ours(recorded) for recorded in ids]
+        answer = ask(f"{kind}.get_all", {"id": [name for name in ours if name], "search_hidden": True})
+        found = answer.get("data", {}).get(kind, [])
+        return {document["id"]: document for document in found}
+
+    def _fill(self, kind: str, document: dict[str, Any], ours: dict[str, Any], exchange: Exchange) -> bool:
         from stackyard_server.admin_import import load_documents
-        from stackyard_server.store.documents import COLLECTIONS
 
-        for kind, documents in seen.documents.items():
-            for recorded, document in documents.items():
-                ours = self.mapping.find_ours(recorded)
-                if ours is None:
-                    self.put_unknown(kind, recorded)
-                    continue
-                if kind not in DRIFTING:
-                    continue
-                wanted = {key: document[key] for key in DRIFTING[kind] if key in document}
-                wanted = self.mapping.translate(self._move(wanted))
-                collection = COLLECTIONS[kind[:-1]]
-                with self.store.reading() as tx:
-                    present = collection.get(tx, ours)
-                if present is None:
-                    continue
-                present = collection.render(present)
-                changes = {}
-                for key, value in wanted.items():
-                    if isinstance(value, dict) and isinstance(present.get(key), dict):
-                        value = {**present[key], **value}
-                    if not _same(present.get(key), value):
-                        changes[key] = value
-                if not changes:
-                    continue
-                load_documents(self.store, {kind: [{"id": ours, **changes}]}, replace=True)
-                for key in changes:
-                    self.amended[key] += 1
-                if set(changes) - {"last_update", "last_change", "status_changed", "started", "completed"}:
-                    self.touched.add(recorded)
+        explained = self._explained[document["id"]]
+        request = exchange.request if isinstance(exchange.request, dict) else {}
+        changes = {}
+        for name in DRIFTING[kind]:
+            if name not in document or name in explained:
+                continue
+            wanted, present = _unjoin(document[name]), ours.get(name)
+            if request.get("only_fields"):
+                present = _restrict(present, wanted)
+            before = self.mapping.take_snapshot()
+            equal = Comparison(self.mapping).compare(wanted, present, key=name)
+            self.mapping.restore(before)
+            if not equal:
+                changes[name] = _overlay(ours.get(name), self.mapping.translate(self._move(wanted)))
+        if not changes:
+            return False
+        moment = document.get("last_update")
+        if kind != "projects" and isinstance(moment, str):
+            changes.setdefault("last_update", self._move(moment))
+        load_documents(self.store, {kind: [{"id": ours["id"], **changes}]}, replace=True)
+        for name in changes:
+            self.amended[name] += 1
+        self.gaps.append(
+            f"{exchange.place} {exchange.endpoint} {kind} {document['id']}: {', '.join(changes)}"
+        )
+        self.touched.add(document["id"])
+        return True
 
 
-def _same(present: Any, wanted: Any) -> bool:
-    if isinstance(wanted, str) and isinstance(present, str) and MOMENT.fullmatch(wanted):
-        left, right = parse_moment(present), parse_moment(wanted)
-        return left is not None and right is not None and abs((left - right).total_seconds()) < 0.002
-    return bool(present == wanted) or (not present and not wanted)
+def _unjoin(value: Any) -> Any:
+    """A field with joined documents replaced by their ids."""
+    if isinstance(value, dict):
+        if isinstance(value.get("id"), str) and set(value) <= {"id", "name", "project"}:
+            return value["id"]
+        return {
+            key: item["id"] if key == "model" and isinstance(item, dict) and "id" in item else _unjoin(item)
+            for key, item in value.items()
+        }
+    return [_unjoin(item) for item in value] if isinstance(value, list) else value
+
+
+def _restrict(present: Any, shown: Any) -> Any:
+    """Of a field as it is here, the part that a projection showed."""
+    if isinstance(present, dict) and isinstance(shown, dict):
+        return {key: _restrict(item, shown[key]) for key, item in present.items() if key in shown}
+    return present
+
+
+def _overlay(present: Any, wanted: Any) -> Any:
+    """A field as it is here with the part that a projection showed laid over it."""
+    if isinstance(present, dict) and isinstance(wanted, dict):
+        return {**present, **{key: _overlay(present.get(key), item) for key, item in wanted.items()}}
+    return wanted
+
+
+def find_settable(exchange: Exchange) -> set[str]:
+    """The fields of the named documents that a call may set."""
+    if exchange.status != 200:
+        return set()
+    service, _, action = exchange.endpoint.partition(".")
+    if action.startswith(("get_", "ping", "validate")) or service in ("users", "auth", "login", "server"):
+        return set()
+    request = exchange.request if isinstance(exchange.request, dict) else {}
+    return (
+        {str(key) for key in request}
+        | SIDE_EFFECTS.get(exchange.endpoint, set())
+        | SIDE_EFFECTS.get(service, set())
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fnmatch
+import functools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from .player import Outcome, Player, Target
 from .recordings import PASSWORD_SERVER, SERVERS, Exchange, find_needed_flows
 from .seeding import Knowledge, Seeder
 
+LOST_FILE = Path(__file__).parent / "lost_calls.json"
 LISTED_FILE = Path(__file__).parent / "differences.json"
 REASONS = frozenset({"security", "bug not copied", "out of scope"})
 MOST_LISTED = 40
@@ -96,8 +98,10 @@ class Report:
     used: Counter[int] = field(default_factory=Counter)
     prepared: int = 0
     put_in: int = 0
+    made_again: int = 0
     amended: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
 
     def judge(self, outcome: Outcome) -> list[Difference]:
         """The differences that no entry accepts."""
@@ -133,7 +137,8 @@ class Report:
         """One line on what did not come from replayed exchanges."""
         fields = ", ".join(f"{name} {count}" for name, count in self.amended.most_common())
         return (
-            f"{self.prepared} tasks led to their status through the API; {self.put_in} documents put in or amended "
+            f"{self.prepared} tasks led to their status through the API; {self.made_again} lost calls made again; "
+            f"{self.put_in} documents put in or amended "
             f"through the import door (fields set: {fields or 'none'}); {len(self.refused)} refused there"
         )
 
@@ -236,11 +241,12 @@ def run_flows(
         with starting as (target, mapping, running):
             stored = find_stored_contents([e for name in names for e in flows[name]])
             player = Player(target, mapping, stored)
-            seeder = Seeder(running.store, mapping, Knowledge()) if running else None
+            future = Knowledge()
+            for exchange in (e for name in server for e in flows[name]):
+                future.learn(exchange)
+            seeder = Seeder(running.store, mapping, future) if running else None
             try:
                 for name in names:
-                    if seeder and name == FIRST_SCREEN:
-                        seeder.amend(learn_screens(flows, server))
                     outcomes = play_flow(player, seeder, flows[name], report)
                     report.outcomes.extend(outcomes if name in chosen else [])
             finally:
@@ -249,21 +255,8 @@ def run_flows(
                 report.put_in += len(seeder.touched)
                 report.amended.update(seeder.amended)
                 report.refused += seeder.refused
+                report.gaps += seeder.gaps
     return report
-
-
-# Screens show the sum of everything before them; the first action on it is the clone.
-FIRST_SCREEN = "w_login"
-FIRST_ACTION = "w_act_clone"
-
-
-def learn_screens(flows: dict[str, list[Exchange]], server: tuple[str, ...]) -> Knowledge:
-    """The documents as the screens showed them before the first action."""
-    knowledge = Knowledge()
-    for name in server[server.index(FIRST_SCREEN) : server.index(FIRST_ACTION)]:
-        for exchange in flows[name]:
-            knowledge.learn(exchange)
-    return knowledge
 
 
 def play_flow(
@@ -271,23 +264,41 @@ def play_flow(
 ) -> list[Outcome]:
     """Replays one flow."""
     outcomes = []
+
+    def ask(endpoint: str, data: dict[str, Any]) -> dict[str, Any]:
+        return player.ask(RECORDED_USER, endpoint, data)
+
+    lost = load_lost_calls()
     for exchange in exchanges:
-        prepared = exchange.flow == "p_state" and prepare_state(player, exchange)
-        report.prepared += bool(prepared)
+        for call in lost.get(exchange.place, ()):
+            ask(call["endpoint"], player.mapping.translate(call["request"]))
+            report.made_again += 1
+        report.prepared += exchange.flow == "p_state" and prepare_state(player, exchange)
+        # The direct probes were recorded whole; what they lack is prepared above.
+        gap = seeder is not None and not exchange.flow.startswith("p_") and seeder.fill_gaps(exchange, ask)
         outcome = player.play(exchange)
         if seeder:
             seeder.knowledge.learn(exchange)
+            seeder.note_call(exchange)
             if outcome.differences:
                 seeder.make_up_for(exchange, datetime.datetime.now(datetime.UTC).isoformat())
-            outcome.seeded = not seeder.touched.isdisjoint(exchange.asked_ids | exchange.answered_ids)
+            outcome.seeded = gap or not seeder.touched.isdisjoint(exchange.asked_ids | exchange.answered_ids)
         outcomes.append(outcome)
     return outcomes
+
+
+@functools.cache
+def load_lost_calls() -> dict[str, list[dict[str, Any]]]:
+    """Place -> the calls before it that the recordings lack, though a later answer shows that they were made."""
+    calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for entry in json.loads(LOST_FILE.read_text("utf-8")):
+        calls[entry["before"]].append(entry)
+    return calls
 
 
 def prepare_state(player: Player, exchange: Exchange) -> bool:
     """Makes the task of a state probe, whose creation was cut out: ``status -> call [force]`` is the probe's name."""
     status, arrow, _ = exchange.name.partition(" -> ")
-    request = exchange.request if isinstance(exchange.request, dict) else {}
     tasks = [n for n in exchange.asked_ids if player.mapping.find_ours(n) is None]
     if not arrow or status not in statuses.STEPS or len(tasks) != 1:
         return False
@@ -302,7 +313,6 @@ def prepare_state(player: Player, exchange: Exchange) -> bool:
         statuses.bring_to(ask, task, status, recorded_queue)
     except statuses.CannotPrepare:
         return False
-    del request
     return True
 
 
