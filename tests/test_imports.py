@@ -93,8 +93,14 @@ def test_our_side_follows_the_table(path: Path) -> None:
 
 def test_pure_rooms_touch_no_clock_file_or_network() -> None:
     impure = {"time", "datetime", "os", "io", "socket", "httpx", "subprocess", "random", "tempfile", "shutil"}
-    for name in ("scenarios", "estimate", "reports/statistics"):
-        for path in [SOURCE / "stackyard" / f"{name}.py", *(SOURCE / "stackyard" / name).glob("*.py")]:
+    pure = [
+        "stackyard/scenarios",
+        "stackyard/estimate",
+        "stackyard/reports/statistics",
+        "stackyard_server/rules",
+    ]
+    for name in pure:
+        for path in [SOURCE / f"{name}.py", *(SOURCE / name).glob("*.py")]:
             if path.exists():
                 assert not {n.split(".")[0] for n in imports(path)} & impure, path
 
@@ -120,8 +126,57 @@ def test_importing_the_task_side_needs_the_standard_library_only() -> None:
                 assert module.split(".")[0] not in foreign
 
 
+#: room of stackyard_server -> rooms it may not import; who is not named may import those below it.
+SERVER_TOP = {"app", "admin", "web", "endpoints"}
+SERVER_FORBIDDEN = {
+    "moments": {"*"},
+    "error_table": {"*"},
+    "rules": SERVER_TOP | {"store", "dispatch", "api", "identity", "files", "upkeep"},
+    "store": SERVER_TOP | {"dispatch", "api", "identity", "files", "upkeep", "rules"},
+    "identity": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
+    "upkeep": SERVER_TOP | {"api"},
+    "files": {"app", "admin", "web", "endpoints"},
+    "dispatch": {"app", "admin", "web", "api", "files"},
+    "api": {"app", "admin", "web", "files"},
+    "endpoints": {"app", "admin", "web", "api"},
+    "web": {"app", "admin", "endpoints"},
+}
+
+
+@pytest.mark.parametrize("path", modules("stackyard_server"), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_the_server_follows_its_table_and_knows_nobody_else(path: Path) -> None:
+    names = imports(path)
+    assert not [n for n in names if n.split(".")[0] in {"stackyard", "stackyard_task", "clearml"}]
+    banned = SERVER_FORBIDDEN.get(room(path), set() if room(path) in ("admin", "__main__") else {"app"})
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "stackyard_server" and len(parts) > 1 and parts[1] != room(path):
+            below = (SOURCE / "stackyard_server" / f"{parts[1]}.py").exists() or (
+                SOURCE / "stackyard_server" / parts[1]
+            ).is_dir()
+            assert not (below and "*" in banned), f"{room(path)} stands below all rooms"
+            assert parts[1] not in banned, f"{room(path)} may not import {parts[1]}"
+
+
+def test_endpoints_do_not_know_each_other() -> None:
+    for path in modules("stackyard_server/endpoints"):
+        mine = path.stem
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[:2] == ["stackyard_server", "endpoints"] and len(parts) > 2:
+                assert parts[2] == mine, f"{path.name} imports {name}"
+
+
+def test_our_side_enters_the_server_by_its_doors() -> None:
+    doors = {"stackyard_server.app", "stackyard_server.admin"}
+    for path in modules("stackyard"):
+        seen = {".".join(n.split(".")[:2]) for n in imports(path) if n.startswith("stackyard_server.")}
+        assert seen <= doors, path
+        assert not seen or room(path) in {"cli", "services"}, path
+
+
 def test_no_pickle_anywhere() -> None:
-    for path in [*modules("stackyard"), *modules("stackyard_task")]:
+    for path in [*modules("stackyard"), *modules("stackyard_task"), *modules("stackyard_server")]:
         names = {n.split(".")[0] for n in imports(path)}
         assert not names & {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}, path
         text = path.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stackyard_server.envelope import new_id
 from stackyard_server.store import Store
-from stackyard_server.store.documents import PROJECT, TASK
+from stackyard_server.store.documents import PROJECT, TASK, Document
 from stackyard_server.store.scalars import Memory, Points, store_points
 
 from . import processes
@@ -18,6 +18,33 @@ METRIC, VARIANT = "loss", "validation"
 PROJECTS = 20
 #: Tasks in one transaction.
 CHUNK = 2000
+
+
+def task(id: str, number: int, project: str, at: int, chance: random.Random) -> Document:
+    """A finished task of a common size, about 2 kB."""
+    parameters = {
+        f"p{i}": {"section": "Args", "name": f"p{i}", "value": str(chance.random())} for i in range(10)
+    }
+    return {
+        "id": id,
+        "name": f"task {number}",
+        "type": "training",
+        "status": chance.choice(STATUSES),
+        "project": project,
+        "created": at,
+        "started": at,
+        "last_update": at,
+        "last_change": at,
+        "status_changed": at,
+        "tags": [],
+        "system_tags": ["archived"] if number % 50 == 0 else [],
+        "last_iteration": 1,
+        "runtime": {},
+        "hyperparams": {"Args": parameters},
+        "script": {"binary": "python3", "repository": "", "diff": "print('x')\n" * 40},
+        "execution": {"artifacts": []},
+        "models": {"input": [], "output": []},
+    }
 
 
 def make(folder: Path, tasks: int, points: int = 0, owners: int = 8, series: int = 4) -> tuple[str, str]:
@@ -54,19 +81,8 @@ def make(folder: Path, tasks: int, points: int = 0, owners: int = 8, series: int
             form, batch = memory.form(tx, "bench", {}), []
             for number in range(start, min(start + CHUNK, tasks)):
                 at = now - (tasks - number) * 1000
-                TASK.insert(
-                    tx,
-                    {
-                        "id": ids[number], "company": company, "user": user, "name": f"task {number}", "type": "training",
-                        "status": chance.choice(STATUSES), "project": projects[number % PROJECTS], "created": at,
-                        "started": at, "last_update": at, "last_change": at, "status_changed": at, "tags": [],
-                        "system_tags": ["archived"] if number % 50 == 0 else [], "last_iteration": 1, "runtime": {},
-                        "hyperparams": {"Args": {f"p{i}": {"section": "Args", "name": f"p{i}", "value": str(chance.random())}
-                                                 for i in range(10)}},
-                        "script": {"binary": "python3", "repository": "", "diff": "print('x')\n" * 40},
-                        "execution": {"artifacts": []}, "models": {"input": [], "output": []},
-                    },
-                )  # fmt: skip
+                document = task(ids[number], number, projects[number % PROJECTS], at, chance)
+                TASK.insert(tx, {**document, "company": company, "user": user})
                 line = memory.series(tx, ids[number], METRIC, VARIANT)
                 batch.append(Points(line, [1], [chance.random()], [at], [form]))
             store_points(tx, batch, now)

@@ -1,0 +1,107 @@
+"""The web port without a browser: who gets in, what the pages forbid, the official app's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ..running import Running, running_server
+from .conftest import LOGIN, PASSWORD
+
+
+def signed_in(server: Running) -> httpx.Client:
+    client = httpx.Client(base_url=server.web, headers={"Origin": server.web})
+    answer = client.post("/login", data={"login": LOGIN, "password": PASSWORD})
+    assert answer.status_code == 303, answer.text
+    return client
+
+
+def test_without_sign_in_every_page_leads_to_the_login(server: Running) -> None:
+    for path in ("/", "/projects", "/tasks", "/queues", "/workers", "/account", f"/tasks/{'0' * 32}"):
+        answer = server.client.get(server.web + path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def test_a_wrong_password_is_refused_in_words(server: Running) -> None:
+    answer = server.client.post(
+        f"{server.web}/login", data={"login": LOGIN, "password": "no"}, headers={"Origin": server.web}
+    )
+    assert answer.status_code == 401
+    assert "Wrong name or password." in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+def test_a_form_from_elsewhere_does_nothing(server: Running) -> None:
+    """CVE-2024-24593 (CSRF)."""
+    with signed_in(server) as client:
+        for headers in (
+            {"Origin": "http://evil.example"},
+            {"Origin": server.web, "Sec-Fetch-Site": "cross-site"},
+        ):
+            answer = client.post("/queues", data={"name": "stolen"}, headers=headers)
+            assert answer.status_code == 403
+    assert "stolen" not in [q["name"] for q in server.call("queues.get_all")["queues"]]
+
+
+def test_pages_carry_a_strict_policy_and_no_inline_code(server: Running) -> None:
+    task = server.call("tasks.get_all", name="^train one$", only_fields=["id"])["tasks"][0]["id"]
+    with signed_in(server) as client:
+        for path in ("/", "/projects", "/tasks", f"/tasks/{task}", f"/tasks/{task}/log", f"/tasks/{task}/scalars",
+                     f"/tasks/{task}/clone", "/queues", "/workers", "/account"):  # fmt: skip
+            answer = client.get(path)
+            assert answer.status_code == 200, (path, answer.text)
+            assert "script-src 'self'" in answer.headers["content-security-policy"]
+            assert "unsafe" not in answer.headers["content-security-policy"]
+            assert answer.headers["cache-control"] == "no-store"
+            for inline in ("style=", "onclick=", "<style", "<script>"):
+                assert inline not in answer.text, (path, inline)
+
+
+def test_an_unknown_task_is_said_in_words(server: Running) -> None:
+    with signed_in(server) as client:
+        answer = client.get(f"/tasks/{'0' * 32}")
+    assert answer.status_code == 400
+    assert "Invalid task id" in answer.text
+
+
+def test_the_cookie_is_for_this_site_and_not_for_scripts(server: Running) -> None:
+    answer = server.client.post(
+        f"{server.web}/login", data={"login": LOGIN, "password": PASSWORD}, headers={"Origin": server.web}
+    )
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "max-age=" in cookie
+
+
+def test_api_and_files_answer_under_the_pages_origin(server: Running) -> None:
+    headers = {"Authorization": f"Bearer {server.token}"}
+    answer = server.client.post(f"{server.web}/api/v999.0/debug.ping", json={}, headers=headers)
+    assert answer.json()["data"] == {"msg": "ClearML server"}
+    assert server.client.get(f"{server.web}/files/nothing/here", headers=headers).status_code == 404
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    """What a build of the official web app looks like from outside."""
+    folder = tmp_path / "build"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html><title>app</title>")
+    (folder / "main.js").write_text("console.log(1)")
+    (tmp_path / "secret.txt").write_text("secret")
+    return folder
+
+
+def test_the_official_app_is_served_with_its_configuration(build: Path) -> None:
+    with running_server(webapp=build) as server:
+        get = server.client.get
+        assert "<title>app</title>" in get(f"{server.web}/").text
+        assert "<title>app</title>" in get(f"{server.web}/projects/abc/tasks/def/info-output/log").text
+        assert get(f"{server.web}/main.js").headers["content-type"].startswith("text/javascript")
+        configuration = get(f"{server.web}/configuration.json").json()
+        assert configuration["apiBaseUrl"] == "/api"
+        assert not configuration["userSecret"]
+        for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%252e%252e/secret.txt"):
+            assert "secret" not in get(server.web + path).text.replace("app", "")
