@@ -1,0 +1,107 @@
+"""``reports``: texts about tasks, with what they show of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from .. import API_VERSION, dispatch, fields, listing, reports
+from ..dispatch import Call, endpoint
+from ..store.documents import TASK
+from ..tasks import ending, removal
+
+#: What a report shows of tasks, and who answers each part.
+PARTS = {
+    "plots": "events.get_multi_task_plots",
+    "scalar_metrics_iter_histogram": "events.multi_task_scalar_metrics_iter_histogram",
+    "single_value_metrics": "events.get_task_single_value_metrics",
+}
+IMAGES = "debug_images"
+
+
+@endpoint(access="state")
+def create(call: Call) -> dict[str, Any]:
+    """The new report's id, and that of the hidden project it is in."""
+    return reports.create(call)
+
+
+@endpoint(access="state")
+def update(call: Call) -> dict[str, Any]:
+    """What was set."""
+    given = reports.update(call)
+    return {"fields": given, "updated": int(bool(given))}
+
+
+@endpoint(access="state")
+def move(call: Call) -> dict[str, Any]:
+    """The hidden project of ``project`` (or ``project_name``) the report is in now."""
+    return reports.move(call)
+
+
+@endpoint(access="state")
+def publish(call: Call) -> dict[str, Any]:
+    """Publishes a report, from any status."""
+    id = reports.require(call, call.data["task"])["id"]
+    return {"fields": ending.publish(call, id, force=True, message=call.get("message")), "updated": 1}
+
+
+@endpoint(access="state")
+def archive(call: Call) -> dict[str, Any]:
+    """Archives a report."""
+    ending.archive(call, reports.require(call, call.data["task"])["id"], message=call.get("message"))
+    return {"archived": 1}
+
+
+@endpoint(access="state")
+def unarchive(call: Call) -> dict[str, Any]:
+    """Takes a report out of the archive."""
+    ending.unarchive(call, reports.require(call, call.data["task"])["id"])
+    return {"unarchived": 1}
+
+
+@endpoint(access="state")
+def delete(call: Call) -> dict[str, Any]:
+    """Deletes a report that is a draft or archived, or any with ``force``."""
+    task = reports.require(call, call.data["task"])
+    removal.delete(call, task["id"], force=call.get("force", False))
+    reports.remove_if_empty(call, task.get("project"))
+    return {"deleted": True}
+
+
+@endpoint()
+def get_all_ex(call: Call) -> dict[str, Any]:
+    """The reports that fit, joined with what they name; ``project`` means the reports about it and below."""
+    wanted = {**call.data, "search_hidden": True, "include_subprojects": True}
+    return listing.get_all_ex(call, TASK, where="d.type=?", parameters=[reports.TYPE], data=wanted)
+
+
+@endpoint()
+def get_tags(call: Call) -> dict[str, Any]:
+    """The tags of reports."""
+    sql = """
+        SELECT DISTINCT tag.value FROM task d, json_each(d.tags) AS tag WHERE d.type=? ORDER BY tag.value
+    """
+    return {"tags": [row[0] for row in call.tx.all(sql, (reports.TYPE,))]}
+
+
+@endpoint("2.30", slow=True)
+def get_task_data(call: Call) -> dict[str, Any]:
+    """What a report shows of tasks: the tasks, and the plots, images and scalars asked for, as ``events.*`` answers."""
+    answer = listing.get_all_ex(call, TASK, data={"search_hidden": True, "page_size": 500, **call.data})
+    ids = [task["id"] for task in answer["tasks"]]
+    if not ids:
+        return answer
+    for part, name in PARTS.items():
+        if part in call.data and call.data[part] is not None:
+            answer[part] = _ask(call, name, {**call.data[part], "tasks": ids})
+    if call.get(IMAGES) is not None:
+        wanted = call.data[IMAGES].get("metrics") or {}
+        metrics = [{**(wanted if isinstance(wanted, dict) else {}), "task": id} for id in ids]
+        answer[IMAGES] = _ask(call, f"events.{IMAGES}", {**call.data[IMAGES], "metrics": metrics})
+    return answer
+
+
+def _ask(call: Call, name: str, data: dict[str, Any]) -> Any:
+    """Another endpoint's answer, in this call's transaction."""
+    fields.check(name, data)
+    return dispatch.find(name, API_VERSION).function(dataclasses.replace(call, name=name, data=data))
