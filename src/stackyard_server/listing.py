@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +133,22 @@ def get_by_id_ex(
     return {f"{collection.name}s": projection.documents(call.tx, found)}
 
 
+def every(
+    call: Call, collection: Collection, data: Mapping[str, Any], most: int, only_fields: Sequence[str]
+) -> Iterator[Document]:
+    """All that ``get_all_ex`` finds, page by page, up to ``most`` documents.
+
+    Raises:
+        ApiError: As ``get_all``.
+    """
+    projection = Projection(collection, only_fields, joined=True)
+    wanted = query(collection, data, referenced(collection))
+    numbers = wanted.numbers(call.tx, most)
+    for start in range(0, len(numbers), MOST):
+        page = numbers[start : start + MOST]
+        yield from projection.documents(call.tx, wanted.fetch(call.tx, page, projection.columns))
+
+
 def count(
     call: Call,
     collection: Collection,
@@ -146,6 +162,12 @@ def count(
         ApiError: As ``get_all``.
     """
     return query(collection, {**data, "order_by": None}, {}, where, parameters).count(call.tx)
+
+
+def texts_of(call: Call, collection: Collection, name: str, data: Mapping[str, Any]) -> set[str]:
+    """Every text that a list field (tags) of the documents found holds, hidden ones included."""
+    wanted = query(collection, {**data, "search_hidden": True, "order_by": None}, {})
+    return wanted.texts(call.tx, name)
 
 
 def rendered(

@@ -121,6 +121,14 @@ class Query:
         found: int = tx.value(f'SELECT count(*) FROM "{self.collection.name}" d WHERE {where}', parameters)
         return found
 
+    def texts(self, tx: Transaction, name: str) -> set[str]:
+        """Every text in a list column of the documents found."""
+        where, parameters = _where(self.conditions)
+        # few different lists are kept: each is opened once
+        lists = f'SELECT DISTINCT d.{name} AS texts FROM "{self.collection.name}" d WHERE {where}'
+        sql = f"SELECT DISTINCT value FROM ({lists}), json_each(texts)"
+        return {row[0] for row in tx.all(sql, parameters) if isinstance(row[0], str)}
+
     def numbers(self, tx: Transaction, limit: int, offset: int = 0) -> list[int]:
         """The row numbers of one page, in order."""
         few = self._few(tx)

@@ -1,0 +1,194 @@
+"""``organization``: what concerns the whole server: its tags, its numbers, and lists as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import listing
+from ..dispatch import Call, Raw, endpoint
+from ..envelope import new_id
+from ..error_table import ApiError, error
+from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection
+from ..store.paths import keys_of
+
+#: The rows of one download, and for how long and how many of them are prepared at once.
+MOST_ROWS = 50_000
+PREPARED_LIFE_MS = 600_000
+MOST_PREPARED = 200
+
+REPORT = "d.type = 'report'"
+#: What is counted: of which collection, and which of its documents.
+COUNTED: dict[str, tuple[Collection, str]] = {
+    "projects": (PROJECT, ""),
+    "tasks": (TASK, f"NOT {REPORT}"),
+    "models": (MODEL, ""),
+    "pipelines": (PROJECT, ""),
+    "datasets": (PROJECT, ""),
+    "reports": (TASK, REPORT),
+}
+
+
+@endpoint(slow=True)
+def get_tags(call: Call) -> dict[str, Any]:
+    """The tags of all tasks and models; with ``include_system`` their system tags too."""
+    names = ["tags", "system_tags"] if call.get("include_system") else ["tags"]
+    wanted = call.get("filter", {})
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for collection in (TASK, MODEL):
+        for name in names:
+            found[name] |= listing.texts_of(call, collection, name, wanted)
+    return {name: sorted(values) for name, values in found.items()}
+
+
+@endpoint(slow=True)
+def get_entities_count(call: Call) -> dict[str, Any]:
+    """How many of each kind that is asked for its filters find. Left out: ``limit``."""
+    users = call.get("active_users")
+    answer = {}
+    for name, (collection, where) in COUNTED.items():
+        filters = call.get(name)
+        if filters is None:
+            continue
+        data = {"search_hidden": call.get("search_hidden"), **filters}
+        if users and "user" not in data:
+            data["user"] = users
+        answer[name] = listing.count(call, collection, data, where)
+    return answer
+
+
+@endpoint()
+def get_user_companies(call: Call) -> dict[str, Any]:
+    """The caller's company: there is one, and its administrators own it."""
+    users = call.tx.value("SELECT count(*) FROM user WHERE NOT disabled")
+    owners = call.tx.all("SELECT id, name FROM user WHERE role='admin' AND NOT disabled ORDER BY number")
+    return {
+        "companies": [
+            {
+                "id": call.who.company,
+                "name": call.who.company_name,
+                "allocated": users,
+                "owners": [{"id": id, "name": name, "avatar": None} for id, name in owners],
+            }
+        ]
+    }
+
+
+@endpoint()
+def get_project_usages(call: Call) -> dict[str, Any]:
+    """Nothing yet: no client asks, and what the official server answers was never seen."""
+    raise ApiError(404, 0, "Project usages are not kept by this server")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A download someone asked for."""
+
+    user: str
+    at: int
+    data: Mapping[str, Any]
+
+
+class Downloads:
+    """The prepared downloads of the last minutes."""
+
+    def __init__(self) -> None:
+        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, prepared: Prepared) -> str:
+        """Keep one; its id."""
+        id = new_id()
+        with self._lock:
+            self._prepared[id] = prepared
+            while len(self._prepared) > MOST_PREPARED:
+                self._prepared.popitem(last=False)
+        return id
+
+    def get(self, id: str, user: str, now: int) -> Prepared | None:
+        """The one of that id, if it is that user's and not too old."""
+        with self._lock:
+            prepared = self._prepared.get(id)
+        if prepared is None or prepared.user != user or now - prepared.at > PREPARED_LIFE_MS:
+            return None
+        return prepared
+
+
+_downloads_made = threading.Lock()
+
+
+def downloads_of(call: Call) -> Downloads:
+    """The server's prepared downloads."""
+    with _downloads_made:
+        downloads: Downloads = call.services.memory.setdefault("downloads", Downloads())
+    return downloads
+
+
+@endpoint()
+def prepare_download_for_get_all(call: Call) -> dict[str, Any]:
+    """An id under which ``download_for_get_all`` answers this list as CSV, for ten minutes.
+
+    Left out: ``allow_public`` (nothing here belongs to others).
+    """
+    if not call.data["field_mappings"]:
+        raise error("validation", "field_mappings must not be empty", field="field_mappings")
+    # what is wrong with the request is said now, not when the browser downloads
+    next(listing.every(call, COLLECTIONS[call.data["entity_type"]], call.data, 1, _fields(call.data)), None)
+    return {"prepare_id": downloads_of(call).add(Prepared(call.who.user, call.now, call.data))}
+
+
+@endpoint(slow=True)
+def download_for_get_all(call: Call) -> Raw:
+    """The prepared list as CSV: a column per field mapping, in their order."""
+    id = call.data["prepare_id"]
+    prepared = downloads_of(call).get(id, call.who.user, call.now)
+    if prepared is None:
+        raise error("validation", "unknown or expired download", prepare_id=id)
+    entity = prepared.data["entity_type"]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    mappings = prepared.data["field_mappings"]
+    writer.writerow([cell(m.get("name") or m["field"]) for m in mappings])
+    columns = [(keys_of(m["field"]), _names(m.get("values"))) for m in mappings]
+    fields = _fields(prepared.data)
+    for document in listing.every(call, COLLECTIONS[entity], prepared.data, MOST_ROWS, fields):
+        writer.writerow([cell(names.get(v := at(document, keys), v)) for keys, names in columns])
+    headers = {"Content-Disposition": f'attachment; filename="{entity}s.csv"'}
+    return Raw(text.getvalue().encode(), "text/csv; charset=utf-8", headers)
+
+
+def _fields(data: Mapping[str, Any]) -> list[str]:
+    return [m["field"] for m in data["field_mappings"]]
+
+
+def _names(values: Sequence[Mapping[str, Any]] | None) -> dict[Any, str]:
+    """What is written instead of a value."""
+    return {v["key"]: v.get("value", "") for v in values or () if isinstance(v.get("key"), (str, int, float))}
+
+
+def at(document: Any, keys: tuple[str, ...]) -> Any:
+    """What stands at these names, as one value."""
+    for start in range(len(keys)):
+        if isinstance(document, list):
+            return ", ".join(str(at(item, keys[start:])) for item in document)
+        if not isinstance(document, dict):
+            return None
+        if (rest := ".".join(keys[start:])) in document:
+            document = document[rest]
+            break
+        document = document.get(keys[start])
+    if isinstance(document, dict):
+        document = next((document[k] for k in ("value", "name", "id") if k in document), None)
+    return ", ".join(map(str, document)) if isinstance(document, list) else document
+
+
+def cell(value: Any) -> Any:
+    """A value for a spreadsheet: text that one would run as a formula is made plain text."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return "" if value is None else value
