@@ -17,8 +17,6 @@ LABELS = frozenset({"name", "tags", "system_tags", "comment", "project"})
 #: What a change of status has to know of the task.
 STATUS_FIELDS = ("id", "status", "enqueue_status", "started", "system_tags", "last_worker", "last_update")
 SHORTEST_NAME = 3
-#: Objects and lists inside one another in a free-form field.
-DEEPEST = 64
 
 
 def require(tx: Transaction, id: str, fields: Iterable[str] | None = STATUS_FIELDS) -> Document:
@@ -178,25 +176,6 @@ def check_references(tx: Transaction, data: Mapping[str, Any]) -> None:
     for field, table, id in named:
         if id and tx.value(f"SELECT 1 FROM {table} WHERE id=?", (id,)) is None:
             raise error("reference", f"expecting {table.capitalize()} id", id=id, field=field)
-
-
-def check_depth(name: str, value: Any) -> None:
-    """Check that a free-form field can be kept and shown.
-
-    Raises:
-        ApiError: 400/12 nested too deep.
-    """
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [
-            inner
-            for item in level
-            for inner in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-    raise error("validation", f"error for field '{name}': nested more than {DEEPEST} levels deep.")
 
 
 def tags_of(tags: Iterable[str | None] | None) -> list[str]:

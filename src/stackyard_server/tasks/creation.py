@@ -9,9 +9,9 @@ from .. import moments
 from ..dispatch import Call
 from ..envelope import new_id
 from ..error_table import error
-from ..rules import task_document, task_status
+from ..rules import project_names, task_document, task_status
 from ..store import projects
-from ..store.documents import PROJECT, TASK, Document
+from ..store.documents import TASK, Document
 from . import changes
 
 #: System tags that belong to the original only.
@@ -22,7 +22,7 @@ def new_document(call: Call, data: Mapping[str, Any]) -> Document:
     """The document of a task of these fields, checked but not kept.
 
     Raises:
-        ApiError: 400/800, 400/16, 400/12.
+        ApiError: 400/800, 400/16.
     """
     name = changes.check_name(data["name"])
     changes.check_references(call.tx, data)
@@ -81,18 +81,12 @@ def edited_parts(call: Call, data: Mapping[str, Any], held: Mapping[str, Any]) -
         call: When.
         data: The request's fields.
         held: The task's parts, as far as they are merged: ``script`` and ``execution``.
-
-    Raises:
-        ApiError: 400/12 nested too deep.
     """
     sent = {**task_document.present(data), **task_document.translate_legacy(data)}
     parts: Document = {}
     for name in ("tags", "system_tags"):
         if name in sent:
             parts[name] = changes.tags_of(sent[name])
-    for name in ("runtime", "execution", "script"):
-        if name in sent:
-            changes.check_depth(name, sent[name])
     if "script" in sent:
         parts["script"] = task_document.script(sent["script"], held.get("script"))
     if "execution" in sent:
@@ -145,8 +139,6 @@ def clone(call: Call, data: Mapping[str, Any]) -> Document:
         },
         {},
     )
-    if data.get("execution_overrides"):
-        changes.check_depth("execution_overrides", data["execution_overrides"])
     models = {"input": (original.get("models") or {}).get("input") or [], "output": []}
     if data.get("new_task_input_models") is not None:
         sent = {"input": data["new_task_input_models"]}
@@ -190,7 +182,9 @@ def clone(call: Call, data: Mapping[str, Any]) -> Document:
 
 def _named_project(call: Call, name: str) -> tuple[str, Document | None]:
     """(the id of the project of that name, what to say of it when it was made)."""
+    name = project_names.normalise(name)
+    known = projects.find(call.tx, name)
+    if known:
+        return known, None
     id = projects.find_or_create(call.tx, call.who, name, call.now)
-    project = PROJECT.get(call.tx, id, ["name", "created"])
-    made = project is not None and project.get("created") == call.now
-    return id, {"id": id, "name": project["name"]} if project and made else None
+    return id, {"id": id, "name": name}

@@ -1,0 +1,459 @@
+"""``tasks.*`` as clients see it: what a call changes, what it answers, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ..running import Running, running_server
+
+MINUTE = 60
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_795_293_737.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def server(clock: Clock) -> Iterator[Running]:
+    with running_server(clock=clock) as running:
+        yield running
+
+
+def create(server: Running, **more: Any) -> str:
+    id: str = server.call("tasks.create", **{"name": "a task", "type": "training", **more})["id"]
+    return id
+
+
+def read(server: Running, id: str) -> dict[str, Any]:
+    task: dict[str, Any] = server.call("tasks.get_by_id", task=id)["task"]
+    return task
+
+
+def refusal(server: Running, name: str, /, **data: Any) -> tuple[int, int, str]:
+    meta = server.ask(name, **data)["meta"]
+    return meta["result_code"], meta["result_subcode"], meta["result_msg"]
+
+
+def queue(server: Running, name: str) -> str:
+    known = server.call("queues.get_all", name=f"^{name}$")["queues"]
+    id: str = known[0]["id"] if known else server.call("queues.create", name=name)["id"]
+    return id
+
+
+def waiting(server: Running, queue_id: str) -> list[str]:
+    return [e["task"] for e in server.call("queues.get_by_id", queue=queue_id)["queue"]["entries"]]
+
+
+# Drafts
+
+
+def test_a_new_task_has_every_part_clients_read(server: Running) -> None:
+    task = read(server, create(server))
+    assert task["status"] == "created"
+    assert task["execution"] == {
+        "test_split": 0,
+        "parameters": {},
+        "model_desc": {},
+        "model_labels": {},
+        "artifacts": [],
+    }
+    assert task["script"] == {"binary": "python", "repository": "", "entry_point": "", "requirements": {}}
+    for name in (
+        "hyperparams",
+        "configuration",
+        "runtime",
+        "container",
+        "output",
+        "last_metrics",
+        "metric_stats",
+    ):
+        assert task[name] == {}
+    assert task["models"] == {"input": [], "output": []}
+    assert (task["last_iteration"], task["unique_metrics"], task["report_assets"]) == (0, [], [])
+    assert task["created"].endswith("+00:00")
+    assert "started" not in task
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        ({"name": "ab"}, (400, 800), "name=String value is too short"),
+        ({"name": "  ab  "}, (400, 800), "name=String value is too short"),
+        ({"type": "nonsense"}, (400, 12), "error for field 'type': value 'nonsense' is not a valid choice.."),
+        ({"project": "nope"}, (400, 16), "(expecting Project id): id=nope, field=project"),
+        ({"parent": "nope"}, (400, 16), "(expecting Task id): id=nope, field=parent"),
+        ({"models": {"input": [{"name": "m", "model": "nope"}]}}, (400, 16), "expecting Model id"),
+        ({"hyperparams": {"A": {"x": {"value": 5}}}}, (400, 12), 'expected type "str"\', 5)'),
+        ({"runtime": [1]}, (400, 12), "error for field 'runtime': ('value is wrong, expected type \"dict\"'"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused_with_field_and_value(
+    server: Running, sent: dict[str, Any], code: tuple[int, int], words: str
+) -> None:
+    for call in ("tasks.create", "tasks.validate"):
+        *codes, message = refusal(server, call, **{"name": "a task", "type": "training", **sent})
+        assert tuple(codes) == code
+        assert words in message
+
+
+def test_what_is_nested_too_deep_to_be_shown_is_refused(server: Running) -> None:
+    id, deep = create(server), {}
+    for _ in range(200):
+        deep = {"a": deep}
+    for call in ("tasks.edit", "tasks.edit_runtime"):
+        code, subcode, message = refusal(server, call, task=id, runtime=deep)
+        assert (code, subcode) == (400, 12)
+        assert "nested" in message
+    assert read(server, id)["runtime"] == {}
+
+
+# Edits
+
+
+def test_an_edit_merges_the_script_and_replaces_the_rest(server: Running) -> None:
+    id = create(
+        server,
+        script={"repository": "r", "branch": "main"},
+        container={"image": "i", "arguments": "-e A=1"},
+        tags=["a", "b"],
+    )
+    answer = server.call(
+        "tasks.edit", task=id, script={"branch": "dev"}, container={"image": "other"}, tags=["only"]
+    )
+    assert answer["updated"] == 1
+    assert answer["fields"]["script"]["repository"] == "r"
+    task = read(server, id)
+    assert task["script"]["branch"] == "dev"
+    assert task["container"] == {"image": "other"}
+    assert task["tags"] == ["only"]
+
+
+def test_a_label_is_no_sign_of_life_but_content_is(server: Running, clock: Clock) -> None:
+    id = create(server)
+    before = read(server, id)
+    clock.seconds += 5
+    answer = server.call("tasks.edit", task=id, name="another name", comment="c")
+    assert set(answer["fields"]) == {"name", "comment", "last_change", "last_changed_by"}
+    labelled = read(server, id)
+    assert labelled["last_update"] == before["last_update"]
+    assert labelled["last_change"] > before["last_change"]
+    server.call("tasks.edit", task=id, runtime={"a": 1})
+    assert read(server, id)["last_update"] > before["last_update"]
+
+
+def test_only_a_draft_is_edited_unless_forced_and_a_status_is_set_as_sent(server: Running) -> None:
+    id = create(server)
+    server.call("tasks.started", task=id)
+    assert refusal(server, "tasks.edit", task=id, name="new name") == (
+        400,
+        110,
+        "Invalid task status: expected=created, status=in_progress",
+    )
+    server.call("tasks.edit", task=id, name="new name", status="completed", force=True)
+    task = read(server, id)
+    assert (task["name"], task["status"]) == ("new name", "completed")
+
+
+def test_user_properties_are_open_in_any_status_other_parameters_are_not(server: Running) -> None:
+    id = create(server)
+    server.call("tasks.started", task=id)
+    server.call("tasks.completed", task=id)
+    note = {"section": "properties", "name": "owner", "value": "me"}
+    server.call("tasks.edit_hyper_params", task=id, hyperparams=[note])
+    other = {"section": "Args", "name": "lr", "value": "1"}
+    assert refusal(server, "tasks.edit_hyper_params", task=id, hyperparams=[note, other])[:2] == (400, 110)
+    assert read(server, id)["hyperparams"] == {"properties": {"owner": note}}
+
+
+def test_a_batch_of_updates_is_taken_whole_or_not_at_all(server: Running) -> None:
+    first, second = create(server), create(server)
+
+    def batch(*lines: str) -> int:
+        headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json-lines"}
+        url = f"{server.api}/tasks.update_batch"
+        return server.client.post(url, content="\n".join(lines), headers=headers).status_code
+
+    good = [f'{{"task": "{id}", "name": "by batch"}}' for id in (first, second)]
+    assert batch(good[0], '{"name": "no task"}') == 400
+    assert batch(good[0], '{"task": "nope", "name": "unknown"}') == 400
+    assert read(server, first)["name"] == "a task"
+    assert batch(*good) == 200
+    assert read(server, second)["name"] == "by batch"
+
+
+# Running and stopping
+
+
+def test_starting_again_keeps_the_first_start_and_a_new_run_forgets_the_end(
+    server: Running, clock: Clock
+) -> None:
+    id = create(server)
+    assert "started" in server.call("tasks.started", task=id)["fields"]
+    began = read(server, id)["started"]
+    clock.seconds += 7
+    assert "started" not in server.call("tasks.started", task=id, status_message="step 2")["fields"]
+    server.call("tasks.ping", task=id)
+    task = read(server, id)
+    assert (task["started"], task["status_message"], task["active_duration"]) == (began, "step 2", 7)
+    server.call("tasks.completed", task=id)
+    server.call("tasks.started", task=id)
+    again = read(server, id)
+    assert again["started"] > began
+    assert "completed" not in again
+    assert "active_duration" not in again
+
+
+def test_a_task_with_a_live_worker_is_told_to_stop_and_one_with_a_silent_worker_is_stopped(
+    server: Running, clock: Clock
+) -> None:
+    def run_by_a_worker(**more: Any) -> str:
+        id = create(server, **more)
+        server.call("tasks.started", task=id)
+        server.call("workers.status_report", worker="host:0", timestamp=int(clock() * 1000), task=id)
+        return id
+
+    id = run_by_a_worker()
+    told = server.call("tasks.stop", task=id, status_reason="enough")["fields"]
+    assert (told["status"], told["status_message"], told["status_reason"]) == (
+        "in_progress",
+        "stopping",
+        "enough",
+    )
+    clock.seconds += 10 * MINUTE
+    assert server.call("tasks.stop", task=id)["fields"]["status_message"] == "Stopped by tester"
+    assert read(server, id)["status"] == "stopped"
+    by_hand = run_by_a_worker(system_tags=["development"])
+    assert server.call("tasks.stop", task=by_hand)["fields"]["status"] == "stopped"
+
+
+def test_stopping_and_archiving_a_pipeline_takes_its_steps_along_when_asked(server: Running) -> None:
+    controller = create(server, type="controller", system_tags=["pipeline"])
+    step = create(server, parent=controller)
+    for id in (controller, step):
+        server.call("tasks.started", task=id)
+    server.call("tasks.stop", task=controller)
+    assert read(server, step)["status"] == "in_progress"
+    server.call("tasks.started", task=controller)
+    server.call("tasks.stop", task=controller, include_pipeline_steps=True)
+    assert read(server, step)["status"] == "stopped"
+    server.call("tasks.archive_many", ids=[controller], include_pipeline_steps=True)
+    assert read(server, step)["system_tags"] == ["archived"]
+    server.call("tasks.unarchive_many", ids=[controller], include_pipeline_steps=True)
+    assert read(server, step)["system_tags"] == []
+
+
+# Queues
+
+
+def test_a_queue_that_is_named_is_made_and_a_task_waits_in_one_at_most(server: Running) -> None:
+    id = create(server, system_tags=["development", "kept"])
+    fields = server.call("tasks.enqueue", task=id, queue_name="made by name")["fields"]
+    made = queue(server, "made by name")
+    assert (fields["enqueue_status"], fields["execution.queue"]) == ("created", made)
+    task = read(server, id)
+    assert task["system_tags"] == ["kept"]
+    assert task["execution"]["queue"] == made
+    assert refusal(server, "tasks.enqueue", task=id, queue=made)[:2] == (400, 706)
+    other = queue(server, "another queue")
+    server.call("tasks.enqueue", task=id, queue=other)
+    assert waiting(server, made) == []
+    assert waiting(server, other) == [id]
+
+
+def test_a_task_leaves_its_queue_as_what_it_was(server: Running) -> None:
+    id = create(server)
+    server.call("tasks.started", task=id)
+    server.call("tasks.stopped", task=id)
+    place = queue(server, "leaving")
+    server.call("tasks.enqueue", task=id, queue=place)
+    answer = server.call("tasks.dequeue", task=id)
+    assert (answer["dequeued"], answer["updated"]) == (1, 1)
+    assert (answer["fields"]["status"], answer["fields"]["enqueue_status"]) == ("stopped", None)
+    assert waiting(server, place) == []
+    assert server.call("tasks.dequeue", task=id) == {"dequeued": 1, "fields": {}, "updated": 0}
+    assert server.call("tasks.dequeue", task="nope")["updated"] == 0
+
+
+@pytest.mark.parametrize("call", ["stopped", "failed", "completed", "close", "publish", "stop"])
+def test_a_task_that_ends_does_not_wait_any_more(server: Running, call: str) -> None:
+    place = queue(server, "ending")
+    id = create(server)
+    server.call("tasks.enqueue", task=id, queue=place)
+    server.call(f"tasks.{call}", task=id, force=True)
+    assert waiting(server, place) == []
+
+
+def test_one_refusal_among_many_undoes_nothing_but_itself(server: Running) -> None:
+    place = queue(server, "bulk queue")
+    there, fresh, running = create(server), create(server), create(server)
+    server.call("tasks.enqueue", task=there, queue=place)
+    server.call("tasks.started", task=running)
+    answer = server.call("tasks.enqueue_many", ids=[there, fresh, running, "nope"], queue=place)
+    assert [(f["id"], f["error"]["codes"]) for f in answer["failed"]] == [
+        (there, [400, 706]),
+        (running, [400, 110]),
+        ("nope", [400, 101]),
+    ]
+    assert answer["failed"][1]["error"]["data"] == {"current_status": "in_progress", "new_status": "queued"}
+    assert [s["id"] for s in answer["succeeded"]] == [fresh]
+    assert waiting(server, place) == [there, fresh]
+    assert read(server, running)["status"] == "in_progress"
+
+
+# Results
+
+
+def test_a_reset_leaves_the_draft_and_takes_the_results(server: Running) -> None:
+    id = create(
+        server,
+        hyperparams={"Args": {"lr": {"value": "0.1"}}},
+        script={"repository": "r"},
+        execution={
+            "artifacts": [
+                {"key": "in", "type": "t", "mode": "input", "uri": "http://x/in"},
+                {"key": "out", "type": "t", "uri": "http://x/out"},
+            ]
+        },
+    )
+    server.call("tasks.started", task=id)
+    server.call("events.add", task=id, type="log", msg="a line")
+    server.call(
+        "events.add", task=id, type="training_stats_scalar", metric="m", variant="v", iter=3, value=1.0
+    )
+    server.call("tasks.edit_runtime", task=id, runtime={"progress": "5"})
+    server.call("tasks.completed", task=id)
+    assert read(server, id)["last_metrics"]
+    answer = server.call("tasks.reset", task=id, return_file_urls=True)
+    assert answer["urls"]["artifact_urls"] == ["http://x/out"]
+    task = read(server, id)
+    assert (task["status"], task["status_message"], task["last_iteration"]) == ("created", "reset", 0)
+    assert (task["runtime"], task["last_metrics"], task["metric_stats"]) == ({}, {}, {})
+    assert [a["key"] for a in task["execution"]["artifacts"]] == ["in"]
+    assert task["hyperparams"]["Args"]["lr"]["value"] == "0.1"
+    assert not {"started", "completed", "active_duration", "last_worker"} & set(task)
+    assert server.call("events.get_task_log", task=id)["total"] == 0
+    server.call("tasks.reset", task=id, clear_all=True)
+    wiped = read(server, id)
+    assert (wiped["script"]["repository"], wiped["execution"]["artifacts"]) == ("", [])
+    assert wiped["hyperparams"]["Args"]["lr"]["value"] == "0.1"
+
+
+def test_publishing_publishes_the_newest_output_model_and_is_for_good(server: Running) -> None:
+    id = create(server)
+    models = [
+        server.call("models.create", name=f"model {n}", uri=f"http://x/{n}", task=id, ready=False)["id"]
+        for n in range(2)
+    ]
+    for model in models:
+        server.call("tasks.add_or_update_model", task=id, name=model, model=model, type="output")
+    server.call("tasks.started", task=id)
+    answer = server.call("tasks.completed", task=id, publish=True)
+    assert answer["published"] == 1
+    task = read(server, id)
+    assert task["status"] == "published"
+    assert "published" in task
+    ready = [server.call("models.get_by_id", model=m)["model"]["ready"] for m in models]
+    assert ready == [False, True]
+    assert refusal(server, "tasks.publish", task=id)[:2] == (400, 110)
+    assert refusal(server, "tasks.reset", task=id) == (
+        400,
+        110,
+        f"Invalid task status: task_id={id}, status=published",
+    )
+
+
+def test_a_deleted_task_takes_its_drafts_along_and_lets_go_of_the_rest(server: Running) -> None:
+    id = create(server)
+    used, free, ready = (
+        server.call("models.create", name=name, uri=f"http://x/{name}", task=id, ready=name == "ready")["id"]
+        for name in ("used", "free", "ready")
+    )
+    child = create(server, parent=id, models={"input": [{"name": "m", "model": used}]})
+    server.call("tasks.started", task=id)
+    server.call("events.add", task=id, type="log", msg="a line")
+    server.call(
+        "tasks.add_or_update_artifacts", task=id, artifacts=[{"key": "k", "type": "t", "uri": "http://x/a"}]
+    )
+    code, subcode, message = refusal(server, "tasks.delete", task=id)
+    assert (code, subcode) == (400, 123)
+    assert message.endswith(f"task={id}, expected=created, current=in_progress")
+    answer = server.call("tasks.delete", task=id, force=True, return_file_urls=True)
+    assert (answer["deleted"], answer["updated_children"]) == (True, 1)
+    assert (answer["deleted_models"], answer["updated_models"]) == (1, 2)
+    assert answer["urls"] == {
+        "event_urls": [],
+        "artifact_urls": ["http://x/a"],
+        "model_urls": ["http://x/free"],
+    }
+    assert "parent" not in read(server, child)
+    assert refusal(server, "models.get_by_id", model=free)[:2] == (400, 201)
+    assert "task" not in server.call("models.get_by_id", model=ready)["model"]
+    company = read(server, child)["company"]
+    assert refusal(server, "tasks.delete", task=id) == (
+        400,
+        101,
+        f"Invalid task id: id={id}, company={company}",
+    )
+    with server.store.reading() as tx:
+        assert tx.value("SELECT count(*) FROM log WHERE owner=?", (id,)) == 0
+
+
+def test_a_clone_is_a_draft_of_what_was_asked_for_not_of_what_came_out(server: Running) -> None:
+    id = create(
+        server,
+        comment="why",
+        tags=["t"],
+        system_tags=["development", "archived", "hidden"],
+        output_dest="http://files",
+        configuration={"c": {"value": "v"}},
+        execution={
+            "queue": "q",
+            "artifacts": [
+                {"key": "in", "type": "t", "mode": "input"},
+                {"key": "out", "type": "t", "mode": "output"},
+            ],
+        },
+    )
+    server.call("tasks.edit", task=id, runtime={"r": 1})
+    answer = server.call("tasks.clone", task=id, new_project_name="clones/of tasks", new_task_comment="")
+    assert answer["new_project"]["name"] == "clones/of tasks"
+    copy = read(server, answer["id"])
+    assert (copy["status"], copy["comment"], copy["tags"], copy["runtime"]) == ("created", "why", ["t"], {})
+    assert copy["system_tags"] == ["hidden"]
+    assert copy["parent"] == id
+    assert copy["output"] == {"destination": "http://files"}
+    assert copy["configuration"]["c"]["value"] == "v"
+    assert [a["key"] for a in copy["execution"]["artifacts"]] == ["in"]
+    assert "queue" not in copy["execution"]
+    again = server.call("tasks.clone", task=answer["id"], new_project_name="clones/of tasks")
+    assert "new_project" not in again
+    assert read(server, again["id"])["parent"] == id
+    assert refusal(server, "tasks.clone", task=id, new_task_project="nope") == (
+        400,
+        401,
+        "Invalid project id: id=nope",
+    )
+
+
+# Who may
+
+
+def test_a_reader_reads_and_changes_nothing() -> None:
+    with running_server(role="readonly") as server:
+        assert server.call("tasks.get_all") == {"tasks": []}
+        assert refusal(server, "tasks.create", name="a task", type="training")[:2] == (403, 20)
+        assert refusal(server, "tasks.delete", task="x", force=True)[:2] == (403, 20)
