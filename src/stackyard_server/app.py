@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 
@@ -23,9 +25,14 @@ from .dispatch import Services
 from .files import FileServer
 from .moments import Clock
 from .settings import ServerSettings
-from .store import Store, StoreError
+from .store import Store, StoreError, queues
+from .upkeep.freeing import Freeing
 from .web.site import Site
 
+log = logging.getLogger(__name__)
+
+#: How often it is looked whether files of deleted documents may go.
+TIDY_SECONDS = 60
 #: How long a stop waits for answers in progress, seconds.
 PATIENCE_SECONDS = 10
 
@@ -60,6 +67,7 @@ class Server:
         self.store = Store(settings.folder)
         with self.store.writing() as tx:
             self.new = identity.found(tx, int(clock() * 1000))
+            queues.found(tx, int(clock() * 1000))
         gate = identity.Gate(self.store, clock, settings.token_seconds)
         self.services = Services(store=self.store, gate=gate, clock=clock, settings=settings)
         self.api = Api(self.services)
@@ -99,14 +107,27 @@ class Server:
         )
 
     def _settle_files(self, settings: ServerSettings) -> None:
-        self.files.stored.sweep()
+        self.files.stored.clear_incoming()
         present = settings.public_url("files", self.sockets["files"].getsockname()[1])
         if present is not None:
             with self.store.writing() as tx:
                 former = file_addresses.settle(tx, present, settings)
             self.services.memory["files_addresses"] = (present, *former)
             self.services.rewrite = file_addresses.rewriter(present, former)
+        self._freeing = Freeing(
+            self.store, self.files.stored, self.services.memory.get("files_addresses", ())
+        )
         self.lock.note(urls=self.urls)
+
+    async def _tidy(self) -> None:
+        """What has to go, goes: what a crash left, then again and again the files of what was deleted."""
+        await asyncio.to_thread(self.files.stored.sweep, time.time() - 1)
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            try:
+                self._freeing.step()
+            except (sqlite3.Error, OSError):  # a full disk, say: the next pass tries again
+                log.exception("removing freed files failed")
 
     @property
     def urls(self) -> dict[str, str]:
@@ -124,9 +145,12 @@ class Server:
                 break
             await asyncio.sleep(0.005)
         ready()
+        tidying = asyncio.create_task(self._tidy())
         try:
             await asyncio.gather(*tasks)
         finally:
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
             self.api.close()
             self.files.close()
             self.services.gate.close()

@@ -12,11 +12,11 @@ Imports the store, ``stored_files`` and identity's roles.
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .identity import Identity
 from .store import Transaction
-from .stored_files import StoredFile, owner_of
+from .stored_files import StoredFile, owner_of, spellings
 
 PUBLISHED = ("publishing", "published")
 
@@ -38,8 +38,8 @@ def published(tx: Transaction, file: StoredFile, addresses: tuple[str, ...] = ()
         if any(unquote(urlsplit(str(uri)).path).strip("/") == file.path for (uri,) in uris):
             return True
     for address in addresses:
-        for spelled in {quote(file.path, safe="/"), file.path}:
-            if tx.value("SELECT 1 FROM model WHERE uri=? AND ready=1", (f"{address}/{spelled}",)):
+        for uri in spellings(address, file.path):
+            if tx.value("SELECT 1 FROM model WHERE uri=? AND ready=1", (uri,)):
                 return True
     return False
 

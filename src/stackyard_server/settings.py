@@ -1,7 +1,8 @@
-"""What the server is told: folder, addresses, limits. A plain value, read from ``server.toml``, environment and options.
+"""What the server is told: folder, addresses, limits. A plain value, read from ``server.toml``, environment and
+options.
 
-An option goes before the environment (``STACKYARD_SERVER_API_PORT``), that before ``server.toml`` in the data folder, that
-before the default. A name nobody knows is an error: a misspelt limit is no limit.
+An option goes before the environment (``STACKYARD_SERVER_API_PORT``), that before ``server.toml`` in the data
+folder, that before the default. A name nobody knows is an error: a misspelt limit is no limit.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class ServerSettings:
         return self.tls_certificate is not None or (self.web_url or self.api_url or "").startswith("https:")
 
     def public_url(self, name: str, port: int) -> str | None:
-        """The address clients use for "web", "api" or "files" on that port; None where nobody said and none is sure."""
+        """The address clients use for "web", "api" or "files"; None where nobody said and none is sure."""
         told: str | None = getattr(self, f"{name}_url")
         if told:
             return told.rstrip("/")
@@ -148,11 +149,15 @@ def _check(settings: ServerSettings) -> None:
         if path is not None and not path.is_file():
             raise SettingsError(f"{name}: {path}: no such file")
     if settings.webapp is not None and not (settings.webapp / "index.html").is_file():
-        raise SettingsError(f"webapp: {settings.webapp}: holds no index.html; expected a build of the web app")
+        raise SettingsError(
+            f"webapp: {settings.webapp}: holds no index.html; expected a build of the web app"
+        )
     for name in ("token_seconds", "max_body_bytes", "max_upload_bytes"):
         if getattr(settings, name) <= 0:
             raise SettingsError(f"{name} is {getattr(settings, name)}; expected more than 0")
     for name in ("web_url", "api_url", "files_url"):
         url = getattr(settings, name)
         if url is not None and not url.startswith(("http://", "https://")):
-            raise SettingsError(f"{name} is {url!r}; expected an address that begins with http:// or https://")
+            raise SettingsError(
+                f"{name} is {url!r}; expected an address that begins with http:// or https://"
+            )

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -34,6 +34,8 @@ DECODINGS = 4
 BLOB = re.compile(r"[0-9a-f]{32}")
 #: The SDK's folder of a task or model: ``<project>/<name>.<id>/...``.
 OWNED = re.compile(r"\.([0-9a-f]{32})/")
+#: Characters the SDK leaves as they are in a URL's path.
+SDK_SAFE = "/:=@!$&'()*+,;~"
 COLUMNS = "path, blob, bytes, sha256, created, owner, user"
 
 
@@ -184,21 +186,30 @@ class StoredFiles:
             if len(folder.name) == 2 and folder.is_dir():
                 yield from (path for path in sorted(folder.iterdir()) if BLOB.fullmatch(path.name))
 
-    def sweep(self) -> int:
-        """Remove what a crash left: unfinished uploads, contents without a row. Only while no server runs.
+    def clear_incoming(self) -> None:
+        """Remove uploads that a crash cut off. Only before a server takes any."""
+        for path in self.incoming.iterdir():
+            path.unlink(missing_ok=True)
+
+    def sweep(self, before: float) -> int:
+        """Remove contents without a row that were written before an instant (epoch seconds, the machine's clock).
 
         Returns:
             How many were removed.
         """
         gone = 0
-        for path in self.incoming.iterdir():
-            path.unlink()
-            gone += 1
-        with self.store.reading() as tx:
-            for path in self.blobs():
-                if not tx.value("SELECT 1 FROM file WHERE blob=?", (path.name,)):
-                    path.unlink()
-                    gone += 1
+        for path in self.blobs():
+            try:
+                old = path.stat().st_mtime < before
+            except FileNotFoundError:
+                continue
+            if not old:
+                continue
+            with self.store.reading() as tx:
+                lost = not tx.value("SELECT 1 FROM file WHERE blob=?", (path.name,))
+            if lost:
+                path.unlink(missing_ok=True)
+                gone += 1
         return gone
 
 
@@ -245,6 +256,11 @@ def usage(tx: Transaction) -> tuple[int, int]:
     """(files, bytes) that are kept."""
     row = tx.one("SELECT files, bytes FROM file_usage")
     return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def spellings(address: str, key: str) -> set[str]:
+    """The URLs under which clients name a file of the server at that address."""
+    return {f"{address}/{quote(key, safe='/')}", f"{address}/{quote(key, safe=SDK_SAFE)}", f"{address}/{key}"}
 
 
 def sync_folder(folder: Path) -> None:

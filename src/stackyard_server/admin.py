@@ -1,0 +1,445 @@
+"""The door of the command line: what ``stackyard server ...`` does, as functions that return values and raise
+``AdminError``.
+
+Here is what needs settings, folder and store together; backups, checks and cleaning are in ``upkeep``, the process in
+``processes``, HTTP nowhere. With ``app`` it is all that ``stackyard.cli`` may import of this package.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import client_config, data_folder, identity, moments, processes, settings, stored_files
+from .error_table import ApiError
+from .settings import ServerSettings
+from .store import FILE_NAME, Store, StoreError, Transaction
+from .upkeep import UpkeepError, verification
+from .upkeep import backup as backups
+from .upkeep import gc as garbage
+from .upkeep import restore as restoring
+
+ADMIN_LOGIN = "admin"
+#: How long a start and a stop may take, seconds.
+START_SECONDS = 60.0
+STOP_SECONDS = 45.0
+LOG_BYTES = 10 * 1024 * 1024
+PORTS = ("web", "api", "files")
+
+
+class AdminError(Exception):
+    """What was asked cannot be done; the message says why and what to do. ``usage``: the input is at fault."""
+
+    def __init__(self, message: str, usage: bool = False) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+@dataclass(frozen=True)
+class First:
+    """The administrator of a new data folder. Password and secret are shown once and kept nowhere."""
+
+    login: str
+    password: str
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """A new access key; the secret is shown once."""
+
+    access_key: str
+    secret_key: str
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Every error of the rooms below as one kind."""
+    try:
+        yield
+    except settings.SettingsError as fault:
+        raise AdminError(str(fault), usage=True) from fault
+    except ApiError as fault:
+        raise AdminError(fault.message, usage=True) from fault
+    except (StoreError, processes.ProcessError, UpkeepError) as fault:
+        raise AdminError(str(fault)) from fault
+
+
+# --- the process ---
+
+
+def read_settings(folder: Path, options: Mapping[str, Any] | None = None) -> ServerSettings:
+    """The settings for a folder: options before environment before ``server.toml`` (see ``settings``).
+
+    Raises:
+        AdminError: One of them cannot be used.
+    """
+    with _sentences():
+        return settings.read(folder, options, os.environ)
+
+
+def keep_log(path: Path | None) -> None:
+    """Log to a file that is turned over at 10 MB, or to stderr."""
+    handler: logging.Handler = logging.StreamHandler()
+    if path is not None:
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=3)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def serve(told: ServerSettings, ready: Callable[[dict[str, str], First | None], None]) -> None:
+    """Serve in this thread until SIGINT or SIGTERM; ``ready`` gets the addresses and a new folder's administrator.
+
+    Raises:
+        AdminError: The folder or an address cannot be used.
+    """
+    from .app import Server  # the other commands need no HTTP
+
+    with _sentences():
+        os.umask(0o077)
+        server = Server(told)
+        first = ensure_admin(server.store)
+        server.run(lambda: ready(server.urls, first))
+
+
+def start_background(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Start a server as a process of its own and wait until it answers.
+
+    Returns:
+        ``pid``, ``urls``, and ``admin`` (login, password, access_key, secret_key; None but on a new folder).
+
+    Raises:
+        AdminError: It cannot start; the message says why.
+    """
+    read_settings(folder, options)
+    with _sentences():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data_folder.check_file_system(folder)
+        return processes.spawn(folder.absolute(), dict(options), START_SECONDS)
+
+
+def stop(folder: Path) -> int | None:
+    """Ask the server on a folder to end and wait for it. Its pid; None when none runs.
+
+    Raises:
+        AdminError: It did not end. Nothing is killed.
+    """
+    with _sentences():
+        return processes.end(folder, STOP_SECONDS)
+
+
+def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What runs on a folder, what it holds, and in words what is wrong (``problems``).
+
+    Raises:
+        AdminError: There is no data folder, or its settings cannot be used.
+    """
+    if not (folder / FILE_NAME).is_file():
+        raise AdminError(f"{folder} holds no server yet: stackyard server start", usage=True)
+    told = read_settings(folder, options)
+    running = data_folder.held(folder)
+    holder = (data_folder.read_lock(folder) or {}) if running else {}
+    urls: dict[str, str] = holder.get("urls") or {}
+    problems = []
+    answers = {name: _ask(name, url) for name, url in urls.items()}
+    problems += [
+        f"The {name} address {urls[name]} does not answer: {fault}."
+        for name, fault in answers.items()
+        if fault
+    ]
+    if not running:
+        problems.append("No server runs on this folder: stackyard server start")
+    elif not urls:
+        problems.append("The server is starting, or hangs in it: see server.log in the data folder.")
+    with _opened(folder) as (store, now), store.reading() as tx:
+        held = _contents(tx, now)
+    database = sum(p.stat().st_size for p in folder.glob(f"{FILE_NAME}*"))
+    free = shutil.disk_usage(folder).free
+    used = database + held["files"]["bytes"]
+    budget = told.disk_budget_bytes
+    if budget is not None and used >= 0.9 * budget:
+        effect = "uploads are refused" if used >= budget else "uploads are refused at 100 %"
+        problems.append(
+            f"{100 * used / budget if budget else 100:.0f} % of the disk budget is used, {effect}: "
+            "see what can go with stackyard server gc --dry-run"
+        )
+    if free < 1024**3:
+        problems.append(f"Only {free / 1e6:.0f} MB are free on the disk of the data folder.")
+    if held["running_without_worker"]:
+        problems.append(
+            f"{held['running_without_worker']} tasks are in progress and no worker has reported on them for 10 minutes."
+        )
+    if held["waiting_without_worker"]:
+        names = ", ".join(held["waiting_without_worker"])
+        problems.append(f"Tasks wait in queues that no worker listens to: {names}.")
+    return {
+        "folder": str(folder),
+        "running": running,
+        "pid": holder.get("pid"),
+        "urls": urls,
+        "answers": {name: fault is None for name, fault in answers.items()},
+        **{k: v for k, v in held.items() if not k.endswith("without_worker")},
+        "disk": {"database_bytes": database, "free_bytes": free, "used_bytes": used, "budget_bytes": budget},
+        "problems": problems,
+    }
+
+
+def _ask(name: str, url: str) -> str | None:
+    """Why an address does not answer; None when it does."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False  # it is asked whether someone is there; nothing is told
+    unverified.verify_mode = ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unverified)
+    )
+    for wildcard, local in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:"), ("//:::", "//[::1]:")):
+        url = url.replace(wildcard, local)
+    try:
+        with opener.open(f"{url}/debug.ping" if name == "api" else f"{url}/", timeout=5):
+            return None
+    except urllib.error.HTTPError:
+        return None
+    except OSError as fault:
+        return str(getattr(fault, "reason", fault))
+
+
+def _contents(tx: Transaction, now: int) -> dict[str, Any]:
+    tasks = dict(tx.all("SELECT status, count(*) FROM task GROUP BY status"))
+    queues = [
+        {"name": name, "waiting": waiting}
+        for name, waiting in tx.all(
+            "SELECT q.name, (SELECT count(*) FROM queue_entry e WHERE e.queue=q.number) FROM queue q ORDER BY q.name"
+        )
+    ]
+    alive = "last_active > ? - 1000 * timeout_seconds"
+    workers = tx.value(f"SELECT count(*) FROM worker WHERE {alive}", (now,))
+    listened = {
+        queue
+        for (queues_of,) in tx.all(f"SELECT queues FROM worker WHERE {alive}", (now,))
+        for queue in json.loads(queues_of)
+    }
+    waiting = tx.all(
+        "SELECT id, name FROM queue WHERE number IN (SELECT queue FROM queue_entry) ORDER BY name"
+    )
+    lost = tx.value(
+        "SELECT count(*) FROM task WHERE status='in_progress' AND last_update < ?", (now - 600_000,)
+    )
+    files, file_bytes = stored_files.usage(tx)
+    return {
+        "tasks": tasks,
+        "queues": queues,
+        "workers": workers,
+        "users": tx.value("SELECT count(*) FROM user"),
+        "files": {"count": files, "bytes": file_bytes},
+        "running_without_worker": lost,
+        "waiting_without_worker": [name for id, name in waiting if id not in listened],
+    }
+
+
+# --- users and keys ---
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[tuple[Store, int]]:
+    """The store of an existing folder, beside a running server or without one, and the moment."""
+    if not (folder / FILE_NAME).is_file():
+        raise AdminError(f"{folder} holds no server yet: stackyard server start", usage=True)
+    with _sentences():
+        data_folder.check_file_system(folder)
+        store = Store(folder)
+        try:
+            yield store, int(time.time() * 1000)
+        finally:
+            store.close()
+
+
+def generate_password() -> str:
+    """A password of 120 random bits."""
+    return secrets.token_urlsafe(15)
+
+
+def ensure_admin(store: Store) -> First | None:
+    """Make the administrator of a folder that has none; None when there is one."""
+    with store.writing() as tx:
+        if tx.value("SELECT 1 FROM user WHERE role='admin' LIMIT 1"):
+            return None
+        password = generate_password()
+        now = int(time.time() * 1000)
+        user = identity.add_user(
+            tx, now, name="Administrator", role="admin", login=ADMIN_LOGIN, password=password
+        )
+        access_key, secret_key = identity.add_credentials(tx, user, label="made on first start")
+    return First(ADMIN_LOGIN, password, access_key, secret_key)
+
+
+def add_user(folder: Path, login: str, name: str | None, role: str, password: str) -> str:
+    """Add a user. The new id.
+
+    Raises:
+        AdminError: The login is taken, or something is not acceptable.
+    """
+    with _opened(folder) as (store, now), store.writing() as tx:
+        return identity.add_user(tx, now, name=name or login, role=role, login=login, password=password)
+
+
+def list_users(folder: Path) -> list[dict[str, Any]]:
+    """Every user: id, login, name, role, disabled, keys, created_at."""
+    with _opened(folder) as (store, _), store.reading() as tx:
+        rows = tx.all(
+            "SELECT id, login, name, role, disabled, (SELECT count(*) FROM credential c WHERE c.user=u.id), created "
+            "FROM user u ORDER BY number"
+        )
+    names = ("id", "login", "name", "role", "disabled", "keys", "created_at")
+    return [
+        dict(
+            zip(names, (*row[:4], bool(row[4]), row[5], moments.iso(row[6]) if row[6] else None), strict=True)
+        )
+        for row in rows
+    ]
+
+
+def remove_user(folder: Path, login: str) -> None:
+    """Remove a user, their keys and sessions; what they made stays."""
+    with _opened(folder) as (store, _), store.writing() as tx:
+        identity.remove(tx, identity.find_user(tx, login)["id"])
+
+
+def set_role(folder: Path, login: str, role: str) -> None:
+    """Give a user another role; their sessions end."""
+    with _opened(folder) as (store, _), store.writing() as tx:
+        identity.set_role(tx, identity.find_user(tx, login)["id"], role)
+
+
+def set_password(folder: Path, login: str, password: str) -> None:
+    """Give a user another password; their sessions end."""
+    with _opened(folder) as (store, _), store.writing() as tx:
+        identity.set_password(tx, identity.find_user(tx, login)["id"], password)
+
+
+def add_credentials(folder: Path, login: str, label: str | None) -> Key:
+    """A new access key for a user."""
+    with _opened(folder) as (store, _), store.writing() as tx:
+        return Key(*identity.add_credentials(tx, identity.find_user(tx, login)["id"], label))
+
+
+def list_credentials(folder: Path, login: str | None) -> list[dict[str, Any]]:
+    """The access keys of one user, or of all: user, access_key, label, last_used_at, last_used_from."""
+    found = []
+    with _opened(folder) as (store, _), store.reading() as tx:
+        users = (
+            [identity.find_user(tx, login)["id"]] if login else [r[0] for r in tx.all("SELECT id FROM user")]
+        )
+        for user in users:
+            shown = tx.value("SELECT coalesce(login, name) FROM user WHERE id=?", (user,))
+            for access_key, label, used, where in identity.credentials_of(tx, user):
+                found.append(
+                    {
+                        "user": shown,
+                        "access_key": access_key,
+                        "label": label,
+                        "last_used_at": moments.iso(used) if used else None,
+                        "last_used_from": where,
+                    }
+                )
+    return found
+
+
+def revoke_credentials(folder: Path, access_key: str) -> None:
+    """Take an access key away; tokens made with it are worth nothing from now on.
+
+    Raises:
+        AdminError: There is no such key.
+    """
+    with _opened(folder) as (store, _), store.writing() as tx:
+        user = tx.value("SELECT user FROM credential WHERE access_key=?", (access_key,))
+        if user is None:
+            raise AdminError(f"no access key is called {access_key!r}", usage=True)
+        identity.revoke_credentials(tx, user, access_key)
+
+
+# --- clients ---
+
+
+def public_urls(folder: Path, host: str | None = None) -> dict[str, str]:
+    """The addresses clients use: "web", "api", "files"; ``host`` goes before what the settings say."""
+    told = read_settings(folder)
+    running: dict[str, str] = (data_folder.read_lock(folder) or {}).get("urls") or {}
+    urls = {}
+    for name in PORTS:
+        port = int(running[name].rpartition(":")[2]) if name in running else getattr(told, f"{name}_port")
+        if host:
+            urls[name] = f"{'https' if told.tls_certificate else 'http'}://{host}:{port}"
+        else:
+            scheme = "https" if told.tls_certificate else "http"
+            urls[name] = told.public_url(name, port) or f"{scheme}://{socket.getfqdn()}:{port}"
+    return urls
+
+
+def write_client_config(folder: Path, path: Path, login: str, replace: bool, host: str | None = None) -> Key:
+    """Write a ``clearml.conf`` with a fresh key of a user, mode 0600.
+
+    Args:
+        folder: The server's data folder.
+        path: Where to.
+        login: Whose key.
+        replace: Whether a file that is there may be replaced.
+        host: The name clients know this machine by, instead of what the settings say.
+
+    Raises:
+        AdminError: The file is there and may not be replaced; there is no such user.
+    """
+    urls = public_urls(folder, host)
+    taken = AdminError(f"{path} is there already and was left as it is: --force replaces it", usage=True)
+    if path.exists() and not replace:
+        raise taken
+    with _opened(folder) as (store, _), store.writing() as tx:
+        user = identity.find_user(tx, login)["id"]
+        access_key, secret_key = identity.add_credentials(tx, user, label=f"clearml.conf {path}"[:200])
+        text = client_config.client_config(urls, access_key, secret_key)
+        try:
+            client_config.write_private(path, text, replace)
+        except FileExistsError:
+            raise taken from None
+    return Key(access_key, secret_key)
+
+
+# --- upkeep ---
+
+
+def backup(folder: Path, target: Path) -> dict[str, Any]:
+    """Copy a folder's rows and files, beside a running server (see ``upkeep.backup``)."""
+    with _opened(folder) as (store, now):
+        return backups.backup(store, target, now)
+
+
+def restore(source: Path, folder: Path, verify: bool) -> dict[str, Any]:
+    """Put a backup into an empty folder; with ``verify``, prove the copy (see ``upkeep.restore``)."""
+    with _sentences():
+        return restoring.restore(source, folder, verify)
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Check a folder's rows, files and hashes (see ``upkeep.verification``)."""
+    with _opened(folder) as (store, _):
+        return verification.verify(store)
+
+
+def collect_garbage(folder: Path, dry_run: bool, unowned: bool = False) -> dict[str, Any]:
+    """Remove what nothing needs any more, or say what would go (see ``upkeep.gc``)."""
+    with _opened(folder) as (store, now):
+        return garbage.collect(store, now, dry_run, unowned)

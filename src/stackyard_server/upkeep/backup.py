@@ -1,0 +1,145 @@
+"""A copy of a data folder, taken while the server runs.
+
+Rows come first, in one snapshot (SQLite's backup API), then the contents they name: as hard links where source and
+target share a disk (contents never change), else as copies. A file that was deleted in between is left out with its
+row. The copy appears under its name when it is complete. It holds password hashes and the signing key: it is
+readable by its owner only, and to be kept like the server itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from .. import moments, settings
+from ..envelope import new_id
+from ..store import FILE_NAME, Store, Transaction, schema
+from ..stored_files import StoredFiles, sync_folder
+from . import UpkeepError
+from .verification import count_rows, digest_of
+
+MANIFEST = "manifest.json"
+API_VERSION = 1
+
+
+def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
+    """Copy a data folder.
+
+    Args:
+        store: The folder's store.
+        target: Where to; must not exist.
+        now: Epoch milliseconds.
+
+    Returns:
+        The manifest: ``made_at``, ``schema``, ``database`` (bytes, sha256), ``rows`` (by table), ``files``,
+        ``bytes``, ``linked``, ``left_out`` (files that went meanwhile).
+
+    Raises:
+        UpkeepError: The target cannot be used.
+    """
+    target = target.absolute()
+    if target.exists():
+        raise UpkeepError(f"{target} exists: a backup goes to a new folder.")
+    if store.folder.resolve() in target.resolve().parents:
+        raise UpkeepError(f"{target} is inside the data folder: choose a folder elsewhere.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{new_id()}")
+    partial.mkdir(mode=0o700)
+    try:
+        _copy_rows(store, partial / FILE_NAME)
+        counts = _copy_files(StoredFiles(store), partial)
+        stated = store.folder / settings.FILE_NAME
+        if stated.is_file():
+            shutil.copyfile(stated, partial / settings.FILE_NAME)
+        manifest = _manifest(partial, now, counts)
+        partial.rename(target)
+        sync_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _copy_rows(store: Store, path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)  # in one step: a snapshot, and nobody waits
+        copy.execute("PRAGMA journal_mode=DELETE")
+
+
+def _copy_files(stored: StoredFiles, folder: Path) -> dict[str, int]:
+    counts = {"files": 0, "bytes": 0, "linked": 0, "left_out": 0}
+    made: set[Path] = set()
+    with closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as copy:
+        gone = []
+        for path, blob, size in copy.execute("SELECT path, blob, bytes FROM file").fetchall():
+            goal = folder / "files" / blob[:2] / blob
+            if goal.parent not in made:
+                goal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                made.add(goal.parent)
+            try:
+                counts["linked"] += link_or_copy(stored.locate(blob), goal)
+            except FileNotFoundError:
+                gone.append((path,))
+                continue
+            counts["files"] += 1
+            counts["bytes"] += size
+        copy.execute("BEGIN")
+        copy.executemany("DELETE FROM file WHERE path=?", gone)
+        copy.execute("COMMIT")
+    counts["left_out"] = len(gone)
+    for parent in made:
+        sync_folder(parent)
+    return counts
+
+
+def link_or_copy(source: Path, goal: Path) -> bool:
+    """Put a content at another place; whether as a link.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    try:
+        os.link(source, goal)
+        return True
+    except FileNotFoundError:
+        raise
+    except OSError:  # another disk, or one without links
+        copy(source, goal)
+        return False
+
+
+def copy(source: Path, goal: Path) -> None:
+    """Copy a file's content to the disk, readable by its owner."""
+    with source.open("rb") as old, goal.open("xb") as new:
+        os.fchmod(new.fileno(), 0o600)
+        shutil.copyfileobj(old, new, 1024 * 1024)
+        new.flush()
+        os.fsync(new.fileno())
+
+
+def _manifest(folder: Path, now: int, counts: dict[str, int]) -> dict[str, Any]:
+    database = folder / FILE_NAME
+    with closing(sqlite3.connect(database)) as copied:
+        rows = count_rows(Transaction(copied, set()))
+    sha256, size = digest_of(database)
+    manifest = {
+        "api_version": API_VERSION,
+        "made_at": moments.iso(now),
+        "schema": len(schema.MIGRATIONS),
+        "database": {"bytes": size, "sha256": sha256},
+        "rows": rows,
+        **counts,
+    }
+    path = folder / MANIFEST
+    path.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    for file in (database, path):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    sync_folder(folder)
+    return manifest

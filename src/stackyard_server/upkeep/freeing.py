@@ -1,0 +1,78 @@
+"""The files of deleted tasks and models go, some time after the delete.
+
+The delete itself notes what is free (triggers of the tables ``task`` and ``model``). Clients that asked for the
+addresses remove the files themselves, and are not to meet "not found": so files are looked at in one pass and
+removed in a later one. A file that a model still names stays; one uploaded since stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import unquote, urlsplit
+
+from .. import stored_files
+from ..file_rights import PUBLISHED
+from ..store import Store, Transaction
+from ..stored_files import StoredFile, StoredFiles, key_of
+
+log = logging.getLogger(__name__)
+
+#: Entries looked at in one pass.
+AT_ONCE = 500
+
+
+class Freeing:
+    """Looks at what was freed; one for the server's life.
+
+    Args:
+        store: The database.
+        stored: The contents.
+        addresses: The file server's public addresses, present and former.
+    """
+
+    def __init__(self, store: Store, stored: StoredFiles, addresses: tuple[str, ...]) -> None:
+        self.store, self.stored, self.addresses = store, stored, addresses
+        self._seen: set[tuple[str, int]] = set()
+
+    def step(self) -> int:
+        """Remove the files of what an earlier pass saw; the number of files removed."""
+        with self.store.reading() as tx:
+            waiting = {(row[0], row[1]) for row in tx.all("SELECT what, at FROM freed LIMIT ?", (AT_ONCE,))}
+        due, self._seen = waiting & self._seen, waiting
+        if not due:
+            return 0
+        with self.store.writing() as tx:
+            gone = [file for what, at in due for file in self._files(tx, what, at)]
+            stored_files.forget(tx, gone)
+            tx.many("DELETE FROM freed WHERE what=? AND at=?", due)
+        self.stored.unlink(file.blob for file in gone)
+        if gone:
+            log.info("%d files of deleted tasks and models removed", len(gone))
+        return len(gone)
+
+    def _files(self, tx: Transaction, what: str, at: int) -> list[StoredFile]:
+        """The files that may go with an id or an address."""
+        if "://" not in what:
+            if tx.value("SELECT 1 FROM task WHERE id=?", (what,)) or tx.value(
+                "SELECT 1 FROM model WHERE id=?", (what,)
+            ):
+                return []
+            return [f for f in stored_files.of_owner(tx, what) if not named_by_model(tx, f, self.addresses)]
+        if not what.startswith(tuple(f"{address}/" for address in self.addresses)):
+            return []
+        key = key_of(unquote(urlsplit(what).path))
+        file = stored_files.find(tx, key) if key else None
+        if file is None or file.created >= at or named_by_model(tx, file, self.addresses):
+            return []
+        if file.owner and tx.value("SELECT status FROM task WHERE id=?", (file.owner,)) in PUBLISHED:
+            return []
+        return [file]
+
+
+def named_by_model(tx: Transaction, file: StoredFile, addresses: tuple[str, ...]) -> bool:
+    """Whether a model's URI names a file."""
+    return any(
+        tx.value("SELECT 1 FROM model WHERE uri=?", (uri,))
+        for address in addresses
+        for uri in stored_files.spellings(address, file.path)
+    )
