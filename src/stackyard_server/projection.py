@@ -160,7 +160,7 @@ class Projection:
         for name, values in virtual.items():
             value = values.get(id, {} if name == "last_metrics" else None)
             # an empty list of unique_metrics is shown by get_by_id only
-            if value is not None and value != []:
+            if value is not None and (value != [] or name != "unique_metrics"):
                 whole[name] = value
         if self.everything:
             shown = whole

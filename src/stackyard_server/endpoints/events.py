@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from .. import moments
+from .. import fence, moments
 from ..dispatch import Call, Raw, endpoint
 from ..error_table import ApiError, error, field_error
 from ..scrolls import EXHAUSTED, Scrolls, position, token
@@ -154,7 +154,7 @@ def _take_in(call: Call, lines: list[dict[str, Any]]) -> dict[str, Any]:
         memory = call.services.memory["events.series"] = Memory(call.services.store)
     worker = call.headers.get("x-clearml-worker") or call.headers.get("x-trains-worker") or UNKNOWN_WORKER
     batch = events.Batch(call.tx, memory, call.now, worker)
-    batch.take(lines)
+    batch.take(fence.admitted(call, lines, batch.errors) if call.tx.fenced else lines)
     batch.write(call.who.user)
     if not batch.added:
         raise error("events_not_added", **batch.errors)

@@ -4,12 +4,13 @@ A worker that vanished may come back (a paused machine, a healed network) and go
 belongs to another run. Clients cannot be asked to tell their run, so it is told by what they send anyway: the
 session of their token, the X-ClearML-Worker header (a host or worker name) and, in console lines and status
 reports, the worker id. An agent's daemon, the process it starts for the task and the user's script each sign in for
-themselves, so each run has sessions of its own; only the daemon's lasts from run to run, and it is let in again by its pull.
+themselves, so each run has sessions of its own; only the daemon's lasts from run to run, and it is let in again by
+its pull.
 
-A write is refused when its session started the task before it was queued again; when it names another worker than the
-present one; when its header is that of an earlier run and not of the present one; and, for calls only a run makes, when
-its session is older than the queueing. What people do to a task (stop, reset, edit, clone...) stays open to sessions
-that never ran it.
+Every write is refused whose session started the task before it was queued again. A call that only a run makes is
+refused also when it names another worker than the present one, when its header is that of an earlier run and not
+of the present one, and when its session is older than the queueing. What people and controllers do to a task (stop,
+reset, edit...) stays open to sessions that never ran it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Calls that only a task's own run makes.
+#: Calls that only a task's own run makes. Not among them: edit, stop and stopped, which controllers send as well.
 RUN_CALLS = frozenset(
     {
         "events.add",
         "events.add_batch",
         "tasks.add_or_update_artifacts",
         "tasks.add_or_update_model",
+        "tasks.completed",
+        "tasks.failed",
         "tasks.ping",
         "tasks.set_requirements",
         "tasks.started",
@@ -83,6 +86,8 @@ def refusal(fence: Fence, write: Write) -> str | None:
         return None
     if write.session in fence.refused_sessions:
         return "its session ran the task before it was queued again"
+    if write.call not in RUN_CALLS:
+        return None
     present = names_of([*fence.workers, fence.header])
     former = names_of(fence.former)
     if write.worker and fence.workers and not _belongs(write.worker, fence, present):
@@ -90,7 +95,7 @@ def refusal(fence: Fence, write: Write) -> str | None:
     for name in (write.worker, write.header):
         if name in former and name not in present:
             return f"worker {name} ran the task before it was queued again"
-    if write.call in RUN_CALLS and write.session and write.issued_at < fence.since // 1000:
+    if write.session and write.issued_at < fence.since // 1000:
         return "its session is older than the queueing"
     return None
 

@@ -64,6 +64,8 @@ def note(
 
 def note_start(tx: Transaction, task_id: str, session: str) -> None:
     """Write down that a session runs a task that a queue handed out."""
+    if not session:
+        return
     tx.run(
         "INSERT OR IGNORE INTO run_session(task, session) SELECT task, ? FROM hand_out WHERE task=?",
         (session, task_id),

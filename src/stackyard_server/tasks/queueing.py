@@ -70,7 +70,10 @@ def enqueue(
     held = queues.remove_task(call.tx, id, call.now)
     if held == queue:
         raise error("already_queued", task=id)
-    more: Document = {"enqueue_status": task["status"]}
+    before = task["status"]
+    if before == task_status.QUEUED and held is None:
+        before = task.get("enqueue_status") or task_status.CREATED  # a worker took it and did not start it
+    more: Document = {"enqueue_status": before}
     fields = changes.change_status(
         call, task, task_status.QUEUED, force=force, reason=reason, message=message, more=more
     )

@@ -1,0 +1,282 @@
+"""``queues``: where tasks wait for workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import fence, listing
+from ..dispatch import Call, endpoint
+from ..error_table import error, field_error
+from ..moments import iso
+from ..projection import Virtual
+from ..rules import queueing, task_status
+from ..store import Transaction, hand_outs, queues, workers
+from ..store.documents import QUEUE, TASK, Document
+from ..tasks import queueing as task_queueing
+
+#: What clients that ask for a part of the entries are shown of a queue.
+WITH_SOME_ENTRIES = ["id", "tags", "system_tags", "entries", "metadata"]
+
+
+def _entries(most: int | None) -> Callable[[Transaction, list[str]], Mapping[str, Any]]:
+    """The entries of queues in ClearML's form, at most so many of each."""
+
+    def read(tx: Transaction, ids: list[str]) -> Mapping[str, Any]:
+        return {id: [_shown(entry) for entry in queues.entries(tx, id, most)] for id in ids}
+
+    return read
+
+
+def _shown(entry: queues.Entry) -> Document:
+    return {"task": entry.task, "added": iso(entry.added)}
+
+
+def _virtual(call: Call) -> dict[str, Virtual]:
+    return {"entries": _entries(call.get("max_task_entries"))}
+
+
+@endpoint("2.4", access="state")
+def create(call: Call) -> dict[str, Any]:
+    """The id of a new queue."""
+    id = queues.create(
+        call.tx,
+        call.who,
+        call.data["name"],
+        call.now,
+        display_name=_text(call, "display_name"),
+        tags=call.get("tags", []),
+        system_tags=call.get("system_tags", []),
+    )
+    return {"id": id}
+
+
+def _text(call: Call, name: str) -> str | None:
+    value = call.get(name)
+    if value is not None and not isinstance(value, str):
+        raise field_error(name, f": ('value is wrong, expected type \"str\"', {value!r}).")
+    return value
+
+
+@endpoint("2.4")
+def get_by_id(call: Call) -> dict[str, Any]:
+    """One queue with its entries; with ``max_task_entries`` the first of them and little else."""
+    found = queues.find(call.tx, call.data["queue"])
+    only = WITH_SOME_ENTRIES if call.get("max_task_entries") is not None else None
+    return {"queue": listing.rendered(call, QUEUE, found, only, virtual=_virtual(call))}
+
+
+@endpoint("2.4")
+def get_default(call: Call) -> dict[str, Any]:
+    """The id and name of the queue that is taken when none is named."""
+    id = queues.default(call.tx)
+    if id is None:
+        raise error("invalid_queue_id", "there is no default queue", company=call.who.company)
+    return {"id": id, "name": queues.find(call.tx, id)["name"]}
+
+
+@endpoint("2.4")
+def get_all(call: Call) -> dict[str, Any]:
+    """The queues asked for, with their entries."""
+    return listing.get_all(call, QUEUE, virtual=_virtual(call))
+
+
+@endpoint("2.4")
+def get_all_ex(call: Call) -> dict[str, Any]:
+    """The queues asked for with their entries' task names and the workers that listen.
+
+    Left out: ``only_fields`` (everything is shown), ``count_task_entries``.
+    """
+    data = {**call.data, "only_fields": ["*", "entries.task.name"]}
+    answer = listing.get_all_ex(call, QUEUE, virtual=_virtual(call), data=data)
+    listening = workers.by_queue(call.tx, call.now)
+    for queue in answer["queues"]:
+        queue["workers"] = [
+            {"id": w.id, "name": w.id, "ip": w.address, **({"task": {"id": w.task}} if w.task else {})}
+            for w in listening.get(queue["id"], ())
+        ]
+    return answer
+
+
+@endpoint("2.4", access="state")
+def update(call: Call) -> dict[str, Any]:
+    """Rename or tag a queue: how many changed and to what."""
+    changes: Document = {}
+    if call.get("name") is not None:
+        changes["name"] = queues.checked_name(call.data["name"])
+    if "display_name" in call.data:
+        changes["display_name"] = _text(call, "display_name")
+    for name in ("tags", "system_tags"):
+        if call.get(name) is not None:
+            changes[name] = call.data[name]
+    return {"updated": queues.update(call.tx, call.data["queue"], changes), "fields": changes}
+
+
+@endpoint("2.4", access="state")
+def delete(call: Call) -> dict[str, Any]:
+    """Remove a queue; one in which tasks wait only with ``force``, and they get their earlier status back."""
+    queue = call.data["queue"]
+    if queues.depth(call.tx, queue):
+        if not call.get("force", False):
+            raise error("queue_not_empty", "use force=true to delete", id=queue)
+        for entry in queues.entries(call.tx, queue):
+            task_queueing.dequeue(call, entry.task)
+    queues.delete(call.tx, queue)
+    return {"deleted": 1}
+
+
+@endpoint(access="state")
+def clear_queue(call: Call) -> dict[str, Any]:
+    """Take every task out of a queue: which they were. They get their earlier status back."""
+    queue = call.data.get("queue")
+    if not isinstance(queue, str) or call.tx.value("SELECT 1 FROM queue WHERE id=?", (queue,)) is None:
+        raise error("invalid_queue_id", queue=queue)
+    waiting = [entry.task for entry in queues.entries(call.tx, queue)]
+    for task in waiting:
+        task_queueing.dequeue(call, task)
+    return {"removed_tasks": waiting}
+
+
+@endpoint("2.13", access="state")
+def add_or_update_metadata(call: Call) -> dict[str, Any]:
+    """Set items of a queue's metadata, or all of it with ``replace_metadata``."""
+    queue = queues.find(call.tx, call.data["queue"])
+    items = {i["key"]: i for i in call.data["metadata"] if i and i.get("key")}
+    kept = {} if call.get("replace_metadata", False) else queue.get("metadata", {})
+    return {"updated": queues.update(call.tx, queue["id"], {"metadata": {**kept, **items}})}
+
+
+@endpoint("2.13", access="state")
+def delete_metadata(call: Call) -> dict[str, Any]:
+    """Remove items of a queue's metadata."""
+    queue = queues.find(call.tx, call.data["queue"])
+    gone = set(call.data["keys"])
+    kept = {k: v for k, v in queue.get("metadata", {}).items() if k not in gone}
+    return {"updated": queues.update(call.tx, queue["id"], {"metadata": kept})}
+
+
+# Entries
+
+
+@endpoint("2.4", access="state")
+def add_task(call: Call) -> dict[str, Any]:
+    """Let a task wait at the end of a queue; its status stays."""
+    queue, task = call.data["queue"], call.data["task"]
+    queues.number_of(call.tx, queue)
+    if call.tx.value("SELECT 1 FROM task WHERE id=?", (task,)) is None:
+        raise error("invalid_task_id", id=task, company=call.who.company)
+    queues.add(call.tx, queue, task, call.now)
+    return {"added": 1}
+
+
+@endpoint("2.4", access="state")
+def remove_task(call: Call) -> dict[str, Any]:
+    """Take a task out of a queue; its status stays."""
+    queue, task = call.data["queue"], call.data["task"]
+    if queues.remove_task(call.tx, task, call.now) != queue:
+        raise queues.not_waiting(call.tx, queue, task)
+    return {"removed": 1}
+
+
+@endpoint(access="state")
+def get_next_task(call: Call) -> dict[str, Any]:
+    """The first task of a queue, which waits no longer: it is this caller's; nothing where none waits.
+
+    Its status stays (the agent then calls ``tasks.started``), but one that was stopped meanwhile is queued again.
+    """
+    tx, queue = call.tx, call.data["queue"]
+    while True:
+        entry = queues.pop(tx, queue, call.now)
+        if entry is None:
+            return {}
+        task = TASK.get(tx, entry.task, ["status", "company", "user"])
+        if task is not None:
+            break
+    if task.get("status") == task_status.STOPPED:
+        TASK.update(tx, entry.task, {"status": task_status.QUEUED})
+    session = call.who.session
+    names = workers.of_session(tx, call.who.user, session) if session else []
+    hand_outs.note(tx, entry.task, call.now, session=session, header=fence.header_of(call), workers=names)
+    answer: dict[str, Any] = {"entry": _shown(entry)}
+    if call.get("get_task_info", False):
+        answer["task_info"] = {"company": task.get("company"), "user": task.get("user")}
+    return answer
+
+
+@endpoint("2.15")
+def get_num_entries(call: Call) -> dict[str, Any]:
+    """How many tasks wait in a queue."""
+    return {"num": queues.depth(call.tx, call.data["queue"])}
+
+
+@endpoint("2.15")
+def peek_task(call: Call) -> dict[str, Any]:
+    """The task that would be handed out next; null where none waits."""
+    return {"task": queues.first(call.tx, call.data["queue"])}
+
+
+def _move(call: Call, places: int | None, *, towards_head: bool) -> dict[str, Any]:
+    queue, task = call.data["queue"], call.data["task"]
+    return {"position": queues.move(call.tx, queue, task, places, towards_head=towards_head)}
+
+
+def _places(call: Call) -> int:
+    count: int = call.get("count", 1)
+    if count < 0:
+        raise field_error("count", f": a positive number was expected, found {count}.")
+    return count
+
+
+@endpoint("2.4", access="state")
+def move_task_forward(call: Call) -> dict[str, Any]:
+    """Move a waiting task ``count`` places towards the head: its new place."""
+    return _move(call, _places(call), towards_head=True)
+
+
+@endpoint("2.4", access="state")
+def move_task_backward(call: Call) -> dict[str, Any]:
+    """Move a waiting task ``count`` places towards the tail: its new place."""
+    return _move(call, _places(call), towards_head=False)
+
+
+@endpoint("2.4", access="state")
+def move_task_to_front(call: Call) -> dict[str, Any]:
+    """Move a waiting task to the head: its new place."""
+    return _move(call, None, towards_head=True)
+
+
+@endpoint("2.4", access="state")
+def move_task_to_back(call: Call) -> dict[str, Any]:
+    """Move a waiting task to the tail: its new place."""
+    return _move(call, None, towards_head=False)
+
+
+@endpoint("2.4", slow=True)
+def get_queue_metrics(call: Call) -> dict[str, Any]:
+    """How many tasks waited and how long, over time: of all queues together, or of each queue named.
+
+    Left out: ``refresh`` (every change is written down as it happens).
+    """
+    since, until = (int(call.data[name] * 1000) for name in ("from_date", "to_date"))
+    interval = call.data["interval"]
+    if interval < 1 or until <= since:
+        raise error("validation", "interval must be positive and to_date after from_date")
+    ids: list[str] = call.get("queue_ids", [])
+    for id in ids:
+        queues.number_of(call.tx, id)
+    changes = [
+        queueing.Change(
+            s.queue,
+            s.at,
+            queueing.Depth(s.waiting, s.added_sum),
+            queueing.Depth(s.waiting_after, s.added_sum_after),
+        )
+        for s in queues.samples(call.tx, ids, since, until)
+    ]
+    series = {id: [c for c in changes if c.queue == id] for id in ids} if ids else {queueing.TOTAL: changes}
+    return {
+        "queues": [
+            {"queue": name, **queueing.depth_series(own, since, interval * 1000)}
+            for name, own in series.items()
+        ]
+    }
