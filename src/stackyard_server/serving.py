@@ -24,7 +24,12 @@ DESCRIBED = (
     "input_type", "input_size", "tags", "system_tags", "reference",
 )  # fmt: skip
 #: What is measured: the name in a report.
-MEASURED = {"uptime_sec": "uptime_sec", "requests": "requests_num", "requests_min": "requests_min", "latency_ms": "latency_ms"}  # fmt: skip
+MEASURED = {
+    "uptime_sec": "uptime_sec",
+    "requests": "requests_num",
+    "requests_min": "requests_min",
+    "latency_ms": "latency_ms",
+}
 #: The names of charts, and how the values of several containers become one.
 CHARTS = {"requests": sum, "requests_min": sum, "latency_ms": lambda values: sum(values) / len(values)}
 
