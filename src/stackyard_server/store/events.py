@@ -7,14 +7,15 @@ and the rest is stored. Imports the store only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from . import Transaction, logs, metrics, samples, scalars
-from .scalars import Memory, Points, Series
+from .scalars import Memory, Points
 
 #: The instants that have a date, milliseconds: 1970 to 9999.
 LAST_INSTANT = 253402300799999
@@ -30,7 +31,19 @@ PLAIN = {
 }
 #: Told to the server, not part of the event.
 UNKEPT = frozenset({"allow_locked", "model_event", "received", "@timestamp"})
+#: What differs from one point of a series to the next.
+FIGURES = ("iter", "value", "timestamp")
+#: A task touched less than this ago is not touched again by events, milliseconds: three indexes hold its last_update.
+TOUCH_AFTER = 200
 LOCKED = ("published", "publishing")
+
+
+#: How points are added to: iteration, value, timestamp, form, and the form's number.
+Column = tuple[
+    Callable[[int], None], Callable[[float | None], None], Callable[[int], None], Callable[[int], None], int
+]
+#: For events with the same fields: what names them, their figures, and where those of one name go.
+Plan = tuple[Callable[[Any], Any], Callable[[Any], tuple[Any, Any, Any]], dict[Any, Column]]
 
 
 class Refused(Exception):
@@ -44,6 +57,8 @@ class Owner:
     id: str
     model: bool
     locked: bool
+    #: When it was last touched, and how far it had come.
+    last_update: int
     iteration: int | None = None
     #: (metric, kind) -> newest timestamp
     stats: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -51,11 +66,11 @@ class Owner:
 
 def owner(tx: Transaction, id: str, model: bool) -> Owner | None:
     """The task or model of that id."""
-    if model:
-        row = tx.one("SELECT ready FROM model WHERE id=?", (id,))
-        return Owner(id, model, bool(row[0])) if row else None
-    row = tx.one("SELECT status FROM task WHERE id=?", (id,))
-    return Owner(id, model, row[0] in LOCKED) if row else None
+    columns = "ready, last_update" if model else "status, last_update"
+    row = tx.one(f"SELECT {columns} FROM {'model' if model else 'task'} WHERE id=?", (id,))
+    if row is None:
+        return None
+    return Owner(id, model, bool(row[0]) if model else row[0] in LOCKED, row[1] or 0)
 
 
 class Batch:
@@ -79,69 +94,59 @@ class Batch:
         self._owners: dict[tuple[Any, bool], Owner | None] = {}
         self._points: dict[int, Points] = {}
         self._samples: list[tuple[Any, ...]] = []
-        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._forms: dict[Any, int] = {}
 
     def take(self, events: Iterable[dict[str, Any]]) -> None:
         """Check and sort events; those refused are counted in ``errors``."""
-        open_series: dict[Any, Points] = {}
-        shapes, forms, now = self._shapes, self._forms, self.now
+        # Scalars come by the thousand, and most differ from the one before in iteration, value and timestamp alone:
+        # the rest of an event is looked up in one go, and says at once to which points it adds.
+        plans: dict[tuple[str, ...], Plan] = {}
+        now = self.now
         for event in events:
             try:
                 if event.get("type") != scalars.KIND:
                     self._take_other(event)
                     continue
-                key = (event.get("task"), event.get("metric"), event.get("variant"),
-                       event.get("model_event"), event.get("allow_locked"))  # fmt: skip
+                shape = tuple(event)
+                plan = plans.get(shape)
+                if plan is None:
+                    plan = plans[shape] = planned(shape)
+                names, figures, opened = plan
                 try:
-                    points = open_series.get(key)
-                except TypeError:
-                    raise Refused("Event names must be strings") from None
-                if points is None:
-                    points = open_series[key] = self._open(event)
-                iteration, value, stamp = event.get("iter"), event.get("value"), event.get("timestamp")
+                    key = names(event)
+                    column = opened.get(key)
+                except TypeError:  # a name or a further field is a list or an object
+                    key = column = None
+                if column is None:
+                    column = self._open(event)
+                    if key is not None:
+                        opened[key] = column
+                iteration, value, stamp = figures(event)
                 if type(iteration) is not int or not -WIDEST <= iteration < WIDEST:
                     iteration = whole(iteration)
                 if type(value) is not float:
                     value = number(event)
                 if type(stamp) is not int or not 0 <= stamp <= LAST_INSTANT:
                     stamp = instant(event, now)
-                shape = tuple(event)
-                extra = shapes.get(shape)
-                if extra is None:
-                    plain = PLAIN[scalars.KIND] | UNKEPT
-                    extra = shapes[shape] = tuple(sorted(n for n in event if n not in plain))
-                form_key: Any = event.get("worker")
-                if extra:
-                    form_key = (form_key, extra, *[event[n] for n in extra])
-                try:
-                    form = forms.get(form_key)
-                except TypeError:
-                    form, form_key = None, None
-                if form is None:
-                    form = self._form(event, extra, points.series, form_key)
             except Refused as refused:
                 self.errors[str(refused)] += 1
                 continue
-            points.iters.append(iteration)
-            points.values.append(value)
-            points.stamps.append(stamp)
-            points.forms.append(form)
+            add_iteration, add_value, add_stamp, add_form, form = column
+            add_iteration(iteration)
+            add_value(value)
+            add_stamp(stamp)
+            add_form(form)
 
-    def _form(self, event: dict[str, Any], extra: tuple[str, ...], series: Series, key: Any) -> int:
-        further = {n: event[n] for n in extra}
+    def _open(self, event: dict[str, Any]) -> Column:
+        """Where the points of an event like this one go."""
+        id_ = self._owner(event).id
+        series = self.memory.series(self.tx, id_, named(event, "metric"), named(event, "variant"))
+        points = self._points.setdefault(id(series), Points(series))
+        plain = PLAIN[scalars.KIND]
+        further = {n: v for n, v in event.items() if n not in plain and n not in UNKEPT}
         if isinstance(further.get("x_axis_label"), str):
             series.label = further["x_axis_label"]
         form = self.memory.form(self.tx, text(event.get("worker")) or self.worker, further)
-        if key is not None and all(isinstance(v, str) for v in further.values()):
-            self._forms[key] = form
-        return form
-
-    def _open(self, event: dict[str, Any]) -> Points:
-        """The points of the series an event belongs to."""
-        id_ = self._owner(event).id
-        series = self.memory.series(self.tx, id_, named(event, "metric"), named(event, "variant"))
-        return self._points.setdefault(id(series), Points(series))
+        return points.iters.append, points.values.append, points.stamps.append, points.forms.append, form
 
     def _owner(self, event: dict[str, Any]) -> Owner:
         """The task or model of an event.
@@ -245,20 +250,40 @@ class Batch:
                 self._touch(touched, user)
 
     def _touch(self, owner: Owner, user: str) -> None:
-        stats = stats_json(owner.stats)
-        table = "model" if owner.model else "task"
-        active = "" if owner.model else (
-            ", active_duration=CASE WHEN started IS NULL OR completed IS NOT NULL THEN active_duration "
-            "ELSE (:now-started)/1000 END"
-        )  # fmt: skip
-        iteration = "" if owner.iteration is None else (
-            ", last_iteration=CASE WHEN last_iteration>=:iteration THEN last_iteration ELSE :iteration END"
-        )  # fmt: skip
+        changes = ["metric_stats=:stats"]
+        if not 0 <= self.now - owner.last_update < TOUCH_AFTER:
+            changes += ["last_update=:now", "last_change=:now", "last_changed_by=:user"]
+            if not owner.model:
+                changes.append(
+                    "active_duration=CASE WHEN started IS NULL OR completed IS NOT NULL THEN active_duration "
+                    "ELSE (:now-started)/1000 END"
+                )
+        if owner.iteration is not None:
+            changes.append(
+                "last_iteration=CASE WHEN last_iteration>=:iteration THEN last_iteration ELSE :iteration END"
+            )
         self.tx.run(
-            f"UPDATE {table} SET last_update=:now, last_change=:now, last_changed_by=:user, metric_stats=:stats"
-            f"{active}{iteration} WHERE id=:id",
-            {"now": self.now, "user": user, "stats": stats, "iteration": owner.iteration, "id": owner.id},
+            f"UPDATE {'model' if owner.model else 'task'} SET {', '.join(changes)} WHERE id=:id",
+            {
+                "now": self.now,
+                "user": user,
+                "stats": stats_json(owner.stats),
+                "iteration": owner.iteration,
+                "id": owner.id,
+            },
         )
+
+
+def planned(shape: tuple[str, ...]) -> Plan:
+    """How events with these fields are read."""
+    names = [n for n in shape if n not in FIGURES and n != "ts"]
+    complete = all(n in shape for n in FIGURES)
+    return itemgetter(*names), itemgetter(*FIGURES) if complete else figures, {}
+
+
+def figures(event: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Iteration, value and timestamp of an event that may lack some."""
+    return event.get("iter"), event.get("value"), event.get("timestamp")
 
 
 def stats_json(stats: dict[tuple[str, str], int]) -> str:

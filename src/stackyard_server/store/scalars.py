@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain, repeat
 from operator import lt
 from typing import Any
 
@@ -142,18 +142,13 @@ class Memory:
 
 def store_points(tx: Transaction, batch: Iterable[Points], now: int) -> None:
     """Write the points of a batch and bring the figures of their series up to date."""
-    updates = []
+    updates, fresh, replaced = [], [], []
     for points in batch:
         series, iters = points.series, points.iters
         if series.number is None:
             owner, metric, variant = series.owner, series.metric, series.variant
             names = (owner, metrics.name_hash(metric), metrics.name_hash(variant), metric, variant)
             series.number = tx.connection.execute(_INSERT, (*names, *series.figures())).lastrowid
-        appends = iters[0] > series.newest and (len(iters) == 1 or all(map(lt, iters, iters[1:])))
-        if appends:
-            _append(series, iters, points.values)
-        else:
-            _replace(tx, series, iters, points.values)
         rows = zip(
             repeat(series.number),
             iters,
@@ -162,8 +157,17 @@ def store_points(tx: Transaction, batch: Iterable[Points], now: int) -> None:
             [now - s for s in points.stamps],
             points.forms,
         )
-        tx.connection.executemany(_POINTS if appends else _REPLACE, rows)
+        if iters[0] > series.newest and (len(iters) == 1 or all(map(lt, iters, iters[1:]))):
+            _append(series, iters, points.values)
+            fresh.append(rows)
+        else:
+            _replace(tx, series, iters, points.values)
+            replaced.append(rows)
         updates.append((*series.figures(), series.number))
+    if fresh:
+        tx.connection.executemany(_POINTS, chain.from_iterable(fresh))
+    if replaced:
+        tx.connection.executemany(_REPLACE, chain.from_iterable(replaced))
     tx.connection.executemany(_UPDATE, updates)
 
 
