@@ -15,6 +15,8 @@ from ..store.documents import TASK, Document
 from ..tasks import changes, creation, ending, queueing, removal
 
 Answer = dict[str, Any]
+#: Clients of earlier levels of the API read ``execution.docker_cmd`` instead.
+CONTAINER_SINCE = (2, 13)
 
 
 def ids_of(call: Call, name: str = "ids") -> list[str]:
@@ -70,6 +72,8 @@ def get_by_id(call: Call) -> Answer:
     shown = TASK.render(task)
     shown["last_metrics"] = metrics.last_metrics(call.tx, [id]).get(id, {})
     shown["unique_metrics"] = metrics.unique_metrics(call.tx, [id]).get(id, [])
+    if call.version < CONTAINER_SINCE:
+        shown["execution"] = task_document.with_docker_command(shown.get("execution"), shown.get("container"))
     return {"task": shown}
 
 

@@ -222,6 +222,13 @@ def translate_legacy(sent: Mapping[str, Any]) -> Part:
     return out
 
 
+def with_docker_command(part: Mapping[str, Any] | None, container: Mapping[str, Any] | None) -> Part:
+    """An execution as clients that know no ``container`` read it."""
+    words = [present(container).get(name, "") for name in ("image", "arguments")]
+    command = " ".join(word for word in words if word) if words[0] else ""
+    return {**(part or {}), "docker_cmd": command} if command else dict(part or {})
+
+
 def reset_parts(document: Mapping[str, Any], everything: bool) -> Part:
     """What a reset leaves of the parts.
 

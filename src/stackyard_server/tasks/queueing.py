@@ -8,7 +8,7 @@ from typing import Any
 from ..dispatch import Call
 from ..error_table import error
 from ..rules import task_status
-from ..store import queues
+from ..store import Transaction, queues
 from ..store.documents import TASK, Document
 from . import changes
 
@@ -111,3 +111,13 @@ def dequeue(
         call, task, status, force=True, reason=reason, message=message, more={"enqueue_status": None}
     )
     return {"fields": fields, "updated": 1}
+
+
+def left_behind(tx: Transaction, queue: str) -> list[str]:
+    """Tasks that a queue gave away and nobody has started: still queued, in no queue."""
+    rows = tx.all(
+        "SELECT id FROM task WHERE status='queued' AND json_extract(execution, '$.queue') = ? "
+        "AND id NOT IN (SELECT task FROM queue_entry)",
+        (queue,),
+    )
+    return [row[0] for row in rows]
