@@ -118,6 +118,8 @@ class Comparison:
             if ID.fullmatch(recorded):
                 self.mapping.bind(recorded, ours)
             return True
+        if self.mapping.find_text(recorded) == ours:
+            return True
         cut = CUT_TEXT.search(recorded)
         if cut:
             recorded = recorded[: cut.start()]

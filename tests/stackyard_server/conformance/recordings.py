@@ -22,7 +22,7 @@ CUT_TEXT = re.compile(r"\.\.\.<(\d+) more chars>$")
 
 # One tuple per recorded server, each in the order in which that server saw the flows: established from the times in the
 # answers and, for the screens of the web app, from the preferences that grow from one to the next.
-EARLIER_SERVER = ("a00_agent_start", "a01_agent_skipvenv", "a02_agent_abort")
+EARLIER_SERVER = ("a01_agent_skipvenv", "a00_agent_start", "a02_agent_abort")
 MAIN_SERVER = (
     *("p_auth", "p_errors", "p_state", "p_projects", "p_models", "p_queues", "p_workers"),
     *("p_events", "p_files", "p_tasks", "p_filters", "p_misc"),
@@ -51,6 +51,11 @@ MAIN_SERVER = (
     *("w_act_clone", "w_act_enqueue", "w_act_reset", "w_act_tags", "w_act_archive"),
     *("w_act_new_project", "w_act_new_queue", "w_act_search", "w_act_credentials", "w_act_logout"),
 )
+# Flows that ran beside another: the place before which they are replayed.
+INTERLEAVED = {
+    "a01_agent_skipvenv#11": ("a00_agent_start",),
+    "a03_agent_venv#42": ("s10a_sched", "s10b_trigger"),
+}
 PASSWORD_SERVER = ("p_fixed_users",)
 SERVERS: tuple[tuple[str, ...], ...] = (EARLIER_SERVER, MAIN_SERVER, PASSWORD_SERVER)
 
@@ -175,6 +180,7 @@ def find_needed_flows(flows: dict[str, list[Exchange]], wanted: list[str]) -> li
                 }
                 for name in exchange.answered_ids:
                     origin.setdefault(name, flow)
+                needs[flow] |= set(INTERLEAVED.get(exchange.place, ()))
         todo = [flow for flow in wanted if flow in server]
         while todo:
             flow = todo.pop()

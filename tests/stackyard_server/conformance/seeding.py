@@ -9,6 +9,7 @@ May import: ``mapping``, ``recordings``, our server's import door.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -65,15 +66,7 @@ DRIFTING = {
             "parent",
             "report",
         ),
-        *(
-            "last_iteration",
-            "last_metrics",
-            "metric_stats",
-            "started",
-            "completed",
-            "active_duration",
-            "published",
-        ),
+        *("last_iteration", "last_metrics", "metric_stats", "started", "completed", "published"),
         *("last_worker", "last_worker_report"),
     ),
     "models": (
@@ -212,6 +205,7 @@ class Seeder:
         touched: Recorded ids of every document put in or amended here.
         amended: How many fields of replayed documents were set, by name.
         gaps: Where fields were set, and which.
+        made_again: How many lost calls were made again.
     """
 
     def __init__(self, store: Any, mapping: Mapping, future: Knowledge) -> None:
@@ -227,7 +221,9 @@ class Seeder:
         self.amended: dict[str, int] = defaultdict(int)
         self.refused: list[str] = []
         self.gaps: list[str] = []
+        self.made_again = 0
         self._explained: dict[str, set[str]] = defaultdict(set)
+        self._made: dict[str, dict[str, Any]] = {}
         self._calls: Counter[tuple[str, str, str]] = Counter()
 
     def make_up_for(self, exchange: Exchange, moment: str) -> None:
@@ -255,6 +251,8 @@ class Seeder:
 
         recorded = document["id"]
         translated = self.mapping.translate(document)
+        if kind in ("projects", "queues") and self._find_by_name(kind[:-1], recorded, translated.get("name")):
+            return
         if kind == "projects":
             self._put_parents(translated.get("name", ""), translated)
         try:
@@ -264,6 +262,12 @@ class Seeder:
             return
         self.mapping.bind(recorded, recorded)
         self.touched.add(recorded)
+
+    def _find_by_name(self, table: str, recorded: str, name: Any) -> bool:
+        """Whether the server has made it in passing (a parent project): then the two ids belong together."""
+        with self.store.reading() as tx:
+            ours = tx.value(f'SELECT id FROM "{table}" WHERE name=?', (name,))
+        return isinstance(ours, str) and self.mapping.bind(recorded, ours)
 
     def _put_parents(self, name: str, document: dict[str, Any]) -> None:
         from stackyard_server.admin_import import DocumentError, load_documents
@@ -292,7 +296,9 @@ class Seeder:
         """Remember which fields of which documents the recorded call may have set."""
         self._calls[(exchange.flow, exchange.client, exchange.endpoint)] += 1
         if exchange.endpoint in CREATORS and exchange.status == 200 and isinstance(exchange.response, dict):
-            self._explained[str(exchange.response["data"].get("id"))].add(ANY)
+            name = str(exchange.response["data"].get("id"))
+            self._explained[name].add(ANY)
+            self._made[name] = find_first_values(exchange)
         settable = find_settable(exchange)
         if settable and self._calls[(exchange.flow, exchange.client, exchange.endpoint)] < MOST_KEPT:
             for name in exchange.asked_ids:
@@ -322,11 +328,80 @@ class Seeder:
             present = self._read(kind, ids, ask) if ids else {}
             for recorded, document in ((d["id"], d) for shelf, d in shown if shelf == kind):
                 ours = present.get(self.mapping.find_ours(recorded) or "")
-                if ours is not None and ANY not in self._explained[recorded]:
+                if ours is not None:
                     changed |= self._fill(kind, document, ours, exchange)
+        changed |= self._fill_queues(exchange, shown, ask)
         for _, document in shown:
             self._explained[document["id"]].clear()
+            self._made.pop(document["id"], None)
         return changed
+
+    def _fill_queues(self, exchange: Exchange, shown: list[tuple[str, dict[str, Any]]], ask: Ask) -> bool:
+        """Enqueue and remove what lost calls did: an answer shows which tasks wait where, or hands one out."""
+        wanted: dict[str, list[str]] = {}
+        for kind, document in shown:
+            entries = document.get("entries")
+            if (
+                kind == "queues"
+                and isinstance(entries, list)
+                and not any(isinstance(e, str) for e in entries)
+            ):
+                if "max_task_entries" not in json.dumps(exchange.request):
+                    wanted[document["id"]] = [str(_unjoin(entry["task"])) for entry in entries]
+        changed = False
+        for recorded, tasks in wanted.items():
+            queue = self.mapping.find_ours(recorded)
+            if queue is None:
+                continue
+            waiting = self._read_entries(queue, ask)
+            ours = [name for name in (self.mapping.find_ours(task) for task in tasks) if name]
+            for task in (task for task in ours if task not in waiting):
+                changed |= self._do(
+                    exchange, ask, "tasks.enqueue", {"task": task, "queue": queue, "force": True}
+                )
+            for task in (task for task in waiting if task not in ours and self.mapping.is_ours(task)):
+                changed |= self._do(exchange, ask, "queues.remove_task", {"task": task, "queue": queue})
+        if exchange.endpoint == "queues.get_next_task" and exchange.status == 200:
+            changed |= self._fill_hand_out(exchange, ask)
+        return changed
+
+    def _fill_hand_out(self, exchange: Exchange, ask: Ask) -> bool:
+        queue = self.mapping.find_ours(str(exchange.request.get("queue")))
+        task = self.mapping.find_ours(str((exchange.response["data"].get("entry") or {}).get("task")))
+        if queue is None:
+            return False
+        waiting = self._read_entries(queue, ask)
+        changed = False
+        if task is None:
+            for other in waiting:
+                changed |= self._do(exchange, ask, "queues.remove_task", {"task": other, "queue": queue})
+            return changed
+        if task not in waiting:
+            changed |= self._do(exchange, ask, "tasks.enqueue", {"task": task, "queue": queue, "force": True})
+        if waiting[:1] != [task] and waiting:
+            changed |= self._do(exchange, ask, "queues.move_task_to_front", {"task": task, "queue": queue})
+        return changed
+
+    def _read_entries(self, queue: str, ask: Ask) -> list[str]:
+        entries = (
+            ask("queues.get_by_id", {"queue": queue}).get("data", {}).get("queue", {}).get("entries", [])
+        )
+        return [entry["task"] for entry in entries]
+
+    def _do(self, exchange: Exchange, ask: Ask, endpoint: str, data: dict[str, Any]) -> bool:
+        if ask(endpoint, data)["meta"]["result_code"] != 200:
+            return False
+        self.made_again += 1
+        self.gaps.append(f"{exchange.place} {exchange.endpoint}: {endpoint} {data['task']}")
+        return True
+
+    def _changed_since_made(self, document: dict[str, Any], name: str) -> bool:
+        """Whether a field is not what the recorded creation made it."""
+        first = self._made.get(document["id"], {})
+        if name not in first:
+            return False
+        value = document[name]
+        return bool(sorted(value) != sorted(first[name]) if isinstance(value, list) else value != first[name])
 
     def _read(self, kind: str, ids: list[str], ask: Ask) -> dict[str, dict[str, Any]]:
         ours = [self.mapping.find_ours(recorded) for recorded in ids]
@@ -342,6 +417,8 @@ class Seeder:
         changes = {}
         for name in DRIFTING[kind]:
             if name not in document or name in explained:
+                continue
+            if ANY in explained and not self._changed_since_made(document, name):
                 continue
             wanted, present = _unjoin(document[name]), ours.get(name)
             if request.get("only_fields"):
@@ -390,6 +467,17 @@ def _overlay(present: Any, wanted: Any) -> Any:
     if isinstance(present, dict) and isinstance(wanted, dict):
         return {**present, **{key: _overlay(present.get(key), item) for key, item in wanted.items()}}
     return wanted
+
+
+def find_first_values(exchange: Exchange) -> dict[str, Any]:
+    """What some fields of a document are just after the call that made it, as far as the recordings tell."""
+    request = exchange.request if isinstance(exchange.request, dict) else {}
+    if exchange.service == "projects":
+        return {"tags": request.get("tags") or [], "system_tags": request.get("system_tags") or []}
+    values: dict[str, Any] = {"status": "created", "status_message": "", "status_reason": ""}
+    if exchange.endpoint == "tasks.create":
+        values.update(tags=request.get("tags") or [], system_tags=request.get("system_tags") or [])
+    return values
 
 
 def find_settable(exchange: Exchange) -> set[str]:

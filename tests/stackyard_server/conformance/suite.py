@@ -24,7 +24,7 @@ from .bodies import find_stored_contents
 from .comparison import Difference
 from .mapping import Mapping
 from .player import Outcome, Player, Target
-from .recordings import PASSWORD_SERVER, SERVERS, Exchange, find_needed_flows
+from .recordings import INTERLEAVED, PASSWORD_SERVER, SERVERS, Exchange, find_needed_flows
 from .seeding import Knowledge, Seeder
 
 LOST_FILE = Path(__file__).parent / "lost_calls.json"
@@ -173,6 +173,8 @@ def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, 
                     family_name="Lab",
                 )  # fmt: skip
                 mapping.bind(RECORDED_PASSWORD_USER, ada)
+        # The recorded user had one name in its token and another in its document.
+        mapping.replace_text("tests", "Default User")
         mapping.addresses["Stopped by tests"] = "Stopped by Default User"
         mapping.bind(RECORDED_COMPANY, company)
         mapping.bind(RECORDED_USER, running.user_id)
@@ -246,9 +248,10 @@ def run_flows(
                 future.learn(exchange)
             seeder = Seeder(running.store, mapping, future) if running else None
             try:
-                for name in names:
-                    outcomes = play_flow(player, seeder, flows[name], report)
-                    report.outcomes.extend(outcomes if name in chosen else [])
+                for exchange in order_exchanges(flows, names):
+                    outcome = play_in_context(player, seeder, exchange, report)
+                    if exchange.flow in chosen:
+                        report.outcomes.append(outcome)
             finally:
                 player.close()
             if seeder:
@@ -256,35 +259,42 @@ def run_flows(
                 report.amended.update(seeder.amended)
                 report.refused += seeder.refused
                 report.gaps += seeder.gaps
+                report.made_again += seeder.made_again
     return report
 
 
-def play_flow(
-    player: Player, seeder: Seeder | None, exchanges: list[Exchange], report: Report
-) -> list[Outcome]:
-    """Replays one flow."""
-    outcomes = []
+def order_exchanges(flows: dict[str, list[Exchange]], names: list[str]) -> Iterator[Exchange]:
+    """The exchanges of the named flows, those that ran beside another at their place in it."""
+    later = {
+        inner for place, beside in INTERLEAVED.items() if place.split("#")[0] in names for inner in beside
+    }
+    for name in (name for name in names if name not in later):
+        for exchange in flows[name]:
+            for inner in INTERLEAVED.get(exchange.place, ()):
+                yield from flows[inner] if inner in names else ()
+            yield exchange
+
+
+def play_in_context(player: Player, seeder: Seeder | None, exchange: Exchange, report: Report) -> Outcome:
+    """Plays one exchange after what the recordings lack before it."""
 
     def ask(endpoint: str, data: dict[str, Any]) -> dict[str, Any]:
         return player.ask(RECORDED_USER, endpoint, data)
 
-    lost = load_lost_calls()
-    for exchange in exchanges:
-        for call in lost.get(exchange.place, ()):
-            ask(call["endpoint"], player.mapping.translate(call["request"]))
-            report.made_again += 1
-        report.prepared += exchange.flow == "p_state" and prepare_state(player, exchange)
-        # The direct probes were recorded whole; what they lack is prepared above.
-        gap = seeder is not None and not exchange.flow.startswith("p_") and seeder.fill_gaps(exchange, ask)
-        outcome = player.play(exchange)
-        if seeder:
-            seeder.knowledge.learn(exchange)
-            seeder.note_call(exchange)
-            if outcome.differences:
-                seeder.make_up_for(exchange, datetime.datetime.now(datetime.UTC).isoformat())
-            outcome.seeded = gap or not seeder.touched.isdisjoint(exchange.asked_ids | exchange.answered_ids)
-        outcomes.append(outcome)
-    return outcomes
+    for call in load_lost_calls().get(exchange.place, ()):
+        ask(call["endpoint"], player.mapping.translate(call["request"]))
+        report.made_again += 1
+    report.prepared += exchange.flow == "p_state" and prepare_state(player, exchange)
+    # The direct probes were recorded whole; what they lack is prepared above.
+    gap = seeder is not None and not exchange.flow.startswith("p_") and seeder.fill_gaps(exchange, ask)
+    outcome = player.play(exchange)
+    if seeder:
+        seeder.knowledge.learn(exchange)
+        seeder.note_call(exchange)
+        if outcome.differences:
+            seeder.make_up_for(exchange, datetime.datetime.now(datetime.UTC).isoformat())
+        outcome.seeded = gap or not seeder.touched.isdisjoint(exchange.asked_ids | exchange.answered_ids)
+    return outcome
 
 
 @functools.cache
@@ -308,7 +318,7 @@ def prepare_state(player: Player, exchange: Exchange) -> bool:
         return player.ask(RECORDED_USER, endpoint, data)
 
     try:
-        task = statuses.create_task(ask, recorded_project)
+        task = statuses.create_task(ask, recorded_project, f"st {status}")
         player.mapping.bind(tasks[0], task)
         statuses.bring_to(ask, task, status, recorded_queue)
     except statuses.CannotPrepare:
