@@ -17,6 +17,7 @@ from ..tasks import queueing as task_queueing
 
 #: What clients that ask for a part of the entries are shown of a queue.
 WITH_SOME_ENTRIES = ["id", "tags", "system_tags", "entries", "metadata"]
+METADATA_BY_KEY = (2, 13)
 
 
 def _entries(most: int | None) -> Callable[[Transaction, list[str]], Mapping[str, Any]]:
@@ -34,6 +35,13 @@ def _shown(entry: queues.Entry) -> Document:
 
 def _virtual(call: Call) -> dict[str, Virtual]:
     return {"entries": _entries(call.get("max_task_entries"))}
+
+
+def _as_asked(call: Call, queue: Document) -> Document:
+    """The queue as clients of the asked version know it: before 2.13 metadata was a list."""
+    if call.version < METADATA_BY_KEY and "metadata" in queue:
+        queue["metadata"] = list(queue["metadata"].values())
+    return queue
 
 
 @endpoint("2.4", access="state")
@@ -63,7 +71,7 @@ def get_by_id(call: Call) -> dict[str, Any]:
     """One queue with its entries; with ``max_task_entries`` the first of them and little else."""
     found = queues.find(call.tx, call.data["queue"])
     only = WITH_SOME_ENTRIES if call.get("max_task_entries") is not None else None
-    return {"queue": listing.rendered(call, QUEUE, found, only, virtual=_virtual(call))}
+    return {"queue": _as_asked(call, listing.rendered(call, QUEUE, found, only, virtual=_virtual(call)))}
 
 
 @endpoint("2.4")
@@ -78,7 +86,8 @@ def get_default(call: Call) -> dict[str, Any]:
 @endpoint("2.4")
 def get_all(call: Call) -> dict[str, Any]:
     """The queues asked for, with their entries."""
-    return listing.get_all(call, QUEUE, virtual=_virtual(call))
+    answer = listing.get_all(call, QUEUE, virtual=_virtual(call))
+    return {"queues": [_as_asked(call, queue) for queue in answer["queues"]]}
 
 
 @endpoint("2.4")
@@ -121,6 +130,8 @@ def delete(call: Call) -> dict[str, Any]:
             raise error("queue_not_empty", "use force=true to delete", id=queue)
         for entry in queues.entries(call.tx, queue):
             task_queueing.dequeue(call, entry.task)
+    for task in task_queueing.left_behind(call.tx, queue):
+        task_queueing.dequeue(call, task)
     queues.delete(call.tx, queue)
     return {"deleted": 1}
 
