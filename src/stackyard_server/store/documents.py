@@ -225,6 +225,7 @@ MODEL = Collection(
         "last_iteration": "number",
         "metric_stats": "object",
     },
+    private=frozenset({"metric_stats"}),
     virtual=frozenset({"last_metrics"}),
 )
 
