@@ -64,13 +64,32 @@ HEADERS = [
     (b"cross-origin-resource-policy", b"same-site"),
     (b"referrer-policy", b"no-referrer"),
 ]
+HTML = (b"content-type", b"text/html; charset=utf-8")
 RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
 
 
-class Refused(Exception):
-    """A request that is not answered with a file."""
+#: What clients know as the pages of these statuses.
+PAGES = {
+    401: (
+        "Unauthorized",
+        "The server could not verify that you are authorized to access the URL requested. You either supplied the "
+        "wrong credentials (e.g. a bad password), or your browser doesn&#39;t understand how to supply the "
+        "credentials required.",
+    ),
+    404: (
+        "Not Found",
+        "The requested URL was not found on the server. If you entered the URL manually please check your spelling "
+        "and try again.",
+    ),
+    405: ("Method Not Allowed", "The method is not allowed for the requested URL."),
+    416: ("Requested Range Not Satisfiable", "The server cannot provide the requested range."),
+}
 
-    def __init__(self, status: int, sentence: str) -> None:
+
+class Refused(Exception):
+    """A request that is not answered with a file: the status and the sentence; none stands for the status's page."""
+
+    def __init__(self, status: int, sentence: str = "") -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
@@ -98,7 +117,7 @@ class FileServer:
         except UploadRefused as refused:
             await self._say(send, headers, refused.status, refused.sentence)
         except ApiError as refused:
-            await self._say(send, headers, refused.code, refused.message)
+            await self._say(send, headers, refused.code, refused.message.rpartition("reason=")[2])
         except (sqlite3.OperationalError, OSError) as fault:
             if is_full(fault):
                 await self._say(send, headers, 507, "No space left on the server's disk")
@@ -138,7 +157,7 @@ class FileServer:
             body = await small_body(receive)
             await self._reply(send, headers, self._delete_many(who, body))
         else:
-            raise Refused(405, "The method is not allowed for the requested URL")
+            raise Refused(405)
 
     def _admit(self, headers: dict[str, str], scope: Scope, least: str) -> Identity:
         """Who asks, allowed to do what needs at least a role.
@@ -153,7 +172,7 @@ class FileServer:
             raise Refused(401, "Only bearer token authorization is supported")
         who = self.services.gate.admit(authorization, cookie_of(headers), address)
         if who is None:
-            raise Refused(401, "The server could not verify that you are authorized to access this file")
+            raise Refused(401)
         if least != "readonly" and who.proof == "cookie" and not self._from_our_page(headers):
             security_log.note("foreign_origin", address=address, user=who.user, path=scope["path"])
             raise Refused(403, "The request was sent from a page of another site")
@@ -181,7 +200,7 @@ class FileServer:
             with self.services.store.reading() as tx:
                 file = stored_files.find(tx, key)
         if file is None:
-            raise Refused(404, "The requested URL was not found on the server")
+            raise Refused(404)
         out = description(file, download=b"download" in scope.get("query_string", b""))
         if unchanged(file, headers):
             await self._send(send, headers, 304, [h for h in out if h[0] != b"content-type"], b"")
@@ -217,7 +236,7 @@ class FileServer:
             number, data = await loop.run_in_executor(self._threads, start)
         except FileNotFoundError:
             log.error("%s: the content of a stored file is missing: run `stackyard server verify`", file.path)
-            raise Refused(404, "The requested URL was not found on the server") from None
+            raise Refused(404) from None
         try:
             await self._start(send, headers, status, out, end - begin)
             position = begin + len(data)
@@ -405,18 +424,25 @@ class FileServer:
     # --- answers ---------------------------------------------------------------------------------------------------
 
     async def _reply(self, send: Send, headers: dict[str, str], value: Any) -> None:
-        out = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-        await self._send(send, headers, 200, out, orjson.dumps(value))
+        """JSON, as the kind ClearML's file server uses; nothing in it can be markup."""
+        body = orjson.dumps(value)
+        for mark in b"<>&":
+            body = body.replace(bytes([mark]), b"\\u%04x" % mark)
+        await self._send(send, headers, 200, [HTML], body)
 
-    async def _say(self, send: Send, headers: dict[str, str], status: int, sentence: str) -> None:
-        """A sentence, as the kind ClearML's file server uses; nothing in it can be markup."""
-        out = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
+    async def _say(self, send: Send, headers: dict[str, str], status: int, sentence: str = "") -> None:
+        """A sentence, as the kind ClearML's file server uses, or the page of the status; no markup of others."""
+        out = [HTML]
         if status == 416:
-            sentence, _, size = sentence.rpartition("/")
-            out.append((b"content-range", f"bytes */{size}".encode()))
-        body = html.escape(sentence, quote=False).encode("utf-8", "replace")
+            out.append((b"content-range", f"bytes */{sentence}".encode()))
+        if status in PAGES and (not sentence or status == 416):
+            title, text = PAGES[status]
+            page = f"<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n"
+            page += f"<h1>{title}</h1>\n<p>{text}</p>\n"
+        else:
+            page = html.escape(sentence, quote=False)
         with contextlib.suppress(RuntimeError):  # the answer had begun: the connection ends instead
-            await self._send(send, headers, status, out, body)
+            await self._send(send, headers, status, out, page.encode("utf-8", "replace"))
 
     async def _send(
         self,
@@ -558,7 +584,7 @@ def asked_range(file: StoredFile, headers: dict[str, str]) -> tuple[int, int]:
         if last is not None and last < first:
             return whole
     if begin >= end:
-        raise Refused(416, f"The server cannot provide the requested range/{file.bytes}")
+        raise Refused(416, str(file.bytes))
     return begin, end
 
 

@@ -102,7 +102,7 @@ class Upload:
 
     def _header_end(self) -> None:
         if bytes(self._field).lower() == b"content-disposition":
-            self._disposition = bytes(self._value).decode("utf-8", "replace")
+            self._disposition = bytes(self._value).decode("utf-8", "surrogateescape")
         self._field.clear()
         self._value.clear()
 
@@ -112,7 +112,7 @@ class Upload:
             return
         key = key_of(found.get("name", ""))
         if key is None:
-            raise UploadRefused(404, "The requested path cannot be stored under")
+            raise UploadRefused(404, "")
         if len(self.files) >= MOST_FILES:
             raise UploadRefused(413, f"More than {MOST_FILES} files in one request")
         self._current = self._stored.begin(key)
@@ -133,7 +133,7 @@ def parameters(disposition: str) -> dict[str, str]:
     for name, star, quoted, bare in PARAMETER.findall(disposition):
         value = quoted or bare
         if star:
-            extended[name.lower()] = unquote(value.split("'", 2)[-1])
+            extended[name.lower()] = unquote(value.split("'", 2)[-1], errors="surrogateescape")
         else:
             # What HTML's form encoding escapes in names; urllib3 and browsers do so.
             found[name.lower()] = value.replace("%22", '"')
