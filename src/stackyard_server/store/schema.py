@@ -47,6 +47,7 @@ CREATE INDEX task_status ON task(status, last_update);
 CREATE INDEX task_last_update ON task(last_update);
 CREATE INDEX task_name ON task(name);
 CREATE INDEX task_created ON task(created);
+CREATE INDEX task_started ON task(started);
 
 CREATE TABLE model (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT, created INTEGER, task TEXT,
@@ -169,6 +170,15 @@ CREATE TRIGGER file_removed AFTER DELETE ON file
     BEGIN UPDATE file_usage SET files = files - 1, bytes = bytes - old.bytes; END;
 CREATE TRIGGER file_replaced AFTER UPDATE OF bytes ON file
     BEGIN UPDATE file_usage SET bytes = bytes + new.bytes - old.bytes; END;
+-- Whose files may go: ids of removed tasks and models, addresses that removed models named; at is when, full seconds.
+-- upkeep.freeing empties it: a client that was told the addresses may remove the files first.
+CREATE TABLE freed (what TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER task_gone AFTER DELETE ON task WHEN EXISTS (SELECT 1 FROM file WHERE owner = old.id)
+    BEGIN INSERT OR REPLACE INTO freed VALUES (old.id, strftime('%s', 'now') * 1000); END;
+CREATE TRIGGER model_gone AFTER DELETE ON model WHEN EXISTS (SELECT 1 FROM file WHERE owner = old.id)
+    BEGIN INSERT OR REPLACE INTO freed VALUES (old.id, strftime('%s', 'now') * 1000); END;
+CREATE TRIGGER model_file_gone AFTER DELETE ON model WHEN old.uri LIKE 'http%'
+    BEGIN INSERT OR REPLACE INTO freed VALUES (old.uri, strftime('%s', 'now') * 1000); END;
 """
 
 #: One script per schema version, oldest first.
