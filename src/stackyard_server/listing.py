@@ -16,8 +16,8 @@ from .dispatch import Call
 from .envelope import new_id
 from .error_table import error
 from .projection import Projection, Virtual, pick, referenced
+from .store.conditions import wrong_type
 from .store.documents import Collection, Document
-from .store.filters import wrong_type
 from .store.paths import keys_of
 from .store.query import Query, query
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from .error_table import error
+from .error_table import error, field_error
 from .store import Transaction, metrics
+from .store.conditions import bounded, lookup_error, visible, wrong_type
 from .store.documents import COLLECTIONS, Collection, Document
-from .store.filters import lookup_error, visible, wrong_type
 from .store.paths import Keys, keys_of
 
 #: From documents' ids to a field that is put together from other tables; ids that have none may be absent.
@@ -40,6 +40,8 @@ VIRTUAL: dict[str, Virtual] = {
 }
 #: References of references of references...
 MOST_DEPTH = 6
+#: More names than these in only_fields are refused.
+MOST_NAMES = 1000
 
 
 def referenced(collection: Collection) -> dict[str, Collection | None]:
@@ -79,7 +81,14 @@ class Projection:
         self.left_out: list[Keys] = []
         self._joins: dict[str, list[str]] = {}
         self.everything = not only_fields
-        for name in [only_fields] if isinstance(only_fields, str) else only_fields or ():
+        if isinstance(only_fields, str):
+            only_fields = [only_fields]
+        if only_fields is not None and not isinstance(only_fields, (list, tuple)):
+            raise wrong_type("only_fields", only_fields, "list")
+        names = only_fields or ()
+        if len(names) > MOST_NAMES:
+            raise field_error("only_fields", f": more than {MOST_NAMES} fields.")
+        for name in names:
             if not isinstance(name, str):
                 raise wrong_type("only_fields", name, "str")
             self._add(name)
@@ -101,7 +110,7 @@ class Projection:
             self.everything = True
             return
         left_out = name.startswith("-")
-        keys = keys_of(name.removeprefix("-"))
+        keys = keys_of(bounded(name.removeprefix("-")))
         root = keys[0]
         if not visible(self.collection, root):
             raise lookup_error(root)

@@ -39,7 +39,10 @@ def matches(pattern: str, text: str | None) -> bool:
 
 def member(document: str | None, keys: str) -> Any:
     """The value at these names (a JSON list) in a JSON document; for names SQLite's JSON paths cannot hold."""
-    value = None if document is None else orjson.loads(document)
+    try:
+        value = None if document is None else orjson.loads(document)
+    except orjson.JSONDecodeError:
+        return None
     for key in orjson.loads(keys):
         value = value.get(key) if isinstance(value, dict) else None
     return orjson.dumps(value).decode() if isinstance(value, (dict, list)) else value

@@ -16,6 +16,8 @@ from .functions import BadPattern, compiled
 SPECIAL = frozenset(".^$*+?{}[]\\|()")
 #: How many alternatives of plain text are still compared one by one.
 MOST_ALTERNATIVES = 100
+#: No pattern is longer, characters.
+LONGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ def condition(column: str, pattern: str) -> tuple[str, list[str]]:
     Raises:
         ApiError: 400/21.
     """
+    if len(pattern) > LONGEST:
+        raise error("bad_regex", err=f"longer than {LONGEST} characters", extra_info=None)
     plain = literals(pattern)
     if plain is None:
         try:

@@ -15,9 +15,11 @@ from typing import Any
 import orjson
 
 from . import Transaction
+from .conditions import Condition, bounded, lookup_error, visible, wrong_type
 from .documents import Collection, Document
-from .filters import METRIC_NUMBERS, Condition, conditions, lookup_error, visible, wrong_type
+from .filters import conditions
 from .paths import extract, keys_of
+from .spans import METRIC_NUMBERS
 
 #: Conditions that an index answers with at most this many rows drive the search; above it, the order does.
 FEW = 1000
@@ -64,19 +66,21 @@ def order_keys(collection: Collection, wanted: Any, references: Mapping[str, Col
     """
     if wanted is None:
         return []
+    if not isinstance(wanted, (str, list)):
+        raise wrong_type("order_by", wanted, "list")
     keys = []
-    for name in [wanted] if isinstance(wanted, str) else wanted:
+    for name in ([wanted] if isinstance(wanted, str) else wanted)[:MOST_KEYS]:
         if not isinstance(name, str):
             raise wrong_type("order_by", name, "str")
         if name.lstrip("-") != "@text_score":
             keys.append(_key(collection, name.removeprefix("-"), name.startswith("-"), references))
-    return keys[:MOST_KEYS]
+    return keys
 
 
 def _key(
     collection: Collection, name: str, descending: bool, references: Mapping[str, Collection | None]
 ) -> Key:
-    keys = keys_of(name)
+    keys = keys_of(bounded(name))
     root = keys[0]
     if not visible(collection, root):
         raise lookup_error(root)
