@@ -403,9 +403,9 @@ def delete_models(call: Call) -> Answer:
 # Status
 
 
-@endpoint(access="state")
+@endpoint(access="metrics")
 def ping(call: Call) -> Answer:
-    """Nothing; the task is known to be alive."""
+    """Nothing; the task is known to be alive. A lost ping is made up for by the next, so it is not synced to disk."""
     changes.note_life(call, changes.require(call.tx, call.data["task"], ["status", "started"]))
     return {}
 
@@ -480,7 +480,7 @@ def _publish(call: Call, id: str) -> Document:
 
 @endpoint(access="state")
 def reset(call: Call) -> Answer:
-    """Make a draft of the task again. Left out: ``delete_external_artifacts`` (files go when unnamed)."""
+    """Make a draft of the task again."""
     done = _reset(call, call.data["task"])
     dequeued = {"removed": 1} if done.pop("removed") else {}
     return {**done, "dequeued": dequeued, "events": {}, "updated": 1, "urls": done["urls"] or {}}
@@ -493,6 +493,7 @@ def _reset(call: Call, id: str) -> Document:
         force=forced(call),
         everything=bool(call.get("clear_all", False)),
         delete_models=bool(call.get("delete_output_models", True)),
+        delete_files=bool(call.get("delete_external_artifacts", True)),
         with_urls=bool(call.get("return_file_urls", False)),
         **told(call),
     )
@@ -549,7 +550,7 @@ def _archive(call: Call, id: str) -> None:
 
 @endpoint(access="state")
 def delete(call: Call) -> Answer:
-    """Remove the task. Left out: ``move_to_trash``; ``delete_external_artifacts`` (files go when unnamed)."""
+    """Remove the task. Left out: ``move_to_trash``; ``delete_external_artifacts`` (its files always go)."""
     return _delete(call, call.data["task"])
 
 

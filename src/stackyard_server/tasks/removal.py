@@ -1,14 +1,16 @@
 """Resetting and deleting tasks: everything that was written for one goes with it, and its files are named.
 
-The files themselves are the file server's: their URLs are answered when asked for, and whatever no document names any
-more is the garbage collector's to remove (``task_file_urls``).
+The files themselves are the file server's: their URLs are answered when asked for, and what is free is noted for
+``upkeep.freeing`` (of a deleted task by the database itself, of a reset one here).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from .. import stored_files
 from ..dispatch import Call
 from ..error_table import error
 from ..rules import task_document, task_status
@@ -35,6 +37,7 @@ def reset(
     reason: str | None = None,
     message: str | None = None,
     delete_models: bool = True,
+    delete_files: bool = True,
     with_urls: bool = False,
 ) -> Document:
     """Make a draft of a task again: results, events and output go; parameters, script and tags stay.
@@ -53,7 +56,9 @@ def reset(
     written_artifacts = [
         a for a in (task.get("execution") or {}).get("artifacts") or [] if a.get("mode") != "input"
     ]
-    urls = _event_urls(call.tx, id) if with_urls else []
+    urls = _event_urls(call.tx, id) if with_urls or delete_files else []
+    if delete_files:
+        _free(call, id, [*urls, *task_file_urls({"execution": {"artifacts": written_artifacts}})])
     gone = _delete_output_models(call.tx, id) if delete_models else []
     events.delete_for(call.tx, [id])
     wiped = (
@@ -125,6 +130,19 @@ def delete(
         "deleted_models": len(gone),
         "urls": _urls(urls, task, gone) if with_urls else None,
     }
+
+
+def _free(call: Call, id: str, urls: Iterable[str]) -> None:
+    """Note the files among these addresses that lie in the task's own folder; the others may be somebody else's."""
+    free = []
+    for url in urls:
+        try:
+            key = stored_files.key_of(unquote(urlsplit(url).path))
+        except ValueError:
+            continue
+        if key and stored_files.owner_of(key) == id:
+            free.append((url, call.now // 1000 * 1000))
+    call.tx.many("INSERT OR REPLACE INTO freed(what, at) VALUES (?, ?)", free)
 
 
 def _delete_output_models(tx: Transaction, id: str) -> list[str]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from stackyard_server.stored_files import StoredFiles
+from stackyard_server.upkeep.freeing import Freeing
+
 from ..running import Running, running_server
 
 MINUTE = 60
@@ -350,6 +353,26 @@ def test_a_reset_leaves_the_draft_and_takes_the_results(server: Running) -> None
     wiped = read(server, id)
     assert (wiped["script"]["repository"], wiped["execution"]["artifacts"]) == ("", [])
     assert wiped["hyperparams"]["Args"]["lr"]["value"] == "0.1"
+
+
+def test_a_reset_frees_the_files_of_the_run_and_nobody_elses(server: Running, clock: Clock) -> None:
+    id, other = create(server), create(server)
+    headers = {"Authorization": f"Bearer {server.token}"}
+    urls = {}
+    for owner in (id, other):
+        path = f"/p/a task.{owner}/artifacts/k/file.txt"
+        server.client.post(server.files, files={path: (path, b"content")}, headers=headers).raise_for_status()
+        urls[owner] = f"{server.files}{path.replace(' ', '%20')}"
+    artifacts = [{"key": key, "type": "t", "uri": uri} for key, uri in urls.items()]
+    artifacts.append({"key": "broken", "type": "t", "uri": "http://[x"})
+    server.call("tasks.add_or_update_artifacts", task=id, artifacts=artifacts)
+    clock.seconds += 5
+    server.call("tasks.reset", task=id)
+    freeing = Freeing(server.store, StoredFiles(server.store), (server.files,))
+    freeing.step()
+    freeing.step()
+    assert server.client.get(urls[id], headers=headers).status_code == 404
+    assert server.client.get(urls[other], headers=headers).content == b"content"
 
 
 def test_publishing_publishes_the_newest_output_model_and_is_for_good(server: Running) -> None:
