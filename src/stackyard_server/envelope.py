@@ -170,7 +170,12 @@ def meta(
     return {
         "id": id,
         "trx": trx or id,
-        "endpoint": {"name": name, "requested_version": requested, "actual_version": actual},
+        "endpoint": {
+            "name": name,
+            "requested_version": requested,
+            # to clients that are told the one as a number, both are
+            "actual_version": float(actual) if actual and isinstance(requested, float) else actual,
+        },
         "result_code": code,
         "result_subcode": subcode,
         "result_msg": message,
