@@ -25,6 +25,10 @@ KINDS: dict[str, Collection] = {
 }
 #: Names of other documents: an object where the answer joined them, an id inside.
 REFERENCES = frozenset({"user", "project", "task", "parent", "company"})
+#: Fields that an explicit null takes off a document that is here.
+REMOVABLE = frozenset(
+    {"started", "completed", "published", "parent", "last_worker", "last_worker_report", "active_duration"}
+)
 METRIC_FIELDS = (
     *("metric", "variant", "value", "min_value", "min_value_iteration", "max_value", "max_value_iteration"),
     *("first_value", "first_value_iteration", "count", "mean_value", "x_axis_label"),
@@ -46,8 +50,8 @@ def load_documents(
         documents: ``users``, ``projects``, ``queues``, ``tasks``, ``models`` -> documents in the API's form. Each
             keeps its ``id``; its company becomes this server's. A queue's ``entries`` and a task's or model's
             ``last_metrics`` come along.
-        replace: What to do with a document whose id is here already: True sets the fields that are given, False
-            keeps what is here.
+        replace: What to do with a document whose id is here already: True sets the fields that are given (null
+            takes some off), False keeps what is here.
 
     Returns:
         How many documents of each kind were written.
@@ -85,6 +89,7 @@ def _load(
         return False
     if known:
         changes = {name: value for name, value in document.items() if name not in ("id", "company", "login")}
+        changes |= {name: None for name, value in given.items() if value is None and name in REMOVABLE}
         collection.update(tx, document["id"], changes)
     else:
         document["company"] = company

@@ -9,6 +9,7 @@ May import: ``mapping``, ``recordings``, our server's import door.
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
 from collections import Counter, defaultdict
@@ -39,6 +40,13 @@ CREATORS = {
 CLONED_FIELDS = ("type", "project", "script", "hyperparams", "configuration")
 # At most so many similar calls were kept per endpoint and flow: beyond them, calls are missing.
 MOST_KEPT = 12
+# How a task looked that waited in a queue before any answer showed it.
+NOT_STARTED: dict[str, Any] = {
+    **dict.fromkeys(
+        ("started", "completed", "published", "active_duration", "last_worker", "last_worker_report")
+    ),
+    **{"status": "created", "status_reason": "", "status_message": ""},
+}
 # Every field, for a document that was just made.
 ANY = "*"
 # Fields that lost calls may have set.
@@ -167,15 +175,21 @@ class Knowledge:
         request = exchange.request if isinstance(exchange.request, dict) else {}
         for kind, document in list_documents(exchange):
             known = self.documents[kind].setdefault(document["id"], {})
-            _merge(known, document, deep=bool(request.get("only_fields")))
+            asked = request.get("only_fields") or []
+            dotted = {str(name).partition(".")[0] for name in asked if "." in str(name)}
+            for name, value in document.items():
+                if name in dotted and isinstance(value, dict) and isinstance(known.get(name), dict):
+                    _merge(known[name], value)
+                else:
+                    known[name] = copy.deepcopy(value)
 
 
-def _merge(known: dict[str, Any], seen: dict[str, Any], *, deep: bool) -> None:
+def _merge(known: dict[str, Any], seen: dict[str, Any]) -> None:
     for key, value in seen.items():
-        if deep and isinstance(value, dict) and isinstance(known.get(key), dict) and "id" not in value:
-            _merge(known[key], value, deep=True)
+        if isinstance(value, dict) and isinstance(known.get(key), dict):
+            _merge(known[key], value)
         else:
-            known[key] = dict(value) if isinstance(value, dict) else value
+            known[key] = copy.deepcopy(value)
 
 
 def describe_creation(exchange: Exchange, knowledge: Knowledge) -> tuple[str, dict[str, Any]] | None:
@@ -222,8 +236,9 @@ class Seeder:
         self.refused: list[str] = []
         self.gaps: list[str] = []
         self.made_again = 0
-        self._explained: dict[str, set[str]] = defaultdict(set)
-        self._made: dict[str, dict[str, Any]] = {}
+        # Recorded id -> field -> the value that the recordings say it has now; fields that calls may have set unsaid.
+        self._said: dict[str, dict[str, Any]] = defaultdict(dict)
+        self._unsaid: dict[str, set[str]] = defaultdict(set)
         self._calls: Counter[tuple[str, str, str]] = Counter()
 
     def make_up_for(self, exchange: Exchange, moment: str) -> None:
@@ -238,6 +253,8 @@ class Seeder:
     def put_unknown(self, kind: str, recorded: str, shown: dict[str, Any] | None = None) -> bool:
         """Put in a document that answers showed but no replayed exchange made; ``shown`` is how it looked just now."""
         document = {**self.future.documents[kind].get(recorded, {}), **(shown or {})}
+        # Who waits in a queue is a matter of the moment.
+        document.pop("entries", None)
         if not document.get("name") or self.mapping.find_ours(recorded):
             return False
         project = _unjoin(document.get("project"))
@@ -245,6 +262,15 @@ class Seeder:
             self.put_unknown("projects", project)
         self._put(kind, self._move({key: _unjoin(value) for key, value in document.items()}))
         return True
+
+    def put_named(self, recorded: str) -> bool:
+        """Put in whatever document has this id, if any answer ever showed one."""
+        kinds = [
+            kind
+            for kind in ("projects", "queues", "tasks", "models")
+            if recorded in self.future.documents[kind]
+        ]
+        return any(self.put_unknown(kind, recorded) for kind in kinds)
 
     def _put(self, kind: str, document: dict[str, Any]) -> None:
         from stackyard_server.admin_import import DocumentError, load_documents
@@ -293,16 +319,22 @@ class Seeder:
         return value
 
     def note_call(self, exchange: Exchange) -> None:
-        """Remember which fields of which documents the recorded call may have set."""
-        self._calls[(exchange.flow, exchange.client, exchange.endpoint)] += 1
-        if exchange.endpoint in CREATORS and exchange.status == 200 and isinstance(exchange.response, dict):
-            name = str(exchange.response["data"].get("id"))
-            self._explained[name].add(ANY)
-            self._made[name] = find_first_values(exchange)
+        """Remember what the recorded call says about documents, and which fields it may have set without saying."""
+        key = (exchange.flow, exchange.client, exchange.endpoint)
+        self._calls[key] += 1
+        data = exchange.response.get("data") if isinstance(exchange.response, dict) else None
+        if exchange.endpoint in CREATORS and exchange.status == 200 and isinstance(data, dict):
+            name = str(data.get("id"))
+            self._unsaid[name].add(ANY)
+            self._said[name] = find_first_values(exchange)
         settable = find_settable(exchange)
-        if settable and self._calls[(exchange.flow, exchange.client, exchange.endpoint)] < MOST_KEPT:
-            for name in exchange.asked_ids:
-                self._explained[name] |= settable
+        said: dict[str, Any] = (data.get("fields") if isinstance(data, dict) else None) or {}
+        for name in find_objects(exchange) if settable else ():
+            for field_name in settable:
+                self._said[name].pop(field_name, None)
+            if self._calls[key] < MOST_KEPT:
+                self._unsaid[name] |= settable
+            self._said[name].update(said)
 
     def fill_gaps(self, exchange: Exchange, ask: Ask) -> bool:
         """Before a question: do what calls that the recordings lack must have done.
@@ -321,8 +353,7 @@ class Seeder:
                 changed |= self.put_unknown(kind, document["id"], document)
         for recorded in sorted(exchange.asked_ids):
             if self.mapping.find_ours(recorded) is None:
-                for kind in ("projects", "queues", "tasks", "models"):
-                    changed |= recorded in self.future.documents[kind] and self.put_unknown(kind, recorded)
+                changed |= self.put_named(recorded)
         for kind in DRIFTING:
             ids = [document["id"] for shelf, document in shown if shelf == kind]
             present = self._read(kind, ids, ask) if ids else {}
@@ -332,8 +363,8 @@ class Seeder:
                     changed |= self._fill(kind, document, ours, exchange)
         changed |= self._fill_queues(exchange, shown, ask)
         for _, document in shown:
-            self._explained[document["id"]].clear()
-            self._made.pop(document["id"], None)
+            self._unsaid[document["id"]].clear()
+            self._said[document["id"]].update(document)
         return changed
 
     def _fill_queues(self, exchange: Exchange, shown: list[tuple[str, dict[str, Any]]], ask: Ask) -> bool:
@@ -341,19 +372,18 @@ class Seeder:
         wanted: dict[str, list[str]] = {}
         for kind, document in shown:
             entries = document.get("entries")
-            if (
-                kind == "queues"
-                and isinstance(entries, list)
-                and not any(isinstance(e, str) for e in entries)
-            ):
-                if "max_task_entries" not in json.dumps(exchange.request):
-                    wanted[document["id"]] = [str(_unjoin(entry["task"])) for entry in entries]
+            if not isinstance(entries, list) or any(isinstance(entry, str) for entry in entries):
+                continue
+            if kind == "queues" and "max_task_entries" not in json.dumps(exchange.request):
+                wanted[document["id"]] = [str(_unjoin(entry["task"])) for entry in entries]
         changed = False
         for recorded, tasks in wanted.items():
             queue = self.mapping.find_ours(recorded)
             if queue is None:
                 continue
             waiting = self._read_entries(queue, ask)
+            for task in tasks:
+                self.put_unknown("tasks", task, NOT_STARTED)
             ours = [name for name in (self.mapping.find_ours(task) for task in tasks) if name]
             for task in (task for task in ours if task not in waiting):
                 changed |= self._do(
@@ -367,7 +397,9 @@ class Seeder:
 
     def _fill_hand_out(self, exchange: Exchange, ask: Ask) -> bool:
         queue = self.mapping.find_ours(str(exchange.request.get("queue")))
-        task = self.mapping.find_ours(str((exchange.response["data"].get("entry") or {}).get("task")))
+        recorded = str((exchange.response["data"].get("entry") or {}).get("task"))
+        self.put_unknown("tasks", recorded, NOT_STARTED)
+        task = self.mapping.find_ours(recorded)
         if queue is None:
             return False
         waiting = self._read_entries(queue, ask)
@@ -395,13 +427,19 @@ class Seeder:
         self.gaps.append(f"{exchange.place} {exchange.endpoint}: {endpoint} {data['task']}")
         return True
 
-    def _changed_since_made(self, document: dict[str, Any], name: str) -> bool:
-        """Whether a field is not what the recorded creation made it."""
-        first = self._made.get(document["id"], {})
-        if name not in first:
-            return False
-        value = document[name]
-        return bool(sorted(value) != sorted(first[name]) if isinstance(value, list) else value != first[name])
+    def _must_have_changed(self, document: dict[str, Any], name: str) -> bool:
+        """Whether a call that the recordings lack set this field: they say another value, and no call explains it."""
+        said, unsaid = self._said[document["id"]], self._unsaid[document["id"]]
+        if name not in said:
+            return not (name in unsaid or ANY in unsaid)
+        value = document.get(name)
+        if (
+            isinstance(value, list)
+            and isinstance(said[name], list)
+            and all(isinstance(item, str) for item in value)
+        ):
+            return sorted(value) != sorted(said[name])
+        return bool(value != said[name])
 
     def _read(self, kind: str, ids: list[str], ask: Ask) -> dict[str, dict[str, Any]]:
         ours = [self.mapping.find_ours(recorded) for recorded in ids]
@@ -412,15 +450,15 @@ class Seeder:
     def _fill(self, kind: str, document: dict[str, Any], ours: dict[str, Any], exchange: Exchange) -> bool:
         from stackyard_server.admin_import import load_documents
 
-        explained = self._explained[document["id"]]
         request = exchange.request if isinstance(exchange.request, dict) else {}
         changes = {}
         for name in DRIFTING[kind]:
-            if name not in document or name in explained:
+            whole = not request.get("only_fields") and exchange.endpoint.endswith("get_by_id")
+            if not (name in document or (whole and ours.get(name))) or not self._must_have_changed(
+                document, name
+            ):
                 continue
-            if ANY in explained and not self._changed_since_made(document, name):
-                continue
-            wanted, present = _unjoin(document[name]), ours.get(name)
+            wanted, present = _unjoin(document.get(name)), ours.get(name)
             if request.get("only_fields"):
                 present = _restrict(present, wanted)
             before = self.mapping.take_snapshot()
@@ -467,6 +505,23 @@ def _overlay(present: Any, wanted: Any) -> Any:
     if isinstance(present, dict) and isinstance(wanted, dict):
         return {**present, **{key: _overlay(present.get(key), item) for key, item in wanted.items()}}
     return wanted
+
+
+def find_objects(exchange: Exchange) -> set[str]:
+    """The documents that a call acts on, as opposed to those it only names."""
+    if exchange.endpoint in CREATORS:
+        return set()
+    if exchange.service == "events":
+        return set(exchange.asked_ids)
+    request = exchange.request if isinstance(exchange.request, dict) else {}
+    keys = {"tasks": "task", "models": "model", "projects": "project", "queues": "task", "workers": "task"}
+    named = [request.get(key) for key in (keys.get(exchange.service, ""), "tasks", "models", "ids", "id")]
+    return {
+        name
+        for value in named
+        for name in (value if isinstance(value, list) else [value])
+        if isinstance(name, str)
+    }
 
 
 def find_first_values(exchange: Exchange) -> dict[str, Any]:

@@ -244,7 +244,8 @@ def run_flows(
             stored = find_stored_contents([e for name in names for e in flows[name]])
             player = Player(target, mapping, stored)
             future = Knowledge()
-            for exchange in (e for name in server for e in flows[name]):
+            # Backwards, so that the first sight of each field wins: what comes later is replayed, or a gap that shows.
+            for exchange in reversed([e for name in server for e in flows[name]]):
                 future.learn(exchange)
             seeder = Seeder(running.store, mapping, future) if running else None
             try:
@@ -282,6 +283,9 @@ def play_in_context(player: Player, seeder: Seeder | None, exchange: Exchange, r
         return player.ask(RECORDED_USER, endpoint, data)
 
     for call in load_lost_calls().get(exchange.place, ()):
+        for recorded in call["request"].values():
+            if seeder and isinstance(recorded, str) and player.mapping.find_ours(recorded) is None:
+                seeder.put_named(recorded)
         ask(call["endpoint"], player.mapping.translate(call["request"]))
         report.made_again += 1
     report.prepared += exchange.flow == "p_state" and prepare_state(player, exchange)
