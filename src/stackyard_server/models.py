@@ -134,9 +134,9 @@ def check_references(tx: Transaction, data: Mapping[str, Any]) -> None:
             raise error("reference", f"expecting {table.capitalize()} id", id=id, field=field)
 
 
-def clean_tags(tags: Iterable[str]) -> list[str]:
+def clean_tags(tags: Iterable[str | None]) -> list[str]:
     """Tags as they are kept: none twice, in order."""
-    return sorted(set(tags))
+    return sorted({tag for tag in tags if tag is not None})
 
 
 def read_metadata(value: Any) -> dict[str, dict[str, str]]:
