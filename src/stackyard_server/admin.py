@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import client_config, data_folder, identity, moments, processes, settings, stored_files
+from . import client_config, data_folder, identity, moments, processes, security_log, settings, stored_files
 from .error_table import ApiError
 from .settings import ServerSettings
 from .store import FILE_NAME, Store, StoreError, Transaction
@@ -37,6 +37,7 @@ ADMIN_LOGIN = "admin"
 #: How long a start and a stop may take, seconds.
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
+LOG_FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOG_BYTES = 10 * 1024 * 1024
 PORTS = ("web", "api", "files")
 
@@ -98,8 +99,9 @@ def keep_log(path: Path | None) -> None:
     handler: logging.Handler = logging.StreamHandler()
     if path is not None:
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=3)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(logging.Formatter(LOG_FORM))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its coming and going, once for each port
 
 
 def serve(told: ServerSettings, ready: Callable[[dict[str, str], First | None], None]) -> None:
@@ -261,11 +263,39 @@ def _opened(folder: Path) -> Iterator[tuple[Store, int]]:
         raise AdminError(f"{folder} holds no server yet: stackyard server start", usage=True)
     with _sentences():
         data_folder.check_file_system(folder)
-        store = Store(folder)
-        try:
-            yield store, int(time.time() * 1000)
-        finally:
-            store.close()
+        with _security_log(folder):
+            store = Store(folder)
+            try:
+                yield store, int(time.time() * 1000)
+            finally:
+                store.close()
+
+
+@contextmanager
+def _security_log(folder: Path) -> Iterator[None]:
+    """What the command line does to users and keys stands in the server's log, too."""
+    handler = logging.FileHandler(folder / processes.LOG_NAME, delay=True)
+    handler.setFormatter(logging.Formatter(LOG_FORM))
+    old = security_log.log.level
+    security_log.log.addHandler(handler)
+    security_log.log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        security_log.log.removeHandler(handler)
+        security_log.log.setLevel(old)
+        handler.close()
+
+
+def _user(tx: Transaction, login: str) -> str:
+    """The id of the user of that login, id or name."""
+    try:
+        id: str = identity.find_user(tx, login)["id"]
+    except ApiError:
+        raise AdminError(
+            f"no user is called {login!r}; see: stackyard server user list", usage=True
+        ) from None
+    return id
 
 
 def generate_password() -> str:
@@ -316,34 +346,32 @@ def list_users(folder: Path) -> list[dict[str, Any]]:
 def remove_user(folder: Path, login: str) -> None:
     """Remove a user, their keys and sessions; what they made stays."""
     with _opened(folder) as (store, _), store.writing() as tx:
-        identity.remove(tx, identity.find_user(tx, login)["id"])
+        identity.remove(tx, _user(tx, login))
 
 
 def set_role(folder: Path, login: str, role: str) -> None:
     """Give a user another role; their sessions end."""
     with _opened(folder) as (store, _), store.writing() as tx:
-        identity.set_role(tx, identity.find_user(tx, login)["id"], role)
+        identity.set_role(tx, _user(tx, login), role)
 
 
 def set_password(folder: Path, login: str, password: str) -> None:
     """Give a user another password; their sessions end."""
     with _opened(folder) as (store, _), store.writing() as tx:
-        identity.set_password(tx, identity.find_user(tx, login)["id"], password)
+        identity.set_password(tx, _user(tx, login), password)
 
 
 def add_credentials(folder: Path, login: str, label: str | None) -> Key:
     """A new access key for a user."""
     with _opened(folder) as (store, _), store.writing() as tx:
-        return Key(*identity.add_credentials(tx, identity.find_user(tx, login)["id"], label))
+        return Key(*identity.add_credentials(tx, _user(tx, login), label))
 
 
 def list_credentials(folder: Path, login: str | None) -> list[dict[str, Any]]:
     """The access keys of one user, or of all: user, access_key, label, last_used_at, last_used_from."""
     found = []
     with _opened(folder) as (store, _), store.reading() as tx:
-        users = (
-            [identity.find_user(tx, login)["id"]] if login else [r[0] for r in tx.all("SELECT id FROM user")]
-        )
+        users = [_user(tx, login)] if login else [r[0] for r in tx.all("SELECT id FROM user")]
         for user in users:
             shown = tx.value("SELECT coalesce(login, name) FROM user WHERE id=?", (user,))
             for access_key, label, used, where in identity.credentials_of(tx, user):
@@ -378,7 +406,8 @@ def revoke_credentials(folder: Path, access_key: str) -> None:
 def public_urls(folder: Path, host: str | None = None) -> dict[str, str]:
     """The addresses clients use: "web", "api", "files"; ``host`` goes before what the settings say."""
     told = read_settings(folder)
-    running: dict[str, str] = (data_folder.read_lock(folder) or {}).get("urls") or {}
+    holder = data_folder.read_lock(folder) if data_folder.held(folder) else None
+    running: dict[str, str] = (holder or {}).get("urls") or {}
     urls = {}
     for name in PORTS:
         port = int(running[name].rpartition(":")[2]) if name in running else getattr(told, f"{name}_port")
@@ -408,7 +437,7 @@ def write_client_config(folder: Path, path: Path, login: str, replace: bool, hos
     if path.exists() and not replace:
         raise taken
     with _opened(folder) as (store, _), store.writing() as tx:
-        user = identity.find_user(tx, login)["id"]
+        user = _user(tx, login)
         access_key, secret_key = identity.add_credentials(tx, user, label=f"clearml.conf {path}"[:200])
         text = client_config.client_config(urls, access_key, secret_key)
         try:

@@ -1,0 +1,209 @@
+"""The door of the command line, on real folders and real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from stackyard_server import admin, data_folder, processes
+from stackyard_server.admin import AdminError
+
+FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A server in the background, and what its start said."""
+    folder = tmp_path_factory.mktemp("admin") / "data"
+    word = admin.start_background(folder, FREE_PORTS)
+    yield folder, word
+    assert admin.stop(folder) == word["pid"]
+
+
+def login(word: dict[str, Any], name: str, secret: str) -> int:
+    return httpx.get(f"{word['urls']['api']}/auth.login", auth=(name, secret)).status_code
+
+
+def test_a_first_start_makes_an_administrator_and_keeps_no_secret(
+    started: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, word = started
+    first = word["admin"]
+    assert login(word, first["access_key"], first["secret_key"]) == 200
+    assert login(word, first["login"], first["password"]) == 200
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert first["password"].encode() not in content, path
+            assert first["secret_key"].encode() not in content, path
+
+
+def test_nothing_in_the_folder_is_for_others(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = started
+    for path in [folder, *folder.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_status_of_a_running_server(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, word = started
+    found = admin.status(folder)
+    assert found["running"]
+    assert found["pid"] == word["pid"]
+    assert found["urls"] == word["urls"]
+    assert found["answers"] == {"web": True, "api": True, "files": True}
+    assert found["problems"] == []
+    assert found["disk"]["database_bytes"] > 0
+
+
+def test_a_second_start_says_who_holds_the_folder(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, word = started
+    with pytest.raises(AdminError, match=f"in use by process {word['pid']}"):
+        admin.start_background(folder, FREE_PORTS)
+
+
+def test_a_taken_port_is_said_by_the_start(started: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    _, word = started
+    port = int(word["urls"]["api"].rpartition(":")[2])
+    with pytest.raises(AdminError, match=f"Cannot listen on 127.0.0.1:{port}"):
+        admin.start_background(tmp_path / "data", {**FREE_PORTS, "api_port": port})
+    assert not data_folder.held(tmp_path / "data")
+
+
+def test_users_and_keys_change_while_the_server_runs(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, word = started
+    admin.add_user(folder, "ann", "Ann", "user", "correct horse")
+    assert login(word, "ann", "correct horse") == 200
+    key = admin.add_credentials(folder, "ann", "laptop")
+    token = httpx.get(f"{word['urls']['api']}/auth.login", auth=(key.access_key, key.secret_key)).json()
+    header = {"Authorization": f"Bearer {token['data']['token']}"}
+    assert httpx.get(f"{word['urls']['files']}/none", headers=header).status_code == 404
+    admin.revoke_credentials(folder, key.access_key)
+    assert login(word, key.access_key, key.secret_key) == 401
+    assert httpx.get(f"{word['urls']['files']}/none", headers=header).status_code == 401, (
+        "at once, on files too"
+    )
+    admin.set_password(folder, "ann", "another horse")
+    assert login(word, "ann", "correct horse") == 401
+    assert login(word, "ann", "another horse") == 200
+    admin.set_role(folder, "ann", "readonly")
+    assert [u["role"] for u in admin.list_users(folder) if u["login"] == "ann"] == ["readonly"]
+    admin.remove_user(folder, "ann")
+    assert login(word, "ann", "another horse") == 401
+    log = (folder / "server.log").read_text()
+    for event in (
+        "user_added",
+        "credentials_added",
+        "credentials_revoked",
+        "password_changed",
+        "role_changed",
+        "user_removed",
+    ):
+        assert event in log
+    assert "horse" not in log
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda f: admin.add_user(f, "bob", None, "king", "long enough"), "role"),
+        (lambda f: admin.add_user(f, "bob", None, "user", "short"), "8 to 256 characters"),
+        (lambda f: admin.add_user(f, "admin", None, "user", "long enough"), "login=admin"),
+        (lambda f: admin.set_role(f, "admin", "user"), "only administrator"),
+        (lambda f: admin.remove_user(f, "nobody"), "no user is called 'nobody'"),
+        (lambda f: admin.revoke_credentials(f, "NONE"), "no access key is called 'NONE'"),
+        (lambda f: admin.add_credentials(f, "nobody", None), "no user is called 'nobody'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(started: tuple[Path, dict[str, Any]], call: Any, said: str) -> None:
+    with pytest.raises(AdminError, match=said) as refused:
+        call(started[0])
+    assert refused.value.usage
+
+
+def test_the_client_configuration(started: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, word = started
+    path = tmp_path / "sub" / "clearml.conf"
+    key = admin.write_client_config(folder, path, "admin", replace=False)
+    text = path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for name in ("web", "api", "files"):
+        assert f'"{word["urls"][name]}"' in text
+    assert "block_pickled_artifacts: true" in text
+    assert 'CLEARML_BLOCK_PICKLED_ARTIFACTS: "1"' in text
+    assert login(word, key.access_key, key.secret_key) == 200
+    keys = len(admin.list_credentials(folder, "admin"))
+    with pytest.raises(AdminError, match="left as it is"):
+        admin.write_client_config(folder, path, "admin", replace=False)
+    assert path.read_text() == text
+    assert len(admin.list_credentials(folder, "admin")) == keys, "no key without a file"
+    admin.write_client_config(folder, path, "admin", replace=True, host="labbox")
+    assert "http://labbox:" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["clearml.conf"]
+
+
+def test_a_configuration_does_not_follow_a_link(started: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    goal = tmp_path / "goal"
+    goal.write_text("mine")
+    path = tmp_path / "clearml.conf"
+    path.symlink_to(goal)
+    admin.write_client_config(started[0], path, "admin", replace=True)
+    assert goal.read_text() == "mine"
+    path.unlink()
+    path.symlink_to(tmp_path / "absent")
+    with pytest.raises(AdminError):
+        admin.write_client_config(started[0], path, "admin", replace=False)
+    assert not (tmp_path / "absent").exists()
+
+
+def test_without_a_folder_there_is_nothing_to_administer(tmp_path: Path) -> None:
+    for call in (admin.status, admin.verify, admin.list_users):
+        with pytest.raises(AdminError, match="holds no server yet"):
+            call(tmp_path / "none")
+    assert admin.stop(tmp_path / "none") is None
+    assert not (tmp_path / "none").exists()
+
+
+def test_stop_leaves_a_foreign_process_alone(tmp_path: Path) -> None:
+    """The lock is held by one process and names another: a recycled pid."""
+    lock = data_folder.FolderLock(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        lock.note(pid=child.pid, started=1)
+        try:
+            with pytest.raises(AdminError, match="was left alone"):
+                admin.stop(tmp_path)
+            assert child.poll() is None
+        finally:
+            child.kill()
+            lock.release()
+
+
+def test_a_killed_server_is_seen_as_such_and_another_may_start(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    word = admin.start_background(folder, FREE_PORTS)
+    handle = os.pidfd_open(word["pid"])
+    signal.pidfd_send_signal(handle, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, handle, os.WEXITED)
+    os.close(handle)
+    found = admin.status(folder)
+    assert not found["running"]
+    assert found["urls"] == {}
+    assert "No server runs on this folder" in found["problems"][0]
+    again = admin.start_background(folder, FREE_PORTS)
+    assert again["admin"] is None, "shown once"
+    assert admin.stop(folder) == again["pid"]
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.sys, "executable", "/bin/false")
+    with pytest.raises(AdminError, match="ended at once with status 1"):
+        admin.start_background(tmp_path / "data", FREE_PORTS)
