@@ -1,0 +1,187 @@
+"""``reports.*``, ``pipelines.*`` and ``serving.*`` as clients see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ..running import Running, running_server
+
+PLOT = '{"data": [], "layout": {}}'
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+CLOCK = Clock()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running_server(clock=CLOCK) as running:
+        yield running
+
+
+def refusal(server: Running, endpoint: str, **data: Any) -> tuple[int, int]:
+    meta = server.ask(endpoint, **data)["meta"]
+    return meta["result_code"], meta["result_subcode"]
+
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_kept_in_the_hidden_folder_of_its_project(server: Running) -> None:
+    project = server.call("projects.create", name="written about")["id"]
+    made = server.call("reports.create", name="findings", report="# hi", project=project, tags=["x"])
+    folder = server.call("projects.get_by_id", project=made["project_id"])["project"]
+    assert (folder["name"], folder["system_tags"]) == ("written about/.reports", ["hidden"])
+    found = server.call("reports.get_all_ex", project=[project], only_fields=["name", "report"])["tasks"]
+    assert found == [{"id": made["id"], "name": "findings", "report": "# hi"}]
+    assert server.call("reports.get_tags")["tags"] == ["x"]
+    server.call("reports.update", task=made["id"], report="# more", name="conclusions")
+    task = server.call("tasks.get_by_id", task=made["id"])["task"]
+    assert (task["name"], task["report"], task["type"]) == ("conclusions", "# more", "report")
+
+
+def test_a_moved_report_takes_no_empty_folder_with_it(server: Running) -> None:
+    made = server.call("reports.create", name="on the move")
+    there = server.call("reports.move", task=made["id"], project_name="another subject")["project_id"]
+    assert server.call("projects.get_by_id", project=there)["project"]["name"] == "another subject/.reports"
+    assert refusal(server, "projects.get_by_id", project=made["project_id"]) == (400, 401)
+
+
+def test_a_published_report_stays_as_it_is(server: Running) -> None:
+    id = server.call("reports.create", name="final words", report="done")["id"]
+    server.call("reports.publish", task=id)
+    assert refusal(server, "reports.update", task=id, report="changed") == (400, 110)
+    assert server.call("reports.update", task=id, tags=["fine"])["updated"] == 1
+    assert refusal(server, "reports.delete", task=id) == (400, 123)
+    server.call("reports.delete", task=id, force=True)
+    assert refusal(server, "reports.update", task=id, tags=[]) == (400, 101)
+
+
+def test_reports_calls_leave_other_tasks_alone(server: Running) -> None:
+    task = server.call("tasks.create", name="no report", type="training")["id"]
+    assert refusal(server, "reports.delete", task=task, force=True) == (400, 101)
+
+
+def test_a_report_shows_what_it_embeds_in_one_answer(server: Running) -> None:
+    task = server.call("tasks.create", name="shown task", type="training")["id"]
+    server.call("tasks.started", task=task)
+    lines = [
+        {"type": "plot", "task": task, "iter": 0, "metric": "m", "variant": "v", "plot_str": PLOT},
+        {
+            "type": "training_stats_scalar",
+            "task": task,
+            "iter": 1,
+            "metric": "loss",
+            "variant": "a",
+            "value": 2.0,
+        },
+    ]
+    server.call_lines("events.add_batch", lines)
+    answer = server.call(
+        "reports.get_task_data",
+        id=[task],
+        only_fields=["name"],
+        plots={"iters": 1},
+        scalar_metrics_iter_histogram={"samples": 100},
+        single_value_metrics={},
+    )
+    assert answer["tasks"] == [{"id": task, "name": "shown task"}]
+    assert task in answer["plots"]["plots"]["m"]["v"]
+    assert answer["scalar_metrics_iter_histogram"]["metrics"]["loss"]["a"][task]["y"] == [2.0]
+    assert "tasks" in answer["single_value_metrics"]
+
+
+# --- pipelines -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def controller(server: Running) -> tuple[str, str]:
+    """(a controller's id, its project's)."""
+    name = f"work/.pipelines/nightly {CLOCK.now}"
+    CLOCK.now += 1
+    project = server.call("projects.create", name=name, system_tags=["hidden", "pipeline"])["id"]
+    parameters = {"Args": {"size": {"section": "Args", "name": "size", "value": "1", "type": "int"}}}
+    task = server.call(
+        "tasks.create", name="nightly", type="controller", project=project, system_tags=["pipeline"],
+        hyperparams=parameters,
+    )["id"]  # fmt: skip
+    return task, project
+
+
+def test_a_pipeline_starts_again_with_its_new_arguments(server: Running, controller: tuple[str, str]) -> None:
+    queue = server.call("queues.create", name=f"services {controller[0]}")["id"]
+    answer = server.call(
+        "pipelines.start_pipeline",
+        task=controller[0],
+        queue=queue,
+        args=[{"name": "size", "value": "2"}, {"name": "mode", "value": "fast"}],
+        verify_watched_queue=True,
+    )
+    assert (answer["enqueued"], answer["queue_watched"]) == (True, False)
+    run = server.call("tasks.get_by_id", task=answer["pipeline"])["task"]
+    assert (run["status"], run["project"]) == ("queued", controller[1])
+    assert {n: p["value"] for n, p in run["hyperparams"]["Args"].items()} == {"size": "2", "mode": "fast"}
+    assert run["hyperparams"]["Args"]["size"]["type"] == "int"
+    original = server.call("tasks.get_by_id", task=controller[0])["task"]["hyperparams"]["Args"]
+    assert original["size"]["value"] == "1"
+
+
+def test_an_unknown_queue_leaves_no_copy_behind(server: Running, controller: tuple[str, str]) -> None:
+    assert refusal(server, "pipelines.start_pipeline", task=controller[0], queue="nope") == (400, 701)
+    assert len(server.call("tasks.get_all", project=[controller[1]])["tasks"]) == 1
+
+
+def test_deleting_runs_takes_their_steps_along(server: Running, controller: tuple[str, str]) -> None:
+    task, project = controller
+    step = server.call("tasks.create", name="step one", type="training", parent=task, project=project)["id"]
+    elsewhere = server.call("tasks.create", name="not a run", type="training")["id"]
+    answer = server.call("pipelines.delete_runs", ids=[task, elsewhere], project=project)
+    assert [entry["id"] for entry in answer["succeeded"]] == [task]
+    assert [entry["error"]["codes"] for entry in answer["failed"]] == [[400, 101]]
+    assert refusal(server, "tasks.get_by_id", task=step) == (400, 101)
+    assert server.call("tasks.get_by_id", task=elsewhere)
+
+
+# --- serving ---------------------------------------------------------------------------------------------------------
+
+
+def test_containers_show_up_while_they_report(server: Running) -> None:
+    described = {"container_id": "c1", "endpoint_name": "classify", "model_name": "net"}
+    server.call("serving.register_container", **described, timeout=60)
+    assert [c["id"] for c in server.call("serving.get_loading_instances")["instances"]] == ["c1"]
+    url = "http://models/classify"
+    for number in (1, 2):
+        server.call(
+            "serving.container_status_report", **described | {"container_id": f"c{number}"}, endpoint_url=url,
+            requests_num=10 * number, latency_ms=4.0 * number, uptime_sec=5,
+        )  # fmt: skip
+    served = server.call("serving.get_endpoints")["endpoints"]
+    assert [(e["endpoint"], e["instances"], e["requests"], e["latency_ms"]) for e in served] == [
+        ("classify", 2, 30, 6.0)
+    ]
+    assert server.call("serving.get_loading_instances")["instances"] == []
+    details = server.call("serving.get_endpoint_details", endpoint_url=url)
+    assert [i["requests"] for i in details["instances"]] == [10, 20]
+    history = server.call(
+        "serving.get_endpoint_metrics_history", endpoint_url=url, from_date=CLOCK.now - 10, to_date=CLOCK.now + 10,
+        interval=60, metric_type="requests",
+    )  # fmt: skip
+    assert history["total"]["values"] == [30]
+    assert history["instances"]["c1"]["values"] == [10]
+    server.call("serving.unregister_container", container_id="c2")
+    assert server.call("serving.get_endpoints")["endpoints"][0]["instances"] == 1
+    CLOCK.now += 61
+    assert server.call("serving.get_endpoints")["endpoints"] == []
+    assert refusal(server, "serving.get_endpoint_details", endpoint_url=url)[0] == 400
