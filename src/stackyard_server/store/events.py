@@ -256,8 +256,13 @@ class Batch:
             if not owner.model:
                 changes.append(
                     "active_duration=CASE WHEN started IS NULL OR completed IS NOT NULL THEN active_duration "
-                    "ELSE (:now-started)/1000 END"
+                    "ELSE max(0, :now-started)/1000 END"
                 )
+        elif not owner.model:  # the first events of a run show at once that it goes on
+            changes.append(
+                "active_duration=CASE WHEN started IS NULL OR completed IS NOT NULL OR active_duration IS NOT NULL "
+                "THEN active_duration ELSE max(0, :now-started)/1000 END"
+            )
         if owner.iteration is not None:
             changes.append(
                 "last_iteration=CASE WHEN last_iteration>=:iteration THEN last_iteration ELSE :iteration END"
