@@ -128,9 +128,8 @@ def _named_keys(tx: Transaction, wanted: set[str]) -> set[str]:
     for text in _texts(tx):
         for path in ADDRESS.findall(text):
             plain = path.partition("?")[0]
-            for form in (plain, unquote(plain), unquote(plain.partition("#")[0])):
-                if form.strip("/") in wanted:
-                    found.add(form.strip("/"))
+            for spelled in (plain, plain.partition("#")[0], plain.rstrip(").,;:!?]}*_`|")):
+                found |= {spelled.strip("/"), unquote(spelled).strip("/")} & wanted
     return found
 
 
