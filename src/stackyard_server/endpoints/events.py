@@ -39,18 +39,15 @@ def _scrolls(call: Call) -> Scrolls:
     return scrolls
 
 
-def _documents(call: Call, ids: Iterable[Any], model: bool | None = None) -> dict[str, str]:
+def _documents(call: Call, ids: Iterable[str], model: bool | None = None) -> dict[str, str]:
     """The names of these tasks (or models, where ``model_events`` is set), by id in the order asked for.
 
     Raises:
-        ApiError: 400/101 or 400/201 naming those that do not exist; 400/12 an id is no string.
+        ApiError: 400/101 or 400/201 naming those that do not exist.
     """
     if model is None:
         model = call.get("model_events", False)
     wanted = list(dict.fromkeys(ids))
-    for id in wanted:
-        if not isinstance(id, str):
-            raise field_error("tasks", f": ('value is wrong, expected type \"str\"', {id!r}).")
     rows = call.tx.all(
         f"SELECT id, name FROM {'model' if model else 'task'} WHERE id IN (SELECT value FROM json_each(?))",
         (orjson.dumps(wanted).decode(),),
@@ -70,10 +67,7 @@ def _task(call: Call) -> str:
 
 def _tasks(call: Call) -> dict[str, str]:
     """The tasks (or models) of a call that is about several: their names by id."""
-    tasks = call.get("tasks", [])
-    if not isinstance(tasks, list):
-        raise field_error("tasks", f": ('value is wrong, expected type \"list\"', {tasks!r}).")
-    return _documents(call, tasks)
+    return _documents(call, call.data["tasks"])
 
 
 def _wanted(metrics: Any) -> Wanted:
