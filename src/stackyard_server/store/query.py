@@ -142,7 +142,7 @@ class Query:
             return self._select(tx, [among, *rest], self.order, limit, offset) if few else []
         if self.order and self.order[0].series is not None:
             return self._walk_series(tx, self.order[0], limit, offset)
-        return self._select(tx, self._along_the_order(), self.order, limit, offset)
+        return self._select(tx, self._along_the_order(self.order), self.order, limit, offset)
 
     def _few(self, tx: Transaction) -> set[int] | None:
         """The rows that the conditions an index answers leave over, if they are few."""
@@ -157,9 +157,9 @@ class Query:
                 found = numbers if found is None else found & numbers
         return found
 
-    def _along_the_order(self) -> list[Condition]:
+    def _along_the_order(self, order: list[Key]) -> list[Condition]:
         """The conditions, written so that SQLite walks the index of the order."""
-        first = self.order[0].column if self.order else "number"
+        first = order[0].column if order else "number"
         if first != "number" and first not in ORDERED[self.collection.name]:
             return self.conditions
         together = PAIRED.get(self.collection.name, frozenset()) if first == "last_update" else frozenset()
@@ -169,37 +169,33 @@ class Query:
     def _select(
         self, tx: Transaction, wanted: list[Condition], order: list[Key], limit: int, offset: int
     ) -> list[int]:
-        joins, join_parameters, keys = [], [], []
-        for at, key in enumerate(order):
-            if key.series is None:
-                keys.append(key)
-                continue
-            metric, variant, number = key.series
-            joins.append(
-                f"LEFT JOIN metric m{at} ON m{at}.owner = d.id AND m{at}.metric_hash = ? AND m{at}.variant_hash = ?"
-            )
-            join_parameters += [metric, variant]
-            keys.append(Key(f"m{at}.{number}", key.descending))
-        where, parameters = _where(wanted)
-        sql = f'SELECT d.number FROM "{self.collection.name}" d {" ".join(joins)} WHERE {where} {_order_by(keys)}'
-        bound = [*join_parameters, *parameters, *(p for k in keys for p in k.parameters), limit, offset]
-        return [row[0] for row in tx.all(f"{sql} LIMIT ? OFFSET ?", bound)]
+        joins, join_bound, keys = _joined(order)
+        where, bound = _where(wanted)
+        sql = (
+            f'SELECT d.number FROM "{self.collection.name}" d {joins} WHERE {where} '
+            f"{_order_by(keys, self._newest_first)} LIMIT ? OFFSET ?"
+        )
+        return [row[0] for row in tx.all(sql, [*join_bound, *bound, *_bound(keys), limit, offset])]
+
+    @property
+    def _newest_first(self) -> bool:
+        """Ties are in the order in which documents were made, its reverse after a descending key: an index's order."""
+        return bool(self.order) and self.order[-1].descending
 
     def _walk_series(self, tx: Transaction, first: Key, limit: int, offset: int) -> list[int]:
         """Along the values of a series, then the documents without it."""
         assert first.series is not None
         metric, variant, number = first.series
-        where, parameters = _where([_unindexed(c) for c in self.conditions])
+        joins, join_bound, rest = _joined(self.order[1:])
+        where, bound = _where([_unindexed(c) for c in self.conditions])
+        bound = [*join_bound, metric, variant, *bound]
         source = (
-            f'FROM metric s CROSS JOIN "{self.collection.name}" d ON d.id = s.owner '
+            f'FROM metric s CROSS JOIN "{self.collection.name}" d ON d.id = s.owner {joins} '
             f"WHERE s.metric_hash = ? AND s.variant_hash = ? AND s.{number} IS NOT NULL AND {where}"
         )
-        rest = [k for k in self.order[1:] if k.series is None]
         keys = [Key(f"s.{number}", first.descending), *rest]
-        bound = [metric, variant, *parameters]
-        order_bound = [p for k in keys for p in k.parameters]
-        sql = f"SELECT d.number {source} {_order_by(keys)} LIMIT ? OFFSET ?"
-        found = [row[0] for row in tx.all(sql, [*bound, *order_bound, limit, offset])]
+        sql = f"SELECT d.number {source} {_order_by(keys, self._newest_first)} LIMIT ? OFFSET ?"
+        found = [row[0] for row in tx.all(sql, [*bound, *_bound(keys), limit, offset])]
         if len(found) == limit:
             return found
         before = offset + len(found)
@@ -210,10 +206,8 @@ class Query:
             f"AND m.{number} IS NOT NULL)",
             [metric, variant],
         )
-        others = Query(self.collection, [*self.conditions, missing], rest)
-        return found + others._select(
-            tx, others._along_the_order(), rest, limit - len(found), max(0, offset - before)
-        )
+        others = [missing, *self._along_the_order(self.order[1:])]
+        return found + self._select(tx, others, self.order[1:], limit - len(found), max(0, offset - before))
 
     def fetch(self, tx: Transaction, numbers: Sequence[int], fields: Iterable[str]) -> list[Document]:
         """The documents of these row numbers, in that order, with these columns (and the id)."""
@@ -269,7 +263,27 @@ def _where(wanted: Iterable[Condition]) -> tuple[str, list[Any]]:
     return " AND ".join(parts) or "1", parameters
 
 
-def _order_by(keys: list[Key]) -> str:
-    """Ties are in the order in which documents were made, its reverse after a descending key: an index's order."""
-    last = "DESC" if keys and keys[-1].descending else "ASC"
-    return f"ORDER BY {', '.join([*(k.term() for k in keys), f'd.number {last}'])}"
+def _joined(order: list[Key]) -> tuple[str, list[Any], list[Key]]:
+    """The joins that bring the series of an order, their parameters, and the keys that use them."""
+    joins: list[str] = []
+    bound: list[Any] = []
+    keys = []
+    for at, key in enumerate(order):
+        if key.series is None:
+            keys.append(key)
+            continue
+        metric, variant, number = key.series
+        same = f"m{at}.owner = d.id AND m{at}.metric_hash = ? AND m{at}.variant_hash = ?"
+        joins.append(f"LEFT JOIN metric m{at} ON {same}")
+        bound += [metric, variant]
+        keys.append(Key(f"m{at}.{number}", key.descending))
+    return " ".join(joins), bound, keys
+
+
+def _bound(keys: list[Key]) -> list[Any]:
+    return [parameter for key in keys for parameter in key.parameters]
+
+
+def _order_by(keys: list[Key], newest_first: bool) -> str:
+    terms = [*(key.term() for key in keys), f"d.number {'DESC' if newest_first else 'ASC'}"]
+    return f"ORDER BY {', '.join(terms)}"

@@ -1,0 +1,69 @@
+"""``store.patterns``: every way in which a pattern is answered finds what the regular expression says."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stackyard_server.store import functions, patterns
+
+TEXTS = [
+    "",
+    "a",
+    "ab",
+    "b",
+    "lab/agent",
+    "lab",
+    "lab/alpha",
+    "x.y",
+    "xzy",
+    "a|b",
+    "10%",
+    "A",
+    "a_b",
+    "é",
+    "a b",
+    "\\",
+]
+
+
+@pytest.fixture(scope="module")
+def connection() -> sqlite3.Connection:
+    made = sqlite3.connect(":memory:", check_same_thread=False)
+    functions.register(made)
+    made.execute("CREATE TABLE t(x TEXT)")
+    made.executemany("INSERT INTO t VALUES (?)", [(text,) for text in [*TEXTS, None]])
+    return made
+
+
+def found(connection: sqlite3.Connection, pattern: str) -> list[str]:
+    sql, parameters = patterns.condition("x", pattern)
+    return [row[0] for row in connection.execute(f"SELECT x FROM t WHERE {sql}", parameters)]
+
+
+pieces = st.sampled_from(
+    ["a", "b", "lab", "/", "\\.", "\\-", "\\ ", "\\|", "é", "_", "%", "\\\\", "x", "", "."]
+)
+alternatives = st.tuples(
+    st.sampled_from(["", "^"]), st.lists(pieces, max_size=3), st.sampled_from(["", "$", ".*"])
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(alternatives, min_size=1, max_size=3))
+def test_a_pattern_finds_what_the_regular_expression_finds(
+    connection: sqlite3.Connection, parts: list[tuple[str, list[str], str]]
+) -> None:
+    pattern = "|".join(start + "".join(middle) + end for start, middle, end in parts)
+    assert found(connection, pattern) == [text for text in TEXTS if re.search(pattern, text)]
+
+
+def test_plain_text_needs_no_regular_expression() -> None:
+    for pattern in ("^lab/alpha$", "lab", "^lab/.*", "^lab$|^lab\\/alpha$", "run\\ 1", "one$"):
+        assert "REGEXP" not in patterns.condition("x", pattern)[0], pattern
+    for pattern in ("a.c", "a+", "[ab]", "\\d", "(a)", "^a.*$"):
+        assert "REGEXP" in patterns.condition("x", pattern)[0], pattern
