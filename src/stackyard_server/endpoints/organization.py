@@ -64,15 +64,15 @@ def get_entities_count(call: Call) -> dict[str, Any]:
 
 @endpoint()
 def get_user_companies(call: Call) -> dict[str, Any]:
-    """The caller's company: there is one, and its administrators own it."""
-    users = call.tx.value("SELECT count(*) FROM user WHERE NOT disabled")
+    """The caller's company: there is one, and its administrators own it (where there is none, its first user)."""
     owners = call.tx.all("SELECT id, name FROM user WHERE role='admin' AND NOT disabled ORDER BY number")
+    owners = owners or call.tx.all("SELECT id, name FROM user WHERE NOT disabled ORDER BY number LIMIT 1")
     return {
         "companies": [
             {
                 "id": call.who.company,
                 "name": call.who.company_name,
-                "allocated": users,
+                "allocated": len(owners),
                 "owners": [{"id": id, "name": name, "avatar": None} for id, name in owners],
             }
         ]

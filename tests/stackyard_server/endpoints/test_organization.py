@@ -1,0 +1,131 @@
+"""``organization``: tags, numbers, and lists as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stackyard_server import identity
+
+from ..running import Running, running_server
+
+
+class Clock:
+    """A clock that tests set forward."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+clock = Clock()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running_server(clock=clock) as running:
+        running.call("projects.create", name="org/one", description="")
+        project = running.call("projects.get_all", name="^org/one$")["projects"][0]["id"]
+        for number, name in enumerate(["plain", "=1+1", "ümlaut, comma"]):
+            running.call(
+                "tasks.create",
+                name=name,
+                type="training",
+                project=project,
+                tags=[f"t{number}", "all"],
+                system_tags=["archived"] if number == 1 else [],
+                hyperparams={"Args": {"lr": {"section": "Args", "name": "lr", "value": str(number)}}},
+            )
+        running.call("models.create", name="net", uri="file:///m", tags=["of model"])
+        yield running
+
+
+def test_tags_of_tasks_and_models(server: Running) -> None:
+    assert server.call("organization.get_tags") == {"tags": ["all", "of model", "t0", "t1", "t2"]}
+    both = server.call("organization.get_tags", include_system=True, filter={"system_tags": ["archived"]})
+    assert both == {"tags": ["all", "t1"], "system_tags": ["archived"]}
+
+
+def test_what_is_asked_for_is_counted(server: Running) -> None:
+    assert server.call("organization.get_entities_count") == {}
+    wanted = {
+        "tasks": {"system_tags": ["-archived"]},
+        "models": {},
+        "projects": {"name": "^org"},
+        "reports": {},
+    }
+    counted = server.call("organization.get_entities_count", **wanted)
+    assert counted == {"tasks": 2, "models": 1, "projects": 2, "reports": 0}
+    assert server.call("organization.get_entities_count", tasks={}, active_users=["nobody"]) == {"tasks": 0}
+    assert server.ask("organization.get_entities_count", tasks={"name": "["})["meta"]["result_subcode"] == 21
+
+
+def test_there_is_one_company(server: Running) -> None:
+    company = server.call("organization.get_user_companies")["companies"][0]
+    assert [owner["name"] for owner in company["owners"]] == ["tester"]
+
+
+def download(server: Running, token: str, id: str) -> tuple[int, str]:
+    address = f"{server.api}/organization.download_for_get_all"
+    answer = server.client.get(
+        address, params={"prepare_id": id}, headers={"Authorization": f"Bearer {token}"}
+    )
+    return answer.status_code, answer.text
+
+
+MAPPINGS = [
+    {"field": "name", "name": "Name"},
+    {"field": "project.name", "name": "Project"},
+    {"field": "hyperparams.Args.lr.value", "name": "lr"},
+    {"field": "tags"},
+    {"field": "status", "name": "Status", "values": [{"key": "created", "value": "Draft"}]},
+    {"field": "started", "name": "Started"},
+]
+
+
+def prepare(server: Running) -> str:
+    id: str = server.call(
+        "organization.prepare_download_for_get_all",
+        entity_type="task",
+        field_mappings=MAPPINGS,
+        order_by=["-hyperparams.Args.lr.value"],
+    )["prepare_id"]
+    return id
+
+
+def test_a_list_as_csv_that_no_spreadsheet_runs(server: Running) -> None:
+    status, text = download(server, server.token, prepare(server))
+    assert status == 200
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["Name", "Project", "lr", "tags", "Status", "Started"],
+        ["ümlaut, comma", "org/one", "2", "all, t2", "Draft", ""],
+        ["'=1+1", "org/one", "1", "all, t1", "Draft", ""],
+        ["plain", "org/one", "0", "all, t0", "Draft", ""],
+    ]
+
+
+def test_a_download_is_its_owners_and_for_ten_minutes(server: Running) -> None:
+    id = prepare(server)
+    with server.store.writing() as tx:
+        other = identity.add_user(tx, 1, name="other", role="admin")
+        key, secret = identity.add_credentials(tx, other)
+    token = server.client.get(f"{server.api}/auth.login", auth=(key, secret)).json()["data"]["token"]
+    assert download(server, token, id)[0] == 400
+    assert download(server, server.token, "0" * 32)[0] == 400
+    clock.ahead += 601
+    assert download(server, server.token, id)[0] == 400
+
+
+def test_what_is_wrong_with_a_download_is_said_at_once(server: Running) -> None:
+    for field, subcode in (("nope", 14), ("user.password", 14)):
+        meta = server.ask(
+            "organization.prepare_download_for_get_all", entity_type="task", field_mappings=[{"field": field}]
+        )["meta"]
+        assert (meta["result_code"], meta["result_subcode"]) == (400, subcode)
+    for data in ({}, {"entity_type": "user"}, {"entity_type": "task", "field_mappings": []}):
+        assert server.ask("organization.prepare_download_for_get_all", **data)["meta"]["result_subcode"] == 12
