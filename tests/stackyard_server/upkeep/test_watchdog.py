@@ -1,0 +1,254 @@
+"""Tasks whose worker vanished, on a running server: stopped, queued again, and the fence around them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stackyard_server.rules.vanished import REASON
+from stackyard_server.upkeep import watchdog
+
+from ..running import Running, running_server
+
+
+class Time:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def server(time: Time) -> Iterator[Running]:
+    with running_server(clock=time, watchdog_minutes=10, requeue_limit=1) as running:
+        yield running
+
+
+class Worker:
+    """What an agent with a session of its own sends."""
+
+    def __init__(self, server: Running, id: str) -> None:
+        self.server, self.id = server, id
+        self.host = id.partition(":")[0]
+        self.sign_in()
+        self.ask("workers.register", worker=id)
+
+    def sign_in(self) -> None:
+        """A new session."""
+        auth = (self.server.access_key, self.server.secret_key)
+        answer = self.server.client.get(f"{self.server.api}/auth.login", auth=auth)
+        self.token = answer.json()["data"]["token"]
+
+    def ask(self, name: str, **data: Any) -> tuple[int, int]:
+        """The code and subcode of a call."""
+        headers = {"Authorization": f"Bearer {self.token}", "X-ClearML-Worker": self.host}
+        answer = self.server.client.post(f"{self.server.api}/{name}", json=data, headers=headers)
+        meta = answer.json()["meta"]
+        return meta["result_code"], meta["result_subcode"]
+
+    def pull_and_start(self, queue: str) -> None:
+        assert self.ask("queues.get_next_task", queue=queue) == (200, 0)
+
+    def log(self, task: str) -> tuple[int, int]:
+        return self.ask("events.add", task=task, type="log", msg="still here", worker=self.id)
+
+    def report(self, task: str) -> tuple[int, int]:
+        return self.ask("workers.status_report", worker=self.id, timestamp=1, task=task)
+
+
+OK, REFUSED = (200, 0), (400, 110)
+
+
+def started_by(server: Running, worker: Worker) -> tuple[str, str]:
+    """A task that a worker pulled and started, and its queue."""
+    queue = server.call("queues.get_default")["id"]
+    task: str = server.call("tasks.create", name="a task", type="training")["id"]
+    server.call("tasks.enqueue", task=task, queue=queue)
+    take(server, worker, task, queue)
+    return task, queue
+
+
+def take(server: Running, worker: Worker, task: str, queue: str) -> None:
+    worker.pull_and_start(queue)
+    assert worker.ask("tasks.started", task=task, force=True) == OK
+    assert worker.report(task) == OK
+
+
+def status(server: Running, task: str) -> str:
+    found: str = server.call("tasks.get_by_id", task=task)["task"]["status"]
+    return found
+
+
+def look(server: Running, time: Time, minutes: float) -> list[str]:
+    """The watchdog's look after so much silence."""
+    time.now += minutes * 60
+    server.token = Worker(server, "somebody").token
+    return [v.status for _, v in watchdog.check(server.server.services, listening_since=0)]
+
+
+def test_signs_of_life_keep_a_task_running(server: Running, time: Time) -> None:
+    worker = Worker(server, "a:0")
+    task, _ = started_by(server, worker)
+    for sign in (worker.report, worker.log, lambda t: worker.ask("tasks.ping", task=t)):
+        time.now += 9 * 60
+        assert sign(task) == OK
+        assert look(server, time, 2) == []
+    assert status(server, task) == "in_progress"
+
+
+def test_a_task_goes_back_to_its_queue_and_is_stopped_when_it_is_lost_again(
+    server: Running, time: Time
+) -> None:
+    worker = Worker(server, "a:0")
+    task, queue = started_by(server, worker)
+    assert look(server, time, 11) == ["queued"]
+    found = server.call("tasks.get_by_id", task=task)["task"]
+    assert found["status"] == "queued"
+    assert found["status_reason"] == f"{REASON}; queued again (1 of 1)"
+    assert "a:0" in found["status_message"]
+    assert server.call("queues.peek_task", queue=queue)["task"] == task
+    other = Worker(server, "b:0")
+    take(server, other, task, queue)
+    assert look(server, time, 11) == ["stopped"]
+    found = server.call("tasks.get_by_id", task=task)["task"]
+    assert (found["status"], found["status_reason"]) == ("stopped", REASON)
+    assert "b:0" in found["status_message"]
+    assert "completed" in found
+    # a user who queues it gives it a new life
+    server.call("tasks.reset", task=task, force=True)
+    server.call("tasks.enqueue", task=task, queue=queue)
+    take(server, Worker(server, "c:0"), task, queue)
+    assert look(server, time, 11) == ["queued"]
+
+
+def test_a_task_that_no_queue_gave_out_is_stopped(server: Running, time: Time) -> None:
+    task = server.call("tasks.create", name="by hand", type="training")["id"]
+    server.call("tasks.started", task=task, force=True)
+    assert look(server, time, 11) == ["stopped"]
+    assert status(server, task) == "stopped"
+
+
+def test_the_time_the_server_was_away_is_not_silence(server: Running, time: Time) -> None:
+    worker = Worker(server, "a:0")
+    started_by(server, worker)
+    time.now += 3 * 3600
+    now = int(time.now * 1000)
+    assert watchdog.check(server.server.services, listening_since=now - 60_000) == []
+    hearing = watchdog.Hearing(now=0, monotonic=0.0)
+    hearing.tick(5_000, 5.0, tolerance_seconds=5.0)
+    assert hearing.since == 0
+    hearing.tick(7_205_000, 10.0, tolerance_seconds=5.0)
+    assert hearing.since == 7_205_000
+
+
+def test_after_a_requeue_the_old_worker_is_refused_and_the_new_one_works(
+    server: Running, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = Worker(server, "old:0")
+    task, queue = started_by(server, old)
+    look(server, time, 11)
+    with caplog.at_level(logging.WARNING, "stackyard_server.security"):
+        assert old.log(task)[0] == 400
+    assert f'fence.refused task="{task}"' in caplog.text
+    assert status(server, task) == "queued"
+    for name in (
+        "tasks.started",
+        "tasks.completed",
+        "tasks.stopped",
+        "tasks.failed",
+        "tasks.edit",
+        "tasks.dequeue",
+    ):
+        assert old.ask(name, task=task, force=True) == REFUSED
+    assert old.report(task) == REFUSED
+    new = Worker(server, "new:0")
+    take(server, new, task, queue)
+    assert new.log(task) == OK
+    assert old.log(task)[0] == 400
+    assert old.report(task) == REFUSED
+    old.sign_in()
+    assert old.log(task)[0] == 400, "a new session of the old worker"
+    assert old.ask("tasks.completed", task=task, force=True) == REFUSED
+    assert server.call("tasks.get_by_id", task=task)["task"]["last_worker"] == "new:0"
+    assert new.ask("tasks.completed", task=task) == OK
+
+
+def test_the_old_worker_may_pull_the_task_again(server: Running, time: Time) -> None:
+    old = Worker(server, "old:0")
+    child = Worker(server, "old")
+    task, queue = started_by(server, old)
+    assert child.ask("tasks.started", task=task) == OK
+    look(server, time, 11)
+    assert old.log(task)[0] == 400
+    take(server, old, task, queue)
+    assert old.log(task) == OK
+    assert child.ask("tasks.edit", task=task, force=True, runtime={"a": "1"}) == REFUSED
+    assert child.log(task)[0] == 400
+    next_child = Worker(server, "old")
+    assert next_child.ask("tasks.started", task=task) == OK
+    assert next_child.ask("tasks.edit", task=task, force=True, runtime={"a": "2"}) == OK
+
+
+def test_a_batch_keeps_what_is_not_fenced(server: Running, time: Time) -> None:
+    old = Worker(server, "old:0")
+    task, _ = started_by(server, old)
+    look(server, time, 11)
+    other = server.call("tasks.create", name="other", type="training")["id"]
+    lines = [
+        {"task": t, "type": "training_stats_scalar", "metric": "m", "variant": "v", "iter": 1, "value": 1.0}
+        for t in (task, other)
+    ]
+    server.token = old.token
+    answer = server.call_lines("events.add_batch", lines)
+    assert (answer["added"], answer["errors"]) == (1, 1)
+    assert task in next(iter(answer["errors_info"]))
+
+
+def test_people_may_still_stop_reset_and_edit_a_fenced_task(server: Running, time: Time) -> None:
+    controller = Worker(server, "old")  # on the machine of the old worker, signed in long before
+    old = Worker(server, "old:0")
+    task, queue = started_by(server, old)
+    look(server, time, 11)
+    take(server, Worker(server, "new:0"), task, queue)
+    assert controller.ask("tasks.edit", task=task, force=True, comment="seen") == OK
+    assert controller.ask("tasks.stop", task=task) == OK
+    assert controller.ask("tasks.reset", task=task, force=True) == OK
+
+
+def test_the_fence_outlives_a_restart(tmp_path: Any, time: Time) -> None:
+    settings: dict[str, Any] = {"watchdog_minutes": 10, "requeue_limit": 1}
+    with running_server(tmp_path / "data", clock=time, **settings) as server:
+        old = Worker(server, "old:0")
+        task, _ = started_by(server, old)
+        look(server, time, 11)
+    with running_server(tmp_path / "data", clock=time, **settings) as server:
+        old.server = server
+        assert old.log(task)[0] == 400
+
+
+def test_queueing_again_by_hand_fences_too(server: Running) -> None:
+    old = Worker(server, "old:0")
+    task, queue = started_by(server, old)
+    server.call("tasks.reset", task=task, force=True)
+    server.call("tasks.enqueue", task=task, queue=queue)
+    assert old.log(task)[0] == 400
+    assert old.ask("tasks.completed", task=task, force=True) == REFUSED
+
+
+def test_tasks_never_queued_again_have_no_fence(server: Running) -> None:
+    worker = Worker(server, "a:0")
+    task, _ = started_by(server, worker)
+    with server.store.reading() as tx:
+        assert tx.fenced == set()
+    assert Worker(server, "b:0").log(task) == OK
