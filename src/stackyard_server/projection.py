@@ -34,10 +34,7 @@ REFERENCES: dict[str, dict[str, str | None]] = {
     "queue": {"company": None, "user": "user", "entries.task": "task"},
     "user": {"company": None},
 }
-VIRTUAL: dict[str, Virtual] = {
-    "last_metrics": metrics.last_metrics,
-    "unique_metrics": metrics.unique_metrics,
-}
+VIRTUAL: dict[str, Virtual] = {"unique_metrics": metrics.unique_metrics}
 #: References of references of references...
 MOST_DEPTH = 6
 #: More names than these in only_fields are refused.
@@ -160,8 +157,22 @@ class Projection:
         return shown
 
     def _virtual(self, tx: Transaction, ids: list[str]) -> dict[str, Mapping[str, Any]]:
-        names = [n for n in self.collection.virtual if n in self.virtual and self.shows(n)]
-        return {name: self.virtual[name](tx, ids) for name in names} if ids else {}
+        if not ids:
+            return {}
+        found = {}
+        for name in self.collection.virtual:
+            if name in self.virtual and self.shows(name):
+                found[name] = self.virtual[name](tx, ids)
+            elif name == "last_metrics" and self.shows(name):
+                found[name] = metrics.last_metrics(tx, ids, self._series())
+        return found
+
+    def _series(self) -> list[tuple[str, str]] | None:
+        """The scalar series asked for; None: all of them."""
+        paths = self.paths.get("last_metrics", [])
+        if self.everything or not all(len(path) > 1 for path in paths):
+            return None
+        return [(path[0], path[1]) for path in paths]
 
     def _shown(self, document: Document, virtual: Mapping[str, Mapping[str, Any]]) -> Document:
         id = document["id"]

@@ -32,14 +32,25 @@ def name_hash(name: str) -> str:
     return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
 
 
-def last_metrics(tx: Transaction, ids: Iterable[str]) -> dict[str, LastMetrics]:
-    """``{id: {metric hash: {variant hash: {...}}}}`` for the ids that have any."""
-    sql = (
-        f"SELECT owner, metric_hash, variant_hash, {', '.join(SHOWN)} FROM metric "
-        "WHERE owner IN (SELECT value FROM json_each(?)) ORDER BY owner, metric, variant"
-    )
+def last_metrics(
+    tx: Transaction, ids: Iterable[str], series: Iterable[tuple[str, str]] | None = None
+) -> dict[str, LastMetrics]:
+    """``{id: {metric hash: {variant hash: {...}}}}`` for the ids that have any.
+
+    Args:
+        tx: Where to read.
+        ids: Tasks or models.
+        series: Only these (metric hash, variant hash), as far as the index can tell: there may be others among them.
+    """
+    where, parameters = "owner IN (SELECT value FROM json_each(?))", [as_json(ids)]
+    if series is not None:
+        for column, hashes in zip(("metric_hash", "variant_hash"), zip(*series)):
+            where += f" AND {column} IN (SELECT value FROM json_each(?))"
+            parameters.append(as_json(set(hashes)))
+    names = ", ".join(SHOWN)
+    sql = f"SELECT owner, metric_hash, variant_hash, {names} FROM metric WHERE {where} ORDER BY owner, metric, variant"
     found: dict[str, LastMetrics] = {}
-    for owner, metric_hash, variant_hash, *values in tx.all(sql, (as_json(ids),)):
+    for owner, metric_hash, variant_hash, *values in tx.all(sql, parameters):
         shown = dict(zip(SHOWN, values))
         if shown["mean_value"] is not None:
             shown["mean_value"] = round(shown["mean_value"], 2)
