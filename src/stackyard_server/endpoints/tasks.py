@@ -12,7 +12,7 @@ from ..fields import check
 from ..rules import task_document, task_status
 from ..store import metrics, projects, queues
 from ..store.documents import TASK, Document
-from ..tasks import changes, creation, ending, queueing, removal
+from ..tasks import changes, creation, editing, ending, queueing, removal
 
 Answer = dict[str, Any]
 #: Clients of earlier levels of the API read ``execution.docker_cmd`` instead.
@@ -164,58 +164,13 @@ def clone(call: Call) -> Answer:
 @endpoint(access="state")
 def edit(call: Call) -> Answer:
     """Set the fields given; a draft's only, unless forced. ``status`` is set without the status machine."""
-    id = call.data["task"]
-    sent = task_document.present(call.data)
-    merged = [name for name in ("execution", "script", "output") if name in sent]
-    if "output_dest" in sent:
-        merged.append("output")
-    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, *merged])
-    if not forced(call):
-        changes.require_open(task, {task_status.CREATED})
-    changes.check_references(call.tx, sent)
-    new: Document = {name: sent[name] for name in ("type", "comment", "parent", "project") if name in sent}
-    if "name" in sent:
-        new["name"] = changes.check_name(sent["name"])
-    new.update(creation.edited_parts(call, sent, task))
-    if "output_dest" in sent:
-        new["output"] = {**(task.get("output") or {}), "destination": sent["output_dest"]}
-    stored = dict(new)
-    if "execution" in new:
-        stored["execution"] = task_document.with_display_data(new["execution"])
-    if not set(new) and "status" not in sent:
-        return {"fields": {}, "updated": 0}
-    alive = bool(set(new) - changes.LABELS)
-    if "status" in sent:
-        changes.set_status(call, task, sent["status"])
-        new["status"] = sent["status"]
-        alive = True
-    marks = changes.save(call, id, stored, alive=alive)
-    fields = {**new, **{name: marks[name] for name in marks if name not in new}}
-    return {"fields": changes.shown(fields), "updated": 1}
+    return editing.edit(call, call.data, force=forced(call))
 
 
 @endpoint(access="state")
 def update(call: Call) -> Answer:
     """Set the labels given, in any status. Left out: ``created``."""
-    return _update(call, call.data)
-
-
-def _update(call: Call, data: dict[str, Any]) -> Answer:
-    id = data["task"]
-    sent = task_document.present(data)
-    names = {"name", "tags", "system_tags", "comment", "project", "parent", "output__error"} & set(sent)
-    task = changes.require(call.tx, id, ["output"] if "output__error" in names else ["id"])
-    changes.check_references(call.tx, {name: sent[name] for name in ("project", "parent") if name in names})
-    new: Document = {name: sent[name] for name in names - {"output__error"}}
-    if "name" in new:
-        new["name"] = changes.check_name(new["name"])
-    for name in {"tags", "system_tags"} & names:
-        new[name] = changes.tags_of(new[name])
-    if "output__error" in names:
-        new["output"] = {**(task.get("output") or {}), "error": sent["output__error"]}
-    if not new:
-        return {"fields": {}, "updated": 0}
-    return {"fields": changes.shown(changes.save(call, id, new, alive=False)), "updated": 1}
+    return editing.update(call, call.data)
 
 
 @endpoint(access="state", batch=True)
@@ -225,7 +180,7 @@ def update_batch(call: Call) -> Answer:
         raise error("empty_batch")
     for line in call.lines:
         check("tasks.update_batch", line)
-    return {"updated": sum(_update(call, line)["updated"] for line in call.lines)}
+    return {"updated": sum(editing.update(call, line)["updated"] for line in call.lines)}
 
 
 @endpoint(access="state")
@@ -502,19 +457,16 @@ def _reset(call: Call, id: str) -> Document:
 @endpoint(access="state")
 def enqueue(call: Call) -> Answer:
     """Put the task into a queue: ``queue``, the one of ``queue_name``, or the default one."""
-    queue = queueing.resolve_queue(call, call.data) if _knows(call, call.data["task"]) else None
-    fields = _enqueue(call, call.data["task"], queue)
-    answer: Answer = {"fields": fields, "queued": 1, "updated": 1}
-    if call.get("verify_watched_queue", False) and queue:
+    id = call.data["task"]
+    changes.require(call.tx, id, ["id"])
+    queue = queueing.resolve_queue(call, call.data)
+    answer: Answer = {"fields": _enqueue(call, id, queue), "queued": 1, "updated": 1}
+    if call.get("verify_watched_queue", False):
         answer["queue_watched"] = queues.is_watched(call.tx, queue, call.now)
     return answer
 
 
-def _knows(call: Call, id: str) -> bool:
-    return bool(changes.require(call.tx, id, ["id"]))
-
-
-def _enqueue(call: Call, id: str, queue: str | None) -> Document:
+def _enqueue(call: Call, id: str, queue: str) -> Document:
     return queueing.enqueue(
         call,
         id,

@@ -1,7 +1,7 @@
 """Tasks: how one is made, changed, queued, run, ended and taken away; shared by every service that touches one.
 
-``changes`` holds the one door through which a status is written, ``creation`` new tasks and copies, ``queueing`` the
-way into and out of queues, ``ending`` stop, publish, archive, ``removal`` reset and delete. The machine itself and the
-form of the document's parts are pure rules (``rules.task_status``, ``rules.task_document``). Imports rules, the
-store and ``dispatch.Call``; no endpoint.
+``changes`` holds the one door through which a status is written, ``creation`` new tasks and copies, ``editing``
+their fields, ``queueing`` the way into and out of queues, ``ending`` stop, publish, archive, ``removal`` reset and
+delete. The machine itself and the form of the document's parts are pure rules (``rules.task_status``,
+``rules.task_document``). Imports rules, the store and ``dispatch.Call``; no endpoint.
 """

@@ -37,7 +37,7 @@ def resolve_queue(call: Call, data: Mapping[str, Any]) -> str:
 def enqueue(
     call: Call,
     id: str,
-    queue: str | None = None,
+    queue: str,
     *,
     force: bool = False,
     reason: str | None = None,
@@ -47,7 +47,7 @@ def enqueue(
     """Put a task at the end of a queue, out of any other.
 
     Args:
-        call: Who asks, and where ``queue`` or ``queue_name`` is read when no queue is given.
+        call: Who asks, and when.
         id: The task's.
         queue: The queue's id, known to exist.
         force: Skip the status machine.
@@ -59,10 +59,9 @@ def enqueue(
         What was written, as ``fields``.
 
     Raises:
-        ApiError: 400/101, 400/701, 400/110, 400/706, 400/12.
+        ApiError: 400/101, 400/110, 400/706, 400/12.
     """
     task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "execution"])
-    queue = queue or resolve_queue(call, call.data)
     if keep_execution_queue and task["status"] != task_status.QUEUED:
         raise error(
             "validation", "update_execution_queue can be turned off only for a task that is already queued"

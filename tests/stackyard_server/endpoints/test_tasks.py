@@ -124,6 +124,13 @@ def test_what_is_nested_too_deep_to_be_shown_is_refused(server: Running) -> None
     assert read(server, id)["runtime"] == {}
 
 
+def test_a_client_that_knows_no_container_reads_a_docker_command(server: Running) -> None:
+    id = create(server, container={"image": "python:3.11", "arguments": "--network host"})
+    old = server.call("v2.5/tasks.get_by_id", task=id)["task"]
+    assert old["execution"]["docker_cmd"] == "python:3.11 --network host"
+    assert "docker_cmd" not in read(server, id)["execution"]
+
+
 # Edits
 
 
@@ -315,6 +322,28 @@ def test_one_refusal_among_many_undoes_nothing_but_itself(server: Running) -> No
     assert [s["id"] for s in answer["succeeded"]] == [fresh]
     assert waiting(server, place) == [there, fresh]
     assert read(server, running)["status"] == "in_progress"
+
+
+def test_a_task_taken_from_a_queue_that_goes_before_it_was_started_is_a_draft_again(server: Running) -> None:
+    place = queue(server, "going away")
+    taken, elsewhere = create(server), create(server)
+    for id in (taken, elsewhere):
+        server.call("tasks.enqueue", task=id, queue=place)
+    assert server.call("queues.get_next_task", queue=place)["entry"]["task"] == taken
+    server.call("tasks.enqueue", task=elsewhere, queue=queue(server, "staying"))
+    server.call("queues.delete", queue=place)
+    assert read(server, taken)["status"] == "created"
+    assert read(server, elsewhere)["status"] == "queued"
+
+
+def test_a_worker_that_listens_is_seen_when_asked_for(server: Running, clock: Clock) -> None:
+    place = queue(server, "watched queue")
+    first, second = create(server), create(server)
+    answer = server.call("tasks.enqueue", task=first, queue=place, verify_watched_queue=True)
+    assert answer["queue_watched"] is False
+    server.call("workers.register", worker="listener", queues=[place], timeout=60)
+    answer = server.call("tasks.enqueue_many", ids=[second], queue=place, verify_watched_queue=True)
+    assert answer["queue_watched"] is True
 
 
 # Results
