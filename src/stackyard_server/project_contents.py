@@ -73,13 +73,13 @@ def users(call: Call) -> list[Document]:
         [call.data["entity"]] if call.get("entity") in ("task", "model") else ["task", "model", "project"]
     )
     ids, with_children = call.get("projects"), bool(call.get("include_subprojects", True))
-    seen: list[str] = []
+    made: list[str] = []
     bound: list[Any] = []
     for table in tables:
         where, parameters = scope(call.tx, ids, with_children, "d.id" if table == "project" else "d.project")
-        seen.append(f'SELECT d.user FROM "{table}" d WHERE {where}')
+        made.append(f'EXISTS (SELECT 1 FROM "{table}" d WHERE d.user = u.id AND {where})')
         bound += parameters
-    sql = f"SELECT id, name FROM user WHERE id IN ({' UNION '.join(seen)}) ORDER BY number"
+    sql = f"SELECT u.id, u.name FROM user u WHERE {' OR '.join(made)} ORDER BY u.number"
     return [{"id": id, "name": name} for id, name in call.tx.all(sql, bound)]
 
 

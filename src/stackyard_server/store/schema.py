@@ -48,6 +48,9 @@ CREATE INDEX task_last_update ON task(last_update);
 CREATE INDEX task_name ON task(name);
 CREATE INDEX task_created ON task(created);
 CREATE INDEX task_started ON task(started);
+-- What a list of projects counts, and who made tasks, without reading the tasks themselves.
+CREATE INDEX task_figures ON task(project, status, type, system_tags, started, completed);
+CREATE INDEX task_user ON task(user, project);
 
 CREATE TABLE model (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT, created INTEGER, task TEXT,
