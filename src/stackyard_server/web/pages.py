@@ -7,6 +7,7 @@ name, as any client does.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -46,11 +47,17 @@ TASK_COLUMNS = [
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
-    undefined=jinja2.StrictUndefined,
+    undefined=jinja2.ChainableUndefined,
 )
-TEMPLATES.filters.update(
-    moment=shown.moment, duration=shown.duration, size=shown.size, number=shown.number, name_of=shown.name_of
-)
+
+
+def absent_as_none(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    """A filter that takes a field the document does not have for None."""
+    return lambda value: show(None if isinstance(value, jinja2.Undefined) else value)
+
+
+for _show in (shown.moment, shown.duration, shown.size, shown.number, shown.name_of):
+    TEMPLATES.filters[_show.__name__] = absent_as_none(_show)
 
 
 @dataclass(slots=True)
@@ -75,7 +82,7 @@ class Visit:
                 who=self.who,
                 path=self.request.url.path,
                 statuses=shown.STATUSES,
-                ago=partial(shown.ago, now=self.now),
+                ago=absent_as_none(partial(shown.ago, now=self.now)),
                 may_write=self.who.role != "readonly",
                 **values,
             ),

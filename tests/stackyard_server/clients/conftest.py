@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,9 @@ def clients_python() -> str | None:
     """A Python that has clearml and clearml-agent: $STACKYARD_CLIENTS_PYTHON, else this one if it has them."""
     for python in (os.environ.get("STACKYARD_CLIENTS_PYTHON"), sys.executable):
         if python:
-            found = subprocess.run([python, "-c", "import clearml, clearml_agent"], capture_output=True, check=False)
+            found = subprocess.run(
+                [python, "-c", "import clearml, clearml_agent"], capture_output=True, check=False
+            )
             if found.returncode == 0:
                 return python
     return None
@@ -57,6 +60,8 @@ def environment(server: Running, home: Path) -> dict[str, str]:
         }}
         sdk.storage.block_pickled_artifacts: true
         sdk.development.worker.report_period_sec: 1
+        # the SDK's forked reporter may wait long for itself where many threads were running at the fork
+        sdk.development.report_use_subprocess: false
         sdk.storage.cache.default_base_dir: "{home}/cache"
         """
     )
@@ -73,8 +78,10 @@ def flow(server: Running, python: str, tmp_path: Path) -> Flow:
     """Runs a script of ``flows/`` with the real SDK; its output, once it ended well."""
 
     def run(name: str, *arguments: str) -> str:
+        # outside the checkout: the SDK records a script's repository with all its differences
+        script = shutil.copy(FLOWS / name, tmp_path / name)
         ended = subprocess.run(
-            [python, str(FLOWS / name), *arguments],
+            [python, str(script), *arguments],
             env=environment(server, tmp_path),
             cwd=tmp_path,
             capture_output=True,

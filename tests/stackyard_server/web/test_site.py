@@ -12,15 +12,16 @@ from .conftest import LOGIN, PASSWORD
 
 
 def signed_in(server: Running) -> httpx.Client:
-    client = httpx.Client(base_url=server.web, headers={"Origin": server.web})
-    answer = client.post("/login", data={"login": LOGIN, "password": PASSWORD})
+    answer = httpx.post(
+        f"{server.web}/login", data={"login": LOGIN, "password": PASSWORD}, headers={"Origin": server.web}
+    )
     assert answer.status_code == 303, answer.text
-    return client
+    return httpx.Client(base_url=server.web, headers={"Origin": server.web}, cookies=answer.cookies)
 
 
 def test_without_sign_in_every_page_leads_to_the_login(server: Running) -> None:
     for path in ("/", "/projects", "/tasks", "/queues", "/workers", "/account", f"/tasks/{'0' * 32}"):
-        answer = server.client.get(server.web + path)
+        answer = httpx.get(server.web + path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 

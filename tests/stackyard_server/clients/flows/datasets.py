@@ -13,7 +13,9 @@ first.add_files(str(folder))
 first.upload(show_progress=False)
 first.finalize()
 
-second = Dataset.create(dataset_name="logs", dataset_project="flows/data", dataset_version="1.1.0", parent_datasets=[first.id])
+second = Dataset.create(
+    dataset_name="logs", dataset_project="flows/data", dataset_version="1.1.0", parent_datasets=[first.id]
+)
 (folder / "c.txt").write_text("c")
 second.add_files(str(folder / "c.txt"))
 second.remove_files("b.txt")
@@ -28,7 +30,9 @@ copy = Path(latest.get_local_copy())
 assert sorted(p.name for p in copy.iterdir()) == ["a.txt", "c.txt"]
 assert (copy / "a.txt").read_text() == "a" * 1000
 assert Dataset.get(dataset_name="logs", dataset_project="flows/data", dataset_version="1.0.0").id == first.id
-assert [p.id for p in [Dataset.get(dataset_id=i) for i in latest.get_dependency_graph()[latest.id]]] == [first.id]
+assert [p.id for p in [Dataset.get(dataset_id=i) for i in latest.get_dependency_graph()[latest.id]]] == [
+    first.id
+]
 assert {d["id"] for d in Dataset.list_datasets(dataset_project="flows/data")} >= {second.id}
 assert first.verify_dataset_hash() == []
 squashed = Dataset.squash(dataset_name="logs flat", dataset_ids=[second.id])

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from clearml import InputModel, Model, OutputModel, Task
 
-task = Task.init(project_name="flows/models", task_name="makes a model", output_uri=True, auto_resource_monitoring=False)
+task = Task.init(
+    project_name="flows/models", task_name="makes a model", output_uri=True, auto_resource_monitoring=False
+)
 weights = Path("weights.bin")
 weights.write_bytes(b"weights" * 100)
 model = OutputModel(task=task, name="net", framework="PyTorch", tags=["first"], label_enumeration={"cat": 1})
@@ -21,10 +23,15 @@ assert found[0].get_metadata("size") == "700"
 assert Path(found[0].get_local_copy()).read_bytes() == weights.read_bytes()
 assert found[0].labels == {"cat": 1}
 
-user = Task.init(project_name="flows/models", task_name="uses a model", reuse_last_task_id=False, auto_resource_monitoring=False)
+user = Task.init(
+    project_name="flows/models",
+    task_name="uses a model",
+    reuse_last_task_id=False,
+    auto_resource_monitoring=False,
+)
 taken = InputModel(model_id=model.id)
 user.connect(taken)
-assert [m.id for m in user.models["input"]] == [model.id]
 user.close()
+assert [m.id for m in Task.get_task(task_id=user.id).models["input"]] == [model.id]
 assert Task.get_task(task_id=task.id).models["output"][-1].id == model.id
 print("OK", model.id)

@@ -10,19 +10,31 @@ template = Task.create(project_name="flows/schedule", task_name="template", task
 
 
 def waiting():
-    return Task.query_tasks(project_name="flows/schedule", task_name=sys.argv[1], task_filter={"status": ["queued"]})
+    return Task.query_tasks(
+        project_name="flows/schedule", task_name=sys.argv[1], task_filter={"status": ["queued"]}
+    )
 
 
 if sys.argv[1] == "by time":
     scheduler = TaskScheduler(sync_frequency_minutes=0.02)
-    scheduler.add_task(schedule_task_id=template.id, queue="scheduled", name="by time", minute=1, recurring=True, execute_immediately=True)
+    scheduler.add_task(
+        schedule_task_id=template.id,
+        queue="scheduled",
+        name="by time",
+        minute=1,
+        recurring=True,
+        execute_immediately=True,
+    )
     assert [t.name for t in scheduler.get_scheduled_tasks()] == ["by time"]
     scheduler._Scheduler__step() if hasattr(scheduler, "_Scheduler__step") else scheduler._step()
 else:
     scheduler = TriggerScheduler(pooling_frequency_minutes=0.02)
     scheduler.add_task_trigger(
-        schedule_task_id=template.id, schedule_queue="scheduled", name="by trigger",
-        trigger_project="flows/watched", trigger_on_status=["completed"],
+        schedule_task_id=template.id,
+        schedule_queue="scheduled",
+        name="by trigger",
+        trigger_project="flows/watched",
+        trigger_on_status=["completed"],
     )
     scheduler._step()
     watched = Task.create(project_name="flows/watched", task_name="watched", task_type="training")

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 from clearml import Task
 
-task = Task.init(project_name="flows/basics", task_name="everything", output_uri=True, auto_resource_monitoring=False)
+task = Task.init(
+    project_name="flows/basics", task_name="everything", output_uri=True, auto_resource_monitoring=False
+)
 parameters = task.connect({"rate": 0.1, "layers": [1, 2], "name.with/dots": "x"}, name="Model")
 task.connect_configuration({"a": {"b": 1}}, name="plan")
 task.set_user_properties(owner="ada")

@@ -8,7 +8,10 @@ from clearml.automation.optuna import OptimizerOptuna
 
 base = sys.argv[1]
 task = Task.init(
-    project_name="flows/tuning", task_name="search", task_type=Task.TaskTypes.optimizer, auto_resource_monitoring=False
+    project_name="flows/tuning",
+    task_name="search",
+    task_type=Task.TaskTypes.optimizer,
+    auto_resource_monitoring=False,
 )
 search = HyperParameterOptimizer(
     base_task_id=base,
