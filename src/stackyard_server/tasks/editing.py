@@ -7,6 +7,7 @@ from typing import Any
 
 from ..dispatch import Call
 from ..rules import task_document, task_status
+from ..store import projects
 from ..store.documents import Document
 from . import changes, creation
 
@@ -22,14 +23,15 @@ def edit(call: Call, data: Mapping[str, Any], *, force: bool) -> Document:
     """
     id = data["task"]
     sent = task_document.present(data)
-    merged = [name for name in ("execution", "script", "output") if name in sent]
+    merged: list[str] = [name for name in ("execution", "script") if name in sent]
     if "output_dest" in sent:
         merged.append("output")
     task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, *merged])
     if not force:
         changes.require_open(task, {task_status.CREATED})
     changes.check_references(call.tx, sent)
-    new: Document = {name: sent[name] for name in ("type", "comment", "parent", "project") if name in sent}
+    new: Document = {name: sent[name] for name in ("type", "comment") if name in sent}
+    new.update(_places(call, sent))
     if "name" in sent:
         new["name"] = changes.check_name(sent["name"])
     new.update(creation.edited_parts(call, sent, task))
@@ -38,7 +40,7 @@ def edit(call: Call, data: Mapping[str, Any], *, force: bool) -> Document:
     stored = dict(new)
     if "execution" in new:
         stored["execution"] = task_document.with_display_data(new["execution"])
-    if not set(new) and "status" not in sent:
+    if not new and "status" not in sent:
         return {"fields": {}, "updated": 0}
     alive = bool(set(new) - changes.LABELS)
     if "status" in sent:
@@ -64,7 +66,8 @@ def update(call: Call, data: Mapping[str, Any]) -> Document:
     names = {"name", "tags", "system_tags", "comment", "project", "parent", "output__error"} & set(sent)
     task = changes.require(call.tx, id, ["output"] if "output__error" in names else ["id"])
     changes.check_references(call.tx, {name: sent[name] for name in ("project", "parent") if name in names})
-    new: Document = {name: sent[name] for name in names - {"output__error"}}
+    new: Document = {name: sent[name] for name in names - {"output__error", "project", "parent"}}
+    new.update(_places(call, sent))
     if "name" in new:
         new["name"] = changes.check_name(new["name"])
     for name in {"tags", "system_tags"} & names:
@@ -74,3 +77,10 @@ def update(call: Call, data: Mapping[str, Any]) -> Document:
     if not new:
         return {"fields": {}, "updated": 0}
     return {"fields": changes.shown(changes.save(call, id, new, alive=False)), "updated": 1}
+
+
+def _places(call: Call, sent: Mapping[str, Any]) -> Document:
+    """The project and the parent asked for; "" takes the task out of either."""
+    new: Document = {name: sent[name] or None for name in ("parent", "project") if name in sent}
+    projects.touch(call.tx, [new.get("project")], call.now)
+    return new

@@ -152,6 +152,16 @@ def test_an_edit_merges_the_script_and_replaces_the_rest(server: Running) -> Non
     assert task["tags"] == ["only"]
 
 
+def test_an_empty_project_takes_the_task_out_of_it(server: Running) -> None:
+    project = server.call("projects.create", name="edits of place")["id"]
+    id = create(server, project=project)
+    assert refusal(server, "tasks.edit", task=id, project="nope")[:2] == (400, 16)
+    assert refusal(server, "tasks.update", task=id, project="nope")[:2] == (400, 16)
+    assert read(server, id)["project"] == project
+    server.call("tasks.edit", task=id, project="")
+    assert "project" not in read(server, id)
+
+
 def test_a_label_is_no_sign_of_life_but_content_is(server: Running, clock: Clock) -> None:
     id = create(server)
     before = read(server, id)
