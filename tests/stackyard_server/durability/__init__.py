@@ -1,0 +1,1 @@
+"""What the server was given, it keeps: killed processes, full disks, jumping clocks, synced writes."""

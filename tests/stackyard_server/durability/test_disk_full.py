@@ -1,0 +1,107 @@
+"""A full disk: a clear error, reading goes on, and nothing is lost once there is space again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackyard_server.store import Store
+from stackyard_server.upkeep import verification
+
+from .child import running_child
+
+SIZE_BYTES = 12 * 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a few megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        pytest.skip(f"no small disk can be mounted here: {made.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(place: Path) -> Path:
+    """A file that takes all that is free."""
+    filler = place / "filler"
+    with filler.open("ab", buffering=0) as file:
+        for step in (65536, 4096, 1):
+            try:
+                while True:
+                    file.write(b"x" * step)
+            except OSError:
+                continue
+    return filler
+
+
+def test_a_full_disk_refuses_clearly_and_loses_nothing(small_disk: Path) -> None:
+    folder = small_disk / "data"
+    with running_child(folder) as (child, client):
+        client_log = child.log_path  # beside the folder, on the same disk: it may not grow either
+        task = client.call("tasks.create", name="before", type="testing")["id"]
+        assert client.upload("before.bin", b"x" * 100_000).status_code == 200
+        filler = fill(small_disk)
+        acknowledged = [task]
+        refused = None
+        for number in range(2000):
+            # Space inside the log may be used again: it takes a while until nothing goes any more.
+            answer = client.ask("tasks.create", name=f"full {number}", type="testing", comment="y" * 5000)
+            if answer["meta"]["result_code"] != 200:
+                refused = answer["meta"]
+                break
+            acknowledged.append(answer["data"]["id"])
+        assert refused is not None
+        assert (refused["result_code"], refused["result_subcode"]) == (507, 0)
+        assert "space" in refused["result_msg"].lower()
+        events = [
+            {
+                "type": "training_stats_scalar",
+                "task": task,
+                "metric": "m",
+                "variant": "v",
+                "iter": i,
+                "value": i,
+            }
+            for i in range(20_000)
+        ]
+        assert client.send_events(events)["meta"]["result_code"] == 507
+        uploaded = client.upload("full.bin", os.urandom(200_000))
+        assert uploaded.status_code == 507
+        assert "space" in uploaded.text.lower()
+        # Reading goes on.
+        for one in (acknowledged[0], acknowledged[-1]):
+            assert client.call("tasks.get_by_id", task=one)["task"]["id"] == one
+        assert len(client.call("tasks.get_all", only_fields=["name"])["tasks"]) == min(500, len(acknowledged))
+        assert client.download("before.bin").content == b"x" * 100_000
+        assert client.download("full.bin").status_code == 404
+        # There is space again.
+        filler.unlink()
+        after = client.call("tasks.create", name="after", type="testing")["id"]
+        assert client.send_events(events)["data"]["added"] == len(events)
+        assert client.upload("after.bin", b"z" * 100_000).status_code == 200
+        client.close()
+        assert child.stop() == 0
+        assert "Traceback" not in client_log.read_text()
+    store = Store(folder)
+    with store.reading() as tx:
+        kept = {row[0] for row in tx.all("SELECT id FROM task")}
+        assert kept == {*acknowledged, after}
+        assert tx.value("SELECT count(*) FROM scalar") == len(events)
+    found = verification.verify(store)
+    assert (found["ok"], found["files"]) == (True, 2), found["problems"]
+    assert list((folder / "files" / "incoming").iterdir()) == []
+    store.close()
