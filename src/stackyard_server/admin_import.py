@@ -125,6 +125,9 @@ def _read(collection: Collection, given: Mapping[str, Any]) -> Document:
             isinstance(value, list) and all(isinstance(item, str) for item in value)
         ):
             raise DocumentError(f"{collection.name} {name}: {field} is {value!r}; expected a list of texts")
+        if field == "metadata" and isinstance(value, list):
+            # Older versions of the API show it as a list.
+            value = {str(_key_of(collection, name, entry)): entry for entry in value}
         document[field] = value
     if collection is TASK and isinstance(document.get("models"), dict):
         document["models"] = {
@@ -143,6 +146,14 @@ def _read_date(collection: Collection, name: str, field: str, value: Any) -> int
         raise DocumentError(
             f"{collection.name} {name}: {field} is {value!r}; expected an ISO 8601 instant"
         ) from None
+
+
+def _key_of(collection: Collection, name: str, entry: Any) -> Any:
+    if not isinstance(entry, Mapping) or "key" not in entry:
+        raise DocumentError(
+            f"{collection.name} {name}: metadata holds {entry!r}; expected key, type and value"
+        )
+    return entry["key"]
 
 
 def _id_of(value: Any) -> Any:

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key")
     parser.add_argument("--secret")
     options = parser.parse_args(arguments)
-    logging.getLogger("stackyard_server").setLevel(logging.CRITICAL)
+    logging.getLogger("stackyard_server").setLevel(logging.ERROR)
     folder = find_recordings()
     if folder is None:
         print(

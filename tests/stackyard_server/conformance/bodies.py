@@ -86,7 +86,7 @@ def build_body(exchange: Exchange, value: Any, stored: dict[str, bytes]) -> byte
         if "__multipart__" in value:
             return _complete_upload(exchange, value, stored)
         if "__binary__" in value:
-            return _imagine_upload(exchange, value["__binary__"])
+            return _imagine_upload(exchange, value["__binary__"], stored)
     return json.dumps(value).encode()
 
 
@@ -124,8 +124,8 @@ def _complete_upload(exchange: Exchange, value: dict[str, Any], stored: dict[str
     return head + b"\r\n\r\n" + content + ending
 
 
-def _imagine_upload(exchange: Exchange, length: int) -> bytes:
-    """An upload of the recorded length under the path that the answer names; its content was not recorded."""
+def _imagine_upload(exchange: Exchange, length: int, stored: dict[str, bytes]) -> bytes:
+    """An upload under the path that the answer names, as long as a later download or else as recorded."""
     boundary = _boundary(exchange)
     path = exchange.response[0] if isinstance(exchange.response, list) and exchange.response else "unknown"
     lead = "/" if exchange.flow.startswith("s") else ""
@@ -137,7 +137,7 @@ def _imagine_upload(exchange: Exchange, length: int) -> bytes:
         f"Content-Type: {kind}\r\n\r\n"
     ).encode()
     ending = f"\r\n--{boundary}--\r\n".encode()
-    return head + b"\x00" * max(length - len(head) - len(ending), 0) + ending
+    return head + stored.get(path, b"\x00" * max(length - len(head) - len(ending), 0)) + ending
 
 
 def find_stored_contents(exchanges: list[Exchange]) -> dict[str, bytes]:

@@ -24,7 +24,7 @@ from typing import Any
 from .bodies import build_body
 from .comparison import TIMED_ENDPOINTS, Comparison, Difference, shorten
 from .mapping import MOMENT, Mapping, parse_moment
-from .recordings import Exchange
+from .recordings import HEX_ID, Exchange
 
 FILE_HEADERS = ("Content-Disposition", "Cache-Control", "Accept-Ranges", "Content-Range")
 COOKIE = "clearml_token_basic"
@@ -81,6 +81,7 @@ class Player:
         self._sessions: dict[tuple[str, str], str] = {}
         self._standing: dict[str, str] = {}
         self._short_lived = ""
+        self._last_tag = ""
 
     def close(self) -> None:
         """Close the connections."""
@@ -118,9 +119,11 @@ class Player:
             return Answer(response.status, known, _decode(raw, known.get("Content-Encoding", "")))
         raise AssertionError
 
-    def ask(self, user: str, endpoint: str, data: dict[str, Any]) -> dict[str, Any]:
-        """The envelope of a call of the suite's own, in the standing session of a recorded user."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._stand(user)}"}
+    def ask(self, beside: Exchange, endpoint: str, data: dict[str, Any]) -> dict[str, Any]:
+        """The envelope of a call of the suite's own, made by the client of an exchange in its session."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token(beside)}"}
+        if worker := beside.headers.get("X-ClearML-Worker"):
+            headers["X-ClearML-Worker"] = worker
         answer = self.send(self.target.api, "POST", f"/v2.34/{endpoint}", headers, json.dumps(data).encode())
         envelope: dict[str, Any] = json.loads(answer.body)
         return envelope
@@ -143,7 +146,11 @@ class Player:
         if not isinstance(request, dict) or not exchange.endpoint.endswith("get_all_ex"):
             return
         recorded = request.get("scroll_id")
-        if not isinstance(recorded, str) or self.mapping.find_text(recorded):
+        if (
+            not isinstance(recorded, str)
+            or not HEX_ID.fullmatch(recorded)
+            or self.mapping.find_text(recorded)
+        ):
             return
         first = replace(exchange, request={**request, "scroll_id": None, "refresh_scroll": True})
         body = build_body(exchange, self._translate_request(first), self.stored)
@@ -201,6 +208,9 @@ class Player:
             headers["Authorization"] = f"Bearer {self._token(exchange)}"
         elif authorization:
             headers["Authorization"] = authorization
+        if exchange.name == "if-none-match":
+            # The recordings keep no conditional headers.
+            headers["If-None-Match"] = self._last_tag
         if "<jwt>" in exchange.headers.get("Cookie", ""):
             headers["Cookie"] = f"{COOKIE}={self._token(exchange)}"
         return headers
@@ -243,6 +253,7 @@ class Player:
 
     def _compare(self, exchange: Exchange, answer: Answer) -> list[Difference]:
         ours = _parse(answer)
+        self._last_tag = answer.headers.get("Etag") or self._last_tag
         if isinstance(ours, dict) and answer.status == 200:
             self._note_session(exchange, ours)
         elif exchange.endpoint == "auth.login" and exchange.status == 200:

@@ -45,7 +45,16 @@ NOT_STARTED: dict[str, Any] = {
     **dict.fromkeys(
         ("started", "completed", "published", "active_duration", "last_worker", "last_worker_report")
     ),
-    **{"status": "created", "status_reason": "", "status_message": ""},
+    **{"status": "created", "status_reason": "", "status_message": "", "runtime": {}},
+}
+# The call that leads to a status, where answers show that one was lost.
+CALL_TO = {
+    "in_progress": "tasks.started",
+    "stopped": "tasks.stopped",
+    "completed": "tasks.completed",
+    "failed": "tasks.failed",
+    "closed": "tasks.close",
+    "published": "tasks.publish",
 }
 # Every field, for a document that was just made.
 ANY = "*"
@@ -161,6 +170,9 @@ def list_documents(exchange: Exchange) -> list[tuple[str, dict[str, Any]]]:
         return []
     kind, one, many = shelf
     found = [data.get(one)] if isinstance(data.get(one), dict) else data.get(many) or []
+    asked = exchange.request.get("id") if isinstance(exchange.request, dict) else None
+    if isinstance(asked, list) and len(asked) == len(found) == 1 and isinstance(found[0], dict):
+        found = [{"id": asked[0], **found[0]}]
     return [(kind, item) for item in found if isinstance(item, dict) and isinstance(item.get("id"), str)]
 
 
@@ -239,6 +251,9 @@ class Seeder:
         # Recorded id -> field -> the value that the recordings say it has now; fields that calls may have set unsaid.
         self._said: dict[str, dict[str, Any]] = defaultdict(dict)
         self._unsaid: dict[str, set[str]] = defaultdict(set)
+        # Fields of documents whose calls reached the number that was kept, and the documents by endpoint.
+        self._lost: dict[str, set[str]] = defaultdict(set)
+        self._callers: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._calls: Counter[tuple[str, str, str]] = Counter()
 
     def make_up_for(self, exchange: Exchange, moment: str) -> None:
@@ -261,6 +276,15 @@ class Seeder:
         if isinstance(project, str):
             self.put_unknown("projects", project)
         self._put(kind, self._move({key: _unjoin(value) for key, value in document.items()}))
+        return True
+
+    def put_lost(self, kind: str, document: dict[str, Any]) -> bool:
+        """Put in a document that the recordings prove to have been there, though no flow of theirs made it."""
+        if self.mapping.find_ours(document["id"]):
+            return False
+        if isinstance(document.get("project"), str):
+            self.put_unknown("projects", document["project"])
+        self._put(kind, self._move(document))
         return True
 
     def put_named(self, recorded: str) -> bool:
@@ -326,15 +350,19 @@ class Seeder:
         if exchange.endpoint in CREATORS and exchange.status == 200 and isinstance(data, dict):
             name = str(data.get("id"))
             self._unsaid[name].add(ANY)
-            self._said[name] = find_first_values(exchange)
+            self._said[name] = find_first_values(exchange, self.knowledge)
         settable = find_settable(exchange)
         said: dict[str, Any] = (data.get("fields") if isinstance(data, dict) else None) or {}
         for name in find_objects(exchange) if settable else ():
             for field_name in settable:
                 self._said[name].pop(field_name, None)
-            if self._calls[key] < MOST_KEPT:
-                self._unsaid[name] |= settable
+            self._unsaid[name] |= settable
+            self._callers[key].add(name)
             self._said[name].update(said)
+
+        if self._calls[key] >= MOST_KEPT:
+            for name in self._callers[key]:
+                self._lost[name] |= settable
 
     def fill_gaps(self, exchange: Exchange, ask: Ask) -> bool:
         """Before a question: do what calls that the recordings lack must have done.
@@ -360,10 +388,11 @@ class Seeder:
             for recorded, document in ((d["id"], d) for shelf, d in shown if shelf == kind):
                 ours = present.get(self.mapping.find_ours(recorded) or "")
                 if ours is not None:
-                    changed |= self._fill(kind, document, ours, exchange)
+                    changed |= self._fill(kind, document, ours, exchange, ask)
         changed |= self._fill_queues(exchange, shown, ask)
         for _, document in shown:
             self._unsaid[document["id"]].clear()
+            self._lost[document["id"]] -= set(document)
             self._said[document["id"]].update(document)
         return changed
 
@@ -430,6 +459,8 @@ class Seeder:
     def _must_have_changed(self, document: dict[str, Any], name: str) -> bool:
         """Whether a call that the recordings lack set this field: they say another value, and no call explains it."""
         said, unsaid = self._said[document["id"]], self._unsaid[document["id"]]
+        if name in self._lost[document["id"]]:
+            return True
         if name not in said:
             return not (name in unsaid or ANY in unsaid)
         value = document.get(name)
@@ -447,7 +478,9 @@ class Seeder:
         found = answer.get("data", {}).get(kind, [])
         return {document["id"]: document for document in found}
 
-    def _fill(self, kind: str, document: dict[str, Any], ours: dict[str, Any], exchange: Exchange) -> bool:
+    def _fill(
+        self, kind: str, document: dict[str, Any], ours: dict[str, Any], exchange: Exchange, ask: Ask
+    ) -> bool:
         from stackyard_server.admin_import import load_documents
 
         request = exchange.request if isinstance(exchange.request, dict) else {}
@@ -468,6 +501,23 @@ class Seeder:
                 changes[name] = _overlay(ours.get(name), self.mapping.translate(self._move(wanted)))
         if not changes:
             return False
+        if kind == "tasks" and changes.get("status") in CALL_TO:
+            data = {"task": ours["id"], "force": True}
+            data.update(
+                {name: document[name] for name in ("status_reason", "status_message") if document.get(name)}
+            )
+            if self._do(exchange, ask, CALL_TO[changes["status"]], data):
+                for name in (
+                    "status",
+                    "status_reason",
+                    "status_message",
+                    "started",
+                    "completed",
+                    "published",
+                ):
+                    changes.pop(name, None)
+        if not changes:
+            return True
         moment = document.get("last_update")
         if kind != "projects" and isinstance(moment, str):
             changes.setdefault("last_update", self._move(moment))
@@ -524,14 +574,20 @@ def find_objects(exchange: Exchange) -> set[str]:
     }
 
 
-def find_first_values(exchange: Exchange) -> dict[str, Any]:
+def find_first_values(exchange: Exchange, knowledge: Knowledge) -> dict[str, Any]:
     """What some fields of a document are just after the call that made it, as far as the recordings tell."""
     request = exchange.request if isinstance(exchange.request, dict) else {}
     if exchange.service == "projects":
         return {"tags": request.get("tags") or [], "system_tags": request.get("system_tags") or []}
     values: dict[str, Any] = {"status": "created", "status_message": "", "status_reason": ""}
+    values.update(dict.fromkeys(("started", "completed", "last_worker", "last_worker_report")))
+    values.update(metric_stats={}, last_metrics={})
     if exchange.endpoint == "tasks.create":
         values.update(tags=request.get("tags") or [], system_tags=request.get("system_tags") or [])
+        values.update(runtime=request.get("runtime") or {})
+    source = knowledge.documents["tasks"].get(str(request.get("task")), {})
+    if exchange.endpoint == "tasks.clone" and "tags" in source:
+        values.update(tags=request.get("new_task_tags") or source["tags"], runtime={})
     return values
 
 

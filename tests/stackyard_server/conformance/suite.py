@@ -27,7 +27,7 @@ from .player import Outcome, Player, Target
 from .recordings import INTERLEAVED, PASSWORD_SERVER, SERVERS, Exchange, find_needed_flows
 from .seeding import Knowledge, Seeder
 
-LOST_FILE = Path(__file__).parent / "lost_calls.json"
+LOST_FILE = Path(__file__).parent / "lost.json"
 LISTED_FILE = Path(__file__).parent / "differences.json"
 REASONS = frozenset({"security", "bug not copied", "out of scope"})
 MOST_LISTED = 40
@@ -280,14 +280,20 @@ def play_in_context(player: Player, seeder: Seeder | None, exchange: Exchange, r
     """Plays one exchange after what the recordings lack before it."""
 
     def ask(endpoint: str, data: dict[str, Any]) -> dict[str, Any]:
-        return player.ask(RECORDED_USER, endpoint, data)
+        return player.ask(exchange, endpoint, data)
 
-    for call in load_lost_calls().get(exchange.place, ()):
-        for recorded in call["request"].values():
-            if seeder and isinstance(recorded, str) and player.mapping.find_ours(recorded) is None:
+    for entry in load_lost().get(exchange.place, ()):
+        if "document" in entry:
+            if seeder and not seeder.put_lost(entry["kind"], entry["document"]):
+                report.refused.append(str(entry))
+            continue
+        for recorded in entry["request"].values():
+            if seeder and isinstance(recorded, str):
                 seeder.put_named(recorded)
-        ask(call["endpoint"], player.mapping.translate(call["request"]))
+        meta = ask(entry["endpoint"], player.mapping.translate(entry["request"]))["meta"]
         report.made_again += 1
+        if meta["result_code"] != 200:
+            report.refused.append(f"{entry}: {meta['result_msg']}")
     report.prepared += exchange.flow == "p_state" and prepare_state(player, exchange)
     # The direct probes were recorded whole; what they lack is prepared above.
     gap = seeder is not None and not exchange.flow.startswith("p_") and seeder.fill_gaps(exchange, ask)
@@ -302,8 +308,8 @@ def play_in_context(player: Player, seeder: Seeder | None, exchange: Exchange, r
 
 
 @functools.cache
-def load_lost_calls() -> dict[str, list[dict[str, Any]]]:
-    """Place -> the calls before it that the recordings lack, though a later answer shows that they were made."""
+def load_lost() -> dict[str, list[dict[str, Any]]]:
+    """Place -> calls and documents before it that the recordings lack, though later answers show that there were such."""
     calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for entry in json.loads(LOST_FILE.read_text("utf-8")):
         calls[entry["before"]].append(entry)
@@ -319,7 +325,7 @@ def prepare_state(player: Player, exchange: Exchange) -> bool:
     recorded_project, recorded_queue = _find_state_places(player)
 
     def ask(endpoint: str, data: dict[str, Any]) -> dict[str, Any]:
-        return player.ask(RECORDED_USER, endpoint, data)
+        return player.ask(exchange, endpoint, data)
 
     try:
         task = statuses.create_task(ask, recorded_project, f"st {status}")
