@@ -29,6 +29,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 #: Answers above this are compressed for clients that take it, bytes.
 COMPRESS_FROM = 1400
+#: Messages name what was sent, but do not send it all back.
+LONGEST_MESSAGE = 4000
 #: Slow reads at the same time, and how many more may wait.
 READERS, MOST_WAITING = 4, 128
 #: Bodies of callers nobody knows, and all bodies being received at the same time, bytes.
@@ -268,7 +270,7 @@ class Api:
             headers.get("x-clearml-trx"),
             refused.code,
             refused.subcode,
-            refused.message,
+            refused.message[:LONGEST_MESSAGE],
         )
         out = [*extra, *((k.encode("latin-1"), v.encode("latin-1")) for k, v in refused.headers)]
         await send_json(send, headers, refused.code, envelope.encode(head, {}), out)

@@ -61,6 +61,8 @@ def fit(form: Any, value: Any) -> None:
         if not isinstance(value, list):
             raise wrong(value, "list")
         for item in value:
+            if item is None and isinstance(form[0], dict) and "object" in form[0]:
+                raise wrong(item, "dict")
             fit(form[0], item)
     elif "enum" in form:
         if value not in form["enum"]:
