@@ -146,6 +146,17 @@ def test_no_one_gets_a_token_for_another(cast: Cast) -> None:
     assert cast.ask("admin", "auth.get_token_for_user", {"user": cast.ids["other"]}) == (400, 6)
 
 
+def test_an_administrator_can_have_a_token_looked_at(cast: Cast) -> None:
+    good = cast.answer("user", "auth.login")[2]["token"]
+    assert cast.answer("admin", "auth.validate_token", {"token": good})[2] == {
+        "company": cast.answer("user", "users.get_current_user")[2]["user"]["company"]["id"],
+        "user": cast.ids["user"],
+        "valid": True,
+    }
+    assert cast.answer("admin", "auth.validate_token", {"token": good[:-3]})[2]["valid"] is False
+    assert cast.answer("admin", "auth.validate_token", {"token": "x"})[2]["valid"] is False
+
+
 def test_keys_are_managed_by_their_owner_only(cast: Cast) -> None:
     """ASVS 8.2.2 (IDOR): another user's key is as if it were not there, for administrators too."""
     key = cast.keys["other"][0]

@@ -90,7 +90,7 @@ def revoke_credentials(call: Call) -> dict[str, Any]:
 def validate_token(call: Call) -> dict[str, Any]:
     """Whether a token is good, and whose it is."""
     try:
-        who = call.services.gate.verify(call.data["token"], address=call.address)
+        who = call.services.gate.verify(call.data["token"], address=call.address, tx=call.tx)
     except ApiError as refused:
         return {"msg": refused.message.rpartition("reason=")[2], "valid": False}
     return {"company": who.company, "user": who.user, "valid": True}

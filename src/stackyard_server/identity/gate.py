@@ -167,8 +167,10 @@ class Gate:
         kept = f"{tokens.COOKIE}={token}; Max-Age={life}; HttpOnly; Path=/; SameSite=Strict"
         return f"{kept}; Secure" if secure else kept
 
-    def verify(self, token: str, proof: str = "token", address: str = "") -> Identity:
-        """The identity a token stands for.
+    def verify(
+        self, token: str, proof: str = "token", address: str = "", tx: Transaction | None = None
+    ) -> Identity:
+        """The identity a token stands for; within a transaction that is open already, if one is given.
 
         Raises:
             ApiError: 401/30 forged, expired, revoked, or its user is gone.
@@ -177,7 +179,12 @@ class Gate:
         if known is not None and self.clock() < known.expires_at:
             return known
         try:
-            identity = self._decoded(token, proof)
+            claims = tokens.decode(token, self._key, self.clock(), max(self.token_seconds, DAY_SECONDS))
+            if tx is not None:
+                identity = self._claimed(tx, claims, proof)
+            else:
+                with self.store.reading() as tx:
+                    identity = self._claimed(tx, claims, proof)
         except ApiError as refused:
             note("token_refused", address=address, reason=refused.message)
             raise
@@ -214,15 +221,16 @@ class Gate:
         """Let running hashes end."""
         self._hashers.shutdown()
 
-    def _decoded(self, token: str, proof: str) -> Identity:
-        claims = tokens.decode(token, self._key, self.clock(), max(self.token_seconds, DAY_SECONDS))
-        session, key = claims["session_id"], claims.get("key", "")
-        with self.store.reading() as tx:
-            if tx.value("SELECT 1 FROM revoked_session WHERE session=?", (session,)):
-                raise error("invalid_token", "revoked token")
-            who = self._identity(tx, claims["identity"]["user"], proof, claims)
-            if key and not tx.value("SELECT 1 FROM credential WHERE access_key=?", (key,)):
-                raise error("invalid_token", "revoked token")
+    def _claimed(self, tx: Transaction, claims: dict[str, Any], proof: str) -> Identity:
+        """The identity behind a token's claims, if the session, its key and its user are still what they were."""
+        key = claims.get("key", "")
+        if tx.value("SELECT 1 FROM revoked_session WHERE session=?", (claims["session_id"],)):
+            raise error("invalid_token", "revoked token")
+        who = self._identity(tx, claims["identity"]["user"], proof, claims)
+        if key and not tx.value(
+            "SELECT 1 FROM credential WHERE access_key=? AND user=?", (key, claims["identity"]["user"])
+        ):
+            raise error("invalid_token", "revoked token")
         if who is None:
             raise error("invalid_token", "unknown user")
         if who.generation != claims["generation"]:

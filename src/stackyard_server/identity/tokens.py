@@ -120,7 +120,9 @@ def decode(token: str, key: str, now: float, longest: int) -> dict[str, Any]:
             options={"require": ["exp", "iat"], "verify_exp": False, "verify_iat": False},
         )
     except (jwt.InvalidTokenError, ValueError, RecursionError) as fault:
-        torn = str(fault) == "Invalid crypto padding"  # the signature's text is no base64: it verifies nothing
+        torn = (
+            str(fault) == "Invalid crypto padding"
+        )  # the signature's text is no base64: it verifies nothing
         raise refused("Signature verification failed" if torn else str(fault)) from None
     claims: dict[str, Any] = complete["payload"]
     if complete["header"].get("typ") != "JWT" or claims.get("auth_type") != "Bearer":
