@@ -117,8 +117,8 @@ class Batch:
                 except TypeError:  # a name or a further field is a list or an object
                     key = column = None
                 if column is None:
-                    column = self._open(event)
-                    if key is not None:
+                    column, lasting = self._open(event, (shape, key, self.worker))
+                    if lasting:
                         opened[key] = column
                 iteration, value, stamp = figures(event)
                 if type(iteration) is not int or not -WIDEST <= iteration < WIDEST:
@@ -136,17 +136,34 @@ class Batch:
             add_stamp(stamp)
             add_form(form)
 
-    def _open(self, event: dict[str, Any]) -> Column:
-        """Where the points of an event like this one go."""
+    def _open(self, event: dict[str, Any], name: Any) -> tuple[Column, bool]:
+        """Where the points of events of this name go, and whether that holds for all that compare equal to it."""
         id_ = self._owner(event).id
-        series = self.memory.series(self.tx, id_, named(event, "metric"), named(event, "variant"))
+        known = None if name[1] is None else self.memory.named.get(name)
+        lasting = known is not None
+        if known is None:
+            series = self.memory.series(self.tx, id_, named(event, "metric"), named(event, "variant"))
+            plain = PLAIN[scalars.KIND]
+            further = {n: v for n, v in event.items() if n not in plain and n not in UNKEPT}
+            form = self.memory.form(self.tx, text(event.get("worker")) or self.worker, further)
+            label = further.get("x_axis_label")
+            known = series, form, label if isinstance(label, str) else None
+            # 1, 1.0 and true are equal, but not the same
+            kept = (event.get("worker", ""), *further.values())
+            lasting = name[1] is not None and all(isinstance(v, str) for v in kept)
+            if lasting:
+                self.memory.named[name] = known
+        series, form, label = known
+        if label is not None:
+            series.label = label
         points = self._points.setdefault(id(series), Points(series))
-        plain = PLAIN[scalars.KIND]
-        further = {n: v for n, v in event.items() if n not in plain and n not in UNKEPT}
-        if isinstance(further.get("x_axis_label"), str):
-            series.label = further["x_axis_label"]
-        form = self.memory.form(self.tx, text(event.get("worker")) or self.worker, further)
-        return points.iters.append, points.values.append, points.stamps.append, points.forms.append, form
+        return (
+            points.iters.append,
+            points.values.append,
+            points.stamps.append,
+            points.forms.append,
+            form,
+        ), lasting
 
     def _owner(self, event: dict[str, Any]) -> Owner:
         """The task or model of an event.

@@ -22,8 +22,8 @@ from . import Store, Transaction, metrics
 KIND = "training_stats_scalar"
 #: The iteration of single values ("Summary"), as clients send it.
 SINGLE_VALUE = -(2**31)
-#: Series remembered at most; all are forgotten beyond.
-REMEMBERED = 20_000
+#: Series, forms and names remembered at most; all are forgotten beyond.
+REMEMBERED = 50_000
 #: A sum is taken anew from the points when replacing values made it this much smaller than what went through it.
 CANCELLED = 2.0**20
 #: Points grouped at a time where no index orders them.
@@ -97,14 +97,17 @@ class Memory:
         self._store = store
         self._series: dict[tuple[str, str, str], Series] = {}
         self._forms: dict[Any, int] = {}
+        #: Series, form and axis label by what names them in an event.
+        self.named: dict[Any, tuple[Series, int, str | None]] = {}
         self._valid: tuple[Any, ...] = ()
 
     def refresh(self, tx: Transaction) -> None:
         """Forget everything if anyone else wrote, something was undone, or series were removed."""
         valid = (tx.value("PRAGMA data_version"), self._store.rolled_back, metrics.generation())
-        if valid != self._valid or len(self._series) > REMEMBERED or len(self._forms) > REMEMBERED:
+        if valid != self._valid or len(self._series) + len(self._forms) + len(self.named) > REMEMBERED:
             self._series.clear()
             self._forms.clear()
+            self.named.clear()
             self._valid = valid
 
     def series(self, tx: Transaction, owner: str, metric: str, variant: str) -> Series:
