@@ -54,16 +54,18 @@ class Child:
         if "urls" not in word:
             self.kill()
             raise AssertionError(f"the server did not come up: {word} {self.log_path.read_text()[-2000:]}")
+        #: The server's own, also where a tracer runs it.
+        self.pid: int = word["pid"]
         self.api, self.files = word["urls"]["api"], word["urls"]["files"]
 
     def kill(self) -> None:
         """End it at once, wherever it is."""
-        self.process.send_signal(signal.SIGKILL)
+        os.kill(getattr(self, "pid", self.process.pid), signal.SIGKILL)
         self._gone()
 
     def stop(self) -> int:
         """End it gracefully; the exit status."""
-        self.process.terminate()
+        os.kill(self.pid, signal.SIGTERM)
         return self._gone()
 
     def _gone(self) -> int:
