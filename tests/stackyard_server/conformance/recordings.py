@@ -48,7 +48,7 @@ MAIN_SERVER = (
         "w_model_details",
         "w_serving",
     ),
-    *("w_act_clone", "w_act_enqueue", "w_act_reset", "w_act_tags", "w_act_archive"),
+    *("w_act_clone", "w_act_enqueue", "w_act_reset", "w_act_archive", "w_act_tags"),
     *("w_act_new_project", "w_act_new_queue", "w_act_search", "w_act_credentials", "w_act_logout"),
 )
 # Flows that ran beside another: the place before which they are replayed.

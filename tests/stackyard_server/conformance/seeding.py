@@ -228,6 +228,7 @@ class Seeder:
     """Puts documents into one server under test.
 
     Attributes:
+        ask: Makes a call beside the exchange in hand.
         touched: Recorded ids of every document put in or amended here.
         amended: How many fields of replayed documents were set, by name.
         gaps: Where fields were set, and which.
@@ -243,6 +244,7 @@ class Seeder:
         self.mapping = mapping
         self.future = future
         self.knowledge = Knowledge()
+        self.ask: Ask | None = None
         self.touched: set[str] = set()
         self.amended: dict[str, int] = defaultdict(int)
         self.refused: list[str] = []
@@ -303,6 +305,15 @@ class Seeder:
         translated = self.mapping.translate(document)
         if kind in ("projects", "queues") and self._find_by_name(kind[:-1], recorded, translated.get("name")):
             return
+        if kind == "projects" and self.ask is not None:
+            fields = ("name", "description", "tags", "system_tags", "default_output_destination")
+            answer = self.ask(
+                "projects.create", {key: translated[key] for key in fields if key in translated}
+            )
+            if answer["meta"]["result_code"] == 200:
+                self.mapping.bind(recorded, answer["data"]["id"])
+                self.touched.add(recorded)
+                return
         if kind == "projects":
             self._put_parents(translated.get("name", ""), translated)
         try:
@@ -393,7 +404,10 @@ class Seeder:
         for _, document in shown:
             self._unsaid[document["id"]].clear()
             self._lost[document["id"]] -= set(document)
-            self._said[document["id"]].update(document)
+            asked = (exchange.request or {}).get("only_fields") or []
+            for name, value in document.items():
+                if not any(str(path).startswith(f"{name}.") for path in asked):
+                    self._said[document["id"]][name] = value
         return changed
 
     def _fill_queues(self, exchange: Exchange, shown: list[tuple[str, dict[str, Any]]], ask: Ask) -> bool:
@@ -414,7 +428,9 @@ class Seeder:
             for task in tasks:
                 self.put_unknown("tasks", task, NOT_STARTED)
             ours = [name for name in (self.mapping.find_ours(task) for task in tasks) if name]
-            for task in (task for task in ours if task not in waiting):
+            # A task that left its status otherwise stays among the recorded server's entries: that is not a lost call.
+            absent = self._find_queueable([task for task in ours if task not in waiting], ask)
+            for task in absent:
                 changed |= self._do(
                     exchange, ask, "tasks.enqueue", {"task": task, "queue": queue, "force": True}
                 )
@@ -423,6 +439,15 @@ class Seeder:
         if exchange.endpoint == "queues.get_next_task" and exchange.status == 200:
             changed |= self._fill_hand_out(exchange, ask)
         return changed
+
+    def _find_queueable(self, tasks: list[str], ask: Ask) -> list[str]:
+        found = (
+            ask("tasks.get_all", {"id": tasks, "only_fields": ["id", "status"], "search_hidden": True})
+            if tasks
+            else {}
+        )
+        known = {task["id"]: task.get("status") for task in found.get("data", {}).get("tasks", [])}
+        return [task for task in tasks if known.get(task) in ("created", "queued")]
 
     def _fill_hand_out(self, exchange: Exchange, ask: Ask) -> bool:
         queue = self.mapping.find_ours(str(exchange.request.get("queue")))
@@ -456,7 +481,7 @@ class Seeder:
         self.gaps.append(f"{exchange.place} {exchange.endpoint}: {endpoint} {data['task']}")
         return True
 
-    def _must_have_changed(self, document: dict[str, Any], name: str) -> bool:
+    def _must_have_changed(self, document: dict[str, Any], name: str, asked: list[Any]) -> bool:
         """Whether a call that the recordings lack set this field: they say another value, and no call explains it."""
         said, unsaid = self._said[document["id"]], self._unsaid[document["id"]]
         if name in self._lost[document["id"]]:
@@ -484,21 +509,25 @@ class Seeder:
         from stackyard_server.admin_import import load_documents
 
         request = exchange.request if isinstance(exchange.request, dict) else {}
+        asked = request.get("only_fields") or []
         changes = {}
         for name in DRIFTING[kind]:
-            whole = not request.get("only_fields") and exchange.endpoint.endswith("get_by_id")
-            if not (name in document or (whole and ours.get(name))) or not self._must_have_changed(
-                document, name
+            gone = not asked and exchange.endpoint.endswith("get_by_id") and bool(ours.get(name))
+            if name not in document and not gone:
+                continue
+            if _passes_lists(document.get(name), name, asked) or not self._must_have_changed(
+                document, name, asked
             ):
                 continue
             wanted, present = _unjoin(document.get(name)), ours.get(name)
-            if request.get("only_fields"):
-                present = _restrict(present, wanted)
+            present = _restrict(present, name, asked)
             before = self.mapping.take_snapshot()
             equal = Comparison(self.mapping).compare(wanted, present, key=name)
             self.mapping.restore(before)
             if not equal:
-                changes[name] = _overlay(ours.get(name), self.mapping.translate(self._move(wanted)))
+                changes[name] = _overlay(
+                    ours.get(name), self.mapping.translate(self._move(wanted)), name, asked
+                )
         if not changes:
             return False
         if kind == "tasks" and changes.get("status") in CALL_TO:
@@ -518,6 +547,10 @@ class Seeder:
                     changes.pop(name, None)
         if not changes:
             return True
+        if "status" in changes:
+            changes.update(
+                {name: document[name] for name in ("status_reason", "status_message") if name in document}
+            )
         moment = document.get("last_update")
         if kind != "projects" and isinstance(moment, str):
             changes.setdefault("last_update", self._move(moment))
@@ -543,18 +576,52 @@ def _unjoin(value: Any) -> Any:
     return [_unjoin(item) for item in value] if isinstance(value, list) else value
 
 
-def _restrict(present: Any, shown: Any) -> Any:
-    """Of a field as it is here, the part that a projection showed."""
-    if isinstance(present, dict) and isinstance(shown, dict):
-        return {key: _restrict(item, shown[key]) for key, item in present.items() if key in shown}
-    return present
+def _passes_lists(shown: Any, name: str, asked: list[Any]) -> bool:
+    """Whether a projection looks into the items of lists: such a part says too little to be set."""
+    for path in (str(path).split(".")[1:] for path in asked if str(path).startswith(f"{name}.")):
+        value = shown
+        for step in path:
+            if isinstance(value, list):
+                return True
+            value = value.get(step) if isinstance(value, dict) else None
+    return False
 
 
-def _overlay(present: Any, wanted: Any) -> Any:
+def _restrict(present: Any, name: str, asked: list[Any]) -> Any:
+    """Of a field as it is here, the part that a projection asks for."""
+    paths = [
+        str(path).split(".")[1:] for path in asked if str(path) == name or str(path).startswith(f"{name}.")
+    ]
+    if not paths or [] in paths or not isinstance(present, dict):
+        return present
+    part: dict[str, Any] = {}
+    for path in paths:
+        _copy_path(present, part, path)
+    return part
+
+
+def _copy_path(source: dict[str, Any], target: dict[str, Any], path: list[str]) -> None:
+    """Copies what lies at a path; an id where the path goes on into the joined document is copied whole."""
+    step, *rest = path
+    if step not in source:
+        target.pop(step, None)
+    elif rest and isinstance(source[step], dict):
+        below = target.get(step)
+        target[step] = below if isinstance(below, dict) else {}
+        _copy_path(source[step], target[step], rest)
+    else:
+        target[step] = source[step]
+
+
+def _overlay(present: Any, wanted: Any, name: str, asked: list[Any]) -> Any:
     """A field as it is here with the part that a projection showed laid over it."""
-    if isinstance(present, dict) and isinstance(wanted, dict):
-        return {**present, **{key: _overlay(present.get(key), item) for key, item in wanted.items()}}
-    return wanted
+    paths = [str(path).split(".")[1:] for path in asked if str(path).startswith(f"{name}.")]
+    if not paths or not isinstance(present, dict) or not isinstance(wanted, dict):
+        return wanted
+    whole = copy.deepcopy(present)
+    for path in paths:
+        _copy_path(wanted, whole, path)
+    return whole
 
 
 def find_objects(exchange: Exchange) -> set[str]:

@@ -282,6 +282,8 @@ def play_in_context(player: Player, seeder: Seeder | None, exchange: Exchange, r
     def ask(endpoint: str, data: dict[str, Any]) -> dict[str, Any]:
         return player.ask(exchange, endpoint, data)
 
+    if seeder:
+        seeder.ask = ask
     for entry in load_lost().get(exchange.place, ()):
         if "document" in entry:
             if seeder and not seeder.put_lost(entry["kind"], entry["document"]):
@@ -309,7 +311,7 @@ def play_in_context(player: Player, seeder: Seeder | None, exchange: Exchange, r
 
 @functools.cache
 def load_lost() -> dict[str, list[dict[str, Any]]]:
-    """Place -> calls and documents before it that the recordings lack, though later answers show that there were such."""
+    """Place -> calls and documents before it that the recordings lack, though later answers show them."""
     calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for entry in json.loads(LOST_FILE.read_text("utf-8")):
         calls[entry["before"]].append(entry)
