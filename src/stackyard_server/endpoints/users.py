@@ -11,6 +11,7 @@ import orjson
 
 from .. import identity, listing
 from ..dispatch import Call, endpoint
+from ..envelope import MOST_DEPTH
 from ..error_table import error
 from ..store.documents import USER, Document
 
@@ -106,9 +107,12 @@ def get_preferences(call: Call) -> dict[str, Any]:
 
 @endpoint(access="state", role="readonly")
 def set_preferences(call: Call) -> dict[str, Any]:
-    """Whether the caller's preferences changed; given objects are merged into them, at every depth."""
+    """Whether the caller's preferences changed; given objects are merged into them, at every depth.
+
+    A name with dots is a path: ``{"a.b": 1}`` is ``{"a": {"b": 1}}``.
+    """
     kept = own(call).get("preferences", {})
-    changed = merged(kept, call.data["preferences"])
+    changed = merged(kept, unfolded(call.data["preferences"]))
     if len(orjson.dumps(changed)) > MOST_PREFERENCES_BYTES:
         raise error("data_validation", preferences=f"{MOST_PREFERENCES_BYTES} bytes of JSON at most")
     USER.update(call.tx, call.who.user, {"preferences": changed})
@@ -121,6 +125,24 @@ def own(call: Call) -> Document:
     if user is None:
         raise error("invalid_user_id", id=call.who.user)
     return user
+
+
+def unfolded(given: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Names with dots as nested objects, at every depth.
+
+    Raises:
+        ApiError: 400/800 too deep.
+    """
+    together: dict[str, Any] = {}
+    for name, value in given.items():
+        path = name.split(".") if all(name.split(".")) else [name]
+        if depth + len(path) > MOST_DEPTH:
+            raise error("data_validation", preferences=f"{MOST_DEPTH} levels at most")
+        inner = unfolded(value, depth + len(path)) if isinstance(value, dict) else value
+        for part in reversed(path):
+            inner = {part: inner}
+        together = merged(together, inner)
+    return together
 
 
 def merged(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
