@@ -1,0 +1,67 @@
+"""The real SDK with the configuration that ``stackyard server config`` writes, before and after the server moved."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from stackyard_server import admin
+from stackyard_server.store import Store
+
+from .conftest import FLOWS, PATIENCE_SECONDS
+
+FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
+
+
+def run(python: str, home: Path, name: str, *arguments: str) -> str:
+    """The output of a flow, with nothing but the generated clearml.conf."""
+    script = shutil.copy(FLOWS / name, home / name)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLEARML", "TRAINS", "PYTHON"))}
+    kept |= {"HOME": str(home), "CLEARML_CONFIG_FILE": str(home / "clearml.conf"), "PYTHONUNBUFFERED": "1"}
+    ended = subprocess.run(
+        [python, script, *arguments],
+        env=kept,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert ended.returncode == 0, f"{name}:\n{ended.stdout[-4000:]}\n{ended.stderr[-4000:]}"
+    assert "CLEARML_BLOCK_PICKLED_ARTIFACTS" in ended.stdout, "the configuration's environment was applied"
+    return ended.stdout
+
+
+def start(folder: Path, home: Path) -> dict[str, Any]:
+    """A server on free ports, and a fresh configuration of it."""
+    word = admin.start_background(folder, FREE_PORTS)
+    admin.write_client_config(folder, home / "clearml.conf", "admin", replace=True)
+    return word
+
+
+def test_stored_files_are_read_after_a_move_and_go_with_their_task(python: str, tmp_path: Path) -> None:
+    folder, home = tmp_path / "data", tmp_path / "home"
+    home.mkdir()
+    word = start(folder, home)
+    try:
+        stored = run(python, home, "files_store.py", word["urls"]["files"])
+    finally:
+        admin.stop(folder)
+    ids = re.search(r"IDS (\w+) (\w+)", stored)
+    assert ids, stored
+    shutil.rmtree(home / ".clearml", ignore_errors=True)  # what the SDK keeps of the files
+    moved = start(folder, home)
+    try:
+        assert moved["urls"]["files"] != word["urls"]["files"]
+        assert "OK" in run(python, home, "files_read.py", moved["urls"]["files"], *ids.groups())
+    finally:
+        admin.stop(folder)
+    store = Store(folder)
+    with store.reading() as tx:
+        left = [row[0] for row in tx.all("SELECT path FROM file")]
+    store.close()
+    assert left
+    assert all(f"/my data.{ids[2]}/" in path for path in left), left
