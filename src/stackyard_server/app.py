@@ -26,6 +26,7 @@ from .files import FileServer
 from .moments import Clock
 from .settings import ServerSettings
 from .store import Store, StoreError, queues
+from .upkeep import watchdog
 from .upkeep.freeing import Freeing
 from .web.site import Site
 
@@ -145,12 +146,13 @@ class Server:
                 break
             await asyncio.sleep(0.005)
         ready()
-        tidying = asyncio.create_task(self._tidy())
+        upkeep = [asyncio.create_task(self._tidy()), asyncio.create_task(watchdog.watch(self.services))]
         try:
             await asyncio.gather(*tasks)
         finally:
-            tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
+            for task in upkeep:
+                task.cancel()
+            await asyncio.gather(*upkeep, return_exceptions=True)
             self.api.close()
             self.files.close()
             self.services.gate.close()
