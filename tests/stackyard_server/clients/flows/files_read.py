@@ -9,7 +9,7 @@ CONTENT = b"x" * 3_000_000
 
 files, task_id, data_id = sys.argv[1:]
 task = Task.get_task(task_id=task_id)
-held = {name: artifact for name, artifact in task.artifacts.items()}
+held = dict(task.artifacts)
 assert set(held) == {"settings", "a/b file"}, held
 assert all(artifact.url.startswith(files + "/") for artifact in held.values())
 assert held["settings"].get() == {"a": 1}
