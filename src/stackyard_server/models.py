@@ -197,7 +197,7 @@ def publish(call: Call, id: str, with_task: bool, force: bool) -> Document:
 
 def naming_tasks(tx: Transaction, id: str) -> list[Document]:
     """The tasks whose inputs or outputs name the model."""
-    wanted = [row[0] for row in tx.all("SELECT id FROM task WHERE instr(models, ?) > 0", (id,))]
+    wanted = [row[0] for row in tx.all("SELECT DISTINCT task FROM task_model WHERE model=?", (id,))]
     return TASK.get_many(tx, wanted, ["models"])
 
 

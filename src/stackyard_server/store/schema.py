@@ -63,6 +63,27 @@ CREATE INDEX model_task ON model(task);
 CREATE INDEX model_uri ON model(uri);
 CREATE INDEX model_last_update ON model(last_update);
 CREATE INDEX model_created ON model(created);
+-- Which tasks name a model, kept in step with task.models: deleting a model must not read every task.
+CREATE TABLE task_model (
+    model TEXT NOT NULL, kind TEXT NOT NULL, task TEXT NOT NULL, PRIMARY KEY (model, kind, task)
+) WITHOUT ROWID;
+CREATE INDEX task_model_task ON task_model(task);
+CREATE TRIGGER task_model_new AFTER INSERT ON task WHEN instr(NEW.models, '"model"') > 0 BEGIN
+    INSERT OR IGNORE INTO task_model(model, kind, task)
+        SELECT json_extract(entry.value, '$.model'), kind.key, NEW.id
+        FROM json_each(NEW.models) AS kind, json_each(kind.value) AS entry
+        WHERE json_extract(entry.value, '$.model') IS NOT NULL;
+END;
+CREATE TRIGGER task_model_changed AFTER UPDATE OF models ON task WHEN NEW.models IS NOT OLD.models BEGIN
+    DELETE FROM task_model WHERE task = OLD.id;
+    INSERT OR IGNORE INTO task_model(model, kind, task)
+        SELECT json_extract(entry.value, '$.model'), kind.key, NEW.id
+        FROM json_each(NEW.models) AS kind, json_each(kind.value) AS entry
+        WHERE json_extract(entry.value, '$.model') IS NOT NULL;
+END;
+CREATE TRIGGER task_model_gone AFTER DELETE ON task BEGIN
+    DELETE FROM task_model WHERE task = OLD.id;
+END;
 
 CREATE TABLE queue (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT NOT NULL UNIQUE,

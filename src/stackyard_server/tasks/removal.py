@@ -155,9 +155,7 @@ def _delete_output_models(tx: Transaction, id: str) -> list[str]:
     gone = []
     for model, uri in drafts:
         used = tx.value(
-            "SELECT 1 FROM task WHERE instr(models, ?) > 0 AND id != ? AND EXISTS (SELECT 1 FROM "
-            "json_each(task.models, '$.input') AS used WHERE json_extract(used.value, '$.model') = ?)",
-            (model, id, model),
+            "SELECT 1 FROM task_model WHERE model=? AND kind='input' AND task<>? LIMIT 1", (model, id)
         )
         if used is None:
             gone.append((model, uri or ""))

@@ -184,3 +184,21 @@ def test_bad_requests_get_their_error(
 def test_a_placeholder_names_no_file() -> None:
     assert models.model_file_urls({"uri": "http://files/m.pt"}) == ["http://files/m.pt"]
     assert models.model_file_urls({"uri": models.PLACEHOLDER}) == []
+
+
+def test_which_tasks_name_a_model_follows_every_change_of_the_tasks(server: Running) -> None:
+    first, second = make(server), make(server)
+    task = make_task(server, models={"input": [{"name": "in", "model": first}]})
+
+    def naming() -> list[tuple[Any, ...]]:
+        with server.store.reading() as tx:
+            return tx.all("SELECT model, kind FROM task_model WHERE task=? ORDER BY kind", (task,))
+
+    assert naming() == [(first, "input")]
+    server.call("tasks.add_or_update_model", task=task, name="out", model=second, type="output")
+    assert naming() == [(first, "input"), (second, "output")]
+    server.call("tasks.delete_models", task=task, models=[{"name": "in", "type": "input"}])
+    assert naming() == [(second, "output")]
+    assert server.call("models.delete", model=first)["deleted"]
+    server.call("tasks.delete", task=task, force=True)
+    assert naming() == []
