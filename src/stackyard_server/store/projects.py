@@ -92,6 +92,11 @@ def touch(tx: Transaction, ids: Iterable[str | None], now: int) -> None:
     tx.run(sql, (now, as_json(id for id in ids if id)))
 
 
+def touch_of(tx: Transaction, task: str, now: int) -> None:
+    """Note that something changed in the project a task is in."""
+    tx.run("UPDATE project SET last_update=? WHERE id=(SELECT project FROM task WHERE id=?)", (now, task))
+
+
 def subtree(tx: Transaction, ids: Iterable[str]) -> list[str]:
     """These projects and all below them; ids of no project stay."""
     return [row[0] for row in tx.all(BELOW + "SELECT id FROM below", (as_json(ids),))]

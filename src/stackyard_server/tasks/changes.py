@@ -9,7 +9,7 @@ from .. import moments
 from ..dispatch import Call
 from ..error_table import error
 from ..rules import task_status
-from ..store import Transaction, queues
+from ..store import Transaction, projects, queues
 from ..store.documents import TASK, Document
 
 #: A change of these is a change of what is said about the task, not a sign of life: it leaves ``last_update`` alone.
@@ -120,6 +120,7 @@ def change_status(
         **(more or {}),
     }
     TASK.update(call.tx, task["id"], {**written, **(quiet or {})})
+    projects.touch_of(call.tx, task["id"], call.now)
     return shown(written)
 
 

@@ -199,6 +199,21 @@ def test_statistics_count_the_tasks_of_a_project_and_below(server: Running, root
     assert (later["completed_tasks_24h"], later["status_count"]["completed"]) == (0, 1)
 
 
+def test_what_was_last_worked_in_comes_first(server: Running, root: str) -> None:
+    first, second = make(server, f"{root}/first"), make(server, f"{root}/second")
+    task = make_task(server, first)
+    CLOCK.now += 1
+    make_task(server, second)
+
+    def order() -> list[str]:
+        return [p["id"] for p in listed(server, name=f"^{root}/", order_by=["featured", "-last_update"])]
+
+    assert order() == [second, first]
+    CLOCK.now += 1
+    server.call("tasks.started", task=task)
+    assert order() == [first, second]
+
+
 def test_statistics_follow_the_filter(server: Running, root: str) -> None:
     top = make(server, root)
     make_task(server, top, type="controller", system_tags=["pipeline"])
