@@ -35,5 +35,5 @@ def test_malformed_requests_break_nothing(tmp_path: Path, seed: int) -> None:
         assert report.sent == count
         assert report.integrity == "ok"
         assert "Traceback" not in report.log, report.log[-5000:]
-        if LONG:
+        if count >= COUNT and LONG:
             assert report.end_rss_bytes <= report.warm_rss_bytes * (1 + GROWTH), report.summary()

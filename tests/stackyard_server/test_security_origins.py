@@ -50,10 +50,9 @@ def test_the_cookie_is_bound_to_our_own_pages(server: Running, browser: httpx.Cl
     assert "domain" not in answer.headers["set-cookie"].lower()
 
 
-@pytest.mark.parametrize("settings", [{"web_url": "https://stackyard.example.org"}])
-def test_the_cookie_is_secure_behind_tls(settings: dict[str, str], browser: httpx.Client) -> None:
+def test_the_cookie_is_secure_behind_tls(browser: httpx.Client) -> None:
     """ASVS 3.3.1: by our own certificate or a proxy's."""
-    with running_server(**settings) as server:
+    with running_server(web_url="https://stackyard.example.org") as server:
         answer = browser.post(f"{server.api}/auth.login", auth=(server.access_key, server.secret_key))
     assert SimpleCookie(answer.headers["set-cookie"])[identity.COOKIE]["secure"]
 

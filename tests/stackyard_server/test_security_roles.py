@@ -79,7 +79,7 @@ class Cast:
         self, role: str | None, name: str, body: dict[str, Any] | None = None, **headers: str
     ) -> tuple[int, int, dict[str, Any]]:
         self.client.cookies.clear()
-        auth = httpx.BasicAuth(*self.keys[role]) if role else None
+        auth = httpx.BasicAuth(*self.keys[role]) if role else httpx.Auth()
         envelope = self.client.post(
             f"{self.server.api}/{name}", json=body or {}, headers=headers, auth=auth
         ).json()
@@ -137,8 +137,8 @@ def test_a_role_nobody_knows_may_nothing(cast: Cast) -> None:
 )
 def test_nobody_acts_as_somebody_else(cast: Cast, role: str, header: str) -> None:
     """The headers by which ClearML's web server may be any user (E2: free login by default)."""
-    assert cast.ask(role, "users.get_current_user", **{header: cast.ids["other"]}) == (400, 6)
-    assert cast.ask(role, "auth.login", **{header: cast.ids["other"]}) == (400, 6)
+    assert cast.ask(role, "users.get_current_user", None, **{header: cast.ids["other"]}) == (400, 6)
+    assert cast.ask(role, "auth.login", None, **{header: cast.ids["other"]}) == (400, 6)
 
 
 def test_no_one_gets_a_token_for_another(cast: Cast) -> None:
