@@ -115,9 +115,7 @@ class Server:
                 former = file_addresses.settle(tx, present, settings)
             self.services.memory["files_addresses"] = (present, *former)
             self.services.rewrite = file_addresses.rewriter(present, former)
-        self._freeing = Freeing(
-            self.store, self.files.stored, self.services.memory.get("files_addresses", ())
-        )
+        self._freeing = Freeing(self.store, self.services.memory.get("files_addresses", ()))
         self.lock.note(urls=self.urls)
 
     async def _tidy(self) -> None:
@@ -126,7 +124,7 @@ class Server:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             try:
-                self._freeing.step()
+                await asyncio.to_thread(self.files.stored.unlink, self._freeing.step())
             except (sqlite3.Error, OSError):  # a full disk, say: the next pass tries again
                 log.exception("removing freed files failed")
 

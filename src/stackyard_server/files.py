@@ -146,7 +146,9 @@ class FileServer:
             await self._download(scope, headers, path, send)
         elif method == "DELETE":
             who = self._admit(headers, scope, "user")
-            await self._reply(send, headers, self._delete(who, path))
+            file = self._delete(who, path)
+            await self._unlink([file.blob])
+            await self._reply(send, headers, file.path)
         elif method == "POST" and path == "/":
             who = self._admit(headers, scope, "user")
             await self._upload(headers, receive, send, who)
@@ -155,7 +157,9 @@ class FileServer:
             if who.proof == "cookie" and not headers.get("content-type", "").startswith("application/json"):
                 raise Refused(403, "A list of files is expected as application/json")
             body = await small_body(receive)
-            await self._reply(send, headers, self._delete_many(who, body))
+            answer, gone = self._delete_many(who, body)
+            await self._unlink(gone)
+            await self._reply(send, headers, answer)
         else:
             raise Refused(405)
 
@@ -288,14 +292,14 @@ class FileServer:
             files = await loop.run_in_executor(
                 self._threads, lambda: [self.stored.settle(one, now, user) for one in upload.files]
             )
-            self._record(who, files)
+            await self._unlink(self._record(who, files))
         finally:
             self._pending_bytes -= came
             await asyncio.shield(loop.run_in_executor(self._threads, upload.discard))
         await self._reply(send, headers, keys)
 
-    def _record(self, who: Identity, files: list[StoredFile]) -> None:
-        """Make settled files visible, all or none."""
+    def _record(self, who: Identity, files: list[StoredFile]) -> list[str]:
+        """Make settled files visible, all or none; the contents they replace."""
         replaced: list[str] = []
         try:
             with self.services.store.writing() as tx:
@@ -308,7 +312,7 @@ class FileServer:
         except BaseException:
             self.stored.unlink(file.blob for file in files)
             raise
-        self.stored.unlink(replaced)
+        return replaced
 
     def _check_replacing(self, who: Identity, keys: list[str]) -> None:
         with self.services.store.reading() as tx:
@@ -361,7 +365,7 @@ class FileServer:
             )
         self._warned = near
 
-    def _delete(self, who: Identity, path: str) -> str:
+    def _delete(self, who: Identity, path: str) -> StoredFile:
         key = key_of(path)
         shown = path.strip("/")
         with self.services.store.writing() as tx:
@@ -373,11 +377,15 @@ class FileServer:
                 security_log.note("file_delete_refused", user=who.user, path=file.path, why=refused)
                 raise Refused(403, f"File {shown} cannot be deleted: {refused}")
             stored_files.forget(tx, [file])
-        self.stored.unlink([file.blob])
-        return file.path
+        return file
 
-    def _delete_many(self, who: Identity, body: bytes) -> dict[str, Any]:
-        """Which of the named files and folders were removed, and why the others were not."""
+    async def _unlink(self, blobs: list[str]) -> None:
+        """Remove contents whose rows are gone; a large file takes the file system a while."""
+        if blobs:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self.stored.unlink, blobs)
+
+    def _delete_many(self, who: Identity, body: bytes) -> tuple[dict[str, Any], list[str]]:
+        """(which of the named files and folders are removed and why the others are not, contents to remove)."""
         try:
             asked = orjson.loads(body) if body else {}
         except orjson.JSONDecodeError:
@@ -413,8 +421,7 @@ class FileServer:
                 stored_files.forget(tx, below)
                 gone += [one.blob for one in below]
                 deleted[path] = shown
-        self.stored.unlink(gone)
-        return {"deleted": deleted, "errors": errors}
+        return {"deleted": deleted, "errors": errors}, gone
 
     @property
     def _addresses(self) -> tuple[str, ...]:

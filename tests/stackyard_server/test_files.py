@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -316,6 +317,101 @@ def test_many_are_deleted_by_path_folder_and_url(server: Running) -> None:
     }
     assert get(server, "del/sub/c").status_code == 404
     assert get(server, "delete.txt").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", "nonsense", '{"files": "x"}', '{"files": [1]}', '{"files": []}', "1"]
+)
+def test_a_list_that_is_none_is_refused(server: Running, body: str) -> None:
+    answer = server.client.post(f"{server.files}/delete_many", content=body, headers=bearer(server))
+    assert answer.status_code == 400
+
+
+def test_a_folder_is_neither_listed_nor_deleted_as_a_file(server: Running) -> None:
+    upload(server, {"folder/x": b"1"})
+    for path in ("folder", "folder/"):
+        assert get(server, path).status_code == 404
+        assert server.client.delete(f"{server.files}/{path}", headers=bearer(server)).status_code == 404
+
+
+# --- ways out ---
+
+
+@pytest.mark.parametrize("path", [p for p in ESCAPES if p.strip("/")])
+def test_no_spelling_leaves_the_folder(server: Running, path: str) -> None:
+    before = set(on_disk(server))
+    raw = path.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+    if "\n" not in path:
+        assert upload(server, {raw: b"evil"}).status_code in (400, 404)
+    assert set(on_disk(server)) == before
+    # As they are on the wire, past any client that tidies paths.
+    for spelled in {urllib.parse.quote(raw.encode("utf-8", "surrogateescape")), path}:
+        if spelled.isascii() and spelled.isprintable() and " " not in spelled:
+            assert raw_get(server, f"/{spelled}") in (b"404", b"400")
+
+
+def test_the_folders_own_files_cannot_be_named(server: Running) -> None:
+    inside = server.server.settings.folder
+    blob = next(iter(on_disk(server))).relative_to(inside)
+    for path in (
+        "/server.sqlite",
+        "/../server.sqlite",
+        f"/{blob}",
+        f"//{inside}/server.sqlite",
+        "/..%2fserver.sqlite",
+    ):
+        assert raw_get(server, path) == b"404"
+
+
+def raw_get(server: Running, path: str) -> bytes:
+    """The status of a GET whose path goes out exactly as it is."""
+    host, port = server.files.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        return connection.recv(65536).split(b" ")[1]
+
+
+def test_a_link_in_the_folder_is_not_followed(server: Running, tmp_path: Path) -> None:
+    upload(server, {"link.txt": b"inside"})
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"outside")
+    with server.store.reading() as tx:
+        file = stored_files.find(tx, "link.txt")
+    assert file is not None
+    content = server.server.files.stored.locate(file.blob)
+    content.unlink()
+    content.symlink_to(outside)
+    assert b"outside" not in get(server, "link.txt").content
+
+
+# --- limits and broken uploads ---
+
+
+def test_a_torn_upload_leaves_nothing(server: Running) -> None:
+    before = set(on_disk(server))
+    host, port = server.files.removeprefix("http://").split(":")
+    head = (
+        f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\nContent-Length: 50000000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="torn.bin"; filename="torn.bin"\r\n\r\n'
+    )
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head.encode() + b"x" * 3_000_000)
+        assert until(lambda: set(on_disk(server)) != before), "it began"
+        assert get(server, "torn.bin").status_code == 404
+    assert until(lambda: set(on_disk(server)) == before), set(on_disk(server)) - before
+    assert get(server, "torn.bin").status_code == 404
+
+
+def until(true: Callable[[], bool]) -> bool:
+    """Whether something becomes true within a while."""
+    end = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from .. import stored_files
 from ..file_rights import PUBLISHED
 from ..store import Store, Transaction
-from ..stored_files import StoredFile, StoredFiles, key_of
+from ..stored_files import StoredFile, key_of
 
 log = logging.getLogger(__name__)
 
@@ -26,29 +26,27 @@ class Freeing:
 
     Args:
         store: The database.
-        stored: The contents.
         addresses: The file server's public addresses, present and former.
     """
 
-    def __init__(self, store: Store, stored: StoredFiles, addresses: tuple[str, ...]) -> None:
-        self.store, self.stored, self.addresses = store, stored, addresses
+    def __init__(self, store: Store, addresses: tuple[str, ...]) -> None:
+        self.store, self.addresses = store, addresses
         self._seen: set[tuple[str, int]] = set()
 
-    def step(self) -> int:
-        """Remove the files of what an earlier pass saw; the number of files removed."""
+    def step(self) -> list[str]:
+        """Forget the files of what an earlier pass saw; their contents, to be removed now."""
         with self.store.reading() as tx:
             waiting = {(row[0], row[1]) for row in tx.all("SELECT what, at FROM freed LIMIT ?", (AT_ONCE,))}
         due, self._seen = waiting & self._seen, waiting
         if not due:
-            return 0
+            return []
         with self.store.writing() as tx:
             gone = [file for what, at in due for file in self._files(tx, what, at)]
             stored_files.forget(tx, gone)
             tx.many("DELETE FROM freed WHERE what=? AND at=?", due)
-        self.stored.unlink(file.blob for file in gone)
         if gone:
-            log.info("%d files of deleted tasks and models removed", len(gone))
-        return len(gone)
+            log.info("%d files of deleted tasks and models go", len(gone))
+        return [file.blob for file in gone]
 
     def _files(self, tx: Transaction, what: str, at: int) -> list[StoredFile]:
         """The files that may go with an id or an address."""

@@ -100,10 +100,9 @@ def file_link(services: Services, uri: str | None) -> str | None:
     if not uri:
         return None
     parts = urlsplit(uri)
-    settings = services.settings
     ours = {
         urlsplit(u).netloc
-        for u in (settings.files_url, *settings.former_files_urls, services.urls.get("files"))
+        for u in (services.urls.get("files"), *services.memory.get("files_addresses", ()))
         if u
     }
     if parts.netloc in ours:
