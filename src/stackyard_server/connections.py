@@ -7,10 +7,18 @@ clients). Used by all three ports.
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .security_log import note
+
+#: Takes uvicorn's place: its warning for every malformed request would let anyone fill the disk. Such requests are in
+#: the security log, which counts repetitions.
+log = logging.getLogger(__name__)
+log.setLevel(logging.ERROR)
 
 #: Of one request's line and headers together.
 MOST_HEADER_BYTES = 64 * 1024
@@ -42,6 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.logger = log
         self._in_headers = True
         self._in_body = False
         self._received_bytes = 0
@@ -73,6 +82,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._began = self.loop.time()
         self._received_bytes += len(data)
         super().data_received(data)
+        if self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+            note("malformed_request", address=self.client[0] if self.client else "")
         if self._in_headers and self._received_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self.transport.write(
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

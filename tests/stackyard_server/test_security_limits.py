@@ -15,6 +15,7 @@ import pytest
 
 from stackyard_server import api, connections
 from stackyard_server.envelope import MOST_DEPTH
+from stackyard_server.security_log import BURST
 
 from .running import Running, running_server
 
@@ -185,6 +186,17 @@ def test_compressed_bodies_are_refused(server: Running) -> None:
     headers = {"Content-Encoding": "gzip", "Authorization": f"Bearer {server.token}"}
     answer = server.client.post(f"{server.api}/debug.ping", content=b"\x1f\x8b", headers=headers)
     assert (answer.status_code, answer.text) == (415, "Content encoding is not supported (gzip)")
+
+
+def test_what_is_no_http_is_noted_and_counted(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """ASVS 16.4: a flood of nonsense is one line a time in the security log, and few of them."""
+    for _ in range(100):
+        with dial(server) as connection:
+            connection.sendall(b"nonsense\r\n\r\n")
+            assert said(connection).startswith(b"HTTP/1.1 400")
+    lines = [r.getMessage() for r in caplog.records]
+    assert 0 < len([line for line in lines if line.startswith("malformed_request ")]) <= 2 * BURST
+    assert len(lines) <= 2 * BURST
 
 
 def test_headers_without_an_end_are_cut(server: Running) -> None:
