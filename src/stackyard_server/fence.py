@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Calls whose ``task`` is not what they write to.
 ELSEWHERE = frozenset({"tasks.clone"})
+#: Refusals remembered so that each is logged once.
+MOST_NOTED = 10_000
 SERVICES = ("tasks.", "events.", "workers.")
 
 
@@ -84,17 +86,29 @@ def _refusal(call: Call, task: str, worker: str) -> str | None:
     )
     reason = fencing.refusal(about, write)
     if reason:
-        security_log.note(
-            "fence.refused",
-            task=task,
-            call=call.name,
-            reason=reason,
-            session=call.who.session[:8],
-            worker=worker or header,
-            user=call.who.user,
-            address=call.address,
-        )
+        _note(call, task, worker or header, reason)
     return reason
+
+
+def _note(call: Call, task: str, worker: str, reason: str) -> None:
+    """A line in the security log, once for each task, session and call: a woken run tries again and again."""
+    noted: set[tuple[str, str, str]] = call.services.memory.setdefault("fence.noted", set())
+    key = (task, call.who.session, call.name)
+    if key in noted:
+        return
+    if len(noted) >= MOST_NOTED:
+        noted.clear()
+    noted.add(key)
+    security_log.note(
+        "fence.refused",
+        task=task,
+        call=call.name,
+        reason=reason,
+        session=call.who.session[:8],
+        worker=worker,
+        user=call.who.user,
+        client=call.address,
+    )
 
 
 def header_of(call: Call) -> str:

@@ -9,7 +9,8 @@ its pull.
 
 Every write is refused whose session started the task before it was queued again. A call that only a run makes is
 refused also when it names another worker than the present one, when its header is that of an earlier run and not
-of the present one, and when its session is older than the queueing. What people and controllers do to a task (stop,
+of the present one, and when its session is older than the queueing (but for lines that name the present worker:
+daemons keep a session for them). What people and controllers do to a task (stop,
 reset, edit...) stays open to sessions that never ran it.
 """
 
@@ -95,7 +96,7 @@ def refusal(fence: Fence, write: Write) -> str | None:
     for name in (write.worker, write.header):
         if name in former and name not in present:
             return f"worker {name} ran the task before it was queued again"
-    if write.session and write.issued_at < fence.since // 1000:
+    if write.session and write.issued_at < fence.since // 1000 and write.worker not in fence.workers:
         return "its session is older than the queueing"
     return None
 

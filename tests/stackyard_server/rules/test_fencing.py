@@ -31,6 +31,8 @@ WAITING = replace(FENCE, puller="", header="", workers=frozenset())
         # a container has a host name of its own, and an agent's pod a longer worker id
         ("events.add_batch", "new-script", 1003, "4fe3a91c", ""),
         ("events.add_batch", "new-pod", 1003, "4fe3a91c", "new:0:0123"),
+        # a daemon's session for console lines lasts from run to run
+        ("events.add_batch", "new-lines", 10, "new", "new:0"),
         # people and controllers, on whichever machine, signed in before
         ("tasks.stop", "someone", 10, "old", ""),
         ("tasks.stopped", "someone", 10, "laptop", ""),
