@@ -18,6 +18,8 @@ INDEXED = {
     "queue": frozenset({"id", "name"}),
     "user": frozenset({"id"}),
 }
+#: Where tasks name models; an index of its own tells which do.
+MODELS = frozenset({("models", "input", "model"), ("models", "output", "model")})
 
 
 @dataclass(slots=True)
@@ -82,6 +84,10 @@ def chosen(collection: Collection, keys: Keys, key: str, value: Any) -> list[Con
         whole = len(keys) == 1 and collection.fields[keys[0]] == "choice"
         if whole and plain(group):
             found.append(_equal(collection, keys[0], group.includes))
+        elif collection.name == "task" and keys in MODELS and plain(group):
+            inside, parameters = marks(group.includes)
+            sql = f"d.id IN (SELECT task FROM task_model WHERE model IN ({inside}) AND kind = '{keys[1]}')"
+            found.append(Condition(sql, parameters, f"+{sql}", "models"))
         else:
             found.append(combined(group, among(collection, keys)))
     return found

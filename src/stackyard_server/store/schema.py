@@ -70,16 +70,14 @@ CREATE TABLE task_model (
 CREATE INDEX task_model_task ON task_model(task);
 CREATE TRIGGER task_model_new AFTER INSERT ON task WHEN instr(NEW.models, '"model"') > 0 BEGIN
     INSERT OR IGNORE INTO task_model(model, kind, task)
-        SELECT json_extract(entry.value, '$.model'), kind.key, NEW.id
-        FROM json_each(NEW.models) AS kind, json_each(kind.value) AS entry
-        WHERE json_extract(entry.value, '$.model') IS NOT NULL;
+        SELECT json_extract(NEW.models, entry.fullkey || '.model') AS named, kind.key, NEW.id
+        FROM json_each(NEW.models) AS kind, json_each(NEW.models, kind.fullkey) AS entry WHERE named IS NOT NULL;
 END;
 CREATE TRIGGER task_model_changed AFTER UPDATE OF models ON task WHEN NEW.models IS NOT OLD.models BEGIN
     DELETE FROM task_model WHERE task = OLD.id;
     INSERT OR IGNORE INTO task_model(model, kind, task)
-        SELECT json_extract(entry.value, '$.model'), kind.key, NEW.id
-        FROM json_each(NEW.models) AS kind, json_each(kind.value) AS entry
-        WHERE json_extract(entry.value, '$.model') IS NOT NULL;
+        SELECT json_extract(NEW.models, entry.fullkey || '.model') AS named, kind.key, NEW.id
+        FROM json_each(NEW.models) AS kind, json_each(NEW.models, kind.fullkey) AS entry WHERE named IS NOT NULL;
 END;
 CREATE TRIGGER task_model_gone AFTER DELETE ON task BEGIN
     DELETE FROM task_model WHERE task = OLD.id;

@@ -138,6 +138,8 @@ FOUND: list[tuple[dict[str, Any], Any]] = [
     ({"execution.queue": [None]}, lambda t: not t["execution"]),
     ({"execution.queue": ["-q1"]}, lambda t: not t["execution"]),
     ({"models.input.model": ["m1"]}, lambda t: t["models"]["input"][0]["model"] == "m1"),
+    ({"models.input.model": ["m1", "-m2"]}, lambda t: t["models"]["input"][0]["model"] == "m1"),
+    ({"models.output.model": ["m1"]}, lambda t: False),
     ({"hyperparams.Args.a.b.value": ["3", "5"]}, lambda t: t["id"] in ("t03", "t05")),
     ({"hyperparams.Args.a%2Eb.value": ["3"]}, lambda t: t["id"] == "t03"),
     ({'hyperparams.Args.q".value': ["x"]}, lambda t: True),
