@@ -19,13 +19,13 @@ EDITABLE = (
 UPDATABLE = ("name", "tags", "system_tags", "task", "comment", "project", "ready", "ui_cache")
 
 
-@endpoint()
+@endpoint(slow=True)
 def get_all(call: Call) -> dict[str, Any]:
     """The models that fit, as ids and plain values."""
     return listing.get_all(call, MODEL)
 
 
-@endpoint()
+@endpoint(slow=True)
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The models that fit, joined with what they name; with ``include_stats``, how many labels each has."""
     answer = listing.get_all_ex(call, MODEL)

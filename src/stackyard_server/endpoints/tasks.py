@@ -44,13 +44,13 @@ def forced(call: Call) -> bool:
 # Reading
 
 
-@endpoint()
+@endpoint(slow=True)
 def get_all(call: Call) -> Answer:
     """Tasks that match, without joins. Left out: fields of hyper-datasets (``input.view...``)."""
     return listing.get_all(call, TASK)
 
 
-@endpoint()
+@endpoint(slow=True)
 def get_all_ex(call: Call) -> Answer:
     """Tasks that match, with joins and scrolls. Left out: fields of hyper-datasets."""
     return listing.get_all_ex(call, TASK)
