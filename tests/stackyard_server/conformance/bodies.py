@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from .recordings import CUT_LIST, CUT_TEXT, Exchange
-
-_PART_NAME = re.compile(r'name="([^"]*)"')
 
 
 def continue_list(items: list[Any]) -> list[Any]:
@@ -64,13 +63,16 @@ def _next(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-def build_body(exchange: Exchange, value: Any, stored: dict[str, bytes]) -> bytes | None:
+def build_body(
+    exchange: Exchange, value: Any, stored: dict[str, bytes], translate: Callable[[str], str] = str
+) -> bytes | None:
     """The bytes to send for an exchange.
 
     Args:
         exchange: What was recorded.
         value: Its request, translated for the server under test.
-        stored: Path on the file server -> content known from a later download, to complete a cut upload.
+        stored: Recorded path on the file server -> content known from a later download, to complete a cut upload.
+        translate: A recorded text for the server under test; lengths stay.
     """
     if value is None:
         return None
@@ -84,9 +86,14 @@ def build_body(exchange: Exchange, value: Any, stored: dict[str, bytes]) -> byte
         if "__text__" in value:
             return str(value["__text__"]).encode()
         if "__multipart__" in value:
-            return _complete_upload(exchange, value, stored)
+            return _complete_upload(exchange, value, find_content(exchange, stored, translate))
         if "__binary__" in value:
-            return _imagine_upload(exchange, value["__binary__"], stored)
+            return imagine_upload(
+                _boundary(exchange),
+                translate(_path(exchange)),
+                value["__binary__"],
+                find_content(exchange, stored, translate),
+            )
     return json.dumps(value).encode()
 
 
@@ -109,35 +116,53 @@ def _boundary(exchange: Exchange) -> str:
     return exchange.headers.get("Content-Type", "").partition("boundary=")[2]
 
 
-def _complete_upload(exchange: Exchange, value: dict[str, Any], stored: dict[str, bytes]) -> bytes:
+def _path(exchange: Exchange) -> str:
+    """The recorded path of an upload."""
+    answer = exchange.response
+    lead = "/" if exchange.flow.startswith("s") else ""
+    return lead + (answer[0] if isinstance(answer, list) and answer else "unknown")
+
+
+def find_content(
+    exchange: Exchange, stored: dict[str, bytes], translate: Callable[[str], str]
+) -> bytes | None:
+    """What an upload must have held, going by a later download."""
+    content = stored.get(_path(exchange).lstrip("/"))
+    return None if content is None else translate_content(content, translate)
+
+
+def translate_content(content: bytes, translate: Callable[[str], str]) -> bytes:
+    """A file's content with its ids translated, where it is text."""
+    try:
+        return translate(content.decode("ascii")).encode()
+    except UnicodeDecodeError:
+        return content
+
+
+def _complete_upload(exchange: Exchange, value: dict[str, Any], known: bytes | None) -> bytes:
     text, length = value["__multipart__"], value.get("len", 0)
     body = text.encode("utf-8", "surrogateescape")
     ending = f"\r\n--{_boundary(exchange)}--\r\n".encode()
     if body.endswith(ending):
         return body
     head, _, start = body.partition(b"\r\n\r\n")
-    name = _PART_NAME.search(head.decode("utf-8", "replace"))
     size = max(length - len(head) - 4 - len(ending), len(start))
-    content = stored.get(name.group(1).lstrip("/") if name else "", b"")
-    if len(content) != size or not content.startswith(start):
-        content = start + b"x" * (size - len(start))
+    content = known if known is not None and known.startswith(start) else start + b"x" * (size - len(start))
     return head + b"\r\n\r\n" + content + ending
 
 
-def _imagine_upload(exchange: Exchange, length: int, stored: dict[str, bytes]) -> bytes:
-    """An upload under the path that the answer names, as long as a later download or else as recorded."""
-    boundary = _boundary(exchange)
-    path = exchange.response[0] if isinstance(exchange.response, list) and exchange.response else "unknown"
-    lead = "/" if exchange.flow.startswith("s") else ""
-    name = f"{lead}{path}"
+def imagine_upload(boundary: str, name: str, length: int, known: bytes | None) -> bytes:
+    """An upload of which only the path is known, as long as a later download or else as recorded."""
     guess = {"gz": "application/octet-stream", "jpeg": "image/jpeg", "zip": "application/zip"}
-    kind = guess.get(path.rpartition(".")[2], "application/octet-stream")
+    kind = guess.get(name.rpartition(".")[2], "application/octet-stream")
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
         f"Content-Type: {kind}\r\n\r\n"
     ).encode()
     ending = f"\r\n--{boundary}--\r\n".encode()
-    return head + stored.get(path, b"\x00" * max(length - len(head) - len(ending), 0)) + ending
+    if known is None:
+        known = b"\x00" * max(length - len(head) - len(ending), 0)
+    return head + known + ending
 
 
 def find_stored_contents(exchanges: list[Exchange]) -> dict[str, bytes]:

@@ -209,6 +209,9 @@ class Comparison:
         if self._compare_in_any_order(recorded, ours, below, key):
             return True
         del self.found[mark:]
+        self.mapping.restore(before)
+        if self._compare_by_id(recorded, ours, below, key):
+            return False
         self.mapping.restore(after)
         self.found.extend(differences)
         return False
@@ -228,6 +231,16 @@ class Comparison:
                 self.mapping.restore(snapshot)
             else:
                 return False
+        return True
+
+    def _compare_by_id(self, recorded: list[Any], ours: list[Any], field: str, key: str) -> bool:
+        """Compares items whose ids belong together, order aside; False where not every item has its partner."""
+        partners = {_identify(other): other for other in ours}
+        wanted = [self.mapping.find_ours(_identify(item) or "") for item in recorded]
+        if None in wanted or len(partners) != len(ours) or set(wanted) != set(partners):
+            return False
+        for item, name in zip(recorded, wanted, strict=True):
+            self.compare(item, partners[name], field, key)
         return True
 
     def _show_unpaired(self, recorded: list[Any], ours: list[Any], field: str) -> None:

@@ -164,7 +164,13 @@ def even_out(entries: list[dict[str, Any]], addresses: dict[str, str]) -> list[d
 
     text = _HEX.sub(rename, text)
     text = MOMENT.sub(lambda found: EVEN_MOMENT + ("Z" if found.group().endswith("Z") else "+00:00"), text)
-    text = _EPOCH.sub(lambda found: str(EVEN_MILLISECONDS)[: len(found.group())], text)
+    own = range(EVEN_MILLISECONDS, EVEN_MILLISECONDS + 1000)
+    text = _EPOCH.sub(
+        lambda found: (
+            found.group() if int(found.group()) in own else str(EVEN_MILLISECONDS)[: len(found.group())]
+        ),
+        text,
+    )
     for recorded, ours in addresses.items():
         text = text.replace(ours, recorded)
     evened: list[dict[str, Any]] = json.loads(text)

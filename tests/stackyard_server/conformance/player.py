@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .bodies import build_body
+from .bodies import build_body, imagine_upload, translate_content
 from .comparison import TIMED_ENDPOINTS, Comparison, Difference, shorten
 from .mapping import MOMENT, Mapping, parse_moment
 from .recordings import HEX_ID, Exchange
@@ -82,6 +82,7 @@ class Player:
         self._standing: dict[str, str] = {}
         self._short_lived = ""
         self._last_tag = ""
+        self._uploaded: set[str] = set()
 
     def close(self) -> None:
         """Close the connections."""
@@ -131,8 +132,9 @@ class Player:
     def play(self, exchange: Exchange) -> Outcome:
         """Send one exchange and compare; a server that does not answer is a difference like others."""
         self._begin_scroll(exchange)
+        self._provide_file(exchange)
         sent = self._translate_request(exchange)
-        body = build_body(exchange, sent, self.stored)
+        body = build_body(exchange, sent, self.stored, self.mapping.translate_text)
         base = self.target.files if exchange.client == "files" else self.target.api
         try:
             answer = self.send(base, exchange.method, self._path(exchange), self._headers(exchange), body)
@@ -160,6 +162,27 @@ class Player:
         ours = _parse(answer)
         if answer.status == 200 and isinstance(ours, dict) and isinstance(ours["data"].get("scroll_id"), str):
             self.mapping.replace_text(recorded, ours["data"]["scroll_id"])
+
+    def _provide_file(self, exchange: Exchange) -> None:
+        """Upload what a recorded download or deletion found, where the recordings lack the upload."""
+        if exchange.client != "files":
+            return
+        if exchange.method == "POST" and isinstance(exchange.response, list):
+            self._uploaded.update(exchange.response)
+        path = urllib.parse.unquote(exchange.path.split("?")[0]).lstrip("/")
+        if (
+            exchange.method == "POST"
+            or exchange.status != 200
+            or path in self._uploaded
+            or path not in self.stored
+        ):
+            return
+        boundary = "provided"
+        content = translate_content(self.stored[path], self.mapping.translate_text)
+        body = imagine_upload(boundary, self.mapping.translate_text(path), 0, content)
+        headers = {**self._headers(exchange), "Content-Type": f"multipart/form-data; boundary={boundary}"}
+        self.send(self.target.files, "POST", "/", headers, body)
+        self._uploaded.add(path)
 
     def ask_raw(self, exchange: Exchange) -> Answer:
         """The answer to an exchange's request as it stands, nothing translated."""

@@ -101,7 +101,7 @@ DRIFTING = {
 }
 _STATUS = {
     *("status", "status_reason", "status_message", "started", "completed", "published", "active_duration"),
-    *("system_tags", "execution", "runtime", "models"),
+    *("system_tags", "execution"),
 }
 # Endpoint or service -> fields it sets beside those that its request names.
 SIDE_EFFECTS: dict[str, set[str]] = {

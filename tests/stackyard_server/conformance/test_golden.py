@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 
 from .golden_script import ANSWERS, REQUESTS
 from .mapping import Mapping
@@ -33,8 +33,8 @@ def test_answers_are_as_recorded() -> None:
     assert not seen, "\n".join(seen)
 
 
-def test_the_answers_hold_no_id_of_a_real_server() -> None:
+def test_the_answers_hold_nothing_of_a_real_server_or_machine() -> None:
     text = ANSWERS.read_text("utf-8")
     assert RECORDED_COMPANY not in text
     assert "eyJ" not in text
-    assert not re.search(r"/work|/tmp/", text)
+    assert str(Path.cwd()) not in text
