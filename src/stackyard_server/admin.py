@@ -406,16 +406,16 @@ def revoke_credentials(folder: Path, access_key: str) -> None:
 def public_urls(folder: Path, host: str | None = None) -> dict[str, str]:
     """The addresses clients use: "web", "api", "files"; ``host`` goes before what the settings say."""
     told = read_settings(folder)
-    holder = data_folder.read_lock(folder) if data_folder.held(folder) else None
-    running: dict[str, str] = (holder or {}).get("urls") or {}
+    holder = (data_folder.read_lock(folder) if data_folder.held(folder) else None) or {}
     urls = {}
     for name in PORTS:
-        port = int(running[name].rpartition(":")[2]) if name in running else getattr(told, f"{name}_port")
-        if host:
-            urls[name] = f"{'https' if told.tls_certificate else 'http'}://{host}:{port}"
-        else:
-            scheme = "https" if told.tls_certificate else "http"
-            urls[name] = told.public_url(name, port) or f"{scheme}://{socket.getfqdn()}:{port}"
+        running = str((holder.get("urls") or {}).get(name, ""))
+        port = int(running.rpartition(":")[2]) if running else getattr(told, f"{name}_port")
+        scheme = "https" if running.startswith("https:") or (not running and told.tls_certificate) else "http"
+        public = (holder.get("public") or {}).get(name) or told.public_url(name, port)
+        if host or not public:
+            public = f"{scheme}://{host or socket.getfqdn()}:{port}"
+        urls[name] = public
     return urls
 
 

@@ -61,6 +61,8 @@ class Server:
         try:
             self._open(settings, clock)
         except BaseException:
+            for listening in getattr(self, "sockets", {}).values():
+                listening.close()
             self.lock.release()
             raise
 
@@ -87,6 +89,14 @@ class Server:
             "files": files,
         }
         self._listeners = {name: _Listener(self._config(app)) for name, app in apps.items()}
+        for listener in self._listeners.values():
+            try:
+                listener.config.load()
+            except OSError as fault:  # ssl.SSLError is one
+                raise StoreError(
+                    f"TLS cannot be had from {settings.tls_certificate} and {settings.tls_key}: {fault}. "
+                    "Expected a PEM certificate chain and its private key, without a passphrase."
+                ) from fault
 
     def _config(self, app: Api | FileServer | Site) -> uvicorn.Config:
         settings = self.settings
@@ -116,7 +126,8 @@ class Server:
             self.services.memory["files_addresses"] = (present, *former)
             self.services.rewrite = file_addresses.rewriter(present, former)
         self._freeing = Freeing(self.store, self.services.memory.get("files_addresses", ()))
-        self.lock.note(urls=self.urls)
+        public = {name: settings.public_url(name, s.getsockname()[1]) for name, s in self.sockets.items()}
+        self.lock.note(urls=self.urls, public=public)
 
     async def _tidy(self) -> None:
         """What has to go, goes: what a crash left, then again and again the files of what was deleted."""

@@ -12,11 +12,9 @@ Imports the store, ``stored_files`` and identity's roles.
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
-
 from .identity import Identity
 from .store import Transaction
-from .stored_files import StoredFile, owner_of, spellings
+from .stored_files import StoredFile, key_of_url, owner_of, spellings
 
 PUBLISHED = ("publishing", "published")
 
@@ -35,7 +33,7 @@ def published(tx: Transaction, file: StoredFile, addresses: tuple[str, ...] = ()
         if tx.value("SELECT ready FROM model WHERE id=?", (file.owner,)):
             return True
         uris = tx.all("SELECT uri FROM model WHERE task=? AND ready=1 AND uri IS NOT NULL", (file.owner,))
-        if any(unquote(urlsplit(str(uri)).path).strip("/") == file.path for (uri,) in uris):
+        if any(key_of_url(str(uri), addresses) == file.path for (uri,) in uris):
             return True
     for address in addresses:
         for uri in spellings(address, file.path):

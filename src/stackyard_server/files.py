@@ -118,6 +118,8 @@ class FileServer:
             await self._say(send, headers, refused.status, refused.sentence)
         except ApiError as refused:
             await self._say(send, headers, refused.code, refused.message.rpartition("reason=")[2])
+        except asyncio.CancelledError:  # the stop waited long enough: the task ends with this answer
+            await self._say(send, headers, 503, "The server is stopping")
         except (sqlite3.OperationalError, OSError) as fault:
             if is_full(fault):
                 await self._say(send, headers, 507, "No space left on the server's disk")
@@ -400,8 +402,9 @@ class FileServer:
         gone: list[str] = []
         with self.services.store.writing() as tx:
             for path in paths:
-                shown = unquote(urlsplit(path).path if "://" in path else path).strip("/")
-                key = key_of(shown)
+                named = stored_files.key_of_url(path, self._addresses)
+                shown = named or unquote(path).strip("/")
+                key = named or key_of(shown)
                 if not shown:
                     errors.setdefault("Empty path not allowed", []).append(path)
                     continue

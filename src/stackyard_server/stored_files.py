@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
@@ -256,6 +256,14 @@ def usage(tx: Transaction) -> tuple[int, int]:
     """(files, bytes) that are kept."""
     row = tx.one("SELECT files, bytes FROM file_usage")
     return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def key_of_url(url: str, addresses: Iterable[str]) -> str | None:
+    """The key of a file named by a URL of the file server at one of these addresses; None for any other URL."""
+    for address in addresses:
+        if url.startswith(f"{address}/"):
+            return key_of(unquote(urlsplit(url[len(address) :]).path))
+    return None
 
 
 def spellings(address: str, key: str) -> set[str]:

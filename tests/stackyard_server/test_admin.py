@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -76,6 +78,47 @@ def test_a_taken_port_is_said_by_the_start(started: tuple[Path, dict[str, Any]],
     with pytest.raises(AdminError, match=f"Cannot listen on 127.0.0.1:{port}"):
         admin.start_background(tmp_path / "data", {**FREE_PORTS, "api_port": port})
     assert not data_folder.held(tmp_path / "data")
+
+
+def test_a_key_that_is_none_is_said_by_the_start(tmp_path: Path) -> None:
+    for name in ("certificate.pem", "key.pem"):
+        (tmp_path / name).write_text("nonsense")
+    options = {**FREE_PORTS, "tls_certificate": tmp_path / "certificate.pem", "tls_key": tmp_path / "key.pem"}
+    with pytest.raises(AdminError, match="TLS cannot be had from"):
+        admin.start_background(tmp_path / "data", options)
+
+
+def test_with_tls_every_address_is_https(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    asked = (
+        "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -days 2 -subj /CN=localhost"
+    )
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, *asked.split(), *names], cwd=tmp_path, capture_output=True, check=True)
+    options = {**FREE_PORTS, "tls_certificate": tmp_path / "certificate.pem", "tls_key": tmp_path / "key.pem"}
+    folder = tmp_path / "data"
+    word = admin.start_background(folder, options)
+    try:
+        assert all(url.startswith("https://") for url in word["urls"].values())
+        assert admin.status(folder)["problems"] == []
+        admin.write_client_config(folder, tmp_path / "clearml.conf", "admin", replace=False)
+        text = (tmp_path / "clearml.conf").read_text()
+        assert all(f'"{url}"' in text for url in word["urls"].values())
+        context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+        first = word["admin"]
+        answer = httpx.get(
+            f"{word['urls']['api']}/auth.login",
+            auth=(first["access_key"], first["secret_key"]),
+            verify=context,
+        )
+        assert answer.status_code == 200
+        assert "Secure" in answer.headers["set-cookie"]
+        header = {"Authorization": f"Bearer {answer.json()['data']['token']}"}
+        assert httpx.get(f"{word['urls']['files']}/x", headers=header, verify=context).status_code == 404
+    finally:
+        admin.stop(folder)
 
 
 def test_users_and_keys_change_while_the_server_runs(started: tuple[Path, dict[str, Any]]) -> None:

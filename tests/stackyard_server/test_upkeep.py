@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from stackyard_server import stored_files
+from stackyard_server import app, stored_files
 from stackyard_server.store import Store
 from stackyard_server.stored_files import StoredFiles
 from stackyard_server.upkeep import UpkeepError, backup, freeing, gc, restore, verification
@@ -236,6 +237,38 @@ def test_a_file_that_a_model_still_names_stays(server: Running) -> None:
     with server.store.writing() as tx:  # uploaded before the second in which the model went
         tx.run("UPDATE file SET created = created - 2000")
     assert [steps() for _ in range(2)] == [0, 1]
+
+
+def test_a_running_server_frees_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "TIDY_SECONDS", 0.02)
+    with running_server() as server:
+        task = fill(server)
+        server.call("tasks.delete", task=task, force=True)
+        end = time.monotonic() + 30
+        while list(server.server.files.stored.blobs()) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert list(server.server.files.stored.blobs()) == []
+
+
+def test_below_a_path_of_a_proxy_files_are_freed_and_kept_all_the_same() -> None:
+    with running_server(files_url="https://lab.example/files/") as server:
+        task = make_task(server)
+        for name in ("one", "two"):
+            put(server, f"p/t.{task}/models/{name} m.bin")
+            uri = f"https://lab.example/files/p/t.{task}/models/{name}%20m.bin"
+            model = server.call("models.create", name="the model", uri=uri, task=task)["id"]
+        passes = freeing.Freeing(server.store, server.server.services.memory["files_addresses"])
+        server.call("models.delete", model=model, force=True)
+        with server.store.writing() as tx:
+            tx.run("UPDATE file SET created = created - 2000")
+        assert passes.step() == []
+        assert len(passes.step()) == 1
+        with server.store.reading() as tx:
+            (left,) = tx.all("SELECT path FROM file")
+        assert left == (f"p/t.{task}/models/one m.bin",)
+        header = {"Authorization": f"Bearer {server.token}"}
+        kept = server.client.delete(f"{server.files}/p/t.{task}/models/one%20m.bin", headers=header)
+        assert kept.status_code == 403, "its model is published"
 
 
 def test_what_was_uploaded_again_stays(server: Running) -> None:

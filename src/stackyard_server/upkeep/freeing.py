@@ -8,12 +8,11 @@ removed in a later one. A file that a model still names stays; one uploaded sinc
 from __future__ import annotations
 
 import logging
-from urllib.parse import unquote, urlsplit
 
 from .. import stored_files
 from ..file_rights import PUBLISHED
 from ..store import Store, Transaction
-from ..stored_files import StoredFile, key_of
+from ..stored_files import StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +55,7 @@ class Freeing:
             ):
                 return []
             return [f for f in stored_files.of_owner(tx, what) if not named_by_model(tx, f, self.addresses)]
-        if not what.startswith(tuple(f"{address}/" for address in self.addresses)):
-            return []
-        key = key_of(unquote(urlsplit(what).path))
+        key = stored_files.key_of_url(what, self.addresses)
         file = stored_files.find(tx, key) if key else None
         if file is None or file.created >= at or named_by_model(tx, file, self.addresses):
             return []

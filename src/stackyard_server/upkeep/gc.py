@@ -129,7 +129,9 @@ def _named_keys(tx: Transaction, wanted: set[str]) -> set[str]:
         for path in ADDRESS.findall(text):
             plain = path.partition("?")[0]
             for spelled in (plain, plain.partition("#")[0], plain.rstrip(").,;:!?]}*_`|")):
-                found |= {spelled.strip("/"), unquote(spelled).strip("/")} & wanted
+                # Behind a proxy the server may stand below a path: each end of the address is looked at.
+                for whole in (spelled.strip("/"), unquote(spelled).strip("/")):
+                    found |= {whole, whole.partition("/")[2]} & wanted
     return found
 
 
