@@ -87,7 +87,7 @@ class Api:
         self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, extra: Headers
     ) -> None:
         """Find the endpoint, admit the caller, read the body, run it, answer."""
-        name: str | None = None
+        name = ""
         requested, entry, who, address = "1.0", None, None, ""
         try:
             if len(headers) != len(scope["headers"]):
@@ -102,7 +102,12 @@ class Api:
             if who is not None and who.proof == "cookie":
                 self.origins.check(headers, entry.access in ("none", "read"), bool(body))
             call = self._call(scope, headers, entry, requested, body, who, address)
-            data = await self._answered(entry, call) if entry.slow else dispatch.answer(entry, call)
+            if entry.slow:
+                data = await self._answered(entry, call)
+            elif entry.access == "metrics":
+                data = await dispatch.answer_together(entry, call)
+            else:
+                data = dispatch.answer(entry, call)
         except ApiError as refused:
             if refused.code == 403:
                 note(

@@ -8,6 +8,7 @@ it raises.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -200,12 +201,46 @@ def answer(entry: Endpoint, call: Call) -> Any:
             call.tx = tx
             return entry.function(call)
     with store.writing("metrics" if entry.access == "metrics" else "state") as tx:
-        call.tx = tx
-        if tx.fenced:
-            fence.check(call)
-        answered = entry.function(call)
-        if entry.name == "tasks.started":
-            hand_outs.note_start(tx, call.data["task"], call.who.session)
+        answered = _written(entry, call, tx)
     for action in call.after_commit:
         action()
+    return answered
+
+
+async def answer_together(entry: Endpoint, call: Call) -> Any:
+    """Run a "metrics" endpoint in a transaction shared with the requests that came at the same moment.
+
+    Raises:
+        ApiError: What the endpoint refused.
+        sqlite3.OperationalError: The commit failed; nothing of the moment was written.
+    """
+    if not entry.batch:
+        fields.check(entry.name, call.data)
+    loop = asyncio.get_running_loop()
+    committed: asyncio.Future[None] = loop.create_future()
+
+    def tell(fault: BaseException | None) -> None:
+        if committed.cancelled():
+            return
+        if fault is None:
+            committed.set_result(None)
+        else:
+            committed.set_exception(fault)
+
+    with call.services.store.sharing(loop.call_soon) as group:
+        answered = _written(entry, call, group.transaction)
+    group.then(tell)
+    await committed
+    for action in call.after_commit:
+        action()
+    return answered
+
+
+def _written(entry: Endpoint, call: Call, tx: Transaction) -> Any:
+    call.tx = tx
+    if tx.fenced:
+        fence.check(call)
+    answered = entry.function(call)
+    if entry.name == "tasks.started":
+        hand_outs.note_start(tx, call.data["task"], call.who.session)
     return answered

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +75,25 @@ class Transaction:
         self.connection.execute("RELEASE part")
 
 
+class Group:
+    """Metrics of several requests in one transaction; each is told how the commit ended."""
+
+    __slots__ = ("_waiting", "transaction")
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.transaction = transaction
+        self._waiting: list[Callable[[BaseException | None], None]] = []
+
+    def then(self, tell: Callable[[BaseException | None], None]) -> None:
+        """Have ``tell`` called with None after the commit, with the error where it failed."""
+        self._waiting.append(tell)
+
+    def ended(self, fault: BaseException | None) -> None:
+        """Tell everyone."""
+        for tell in self._waiting:
+            tell(fault)
+
+
 class Store:
     """The database of one data folder.
 
@@ -101,6 +120,7 @@ class Store:
         fenced = self._writer.execute("SELECT task FROM hand_out WHERE requeued IS NOT NULL")
         self._fenced: set[str] = {task for (task,) in fenced}
         self._durability: Durability | None = None
+        self._group: Group | None = None
         #: Transactions undone so far: whoever remembers what was written looks here.
         self.rolled_back = 0
         self._seen = self._data_version()
@@ -140,12 +160,7 @@ class Store:
         Raises:
             sqlite3.OperationalError: "database or disk is full": nothing was written.
         """
-        connection = self._writer
-        if durability != self._durability:
-            level = "FULL" if durability == "state" else "NORMAL"
-            connection.execute(f"PRAGMA synchronous={level}")
-            self._durability = durability
-        connection.execute("BEGIN IMMEDIATE")
+        connection = self._begin(durability)
         try:
             yield Transaction(connection, self._fenced)
             connection.execute("COMMIT")
@@ -154,6 +169,52 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def _begin(self, durability: Durability) -> sqlite3.Connection:
+        self.commit_group()
+        connection = self._writer
+        if durability != self._durability:
+            level = "FULL" if durability == "state" else "NORMAL"
+            connection.execute(f"PRAGMA synchronous={level}")
+            self._durability = durability
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    @contextmanager
+    def sharing(self, soon: Callable[[Callable[[], None]], object]) -> Iterator[Group]:
+        """A metrics transaction together with whoever else comes before ``soon`` lets it commit.
+
+        What the block wrote is undone alone when it raises. Nothing may be answered before ``Group.then``
+        told that the commit ended well.
+
+        Args:
+            soon: Takes what shall be called in a moment: an event loop's ``call_soon``.
+        """
+        if self._group is None:
+            self._group = Group(Transaction(self._begin("metrics"), self._fenced))
+            soon(self.commit_group)
+        group = self._group
+        try:
+            with group.transaction.savepoint():
+                yield group
+        except BaseException:
+            self.rolled_back += 1
+            raise
+
+    def commit_group(self) -> None:
+        """Commit what is shared, if anything is; its members hear how it ended."""
+        group, self._group = self._group, None
+        if group is None:
+            return
+        fault: BaseException | None = None
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as failed:
+            fault = failed
+            self.rolled_back += 1
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        group.ended(fault)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -173,6 +234,7 @@ class Store:
 
     def close(self) -> None:
         """Close every connection; the log is folded into the database file."""
+        self.commit_group()
         for connection in self._all_readers:
             connection.close()
         self._writer.close()
