@@ -1,5 +1,4 @@
-"""What the server is told: folder, addresses, limits. A plain value, read from ``server.toml``, environment and
-options.
+"""What the server is told: folder, addresses, limits. A plain value, from file, environment and options.
 
 An option goes before the environment (``STACKYARD_SERVER_API_PORT``), that before ``server.toml`` in the data
 folder, that before the default. A name nobody knows is an error: a misspelt limit is no limit.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,12 @@ def test_the_public_address() -> None:
     assert told(host="::1").public_url("files", 1) == "http://[::1]:1"
     assert told(host="0.0.0.0").public_url("files", 1) is None
     assert told(host="0.0.0.0", files_url="https://lab/files/").public_url("files", 1) == "https://lab/files"
+
+
+def test_the_docs_name_every_setting_and_no_other() -> None:
+    page = Path(__file__).parents[2] / "docs" / "server.md"
+    rows = [
+        line.split("|")[1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    ]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named == {f.name for f in dataclasses.fields(settings.ServerSettings)} - {"folder"}
