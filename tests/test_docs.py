@@ -12,7 +12,7 @@ from stackyard.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-COMMAND = re.compile(r"^\s*(?:\$ )?(?:\.venv/bin/)?stackyard ((?:[a-z]+ ?){1,2})([^#\n`]*)", re.MULTILINE)
+COMMAND = re.compile(r"^\s*(?:\$ )?(?:\.venv/bin/)?stackyard ((?:[a-z]+ ?){1,3})([^#\n`]*)", re.MULTILINE)
 
 
 def code_of(text: str) -> str:
