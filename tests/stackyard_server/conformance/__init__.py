@@ -2,7 +2,8 @@
 
 Lives here: reading the recordings (``recordings``), translating what belongs to the recorded server into what belongs
 to the one under test (``mapping``), saying what differs (``comparison``), sending one exchange (``player``), putting
-into the server what the cut recordings cannot have produced (``seeding``, ``statuses``), the whole run (``suite``), and
+into the server what the cut recordings cannot have produced (``sightings``, ``evidence``, ``seeding``,
+``statuses``), the whole run (``suite``), and
 the command ``python -m tests.stackyard_server.conformance`` (``__main__``). Differences that stay are data:
 ``differences.json``. ``golden/`` holds a small set of our own server's answers, which need no recordings.
 

@@ -1,45 +1,26 @@
 """What is put into our server because the cut recordings cannot have produced it.
 
-Lives here: documents gathered from recorded answers, objects whose creation our server refused or the recordings lack,
-and the fields that lost calls (at most 12 similar ones were kept per flow) would have set before the screens of the
-web app were recorded. All of it goes through the product's own door, ``stackyard_server.admin_import``, in the API's
-form; the server still filters, joins, projects and sorts. Lives elsewhere: replaying (``player``, ``suite``).
-May import: ``mapping``, ``recordings``, our server's import door.
+Lives here: documents that answers show though no replayed exchange made them, and what missing calls did (``evidence``
+proves them): a status or a queue's entries are led to through the API, other fields and documents go through the
+product's own door, ``stackyard_server.admin_import``, in the API's form. The server still filters, joins, projects and
+sorts. Lives elsewhere: replaying (``player``, ``suite``). May import: the suite's rooms named here, our server's import
+door.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import uuid
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections import defaultdict
 from typing import Any
 
 from .comparison import Comparison
+from .evidence import Evidence
 from .mapping import MOMENT, Mapping, parse_moment
 from .recordings import Exchange
+from .sightings import Knowledge, describe_creation, list_documents, overlay, passes_lists, restrict, unjoin
 from .statuses import Ask
 
-# service -> (kind at the door, key of one document, key of many)
-SHELVES = {
-    "tasks": ("tasks", "task", "tasks"),
-    "models": ("models", "model", "models"),
-    "projects": ("projects", "project", "projects"),
-    "queues": ("queues", "queue", "queues"),
-    "reports": ("tasks", "task", "tasks"),
-}
-CREATORS = {
-    "tasks.create",
-    "tasks.clone",
-    "projects.create",
-    "queues.create",
-    "models.create",
-    "reports.create",
-}
-CLONED_FIELDS = ("type", "project", "script", "hyperparams", "configuration")
-# At most so many similar calls were kept per endpoint and flow: beyond them, calls are missing.
-MOST_KEPT = 12
 # How a task looked that waited in a queue before any answer showed it.
 NOT_STARTED: dict[str, Any] = {
     **dict.fromkeys(
@@ -56,172 +37,23 @@ CALL_TO = {
     "closed": "tasks.close",
     "published": "tasks.publish",
 }
-# Every field, for a document that was just made.
-ANY = "*"
-# Fields that lost calls may have set.
-DRIFTING = {
+_MOMENTS = ("started", "completed", "published")
+_WORDS = ("status_reason", "status_message")
+# Fields that missing calls may have set.
+DRIFTING: dict[str, tuple[str, ...]] = {
     "tasks": (
-        *(
-            "status",
-            "status_reason",
-            "status_message",
-            "comment",
-            "tags",
-            "system_tags",
-            "hyperparams",
-            "name",
-            "type",
-        ),
-        *(
-            "configuration",
-            "runtime",
-            "execution",
-            "models",
-            "container",
-            "script",
-            "output",
-            "parent",
-            "report",
-        ),
-        *("last_iteration", "last_metrics", "metric_stats", "started", "completed", "published"),
-        *("last_worker", "last_worker_report"),
+        *("status", *_WORDS, *_MOMENTS, "comment", "tags", "system_tags", "hyperparams", "name", "type"),
+        *("configuration", "runtime", "execution", "models", "container", "script", "output", "parent"),
+        *("report", "last_iteration", "last_metrics", "metric_stats", "last_worker", "last_worker_report"),
     ),
     "models": (
-        "ready",
-        "uri",
-        "tags",
-        "system_tags",
-        "metadata",
-        "labels",
+        *("ready", "uri", "tags", "system_tags", "metadata", "labels"),
         "comment",
         "name",
         "last_iteration",
     ),
     "projects": ("system_tags", "tags", "description", "default_output_destination"),
 }
-_STATUS = {
-    *("status", "status_reason", "status_message", "started", "completed", "published", "active_duration"),
-    *("system_tags", "execution"),
-}
-# Endpoint or service -> fields it sets beside those that its request names.
-SIDE_EFFECTS: dict[str, set[str]] = {
-    **{
-        f"tasks.{action}": _STATUS
-        for action in (
-            *(
-                "started",
-                "stop",
-                "stopped",
-                "failed",
-                "completed",
-                "publish",
-                "close",
-                "reset",
-                "enqueue",
-                "dequeue",
-            ),
-            *(
-                "enqueue_many",
-                "dequeue_many",
-                "stop_many",
-                "reset_many",
-                "archive_many",
-                "unarchive_many",
-                "archive",
-            ),
-            *("publish_many", "close_many", "unarchive"),
-        )
-    },
-    "tasks.reset": {ANY},
-    "tasks.reset_many": {ANY},
-    "tasks.set_requirements": {"script"},
-    "tasks.add_or_update_artifacts": {"execution"},
-    "tasks.delete_artifacts": {"execution"},
-    "tasks.add_or_update_model": {"models"},
-    "tasks.edit_hyper_params": {"hyperparams"},
-    "tasks.delete_hyper_params": {"hyperparams"},
-    "tasks.edit_configuration": {"configuration"},
-    "tasks.delete_configuration": {"configuration"},
-    "tasks.edit": {"execution", "output"},
-    "models.create": {"models"},
-    "models.edit": {"models", "labels"},
-    "models.set_ready": {"ready"},
-    "workers.status_report": {"last_worker", "last_worker_report"},
-    "events": {
-        "last_iteration",
-        "last_metrics",
-        "metric_stats",
-        "active_duration",
-        "last_worker",
-        "last_worker_report",
-    },
-}
-
-
-def list_documents(exchange: Exchange) -> list[tuple[str, dict[str, Any]]]:
-    """The kind and form of each document that a recorded answer shows."""
-    shelf = SHELVES.get(exchange.service)
-    if shelf is None or exchange.status != 200 or not isinstance(exchange.response, dict):
-        return []
-    data = exchange.response.get("data")
-    if not isinstance(data, dict) or not exchange.endpoint.partition(".")[2].startswith(
-        ("get_by_id", "get_all")
-    ):
-        return []
-    kind, one, many = shelf
-    found = [data.get(one)] if isinstance(data.get(one), dict) else data.get(many) or []
-    asked = exchange.request.get("id") if isinstance(exchange.request, dict) else None
-    if isinstance(asked, list) and len(asked) == len(found) == 1 and isinstance(found[0], dict):
-        found = [{"id": asked[0], **found[0]}]
-    return [(kind, item) for item in found if isinstance(item, dict) and isinstance(item.get("id"), str)]
-
-
-@dataclass
-class Knowledge:
-    """Documents as recorded answers showed them, the latest sight of each field winning."""
-
-    documents: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
-
-    def learn(self, exchange: Exchange) -> None:
-        """Take in the documents of one answer."""
-        request = exchange.request if isinstance(exchange.request, dict) else {}
-        for kind, document in list_documents(exchange):
-            known = self.documents[kind].setdefault(document["id"], {})
-            asked = request.get("only_fields") or []
-            dotted = {str(name).partition(".")[0] for name in asked if "." in str(name)}
-            for name, value in document.items():
-                if name in dotted and isinstance(value, dict) and isinstance(known.get(name), dict):
-                    _merge(known[name], value)
-                else:
-                    known[name] = copy.deepcopy(value)
-
-
-def _merge(known: dict[str, Any], seen: dict[str, Any]) -> None:
-    for key, value in seen.items():
-        if isinstance(value, dict) and isinstance(known.get(key), dict):
-            _merge(known[key], value)
-        else:
-            known[key] = copy.deepcopy(value)
-
-
-def describe_creation(exchange: Exchange, knowledge: Knowledge) -> tuple[str, dict[str, Any]] | None:
-    """The kind and document that a recorded creation made, None when the exchange is none."""
-    if exchange.endpoint not in CREATORS or exchange.status != 200:
-        return None
-    name = exchange.response["data"].get("id")
-    if not isinstance(name, str):
-        return None
-    kind = SHELVES[exchange.service][0]
-    request = {key: value for key, value in (exchange.request or {}).items() if key != "method"}
-    if exchange.endpoint == "tasks.clone":
-        source = knowledge.documents["tasks"].get(str(request.get("task")), {})
-        kept = {key: source[key] for key in CLONED_FIELDS if key in source}
-        request = {
-            **kept,
-            "name": request.get("new_task_name") or source.get("name"),
-            "parent": request.get("task"),
-        }
-    return kind, {**request, "id": name}
 
 
 class Seeder:
@@ -250,13 +82,7 @@ class Seeder:
         self.refused: list[str] = []
         self.gaps: list[str] = []
         self.made_again = 0
-        # Recorded id -> field -> the value that the recordings say it has now; fields that calls may have set unsaid.
-        self._said: dict[str, dict[str, Any]] = defaultdict(dict)
-        self._unsaid: dict[str, set[str]] = defaultdict(set)
-        # Fields of documents whose calls reached the number that was kept, and the documents by endpoint.
-        self._lost: dict[str, set[str]] = defaultdict(set)
-        self._callers: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-        self._calls: Counter[tuple[str, str, str]] = Counter()
+        self.evidence = Evidence()
 
     def make_up_for(self, exchange: Exchange, moment: str) -> None:
         """Put in what a creation would have made, where the server did not: later exchanges name it."""
@@ -274,10 +100,10 @@ class Seeder:
         document.pop("entries", None)
         if not document.get("name") or self.mapping.find_ours(recorded):
             return False
-        project = _unjoin(document.get("project"))
+        project = unjoin(document.get("project"))
         if isinstance(project, str):
             self.put_unknown("projects", project)
-        self._put(kind, self._move({key: _unjoin(value) for key, value in document.items()}))
+        self._put(kind, self._move({key: unjoin(value) for key, value in document.items()}))
         return True
 
     def put_lost(self, kind: str, document: dict[str, Any]) -> bool:
@@ -353,33 +179,11 @@ class Seeder:
             return self.mapping.move_moment(moment).isoformat()
         return value
 
-    def note_call(self, exchange: Exchange) -> None:
-        """Remember what the recorded call says about documents, and which fields it may have set without saying."""
-        key = (exchange.flow, exchange.client, exchange.endpoint)
-        self._calls[key] += 1
-        data = exchange.response.get("data") if isinstance(exchange.response, dict) else None
-        if exchange.endpoint in CREATORS and exchange.status == 200 and isinstance(data, dict):
-            name = str(data.get("id"))
-            self._unsaid[name].add(ANY)
-            self._said[name] = find_first_values(exchange, self.knowledge)
-        settable = find_settable(exchange)
-        said: dict[str, Any] = (data.get("fields") if isinstance(data, dict) else None) or {}
-        for name in find_objects(exchange) if settable else ():
-            for field_name in settable:
-                self._said[name].pop(field_name, None)
-            self._unsaid[name] |= settable
-            self._callers[key].add(name)
-            self._said[name].update(said)
-
-        if self._calls[key] >= MOST_KEPT:
-            for name in self._callers[key]:
-                self._lost[name] |= settable
-
     def fill_gaps(self, exchange: Exchange, ask: Ask) -> bool:
         """Before a question: do what calls that the recordings lack must have done.
 
-        A field of a document that the recorded answer shows with another value than ours is set when no recorded call
-        since its last sight could have set it. Everything else is left for the comparison to find.
+        A field that the answer shows with another value than ours is set when the recordings prove that a missing call
+        set it. Everything else is left for the comparison to find.
 
         Returns:
             Whether anything was put in or set.
@@ -401,13 +205,7 @@ class Seeder:
                 if ours is not None:
                     changed |= self._fill(kind, document, ours, exchange, ask)
         changed |= self._fill_queues(exchange, shown, ask)
-        for _, document in shown:
-            self._unsaid[document["id"]].clear()
-            self._lost[document["id"]] -= set(document)
-            asked = (exchange.request or {}).get("only_fields") or []
-            for name, value in document.items():
-                if not any(str(path).startswith(f"{name}.") for path in asked):
-                    self._said[document["id"]][name] = value
+        self.evidence.note_sights(exchange)
         return changed
 
     def _fill_queues(self, exchange: Exchange, shown: list[tuple[str, dict[str, Any]]], ask: Ask) -> bool:
@@ -418,7 +216,7 @@ class Seeder:
             if not isinstance(entries, list) or any(isinstance(entry, str) for entry in entries):
                 continue
             if kind == "queues" and "max_task_entries" not in json.dumps(exchange.request):
-                wanted[document["id"]] = [str(_unjoin(entry["task"])) for entry in entries]
+                wanted[document["id"]] = [str(unjoin(entry["task"])) for entry in entries]
         changed = False
         for recorded, tasks in wanted.items():
             queue = self.mapping.find_ours(recorded)
@@ -481,22 +279,6 @@ class Seeder:
         self.gaps.append(f"{exchange.place} {exchange.endpoint}: {endpoint} {data['task']}")
         return True
 
-    def _must_have_changed(self, document: dict[str, Any], name: str, asked: list[Any]) -> bool:
-        """Whether a call that the recordings lack set this field: they say another value, and no call explains it."""
-        said, unsaid = self._said[document["id"]], self._unsaid[document["id"]]
-        if name in self._lost[document["id"]]:
-            return True
-        if name not in said:
-            return not (name in unsaid or ANY in unsaid)
-        value = document.get(name)
-        if (
-            isinstance(value, list)
-            and isinstance(said[name], list)
-            and all(isinstance(item, str) for item in value)
-        ):
-            return sorted(value) != sorted(said[name])
-        return bool(value != said[name])
-
     def _read(self, kind: str, ids: list[str], ask: Ask) -> dict[str, dict[str, Any]]:
         ours = [self.mapping.find_ours(recorded) for recorded in ids]
         answer = ask(f"{kind}.get_all", {"id": [name for name in ours if name], "search_hidden": True})
@@ -515,42 +297,31 @@ class Seeder:
             gone = not asked and exchange.endpoint.endswith("get_by_id") and bool(ours.get(name))
             if name not in document and not gone:
                 continue
-            if _passes_lists(document.get(name), name, asked) or not self._must_have_changed(
+            if passes_lists(document.get(name), name, asked) or not self.evidence.must_have_changed(
                 document, name, asked
             ):
                 continue
-            wanted, present = _unjoin(document.get(name)), ours.get(name)
-            present = _restrict(present, name, asked)
+            wanted, present = unjoin(document.get(name)), ours.get(name)
+            present = restrict(present, name, asked)
             before = self.mapping.take_snapshot()
             equal = Comparison(self.mapping).compare(wanted, present, key=name)
             self.mapping.restore(before)
             if not equal:
-                changes[name] = _overlay(
+                changes[name] = overlay(
                     ours.get(name), self.mapping.translate(self._move(wanted)), name, asked
                 )
         if not changes:
             return False
         if kind == "tasks" and changes.get("status") in CALL_TO:
             data = {"task": ours["id"], "force": True}
-            data.update(
-                {name: document[name] for name in ("status_reason", "status_message") if document.get(name)}
-            )
+            data.update({name: document[name] for name in _WORDS if document.get(name)})
             if self._do(exchange, ask, CALL_TO[changes["status"]], data):
-                for name in (
-                    "status",
-                    "status_reason",
-                    "status_message",
-                    "started",
-                    "completed",
-                    "published",
-                ):
+                for name in ("status", *_WORDS, *_MOMENTS):
                     changes.pop(name, None)
         if not changes:
             return True
         if "status" in changes:
-            changes.update(
-                {name: document[name] for name in ("status_reason", "status_message") if name in document}
-            )
+            changes.update({name: document[name] for name in _WORDS if name in document})
         moment = document.get("last_update")
         if kind != "projects" and isinstance(moment, str):
             changes.setdefault("last_update", self._move(moment))
@@ -562,112 +333,3 @@ class Seeder:
         )
         self.touched.add(document["id"])
         return True
-
-
-def _unjoin(value: Any) -> Any:
-    """A field with joined documents replaced by their ids."""
-    if isinstance(value, dict):
-        if isinstance(value.get("id"), str) and set(value) <= {"id", "name", "project"}:
-            return value["id"]
-        return {
-            key: item["id"] if key == "model" and isinstance(item, dict) and "id" in item else _unjoin(item)
-            for key, item in value.items()
-        }
-    return [_unjoin(item) for item in value] if isinstance(value, list) else value
-
-
-def _passes_lists(shown: Any, name: str, asked: list[Any]) -> bool:
-    """Whether a projection looks into the items of lists: such a part says too little to be set."""
-    for path in (str(path).split(".")[1:] for path in asked if str(path).startswith(f"{name}.")):
-        value = shown
-        for step in path:
-            if isinstance(value, list):
-                return True
-            value = value.get(step) if isinstance(value, dict) else None
-    return False
-
-
-def _restrict(present: Any, name: str, asked: list[Any]) -> Any:
-    """Of a field as it is here, the part that a projection asks for."""
-    paths = [
-        str(path).split(".")[1:] for path in asked if str(path) == name or str(path).startswith(f"{name}.")
-    ]
-    if not paths or [] in paths or not isinstance(present, dict):
-        return present
-    part: dict[str, Any] = {}
-    for path in paths:
-        _copy_path(present, part, path)
-    return part
-
-
-def _copy_path(source: dict[str, Any], target: dict[str, Any], path: list[str]) -> None:
-    """Copies what lies at a path; an id where the path goes on into the joined document is copied whole."""
-    step, *rest = path
-    if step not in source:
-        target.pop(step, None)
-    elif rest and isinstance(source[step], dict):
-        below = target.get(step)
-        target[step] = below if isinstance(below, dict) else {}
-        _copy_path(source[step], target[step], rest)
-    else:
-        target[step] = source[step]
-
-
-def _overlay(present: Any, wanted: Any, name: str, asked: list[Any]) -> Any:
-    """A field as it is here with the part that a projection showed laid over it."""
-    paths = [str(path).split(".")[1:] for path in asked if str(path).startswith(f"{name}.")]
-    if not paths or not isinstance(present, dict) or not isinstance(wanted, dict):
-        return wanted
-    whole = copy.deepcopy(present)
-    for path in paths:
-        _copy_path(wanted, whole, path)
-    return whole
-
-
-def find_objects(exchange: Exchange) -> set[str]:
-    """The documents that a call acts on, as opposed to those it only names."""
-    if exchange.endpoint in CREATORS:
-        return set()
-    if exchange.service == "events":
-        return set(exchange.asked_ids)
-    request = exchange.request if isinstance(exchange.request, dict) else {}
-    keys = {"tasks": "task", "models": "model", "projects": "project", "queues": "task", "workers": "task"}
-    named = [request.get(key) for key in (keys.get(exchange.service, ""), "tasks", "models", "ids", "id")]
-    return {
-        name
-        for value in named
-        for name in (value if isinstance(value, list) else [value])
-        if isinstance(name, str)
-    }
-
-
-def find_first_values(exchange: Exchange, knowledge: Knowledge) -> dict[str, Any]:
-    """What some fields of a document are just after the call that made it, as far as the recordings tell."""
-    request = exchange.request if isinstance(exchange.request, dict) else {}
-    if exchange.service == "projects":
-        return {"tags": request.get("tags") or [], "system_tags": request.get("system_tags") or []}
-    values: dict[str, Any] = {"status": "created", "status_message": "", "status_reason": ""}
-    values.update(dict.fromkeys(("started", "completed", "last_worker", "last_worker_report")))
-    values.update(metric_stats={}, last_metrics={})
-    if exchange.endpoint == "tasks.create":
-        values.update(tags=request.get("tags") or [], system_tags=request.get("system_tags") or [])
-        values.update(runtime=request.get("runtime") or {})
-    source = knowledge.documents["tasks"].get(str(request.get("task")), {})
-    if exchange.endpoint == "tasks.clone" and "tags" in source:
-        values.update(tags=request.get("new_task_tags") or source["tags"], runtime={})
-    return values
-
-
-def find_settable(exchange: Exchange) -> set[str]:
-    """The fields of the named documents that a call may set."""
-    if exchange.status != 200:
-        return set()
-    service, _, action = exchange.endpoint.partition(".")
-    if action.startswith(("get_", "ping", "validate")) or service in ("users", "auth", "login", "server"):
-        return set()
-    request = exchange.request if isinstance(exchange.request, dict) else {}
-    return (
-        {str(key) for key in request}
-        | SIDE_EFFECTS.get(exchange.endpoint, set())
-        | SIDE_EFFECTS.get(service, set())
-    )

@@ -25,7 +25,8 @@ from .comparison import Difference
 from .mapping import Mapping
 from .player import Outcome, Player, Target
 from .recordings import INTERLEAVED, PASSWORD_SERVER, SERVERS, Exchange, find_needed_flows
-from .seeding import Knowledge, Seeder
+from .seeding import Seeder
+from .sightings import Knowledge
 
 LOST_FILE = Path(__file__).parent / "lost.json"
 LISTED_FILE = Path(__file__).parent / "differences.json"
@@ -302,7 +303,7 @@ def play_in_context(player: Player, seeder: Seeder | None, exchange: Exchange, r
     outcome = player.play(exchange)
     if seeder:
         seeder.knowledge.learn(exchange)
-        seeder.note_call(exchange)
+        seeder.evidence.note_call(exchange, seeder.knowledge)
         if outcome.differences:
             seeder.make_up_for(exchange, datetime.datetime.now(datetime.UTC).isoformat())
         outcome.seeded = gap or not seeder.touched.isdisjoint(exchange.asked_ids | exchange.answered_ids)

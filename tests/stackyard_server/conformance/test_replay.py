@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+
+from stackyard_server import dispatch
 
 from .recordings import RECORDINGS_VARIABLE, find_recordings, load_flows
 from .suite import load_listed, run_flows
@@ -33,3 +37,36 @@ def test_recorded_exchanges() -> None:
     ]
     assert not unlisted, "\n".join([*unlisted[:20], f"{len(unlisted)} differences in all", table])
     assert not report.find_unused(), f"listed, but found nowhere: {report.find_unused()}"
+
+
+@pytest.mark.skipif(
+    find_recordings() is None, reason=f"{RECORDINGS_VARIABLE} names no folder with the recordings"
+)
+@pytest.mark.parametrize(
+    ("flow", "endpoint", "field"),
+    [
+        ("s02_models", "tasks.edit", "script"),
+        ("s05_dataset", "projects.update", "system_tags"),
+        ("s05_dataset", "tasks.edit", "runtime"),
+        ("a02_agent_abort", "tasks.started", "status_message"),
+    ],
+)
+def test_the_suite_sees_a_server_that_drops_a_field(
+    monkeypatch: pytest.MonkeyPatch, flow: str, endpoint: str, field: str
+) -> None:
+    """Filling what the recordings lack must not fill what the server lost."""
+    folder = find_recordings()
+    assert folder is not None
+
+    def drop(entry: dispatch.Endpoint) -> dispatch.Endpoint:
+        def forgetful(call: dispatch.Call) -> object:
+            call.data.pop(field, None)
+            return entry.function(call)
+
+        return dataclasses.replace(entry, function=forgetful)
+
+    table = dispatch.load()
+    monkeypatch.setitem(table, endpoint, [drop(entry) for entry in table[endpoint]])
+    report = run_flows(load_flows(folder), [flow])
+    _, different = report.summarise()
+    assert different
