@@ -17,20 +17,17 @@ import contextlib
 import errno
 import html
 import logging
-import mimetypes
 import os
 import re
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from . import file_rights, security_log, stored_files
+from . import downloads, file_rights, security_log, stored_files
 from .api import Receive, Scope, Send, cookie_of
 from .dispatch import Services
 from .error_table import ApiError
@@ -47,14 +44,6 @@ STEP_BYTES = 1024 * 1024
 WARN_SHARE = 0.9
 LARGEST_LIST_BYTES = 4 * 1024 * 1024
 
-#: Types shown as they are; nothing in them runs.
-SHOWN = {
-    *("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/avif", "image/tiff"),
-    *("image/x-icon", "image/vnd.microsoft.icon", "video/mp4", "video/webm", "video/ogg", "audio/mpeg"),
-    *("audio/ogg", "audio/wav", "audio/x-wav", "audio/flac", "text/plain", "application/json"),
-}
-#: Texts that browsers would not show, or would run; shown as plain text.
-AS_TEXT = {"text/csv", "text/markdown", "text/tab-separated-values", "text/x-python", "application/x-sh"}
 #: Nothing loads, nothing runs, nobody frames it.
 POLICY = b"default-src 'none'; sandbox; frame-ancestors 'none'"
 HEADERS = [
@@ -65,7 +54,6 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
 ]
 HTML = (b"content-type", b"text/html; charset=utf-8")
-RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
 
 
 #: What clients know as the pages of these statuses.
@@ -207,11 +195,14 @@ class FileServer:
                 file = stored_files.find(tx, key)
         if file is None:
             raise Refused(404)
-        out = description(file, download=b"download" in scope.get("query_string", b""))
-        if unchanged(file, headers):
+        out = downloads.description(file, download=b"download" in scope.get("query_string", b""))
+        if downloads.unchanged(file, headers):
             await self._send(send, headers, 304, [h for h in out if h[0] != b"content-type"], b"")
             return
-        begin, end = asked_range(file, headers)
+        try:
+            begin, end = downloads.asked_range(file, headers)
+        except downloads.RangeOutside:
+            raise Refused(416, str(file.bytes)) from None
         status = 200
         if (begin, end) != (0, file.bytes):
             status = 206
@@ -514,88 +505,6 @@ def boundary_of(content_type: str) -> bytes | None:
     if not found:
         raise Refused(400, "The multipart body names no boundary")
     return found[1].encode("latin-1")
-
-
-def description(file: StoredFile, download: bool) -> list[tuple[bytes, bytes]]:
-    """The headers that describe a file."""
-    name = file.path.rpartition("/")[2]
-    kind, inline = shown_as(name)
-    how = "inline" if inline and not download else "attachment"
-    return [
-        (b"content-type", kind.encode()),
-        (b"content-disposition", disposition(how, name).encode("latin-1")),
-        (b"last-modified", format_datetime(modified(file), usegmt=True).encode()),
-        (b"cache-control", b"private, max-age=300"),
-        (b"etag", f'"{file.sha256}"'.encode()),
-        (b"accept-ranges", b"bytes"),
-        (b"vary", b"Authorization, Cookie"),
-    ]
-
-
-def shown_as(name: str) -> tuple[str, bool]:
-    """(content type, whether a browser may show it). What is unknown is bytes, which no browser shows."""
-    kind, encoding = mimetypes.guess_type(name)
-    if kind is None or encoding is not None:
-        return "application/octet-stream", True
-    if kind in SHOWN:
-        return (f"{kind}; charset=utf-8" if kind.startswith("text/") else kind), True
-    if kind in AS_TEXT:
-        return "text/plain; charset=utf-8", True
-    return "application/octet-stream", kind == "application/octet-stream"
-
-
-def disposition(how: str, name: str) -> str:
-    """A Content-Disposition; names that are no token go as RFC 5987 says."""
-    if re.fullmatch(r"[\w.+-]+", name, re.ASCII):
-        return f"{how}; filename={name}"
-    if re.fullmatch(r"[ !#-\[\]-~]+", name):
-        return f'{how}; filename="{name}"'
-    return f"{how}; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def modified(file: StoredFile) -> datetime:
-    """When the file came, in whole seconds."""
-    return datetime.fromtimestamp(file.created // 1000, UTC)
-
-
-def unchanged(file: StoredFile, headers: dict[str, str]) -> bool:
-    """Whether the client holds the present content (RFC 9110, section 13)."""
-    known = headers.get("if-none-match")
-    if known is not None:
-        tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
-        return "*" in tags or f'"{file.sha256}"' in tags
-    since = headers.get("if-modified-since")
-    if since is None:
-        return False
-    try:
-        return modified(file) <= parsedate_to_datetime(since)
-    except (ValueError, TypeError):
-        return False
-
-
-def asked_range(file: StoredFile, headers: dict[str, str]) -> tuple[int, int]:
-    """The bytes asked for, the end excluded; the whole file where no single range is (RFC 9110, section 14).
-
-    Raises:
-        Refused: 416 the range lies outside.
-    """
-    whole = (0, file.bytes)
-    found = RANGE.match(headers.get("range", ""))
-    if not found or found.groups() == ("", ""):
-        return whole
-    condition = headers.get("if-range")
-    if condition is not None and condition != f'"{file.sha256}"':
-        return whole
-    first, last = (int(digits[:19]) if digits else None for digits in found.groups())
-    if first is None:
-        begin, end = max(0, file.bytes - (last or 0)), file.bytes
-    else:
-        begin, end = first, file.bytes if last is None else min(file.bytes, last + 1)
-        if last is not None and last < first:
-            return whole
-    if begin >= end:
-        raise Refused(416, str(file.bytes))
-    return begin, end
 
 
 def is_full(fault: Exception) -> bool:
