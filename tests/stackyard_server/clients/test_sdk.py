@@ -1,4 +1,4 @@
-"""Every SDK flow with the real ``clearml`` package, unmodified, against our server."""
+"""Every SDK flow that needs no agent, with the real ``clearml`` package, unmodified, against our server."""
 
 from __future__ import annotations
 
@@ -13,16 +13,38 @@ def test_tasks_parameters_reports_and_artifacts(flow: Flow) -> None:
     assert "OK" in flow("task_basics.py")
 
 
-def test_models(flow: Flow) -> None:
-    assert "OK" in flow("models.py")
+def test_a_task_is_found_copied_changed_archived_published_and_deleted(flow: Flow) -> None:
+    assert "OK" in flow("task_life.py")
+
+
+def test_models(flow: Flow, server: Running) -> None:
+    made = re.search(r"OK (\w+)", flow("models.py", "make"))
+    assert made
+    reported = server.call("events.scalar_metrics_iter_histogram", task=made[1], model_events=True)
+    assert reported["quality"]["F1"]["x"] == [1]
+    assert "OK" in flow("models.py", "use")
 
 
 def test_data_sets_with_versions_and_lineage(flow: Flow) -> None:
     assert "OK" in flow("datasets.py")
 
 
-def test_a_local_pipeline_passes_data_between_its_steps(flow: Flow) -> None:
-    assert "OK" in flow("pipeline_local.py")
+def test_queues(flow: Flow) -> None:
+    assert "OK" in flow("queues.py")
+
+
+def test_a_local_pipeline_passes_data_between_its_steps_and_takes_up_what_was_done(
+    flow: Flow, server: Running
+) -> None:
+    first = re.search(r"OK (\w+) (\w+) (\w+)", flow("pipeline.py", "--where", "here"))
+    assert first
+    assert first[2] == "completed"
+    total = server.call("tasks.get_by_id", task=first[3])["task"]
+    assert (total["parent"], total["hyperparams"]["return"]["value"]["value"]) == (first[1], "10")
+    second = re.search(r"OK (\w+) (\w+) (\w+)", flow("pipeline.py", "--where", "here"))
+    assert second
+    assert second[2] == "cached"
+    assert second[1] != first[1], "a pipeline of its own"
 
 
 def test_an_offline_session_is_brought_in(flow: Flow, tmp_path: Path) -> None:
@@ -36,17 +58,16 @@ def test_an_offline_session_is_brought_in(flow: Flow, tmp_path: Path) -> None:
 
 def test_remote_execution_leaves_the_task_in_the_queue(flow: Flow, server: Running) -> None:
     queue = server.call("queues.create", name="remote")["id"]
-    assert "RAN REMOTELY" not in flow("remote.py")
+    assert "RAN REMOTELY" not in flow("remote.py", "remote")
     entries = server.call("queues.get_by_id", queue=queue)["queue"]["entries"]
     (task,) = server.call("tasks.get_all", id=[entries[0]["task"]])["tasks"]
     assert (task["name"], task["status"]) == ("goes away", "queued")
     assert "execute_remotely" in task["script"]["diff"]
+    assert "development" not in task["system_tags"]
 
 
-def test_the_scheduler_by_time(flow: Flow, server: Running) -> None:
-    server.call("queues.create", name="scheduled")
-    assert "OK" in flow("schedulers.py", "by time")
-
-
-def test_the_scheduler_by_trigger(flow: Flow, server: Running) -> None:
-    assert "OK" in flow("schedulers.py", "by trigger")
+def test_the_sdk_as_it_comes_reports_from_a_forked_process(flow: Flow) -> None:
+    """Nothing is laid over the generated configuration."""
+    said = flow("defaults.py", overrides="")
+    assert "OK" in said
+    assert "upgrade" not in said.lower()
