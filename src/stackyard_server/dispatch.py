@@ -107,6 +107,8 @@ class Endpoint:
     batch: bool
     #: May take long: runs in a thread of its own, on a snapshot. Reads only.
     slow: bool
+    #: Looks, on a snapshot, whether there is anything to write: what it answers is the answer, None goes on.
+    glance: Callable[[Call], Any] | None = None
 
 
 _table: dict[str, list[Endpoint]] = {}
@@ -121,6 +123,7 @@ def endpoint(
     signed_in: bool = True,
     batch: bool = False,
     slow: bool = False,
+    glance: Callable[[Call], Any] | None = None,
 ) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
     """Mark a function as the implementation of ``<its module>.<its name>`` from an API version on.
 
@@ -132,6 +135,7 @@ def endpoint(
         signed_in: False for the few that answer before anyone signed in.
         batch: It takes NDJSON (``call.lines``).
         slow: Its reading may take long.
+        glance: Looks whether there is anything to write before a transaction for writing begins.
     """
 
     def mark(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
@@ -139,7 +143,7 @@ def endpoint(
         full = f"{service}.{name or function.__name__}"
         least = role or ("readonly" if access in ("none", "read") else "user")
         entry = Endpoint(
-            full, parse_version(version), version, function, access, least, signed_in, batch, slow
+            full, parse_version(version), version, function, access, least, signed_in, batch, slow, glance
         )
         known = _table.setdefault(full, [])
         known.append(entry)
@@ -200,6 +204,12 @@ def answer(entry: Endpoint, call: Call) -> Any:
         with store.reading() as tx:
             call.tx = tx
             return entry.function(call)
+    if entry.glance is not None:
+        with store.reading() as tx:
+            call.tx = tx
+            answered = entry.glance(call)
+        if answered is not None:
+            return answered
     with store.writing("metrics" if entry.access == "metrics" else "state") as tx:
         answered = _written(entry, call, tx)
     for action in call.after_commit:

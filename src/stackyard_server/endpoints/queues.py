@@ -189,7 +189,12 @@ def remove_task(call: Call) -> dict[str, Any]:
     return {"removed": 1}
 
 
-@endpoint(access="state")
+def _nothing_waits(call: Call) -> dict[str, Any] | None:
+    """Most polls end here: nothing is written, and the writing connection is left alone."""
+    return {} if queues.first(call.tx, call.data["queue"]) is None else None
+
+
+@endpoint(access="state", glance=_nothing_waits)
 def get_next_task(call: Call) -> dict[str, Any]:
     """The first task of a queue, which waits no longer: it is this caller's; nothing where none waits.
 
