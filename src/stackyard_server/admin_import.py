@@ -1,20 +1,22 @@
 """Documents of another ClearML server taken over with their ids: the way in from an official server.
 
-Lives here: tasks, projects, models, queues and users in the form in which the API answers them (``get_all``,
-``get_all_ex`` with joined objects, or ``get_by_id``), put into a data folder. Lives elsewhere: how documents are kept
-(``store.documents``), events (``store.events``), uploaded files (they are copied as they are). May import: the store.
+Lives here: tasks, projects, models, queues, users and events in the form in which the API answers them (``get_all``,
+``get_all_ex`` with joined objects, or ``get_by_id``), put into a data folder. Lives elsewhere: how documents and events
+are kept (``store``), uploaded files (they are copied as they are). May import: the store.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import identity, moments
-from .store import Store, Transaction
+from .store import Store, Transaction, events
 from .store.documents import COLLECTIONS, MODEL, PROJECT, QUEUE, TASK, USER, Collection, Document
+from .store.scalars import Memory
 
 KINDS: dict[str, Collection] = {
     "users": USER,
@@ -33,6 +35,8 @@ METRIC_FIELDS = (
     *("metric", "variant", "value", "min_value", "min_value_iteration", "max_value", "max_value_iteration"),
     *("first_value", "first_value_iteration", "count", "mean_value", "x_axis_label"),
 )
+#: Who reported an event that does not say.
+UNKNOWN_WORKER = "<unknown>"
 _ID = re.compile(r"^[0-9A-Za-z_-]{1,64}$")
 
 
@@ -41,7 +45,11 @@ class DocumentError(ValueError):
 
 
 def load_documents(
-    where: Store | Path, documents: Mapping[str, Iterable[Mapping[str, Any]]], *, replace: bool = False
+    where: Store | Path,
+    documents: Mapping[str, Iterable[Mapping[str, Any]]],
+    *,
+    replace: bool = False,
+    clock: moments.Clock = time.time,
 ) -> dict[str, int]:
     """Put documents into a data folder, all of them or none.
 
@@ -49,32 +57,43 @@ def load_documents(
         where: An open store, or the folder of a server that is not running.
         documents: ``users``, ``projects``, ``queues``, ``tasks``, ``models`` -> documents in the API's form. Each
             keeps its ``id``; its company becomes this server's. A queue's ``entries`` and a task's or model's
-            ``last_metrics`` come along.
+            ``last_metrics`` come along. ``events``: as the API returns them, of the tasks and models written here
+            (those of a document that stays as it is are left out: its console lines would stand there twice).
         replace: What to do with a document whose id is here already: True sets the fields that are given (null
             takes some off), False keeps what is here.
+        clock: When the events arrive.
 
     Returns:
         How many documents of each kind were written.
 
     Raises:
-        DocumentError: A document is not in the API's form, or its name is taken by another id.
+        DocumentError: A document is not in the API's form, its name is taken by another id, or an event cannot be kept.
     """
-    unknown = set(documents) - set(KINDS)
+    unknown = set(documents) - {*KINDS, "events"}
     if unknown:
-        raise DocumentError(
-            f"unknown kinds of documents: {sorted(unknown)}; expected some of {sorted(KINDS)}"
-        )
+        expected = sorted({*KINDS, "events"})
+        raise DocumentError(f"unknown kinds of documents: {sorted(unknown)}; expected some of {expected}")
     store = where if isinstance(where, Store) else Store(where)
     try:
         with store.writing() as tx:
             company, _ = identity.company_of(tx)
-            return {
-                kind: sum(
-                    _load(tx, collection, document, company, replace) for document in documents.get(kind, ())
-                )
+            written: dict[str, list[Mapping[str, Any]]] = {
+                kind: [item for item in documents[kind] if _load(tx, collection, item, company, replace)]
                 for kind, collection in KINDS.items()
                 if kind in documents
             }
+            counts = {kind: len(items) for kind, items in written.items()}
+            if "events" in documents:
+                owners = [*written.get("tasks", ()), *written.get("models", ())]
+                own = {item["id"] for item in owners}
+                counts["events"] = _load_events(
+                    tx, store, [event for event in documents["events"] if event.get("task") in own], clock
+                )
+                # Events move on what their task shows; the documents' own figures are the truth.
+                for kind in ("tasks", "models"):
+                    for item in written.get(kind, ()):
+                        _load(tx, KINDS[kind], item, company, replace=True)
+            return counts
     finally:
         if store is not where:
             store.close()
@@ -199,6 +218,15 @@ def _check_name(tx: Transaction, collection: Collection, document: Document) -> 
     other = tx.value(f'SELECT id FROM "{collection.name}" WHERE name=?', (name,))
     if other is not None:
         raise DocumentError(f"{collection.name} {document['id']}: the name {name!r} is taken by {other}")
+
+
+def _load_events(tx: Transaction, store: Store, given: list[Mapping[str, Any]], clock: moments.Clock) -> int:
+    batch = events.Batch(tx, Memory(store), int(clock() * 1000), UNKNOWN_WORKER)
+    batch.take({**event, "allow_locked": True} for event in given)
+    if batch.errors:
+        raise DocumentError(f"events that cannot be kept: {dict(batch.errors)}")
+    batch.write("")
+    return batch.added
 
 
 def _load_entries(tx: Transaction, queue: str, entries: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stackyard_server.store import Store
 from stackyard_server.store.documents import MODEL, PROJECT, QUEUE, TASK
 
 PROJECT_ID, TASK_ID, QUEUE_ID, MODEL_ID = ("1" * 32, "2" * 32, "3" * 32, "4" * 32)
+HASH_LOSS, HASH_A = (hashlib.md5(name.encode()).hexdigest() for name in ("loss", "a"))
 ADDED = "2026-11-21T20:42:46.992000+00:00"
 SERIES = {
     "metric": "loss", "variant": "a", "value": 0.5, "min_value": 0.5, "min_value_iteration": 2, "max_value": 1.0,
@@ -121,3 +123,42 @@ def test_the_folder_of_a_stopped_server_will_do(tmp_path: Path) -> None:
     assert load_documents(tmp_path / "data", {"projects": [{"id": PROJECT_ID, "name": "one"}]}) == {
         "projects": 1
     }
+
+
+def test_events_come_along_and_the_documents_figures_stay(store: Store) -> None:
+    event = {
+        "type": "training_stats_scalar",
+        "task": TASK_ID,
+        "metric": "loss",
+        "variant": "a",
+        "timestamp": 1,
+    }
+    events: list[dict[str, Any]] = [
+        {**event, "iter": 0, "value": 1.0, "@timestamp": ADDED, "model_event": False},
+        {**event, "iter": 1, "value": 0.5},
+        {"type": "log", "task": TASK_ID, "msg": "hello", "timestamp": 2, "worker": "w"},
+        {"type": "log", "task": "7" * 32, "msg": "of a task that is not taken over"},
+    ]
+    tasks = [{**DOCUMENTS["tasks"][0], "status": "published", "last_iteration": 2, "last_update": ADDED}]
+    tasks[0]["last_metrics"] = {HASH_LOSS: {HASH_A: SERIES}}
+    counts = load_documents(store, {**DOCUMENTS, "tasks": tasks, "events": events})
+    assert (counts["tasks"], counts["events"]) == (1, 3)
+    with store.reading() as tx:
+        task = TASK.get(tx, TASK_ID) or {}
+        assert TASK.render(task)["last_update"] == ADDED
+        assert (task["status"], task["last_iteration"]) == ("published", 2)
+        assert tx.one("SELECT value, count FROM metric WHERE owner=?", (TASK_ID,)) == (0.5, 3)
+        assert tx.all("SELECT s.iter, s.value FROM scalar s JOIN metric m ON m.number=s.series") == [
+            (0, 1.0),
+            (1, 0.5),
+        ]
+        assert tx.all("SELECT owner, msg FROM log") == [(TASK_ID, "hello")]
+    assert load_documents(store, {"tasks": tasks, "events": events}) == {"tasks": 0, "events": 0}
+
+
+def test_an_event_that_cannot_be_kept_stops_the_whole(store: Store) -> None:
+    events: list[dict[str, Any]] = [{"type": "nope", "task": TASK_ID}]
+    with pytest.raises(DocumentError, match="Invalid event type nope"):
+        load_documents(store, {**DOCUMENTS, "events": events})
+    with store.reading() as tx:
+        assert TASK.get(tx, TASK_ID) is None

@@ -128,7 +128,9 @@ class Memory:
                 series.number, series.value, series.least, series.least_iter, series.greatest, series.greatest_iter,
                 series.first, series.first_iter, series.count, _, series.total, series.finite, series.label,
             ) = row  # fmt: skip
-            series.newest = tx.value("SELECT max(iter) FROM scalar WHERE series=?", (series.number,))
+            newest = tx.value("SELECT max(iter) FROM scalar WHERE series=?", (series.number,))
+            if newest is not None:  # a series taken over from another server may have figures and no points
+                series.newest = newest
         return series
 
     def form(self, tx: Transaction, worker: str, extra: dict[str, Any]) -> int:
