@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from . import client_config, data_folder, identity, moments, processes, security_log, settings, stored_files
+from .admin_import import DocumentError as DocumentError
+from .admin_import import load_documents as load_documents
 from .error_table import ApiError
 from .settings import ServerSettings
 from .store import FILE_NAME, Store, StoreError, Transaction
