@@ -132,7 +132,7 @@ SERVER_FORBIDDEN = {
     "moments": {"*"},
     "error_table": {"*"},
     "rules": SERVER_TOP | {"store", "dispatch", "api", "identity", "files", "upkeep"},
-    "store": SERVER_TOP | {"dispatch", "api", "identity", "files", "upkeep", "rules"},
+    "store": SERVER_TOP | {"dispatch", "api", "identity", "files", "upkeep"},
     "identity": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
     "upkeep": SERVER_TOP | {"api"},
     "files": {"app", "admin", "web", "endpoints"},

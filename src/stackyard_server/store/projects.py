@@ -6,7 +6,7 @@ Documents and their fields are in ``documents``; what a name may be is in ``rule
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -16,8 +16,18 @@ from ..rules import project_names
 from . import Transaction
 from .documents import PROJECT, Collection, Document
 
-if TYPE_CHECKING:
-    from ..identity import Identity
+
+class Maker(Protocol):
+    """Who makes a project: the ids of the user and the company."""
+
+    @property
+    def user(self) -> str:
+        """The user's id."""
+
+    @property
+    def company(self) -> str:
+        """The company's id."""
+
 
 #: Where a project stands in a list ordered by "featured" until someone says otherwise.
 NOT_FEATURED = 9999
@@ -58,7 +68,7 @@ def require(tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Do
     return project
 
 
-def find_or_create(tx: Transaction, who: Identity, name: str, now: int) -> str:
+def find_or_create(tx: Transaction, who: Maker, name: str, now: int) -> str:
     """The id of the project with that name, made (with its parents) where it is missing.
 
     Raises:
@@ -68,7 +78,7 @@ def find_or_create(tx: Transaction, who: Identity, name: str, now: int) -> str:
     return find(tx, name) or create(tx, who, name, now)
 
 
-def create(tx: Transaction, who: Identity, name: str, now: int, more: Mapping[str, Any] | None = None) -> str:
+def create(tx: Transaction, who: Maker, name: str, now: int, more: Mapping[str, Any] | None = None) -> str:
     """The id of a new project, made with the parents it lacks; ``name`` is normalised and free, ``more`` its fields."""
     parent_name, basename = project_names.split(name)
     path: list[str] = []
