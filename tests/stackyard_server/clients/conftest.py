@@ -72,6 +72,9 @@ def home_environment(home: Path, configuration: Path) -> dict[str, str]:
         "HOME": str(home),
         "TMPDIR": str(home),
         "CLEARML_CONFIG_FILE": str(configuration),
+        # the clients ask their maker for updates; a proxy nobody serves keeps everything on this machine
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
         "PYTHONUNBUFFERED": "1",
     }
 

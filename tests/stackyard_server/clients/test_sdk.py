@@ -64,10 +64,3 @@ def test_remote_execution_leaves_the_task_in_the_queue(flow: Flow, server: Runni
     assert (task["name"], task["status"]) == ("goes away", "queued")
     assert "execute_remotely" in task["script"]["diff"]
     assert "development" not in task["system_tags"]
-
-
-def test_the_sdk_as_it_comes_reports_from_a_forked_process(flow: Flow) -> None:
-    """Nothing is laid over the generated configuration."""
-    said = flow("defaults.py", overrides="")
-    assert "OK" in said
-    assert "upgrade" not in said.lower()

@@ -44,6 +44,7 @@ else:
     model = OutputModel(task=watched, name="watched model")
     model.update_weights(register_uri="https://example.invalid/watched.bin")
     data = Dataset.create(dataset_name="watched", dataset_project="flows/watched")
+    data.add_files(__file__)
     data.upload(show_progress=False)
     data.finalize()
 
