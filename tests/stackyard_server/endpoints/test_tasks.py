@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from stackyard_server.stored_files import StoredFiles
 from stackyard_server.upkeep.freeing import Freeing
 
 from ..running import Running, running_server
@@ -407,7 +406,7 @@ def test_a_reset_frees_the_files_of_the_run_and_nobody_elses(server: Running, cl
     server.call("tasks.add_or_update_artifacts", task=id, artifacts=artifacts)
     clock.seconds += 5
     server.call("tasks.reset", task=id)
-    freeing = Freeing(server.store, StoredFiles(server.store), (server.files,))
+    freeing = Freeing(server.store, (server.files,))
     freeing.step()
     freeing.step()
     assert server.client.get(urls[id], headers=headers).status_code == 404
