@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from . import file_addresses, identity
+from . import identity
 from .api import Api
 from .connections import BoundedProtocol
 from .data_folder import FolderLock, check_file_system
 from .dispatch import Services
-from .files import FileServer
+from .files import addresses as file_addresses
+from .files.server import FileServer
 from .moments import Clock
 from .settings import ServerSettings
 from .store import Store, StoreError, queues

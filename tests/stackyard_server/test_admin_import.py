@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stackyard_server import identity
-from stackyard_server.admin_import import DocumentError, load_documents
+from stackyard_server.admin.documents import DocumentError, load_documents
 from stackyard_server.store import Store
 from stackyard_server.store.documents import MODEL, PROJECT, QUEUE, TASK
 

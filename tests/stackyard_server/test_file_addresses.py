@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stackyard_server import file_addresses
+from stackyard_server.files import addresses as file_addresses
 
 from .running import Running, running_server
 

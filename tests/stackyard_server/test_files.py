@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stackyard_server import identity, stored_files
+from stackyard_server import identity
+from stackyard_server.files import stored as stored_files
 from stackyard_server.identity import COOKIE
 
 from .running import Running, running_server

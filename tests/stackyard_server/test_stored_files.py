@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackyard_server import file_rights, stored_files
+from stackyard_server.files import rights as file_rights
+from stackyard_server.files import stored as stored_files
+from stackyard_server.files.stored import StoredFile, StoredFiles, key_of, owner_of
 from stackyard_server.identity import Identity
 from stackyard_server.store import Store
-from stackyard_server.stored_files import StoredFile, StoredFiles, key_of, owner_of
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32

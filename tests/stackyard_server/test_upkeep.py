@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from stackyard_server import app, stored_files
+from stackyard_server import app
+from stackyard_server.files import stored as stored_files
+from stackyard_server.files.stored import StoredFiles
 from stackyard_server.store import Store
-from stackyard_server.stored_files import StoredFiles
 from stackyard_server.upkeep import UpkeepError, backup, freeing, gc, restore, verification
 
 from .running import Running, running_server

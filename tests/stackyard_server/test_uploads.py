@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stackyard_server.files.stored import StoredFiles, key_of
+from stackyard_server.files.uploads import Upload, UploadRefused, parameters
 from stackyard_server.store import Store
-from stackyard_server.stored_files import StoredFiles, key_of
-from stackyard_server.uploads import Upload, UploadRefused, parameters
 
 FULL = UploadRefused(413, "full")
 SOUND = (

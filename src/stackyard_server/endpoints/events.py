@@ -15,7 +15,7 @@ import orjson
 from .. import fence, moments
 from ..dispatch import Call, Raw, endpoint
 from ..error_table import ApiError, error, field_error
-from ..scrolls import EXHAUSTED, Scrolls, position, token
+from ..listing.scrolls import EXHAUSTED, Scrolls, position, token
 from ..store import events, logs, samples, scalars
 from ..store.scalars import Memory, Name, Wanted
 

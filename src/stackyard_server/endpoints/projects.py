@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import listing, project_changes, project_contents, project_stats
+from .. import listing
 from ..dispatch import Call, endpoint
+from ..projects import changes as project_changes
+from ..projects import contents as project_contents
+from ..projects import stats as project_stats
 from ..store import projects
 from ..store.documents import PROJECT
 

@@ -8,8 +8,8 @@ from typing import Any
 from .. import fence, listing
 from ..dispatch import Call, endpoint
 from ..error_table import error, field_error
+from ..listing.projection import Virtual
 from ..moments import iso
-from ..projection import Virtual
 from ..rules import queueing, task_status
 from ..store import Transaction, hand_outs, queues, workers
 from ..store.documents import QUEUE, TASK, Document

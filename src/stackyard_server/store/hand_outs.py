@@ -42,7 +42,8 @@ def requeue(tx: Transaction, task_id: str, now: int) -> None:
     last = tx.value("SELECT last_worker FROM task WHERE id=?", (task_id,))
     known = {name for name in (*orjson.loads(former), *orjson.loads(workers), header, last) if name}
     tx.run(
-        "UPDATE hand_out SET requeued=?, former=?, at=NULL, session='', header='', workers='[]', lost=0 WHERE task=?",
+        "UPDATE hand_out SET requeued=?, former=?, at=NULL, session='', header='', workers='[]', lost=0, unstarted=0 "
+        "WHERE task=?",
         (now, orjson.dumps(sorted(known)).decode(), task_id),
     )
     tx.run("UPDATE run_session SET fenced=1 WHERE task=?", (task_id,))
@@ -54,8 +55,8 @@ def note(
 ) -> None:
     """Write down who got a task; a puller that ran it before is let in again."""
     tx.run(
-        "INSERT INTO hand_out(task, at, session, header, workers) VALUES (?1, ?2, ?3, ?4, ?5) "
-        "ON CONFLICT(task) DO UPDATE SET at=?2, session=?3, header=?4, workers=?5",
+        "INSERT INTO hand_out(task, at, session, header, workers, unstarted) VALUES (?1, ?2, ?3, ?4, ?5, 1) "
+        "ON CONFLICT(task) DO UPDATE SET at=?2, session=?3, header=?4, workers=?5, unstarted=1",
         (task_id, now, session, header, orjson.dumps(sorted(workers)).decode()),
     )
     if task_id in tx.fenced:
@@ -64,6 +65,7 @@ def note(
 
 def note_start(tx: Transaction, task_id: str, session: str) -> None:
     """Write down that a session runs a task that a queue handed out."""
+    tx.run("UPDATE hand_out SET unstarted=0 WHERE task=? AND unstarted=1", (task_id,))
     if not session:
         return
     tx.run(

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .. import stored_files
 from ..dispatch import Call
 from ..error_table import error
+from ..files import stored as stored_files
 from ..rules import task_document, task_status
 from ..store import Transaction, events, projects, queues, samples
 from ..store.documents import MODEL, TASK, Document

@@ -18,8 +18,8 @@ from typing import Any
 
 from .. import moments, settings
 from ..envelope import new_id
+from ..files.stored import StoredFiles, sync_folder
 from ..store import FILE_NAME, Store, Transaction, schema
-from ..stored_files import StoredFiles, sync_folder
 from . import UpkeepError
 from .verification import count_rows, digest_of
 

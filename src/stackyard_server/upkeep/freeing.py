@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 
-from .. import stored_files
-from ..file_rights import PUBLISHED
+from ..files import stored as stored_files
+from ..files.rights import PUBLISHED
+from ..files.stored import StoredFile
 from ..store import Store, Transaction
-from ..stored_files import StoredFile
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from .. import stored_files
+from ..files import stored as stored_files
+from ..files.stored import StoredFile, StoredFiles
 from ..store import Store, Transaction, events
-from ..stored_files import StoredFile, StoredFiles
 
 DAY_MS = 24 * 3600 * 1000
 #: A file may be uploaded before the document that names it is saved.

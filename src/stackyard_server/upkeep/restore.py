@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import data_folder, settings
+from ..files.stored import sync_folder
 from ..store import FILE_NAME, Store, schema
-from ..stored_files import sync_folder
 from . import UpkeepError, verification
 from .backup import API_VERSION, MANIFEST, copy
 

@@ -9,8 +9,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ..files.stored import StoredFiles
 from ..store import Store, Transaction
-from ..stored_files import StoredFiles
 
 STEP_BYTES = 1024 * 1024
 #: Faults that are named; more are counted.

@@ -1,4 +1,4 @@
-"""The watchdog: looks for running tasks whose worker vanished, and stops them or puts them back into their queue.
+"""The watchdog: looks for tasks whose worker vanished, and stops them or puts them back into their queue.
 
 ``check`` looks once; ``watch`` looks for as long as the server runs and forgets what is too old to show. What is
 decided is in ``rules.vanished``. Silence counts only while the server could hear: after a start, and after the clock
@@ -49,18 +49,30 @@ class Hearing:
         self.now, self.monotonic = now, monotonic
 
 
-def running(tx: Transaction, silent_before: int) -> list[vanished.Silent]:
-    """The running tasks without a sign of life since then."""
-    rows = tx.all(
-        "SELECT t.id, coalesce(t.last_update, t.status_changed, t.started, t.created, 0), t.last_worker, "
-        "coalesce(t.status_message, ''), q.id IS NOT NULL AND h.task IS NOT NULL, coalesce(h.lost, 0) FROM task t "
-        "LEFT JOIN hand_out h ON h.task=t.id LEFT JOIN queue q ON q.id=json_extract(t.execution, '$.queue') "
-        "WHERE t.status=? AND coalesce(t.last_update, 0)<?",
-        (task_status.IN_PROGRESS, silent_before),
-    )
+_TASK = (
+    "SELECT t.id, max(coalesce(t.last_update, t.status_changed, t.started, t.created, 0), coalesce(h.at, 0)), "
+    "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), q.id IS NOT NULL AND h.task IS NOT NULL, "
+    "coalesce(h.lost, 0) "
+)
+_QUEUE = "LEFT JOIN queue q ON q.id=json_extract(t.execution, '$.queue') "
+RUNNING = (
+    f"{_TASK} FROM task t LEFT JOIN hand_out h ON h.task=t.id {_QUEUE} "
+    "WHERE t.status='in_progress' AND coalesce(t.last_update, 0)<?"
+)
+TAKEN = (
+    f"{_TASK} FROM hand_out h JOIN task t ON t.id=h.task {_QUEUE} WHERE h.unstarted=1 AND h.at<? "
+    "AND t.status='queued' AND NOT EXISTS (SELECT 1 FROM queue_entry e WHERE e.task=h.task)"
+)
+
+
+def silent(tx: Transaction, before: int) -> list[vanished.Silent]:
+    """The tasks without a sign of life since then that run, or that a worker took and never started."""
     return [
-        vanished.Silent(id, last_sign, worker, message, bool(has_queue), losses)
-        for id, last_sign, worker, message, has_queue, losses in rows
+        vanished.Silent(id, last_sign, worker or None, message, bool(has_queue), losses)
+        for id, last_sign, worker, message, has_queue, losses in (
+            *tx.all(RUNNING, (before,)),
+            *tx.all(TAKEN, (before,)),
+        )
     ]
 
 
@@ -78,7 +90,7 @@ def check(services: Services, listening_since: int) -> list[tuple[str, vanished.
     settings = services.settings
     allowed = int(settings.watchdog_minutes * 60_000)
     with services.store.reading() as tx:
-        suspects = running(tx, now - allowed)
+        suspects = silent(tx, now - allowed)
     found = [
         (task, verdict)
         for task in suspects

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from ..api import Api, Receive, Scope, Send
 from ..dispatch import Services
 from ..error_table import ApiError
-from ..files import FileServer
+from ..files.server import FileServer
 from . import actions, pages, sessions
 from .caller import Caller
 from .pages import TEMPLATES, Visit

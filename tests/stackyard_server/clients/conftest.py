@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stackyard_server.client_config import client_config
+from stackyard_server.admin.client_config import client_config
 
 from ..running import Running, running_server
 

@@ -45,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--web-url")
     parser.add_argument("--key")
     parser.add_argument("--secret")
+    parser.add_argument(
+        "--system-key", default="", help="the key with which the official web app signs users in"
+    )
+    parser.add_argument("--system-secret", default="")
     options = parser.parse_args(arguments)
     logging.getLogger("stackyard_server").setLevel(logging.ERROR)
     folder = find_recordings()
@@ -72,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
             "web": options.web_url or options.url.replace("8008", "8080"),
             "key": options.key,
             "secret": options.secret,
+            "system_key": options.system_key,
+            "system_secret": options.system_secret,
         }
     report = run_flows(flows, wanted, other)
     if options.service:

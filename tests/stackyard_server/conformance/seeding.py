@@ -2,7 +2,7 @@
 
 Lives here: documents that answers show though no replayed exchange made them, and what missing calls did (``evidence``
 proves them): a status or a queue's entries are led to through the API, other fields and documents go through the
-product's own door, ``stackyard_server.admin_import``, in the API's form. The server still filters, joins, projects and
+product's own door, ``stackyard_server.admin.documents``, in the API's form. The server still filters, joins, projects and
 sorts. Lives elsewhere: replaying (``player``, ``suite``). May import: the suite's rooms named here, our server's import
 door.
 """
@@ -125,7 +125,7 @@ class Seeder:
         return any(self.put_unknown(kind, recorded) for kind in kinds)
 
     def _put(self, kind: str, document: dict[str, Any]) -> None:
-        from stackyard_server.admin_import import DocumentError, load_documents
+        from stackyard_server.admin.documents import DocumentError, load_documents
 
         recorded = document["id"]
         translated = self.mapping.translate(document)
@@ -157,7 +157,7 @@ class Seeder:
         return isinstance(ours, str) and self.mapping.bind(recorded, ours)
 
     def _put_parents(self, name: str, document: dict[str, Any]) -> None:
-        from stackyard_server.admin_import import DocumentError, load_documents
+        from stackyard_server.admin.documents import DocumentError, load_documents
 
         parts = name.split("/")
         for depth in range(1, len(parts)):
@@ -288,7 +288,7 @@ class Seeder:
     def _fill(
         self, kind: str, document: dict[str, Any], ours: dict[str, Any], exchange: Exchange, ask: Ask
     ) -> bool:
-        from stackyard_server.admin_import import load_documents
+        from stackyard_server.admin.documents import load_documents
 
         request = exchange.request if isinstance(exchange.request, dict) else {}
         asked = request.get("only_fields") or []

@@ -208,19 +208,44 @@ def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, 
 
 @contextlib.contextmanager
 def reach_other_server(
-    api: str, files: str, web: str, key: str, secret: str
+    api: str, files: str, web: str, key: str, secret: str, system_key: str = "", system_secret: str = ""
 ) -> Iterator[tuple[Target, Mapping, None]]:
-    """A server that is already running, an official one for instance; one key plays all users."""
+    """A server that is already running, an official one for instance.
+
+    Args:
+        api: Its addresses.
+        files: See ``api``.
+        web: See ``api``.
+        key: An access key of the user who plays the recorded one.
+        secret: See ``key``.
+        system_key: The key with which the official web app signs users in; without it the one user plays all.
+        system_secret: See ``system_key``.
+    """
     import httpx
 
     mapping = Mapping(dict(zip(RECORDED_ADDRESSES.values(), (web, api, files), strict=True)))
 
-    def open_session(user: str) -> str:
-        answer = httpx.get(f"{api}/auth.login", auth=(key, secret)).json()
+    def sign_in(pair: tuple[str, str], **headers: str) -> str:
+        answer = httpx.post(f"{api}/auth.login", auth=pair, headers=headers, json={}).json()
         token: str = answer["data"]["token"]
         return token
 
-    yield Target(api, files, web, open_session, {USER_KEY: (key, secret)}), mapping, None
+    def open_session(user: str) -> str:
+        web_user = mapping.find_ours(RECORDED_WEB_USER)
+        if user == "web" and system_key and web_user:
+            return sign_in((system_key, system_secret), **{"X-Clearml-Impersonate-As": web_user})
+        return sign_in((key, secret))
+
+    headers = {"Authorization": f"Bearer {open_session(RECORDED_USER)}"}
+    user = httpx.post(f"{api}/users.get_current_user", headers=headers, json={}).json()["data"]["user"]
+    mapping.bind(RECORDED_USER, user["id"])
+    mapping.bind(RECORDED_COMPANY, user["company"]["id"])
+    mapping.addresses["Stopped by tests"] = f"Stopped by {user['name']}"
+    names = {"Default User": user["name"], "tests": user["name"], "clearml": user["company"]["name"]}
+    for recorded, ours in names.items():
+        mapping.replace_text(recorded, ours)
+    keys = {USER_KEY: (key, secret), **({SYSTEM_KEY: (system_key, system_secret)} if system_key else {})}
+    yield Target(api, files, web, open_session, keys), mapping, None
 
 
 def run_flows(
@@ -231,7 +256,7 @@ def run_flows(
     Args:
         flows: Every flow.
         wanted: Names of the flows to report, all when None; what they need is replayed before them.
-        other: ``api``, ``files``, ``web``, ``key``, ``secret`` of a server that is already running.
+        other: What ``reach_other_server`` takes, for a server that is already running.
     """
     report = Report(listed=load_listed())
     chosen = list(flows) if wanted is None else wanted

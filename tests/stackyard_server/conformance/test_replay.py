@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from stackyard_server import dispatch
+from tests.stackyard_server.running import running_server
 
 from .recordings import RECORDINGS_VARIABLE, find_recordings, load_flows
 from .suite import load_listed, run_flows
@@ -37,6 +38,24 @@ def test_recorded_exchanges() -> None:
     ]
     assert not unlisted, "\n".join([*unlisted[:20], f"{len(unlisted)} differences in all", table])
     assert not report.find_unused(), f"listed, but found nowhere: {report.find_unused()}"
+
+
+@pytest.mark.skipif(
+    find_recordings() is None, reason=f"{RECORDINGS_VARIABLE} names no folder with the recordings"
+)
+def test_a_server_that_is_already_running_is_reached_by_its_addresses() -> None:
+    """Nothing can be put in there, so flows whose making was cut out differ; whole ones do not."""
+    folder = find_recordings()
+    assert folder is not None
+    with running_server() as server:
+        other = {
+            **{"api": server.api, "files": server.files, "web": server.web},
+            **{"key": server.access_key, "secret": server.secret_key},
+        }
+        report = run_flows(load_flows(folder), ["p_files", "p_models", "s02_models"], other)
+    _, different = report.summarise()
+    assert len(report.outcomes) == 33 + 39 + 59
+    assert not different
 
 
 @pytest.mark.skipif(

@@ -12,9 +12,10 @@ from typing import Any
 
 import httpx
 
-from stackyard_server import admin, stored_files
+from stackyard_server import admin
+from stackyard_server.files import stored as stored_files
+from stackyard_server.files.stored import StoredFiles
 from stackyard_server.store import Store
-from stackyard_server.stored_files import StoredFiles
 
 from .child import Child, Client
 

@@ -57,7 +57,7 @@ class Worker:
         meta = answer.json()["meta"]
         return meta["result_code"], meta["result_subcode"]
 
-    def pull_and_start(self, queue: str) -> None:
+    def pull(self, queue: str) -> None:
         assert self.ask("queues.get_next_task", queue=queue) == (200, 0)
 
     def log(self, task: str) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def started_by(server: Running, worker: Worker) -> tuple[str, str]:
 
 
 def take(server: Running, worker: Worker, task: str, queue: str) -> None:
-    worker.pull_and_start(queue)
+    worker.pull(queue)
     assert worker.ask("tasks.started", task=task, force=True) == OK
     assert worker.report(task) == OK
 
@@ -137,6 +137,20 @@ def test_a_task_that_no_queue_gave_out_is_stopped(server: Running, time: Time) -
     server.call("tasks.started", task=task, force=True)
     assert look(server, time, 11) == ["stopped"]
     assert status(server, task) == "stopped"
+
+
+def test_a_task_that_was_taken_and_never_started_goes_back(server: Running, time: Time) -> None:
+    queue = server.call("queues.get_default")["id"]
+    task = server.call("tasks.create", name="taken", type="training")["id"]
+    waiting = server.call("tasks.create", name="waiting", type="training")["id"]
+    for id in (task, waiting):
+        server.call("tasks.enqueue", task=id, queue=queue)
+    Worker(server, "a:0").pull(queue)
+    assert look(server, time, 9) == []
+    assert look(server, time, 2) == ["queued"]
+    entries = server.call("queues.get_by_id", queue=queue)["queue"]["entries"]
+    assert [e["task"] for e in entries] == [waiting, task]
+    assert look(server, time, 60) == [], "what waits is not lost"
 
 
 def test_the_time_the_server_was_away_is_not_silence(server: Running, time: Time) -> None:

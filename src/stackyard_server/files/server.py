@@ -27,13 +27,16 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from . import downloads, file_rights, security_log, stored_files
-from .api import Receive, Scope, Send, cookie_of
-from .dispatch import Services
-from .error_table import ApiError
-from .identity import ROLES, Identity
-from .origins import Origins
-from .stored_files import StoredFile, StoredFiles, key_of
+from .. import security_log
+from ..api import Receive, Scope, Send, cookie_of
+from ..dispatch import Services
+from ..error_table import ApiError
+from ..identity import ROLES, Identity
+from ..origins import Origins
+from . import downloads
+from . import rights as file_rights
+from . import stored as stored_files
+from .stored import StoredFile, StoredFiles, key_of
 from .uploads import Upload, UploadRefused
 
 log = logging.getLogger(__name__)

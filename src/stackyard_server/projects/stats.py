@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .dispatch import Call
-from .error_table import field_error
-from .store import Transaction, projects
-from .store.documents import TASK, Document
-from .store.filters import conditions
+from ..dispatch import Call
+from ..error_table import field_error
+from ..store import Transaction, projects
+from ..store.documents import TASK, Document
+from ..store.filters import conditions
 
 STATUSES = (
     "closed", "completed", "created", "failed", "in_progress", "published", "publishing", "queued", "stopped",

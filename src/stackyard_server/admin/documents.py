@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import identity, moments
-from .store import Store, Transaction, events
-from .store.documents import COLLECTIONS, MODEL, PROJECT, QUEUE, TASK, USER, Collection, Document
-from .store.scalars import Memory
+from .. import identity, moments
+from ..store import Store, Transaction, events
+from ..store.documents import COLLECTIONS, MODEL, PROJECT, QUEUE, TASK, USER, Collection, Document
+from ..store.scalars import Memory
 
 KINDS: dict[str, Collection] = {
     "users": USER,

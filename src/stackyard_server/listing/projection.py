@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from .error_table import error, field_error
-from .store import Transaction, metrics
-from .store.conditions import bounded, lookup_error, visible, wrong_type
-from .store.documents import COLLECTIONS, Collection, Document
-from .store.paths import Keys, keys_of
+from ..error_table import error, field_error
+from ..store import Transaction, metrics
+from ..store.conditions import bounded, lookup_error, visible, wrong_type
+from ..store.documents import COLLECTIONS, Collection, Document
+from ..store.paths import Keys, keys_of
 
 #: From documents' ids to a field that is put together from other tables; ids that have none may be absent.
 Virtual = Callable[[Transaction, list[str]], Mapping[str, Any]]

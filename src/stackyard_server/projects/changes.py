@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import models
-from .dispatch import Call
-from .error_table import error
-from .rules import project_names
-from .store import Transaction, projects
-from .store.documents import PROJECT, Document
-from .tasks import removal
+from .. import models
+from ..dispatch import Call
+from ..error_table import error
+from ..rules import project_names
+from ..store import Transaction, projects
+from ..store.documents import PROJECT, Document
+from ..tasks import removal
 
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
 

@@ -24,8 +24,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
-from .envelope import new_id
-from .store import Store, Transaction
+from ..envelope import new_id
+from ..store import Store, Transaction
 
 #: The longest path that is kept, bytes of UTF-8.
 LONGEST_PATH_BYTES = 4000

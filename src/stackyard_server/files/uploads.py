@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState
 
-from .stored_files import Incoming, StoredFiles, key_of
+from .stored import Incoming, StoredFiles, key_of
 
 MOST_FILES = 1000
 #: The path stands twice in a part's header, as name and as file name.

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import orjson
 
-from .dispatch import Call
-from .store import Transaction, projects
-from .store.documents import COLLECTIONS, PROJECT, Document
-from .store.filters import conditions
-from .store.metrics import name_hash
+from ..dispatch import Call
+from ..store import Transaction, projects
+from ..store.documents import COLLECTIONS, PROJECT, Document
+from ..store.filters import conditions
+from ..store.metrics import name_hash
 
 Table = Literal["task", "model", "project"]
 Scope = tuple[str, list[Any]]

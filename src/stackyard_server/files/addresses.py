@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import orjson
 
-from .settings import ServerSettings
-from .store import Transaction
+from ..settings import ServerSettings
+from ..store import Transaction
 
 #: The key in the table ``meta``: a JSON list, oldest first.
 META = "files_urls"

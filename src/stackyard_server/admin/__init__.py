@@ -24,16 +24,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import client_config, data_folder, identity, moments, processes, security_log, settings, stored_files
-from .admin_import import DocumentError as DocumentError
-from .admin_import import load_documents as load_documents
-from .error_table import ApiError
-from .settings import ServerSettings
-from .store import FILE_NAME, Store, StoreError, Transaction
-from .upkeep import UpkeepError, verification
-from .upkeep import backup as backups
-from .upkeep import gc as garbage
-from .upkeep import restore as restoring
+from .. import data_folder, identity, moments, security_log, settings
+from ..error_table import ApiError
+from ..files import stored as stored_files
+from ..settings import ServerSettings
+from ..store import FILE_NAME, Store, StoreError, Transaction
+from ..upkeep import UpkeepError, verification
+from ..upkeep import backup as backups
+from ..upkeep import gc as garbage
+from ..upkeep import restore as restoring
+from . import client_config, processes
+from .documents import DocumentError as DocumentError
+from .documents import load_documents as load_documents
 
 ADMIN_LOGIN = "admin"
 #: How long a start and a stop may take, seconds.
@@ -112,7 +114,7 @@ def serve(told: ServerSettings, ready: Callable[[dict[str, str], First | None], 
     Raises:
         AdminError: The folder or an address cannot be used.
     """
-    from .app import Server  # the other commands need no HTTP
+    from ..app import Server  # the other commands need no HTTP
 
     with _sentences():
         os.umask(0o077)

@@ -12,9 +12,9 @@ Imports the store, ``stored_files`` and identity's roles.
 
 from __future__ import annotations
 
-from .identity import Identity
-from .store import Transaction
-from .stored_files import StoredFile, key_of_url, owner_of, spellings
+from ..identity import Identity
+from ..store import Transaction
+from .stored import StoredFile, key_of_url, owner_of, spellings
 
 PUBLISHED = ("publishing", "published")
 

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .dispatch import Call
-from .envelope import new_id
-from .error_table import error
+from ..dispatch import Call
+from ..envelope import new_id
+from ..error_table import error
+from ..store.conditions import wrong_type
+from ..store.documents import Collection, Document
+from ..store.paths import keys_of
+from ..store.query import Query, query
 from .projection import Projection, Virtual, pick, referenced
-from .store.conditions import wrong_type
-from .store.documents import Collection, Document
-from .store.paths import keys_of
-from .store.query import Query, query
 
 #: No answer holds more documents.
 MOST = 500
