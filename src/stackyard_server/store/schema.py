@@ -86,7 +86,7 @@ END;
 CREATE TABLE queue (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT NOT NULL UNIQUE,
     display_name TEXT, created INTEGER, tags TEXT, system_tags TEXT, last_update INTEGER, metadata TEXT,
-    -- The number of its entries and the sum of their added, kept by the triggers below: depth and mean wait at any time.
+    -- The number of its entries and the sum of their added, kept by the triggers below: depth and mean wait.
     waiting INTEGER NOT NULL DEFAULT 0, added_sum INTEGER NOT NULL DEFAULT 0
 );
 -- The order of a queue is that of position; a task waits in one queue at most.
@@ -106,9 +106,9 @@ CREATE TABLE queue_sample (
     added_sum INTEGER NOT NULL, taken INTEGER
 );
 CREATE INDEX queue_sample_at ON queue_sample(queue, at);
--- To whom a task was handed out last (at: NULL while it waits again). session and header are the puller's (header: X-ClearML-Worker), workers the ids
--- it had registered, former those of earlier runs (both JSON lists). requeued is NULL until the task is queued again
--- after it was handed out: from then on it has a fence. lost counts how often the watchdog put it back since a user
+-- To whom a task was handed out last (at: NULL while it waits again). session and header are the puller's (header:
+-- X-ClearML-Worker), workers the ids it had registered, former those of earlier runs (both JSON lists). requeued is NULL
+-- until the task is queued again after it was handed out: from then on it has a fence. lost counts how often the watchdog put it back since a user
 -- queued it. unstarted: the puller has not said tasks.started yet.
 CREATE TABLE hand_out (
     task TEXT PRIMARY KEY, at INTEGER, session TEXT NOT NULL, header TEXT NOT NULL, workers TEXT NOT NULL,
