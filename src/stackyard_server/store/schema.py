@@ -107,9 +107,9 @@ CREATE TABLE queue_sample (
 );
 CREATE INDEX queue_sample_at ON queue_sample(queue, at);
 -- To whom a task was handed out last (at: NULL while it waits again). session and header are the puller's (header:
--- X-ClearML-Worker), workers the ids it had registered, former those of earlier runs (both JSON lists). requeued is NULL
--- until the task is queued again after it was handed out: from then on it has a fence. lost counts how often the watchdog put it back since a user
--- queued it. unstarted: the puller has not said tasks.started yet.
+-- X-ClearML-Worker), workers the ids it had registered, former those of earlier runs (both JSON lists). requeued is
+-- NULL until the task is queued again after it was handed out: from then on it has a fence. lost counts how often the
+-- watchdog put it back since a user queued it. unstarted: the puller has not said tasks.started yet.
 CREATE TABLE hand_out (
     task TEXT PRIMARY KEY, at INTEGER, session TEXT NOT NULL, header TEXT NOT NULL, workers TEXT NOT NULL,
     former TEXT NOT NULL DEFAULT '[]', requeued INTEGER, lost INTEGER NOT NULL DEFAULT 0,
