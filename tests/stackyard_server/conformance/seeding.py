@@ -2,9 +2,9 @@
 
 Lives here: documents that answers show though no replayed exchange made them, and what missing calls did (``evidence``
 proves them): a status or a queue's entries are led to through the API, other fields and documents go through the
-product's own door, ``stackyard_server.admin.documents``, in the API's form. The server still filters, joins, projects and
-sorts. Lives elsewhere: replaying (``player``, ``suite``). May import: the suite's rooms named here, our server's import
-door.
+product's own door, ``stackyard_server.admin.documents``, in the API's form. The server still filters, joins, projects
+and sorts. Lives elsewhere: replaying (``player``, ``suite``). May import: the suite's rooms named here, our server's
+import door.
 """
 
 from __future__ import annotations
