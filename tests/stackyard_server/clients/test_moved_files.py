@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from stackyard_server import admin
 from stackyard_server.store import Store
 
-from .conftest import FLOWS, PATIENCE_SECONDS
+from .conftest import FLOWS, QUICK, home_environment, run_script
 
 FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
 
 
 def run(python: str, home: Path, name: str, *arguments: str) -> str:
-    """The output of a flow, with nothing but the generated clearml.conf."""
-    script = shutil.copy(FLOWS / name, home / name)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLEARML", "TRAINS", "PYTHON"))}
-    kept |= {"HOME": str(home), "CLEARML_CONFIG_FILE": str(home / "clearml.conf"), "PYTHONUNBUFFERED": "1"}
-    ended = subprocess.run(
-        [python, script, *arguments],
-        env=kept,
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
+    """The output of a flow with the generated clearml.conf."""
+    script = Path(shutil.copy(FLOWS / name, home / name))
+    said = run_script(
+        python, script, *arguments, env=home_environment(home, home / "clearml.conf"), folder=home
     )
-    assert ended.returncode == 0, f"{name}:\n{ended.stdout[-4000:]}\n{ended.stderr[-4000:]}"
-    assert "CLEARML_BLOCK_PICKLED_ARTIFACTS" in ended.stdout, "the configuration's environment was applied"
-    return ended.stdout
+    assert "CLEARML_BLOCK_PICKLED_ARTIFACTS" in said, "the configuration's environment was applied"
+    return said
 
 
 def start(folder: Path, home: Path) -> dict[str, Any]:
     """A server on free ports, and a fresh configuration of it."""
     word = admin.start_background(folder, FREE_PORTS)
     admin.write_client_config(folder, home / "clearml.conf", "admin", replace=True)
+    with open(home / "clearml.conf", "a") as file:
+        file.write(QUICK)
     return word
 
 

@@ -31,11 +31,7 @@ assert again.get_reported_scalars()["loss"]["train"]["y"] == [5.0, 4.0, 3.0, 2.0
 assert "a line of stdout" in "".join(again.get_reported_console_output(number_of_reports=10))
 assert again.artifacts["plan"].get() == {"a": 1}
 assert again.artifacts["trap"].type == "pickle"
-refused = ""
-try:
-    again.artifacts["trap"].get()
-except Exception as fault:  # the SDK's own class for it
-    refused = type(fault).__name__
-print("REFUSED", refused)
+# the SDK warns, and gives the file's path instead of what is in it
+assert Path(str(again.artifacts["trap"].get())).name.endswith("trap.pkl")
 assert not OPENED.exists(), "the pickle was opened"
 print("OK", task.id)

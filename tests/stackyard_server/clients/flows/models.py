@@ -17,8 +17,9 @@ if sys.argv[1] == "make":
     model = OutputModel(
         task=task, name="net", framework="PyTorch", tags=["first"], label_enumeration={"cat": 1}
     )
-    model.update_weights(weights_filename=str(weights), auto_delete_file=False)
+    # before the weights: their upload, in a thread of the SDK, writes back the design it began with
     model.update_design(config_dict={"layers": 2})
+    model.update_weights(weights_filename=str(weights), auto_delete_file=False)
     model.set_metadata("size", "700", "int")
     model.report_scalar("quality", "F1", 0.9, 1)
     task.flush(wait_for_uploads=True)
