@@ -5,7 +5,7 @@ renamed before the row that makes it visible is committed. Content under a name 
 a new name, so a reader, or a backup made of hard links, keeps what it began with. What a crash leaves behind has no
 row, and ``sweep`` removes it. See docs/security.md for what this shuts out.
 
-Here: the paths that may be keys, content on disk, the rows. Who may replace or remove a file is in ``file_rights``,
+Here: the paths that may be keys, content on disk, the rows. Who may replace or remove a file is in ``rights``,
 HTTP in ``files``. Imports the store.
 """
 

@@ -86,7 +86,7 @@ END;
 CREATE TABLE queue (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, company TEXT, user TEXT, name TEXT NOT NULL UNIQUE,
     display_name TEXT, created INTEGER, tags TEXT, system_tags TEXT, last_update INTEGER, metadata TEXT,
-    -- The number of its entries and the sum of their added, kept by the triggers below: depth and mean wait.
+    -- How many entries it has and the sum of their added, kept by the triggers below: depth and mean wait.
     waiting INTEGER NOT NULL DEFAULT 0, added_sum INTEGER NOT NULL DEFAULT 0
 );
 -- The order of a queue is that of position; a task waits in one queue at most.

@@ -12,7 +12,7 @@ import pytest
 from stackyard_server import listing
 from stackyard_server.store.documents import MODEL, TASK
 
-from .running import Running, running_server
+from ..running import Running, running_server
 
 
 class Clock:

@@ -16,8 +16,8 @@ from stackyard_server import identity
 from stackyard_server.files import stored as stored_files
 from stackyard_server.identity import COOKIE
 
-from .running import Running, running_server
-from .test_stored_files import ESCAPES
+from ..running import Running, running_server
+from .test_stored import ESCAPES
 
 ID = "0123456789abcdef0123456789abcdef"
 

@@ -21,7 +21,7 @@ from stackyard_server.files.stored import StoredFiles
 from stackyard_server.store import Store
 from stackyard_server.upkeep import UpkeepError, backup, freeing, gc, restore, verification
 
-from .running import Running, running_server
+from ..running import Running, running_server
 
 DAY_MS = 24 * 3600 * 1000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stackyard_server.files import addresses as file_addresses
 
-from .running import Running, running_server
+from ..running import Running, running_server
 
 ARTIFACT = {"key": "data", "type": "json", "mode": "output", "hash": "0"}
 
