@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from ..running import Running
 from .conftest import Flow
 
@@ -33,18 +35,26 @@ def test_queues(flow: Flow) -> None:
     assert "OK" in flow("queues.py")
 
 
-def test_a_local_pipeline_passes_data_between_its_steps_and_takes_up_what_was_done(
-    flow: Flow, server: Running
-) -> None:
-    first = re.search(r"OK (\w+) (\w+) (\w+)", flow("pipeline.py", "--where", "here"))
-    assert first
-    assert first[2] == "completed"
-    total = server.call("tasks.get_by_id", task=first[3])["task"]
-    assert (total["parent"], total["hyperparams"]["return"]["value"]["value"]) == (first[1], "10")
-    second = re.search(r"OK (\w+) (\w+) (\w+)", flow("pipeline.py", "--where", "here"))
-    assert second
-    assert second[2] == "cached"
-    assert second[1] != first[1], "a pipeline of its own"
+def run_here(flow: Flow) -> tuple[str, str, str]:
+    """Of a local pipeline: the controller's task, how its first step ended, its last step's task."""
+    done = re.search(r"OK (\w+) (\w+) (\w+)", flow("pipeline.py", "--where", "here"))
+    assert done
+    return done[1], done[2], done[3]
+
+
+def test_a_local_pipeline_passes_data_between_its_steps(flow: Flow, server: Running) -> None:
+    controller, first_step, last = run_here(flow)
+    assert first_step == "completed"
+    total = server.call("tasks.get_by_id", task=last)["task"]
+    assert (total["parent"], total["hyperparams"]["return"]["value"]["value"]) == (controller, "10")
+
+
+@pytest.mark.long
+def test_a_pipeline_takes_up_a_step_that_was_done_before(flow: Flow) -> None:
+    before, *_ = run_here(flow)
+    controller, first_step, _ = run_here(flow)
+    assert first_step == "cached"
+    assert controller != before, "a pipeline of its own"
 
 
 def test_an_offline_session_is_brought_in(flow: Flow, tmp_path: Path) -> None:

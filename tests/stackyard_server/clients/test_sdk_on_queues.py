@@ -46,6 +46,7 @@ def test_a_pipeline_on_a_queue(flow: Flow, server: Running, worker: Agent) -> No
     assert "total 10" in console(server, total["id"])
 
 
+@pytest.mark.long
 def test_a_pipeline_of_tasks_on_a_queue(flow: Flow, template: str, worker: Agent) -> None:
     assert "OK" in flow("pipeline_of_tasks.py", template)
 
