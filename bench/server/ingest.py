@@ -226,11 +226,11 @@ def figures(result: Result, quick: bool, options: Any) -> None:
     """Measure the three, one after the other, each alone."""
     seconds = 1.5 if quick else 4.0
     with processes.ours() as server:
-        rates = asyncio.run(ours(server, SIZES, seconds, result))
+        rates = wire.run(ours(server, SIZES, seconds, result))
     for size in SIZES:
         result.figure(f"ingest_rows_per_second_{size}", rates[size])
     with processes.bare() as url:
-        ceiling = asyncio.run(bare(url, SIZES, min(seconds, 2.0), result))
+        ceiling = wire.run(bare(url, SIZES, min(seconds, 2.0), result))
     for size in SIZES:
         result.figure(f"ingest_ratio_bare_{size}", rates[size] / ceiling[size])
     python, why_not = peers.mlflow_python(options.mlflow_python)
@@ -239,6 +239,6 @@ def figures(result: Result, quick: bool, options: Any) -> None:
         print(f"MLflow not measured: {why_not}")
         return
     with processes.mlflow(python) as url:
-        theirs = asyncio.run(mlflow(url, SIZES, seconds, result))
+        theirs = wire.run(mlflow(url, SIZES, seconds, result))
     for size in SIZES:
         result.figure(f"ingest_ratio_mlflow_{size}", rates[size] / theirs[size])

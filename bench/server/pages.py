@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import tempfile
 import time
@@ -65,5 +64,5 @@ def figures(result: Result, quick: bool, options: Any) -> None:
             folder = Path(scratch) / "data"
             pair = folders.make(folder, tasks)
             with processes.ours(folder, pair) as server:
-                took = sorted(asyncio.run(measure(server, 50)))
+                took = sorted(wire.run(measure(server, 50)))
         result.figure(f"tasks_page_p50_ms_{name}", took[len(took) // 2], (took[0], took[-1]))

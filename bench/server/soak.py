@@ -94,4 +94,4 @@ async def measure(server: processes.Ours, seconds: float, result: Result) -> Non
 def figures(result: Result, quick: bool, options: Any) -> None:
     """On a server of its own."""
     with processes.ours() as server:
-        asyncio.run(measure(server, 30.0 if quick else options.soak_minutes * 60, result))
+        wire.run(measure(server, 30.0 if quick else options.soak_minutes * 60, result))

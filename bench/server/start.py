@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import time
 from pathlib import Path
@@ -74,7 +73,7 @@ def figures(result: Result, quick: bool, options: Any) -> None:
         starts.sort()
         result.figure("cold_start_seconds", starts[len(starts) // 2], (starts[0], starts[-1]))
         with processes.ours(folder, pair) as server:
-            result.figure("rss_full_mb", asyncio.run(loaded(server, 5.0 if quick else 30.0)))
-            took = sorted(asyncio.run(histograms(server, 11 if quick else 31)))
+            result.figure("rss_full_mb", wire.run(loaded(server, 5.0 if quick else 30.0)))
+            took = sorted(wire.run(histograms(server, 11 if quick else 31)))
             result.figure("histogram_p50_ms", took[len(took) // 2], (took[0], took[-1]))
             result.row(part="start", folder="full", tasks=tasks, points=points, rss_after_mb=server.rss_mb)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
+
+import uvloop
 
 
 def request(
@@ -75,6 +78,12 @@ async def connect(url: str) -> Connection:
     parts = urlsplit(url)
     _, made = await asyncio.get_running_loop().create_connection(Connection, parts.hostname, parts.port)
     return made
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end on uvloop, so that the load costs little itself."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 class Client:

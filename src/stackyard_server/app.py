@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: How often it is looked whether files of deleted documents may go.
 TIDY_SECONDS = 60
+#: How often the log is looked at, seconds.
+FOLD_SECONDS = 1.0
 #: How long a stop waits for answers in progress, seconds.
 PATIENCE_SECONDS = 10
 
@@ -141,6 +143,15 @@ class Server:
             except (sqlite3.Error, OSError):  # a full disk, say: the next pass tries again
                 log.exception("removing freed files failed")
 
+    async def _fold(self) -> None:
+        """The database's log is folded in beside the event loop, so that no answer waits for it."""
+        while True:
+            await asyncio.sleep(FOLD_SECONDS)
+            try:
+                await asyncio.to_thread(self.store.fold)
+            except sqlite3.Error:  # a full disk, say: the next pass tries again
+                log.exception("folding the log failed")
+
     @property
     def urls(self) -> dict[str, str]:
         """The addresses as they are listened on, by "web", "api", "files"."""
@@ -157,7 +168,11 @@ class Server:
                 break
             await asyncio.sleep(0.005)
         ready()
-        upkeep = [asyncio.create_task(self._tidy()), asyncio.create_task(watchdog.watch(self.services))]
+        upkeep = [
+            asyncio.create_task(self._tidy()),
+            asyncio.create_task(self._fold()),
+            asyncio.create_task(watchdog.watch(self.services)),
+        ]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -24,6 +24,8 @@ from . import functions, schema
 Durability = Literal["state", "metrics"]
 
 FILE_NAME = "server.sqlite"
+#: A log below this is left to grow.
+FOLD_FROM_BYTES = 4 * 1024 * 1024
 
 
 class StoreError(Exception):
@@ -121,6 +123,7 @@ class Store:
         self._fenced: set[str] = {task for (task,) in fenced}
         self._durability: Durability | None = None
         self._group: Group | None = None
+        self._folding: sqlite3.Connection | None = None
         #: Transactions undone so far: whoever remembers what was written looks here.
         self.rolled_back = 0
         self._seen = self._data_version()
@@ -136,8 +139,9 @@ class Store:
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA busy_timeout=10000")
         connection.execute("PRAGMA temp_store=MEMORY")
-        # Folding the log in waits for the disk; events rewrite the same pages so often that rarer is far cheaper.
-        connection.execute("PRAGMA wal_autocheckpoint=4000")
+        # Folding the log in waits for the disk, so ``fold`` does it from a thread; this is for what it cannot finish
+        # under constant writing. Events rewrite the same pages so often that rarer is far cheaper.
+        connection.execute("PRAGMA wal_autocheckpoint=16000")
         connection.execute("PRAGMA cache_size=-16000")
         functions.register(connection)
         return connection
@@ -215,6 +219,22 @@ class Store:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
         group.ended(fault)
+
+    def fold(self) -> None:
+        """Copy what the log holds into the database file, beside writers and readers; for a thread of its own."""
+        if self._log_bytes() < FOLD_FROM_BYTES:
+            return
+        if self._folding is None:
+            self._folding = self._connect()
+            with self._lock:
+                self._all_readers.append(self._folding)
+        self._folding.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def _log_bytes(self) -> int:
+        try:
+            return os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return 0
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
