@@ -136,6 +136,8 @@ SERVER_FORBIDDEN = {
     "identity": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
     "upkeep": SERVER_TOP | {"api"},
     "files": {"app", "admin", "web", "endpoints"},
+    "call": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
+    "fence": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
     "dispatch": {"app", "admin", "web", "api", "files"},
     "api": {"app", "admin", "web", "files"},
     "endpoints": {"app", "admin", "web", "api"},

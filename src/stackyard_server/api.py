@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import dispatch, envelope, identity
-from .dispatch import Call, Endpoint, Raw, Services
+from .call import Call, Raw, Services
+from .dispatch import Endpoint
 from .error_table import ApiError, error
 from .identity import Identity
 from .origins import Headers, Origins

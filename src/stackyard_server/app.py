@@ -20,9 +20,9 @@ import uvicorn
 
 from . import identity
 from .api import Api
+from .call import Services
 from .connections import BoundedProtocol
 from .data_folder import FolderLock, check_file_system
-from .dispatch import Services
 from .files import addresses as file_addresses
 from .files.server import FileServer
 from .moments import Clock

@@ -16,7 +16,7 @@ from .rules import fencing
 from .store import hand_outs
 
 if TYPE_CHECKING:
-    from .dispatch import Call
+    from .call import Call
 
 #: Calls whose ``task`` is not what they write to.
 ELSEWHERE = frozenset({"tasks.clone"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .dispatch import Call
+from .call import Call
 from .envelope import new_id
 from .error_table import ApiError, error, field_error
 from .rules import task_status

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import identity
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..error_table import ApiError, error, field_error
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from .. import fence, moments
-from ..dispatch import Call, Raw, endpoint
+from ..call import Call, Raw
+from ..dispatch import endpoint
 from ..error_table import ApiError, error, field_error
 from ..listing.scrolls import EXHAUSTED, Scrolls, position, token
 from ..store import events, logs, samples, scalars

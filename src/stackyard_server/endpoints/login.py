@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 
 
 @endpoint(access="none", signed_in=False)

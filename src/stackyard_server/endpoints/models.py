@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from .. import bulk, listing, models
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..error_table import error
 from ..store import projects
 from ..store.documents import MODEL, Document

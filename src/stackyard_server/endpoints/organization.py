@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import listing
-from ..dispatch import Call, Raw, endpoint
+from ..call import Call, Raw
+from ..dispatch import endpoint
 from ..envelope import new_id
 from ..error_table import ApiError, error
 from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import bulk
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..error_table import error
 from ..store import queues
 from ..store.documents import TASK

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import fence, listing
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..error_table import error, field_error
 from ..listing.projection import Virtual
 from ..moments import iso

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from .. import API_VERSION, dispatch, fields, listing, reports
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..store.documents import TASK
 from ..tasks import ending, removal
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import API_VERSION, SERVER_VERSION, dispatch
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..fields import table
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from .. import moments
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..error_table import error
 
 #: Where the settings are kept in the store's ``meta`` table.

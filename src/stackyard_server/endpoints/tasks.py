@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
 from .. import bulk, listing, moments
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..error_table import error
 from ..fields import check
 from ..rules import task_document, task_status

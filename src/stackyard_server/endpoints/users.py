@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from .. import identity, listing
-from ..dispatch import Call, endpoint
+from ..call import Call
+from ..dispatch import endpoint
 from ..envelope import MOST_DEPTH
 from ..error_table import error
 from ..store.documents import USER, Document

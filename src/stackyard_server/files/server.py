@@ -29,7 +29,7 @@ import orjson
 
 from .. import security_log
 from ..api import Receive, Scope, Send, cookie_of
-from ..dispatch import Services
+from ..call import Services
 from ..error_table import ApiError
 from ..identity import ROLES, Identity
 from ..origins import Origins

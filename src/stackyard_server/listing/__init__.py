@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..dispatch import Call
+from ..call import Call
 from ..envelope import new_id
 from ..error_table import error
 from ..store.conditions import wrong_type

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import models
-from ..dispatch import Call
+from ..call import Call
 from ..error_table import error
 from ..rules import project_names
 from ..store import Transaction, projects

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import orjson
 
-from ..dispatch import Call
+from ..call import Call
 from ..store import Transaction, projects
 from ..store.documents import COLLECTIONS, PROJECT, Document
 from ..store.filters import conditions

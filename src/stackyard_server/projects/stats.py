@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..dispatch import Call
+from ..call import Call
 from ..error_table import field_error
 from ..store import Transaction, projects
 from ..store.documents import TASK, Document

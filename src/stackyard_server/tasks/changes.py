@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import moments
-from ..dispatch import Call
+from ..call import Call
 from ..error_table import error
 from ..rules import task_status
 from ..store import Transaction, projects, queues

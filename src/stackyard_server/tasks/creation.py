@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import moments
-from ..dispatch import Call
+from ..call import Call
 from ..envelope import new_id
 from ..error_table import error
 from ..rules import project_names, task_document, task_status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dispatch import Call
+from ..call import Call
 from ..rules import task_status
 from ..store import Transaction
 from ..store.documents import MODEL, TASK, Document

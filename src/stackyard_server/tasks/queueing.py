@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..dispatch import Call
+from ..call import Call
 from ..error_table import error
 from ..rules import task_status
 from ..store import Transaction, queues

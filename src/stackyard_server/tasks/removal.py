@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..dispatch import Call
+from ..call import Call
 from ..error_table import error
 from ..files import stored as stored_files
 from ..rules import task_document, task_status

@@ -12,7 +12,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from ..dispatch import Services
+from ..call import Services
 from ..rules import task_status, vanished
 from ..store import Transaction, hand_outs, queues, workers
 from ..store.documents import TASK, Document

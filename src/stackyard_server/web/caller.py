@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from .. import API_VERSION, dispatch, envelope
-from ..dispatch import Call, Services
+from ..call import Call, Services
 from ..identity import Identity
 
 

@@ -19,7 +19,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ..dispatch import Services
+from ..call import Services
 from ..identity import Identity
 from . import charts, shown
 from .caller import Caller

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..dispatch import Services
+from ..call import Services
 from ..error_table import ApiError
 from ..identity import COOKIE, Identity
 

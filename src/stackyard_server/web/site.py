@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from ..api import Api, Receive, Scope, Send
-from ..dispatch import Services
+from ..call import Services
 from ..error_table import ApiError
 from ..files.server import FileServer
 from . import actions, pages, sessions

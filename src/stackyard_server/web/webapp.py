@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ..dispatch import Services
+from ..call import Services
 
 #: The build brings inline styles and images as data; scripts only its own.
 POLICY = (

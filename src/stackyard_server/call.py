@@ -1,0 +1,73 @@
+"""One request as an endpoint sees it, and what a server offers to those who answer. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import moments
+from .store import Store, Transaction
+
+if TYPE_CHECKING:
+    from .identity import Gate, Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer without the envelope: a download."""
+
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Services:
+    """What endpoints may need beside the store; put together in ``app``."""
+
+    store: Store
+    gate: Gate
+    clock: moments.Clock
+    #: Anything longer-lived that a service keeps between calls (scroll positions...), by the owner's name.
+    memory: dict[str, Any] = field(default_factory=dict)
+    #: The server's settings (``settings.ServerSettings``).
+    settings: Any = None
+    #: What an encoded answer goes through before it is sent: former addresses of the file server become the present
+    #: one. None where there are none.
+    rewrite: Callable[[bytes], bytes] | None = None
+    #: The addresses clients use: "web", "api", "files".
+    urls: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, as an endpoint sees it."""
+
+    name: str
+    version: tuple[int, int]
+    #: The request's fields; for a batch endpoint see ``lines``.
+    data: dict[str, Any]
+    tx: Transaction
+    services: Services
+    #: Who calls; None only where the endpoint needs no sign-in.
+    who: Identity
+    #: X-ClearML-Worker, or the client's address.
+    worker: str
+    #: Epoch milliseconds.
+    now: int
+    address: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: The lines of a batch request (NDJSON).
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    #: Response headers the endpoint wants to add, e.g. a cookie.
+    answer_headers: list[tuple[str, str]] = field(default_factory=list)
+    #: The bytes of the body as they came.
+    body: bytes = b""
+    #: What is to be done once the transaction is committed (removing files...), in this order.
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field of the request; null is absent."""
+        value = self.data.get(name)
+        return default if value is None else value
