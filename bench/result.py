@@ -58,8 +58,12 @@ class Result:
                 text += " [{:.6g}, {:.6g}]".format(*self.intervals[name])
             print(f"{name:40s} {text}")
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+            self.write(path)
+
+    def write(self, path: Path) -> None:
+        """Write the JSON form as it is so far."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def machine() -> Dict[str, Any]:

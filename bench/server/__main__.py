@@ -30,6 +30,8 @@ def main() -> None:
     for part, module in modules.items():
         print(f"{part}:", flush=True)
         module.figures(result, options.quick, options)
+        if options.json is not None:  # what is measured is kept, whatever becomes of the rest
+            result.write(options.json)
     result.finish(options.json)
 
 

@@ -31,7 +31,7 @@ async def measure(server: processes.Ours, seconds: float, result: Result) -> Non
         mine = await wire.sign_in(server.api, server.access_key, server.secret_key)
         count, old = 0, []
 
-        async def ask(name: str, **data: Any) -> dict[str, Any]:
+        async def ask(name: str, /, **data: Any) -> dict[str, Any]:
             at = time.perf_counter()
             answer = await mine(name, **data)
             asked.append((at - begun, (time.perf_counter() - at) * 1000))
@@ -94,4 +94,4 @@ async def measure(server: processes.Ours, seconds: float, result: Result) -> Non
 def figures(result: Result, quick: bool, options: Any) -> None:
     """On a server of its own."""
     with processes.ours() as server:
-        wire.run(measure(server, 30.0 if quick else options.soak_minutes * 60, result))
+        wire.run(measure(server, 15.0 if quick else options.soak_minutes * 60, result))
