@@ -148,7 +148,8 @@ class Server:
         while True:
             await asyncio.sleep(FOLD_SECONDS)
             try:
-                await asyncio.to_thread(self.store.fold)
+                if await asyncio.to_thread(self.store.fold):
+                    self.store.finish_fold()
             except sqlite3.Error:  # a full disk, say: the next pass tries again
                 log.exception("folding the log failed")
 

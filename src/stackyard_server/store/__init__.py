@@ -25,7 +25,7 @@ Durability = Literal["state", "metrics"]
 
 FILE_NAME = "server.sqlite"
 #: A log below this is left to grow.
-FOLD_FROM_BYTES = 4 * 1024 * 1024
+FOLD_FROM_BYTES = 8 * 1024 * 1024
 
 
 class StoreError(Exception):
@@ -220,15 +220,27 @@ class Store:
                 self._writer.execute("ROLLBACK")
         group.ended(fault)
 
-    def fold(self) -> None:
-        """Copy what the log holds into the database file, beside writers and readers; for a thread of its own."""
+    def fold(self) -> bool:
+        """Copy what the log holds into the database file, beside writers and readers; for a thread of its own.
+
+        Returns:
+            Whether there was enough to do it; ``finish_fold`` is due then.
+        """
         if self._log_bytes() < FOLD_FROM_BYTES:
-            return
+            return False
         if self._folding is None:
             self._folding = self._connect()
             with self._lock:
                 self._all_readers.append(self._folding)
         self._folding.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return True
+
+    def finish_fold(self) -> None:
+        """Copy the little that was written meanwhile, in the writing thread: only a log that is wholly copied starts
+        anew, and one that starts anew is synced far sooner than one that grows.
+        """
+        self.commit_group()
+        self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def _log_bytes(self) -> int:
         try:
