@@ -136,6 +136,7 @@ SERVER_FORBIDDEN = {
     "identity": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
     "upkeep": SERVER_TOP | {"api"},
     "files": {"app", "admin", "web", "endpoints"},
+    "monitoring": SERVER_TOP | {"api", "files", "upkeep", "dispatch", "identity", "call"},
     "call": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
     "fence": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
     "dispatch": {"app", "admin", "web", "api", "files"},

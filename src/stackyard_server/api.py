@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from .call import Call, Raw, Services
 from .dispatch import Endpoint
 from .error_table import ApiError, error
 from .identity import Identity
+from .monitoring import exposition
 from .origins import Headers, Origins
 from .security_log import note
 
@@ -41,6 +43,8 @@ MOST_BUFFERED_BYTES = 256 * 1024 * 1024
 IMPERSONATION = (
     "x-clearml-impersonate-as", "x-clearml-act-as", "x-trains-impersonate-as", "x-trains-act-as",
 )  # fmt: skip
+#: Where the server's own figures are, on the API's port only.
+METRICS_PATH = "/metrics"
 ONLY_ONCE = frozenset(
     {b"authorization", b"host", b"content-type", b"content-length", b"origin", b"x-clearml-worker"}
 )
@@ -78,16 +82,25 @@ class Api:
             text = f"Content encoding is not supported ({headers['content-encoding']})"
             await respond(send, 415, text.encode(), [(b"content-type", b"text/plain; charset=utf-8")])
             return
+        if scope["path"] == METRICS_PATH:
+            await self._tell_metrics(scope, headers, send)
+            return
         extra = self.origins.answer_headers(origin) if origin else []
+        began = time.perf_counter()
         try:
-            await self.handle(scope, headers, receive, send, extra)
+            name, code = await self.handle(scope, headers, receive, send, extra)
         except Disconnected:
             return
+        self.services.meter.answered(name, code, time.perf_counter() - began)
 
     async def handle(
         self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, extra: Headers
-    ) -> None:
-        """Find the endpoint, admit the caller, read the body, run it, answer."""
+    ) -> tuple[str, int]:
+        """Find the endpoint, admit the caller, read the body, run it, answer.
+
+        Returns:
+            The endpoint's name ("" where there is none of that name) and the HTTP status.
+        """
         name = ""
         requested, entry, who, address = "1.0", None, None, ""
         try:
@@ -115,30 +128,26 @@ class Api:
                     "refused", endpoint=name, user=who.user if who else "", role=who.role if who else "",
                     address=address, reason=refused.message,
                 )  # fmt: skip
-            await self._refuse(send, headers, name, requested, entry, refused, extra)
-            return
+            return await self._refuse(send, headers, name, requested, entry, refused, extra)
         except OverflowError:  # a number beyond what can be kept: SQLite's 64 bits, the years of a date
             beyond = error("validation", "a number is out of range")
-            await self._refuse(send, headers, name, requested, entry, beyond, extra)
-            return
+            return await self._refuse(send, headers, name, requested, entry, beyond, extra)
         except sqlite3.OperationalError as fault:
             full = "full" in str(fault)
             if not full:
                 log.exception("%s failed", name)
             failed = error("disk_full" if full else "internal")
-            await self._refuse(send, headers, name, requested, entry, failed, extra)
-            return
+            return await self._refuse(send, headers, name, requested, entry, failed, extra)
         except Disconnected:
             raise
         except Exception:  # the edge: whatever it was, the client gets an envelope and the log the traceback
             log.exception("%s failed", name)
-            await self._refuse(send, headers, name, requested, entry, error("internal"), extra)
-            return
+            return await self._refuse(send, headers, name, requested, entry, error("internal"), extra)
         out = [*extra, *((k.encode("latin-1"), v.encode("latin-1")) for k, v in call.answer_headers)]
         if isinstance(data, Raw):
             out += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in data.headers.items()]
             await respond(send, 200, data.body, [(b"content-type", data.content_type.encode()), *out])
-            return
+            return entry.name, 200
         head = envelope.meta(
             name,
             requested_version(requested),
@@ -152,6 +161,7 @@ class Api:
         if self.services.rewrite is not None:
             encoded = self.services.rewrite(encoded)
         await send_json(send, headers, 200, encoded, out)
+        return entry.name, 200
 
     async def _answered(self, entry: Endpoint, call: Call) -> Any:
         """A slow read's answer, from a thread; so many at a time, and so many waiting.
@@ -268,7 +278,7 @@ class Api:
         entry: Endpoint | None,
         refused: ApiError,
         extra: Headers,
-    ) -> None:
+    ) -> tuple[str, int]:
         head = envelope.meta(
             name,
             requested_version(requested),
@@ -280,6 +290,32 @@ class Api:
         )
         out = [*extra, *((k.encode("latin-1"), v.encode("latin-1")) for k, v in refused.headers)]
         await send_json(send, headers, refused.code, envelope.encode(head, {}), out)
+        return entry.name if entry else "", refused.code
+
+    async def _tell_metrics(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
+        """The server's figures for Prometheus, to anyone who is signed in (a cookie does not count)."""
+        plain = [(b"content-type", b"text/plain; charset=utf-8")]
+        address = scope["client"][0] if scope.get("client") else ""
+        try:
+            check_repeated(scope["headers"])
+            who = await self.services.gate.admitted(headers.get("authorization"), None, address)
+            if who is None:
+                raise error("no_credentials")
+        except ApiError as refused:
+            asked = [(b"www-authenticate", b'Basic realm="stackyard"')] if refused.code == 401 else []
+            await respond(send, refused.code, refused.message.encode(), [*plain, *asked])
+            return
+        services, now = self.services, int(self.services.clock() * 1000)
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(
+                self._threads, exposition.text, services.store, services.meter, now
+            )
+        except sqlite3.Error:
+            log.exception("the metrics cannot be read")
+            await respond(send, 500, b"Internal error", plain)
+            return
+        await respond(send, 200, found, [(b"content-type", exposition.CONTENT_TYPE.encode())])
 
     def close(self) -> None:
         """Let running reads end."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import moments
+from .monitoring.meter import Meter
 from .store import Store, Transaction
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Services:
     rewrite: Callable[[bytes], bytes] | None = None
     #: The addresses clients use: "web", "api", "files".
     urls: dict[str, str] = field(default_factory=dict)
+    #: What is counted for those who watch the server.
+    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -76,6 +77,7 @@ def _take_in(call: Call, lines: list[dict[str, Any]]) -> dict[str, Any]:
     batch.write(call.who.user)
     if not batch.added:
         raise error("events_not_added", **batch.errors)
+    call.after_commit.append(partial(call.services.meter.took_in, batch.added))
     answer = {"added": batch.added, "errors": batch.errors.total(), "errors_info": dict(batch.errors)}
     if known_by and batch.lines and not batch.unstamped:
         logs.remember(call.tx, known_by, call.now, answer)

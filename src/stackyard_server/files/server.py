@@ -21,6 +21,8 @@ import os
 import re
 import shutil
 import sqlite3
+import time
+from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -59,6 +61,8 @@ HEADERS = [
 HTML = (b"content-type", b"text/html; charset=utf-8")
 
 
+#: Methods that are counted by name.
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 #: What clients know as the pages of these statuses.
 PAGES = {
     401: (
@@ -100,6 +104,19 @@ class FileServer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP exchange."""
+        began, status = time.perf_counter(), 0
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await self._exchange(scope, receive, noting)
+        kind = f"files.{scope['method']}" if scope["method"] in METHODS else ""
+        self.services.meter.answered(kind, status, time.perf_counter() - began)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         try:
             await self._answer(scope, headers, receive, send)
