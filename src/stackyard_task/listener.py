@@ -11,7 +11,7 @@ import math
 import os
 import random
 from array import array
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from stackyard_task.channel import PHASES
 from stackyard_task.records import FAILURE_KINDS, Environment, Failure, GpuUse, Measurement, StepTimes
@@ -43,6 +43,7 @@ class Listener:
         self._steps = array("d")
         self._step_count = 0
         self._step_sum = 0.0
+        self._step_told = (0, 0.0)
         self._random = random.Random(0)
 
     def read(self) -> bool:
@@ -106,6 +107,13 @@ class Listener:
     def _on_failure(self, message: Dict[str, Any]) -> None:
         kind = message["failure"]
         self.failure = Failure(kind if kind in FAILURE_KINDS else "code", str(message["message"]))
+
+    def steps_since(self) -> Tuple[int, Optional[float]]:
+        """Steps so far, and the mean seconds of those since the last call; ``None`` without new ones."""
+        count, seconds = self._step_told
+        self._step_told = (self._step_count, self._step_sum)
+        new = self._step_count - count
+        return self._step_count, (self._step_sum - seconds) / new if new else None
 
     # What it amounts to.
     def fill(self, measurement: Measurement, environment: Environment) -> None:

@@ -70,7 +70,10 @@ class Code:
 
     version: Optional[str] = None
     dirty: Optional[bool] = None
+    #: SHA-256 over the package's files.
     digest: Optional[str] = None
+    #: SHA-256 of the wheel it travelled in; ``None``: it did not travel.
+    wheel: Optional[str] = None
 
 
 @dataclass
@@ -203,6 +206,7 @@ class Environment:
     code_version: Optional[str] = None
     code_dirty: Optional[bool] = None
     code_digest: Optional[str] = None
+    code_wheel: Optional[str] = None
     threads: Optional[int] = None
     tunables: Dict[str, str] = field(default_factory=dict)
     #: CPU used by everything but the child's tree and the supervisor, in percent of the whole machine.
@@ -227,6 +231,29 @@ class Failure:
 
 
 @dataclass
+class Dispatch:
+    """How a run came to its machine; all of it before the child's start, so none of it is in its figures."""
+
+    #: ClearML task and the worker that ran it.
+    task_id: Optional[str] = None
+    queue: Optional[str] = None
+    worker: Optional[str] = None
+    #: The image, with its digest; ``None``: not in a container.
+    image: Optional[str] = None
+    #: Server's clock: put into the queue; taken by an agent.
+    enqueued_at: Optional[str] = None
+    pulled_at: Optional[str] = None
+    #: Worker's clock: the container's first process; the first line of the entry script; the child's start.
+    container_started_at: Optional[str] = None
+    user_code_at: Optional[str] = None
+    workload_started_at: Optional[str] = None
+    #: Server's clock: the task has its final status.
+    finished_at: Optional[str] = None
+    #: Starts of this run that failed for reasons of the infrastructure, and were made again.
+    retries: int = 0
+
+
+@dataclass
 class RunRecord:
     """What a run leaves, whether it completed or failed."""
 
@@ -248,6 +275,8 @@ class RunRecord:
     results: Dict[str, Any] = field(default_factory=dict)
     #: Phases seen, in order: [{"name", "at_seconds"}] since the child's start.
     phases: List[Dict[str, Any]] = field(default_factory=list)
+    #: ``None``: started directly, without a server.
+    dispatch: Optional[Dispatch] = None
     api_version: int = API_VERSION
 
 

@@ -17,9 +17,9 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from stackyard_task import spawn
 from stackyard_task.ending import Ending, failure_of
@@ -75,7 +75,37 @@ class RecordNotWritten(Exception):
     """The run folder does not take the record (disk full, read-only)."""
 
 
-def supervise(run_folder: Path, *, interval_seconds: float = 0.1, method: Optional[str] = None) -> RunRecord:
+@dataclass
+class Moment:
+    """What a run under way does and uses, for whoever watches. Not known yet is ``None``."""
+
+    elapsed_seconds: float
+    phase: str
+    done: Optional[float] = None
+    total: Optional[float] = None
+    unit: Optional[str] = None
+    loss: Optional[float] = None
+    #: Mean of the steps since the last moment.
+    step_seconds: Optional[float] = None
+    steps: int = 0
+    cpu_percent_of_core: Optional[float] = None
+    rss_bytes: Optional[int] = None
+    #: GPU index -> (memory in bytes, utilisation in percent).
+    gpus: Dict[int, Any] = field(default_factory=dict)
+
+
+#: Called about once a second while the child runs; what it costs is the supervisor's, and it must not wait.
+Watcher = Callable[[Moment], None]
+
+
+def supervise(
+    run_folder: Path,
+    *,
+    python: Optional[str] = None,
+    interval_seconds: float = 0.1,
+    method: Optional[str] = None,
+    watcher: Optional[Watcher] = None,
+) -> RunRecord:
     """The record of the task in ``run_folder``, after running it to its end.
 
     Call it from the main thread of a process that starts no other children meanwhile: the process becomes
@@ -83,8 +113,10 @@ def supervise(run_folder: Path, *, interval_seconds: float = 0.1, method: Option
 
     Args:
         run_folder: Holds ``task.json``; the record and its companions are written there.
+        python: The stack's interpreter, which runs the child; ``None``: this process' own.
         interval_seconds: Distance of samples; infinite: only start and end are read.
         method: "auto" or "processes"; ``None``: as $STACKYARD_MEASURE says, else "auto".
+        watcher: Told about once a second what the run does.
 
     Raises:
         TaskError: ``task.json`` is missing or not a task.
@@ -103,7 +135,7 @@ def supervise(run_folder: Path, *, interval_seconds: float = 0.1, method: Option
     except OSError as error:
         raise _not_written(run_folder, error) from error
     try:
-        run = _Supervision(spec, run_folder, interval_seconds, method, log)
+        run = _Supervision(spec, run_folder, python or sys.executable, interval_seconds, method, log, watcher)
         record = run.to_its_end()
     finally:
         os.close(log)
@@ -138,10 +170,19 @@ class _Supervision:
     """One run from its start to its record."""
 
     def __init__(
-        self, spec: TaskSpec, run_folder: Path, interval_seconds: float, method: str, log: int
+        self,
+        spec: TaskSpec,
+        run_folder: Path,
+        python: str,
+        interval_seconds: float,
+        method: str,
+        log: int,
+        watcher: Optional[Watcher],
     ) -> None:
         self.spec = spec
         self.run_folder = run_folder
+        self.python = python
+        self.watcher = watcher
         self.interval_seconds = interval_seconds
         self.method = method
         self.sampler: Optional[Sampler] = None
@@ -219,7 +260,9 @@ class _Supervision:
         own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
         clock = _Clock(time.monotonic())
         try:
-            pid = spawn.start(self.run_folder, variables, self._log, channel_write, cgroup, holding.steps)
+            pid = spawn.start(
+                self.python, self.run_folder, variables, self._log, channel_write, cgroup, holding.steps
+            )
         except spawn.StartError:
             os.close(channel_read)
             raise
@@ -322,7 +365,7 @@ class _Supervision:
             self._watch_limits(now, clock, tree)
             if now >= clock.progress_at and clock.main_ended_at is None:
                 clock.progress_at = now + PROGRESS_SECONDS
-                self._show_progress(now - clock.started_at, listener)
+                self._show_progress(now - clock.started_at, listener, sampler)
 
     @staticmethod
     def _main_has_ended(main: Optional[int], ready: list[tuple[int, int]], tree: Tree) -> bool:
@@ -366,16 +409,26 @@ class _Supervision:
             tree.signal(signal.SIGTERM)
             clock.kill_at = now + GRACE_SECONDS
 
-    def _show_progress(self, elapsed_seconds: float, listener: Listener) -> None:
+    def _show_progress(self, elapsed_seconds: float, listener: Listener, sampler: Sampler) -> None:
         """Refresh ``progress.json`` for whoever watches; a full disk is noticed at the end."""
-        shown: Dict[str, Any] = {
-            "phase": listener.phases[-1]["name"],
-            "done": None,
-            "total": None,
-            "unit": None,
+        moment = Moment(
+            elapsed_seconds, listener.phases[-1]["name"], loss=listener.loss, rss_bytes=sampler.rss_bytes
+        )
+        for name, value in listener.progress.items():
+            setattr(moment, name, value)
+        if self.watcher is not None:
+            moment.cpu_percent_of_core = sampler.cpu_percent_recent
+            moment.steps, moment.step_seconds = listener.steps_since()
+            moment.gpus = sampler.gpus_recent
+            self.watcher(moment)
+        shown = {
+            "phase": moment.phase,
+            "done": moment.done,
+            "total": moment.total,
+            "unit": moment.unit,
+            "loss": moment.loss,
+            "elapsed_seconds": round(elapsed_seconds, 1),
         }
-        shown.update(listener.progress)
-        shown.update(loss=listener.loss, elapsed_seconds=round(elapsed_seconds, 1))
         part = self.run_folder / f".{PROGRESS_FILE}"
         try:
             part.write_text(json.dumps(shown) + "\n", encoding="utf-8")

@@ -42,6 +42,7 @@ def child_variables(inherited: Mapping[str, str], chosen: Mapping[str, str], thr
 
 
 def start(
+    python: str,
     run_folder: Path,
     variables: Mapping[str, str],
     log: int,
@@ -52,6 +53,7 @@ def start(
     """Start ``python -m stackyard_task.child RUN_FOLDER`` and return its process id once exec has succeeded.
 
     Args:
+        python: The interpreter: the stack's, which need not be the supervisor's own.
         run_folder: The run's folder.
         variables: The child's environment.
         log: Descriptor that becomes stdout and stderr.
@@ -68,7 +70,7 @@ def start(
         fcntl.fcntl(channel, _F_SETPIPE_SZ, PIPE_BYTES)
     except OSError:  # above the user's share of pipe memory: the usual size then
         pass
-    arguments = [sys.executable, "-m", "stackyard_task.child", str(run_folder)]
+    arguments = [python, "-m", "stackyard_task.child", str(run_folder)]
     complete = {**variables, CHANNEL_VARIABLE: str(channel)}
     report_read, report_write = os.pipe()
     sys.stdout.flush()

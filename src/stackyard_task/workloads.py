@@ -9,6 +9,7 @@ A workload's entry is a function ``(parameters, channel, output_folder) -> None`
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -214,3 +215,34 @@ def _checked_value(workload: str, parameter: Parameter, value: Any) -> Any:
     if parameter.high is not None and value > parameter.high:
         raise ParameterError(f"{where} is {value!r}, expected at most {parameter.high:g}")
     return int(value) if parameter.kind == "integer" else value
+
+
+def as_text(value: Any) -> str:
+    """A parameter's value as a form shows it; nothing chosen is the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+def from_text(parameter: Parameter, text: str) -> Any:
+    """The value that ``text`` typed into a form means; empty is the default, or nothing where there is none.
+
+    Raises:
+        ParameterError: the text is not of the parameter's kind.
+    """
+    typed = text.strip()
+    if not typed:
+        return None if parameter.default is None else parameter.default
+    if parameter.kind == "flag":
+        if typed.lower() in ("true", "false"):
+            return typed.lower() == "true"
+    elif parameter.kind in ("integer", "number", "data"):
+        try:
+            return json.loads(typed)
+        except ValueError:
+            pass
+    else:
+        return typed
+    raise ParameterError(f"parameter {parameter.name!r} is {typed[:80]!r}, which is no {parameter.kind}")

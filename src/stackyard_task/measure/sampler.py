@@ -92,6 +92,16 @@ class Sampler:
         self._cgroup_peak: Optional[int] = None
         self._pids_seen: Set[int] = set()
 
+    @property
+    def cpu_percent_recent(self) -> Optional[float]:
+        """CPU use in the last window, 100 = one core."""
+        return self._cpu_recent
+
+    @property
+    def gpus_recent(self) -> Dict[int, Tuple[Optional[int], Optional[float]]]:
+        """GPU index -> (memory in bytes, utilisation in percent) of the last sample."""
+        return {d.use.index: (d.memory_bytes, d.utilisation_percent) for d in self._gpus.devices}
+
     def cpu_seconds(self) -> Optional[float]:
         """CPU seconds of the tree so far."""
         if self._cgroup is not None:

@@ -1,0 +1,95 @@
+"""Where the ClearML server is and who we are there: read from a clearml.conf, as the SDK and the agents read it.
+
+Looked for in this order: the file that is named, $STACKYARD_HOME/clearml.conf (written by ``stackyard up``),
+$CLEARML_CONFIG_FILE, ~/clearml.conf. ClearML's own variables (CLEARML_API_HOST...) go before what the file says.
+Reads files and variables; talks to nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyhocon
+
+from stackyard.errors import BadInputError
+from stackyard.settings import Settings
+
+CONFIG_FILE = "clearml.conf"
+_VARIABLES = {
+    "api": "CLEARML_API_HOST",
+    "web": "CLEARML_WEB_HOST",
+    "files": "CLEARML_FILES_HOST",
+    "access_key": "CLEARML_API_ACCESS_KEY",
+    "secret_key": "CLEARML_API_SECRET_KEY",
+}
+_KEYS = {
+    "api": "api.api_server",
+    "web": "api.web_server",
+    "files": "api.files_server",
+    "access_key": "api.credentials.access_key",
+    "secret_key": "api.credentials.secret_key",
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A server's three addresses, without a slash at the end, and the key we come with."""
+
+    api: str
+    web: str
+    files: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    #: Where it was read from.
+    source: str = "given"
+
+
+def find(settings: Settings, named: Path | None = None) -> Connection:
+    """The connection to use.
+
+    Args:
+        settings: where Stackyard's home is.
+        named: a clearml.conf the user named.
+
+    Raises:
+        BadInputError: there is none, it cannot be read, or something in it is missing.
+    """
+    places = [settings.home / CONFIG_FILE, Path.home() / CONFIG_FILE]
+    if os.environ.get("CLEARML_CONFIG_FILE"):
+        places.insert(1, Path(os.environ["CLEARML_CONFIG_FILE"]).expanduser())
+    path = named or next((place for place in places if place.is_file()), None)
+    if path is None and not all(os.environ.get(name) for name in _VARIABLES.values()):
+        raise BadInputError(
+            f"no ClearML server is known: start one here with `stackyard up`, or name its clearml.conf with --config "
+            f"(looked for: {', '.join(map(str, places))})"
+        )
+    return read(path, os.environ)
+
+
+def read(path: Path | None, variables: Mapping[str, str]) -> Connection:
+    """The connection a clearml.conf and ClearML's variables describe.
+
+    Raises:
+        BadInputError: the file cannot be read, or a value is in neither.
+    """
+    table: Any = {}
+    if path is not None:
+        try:
+            table = pyhocon.ConfigFactory.parse_string(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInputError(f"{path}: cannot be read ({error})") from error
+        except Exception as error:
+            raise BadInputError(
+                f"{path}: not a clearml.conf ({' '.join(str(error).split())[:120]})"
+            ) from error
+    found = {}
+    for name, key in _KEYS.items():
+        value = variables.get(_VARIABLES[name]) or (table.get(key, None) if table else None)
+        if not isinstance(value, str) or not value:
+            raise BadInputError(f"{path or 'environment'}: {key} is missing (or set {_VARIABLES[name]})")
+        found[name] = value.rstrip("/")
+    return Connection(**found, source=str(path or "environment"))
