@@ -26,8 +26,6 @@ from stackyard.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
 OLD_STACK = "torch-1.10.2-cu102"
-#: The unmodified clients the server's tests are run with, at the versions of the recordings.
-CLIENTS = ("clearml==2.1.12", "clearml-agent==3.0.3", "optuna>=4,<6")
 
 
 @dataclass
@@ -78,24 +76,10 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
     return python, [ROOT / "src", tools]
 
 
-def clients_python() -> tuple[Path, list[Path]]:
-    """Our side's Python, for tests that start the real ClearML SDK and agent in an environment of their own."""
-    folder = HOME / "clients"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        print("installing the ClearML clients ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *CLIENTS]
-        subprocess.run(install, check=True)
-        (folder / "complete").touch()
-    os.environ["STACKYARD_CLIENTS_PYTHON"] = str(python)
-    return Path(sys.executable), []
-
-
 SUITES = (
     Suite("house", ("tests/test_imports.py", "tests/test_docs.py"), control),
     Suite("our side", ("tests/stackyard",), control),
-    Suite("server", ("tests/stackyard_server",), clients_python),
+    Suite("server", ("tests/stackyard_server",), control),
     Suite("task, default stack", ("tests/stackyard_task",), lambda: stack_python(stacks.DEFAULT), OLD_STACK),
     Suite(
         "task, Python 3.9 and torch 1.10.2",
