@@ -51,10 +51,12 @@ class ServerSettings:
     max_upload_bytes: int = 50 * 1024**3
     #: What the data folder may use before uploads are refused; None is no limit.
     disk_budget_bytes: int | None = None
-    #: A running task nobody reported on for so long is stopped by the watchdog.
+    #: A running task nobody reported on for so long has lost its worker, unless its queue says otherwise.
     watchdog_minutes: float = 120.0
-    #: How often a task whose worker vanished goes back to its queue.
-    requeue_limit: int = 0
+    #: How often a task whose worker vanished is tried again, unless its queue says otherwise.
+    requeue_limit: int = 2
+    #: How long a task may run beyond its time limit before it is asked to stop, and how long that may take.
+    time_limit_grace_seconds: float = 60.0
     #: Addresses that stood in stored file URLs before; rewritten on read.
     former_files_urls: tuple[str, ...] = field(default=())
 

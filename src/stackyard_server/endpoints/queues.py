@@ -56,6 +56,7 @@ def create(call: Call) -> dict[str, Any]:
         display_name=_text(call, "display_name"),
         tags=call.get("tags", []),
         system_tags=call.get("system_tags", []),
+        metadata=_by_key(call.get("metadata", [])),
     )
     return {"id": id}
 
@@ -149,11 +150,15 @@ def clear_queue(call: Call) -> dict[str, Any]:
     return {"removed_tasks": waiting}
 
 
+def _by_key(items: list[dict[str, Any] | None]) -> Document:
+    return {i["key"]: i for i in items if i and i.get("key")}
+
+
 @endpoint("2.13", access="state")
 def add_or_update_metadata(call: Call) -> dict[str, Any]:
     """Set items of a queue's metadata, or all of it with ``replace_metadata``."""
     queue = queues.find(call.tx, call.data["queue"])
-    items = {i["key"]: i for i in call.data["metadata"] if i and i.get("key")}
+    items = _by_key(call.data["metadata"])
     kept = {} if call.get("replace_metadata", False) else queue.get("metadata", {})
     return {"updated": queues.update(call.tx, queue["id"], {"metadata": {**kept, **items}})}
 
@@ -192,7 +197,7 @@ def remove_task(call: Call) -> dict[str, Any]:
 
 def _nothing_waits(call: Call) -> dict[str, Any] | None:
     """Most polls end here: nothing is written, and the writing connection is left alone."""
-    return {} if queues.first(call.tx, call.data["queue"]) is None else None
+    return {} if queues.first(call.tx, call.data["queue"], call.now) is None else None
 
 
 @endpoint(access="state", glance=_nothing_waits)
@@ -229,7 +234,7 @@ def get_num_entries(call: Call) -> dict[str, Any]:
 @endpoint("2.15")
 def peek_task(call: Call) -> dict[str, Any]:
     """The task that would be handed out next; null where none waits."""
-    return {"task": queues.first(call.tx, call.data["queue"])}
+    return {"task": queues.first(call.tx, call.data["queue"], call.now)}
 
 
 def _move(call: Call, places: int | None, *, towards_head: bool) -> dict[str, Any]:

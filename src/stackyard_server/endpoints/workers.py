@@ -158,7 +158,7 @@ def _queue(call: Call, id: str) -> Document:
     if queue is None:
         return {"id": id}
     shown: Document = {"id": id, "name": queue["name"], "num_tasks": queues.depth(call.tx, id)}
-    first = TASK.get(call.tx, queues.first(call.tx, id) or "", ["name"])
+    first = TASK.get(call.tx, queues.first(call.tx, id, call.now) or "", ["name"])
     if first is not None:
         shown["next_task"] = {"id": first["id"], "name": first.get("name")}
     return shown

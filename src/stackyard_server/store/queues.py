@@ -24,14 +24,20 @@ DEFAULT_TAG = "default"
 SHORTEST_NAME = 3
 #: Positions closer than this are spread again.
 LEAST_GAP = 1e-6
+#: No entry waits for its time longer than this: beyond it the clock was set back. Milliseconds.
+LONGEST_WAIT = 3_600_000
+#: Entries whose time has come, at ``?2``.
+_DUE = f"(e.not_before IS NULL OR e.not_before<=?2 OR e.not_before>?2+{LONGEST_WAIT})"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A task that waits; ``added`` in epoch milliseconds."""
+    """A task that waits; instants in epoch milliseconds."""
 
     task: str
     added: int
+    #: It is passed over before that; None: it may go at once.
+    not_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ def create(
     display_name: str | None = None,
     tags: Iterable[str] = (),
     system_tags: Iterable[str] = (),
+    metadata: Document | None = None,
 ) -> str:
     """Add a queue.
 
@@ -123,6 +130,7 @@ def create(
         display_name: What is shown instead of the name.
         tags: Its tags.
         system_tags: Its system tags.
+        metadata: Its metadata, by key.
 
     Returns:
         Its id.
@@ -136,6 +144,7 @@ def create(
         "display_name": display_name,
         "tags": list(tags),
         "system_tags": list(system_tags),
+        "metadata": metadata or {},
     }
     return _insert(tx, document, now)
 
@@ -207,10 +216,17 @@ def is_watched(tx: Transaction, queue_id: str, now: int) -> bool:
 # Entries
 
 
-def add(tx: Transaction, queue_id: str, task_id: str, now: int) -> None:
+def add(tx: Transaction, queue_id: str, task_id: str, now: int, not_before: int | None = None) -> None:
     """Let a task wait at the end of a queue.
 
     A task that was handed out before gets its fence here: what its earlier run still writes is refused from now on.
+
+    Args:
+        tx: The transaction.
+        queue_id: The queue.
+        task_id: The task.
+        now: Epoch milliseconds.
+        not_before: It is passed over before that instant.
 
     Raises:
         ApiError: 400/701 no such queue, 400/706 the task waits already.
@@ -219,8 +235,8 @@ def add(tx: Transaction, queue_id: str, task_id: str, now: int) -> None:
     last = tx.value("SELECT max(position) FROM queue_entry WHERE queue=?", (number,))
     try:
         tx.run(
-            "INSERT INTO queue_entry(queue, position, task, added) VALUES (?, ?, ?, ?)",
-            (number, 0.0 if last is None else float(int(last) + 1), task_id, now),
+            "INSERT INTO queue_entry(queue, position, task, added, not_before) VALUES (?, ?, ?, ?, ?)",
+            (number, 0.0 if last is None else float(int(last) + 1), task_id, now, not_before),
         )
     except sqlite3.IntegrityError:
         raise error("already_queued", task=task_id) from None
@@ -247,15 +263,15 @@ def remove_task(tx: Transaction, task_id: str, now: int) -> str | None:
 
 
 def pop(tx: Transaction, queue_id: str, now: int) -> Entry | None:
-    """Take the first task of a queue; None where nothing waits (then nothing was written).
+    """Take the first task of a queue whose time has come; None where there is none (then nothing was written).
 
     Raises:
         ApiError: 400/701.
     """
     row = tx.one(
         "SELECT q.number, e.position, e.task, e.added FROM queue q LEFT JOIN queue_entry e ON e.queue=q.number "
-        "WHERE q.id=? ORDER BY e.position LIMIT 1",
-        (queue_id,),
+        f"AND {_DUE} WHERE q.id=?1 ORDER BY e.position LIMIT 1",
+        (queue_id, now),
     )
     if row is None:
         raise unknown(tx, queue_id)
@@ -275,7 +291,7 @@ def _note_change(tx: Transaction, number: int, now: int, taken: int | None = Non
     tx.run("UPDATE queue SET last_update=? WHERE number=?", (now, number))
 
 
-def first(tx: Transaction, queue_id: str) -> str | None:
+def first(tx: Transaction, queue_id: str, now: int) -> str | None:
     """The task that would be taken next.
 
     Raises:
@@ -283,7 +299,7 @@ def first(tx: Transaction, queue_id: str) -> str | None:
     """
     number = number_of(tx, queue_id)
     task: str | None = tx.value(
-        "SELECT task FROM queue_entry WHERE queue=? ORDER BY position LIMIT 1", (number,)
+        f"SELECT task FROM queue_entry e WHERE queue=?1 AND {_DUE} ORDER BY position LIMIT 1", (number, now)
     )
     return task
 
@@ -300,7 +316,7 @@ def depth(tx: Transaction, queue_id: str) -> int:
 def entries(tx: Transaction, queue_id: str, most: int | None = None) -> list[Entry]:
     """The waiting tasks of a queue in order, the first ``most`` of them."""
     rows = tx.all(
-        "SELECT task, added FROM queue_entry WHERE queue=(SELECT number FROM queue WHERE id=?) "
+        "SELECT task, added, not_before FROM queue_entry WHERE queue=(SELECT number FROM queue WHERE id=?) "
         "ORDER BY position LIMIT ?",
         (queue_id, -1 if most is None else max(0, most)),
     )

@@ -205,8 +205,13 @@ CREATE TRIGGER model_file_gone AFTER DELETE ON model WHEN old.uri LIKE 'http%'
     BEGIN INSERT OR REPLACE INTO freed VALUES (old.uri, strftime('%s', 'now') * 1000); END;
 """
 
+V2 = """
+-- Before this instant an entry is passed over: a task that lost its worker waits longer each time. NULL: at once.
+ALTER TABLE queue_entry ADD COLUMN not_before INTEGER;
+"""
+
 #: One script per schema version, oldest first.
-MIGRATIONS = [V1]
+MIGRATIONS = [V1, V2]
 
 
 class TooNew(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..call import Call
-from ..rules import task_status
+from ..rules import reasons, task_status
 from ..store import Transaction
 from ..store.documents import MODEL, TASK, Document
 from . import changes, queueing
@@ -40,10 +40,19 @@ def finish(
 ) -> Document:
     """Note that a task ended as stopped, failed or completed.
 
+    One that was asked to stop because its time was over, and does, has failed, for that reason and no other.
+
     Raises:
         ApiError: 400/101, 400/110.
     """
-    task = changes.require(call.tx, id)
+    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "status_reason"])
+    if (
+        task["status"] == task_status.IN_PROGRESS
+        and status in (task_status.STOPPED, task_status.FAILED)
+        and reasons.says(task.get("status_reason"), reasons.TIME_LIMIT)
+        and not reasons.says(reason, reasons.TIME_LIMIT)
+    ):
+        status, reason = task_status.FAILED, task["status_reason"]
     ended = {"completed": call.now}
     return changes.change_status(call, task, status, force=force, reason=reason, message=message, more=ended)
 

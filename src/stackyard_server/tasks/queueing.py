@@ -12,6 +12,9 @@ from ..store import Transaction, queues
 from ..store.documents import TASK, Document
 from . import changes
 
+#: The runtime property that counts how often a task that lost its worker was tried again; a user's queueing ends it.
+RETRIES = "stackyard_retries"
+
 
 def resolve_queue(call: Call, data: Mapping[str, Any]) -> str:
     """The queue a request means: its ``queue``, the one named ``queue_name`` (made where there is none), the default.
@@ -61,7 +64,7 @@ def enqueue(
     Raises:
         ApiError: 400/101, 400/110, 400/706, 400/12.
     """
-    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "execution"])
+    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "execution", "runtime"])
     if keep_execution_queue and task["status"] != task_status.QUEUED:
         raise error(
             "validation", "update_execution_queue can be turned off only for a task that is already queued"
@@ -81,6 +84,8 @@ def enqueue(
     tags = task.get("system_tags") or []
     if "development" in tags:
         quiet["system_tags"] = [tag for tag in tags if tag != "development"]
+    if RETRIES in (runtime := task.get("runtime") or {}):
+        quiet["runtime"] = {key: value for key, value in runtime.items() if key != RETRIES}
     if not keep_execution_queue:
         quiet["execution"] = {**(task.get("execution") or {}), "queue": queue}
         fields["execution.queue"] = queue

@@ -1,8 +1,9 @@
-"""The watchdog: looks for tasks whose worker vanished, and stops them or puts them back into their queue.
+"""The watchdog: tasks whose worker vanished are tried again or ended, tasks beyond their time limit are ended.
 
-``check`` looks once; ``watch`` looks for as long as the server runs and forgets what is too old to show. What is
-decided is in ``rules.vanished``. Silence counts only while the server could hear: after a start, and after the clock
-jumped or the machine slept, every task gets its full time again.
+``check`` and ``check_limits`` look once; ``watch`` looks for as long as the server runs and forgets what is too old to
+show. What is decided is in ``rules.vanished`` and ``rules.time_limits``, from settings and what queues ask for. Silence
+counts only while the server could hear: after a start, and after the clock jumped or the machine slept, every task gets
+its full time again.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import logging
 import time
 from dataclasses import dataclass
 
+import orjson
+
 from ..call import Services
-from ..rules import task_status, vanished
+from ..rules import queue_policy, task_status, time_limits, vanished
+from ..rules.queue_policy import QueuePolicy
 from ..store import Transaction, hand_outs, queues, workers
 from ..store.documents import TASK, Document
+from ..tasks.queueing import RETRIES
 
 log = logging.getLogger(__name__)
 
@@ -51,80 +56,137 @@ class Hearing:
 
 _TASK = (
     "SELECT t.id, max(coalesce(t.last_update, t.status_changed, t.started, t.created, 0), coalesce(h.at, 0)), "
-    "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), q.id IS NOT NULL AND h.task IS NOT NULL, "
-    "coalesce(h.lost, 0) "
+    "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), h.task IS NOT NULL, coalesce(h.lost, 0), "
+    "json_extract(t.execution, '$.queue'), t.status "
 )
-_QUEUE = "LEFT JOIN queue q ON q.id=json_extract(t.execution, '$.queue') "
-RUNNING = (
-    f"{_TASK} FROM task t LEFT JOIN hand_out h ON h.task=t.id {_QUEUE} "
+SILENT = (
+    f"{_TASK} FROM task t LEFT JOIN hand_out h ON h.task=t.id "
     "WHERE t.status='in_progress' AND coalesce(t.last_update, 0)<?"
 )
 TAKEN = (
-    f"{_TASK} FROM hand_out h JOIN task t ON t.id=h.task {_QUEUE} WHERE h.unstarted=1 AND h.at<? "
+    f"{_TASK} FROM hand_out h JOIN task t ON t.id=h.task WHERE h.unstarted=1 AND h.at<? "
     "AND t.status='queued' AND NOT EXISTS (SELECT 1 FROM queue_entry e WHERE e.task=h.task)"
+)
+#: Tasks in progress for some time; hyperparameters are opened only where they can hold a limit.
+_SECTION, _LIMIT = queue_policy.TASK_TIME_LIMIT
+RUNNING = (
+    "SELECT id, started, coalesce(status_message, ''), coalesce(status_changed, started), "
+    f"json_extract(execution, '$.queue'), CASE WHEN instr(hyperparams, '{_LIMIT}')>0 "
+    f"THEN json_extract(hyperparams, '$.{_SECTION}.{_LIMIT}.value') END "
+    "FROM task WHERE status='in_progress' AND started<?"
 )
 
 
-def silent(tx: Transaction, before: int) -> list[vanished.Silent]:
-    """The tasks without a sign of life since then that run, or that a worker took and never started."""
-    return [
-        vanished.Silent(id, last_sign, worker or None, message, bool(has_queue), losses)
-        for id, last_sign, worker, message, has_queue, losses in (
-            *tx.all(RUNNING, (before,)),
-            *tx.all(TAKEN, (before,)),
-        )
-    ]
+def policies(tx: Transaction) -> dict[str, tuple[str, QueuePolicy]]:
+    """Each queue's name and what it asks for its tasks, by id."""
+    rows = tx.all("SELECT id, name, metadata FROM queue")
+    return {id: (name, queue_policy.read(orjson.loads(text) if text else None)) for id, name, text in rows}
+
+
+def silent(services: Services, tx: Transaction, now: int) -> list[vanished.Silent]:
+    """The tasks without a sign of life for as long as allowed that run, or that a worker took and never started."""
+    settings, asked = services.settings, policies(tx)
+    usual = int(settings.watchdog_minutes * 60_000)
+    least = min([usual, *(int(p.silence_seconds * 1000) for _, p in asked.values() if p.silence_seconds)])
+    found = []
+    for sql in (SILENT, TAKEN):
+        for id, last_sign, worker, message, handed_out, losses, queue, status in tx.all(sql, (now - least,)):
+            known = asked.get(queue) if handed_out else None
+            policy = known[1] if known else QueuePolicy()
+            found.append(
+                vanished.Silent(
+                    id=id,
+                    last_sign=last_sign,
+                    worker=worker or None,
+                    status_message=message,
+                    has_queue=known is not None,
+                    losses=losses,
+                    allowed=usual if policy.silence_seconds is None else int(policy.silence_seconds * 1000),
+                    retries=settings.requeue_limit if policy.retries is None else policy.retries,
+                    was_started=status == task_status.IN_PROGRESS,
+                )
+            )
+    return found
 
 
 def check(services: Services, listening_since: int) -> list[tuple[str, vanished.Verdict]]:
-    """Look once.
+    """Look once for tasks whose worker vanished.
 
     Args:
         services: The server's store, clock and settings.
         listening_since: Epoch milliseconds.
 
     Returns:
-        The tasks that were stopped or queued again.
+        The tasks that were ended or queued again.
     """
     now = int(services.clock() * 1000)
-    settings = services.settings
-    allowed = int(settings.watchdog_minutes * 60_000)
     with services.store.reading() as tx:
-        suspects = silent(tx, now - allowed)
-    found = [
-        (task, verdict)
-        for task in suspects
-        if (verdict := vanished.verdict(task, now, listening_since, allowed, settings.requeue_limit))
-    ]
+        suspects = silent(services, tx, now)
+    found = [(task, v) for task in suspects if (v := vanished.verdict(task, now, listening_since))]
     if found:
         with services.store.writing() as tx:
             for task, verdict in found:
                 _apply(tx, task, verdict, now)
         for task, verdict in found:
+            services.meter.watchdog["requeued" if verdict.status == "queued" else verdict.status] += 1
             log.warning("task %s is %s now. %s. %s", task.id, verdict.status, verdict.reason, verdict.message)
     return [(task.id, verdict) for task, verdict in found]
 
 
 def _apply(tx: Transaction, task: vanished.Silent, verdict: vanished.Verdict, now: int) -> None:
-    changes: Document = {
-        "status": verdict.status,
-        "status_reason": verdict.reason,
-        "status_message": verdict.message,
+    changes = _status(verdict.status, verdict.reason, verdict.message, now)
+    queues.remove_task(tx, task.id, now)
+    if verdict.status == task_status.QUEUED:
+        execution, runtime = tx.one("SELECT execution, runtime FROM task WHERE id=?", (task.id,)) or ("", "")
+        queue = orjson.loads(execution)["queue"]
+        # The fence begins here, before anyone can take it: what the lost run still writes is refused.
+        queues.add(tx, queue, task.id, now, not_before=now + verdict.wait_seconds * 1000)
+        hand_outs.set_losses(tx, task.id, verdict.losses)
+        changes["enqueue_status"] = task_status.CREATED
+        if verdict.losses:
+            changes["runtime"] = {**orjson.loads(runtime or "{}"), RETRIES: verdict.losses}
+    else:
+        changes["completed"] = now
+    TASK.update(tx, task.id, {**changes, "last_update": now})
+
+
+def _status(status: str, reason: str, message: str, now: int) -> Document:
+    return {
+        "status": status,
+        "status_reason": reason,
+        "status_message": message,
         "status_changed": now,
-        "last_update": now,
         "last_change": now,
         "last_changed_by": BY,
     }
-    if verdict.status == task_status.QUEUED:
-        queue = tx.value("SELECT json_extract(execution, '$.queue') FROM task WHERE id=?", (task.id,))
-        queues.remove_task(tx, task.id, now)
-        queues.add(tx, queue, task.id, now)
-        hand_outs.set_losses(tx, task.id, task.losses + 1)
-        changes["enqueue_status"] = task_status.CREATED
-    else:
-        queues.remove_task(tx, task.id, now)
-        changes["completed"] = now
-    TASK.update(tx, task.id, changes)
+
+
+def check_limits(services: Services) -> list[tuple[str, time_limits.Verdict]]:
+    """Look once for tasks that run longer than they may: those that were asked to stop, or ended."""
+    now, grace = int(services.clock() * 1000), services.settings.time_limit_grace_seconds
+    with services.store.reading() as tx:
+        asked = policies(tx)
+        running = tx.all(RUNNING, (now - int(grace * 1000),))
+    found = []
+    for id, started, message, changed, queue, own in running:
+        name, policy = asked.get(queue, ("", QueuePolicy()))
+        limit = policy.time_limit_seconds
+        task = time_limits.Running(id, started, message, changed, queue_policy.seconds(own), limit, name)
+        if verdict := time_limits.verdict(task, now, grace):
+            found.append((id, verdict))
+    if found:
+        with services.store.writing() as tx:
+            for id, verdict in found:
+                asking = verdict.action == "ask"
+                status = task_status.IN_PROGRESS if asking else task_status.FAILED
+                message = vanished.STOPPING if asking else "Ended by the server."
+                changes = _status(status, verdict.reason, message, now)
+                # Being asked is no sign of life; the end is the last one.
+                TASK.update(tx, id, changes if asking else {**changes, "completed": now, "last_update": now})
+        for id, verdict in found:
+            services.meter.watchdog[f"time_limit_{'asked' if verdict.action == 'ask' else 'failed'}"] += 1
+            log.warning("task %s: %s", id, verdict.reason)
+    return found
 
 
 def prune(services: Services) -> None:
@@ -137,17 +199,18 @@ def prune(services: Services) -> None:
 
 
 async def watch(services: Services) -> None:
-    """Look and forget, again and again, until cancelled. ``watchdog_minutes`` 0 looks for nothing."""
-    minutes = services.settings.watchdog_minutes
-    pause = vanished.check_seconds(minutes) if minutes > 0 else 60.0
+    """Look and forget, again and again, until cancelled. ``watchdog_minutes`` 0 takes no worker for lost."""
+    settings = services.settings
+    pause = vanished.check_seconds(min(settings.watchdog_minutes or 60, 1) * 60)
     hearing = Hearing(int(services.clock() * 1000), time.monotonic())
     pruned = time.monotonic()
     while True:
         await asyncio.sleep(pause)
         hearing.tick(int(services.clock() * 1000), time.monotonic(), tolerance_seconds=pause)
         try:
-            if minutes > 0:
+            if settings.watchdog_minutes > 0:
                 check(services, hearing.since)
+            check_limits(services)
             if time.monotonic() - pruned > PRUNE_SECONDS:
                 pruned = time.monotonic()
                 prune(services)

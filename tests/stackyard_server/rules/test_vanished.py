@@ -6,16 +6,31 @@ from dataclasses import replace
 
 import pytest
 
-from stackyard_server.rules.vanished import REASON, Silent, Verdict, check_seconds, shown, verdict
+from stackyard_server.rules.vanished import (
+    REASON,
+    Silent,
+    Verdict,
+    check_seconds,
+    shown,
+    verdict,
+    wait_seconds,
+)
 
 MINUTE = 60_000
-SILENT = Silent("t", last_sign=0, worker="w:0", status_message="", has_queue=True, losses=0)
+SILENT = Silent(
+    "t",
+    last_sign=0,
+    worker="w:0",
+    status_message="",
+    has_queue=True,
+    losses=0,
+    allowed=10 * MINUTE,
+    retries=0,
+)
 
 
-def at(
-    minutes: int, task: Silent = SILENT, requeue_limit: int = 0, listening_since: int = 0
-) -> Verdict | None:
-    return verdict(task, minutes * MINUTE, listening_since, 10 * MINUTE, requeue_limit)
+def at(minutes: int, task: Silent = SILENT, retries: int = 0, listening_since: int = 0) -> Verdict | None:
+    return verdict(replace(task, retries=retries), minutes * MINUTE, listening_since)
 
 
 def test_it_is_left_alone_until_the_time_is_over() -> None:
@@ -23,21 +38,36 @@ def test_it_is_left_alone_until_the_time_is_over() -> None:
     assert at(11) is not None
 
 
-def test_it_is_stopped_with_words_that_blame_the_infrastructure() -> None:
+def test_it_fails_with_words_that_blame_the_infrastructure() -> None:
     found = at(125)
     assert found is not None
-    assert (found.status, found.reason) == ("stopped", REASON)
-    assert "Infrastructure" in found.reason
-    assert "not the task's code" in found.reason
+    assert found.status == "failed"
+    assert found.reason.split()[0] == "infrastructure:"
+    assert found.reason.startswith(REASON)
     assert "w:0" in found.message
     assert "2 h 5 min" in found.message
 
 
-def test_it_goes_back_to_its_queue_as_often_as_allowed() -> None:
-    outcomes = [at(11, replace(SILENT, losses=n), requeue_limit=2) for n in range(3)]
-    assert [o and o.status for o in outcomes] == ["queued", "queued", "stopped"]
+def test_it_is_tried_again_as_often_as_allowed_and_later_each_time() -> None:
+    outcomes = [at(11, replace(SILENT, losses=n), retries=2) for n in range(3)]
+    found = [(o.status, o.wait_seconds, o.losses) for o in outcomes if o]
+    assert found == [("queued", 10, 1), ("queued", 20, 2), ("failed", 0, 0)]
     assert outcomes[1] is not None
     assert "(2 of 2)" in outcomes[1].reason
+    assert outcomes[2] is not None
+    assert "tried again 2 of 2 times" in outcomes[2].reason
+
+
+def test_waits_double_up_to_a_bound() -> None:
+    assert [wait_seconds(n) for n in (0, 1, 2, 5, 6, 7, 10_000)] == [10, 20, 40, 320, 640, 640, 640]
+
+
+def test_a_hand_out_lost_before_the_start_does_not_count() -> None:
+    task = replace(SILENT, was_started=False, losses=2)
+    found = at(11, task, retries=2)
+    assert found is not None
+    assert (found.status, found.losses, found.wait_seconds) == ("queued", 2, 10)
+    assert found.reason.startswith(REASON)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +76,10 @@ def test_it_goes_back_to_its_queue_as_often_as_allowed() -> None:
     ids=["no queue", "aborted"],
 )
 def test_without_a_queue_or_when_somebody_stops_it_it_does_not_go_back(task: Silent) -> None:
-    found = at(11, task, requeue_limit=5)
+    found = at(11, task, retries=5)
     assert found is not None
     assert found.status == "stopped"
+    assert found.reason.startswith(REASON)
 
 
 def test_silence_while_the_server_could_not_hear_does_not_count() -> None:
@@ -57,7 +88,7 @@ def test_silence_while_the_server_could_not_hear_does_not_count() -> None:
 
 
 def test_how_often_it_looks_follows_the_allowed_silence() -> None:
-    assert [check_seconds(m) for m in (0.01, 1.0, 120.0)] == [0.5, 5.0, 60.0]
+    assert [check_seconds(s) for s in (0.6, 24.0, 7200.0)] == [0.5, 2.0, 5.0]
 
 
 def test_lengths_of_time_in_words() -> None:

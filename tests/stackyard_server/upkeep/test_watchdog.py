@@ -107,29 +107,77 @@ def test_signs_of_life_keep_a_task_running(server: Running, time: Time) -> None:
     assert status(server, task) == "in_progress"
 
 
-def test_a_task_goes_back_to_its_queue_and_is_stopped_when_it_is_lost_again(
+def found(server: Running, task: str) -> dict[str, Any]:
+    document: dict[str, Any] = server.call("tasks.get_by_id", task=task)["task"]
+    return document
+
+
+def policy(server: Running, queue: str, **values: object) -> None:
+    """Tell a queue what it asks for its tasks."""
+    items = [{"key": key, "type": "str", "value": str(value)} for key, value in values.items()]
+    server.call("queues.add_or_update_metadata", queue=queue, metadata=items)
+
+
+def test_a_task_is_tried_again_after_a_while_and_fails_when_it_is_lost_too_often(
     server: Running, time: Time
 ) -> None:
     worker = Worker(server, "a:0")
     task, queue = started_by(server, worker)
     assert look(server, time, 11) == ["queued"]
-    found = server.call("tasks.get_by_id", task=task)["task"]
-    assert found["status"] == "queued"
-    assert found["status_reason"] == f"{REASON}; queued again (1 of 1)"
-    assert "a:0" in found["status_message"]
-    assert server.call("queues.peek_task", queue=queue)["task"] == task
+    task_now = found(server, task)
+    assert task_now["status"] == "queued"
+    assert task_now["status_reason"] == f"{REASON}; queued again (1 of 1), in 10 s"
+    assert task_now["runtime"]["stackyard_retries"] == 1
+    assert "a:0" in task_now["status_message"]
     other = Worker(server, "b:0")
+    assert server.call("queues.get_next_task", queue=queue) == {}, "it has to wait"
+    assert server.call("queues.peek_task", queue=queue)["task"] is None
+    assert server.call("queues.get_num_entries", queue=queue)["num"] == 1
+    time.now += 10
+    assert server.call("queues.peek_task", queue=queue)["task"] == task
     take(server, other, task, queue)
-    assert look(server, time, 11) == ["stopped"]
-    found = server.call("tasks.get_by_id", task=task)["task"]
-    assert (found["status"], found["status_reason"]) == ("stopped", REASON)
-    assert "b:0" in found["status_message"]
-    assert "completed" in found
-    # a user who queues it gives it a new life
-    server.call("tasks.reset", task=task, force=True)
+    assert look(server, time, 11) == ["failed"]
+    task_now = found(server, task)
+    assert task_now["status"] == "failed"
+    assert task_now["status_reason"].startswith(f"{REASON}; tried again 1 of 1")
+    assert "b:0" in task_now["status_message"]
+    assert "completed" in task_now
+    # a user who queues it gives it a new life, at once
     server.call("tasks.enqueue", task=task, queue=queue)
+    assert "stackyard_retries" not in found(server, task).get("runtime", {})
     take(server, Worker(server, "c:0"), task, queue)
     assert look(server, time, 11) == ["queued"]
+
+
+def test_a_queue_says_how_often_and_how_long(server: Running, time: Time) -> None:
+    queue = server.call("queues.get_default")["id"]
+    policy(server, queue, retries=3, silence_seconds=90)
+    task, _ = started_by(server, Worker(server, "a:0"))
+    waits = []
+    for n in range(3):
+        assert look(server, time, 1.4) == []
+        assert look(server, time, 0.2) == ["queued"], n
+        waits.append(int(found(server, task)["status_reason"].rpartition("in ")[2].removesuffix(" s")))
+        time.now += waits[-1]
+        take(server, Worker(server, f"w{n}:0"), task, queue)
+    assert waits == [10, 20, 40]
+    assert look(server, time, 2) == ["failed"]
+    policy(server, queue, retries=0)
+    server.call("tasks.enqueue", task=task, queue=queue)
+    take(server, Worker(server, "again:0"), task, queue)
+    assert look(server, time, 2) == ["failed"], "nothing is tried again where the queue says so"
+
+
+def test_what_waits_for_its_retry_keeps_nobody_else_waiting(server: Running, time: Time) -> None:
+    task, queue = started_by(server, Worker(server, "a:0"))
+    look(server, time, 11)
+    other = server.call("tasks.create", name="other", type="training")["id"]
+    server.call("tasks.enqueue", task=other, queue=queue)
+    assert server.call("queues.get_next_task", queue=queue)["entry"]["task"] == other
+    assert server.call("queues.get_next_task", queue=queue) == {}
+    time.now -= 7200  # a clock that was set back holds nothing back
+    server.token = Worker(server, "somebody").token
+    assert server.call("queues.get_next_task", queue=queue)["entry"]["task"] == task
 
 
 def test_a_task_that_no_queue_gave_out_is_stopped(server: Running, time: Time) -> None:
@@ -148,6 +196,7 @@ def test_a_task_that_was_taken_and_never_started_goes_back(server: Running, time
     Worker(server, "a:0").pull(queue)
     assert look(server, time, 9) == []
     assert look(server, time, 2) == ["queued"]
+    assert "stackyard_retries" not in found(server, task)["runtime"], "it was not even started"
     entries = server.call("queues.get_by_id", queue=queue)["queue"]["entries"]
     assert [e["task"] for e in entries] == [waiting, task]
     assert look(server, time, 60) == [], "what waits is not lost"
@@ -176,6 +225,7 @@ def test_after_a_requeue_the_old_worker_is_refused_and_the_new_one_works(
         assert old.log(task)[0] == 400
     assert f'fence.refused task="{task}"' in caplog.text
     assert status(server, task) == "queued"
+    time.now += 10
     for name in (
         "tasks.started",
         "tasks.completed",
@@ -204,6 +254,7 @@ def test_the_old_worker_may_pull_the_task_again(server: Running, time: Time) -> 
     task, queue = started_by(server, old)
     assert child.ask("tasks.started", task=task) == OK
     look(server, time, 11)
+    time.now += 10
     assert old.log(task)[0] == 400
     take(server, old, task, queue)
     assert old.log(task) == OK
@@ -234,6 +285,7 @@ def test_people_may_still_stop_reset_and_edit_a_fenced_task(server: Running, tim
     old = Worker(server, "old:0")
     task, queue = started_by(server, old)
     look(server, time, 11)
+    time.now += 10
     take(server, Worker(server, "new:0"), task, queue)
     assert controller.ask("tasks.edit", task=task, force=True, comment="seen") == OK
     assert controller.ask("tasks.stop", task=task) == OK
@@ -266,3 +318,66 @@ def test_tasks_never_queued_again_have_no_fence(server: Running) -> None:
     with server.store.reading() as tx:
         assert tx.fenced == set()
     assert Worker(server, "b:0").log(task) == OK
+
+
+def over_time(server: Running) -> list[str]:
+    """What the server does about tasks that run for too long."""
+    return [v.action for _, v in watchdog.check_limits(server.server.services)]
+
+
+def test_a_task_beyond_its_queues_limit_is_asked_to_stop_and_then_failed(server: Running, time: Time) -> None:
+    queue = server.call("queues.get_default")["id"]
+    policy(server, queue, time_limit_seconds=100)
+    worker = Worker(server, "a:0")
+    task, _ = started_by(server, worker)
+    time.now += 159
+    assert over_time(server) == []
+    time.now += 2
+    assert over_time(server) == ["ask"]
+    now = found(server, task)
+    assert (now["status"], now["status_message"]) == ("in_progress", "stopping"), "as tasks.stop does it"
+    assert now["status_reason"] == "time_limit: ran 2 min 41 s, queue default's limit is 1 min 40 s"
+    time.now += 60
+    assert worker.log(task) == OK
+    assert over_time(server) == []
+    time.now += 1
+    assert over_time(server) == ["fail"]
+    now = found(server, task)
+    assert now["status"] == "failed"
+    assert now["status_reason"].startswith("time_limit: ran 3 min 42 s")
+    assert "completed" in now
+    assert over_time(server) == []
+    assert server.server.services.meter.watchdog == {"time_limit_asked": 1, "time_limit_failed": 1}
+
+
+@pytest.mark.parametrize("end", ["tasks.stopped", "tasks.failed"])
+def test_one_that_obeys_has_failed_for_its_time_limit(server: Running, time: Time, end: str) -> None:
+    worker = Worker(server, "a:0")
+    task, _ = started_by(server, worker)
+    limit = {"section": "Run", "name": "time_limit_seconds", "value": "7.5", "type": "float"}
+    server.call("tasks.edit_hyper_params", task=task, hyperparams=[limit], force=True)
+    time.now += 68
+    assert over_time(server) == ["ask"]
+    assert worker.ask(end, task=task, status_reason="task was stopped by tasks.stop") == OK
+    now = found(server, task)
+    assert now["status"] == "failed"
+    assert now["status_reason"] == "time_limit: ran 1 min 8 s, its own limit is 7 s", (
+        "whatever the agent calls it"
+    )
+
+
+def test_one_that_gets_done_while_it_is_asked_is_done(server: Running, time: Time) -> None:
+    queue = server.call("queues.get_default")["id"]
+    policy(server, queue, time_limit_seconds=10)
+    worker = Worker(server, "a:0")
+    task, _ = started_by(server, worker)
+    time.now += 71
+    assert over_time(server) == ["ask"]
+    assert worker.ask("tasks.completed", task=task) == OK
+    assert status(server, task) == "completed"
+
+
+def test_a_queue_is_made_with_its_policy(server: Running) -> None:
+    item = {"key": "time_limit_seconds", "type": "int", "value": "5"}
+    queue = server.call("queues.create", name="short ones", metadata=[item])["id"]
+    assert server.call("queues.get_by_id", queue=queue)["queue"]["metadata"] == {"time_limit_seconds": item}
