@@ -30,6 +30,7 @@ OUTPUTS_FOLDER = "outputs"
 FAILURE_KINDS = (
     "code",  # the workload raised or exited non-zero
     "bad_input",  # the workload refused its input in one sentence
+    "gate",  # the workload did its work, and its result is below what was demanded
     "stack_mismatch",  # what got loaded is not what the stack pins
     "out_of_memory",
     "time_limit",
@@ -96,6 +97,8 @@ class TaskSpec:
     environment: Dict[str, str] = field(default_factory=dict)
     time_limit_seconds: Optional[float] = None
     code: Code = field(default_factory=Code)
+    #: How to measure: one of ``run.METHODS``; ``None``: as the supervisor's own environment says.
+    measure: Optional[str] = None
     api_version: int = API_VERSION
 
 

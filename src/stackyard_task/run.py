@@ -25,7 +25,7 @@ from stackyard_task import spawn
 from stackyard_task.ending import Ending, failure_of
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
-from stackyard_task.measure.cgroup_places import find_places, quota_cores
+from stackyard_task.measure.cgroup_places import find_places, memory_limit_bytes, quota_cores
 from stackyard_task.measure.environment import Surroundings, describe
 from stackyard_task.measure.gpu import GpuMeter
 from stackyard_task.measure.limits import Holding, LimitError, default_threads, hold
@@ -49,10 +49,10 @@ from stackyard_task.records import (
 )
 
 PROGRESS_FILE = "progress.json"
-#: "auto": a cgroup where one can be made; "processes": never, so that like is compared with like where
-#: other machines or deployments of the same matrix have none.
+#: "auto": a cgroup where one can be made; "processes": never; "alike": a cgroup only holds limits and the
+#: figures come from the processes, as in a container, so that like is compared with like in one matrix.
 METHOD_VARIABLE = "STACKYARD_MEASURE"
-METHODS = ("auto", "processes")
+METHODS = ("auto", "processes", "alike")
 
 PROGRESS_SECONDS = 1.0
 #: SIGTERM, this long, then SIGKILL.
@@ -115,20 +115,23 @@ def supervise(
         run_folder: Holds ``task.json``; the record and its companions are written there.
         python: The stack's interpreter, which runs the child; ``None``: this process' own.
         interval_seconds: Distance of samples; infinite: only start and end are read.
-        method: "auto" or "processes"; ``None``: as $STACKYARD_MEASURE says, else "auto".
+        method: one of METHODS; ``None``: as the task says, else $STACKYARD_MEASURE, else "auto".
         watcher: Told about once a second what the run does.
 
     Raises:
         TaskError: ``task.json`` is missing or not a task.
         RecordNotWritten: the folder cannot be written to.
     """
-    method = method or os.environ.get(METHOD_VARIABLE) or "auto"
-    if method not in METHODS:
-        raise TaskError(f"{METHOD_VARIABLE} is {method!r}, expected one of {', '.join(METHODS)}")
     try:
         spec = read_json(TaskSpec, run_folder / TASK_FILE)
     except RecordError as error:
         raise TaskError(str(error)) from error
+    method = method or spec.measure or os.environ.get(METHOD_VARIABLE) or "auto"
+    if method not in METHODS:
+        raise TaskError(
+            f"the method of measuring (in the task, or {METHOD_VARIABLE}) is {method!r}, "
+            f"expected one of {', '.join(METHODS)}"
+        )
     try:
         (run_folder / OUTPUTS_FOLDER).mkdir(exist_ok=True)
         log = os.open(str(run_folder / LOG_FILE), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -201,12 +204,14 @@ class _Supervision:
         foreign = own_children()
         become_subreaper()
         places = find_places()
+        limits = self.spec.limits
+        limited = limits.cores is not None or limits.memory_bytes is not None
         cgroup = None
-        if self.method == "auto":
+        if self.method == "auto" or (self.method == "alike" and limited):
             cgroup = cgroups.create(f"{os.getpid()}-{time.monotonic_ns() & 0xFFFFFF:x}", places)
         environment = Environment()
         try:
-            holding = hold(self.spec.limits, cgroup, quota_cores(places))
+            holding = hold(limits, cgroup, quota_cores(places), memory_limit_bytes(places))
             threads = self.spec.threads or default_threads(holding.allowed_cores)
             variables = spawn.child_variables(os.environ, self.spec.environment, threads)
             environment = describe(self.spec, holding, places, variables)
@@ -268,9 +273,10 @@ class _Supervision:
             raise
         finally:
             os.close(channel_write)
-        tree = Tree(pid, cgroup, foreign)
+        metered = cgroup if self.method == "auto" else None
+        tree = Tree(pid, metered, foreign)
         listener = Listener(channel_read, clock.started_at)
-        sampler = self.sampler = Sampler(tree, cgroup, clock.started_at, self.interval_seconds, gpus)
+        sampler = self.sampler = Sampler(tree, metered, clock.started_at, self.interval_seconds, gpus)
         try:
             self._watch(clock, tree, listener, sampler, holding)
         except BaseException:  # whatever went wrong here, nothing of the run may stay behind

@@ -141,6 +141,8 @@ WORKLOADS: Dict[str, Workload] = {
             Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
             Parameter("passes", "integer", 1, "how often the whole data is scored", low=1),
             Parameter("needs_attack", "flag", True, "refuse labelled data that holds no attack"),
+            Parameter("shards", "integer", 1, "parts the sessions are split into, one task each", low=1),
+            Parameter("shard", "integer", 1, "the part to judge, from 1 up", low=1),
             _QUARANTINE,
         ),
     ),

@@ -264,6 +264,19 @@ def test_half_a_core_without_a_cgroup_is_refused_not_pretended(tmp_path: Path) -
     assert "0.5 cores needs a writable cgroup" in record.failure.message
 
 
+@needs_cgroup
+def test_measured_alike_means_limits_by_cgroup_and_figures_from_the_processes(tmp_path: Path) -> None:
+    record = ran(tmp_path, "auto", "variables", limits={"cores": 0.5}, measure="alike")
+    assert record.environment.limit_mechanism.startswith("cgroup v")
+    assert record.environment.quota_cores == 0.5
+    assert "cgroup" not in record.measurement.cpu_method + record.measurement.peak_rss_method
+    folder = tmp_path / "unlimited"
+    folder.mkdir()
+    record = ran(folder, "auto", "variables", measure="alike")
+    assert record.environment.limit_mechanism is None
+    assert "cgroup" not in record.measurement.cpu_method + record.measurement.peak_rss_method
+
+
 @pytest.mark.parametrize("limits", [{"cores": -1}, {"memory_bytes": 0}])
 def test_a_senseless_limit_is_refused(tmp_path: Path, limits: Dict[str, Any]) -> None:
     record = ran(tmp_path, "auto", "variables", limits=limits)

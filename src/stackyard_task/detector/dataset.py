@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -46,6 +46,16 @@ class Dataset:
         np.cumsum(lengths, out=offsets[1:])
         places = np.arange(offsets[-1]) + np.repeat(self.events.offsets[rows] - offsets[:-1], lengths)
         return Sequences(self.events.values[places], offsets)
+
+    def chosen(self, rows: Sequence[int]) -> Dataset:
+        """A set of the sessions at ``rows`` alone."""
+        return Dataset(
+            [self.keys[row] for row in rows],
+            [self.labels[row] for row in rows],
+            [self.started_at[row] for row in rows],
+            self.names,
+            self.select(np.array(rows, dtype=np.int64)),
+        )
 
     def encoded(self, vocabulary: Vocabulary, rows: Optional[np.ndarray] = None) -> Sequences:
         """The sessions at ``rows`` (all by default) as symbols of ``vocabulary``."""

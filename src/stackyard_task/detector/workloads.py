@@ -141,6 +141,7 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
             f"no attack in the test set (all {len(dataset.labels)} sessions are labelled benign), nothing "
             "can be said of detection; add labelled attacks, or set needs_attack = false for verdicts alone"
         )
+    dataset = _shard(dataset, parameters["shard"], parameters["shards"])
     sessions = dataset.encoded(detector.vocabulary)
     if detector.config.first_position >= int(sessions.lengths.max(initial=0)):
         raise BadInput(
@@ -183,6 +184,17 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
             raise BadInput(f"{folder}: {error}") from error
         results.update(evaluation.evaluate(sessions, dataset.labels, ranks, k, calibrated))
     channel.results(**results)
+
+
+def _shard(dataset: Dataset, shard: int, shards: int) -> Dataset:
+    """Every ``shards``-th session from the ``shard``-th on: parts of about the same work and mix of labels."""
+    if shard > shards:
+        raise BadInput(f"detector-infer: shard is {shard} of {shards}, expected 1 to {shards}")
+    if shards == 1:
+        return dataset
+    if len(dataset) < shards:
+        raise BadInput(f"{len(dataset)} sessions cannot be split into {shards} parts; ask for fewer")
+    return dataset.chosen(range(shard - 1, len(dataset), shards))
 
 
 def _wants_templates(source: Mapping[str, Any]) -> bool:

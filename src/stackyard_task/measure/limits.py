@@ -25,7 +25,7 @@ class LimitError(Exception):
 class Holding:
     """Limits as they are held."""
 
-    #: "cgroup v1", "cgroup v2", "affinity + rlimit", or ``None`` without limits.
+    #: "cgroup v1", "cgroup v2", "affinity + rlimit", "already held" (by the container), or ``None`` without limits.
     mechanism: Optional[str]
     #: Cores the child may use at most: min(affinity, quotas).
     allowed_cores: float
@@ -37,13 +37,19 @@ class Holding:
     steps: List[Callable[[], None]]
 
 
-def hold(limits: Limits, cgroup: Optional[Cgroup], quota_cores: Optional[float]) -> Holding:
+def hold(
+    limits: Limits,
+    cgroup: Optional[Cgroup],
+    quota_cores: Optional[float],
+    memory_limit_bytes: Optional[int] = None,
+) -> Holding:
     """Put ``limits`` on ``cgroup``, or prepare what the child does to itself.
 
     Args:
         limits: What the task asks for.
         cgroup: The run's own cgroup; ``None`` where none is writable.
         quota_cores: The quota the supervisor itself is already under.
+        memory_limit_bytes: The memory limit the supervisor itself is already under.
 
     Raises:
         LimitError: a limit that makes no sense, or half a core without a cgroup.
@@ -55,7 +61,7 @@ def hold(limits: Limits, cgroup: Optional[Cgroup], quota_cores: Optional[float])
         raise LimitError(f"limits.memory_bytes is {memory_bytes!r}, expected more than 0; correct task.json")
     mask = sorted(os.sched_getaffinity(0))
     steps: List[Callable[[], None]] = []
-    by_cgroup = by_process = False
+    by_cgroup = by_process = outside = False
     watched = None
     affinity_cores = len(mask)
 
@@ -64,6 +70,8 @@ def hold(limits: Limits, cgroup: Optional[Cgroup], quota_cores: Optional[float])
             _try(cgroup, cores=cores)
             quota_cores = cores if quota_cores is None else min(cores, quota_cores)
             by_cgroup = True
+        elif quota_cores is not None and quota_cores <= cores:
+            outside = True
         elif cores != int(cores):
             raise LimitError(
                 f"a limit of {cores:g} cores needs a writable cgroup, and this process has none; "
@@ -78,15 +86,16 @@ def hold(limits: Limits, cgroup: Optional[Cgroup], quota_cores: Optional[float])
         if cgroup is not None and cgroup.can_limit("memory"):
             _try(cgroup, memory_bytes=memory_bytes)
             by_cgroup = True
+        elif memory_limit_bytes is not None and memory_limit_bytes <= memory_bytes:
+            outside = True
         else:
             bound = memory_bytes
             steps.append(lambda: resource.setrlimit(resource.RLIMIT_DATA, (bound, bound)))
             watched = memory_bytes
             by_process = True
 
-    names = ([f"cgroup v{cgroup.version}"] if cgroup is not None and by_cgroup else []) + (
-        ["affinity + rlimit"] if by_process else []
-    )
+    names = [f"cgroup v{cgroup.version}"] if cgroup is not None and by_cgroup else []
+    names += (["already held"] if outside else []) + (["affinity + rlimit"] if by_process else [])
     allowed = affinity_cores if quota_cores is None else min(affinity_cores, quota_cores)
     return Holding(", ".join(names) or None, float(allowed), affinity_cores, quota_cores, watched, steps)
 

@@ -225,3 +225,25 @@ def test_every_parameter_of_the_workload_is_described():
         for parameter in WORKLOADS[name].parameters:
             assert parameter.help
             json.dumps(parameter.default)
+
+
+def test_shards_together_judge_every_session_once_and_as_the_whole_does(trained, tmp_path):
+    folder, _ = trained
+    data = [
+        source(sequences(tmp_path / "good", NORMAL[:9]), 0),
+        source(sequences(tmp_path / "bad", ODD), 1),
+    ]
+    whole = infer(tmp_path / "whole", folder, data)
+    parts = [infer(tmp_path / str(n), folder, data, shard=n, shards=2) for n in (1, 2)]
+
+    def verdicts(name):
+        with (tmp_path / name / "verdicts.csv").open(encoding="utf-8") as stream:
+            return sorted(tuple(row.values()) for row in csv.DictReader(stream))
+
+    assert sorted(verdicts("1") + verdicts("2")) == verdicts("whole")
+    assert [part.said["sessions"] for part in parts] == [6, 6]
+    assert sum(part.said["targets"] for part in parts) == whole.said["targets"]
+    with pytest.raises(BadInput, match="shard is 3 of 2"):
+        infer(tmp_path / "none", folder, data, shard=3, shards=2)
+    with pytest.raises(BadInput, match="12 sessions cannot be split into 13"):
+        infer(tmp_path / "none", folder, data, shards=13)

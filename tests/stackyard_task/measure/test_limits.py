@@ -1,0 +1,21 @@
+"""Limits that something outside the supervisor, such as a container, already holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackyard_task.measure.limits import LimitError, hold
+from stackyard_task.records import Limits
+
+
+def test_what_the_container_already_holds_is_left_to_it() -> None:
+    held = hold(Limits(0.5, 10**9), None, 0.5, 10**9)
+    assert (held.mechanism, held.allowed_cores, held.steps) == ("already held", 0.5, [])
+    assert held.watched_memory_bytes is None
+
+
+def test_a_looser_limit_outside_is_not_enough() -> None:
+    with pytest.raises(LimitError, match=r"0\.5 cores needs a writable cgroup"):
+        hold(Limits(cores=0.5), None, 1.0)
+    held = hold(Limits(memory_bytes=10**9), None, None, 2 * 10**9)
+    assert (held.mechanism, held.watched_memory_bytes) == ("affinity + rlimit", 10**9)
