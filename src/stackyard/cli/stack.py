@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
 from rich.table import Table
 
 from stackyard import hardware, stacks
+from stackyard.cli import image
+from stackyard.cli.building import Watch, terminated_like_ctrl_c
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
@@ -27,11 +24,10 @@ app = typer.Typer(
     help="Build, verify and remove the pinned stacks.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 
+app.add_typer(image.app, name="image")
+
 Names = Annotated[list[str] | None, typer.Argument(help="Stacks, by name.", metavar="[NAME]...")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
-
-#: Without a terminal, one step is reported again after so long.
-_QUIET_SECONDS = 15.0
 
 
 @app.command("list")
@@ -78,12 +74,12 @@ def build_command(
     chosen = _chosen(names, stacks.load(), every, [stacks.DEFAULT])
     rows: list[dict[str, Any]] = []
     failure: StackyardError | None = None
-    with _terminated_like_ctrl_c():
+    with terminated_like_ctrl_c():
         for stack in chosen:
             started = time.monotonic()
             try:
                 there = stacks.python_of(stack, settings)
-                with _Watch(stack.name) as watch:
+                with Watch(stack.name) as watch:
                     python = stacks.build(stack, settings, wheels, watch.say)
             except StackyardError as error:
                 rows.append({"name": stack.name, "built": False, "why_not": str(error)})
@@ -234,60 +230,3 @@ def _verified(found: stacks.Verification) -> dict[str, Any]:
         "torch": found.seen.get("torch"),
         "cuda": found.seen.get("cuda"),
     }
-
-
-class _Watch:
-    """Shows what a build does, on stderr: one live line on a terminal, a line per step elsewhere."""
-
-    def __init__(self, stack: str) -> None:
-        self._stack = stack
-        self._console = Console(stderr=True)
-        self._status: Status | None = None
-        self._started = self._printed_at = time.monotonic()
-        self._step = ""
-
-    def __enter__(self) -> _Watch:
-        if self._console.is_terminal:
-            self._status = self._console.status(escape(self._stack))
-            self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Clear the live line."""
-        if self._status is not None:
-            self._status.stop()
-
-    def say(self, text: str) -> None:
-        """Show one line of progress."""
-        now = time.monotonic()
-        step = text.partition(": ")[0].partition(" · ")[0]
-        lasting = text.startswith(("passed over", "another build"))
-        if self._status is not None:
-            if lasting:
-                self._print(text)
-            else:
-                self._status.update(escape(f"{self._stack}: {text} ({now - self._started:.0f} s)"))
-        elif lasting or step != self._step or now - self._printed_at >= _QUIET_SECONDS:
-            self._print(text)
-            self._printed_at = now
-        if not lasting:
-            self._step = step
-
-    def _print(self, text: str) -> None:
-        self._console.print(f"{self._stack}: {text}", markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _terminated_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM ends a build as Ctrl-C does: everything it started is ended and cleared away."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    old = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)

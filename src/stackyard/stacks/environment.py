@@ -104,7 +104,7 @@ def build(
     python = python_of(stack, settings)
     if python is not None:
         return python
-    wheels = _wheels(wheels)
+    wheels = wheel_folder(wheels)
     folder = location(stack, settings)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,12 @@ def _why_no_gpu(stack: StackSpec, machine: Machine, gpus: int) -> str | None:
     return f"{gpus} GPUs wanted, {len(fitting)} here"
 
 
-def _wheels(wheels: Path | None) -> Path | None:
+def wheel_folder(wheels: Path | None) -> Path | None:
+    """The folder of wheels to build from: the given one, else $STACKYARD_WHEELS; ``None``: none.
+
+    Raises:
+        BadInputError: there is no such folder.
+    """
     given = wheels or (Path(os.environ[WHEELS_VARIABLE]) if os.environ.get(WHEELS_VARIABLE) else None)
     if given is not None and not given.is_dir():
         raise BadInputError(

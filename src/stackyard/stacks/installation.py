@@ -59,7 +59,7 @@ def install(
             done = process.run(command, log, shown.line, shown.tick, keep_open=keep_open, temporary=temporary)
             if done.exit_code != 0:
                 raise StackyardError(
-                    f"{stack.name}: {what} failed: {_complaint(done.lines)}; whole output: {log_path}"
+                    f"{stack.name}: {what} failed: {complaint(done.lines)}; whole output: {log_path}"
                 )
 
         say(f"looking for torch {stack.torch} ({indexes.build_name(stack.cuda)})")
@@ -182,6 +182,7 @@ def _check_disk(stack: StackSpec, folder: Path) -> None:
         )
 
 
-def _complaint(lines: tuple[str, ...]) -> str:
+def complaint(lines: tuple[str, ...]) -> str:
+    """The line of pip's output that says what went wrong."""
     errors = [line for line in lines if line.startswith(("ERROR", "Error", "error"))] or list(lines[-1:])
     return indexes.without_login(errors[-1] if errors else "no output")[:300]

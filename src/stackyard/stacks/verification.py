@@ -15,7 +15,8 @@ from stackyard.stacks.process import clean_environment
 #: A cold import of torch on a busy machine takes tens of seconds.
 VERIFY_SECONDS = 300
 
-_SCRIPT = Path(__file__).parent / "inside" / "look.py"
+#: Prints what the Python it runs in loads.
+SCRIPT = Path(__file__).parent / "inside" / "look.py"
 #: What every virtual environment has of its own.
 _TOOLS = {"pip", "setuptools", "wheel"}
 #: Results of the script's operations, exact in any precision.
@@ -55,39 +56,63 @@ def verify(stack: StackSpec, python: Path) -> Verification:
     Starts it once: Python, torch and CUDA versions, a tensor operation, an array through ``torch.from_numpy``
     where NumPy is pinned, and every installed package against the lock.
     """
+    return compare(stack, _look(python, arguments(stack)))
+
+
+def arguments(stack: StackSpec) -> list[str]:
+    """What SCRIPT is to be told for ``stack``."""
+    return ["numpy"] if any(canonical(p.name) == "numpy" for p in read_lock(stack.folder / LOCK_FILE)) else []
+
+
+def compare(stack: StackSpec, seen: dict[str, Any]) -> Verification:
+    """What SCRIPT saw, wherever it ran, compared with ``stack``.
+
+    Args:
+        stack: what is pinned.
+        seen: what the script printed, or ``{"error": reason}`` if it could not.
+    """
     packages = {canonical(p.name): p for p in read_lock(stack.folder / LOCK_FILE)}
-    seen = _look(python, "numpy" in packages)
     found = []
 
-    def compare(what: str, expected: str, value: object) -> None:
+    def check(what: str, expected: str, value: object) -> None:
         if value != expected:
             found.append(Mismatch(what, expected, "nothing" if value is None else str(value)))
 
     if "error" in seen:
         found.append(Mismatch("loading torch", f"torch {stack.torch} at work", seen["error"]))
     if "python" in seen:
-        compare("Python", stack.python, ".".join(str(seen["python"]).split(".")[:2]))
+        check("Python", stack.python, ".".join(str(seen["python"]).split(".")[:2]))
     if "torch" in seen:
-        compare("torch", stack.torch, public_version(seen["torch"]))
-        compare("CUDA of the build", stack.cuda, seen.get("cuda"))
+        check("torch", stack.torch, public_version(seen["torch"]))
+        check("CUDA of the build", stack.cuda, seen.get("cuda"))
     if "error" not in seen:
         for name, result in _RESULTS.items():
             if name == "operation" or "numpy" in packages:
-                compare(f"result of {name}", str(result), str(seen.get(name)))
+                check(f"result of {name}", str(result), str(seen.get(name)))
     installed = {canonical(name): version for name, version in seen.get("installed", {}).items()}
     if installed:
         for name, package in packages.items():
             version = installed.get(name)
             if version is not None and "+" not in package.version:
                 version = public_version(version)
-            compare(f"package {name}", package.version, version)
+            check(f"package {name}", package.version, version)
         for name in sorted(set(installed) - set(packages) - _TOOLS):
             found.append(Mismatch(f"package {name}", "none (not in the lock)", installed[name]))
     return Verification(stack.name, tuple(found), seen)
 
 
-def _look(python: Path, with_numpy: bool) -> dict[str, Any]:
-    command = [str(python), "-I", str(_SCRIPT), *(["numpy"] if with_numpy else [])]
+def answered(status: int, out: str, complaint: str) -> dict[str, Any]:
+    """What SCRIPT printed last, or ``{"error": reason}`` if that is not what it prints."""
+    lines = out.strip().splitlines()
+    try:
+        return dict(json.loads(lines[-1]))
+    except (IndexError, ValueError):
+        last = (complaint.strip().splitlines() or ["no output"])[-1]
+        return {"error": f"exit {status}: {last[:200]}"}
+
+
+def _look(python: Path, arguments: list[str]) -> dict[str, Any]:
+    command = [str(python), "-I", str(SCRIPT), *arguments]
     try:
         finished = subprocess.run(
             command,
@@ -103,9 +128,4 @@ def _look(python: Path, with_numpy: bool) -> dict[str, Any]:
         return {"error": f"{python} cannot be started ({error.strerror})"}
     except subprocess.TimeoutExpired:
         return {"error": f"no answer within {VERIFY_SECONDS} s"}
-    lines = finished.stdout.strip().splitlines()
-    try:
-        return dict(json.loads(lines[-1]))
-    except (IndexError, ValueError):
-        last = (finished.stderr.strip().splitlines() or ["no output"])[-1]
-        return {"error": f"exit {finished.returncode}: {last[:200]}"}
+    return answered(finished.returncode, finished.stdout, finished.stderr)

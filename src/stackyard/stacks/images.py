@@ -1,0 +1,379 @@
+"""Images of stacks: built from ``agents/stacks/<name>/Dockerfile``, recorded by id, verified, removed.
+
+An image holds two environments (``agents/image.sh`` fills them) and ``/opt/stack/stacks.json``, which tells a
+task inside where the stack is. Which images there are is kept in HOME/images.json: the id decides, a name can
+be moved. Speaks to the engine through ``docker_engine`` only; knows no queue and no task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from stackyard import docker_engine
+from stackyard.docker_engine import Engine
+from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.settings import Settings
+from stackyard.specs import StackSpec
+from stackyard.stacks import definition, environment, process, verification, wheelhouse
+from stackyard.stacks.definition import LOCK_FILE
+from stackyard.stacks.installation import Progress
+from stackyard_task.records import write_json
+
+#: Every image we build carries the stack's name and digest under these.
+STACK_LABEL = "stackyard.stack"
+DIGEST_LABEL = "stackyard.digest"
+#: Where things are in an image; ``agents/image.sh`` and the Dockerfiles say the same.
+STACK_PYTHON = "/opt/stack/venv/bin/python"
+AGENT_PYTHON = "/opt/agent/venv/bin/python"
+#: Base images of one's own, tried where a Dockerfile's is not on the engine.
+LOCAL_BASE = "stackyard-base"
+
+_FILE = "images.json"
+_PROBE = (
+    "import json, platform, os; print(json.dumps([platform.python_version(), platform.machine(), {glibc}]))"
+)
+_GLIBC = "os.confstr('CS_GNU_LIBC_VERSION') if 'CS_GNU_LIBC_VERSION' in os.confstr_names else None"
+_VERSIONS = (
+    "import json; from importlib.metadata import version as v; print(json.dumps({n: v(n) for n in %r}))"
+)
+_AGENT_PACKAGES = ("clearml", "clearml-agent")
+
+
+@dataclass(frozen=True)
+class StackImage:
+    """What HOME/images.json keeps of one stack's image."""
+
+    stack: str
+    #: "sha256:..." of the image's configuration: what the engine calls its id.
+    image_id: str
+    stack_digest: str
+    python: str
+    base: str
+    base_id: str
+    tag: str
+    built_at: str
+    size_bytes: int
+    #: "name@sha256:..." per registry that serves it; empty until it has been pushed.
+    repo_digests: tuple[str, ...] = ()
+    #: Versions of what the agent's environment holds: clearml, clearml-agent.
+    agent: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """How a task names this image: by content, so that nothing else can be meant."""
+        return self.repo_digests[0] if self.repo_digests else f"stackyard/{self.stack}@{self.image_id}"
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How an image is built."""
+
+    #: ``None``: the Dockerfile's, or where the engine lacks that, a local ``stackyard-base`` that fits.
+    base: str | None = None
+    #: The user's folder of wheels, tried first; ``None``: $STACKYARD_WHEELS, if set.
+    wheels: Path | None = None
+    #: pip works inside the build; otherwise a wheelhouse is made here and the build has no network.
+    online: bool = False
+    #: Online: torch's index; ``None``: the first address among the stack's indexes.
+    index: str | None = None
+    #: Online: a pip.conf and certificates for this build only.
+    pip_config: Path | None = None
+    ca: Path | None = None
+
+
+def recorded(settings: Settings) -> dict[str, StackImage]:
+    """The images built here, by stack. Whether the engine still has one is ``why_not``'s answer.
+
+    Raises:
+        BadInputError: HOME/images.json is there and cannot be read.
+    """
+    path = settings.home / _FILE
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: StackImage(**{**entry, "stack": name, "repo_digests": tuple(entry["repo_digests"])})
+            for name, entry in held.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadInputError(
+            f"{path}: cannot be read ({error}); remove it and build the images again"
+        ) from error
+
+
+def why_not(stack: StackSpec, settings: Settings, engine: Engine) -> str | None:
+    """Why there is no image of ``stack`` as it is defined now; ``None``: there is one."""
+    image = recorded(settings).get(stack.name)
+    advice = f"build it: stackyard stack image build {stack.name}"
+    if image is None:
+        return f"no image of {stack.name}; {advice}"
+    if image.stack_digest not in (stack.digest, _defined_for(stack, image.python).digest):
+        return f"the image of {stack.name} holds another version of the stack; {advice}"
+    if engine.image_id(image.image_id) is None:
+        return f"the image of {stack.name} is no longer on this machine's engine; {advice}"
+    return None
+
+
+def build(
+    stack: StackSpec,
+    settings: Settings,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+) -> StackImage:
+    """The image of ``stack``, built, verified and recorded.
+
+    Args:
+        stack: what to build; the Python of the base image decides which of the stack's Pythons.
+        settings: where images are recorded and wheelhouses made.
+        options: base image, wheels, online or not.
+        progress: called with one line whenever there is something new to show.
+
+    Raises:
+        NotRunnableError: no engine, no client that can build, no base, or no source of the wanted torch.
+        StackyardError: the build failed, or what it made is not what is pinned.
+    """
+    options, say = options or BuildOptions(), progress or (lambda text: None)
+    wheels = environment.wheel_folder(options.wheels)
+    engine, builder = docker_engine.connect(), docker_engine.builder()
+    base = options.base or _default_base(stack, engine)
+    minor, glibc = _probe(engine, base, say)
+    stack = _defined_for(stack, minor)
+    if stack.python != minor:
+        raise BadInputError(f"{base} has Python {minor}, the stack {stack.name} needs {stack.python}")
+    work = settings.home / "images" / stack.name
+    log_path = settings.home / "images" / f"{stack.name}.log"
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with _only_builder(work), log_path.open("w", encoding="utf-8") as log:
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            context = _context(stack, work / "context")
+            if not options.online:
+                lock = context / LOCK_FILE
+                wheelhouse.fill(context / "wheels", stack, lock, glibc, wheels, log, say)
+            identifier = work / "image-id"
+            tag = f"stackyard/{stack.name}:{stack.digest[:12]}"
+            command = [*builder, *_arguments(stack, options, base, tag, identifier), str(context)]
+            say("building the image")
+            done = process.run(command, log, _Steps(say).line)
+            if done.exit_code != 0:
+                raise StackyardError(
+                    f"{stack.name}: the build failed: {_reason(done.lines)}; whole output: {log_path}"
+                )
+            image_id = identifier.read_text(encoding="utf-8").strip()
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    say("verifying: versions, a tensor operation, every package")
+    checked = verify(stack, image_id, engine)
+    if not checked.ok:
+        raise StackyardError(f"{stack.name}: " + "; ".join(str(m) for m in checked.mismatches))
+    built = _described(stack, engine, image_id, base, tag)
+    _keep(settings, {built.stack: built})
+    return built
+
+
+def verify(stack: StackSpec, image_id: str, engine: Engine) -> verification.Verification:
+    """What the stack's Python in an image loads, compared with ``stack``; without network.
+
+    Args:
+        stack: what is pinned; defined for whichever of its Pythons.
+        image_id: the image.
+        engine: where it is.
+    """
+    script = verification.SCRIPT.read_text(encoding="utf-8")
+    arguments = verification.arguments(stack)
+    seen = verification.answered(*engine.output(image_id, [STACK_PYTHON, "-I", "-c", script, *arguments]))
+    minor = ".".join(str(seen.get("python", stack.python)).split(".")[:2])
+    return verification.compare(_defined_for(stack, minor), seen)
+
+
+def remove(name: str, settings: Settings, engine: Engine) -> list[str]:
+    """Remove the image of a stack and older ones of the same name; the ids of what was removed.
+
+    Raises:
+        StackyardError: a container uses it.
+    """
+    image = recorded(settings).get(name)
+    found = {image.image_id} if image else set()
+    found |= {known.id for known in engine.images(label=f"{STACK_LABEL}={name}")}
+    removed = []
+    for identifier in sorted(found):
+        engine.remove_image(identifier)
+        removed.append(identifier)
+    _keep(settings, {name: None})
+    return removed
+
+
+def stacks_file(stack: StackSpec, python: str, image: str | None = None) -> dict[str, dict]:
+    """The entry of ``$STACKYARD_STACKS_FILE`` for one stack: what a task on this machine, or in this image, reads.
+
+    Args:
+        stack: the stack.
+        python: its interpreter there.
+        image: the image's id, where that is known.
+    """
+    return {
+        stack.name: {
+            "python": python,
+            "digest": stack.digest,
+            "python_version": stack.python,
+            "torch": stack.torch,
+            "cuda": stack.cuda,
+            "environment": dict(stack.environment),
+            "tunables": dict(stack.tunables),
+            "image": image,
+        }
+    }
+
+
+def _defined_for(stack: StackSpec, minor: str) -> StackSpec:
+    """The same stack, defined for another of the Pythons it allows."""
+    return stack if stack.python == minor else definition.read(stack.folder, running=minor)
+
+
+def _default_base(stack: StackSpec, engine: Engine) -> str:
+    text = (stack.folder / "Dockerfile").read_text(encoding="utf-8")
+    named = re.search(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
+    if named is None:
+        raise BadInputError(f"{stack.folder / 'Dockerfile'}: says no ARG BASE=...; give one with --base")
+    if engine.image_id(named[1]) is None:
+        for image in engine.images(name=LOCAL_BASE):
+            with contextlib.suppress(StackyardError):
+                minor, _glibc = _probe(engine, image.tags[0], lambda text: None)
+                if _defined_for(stack, minor).python == minor:
+                    return image.tags[0]
+    return named[1]
+
+
+def _probe(engine: Engine, base: str, say: Progress) -> tuple[str, tuple[int, int]]:
+    """(Python's minor version, glibc's version) of a base image, which is fetched where it is missing."""
+    if engine.image_id(base) is None:
+        say(f"fetching {base}")
+        engine.pull(base)
+    status, out, error = engine.output(base, ["python3", "-c", _PROBE.format(glibc=_GLIBC)])
+    try:
+        python, machine, library = json.loads(out)
+        glibc = tuple(int(part) for part in library.split()[1].split(".")[:2])
+    except (ValueError, AttributeError, IndexError) as broken:
+        said = (error.strip().splitlines() or ["no output"])[-1]
+        raise NotRunnableError(
+            f"{base} cannot be a base: it needs python3 on glibc (exit {status}: {said[:200]})"
+        ) from broken
+    if machine != platform.machine():
+        raise NotRunnableError(f"{base} is for {machine}, this machine is {platform.machine()}")
+    return ".".join(python.split(".")[:2]), (glibc[0], glibc[1])
+
+
+def _context(stack: StackSpec, context: Path) -> Path:
+    """The build's context, in the shape of ``agents/``: only what the build reads."""
+    agents = stack.folder.parent.parent
+    target = context / "stacks" / stack.name
+    target.mkdir(parents=True)
+    try:
+        for name in (LOCK_FILE, "image.sh"):
+            shutil.copyfile(agents / name, context / name)
+        for name in (LOCK_FILE, "Dockerfile"):
+            shutil.copyfile(stack.folder / name, target / name)
+    except OSError as error:
+        raise BadInputError(f"{error.filename}: needed to build an image ({error.strerror})") from error
+    return context
+
+
+def _arguments(stack: StackSpec, options: BuildOptions, base: str, tag: str, identifier: Path) -> list[str]:
+    values = {
+        "BASE": base,
+        "DIGEST": stack.digest,
+        "STACKS": json.dumps(stacks_file(stack, STACK_PYTHON)),
+    }
+    arguments = [
+        "--progress=plain",
+        "--file",
+        str(identifier.parent / "context/stacks" / stack.name / "Dockerfile"),
+    ]
+    if options.online:
+        addresses = [entry for entry in stack.indexes if "://" in entry]
+        values["INDEX"] = (addresses or [""])[0] if options.index is None else options.index
+        certificates = options.ca or (Path(os.environ["PIP_CERT"]) if os.environ.get("PIP_CERT") else None)
+        for name, path in (("pip", options.pip_config), ("ca", certificates)):
+            if path is not None:
+                arguments += ["--secret", f"id={name},src={path}"]
+    else:
+        arguments += ["--network", "none"]
+    for name, value in values.items():
+        arguments += ["--build-arg", f"{name}={value}"]
+    return [*arguments, "--tag", tag, "--iidfile", str(identifier)]
+
+
+def _described(stack: StackSpec, engine: Engine, image_id: str, base: str, tag: str) -> StackImage:
+    image = engine.image(image_id)
+    _status, versions, _error = engine.output(image_id, [AGENT_PYTHON, "-c", _VERSIONS % (_AGENT_PACKAGES,)])
+    return StackImage(
+        stack=stack.name,
+        image_id=image_id,
+        stack_digest=stack.digest,
+        python=stack.python,
+        base=base,
+        base_id=engine.image_id(base) or "",
+        tag=tag,
+        built_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        size_bytes=image.size_bytes if image else 0,
+        repo_digests=image.repo_digests if image else (),
+        agent=json.loads(versions or "{}"),
+    )
+
+
+def _keep(settings: Settings, changes: Mapping[str, StackImage | None]) -> None:
+    """Change HOME/images.json, one process at a time."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with _locked(settings.home / ".images.lock"):
+        held = {**recorded(settings), **changes}
+        entries = {name: asdict(image) for name, image in held.items() if image is not None}
+        for entry in entries.values():
+            del entry["stack"]
+        write_json(entries, settings.home / _FILE)
+
+
+@contextlib.contextmanager
+def _only_builder(work: Path) -> Iterator[None]:
+    with _locked(work.with_name(f".{work.name}.lock")):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class _Steps:
+    """Turns BuildKit's plain output into lines for a waiting user."""
+
+    def __init__(self, say: Progress) -> None:
+        self._say = say
+
+    def line(self, text: str) -> None:
+        """Take one line of output."""
+        step = re.match(r"#\d+ \[[^]]*\] (.+)", text)
+        if step and step[1].startswith(("RUN", "COPY")):
+            self._say("building the image: " + step[1].rpartition("--mount=type=secret,id=ca ")[2][:60])
+
+
+def _reason(lines: tuple[str, ...]) -> str:
+    """The line of the build's output that says what went wrong: pip's complaint rather than BuildKit's."""
+    said = [re.sub(r"^#\d+ [\d.]+ ", "", line) for line in lines]
+    errors = [line for line in said if re.match(r"(ERROR|error|E):? ", line)] or said[-1:]
+    return (errors[0] if errors else "no output")[:300]
