@@ -9,6 +9,7 @@ A workload's entry is a function ``(parameters, channel, output_folder) -> None`
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -33,6 +34,8 @@ class Parameter:
     high: Optional[float] = None
     choices: Tuple[str, ...] = ()
     required: bool = False
+    #: Under which heading a form shows it, beside those it belongs with.
+    section: str = "Parameters"
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,19 @@ class Workload:
     parameters: Tuple[Parameter, ...] = ()
 
 
-_DATA = Parameter("data", "data", None, "where the sessions come from", required=True)
+def _under(section: str, *parameters: Parameter) -> Tuple[Parameter, ...]:
+    """The parameters, shown under that heading."""
+    return tuple(dataclasses.replace(parameter, section=section) for parameter in parameters)
+
+
+_DATA = Parameter("data", "data", None, "where the sessions come from", required=True, section="Data")
 _QUARANTINE = Parameter(
     "quarantine_limit",
     "number",
     None,
     "corrupt lines that stop the run: a count, or a share up to 1.0; none: never",
     low=0,
+    section="Data",
 )
 
 WORKLOADS: Dict[str, Workload] = {
@@ -62,64 +71,80 @@ WORKLOADS: Dict[str, Workload] = {
         "train a next-event LSTM on benign sessions and calibrate it",
         (
             _DATA,
-            Parameter("history", "integer", 10, "events the network sees before it names the next", low=1),
-            Parameter("layers", "integer", 2, "LSTM layers", low=1, high=16),
-            Parameter("hidden_size", "integer", 64, "units per LSTM layer", low=1, high=4096),
-            Parameter(
-                "input",
-                "choice",
-                "embedding",
-                "how an event enters the network",
-                choices=("scalar", "one-hot", "embedding"),
+            *_under(
+                "Model",
+                Parameter(
+                    "history", "integer", 10, "events the network sees before it names the next", low=1
+                ),
+                Parameter("layers", "integer", 2, "LSTM layers", low=1, high=16),
+                Parameter("hidden_size", "integer", 64, "units per LSTM layer", low=1, high=4096),
+                Parameter(
+                    "input",
+                    "choice",
+                    "embedding",
+                    "how an event enters the network",
+                    choices=("scalar", "one-hot", "embedding"),
+                ),
+                Parameter(
+                    "embedding_size", "integer", 16, 'length of the vector with input "embedding"', low=1
+                ),
+                Parameter("quantitative", "flag", False, "a second LSTM over event counts (LogAnomaly)"),
+                Parameter("start_padding", "flag", False, "score every event, also of sessions below h + 1"),
             ),
-            Parameter("embedding_size", "integer", 16, 'length of the vector with input "embedding"', low=1),
-            Parameter("quantitative", "flag", False, "a second LSTM over event counts (LogAnomaly)"),
-            Parameter("start_padding", "flag", False, "score every event, also of sessions below h + 1"),
-            Parameter(
-                "dtype",
-                "choice",
-                "float32",
-                "arithmetic of training",
-                choices=("float32", "bfloat16"),
+            *_under(
+                "Training",
+                Parameter(
+                    "dtype",
+                    "choice",
+                    "float32",
+                    "arithmetic of training",
+                    choices=("float32", "bfloat16"),
+                ),
+                Parameter("epochs", "integer", 8, "passes over the training windows", low=1),
+                Parameter("batch_size", "integer", 256, "windows per step", low=1),
+                Parameter("learning_rate", "number", 0.01, "greatest learning rate", low=1e-12),
+                Parameter(
+                    "schedule",
+                    "choice",
+                    "one-cycle",
+                    "course of the learning rate",
+                    choices=("one-cycle", "constant"),
+                ),
+                Parameter("patience", "integer", None, "epochs without a lower loss; none: all", low=1),
+                Parameter(
+                    "frequency_exponent",
+                    "number",
+                    0.5,
+                    "windows are drawn by their count to this power; below 1: rare ones more often",
+                    low=0,
+                    high=1,
+                ),
+                Parameter("seed", "integer", 1, "of weights, split and order of windows", low=0),
+                Parameter("checkpoint_seconds", "number", 10.0, "least time between checkpoints", low=0),
+                Parameter("resume_from", "text", None, "folder with the checkpoint of an interrupted run"),
             ),
-            Parameter("epochs", "integer", 8, "passes over the training windows", low=1),
-            Parameter("batch_size", "integer", 256, "windows per step", low=1),
-            Parameter("learning_rate", "number", 0.01, "greatest learning rate", low=1e-12),
-            Parameter(
-                "schedule",
-                "choice",
-                "one-cycle",
-                "course of the learning rate",
-                choices=("one-cycle", "constant"),
+            *_under(
+                "Data",
+                Parameter("validation_share", "number", 0.2, "sessions held back", low=0.001, high=0.9),
+                Parameter(
+                    "validation_by",
+                    "choice",
+                    "session",
+                    "hold back sessions at random, or the last to start",
+                    choices=("session", "time"),
+                ),
             ),
-            Parameter("patience", "integer", None, "epochs without a lower loss; none: all", low=1),
-            Parameter(
-                "frequency_exponent",
-                "number",
-                0.5,
-                "windows are drawn by their count to this power; below 1: rare ones more often",
-                low=0,
-                high=1,
+            *_under(
+                "Calibration",
+                Parameter(
+                    "allowed_false_alarm_rate",
+                    "number",
+                    0.002,
+                    "k is the smallest within this rate on benign validation sessions",
+                    low=0,
+                    high=1,
+                ),
             ),
-            Parameter("validation_share", "number", 0.2, "sessions held back", low=0.001, high=0.9),
-            Parameter(
-                "validation_by",
-                "choice",
-                "session",
-                "hold back sessions at random, or the last to start",
-                choices=("session", "time"),
-            ),
-            Parameter(
-                "allowed_false_alarm_rate",
-                "number",
-                0.002,
-                "k is the smallest within this rate on benign validation sessions",
-                low=0,
-                high=1,
-            ),
-            Parameter("seed", "integer", 1, "of weights, split and order of windows", low=0),
-            Parameter("checkpoint_seconds", "number", 10.0, "least time between checkpoints", low=0),
-            Parameter("resume_from", "text", None, "folder with the checkpoint of an interrupted run"),
             _QUARANTINE,
         ),
     ),
@@ -128,21 +153,26 @@ WORKLOADS: Dict[str, Workload] = {
         "stackyard_task.detector.workloads:infer",
         "verdicts of a trained detector on sessions",
         (
-            Parameter("model", "model", None, "folder that detector-train left", required=True),
-            _DATA,
-            Parameter("k", "integer", None, "events that count as expected; none: as calibrated", low=1),
             Parameter(
-                "scorer",
-                "choice",
-                "fast",
-                "numpy over distinct contexts, or PyTorch over every window",
-                choices=("fast", "torch"),
+                "model", "model", None, "folder that detector-train left", required=True, section="Model"
             ),
-            Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
-            Parameter("passes", "integer", 1, "how often the whole data is scored", low=1),
-            Parameter("needs_attack", "flag", True, "refuse labelled data that holds no attack"),
-            Parameter("shards", "integer", 1, "parts the sessions are split into, one task each", low=1),
-            Parameter("shard", "integer", 1, "the part to judge, from 1 up", low=1),
+            _DATA,
+            *_under(
+                "Scoring",
+                Parameter("k", "integer", None, "events that count as expected; none: as calibrated", low=1),
+                Parameter(
+                    "scorer",
+                    "choice",
+                    "fast",
+                    "numpy over distinct contexts, or PyTorch over every window",
+                    choices=("fast", "torch"),
+                ),
+                Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
+                Parameter("passes", "integer", 1, "how often the whole data is scored", low=1),
+                Parameter("needs_attack", "flag", True, "refuse labelled data that holds no attack"),
+                Parameter("shards", "integer", 1, "parts the sessions are split into, one task each", low=1),
+                Parameter("shard", "integer", 1, "the part to judge, from 1 up", low=1),
+            ),
             _QUARANTINE,
         ),
     ),
@@ -151,15 +181,25 @@ WORKLOADS: Dict[str, Workload] = {
         "stackyard_task.simulator:simulate",
         "write simulated firewall and IPS sessions, labelled: benign.txt to train on, test.csv for the test",
         (
-            Parameter(
-                "sessions", "integer", 4000, "simulated sessions in all, one per address", low=2, high=131072
+            *_under(
+                "Simulation",
+                Parameter(
+                    "sessions",
+                    "integer",
+                    4000,
+                    "simulated sessions in all, one per address",
+                    low=2,
+                    high=131072,
+                ),
+                Parameter(
+                    "test_share", "number", 0.4, "share of the sessions that are for the test", low=0, high=1
+                ),
+                Parameter(
+                    "malicious_share", "number", 0.25, "share of malicious among the test", low=0, high=1
+                ),
+                Parameter("seed", "integer", 1, "the same seed writes the same bytes", low=0),
+                Parameter("log", "flag", False, "also write firewall.log, the test as key=value lines"),
             ),
-            Parameter(
-                "test_share", "number", 0.4, "share of the sessions that are for the test", low=0, high=1
-            ),
-            Parameter("malicious_share", "number", 0.25, "share of malicious among the test", low=0, high=1),
-            Parameter("seed", "integer", 1, "the same seed writes the same bytes", low=0),
-            Parameter("log", "flag", False, "also write firewall.log, the test as key=value lines"),
         ),
     ),
 }
@@ -202,21 +242,25 @@ def _checked_value(workload: str, parameter: Parameter, value: Any) -> Any:
         "model": isinstance(value, str) and bool(value),
     }[parameter.kind]
     if not fits:
-        allowed = {
-            "choice": "one of " + ", ".join(parameter.choices),
-            "data": 'a table with a non-empty list "sources"',
-            "model": "the path of a model folder",
-            "flag": "true or false",
-            "integer": "a whole number",
-            "number": "a number",
-            "text": "a text",
-        }[parameter.kind]
-        raise ParameterError(f"{where} is {value!r}, expected {allowed}")
+        raise ParameterError(f"{where} is {value!r}, expected {_expected(parameter)}")
     if parameter.low is not None and value < parameter.low:
         raise ParameterError(f"{where} is {value!r}, expected at least {parameter.low:g}")
     if parameter.high is not None and value > parameter.high:
         raise ParameterError(f"{where} is {value!r}, expected at most {parameter.high:g}")
     return int(value) if parameter.kind == "integer" else value
+
+
+def _expected(parameter: Parameter) -> str:
+    """What a value of the parameter's kind looks like, for people."""
+    return {
+        "choice": "one of " + ", ".join(parameter.choices),
+        "data": 'a table with a non-empty list "sources"',
+        "model": "the path of a model folder",
+        "flag": "true or false",
+        "integer": "a whole number",
+        "number": "a number",
+        "text": "a text",
+    }[parameter.kind]
 
 
 def as_text(value: Any) -> str:
@@ -247,4 +291,6 @@ def from_text(parameter: Parameter, text: str) -> Any:
             pass
     else:
         return typed
-    raise ParameterError(f"parameter {parameter.name!r} is {typed[:80]!r}, which is no {parameter.kind}")
+    raise ParameterError(
+        f"{parameter.section}/{parameter.name} is {typed[:80]!r}, expected {_expected(parameter)}"
+    )
