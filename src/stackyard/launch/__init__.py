@@ -1,8 +1,19 @@
-"""How a run is started: one file per deployment, one contract.
+"""How a run is started: one contract, one file per deployment (``bare``, ``agent``, ``container``).
 
-A launcher takes a task and an empty run folder and starts a supervisor there; what comes back is data in
-that folder. It knows nothing of matrices, resuming or reports. May import specs, errors and the records of
-the seam.
+A launcher takes a task and an empty run folder; what comes back is data in that folder, the same whatever the
+deployment: ``task.json``, ``record.json``, ``timeline.json``, ``output.log``, ``outputs/``. It knows nothing of
+matrices, resuming or reports. May import specs, errors, the client of the server and the records of the seam.
+
+The contract, by the words of ``Launcher`` and ``Started``:
+
+* submit: ``start`` writes ``task.json`` and starts the run, or raises LaunchError and leaves nothing running.
+* wait: ``wait`` tells the end of the run, not before all it left lies in the run folder.
+* cancel: ``interrupt`` ends it in order (a record of kind "interrupted" follows), ``kill`` at once.
+* collect: done by the ``wait`` that tells the end. A run that ended without a record although nobody killed it gets
+  one of kind "infrastructure" where its launcher knows more than an exit status (``agent``, ``container``); a bare
+  one leaves the supervisor's words in SUPERVISOR_LOG.
+
+Whether a failure is the infrastructure's, and so worth another start, is told by ``retries``.
 """
 
 from __future__ import annotations
@@ -14,7 +25,7 @@ from typing import Protocol
 
 from stackyard_task.records import TaskSpec
 
-#: What the supervisor itself printed; absent when it printed nothing.
+#: What the supervisor itself printed; for a dispatched run that failed, the task's console. Absent when empty.
 SUPERVISOR_LOG = "supervisor.log"
 
 
@@ -28,11 +39,11 @@ class Place:
 
     #: The run folder: exists, holds nothing yet.
     folder: Path
-    #: The stack's Python.
+    #: The stack's Python; of use to ``bare`` alone, the other deployments find it where they run.
     python: Path
     #: Folder that holds the package ``stackyard_task`` to run.
     code: Path
-    #: Descriptors the supervisor keeps open (the run folder's lock).
+    #: Descriptors the supervisor keeps open (the run folder's lock); of use to ``bare`` alone.
     inherited: Sequence[int] = ()
 
 
@@ -40,10 +51,14 @@ class Started(Protocol):
     """A run under way."""
 
     def wait(self, seconds: float) -> int | None:
-        """The supervisor's exit status, or ``None`` if it is still at work after ``seconds``."""
+        """The run's exit status, or ``None`` if it is not over after ``seconds``.
+
+        0: completed. Whatever it left is in the run folder then, ``record.json`` last. Meanwhile the folder may hold
+        ``progress.json``: what the run does, or what it waits for.
+        """
 
     def interrupt(self) -> None:
-        """Ask the supervisor to end the run and write its record."""
+        """Ask for the end of the run, with a record; returns at once."""
 
     def kill(self) -> None:
         """End everything of the run at once; a record may be missing afterwards."""
@@ -56,6 +71,6 @@ class Launcher(Protocol):
         """Write ``task.json`` and start the run.
 
         Raises:
-            LaunchError: it cannot be started (the stack's Python is gone...).
-            OSError: the folder cannot be written.
+            LaunchError: it cannot be started (the stack's Python is gone, the server does not answer...).
+            OSError: the folder cannot be written, or a file the task names cannot be read.
         """
