@@ -25,6 +25,10 @@ class BadInput(Exception):
     """The workload's input cannot be used; the message is the one sentence the user reads."""
 
 
+class GateClosed(Exception):
+    """The work is done and its result is below what was demanded; the message says by how much."""
+
+
 class Channel:
     """The child's way to tell its supervisor what it does.
 

@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from stackyard_task.channel import CHANNEL_VARIABLE, BadInput, Channel
+from stackyard_task.channel import CHANNEL_VARIABLE, BadInput, Channel, GateClosed
 from stackyard_task.records import OUTPUTS_FOLDER, TASK_FILE, StackPin, TaskSpec, read_json
 from stackyard_task.workloads import WORKLOADS, ParameterError, checked
 
@@ -51,6 +51,8 @@ def main(run_folder: Path) -> int:
         _report_cuda_peaks(channel)
     except (BadInput, ParameterError) as error:
         return _give_up(channel, "bad_input", str(error))
+    except GateClosed as error:
+        return _give_up(channel, "gate", str(error))
     except StackMismatch as error:
         return _give_up(channel, "stack_mismatch", str(error))
     except MemoryError as error:
@@ -186,7 +188,7 @@ def _physical_index(index: int) -> int:
 
 
 def _give_up(channel: Channel, kind: str, message: str) -> int:
-    if kind not in ("bad_input", "stack_mismatch"):
+    if kind not in ("bad_input", "stack_mismatch", "gate"):
         traceback.print_exc()
     else:
         print(message, file=sys.stderr)

@@ -65,6 +65,32 @@ _QUARANTINE = Parameter(
 )
 
 WORKLOADS: Dict[str, Workload] = {
+    "detector-prepare": Workload(
+        "detector-prepare",
+        "stackyard_task.detector.preparation:prepare",
+        "check raw sources and write them as a data set: sessions to train on and sessions held back for the test",
+        (
+            _DATA,
+            Parameter(
+                "test_data",
+                "data",
+                None,
+                "labelled sessions for the test; none: a share of data is held back",
+            ),
+            Parameter(
+                "test_share", "number", 0.3, "benign sessions held back for the test", low=0.001, high=0.9
+            ),
+            Parameter(
+                "split_by",
+                "choice",
+                "session",
+                "hold back sessions at random, or the last to start",
+                choices=("session", "time"),
+            ),
+            Parameter("seed", "integer", 1, "of the split", low=0),
+            _QUARANTINE,
+        ),
+    ),
     "detector-train": Workload(
         "detector-train",
         "stackyard_task.detector.workloads:train",
@@ -122,6 +148,12 @@ WORKLOADS: Dict[str, Workload] = {
                 Parameter("seed", "integer", 1, "of weights, split and order of windows", low=0),
                 Parameter("checkpoint_seconds", "number", 10.0, "least time between checkpoints", low=0),
                 Parameter("resume_from", "text", None, "folder with the checkpoint of an interrupted run"),
+                Parameter(
+                    "templates_path",
+                    "text",
+                    None,
+                    "templates.json that detector-prepare left: kept with the model",
+                ),
             ),
             *_under(
                 "Data",
@@ -172,6 +204,51 @@ WORKLOADS: Dict[str, Workload] = {
                 Parameter("needs_attack", "flag", True, "refuse labelled data that holds no attack"),
                 Parameter("shards", "integer", 1, "parts the sessions are split into, one task each", low=1),
                 Parameter("shard", "integer", 1, "the part to judge, from 1 up", low=1),
+            ),
+            _QUARANTINE,
+        ),
+    ),
+    "detector-evaluate": Workload(
+        "detector-evaluate",
+        "stackyard_task.detector.gate:evaluate",
+        "what a trained detector is worth on labelled sessions, and whether that is enough",
+        (
+            Parameter("model", "model", None, "folder that detector-train left", required=True),
+            _DATA,
+            Parameter("k", "integer", None, "events that count as expected; none: as calibrated", low=1),
+            Parameter(
+                "scorer",
+                "choice",
+                "fast",
+                "numpy over distinct contexts, or PyTorch over every window",
+                choices=("fast", "torch"),
+            ),
+            Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
+            Parameter(
+                "judged",
+                "choice",
+                "network",
+                "whose verdicts the demands below are about",
+                choices=("network", "rules", "combined"),
+            ),
+            Parameter("minimum_f1", "number", None, "fail below this F1; none: no demand", low=0, high=1),
+            Parameter("minimum_precision", "number", None, "fail below this precision", low=0, high=1),
+            Parameter("minimum_recall", "number", None, "fail below this recall", low=0, high=1),
+            Parameter(
+                "maximum_false_alarm_rate",
+                "number",
+                None,
+                "fail above this share of alarms among benign sessions",
+                low=0,
+                high=1,
+            ),
+            Parameter(
+                "minimum_early_detection_rate",
+                "number",
+                None,
+                "fail below this early detection rate",
+                low=0,
+                high=1,
             ),
             _QUARANTINE,
         ),

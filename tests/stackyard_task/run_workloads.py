@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict
 
-from stackyard_task.channel import BadInput, Channel
+from stackyard_task.channel import BadInput, Channel, GateClosed
 
 
 def complete(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
@@ -32,6 +32,10 @@ def raising(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
 
 def refusing(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
     raise BadInput("the file is empty, expected at least one session")
+
+
+def gated(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
+    raise GateClosed("F1 0.4, at least 0.9 is demanded")
 
 
 def exiting(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:

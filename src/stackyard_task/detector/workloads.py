@@ -59,6 +59,8 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     except ValueError as error:
         raise BadInput(f"detector-train: {error}") from error
     templates = readers.fit_templates(parameters["data"])
+    if templates is None and parameters["templates_path"]:
+        templates = readers.EventTemplates.load(Path(parameters["templates_path"]))
     dataset = _read(parameters, channel, output_folder, templates)
     training_rows, validation_rows = split(
         dataset, parameters["validation_share"], parameters["validation_by"], parameters["seed"]

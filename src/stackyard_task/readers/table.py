@@ -6,10 +6,12 @@ import csv
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from stackyard_task.channel import BadInput
-from stackyard_task.readers.files import numbered_lines
+from stackyard_task.readers.files import LINE_BYTES, numbered_lines
 from stackyard_task.readers.quarantine import Quarantine
 from stackyard_task.readers.source import Source
 
+#: csv's own limit: what an unclosed quote can swallow at most. A session that is one field may be longer.
+FIELD_CHARACTERS = 1 << 17
 #: (line, one text per wanted column; ``None``: the record has no such field)
 Row = Tuple[int, Tuple[Optional[str], ...]]
 
@@ -22,6 +24,7 @@ def csv_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) -> 
     """
     path = source.path
     at = [0]
+    csv.field_size_limit(LINE_BYTES if source.format == "csv-sequences" else FIELD_CHARACTERS)
 
     def lines() -> Iterator[str]:
         for at[0], text in numbered_lines(path, quarantine):
