@@ -1,31 +1,32 @@
-"""The supervisor's link to a ClearML server: what the task says, what the run reports, what it leaves.
+"""The supervisor's link to a ClearML server: what the task says, how it came, how it ends.
 
-The only file of this package that imports clearml. The child never imports it, so no figure carries the SDK.
-Reports are queued by the SDK and sent by its own thread; nothing here waits while the child runs.
+With its neighbours (``clearml_inputs`` fetches, ``clearml_live`` shows a run under way, ``clearml_results`` leaves
+what came of it) the only files of this package that import clearml. The child never imports them, so no figure
+carries the SDK.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 import clearml
 
-from stackyard_task import records, workloads
-from stackyard_task.inputs import InputError
+from stackyard_task import records, telemetry, workloads
+from stackyard_task.clearml_inputs import DATASETS_SECTION, Inputs
+from stackyard_task.clearml_live import Live
+from stackyard_task.clearml_results import NotDelivered, Results
 from stackyard_task.records import Dispatch, Failure, RunRecord, StackPin, TaskSpec
-from stackyard_task.run import Moment
+from stackyard_task.run import Moment, Watcher
 
 #: The configuration object that holds a task's TaskSpec.
 SPEC = "Stackyard"
 #: The hyperparameter section that names stack and limits instead of the workload's parameters.
 RUN_SECTION = "Run"
-CACHE_VARIABLE = "STACKYARD_CACHE"
+#: Sections that are ClearML's own: notes about a task, never parameters of a workload.
+NOTE_SECTIONS = ("properties", DATASETS_SECTION)
 
 
 def connect() -> Link:
@@ -47,11 +48,12 @@ class Link:
         task: The SDK's task.
     """
 
-    def __init__(self, task: clearml.Task) -> None:
+    def __init__(self, task: Any) -> None:
         self._task = task
-        self._logger = task.get_logger()
-
-    # -- what the task says ------------------------------------------------------------------------
+        #: Brings here what parameters name (``inputs.Fetcher``).
+        self.inputs = Inputs(task)
+        self._live: Optional[Live] = None
+        self._stage: Optional[telemetry.Stage] = None
 
     def spec(self) -> TaskSpec:
         """What to run: the configuration object, with the hyperparameters people may have edited laid over it.
@@ -69,17 +71,17 @@ class Link:
         except ValueError as error:
             raise records.RecordError(f"configuration {SPEC} is not JSON ({error})") from error
         spec.run_id = spec.run_id or self._task.id
-        typed: Dict[str, str] = {}
-        run: Dict[str, str] = {}
-        for section, parameters in (self._task.data.hyperparams or {}).items():
-            for name, parameter in parameters.items():
-                (run if section == RUN_SECTION else typed)[name] = parameter.value or ""
         try:
-            _overlay_parameters(spec, typed)
-            _overlay_run(spec, run)
+            overlay(spec, self._sections())
         except workloads.ParameterError as error:
             raise records.RecordError(str(error)) from error
         return spec
+
+    def _sections(self) -> Dict[str, Dict[str, str]]:
+        return {
+            section: {name: parameter.value or "" for name, parameter in parameters.items()}
+            for section, parameters in (self._task.data.hyperparams or {}).items()
+        }
 
     def dispatch(self) -> Dispatch:
         """How the task came here, as far as the server knows."""
@@ -93,77 +95,70 @@ class Link:
             pulled_at=None if data.started is None else data.started.isoformat(timespec="milliseconds"),
         )
 
-    # -- what its parameters name (inputs.Fetcher) -------------------------------------------------
+    def watcher(self, spec: TaskSpec, folder: Path) -> Watcher:
+        """What the supervisor tells of the run under way in ``folder``."""
+        live = self._live = Live(self._task, folder / records.LOG_FILE)
+        stage = self._stage = telemetry.stage(spec, self._task.id)
+        if stage is None:
+            return live.moment
 
-    def file(self, url: str, sha256: str) -> Path:
-        """The file at ``url``, kept under its digest."""
-        kept = Path(os.environ.get(CACHE_VARIABLE) or clearml.config.get_cache_dir()) / "files" / sha256
-        name = url.rsplit("/", 1)[-1]
-        if not (kept / name).is_file():
-            copy = clearml.StorageManager.get_local_copy(url, extract_archive=False, force_download=True)
-            if copy is None:
-                raise InputError(f"{name} cannot be fetched from {url}")
-            found = hashlib.sha256(Path(copy).read_bytes()).hexdigest()
-            if found != sha256:
-                raise InputError(f"{name} has SHA-256 {found}, but {sha256} was asked for")
-            kept.mkdir(parents=True, exist_ok=True)
-            draft = kept / f".{os.getpid()}"
-            shutil.copyfile(copy, draft)
-            draft.replace(kept / name)
-        return kept / name
+        def watch(moment: Moment) -> None:
+            live.moment(moment)
+            stage.moment(moment)
 
-    def dataset(self, name: str) -> Path:
-        """The folder of a data set."""
-        raise InputError(f"data set {name}: not written yet")
-
-    def model(self, model_id: str) -> Path:
-        """The folder of a registered model."""
-        raise InputError(f"model {model_id}: not written yet")
-
-    def artifact(self, task_id: str, name: str) -> Path:
-        """The file or unpacked folder of an artifact."""
-        raise InputError(f"artifact {task_id}/{name}: not written yet")
-
-    # -- what the run reports and leaves -----------------------------------------------------------
-
-    def watch(self, moment: Moment) -> None:
-        """Report what a run under way does."""
-        at = int(moment.elapsed_seconds)
-        if moment.done is not None and moment.total:
-            self._task.set_progress(int(100 * moment.done / moment.total))
-        if moment.loss is not None:
-            self._logger.report_scalar("loss", "loss", moment.loss, at)
-        if moment.step_seconds is not None:
-            self._logger.report_scalar("step time", "seconds", moment.step_seconds, at)
-        if moment.cpu_percent_of_core is not None:
-            self._logger.report_scalar("CPU", "percent of a core", moment.cpu_percent_of_core, at)
-        if moment.rss_bytes is not None:
-            self._logger.report_scalar("RAM", "MB", moment.rss_bytes / 1e6, at)
+        return watch
 
     def deliver(self, record: RunRecord, folder: Path) -> None:
-        """Leave the record and its companions with the task."""
-        for name, value in dataclasses.asdict(record.measurement).items():
-            if isinstance(value, (int, float)):
-                self._logger.report_single_value(name, value)
-        for name, file in (("timeline", records.TIMELINE_FILE), ("output-log", records.LOG_FILE)):
-            if (folder / file).exists():
-                self._task.upload_artifact(name, folder / file, wait_on_upload=True)
-        outputs = folder / records.OUTPUTS_FOLDER
-        if outputs.is_dir() and any(outputs.iterdir()):
-            self._task.upload_artifact("outputs", outputs, wait_on_upload=True)
-        self._task.upload_artifact("record", folder / records.RECORD_FILE, wait_on_upload=True)
-        if record.failure is not None:
-            self.fail(record.failure)
+        """Leave the record and its companions with the task.
 
-    def fail(self, failure: Failure) -> None:
-        """Say why the task failed."""
-        self._task.mark_failed(
-            status_reason=f"{failure.kind}: {failure.message}", status_message=failure.kind, force=True
-        )
+        Raises:
+            NotDelivered: the server does not take them.
+        """
+        if self._live is not None:
+            self._live.end(record.failure is None)
+        if self._stage is not None:
+            self._stage.end(record)
+        Results(self._task, self.inputs.used).deliver(record, folder)
 
     def close(self) -> None:
         """Send what is left."""
         self._task.flush(wait_for_uploads=True)
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody aborts the task: its end is the agent's to tell then."""
+        self._task.reload()
+        data = self._task.data
+        return str(data.status) == "stopped" or "stopping" in (data.status_message or "")
+
+    def fail(self, failure: Failure) -> bool:
+        """Say why the task failed, as the last word; whether the server took it.
+
+        Whoever asks this should exit with 0 then: of any other status the agent would make a reason of its own.
+        """
+        said = self._task.mark_failed(
+            status_reason=f"{failure.kind}: {failure.message}", status_message=failure.kind, force=True
+        )
+        return said is not None and bool(said.ok())
+
+
+def overlay(spec: TaskSpec, sections: Dict[str, Dict[str, str]]) -> None:
+    """Lay what people typed into a task's form over ``spec``; a field left as it was changes nothing.
+
+    Args:
+        spec: Changed in place.
+        sections: Section -> name -> text.
+
+    Raises:
+        ParameterError: a text does not mean a value its field may have.
+    """
+    for section, typed in sections.items():
+        if section == RUN_SECTION:
+            _overlay_run(spec, typed)
+        elif section not in NOTE_SECTIONS:
+            _overlay_parameters(spec, typed)
+    declared = workloads.WORKLOADS.get(spec.workload)
+    if declared is not None:
+        workloads.checked(declared, spec.parameters)
 
 
 def _overlay_parameters(spec: TaskSpec, typed: Dict[str, str]) -> None:
@@ -180,7 +175,7 @@ def _overlay_parameters(spec: TaskSpec, typed: Dict[str, str]) -> None:
 
 
 def _overlay_run(spec: TaskSpec, run: Dict[str, str]) -> None:
-    stack = run.get("stack")
+    stack = run.get("stack", "").strip()
     if stack and (spec.stack is None or spec.stack.name != stack):
         spec.stack = StackPin(stack)
     spec.threads = _number(run, "threads", int, spec.threads)
@@ -199,6 +194,9 @@ def _number(run: Dict[str, str], name: str, kind: Any, default: Optional[Any]) -
         value = kind(text)
     except ValueError:
         value = 0
-    if not value > 0:
+    if not 0 < value < float("inf"):
         raise workloads.ParameterError(f"{RUN_SECTION}/{name} is {text!r}, expected a number above 0")
     return value
+
+
+__all__ = ["Link", "NotDelivered", "connect", "overlay"]

@@ -50,25 +50,28 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     """
     link = clearml_link.connect()
     folder = Path(tempfile.mkdtemp(prefix="stackyard-run-"))
+    failure: Optional[Failure] = None
     try:
         record = _run(link, folder, code, begun, wheel)
         link.deliver(record, folder)
-        return 0 if record.failure is None else FAILED
-    except (
-        NotHere,
-        inputs.InputError,
-        records.RecordError,
-        run.TaskError,
-        run.RecordNotWritten,
-        OSError,
-    ) as error:
+        failure = record.failure
+    except inputs.InputError as error:
+        failure = Failure(error.kind, str(error))
+    except records.RecordError as error:  # what the task says, or a field of its form
+        failure = Failure("bad_input", str(error))
+    except (NotHere, clearml_link.NotDelivered, run.TaskError, run.RecordNotWritten, OSError) as error:
         failure = Failure("infrastructure", str(error))
-        link.fail(failure)
-        print(f"{failure.kind}: {failure.message}", file=sys.stderr)
-        return FAILED
     finally:
         link.close()
         shutil.rmtree(folder, ignore_errors=True)
+    if failure is None:
+        return 0
+    print(f"{failure.kind}: {failure.message}", file=sys.stderr, flush=True)
+    if failure.kind == "interrupted" and link.asked_to_stop():
+        return FAILED
+    # The agent gives a task that exits with another status a reason of its own, over ours. One that has already
+    # failed cannot complete, so 0 leaves what we said.
+    return 0 if link.fail(failure) else FAILED
 
 
 def _run(link: Link, folder: Path, code: Path, begun: float, wheel: Optional[str]) -> RunRecord:
@@ -78,7 +81,7 @@ def _run(link: Link, folder: Path, code: Path, begun: float, wheel: Optional[str
     spec.environment = {**stack.environment, **spec.environment}
     compiling = _compile(stack.python, code)
     try:
-        spec.parameters = inputs.resolved(spec.parameters, link)
+        spec.parameters = inputs.resolved(spec.parameters, link.inputs)
     finally:
         compiling.wait()
     records.write_json(spec, folder / records.TASK_FILE)
@@ -86,7 +89,7 @@ def _run(link: Link, folder: Path, code: Path, begun: float, wheel: Optional[str
     dispatch.user_code_at = _instant(begun)
     dispatch.container_started_at = _container_start()
     os.environ["PYTHONPATH"] = str(code)
-    record = run.supervise(folder, python=stack.python, watcher=link.watch)
+    record = run.supervise(folder, python=stack.python, watcher=link.watcher(spec, folder))
     dispatch.workload_started_at = record.started_at
     record.dispatch = dispatch
     records.write_json(record, folder / records.RECORD_FILE)

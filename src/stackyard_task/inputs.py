@@ -20,7 +20,17 @@ SCHEMES = (FILE, DATASET, MODEL, ARTIFACT)
 
 
 class InputError(Exception):
-    """Something a parameter names cannot be had; the message names it and says why."""
+    """Something a parameter names cannot be had; the message names it and says why.
+
+    Args:
+        message: One sentence.
+        kind: Of ``records.FAILURE_KINDS``: "bad_input" where nothing is there under that name, "infrastructure"
+            where it is and does not arrive.
+    """
+
+    def __init__(self, message: str, kind: str = "bad_input") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Fetcher(Protocol):

@@ -1,0 +1,241 @@
+"""What a run leaves with its task: figures, plot, artifacts, models with their lineage; the record last of all.
+
+Everything is uploaded side by side and registered once it is there; the record comes when all the rest has, so a
+task that holds a record holds everything. Files only, never a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mimetypes
+import re
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List, Sequence, Tuple
+
+import clearml
+from clearml.backend_api.services import models, tasks
+
+from stackyard_task import figures, records
+from stackyard_task.clearml_inputs import Used, references
+from stackyard_task.records import RunRecord
+
+#: Names of the artifacts; our side asks for them by these.
+RECORD, TIMELINE, OUTPUT_LOG, OUTPUTS = "record", "timeline", "output-log", "outputs"
+#: What belongs to a model folder. Nothing that could hold code.
+MODEL_SUFFIXES = (".safetensors", ".json")
+FRAMEWORK = "PyTorch"
+#: ClearML's mark of a model that is a folder, packed.
+PACKAGE_TAG = "package"
+_PREVIEW_CHARACTERS = 4000
+
+
+class NotDelivered(Exception):
+    """The results could not be left with the task; the message says why."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file on its way to the file server."""
+
+    name: str
+    file: Path
+    kind: str
+    preview: str
+
+
+class Results:
+    """Leaves a run's results.
+
+    Args:
+        task: The SDK's task.
+        used: What the run was given.
+    """
+
+    def __init__(self, task: Any, used: Sequence[Used]) -> None:
+        self._task = task
+        self._used = list(used)
+        self._base = _base(task)
+
+    def deliver(self, record: RunRecord, folder: Path) -> None:
+        """Leave the record and its companions.
+
+        Args:
+            record: As it stands in the folder.
+            folder: The run folder; archives are made in it.
+
+        Raises:
+            NotDelivered: the server does not take them; there is no artifact ``record`` then.
+        """
+        with ThreadPoolExecutor(4, "deliver") as pool:
+            shown = pool.submit(self._show, record, folder)
+            registered = [
+                pool.submit(self._register_model, model, record, folder)
+                for model in (model_folders(folder) if record.failure is None else [])
+            ]
+            sent = [pool.submit(self._sent, upload) for upload in companions(folder)]
+            try:
+                shown.result()
+                for one in registered:
+                    one.result()
+                self._register([one.result() for one in sent])
+                self._register([self._sent(_record(folder))])
+            except NotDelivered:
+                raise
+            except Exception as error:  # the SDK's and requests' many errors
+                raise NotDelivered(f"the results could not be uploaded ({_sentence(error)})") from error
+
+    def _show(self, record: RunRecord, folder: Path) -> None:
+        """The figures and the plot."""
+        logger = self._task.get_logger()
+        for name, value in figures.figures(record).items():
+            logger.report_single_value(name, value)
+        try:
+            timeline = json.loads((folder / records.TIMELINE_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        plot = figures.timeline_plot(timeline)
+        if plot is not None:
+            logger.report_plotly("Resources", "timeline", plot, 0)
+
+    def _sent(self, upload: Upload) -> Any:
+        """The artifact, once its file is on the server."""
+        content = upload.file.read_bytes()
+        return tasks.Artifact(
+            key=upload.name,
+            type=upload.kind,
+            uri=self._put(upload.file, f"artifacts/{upload.name}/{upload.file.name}"),
+            content_size=len(content),
+            hash=hashlib.sha256(content).hexdigest(),
+            timestamp=int(time.time()),
+            type_data=tasks.ArtifactTypeData(
+                preview=upload.preview, content_type=mimetypes.guess_type(upload.file.name)[0]
+            ),
+            mode="output",
+        )
+
+    def _put(self, file: Path, path: str) -> str:
+        url = f"{self._base}/{path}"
+        if not clearml.StorageManager.upload_file(str(file), url, wait_for_upload=True):
+            raise NotDelivered(f"{file.name} could not be uploaded to {url}")
+        return url
+
+    def _register(self, artifacts: List[Any]) -> None:
+        if not artifacts:
+            return
+        done = self._task.send(
+            tasks.AddOrUpdateArtifactsRequest(task=self._task.id, artifacts=artifacts, force=True)
+        )
+        if done is None or not done.ok():
+            raise NotDelivered("the server refused the artifacts of the task")
+
+    def _register_model(self, model: Path, record: RunRecord, folder: Path) -> None:
+        """Upload a model folder as one package and register it, with what it was made from."""
+        archive = _packed(model, folder / f"{model.name}.zip", model_files(model))
+        url = self._put(archive, f"models/{archive.name}")
+        task = self._task
+        name = task.name if model.name == "model" else f"{task.name} {model.name}"
+        created = task.send(
+            models.CreateRequest(
+                name=name,
+                uri=url,
+                framework=FRAMEWORK,
+                project=task.project,
+                task=task.id,
+                tags=[f"data:{text}" for text, _ in references(self._used, "data set")],
+                system_tags=[PACKAGE_TAG],
+                comment=f"{record.workload}, run {record.run_id}; packed folder of {', '.join(MODEL_SUFFIXES)}",
+                labels={},
+                ready=True,
+            )
+        )
+        if created is None or not created.ok():
+            raise NotDelivered(f"the server refused the model {name}")
+        id = created.response.id
+        task.send(
+            models.AddOrUpdateMetadataRequest(
+                model=id,
+                metadata=[
+                    {"key": key, "value": value, "type": kind}
+                    for key, value, kind in about_model(record, self._used)
+                ],
+            )
+        )
+        task.send(
+            tasks.AddOrUpdateModelRequest(task=task.id, name=model.name, model=id, type="output", iteration=0)
+        )
+
+
+def about_model(record: RunRecord, used: Sequence[Used]) -> List[Tuple[str, str, str]]:
+    """(key, value, kind) of what a model's page says about where it comes from and what it is worth."""
+    found = [("workload", record.workload, "str"), ("run", record.run_id, "str")]
+    for kind in ("data set", "model", "task"):
+        found += [(f"{kind} {name}", id, "str") for name, id in references(list(used), kind)]
+    environment = record.environment
+    for key, value in (
+        ("stack", environment.stack),
+        ("stack digest", environment.stack_digest),
+        ("torch", environment.torch),
+        ("code", environment.code_version),
+        ("code digest", environment.code_digest),
+    ):
+        if value:
+            found.append((key, str(value), "str"))
+    found += [(name, f"{value:g}", "float") for name, value in figures.numbers(record.results).items()]
+    return found
+
+
+def model_folders(folder: Path) -> List[Path]:
+    """The folders among a run's outputs that hold a model."""
+    return sorted({weights.parent for weights in (folder / records.OUTPUTS_FOLDER).glob("*/*.safetensors")})
+
+
+def model_files(model: Path) -> List[Path]:
+    """The files of a model folder that make up the model."""
+    return sorted(path for path in model.iterdir() if path.is_file() and path.suffix in MODEL_SUFFIXES)
+
+
+def companions(folder: Path) -> List[Upload]:
+    """Everything but the record, ready to be sent."""
+    found = []
+    timeline, log = folder / records.TIMELINE_FILE, folder / records.LOG_FILE
+    if timeline.exists():
+        found.append(Upload(TIMELINE, timeline, "JSON", "CPU, RAM and GPU over the seconds of the run"))
+    if log.exists():
+        text = log.read_bytes()[-_PREVIEW_CHARACTERS:].decode("utf-8", "replace")
+        found.append(Upload(OUTPUT_LOG, log, "text", text or "(the run printed nothing)"))
+    outputs = folder / records.OUTPUTS_FOLDER
+    files = sorted(path for path in outputs.rglob("*") if path.is_file()) if outputs.is_dir() else []
+    if files:
+        listed = "\n".join(f"{path.relative_to(outputs)} - {path.stat().st_size} bytes" for path in files)
+        archive = _packed(outputs, folder / f"{OUTPUTS}.zip", files)
+        found.append(Upload(OUTPUTS, archive, "archive", listed[:_PREVIEW_CHARACTERS]))
+    return found
+
+
+def _record(folder: Path) -> Upload:
+    file = folder / records.RECORD_FILE
+    return Upload(RECORD, file, "JSON", file.read_text(encoding="utf-8"))
+
+
+def _packed(base: Path, archive: Path, files: Sequence[Path]) -> Path:
+    """A zip of files, named as they lie below ``base``."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for path in files:
+            packed.write(path, path.relative_to(base).as_posix())
+    return archive
+
+
+def _base(task: Any) -> str:
+    """The folder of a task on the file server, as the SDK lays it out, in characters every server takes."""
+    server = (task.output_uri or clearml.Logger.current_logger().get_default_upload_destination()).rstrip("/")
+    path = f"{task.get_project_name() or 'none'}/{task.name}.{task.id}"
+    return f"{server}/{re.sub(r'[^A-Za-z0-9._/-]+', '-', path)}"
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,187 @@
+"""A record's figures as a server's pages show them: named for people, in human units; the timeline as a plot.
+
+Pure: records and plain values in, plain values out. Who sends them is ``clearml_live`` and ``clearml_results``.
+The exact values, in bytes and seconds, are in the record itself. Standard library only.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from stackyard_task.records import Dispatch, RunRecord
+
+#: Points of a plotted series: more than a screen has columns, few enough to be sent at once.
+PLOT_POINTS = 1500
+_MB, _MS = 1e-6, 1e3
+
+#: Field of a Measurement, its name on a page, what it is multiplied by.
+_MEASURED: Tuple[Tuple[str, str, float], ...] = (
+    ("wall_seconds", "wall time (s)", 1),
+    ("startup_seconds", "start-up (s)", 1),
+    ("data_seconds", "data (s)", 1),
+    ("warmup_seconds", "warm-up (s)", 1),
+    ("steady_seconds", "steady (s)", 1),
+    ("finish_seconds", "finish (s)", 1),
+    ("cpu_seconds", "CPU time (s)", 1),
+    ("cpu_user_seconds", "CPU time in user mode (s)", 1),
+    ("cpu_system_seconds", "CPU time in the kernel (s)", 1),
+    ("cpu_percent_of_core", "CPU mean (% of a core)", 1),
+    ("cpu_percent_of_core_max", "CPU greatest (% of a core)", 1),
+    ("cpu_percent_of_allowed", "CPU mean (% of allowed)", 1),
+    ("cpu_percent_of_allowed_max", "CPU greatest (% of allowed)", 1),
+    ("peak_rss_bytes", "peak RAM (MB)", _MB),
+    ("cgroup_peak_bytes", "peak RAM with page cache (MB)", _MB),
+    ("disk_read_bytes", "disk read (MB)", _MB),
+    ("disk_written_bytes", "disk written (MB)", _MB),
+    ("energy_joules", "energy (J)", 1),
+    ("overhead_cpu_seconds", "measuring took CPU time (s)", 1),
+    ("overhead_peak_rss_bytes", "measuring took RAM (MB)", _MB),
+)
+_STEPS: Tuple[Tuple[str, str, float], ...] = (
+    ("count", "steps", 1),
+    ("mean_seconds", "step time mean (ms)", _MS),
+    ("p50_seconds", "step time median (ms)", _MS),
+    ("p95_seconds", "step time 95th percentile (ms)", _MS),
+)
+_GPU: Tuple[Tuple[str, str, float], ...] = (
+    ("peak_memory_bytes", "peak memory (MB)", _MB),
+    ("torch_peak_allocated_bytes", "peak allocated by PyTorch (MB)", _MB),
+    ("torch_peak_reserved_bytes", "peak reserved by PyTorch (MB)", _MB),
+    ("utilisation_percent_mean", "utilisation mean (%)", 1),
+    ("utilisation_percent_max", "utilisation greatest (%)", 1),
+    ("energy_joules", "energy (J)", 1),
+)
+_WAYS: Tuple[Tuple[str, str, str], ...] = (
+    ("pulled_at", "user_code_at", "pulled to user code (s)"),
+    ("container_started_at", "user_code_at", "container start to user code (s)"),
+    ("user_code_at", "workload_started_at", "user code to workload (s)"),
+)
+
+
+def figures(record: RunRecord) -> Dict[str, float]:
+    """Every number of a record: name with its unit -> value. What was not measured is not there."""
+    found = _scaled(record.measurement, _MEASURED)
+    if record.measurement.steps is not None:
+        found.update(_scaled(record.measurement.steps, _STEPS))
+    for gpu in record.measurement.gpus:
+        found.update((f"GPU {gpu.index} {name}", value) for name, value in _scaled(gpu, _GPU).items())
+    if record.dispatch is not None:
+        found.update(_ways(record.dispatch))
+    found.update(numbers(record.results))
+    return found
+
+
+def numbers(results: Mapping[str, Any]) -> Dict[str, float]:
+    """The finite numbers among a run's results, under their own names."""
+    return {
+        name: value
+        for name, value in results.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+    }
+
+
+def _scaled(value: Any, table: Sequence[Tuple[str, str, float]]) -> Dict[str, float]:
+    found = {}
+    for field, name, factor in table:
+        number = getattr(value, field)
+        if number is not None:
+            found[name] = number * factor
+    return found
+
+
+def _ways(dispatch: Dispatch) -> Dict[str, float]:
+    found = {}
+    for start, end, name in _WAYS:
+        began, ended = getattr(dispatch, start), getattr(dispatch, end)
+        if began and ended:
+            took = datetime.datetime.fromisoformat(ended) - datetime.datetime.fromisoformat(began)
+            found[name] = took.total_seconds()
+    return found
+
+
+def timeline_plot(timeline: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """The timeline file's content as a plotly figure: CPU against the left axis, memory against the right.
+
+    Returns:
+        ``{"data": [...], "layout": {...}}``; ``None`` without a sample.
+    """
+    t: List[float] = list(timeline.get("t_seconds") or [])
+    if not t:
+        return None
+    lines = [
+        _line("CPU (% of a core)", t, timeline.get("cpu_percent_of_core"), 1, "y"),
+        _line("RAM (MB)", t, timeline.get("rss_bytes"), _MB, "y2"),
+    ]
+    for gpu in timeline.get("gpus") or []:
+        index = gpu.get("index")
+        lines.append(_line(f"GPU {index} memory (MB)", t, gpu.get("memory_bytes"), _MB, "y2"))
+        lines.append(_line(f"GPU {index} utilisation (%)", t, gpu.get("utilisation_percent"), 1, "y"))
+    phases = timeline.get("phases") or []
+    return {
+        "data": [line for line in lines if line is not None],
+        "layout": {
+            "xaxis": {"title": {"text": "seconds since the start"}},
+            "yaxis": {"title": {"text": "%"}, "rangemode": "tozero"},
+            "yaxis2": {
+                "title": {"text": "MB"},
+                "rangemode": "tozero",
+                "overlaying": "y",
+                "side": "right",
+                "showgrid": False,
+            },
+            "legend": {"orientation": "h"},
+            "shapes": [
+                {
+                    "type": "line",
+                    "x0": phase["at_seconds"],
+                    "x1": phase["at_seconds"],
+                    "yref": "paper",
+                    "y0": 0,
+                    "y1": 1,
+                    "line": {"width": 1, "dash": "dot"},
+                }
+                for phase in phases
+            ],
+            "annotations": [
+                {
+                    "x": phase["at_seconds"],
+                    "y": 1,
+                    "yref": "paper",
+                    "text": phase["name"],
+                    "showarrow": False,
+                    "xanchor": "left",
+                    "yanchor": "bottom",
+                }
+                for phase in phases
+            ],
+        },
+    }
+
+
+def _line(
+    name: str, t: Sequence[float], values: Optional[Sequence[Any]], factor: float, axis: str
+) -> Optional[Dict[str, Any]]:
+    if not values:
+        return None
+    places = _peaks(values, PLOT_POINTS)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "yaxis": axis,
+        "x": [round(t[i], 3) for i in places if i < len(t)],
+        "y": [None if values[i] is None else round(values[i] * factor, 3) for i in places if i < len(t)],
+    }
+
+
+def _peaks(values: Sequence[Any], most: int) -> List[int]:
+    """At most ``most`` places, in order: of each stretch the one with the greatest value, so no peak is lost."""
+    if len(values) <= most:
+        return list(range(len(values)))
+    bounds = [round(i * len(values) / most) for i in range(most + 1)]
+    return [
+        max(range(start, stop), key=lambda i: -1.0 if values[i] is None else values[i])
+        for start, stop in zip(bounds, bounds[1:])
+        if stop > start
+    ]
