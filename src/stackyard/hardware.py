@@ -125,8 +125,22 @@ def limits_possible(machine: Machine) -> LimitSupport:
     )
 
 
-def why_not(hardware: HardwareSpec, machine: Machine) -> str | None:
-    """Why ``hardware`` cannot be had on ``machine``; ``None``: it can."""
+def why_not(hardware: HardwareSpec, machine: Machine, at_once: int = 1) -> str | None:
+    """Why ``hardware`` cannot be had on ``machine``; ``None``: it can.
+
+    Args:
+        hardware: what one run is to have.
+        machine: where.
+        at_once: so many runs at the same time, each with its own share of cores and memory.
+    """
+    if at_once > 1 and hardware.cores is not None and hardware.cores * at_once > machine.usable_cores:
+        wanted = hardware.cores * at_once
+        return f"{at_once} x {hardware.cores:g} = {wanted:g} cores wanted, {machine.usable_cores:g} can be used here"
+    usable = machine.usable_ram_bytes
+    memory = hardware.memory_bytes
+    if at_once > 1 and memory is not None and usable is not None and memory * at_once > usable:
+        each = f"{memory / _GIB:.1f} GiB of RAM"
+        return f"{at_once} x {each} wanted, {usable / _GIB:.1f} GiB can be used here"
     if hardware.cores is not None:
         if hardware.cores > machine.usable_cores:
             return f"{hardware.cores:g} cores wanted, {machine.usable_cores:g} can be used here"

@@ -13,7 +13,7 @@ from stackyard import scenarios
 from stackyard.runs import Plan, PlannedBlock, PlannedCell
 from stackyard.scenarios import Preparation, Scenario
 from stackyard.site import Site
-from stackyard.specs import Cell
+from stackyard.specs import CONTAINER, Cell
 from stackyard_task.records import Code
 
 
@@ -24,8 +24,18 @@ def planned(
     *,
     repeats: int | None = None,
     only: Sequence[tuple[str, str]] = (),
+    measure: str | None = None,
 ) -> Plan:
     """What running ``scenario`` on this machine means: cells, blocks, and what cannot run, with reasons.
+
+    Args:
+        scenario: what to compare.
+        site: what this machine offers.
+        code: what is measured.
+        repeats: blocks, instead of the scenario's number.
+        only: pairs of axis and value to narrow the cells to.
+        measure: how to measure every run; ``None``: "alike" where a run is made in a container, which has no cgroup
+            to measure with, so that all are measured as it is; else as the supervisor chooses.
 
     Raises:
         BadInputError: an axis or value in ``only`` is unknown, or a data set is missing.
@@ -69,6 +79,7 @@ def planned(
         stacks={name: asdict(site.pin_of(name)) for name in stacks},
         code=asdict(code),
         inputs=inputs,
+        measure=measure or ("alike" if any(c.axes["deployment"] == CONTAINER for c in runnable) else None),
     )
 
 

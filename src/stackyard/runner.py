@@ -12,20 +12,21 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from stackyard import scenarios
+from stackyard import scenarios, shards
 from stackyard.errors import NotRunnableError, StackyardError
 from stackyard.estimate import Estimate
 from stackyard.launch import SUPERVISOR_LOG, LaunchError, Place, Started
 from stackyard.runs import Plan, PlannedBlock, RunFolder, counts_as_done, unwritable
 from stackyard.scenarios import Preparation, References, Scenario
+from stackyard.scenarios.matrix import CellSettings
 from stackyard.site import Site
-from stackyard.specs import Cell
+from stackyard.specs import BARE, CONTAINER, Cell
 from stackyard_task import records
 from stackyard_task.records import Code, Failure, Limits, RunRecord, TaskSpec
 
@@ -167,9 +168,7 @@ class Runner:
         if todo:
             if not self._prepare(outcome):
                 return outcome
-            for stack in sorted({cell.axes["stack"] for cell in self.plan.cells} - self._loaded):
-                self.watcher.message(f"loading stack {stack} once")
-                self.site.warm(stack, self.code)
+            self._warm()
         done = outcome.kept
         for index, (block, cell) in enumerate(todo):
             if self.stop.requests:
@@ -188,6 +187,13 @@ class Runner:
             remaining = self._estimate.seconds()
             self.watcher.ended(label, record, done, self.plan.runs_total, remaining)
         return outcome
+
+    def _warm(self) -> None:
+        """Load every stack once, on the host and in its image, wherever the matrix runs it."""
+        used = {(cell.axes["deployment"] == CONTAINER, cell.axes["stack"]) for cell in self.plan.cells}
+        for in_image, stack in sorted(used - {(False, name) for name in self._loaded}):
+            self.watcher.message(f"loading stack {stack} once" + (" in its image" if in_image else ""))
+            self.site.warm(CONTAINER if in_image else BARE, stack, self.code)
 
     def _todo(self, outcome: Outcome) -> list[tuple[PlannedBlock, Cell]]:
         """Runs still to make, in order; those already there are counted."""
@@ -250,21 +256,17 @@ class Runner:
         folder.mkdir(parents=True)
         started_at = _now()
         begun = time.monotonic()
-        stack = task.stack.name if task.stack else ""
+        settings = None if cell is None else scenarios.settings_of(self.scenario, cell)
+        workers = settings.workers if settings else None
+        parts, folders = [task], [folder]
+        if workers is not None:
+            parts, folders = shards.parts_of(task, workers), shards.folders_of(folder, workers)
         try:
-            python = self.site.python_of(stack)
-            if python is None:
-                raise LaunchError(
-                    f"stack {stack} is gone; build it again with: stackyard stack build {stack}"
-                )
-            deployment = task.cell.get("deployment", "bare")
-            inherited = () if self._lock is None else (self._lock,)
-            place = Place(folder=folder.resolve(), python=python, code=self.code, inherited=inherited)
-            started = self.site.launchers[deployment].start(task, place)
+            started = self._started(parts, folders, settings)
         except LaunchError as error:
             return self._unrecorded(task, folder, started_at, Failure("infrastructure", str(error)))
         try:
-            status, ended_by = self._watched(started, task, folder, begun)
+            status, ended_by = self._watched(started, task, folders[0], begun)
         except BaseException:  # we fail (nobody reads our output, a bug): the run must not go on unseen
             started.interrupt()
             if started.wait(STOP_SECONDS) is None:
@@ -272,12 +274,48 @@ class Runner:
             raise
         if cell is not None:
             self._estimate.add(cell.slug, time.monotonic() - begun)
-        (folder / PROGRESS_FILE).unlink(missing_ok=True)
-        record = self.folder.record(folder)
-        if record is not None:
-            return record
-        failure = ended_by or Failure("infrastructure", _supervisor_words(folder, status), exit_code=status)
-        return self._unrecorded(task, folder, started_at, failure)
+        found = []
+        for part, place in zip(parts, folders, strict=True):
+            (place / PROGRESS_FILE).unlink(missing_ok=True)
+            record = self.folder.record(place)
+            if record is None:
+                words = _supervisor_words(place, status)
+                failure = ended_by or Failure("infrastructure", words, exit_code=status)
+                record = self._unrecorded(part, place, started_at, failure)
+            found.append(record)
+        if len(found) == 1:
+            return found[0]
+        whole = shards.merged(task, found)
+        records.write_json(task, folder / records.TASK_FILE)
+        records.write_json(whole, folder / records.RECORD_FILE)
+        return whole
+
+    def _started(
+        self, parts: Sequence[TaskSpec], folders: Sequence[Path], settings: CellSettings | None
+    ) -> Started:
+        """The task, or all of its parts, under way.
+
+        Raises:
+            LaunchError: one cannot be started; none is left running.
+        """
+        deployment = settings.deployment if settings else BARE
+        stack = parts[0].stack.name if parts[0].stack else ""
+        python = self.site.python_of(stack)
+        if python is None and deployment == BARE:
+            raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
+        inherited = () if self._lock is None else (self._lock,)
+        launcher = self.site.launcher(deployment, settings.hardware.gpus if settings else 0)
+        under_way: list[Started] = []
+        try:
+            for part, folder in zip(parts, folders, strict=True):
+                folder.mkdir(parents=True, exist_ok=True)
+                place = Place(folder.resolve(), python or Path(), self.code, inherited)
+                under_way.append(launcher.start(part, place))
+        except BaseException:
+            for started in under_way:
+                started.kill()
+            raise
+        return under_way[0] if len(under_way) == 1 else shards.Together(under_way)
 
     def _watched(
         self, started: Started, task: TaskSpec, folder: Path, begun: float
@@ -350,12 +388,18 @@ class Runner:
                 **environment,
                 **chosen,
                 **settings.environment,
-                # Without GPUs asked for, none is seen: a CPU cell stays one on a machine that has them.
-                "CUDA_VISIBLE_DEVICES": ",".join(self.site.gpus[: settings.hardware.gpus]),
+                **self._gpus_seen(settings),
             },
             time_limit_seconds=self.scenario.time_limit_seconds,
             code=Code(**self.plan.code),
+            measure=self.plan.measure,
         )
+
+    def _gpus_seen(self, settings: CellSettings) -> dict[str, str]:
+        """Which GPUs a run sees: without GPUs asked for none, so that a CPU cell stays one on any machine."""
+        if settings.hardware.gpus and settings.deployment != BARE:
+            return {}  # a worker was given its GPUs when it was started, and hands them on
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.site.gpus[: settings.hardware.gpus])}
 
     def _preparation_task(self, preparation: Preparation) -> TaskSpec:
         environment, tunables = self.site.environment_of(preparation.stack)

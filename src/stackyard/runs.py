@@ -94,6 +94,8 @@ class Plan:
     code: dict[str, Any]
     #: Reference of a data set -> bytes of its file.
     inputs: dict[str, int]
+    #: How every run is measured (a method of ``stackyard_task.run``); ``None``: as the supervisor's environment says.
+    measure: str | None = None
     kind: str = _KIND
     api_version: int = records.API_VERSION
 
@@ -264,6 +266,7 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         *differences(old.only, new.only, "--only"),
         *differences(_digests(old.stacks), _digests(new.stacks), "stacks"),
         *differences(old.inputs, new.inputs, "inputs (bytes)"),
+        *differences(old.measure, new.measure, "measure"),
         *differences(old.code.get("digest"), new.code.get("digest"), "digest of the measured code"),
     ]
     if new.repeats < old.repeats:

@@ -1,21 +1,25 @@
 """What this machine offers a matrix: stacks, launchers, data sets, GPUs, gathered behind plain functions.
 
 So that planning and runner know neither settings nor how a stack is found, and tests can bring a site of
-their own. May import stacks, hardware, data and launch; never planning, runner, reports or cli.
+their own. What a ClearML server offers is ``dispatching``'s, which is loaded when a matrix needs it. May import
+stacks, hardware, data and launch; never planning, runner, reports or cli.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stackyard import data, hardware, stacks
 from stackyard.launch import Launcher, snapshot
 from stackyard.launch.bare import BareLauncher
 from stackyard.scenarios.matrix import CellSettings
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
+from stackyard.specs import BARE, CONTAINER, DISPATCHED, StackSpec
 from stackyard_task.records import StackPin
 
 
@@ -32,11 +36,13 @@ class Site:
     why_not: Callable[[CellSettings], str | None]
     #: ``dataset:...`` -> file.
     dataset: Callable[[str], Path]
-    launchers: Mapping[str, Launcher]
+    #: (deployment, number of GPUs) -> the launcher that starts such runs.
+    launcher: Callable[[str, int], Launcher]
     #: GPUs of this machine, as CUDA_VISIBLE_DEVICES names them.
     gpus: Sequence[str] = ()
-    #: Called once per stack before the matrix: loads it, so that no measured run pays for a cold disk.
-    warm: Callable[[str, Path], None] = lambda stack, code: None
+    #: (deployment, stack, code): called once for each before the matrix: loads the stack, so that no measured run
+    #: pays for a cold disk.
+    warm: Callable[[str, str, Path], None] = lambda deployment, stack, code: None
 
 
 def here(settings: Settings, defined: Mapping[str, StackSpec]) -> Site:
@@ -47,13 +53,32 @@ def here(settings: Settings, defined: Mapping[str, StackSpec]) -> Site:
         defined: the stacks that are defined, by name.
     """
     machine = hardware.this_machine()
+    bare = BareLauncher()
+
+    @functools.cache
+    def dispatching() -> Any:
+        # Loaded by name: the client's libraries cost a third of a second, which a bare matrix does not pay.
+        return importlib.import_module("stackyard.dispatching").Dispatching(settings, defined)
 
     def why_not(cell: CellSettings) -> str | None:
-        stack = defined[cell.stack]
-        obstacle = hardware.why_not(cell.hardware, machine)
-        return obstacle or stacks.why_not(stack, settings, machine, cell.hardware.gpus)
+        workers = cell.workers or 1
+        if cell.deployment in DISPATCHED:
+            gpus = cell.hardware.gpus
+            reason: str | None = dispatching().why_not(cell.deployment, cell.stack, gpus, workers)
+            if reason is None and dispatching().is_local():
+                reason = hardware.why_not(cell.hardware, machine, workers)
+            return reason
+        obstacle = hardware.why_not(cell.hardware, machine, workers)
+        return obstacle or stacks.why_not(defined[cell.stack], settings, machine, cell.hardware.gpus)
 
-    def warm(name: str, code: Path) -> None:
+    def launcher(deployment: str, gpus: int) -> Launcher:
+        found: Launcher = bare if deployment == BARE else dispatching().launcher(deployment, gpus)
+        return found
+
+    def warm(deployment: str, name: str, code: Path) -> None:
+        if deployment == CONTAINER:
+            dispatching().warm(name)
+            return
         python = stacks.python_of(defined[name], settings)
         if python is not None:
             snapshot.warm(code, python, dict(defined[name].environment), ("numpy", "torch"))
@@ -64,7 +89,7 @@ def here(settings: Settings, defined: Mapping[str, StackSpec]) -> Site:
         environment_of=lambda name: (defined[name].environment, defined[name].tunables),
         why_not=why_not,
         dataset=lambda reference: data.resolve(reference, settings),
-        launchers={"bare": BareLauncher()},
+        launcher=functools.cache(launcher),
         gpus=[str(gpu.index) for gpu in machine.gpus],
         warm=warm,
     )

@@ -85,7 +85,7 @@ class Yard:
             environment_of=lambda name: ({"STACK_VARIABLE": name}, self.tunables),
             why_not=lambda cell: self.reasons.get(cell.stack),
             dataset=lambda reference: self.folder / reference.removeprefix("dataset:"),
-            launchers={"bare": BareLauncher()},
+            launcher=lambda deployment, gpus: BareLauncher(),
         )
 
     def plan(self, text: str, **options: Any) -> tuple[scenarios.Scenario, Plan]:

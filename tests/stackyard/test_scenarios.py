@@ -164,8 +164,8 @@ BROKEN = {
         "axes.stack holds 'odl'.*did you mean 'old'",
     ),
     "unknown deployment": (
-        GOOD.replace("[axes]", '[axes]\ndeployment=["agent"]'),
-        "'agent', expected one of bare",
+        GOOD.replace("[axes]", '[axes]\ndeployment=["kubernetes"]'),
+        "'kubernetes', expected one of bare, agent, container",
     ),
     "negative cores": (GOOD.replace("0.5", "-1"), "hardware.one.cores is -1, expected a number above 0"),
     "not a number": (GOOD.replace("0.5", "nan"), "hardware.one.cores is nan"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,7 +75,8 @@ def run_command(
     pairs = _pairs(only or [])
     if earlier is not None:
         repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
-    plan = planning.planned(scenario, here, code, repeats=repeats, only=pairs)
+    measure = os.environ.get("STACKYARD_MEASURE") or None
+    plan = planning.planned(scenario, here, code, repeats=repeats, only=pairs, measure=measure)
     if dry_run:
         _print_plan(plan, as_json)
         return

@@ -53,6 +53,8 @@ class CellSettings:
     environment: Mapping[str, str]
     #: Variables in place of the stack's tunables; ``None``: the stack's own.
     tunables: Mapping[str, str] | None
+    #: As many tasks as this share the work and run at once; ``None``: the file has no workers axis.
+    workers: int | None = None
 
 
 def cells(scenario: Scenario) -> list[Cell]:
@@ -117,6 +119,7 @@ def settings_of(scenario: Scenario, cell: Cell) -> CellSettings:
         threads=None if threads == AUTO_THREADS else int(threads),
         environment=environment,
         tunables=tunables,
+        workers=int(axes["workers"]) if "workers" in axes else None,
     )
 
 

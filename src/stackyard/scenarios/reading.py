@@ -16,13 +16,14 @@ from stackyard.scenarios.shape import (
     BUILT_IN_AXES,
     MAIN_AXES,
     NO_TUNABLES,
+    SHARD_PARAMETERS,
     STACK_TUNABLES,
     WHOLE_MACHINE,
     Choice,
     Preparation,
     Scenario,
 )
-from stackyard.specs import HardwareSpec, WorkloadSpec
+from stackyard.specs import DEPLOYMENTS, HardwareSpec, WorkloadSpec
 from stackyard_task import workloads as declared
 
 _TOP = (
@@ -37,7 +38,7 @@ class Known:
 
     stacks: Collection[str]
     default_stack: str
-    deployments: Collection[str] = ("bare",)
+    deployments: Collection[str] = DEPLOYMENTS
 
 
 def read(text: str, file: str, known: Known) -> Scenario:
@@ -115,6 +116,8 @@ class _Reader(Fields):
             identity = repr((where, settings.parameters))
             if identity not in checked:
                 checked.add(identity)
+                if settings.workers is not None:
+                    self.divisible(settings.workload, settings.parameters, where)
                 self.parameters(settings.workload.workload, settings.parameters, where, scenario.data)
                 self.prepared_exist(settings.parameters, where, scenario.data, scenario.preparations)
 
@@ -138,6 +141,7 @@ class _Reader(Fields):
             "hardware": [WHOLE_MACHINE.name, *hardware],
             "workload": list(workloads),
             "threads": None,
+            "workers": None,
             "tunables": [STACK_TUNABLES, NO_TUNABLES, *tunables],
             **{axis: list(values) for axis, values in choices.items()},
         }
@@ -161,10 +165,13 @@ class _Reader(Fields):
             raise self.bad(key, f"is {value!r}", "a list with at least one value")
         names: list[str] = []
         for item in value:
+            is_count = isinstance(item, int) and not isinstance(item, bool) and item >= 1
             if axis == "threads":
-                is_count = isinstance(item, int) and not isinstance(item, bool) and item >= 1
                 if not is_count and item != AUTO_THREADS:
                     raise self.bad(key, f"holds {item!r}", f'whole numbers from 1 up, or "{AUTO_THREADS}"')
+            elif axis == "workers":
+                if not is_count:
+                    raise self.bad(key, f"holds {item!r}", "whole numbers from 1 up")
             elif not isinstance(item, str) or item not in (allowed or ()):
                 raise self.bad(key, f"holds {item!r}", self.one_of(item, allowed or ()))
             names.append(str(item))
@@ -202,6 +209,27 @@ class _Reader(Fields):
         if ":" not in name and name not in declared.WORKLOADS:
             raise self.bad(f"{where}.workload", f"is {name!r}", self.one_of(name, declared.WORKLOADS))
         return name
+
+    def divisible(self, workload: WorkloadSpec, given: Mapping[str, Any], where: str) -> None:
+        """Check that a workload can be split over workers, and that the file leaves the split to the axis."""
+        name = workload.workload
+        has = SHARD_PARAMETERS if ":" in name else [p.name for p in declared.WORKLOADS[name].parameters]
+        if not set(SHARD_PARAMETERS) <= set(has):
+            able = [
+                n
+                for n, w in declared.WORKLOADS.items()
+                if {p.name for p in w.parameters} >= set(SHARD_PARAMETERS)
+            ]
+            raise self.bad(
+                f"workloads.{workload.name}.workload",
+                f"is {name!r}, which cannot be split over workers",
+                f"one of {', '.join(able)}, or no axis workers",
+            )
+        for parameter in SHARD_PARAMETERS:
+            if parameter in given:
+                raise self.bad(
+                    f"{where}.{parameter}", f"is {given[parameter]!r}", "nothing: the axis workers sets it"
+                )
 
     def parameters(
         self, workload: str, given: Mapping[str, Any], where: str, data: Mapping[str, Any]

@@ -12,7 +12,9 @@ from stackyard.specs import HardwareSpec, WorkloadSpec
 #: Axes every cell has, in this order, and what they are when the file does not name them.
 MAIN_AXES = ("deployment", "stack", "hardware", "workload")
 #: Axes with a meaning of their own that a file may add.
-BUILT_IN_AXES = (*MAIN_AXES, "threads", "tunables")
+BUILT_IN_AXES = (*MAIN_AXES, "threads", "tunables", "workers")
+#: Parameters a workload must have to be split over workers: which part, of how many.
+SHARD_PARAMETERS = ("shard", "shards")
 
 #: Hardware that needs no table: the machine as it is, without limits.
 WHOLE_MACHINE = HardwareSpec(name="machine")

@@ -198,7 +198,7 @@ scenario.site.here = lambda settings, defined: Site(
     environment_of=lambda name: ({}, {}),
     why_not=lambda cell: None,
     dataset=lambda reference: Path(reference),
-    launchers={"bare": BareLauncher()},
+    launcher=lambda deployment, gpus: BareLauncher(),
 )
 sys.exit(main.run(sys.argv[2:]))
 """
