@@ -2,7 +2,7 @@
 # `make help` lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long check format bench clean
+.PHONY: help install demo test test-long compose-check check format bench clean
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -37,6 +37,9 @@ test: $(INSTALLED)  ## the developer's suite: reduced counts, printed; what cann
 
 test-long: $(INSTALLED)  ## every suite at full counts; finished suites are not repeated until the code changes
 	@$(RUN) tests/suites.py --long
+
+compose-check: $(INSTALLED)  ## docker-compose.yml on stand-in images: validated, brought up, looked at, taken down
+	@$(RUN) -m tests.compose.check
 
 check: $(INSTALLED)  ## lint, format, types, import directions
 	@$(VENV)/bin/ruff check .

@@ -7,6 +7,8 @@ taken them (no connection).
 
 from __future__ import annotations
 
+import os
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +48,7 @@ class Client:
         connection: where and who.
         patience_seconds: how long to wait for a server that does not answer.
         sleep: waits; tests bring their own.
+        authority: certificates the server's is trusted by; else $REQUESTS_CA_BUNDLE, as for the SDK and the agents.
     """
 
     def __init__(
@@ -54,12 +57,15 @@ class Client:
         *,
         patience_seconds: float = PATIENCE_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
+        authority: Path | None = None,
     ) -> None:
         self.connection = connection
         self._patience_seconds = patience_seconds
         self._sleep = sleep
         # trust_env off: a proxy of the shell is for the internet, not for a server on this machine or in this lab
-        self._http = httpx.Client(timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False)
+        trusted = str(authority or "") or os.environ.get("REQUESTS_CA_BUNDLE")
+        verify = ssl.create_default_context(cafile=trusted) if trusted else True
+        self._http = httpx.Client(timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False, verify=verify)
         self._token: str | None = None
         self._token_until = 0.0
 
