@@ -9,12 +9,12 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from ..error_table import ApiError
-from . import pages
-from .pages import Visit
+from . import pages, task_pages
+from .parameters import key_of
+from .visit import Visit
 
-#: A parameter's field in the clone form: this, the section, a NUL-free separator, the name.
-PARAMETER = "p:"
-SEPARATOR = "\x1f"
+#: The fields of a container that the clone form offers.
+CONTAINER = ("image", "arguments")
 
 
 def go(path: str, notice: str = "") -> Response:
@@ -29,19 +29,28 @@ def text(form: FormData, name: str) -> str:
 
 
 async def clone(visit: Visit, form: FormData) -> Response:
-    """Copy the task with the parameters typed, and put it into a queue if one was chosen."""
+    """Copy the task with the parameters and the container typed, and put it into a queue if one was chosen."""
     source = visit.request.path_params["task"]
     original = (await visit.ask("tasks.get_by_id", task=source))["task"]
     typed = {k: v for k, v in form.items() if isinstance(v, str)}
+    held = original.get("container") or {}
+    container = {**held, **{name: text(form, name) for name in CONTAINER if name in form}}
+    project = {"new_project_name": text(form, "project")} if text(form, "project") else {}
     try:
-        copy = await visit.ask("tasks.clone", task=source, new_task_name=text(form, "name"))
+        copy = await visit.ask(
+            "tasks.clone",
+            task=source,
+            new_task_name=text(form, "name"),
+            new_task_container=container,
+            **project,
+        )
         changed = _changed_parameters(original.get("hyperparams", {}), form)
         if changed:
             await visit.ask(
                 "tasks.edit_hyper_params", task=copy["id"], hyperparams=changed, replace_hyperparams="none"
             )
     except ApiError as refused:
-        return await pages.clone_form(visit, refused.message, typed)
+        return await task_pages.clone_form(visit, refused.message, typed)
     if queue := text(form, "queue"):
         try:
             await visit.ask("tasks.enqueue", task=copy["id"], queue=queue)
@@ -55,7 +64,7 @@ def _changed_parameters(held: dict[str, Any], form: FormData) -> list[dict[str, 
     changed = []
     for section, parameters in held.items():
         for name, parameter in parameters.items():
-            value = form.get(f"{PARAMETER}{section}{SEPARATOR}{name}")
+            value = form.get(key_of(section, name))
             if isinstance(value, str):
                 value = value.replace("\r\n", "\n")
                 if value != parameter.get("value", ""):

@@ -40,6 +40,8 @@ class Chart:
     lines: list[Line]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
+    #: Places on the x axis with a word to them.
+    marks: list[Tick]
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -69,8 +71,12 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def draw(title: str, series: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Chart | None:
-    """A chart of series ``{name: (x, y)}``; None where no point is finite."""
+def draw(
+    title: str,
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    marks: Sequence[tuple[float, str]] = (),
+) -> Chart | None:
+    """A chart of series ``{name: (x, y)}`` with marks ``(x, word)``; None where no point is finite."""
     points = {
         name: [(x, y) for x, y in zip(xs, ys) if y is not None and math.isfinite(y) and math.isfinite(x)]
         for name, (xs, ys) in series.items()
@@ -102,4 +108,5 @@ def draw(title: str, series: Mapping[str, tuple[Sequence[float], Sequence[float]
         lines,
         [Tick(place(x, low_y)[0], shown(x)) for x in ticks(low_x, high_x)],
         [Tick(place(low_x, y)[1], shown(y)) for y in ticks(low_y, high_y)],
+        [Tick(place(x, low_y)[0], text) for x, text in marks if low_x <= x <= high_x],
     )

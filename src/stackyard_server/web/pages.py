@@ -1,33 +1,25 @@
-"""The pages: what each asks the API and which template shows it.
+"""The pages that list: tasks, projects, queues, workers, templates, data sets, access keys.
 
-A page is ``async (visit) -> Response``; what a form posts is in ``actions``. Imports no endpoint: pages ask by
-name, as any client does.
+A page is ``async (visit) -> Response``; what a form posts is in ``actions``, pages about one task in ``task_pages``.
+Imports no endpoint: pages ask by name, as any client does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode
 
-import jinja2
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
-from ..call import Services
-from ..identity import Identity
-from . import charts, shown
-from .caller import Caller
+from ..rules import queue_policy, reasons
+from . import advice, shown
+from .visit import TASK_COLUMNS, TEMPLATES_PROJECT, Visit, as_page
 
 PAGE_SIZE = 50
-LOG_LINES = 500
-#: Points a drawn series has at most.
-SAMPLES = 400
+#: Entries of a queue that are shown.
+MOST_ENTRIES = 50
 #: What a table may be sorted by: column -> field of the API.
 SORTS = {
     "name": "name",
@@ -39,75 +31,6 @@ SORTS = {
     "updated": "last_update",
     "iteration": "last_iteration",
 }
-TASK_COLUMNS = [
-    "id", "name", "type", "status", "status_message", "project.name", "user.name", "last_update", "started",
-    "completed", "last_iteration", "active_duration", "tags", "system_tags", "last_worker",
-]  # fmt: skip
-
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.ChainableUndefined,
-)
-
-
-def absent_as_none(show: Callable[[Any], str]) -> Callable[[Any], str]:
-    """A filter that takes a field the document does not have for None."""
-    return lambda value: show(None if isinstance(value, jinja2.Undefined) else value)
-
-
-for _show in (shown.moment, shown.duration, shown.size, shown.number, shown.name_of):
-    TEMPLATES.filters[_show.__name__] = absent_as_none(_show)
-
-
-@dataclass(slots=True)
-class Visit:
-    """One request of someone who is signed in."""
-
-    request: Request
-    services: Services
-    who: Identity
-    ask: Caller
-
-    @property
-    def now(self) -> datetime:
-        """The server's time."""
-        return datetime.fromtimestamp(self.services.clock(), UTC)
-
-    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A rendered page."""
-        values.setdefault("notice", self.request.query_params.get("notice", ""))
-        return HTMLResponse(
-            TEMPLATES.get_template(template).render(
-                who=self.who,
-                path=self.request.url.path,
-                statuses=shown.STATUSES,
-                ago=absent_as_none(partial(shown.ago, now=self.now)),
-                may_write=self.who.role != "readonly",
-                **values,
-            ),
-            status,
-        )
-
-
-def as_page(text: str | None) -> int:
-    """A page number from a query; 0 for anything else."""
-    return min(int(text), 1_000_000) if text and text.isascii() and text.isdigit() and len(text) < 8 else 0
-
-
-def file_link(services: Services, uri: str | None) -> str | None:
-    """The address of a stored file under our own origin; other addresses only where they are http(s)."""
-    if not uri:
-        return None
-    parts = urlsplit(uri)
-    ours = {
-        urlsplit(u).netloc
-        for u in (services.urls.get("files"), *services.memory.get("files_addresses", ()))
-        if u
-    }
-    if parts.netloc in ours:
-        return "/files" + quote(parts.path, safe="/%")
-    return uri if parts.scheme in ("http", "https") else None
 
 
 async def home(visit: Visit) -> Response:
@@ -121,9 +44,9 @@ async def home(visit: Visit) -> Response:
         system_tags=["-archived"],
         search_hidden=False,
     )
-    queues = await visit.ask("queues.get_all_ex", only_fields=["*", "entries.task.name"])
-    workers = await visit.ask("workers.get_all")
-    return visit.page("home.html", tasks=tasks["tasks"], queues=queues["queues"], workers=workers["workers"])
+    return visit.page(
+        "home.html", tasks=tasks["tasks"], queues=await seen_queues(visit), workers=await seen_workers(visit)
+    )
 
 
 async def projects(visit: Visit) -> Response:
@@ -192,115 +115,104 @@ async def tasks(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-async def task_head(visit: Visit, columns: list[str]) -> dict[str, Any]:
-    """A task with its project's, parent's and user's names.
-
-    Raises:
-        ApiError: There is no such task.
-    """
-    id = visit.request.path_params["task"]
-    found = await visit.ask(
-        "tasks.get_by_id_ex", id=[id], only_fields=[*TASK_COLUMNS, "parent.name", *columns]
-    )
-    if not found["tasks"]:
-        await visit.ask("tasks.get_by_id", task=id)  # refuses in ClearML's words
-    task: dict[str, Any] = found["tasks"][0]
-    return task
+def seconds_since(visit: Visit, text: str | None) -> float | None:
+    """How long ago an instant of the API was; None for none."""
+    if not text:
+        return None
+    then = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return max(0.0, (visit.now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds())
 
 
-async def task(visit: Visit) -> Response:
-    """A task: what it is, its parameters, single values and artifacts."""
-    wanted = [
-        "comment",
-        "hyperparams",
-        "configuration",
-        "execution",
-        "models",
-        "container",
-        "script",
-        "status_reason",
-        "runtime",
-        "parent",
-    ]
-    found = await task_head(visit, [*wanted, "models.input.model.name", "models.output.model.name"])
-    values = await visit.ask("events.get_task_single_value_metrics", tasks=[found["id"]])
-    single = [v for t in values["tasks"] for v in t["values"]]
-    artifacts = [
-        {**a, "link": file_link(visit.services, a.get("uri"))}
-        for a in found.get("execution", {}).get("artifacts") or []
-    ]
-    return visit.page("task.html", tab="overview", task=found, single=single, artifacts=artifacts)
+async def seen_workers(visit: Visit) -> list[dict[str, Any]]:
+    """The workers alive, each with what is wrong with it."""
+    answer = await visit.ask("workers.get_all")
+    found: list[dict[str, Any]] = answer["workers"]
+    for worker in found:
+        silent = seconds_since(visit, worker.get("last_activity_time")) or 0.0
+        worker["seen"] = advice.Worker(worker["id"], silent, bool(worker.get("task")))
+        worker["wrong"] = advice.about_worker(worker["seen"])
+    return found
 
 
-async def log_lines(visit: Visit, id: str) -> list[dict[str, Any]]:
-    """The newest lines of a task's log, oldest first."""
+async def seen_queues(visit: Visit, ids: list[str] | None = None) -> list[dict[str, Any]]:
+    """Queues with their workers, what they ask for their tasks, how long the oldest waits, and what is wrong."""
+    chosen = {"id": ids} if ids else {}
+    answer = await visit.ask("queues.get_all_ex", order_by=["name"], **chosen)
+    alive = await seen_workers(visit)
+    found: list[dict[str, Any]] = answer["queues"]
+    for queue in found:
+        entries, queue["depth"] = queue["entries"], len(queue["entries"])
+        queue["workers"] = [w for w in alive if queue["id"] in [q["id"] for q in w.get("queues") or []]]
+        queue["policy"] = policy = queue_policy.read(queue.get("metadata"))
+        queue["oldest"] = max((seconds_since(visit, e["added"]) or 0.0 for e in entries), default=None)
+        reasons_of = await reasons_for(visit, [entry_id(e) for e in entries[:MOST_ENTRIES]])
+        for entry in entries:
+            reason = reasons_of.get(entry_id(entry), "")
+            entry["again"] = reason if reasons.says(reason, reasons.INFRASTRUCTURE) else ""
+        waits = [seconds_since(visit, e["added"]) or 0.0 for e in entries if not e["again"]]
+        seen = [w["seen"] for w in queue["workers"]]
+        queue["wrong"] = advice.about_queue(queue["depth"], max(waits, default=None), seen, policy.unread)
+    return found
+
+
+def entry_id(entry: dict[str, Any]) -> str:
+    """The id of the task that waits."""
+    task = entry["task"]
+    return str(task["id"] if isinstance(task, dict) else task)
+
+
+async def reasons_for(visit: Visit, ids: list[str]) -> dict[str, str]:
+    """Why tasks have the status they have."""
+    if not ids:
+        return {}
     answer = await visit.ask(
-        "events.get_task_log", task=id, batch_size=LOG_LINES, navigate_earlier=True, order="asc"
+        "tasks.get_all_ex", id=ids, only_fields=["id", "status_reason"], search_hidden=True
     )
-    events: list[dict[str, Any]] = answer["events"]
-    for event in events:
-        event["at"] = datetime.fromtimestamp(event.get("timestamp", 0) / 1000, UTC).strftime("%H:%M:%S")
-    return sorted(events, key=lambda e: e.get("timestamp", 0))
-
-
-async def task_log(visit: Visit) -> Response:
-    """The log, followed live while the task runs."""
-    found = await task_head(visit, [])
-    return visit.page(
-        "task_log.html", tab="log", task=found, lines=await log_lines(visit, found["id"]), most=LOG_LINES
-    )
-
-
-async def task_log_part(visit: Visit) -> Response:
-    """Only the lines, for the live view; the status rides in a header."""
-    found = await task_head(visit, [])
-    answer = visit.page("log_lines.html", task=found, lines=await log_lines(visit, found["id"]))
-    answer.headers["x-task-status"] = found["status"]
-    return answer
-
-
-async def task_scalars(visit: Visit) -> Response:
-    """Every scalar as a chart, one a metric, one line a variant."""
-    found = await task_head(visit, [])
-    answer = await visit.ask(
-        "events.scalar_metrics_iter_histogram", task=found["id"], samples=SAMPLES, key="iter"
-    )
-    drawn = [
-        charts.draw(metric, {v["name"]: (v["x"], v["y"]) for v in variants.values()})
-        for metric, variants in sorted(answer.items())
-    ]
-    values = await visit.ask("events.get_task_single_value_metrics", tasks=[found["id"]])
-    single = [v for t in values["tasks"] for v in t["values"]]
-    return visit.page(
-        "task_scalars.html", tab="scalars", task=found, charts=[c for c in drawn if c], single=single
-    )
-
-
-async def clone_form(visit: Visit, notice: str = "", typed: dict[str, str] | None = None) -> Response:
-    """A copy of a task before it is made: name, parameters, queue."""
-    found = await task_head(visit, ["hyperparams", "execution.queue"])
-    queues = await visit.ask("queues.get_all_ex", order_by=["name"])
-    return visit.page(
-        "clone.html",
-        tab="",
-        task=found,
-        queues=queues["queues"],
-        notice=notice,
-        typed=typed or {},
-        status=400 if notice else 200,
-    )
+    return {t["id"]: t.get("status_reason") or "" for t in answer["tasks"]}
 
 
 async def queues(visit: Visit) -> Response:
-    """The queues: what waits in each, in order, and who serves it."""
-    answer = await visit.ask("queues.get_all_ex", only_fields=["*", "entries.task.name"], order_by=["name"])
-    return visit.page("queues.html", queues=answer["queues"])
+    """The queues: what waits in each, for how long, who serves it, and what is wrong."""
+    return visit.page("queues.html", queues=await seen_queues(visit), most=MOST_ENTRIES)
+
+
+async def queues_part(visit: Visit) -> Response:
+    """Only the queues themselves, for the live view."""
+    return visit.page("queue_cards.html", queues=await seen_queues(visit), most=MOST_ENTRIES)
 
 
 async def workers(visit: Visit) -> Response:
     """The workers: what each runs and when it last reported."""
-    answer = await visit.ask("workers.get_all")
-    return visit.page("workers.html", workers=answer["workers"])
+    return visit.page("workers.html", workers=await seen_workers(visit))
+
+
+async def templates(visit: Visit) -> Response:
+    """The templates: what can be run without writing code."""
+    answer = await visit.ask("projects.get_all", name=f"^{re.escape(TEMPLATES_PROJECT)}$", search_hidden=True)
+    found: list[dict[str, Any]] = []
+    for project in answer["projects"]:
+        listed = await visit.ask(
+            "tasks.get_all_ex", project=[project["id"]], order_by=["name"], page=0, page_size=PAGE_SIZE,
+            only_fields=["id", "name", "type", "comment", "last_update", "execution.queue.name", "container", "tags"],
+            system_tags=["-archived"], search_hidden=True,
+        )  # fmt: skip
+        found += listed["tasks"]
+    return visit.page("templates.html", templates=found, project=TEMPLATES_PROJECT)
+
+
+async def datasets(visit: Visit) -> Response:
+    """The data sets: each version with its size and what it extends."""
+    page = as_page(visit.request.query_params.get("page"))
+    answer = await visit.ask(
+        "tasks.get_all_ex", system_tags=["dataset", "-archived"], order_by=["-created"], page=page, page_size=PAGE_SIZE,
+        only_fields=["id", "name", "status", "created", "project.name", "user.name", "runtime", "tags"],
+        search_hidden=True,
+    )  # fmt: skip
+    for found in answer["tasks"]:
+        found["dataset"] = ((found.get("project") or {}).get("name") or "").partition("/.datasets/")
+    return visit.page(
+        "datasets.html", datasets=answer["tasks"], page=page, more=len(answer["tasks"]) == PAGE_SIZE
+    )
 
 
 async def account(visit: Visit, made: dict[str, str] | None = None) -> Response:

@@ -72,3 +72,11 @@ def name_of(joined: Any) -> str:
     if isinstance(joined, dict):
         return str(joined.get("name") or joined.get("id") or "")
     return str(joined or "")
+
+
+def whole(value: Any) -> int | None:
+    """A count that was kept as text or number; None for anything else."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -21,9 +21,9 @@ from ..api import Api, Receive, Scope, Send
 from ..call import Services
 from ..error_table import ApiError
 from ..files.server import FileServer
-from . import actions, pages, sessions
+from . import actions, pages, sessions, task_pages
 from .caller import Caller
-from .pages import TEMPLATES, Visit
+from .visit import TEMPLATES, Visit
 from .webapp import WebApp
 
 log = logging.getLogger(__name__)
@@ -70,12 +70,19 @@ class Site:
             "/projects": pages.projects,
             "/projects/{project}/tasks": pages.tasks,
             "/tasks": pages.tasks,
-            "/tasks/{task}": pages.task,
-            "/tasks/{task}/log": pages.task_log,
-            "/tasks/{task}/log/lines": pages.task_log_part,
-            "/tasks/{task}/scalars": pages.task_scalars,
-            "/tasks/{task}/clone": pages.clone_form,
+            "/tasks/{task}": task_pages.task,
+            "/tasks/{task}/now": task_pages.task_now,
+            "/tasks/{task}/log": task_pages.task_log,
+            "/tasks/{task}/log/lines": task_pages.task_log_part,
+            "/tasks/{task}/scalars": task_pages.task_scalars,
+            "/tasks/{task}/scalars/charts": task_pages.task_scalars_part,
+            "/tasks/{task}/plots": task_pages.task_plots,
+            "/tasks/{task}/clone": task_pages.clone_form,
+            "/models/{model}": task_pages.model,
+            "/new": pages.templates,
+            "/datasets": pages.datasets,
             "/queues": pages.queues,
+            "/queues/cards": pages.queues_part,
             "/workers": pages.workers,
             "/account": pages.account,
         }

@@ -20,7 +20,18 @@ def signed_in(server: Running) -> httpx.Client:
 
 
 def test_without_sign_in_every_page_leads_to_the_login(server: Running) -> None:
-    for path in ("/", "/projects", "/tasks", "/queues", "/workers", "/account", f"/tasks/{'0' * 32}"):
+    for path in (
+        "/",
+        "/projects",
+        "/tasks",
+        "/queues",
+        "/workers",
+        "/account",
+        "/new",
+        "/datasets",
+        f"/models/{'0' * 32}",
+        f"/tasks/{'0' * 32}",
+    ):
         answer = httpx.get(server.web + path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
@@ -50,7 +61,8 @@ def test_pages_carry_a_strict_policy_and_no_inline_code(server: Running) -> None
     task = server.call("tasks.get_all", name="^train one$", only_fields=["id"])["tasks"][0]["id"]
     with signed_in(server) as client:
         for path in ("/", "/projects", "/tasks", f"/tasks/{task}", f"/tasks/{task}/log", f"/tasks/{task}/scalars",
-                     f"/tasks/{task}/clone", "/queues", "/workers", "/account"):  # fmt: skip
+                     f"/tasks/{task}/clone", f"/tasks/{task}/plots", f"/tasks/{task}/now", "/queues", "/queues/cards",
+                     "/workers", "/account", "/new", "/datasets"):  # fmt: skip
             answer = client.get(path)
             assert answer.status_code == 200, (path, answer.text)
             assert "script-src 'self'" in answer.headers["content-security-policy"]

@@ -1,27 +1,30 @@
-// Follows a running task's log: asks for the newest lines, keeps the view at the end if it was there.
+// Keeps parts of a page fresh: asks for each again and again, as long as the task runs or the page is open. What comes is
+// rendered and escaped by the server. A part with data-end is a log: the view stays at its end if it was there.
 "use strict";
 (() => {
-  const log = document.getElementById("log");
-  const running = (status) => status === "in_progress" || status === "queued";
-  if (!log) return;
-  log.scrollTop = log.scrollHeight;
-  let last = "";
-  const follow = async () => {
-    try {
-      const answer = await fetch(log.dataset.source, { credentials: "same-origin" });
-      if (answer.ok && !answer.redirected) {
-        const text = await answer.text();
-        if (text !== last) {
-          const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-          log.innerHTML = text;
-          last = text;
-          if (atEnd) log.scrollTop = log.scrollHeight;
+  const running = (status) => status === undefined || status === "in_progress" || status === "queued";
+  const keep = (part) => {
+    const every = Number(part.dataset.every || 5) * 1000;
+    let last = "";
+    if ("end" in part.dataset) part.scrollTop = part.scrollHeight;
+    const follow = async () => {
+      try {
+        const answer = document.hidden ? null : await fetch(part.dataset.source, { credentials: "same-origin" });
+        if (answer && answer.ok && !answer.redirected) {
+          const text = await answer.text();
+          if (text !== last) {
+            const atEnd = part.scrollHeight - part.scrollTop - part.clientHeight < 40;
+            part.innerHTML = text;
+            last = text;
+            if (atEnd && "end" in part.dataset) part.scrollTop = part.scrollHeight;
+          }
+          const status = answer.headers.get("x-task-status");
+          if (status && status !== part.dataset.status) { location.reload(); return; }
         }
-        const status = answer.headers.get("x-task-status");
-        if (status !== log.dataset.status) { location.reload(); return; }
-      }
-    } catch { /* the server is away for a moment: try again */ }
-    if (running(log.dataset.status)) setTimeout(follow, 2000);
+      } catch { /* the server is away for a moment: try again */ }
+      if (running(part.dataset.status)) setTimeout(follow, every);
+    };
+    if (running(part.dataset.status)) setTimeout(follow, Math.min(every, 1000));
   };
-  if (running(log.dataset.status)) setTimeout(follow, 1000);
+  document.querySelectorAll("[data-source]").forEach(keep);
 })();
