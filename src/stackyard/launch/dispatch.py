@@ -1,121 +1,62 @@
 """A run sent through a ClearML server: create the task, enqueue it, watch it, bring its record here.
 
 What the deployments ``agent`` and ``container`` share. They differ in the queue and in the image; the task, its
-code, its parameters and its record are the same. May import the client and the records of the seam.
+code, its parameters and its record are the same. What is sent is in ``sending``, what comes back in ``collecting``.
+May import the client and the records of the seam.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
+import datetime
 import json
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackyard.clearml_client import Client, ServerError
-from stackyard.launch import LaunchError, Place, wheel
-from stackyard.settings import base
-from stackyard_task import records, workloads
-from stackyard_task.records import Dispatch, TaskSpec
+from stackyard.clearml_client import Client, ServerError, UnreachableError
+from stackyard.launch import LaunchError, Place, collecting
+from stackyard.launch.sending import Repository, Sender, entry_text, hyperparameters
+from stackyard_task import records
+from stackyard_task.records import SUPERVISION_BYTES, Dispatch, Failure, RecordError, RunRecord, TaskSpec
 
-#: Where what travels with tasks lies on the file server.
-CODE_FOLDER = "Stackyard/code"
-INPUTS_FOLDER = "Stackyard/inputs"
-#: ClearML project of the tasks a scenario makes.
-RUNS_PROJECT = "Stackyard/runs"
-#: The configuration object that carries the TaskSpec (``stackyard_task.clearml_link`` reads it).
-SPEC = "Stackyard"
-ENTRY = "dispatched.py"
+__all__ = [
+    "FINAL",
+    "DispatchLauncher",
+    "DispatchedRun",
+    "Repository",
+    "Sender",
+    "container_arguments",
+    "entry_text",
+    "hyperparameters",
+]
+
 FINAL = ("completed", "failed", "stopped", "published", "closed")
-POLL_SECONDS = 0.25
-_PLACEHOLDER = 'CODE = {"url": "", "sha256": ""}'
-
-
-@dataclass
-class Sender:
-    """Puts tasks and what they need on a server; remembers what is there already."""
-
-    client: Client
-    _projects: dict[str, str] = field(default_factory=dict)
-    _uploaded: dict[str, str] = field(default_factory=dict)
-
-    def script(self, code: Path) -> dict[str, Any]:
-        """The script field of a task that runs the snapshot in ``code``: the entry script, with its wheel's digest."""
-        built = wheel.built(code)
-        url = self.uploaded(built.content, f"{CODE_FOLDER}/{built.sha256}/{built.name}", built.sha256)
-        text = entry_text().replace(
-            _PLACEHOLDER, f"CODE = {json.dumps({'url': url, 'sha256': built.sha256})}"
-        )
-        return {
-            "binary": "python3",
-            "entry_point": ENTRY,
-            "working_dir": ".",
-            "repository": "",
-            "diff": text,
-            "requirements": {"pip": ""},
-        }
-
-    def uploaded(self, content: bytes, path: str, sha256: str) -> str:
-        """The address of that content on the file server, put there unless it is."""
-        if sha256 not in self._uploaded:
-            url = f"{self.client.connection.files}/{path}"
-            if not self.client.holds(url):
-                with tempfile.NamedTemporaryFile() as draft:
-                    draft.write(content)
-                    draft.flush()
-                    self.client.upload(Path(draft.name), path)
-            self._uploaded[sha256] = url
-        return self._uploaded[sha256]
-
-    def sent(self, value: Any) -> Any:
-        """``value`` with every path of a local file replaced by a reference to its copy on the file server."""
-        if isinstance(value, Mapping):
-            return {key: self.sent(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.sent(item) for item in value]
-        if isinstance(value, str) and value.startswith("/"):
-            path = Path(value)
-            if path.is_file():
-                content = path.read_bytes()
-                digest = hashlib.sha256(content).hexdigest()
-                url = self.uploaded(content, f"{INPUTS_FOLDER}/{digest}/{path.name}", digest)
-                return f"clearml-file:{digest}:{url}"
-        return value
-
-    def project(self, name: str) -> str:
-        """The id of a project, made if it is missing."""
-        if name not in self._projects:
-            found = self.client.call("projects.get_all", name=f"^{name}$", only_fields=["id", "name"])[
-                "projects"
-            ]
-            self._projects[name] = (
-                found[0]["id"]
-                if found
-                else self.client.call("projects.create", name=name, description="")["id"]
-            )
-        return self._projects[name]
-
-    def create(self, spec: TaskSpec, script: Mapping[str, Any], name: str, **fields: Any) -> str:
-        """A task on the server that runs ``spec``; its id."""
-        return str(
-            self.client.call(
-                "tasks.create",
-                name=name,
-                project=self.project(fields.pop("project", RUNS_PROJECT)),
-                type=fields.pop("type", "training"),
-                script=dict(script),
-                configuration={
-                    SPEC: {"name": SPEC, "type": "json", "value": json.dumps(records.to_json(spec), indent=1)}
-                },
-                hyperparams=hyperparameters(spec),
-                **fields,
-            )["id"]
-        )
+PROGRESS_FILE = "progress.json"
+#: A short run is looked at often, a long one seldom: what looking costs is paid by the machine that is measured.
+SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 1.0
+#: The pause before a look, as a share of the time since the run was submitted.
+POLL_SHARE = 0.05
+#: A server that does not answer is waited for so long; what runs goes on meanwhile.
+PATIENCE_SECONDS = 600.0
+#: After an abort, an agent gets so long to end what it started.
+RELEASE_SECONDS = 30.0
+#: How often it is looked up whether any agent serves the queue a run waits in.
+AGENTS_SECONDS = 10.0
+_ASKED = (
+    "id",
+    "status",
+    "status_reason",
+    "status_message",
+    "status_changed",
+    "started",
+    "completed",
+    "execution.artifacts",
+    "runtime",
+    "last_worker",
+)
 
 
 class DispatchLauncher:
@@ -125,7 +66,10 @@ class DispatchLauncher:
         sender: puts tasks on the server.
         queue: name of the queue.
         image_of: stack name -> the image to run in, or ``None``: on the host.
+        repository: where agents clone the code from; ``None``: it travels as a wheel.
+        patience_seconds: how long a server that does not answer is waited for.
         clock: monotonic seconds.
+        sleep: waits.
     """
 
     def __init__(
@@ -133,148 +77,289 @@ class DispatchLauncher:
         sender: Sender,
         queue: str,
         image_of: Callable[[str], str] | None = None,
+        *,
+        repository: Repository | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._sender = sender
         self._queue = queue
         self._image_of = image_of
+        self._repository = repository
+        self._patience_seconds = patience_seconds
         self._clock = clock
+        self._sleep = sleep
         self._scripts: dict[Path, dict[str, Any]] = {}
 
     def start(self, task: TaskSpec, place: Place) -> DispatchedRun:
-        """Write ``task.json``, create the task and put it into the queue.
+        """Write ``task.json``, put the task on the server and enqueue it.
 
         Raises:
-            LaunchError: the server refuses, or does not answer.
-            OSError: the folder cannot be written.
+            LaunchError: the server refuses it or does not answer.
+            OSError: the folder cannot be written, or a file the task names cannot be read.
         """
         records.write_json(task, place.folder / records.TASK_FILE)
         try:
-            if place.code not in self._scripts:
-                self._scripts[place.code] = self._sender.script(place.code)
-            sent = dataclasses.replace(task, parameters=self._sender.sent(task.parameters))
-            fields: dict[str, Any] = {}
-            if self._image_of is not None and task.stack is not None:
-                fields["container"] = {
-                    "image": self._image_of(task.stack.name),
-                    "arguments": " ".join(container_arguments(task)),
-                }
-            id = self._sender.create(sent, self._scripts[place.code], task.run_id, **fields)
-            self._sender.client.call("tasks.enqueue", task=id, queue_name=self._queue)
-            enqueued_at = self._sender.client.call("tasks.get_by_id", task=id)["task"].get("status_changed")
-        except ServerError as error:
+            id = self._created(task, place)
+            enqueued_at = self._enqueued(id)
+        except (ServerError, UnreachableError) as error:
             raise LaunchError(str(error)) from error
-        return DispatchedRun(self._sender.client, id, place.folder, self._queue, enqueued_at, self._clock)
+        connection = self._sender.client.connection
+        # without patience of its own: a wait is to come back in time, whatever the server does
+        client = Client(connection, patience_seconds=0.0)
+        told = Dispatch(queue=self._queue, enqueued_at=enqueued_at)
+        return DispatchedRun(
+            client, id, task, place.folder, told, self._patience_seconds, self._clock, self._sleep
+        )
+
+    def _created(self, task: TaskSpec, place: Place) -> str:
+        sent = dataclasses.replace(
+            task,
+            parameters=self._sender.sent(task.parameters),
+            # which GPUs a run sees is its slot's to say; that it sees none, the task may say
+            environment={k: v for k, v in task.environment.items() if k != "CUDA_VISIBLE_DEVICES" or not v},
+        )
+        fields: dict[str, Any] = {}
+        if self._image_of is not None:
+            if task.stack is None:
+                raise LaunchError(f"{task.run_id}: a run in a container needs a stack, whose image it takes")
+            fields["container"] = {
+                "image": self._image_of(task.stack.name),
+                "arguments": " ".join(container_arguments(task)),
+            }
+        return self._sender.create(sent, self._script(place.code), task.run_id, **fields)
+
+    def _script(self, code: Path) -> dict[str, Any]:
+        if self._repository is not None:
+            return self._sender.script_in(self._repository)
+        if code not in self._scripts:
+            self._scripts[code] = self._sender.script(code)
+        return self._scripts[code]
+
+    def _enqueued(self, id: str) -> str | None:
+        """Put the task into the queue; when, by the server's clock. Nothing is left where that fails."""
+        client = self._sender.client
+        try:
+            answer = client.call("tasks.enqueue", task=id, queue_name=self._queue)
+        except (ServerError, UnreachableError):
+            with contextlib.suppress(ServerError, UnreachableError):
+                client.call("tasks.delete", task=id, force=True)
+            raise
+        changed = (answer.get("fields") or {}).get("status_changed")
+        return None if changed is None else str(changed)
 
 
 class DispatchedRun:
-    """A run that is a task on a server."""
+    """A run that is a task on a server.
+
+    ``trouble`` is what hinders it at the moment, in one sentence, or ``None``.
+    """
 
     def __init__(
         self,
         client: Client,
         id: str,
+        spec: TaskSpec,
         folder: Path,
-        queue: str,
-        enqueued_at: str | None,
+        told: Dispatch,
+        patience_seconds: float,
         clock: Callable[[], float],
+        sleep: Callable[[float], None],
     ) -> None:
         self.id = id
+        self.trouble: str | None = None
         self._client = client
+        self._spec = spec
         self._folder = folder
-        self._queue = queue
-        self._enqueued_at = enqueued_at
+        self._told = told
+        self._patience_seconds = patience_seconds
         self._clock = clock
+        self._sleep = sleep
+        self._began = clock()
+        self._unanswered_since: float | None = None
+        self._ended_since: float | None = None
+        self._agents_asked_at: float | None = None
+        self._served = True
+        self._killed = False
+        self._shown: dict[str, Any] | None = None
+        self._status: int | None = None
 
     def wait(self, seconds: float) -> int | None:
-        """0 once the task has its final status and its results are in the run folder; ``None``: not yet."""
+        """0 once the task is completed and its results are in the run folder, 1 otherwise; ``None``: not yet.
+
+        A server that does not answer is waited for; when patience is over, the run counts as failed for reasons of
+        the infrastructure, though its task may go on.
+        """
         end = self._clock() + seconds
-        while True:
-            task = self._client.call("tasks.get_by_id", task=self.id)["task"]
-            if task["status"] in FINAL:
-                self._collect(task)
-                return 0 if task["status"] == "completed" else 1
+        while self._status is None:
+            try:
+                self._status = self._looked()
+                self._unanswered_since = None
+            except (ServerError, UnreachableError) as error:
+                self._status = self._unanswered(error)
             left = end - self._clock()
-            if left <= 0:
-                return None
-            time.sleep(min(POLL_SECONDS, left))
+            if self._status is not None or left <= 0:
+                break
+            self._sleep(min(self._pause(), left))
+        return self._status
 
     def interrupt(self) -> None:
-        """Ask the agent to end the task."""
-        self._client.call("tasks.stop", task=self.id)
+        """Ask for the end of the task: an agent lets the supervisor write its record, a queue gives it up."""
+        with contextlib.suppress(ServerError, UnreachableError):
+            self._client.call("tasks.stop", task=self.id)
 
     def kill(self) -> None:
-        """Take the task from whoever has it."""
-        self._client.call("tasks.stopped", task=self.id, force=True, status_reason="killed by its submitter")
+        """Take the task from whoever has it; its agent ends what it started within seconds."""
+        self._killed = True
+        for method, fields in (("dequeue", {}), ("stopped", {"force": True})):
+            with contextlib.suppress(ServerError, UnreachableError):
+                self._client.call(
+                    f"tasks.{method}", task=self.id, status_reason="killed by its submitter", **fields
+                )
 
-    def _collect(self, task: Mapping[str, Any]) -> None:
+    # -- underneath --------------------------------------------------------------------------------
+
+    def _looked(self) -> int | None:
+        """The exit status, if the task is found to have ended."""
+        found = self._client.call("tasks.get_all", id=[self.id], only_fields=list(_ASKED))["tasks"]
+        if not found:
+            return self._failed(Failure("infrastructure", "the task is gone from the server"))
+        task = found[0]
+        if task["status"] not in FINAL:
+            self._show(task)
+            return None
+        if self._ended_since is None:
+            self._ended_since = self._clock()
+        if task["status"] != "completed" and self._is_held(task):
+            return None
+        return self._collected(task)
+
+    def _is_held(self, task: Mapping[str, Any]) -> bool:
+        """Whether the agent of a task that was ended from outside has not yet let go of it."""
+        since = self._clock() - (self._ended_since or 0.0)
+        if since > RELEASE_SECONDS or not task.get("started"):
+            return False
+        workers = self._client.call("workers.get_all", last_seen=60)["workers"]
+        return any((worker.get("task") or {}).get("id") == self.id for worker in workers)
+
+    def _collected(self, task: Mapping[str, Any]) -> int:
         """Bring what the task left into the run folder, the record last."""
-        artifacts = {a["key"]: a for a in task.get("execution", {}).get("artifacts", [])}
-        for name, file in (("timeline", records.TIMELINE_FILE), ("output-log", records.LOG_FILE)):
-            if name in artifacts:
-                self._client.download(artifacts[name]["uri"], self._folder / file)
-        if "outputs" in artifacts:
-            archive = self._folder / "outputs.zip"
-            self._client.download(artifacts["outputs"]["uri"], archive)
-            with zipfile.ZipFile(archive) as packed:
-                packed.extractall(self._folder / records.OUTPUTS_FOLDER)
-            archive.unlink()
-        if "record" not in artifacts:
-            return
-        draft = self._folder / f".{records.RECORD_FILE}"
-        self._client.download(artifacts["record"]["uri"], draft)
-        record = records.read_json(records.RunRecord, draft)
-        draft.unlink()
-        record.dispatch = record.dispatch or Dispatch()
-        record.dispatch.queue = self._queue
-        record.dispatch.enqueued_at = self._enqueued_at
-        record.dispatch.pulled_at = task.get("started")
-        record.dispatch.finished_at = task.get("completed") or task.get("status_changed")
+        self._told.retries = int((task.get("runtime") or {}).get("stackyard_retries") or 0)
+        failure: Failure | None = None
+        record: RunRecord | None = None
+        try:
+            record = collecting.collect(self._client, task, self._folder)
+        except (ServerError, RecordError, collecting.ArchiveError) as error:
+            failure = Failure("infrastructure", f"what the run left cannot be taken: {error}")
+        if record is None and failure is None and not self._killed:
+            failure = collecting.without_record(self._client, task, self._folder)
+        if record is not None:
+            self._write(collecting.complete(record, self._spec, task, self._told))
+            return 0 if record.status == "completed" else 1
+        return self._failed(failure, task) if failure is not None else 1
+
+    def _failed(self, failure: Failure, task: Mapping[str, Any] | None = None) -> int:
+        """Leave a record of a run that left none itself."""
+        spec, now = self._spec, datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        task = task or {"id": self.id}
+        record = RunRecord(
+            run_id=spec.run_id,
+            workload=spec.workload,
+            status="failed",
+            started_at=str(task.get("started") or self._told.enqueued_at or now),
+            finished_at=str(task.get("completed") or now),
+            scenario=spec.scenario,
+            cell=spec.cell,
+            block=spec.block,
+            warm_up=spec.warm_up,
+            failure=failure,
+        )
+        self._write(collecting.complete(record, spec, task, self._told))
+        return 1
+
+    def _write(self, record: RunRecord) -> None:
+        with contextlib.suppress(OSError):
+            (self._folder / PROGRESS_FILE).unlink()
         records.write_json(record, self._folder / records.RECORD_FILE)
+
+    def _unanswered(self, error: Exception) -> int | None:
+        """``None`` while patience lasts; then the status of a run that is given up."""
+        now = self._clock()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        since = now - self._unanswered_since
+        if since < self._patience_seconds:
+            self._say(f"no answer from the server for {since:.0f} s, still waiting")
+            return None
+        return self._failed(
+            Failure(
+                "infrastructure",
+                f"{error} It was waited for {since:.0f} s; task {self.id} may still run, look at it there",
+            )
+        )
+
+    def _pause(self) -> float:
+        if self._unanswered_since is not None:
+            return LONGEST_POLL_SECONDS
+        share = POLL_SHARE * (self._clock() - self._began)
+        return min(LONGEST_POLL_SECONDS, max(SHORTEST_POLL_SECONDS, share))
+
+    def _show(self, task: Mapping[str, Any]) -> None:
+        """Tell what the run does or waits for, as a supervisor on this machine would."""
+        if task["status"] == "queued":
+            words = f"waiting in queue {self._told.queue}"
+            if not self._is_served():
+                self._say(f"{words}: no agent serves it")
+                return
+        else:
+            words = "running" if task["status"] == "in_progress" else str(task["status"])
+            if task.get("last_worker"):
+                words += f" on {task['last_worker']}"
+        self.trouble = None
+        shown: dict[str, Any] = {"phase": words}
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            shown["done"], shown["total"] = float((task.get("runtime") or {})["progress"]), 100.0
+            shown["unit"] = "percent"
+        self._write_progress(shown)
+
+    def _is_served(self) -> bool:
+        """Whether an agent listens on the queue; looked up now and then."""
+        now = self._clock()
+        if now - self._began < AGENTS_SECONDS:
+            return True  # an agent may be starting
+        if self._agents_asked_at is None or now - self._agents_asked_at >= AGENTS_SECONDS:
+            self._agents_asked_at = now
+            workers = self._client.call("workers.get_all", last_seen=120)["workers"]
+            names = {queue.get("name") for worker in workers for queue in worker.get("queues") or []}
+            self._served = self._told.queue in names
+        return self._served
+
+    def _say(self, trouble: str) -> None:
+        self.trouble = trouble
+        self._write_progress({"phase": trouble})
+
+    def _write_progress(self, shown: dict[str, Any]) -> None:
+        if shown == self._shown:
+            return
+        self._shown = shown
+        empty = {"done": None, "total": None, "unit": None, "loss": None}
+        elapsed = {"elapsed_seconds": round(self._clock() - self._began, 1)}
+        part = self._folder / f".{PROGRESS_FILE}"
+        with contextlib.suppress(OSError):  # a full disk is noticed when the record is written
+            part.write_text(json.dumps({**empty, **shown, **elapsed}) + "\n", encoding="utf-8")
+            part.replace(self._folder / PROGRESS_FILE)
 
 
 def container_arguments(task: TaskSpec) -> list[str]:
-    """The limits of a run, as the engine is to hold them."""
+    """The limits of a run, as the engine is to hold them.
+
+    The supervisor and the agent's Python live in the same container: it gets room for them beyond the task's limit,
+    which the supervisor holds the workload to, as in the other deployments.
+    """
     arguments = []
     if task.limits.cores is not None:
         arguments.append(f"--cpus={task.limits.cores:g}")
     if task.limits.memory_bytes is not None:
-        arguments.append(f"--memory={task.limits.memory_bytes}b")
+        arguments.append(f"--memory={task.limits.memory_bytes + SUPERVISION_BYTES}b")
     return arguments
-
-
-def hyperparameters(spec: TaskSpec) -> dict[str, dict[str, dict[str, str]]]:
-    """A task's parameters in ClearML's form: typed, described, in sections."""
-    workload = workloads.WORKLOADS.get(spec.workload)
-    described = {p.name: p for p in workload.parameters} if workload else {}
-    sections: dict[str, dict[str, dict[str, str]]] = {"Run": {}}
-    for name, value in spec.parameters.items():
-        parameter = described.get(name)
-        section = getattr(parameter, "section", None) or "Parameters"
-        sections.setdefault(section, {})[name] = {
-            "section": section,
-            "name": name,
-            "value": workloads.as_text(value),
-            "type": parameter.kind if parameter else "",
-            "description": parameter.help if parameter else "",
-        }
-    run = {
-        "stack": spec.stack.name if spec.stack else None,
-        "threads": spec.threads,
-        "time_limit_seconds": spec.time_limit_seconds,
-        "cores": spec.limits.cores,
-        "memory_bytes": spec.limits.memory_bytes,
-    }
-    for name, value in run.items():
-        sections["Run"][name] = {
-            "section": "Run",
-            "name": name,
-            "value": workloads.as_text(value),
-            "type": "",
-        }
-    return sections
-
-
-def entry_text() -> str:
-    """The text of the entry script."""
-    return (base() / "tasks" / ENTRY).read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Callable, List, Optional
 
 from stackyard_task.measure.cgroup import Cgroup
-from stackyard_task.records import Limits
+from stackyard_task.records import SUPERVISION_BYTES, Limits
 
 
 class LimitError(Exception):
@@ -86,8 +86,9 @@ def hold(
         if cgroup is not None and cgroup.can_limit("memory"):
             _try(cgroup, memory_bytes=memory_bytes)
             by_cgroup = True
-        elif memory_limit_bytes is not None and memory_limit_bytes <= memory_bytes:
-            outside = True
+        elif memory_limit_bytes is not None and memory_limit_bytes <= memory_bytes + SUPERVISION_BYTES:
+            # the container holds workload and supervisor together; the workload's own share is watched
+            outside, watched = True, memory_bytes
         else:
             bound = memory_bytes
             steps.append(lambda: resource.setrlimit(resource.RLIMIT_DATA, (bound, bound)))
