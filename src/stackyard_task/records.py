@@ -26,6 +26,9 @@ TIMELINE_FILE = "timeline.json"
 LOG_FILE = "output.log"
 OUTPUTS_FOLDER = "outputs"
 
+#: What the supervisor and the agent's Python may need beside a workload in the same container.
+SUPERVISION_BYTES = 512 << 20
+
 #: Why a run did not complete. Infrastructure kinds are not the workload's fault.
 FAILURE_KINDS = (
     "code",  # the workload raised or exited non-zero
@@ -100,6 +103,28 @@ class TaskSpec:
     #: How to measure: one of ``run.METHODS``; ``None``: as the supervisor's own environment says.
     measure: Optional[str] = None
     api_version: int = API_VERSION
+
+
+#: TaskSpec.workload of a pipeline's controller, which is no workload: it waits for the steps that its parameters name.
+PIPELINE = "pipeline"
+
+
+@dataclass
+class PipelineStep:
+    """One step of a pipeline, as its controller is told (TaskSpec.parameters["steps"] holds a list of them)."""
+
+    name: str
+    #: Id of the task it becomes a copy of.
+    template: str
+    queue: str
+    parents: List[str] = field(default_factory=list)
+    #: What its TaskSpec is, but for the parameters that name what other steps leave.
+    spec: Optional[TaskSpec] = None
+    #: Hyperparameters "Section/name" -> text; "${NAME.id}" stands for the id of another step's task.
+    parameters: Dict[str, str] = field(default_factory=dict)
+    #: Image and the engine's arguments; ``None``: on the host.
+    image: Optional[str] = None
+    image_arguments: str = ""
 
 
 @dataclass
