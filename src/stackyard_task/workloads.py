@@ -37,6 +37,22 @@ class Parameter:
     #: Under which heading a form shows it, beside those it belongs with.
     section: str = "Parameters"
 
+    @property
+    def description(self) -> str:
+        """What a form says beside the field: the help, and what may be typed."""
+        allowed = []
+        if self.choices:
+            allowed.append("one of " + ", ".join(self.choices))
+        elif self.low is not None and self.high is not None:
+            allowed.append(f"{self.low:g} to {self.high:g}")
+        elif self.low is not None:
+            allowed.append(f"at least {self.low:g}")
+        if self.required:
+            allowed.append("needed")
+        elif self.default is not None:
+            allowed.append(f"default {as_text(self.default)}")
+        return f"{self.help} ({'; '.join(allowed)})" if allowed else self.help
+
 
 @dataclass(frozen=True)
 class Workload:

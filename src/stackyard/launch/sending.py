@@ -34,6 +34,14 @@ ENTRY = "dispatched.py"
 MOST_FILES = 2000
 #: How references are written; ``stackyard_task.inputs`` reads them.
 FILE_SCHEME, FOLDER_SCHEME = "clearml-file", "clearml-folder"
+#: What a task's form says beside the fields of its section "Run".
+RUN_FIELDS = {
+    "stack": "the pinned stack to run on; the queue's machine must have it",
+    "threads": "threads of the workload; empty: as many as the limits allow",
+    "time_limit_seconds": "longest wall time; empty: the queue's limit",
+    "cores": "greatest CPU use in cores, such as 0.5; empty: no limit of its own",
+    "memory_bytes": "greatest memory; empty: no limit of its own",
+}
 _PLACEHOLDER = 'CODE = {"url": "", "sha256": ""}'
 
 
@@ -178,7 +186,7 @@ def hyperparameters(spec: TaskSpec) -> dict[str, dict[str, dict[str, str]]]:
             "name": name,
             "value": workloads.as_text(value),
             "type": parameter.kind if parameter else "",
-            "description": parameter.help if parameter else "",
+            "description": parameter.description if parameter else "",
         }
     run = {
         "stack": spec.stack.name if spec.stack else None,
@@ -193,6 +201,7 @@ def hyperparameters(spec: TaskSpec) -> dict[str, dict[str, dict[str, str]]]:
             "name": name,
             "value": workloads.as_text(value),
             "type": "",
+            "description": RUN_FIELDS.get(name, ""),
         }
     return sections
 
