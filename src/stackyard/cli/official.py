@@ -12,10 +12,12 @@ from typing import Annotated
 
 import typer
 
-from stackyard import settings as our_settings
-from stackyard.errors import BadInputError
+from stackyard import connection
+from stackyard.clearml_client import Client
+from stackyard.errors import BadInputError, StackyardError
 from stackyard.official import backup as backups
-from stackyard.official import installation, keys
+from stackyard.official import exporting, importing, installation, keys
+from stackyard.settings import Settings, base
 
 app = typer.Typer(
     help="The official ClearML server (docker compose): secrets, users, keys, backup, moving.",
@@ -28,6 +30,10 @@ Folder = Annotated[
     typer.Option("--folder", metavar="DIR", help="Where docker-compose.yml is; default: the checkout."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The server's clearml.conf; default: the one in use."),
+]
 FromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
 ]
@@ -35,7 +41,7 @@ FromStdin = Annotated[
 
 def folder_of(given: Path | None) -> Path:
     """The installation's folder: --folder, else the checkout."""
-    return given.expanduser().absolute() if given else our_settings.base()
+    return given.expanduser().absolute() if given else base()
 
 
 @app.command()
@@ -159,6 +165,60 @@ def restore(
         installation.install(where, installation.Wanted())  # the data folders
     manifest = backups.restore(source.absolute(), where, _say)
     typer.echo(f"restored, as of {manifest['made_at']}")
+
+
+@app.command("export")
+def export_bundle(
+    bundle: Annotated[Path, typer.Argument(help="A new folder.", metavar="BUNDLE")],
+    config: Config = None,
+    project: Annotated[
+        list[str] | None, typer.Option("--project", help="With those below it; repeatable. Default: all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write projects, queues, tasks, models, events and files of any ClearML server into a folder."""
+    with Client(connection.find(Settings.from_environment(), config)) as client:
+        manifest = exporting.export(client, bundle.absolute(), _say, project)
+    if as_json:
+        typer.echo(json.dumps(manifest, indent=1))
+    else:
+        counts = ", ".join(f"{count} {kind}" for kind, count in manifest["counts"].items())
+        typer.echo(f"{bundle}: {counts}, {manifest['files']} files of {manifest['files_bytes']} bytes")
+
+
+@app.command("import")
+def import_bundle(
+    bundle: Annotated[Path, typer.Argument(help="What export made.", metavar="BUNDLE")],
+    config: Config = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--into",
+            metavar="DIR",
+            help="The data folder of a stopped embedded server; ids stay as they are.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put a bundle into a running ClearML server (new ids), or into a stopped embedded one (same ids)."""
+    if into:
+        counts = _into_embedded(bundle, into.expanduser().absolute())
+    else:
+        with Client(connection.find(Settings.from_environment(), config)) as client:
+            counts = importing.take_in(client, bundle.absolute(), _say)
+    typer.echo(
+        json.dumps(counts) if as_json else ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    )
+
+
+def _into_embedded(bundle: Path, folder: Path) -> dict[str, int]:
+    from stackyard_server import admin
+
+    try:
+        documents, files = importing.documents_for(bundle, admin.public_urls(folder)["files"])
+        return admin.take_in(folder, documents, files)
+    except admin.AdminError as error:
+        raise (BadInputError if error.usage else StackyardError)(str(error)) from error
 
 
 def _say(what: str) -> None:

@@ -18,7 +18,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +34,10 @@ from ..upkeep import backup as backups
 from ..upkeep import gc as garbage
 from ..upkeep import restore as restoring
 from . import client_config, processes
+from .adopting import adopt
 from .documents import DocumentError as DocumentError
 from .documents import load_documents as load_documents
+from .uploaded import UploadedError, load_files
 
 ADMIN_LOGIN = "admin"
 #: How long a start and a stop may take, seconds.
@@ -470,6 +472,31 @@ def verify(folder: Path) -> dict[str, Any]:
     """Check a folder's rows, files and hashes (see ``upkeep.verification``)."""
     with _opened(folder) as (store, _):
         return verification.verify(store)
+
+
+def take_in(
+    folder: Path,
+    documents: Mapping[str, Iterable[Mapping[str, Any]]],
+    files: Iterable[tuple[str, Path]],
+) -> dict[str, int]:
+    """Put another server's documents, with their ids, and files into the folder of a server that is not running.
+
+    Documents whose id is here already stay as they are; so do projects and queues whose name is.
+
+    Returns:
+        How many of each kind were written, ``files`` among them.
+
+    Raises:
+        AdminError: The server runs, or something cannot be taken over; documents come all or not at all.
+    """
+    if data_folder.held(folder):
+        raise AdminError("the server runs; stop it first: stackyard server stop", usage=True)
+    with _opened(folder) as (store, _):
+        try:
+            counts = load_documents(store, adopt(store, documents))
+            return {**counts, "files": load_files(store, files)["written"]}
+        except (DocumentError, UploadedError) as fault:
+            raise AdminError(str(fault), usage=True) from fault
 
 
 def collect_garbage(folder: Path, dry_run: bool, unowned: bool = False) -> dict[str, Any]:

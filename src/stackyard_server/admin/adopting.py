@@ -1,0 +1,51 @@
+"""Projects and queues that two servers have under one name: what is here stays, what names the other follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..store import Store
+
+
+def adopt(
+    store: Store, documents: Mapping[str, Iterable[Mapping[str, Any]]]
+) -> dict[str, Iterable[Mapping[str, Any]]]:
+    """The documents without projects and queues whose names are known here under other ids; projects, tasks and
+    models refer to the ones that are here."""
+    kept: dict[str, Iterable[Mapping[str, Any]]] = dict(documents)
+    here: dict[str, str] = {}
+    for kind, table in (("projects", "project"), ("queues", "queue")):
+        with store.reading() as tx:
+            known = {name: number for number, name in tx.all(f"SELECT id, name FROM {table}")}
+        staying = []
+        for document in documents.get(kind, ()):
+            there = known.get(document.get("name"))
+            if there is not None and there != document.get("id"):
+                here[str(document["id"])] = there
+            else:
+                staying.append(document)
+        kept[kind] = staying
+    for kind in ("projects", "tasks", "models"):
+        kept[kind] = list(_referring(kept.get(kind, ()), here))
+    return kept
+
+
+def _referring(
+    documents: Iterable[Mapping[str, Any]], here: Mapping[str, str]
+) -> Iterator[Mapping[str, Any]]:
+    for document in documents:
+        changed = dict(document)
+        for field in ("project", "parent"):
+            value = changed.get(field)
+            number = value.get("id") if isinstance(value, Mapping) else value
+            if number in here:
+                changed[field] = here[number]
+        if isinstance(changed.get("path"), list):
+            changed["path"] = [here.get(part, part) for part in changed["path"]]
+        execution = changed.get("execution")
+        if isinstance(execution, Mapping) and execution.get("queue"):
+            queue = execution["queue"]
+            number = queue.get("id") if isinstance(queue, Mapping) else queue
+            changed["execution"] = {**execution, "queue": here.get(number, number)}
+        yield changed
