@@ -17,6 +17,8 @@ from ..store.documents import PROJECT, Document
 from ..tasks import removal
 
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
+#: The hidden project below which each data set has one of its own.
+DATASETS = ".datasets"
 
 
 def create(call: Call) -> str:
@@ -55,9 +57,22 @@ def update(call: Call) -> Document:
             raise error("project_location", name=name)
         parent = PROJECT.get(call.tx, project["parent"]) if project.get("parent") else None
         projects.relocate(call.tx, project["id"], parent, project_names.split(name)[1])
+        _rename_dataset(call.tx, project, name)
     if fields:
         PROJECT.update(call.tx, project["id"], {**fields, "last_update": call.now})
     return fields
+
+
+def _rename_dataset(tx: Transaction, project: Document, name: str) -> None:
+    """The versions of a data set follow their project's new name: the SDK looks for project and task by one name, and
+    its ``Dataset.rename`` renames the project alone.
+    """
+    above, before = project_names.split(project["name"])
+    if project_names.split(above)[1] == DATASETS:
+        tx.run(
+            "UPDATE task SET name=? WHERE project=? AND name=? AND instr(system_tags, '\"dataset\"')>0",
+            (project_names.split(name)[1], project["id"], before),
+        )
 
 
 def move(call: Call, id: str, location: str) -> int:

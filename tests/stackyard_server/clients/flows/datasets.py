@@ -38,5 +38,12 @@ assert first.verify_dataset_hash() == []
 squashed = Dataset.squash(dataset_name="logs flat", dataset_ids=[second.id])
 assert sorted(squashed.list_files()) == ["a.txt", "c.txt"]
 squashed.publish()
+Dataset.rename(new_dataset_name="lines", dataset_project="flows/data", dataset_name="logs")
+renamed = Dataset.get(dataset_name="lines", dataset_project="flows/data")
+assert (renamed.id, renamed.name, renamed.version) == (second.id, "lines", "1.1.0")
+assert sorted(renamed.list_files()) == ["a.txt", "c.txt"]
+third = Dataset.create(dataset_name="lines", dataset_project="flows/data", parent_datasets=[renamed.id])
+assert third.version == "1.1.1"
+Dataset.delete(dataset_id=third.id, force=True)
 Dataset.delete(dataset_id=first.id, force=True)
 print("OK", second.id)
