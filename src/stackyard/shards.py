@@ -19,8 +19,6 @@ from stackyard_task.records import Dispatch, Environment, Failure, Measurement, 
 
 #: Folder of the parts' run folders inside the run's own.
 FOLDER = "shards"
-PEAK_METHOD = "sum of the workers' peaks"
-CPU_METHOD = "sum over workers"
 _SUMMED = (
     *("cpu_user_seconds", "cpu_system_seconds", "cpu_seconds", "peak_rss_bytes", "peak_rss_low_bytes"),
     *("peak_rss_high_bytes", "peak_rss_minus_shared_bytes", "cgroup_peak_bytes", "orphans_ended"),
@@ -120,7 +118,8 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
 
 def _measurement(records: Sequence[RunRecord]) -> Measurement:
     parts = [record.measurement for record in records]
-    whole = Measurement(cpu_method=CPU_METHOD, peak_rss_method=PEAK_METHOD)
+    # The parts' methods: that a whole is their sum is what the axis means, and the report says so.
+    whole = Measurement(cpu_method=parts[0].cpu_method, peak_rss_method=parts[0].peak_rss_method)
     for name in _SUMMED:
         values = [getattr(part, name) for part in parts]
         if all(value is not None for value in values):

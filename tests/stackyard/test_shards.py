@@ -37,7 +37,7 @@ def test_the_whole_takes_from_the_first_start_to_the_last_end_and_uses_the_sum()
     measured = whole.measurement
     assert measured.wall_seconds == pytest.approx(12.5)
     assert measured.cpu_seconds == pytest.approx(18.9)
-    assert (measured.peak_rss_bytes, measured.peak_rss_method) == (200_000_000, "sum of the workers' peaks")
+    assert measured.peak_rss_bytes == 200_000_000
     assert measured.cpu_percent_of_allowed == pytest.approx(100 * 18.9 / 12.5)
     assert measured.steady_seconds is None
     assert whole.results == {"sessions": 100}
@@ -89,7 +89,7 @@ def test_a_matrix_splits_the_work_over_as_many_real_tasks_as_workers(yard: Any) 
     assert (alone.parameters["shard"], alone.parameters["shards"]) == (1, 1)
     whole = yard.record("b01-bare-new-machine-w-2")
     assert whole.status == "completed"
-    assert whole.measurement.cpu_method == "sum over workers"
+    assert whole.measurement.cpu_seconds > 0
     folder = yard.out.run("b01", "bare-new-machine-w-2")
     tasks = [json.loads((folder / "shards" / n / "task.json").read_text()) for n in ("1", "2")]
     assert [(t["parameters"]["shard"], t["parameters"]["shards"]) for t in tasks] == [(1, 2), (2, 2)]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stackyard.reports import amdahl, factors
+from stackyard.reports import amdahl, deployments, factors
 from stackyard.reports.cells import CellRuns, Matrix, arrange
 from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pareto_front
 from stackyard.reports.loading import Run, Study
@@ -31,7 +31,7 @@ from stackyard.reports.wording import footnote
 from stackyard_task.records import RunRecord, to_json
 
 #: Metrics a cores axis is expected to shorten.
-SCALING = ("wall_seconds", "steady_seconds")
+SCALING = ("wall_seconds", "steady_seconds", "turnaround_seconds")
 #: Relative difference of a numeric result between cells that is worth a warning.
 RESULT_TOLERANCE = 0.01
 #: Average use from which a device counts as kept busy.
@@ -80,6 +80,8 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
         rows=[flatten(run) for run in study.runs],
         timelines=_timelines(matrix),
         footnote=footnote(options),
+        failures=deployments.failures(matrix),
+        retries=deployments.retries(matrix),
     )
 
 
@@ -97,7 +99,14 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
     fastest = least(cells, wall, "Fastest", options) if wall else None
     leanest = least(cells, memory, "Leanest", options) if memory else None
     lines = headlines(comparisons, matrix, spoken, options)
+    parities = deployments.parities(matrix, cells, metrics, options)
+    shares = deployments.shares_of(analysed, metrics)
+    if parities:  # one sentence over all settings says it instead of one for each
+        lines = [h for h in lines if h.axis != deployments.DEPLOYMENT or h.metric not in deployments.JUDGED]
+        said = [Headline(p.verdict, p.sentence, p.metric, deployments.DEPLOYMENT) for p in parities]
+        lines = sorted(said + lines, key=lambda h: HEADLINE.index(h.metric) if h.metric in HEADLINE else 9)
     lines += [Headline("fact", f.finding, f.metric) for f in analysed if f.finding]
+    lines += [Headline("fact", s.sentence, s.metric) for s in shares]
     lines += [Headline("fact", a.sentence, a.metric, a.axis) for a in scaling]
     reports = [_cell(cell, metrics, options) for cell in cells]
     return WorkloadReport(
@@ -116,6 +125,8 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
         factors=analysed,
         amdahl=scaling,
         results_differing=_differing(reports),
+        parities=parities,
+        shares=shares,
     )
 
 

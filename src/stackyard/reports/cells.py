@@ -17,6 +17,7 @@ from stackyard.reports.metrics import Metric, read
 Block = tuple[int, int]
 WORKLOAD = "workload"
 HARDWARE = "hardware"
+DEPLOYMENT = "deployment"
 
 
 @dataclass

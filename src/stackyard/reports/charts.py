@@ -18,6 +18,14 @@ from stackyard.reports.statistics import FEWEST_RUNS
 #: Order in which an axis is asked to give the colours.
 COLOUR_AXES = ("stack", "deployment", "hardware")
 COLOURS = 6
+#: Metric, name and class of each step of a dispatched run but the work itself.
+DISPATCH = (
+    ("dispatch_pickup_seconds", "waiting", "dwaiting"),
+    ("dispatch_container_seconds", "container", "dcontainer"),
+    ("dispatch_agent_seconds", "agent", "dagent"),
+    ("dispatch_prepare_seconds", "fetching", "dfetching"),
+    ("dispatch_deliver_seconds", "handing in", "dhanding"),
+)
 #: Metric, name and class of each phase.
 PHASES = (
     ("startup_seconds", "start-up", "pstartup"),
@@ -176,10 +184,12 @@ def _percent(value: float, top: float) -> float:
     return round(100 * max(0.0, value) / top, 2)
 
 
-def phase_bars(workload: WorkloadReport, colouring: Colouring) -> list[Stack]:
+def phase_bars(
+    workload: WorkloadReport, colouring: Colouring, phases: Sequence[tuple[str, str, str]] = PHASES
+) -> list[Stack]:
     """Median seconds of each phase per cell, stacked, on one scale; start-up apart from the steady phase."""
     totals = {
-        cell.slug: sum(cell.metrics[key].median for key, _, _ in PHASES if key in cell.metrics)
+        cell.slug: sum(cell.metrics[key].median for key, _, _ in phases if key in cell.metrics)
         for cell in workload.cells
     }
     top = max(totals.values(), default=0.0)
@@ -195,7 +205,7 @@ def phase_bars(workload: WorkloadReport, colouring: Colouring) -> list[Stack]:
                     wording.quantity(m.median, "s"),
                     kind,
                 )
-                for key, name, kind in PHASES
+                for key, name, kind in phases
                 if (m := cell.metrics.get(key)) and m.median > 0
             ]
             if parts:

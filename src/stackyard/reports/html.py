@@ -50,6 +50,7 @@ KEY_RESULTS = (
 MOST_RESULTS = 20
 _GROUPS = {
     "time": "Time",
+    "dispatch": "Dispatch (before and after the workload, in no other figure)",
     "cpu": "CPU",
     "memory": "Memory",
     "gpu": "GPU",
@@ -174,6 +175,10 @@ def _workload(
             and key not in ("data_seconds", "warmup_seconds", "finish_seconds", "step_p95_seconds")
         ],
         "phases": charts.phase_bars(workload, colouring),
+        "dispatch": charts.phase_bars(workload, colouring, charts.DISPATCH),
+        "dispatch_keys": [(kind, name) for _, name, kind in charts.DISPATCH],
+        "parities": _parities(report, workload),
+        "variance": [share.sentence for share in workload.shares],
         "shares": charts.share_bars(report, workload),
         "share_keys": charts.share_keys(report, workload),
         "factors": [
@@ -216,6 +221,36 @@ def _workload(
         "results": _foremost(_results(workload)),
         "differing": workload.results_differing,
     }
+
+
+def _parities(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
+    """One row per metric and pair of deployments: over all settings, and the span of the single ones."""
+    found = []
+    for parity in workload.parities:
+        single = [s.ratio for s in parity.settings if s.ratio is not None]
+        found.append(
+            {
+                "metric": report.metric(parity.metric).label,
+                "pair": f"{parity.other} to {parity.reference}",
+                "badge": BADGES[parity.verdict],
+                "ratio": "–" if parity.ratio is None else f"{wording.times(parity.ratio)}×",
+                "span": wording.interval(parity.low, parity.high),
+                "n": parity.n,
+                "settings": [
+                    (
+                        s.setting,
+                        f"{wording.times(s.ratio)}×",
+                        wording.interval(s.low, s.high),
+                        BADGES[s.verdict],
+                    )
+                    for s in parity.settings
+                    if s.ratio is not None
+                ]
+                if len(single) > 1
+                else [],
+            }
+        )
+    return found
 
 
 def _amdahl(report: Report, fitted: AmdahlReport) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from stackyard.reports import wording
 from stackyard.reports.metrics import HEADLINE
-from stackyard.reports.report import CellSummary, EnvironmentRow, Report, WorkloadReport
+from stackyard.reports.report import CellSummary, EnvironmentRow, Report, SettingRatio, WorkloadReport
 from stackyard.reports.wording import interval, plain_number, times, verdict_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
@@ -25,8 +25,12 @@ def render(report: Report) -> str:
         parts += ["## Not runnable here", table(["cell", "reason"], rows)]
     if report.failed or report.unreadable:
         rows = [[f.folder, f"{f.workload}: {f.cell}", f.kind, f.message] for f in report.failed]
+        kinds = [
+            f"{f.runs} {f.kind}" + (" (no fault of the workload)" if f.infrastructure else "")
+            for f in report.failures
+        ]
         rows += [[u["folder"], "", "no record", u["reason"]] for u in report.unreadable]
-        parts += ["## Failed runs", table(["run", "cell", "kind", "reason"], rows)]
+        parts += ["## Failed runs", escape(", ".join(kinds)), table(["run", "cell", "kind", "reason"], rows)]
     parts += ["## How it was measured", _facts(report.methods), "## Where it ran", _facts(report.environment)]
     parts += ["---", escape(report.footnote) + " 1 MB is 1,000,000 bytes."]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -73,7 +77,7 @@ def _workload(report: Report, workload: WorkloadReport) -> list[str]:
     lines = [best.sentence for best in (workload.fastest, workload.leanest) if best]
     lines += [(f"{h.setting}: " if h.setting else "") + h.text for h in workload.headlines]
     parts.append("\n".join(f"- {escape(line)}" for line in lines))
-    for group in (("time",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
+    for group in (("time",), ("dispatch",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
         notes = [
             m for m in report.metrics if m.group in group and any(m.key in c.metrics for c in workload.cells)
         ]
@@ -83,6 +87,24 @@ def _workload(report: Report, workload: WorkloadReport) -> list[str]:
                 for c in workload.cells
             ]
             parts.append(table(["cell", "n", *(note.label for note in notes)], rows, len(notes) + 1))
+    if workload.parities:
+        rows = [
+            [
+                report.metric(p.metric).label,
+                f"{p.other} / {p.reference}",
+                s.setting,
+                s.n,
+                times(s.ratio),
+                interval(s.low, s.high),
+                s.verdict,
+            ]
+            for p in workload.parities
+            for s in [*p.settings, SettingRatio("all settings", p.n, p.ratio, p.low, p.high, p.verdict)]
+        ]
+        parts += [
+            "### Deployments at a fixed stack",
+            table(["metric", "deployments", "setting", "n", "ratio", "interval", "verdict"], rows),
+        ]
     if workload.comparisons:
         labels = {cell.slug: cell.label for cell in workload.cells}
         rows = [

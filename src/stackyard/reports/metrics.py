@@ -6,6 +6,7 @@ in a workload's results (throughput) are made here too; results about quality (f
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class Metric:
     label: str
     #: "s", "B", "%", "J" or "1/s": decides how numbers are printed.
     unit: str
-    #: "time", "cpu", "memory", "gpu", "throughput", "energy" or "disk".
+    #: "time", "dispatch", "cpu", "memory", "gpu", "throughput", "energy" or "disk".
     group: str
     #: One sentence: what exactly was measured.
     meaning: str
@@ -56,6 +57,51 @@ def _step(name: str) -> Callable[[RunRecord], float | None]:
         return getattr(steps, name) if steps and steps.count > 1 else None
 
     return of_several
+
+
+#: Server and worker read their own clocks; a span this far below 0 is their difference, not a measurement.
+CLOCK_SLACK_SECONDS = 0.05
+
+
+Instant = Callable[[RunRecord], str | None]
+
+
+def _span(begin: Instant, end: Instant) -> Callable[[RunRecord], float | None]:
+    """Seconds between two instants of a dispatched run."""
+
+    def read(record: RunRecord) -> float | None:
+        first, last = begin(record), end(record)
+        if record.dispatch is None or first is None or last is None:
+            return None
+        try:
+            ends = [datetime.datetime.fromisoformat(instant) for instant in (first, last)]
+            seconds = (ends[1] - ends[0]).total_seconds()
+        except (TypeError, ValueError):  # not an instant, or one without its zone
+            return None
+        return None if seconds < -CLOCK_SLACK_SECONDS else max(0.0, seconds)
+
+    return read
+
+
+def _instant(name: str) -> Instant:
+    return lambda record: getattr(record.dispatch, name, None)
+
+
+def _workload_end(record: RunRecord) -> str | None:
+    """When the child's tree had ended, on the worker's clock."""
+    wall, start = record.measurement.wall_seconds, getattr(record.dispatch, "workload_started_at", None)
+    if start is None or wall is None:
+        return None
+    if record.parameters.get("shards", 1) != 1:  # of several workers only the end of the last one counts
+        start = record.started_at
+    try:
+        return (datetime.datetime.fromisoformat(start) + datetime.timedelta(seconds=wall)).isoformat()
+    except ValueError:
+        return None
+
+
+def _agent_begin(record: RunRecord) -> str | None:
+    return _instant("container_started_at")(record) or _instant("pulled_at")(record)
 
 
 CATALOGUE: tuple[Metric, ...] = (
@@ -115,6 +161,62 @@ CATALOGUE: tuple[Metric, ...] = (
         "time",
         "95th percentile of the duration of a step in the steady phase.",
         _step("p95_seconds"),
+    ),
+    Metric(
+        "dispatch_seconds",
+        "Start-up (dispatch)",
+        "s",
+        "dispatch",
+        "Put into the queue until the workload's process starts; none of it is in the wall time.",
+        _span(_instant("enqueued_at"), _instant("workload_started_at")),
+    ),
+    Metric(
+        "dispatch_pickup_seconds",
+        "Waiting in the queue",
+        "s",
+        "dispatch",
+        "Put into the queue until an agent takes it (the server's clock).",
+        _span(_instant("enqueued_at"), _instant("pulled_at")),
+    ),
+    Metric(
+        "dispatch_container_seconds",
+        "Container start",
+        "s",
+        "dispatch",
+        "Taken by the agent until the container's first process.",
+        _span(_instant("pulled_at"), _instant("container_started_at")),
+    ),
+    Metric(
+        "dispatch_agent_seconds",
+        "Agent start",
+        "s",
+        "dispatch",
+        "Taken by the agent, or the container's first process, until the first line of the entry script.",
+        _span(_agent_begin, _instant("user_code_at")),
+    ),
+    Metric(
+        "dispatch_prepare_seconds",
+        "Fetching and checks",
+        "s",
+        "dispatch",
+        "First line of the entry script until the workload's process starts: code, inputs, stack.",
+        _span(_instant("user_code_at"), _instant("workload_started_at")),
+    ),
+    Metric(
+        "dispatch_deliver_seconds",
+        "Handing in",
+        "s",
+        "dispatch",
+        "End of the workload until the task has its final status: record, artifacts, agent.",
+        _span(_workload_end, _instant("finished_at")),
+    ),
+    Metric(
+        "turnaround_seconds",
+        "From enqueue to end of work",
+        "s",
+        "dispatch",
+        "Put into the queue until the workload (of several workers: the last one) has ended.",
+        _span(_instant("enqueued_at"), _workload_end),
     ),
     Metric(
         "cpu_seconds",

@@ -163,6 +163,57 @@ class AmdahlReport:
 
 
 @dataclass
+class SettingRatio:
+    """One deployment over another in one setting of everything else."""
+
+    setting: str
+    n: int
+    ratio: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+
+
+@dataclass
+class ParityReport:
+    """One metric in deployment ``other`` over ``reference`` at fixed stack, hardware and all else."""
+
+    metric: str
+    reference: str
+    other: str
+    settings: list[SettingRatio]
+    #: Over all settings: within each block their geometric mean, then the median over blocks.
+    n: int
+    ratio: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    sentence: str
+
+
+@dataclass
+class VarianceShares:
+    """What stack and deployment explain of a metric's variation (omega-squared)."""
+
+    metric: str
+    stack: float
+    deployment: float
+    #: Their interaction: a deployment's effect that depends on the stack.
+    together: float | None
+    sentence: str
+
+
+@dataclass
+class FailureCount:
+    """How many runs failed for one kind of reason."""
+
+    kind: str
+    runs: int
+    #: Whether that says nothing about the workload.
+    infrastructure: bool
+
+
+@dataclass
 class Headline:
     """One sentence for the top of the report."""
 
@@ -194,6 +245,9 @@ class WorkloadReport:
     amdahl: list[AmdahlReport]
     #: Names of the results the cells disagree on.
     results_differing: list[str]
+    #: Deployments against each other; empty where only one took part.
+    parities: list[ParityReport] = field(default_factory=list)
+    shares: list[VarianceShares] = field(default_factory=list)
 
 
 @dataclass
@@ -277,6 +331,9 @@ class Report:
     timelines: list[TimelineOf]
     #: Two sentences on intervals and verdicts.
     footnote: str
+    failures: list[FailureCount] = field(default_factory=list)
+    #: Starts that the infrastructure lost and that were made again.
+    retries: int = 0
     api_version: int = API_VERSION
 
     def metric(self, key: str) -> MetricNote:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackyard.reports.cells import DEPLOYMENT
 from stackyard.reports.comparison import MIXED
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
@@ -107,7 +108,8 @@ def _against(workload: WorkloadReport, cell: CellReport) -> tuple[Text, Text]:
 def _headlines(workload: WorkloadReport) -> list[Text]:
     """What to read first: best cells, then wall time, memory and findings, at most MOST_LINES."""
     lines = [Text(f"  {clean(best.sentence)}") for best in (workload.fastest, workload.leanest) if best]
-    spoken = [h for h in workload.headlines if h.metric in SPOKEN]
+    deployed = [h for h in workload.headlines if h.axis == DEPLOYMENT and h.metric == "steady_seconds"]
+    spoken = deployed + [h for h in workload.headlines if h.metric in SPOKEN]
     for headline in spoken[:MOST_LINES]:
         setting = f"{headline.setting}: " if headline.setting else ""
         lines.append(Text(f"  {clean(setting + headline.text)}", style=STYLES[headline.verdict]))

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 from stackyard.reports.cells import CellRuns, Matrix
+from stackyard.reports.deployments import failures, retries
 from stackyard.reports.loading import Run, Study
 from stackyard.reports.metrics import CATALOGUE, Metric
 from stackyard.reports.report import Warning, WorkloadReport
@@ -43,7 +44,23 @@ ADVICE: dict[str, tuple[str, str]] = {
         "The machine changed over the matrix; compare within blocks only, as the ratios do.",
     ),
     "slow-first-block": ("note", "Caches were cold in the first block; add a warm-up run to the scenario."),
-    "method-differs": ("warning", "Compare these figures with care: they were not measured the same way."),
+    "method-differs": (
+        "warning",
+        "Compare these figures with care: they were not measured the same way. One matrix with a container "
+        "in it measures all its runs alike.",
+    ),
+    "infrastructure-failures": (
+        "warning",
+        "These say nothing about the workload: --resume makes them again once the cause is mended.",
+    ),
+    "retried-starts": (
+        "note",
+        "The infrastructure lost these starts and made them again; figures are of the last.",
+    ),
+    "summed-over-workers": (
+        "note",
+        "Their peaks need not fall together: the true peak of the whole is at most this sum.",
+    ),
     "stack-pin-missing": (
         "warning",
         "Build the stack from its lock: without a digest the run cannot be repeated.",
@@ -141,6 +158,17 @@ def _failed(study: Study, matrix: Matrix) -> Iterator[Finding]:
             f"{count} of {total} runs failed in {_where(cells, matrix)}.",
             [c.slug for c in cells],
         )
+    broken = [item for item in failures(matrix) if item.infrastructure]
+    if broken:
+        words = ", ".join(f"{item.runs} {item.kind}" for item in broken)
+        yield (
+            "infrastructure-failures",
+            f"Of the failed runs these are no fault of the workload: {words}.",
+            [],
+        )
+    again = retries(matrix)
+    if again:
+        yield "retried-starts", f"{again} start{'s' if again > 1 else ''} of runs had to be repeated.", []
     if study.unreadable:
         names = _some(item.folder for item in study.unreadable)
         yield "unreadable-runs", f"{len(study.unreadable)} run folders hold no readable record: {names}.", []
@@ -259,6 +287,15 @@ def _methods(study: Study, matrix: Matrix) -> Iterator[Finding]:
             yield "method-differs", f"Not all runs had the same method for {what}: {'; '.join(seen)}.", []
 
 
+def _workers(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    shared = [cell for cell, run in _runs(matrix) if run.record.parameters.get("shards", 1) not in (1, None)]
+    shared = [cell for cell in shared if cell.axes.get("workers", "1") != "1"]
+    if shared:
+        names = _where(shared, matrix)
+        message = f"CPU time and peak RAM are sums over the workers in {names}."
+        yield "summed-over-workers", message, _slugs(shared)
+
+
 def _pins(study: Study, matrix: Matrix) -> Iterator[Finding]:
     records = [run.record for _, run in _runs(matrix)]
     digests: dict[str, set[str]] = {}
@@ -335,6 +372,7 @@ _RULES: tuple[Callable[[Study, Matrix], Iterator[Finding]], ...] = (
     _machine,
     _order,
     _methods,
+    _workers,
     _pins,
     _uniform,
     _measuring,
