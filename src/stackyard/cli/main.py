@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from stackyard import __version__
-from stackyard.cli import data, doctor, official, scenario, server, stack
+from stackyard.cli import data, doctor, official, scenario, server, stack, task
 from stackyard.errors import StackyardError
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ app.add_typer(stack.app, name="stack")
 app.add_typer(data.app, name="data")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(server.app, name="server")
+app.add_typer(task.app, name="task")
 app.add_typer(official.app, name="official")
 
 

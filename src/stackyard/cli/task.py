@@ -1,0 +1,373 @@
+"""``stackyard task publish | templates | submit | list | show | abort | follow``: tasks on a ClearML server."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stackyard import connection, examples, following, outcomes, stacks, submissions, templates
+from stackyard.clearml_client import Client
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError
+from stackyard.examples import Workshop
+from stackyard.launch import snapshot
+from stackyard.launch.sending import Sender
+from stackyard.outcomes import Outcome
+from stackyard.settings import Settings
+from stackyard.specs import StackSpec
+from stackyard.stacks import images
+from stackyard.submissions import Offer, Submitted, Wanted
+from stackyard.templates import Origin
+from stackyard_task import records
+
+app = typer.Typer(
+    help="Tasks on a ClearML server: publish templates, submit, list, show, abort, follow.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="A clearml.conf; default: that of `stackyard up`, else yours."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
+Stack = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="The stack to run on.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Follow the task to its end; its status is the exit status.")
+]
+WholeLog = Annotated[bool, typer.Option("--whole-log", help="Also what the agent prints about itself.")]
+AbortOnInterrupt = Annotated[
+    bool, typer.Option("--abort-on-interrupt", help="Ctrl-C aborts the task instead of leaving it.")
+]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Id, the beginning of an id, or a name.")]
+
+
+@app.command("publish")
+def publish_command(
+    stack: Stack = None,
+    no_examples: Annotated[
+        bool,
+        typer.Option(
+            "--no-examples", help="Not the small simulated data set and model that templates run on."
+        ),
+    ] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Put the task templates on the server, or bring them up to date in place."""
+    settings = Settings.from_environment()
+    chosen = _stack(stack)
+    with _client(settings, config) as client:
+        origin = _origin(settings, chosen)
+        sender = Sender(client)
+        missing: list[str] = []
+        if not no_examples:
+            workshop = Workshop(
+                code=origin.folder,
+                stack=origin.stack,
+                python=stacks.python_of(chosen, settings),
+                environment={**chosen.environment, **chosen.tunables},
+                plain_python=Path(sys.executable),
+            )
+            missing = examples.publish(sender, workshop, lambda text: typer.echo(text, err=True))
+        presets = {} if no_examples else examples.presets()
+        done = templates.publish(sender, templates.defined(presets), origin)
+        if as_json:
+            rows = [dataclasses.asdict(each) for each in done]
+            typer.echo(json.dumps({"templates": rows, "missing": missing}, indent=1))
+            return
+        for each in done:
+            typer.echo(f"{each.outcome:9s} {each.name}  {each.id}  queue {each.queue}")
+        for sentence in missing:
+            typer.echo(sentence, err=True)
+        typer.echo(f"in project {templates.PROJECT} at {client.connection.web}: clone, edit, enqueue")
+        typer.echo("or: stackyard task submit detector-train --wait")
+
+
+@app.command("templates")
+def templates_command(config: Config = None, as_json: Json = False) -> None:
+    """Show the templates on the server and what can be set in each."""
+    with _client(Settings.from_environment(), config) as client:
+        found = templates.published(client)
+    rows = [
+        {
+            "name": task["name"],
+            "id": task["id"],
+            "queue": templates.queue_of(task),
+            "parameters": {
+                f"{section}/{name}": {key: entry.get(key) or "" for key in ("value", "type", "description")}
+                for section, entries in sorted((task.get("hyperparams") or {}).items())
+                for name, entry in entries.items()
+            },
+        }
+        for task in found
+    ]
+    if as_json:
+        typer.echo(json.dumps({"templates": rows}, indent=1))
+        return
+    if not rows:
+        typer.echo("no template is on the server; put them there: stackyard task publish")
+    for row in rows:
+        typer.echo(f"{row['name']}  (queue {row['queue']})")
+        for name, entry in row["parameters"].items():
+            typer.echo(f"  {name}={entry['value']}  {entry['description']}")
+
+
+@app.command("submit")
+def submit_command(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TEMPLATE", help="A template's name, or FILE.py:FUNCTION of your own."),
+    ],
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION/NAME=VALUE", help="Another value for a parameter; repeatable."
+        ),
+    ] = None,
+    queue: Annotated[
+        str | None, typer.Option("--queue", metavar="NAME", help="Instead of the template's.")
+    ] = None,
+    stack: Stack = None,
+    name: Annotated[str | None, typer.Option("--name", help="The task's name.")] = None,
+    wait: Wait = False,
+    whole_log: WholeLog = False,
+    abort_on_interrupt: AbortOnInterrupt = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Run a template, or a function of your own, with other values."""
+    settings = Settings.from_environment()
+    wanted = Wanted(submissions.assignments(values or []), queue, stack, name)
+    with _client(settings, config) as client:
+        offer = _offer(settings)
+        if ":" in target:
+            if stack is not None and stack not in offer.stacks:
+                _stack(stack)
+            origin = _origin(settings, _stack(stack))
+            with tempfile.TemporaryDirectory(prefix="stackyard-own-") as scratch:
+                folder = Path(scratch)
+                submitted = submissions.submit_function(Sender(client), target, wanted, origin, offer, folder)
+        else:
+            submitted = submissions.submit(client, target, wanted, offer)
+        _say_submitted(submitted, err=as_json)
+        if wait:
+            _follow_to_the_end(client, submitted.id, whole_log, abort_on_interrupt, as_json)
+        elif as_json:
+            typer.echo(json.dumps(dataclasses.asdict(submitted), indent=1))
+        else:
+            typer.echo(f"follow it: stackyard task follow {submitted.id}")
+
+
+@app.command("follow")
+def follow_command(
+    task: TaskName,
+    whole_log: WholeLog = False,
+    abort_on_interrupt: AbortOnInterrupt = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show a task's status, progress and console as they come, to its end."""
+    with _client(Settings.from_environment(), config) as client:
+        id = submissions.found(client, task)["id"]
+        _follow_to_the_end(client, id, whole_log, abort_on_interrupt, as_json)
+
+
+@app.command("list")
+def list_command(
+    statuses: Annotated[
+        list[str] | None,
+        typer.Option("--status", metavar="STATUS", help="Only these, such as queued, in_progress, failed."),
+    ] = None,
+    project: Annotated[
+        str, typer.Option("--project", help="That project and those below it; '': all.")
+    ] = "Stackyard",
+    name: Annotated[str | None, typer.Option("--name", help="Only tasks whose name holds this.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 20,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show tasks, the newest first."""
+    with _client(Settings.from_environment(), config) as client:
+        tasks = submissions.listed(client, statuses=statuses or (), project=project, name=name, limit=limit)
+    rows = [_row(task) for task in tasks]
+    if as_json:
+        typer.echo(json.dumps({"tasks": rows}, indent=1))
+        return
+    if not rows:
+        typer.echo("no task fits")
+        return
+    table = Table("id", "name", "status", "queue", "worker", "created", "why", box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for row in rows:
+        status = f"{row['status']} {row['progress']} %" if row["progress"] else row["status"]
+        why = row["reason"] if row["status"] in ("failed", "stopped") else ""
+        created = row["created"][:19].replace("T", " ")
+        table.add_row(
+            row["id"][:12], row["name"], status, row["queue"] or "", row["worker"] or "", created, why[:60]
+        )
+    # whole lines, whatever the terminal: a cut status or name helps nobody
+    Console(highlight=False, width=240).print(table, markup=False)
+
+
+@app.command("abort")
+def abort_command(task: TaskName, config: Config = None, as_json: Json = False) -> None:
+    """End a task: out of its queue, or stopped by its worker."""
+    with _client(Settings.from_environment(), config) as client:
+        found = submissions.found(client, task)
+        said = submissions.abort(client, found)
+    if as_json:
+        typer.echo(json.dumps({"id": found["id"], "name": found["name"], "said": said}, indent=1))
+    else:
+        typer.echo(f"{found['name']} ({found['id']}): {said}")
+
+
+@app.command("show")
+def show_command(task: TaskName, config: Config = None, as_json: Json = False) -> None:
+    """Show what a task came to: figures, the way it took, artifacts, models, where its inputs come from."""
+    with _client(Settings.from_environment(), config) as client:
+        outcome = outcomes.of(client, submissions.found(client, task)["id"])
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(outcome), indent=1, default=str))
+        return
+    _print_outcome(outcome)
+
+
+# -- what they share -------------------------------------------------------------------------------
+
+
+def _client(settings: Settings, config: Path | None) -> Client:
+    return Client(connection.find(settings, config))
+
+
+def _stack(name: str | None) -> StackSpec:
+    defined = stacks.load()
+    chosen = name or stacks.DEFAULT
+    if chosen not in defined:
+        raise BadInputError(f"no stack is named {chosen!r}; there are: {', '.join(sorted(defined))}")
+    return defined[chosen]
+
+
+def _offer(settings: Settings) -> Offer:
+    held = images.recorded(settings)
+    return Offer({name: held[name].reference if name in held else None for name in stacks.load()})
+
+
+def _origin(settings: Settings, stack: StackSpec) -> Origin:
+    folder, code = snapshot.taken(settings.home)
+    image = images.recorded(settings).get(stack.name)
+    return Origin(folder, code, stacks.pin(stack), None if image is None else image.reference)
+
+
+def _say_submitted(submitted: Submitted, *, err: bool) -> None:
+    typer.echo(f"submitted {submitted.name} as {submitted.id} to queue {submitted.queue}", err=err)
+    for warning in submitted.warnings:
+        typer.echo(warning, err=True)
+
+
+def _follow_to_the_end(
+    client: Client, id: str, whole_log: bool, abort_on_interrupt: bool, as_json: bool
+) -> None:
+    """Print what happens; then the outcome, and a failure as the exit status."""
+    try:
+        for event in following.follow(client, id, everything=whole_log):
+            typer.echo(event.text if event.kind == "line" else f"-- {event.text}", err=as_json)
+    except KeyboardInterrupt:
+        if abort_on_interrupt:
+            with contextlib.suppress(BadInputError):
+                submissions.abort(client, submissions.found(client, id))
+            raise Interrupted(f"task {id} was asked to stop") from None
+        raise Interrupted(
+            f"task {id} goes on; come back with: stackyard task follow {id}, end it with: stackyard task abort {id}"
+        ) from None
+    outcome = outcomes.of(client, id)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(outcome), indent=1, default=str))
+    else:
+        _print_outcome(outcome)
+    if outcome.status not in ("completed", "published"):
+        raise RunsFailedError(f"task {id} {outcome.status}: {outcome.reason}")
+
+
+def _row(task: dict[str, Any]) -> dict[str, Any]:
+    queue = (task.get("execution") or {}).get("queue")
+    return {
+        "id": task["id"],
+        "name": task["name"],
+        "project": (task.get("project") or {}).get("name"),
+        "status": task["status"],
+        "reason": task.get("status_reason") or "",
+        "progress": (task.get("runtime") or {}).get("progress") if task["status"] == "in_progress" else None,
+        "queue": queue.get("name") if isinstance(queue, dict) else queue,
+        "worker": task.get("last_worker"),
+        "created": task.get("created") or "",
+        "started": task.get("started"),
+        "completed": task.get("completed"),
+    }
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    lines = [
+        f"{outcome.name}  {outcome.id}",
+        f"  status   {outcome.status}{f': {outcome.reason}' if outcome.reason else ''}",
+        f"  queue    {outcome.queue or '-'}, worker {outcome.worker or '-'}",
+        f"  page     {outcome.web_address}",
+    ]
+    if outcome.record is not None:
+        lines += _record_lines(outcome)
+    for name, id in outcome.datasets.items():
+        lines.append(f"  data set {name}  {id}")
+    for model in outcome.models:
+        lines.append(f"  model    {model.way}: {model.name}  {model.id}")
+    for artifact in outcome.artifacts:
+        size = "" if artifact.bytes is None else f"  {artifact.bytes} bytes"
+        lines.append(f"  artifact {artifact.name}{size}")
+    for line in lines:
+        typer.echo(line)
+
+
+def _record_lines(outcome: Outcome) -> list[str]:
+    record = outcome.record
+    assert record is not None
+    found, environment = record.measurement, record.environment
+    shown = [
+        ("wall", found.wall_seconds, 1, "s"),
+        ("start-up", found.startup_seconds, 1, "s"),
+        ("steady", found.steady_seconds, 1, "s"),
+        ("CPU", found.cpu_seconds, 1, "s"),
+        ("peak RAM", found.peak_rss_bytes, 1e-6, "MB"),
+    ]
+    figures = ", ".join(
+        f"{name} {value * by:.4g} {unit}" for name, value, by, unit in shown if value is not None
+    )
+    lines = [f"  figures  {figures or 'none'}"]
+    gpus = [
+        f"GPU {gpu.index} {gpu.peak_memory_bytes / 1e6:.0f} MB"
+        for gpu in found.gpus
+        if gpu.peak_memory_bytes is not None
+    ]
+    if gpus:
+        lines.append(f"  GPUs     {', '.join(gpus)}")
+    results = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in record.results.items()]
+    if results:
+        lines.append(f"  results  {', '.join(results)}")
+    lines.append(
+        f"  ran on   {environment.stack or '-'} (torch {environment.torch or '-'}, "
+        f"Python {environment.python or '-'}), host {environment.host or '-'}"
+    )
+    way = records.to_json(record.dispatch) if record.dispatch else {}
+    for key in ("enqueued_at", "pulled_at", "container_started_at", "user_code_at", "workload_started_at"):
+        if way.get(key):
+            lines.append(f"  {key.removesuffix('_at').replace('_', ' ')}: {way[key]}")
+    return lines
