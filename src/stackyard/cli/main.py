@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from stackyard import __version__
-from stackyard.cli import data, doctor, official, scenario, server, stack, task
+from stackyard.cli import data, dataset, doctor, official, scenario, server, stack, task
 from stackyard.errors import StackyardError
 
 INTERRUPTED = 130
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(stack.app, name="stack")
+dataset.add_to(data.app)
 app.add_typer(data.app, name="data")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(server.app, name="server")
