@@ -85,6 +85,50 @@ def test_it_registers_runs_streams_the_console_is_aborted_and_leaves(
     assert "host-one:0" not in workers(server)
 
 
+#: Does not end by being told to.
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + ENDLESS
+
+
+@pytest.mark.long
+def test_a_task_beyond_its_time_limit_is_ended_and_leaves_no_process(python: str, tmp_path: Path) -> None:
+    limit = {"key": "time_limit_seconds", "type": "int", "value": "4"}
+    with running_server(watchdog_minutes=0.2, time_limit_grace_seconds=1) as server:
+        server.call("queues.create", name="short ones", metadata=[limit])
+        with agent(server, python, tmp_path / "one", "host-one:0", "short ones") as one:
+
+            def runs_too_long(code: str) -> None:
+                task = script_task(server, code, "short ones")
+                until(lambda: status(server, task) == "failed", "the end of its time")
+                until(lambda: len(one.processes()) == 1, "the end of its processes")
+                assert task_of(server, task)["status_reason"].startswith("time_limit: ran ")
+
+            runs_too_long(ENDLESS)
+            runs_too_long(STUBBORN)
+            done = script_task(server, "print('quick')", "short ones")
+            until(lambda: status(server, done) == "completed", "the next task on the same agent")
+
+
+@pytest.mark.long
+def test_the_task_of_a_killed_agent_is_tried_again_by_another(python: str, tmp_path: Path) -> None:
+    asked = [
+        {"key": "silence_seconds", "type": "int", "value": "6"},
+        {"key": "retries", "type": "int", "value": "1"},
+    ]
+    with running_server(watchdog_minutes=1) as server:
+        server.call("queues.create", name="fenced", metadata=asked)
+        with agent(server, python, tmp_path / "one", "host-one:0", "fenced") as one:
+            task = script_task(server, PLAIN.replace("range(6)", "range(20)"), "fenced")
+            until(lambda: "line 2" in console(server, task), "the first run")
+            one.kill()
+        with agent(server, python, tmp_path / "two", "host-two:0", "fenced"):
+            until(lambda: status(server, task) == "queued", "the watchdog")
+            found = task_of(server, task)
+            assert found["status_reason"].startswith(f"{REASON}; queued again (1 of 1)")
+            until(lambda: status(server, task) == "completed", "the second run")
+        found = task_of(server, task)
+        assert (found["last_worker"], found["runtime"]["stackyard_retries"]) == ("host-two:0", 1)
+
+
 def pid_series(server: Running, task: str) -> dict[str, list[tuple[int, float]]]:
     """By process id, what each run reported: iterations and values."""
     shown = server.call("events.scalar_metrics_iter_histogram", task=task).get("run", {})
