@@ -17,7 +17,9 @@ from stackyard.clearml_client import Client
 from stackyard.docker_engine import Engine
 from stackyard.errors import StackyardError
 from stackyard.launch import Launcher
-from stackyard.launch.dispatch import DispatchLauncher, Sender
+from stackyard.launch.agent import AgentLauncher
+from stackyard.launch.container import ContainerLauncher
+from stackyard.launch.sending import Sender
 from stackyard.settings import Settings
 from stackyard.specs import CONTAINER, StackSpec
 from stackyard.stacks import images
@@ -67,10 +69,9 @@ class Dispatching:
         listening = offer.workers.get(queue, ())
         if len(listening) < workers:
             if listening:
-                slots = f"{'gpu' if gpus else 'cpu'}={workers}"
                 return (
-                    f"{len(listening)} of {workers} workers serve queue {queue}: "
-                    f"run `stackyard up --slots {slots}`"
+                    f"{len(listening)} of {workers} workers serve queue {queue}: give it more slots in "
+                    "agents/queues.toml and run `stackyard up`"
                 )
             return f"no worker serves queue {queue}: run `stackyard up`"
         if not offer.local:
@@ -92,7 +93,9 @@ class Dispatching:
             StackyardError: there is no server; ``why_not`` says so before.
         """
         queue = queue_of(deployment, gpus)
-        return DispatchLauncher(self._sender, queue, self._image if deployment == CONTAINER else None)
+        if deployment == CONTAINER:
+            return ContainerLauncher(self._sender, queue, self._image)
+        return AgentLauncher(self._sender, queue)
 
     def warm(self, stack: str) -> None:
         """Load a stack's image once, so that no measured run pays for a cold disk."""
@@ -110,13 +113,10 @@ class Dispatching:
         except StackyardError:
             return "no ClearML server is known: run `stackyard up`"
         try:
-            probe = Client(found, patience_seconds=PATIENCE_SECONDS)
-            seen = probe.call("workers.get_all", last_seen=LAST_SEEN_SECONDS)["workers"]
+            with Client(found, patience_seconds=PATIENCE_SECONDS) as probe:
+                seen = probe.call("workers.get_all", last_seen=LAST_SEEN_SECONDS)["workers"]
         except StackyardError as error:
             return f"{error} (run `stackyard up`)"
-        finally:
-            if "probe" in locals():
-                probe.close()
         workers: dict[str, tuple[str, ...]] = {}
         for worker in seen:
             for queue in worker.get("queues") or []:

@@ -22,11 +22,12 @@ from stackyard import scenarios, shards
 from stackyard.errors import NotRunnableError, StackyardError
 from stackyard.estimate import Estimate
 from stackyard.launch import SUPERVISOR_LOG, LaunchError, Place, Started
+from stackyard.launch.retries import RetryPolicy
 from stackyard.runs import Plan, PlannedBlock, RunFolder, counts_as_done, unwritable
 from stackyard.scenarios import Preparation, References, Scenario
 from stackyard.scenarios.matrix import CellSettings
 from stackyard.site import Site
-from stackyard.specs import BARE, CONTAINER, Cell
+from stackyard.specs import BARE, CONTAINER, DISPATCHED, Cell
 from stackyard_task import records
 from stackyard_task.records import Code, Failure, Limits, RunRecord, TaskSpec
 
@@ -37,6 +38,8 @@ TICK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
 #: A supervisor that was asked to stop gets so long to write its record.
 STOP_SECONDS = 20.0
+#: The same of a run elsewhere, whose agent learns of it at its next look and hands in what there is.
+DISPATCHED_STOP_SECONDS = 60.0
 
 
 class Watcher(Protocol):
@@ -110,6 +113,7 @@ class Runner:
         beside: Path,
         watcher: Watcher,
         stop: Stop | None = None,
+        retries: RetryPolicy | None = None,
     ) -> None:
         """Take everything a matrix needs; nothing starts yet.
 
@@ -122,6 +126,7 @@ class Runner:
             beside: folder of the scenario file; relative paths of sources are seen from there.
             watcher: who is told.
             stop: counts requests to stop; default: this process' own signals.
+            retries: how often a dispatched run that the infrastructure lost is made again.
         """
         self.scenario = scenario
         self.plan = plan
@@ -131,6 +136,7 @@ class Runner:
         self.beside = beside.resolve()
         self.watcher = watcher
         self.stop = stop or Stop()
+        self.retries = retries or RetryPolicy()
         self._cells = {cell.slug: cell for cell in scenarios.cells(scenario)}
         self._estimate = Estimate()
         #: Stacks that a preparation has just loaded: the disk's cache is warm for them.
@@ -165,19 +171,21 @@ class Runner:
         for absent in self.plan.not_runnable:
             self.watcher.message(f"not runnable: {absent.name}: {absent.reason}")
         todo = self._todo(outcome)
-        if todo:
-            if not self._prepare(outcome):
-                return outcome
-            self._warm()
+        ready = False
         done = outcome.kept
         for index, (block, cell) in enumerate(todo):
             if self.stop.requests:
                 outcome.interrupted = True
                 break
+            if not ready and not self.folder.run(block.name, cell.slug).exists():
+                if not self._prepare(outcome):
+                    return outcome
+                self._warm()
+                ready = True
             self._estimate.remaining = [c.slug for _, c in todo[index:]]
             label = f"{block.name} {self._short(cell)}"
             self.watcher.started(label, done, self.plan.runs_total)
-            record = self._run(self._task(block, cell), self.folder.run(block.name, cell.slug), cell)
+            record = self._tried(self._task(block, cell), self.folder.run(block.name, cell.slug), cell)
             if not counts_as_done(record) and self.stop.requests:
                 outcome.interrupted = True
                 break
@@ -196,8 +204,12 @@ class Runner:
             self.site.warm(CONTAINER if in_image else BARE, stack, self.code)
 
     def _todo(self, outcome: Outcome) -> list[tuple[PlannedBlock, Cell]]:
-        """Runs still to make, in order; those already there are counted."""
-        todo = []
+        """Runs still to make, in order; those already there are counted.
+
+        What an earlier runner left on a server comes first: it may be at work, and nothing shall disturb it.
+        """
+        todo: list[tuple[PlannedBlock, Cell]] = []
+        begun: list[tuple[PlannedBlock, Cell]] = []
         for block in self.plan.blocks:
             for name in block.order:
                 folder = self.folder.run(block.name, name)
@@ -207,9 +219,37 @@ class Runner:
                     self._count(outcome, folder.name, record)
                     self._estimate.add(name, record.measurement.wall_seconds)
                 else:
-                    self.folder.set_aside(folder)
-                    todo.append((block, self._cells[name]))
-        return todo
+                    if record is not None or not self._is_dispatched(self._cells[name]):
+                        self.folder.set_aside(folder)
+                    (begun if folder.exists() else todo).append((block, self._cells[name]))
+        return begun + todo
+
+    @staticmethod
+    def _is_dispatched(cell: Cell) -> bool:
+        return cell.axes["deployment"] in DISPATCHED
+
+    def _tried(self, task: TaskSpec, folder: Path, cell: Cell) -> RunRecord:
+        """Make one run; what the infrastructure loses of a dispatched one is made again, a bounded number of times."""
+        retried = 0
+        while True:
+            record = self._run(task, folder, cell)
+            if retried and record.dispatch is not None:
+                record.dispatch.retries += retried
+                records.write_json(record, folder / records.RECORD_FILE)
+            pause = None
+            if self._is_dispatched(cell) and not self.stop.requests:
+                pause = self.retries.pause_seconds(record.failure, retried)
+            if pause is None:
+                return record
+            assert record.failure is not None
+            self.watcher.message(f"again in {pause:.0f} s: {record.failure.kind}: {record.failure.message}")
+            until = time.monotonic() + pause
+            while time.monotonic() < until and not self.stop.requests:
+                time.sleep(min(TICK_SECONDS, pause))
+            if self.stop.requests:
+                return record
+            self.folder.set_aside(folder)
+            retried += 1
 
     def _prepare(self, outcome: Outcome) -> bool:
         """Make the preparations that are not there; False when stopped meanwhile."""
@@ -253,7 +293,8 @@ class Runner:
 
     def _run(self, task: TaskSpec, folder: Path, cell: Cell | None) -> RunRecord:
         """Make one run; answers its record, written here where the supervisor left none."""
-        folder.mkdir(parents=True)
+        found_again = folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
         started_at = _now()
         begun = time.monotonic()
         settings = None if cell is None else scenarios.settings_of(self.scenario, cell)
@@ -262,11 +303,16 @@ class Runner:
         if workers is not None:
             parts, folders = shards.parts_of(task, workers), shards.folders_of(folder, workers)
         try:
-            started = self._started(parts, folders, settings)
+            started = self._found_again(parts, folders, settings) if found_again and settings else None
+            if started is None:
+                if found_again:
+                    self.folder.set_aside(folder)
+                    folder.mkdir(parents=True)
+                started = self._started(parts, folders, settings)
         except LaunchError as error:
             return self._unrecorded(task, folder, started_at, Failure("infrastructure", str(error)))
         try:
-            status, ended_by = self._watched(started, task, folders[0], begun)
+            status, ended_by = self._watched(started, task, folders[0], begun, settings)
         except BaseException:  # we fail (nobody reads our output, a bug): the run must not go on unseen
             started.interrupt()
             if started.wait(STOP_SECONDS) is None:
@@ -289,6 +335,29 @@ class Runner:
         records.write_json(task, folder / records.TASK_FILE)
         records.write_json(whole, folder / records.RECORD_FILE)
         return whole
+
+    def _found_again(
+        self, parts: Sequence[TaskSpec], folders: Sequence[Path], settings: CellSettings
+    ) -> Started | None:
+        """The run whose tasks are still on the server since an earlier runner went away; ``None``: make it again.
+
+        Of several parts all are found again, or those that are there are ended.
+        """
+        launcher = self.site.launcher(settings.deployment, settings.hardware.gpus)
+        look = getattr(launcher, "again", None)
+        if look is None:
+            return None
+        found = [
+            look(part, Place(folder.resolve(), Path(), self.code))
+            for part, folder in zip(parts, folders, strict=True)
+        ]
+        there = [run for run in found if run is not None]
+        if len(there) == len(found):
+            self.watcher.message("this run's task is still on the server: taking it up")
+            return there[0] if len(there) == 1 else shards.Together(there)
+        for run in there:
+            run.kill()
+        return None
 
     def _started(
         self, parts: Sequence[TaskSpec], folders: Sequence[Path], settings: CellSettings | None
@@ -318,7 +387,7 @@ class Runner:
         return under_way[0] if len(under_way) == 1 else shards.Together(under_way)
 
     def _watched(
-        self, started: Started, task: TaskSpec, folder: Path, begun: float
+        self, started: Started, task: TaskSpec, folder: Path, begun: float, settings: CellSettings | None
     ) -> tuple[int | None, Failure | None]:
         """Wait for a run's end, passing on progress and requests to stop.
 
@@ -327,7 +396,8 @@ class Runner:
         """
         asked = 0
         deadline: float | None = None
-        if task.time_limit_seconds is not None:
+        dispatched = settings is not None and settings.deployment in DISPATCHED
+        if task.time_limit_seconds is not None and not dispatched:  # a task may wait in its queue for hours
             deadline = begun + task.time_limit_seconds + GRACE_SECONDS
         failure: Failure | None = None
         while (status := started.wait(TICK_SECONDS)) is None:
@@ -337,7 +407,7 @@ class Runner:
                     self.watcher.message("stopping: the current run ends now (again to kill it)")
                     failure = Failure("interrupted", "the runner was told to stop")
                     started.interrupt()
-                    deadline = now + STOP_SECONDS
+                    deadline = now + (DISPATCHED_STOP_SECONDS if dispatched else STOP_SECONDS)
                 else:
                     started.kill()
                 asked = self.stop.requests

@@ -269,6 +269,13 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         *differences(old.measure, new.measure, "measure"),
         *differences(old.code.get("digest"), new.code.get("digest"), "digest of the measured code"),
     ]
+    reasons = {cell.name: cell.reason for cell in new.not_runnable}
+    gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
+    if gone:
+        raise BadInputError(
+            f"{path}: {len(gone)} cells that began there cannot run now ({reasons[gone[0]]}); "
+            "mend that and resume again"
+        )
     if new.repeats < old.repeats:
         lines.append(f"repeats: {old.repeats} then, {new.repeats} now")
     if lines:

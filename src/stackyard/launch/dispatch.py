@@ -35,6 +35,8 @@ __all__ = [
 
 FINAL = ("completed", "failed", "stopped", "published", "closed")
 PROGRESS_FILE = "progress.json"
+#: The task behind a run folder, written before it is enqueued: what a later submitter finds the run again by.
+TICKET_FILE = "dispatched.json"
 #: A short run is looked at often, a long one seldom: what looking costs is paid by the machine that is measured.
 SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 1.0
 #: The pause before a look, as a share of the time since the run was submitted.
@@ -102,9 +104,29 @@ class DispatchLauncher:
         records.write_json(task, place.folder / records.TASK_FILE)
         try:
             id = self._created(task, place)
+            records.write_json({"task": id, "queue": self._queue}, place.folder / TICKET_FILE)
             enqueued_at = self._enqueued(id)
         except (ServerError, UnreachableError) as error:
             raise LaunchError(str(error)) from error
+        return self._run(id, task, place, enqueued_at)
+
+    def again(self, task: TaskSpec, place: Place) -> DispatchedRun | None:
+        """The run that an earlier submitter left in ``place``, running or over; ``None``: there is none to take up.
+
+        A task that was made and never enqueued, or whose spec is not ``task``, is not taken up.
+        """
+        try:
+            ticket = json.loads((place.folder / TICKET_FILE).read_text(encoding="utf-8"))
+            earlier = records.read_json(TaskSpec, place.folder / records.TASK_FILE)
+            id = str(ticket["task"])
+            found = self._sender.client.call("tasks.get_all", id=[id], only_fields=["id", "status"])["tasks"]
+        except (OSError, ValueError, KeyError, TypeError, ServerError, UnreachableError):
+            return None
+        if not found or found[0]["status"] == "created" or records.to_json(earlier) != records.to_json(task):
+            return None
+        return self._run(id, task, place, None)
+
+    def _run(self, id: str, task: TaskSpec, place: Place, enqueued_at: str | None) -> DispatchedRun:
         connection = self._sender.client.connection
         # without patience of its own: a wait is to come back in time, whatever the server does
         client = Client(connection, patience_seconds=0.0)
