@@ -1,0 +1,250 @@
+"""A pipeline file (TOML) -> its steps, checked and in an order that can run. Pure.
+
+References inside parameters: ``data:NAME`` (a [data.NAME] of the file), ``step:NAME/FILE`` (what an earlier step left
+below outputs/), ``model:NAME`` (the model an earlier step registered), ``dataset:SET/FILE`` (a public data set of
+this machine), and plain relative paths, seen from the file. ClearML references (``clearml-dataset:...``) stay.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackyard.errors import BadInputError
+from stackyard.scenarios import references
+from stackyard.scenarios.fields import Fields
+from stackyard_task import workloads
+
+STEP = "step:"
+MODEL = "model:"
+#: What the agent's default is; the file and the command line may name others.
+DEFAULT_QUEUE = "cpu"
+#: The controller itself waits most of its time: its queue is for such tasks.
+CONTROLLER_QUEUE = "services"
+#: A task's name has three characters at least, and ClearML reads a dot as the end of a step's name.
+_STEP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{2,39}")
+#: What ClearML calls the pipeline itself where a step could be named.
+_RESERVED = ("pipeline",)
+_STEP_KEYS = (
+    "workload",
+    "queue",
+    "stack",
+    "parameters",
+    "after",
+    "cores",
+    "memory",
+    "threads",
+    "time_limit_seconds",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a workload on a queue."""
+
+    name: str
+    workload: str
+    queue: str
+    stack: str
+    #: As in the file; ``data:NAME`` expanded.
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    #: Steps that must have completed before.
+    needs: tuple[str, ...] = ()
+    cores: float | None = None
+    memory_bytes: int | None = None
+    threads: int | None = None
+    time_limit_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline file, read and checked."""
+
+    name: str
+    title: str
+    #: In an order in which they can run.
+    steps: tuple[Step, ...]
+    controller_queue: str = CONTROLLER_QUEUE
+
+
+def read(
+    text: str,
+    file: str,
+    *,
+    stacks: Collection[str],
+    default_stack: str,
+    queues: Mapping[str, str] | None = None,
+) -> Pipeline:
+    """The pipeline that ``text`` describes.
+
+    Args:
+        text: the file's content.
+        file: its name, for messages.
+        stacks: the stacks that exist.
+        default_stack: of steps that name none.
+        queues: step -> queue, instead of what the file says.
+
+    Raises:
+        BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"{file}: not TOML: {error}; mend that place") from error
+    return _Reader(file, document, stacks, default_stack, dict(queues or {})).pipeline()
+
+
+def wired(value: Any) -> Any:
+    """``value`` with what steps leave in ClearML's words: ``${NAME.id}`` is filled in once that step has run."""
+    if isinstance(value, str):
+        if value.startswith(STEP):
+            name, _, path = value[len(STEP) :].partition("/")
+            return f"clearml-artifact:${{{name}.id}}/outputs" + (f"/{path}" if path else "")
+        if value.startswith(MODEL):
+            return f"clearml-model:${{{value[len(MODEL) :]}.models.output.0.id}}"
+        return value
+    if isinstance(value, Mapping):
+        return {key: wired(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [wired(inner) for inner in value]
+    return value
+
+
+def steps_named(value: Any) -> set[str]:
+    """Names of the steps that ``value`` takes something from."""
+    found = set()
+    for text in references.strings(value):
+        for scheme in (STEP, MODEL):
+            if text.startswith(scheme):
+                found.add(text[len(scheme) :].partition("/")[0])
+    return found
+
+
+class _Reader(Fields):
+    """Reads one document; every method answers a checked part of it."""
+
+    def __init__(
+        self,
+        file: str,
+        document: dict[str, Any],
+        stacks: Collection[str],
+        default_stack: str,
+        queues: dict[str, str],
+    ) -> None:
+        super().__init__(file, document)
+        self.stacks = stacks
+        self.default_stack = default_stack
+        self.queues = queues
+
+    def pipeline(self) -> Pipeline:
+        top = self.document
+        self.keys(top, "", ["name", "title", "controller_queue", "queue", "data", "steps"])
+        name = self.name(self.text(top, "", "name"), "name")
+        if len(name) < 3:
+            raise self.bad("name", f"is {name!r}", "three characters at least")
+        data = {n: self.sources(n, t) for n, t in self.tables("data").items()}
+        queue = self.text(top, "", "queue", DEFAULT_QUEUE)
+        found = {n: self.step(n, t, data, queue) for n, t in self.tables("steps").items()}
+        if not found:
+            raise self.bad("steps", "is missing", "at least one [steps.NAME] with a key workload")
+        for asked in self.queues:
+            if asked not in found:
+                raise BadInputError(
+                    f"--queue: there is no step {asked!r}; expected {self.one_of(asked, found)}"
+                )
+        for step in found.values():
+            for needed in step.needs:
+                if needed not in found or needed == step.name:
+                    raise self.bad(
+                        f"steps.{step.name}",
+                        f"takes something from {needed!r}",
+                        self.one_of(needed, [n for n in found if n != step.name]),
+                    )
+        return Pipeline(
+            name=name,
+            title=self.text(top, "", "title", name),
+            steps=self.in_order(found),
+            controller_queue=self.text(top, "", "controller_queue", CONTROLLER_QUEUE),
+        )
+
+    def step(self, name: str, table: dict[str, Any], data: Mapping[str, Any], queue: str) -> Step:
+        where = f"steps.{name}"
+        if not _STEP_NAME.fullmatch(name) or name in _RESERVED:
+            raise self.bad(
+                where,
+                f"is named {name!r}",
+                "3 to 40 letters, digits, _ and -, a letter first, and not 'pipeline'",
+            )
+        self.keys(table, where, _STEP_KEYS)
+        workload = self.text(table, where, "workload")
+        if ":" not in workload and workload not in workloads.WORKLOADS:
+            raise self.bad(
+                f"{where}.workload", f"is {workload!r}", self.one_of(workload, workloads.WORKLOADS)
+            )
+        given = references.expanded(self.inner(table, where, "parameters"), data)
+        self.parameters(workload, given, f"{where}.parameters", data)
+        stack = self.text(table, where, "stack", self.default_stack)
+        if stack not in self.stacks:
+            raise self.bad(f"{where}.stack", f"is {stack!r}", self.one_of(stack, self.stacks))
+        after = table.get("after", [])
+        if not isinstance(after, list) or not all(isinstance(one, str) for one in after):
+            raise self.bad(f"{where}.after", f"is {after!r}", "a list of steps")
+        return Step(
+            name=name,
+            workload=workload,
+            queue=self.queues.get(name) or self.text(table, where, "queue", queue),
+            stack=stack,
+            parameters=given,
+            needs=tuple(sorted({*after, *steps_named(given)})),
+            cores=self.positive(table, where, "cores", None),
+            memory_bytes=self.size(table["memory"], f"{where}.memory") if "memory" in table else None,
+            threads=self.whole(table, where, "threads", 1, low=1, high=1024) if "threads" in table else None,
+            time_limit_seconds=self.positive(table, where, "time_limit_seconds", None),
+        )
+
+    def parameters(
+        self, workload: str, given: Mapping[str, Any], where: str, data: Mapping[str, Any]
+    ) -> None:
+        for text in references.strings(given):
+            if text.startswith(references.DATA):
+                name = text[len(references.DATA) :]
+                raise self.bad(where, f"refers to {text!r}", self.one_of(name, data, "[data.NAME] with NAME"))
+        if ":" in workload:  # an entry point that declares nothing: the child checks it
+            return
+        try:
+            workloads.checked(workloads.WORKLOADS[workload], given)
+        except workloads.ParameterError as error:
+            known = [p.name for p in workloads.WORKLOADS[workload].parameters]
+            unknown = next((key for key in given if key not in known), None)
+            near = difflib.get_close_matches(str(unknown), known, 1) if unknown is not None else []
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise BadInputError(f"{self.file}: {where}: {error}{hint}") from error
+
+    def sources(self, name: str, table: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+        where = f"data.{name}"
+        self.keys(table, where, ["sources"])
+        value = table.get("sources")
+        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+            raise self.bad(f"{where}.sources", f"is {value!r}", 'a list of tables with "path" and "format"')
+        for index, source in enumerate(value):
+            for key in ("path", "format"):
+                if not isinstance(source.get(key), str) or not source[key]:
+                    raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
+        return tuple(value)
+
+    def in_order(self, found: dict[str, Step]) -> tuple[Step, ...]:
+        """Steps so that each stands behind those it needs."""
+        ordered: dict[str, Step] = {}
+        while len(ordered) < len(found):
+            ready = [s for s in found.values() if s.name not in ordered and set(s.needs) <= set(ordered)]
+            if not ready:
+                circle = ", ".join(n for n in found if n not in ordered)
+                raise self.bad(
+                    "steps", f"holds steps that wait for each other ({circle})", "an order that ends"
+                )
+            ordered.update((s.name, s) for s in ready)
+        return tuple(ordered.values())
