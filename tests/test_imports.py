@@ -15,7 +15,7 @@ OWNED = {
     "drain3": {"readers"},
     "pynvml": {"measure"},
     "psutil": {"measure"},
-    "clearml": {"clearml_link", "clearml_inputs", "clearml_live", "clearml_results"},
+    "clearml": {"clearml_link", "clearml_inputs", "clearml_live", "clearml_results", "clearml_pipeline"},
     "opentelemetry": {"telemetry"},
 }
 #: room of stackyard -> rooms it may not import.
@@ -38,6 +38,17 @@ FORBIDDEN = {
     "site": ABOVE - {"site"},
     "planning": {"launch", "stacks", "hardware", "data", "runner", "reports", "cli", "dispatching"},
     "runner": {"stacks", "hardware", "data", "reports", "cli", "dispatching"},
+    "pipelines": {
+        "site",
+        "planning",
+        "runner",
+        "reports",
+        "cli",
+        "dispatching",
+        "runs",
+        "fetching",
+        "hardware",
+    },
     "reports": {
         *("launch", "runner", "site", "planning", "cli", "stacks", "hardware", "data", "fetching"),
         *("shards", "dispatching"),
