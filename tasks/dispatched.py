@@ -56,7 +56,7 @@ def unpacked():
     import io
 
     content = checked(fetched(CODE["url"], CODE["sha256"]), CODE["sha256"])
-    folder = Path(tempfile.mkdtemp(prefix="stackyard-code-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix=f"stackyard-code-{os.getpid()}-")).resolve()
     atexit.register(shutil.rmtree, str(folder), ignore_errors=True)
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:
         for member in wheel.infolist():

@@ -6,10 +6,8 @@ and artifacts where the SDK keeps them. Only ``clearml_*`` files of this package
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, List, Optional, Tuple, TypeVar
@@ -17,7 +15,7 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar
 import clearml
 from clearml.backend_api.services import models, projects, tasks
 
-from stackyard_task.inputs import InputError
+from stackyard_task.inputs import InputError, kept
 
 CACHE_VARIABLE = "STACKYARD_CACHE"
 #: The hyperparameter section in which ClearML's pages look for the data sets of a task.
@@ -54,20 +52,16 @@ class Inputs:
 
     def file(self, url: str, sha256: str) -> Path:
         """The file at ``url``, kept under its digest."""
-        kept = Path(os.environ.get(CACHE_VARIABLE) or clearml.config.get_cache_dir()) / "files" / sha256
+        cache = Path(os.environ.get(CACHE_VARIABLE) or clearml.config.get_cache_dir()) / "files"
         name = url.rsplit("/", 1)[-1]
-        if not (kept / name).is_file():
+
+        def fetch() -> Path:
             copy = clearml.StorageManager.get_local_copy(url, extract_archive=False, force_download=True)
             if copy is None:
                 raise InputError(f"{name} cannot be fetched from {url}", "infrastructure")
-            found = hashlib.sha256(Path(copy).read_bytes()).hexdigest()
-            if found != sha256:
-                raise InputError(f"{name} has SHA-256 {found}, but {sha256} was asked for", "infrastructure")
-            kept.mkdir(parents=True, exist_ok=True)
-            draft = kept / f".{os.getpid()}"
-            shutil.copyfile(copy, draft)
-            draft.replace(kept / name)
-        return kept / name
+            return Path(copy)
+
+        return kept(cache, sha256, name, fetch)
 
     def dataset(self, name: str) -> Path:
         """The folder of a data set: an id, or project/name[@version]; without a version the newest."""

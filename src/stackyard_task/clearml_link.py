@@ -7,10 +7,11 @@ carries the SDK.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import clearml
 
@@ -52,6 +53,7 @@ class Link:
         self._task = task
         #: Brings here what parameters name (``inputs.Fetcher``).
         self.inputs = Inputs(task)
+        self._asked: Dict[str, Any] = {}
         self._live: Optional[Live] = None
         self._stage: Optional[telemetry.Stage] = None
 
@@ -75,6 +77,7 @@ class Link:
             overlay(spec, self._sections())
         except workloads.ParameterError as error:
             raise records.RecordError(str(error)) from error
+        self._asked = copy.deepcopy(spec.parameters)
         return spec
 
     def _sections(self) -> Dict[str, Dict[str, str]]:
@@ -118,11 +121,20 @@ class Link:
             self._live.end(record.failure is None)
         if self._stage is not None:
             self._stage.end(record)
+        record.parameters = self._asked  # what was asked for, not where its copies lay on this machine
+        records.write_json(record, folder / records.RECORD_FILE)
         Results(self._task, self.inputs.used).deliver(record, folder)
 
     def close(self) -> None:
         """Send what is left."""
         self._task.flush(wait_for_uploads=True)
+
+    def on_abort(self, callback: Callable[[], None], seconds: float) -> None:
+        """Have ``callback`` called, in a thread, when somebody aborts the task.
+
+        The agent ends what is left of the task once it has returned, and after ``seconds`` in any case.
+        """
+        self._task.register_abort_callback(callback, seconds)
 
     def asked_to_stop(self) -> bool:
         """Whether somebody aborts the task: its end is the agent's to tell then."""

@@ -11,20 +11,32 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
 from stackyard_task import clearml_link, inputs, records, run
 from stackyard_task.clearml_link import Link
-from stackyard_task.records import Failure, RunRecord, TaskSpec
+from stackyard_task.records import Code, Failure, RunRecord, TaskSpec
 
 #: Names a JSON file: stack name -> {"python", "digest", "environment", "tunables"...}, what this machine has.
 STACKS_VARIABLE = "STACKYARD_STACKS_FILE"
 FAILED = 1
+#: Names in the temporary folder; the process id follows.
+RUN_PREFIX, CODE_PREFIX = "stackyard-run-", "stackyard-code-"
+#: In the run folder: what parameters name, as far as it is put together for this run alone.
+INPUTS = "inputs"
+#: A task that is aborted gets so long to end its workload and to deliver its record.
+ABORT_SECONDS = 45.0
+#: Variables of the agent, of the Python it runs and of this side; the workload gets none of them ...
+AGENT_PREFIXES = ("CLEARML", "TRAINS", "ALG_", "PYTHON", "PIP_", "VIRTUAL_ENV", "LOCAL_PYTHON", "STACKYARD_")
+#: ... but these: how to measure, and what tells to which agent a process belongs.
+KEPT_VARIABLES = ("STACKYARD_MEASURE", "STACKYARD_SLOT")
 
 
 @dataclass
@@ -40,6 +52,10 @@ class NotHere(Exception):
     """This machine cannot run the task; another may. The message says what is missing."""
 
 
+class Interrupted(Exception):
+    """The task was told to end before its workload began."""
+
+
 def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     """Run the task this process was started for; 0 if it completed.
 
@@ -49,12 +65,24 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         wheel: SHA-256 of the wheel the package came in; ``None``: from a clone of the repository.
     """
     link = clearml_link.connect()
-    folder = Path(tempfile.mkdtemp(prefix="stackyard-run-"))
+    ending = Ending()  # after the SDK, which takes signals too
+    link.on_abort(ending.ask, ABORT_SECONDS)
+    sweep(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
     failure: Optional[Failure] = None
     try:
-        record = _run(link, folder, code, begun, wheel)
-        link.deliver(record, folder)
-        failure = record.failure
+        spec = link.spec()
+        if spec.workload == records.PIPELINE:
+            # ClearML's automation is loaded by the few tasks that need it
+            from stackyard_task import clearml_pipeline
+
+            failure = clearml_pipeline.run(spec)
+        else:
+            record = _run(link, spec, folder, code, begun, wheel, ending)
+            link.deliver(record, folder)
+            failure = record.failure
+    except Interrupted:
+        failure = Failure("interrupted", "told to end before the workload began; run it again to complete it")
     except inputs.InputError as error:
         failure = Failure(error.kind, str(error))
     except records.RecordError as error:  # what the task says, or a field of its form
@@ -62,38 +90,141 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     except (NotHere, clearml_link.NotDelivered, run.TaskError, run.RecordNotWritten, OSError) as error:
         failure = Failure("infrastructure", str(error))
     finally:
+        ending.protect()
         link.close()
         shutil.rmtree(folder, ignore_errors=True)
     if failure is None:
         return 0
     print(f"{failure.kind}: {failure.message}", file=sys.stderr, flush=True)
-    if failure.kind == "interrupted" and link.asked_to_stop():
+    aborted = failure.kind == "interrupted" and link.asked_to_stop()
+    ending.over()
+    if aborted:
         return FAILED
     # The agent gives a task that exits with another status a reason of its own, over ours. One that has already
     # failed cannot complete, so 0 leaves what we said.
     return 0 if link.fail(failure) else FAILED
 
 
-def _run(link: Link, folder: Path, code: Path, begun: float, wheel: Optional[str]) -> RunRecord:
-    spec = link.spec()
-    spec.code.wheel = wheel
+class Ending:
+    """How this process is told to end: by SIGTERM (a container that is stopped) or by an abort on the server.
+
+    Before the workload begins, that ends the task at once; while it runs, the supervisor ends it and writes its
+    record; afterwards the record is delivered first.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._over = threading.Event()
+        self._before = signal.signal(signal.SIGTERM, self._told)
+
+    def ask(self) -> None:
+        """End the task; returns when what it leaves has been delivered. For a thread other than the main one."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        self._over.wait(ABORT_SECONDS)
+
+    def hand_over(self) -> None:
+        """From here on the supervisor takes signals itself.
+
+        Raises:
+            Interrupted: one came already.
+        """
+        self.protect()
+        if self._asked:
+            raise Interrupted
+
+    def protect(self) -> None:
+        """Signals are only noted from here on: what there is, is delivered."""
+        signal.signal(signal.SIGTERM, self._noted)
+
+    def over(self) -> None:
+        """Everything is delivered."""
+        self._over.set()
+
+    def _noted(self, _number: int, _frame: Any) -> None:
+        self._asked = True
+
+    def _told(self, _number: int, _frame: Any) -> None:
+        self._asked = True
+        raise Interrupted
+
+
+def _run(
+    link: Link,
+    spec: TaskSpec,
+    folder: Path,
+    code: Path,
+    begun: float,
+    wheel: Optional[str],
+    ending: Ending,
+) -> RunRecord:
     stack = stack_of(spec, os.environ)
-    spec.environment = {**stack.environment, **spec.environment}
     compiling = _compile(stack.python, code)
+    spec.code.wheel = wheel
+    if wheel is None:
+        spec.code = code_of(code)
+    spec.environment = {**stack.environment, **spec.environment}
     try:
-        spec.parameters = inputs.resolved(spec.parameters, link.inputs)
+        (folder / INPUTS).mkdir()
+        spec.parameters = inputs.resolved(spec.parameters, link.inputs, folder / INPUTS)
     finally:
         compiling.wait()
     records.write_json(spec, folder / records.TASK_FILE)
     dispatch = link.dispatch()
     dispatch.user_code_at = _instant(begun)
     dispatch.container_started_at = _container_start()
-    os.environ["PYTHONPATH"] = str(code)
-    record = run.supervise(folder, python=stack.python, watcher=link.watcher(spec, folder))
+    os.chdir(folder)  # where a bare run is, too
+    variables = child_environment(os.environ, code, Path(sys.executable))
+    watcher = link.watcher(spec, folder)
+    ending.hand_over()
+    record = run.supervise(folder, python=stack.python, watcher=watcher, inherited=variables)
     dispatch.workload_started_at = record.started_at
     record.dispatch = dispatch
     records.write_json(record, folder / records.RECORD_FILE)
     return record
+
+
+def child_environment(variables: Mapping[str, str], code: Path, agent_python: Path) -> Dict[str, str]:
+    """What the workload inherits: nothing of the agent's, above all neither its key nor its Python.
+
+    Args:
+        variables: This process' environment.
+        code: The folder that holds the package.
+        agent_python: The interpreter whose folder leaves PATH.
+    """
+    left = {
+        name: value
+        for name, value in variables.items()
+        if name in KEPT_VARIABLES or not name.startswith(AGENT_PREFIXES)
+    }
+    path = [entry for entry in left.get("PATH", os.defpath).split(os.pathsep) if entry]
+    left["PATH"] = os.pathsep.join(entry for entry in path if Path(entry) != agent_python.parent)
+    left.update(LANG="C.UTF-8", PYTHONPATH=str(code), PYTHONNOUSERSITE="1", PYTHONDONTWRITEBYTECODE="1")
+    return left
+
+
+def code_of(code: Path) -> Code:
+    """Which commit a clone's ``code`` folder is at, and whether it differs from it; unknown where git cannot tell."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "safe.directory=*", "-C", str(code), *arguments]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=True
+        )
+        return done.stdout.decode("utf-8", "replace").strip()
+
+    try:
+        return Code(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "stackyard_task")))
+    except (OSError, subprocess.SubprocessError):
+        return Code()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what tasks that were killed left in the temporary ``folder``: each name holds its process id."""
+    for left in folder.glob("stackyard-*-*"):
+        kind = next((prefix for prefix in (RUN_PREFIX, CODE_PREFIX) if left.name.startswith(prefix)), None)
+        owner = left.name[len(kind) :].split("-")[0] if kind else ""
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def stack_of(spec: TaskSpec, variables: Mapping[str, str]) -> Stack:

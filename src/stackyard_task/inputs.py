@@ -3,20 +3,30 @@
 A parameter value that begins with one of SCHEMES stands for a file or folder:
 
     clearml-file:<sha256>:<url>                        one file on the file server
+    clearml-folder:<sha256>:<url>                      a folder: a list of such files (JSON) with their places in it
     clearml-dataset:<id or project/name[@version]>/<path>   a file of a data set; no path: its folder
     clearml-model:<model id>                           a registered model: the folder it was stored as
     clearml-artifact:<task id>/<name>[/<path>]         what another task left
 
-Who fetches is told by a Fetcher: this module talks to nobody. Standard library only.
+Who fetches is told by a Fetcher: this module talks to nobody. Files are kept by their digest, which is looked at
+again on each use, so a copy that a task changed is fetched anew. Standard library only.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Callable, Dict, Protocol
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any, Callable, Dict, Optional, Protocol
 
-FILE, DATASET, MODEL, ARTIFACT = "clearml-file", "clearml-dataset", "clearml-model", "clearml-artifact"
-SCHEMES = (FILE, DATASET, MODEL, ARTIFACT)
+FILE, FOLDER, DATASET = "clearml-file", "clearml-folder", "clearml-dataset"
+MODEL, ARTIFACT = "clearml-model", "clearml-artifact"
+SCHEMES = (FILE, FOLDER, DATASET, MODEL, ARTIFACT)
+_PIECE_BYTES = 1 << 20
 
 
 class InputError(Exception):
@@ -49,21 +59,70 @@ class Fetcher(Protocol):
         """The file or unpacked folder of an artifact."""
 
 
-def resolved(value: Any, fetcher: Fetcher) -> Any:
+def resolved(value: Any, fetcher: Fetcher, scratch: Optional[Path] = None) -> Any:
     """``value`` with every reference in it replaced by a local path.
+
+    Args:
+        value: A parameter's value, or all of them.
+        fetcher: Brings what is named.
+        scratch: Where folders are put together, for this run alone; ``None``: a temporary folder.
 
     Raises:
         InputError: a reference is malformed, or what it names cannot be had.
     """
     if isinstance(value, dict):
-        return {key: resolved(item, fetcher) for key, item in value.items()}
+        return {key: resolved(item, fetcher, scratch) for key, item in value.items()}
     if isinstance(value, list):
-        return [resolved(item, fetcher) for item in value]
+        return [resolved(item, fetcher, scratch) for item in value]
     if isinstance(value, str):
         scheme, _, rest = value.partition(":")
+        if scheme == FOLDER:
+            return str(_folder(rest, fetcher, scratch or Path(tempfile.gettempdir())))
         if scheme in SCHEMES:
             return str(_READERS[scheme](rest, fetcher))
     return value
+
+
+def kept(cache: Path, sha256: str, name: str, fetch: Callable[[], Path]) -> Path:
+    """The file of that digest in ``cache``, fetched where it is missing or not what it should be.
+
+    Args:
+        cache: Holds one folder per digest; made if missing.
+        sha256: What the content must have, on each use.
+        name: The file's name there.
+        fetch: Brings a copy that may be moved.
+
+    Raises:
+        InputError: what was fetched has another digest.
+        OSError: the cache cannot be written.
+    """
+    name = PurePosixPath(name).name or "file"
+    place = cache / sha256 / name
+    if place.is_file() and digest_of(place) == sha256:
+        return place
+    copy = fetch()
+    found = digest_of(copy)
+    if found != sha256:
+        with contextlib.suppress(OSError):
+            copy.unlink()
+        raise InputError(f"{name} has SHA-256 {found}, but {sha256} was asked for", "infrastructure")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = place.parent / f".{os.getpid()}"
+    shutil.move(str(copy), str(draft))
+    draft.chmod(0o444)  # a task that writes into its input by mistake is told so
+    draft.replace(place)
+    return place
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, read piece by piece."""
+    total = hashlib.sha256()
+    with path.open("rb") as stream:
+        while True:
+            piece = stream.read(_PIECE_BYTES)
+            if not piece:
+                return total.hexdigest()
+            total.update(piece)
 
 
 def _file(rest: str, fetcher: Fetcher) -> Path:
@@ -71,6 +130,31 @@ def _file(rest: str, fetcher: Fetcher) -> Path:
     if len(sha256) != 64 or not url:
         raise InputError(f"{FILE}:{rest} is not {FILE}:<sha256>:<url>")
     return fetcher.file(url, sha256)
+
+
+def _folder(rest: str, fetcher: Fetcher, scratch: Path) -> Path:
+    """A folder of links to kept files: its list names each by digest, address and place."""
+    sha256, _, url = rest.partition(":")
+    if len(sha256) != 64 or not url:
+        raise InputError(f"{FOLDER}:{rest} is not {FOLDER}:<sha256>:<url>")
+    try:
+        listed = json.loads(fetcher.file(url, sha256).read_text(encoding="utf-8"))["files"]
+        files = [(str(item["path"]), str(item["url"]), str(item["sha256"])) for item in listed]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{FOLDER}:{url} is not a list of files ({error})") from error
+    name = url.rsplit("/", 1)[-1]
+    folder = Path(tempfile.mkdtemp(dir=str(scratch), prefix="folder-")) / (
+        name[: -len(".json")] if name.endswith(".json") else name
+    )
+    folder.mkdir()
+    for path, address, digest in files:
+        place = PurePosixPath(path)
+        if place.is_absolute() or ".." in place.parts or not place.parts or "\\" in path:
+            raise InputError(f"{FOLDER}:{url} names {path!r}, which leads outside")
+        target = folder.joinpath(*place.parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(fetcher.file(address, digest).resolve())
+    return folder
 
 
 def _dataset(rest: str, fetcher: Fetcher) -> Path:

@@ -19,13 +19,19 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from stackyard_task import spawn
 from stackyard_task.ending import Ending, failure_of
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
-from stackyard_task.measure.cgroup_places import find_places, memory_limit_bytes, quota_cores
+from stackyard_task.measure.cgroup_places import (
+    Places,
+    find_places,
+    kernel_kills,
+    memory_limit_bytes,
+    quota_cores,
+)
 from stackyard_task.measure.environment import Surroundings, describe
 from stackyard_task.measure.gpu import GpuMeter
 from stackyard_task.measure.limits import Holding, LimitError, default_threads, hold
@@ -105,6 +111,7 @@ def supervise(
     interval_seconds: float = 0.1,
     method: Optional[str] = None,
     watcher: Optional[Watcher] = None,
+    inherited: Optional[Mapping[str, str]] = None,
 ) -> RunRecord:
     """The record of the task in ``run_folder``, after running it to its end.
 
@@ -117,6 +124,7 @@ def supervise(
         interval_seconds: Distance of samples; infinite: only start and end are read.
         method: one of METHODS; ``None``: as the task says, else $STACKYARD_MEASURE, else "auto".
         watcher: Told about once a second what the run does.
+        inherited: The environment the child starts from; ``None``: this process' own.
 
     Raises:
         TaskError: ``task.json`` is missing or not a task.
@@ -139,6 +147,7 @@ def supervise(
         raise _not_written(run_folder, error) from error
     try:
         run = _Supervision(spec, run_folder, python or sys.executable, interval_seconds, method, log, watcher)
+        run.inherited = os.environ if inherited is None else inherited
         record = run.to_its_end()
     finally:
         os.close(log)
@@ -186,6 +195,7 @@ class _Supervision:
         self.run_folder = run_folder
         self.python = python
         self.watcher = watcher
+        self.inherited: Mapping[str, str] = os.environ
         self.interval_seconds = interval_seconds
         self.method = method
         self.sampler: Optional[Sampler] = None
@@ -213,10 +223,10 @@ class _Supervision:
         try:
             holding = hold(limits, cgroup, quota_cores(places), memory_limit_bytes(places))
             threads = self.spec.threads or default_threads(holding.allowed_cores)
-            variables = spawn.child_variables(os.environ, self.spec.environment, threads)
+            variables = spawn.child_variables(self.inherited, self.spec.environment, threads)
             environment = describe(self.spec, holding, places, variables)
             environment.threads = _threads_told(variables, threads)
-            record = self._measured(started_at, cgroup, holding, variables, environment, foreign)
+            record = self._measured(started_at, cgroup, holding, variables, environment, foreign, places)
         except (LimitError, spawn.StartError, OSError) as error:
             record = self._record(started_at, Measurement(), environment)
             record.failure = Failure("infrastructure", str(error))
@@ -255,6 +265,7 @@ class _Supervision:
         variables: Dict[str, str],
         environment: Environment,
         foreign: set[int],
+        places: Places,
     ) -> RunRecord:
         gpus = GpuMeter()
         environment.gpu_names = [device.use.name or "unknown" for device in gpus.devices]
@@ -262,6 +273,7 @@ class _Supervision:
         channel_read, channel_write = os.pipe()
         os.set_blocking(channel_read, False)
         surroundings = Surroundings()
+        kills_before = kernel_kills(places)
         own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
         clock = _Clock(time.monotonic())
         try:
@@ -299,7 +311,8 @@ class _Supervision:
         ending = Ending(
             status=tree.main_status or 0,
             stop=self._stop,
-            kernel_kills=0 if cgroup is None else cgroup.kernel_kills(),
+            # without a cgroup of its own the run shares that of the supervisor, as in a container
+            kernel_kills=kernel_kills(places) - kills_before if cgroup is None else cgroup.kernel_kills(),
             said=listener.failure,
             signal_received=self._signalled,
         )

@@ -80,6 +80,18 @@ def memory_limit_bytes(places: Places) -> Optional[int]:
     return min(found, default=None)
 
 
+def kernel_kills(places: Places) -> int:
+    """Processes the kernel has ended for lack of memory in the process's own cgroup (a container's, say) so far."""
+    if "memory" in places.v1:
+        path = f"{places.v1['memory'].folder}/memory.oom_control"
+    elif places.v2 is not None:
+        path = f"{places.v2.folder}/memory.events"
+    else:
+        return 0
+    counts = [line.split()[1] for line in _lines(path) if line.startswith("oom_kill ")]
+    return int(counts[0]) if counts and counts[0].isdigit() else 0
+
+
 def quota_of(folder: str, version: int) -> Optional[float]:
     """The CPU quota of one cgroup folder, in cores."""
     if version == 2:
