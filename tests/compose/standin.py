@@ -255,7 +255,7 @@ def apiserver():
         name = path.strip("/").split("/")[-1]
         data = {}
         if name == "workers.register":
-            workers.append({"id": json.loads(body)["worker"]})
+            workers[:] = [{"id": json.loads(body)["worker"]}]
         elif name == "workers.get_all":
             data = {"workers": workers}
         meta = {"result_code": 200, "result_subcode": 0, "result_msg": "OK", "endpoint": {"name": name}}
@@ -337,9 +337,11 @@ def clearml_agent():
             json.dumps({"worker": os.environ["CLEARML_WORKER_ID"]}).encode(),
             {"Authorization": key, "Content-Type": "application/json"},
         )
-        urllib.request.urlopen(asked, timeout=10, context=context).close()
-        print("registered", flush=True)
-        time.sleep(30)
+        try:
+            urllib.request.urlopen(asked, timeout=10, context=context).close()
+        except OSError as error:  # the server restarts; an agent waits for it
+            print(error, flush=True)
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
             _pack(target / SETTINGS, folder, ".env", "server/secrets")
         finally:
             say("starting again")
-            compose.run("start", *reversed(WRITERS))
+            compose.run("up", "-d", "--wait", "--no-recreate", *reversed(WRITERS))
         manifest = {
             "api_version": API_VERSION,
             "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
