@@ -35,6 +35,8 @@ FORBIDDEN = {
     "launch": ABOVE | {"scenarios", "stacks", "hardware", "data", "fetching"},
     "shards": ABOVE | {"scenarios", "stacks", "hardware", "data", "fetching", "runs", "dispatching"},
     "dispatching": ABOVE | {"scenarios", "runs", "data", "fetching", "hardware"},
+    "agents": ABOVE | {"scenarios", "runs", "launch", "data", "fetching", "stacks", "services", "clearml_client"},
+    "services": ABOVE | {"scenarios", "runs", "launch", "data", "fetching", "templates"},
     "site": ABOVE - {"site"},
     "planning": {"launch", "stacks", "hardware", "data", "runner", "reports", "cli", "dispatching"},
     "runner": {"stacks", "hardware", "data", "reports", "cli", "dispatching"},

@@ -1,0 +1,256 @@
+"""What an agent is given: its clearml.conf, its environment, its command, and for containers our ``docker``.
+
+Writes below HOME/agents/<slot>, readable by its owner only. Of the user's environment an agent gets nothing that
+the operator did not name. May import errors, settings, ``queues``, ``slots`` and connection's value; starts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stackyard.agents.slots import Slot
+from stackyard.connection import Connection
+from stackyard.errors import BadInputError
+from stackyard.settings import base
+
+TEMPLATE = "clearml.conf"
+POLICY_VARIABLE = "STACKYARD_GATE_POLICY"
+#: Every process of an agent, in containers too, has this variable; ``mark_of`` is its value.
+MARK = "STACKYARD_SLOT"
+POLL_SECONDS = 0.5
+REPORT_SECONDS = 10
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Names by which tasks may name limits of their container.
+TASK_ARGUMENTS = ("--cpus", "--memory", "--shm-size")
+_GATE = """#!/bin/sh
+# The `docker` of an agent: checks what it starts; see docs/agents.md.
+exec {python} -m stackyard.agents.gate "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all agents of this machine have in common."""
+
+    #: Stackyard's home.
+    home: Path
+    #: This machine's name in the ids of its workers.
+    machine: str
+    server: Connection
+    #: The agents' Python: has clearml, clearml-agent and stackyard.
+    python: str = sys.executable
+    #: Variables named in ``pass_environment``, as the shell has them.
+    passed: Mapping[str, str] = field(default_factory=dict)
+    #: The real docker client; ``None``: there is none.
+    docker: Path | None = None
+    #: Docker network of the containers; ``None``: docker's default bridge.
+    network: str | None = None
+    mounts: tuple[str, ...] = ()
+
+    @property
+    def agents(self) -> Path:
+        """The folder of all agents."""
+        return self.home / "agents"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An agent that only needs to be started."""
+
+    slot: str
+    queue: str
+    worker: str
+    folder: str
+    command: tuple[str, ...]
+    #: Complete; holds no secret.
+    environment: Mapping[str, str]
+    cores: tuple[int, ...]
+    gpu: int | None
+    in_container: bool
+    #: Of everything that makes another start necessary when it changes.
+    digest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON writes it."""
+        return asdict(self)
+
+
+def worker_of(slot: Slot, machine: str) -> str:
+    """The worker id of a slot's agent."""
+    return f"{machine}:{slot.name}"
+
+
+def prepare(slot: Slot, images: Mapping[str, str], around: Surroundings) -> Prepared:
+    """Write what the agent of ``slot`` is given.
+
+    Args:
+        slot: its place.
+        images: stack -> image id, of what may run there; for container slots.
+        around: what all agents have in common.
+
+    Raises:
+        BadInputError: the template cannot be used.
+    """
+    folder = around.agents / slot.name
+    home = folder / "home"
+    for path in (around.agents, folder, home, folder / "tmp", folder / "log", around.agents / "cache"):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    worker = worker_of(slot, around.machine)
+    text = configuration(worker, home, around)
+    write_private(folder / TEMPLATE, text)
+    variables = _variables(slot, folder, home, around)
+    if slot.in_container:
+        _write_gate(slot, folder, images, around)
+    command = _command(slot, around)
+    digest = _digest([text, command, variables, slot.cores])
+    return Prepared(
+        slot=slot.name,
+        queue=slot.queue,
+        worker=worker,
+        folder=str(folder),
+        command=tuple(command),
+        environment=variables,
+        cores=slot.cores,
+        gpu=slot.gpu,
+        in_container=slot.in_container,
+        digest=digest,
+    )
+
+
+def configuration(worker: str, home: Path, around: Surroundings, template: Path | None = None) -> str:
+    """The text of an agent's clearml.conf.
+
+    Raises:
+        BadInputError: the template is missing or names a value we do not have.
+    """
+    path = template or base() / "agents" / TEMPLATE
+    values = {
+        "api": around.server.api,
+        "web": around.server.web,
+        "files": around.server.files,
+        "access_key": around.server.access_key,
+        "secret_key": around.server.secret_key,
+        "worker": worker,
+        "machine": around.machine,
+        "python": around.python,
+        "home": str(home),
+    }
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise BadInputError(f"{path}: @{match[1]}@ is unknown; known: {', '.join(values)}")
+        return json.dumps(values[match[1]], ensure_ascii=False)
+
+    try:
+        return re.sub(r"@([a-z_]+)@", value, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: the agents' configuration cannot be read ({error})") from error
+
+
+def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> dict[str, str]:
+    path = [str(Path(around.python).parent), *SYSTEM_PATH.split(":")]
+    if slot.in_container:
+        path.insert(0, str(folder / "bin"))
+    temporary = str(folder / "tmp")
+    variables = {
+        **around.passed,
+        "PATH": ":".join(path),
+        "HOME": str(home),
+        "USER": "stackyard-agent",
+        "LANG": "C.UTF-8",
+        "TMPDIR": temporary,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        MARK: mark_of(slot.name, around.home),
+        "STACKYARD_STACKS_FILE": str(around.agents / "stacks.json"),
+        "STACKYARD_CACHE": str(around.agents / "cache"),
+        "CLEARML_CONFIG_FILE": str(folder / TEMPLATE),
+        "CLEARML_AGENT_TEMP_STDOUT_FILE_DIR": temporary,
+        "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": f"{POLL_SECONDS:g}",
+        "CLEARML_AGENT_STATUS_REPORT_FREQ_SEC": f"{REPORT_SECONDS:g}",
+        "CLEARML_AGENT_DISABLE_SSH_MOUNT": "1",
+        "CLEARML_BLOCK_PICKLED_ARTIFACTS": "1",
+        "CLEARML_SUPPRESS_UPDATE_MESSAGE": "1",
+    }
+    if slot.in_container:
+        variables[POLICY_VARIABLE] = str(folder / "policy.json")
+    else:
+        # both: with one of them the agent makes an environment, or installs into one
+        variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] = around.python
+        variables["CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL"] = "1"
+    return variables
+
+
+def _command(slot: Slot, around: Surroundings) -> list[str]:
+    # not --foreground: there it prints three lines at every poll
+    command = [around.python, "-m", "clearml_agent", "daemon", "--queue", slot.queue]
+    command += ["--cpu-only"] if slot.gpu is None else ["--gpus", str(slot.gpu)]
+    if slot.in_container:
+        command += ["--docker", "--standalone-mode", "--force-current-version"]
+    return command
+
+
+def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Surroundings) -> None:
+    binaries = folder / "bin"
+    for path in (binaries, folder / "gate"):
+        path.mkdir(exist_ok=True, mode=0o700)
+    script = binaries / "docker"
+    write_private(script, _GATE.format(python=shlex.quote(around.python)))
+    script.chmod(0o700)
+    policy = {
+        "queue": slot.queue,
+        "docker": str(around.docker),
+        "allowed": {image: stack for stack, image in images.items()},
+        "folder": str(folder / "gate"),
+        "mounts": [_mount(mount) for mount in around.mounts],
+        "environment": {MARK: mark_of(slot.name, around.home)},
+        "arguments": list(TASK_ARGUMENTS),
+        "cpuset": ",".join(map(str, slot.cores)) or None,
+        "gpus": None if slot.gpu is None else f"device={slot.gpu}",
+        "network": around.network,
+    }
+    write_private(folder / "policy.json", json.dumps(policy, indent=1) + "\n")
+
+
+def mark_of(slot: str, home: Path) -> str:
+    """What tells the processes of a slot from those of every other slot and installation."""
+    return f"{_digest(str(home))[:16]}:{slot}"
+
+
+def _mount(text: str) -> dict[str, Any]:
+    source, target, *rights = text.split(":")
+    return {"source": source, "target": target, "read_only": rights != ["rw"]}
+
+
+def clean(folder: Path) -> None:
+    """Remove what an ended agent left in its temporary folder."""
+    temporary = folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,106 @@
+"""Slots: which agents this machine runs, with which cores or GPU; and for which queues it runs none, and why.
+
+Pure: queues and what the machine offers in, slots out. May import errors, ``queues`` and hardware's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from stackyard.agents.queues import Queue
+from stackyard.errors import BadInputError
+from stackyard.hardware import Gpu
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One agent's place on this machine."""
+
+    #: Also its folder's name, and the end of its worker's: "cpu-0".
+    name: str
+    queue: str
+    in_container: bool = False
+    #: Its cores; empty: all that we may use.
+    cores: tuple[int, ...] = ()
+    #: Its GPU's index; ``None``: a CPU slot.
+    gpu: int | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What this machine offers."""
+
+    #: Numbers of the cores that may be used.
+    cores: tuple[int, ...]
+    gpus: tuple[Gpu, ...] = ()
+    #: Why there is no GPU; ``None`` where there are some.
+    gpu_obstacle: str | None = None
+    #: Why no container can be started; ``None``: an engine answers.
+    engine_obstacle: str | None = None
+    #: Stacks whose images are here.
+    images: frozenset[str] = frozenset()
+    #: Stacks whose environments are here.
+    stacks: frozenset[str] = frozenset()
+
+
+def slots_of(queues: Iterable[Queue], offer: Offer) -> tuple[list[Slot], dict[str, str]]:
+    """The slots of this machine, and for each queue it does not serve the reason.
+
+    Raises:
+        BadInputError: a queue asks for more cores than there are.
+    """
+    slots: list[Slot] = []
+    absent: dict[str, str] = {}
+    for queue in queues:
+        reason = _why_not(queue, offer)
+        if reason is not None:
+            absent[queue.name] = reason
+        elif queue.slots is None:
+            slots += [
+                Slot(f"{queue.name}-{gpu.index}", queue.name, queue.in_container, cores, gpu.index)
+                for gpu, cores in zip(offer.gpus, _shares(queue, len(offer.gpus), offer.cores), strict=True)
+            ]
+        else:
+            slots += [
+                Slot(f"{queue.name}-{number}", queue.name, queue.in_container, cores)
+                for number, cores in enumerate(_shares(queue, queue.slots, offer.cores))
+            ]
+    return slots, absent
+
+
+def _why_not(queue: Queue, offer: Offer) -> str | None:
+    if queue.slots == 0:
+        return "queues.toml gives it no slot on this machine"
+    if queue.slots is None and not offer.gpus:
+        return offer.gpu_obstacle or "no GPU"
+    here = offer.images if queue.in_container else offer.stacks
+    if queue.in_container and offer.engine_obstacle is not None:
+        return offer.engine_obstacle
+    if queue.stacks is not None and not any(stack in here for stack in queue.stacks):
+        what = "image" if queue.in_container else "environment"
+        advice = "stackyard stack image build" if queue.in_container else "stackyard stack build"
+        return f"no {what} of {' or '.join(queue.stacks)} is here; make one: {advice} {queue.stacks[0]}"
+    if queue.in_container and not here:
+        return "no image of a stack is here; make one: stackyard stack image build STACK"
+    return None
+
+
+def _shares(queue: Queue, count: int, cores: Sequence[int]) -> list[tuple[int, ...]]:
+    """The cores of each slot; empty where a slot may use them all."""
+    if queue.cores is not None:
+        if queue.cores * count > len(cores):
+            raise BadInputError(
+                f"queue {queue.name}: {count} slots of {queue.cores} cores were asked for, {len(cores)} cores can be "
+                "used here; lower slots or cores in queues.toml"
+            )
+        return [tuple(cores[n * queue.cores : (n + 1) * queue.cores]) for n in range(count)]
+    if count <= 1 or len(cores) < count:
+        return [()] * count
+    size = len(cores) // count
+    return [tuple(cores[n * size : (n + 1) * size]) for n in range(count)]
+
+
+def allowed_images(queue: Queue, images: Mapping[str, str]) -> dict[str, str]:
+    """Of this machine's images (stack -> id), those that may run from ``queue``."""
+    return {stack: image for stack, image in images.items() if queue.serves(stack)}

@@ -1,0 +1,274 @@
+"""``stackyard up | down | status | logs``: the server and the agents of this machine.
+
+Everything is done by ``stackyard.services.control``, imported when a command runs, so that other commands stay quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stackyard.cli.server import folder_of
+from stackyard.errors import BadInputError, StackyardError
+from stackyard.services.site import ABORT, FINISH, Site
+from stackyard.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+#: How much of a log is shown first, bytes.
+SHOWN_BYTES = 16_000
+FOLLOW_SECONDS = 0.3
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the four commands."""
+    app.command()(up)
+    app.command()(down)
+    app.command()(status)
+    app.command()(logs)
+
+
+def up(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="clearml.conf of a server that runs elsewhere; no embedded one then."
+        ),
+    ] = None,
+    queues_file: Annotated[
+        Path | None, typer.Option("--queues", metavar="FILE", help="Instead of agents/queues.toml.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The embedded server's data folder; default: HOME/server."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address the embedded server listens on.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Default 8080; a free one where that is taken.")
+    ] = None,
+    api_port: Annotated[int | None, typer.Option(help="Default 8008.")] = None,
+    files_port: Annotated[int | None, typer.Option(help="Default 8081.")] = None,
+    metrics_port: Annotated[
+        int, typer.Option(help="Port of the agents' metrics on the loopback address; 0: a free one.")
+    ] = 0,
+    no_templates: Annotated[
+        bool, typer.Option("--no-templates", help="Do not publish the task templates and their examples.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Start the server and this machine's agents in the background; what runs already stays."""
+    from stackyard.services import control
+
+    options = {"host": host, "web_port": web_port, "api_port": api_port, "files_port": files_port}
+    settings = Settings.from_environment()
+    wishes = control.Wishes(
+        config=_absolute(config),
+        queues_file=_absolute(queues_file),
+        folder=folder_of(folder),
+        options={name: value for name, value in options.items() if value is not None},
+        metrics_port=metrics_port,
+    )
+    found = control.up(settings, wishes, _say(as_json))
+    found["notes"] = []
+    found["templates"] = [] if no_templates else _publish_templates(found)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        _show_up(found)
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+def _publish_templates(found: dict[str, Any]) -> list[str]:
+    """Names of the task templates on the server; what hinders one of them is a problem, not the end."""
+    from stackyard.cli import task  # with templates, examples and stacks: of use here alone
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            task.publish_command(as_json=True)
+        published = json.loads(said.getvalue())
+    except StackyardError as error:
+        found["problems"].append(f"the task templates could not be published: {error}")
+        return []
+    found["notes"] += published.get("missing", [])
+    return [row["name"] for row in published["templates"]]
+
+
+def _show_up(found: dict[str, Any]) -> None:
+    server = found["server"]
+    typer.echo(f"web    {server['web']}")
+    typer.echo(f"api    {server['api']}")
+    typer.echo(f"files  {server['files']}")
+    typer.echo(f"agents {', '.join(found['slots']) or 'none'}")
+    for queue, reason in found["absent"].items():
+        typer.echo(f"  no agent for {queue}: {reason}")
+    if found["templates"]:
+        typer.echo(f"templates {', '.join(found['templates'])}")
+    if found["admin"]:
+        typer.echo("\nA new server. Its administrator's login, shown once and kept nowhere:")
+        typer.echo(f"  login     {found['admin']['login']}")
+        typer.echo(f"  password  {found['admin']['password']}\n")
+    for note in found["notes"]:
+        typer.echo(f"  {note}")
+    for problem in found["problems"]:
+        typer.echo(f"! {problem}")
+    typer.echo("Next: stackyard status, stackyard logs, stackyard down")
+
+
+def down(
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Wait for running tasks first. This is the default.")
+    ] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Abort running tasks.")] = False,
+    limit: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait; tasks still running then are aborted.")
+    ] = 600.0,
+    as_json: Json = False,
+) -> None:
+    """End this machine's agents, then the embedded server. Tasks that wait stay in their queues."""
+    if finish and abort:
+        raise BadInputError("--finish and --abort are opposites; give one of them")
+    if not limit >= 0:
+        raise BadInputError(f"--limit is {limit:g}, expected seconds, 0 or more")
+    from stackyard.services import control
+
+    found = control.down(Settings.from_environment(), ABORT if abort else FINISH, limit, _say(as_json))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for task in found["aborted"]:
+        typer.echo(f"aborted: task {task}")
+    typer.echo("down" if found["was_up"] or found["ended"] else "nothing was up")
+
+
+def status(as_json: Json = False) -> None:
+    """Show server, queues, workers and what is wrong. Exit status 0: all is up; 1: something is not."""
+    from stackyard.services import control
+
+    found = control.status(Settings.from_environment())
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        _show_status(found)
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+def _show_status(found: dict[str, Any]) -> None:
+    server, services = found["server"], found["services"]
+    state = "answers" if server["answers"] else "does not answer"
+    typer.echo(f"server    {server['kind']}, {state}: {server['web']} (API {server['api']})")
+    running = f"process {services['pid']}, metrics {services['metrics']}"
+    typer.echo(f"services  {running if services['running'] else 'not running'}")
+    typer.echo("queues")
+    for row in found["queues"]:
+        where = ", ".join(row["workers"]) or "no agent"
+        reason = f" (none here: {row['why_not_here']})" if row["why_not_here"] else ""
+        typer.echo(f"  {row['name']:16s} {row['waiting']:4d} waiting   {where}{reason}")
+    typer.echo("workers")
+    for row in found["workers"]:
+        task = row["task"]
+        runs = (
+            "idle" if task is None else f"runs {task['name']} ({task['id']}), {row['running_seconds']:.0f} s"
+        )
+        reported = row["last_report_seconds"]
+        said = "has not reported" if reported is None else f"reported {reported:.0f} s ago"
+        typer.echo(f"  {row['id']:28s} {runs}; {said}")
+    if not found["workers"]:
+        typer.echo("  none")
+    for slot in found["slots"]:
+        cores = f"cores {','.join(map(str, slot['cores']))}" if slot["cores"] else "all cores"
+        gpu = "" if slot["gpu"] is None else f", GPU {slot['gpu']}"
+        again = f", started again {slot['restarts']} times" if slot["restarts"] else ""
+        typer.echo(f"slot {slot['slot']:16s} {slot['phase']} ({cores}{gpu}{again})")
+    for problem in found["problems"]:
+        typer.echo(f"! {problem}")
+
+
+def logs(
+    name: Annotated[
+        str, typer.Argument(help="services, server, or a slot as `stackyard status` shows it.")
+    ] = "services",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the end of a log: of the services process, the server, or an agent."""
+    files = _logs()
+    if name not in files:
+        raise BadInputError(f"no log is called {name!r}; there are: {', '.join(files)}")
+    found = files[name]()
+    if as_json:
+        lines = _tail(found).splitlines() if found else []
+        typer.echo(
+            json.dumps({"name": name, "file": str(found) if found else None, "lines": lines}, indent=1)
+        )
+        return
+    if found is None:
+        raise StackyardError(f"{name} has written no log yet")
+    typer.echo(_tail(found), nl=False)
+    if follow:
+        for text in _following(found):
+            typer.echo(text, nl=False)
+
+
+def _logs() -> dict[str, Any]:
+    """Log name -> a function that finds its file."""
+    site = Site(Settings.from_environment().home)
+    plan = site.plan()
+    files: dict[str, Any] = {"services": lambda: _there(site.log_file)}
+    if plan is not None and plan.server.folder:
+        folder = plan.server.folder
+        files["server"] = lambda: _there(Path(folder) / "server.log")
+    for agent in plan.agents if plan else ():
+        files[agent.slot] = lambda agent=agent: _agent_log(Path(agent.folder))
+    return files
+
+
+def _agent_log(folder: Path) -> Path | None:
+    """What the agent writes now: its own file, once it has begun; else what its start printed."""
+    written = sorted((folder / "tmp").glob(".clearml_agent_daemon_out*.txt"), key=lambda p: p.stat().st_mtime)
+    return written[-1] if written else _there(folder / "log" / "agent.log")
+
+
+def _there(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - SHOWN_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    return text if size <= SHOWN_BYTES else text.partition("\n")[2]
+
+
+def _following(path: Path) -> Iterator[str]:
+    """What is written to a file from now on, until interrupted or the file is gone."""
+    with contextlib.suppress(KeyboardInterrupt, FileNotFoundError):
+        at = path.stat().st_size
+        while True:
+            size = path.stat().st_size
+            if size < at:  # turned over
+                at = 0
+            if size > at:
+                with path.open("rb") as file:
+                    file.seek(at)
+                    text = file.read(size - at)
+                at = size
+                yield text.decode("utf-8", "replace")
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _say(quiet: bool) -> Any:
+    return (lambda text: None) if quiet else typer.echo
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.expanduser().absolute() if path else None

@@ -1,0 +1,655 @@
+"""Up, down and status of this machine's services, as the command line asks for them.
+
+Decides: which server, which queues, which slots, whose key. What it decided goes into the plan; the services process
+does the rest. The embedded server is entered by ``stackyard_server.admin`` only; every other word to a server is the
+client's, so an official server is served the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from stackyard import connection, docker_engine, hardware, stacks
+from stackyard.agents import agent, configuration, queues, slots
+from stackyard.agents.agent import Identity
+from stackyard.agents.configuration import MARK, Prepared, Surroundings
+from stackyard.agents.queues import AUTO, QueuesFile
+from stackyard.clearml_client import Client, ServerError
+from stackyard.connection import CONFIG_FILE, Connection
+from stackyard.errors import BadInputError, StackyardError
+from stackyard.services import containers, loss
+from stackyard.services.site import ABORTED, EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site
+from stackyard.services.watch import epoch, task_of
+from stackyard.settings import Settings
+from stackyard.specs import StackSpec
+from stackyard.stacks import images
+from stackyard_task.records import write_json
+
+if TYPE_CHECKING:
+    from stackyard_server import admin as admin_module
+
+#: The user whose key the agents have.
+AGENTS_LOGIN = "stackyard-agents"
+PORTS = {"web_port": 8080, "api_port": 8008, "files_port": 8081}
+#: How long agents may take to come up before ``up`` returns all the same.
+UP_SECONDS = 45.0
+#: What the services process may take besides the tasks it waits for.
+END_SECONDS = 60.0
+GRACE_SECONDS = 5.0
+#: How long agents whose services process is gone may take to end when asked.
+ORPHAN_SECONDS = 15.0
+#: A services process writes its state every few seconds.
+STALE_SECONDS = 30.0
+#: An agent reports every ten seconds.
+SILENT_SECONDS = 60.0
+LOOPBACK = ("127.", "::1", "localhost")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What ``stackyard up`` was told."""
+
+    #: A clearml.conf of a server that runs elsewhere; ``None``: the embedded one.
+    config: Path | None = None
+    queues_file: Path | None = None
+    #: Data folder of the embedded server; ``None``: HOME/server.
+    folder: Path | None = None
+    #: Its settings, as ``stackyard server start`` knows them.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: Port of the services' metrics on the loopback address; 0: a free one.
+    metrics_port: int = 0
+
+
+# -- up ----------------------------------------------------------------------------------------------
+
+
+def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
+    """Have server and agents running as ``queues.toml`` says; what runs already stays.
+
+    Args:
+        settings: where Stackyard's home is.
+        wishes: what was asked for.
+        say: called with one line whenever something was done.
+
+    Returns:
+        ``server`` (addresses), ``admin`` (login and password of a new embedded server, else ``None``), ``slots``,
+        ``absent`` (queue -> why this machine does not serve it), ``problems``.
+
+    Raises:
+        StackyardError: something of it cannot be had; the message says what.
+    """
+    site = Site(settings.home)
+    path = wishes.queues_file or queues.default_path()
+    told = queues.read(path)
+    offer, held, specs = _offer(settings)
+    found, absent = slots.slots_of(told.queues.values(), offer)
+    with site.alone():
+        before = site.plan()
+        running = site.holder()
+        first = None
+        if running is not None and before is not None and before.mode != RUN:
+            raise StackyardError(
+                "the services are on their way down; try again when `stackyard down` is done"
+            )
+        if wishes.config is not None:
+            server = _given(settings, site, wishes.config)
+        elif running is not None and before is not None and before.server.kind == GIVEN:
+            server = before.server
+        else:
+            server, first = _embedded(settings, site, wishes, before, say)
+        if running is None:
+            _clear(site, before, RUN, say)
+        with Client(connection.find(settings), patience_seconds=5) as client:
+            rules = _queues(client, told, say)
+        plan = Plan(
+            mode=RUN,
+            server=server,
+            machine=_machine_name(),
+            agents=_agents(site, settings, found, told, server, held, specs),
+            queues=rules,
+            absent=absent,
+            taken_memory_share=told.taken_memory_share,
+            docker=_docker(),
+        )
+        site.write_plan(plan)
+        if running is None:
+            pid = _start_services(site, wishes.metrics_port)
+            say(f"services process {pid} started")
+        late = _await_agents(site, plan)
+    state = site.state()
+    return {
+        "server": {"kind": server.kind, "web": server.web, "api": server.api, "files": server.files},
+        "admin": first,
+        "slots": [agent.slot for agent in plan.agents],
+        "absent": absent,
+        "metrics": state.get("metrics"),
+        "problems": late,
+    }
+
+
+def _offer(settings: Settings) -> tuple[slots.Offer, dict[str, str], dict[str, StackSpec]]:
+    """What this machine offers, its images (stack -> id), and the stacks whose environments are here."""
+    machine = hardware.this_machine()
+    defined = stacks.load()
+    built = {name: spec for name, spec in defined.items() if stacks.python_of(spec, settings) is not None}
+    held: dict[str, str] = {}
+    try:
+        engine = docker_engine.connect()
+        obstacle = None if docker_engine.client_path() else "no docker client is on PATH"
+        recorded = images.recorded(settings)
+        for name, spec in defined.items():
+            if name in recorded and images.why_not(spec, settings, engine) is None:
+                held[name] = recorded[name].image_id
+    except StackyardError as error:
+        obstacle = str(error)
+    cores = tuple(sorted(os.sched_getaffinity(0)))
+    offer = slots.Offer(
+        cores, machine.gpus, machine.gpu_obstacle, obstacle, frozenset(held), frozenset(built)
+    )
+    return offer, held, built
+
+
+def _given(settings: Settings, site: Site, path: Path) -> Server:
+    """A server that runs elsewhere; our side and the agents come with the key of its clearml.conf."""
+    read = connection.read(path, {})
+    with Client(read, patience_seconds=5) as client:
+        client.call("users.get_current_user")
+    configuration.write_private(_own_config(settings), path.read_text(encoding="utf-8"))
+    site.write_key(read.access_key, read.secret_key)
+    return Server(GIVEN, read.api, read.web, read.files)
+
+
+def _embedded(
+    settings: Settings, site: Site, wishes: Wishes, before: Plan | None, say: Say
+) -> tuple[Server, dict[str, str] | None]:
+    """The embedded server, started unless it runs; login and password of a new one."""
+    folder = (wishes.folder or settings.home / "server").absolute()
+    first = None
+    with _admin() as admin:
+        remembered: Mapping[str, Any] = {}
+        if before is not None and before.server.kind == EMBEDDED and before.server.folder == str(folder):
+            remembered = before.server.options
+        runs = _is_held(folder, admin)
+        if not runs:
+            options = _options(folder, admin, {**remembered, **wishes.options})
+            word = admin.start_background(folder, options)
+            first = word["admin"]
+            say(f"server started (process {word['pid']})")
+        urls = admin.public_urls(folder)
+        options = {
+            **{name: value for name, value in {**remembered, **wishes.options}.items() if name not in PORTS},
+            **{f"{name}_port": urlsplit(url).port for name, url in urls.items() if urlsplit(url).port},
+        }
+        server = Server(EMBEDDED, urls["api"], urls["web"], urls["files"], str(folder), options)
+        own = _own_config(settings)
+        if not _opens(server, _key_of(own)):
+            admin.write_client_config(folder, own, admin.ADMIN_LOGIN, True)
+            if first is not None:  # our side has a key of its own now
+                admin.revoke_credentials(folder, first["access_key"])
+        if not _opens(server, site.key()):
+            if AGENTS_LOGIN not in {user["login"] for user in admin.list_users(folder)}:
+                # nobody is to log in with this password
+                admin.add_user(folder, AGENTS_LOGIN, "Agents", "user", admin.generate_password())
+            key = admin.add_credentials(folder, AGENTS_LOGIN, f"agents of {_machine_name()}")
+            site.write_key(key.access_key, key.secret_key)
+    shown = None if first is None else {"login": first["login"], "password": first["password"]}
+    return server, shown
+
+
+def _options(folder: Path, admin: admin_module, wished: Mapping[str, Any]) -> dict[str, Any]:  # type: ignore[valid-type]
+    """Settings of the server with free ports in place of the usual ones that others have."""
+    options = dict(wished)
+    told = admin.read_settings(folder, options)  # type: ignore[attr-defined]
+    for name, usual in PORTS.items():
+        if name not in options and getattr(told, name) == usual and not _is_free(told.host, usual):
+            options[name] = 0
+    return options
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _is_held(folder: Path, admin: admin_module) -> bool:  # type: ignore[valid-type]
+    try:
+        return bool(admin.status(folder)["running"])  # type: ignore[attr-defined]
+    except admin.AdminError:  # type: ignore[attr-defined]
+        return False  # a new folder
+
+
+@contextmanager
+def _admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
+    """The embedded server's door; its errors become ours."""
+    from stackyard_server import admin  # most commands need no server
+
+    try:
+        yield admin
+    except admin.AdminError as error:
+        raise (BadInputError if error.usage else StackyardError)(str(error)) from error
+
+
+def _own_config(settings: Settings) -> Path:
+    return settings.home / CONFIG_FILE
+
+
+def _key_of(path: Path) -> tuple[str, str] | None:
+    try:
+        found = connection.read(path, {})
+    except StackyardError:
+        return None
+    return found.access_key, found.secret_key
+
+
+def _opens(server: Server, key: tuple[str, str] | None) -> bool:
+    """Whether a key is good for the server."""
+    if key is None:
+        return False
+    with Client(Connection(server.api, server.web, server.files, *key), patience_seconds=5) as client:
+        try:
+            client.call("users.get_current_user")
+        except ServerError:
+            return False
+    return True
+
+
+def _queues(client: Client, told: QueuesFile, say: Say) -> dict[str, QueueRule]:
+    """Queue id -> rule, with every queue on the server and its metadata as ``queues.toml`` says."""
+    known = {entry["name"]: entry for entry in client.pages("queues.get_all", "queues")}
+    rules = {}
+    for queue in told.queues.values():
+        wanted = queue.metadata()
+        items = [{"key": key, "type": "float", "value": value} for key, value in wanted.items()]
+        entry = known.get(queue.name)
+        if entry is None:
+            id = client.call("queues.create", name=queue.name, metadata=items)["id"]
+            say(f"queue {queue.name} made")
+            entry = {"id": id, "metadata": {}}
+        id = entry["id"]
+        held = entry.get("metadata") or {}
+        values = {key: item.get("value") for key, item in held.items()} if isinstance(held, dict) else {}
+        if items and any(values.get(key) != value for key, value in wanted.items()):
+            client.call("queues.add_or_update_metadata", queue=id, metadata=items)
+        rules[id] = QueueRule(queue.name, queue.time_limit_seconds, queue.retries)
+    return rules
+
+
+def _agents(
+    site: Site,
+    settings: Settings,
+    found: list[slots.Slot],
+    told: QueuesFile,
+    server: Server,
+    held: Mapping[str, str],
+    built: Mapping[str, StackSpec],
+) -> tuple[Prepared, ...]:
+    """Everything the agents are given, written where they look for it."""
+    site.agents.mkdir(parents=True, exist_ok=True, mode=0o700)
+    entries: dict[str, Any] = {}
+    for name, spec in built.items():
+        entries |= images.stacks_file(spec, str(stacks.python_of(spec, settings)), held.get(name))
+    write_json(entries, site.agents / "stacks.json")
+    on_loopback = str(urlsplit(server.api).hostname).startswith(LOOPBACK)
+    around = Surroundings(
+        home=site.home,
+        machine=_machine_name(),
+        server=site.connection(server),
+        passed={name: os.environ[name] for name in told.pass_environment if name in os.environ},
+        docker=docker_engine.client_path(),
+        network=("host" if on_loopback else None) if told.network == AUTO else told.network,
+        mounts=told.mounts,
+    )
+    return tuple(
+        configuration.prepare(slot, slots.allowed_images(told.queues[slot.queue], held), around)
+        for slot in found
+    )
+
+
+def _docker() -> str | None:
+    client = docker_engine.client_path()
+    return str(client) if client else None
+
+
+def _machine_name() -> str:
+    """This machine's name in worker ids."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname().partition(".")[0]) or "machine"
+
+
+def _start_services(site: Site, metrics_port: int) -> int:
+    """Start the services process and wait until it holds the lock; its pid."""
+    command = [
+        sys.executable,
+        "-m",
+        "stackyard.services",
+        str(site.home),
+        "--metrics-port",
+        str(metrics_port),
+    ]
+    with (site.folder / "services.out").open("wb") as out:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/"
+        )
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        holder = site.holder()
+        if holder is not None and holder.pid == process.pid:
+            return process.pid
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    said = (site.folder / "services.out").read_text(errors="replace").strip().splitlines()
+    raise StackyardError(
+        f"the services process did not start ({said[-1] if said else 'no word'}); see {site.log_file}"
+    )
+
+
+def _await_agents(site: Site, plan: Plan) -> list[str]:
+    """What is wrong with the agents once they had time to come up."""
+    wanted = {agent.worker for agent in plan.agents}
+    end = time.monotonic() + UP_SECONDS
+    with Client(site.connection(plan.server), patience_seconds=2) as client:
+        while True:
+            there = {worker["id"] for worker in client.call("workers.get_all")["workers"]}
+            if wanted <= there or time.monotonic() > end:
+                break
+            time.sleep(0.2)
+    return [
+        f"agent {worker} has not registered within {UP_SECONDS:.0f} s" for worker in sorted(wanted - there)
+    ]
+
+
+# -- down --------------------------------------------------------------------------------------------
+
+
+def down(settings: Settings, mode: str, limit_seconds: float, say: Say) -> dict[str, Any]:
+    """End agents and server; leave nothing behind.
+
+    Args:
+        settings: where Stackyard's home is.
+        mode: FINISH (wait for running tasks) or ABORT.
+        limit_seconds: how long to wait for tasks; those that still run then are aborted.
+        say: called with one line whenever something was done.
+
+    Returns:
+        ``was_up``; ``ended`` (processes that had to be cleared away); ``aborted`` (ids of tasks).
+    """
+    site = Site(settings.home)
+    found: dict[str, Any] = {"was_up": False, "ended": 0, "aborted": []}
+    if not site.plan_file.exists():
+        return found
+    with site.alone():
+        plan = site.plan()
+        assert plan is not None
+        holder = site.holder()
+        if holder is not None:
+            found["was_up"] = True
+            tasks = _running(site, plan, say)
+            if tasks and mode == FINISH:
+                say(f"waiting for {len(tasks)} running tasks, {loss.shown(limit_seconds)} at most")
+            now = time.time()
+            site.write_plan(replace(plan, mode=mode, ordered_at=now, deadline_at=now + limit_seconds))
+            _await_end(holder, (limit_seconds if mode == FINISH else 0.0) + END_SECONDS)
+            found["aborted"] = _aborted(site, plan, tasks)
+        elif plan.mode == RUN:
+            site.write_plan(replace(plan, mode=mode))
+        found["ended"] = _clear(site, plan, mode, say)
+        if plan.server.kind == EMBEDDED and plan.server.folder:
+            with _admin() as admin:
+                pid = admin.stop(Path(plan.server.folder))
+            if pid is not None:
+                found["was_up"] = True
+                say(f"server stopped (process {pid})")
+    return found
+
+
+def _running(site: Site, plan: Plan, say: Say) -> list[str]:
+    """Ids of the tasks that this machine's agents run."""
+    workers = {agent.worker for agent in plan.agents}
+    try:
+        with Client(site.connection(plan.server), patience_seconds=2) as client:
+            found = client.pages("tasks.get_all", "tasks", status=["in_progress"], search_hidden=True)
+            return [task.id for entry in found if (task := task_of(entry)).worker in workers]
+    except StackyardError as error:
+        say(f"! {error}")
+        return []
+
+
+def _aborted(site: Site, plan: Plan, tasks: list[str]) -> list[str]:
+    """Of these tasks, those that did not come to their own end."""
+    if not tasks:
+        return []
+    try:
+        with Client(site.connection(plan.server), patience_seconds=2) as client:
+            found = client.call("tasks.get_all", id=tasks, only_fields=["id", "status"], search_hidden=True)
+            return [entry["id"] for entry in found["tasks"] if entry["status"] == "stopped"]
+    except StackyardError:
+        return []
+
+
+def _await_end(holder: Identity, seconds: float) -> None:
+    """Wait for the services process; end it if it takes too long."""
+    if holder.wait(seconds):
+        return
+    holder.signal(signal.SIGTERM)
+    if not holder.wait(END_SECONDS / 2):
+        holder.signal(signal.SIGKILL)
+        holder.wait(GRACE_SECONDS)
+
+
+def _clear(site: Site, plan: Plan | None, mode: str, say: Say) -> int:
+    """End what a services process that is gone left running, and settle its agents' tasks; how many processes.
+
+    Agents are those whose number and start time the state file holds; what else they started carries their mark.
+    """
+    left = agent.marked_for(site.mark_prefix)
+    if plan is None or (not left and site.state().get("over")):
+        return 0
+    ordered_at = time.time()
+    known = [Identity(slot["pid"], slot["started"]) for slot in site.state().get("slots", []) if slot["pid"]]
+    agents = [found for found in known if found in left]
+    for found in agents:
+        found.signal(signal.SIGINT)
+    end = time.monotonic() + ORPHAN_SECONDS
+    for found in agents:
+        found.wait(end - time.monotonic())
+    agent.end_all(lambda: agent.marked_for(site.mark_prefix), GRACE_SECONDS)
+    for prepared in plan.agents:
+        if prepared.in_container and plan.docker:
+            containers.end(plan.docker, prepared.worker, f"{MARK}={prepared.environment.get(MARK)}")
+    if left:
+        say(f"{len(left)} processes that a lost services process had left were ended")
+    try:
+        with Client(site.connection(plan.server), patience_seconds=5) as client:
+            _settle(client, plan, mode, ordered_at, say)
+    except StackyardError as error:
+        say(f"! tasks of this machine could not be settled: {error}")
+    return len(left)
+
+
+def _settle(client: Client, plan: Plan, mode: str, ordered_at: float, say: Say) -> None:
+    """Tell the server what became of the tasks of agents that are gone."""
+    workers = {prepared.worker for prepared in plan.agents}
+    there = {worker["id"] for worker in client.call("workers.get_all")["workers"]}
+    for worker in workers & there:
+        client.call("workers.unregister", worker=worker)
+    for entry in client.pages(
+        "tasks.get_all", "tasks", status=["in_progress", "stopped"], search_hidden=True
+    ):
+        task = task_of(entry)
+        ended = task.status == "in_progress" or (not task.reason and (task.changed or 0) >= ordered_at - 1)
+        if task.worker not in workers or not ended:
+            continue
+        if mode == RUN:
+            verdict = loss.verdict(
+                task, plan.queues.get(task.queue or ""), "the services of its machine had died"
+            )
+            if loss.apply(client, task, verdict) is not None:
+                loss.requeue(client, task, verdict)
+            say(f"task {task.id}: {verdict.reason}")
+        else:
+            client.call("tasks.stopped", task=task.id, force=True, status_reason=ABORTED)
+            say(f"task {task.id} aborted")
+
+
+# -- status ------------------------------------------------------------------------------------------
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """What runs here, what waits, and in words what is wrong (``problems``).
+
+    Raises:
+        StackyardError: nothing was ever up here.
+    """
+    site = Site(settings.home)
+    plan = site.plan()
+    if plan is None:
+        raise StackyardError("nothing was ever up here; start with: stackyard up")
+    holder, state = site.holder(), site.state()
+    server: dict[str, Any] = {
+        "kind": plan.server.kind,
+        "web": plan.server.web,
+        "api": plan.server.api,
+        "files": plan.server.files,
+    }
+    found: dict[str, Any] = {
+        "up": plan.mode == RUN and holder is not None,
+        "mode": plan.mode,
+        "server": {**server, "answers": False, "fault": None},
+        "services": {
+            "running": holder is not None,
+            "pid": holder.pid if holder else None,
+            "metrics": state.get("metrics") if holder else None,
+            "log": str(site.log_file),
+        },
+        "queues": [],
+        "workers": [],
+        "slots": state.get("slots", []) if holder else [],
+        "absent": dict(plan.absent),
+        "problems": [],
+    }
+    problems: list[str] = found["problems"]
+    if plan.mode == RUN and holder is None:
+        left = len(agent.marked_for(site.mark_prefix))
+        more = f", and {left} processes of its agents are left" if left else ""
+        problems.append(
+            f"the services process has died{more}; `stackyard up` puts that right (log: {site.log_file})"
+        )
+    if holder is not None and time.time() - state.get("at", 0.0) > STALE_SECONDS:
+        problems.append(
+            f"the services process {holder.pid} has said nothing for a while; see {site.log_file}"
+        )
+    if not (found["up"] or plan.server.kind == GIVEN or _is_up(plan)):
+        problems.append("not up; start with: stackyard up")
+        return found
+    try:
+        with Client(site.connection(plan.server), patience_seconds=2) as client:
+            found["queues"] = _queue_rows(client, plan)
+            found["workers"] = _worker_rows(client, plan)
+            found["server"]["answers"] = True
+    except StackyardError as error:
+        found["server"]["fault"] = str(error)
+        problems.append(str(error))
+    problems += _slot_problems(found)
+    problems += _queue_problems(found)
+    return found
+
+
+def _is_up(plan: Plan) -> bool:
+    with _admin() as admin:
+        return plan.server.folder is not None and _is_held(Path(plan.server.folder), admin)
+
+
+def _queue_rows(client: Client, plan: Plan) -> list[dict[str, Any]]:
+    """Every queue of the server: depth, who listens, and whether this machine does."""
+    here = {prepared.queue for prepared in plan.agents}
+    rows = []
+    for entry in client.pages("queues.get_all_ex", "queues"):
+        waiting = entry.get("entries") or []
+        oldest = min((at for e in waiting if (at := epoch(e.get("added"))) is not None), default=None)
+        rule = plan.queues.get(entry["id"])
+        rows.append(
+            {
+                "name": entry["name"],
+                "waiting": len(waiting),
+                "oldest_seconds": None if oldest is None else max(0.0, time.time() - oldest),
+                "workers": [worker["id"] for worker in entry.get("workers") or []],
+                "here": entry["name"] in here,
+                "why_not_here": plan.absent.get(entry["name"]),
+                "time_limit_seconds": rule.time_limit_seconds if rule else None,
+                "retries": rule.retries if rule else None,
+            }
+        )
+    return sorted(rows, key=lambda row: str(row["name"]))
+
+
+def _worker_rows(client: Client, plan: Plan) -> list[dict[str, Any]]:
+    """Every worker of the server: what it runs, when it last reported, and whether it is of this machine."""
+    here = {prepared.worker for prepared in plan.agents}
+    now, rows = time.time(), []
+    for worker in client.call("workers.get_all")["workers"]:
+        reported = epoch(worker.get("last_report_time"))
+        task = worker.get("task")
+        rows.append(
+            {
+                "id": worker["id"],
+                "here": worker["id"] in here,
+                "queues": [queue.get("name", queue["id"]) for queue in worker.get("queues") or []],
+                "task": None if not task else {"id": task.get("id"), "name": task.get("name")},
+                "running_seconds": None if not task else (task.get("running_time") or 0) / 1000,
+                "last_report_seconds": None if reported is None else max(0.0, now - reported),
+            }
+        )
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def _slot_problems(found: Mapping[str, Any]) -> list[str]:
+    """What is wrong with this machine's agents."""
+    workers = {row["id"]: row for row in found["workers"]}
+    words = []
+    for slot in found["slots"]:
+        name = slot["slot"]
+        if slot["phase"] == "held":
+            words.append(f"{name}: no agent for now: {slot['hold']}")
+        elif slot["phase"] == "waiting" and slot["trouble"]:
+            words.append(f"{name}: {slot['trouble']}; it is started again; see `stackyard logs {name}`")
+        elif slot["phase"] == "running" and found["server"]["answers"]:
+            row = workers.get(slot["worker"])
+            silent = row["last_report_seconds"] if row else None
+            if row is None:
+                words.append(
+                    f"{name}: its agent runs and the server does not know it; see `stackyard logs {name}`"
+                )
+            elif silent is not None and silent > SILENT_SECONDS:
+                words.append(f"{name}: its agent has not reported for {loss.shown(silent)}")
+    return words
+
+
+def _queue_problems(found: Mapping[str, Any]) -> list[str]:
+    """Queues in which tasks wait for nobody."""
+    words = []
+    for row in found["queues"]:
+        if row["waiting"] and not row["workers"]:
+            why = f" ({row['why_not_here']})" if row["why_not_here"] else ""
+            words.append(
+                f"{row['waiting']} tasks wait in queue {row['name']}, to which no agent listens{why}"
+            )
+    return words

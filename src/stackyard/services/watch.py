@@ -1,0 +1,191 @@
+"""What the server knows of this machine's workers and tasks, and what it is told of them. A thread of its own.
+
+The supervisor never waits for a server: it reads the latest ``Seen`` and hands in jobs. A job that met a server that
+does not answer is done again until it does. Words and bounds of what becomes of a lost task are in ``loss``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackyard.clearml_client import Client, ServerError, UnreachableError
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+FIELDS = (
+    "id",
+    "name",
+    "status",
+    "status_message",
+    "status_reason",
+    "status_changed",
+    "started",
+    "last_worker",
+    "execution.queue",
+    "runtime",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of this machine, as the server shows it."""
+
+    id: str
+    name: str
+    status: str
+    worker: str
+    #: Id of the queue it came from.
+    queue: str | None
+    started: float | None
+    changed: float | None
+    message: str
+    reason: str
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the server said when it was asked last."""
+
+    #: Monotonic seconds.
+    at: float = float("-inf")
+    #: Why it could not be asked; ``None``: it answered.
+    fault: str | None = "not asked yet"
+    #: Worker id -> epoch seconds of its last report; ``None``: it has only registered.
+    workers: Mapping[str, float | None] = field(default_factory=dict)
+    #: Worker id -> what it runs.
+    running: Mapping[str, Task] = field(default_factory=dict)
+
+
+class Watch:
+    """Asks the server again and again, and does jobs there.
+
+    Args:
+        client: waits for nobody (``patience_seconds=0``).
+        workers: ids of this machine's workers; asked before each look.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        workers: Callable[[], Iterable[str]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = client
+        self.seen = Seen()
+        self._workers = workers
+        self._clock = clock
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._wake = threading.Event()
+        self._over = False
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        #: Seconds between looks.
+        self.look_seconds = LOOK_SECONDS
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Have a job done at the server."""
+        self._jobs.append(job)
+        self._wake.set()
+
+    def idle(self) -> bool:
+        """Whether every job is done."""
+        return not self._jobs
+
+    def stop(self, seconds: float) -> None:
+        """Finish the jobs, as far as the time reaches."""
+        self._over = True
+        self._wake.set()
+        self._thread.join(seconds)
+
+    def tasks(self, statuses: list[str], ours: set[str]) -> list[Task]:
+        """The tasks of these workers that have one of these statuses; among the 500 that changed last."""
+        found = self.client.call(
+            "tasks.get_all",
+            status=statuses,
+            only_fields=list(FIELDS),
+            order_by=["-last_update"],
+            page=0,
+            page_size=500,
+            search_hidden=True,
+        )["tasks"]
+        return [task for entry in found if (task := task_of(entry)).worker in ours]
+
+    def look(self) -> Seen:
+        """Ask once."""
+        at = self._clock()
+        try:
+            ours = set(self._workers())
+            workers = {
+                worker["id"]: epoch(worker.get("last_report_time"))
+                for worker in self.client.call("workers.get_all")["workers"]
+                if worker["id"] in ours
+            }
+            running = {task.worker: task for task in self.tasks(["in_progress"], ours)} if ours else {}
+        except (UnreachableError, ServerError) as error:
+            return Seen(self.seen.at, str(error), self.seen.workers, self.seen.running)
+        return Seen(at, None, workers, running)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._do_jobs()
+                if self._over:
+                    return
+                self.seen = self.look()
+            except Exception:  # the edge of a tick: the next look may do better
+                log.exception("the server could not be asked")
+            self._wake.wait(self.look_seconds)
+            self._wake.clear()
+
+    def _do_jobs(self) -> None:
+        while self._jobs:
+            try:
+                self._jobs[0]()
+            except UnreachableError as error:
+                log.warning("waiting for the server: %s", error)
+                return
+            except ServerError as error:
+                log.error("refused by the server: %s", error)
+            except Exception:
+                log.exception("a job failed")
+            self._jobs.popleft()
+
+
+def task_of(entry: Mapping[str, Any]) -> Task:
+    """A task from the server's document."""
+    return Task(
+        id=entry["id"],
+        name=str(entry.get("name", "")),
+        status=entry.get("status", ""),
+        worker=entry.get("last_worker") or "",
+        queue=(entry.get("execution") or {}).get("queue"),
+        started=epoch(entry.get("started")),
+        changed=epoch(entry.get("status_changed")),
+        message=entry.get("status_message") or "",
+        reason=entry.get("status_reason") or "",
+        runtime=entry.get("runtime") or {},
+    )
+
+
+def epoch(text: str | None) -> float | None:
+    """Epoch seconds of an instant as the server writes it; ``None`` of none."""
+    if not text:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
