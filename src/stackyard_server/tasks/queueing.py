@@ -7,8 +7,8 @@ from typing import Any
 
 from ..call import Call
 from ..error_table import error
-from ..rules import task_status
-from ..store import Transaction, queues
+from ..rules import reasons, task_status, vanished
+from ..store import Transaction, hand_outs, queues
 from ..store.documents import TASK, Document
 from . import changes
 
@@ -49,6 +49,9 @@ def enqueue(
 ) -> Document:
     """Put a task at the end of a queue, out of any other.
 
+    One that ran and is queued with a reason that says infrastructure was lost by whoever says so (the services of a
+    machine): that is a further try, counted and delayed like one of the watchdog's, and not a user's new start.
+
     Args:
         call: Who asks, and when.
         id: The task's.
@@ -75,16 +78,23 @@ def enqueue(
     before = task["status"]
     if before == task_status.QUEUED and held is None:
         before = task.get("enqueue_status") or task_status.CREATED  # a worker took it and did not start it
-    more: Document = {"enqueue_status": before}
+    lost = before == task_status.IN_PROGRESS and reasons.says(reason, reasons.INFRASTRUCTURE)
+    more: Document = {"enqueue_status": task_status.CREATED if lost else before}
     fields = changes.change_status(
         call, task, task_status.QUEUED, force=force, reason=reason, message=message, more=more
     )
-    queues.add(call.tx, queue, id, call.now)
+    losses = hand_outs.losses(call.tx, id) if lost else 0
+    not_before = call.now + 1000 * vanished.wait_seconds(losses) if lost else None
+    queues.add(call.tx, queue, id, call.now, not_before=not_before)
     quiet: Document = {}
     tags = task.get("system_tags") or []
     if "development" in tags:
         quiet["system_tags"] = [tag for tag in tags if tag != "development"]
-    if RETRIES in (runtime := task.get("runtime") or {}):
+    runtime = task.get("runtime") or {}
+    if lost:
+        hand_outs.set_losses(call.tx, id, losses + 1)
+        quiet["runtime"] = {**runtime, RETRIES: losses + 1}
+    elif RETRIES in runtime:
         quiet["runtime"] = {key: value for key, value in runtime.items() if key != RETRIES}
     if not keep_execution_queue:
         quiet["execution"] = {**(task.get("execution") or {}), "queue": queue}

@@ -381,3 +381,19 @@ def test_a_queue_is_made_with_its_policy(server: Running) -> None:
     item = {"key": "time_limit_seconds", "type": "int", "value": "5"}
     queue = server.call("queues.create", name="short ones", metadata=[item])["id"]
     assert server.call("queues.get_by_id", queue=queue)["queue"]["metadata"] == {"time_limit_seconds": item}
+
+
+def test_a_loss_told_by_the_services_of_a_machine_counts_like_one_the_watchdog_saw(
+    server: Running, time: Time
+) -> None:
+    task, queue = started_by(server, Worker(server, "a:0"))
+    server.call(
+        "tasks.enqueue", task=task, queue=queue, force=True, status_reason="infrastructure: the agent was killed"
+    )
+    task_now = found(server, task)
+    assert (task_now["status"], task_now["runtime"]["stackyard_retries"]) == ("queued", 1)
+    assert server.call("queues.get_next_task", queue=queue) == {}, "it has to wait"
+    time.now += 10
+    take(server, Worker(server, "b:0"), task, queue)
+    assert look(server, time, 11) == ["failed"], "the two count together"
+    assert found(server, task)["status_reason"].startswith(f"{REASON}; tried again 1 of 1")
