@@ -304,6 +304,8 @@ class DispatchedRun:
         with contextlib.suppress(OSError):
             (self._folder / PROGRESS_FILE).unlink()
         records.write_json(record, self._folder / records.RECORD_FILE)
+        with contextlib.suppress(OSError):  # whoever finds the record needs no way back to the task
+            (self._folder / TICKET_FILE).unlink()
 
     def _unanswered(self, error: Exception) -> int | None:
         """``None`` while patience lasts; then the status of a run that is given up."""

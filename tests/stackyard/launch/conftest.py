@@ -1,0 +1,274 @@
+"""The three deployments for tests: real supervisors, a real embedded server, real agents, a real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard.agents import configuration
+from stackyard.agents.slots import Slot
+from stackyard.clearml_client import Client
+from stackyard.connection import Connection
+from stackyard.launch import Launcher, Place, Started, snapshot
+from stackyard.launch.agent import AgentLauncher
+from stackyard.launch.bare import BareLauncher
+from stackyard.launch.container import ContainerLauncher
+from stackyard.launch.sending import Sender
+from stackyard.stacks import images
+from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
+from tests.engine import base_image, engine, stack_image  # noqa: F401 - fixtures
+from tests.stackyard_server.running import Running, running_server
+
+STACK = "torch-2.13.0-cpu"
+#: Waiting ends as soon as what is waited for is there; this only ends what hangs.
+PATIENCE_SECONDS = 120.0
+
+
+class RunningAgent:
+    """A clearml-agent as `stackyard up` starts it; known, with all it started, by the mark in their environment."""
+
+    def __init__(self, prepared: configuration.Prepared) -> None:
+        self.prepared = prepared
+        self.mark = f"{configuration.MARK}={prepared.environment[configuration.MARK]}".encode()
+        self.home = Path(prepared.folder)
+        with (self.home / "log" / "agent.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                prepared.command,
+                env=dict(prepared.environment),
+                cwd=self.home / "home",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def marked(self) -> list[int]:
+        """It and everything it started that lives, in containers too."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with suppress(OSError):
+                    if self.mark in (entry / "environ").read_bytes().split(b"\0"):
+                        found.append(int(entry.name))
+        return found
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(15)
+        while left := self.marked():
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.1)
+
+
+@dataclass
+class Deployment:
+    """A launcher, and what a test needs to know of where its runs happen."""
+
+    name: str
+    launcher: Launcher
+    code: Path
+    server: Running | None = None
+    agent: RunningAgent | None = None
+    client: Client | None = None
+    #: Folder the runs' own temporary folders are made in; ``None``: inside a container.
+    temporary: Path | None = None
+    runs: list[Any] = field(default_factory=list)
+
+    def start(self, folder: Path, task: TaskSpec) -> Started:
+        folder.mkdir(parents=True)
+        run = self.launcher.start(task, Place(folder, Path(sys.executable), self.code))
+        self.runs.append(run)
+        return run
+
+    def ended(self, run: Started) -> int:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (status := run.wait(1.0)) is None:
+            assert time.monotonic() < deadline, (
+                f"the run did not end: {getattr(run, 'trouble', None)}\n{self.log()}"
+            )
+        return status
+
+    def until_at_work(self, run: Started, folder: Path) -> None:
+        """Wait until the workload itself has reported progress."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            assert run.wait(0.1) is None, f"ended early: {self.log()}"
+            assert time.monotonic() < deadline, f"never at work\n{self.log()}"
+            try:
+                if json.loads((folder / "progress.json").read_text()).get("done"):
+                    return
+            except (OSError, ValueError):
+                continue
+
+    def processes(self) -> list[int]:
+        """Processes of the runs, the agent itself left out."""
+        if self.agent is None:
+            return [run.pid for run in self.runs if Path(f"/proc/{run.pid}").exists() and run.wait(0) is None]
+        return [pid for pid in self.agent.marked() if pid != self.agent.process.pid]
+
+    def nothing_left(self) -> None:
+        deadline = time.monotonic() + 30
+        while left := self.processes():
+            assert time.monotonic() < deadline, f"left behind: {[command(pid) for pid in left]}"
+            time.sleep(0.05)
+
+    def log(self) -> str:
+        if self.agent is None:
+            return ""
+        text = (self.agent.home / "log" / "agent.log").read_text(errors="replace")[-3000:]
+        if self.client is not None and self.runs:
+            events = self.client.call("events.get_task_log", task=self.runs[-1].id, order="asc")["events"]
+            text += "\n".join(event["msg"] for event in events)[-4000:]
+        return text
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return "gone"
+
+
+def task(workload: str, **more: Any) -> TaskSpec:
+    """A task of one of the contract's workloads."""
+    return TaskSpec("matrix/b01", f"stackyard_task.contract_work:{workload}", stack=StackPin(STACK), **more)
+
+
+def record_in(folder: Path) -> RunRecord:
+    return read_json(RunRecord, folder / "record.json")
+
+
+@pytest.fixture(scope="session")
+def contract_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A snapshot that holds the contract's workloads too."""
+    folder = tmp_path_factory.mktemp("contract-code")
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(snapshot.installed_package(), folder / "stackyard_task", ignore=ignore)
+    shutil.copy(Path(__file__).with_name("contract_work.py"), folder / "stackyard_task")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Running]:
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server: Running) -> Iterator[Client]:
+    with Client(connection_of(server)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def sender(client: Client) -> Sender:
+    return Sender(client)
+
+
+def connection_of(server: Running) -> Connection:
+    return Connection(server.api, server.web, server.files, server.access_key, server.secret_key)
+
+
+@contextmanager
+def agent_of(
+    home: Path, server: Running, slot: Slot, held: dict[str, str] | None = None
+) -> Iterator[RunningAgent]:
+    """An agent as `stackyard up` starts it."""
+    docker = shutil.which("docker")
+    around = configuration.Surroundings(
+        home=home,
+        machine="here",
+        server=connection_of(server),
+        docker=Path(docker) if docker else None,
+        network="host",
+    )
+    prepared = configuration.prepare(slot, held or {}, around)
+    stacks = {STACK: {"python": sys.executable, "digest": None, "environment": {}}}
+    (home / "agents" / "stacks.json").write_text(json.dumps(stacks))
+    agent = RunningAgent(prepared)
+    try:
+        yield agent
+    finally:
+        agent.stop()
+
+
+@pytest.fixture(scope="session")
+def bare(contract_code: Path) -> Deployment:
+    return Deployment("bare", BareLauncher(), contract_code)
+
+
+@pytest.fixture(scope="session")
+def on_agent(
+    contract_code: Path, server: Running, sender: Sender, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    home = tmp_path_factory.mktemp("agent-home")
+    with agent_of(home, server, Slot("cpu-0", "cpu")) as agent:
+        yield Deployment(
+            "agent",
+            AgentLauncher(sender, "cpu"),
+            contract_code,
+            server,
+            agent,
+            sender.client,
+            agent.home / "tmp",
+        )
+
+
+@pytest.fixture(scope="session")
+def in_container(
+    contract_code: Path,
+    server: Running,
+    sender: Sender,
+    stack_image: Callable[[str], images.StackImage],  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    image = stack_image(STACK)
+    home = tmp_path_factory.mktemp("container-home")
+    slot = Slot("cpu-container-0", "cpu-container", in_container=True)
+    with agent_of(home, server, slot, {STACK: image.image_id}) as agent:
+        launcher = ContainerLauncher(sender, "cpu-container", lambda stack: image.reference)
+        yield Deployment("container", launcher, contract_code, server, agent, sender.client)
+
+
+@pytest.fixture(params=["bare", "agent", pytest.param("container", marks=pytest.mark.engine)])
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    """Each deployment in turn."""
+    fixture = {"bare": "bare", "agent": "on_agent", "container": "in_container"}[request.param]
+    found: Deployment = request.getfixturevalue(fixture)
+    return found
+
+
+@pytest.fixture(params=["agent", pytest.param("container", marks=pytest.mark.engine)])
+def dispatched(request: pytest.FixtureRequest) -> Deployment:
+    """Each deployment that goes through a server."""
+    found: Deployment = request.getfixturevalue(
+        {"agent": "on_agent", "container": "in_container"}[request.param]
+    )
+    return found
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Any]:
+    """A data file and a model folder, as parameters."""
+    data, model = tmp_path / "given" / "some data.txt", tmp_path / "given" / "model"
+    (model / "weights").mkdir(parents=True)
+    data.write_text("line one\nline two\n")
+    (model / "weights" / "words.txt").write_text("words")
+    (model / "model.json").write_text("{}")
+    return {"data": str(data), "model": str(model)}
