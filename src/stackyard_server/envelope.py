@@ -5,6 +5,7 @@ Clients send GET with a JSON body, fields nobody asked for, and any version; all
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import secrets
@@ -17,6 +18,8 @@ from . import API_VERSION
 from .error_table import ApiError, error
 
 PATH = re.compile(r"/(?:v(\d{1,9}\.?\d{1,9})/)?([A-Za-z_]\w*)\.([A-Za-z_]\w*)/?", re.ASCII)
+#: Longer paths are no endpoint's and are not remembered.
+REMEMBERED_PATH = 128
 BATCH = b"application/json-lines"
 #: How deep a request may nest: what is kept must be writable again (orjson writes 254 levels), with room around it.
 MOST_DEPTH = 100
@@ -35,6 +38,10 @@ def parse_path(path: str) -> tuple[str, str]:
     Raises:
         ApiError: 400/0.
     """
+    return _read_known_path(path) if len(path) <= REMEMBERED_PATH else _read_path(path)
+
+
+def _read_path(path: str) -> tuple[str, str]:
     found = PATH.fullmatch(path)
     if not found:
         raise ApiError(400, 0, f"Invalid request path {path}")
@@ -42,6 +49,11 @@ def parse_path(path: str) -> tuple[str, str]:
     return f"{service}.{action}", version or API_VERSION
 
 
+#: Clients ask for the same few paths again and again.
+_read_known_path = functools.lru_cache(512)(_read_path)
+
+
+@functools.lru_cache(256)
 def parse_version(version: str) -> tuple[int, int]:
     """("2.23") -> (2, 23), so that 2.9 comes before 2.23."""
     major, _, minor = version.partition(".")

@@ -194,15 +194,22 @@ class Store:
         Args:
             soon: Takes what shall be called in a moment: an event loop's ``call_soon``.
         """
-        if self._group is None:
-            self._group = Group(Transaction(self._begin("metrics"), self._fenced))
+        group, alone = self._group, self._group is None
+        if group is None:
+            group = self._group = Group(Transaction(self._begin("metrics"), self._fenced))
             soon(self.commit_group)
-        group = self._group
         try:
-            with group.transaction.savepoint():
+            if alone:  # nobody else's is in it yet, so that the whole of it can be undone
                 yield group
+            else:
+                with group.transaction.savepoint():
+                    yield group
         except BaseException:
             self.rolled_back += 1
+            if alone:
+                self._group = None
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
             raise
 
     def commit_group(self) -> None:
