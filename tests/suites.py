@@ -79,6 +79,16 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
 SUITES = (
     Suite("house", ("tests/test_imports.py", "tests/test_docs.py"), control),
     Suite("our side", ("tests/stackyard",), control),
+    # these need the ClearML SDK or OpenTelemetry, which the agent's Python has and no stack
+    Suite(
+        "task, agent's Python",
+        (
+            "tests/stackyard_task/test_clearml_link.py",
+            "tests/stackyard_task/test_clearml_live.py",
+            "tests/stackyard_task/test_telemetry.py",
+        ),
+        control,
+    ),
     Suite("server", ("tests/stackyard_server",), control),
     Suite("task, default stack", ("tests/stackyard_task",), lambda: stack_python(stacks.DEFAULT), OLD_STACK),
     Suite(

@@ -185,8 +185,9 @@ def _inside(folder: Path, path: str, reference: str) -> Path:
     """A path below ``folder``, never outside it."""
     if not path:
         return folder
-    found = (folder / path).resolve()
-    if folder.resolve() not in found.parents:
+    # by name, not by where links lead: what a version has from its parent is linked to the parent's copy
+    found = Path(os.path.normpath(str(folder / path)))
+    if Path(os.path.normpath(str(folder))) not in found.parents:
         raise InputError(f"{reference}: the path leads outside")
     if not found.exists():
         raise InputError(f"{reference}: there is no {path!r} in it")

@@ -1,0 +1,139 @@
+"""A ClearML server and a real agent for tests of what is dispatched: our client, a home, stacks to run on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackyard import stacks
+from stackyard.clearml_client import Client
+from stackyard.connection import Connection
+from stackyard.launch import snapshot
+from stackyard.launch.sending import Sender
+from stackyard.settings import Settings
+from stackyard.specs import StackSpec
+from stackyard_server.admin.client_config import client_config
+from stackyard_task.records import TaskSpec
+
+from .stackyard_server.agents import Agent, agent, console
+from .stackyard_server.running import Running, running_server
+
+QUEUE = "cpu"
+PATIENCE_SECONDS = 120
+
+
+@dataclass
+class Site:
+    """One server, one agent, one home."""
+
+    server: Running
+    client: Client
+    home: Path
+    agent: Agent | None
+
+    @property
+    def sender(self) -> Sender:
+        return Sender(self.client)
+
+    def task(self, id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.call("tasks.get_by_id", task=id)["task"]
+        return found
+
+    def console(self, id: str) -> str:
+        return console(self.server, id)
+
+    def until(self, what: Callable[[], Any], doing: str) -> Any:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (found := what()):
+            assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {doing}"
+            time.sleep(0.05)
+        return found
+
+    def ended(self, id: str) -> dict[str, Any]:
+        """The task, once it has ended."""
+        over = ("completed", "failed", "stopped")
+        self.until(lambda: self.task(id)["status"] in over, f"the end of {id}")
+        return self.task(id)
+
+    def run(self, spec: TaskSpec, code: Path, name: str = "a run") -> dict[str, Any]:
+        """The task of a spec, once the agent has run it."""
+        return self.ended(self.send(spec, code, name))
+
+    def send(self, spec: TaskSpec, code: Path, name: str = "a run") -> str:
+        sender = self.sender
+        id = sender.create(spec, sender.script(code), name)
+        self.client.call("tasks.enqueue", task=id, queue_name=QUEUE)
+        return id
+
+    def artifact(self, task: dict[str, Any], name: str) -> Path:
+        """A copy of an artifact."""
+        held = {a["key"]: a for a in task["execution"]["artifacts"]}
+        assert name in held, f"{sorted(held)}: {task['status']} {task.get('status_reason')}"
+        file = self.home / f"{task['id']}-{name}"
+        self.client.download(held[name]["uri"], file)
+        return file
+
+    def record(self, task: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.artifact(task, "record").read_text())
+        return found
+
+
+def default_stack() -> tuple[StackSpec, Path | None]:
+    """The default stack and its Python in the home these tests run with; ``None``: not built."""
+    stack = stacks.load()[stacks.DEFAULT]
+    return stack, stacks.python_of(stack, Settings.from_environment())
+
+
+@contextmanager
+def site(home: Path, *, with_agent: bool = True) -> Iterator[Site]:
+    """A server with queue ``cpu``, and an agent whose machine has the default stack (if built here) and "plain"."""
+    home.mkdir(parents=True, exist_ok=True)
+    stack, python = default_stack()
+    held: dict[str, Any] = {"plain": {"python": sys.executable, "digest": None, "environment": {}}}
+    if python is not None:
+        held[stack.name] = {
+            "python": str(python),
+            "digest": stack.digest,
+            "environment": dict(stack.environment),
+        }
+    file = home / "stacks.json"
+    file.write_text(json.dumps(held))
+    before = {name: os.environ.get(name) for name in ("STACKYARD_STACKS_FILE", "STACKYARD_CACHE")}
+    os.environ |= {"STACKYARD_STACKS_FILE": str(file), "STACKYARD_CACHE": str(home / "cache")}
+    try:
+        with ExitStack() as stack_of:
+            server = stack_of.enter_context(running_server())
+            urls = {"api": server.api, "web": server.web, "files": server.files}
+            (home / "clearml.conf").write_text(client_config(urls, server.access_key, server.secret_key))
+            client = stack_of.enter_context(
+                Client(Connection(*urls.values(), server.access_key, server.secret_key))
+            )
+            client.call("queues.create", name=QUEUE)
+            running = None
+            if with_agent:
+                running = stack_of.enter_context(agent(server, sys.executable, home / "agent", "w1", QUEUE))
+            yield Site(server, client, home, running)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def snapshot_with(home: Path, modules: dict[str, str]) -> Path:
+    """A snapshot of this checkout's task code, with further modules in it."""
+    folder, _ = snapshot.taken(home)
+    copy = home / "code-for-tests"
+    shutil.copytree(folder, copy)
+    for name, text in modules.items():
+        (copy / snapshot.PACKAGE / f"{name}.py").write_text(text)
+    return copy

@@ -1,0 +1,303 @@
+"""What a dispatched run leaves on a server, what it can be given, how it ends: real server, real agent, real SDK."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("clearml", reason="the ClearML SDK is in the agent's Python only, never in a stack's")
+if sys.version_info < (3, 11):
+    pytest.skip("the server these tests run needs Python 3.11", allow_module_level=True)
+
+from clearml.backend_api.services.v2_23 import tasks as services
+
+from stackyard import datasets
+from stackyard_task import clearml_link, clearml_results, workloads
+from stackyard_task.records import RunRecord, StackPin, TaskSpec
+from tests.clearml_site import Site, site, snapshot_with
+
+#: The SDK's own copy of a parser warns of itself.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+#: Does what its parameters say; a "trained" model is two small files and one that must not travel with it.
+WORK = """
+import os, time
+from pathlib import Path
+
+
+def work(parameters, channel, output_folder):
+    channel.phase("data")
+    print("a line of the workload", flush=True)
+    read = {name: Path(value).read_text() for name, value in parameters.items() if name.startswith("read")}
+    channel.phase("steady")
+    for step in range(1, 4):
+        channel.step(0.01)
+        channel.progress(step, 3)
+        channel.loss(step, 1.0 / step)
+    channel.flush()
+    if parameters.get("begun"):
+        Path(parameters["begun"]).write_text("x")
+    time.sleep(parameters.get("seconds", 0))
+    model = Path(output_folder) / "model"
+    if parameters.get("model"):
+        model.mkdir()
+        (model / "model.safetensors").write_bytes(b"weights")
+        (model / "model.json").write_text("{}")
+        (model / "code.pkl").write_bytes(b"not for us")
+    (Path(output_folder) / "made.txt").write_text("made")
+    channel.results(f1=0.5, said="text", clearml_seen="clearml" in __import__("sys").modules, **read)
+"""
+ENTRY = "stackyard_task.work_for_link:work"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def code(here: Site) -> Path:
+    return snapshot_with(here.home, {"work_for_link": WORK})
+
+
+@pytest.fixture(scope="module")
+def versions(here: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Ids of two versions of one data set: b.txt changes, a.txt stays."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "a.txt").write_text("alpha")
+    (folder / "b.txt").write_text("before")
+    first = datasets.publish(here.client, folder, "Link", "letters")
+    (folder / "b.txt").write_text("after")
+    second = datasets.publish(here.client, folder, "Link", "letters")
+    return first.version.id, second.version.id
+
+
+def spec(**parameters: Any) -> TaskSpec:
+    return TaskSpec("", ENTRY, parameters, stack=StackPin("plain"))
+
+
+@pytest.fixture(scope="module")
+def trained(here: Site, code: Path, versions: tuple[str, str]) -> dict[str, Any]:
+    """A finished run that read a data set and left a model."""
+    return here.run(
+        spec(model=True, seconds=1.2, read_a="clearml-dataset:Link/letters@1.0.0//b.txt"),
+        code,
+        "trains a model",
+    )
+
+
+def test_a_finished_run_has_figures_plot_scalars_and_its_output(here: Site, trained: dict[str, Any]) -> None:
+    assert trained["status"] == "completed", trained["status_reason"] + here.console(trained["id"])[-3000:]
+    values = here.client.call("events.get_task_single_value_metrics", tasks=[trained["id"]])["tasks"][0][
+        "values"
+    ]
+    named = {value["variant"]: value["value"] for value in values}
+    record = here.record(trained)
+    assert named["wall time (s)"] == pytest.approx(record["measurement"]["wall_seconds"], rel=1e-6)
+    assert named["peak RAM (MB)"] == pytest.approx(record["measurement"]["peak_rss_bytes"] / 1e6, rel=1e-6)
+    assert named["f1"] == 0.5
+    plots = here.client.call("events.get_task_plots", task=trained["id"])["plots"]
+    (plot,) = [p for p in plots if p["metric"] == "Resources"]
+    assert {"CPU (% of a core)", "RAM (MB)"} <= {
+        line["name"] for line in json.loads(plot["plot_str"])["data"]
+    }
+    scalars = here.client.call("events.scalar_metrics_iter_histogram", task=trained["id"])
+    assert {"CPU (% of a core)", "RAM (MB)", "Loss"} <= set(scalars)
+    assert scalars["Loss"]["loss"]["x"] == [3]
+    console = here.console(trained["id"])
+    assert "a line of the workload" in console
+    assert "3 of 3 steps, loss 0.3333" in console
+    assert trained["runtime"]["progress"] == "100"
+
+
+def test_artifacts_are_files_the_record_is_the_last_and_the_child_saw_no_clearml(
+    here: Site, trained: dict[str, Any]
+) -> None:
+    held = trained["execution"]["artifacts"]
+    assert sorted(a["key"] for a in held) == ["output-log", "outputs", "record", "timeline"]
+    assert held[-1]["key"] == "record"
+    assert not [a for a in held if "pickle" in a["type"] or a["uri"].endswith((".pkl", ".pickle"))]
+    with zipfile.ZipFile(here.artifact(trained, "outputs")) as packed:
+        assert "made.txt" in packed.namelist()
+    record = here.record(trained)
+    assert record["results"]["clearml_seen"] is False
+    assert record["results"]["read_a"] == "before"
+    assert record["parameters"]["read_a"] == "clearml-dataset:Link/letters@1.0.0//b.txt"
+
+
+def test_the_model_is_registered_with_the_data_it_was_trained_on(
+    here: Site, trained: dict[str, Any], versions: tuple[str, str]
+) -> None:
+    (entry,) = trained["models"]["output"]
+    model = here.client.call("models.get_by_id", model=entry["model"])["model"]
+    assert (model["task"], model["name"], model["ready"]) == (trained["id"], "trains a model", True)
+    assert model["tags"] == ["data:Link/letters@1.0.0"]
+    about = {key: entry["value"] for key, entry in model["metadata"].items()}
+    assert about["data set Link/letters@1.0.0"] == versions[0]
+    assert about["f1"] == "0.5"
+    file = here.home / "model.zip"
+    here.client.download(model["uri"], file)
+    with zipfile.ZipFile(file) as packed:
+        assert sorted(packed.namelist()) == ["model.json", "model.safetensors"]
+    assert trained["hyperparams"]["Datasets"]["letters"]["value"] == versions[0]
+
+
+def test_a_run_reads_newest_data_models_and_what_other_tasks_left(
+    here: Site, code: Path, trained: dict[str, Any], versions: tuple[str, str]
+) -> None:
+    model = trained["models"]["output"][0]["model"]
+    task = here.run(
+        spec(
+            read_newest="clearml-dataset:Link/letters//b.txt",
+            read_kept="clearml-dataset:Link/letters//a.txt",
+            read_id=f"clearml-dataset:{versions[0]}/b.txt",
+            read_artifact=f"clearml-artifact:{trained['id']}/outputs/made.txt",
+            weights=f"clearml-model:{model}",
+            by_name="clearml-model:Stackyard/runs/trains a model",
+        ),
+        code,
+    )
+    assert task["status"] == "completed", task["status_reason"] + here.console(task["id"])[-3000:]
+    results = here.record(task)["results"]
+    assert results["read_newest"] == "after"
+    assert results["read_kept"] == "alpha"  # came with the parent, merged
+    assert results["read_id"] == "before"
+    assert results["read_artifact"] == "made"
+    assert [entry["model"] for entry in task["models"]["input"]] == [model]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("clearml-dataset:Link/nothing//a.txt", "data set Link/nothing cannot be had"),
+        ("clearml-dataset:Link/letters@9.9.9//a.txt", "data set Link/letters@9.9.9 cannot be had"),
+        ("clearml-dataset:Link/letters//zzz.txt", "there is no 'zzz.txt' in it"),
+        ("clearml-model:" + "0" * 32, "is not registered on the server"),
+        ("clearml-artifact:{trained}/nope", "left no artifact 'nope'; it has: output-log, outputs"),
+    ],
+)
+def test_what_a_parameter_names_and_is_not_there_fails_the_task_in_a_sentence(
+    here: Site, code: Path, trained: dict[str, Any], value: str, says: str
+) -> None:
+    task = here.run(spec(read=value.replace("{trained}", trained["id"])), code)
+    assert task["status"] == "failed"
+    assert task["status_reason"].startswith("bad_input: ")
+    assert says in task["status_reason"]
+
+
+def test_a_stack_this_machine_lacks_is_the_infrastructures_failure(here: Site, code: Path) -> None:
+    task = here.run(TaskSpec("", ENTRY, {}, stack=StackPin("no-such-stack")), code)
+    assert task["status"] in ("failed", "queued")  # the server may try elsewhere
+    assert "stack no-such-stack is not on this machine" in task["status_reason"]
+
+
+def test_an_aborted_run_ends_as_aborted_and_leaves_its_record(here: Site, code: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    id = here.send(spec(seconds=600, begun=str(begun)), code)
+    here.until(begun.exists, "the workload's start")
+    here.client.call("tasks.stop", task=id)
+    task = here.ended(id)
+    assert task["status"] == "stopped"
+    assert here.record(task)["failure"]["kind"] == "interrupted"
+
+
+def test_a_run_whose_code_fails_says_so_and_keeps_its_record(here: Site, code: Path) -> None:
+    task = here.run(spec(read="/no/such/file"), code)
+    assert task["status"] == "failed"
+    assert task["status_reason"].startswith("code: ")
+    assert here.record(task)["failure"]["kind"] == "code"
+
+
+# -- without a server ------------------------------------------------------------------------------
+
+
+class RefusedTask:
+    """Stands for the SDK's task; keeps what is sent."""
+
+    id, name, project, output_uri = "t" * 32, "a task", "p" * 32, "http://files"
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def get_project_name(self) -> str:
+        return "Stackyard/runs"
+
+    def get_logger(self) -> Any:
+        return SimpleNamespace(report_single_value=lambda *_: None, report_plotly=lambda *_: None)
+
+    def send(self, request: Any) -> Any:
+        self.sent.append(request)
+        return SimpleNamespace(ok=lambda: True, response=SimpleNamespace(id="m" * 32))
+
+
+@pytest.mark.parametrize("fails", ["outputs.zip", "record.json"])
+def test_no_record_is_registered_unless_everything_was_uploaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "made.txt").write_text("made")
+    (tmp_path / "record.json").write_text("{}")
+
+    def upload(file: str, url: str, **_: Any) -> str | None:
+        return None if file.endswith(fails) else url
+
+    monkeypatch.setattr(clearml_results.clearml.StorageManager, "upload_file", upload)
+    monkeypatch.setattr(clearml_results, "tasks", services)  # what a session with a server would choose
+    task = RefusedTask()
+    record = RunRecord("r", "w", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00")
+    with pytest.raises(clearml_results.NotDelivered, match=fails):
+        clearml_results.Results(task, []).deliver(record, tmp_path)
+    assert "record" not in [a.key for request in task.sent for a in getattr(request, "artifacts", [])]
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "text", "says"),
+    [
+        ("Training", "epochs", "three", "Training/epochs is 'three', expected a whole number"),
+        ("Training", "epochs", "0", "'epochs' is 0, expected at least 1"),
+        ("Training", "schedule", "zigzag", "expected one of one-cycle, constant"),
+        ("Data", "data", "{", "Data/data is '{', expected a table"),
+        ("Run", "cores", "-1", "Run/cores is '-1', expected a number above 0"),
+    ],
+)
+def test_a_wrong_text_in_a_form_is_refused_by_the_name_of_its_field(
+    section: str, name: str, text: str, says: str
+) -> None:
+    told = TaskSpec("", "detector-train", {"data": {"sources": [{"path": "x"}]}})
+    with pytest.raises(workloads.ParameterError) as refused:
+        clearml_link.overlay(told, {section: {name: text}})
+    assert says in str(refused.value)
+
+
+def test_fields_left_alone_change_nothing_and_notes_are_no_parameters() -> None:
+    given = {"data": {"sources": [{"path": "x"}]}, "epochs": 3, "patience": None, "quantitative": False}
+    told = TaskSpec("", "detector-train", dict(given), stack=StackPin("s", "digest"))
+    typed = {name: workloads.as_text(value) for name, value in given.items()}
+    notes = {"Datasets": {"data": "0" * 32}, "properties": {"epochs": "x"}}
+    clearml_link.overlay(told, {"Training": typed, "Run": {"stack": "s", "threads": ""}, **notes})
+    assert told.parameters == given
+    assert told.stack == StackPin("s", "digest")
+
+
+def test_edited_fields_reach_the_run() -> None:
+    told = TaskSpec(
+        "", "detector-train", {"data": {"sources": [{"path": "x"}]}, "epochs": 3}, stack=StackPin("s", "d")
+    )
+    clearml_link.overlay(
+        told,
+        {
+            "Training": {"epochs": " 5 ", "patience": "2"},
+            "Run": {"stack": "other", "threads": "2", "cores": "0.5"},
+        },
+    )
+    assert (told.parameters["epochs"], told.parameters["patience"]) == (5, 2)
+    assert told.stack == StackPin("other")
+    assert (told.threads, told.limits.cores) == (2, 0.5)
