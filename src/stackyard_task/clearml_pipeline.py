@@ -96,7 +96,7 @@ def _arguments(task: Any) -> Dict[str, str]:
 
 def _add(controller: PipelineController, step: PipelineStep, script: str) -> None:
     # the step runs the code the pipeline was submitted with, whatever its template was published with
-    overrides = {"script.diff": script}
+    overrides: Dict[str, Any] = {"script.diff": script, "tags": []}
     if step.image:
         overrides["container.image"] = step.image
         overrides["container.arguments"] = step.image_arguments

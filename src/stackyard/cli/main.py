@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from stackyard import __version__
-from stackyard.cli import data, dataset, doctor, official, scenario, server, services, stack, task
+from stackyard.cli import data, dataset, doctor, official, pipeline, scenario, server, services, stack, task
 from stackyard.errors import StackyardError
 
 INTERRUPTED = 130
@@ -34,6 +34,7 @@ app.add_typer(doctor.app, name="doctor")
 app.add_typer(server.app, name="server")
 services.add_to(app)
 app.add_typer(task.app, name="task")
+app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(official.app, name="official")
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from stackyard import templates
 from stackyard.clearml_client import Client
 from stackyard.errors import BadInputError
 from stackyard.launch.dispatch import container_arguments
@@ -28,7 +29,8 @@ from stackyard_task.records import Code, Limits, PipelineStep, StackPin, TaskSpe
 
 #: ClearML project of our pipelines; the web app looks for them in its ".pipelines".
 PROJECT = "Stackyard"
-TEMPLATES_PROJECT = "Stackyard/templates"
+#: Where tasks lie that steps are copies of, for workloads that no template is published of.
+BASES_PROJECT = "Stackyard/pipelines"
 #: The configuration object that says what a run is made of.
 MADE_OF = "Made of"
 #: A submission that was begun so long ago and is still no more than a draft was interrupted.
@@ -85,6 +87,7 @@ class Submission:
         self._here = here
         self._say = say
         self._versions: dict[str, str] = {}
+        self._templates: dict[str, str] = {}
 
     def submit(self, *, on_change: bool = False, enqueue: bool = True) -> Submitted:
         """Start a run, or say why not.
@@ -233,7 +236,8 @@ class Submission:
         spec = TaskSpec(
             run_id="",
             workload=step.workload,
-            parameters=self._sender.sent(self._placed(step.parameters)),
+            # all of them: what a template presets is for who clones it, a pipeline is what its file says
+            parameters={**_defaults(step.workload), **self._sender.sent(self._placed(step.parameters))},
             cell={"pipeline": self._pipeline.name, "step": step.name},
             stack=self._here.pin_of(step.stack),
             limits=limits,
@@ -284,8 +288,21 @@ class Submission:
         return value
 
     def _template(self, workload: str, script: Mapping[str, Any]) -> str:
-        """The published template of a workload; a plain one is made where none is published."""
-        project = self._sender.project(TEMPLATES_PROJECT)
+        """The published template of a workload, published now where it is not; the user's own gets a plain one."""
+        if workload not in self._templates:
+            self._templates |= {one["name"]: one["id"] for one in templates.published(self._client)}
+        missing = [one for one in templates.defined({}) if one.name == workload]
+        if workload not in self._templates and missing:
+            here = self._here
+            origin = templates.Origin(here.code_folder, here.code, here.pin_of(self._pipeline.steps[0].stack))
+            made = templates.publish(self._sender, missing, origin)
+            self._templates |= {one.name: one.id for one in made}
+        if workload not in self._templates:
+            self._templates[workload] = self._plain_template(workload, script)
+        return self._templates[workload]
+
+    def _plain_template(self, workload: str, script: Mapping[str, Any]) -> str:
+        project = self._sender.project(BASES_PROJECT)
         found = self._client.call(
             "tasks.get_all_ex",
             project=[project],
@@ -293,19 +310,13 @@ class Submission:
             order_by=["created"],
             page=0,
             page_size=1,
-            only_fields=["id", "system_tags"],
+            only_fields=["id"],
             system_tags=["-archived"],
         )["tasks"]
         if found:
             return str(found[0]["id"])
-        declared = workloads.WORKLOADS.get(workload)
-        given = {p.name: p.default for p in declared.parameters} if declared else {}
-        return self._sender.create(
-            TaskSpec(run_id="", workload=workload, parameters=given),
-            script,
-            workload,
-            project=TEMPLATES_PROJECT,
-        )
+        spec = TaskSpec(run_id="", workload=workload, parameters=_defaults(workload))
+        return self._sender.create(spec, script, workload, project=BASES_PROJECT)
 
     def _forms(self, now: MadeOf) -> dict[str, dict[str, dict[str, str]]]:
         """The controller's hyperparameters: what the web app's "new run" offers, and notes for people."""
@@ -441,6 +452,11 @@ _WORDS = {
     "completed": "completed",
     "published": "completed",
 }
+
+
+def _defaults(workload: str) -> dict[str, Any]:
+    declared = workloads.WORKLOADS.get(workload)
+    return {parameter.name: parameter.default for parameter in declared.parameters} if declared else {}
 
 
 def _object(name: str, value: Any) -> dict[str, str]:
