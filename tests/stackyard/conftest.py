@@ -20,6 +20,7 @@ from stackyard.runs import Plan, RunFolder
 from stackyard.scenarios import Known
 from stackyard.site import Site
 from stackyard_task.records import Code, RunRecord, StackPin
+from tests.engine import base_image, engine, no_containers_left, stack_image  # noqa: F401 - fixtures too
 
 #: A workload that does what its parameters say. It lies in the snapshot, as the package's own ones do.
 WORK = '''

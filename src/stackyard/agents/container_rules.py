@@ -54,7 +54,7 @@ _AGENTS_VARIABLES = {
 }
 _WORKER = "clearml-worker-id="
 _PARENT = "clearml-parent-worker-id="
-_IDENTIFIER = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+_IDENTIFIER = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 _ENDS_WITH_TASK = re.compile(r"\sexecute\s.*--id ([A-Za-z0-9_-]{1,64})$", re.DOTALL)
 _REFERENCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,300}$")
 _DIGEST = re.compile(r"(?:^|@)(sha256:[0-9a-f]{64})$")
@@ -165,7 +165,7 @@ def policy(values: object) -> Policy:
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise BadInputError(f"the gate's policy: {key!r} is {value!r}")
             fields[name] = tuple(value) if isinstance(value, list) else value
-        elif name in ("queue", "docker", "folder"):
+        if not value and name in ("queue", "docker", "folder"):
             raise BadInputError(f"the gate's policy says no {key!r}")
     for name in fields.get("arguments", ()):
         if name not in LIMITS.values():

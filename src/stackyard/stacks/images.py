@@ -259,7 +259,12 @@ def _probe(engine: Engine, base: str, say: Progress) -> tuple[str, tuple[int, in
     """(Python's minor version, glibc's version) of a base image, which is fetched where it is missing."""
     if engine.image_id(base) is None:
         say(f"fetching {base}")
-        engine.pull(base)
+        try:
+            engine.pull(base)
+        except StackyardError as reason:
+            raise NotRunnableError(
+                f"the base image {base} is not here and cannot be fetched ({reason}); name another with --base"
+            ) from reason
     status, out, error = engine.output(base, ["python3", "-c", _PROBE.format(glibc=_GLIBC)])
     try:
         python, machine, library = json.loads(out)
