@@ -35,8 +35,12 @@ FORBIDDEN = {
     "launch": ABOVE | {"scenarios", "stacks", "hardware", "data", "fetching"},
     "shards": ABOVE | {"scenarios", "stacks", "hardware", "data", "fetching", "runs", "dispatching"},
     "dispatching": ABOVE | {"scenarios", "runs", "data", "fetching", "hardware"},
-    "agents": ABOVE | {"scenarios", "runs", "launch", "data", "fetching", "stacks", "services", "clearml_client"},
+    "agents": ABOVE
+    | {"scenarios", "runs", "launch", "data", "fetching", "stacks", "services", "clearml_client"},
     "services": ABOVE | {"scenarios", "runs", "launch", "data", "fetching", "templates"},
+    "docker_engine": ABOVE
+    | {"stacks", "hardware", "scenarios", "runs", "launch", "data", "fetching", "agents", "services"},
+    "official": ABOVE | {"scenarios", "runs", "launch", "stacks", "hardware", "data", "fetching"},
     "site": ABOVE - {"site"},
     "planning": {"launch", "stacks", "hardware", "data", "runner", "reports", "cli", "dispatching"},
     "runner": {"stacks", "hardware", "data", "reports", "cli", "dispatching"},
@@ -197,6 +201,17 @@ def test_our_side_enters_the_server_by_its_doors() -> None:
         seen = {".".join(n.split(".")[:2]) for n in imports(path) if n.startswith("stackyard_server.")}
         assert seen <= doors, path
         assert not seen or room(path) in {"cli", "services"}, path
+
+
+def test_one_file_speaks_to_the_docker_engine_and_the_gate_waits_for_no_library() -> None:
+    for path in modules("stackyard"):
+        if path.name != "docker_engine.py":
+            assert not [n for n in imports(path) if n.split(".")[0] == "docker"], path
+    gate = imports(SOURCE / "stackyard" / "agents" / "gate.py")
+    rules = imports(SOURCE / "stackyard" / "agents" / "container_rules.py")
+    ours = {n for n in gate | rules if n.startswith("stackyard") and not n.endswith("Error")}
+    assert ours <= {"stackyard.agents", "stackyard.agents.container_rules", "stackyard.errors"}
+    assert not {n.split(".")[0] for n in rules} & {"os", "time", "subprocess", "socket", "pathlib", "io"}
 
 
 def test_no_pickle_anywhere() -> None:

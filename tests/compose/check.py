@@ -65,6 +65,8 @@ def check_running(up: stack.Stack) -> None:
     for name in ("stores", "clearml"):
         assert up.networks()[name]["Internal"], f"the network {name} has a way out"
     check_front(up)
+    status, _, _ = ask(up.ports["PROMETHEUS_PORT"], None, "/metrics")
+    assert status == 401, "Prometheus answers without a password"
 
 
 def check_front(up: stack.Stack) -> None:

@@ -1,4 +1,4 @@
-"""Compose v2 for the check: the machine's own, else Debian's package unpacked into Stackyard's home.
+"""Compose v2 for the check: the machine's own, else Debian's package unpacked below .stackyard/tests.
 
 The package's newest Debian release is asked for where this machine already gets its packages from; nothing is
 installed.
@@ -12,8 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from stackyard.settings import Settings
-
+HOME = Path(__file__).resolve().parents[2] / ".stackyard" / "tests" / "compose"
 #: The Debian release whose docker-compose is version 2 (bookworm's is 1.29 and refuses modern files).
 RELEASE = "trixie"
 PACKAGE = "docker-compose"
@@ -35,7 +34,7 @@ def environment() -> dict[str, str]:
     if _run(["docker", "info", "--format", "{{.ServerVersion}}"], here) is None:
         raise MissingError("no Docker Engine answers")
     if _version(here) is None:
-        home = Settings.from_environment().home / "tools" / "compose"
+        home = HOME
         if not (home / "cli-plugins" / "docker-compose").exists():
             _fetch(home)
         here["DOCKER_CONFIG"] = str(home)

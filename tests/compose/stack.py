@@ -20,11 +20,12 @@ import pyparsing
 
 from stackyard.official import installation
 from tests.compose.plugin import MissingError
+from tests.engine import BASES
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 PROFILES = ("monitoring", "agents")
-BASE = "stackyard-base:bookworm"
+BASE = BASES["3.11"]
 
 
 def copy_installation(folder: Path) -> None:
@@ -136,7 +137,9 @@ def standin_image(variables: dict[str, str]) -> Iterator[str]:
     """
     present = subprocess.run(["docker", "image", "inspect", BASE], capture_output=True, check=False)
     if present.returncode:
-        raise MissingError(f"there is no image {BASE} to build the stand-ins on")
+        raise MissingError(
+            f"there is no image {BASE} to build the stand-ins on (tests/engine_setup.sh start)"
+        )
     image = f"stackyard-standin:{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory() as context:
         where = Path(context)

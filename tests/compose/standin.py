@@ -2,7 +2,7 @@
 """Stands in for the programs of the official images: one file, called by the names of those programs.
 
 Each answers on its real port and ends with a sentence where a secret it needs is missing, short, or not the one that
-the store it talks to was started with. Redis, nginx, curl and wget in the stand-in image are the real ones.
+the store it talks to was started with. Redis, nginx, Prometheus, curl and wget in the stand-in image are real.
 """
 
 import base64
@@ -292,25 +292,6 @@ def webserver():
 
 
 # --- profiles ---
-
-
-def prometheus():
-    given = options()
-    with open(given["web.config.file"], encoding="utf-8") as file:
-        if "basic_auth_users:" not in (text := file.read()) or "$2b$" not in text:
-            refuse("nobody is asked for a password")
-    password = secret_file("/run/secrets/prometheus_password")
-    for path in (given["config.file"], "/etc/prometheus/targets/none.json"):
-        with open(path, encoding="utf-8"):
-            pass
-    if not os.access(given["storage.tsdb.path"], os.W_OK):
-        refuse("the data folder cannot be written")
-
-    def answer(method, path, headers, body):
-        known = headers.get("Authorization") == basic("operator", password)
-        return (200, "healthy") if known else (401, "unauthorized")
-
-    serve(9090, answer)
 
 
 def elasticsearch_exporter():

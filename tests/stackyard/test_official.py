@@ -396,6 +396,23 @@ def test_a_changed_backup_is_found(tmp_path: Path) -> None:
         backup.verify(tmp_path)
 
 
+def test_settings_of_a_backup_go_into_a_checkout_without_any(folder: Path, tmp_path: Path) -> None:
+    installation.install(folder, wanted(folder))
+    (tmp_path / "backup").mkdir()
+    backup._pack(tmp_path / "backup" / backup.SETTINGS, folder, ".env", "server/secrets")
+    other = tmp_path / "other"
+    other.mkdir()
+    copy_installation(other)
+    backup.restore_settings(tmp_path / "backup", other)
+    assert everything(other) == everything(folder)
+    assert {
+        path.stat().st_mode & 0o777 for path in [other / ".env", *(other / "server" / "secrets").iterdir()]
+    } == {0o600}
+    assert installation.install(other, installation.Wanted()).made == [], "it is complete"
+    with pytest.raises(BadInputError, match="there already"):
+        backup.restore_settings(tmp_path / "backup", other)
+
+
 def test_debian_source_is_this_machines_own(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     with pytest.raises(plugin.MissingError, match="no Debian source"):
