@@ -4,6 +4,9 @@
 Run it with the Python of a stack, on the Python >= 3.9 it pins:
     python tasks/detector_evaluate.py --out runs/one --data '{"sources": [...]}'
 ``--help`` lists every parameter. Exit status: 0 completed, 1 failed (see the record), 2 unusable options.
+
+`stackyard task publish` makes a template of the same name on a ClearML server from it; agents run that one through
+``dispatched.py``, measured alike. docs/tasks.md
 """
 
 import os

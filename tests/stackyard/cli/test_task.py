@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from stackyard import templates
+from stackyard import stacks, templates
 from stackyard.launch import snapshot
 from stackyard.templates import Origin, Template
 from stackyard_task.records import StackPin
-from tests.clearml_site import Site, default_stack, site
+from tests.clearml_site import Site, site
 
 SLOW = """
 import time
@@ -95,7 +95,7 @@ def test_a_failed_task_is_exit_status_4_with_its_reason(here: Site) -> None:
 
 
 def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(here: Site, tmp_path: Path) -> None:
-    if default_stack()[1] is None:
+    if stacks.DEFAULT not in json.loads((here.home / "stacks.json").read_text()):
         pytest.skip("the default stack is not built: stackyard stack build")
     (tmp_path / "slow.py").write_text(SLOW)
     waiting = started("task", "submit", f"{tmp_path}/slow.py:main", "--set", "x=1", "--wait")
