@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 560, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 28
+#: What lies closer together is one place: below, steps would be less than floats can be.
+LEAST_SPAN = 1e-300
 #: How many colours ``style.css`` has for series.
 COLOURS = 8
 
@@ -62,7 +64,7 @@ def shown(value: float) -> str:
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers between two values, 1-2-5 steps (Heckbert, Graphics Gems 1990: nice numbers for labels)."""
     span = high - low
-    if span <= 0 or not math.isfinite(span):
+    if span <= LEAST_SPAN or not math.isfinite(span):
         return [low]
     raw = span / count
     power = 10.0 ** math.floor(math.log10(raw))
