@@ -136,12 +136,6 @@ class Link:
         """
         self._task.register_abort_callback(callback, seconds)
 
-    def asked_to_stop(self) -> bool:
-        """Whether somebody aborts the task: its end is the agent's to tell then."""
-        self._task.reload()
-        data = self._task.data
-        return str(data.status) == "stopped" or "stopping" in (data.status_message or "")
-
     def fail(self, failure: Failure) -> bool:
         """Say why the task failed, as the last word; whether the server took it.
 

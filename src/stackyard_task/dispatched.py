@@ -96,9 +96,10 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     if failure is None:
         return 0
     print(f"{failure.kind}: {failure.message}", file=sys.stderr, flush=True)
-    aborted = failure.kind == "interrupted" and link.asked_to_stop()
     ending.over()
-    if aborted:
+    if failure.kind == "interrupted":
+        # Whoever ended this process says what becomes of the task: the agent where it was aborted, and where the
+        # agent itself died, whoever looks after agents, who may try the task again.
         return FAILED
     # The agent gives a task that exits with another status a reason of its own, over ours. One that has already
     # failed cannot complete, so 0 leaves what we said.

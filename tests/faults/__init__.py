@@ -1,0 +1,1 @@
+"""What happens when things break: the table of faults, played for real."""
