@@ -1,0 +1,1 @@
+"""Benchmarks of the dispatch through a ClearML server: pick-up, start, overhead, parity, footprint."""

@@ -1,0 +1,40 @@
+"""``python -m bench.dispatch``: what the way through a queue costs, everything in one run."""
+
+from __future__ import annotations
+
+import importlib
+
+from bench.dispatch.yard import NotHere
+from bench.result import Result, arguments
+
+#: The parts in the order they run, and the module that measures each.
+PARTS = {"footprint": "footprint", "starts": "starts", "overhead": "overhead", "parity": "parity"}
+
+
+def main() -> None:
+    """Parse the options, measure."""
+    parser = arguments("dispatch", __doc__ or "")
+    parser.add_argument(
+        "--only", choices=list(PARTS), action="append", help="only this part; may be repeated"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer of everything; the figures say less")
+    parser.add_argument("--blocks", type=int, default=12, help="blocks of the parity part (12, at least 10)")
+    options = parser.parse_args()
+    modules = {
+        part: importlib.import_module(f"bench.dispatch.{PARTS[part]}") for part in options.only or list(PARTS)
+    }
+    result = Result("dispatch", [name for module in modules.values() for name in module.FIGURES])
+    for part, module in modules.items():
+        print(f"{part}:", flush=True)
+        try:
+            module.figures(result, options.quick, options)
+        except NotHere as reason:
+            result.row(part=part, not_measured=str(reason))
+            print(f"not measured: {reason}", flush=True)
+        if options.json is not None:  # what is measured is kept, whatever becomes of the rest
+            result.write(options.json)
+    result.finish(options.json)
+
+
+if __name__ == "__main__":
+    main()
