@@ -30,6 +30,8 @@ RUNS_PROJECT = "Stackyard/runs"
 #: The configuration object that carries the TaskSpec (``stackyard_task.clearml_link`` reads it).
 SPEC = "Stackyard"
 ENTRY = "dispatched.py"
+#: ClearML refuses shorter names of tasks.
+SHORTEST_NAME = 3
 #: A folder that is a parameter travels file by file; one with more files than this is a data set.
 MOST_FILES = 2000
 #: How references are written; ``stackyard_task.inputs`` reads them.
@@ -152,7 +154,7 @@ class Sender:
         return str(
             self.client.call(
                 "tasks.create",
-                name=name,
+                name=name if len(name) >= SHORTEST_NAME else f"run {name}",
                 project=self.project(fields.pop("project", RUNS_PROJECT)),
                 type=fields.pop("type", "training"),
                 script=dict(script),
