@@ -63,11 +63,10 @@ def here(settings: Settings, defined: Mapping[str, StackSpec]) -> Site:
     def why_not(cell: CellSettings) -> str | None:
         workers = cell.workers or 1
         if cell.deployment in DISPATCHED:
-            gpus = cell.hardware.gpus
-            reason: str | None = dispatching().why_not(cell.deployment, cell.stack, gpus, workers)
-            if reason is None and dispatching().is_local():
+            offered, reason = dispatching(), None
+            if offered.is_local():  # and so are its agents
                 reason = hardware.why_not(cell.hardware, machine, workers)
-            return reason
+            return reason or offered.why_not(cell.deployment, cell.stack, cell.hardware.gpus, workers)
         obstacle = hardware.why_not(cell.hardware, machine, workers)
         return obstacle or stacks.why_not(defined[cell.stack], settings, machine, cell.hardware.gpus)
 
