@@ -16,6 +16,10 @@ from stackyard.submissions import FINAL
 POLL_SECONDS = 0.5
 #: The agent's last words before the task's own first.
 _BEGINS = "Starting Task Execution:"
+#: Its last words after the task's own last: nothing of the task follows.
+_ENDS = ("Process completed successfully", "Process failed, exit code", "Process aborted by user")
+#: A status may come before the last lines, which the agent sends a moment later: so often they are asked for again.
+_LAST_QUESTIONS = 4
 #: Lines of the clients about themselves.
 _NOISE = (
     "ClearML results page:",
@@ -65,6 +69,12 @@ def follow(
             progress = shown
             yield Happened("progress", f"{progress} %")
         if over:
+            for _ in range(_LAST_QUESTIONS):
+                if console.ended:
+                    break
+                sleep(POLL_SECONDS)
+                for line in console.new():
+                    yield Happened("line", line)
             yield Happened("status", _words(task))
             return
         sleep(POLL_SECONDS)
@@ -89,6 +99,8 @@ class _Console:
         self._id = id
         self._everything = everything
         self._begun = everything
+        #: Whether the agent has said its last words.
+        self.ended = False
         self._from: int | None = None
         self._told: set[str] = set()
 
@@ -128,5 +140,9 @@ class _Console:
                 return
             self._begun = True
         for line in message.splitlines():
+            if line.startswith(_ENDS):
+                self.ended = True
+                if not self._everything:
+                    continue  # the status says it, and better
             if line.strip() and (self._everything or not any(noise in line for noise in _NOISE)):
                 yield line

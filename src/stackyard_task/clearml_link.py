@@ -78,7 +78,13 @@ class Link:
         except workloads.ParameterError as error:
             raise records.RecordError(str(error)) from error
         self._asked = copy.deepcopy(spec.parameters)
+        self._forget_notes()
         return spec
+
+    def _forget_notes(self) -> None:
+        """Remove the data sets of the run that this task was cloned from."""
+        for name in list((self._task.data.hyperparams or {}).get(DATASETS_SECTION, {})):
+            self._task.delete_parameter(f"{DATASETS_SECTION}/{name}", force=True)
 
     def _sections(self) -> Dict[str, Dict[str, str]]:
         return {

@@ -174,6 +174,22 @@ def test_a_run_reads_newest_data_models_and_what_other_tasks_left(
     assert [entry["model"] for entry in task["models"]["input"]] == [model]
 
 
+def test_a_clone_of_a_finished_run_names_only_what_it_used_itself(
+    here: Site, trained: dict[str, Any]
+) -> None:
+    id = here.client.call("tasks.clone", task=trained["id"], new_task_name="again")["id"]
+    other = f"clearml-artifact:{trained['id']}/outputs/made.txt"
+    edit = {"section": "Parameters", "name": "read_a", "value": other}
+    here.client.call("tasks.edit_hyper_params", task=id, hyperparams=[edit], replace_hyperparams="none")
+    here.client.call("tasks.enqueue", task=id, queue_name="cpu")
+    task = here.ended(id)
+    assert task["status"] == "completed", task["status_reason"]
+    assert here.record(task)["results"]["read_a"] == "made"
+    assert not task["hyperparams"].get("Datasets")
+    model = here.client.call("models.get_by_id", model=task["models"]["output"][0]["model"])["model"]
+    assert (model["tags"], model["metadata"]["task trains a model"]["value"]) == ([], trained["id"])
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [
