@@ -66,8 +66,6 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     """
     link = clearml_link.connect()
     ending = Ending()  # after the SDK, which takes signals too
-    link.on_abort(ending.ask, ABORT_SECONDS)
-    sweep(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
     failure: Optional[Failure] = None
     try:
@@ -76,6 +74,7 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
             # ClearML's automation is loaded by the few tasks that need it
             from stackyard_task import clearml_pipeline
 
+            link.on_abort(ending.ask, ABORT_SECONDS)
             failure = clearml_pipeline.run(spec)
         else:
             record = _run(link, spec, folder, code, begun, wheel, ending)
@@ -159,7 +158,8 @@ def _run(
     ending: Ending,
 ) -> RunRecord:
     stack = stack_of(spec, os.environ)
-    compiling = _compile(stack.python, code)
+    compiling = _compile(stack.python, code)  # beside all that is asked of the server
+    link.on_abort(ending.ask, ABORT_SECONDS)
     spec.code.wheel = wheel
     if wheel is None:
         spec.code = code_of(code)
@@ -167,15 +167,16 @@ def _run(
     try:
         (folder / INPUTS).mkdir()
         spec.parameters = inputs.resolved(spec.parameters, link.inputs, folder / INPUTS)
+        records.write_json(spec, folder / records.TASK_FILE)
+        dispatch = link.dispatch()
+        watcher = link.watcher(spec, folder)
+        sweep(Path(tempfile.gettempdir()))
     finally:
         compiling.wait()
-    records.write_json(spec, folder / records.TASK_FILE)
-    dispatch = link.dispatch()
     dispatch.user_code_at = _instant(begun)
     dispatch.container_started_at = _container_start()
     os.chdir(folder)  # where a bare run is, too
     variables = child_environment(os.environ, code, Path(sys.executable))
-    watcher = link.watcher(spec, folder)
     ending.hand_over()
     record = run.supervise(folder, python=stack.python, watcher=watcher, inherited=variables)
     dispatch.workload_started_at = record.started_at
