@@ -42,7 +42,7 @@ base() { # SUITE: Python 3.11 on bookworm, 3.9 on bullseye
   mmdebstrap --mode=root --variant=minbase --include=python3,python3-venv,python3-pip,git,ca-certificates \
     "$1" "$state/$1.tar" >"$state/$1.log" 2>&1 &&
     docker import "$state/$1.tar" "stackyard-base:$1" >/dev/null ||
-    say "the base image $1 could not be made: $(tail -n 1 "$state/$1.log")"
+    say "the base image $1 could not be made: $(grep -m 1 '^E:' "$state/$1.log")"
   rm -f "$state/$1.tar"
 }
 

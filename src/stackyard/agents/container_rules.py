@@ -70,6 +70,14 @@ class RefusedError(StackyardError):
     """A container that must not be started; the message says why, for the task's owner."""
 
     exit_code = 77
+    #: First word of the task's reason, for programs: one of ``stackyard_task.records.FAILURE_KINDS``.
+    kind = "bad_input"
+
+
+class NotStartedError(RefusedError):
+    """A container that might be started, were the machine in order: the task is not to blame."""
+
+    kind = "infrastructure"
 
 
 @dataclass(frozen=True)
@@ -242,7 +250,7 @@ def image(reference: str, allowed: Policy, look_up: Callable[[str], Sequence[str
         # A locally built image has no digest of a registry: NAME@sha256:ID is our way to name it by content.
         found = look_up(digest[1]) or look_up(reference)
         if not found:
-            raise RefusedError(
+            raise NotStartedError(
                 f"image {reference!r} ({allowed.allowed[digest[1]]}) is allowed on queue {allowed.queue!r}, but this "
                 f"machine does not have it; build it: stackyard stack image build {allowed.allowed[digest[1]]}"
             )

@@ -28,8 +28,6 @@ POLICY_VARIABLE = "STACKYARD_GATE_POLICY"
 ASKED_AT_VARIABLE = "STACKYARD_CONTAINER_ASKED_AT"
 IMAGE_VARIABLE = "STACKYARD_IMAGE"
 QUEUE_VARIABLE = "STACKYARD_QUEUE"
-#: First words of a refused task's status reason.
-REFUSED = "container refused"
 
 #: How long the engine may take to describe an image, and the server to note a failure.
 _ANSWER_SECONDS = 20
@@ -90,7 +88,8 @@ def _start(arguments: Sequence[str], allowed: rules.Policy) -> NoReturn:
     except (StackyardError, OSError) as error:
         if wish is not None:
             print(f"stackyard: {error}", file=sys.stderr, flush=True)
-            if _fail(wish, f"{REFUSED}: {error}"):
+            kind = getattr(error, "kind", rules.NotStartedError.kind)
+            if _fail(wish, f"{kind}: {error}"):
                 # An exit status would make the agent write over the reason; so it shall see the status first. It
                 # then ends us.
                 time.sleep(_SEEN_SECONDS)
@@ -145,10 +144,10 @@ def _docker(allowed: rules.Policy, words: list[str]) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise rules.RefusedError(f"the Docker Engine did not answer within {_ANSWER_SECONDS} s") from None
+        raise rules.NotStartedError(f"the Docker Engine did not answer within {_ANSWER_SECONDS} s") from None
     if done.returncode != 0 and "no such" not in done.stderr.lower():
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise rules.RefusedError(f"the Docker Engine says: {said[:300]}")
+        raise rules.NotStartedError(f"the Docker Engine says: {said[:300]}")
     return done.stdout if done.returncode == 0 else ""
 
 
