@@ -69,6 +69,7 @@ class Site:
             "/": pages.home,
             "/projects": pages.projects,
             "/projects/{project}/tasks": pages.tasks,
+            "/projects/{project}/tasks/{task}{tab:path}": task_pages.as_clients_print_it,
             "/tasks": pages.tasks,
             "/tasks/{task}": task_pages.task,
             "/tasks/{task}/now": task_pages.task_now,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from ..rules import queue_policy
 from . import charts, lineage, parameters, plots
@@ -26,6 +26,12 @@ MODEL_COLUMNS = [
     "id", "name", "created", "last_update", "ready", "uri", "framework", "comment", "tags", "labels", "metadata",
     "design", "project.name", "user.name", "task.name", "task.status",
 ]  # fmt: skip
+
+
+async def as_clients_print_it(visit: Visit) -> Response:
+    """On to a task from the address that ClearML's clients print, which is the official web app's."""
+    log = "/log" if visit.request.path_params["tab"] == "/output/log" else ""
+    return RedirectResponse(f"/tasks/{visit.request.path_params['task']}{log}", 303)
 
 
 async def task_head(visit: Visit, columns: list[str]) -> dict[str, Any]:

@@ -118,3 +118,11 @@ def test_the_official_app_is_served_with_its_configuration(build: Path) -> None:
         assert not configuration["userSecret"]
         for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%252e%252e/secret.txt"):
             assert "secret" not in get(server.web + path).text.replace("app", "")
+
+
+def test_the_addresses_that_clients_print_lead_to_the_task(server: Running) -> None:
+    task = server.call("tasks.get_all", name="^train one$", only_fields=["id"])["tasks"][0]["id"]
+    with signed_in(server) as client:
+        for printed, tab in (("/output/log", "/log"), ("", "")):
+            answer = client.get(f"/projects/{'0' * 32}/tasks/{task}{printed}")
+            assert (answer.status_code, answer.headers["location"]) == (303, f"/tasks/{task}{tab}")
