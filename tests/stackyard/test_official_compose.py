@@ -139,6 +139,7 @@ def test_stores_answer_nobody_outside_their_network(up: Stack) -> None:
         assert done.returncode, f"{service} reaches {host}"
 
 
+@pytest.mark.long
 def test_a_backup_restores_into_a_new_installation(
     up: Stack, variables: dict[str, str], image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_backup_restores_into_a_new_installation(
         new.down()
 
 
+@pytest.mark.long
 def test_a_failed_backup_starts_the_server_again_and_leaves_nothing(
     up: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

