@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from tests.compose.stack import Stack, running, standin_image
 from tests.stackyard.test_official import DEFAULTS, DOCUMENTED
 
 pytestmark = pytest.mark.engine
+#: Two whole stacks after another: minutes.
+long_only = pytest.mark.skipif(
+    not os.environ.get("STACKYARD_LONG"), reason="backup and restore on stand-ins: STACKYARD_LONG=1"
+)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +144,7 @@ def test_stores_answer_nobody_outside_their_network(up: Stack) -> None:
         assert done.returncode, f"{service} reaches {host}"
 
 
-@pytest.mark.long
+@long_only
 def test_a_backup_restores_into_a_new_installation(
     up: Stack, variables: dict[str, str], image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +183,7 @@ def test_a_backup_restores_into_a_new_installation(
         new.down()
 
 
-@pytest.mark.long
+@long_only
 def test_a_failed_backup_starts_the_server_again_and_leaves_nothing(
     up: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

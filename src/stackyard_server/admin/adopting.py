@@ -31,21 +31,23 @@ def adopt(
     return kept
 
 
+def _id_of(value: Any) -> str:
+    return str(value.get("id") if isinstance(value, Mapping) else value)
+
+
 def _referring(
     documents: Iterable[Mapping[str, Any]], here: Mapping[str, str]
 ) -> Iterator[Mapping[str, Any]]:
     for document in documents:
         changed = dict(document)
         for field in ("project", "parent"):
-            value = changed.get(field)
-            number = value.get("id") if isinstance(value, Mapping) else value
+            number = _id_of(changed.get(field))
             if number in here:
                 changed[field] = here[number]
         if isinstance(changed.get("path"), list):
             changed["path"] = [here.get(part, part) for part in changed["path"]]
         execution = changed.get("execution")
         if isinstance(execution, Mapping) and execution.get("queue"):
-            queue = execution["queue"]
-            number = queue.get("id") if isinstance(queue, Mapping) else queue
+            number = _id_of(execution["queue"])
             changed["execution"] = {**execution, "queue": here.get(number, number)}
         yield changed
