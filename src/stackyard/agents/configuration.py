@@ -27,6 +27,8 @@ TEMPLATE = "clearml.conf"
 POLICY_VARIABLE = "STACKYARD_GATE_POLICY"
 #: Every process of an agent, in containers too, has this variable; ``mark_of`` is its value.
 MARK = "STACKYARD_SLOT"
+#: Every container of an agent has this label; its value is the same mark.
+SLOT_LABEL = "stackyard.slot"
 POLL_SECONDS = 0.5
 REPORT_SECONDS = 10
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -207,16 +209,18 @@ def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Sur
     script = binaries / "docker"
     write_private(script, _GATE.format(python=shlex.quote(around.python)))
     script.chmod(0o700)
+    mark = mark_of(slot.name, around.home)
     policy = {
         "queue": slot.queue,
         "docker": str(around.docker),
-        "allowed": {image: stack for stack, image in images.items()},
-        "folder": str(folder / "gate"),
-        "mounts": [_mount(mount) for mount in around.mounts],
-        "environment": {MARK: mark_of(slot.name, around.home)},
-        "arguments": list(TASK_ARGUMENTS),
-        "cpuset": ",".join(map(str, slot.cores)) or None,
-        "gpus": None if slot.gpu is None else f"device={slot.gpu}",
+        "images": dict(images),
+        "agent_folder": str(folder / "gate"),
+        "labels": {SLOT_LABEL: mark},
+        "environment": {MARK: mark},
+        "task_arguments": list(TASK_ARGUMENTS),
+        "mounts": list(around.mounts),
+        "cpuset_cpus": ",".join(map(str, slot.cores)) or None,
+        "gpu": slot.gpu,
         "network": around.network,
     }
     write_private(folder / "policy.json", json.dumps(policy, indent=1) + "\n")
@@ -225,11 +229,6 @@ def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Sur
 def mark_of(slot: str, home: Path) -> str:
     """What tells the processes of a slot from those of every other slot and installation."""
     return f"{_digest(str(home))[:16]}:{slot}"
-
-
-def _mount(text: str) -> dict[str, Any]:
-    source, target, *rights = text.split(":")
-    return {"source": source, "target": target, "read_only": rights != ["rw"]}
 
 
 def clean(folder: Path) -> None:

@@ -24,6 +24,8 @@ GPUS = "gpus"
 AUTO = "auto"
 DEPLOYMENTS = ("agent", "container")
 MOST_RETRIES = 100
+#: What of a queue the server is told, as its metadata.
+METADATA = ("time_limit_seconds", "retries", "silence_seconds")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -58,11 +60,7 @@ class Queue:
 
     def metadata(self) -> dict[str, str]:
         """What the server is to enforce, as the queue's metadata."""
-        held = {
-            "time_limit_seconds": self.time_limit_seconds,
-            "retries": self.retries,
-            "silence_seconds": self.silence_seconds,
-        }
+        held = {name: getattr(self, name) for name in METADATA}
         return {name: f"{value:g}" for name, value in held.items() if value is not None}
 
 

@@ -233,8 +233,10 @@ def _logs() -> dict[str, Any]:
 
 def _agent_log(folder: Path) -> Path | None:
     """What the agent writes now: its own file, once it has begun; else what its start printed."""
-    written = sorted((folder / "tmp").glob(".clearml_agent_daemon_out*.txt"), key=lambda p: p.stat().st_mtime)
-    return written[-1] if written else _there(folder / "log" / "agent.log")
+    written = [
+        path for path in (folder / "tmp").glob(".clearml_agent_daemon_out*.txt") if path.stat().st_size
+    ]
+    return max(written, key=lambda path: path.stat().st_mtime, default=_there(folder / "log" / "agent.log"))
 
 
 def _there(path: Path) -> Path | None:

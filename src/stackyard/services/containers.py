@@ -1,41 +1,34 @@
-"""Containers that an agent left behind: found by the worker's label and the slot's mark, and ended.
+"""Containers that an agent left behind: found by the slot's mark, and ended.
 
 Asks the docker client, not the SDK: this runs in the services process, which stays small.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 
+from stackyard.agents.configuration import SLOT_LABEL
+
 log = logging.getLogger(__name__)
 
-#: The gate gives it to every container (``agents.container_rules.WORKER_LABEL``).
-LABEL = "stackyard.worker"
 ANSWER_SECONDS = 30
 GRACE_SECONDS = 5
 
 
-def end(docker: str, worker: str, variable: str) -> int:
-    """End and remove the containers of a worker; how many there were.
+def end(docker: str, mark: str) -> int:
+    """End and remove the containers of a slot; how many there were.
 
     Args:
         docker: the docker client.
-        worker: the worker's id.
-        variable: what must be in a container's environment ("NAME=value"): that it is this installation's.
+        mark: the slot's mark, which the gate gives every container as a label.
     """
-    found = _asked(docker, "ps", "-aq", "--filter", f"label={LABEL}={worker}").split()
-    ours = []
+    found = _asked(docker, "ps", "-aq", "--filter", f"label={SLOT_LABEL}={mark}").split()
     for id in found:
-        text = _asked(docker, "inspect", "--format", "{{json .Config.Env}}", id)
-        if variable in (json.loads(text) if text.strip() else []):
-            ours.append(id)
-    for id in ours:
-        log.warning("container %s of %s is ended", id, worker)
+        log.warning("container %s is ended", id)
         _asked(docker, "stop", "--time", str(GRACE_SECONDS), id)
         _asked(docker, "rm", "--force", "--volumes", id)
-    return len(ours)
+    return len(found)
 
 
 def _asked(docker: str, *words: str) -> str:

@@ -7,6 +7,7 @@ client's, so an official server is served the same way.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -35,7 +36,6 @@ from stackyard.services.watch import epoch, task_of
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
-from stackyard_task.records import write_json
 
 if TYPE_CHECKING:
     from stackyard_server import admin as admin_module
@@ -289,6 +289,8 @@ def _queues(client: Client, told: QueuesFile, say: Say) -> dict[str, QueueRule]:
         values = {key: item.get("value") for key, item in held.items()} if isinstance(held, dict) else {}
         if items and any(values.get(key) != value for key, value in wanted.items()):
             client.call("queues.add_or_update_metadata", queue=id, metadata=items)
+        if gone := [key for key in queues.METADATA if key in values and key not in wanted]:
+            client.call("queues.delete_metadata", queue=id, keys=gone)
         rules[id] = QueueRule(queue.name, queue.time_limit_seconds, queue.retries)
     return rules
 
@@ -307,7 +309,7 @@ def _agents(
     entries: dict[str, Any] = {}
     for name, spec in built.items():
         entries |= images.stacks_file(spec, str(stacks.python_of(spec, settings)), held.get(name))
-    write_json(entries, site.agents / "stacks.json")
+    configuration.write_private(site.agents / "stacks.json", json.dumps(entries, indent=1) + "\n")
     on_loopback = str(urlsplit(server.api).hostname).startswith(LOOPBACK)
     around = Surroundings(
         home=site.home,
@@ -474,7 +476,7 @@ def _clear(site: Site, plan: Plan | None, mode: str, say: Say) -> int:
     agent.end_all(lambda: agent.marked_for(site.mark_prefix), GRACE_SECONDS)
     for prepared in plan.agents:
         if prepared.in_container and plan.docker:
-            containers.end(plan.docker, prepared.worker, f"{MARK}={prepared.environment.get(MARK)}")
+            containers.end(plan.docker, prepared.environment.get(MARK, ""))
     if left:
         say(f"{len(left)} processes that a lost services process had left were ended")
     try:
@@ -495,8 +497,7 @@ def _settle(client: Client, plan: Plan, mode: str, ordered_at: float, say: Say) 
         "tasks.get_all", "tasks", status=["in_progress", "stopped"], search_hidden=True
     ):
         task = task_of(entry)
-        ended = task.status == "in_progress" or (not task.reason and (task.changed or 0) >= ordered_at - 1)
-        if task.worker not in workers or not ended:
+        if task.worker not in workers or not loss.ended_with_agent(task, ordered_at - 1.0):
             continue
         if mode == RUN:
             verdict = loss.verdict(

@@ -20,6 +20,8 @@ RETRIES = "stackyard_retries"
 #: The server's own bound where a queue says none.
 USUAL_RETRIES = 2
 STOPPING = "stopping"
+#: What an agent that was asked to end says of its task's stop; a person's abort has another reason.
+AGENTS_REASONS = ("", "user abort")
 FIRST_WAIT_SECONDS = 10
 LONGEST_WAIT_SECONDS = 640
 
@@ -97,6 +99,18 @@ def _count(client: Client, task: Task, found: Verdict) -> None:
     runtime = client.call("tasks.get_by_id", task=task.id)["task"].get("runtime") or {}
     if _whole(runtime.get(RETRIES)) != found.retries:
         client.call("tasks.edit", task=task.id, force=True, runtime={**runtime, RETRIES: found.retries})
+
+
+def ended_with_agent(task: Task, since: float) -> bool:
+    """Whether a task that is no longer queued was ended, or left running, by its agent's end at that moment.
+
+    Args:
+        task: it.
+        since: epoch seconds when the agent was asked to end.
+    """
+    if task.status == "in_progress":
+        return True
+    return task.status == "stopped" and task.reason in AGENTS_REASONS and (task.changed or 0) >= since
 
 
 def give_back(client: Client, task: Task, why: str) -> None:

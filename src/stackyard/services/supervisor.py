@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psutil
@@ -39,10 +40,13 @@ GPU_SECONDS = 5.0
 STATE_SECONDS = 5.0
 #: What the server said is too old to end an agent by.
 FRESH_SECONDS = 10.0
+#: How long until a task that does not seem to have heard is asked again.
+AGAIN_SECONDS = 5.0
 #: How long a task may take to stop before what runs it is ended.
 STOP_SECONDS = 30.0
 #: How long the server may not answer before it is started again.
 SERVER_SECONDS = 5.0
+#: How long a server that does not answer is waited for at the end, before what is left to tell it is dropped.
 JOBS_SECONDS = 15.0
 #: A task that an agent had for less when it was asked to end had only just been taken.
 CLOCK_SECONDS = 1.0
@@ -88,8 +92,10 @@ class Supervisor:
         self._gpus_at = self._state_at = float("-inf")
         self._shown: dict[str, Any] = {}
         self._ended = False
-        #: Task id -> when it was asked to stop because its time is over.
-        self._stopping: dict[str, float] = {}
+        #: Since when no agent has run any more although the end was ordered.
+        self._gone_at: float | None = None
+        #: Task id -> when it was asked to stop, because its time is over, first and last.
+        self._stopping: dict[str, tuple[float, float]] = {}
         #: Tasks that ran when the order to finish came: these are waited for, later ones given back.
         self._awaited: set[str] | None = None
         #: What is to be done at the server, and at which monotonic second; filled by the watch's thread.
@@ -119,8 +125,13 @@ class Supervisor:
     def over(self) -> bool:
         """Whether there is nothing left to keep."""
         ending = self.leaving or self.plan.mode != RUN
+        if not ending or any(keeper.agent is not None for keeper in self.keepers.values()):
+            self._gone_at = None
+            return False
+        if self._gone_at is None:
+            self._gone_at = self._clock()
         settled = self.watch.idle() and self._postponed.empty() and not self._later
-        return ending and settled and all(k.agent is None for k in self.keepers.values())
+        return settled or self._clock() - self._gone_at > JOBS_SECONDS
 
     def step(self) -> None:
         """Do what is due now."""
@@ -234,7 +245,7 @@ class Supervisor:
         """Containers it left, its registration and its tasks."""
         mark = keeper.prepared.environment.get(MARK, "")
         if keeper.prepared.in_container and self.plan.docker:
-            containers.end(self.plan.docker, keeper.worker, f"{MARK}={mark}")
+            containers.end(self.plan.docker, mark)
         aborting = self.plan.mode == ABORT or self._too_late()
         since = self._wall() - (self._clock() - ended.since)
 
@@ -243,11 +254,8 @@ class Supervisor:
                 with suppress(loss.ServerError):
                     self.watch.client.call("workers.unregister", worker=ended.worker)
             for task in self.watch.tasks(["in_progress", "stopped"], {ended.worker}):
-                # an agent that is asked to end says "stopped" of its task, and gives no reason
-                ours = task.status == "in_progress" or (
-                    ended.asked and not task.reason and (task.changed or 0) >= since - CLOCK_SECONDS
-                )
-                if ours:
+                asked = ended.asked and loss.ended_with_agent(task, since - CLOCK_SECONDS)
+                if asked or task.status == "in_progress":
                     self._settle(task, ended, aborting, since)
 
         self.watch.do(tell)
@@ -286,15 +294,19 @@ class Supervisor:
             reason = loss.over_time(task, self.plan.queues.get(task.queue or ""), self._wall() - task.started)
             if reason is None:
                 continue
-            if task.id not in self._stopping:
-                self._stopping[task.id] = now
-                log.warning("task %s: %s", task.id, reason)
-                self.watch.do(lambda task=task, reason=reason: self._ask_to_stop(task, reason))  # type: ignore[misc]
-            elif now - self._stopping[task.id] > STOP_SECONDS:
-                self._stopping[task.id] = now
+            first, last = self._stopping.get(task.id, (now, float("-inf")))
+            if now - first > STOP_SECONDS:
                 words = f"{reason}; it did not stop when asked"
-                self.watch.do(lambda task=task, words=words: self._fail(task, words))  # type: ignore[misc]
-                self._end_task_of(task)
+                self._stopping[task.id] = (now, now)
+                self.watch.do(partial(self._fail, task, words))
+                # its agent sees that within a poll and ends it; one that hangs does not
+                self._postponed.put((now + STOP_SECONDS / 3, partial(self._end_task_of, task)))
+            elif task.message != loss.STOPPING and now - last > AGAIN_SECONDS:
+                # again, because an agent that has only just taken its task writes over the message
+                if task.id not in self._stopping:
+                    log.warning("task %s: %s", task.id, reason)
+                self._stopping[task.id] = (first, now)
+                self.watch.do(partial(self._ask_to_stop, task, reason))
 
     def _ask_to_stop(self, task: Task, reason: str) -> None:
         self.watch.client.call("tasks.stop", task=task.id, status_reason=reason)
@@ -303,16 +315,25 @@ class Supervisor:
         self.watch.client.call("tasks.failed", task=task.id, force=True, status_reason=reason)
 
     def _end_task_of(self, task: Task) -> None:
-        """End what a task's agent started for it; the agent stays."""
-        for keeper in self.keepers.values():
-            if keeper.worker == task.worker and keeper.agent is not None:
-                with suppress(psutil.Error):
-                    for process in psutil.Process(keeper.agent.identity.pid).children(recursive=True):
-                        with suppress(psutil.Error):
+        """End what still runs of a task that is over; its agent stays."""
+        for keeper in list(self.keepers.values()):
+            agent = keeper.agent
+            if keeper.worker != task.worker or agent is None:
+                continue
+            ended = False
+            with suppress(psutil.Error):
+                for process in psutil.Process(agent.identity.pid).children(recursive=True):
+                    with suppress(psutil.Error):
+                        if (
+                            process.environ().get("CLEARML_TASK_ID") == task.id
+                            or task.id in process.cmdline()
+                        ):
                             process.kill()
+                            ended = True
+            if ended:
+                log.warning("task %s: what still ran of it was killed", task.id)
                 if keeper.prepared.in_container and self.plan.docker:
-                    mark = keeper.prepared.environment.get(MARK, "")
-                    containers.end(self.plan.docker, keeper.worker, f"{MARK}={mark}")
+                    containers.end(self.plan.docker, keeper.prepared.environment.get(MARK, ""))
 
     # -- the embedded server -----------------------------------------------------------------------
 

@@ -1,0 +1,120 @@
+"""What agents are given: nothing of the user's, a hardened configuration, files only their owner reads."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pyhocon
+import pytest
+
+from stackyard.agents import configuration, container_rules
+from stackyard.agents.configuration import MARK, Surroundings
+from stackyard.agents.slots import Slot
+from stackyard.connection import Connection
+from stackyard.errors import BadInputError
+
+SERVER = Connection("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "key", 'se"cret\\')
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Surroundings:
+    return Surroundings(
+        home=tmp_path / "home",
+        machine="host-one",
+        server=SERVER,
+        python="/opt/agent/bin/python",
+        passed={"SSL_CERT_FILE": "/ca.pem"},
+        docker=Path("/usr/bin/docker"),
+        network="host",
+        mounts=("/data:/data:ro", "/scratch:/scratch:rw"),
+    )
+
+
+def read(path: Path) -> Any:
+    return pyhocon.ConfigFactory.parse_string(path.read_text())
+
+
+def test_the_template_is_hardened(around: Surroundings) -> None:
+    made = configuration.prepare(Slot("cpu-0", "cpu"), {}, around)
+    found = read(Path(made.folder) / "clearml.conf")
+    assert found["agent.disable_ssh_mount"] is True
+    assert found["sdk.storage.block_pickled_artifacts"] is True
+    assert found["agent.docker_install_opencv_libs"] is False
+    assert found["agent.docker_init_bash_script"] == []
+    assert found["agent.docker_preprocess_bash_script"] == []
+    assert found["agent.extra_docker_arguments"] == []
+    assert found["agent.package_manager.pytorch_resolve"] == "none"
+    assert found["agent.bootstrap.use_bootstrap"] is False
+    assert found["agent.enable_task_env"] is False
+    assert found["agent.apply_files"] is False
+    assert found["environment.CLEARML_BLOCK_PICKLED_ARTIFACTS"] == "1"
+    assert (found["api.credentials.access_key"], found["api.credentials.secret_key"]) == ("key", 'se"cret\\')
+    assert found["agent.worker_id"] == made.worker == "host-one:cpu-0"
+
+
+def test_the_environment_is_ours_alone(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the user's")
+    monkeypatch.setenv("CLEARML_API_SECRET_KEY", "the user's")
+    made = configuration.prepare(Slot("cpu-0", "cpu", cores=(1,)), {}, around)
+    variables = dict(made.environment)
+    assert "the user's" not in variables.values()
+    assert variables["SSL_CERT_FILE"] == "/ca.pem", "the operator named it"
+    assert variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] == "/opt/agent/bin/python"
+    assert variables["CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL"] == "1"
+    assert variables["HOME"].startswith(made.folder)
+    assert variables["TMPDIR"].startswith(made.folder)
+    assert SERVER.secret_key not in json.dumps(made.to_json()), "the plan holds no secret"
+    assert "--cpu-only" in made.command
+    assert "--docker" not in made.command
+
+
+def test_only_the_owner_reads_what_holds_a_key(around: Surroundings) -> None:
+    made = configuration.prepare(Slot("c-0", "c", in_container=True), {"s": "sha256:1"}, around)
+    for path in (around.agents, *around.agents.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert stat.S_IMODE((Path(made.folder) / "clearml.conf").stat().st_mode) == 0o600
+
+
+def test_a_containers_agent_finds_our_docker_first_and_the_gate_takes_its_policy(
+    around: Surroundings,
+) -> None:
+    image = "sha256:" + "a" * 64
+    slot = Slot("gpu-container-1", "gpu-container", in_container=True, cores=(2, 3), gpu=1)
+    made = configuration.prepare(slot, {"torch-2": image}, around)
+    first = Path(made.environment["PATH"].split(":")[0]) / "docker"
+    assert first.stat().st_mode & 0o100
+    assert "stackyard.agents.gate" in first.read_text()
+    assert {"--docker", "--standalone-mode", "--force-current-version"} <= set(made.command)
+    assert made.command[-5:-2] != ("--cpu-only",)
+    assert made.command[made.command.index("--gpus") :][:2] == ("--gpus", "1")
+    text = Path(made.environment[configuration.POLICY_VARIABLE]).read_text()
+    policy = container_rules.policy(json.loads(text))
+    assert (policy.queue, policy.docker, policy.network) == ("gpu-container", "/usr/bin/docker", "host")
+    assert policy.allowed == {image: "torch-2"}
+    assert (policy.cpuset, policy.gpu) == ("2,3", 1)
+    assert [(m.source, m.read_only) for m in policy.mounts] == [("/data", True), ("/scratch", False)]
+    assert policy.labels == {configuration.SLOT_LABEL: made.environment[MARK]}
+    assert policy.environment[MARK] == made.environment[MARK]
+    assert SERVER.secret_key not in text
+
+
+def test_a_changed_key_or_core_set_makes_another_start_necessary(
+    around: Surroundings, tmp_path: Path
+) -> None:
+    def digest(cores: tuple[int, ...], server: Connection) -> str:
+        other = Surroundings(tmp_path / "home", "host-one", server, python="/opt/agent/bin/python")
+        return configuration.prepare(Slot("cpu-0", "cpu", cores=cores), {}, other).digest
+
+    key = Connection(SERVER.api, SERVER.web, SERVER.files, "key", "another")
+    assert digest((1,), SERVER) == digest((1,), SERVER)
+    assert len({digest((1,), SERVER), digest((2,), SERVER), digest((1,), key)}) == 3
+
+
+def test_a_template_with_an_unknown_value_is_refused(around: Surroundings, tmp_path: Path) -> None:
+    template = tmp_path / "clearml.conf"
+    template.write_text("agent { worker_id: @wroker@ }")
+    with pytest.raises(BadInputError, match="@wroker@ is unknown"):
+        configuration.configuration("w", tmp_path, around, template)

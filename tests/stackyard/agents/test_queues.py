@@ -1,0 +1,91 @@
+"""queues.toml and slots: what is read, what is refused with a sentence, who gets which cores."""
+
+from pathlib import Path
+
+import pytest
+
+from stackyard.agents import queues
+from stackyard.agents.queues import Queue
+from stackyard.agents.slots import Offer, allowed_images, slots_of
+from stackyard.errors import BadInputError
+from stackyard.hardware import Gpu
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "queues.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_checkouts_own_file_names_the_queues_of_the_documentation() -> None:
+    found = queues.read(queues.default_path())
+    assert {name: queue.deployment for name, queue in found.queues.items()} == {
+        "cpu": "agent",
+        "cpu-container": "container",
+        "gpu": "agent",
+        "gpu-container": "container",
+        "services": "agent",
+    }
+    assert all(queue.time_limit_seconds and queue.retries is not None for queue in found.queues.values())
+
+
+def test_limits_become_metadata_the_server_can_read(tmp_path: Path) -> None:
+    found = queues.read(written(tmp_path, "[queues.a]\ntime_limit_seconds = 90.5\nretries = 0\n"))
+    assert found.queues["a"].metadata() == {"time_limit_seconds": "90.5", "retries": "0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "names no queue"),
+        ("[queues.a]\ntime_limit = 5\n", "key 'time_limit' is unknown"),
+        ("[queues.a]\ndeployment = 'bare'\n", "deployment is 'bare'"),
+        ("[queues.a]\nslots = 1.5\n", "slots is 1.5"),
+        ("[queues.a]\nretries = -1\n", "retries is -1"),
+        ("[queues.a]\ntime_limit_seconds = 0\n", "expected more than 0"),
+        ("[queues.'a b']\n", "letters, digits"),
+        ("[queues.a]\n[agents]\npass_environment = ['A-B']\n", "not a variable's name"),
+        ("[queues.a]\n[containers]\nmounts = ['data:/data']\n", "expected /HOST:/CONTAINER"),
+        ("[queues.a", "cannot be read"),
+        ("queues = 3", "expected a table"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_that_names_the_place(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(BadInputError, match=r"queues\.toml") as caught:
+        queues.read(written(tmp_path, text))
+    assert words in str(caught.value)
+
+
+def test_slots_share_the_cores_evenly_and_never_overlap() -> None:
+    slots, absent = slots_of([Queue("cpu", "agent", slots=2)], Offer(cores=(0, 1, 2, 5)))
+    assert [(slot.name, slot.cores) for slot in slots] == [("cpu-0", (0, 1)), ("cpu-1", (2, 5))]
+    assert absent == {}
+    (one,), _ = slots_of([Queue("cpu", "agent")], Offer(cores=(0, 1)))
+    assert one.cores == (), "a single slot may use them all"
+    (small,), _ = slots_of([Queue("cpu", "agent", cores=1)], Offer(cores=(3, 4)))
+    assert small.cores == (3,)
+    with pytest.raises(BadInputError, match="3 slots of 2 cores were asked for, 4 cores"):
+        slots_of([Queue("cpu", "agent", slots=3, cores=2)], Offer(cores=(0, 1, 2, 3)))
+
+
+def test_one_slot_for_each_gpu_and_a_reason_where_there_is_none() -> None:
+    gpus = tuple(Gpu(n, "simulated GPU", 8.0, 10**10, None) for n in (0, 1))
+    queue = Queue("gpu", "agent", slots=None)
+    slots, _ = slots_of([queue], Offer(cores=(0, 1, 2, 3), gpus=gpus))
+    assert [(slot.name, slot.gpu, slot.cores) for slot in slots] == [
+        ("gpu-0", 0, (0, 1)),
+        ("gpu-1", 1, (2, 3)),
+    ]
+    slots, absent = slots_of([queue], Offer(cores=(0,), gpu_obstacle="no NVIDIA driver"))
+    assert (slots, absent) == ([], {"gpu": "no NVIDIA driver"})
+
+
+def test_container_queues_exist_only_where_engine_and_image_do() -> None:
+    queue = Queue("c", "container", stacks=("old", "new"))
+    assert slots_of([queue], Offer((0,), engine_obstacle="no engine"))[1] == {"c": "no engine"}
+    assert "no image of old or new is here" in slots_of([queue], Offer((0,), images=frozenset({"x"})))[1]["c"]
+    (slot,), _ = slots_of([queue], Offer((0,), images=frozenset({"new"})))
+    assert slot.in_container
+    assert allowed_images(queue, {"new": "sha256:1", "x": "sha256:2"}) == {"new": "sha256:1"}

@@ -1,0 +1,72 @@
+"""``stackyard up | down | status | logs`` as a user types them, with a real server and agent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackyard.cli.main import run
+
+UP = ("up", "--no-templates", "--web-port", "0", "--api-port", "0", "--files-port", "0")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("STACKYARD_HOME", str(tmp_path / "home"))
+    for name in ("STACKYARD_SERVER_FOLDER", "CLEARML_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    yield tmp_path / "home"
+    run(["down", "--abort"])
+
+
+def test_up_status_logs_and_down(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queues = tmp_path / "queues.toml"
+    queues.write_text("[queues.cpu]\n[queues.gpu]\nslots = 'gpus'\n")
+    assert run([*UP, "--queues", str(queues)]) == 0
+    said = capsys.readouterr().out
+    assert "agents cpu-0" in said
+    assert "login     admin" in said
+    assert "no agent for gpu:" in said or "gpu-0" in said
+
+    assert run(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "embedded, answers" in said
+    assert ":cpu-0" in said
+    assert run(["status", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["up"], found["problems"]) == (True, [])
+
+    assert run(["logs"]) == 0
+    assert "agent started" in capsys.readouterr().out
+    assert run(["logs", "cpu-0", "--json"]) == 0
+    assert any(
+        "Listening" in line or "Worker" in line for line in json.loads(capsys.readouterr().out)["lines"]
+    )
+    assert run(["logs", "cpu-7"]) == 2
+    assert "there are: services, server, cpu-0" in capsys.readouterr().err
+
+    assert run(["down", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["was_up"] is True
+    assert run(["status"]) == 1
+    assert "not up" in capsys.readouterr().out
+    assert run(["down"]) == 0
+    assert capsys.readouterr().out == "nothing was up\n"
+
+
+def test_what_cannot_be_is_one_sentence(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["status"]) == 1
+    assert "nothing was ever up here" in capsys.readouterr().err
+    assert run(["down", "--finish", "--abort"]) == 2
+    assert run(["down", "--limit", "-1"]) == 2
+    assert run(["up", "--config", str(tmp_path / "none.conf")]) == 2
+    assert "none.conf: cannot be read" in capsys.readouterr().err
+    queues = tmp_path / "queues.toml"
+    queues.write_text("[queues.cpu]\nslots = 'many'\n")
+    assert run(["up", "--queues", str(queues)]) == 2
+    assert "slots is 'many'" in capsys.readouterr().err
+    assert not (home / "server").exists(), "nothing was started"

@@ -1,0 +1,138 @@
+"""A real installation for tests: embedded server, services process and agents, in a home of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard import connection
+from stackyard.agents import agent
+from stackyard.clearml_client import Client
+from stackyard.services import control
+from stackyard.services.site import ABORT, Site
+from stackyard.settings import Settings
+
+#: Waiting ends as soon as what is waited for is there; this only ends what hangs.
+PATIENCE_SECONDS = 120
+ONE_QUEUE = "[queues.cpu]\nretries = 1\n"
+QUICK = "print('worked', flush=True)\n"
+#: Works until the file is there.
+UNTIL = """
+import os, time
+print('began', flush=True)
+while not os.path.exists({path!r}):
+    time.sleep(0.05)
+print('worked', flush=True)
+"""
+
+
+@dataclass
+class Yard:
+    """An installation in a temporary folder."""
+
+    home: Path
+    queues: str = ONE_QUEUE
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home)
+
+    @property
+    def site(self) -> Site:
+        return Site(self.home)
+
+    def up(self, **wishes: Any) -> dict[str, Any]:
+        path = self.home.parent / "queues.toml"
+        path.write_text(self.queues)
+        ports = {"web_port": 0, "api_port": 0, "files_port": 0}
+        options = {"options": ports} if not self.site.plan_file.exists() else {}
+        return control.up(
+            self.settings, control.Wishes(queues_file=path, **{**options, **wishes}), self.said.append
+        )
+
+    def down(self, mode: str = ABORT, limit: float = 60.0) -> dict[str, Any]:
+        return control.down(self.settings, mode, limit, self.said.append)
+
+    def status(self) -> dict[str, Any]:
+        return control.status(self.settings)
+
+    def call(self, method: str, **fields: Any) -> dict[str, Any]:
+        with Client(connection.find(self.settings), patience_seconds=10) as client:
+            return client.call(method, **fields)
+
+    def submit(self, code: str = QUICK, queue: str = "cpu", **fields: Any) -> str:
+        script = {
+            "binary": "python",
+            "entry_point": "script.py",
+            "working_dir": ".",
+            "diff": code,
+            "requirements": {},
+        }
+        task = str(self.call("tasks.create", name="a task", type="training", script=script, **fields)["id"])
+        self.call("tasks.enqueue", task=task, queue_name=queue)
+        return task
+
+    def task(self, id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.call("tasks.get_by_id", task=id)["task"]
+        return found
+
+    def console(self, id: str) -> str:
+        events = self.call(
+            "events.get_task_log", task=id, batch_size=1000, order="asc", navigate_earlier=False
+        )
+        return "".join(event.get("msg", "") for event in events["events"])
+
+    def waits(self, id: str) -> str:
+        """Its status, once that is final."""
+        final = ("completed", "failed", "stopped")
+        until(lambda: self.task(id)["status"] in final, f"the end of task {id}")
+        return str(self.task(id)["status"])
+
+    def begun(self, id: str) -> None:
+        until(lambda: "began" in self.console(id), f"task {id}'s first line")
+
+    def slot(self, number: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = self.site.state()["slots"][number]
+        return found
+
+    def left(self) -> list[agent.Identity]:
+        """Processes of its agents."""
+        return agent.marked_for(self.site.mark_prefix)
+
+
+def until(what: Callable[[], Any], doing: str) -> Any:
+    """What the function answers once that is true."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {doing}"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    """An installation that is down again, whatever the test did."""
+    made = Yard(tmp_path / "home")
+    try:
+        yield made
+    except BaseException:
+        for path in (made.site.log_file, made.site.folder / "services.out"):
+            print(f"--- {path.name}\n{path.read_text() if path.exists() else ''}")
+        raise
+    finally:
+        made.down()
+        assert made.left() == [], "processes were left behind"
+        assert made.site.holder() is None
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> tuple[str, Path]:
+    """The code of a task that works until a file is there, and the file."""
+    path = tmp_path / "go on"
+    return UNTIL.format(path=str(path)), path

@@ -1,0 +1,119 @@
+"""What breaks is noticed, told with the right word, and put right: agents, services, server, time limits."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from conftest import Yard, until  # type: ignore[import-not-found]
+
+from stackyard_server import admin
+
+ENDLESS = "import time\nprint('began', flush=True)\nwhile True: time.sleep(0.05)\n"
+
+
+def test_an_agent_killed_in_the_middle_is_started_again_and_its_task_tried_again(
+    yard: Yard, waiting: tuple[str, Path]
+) -> None:
+    code, go_on = waiting
+    yard.up()
+    task = yard.submit(code)
+    yard.begun(task)
+    pid = yard.slot()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: yard.task(task)["status"] == "queued", "the task to be queued again")
+    assert yard.task(task)["status_reason"] == (
+        "infrastructure: the agent was killed by signal 9; queued again (1 of 1), in 10 s"
+    )
+    until(lambda: yard.slot()["phase"] == "running" and yard.slot()["pid"] != pid, "another agent")
+    assert yard.slot()["restarts"] == 1
+    go_on.touch()
+    assert yard.waits(task) == "completed"
+    assert yard.task(task)["runtime"]["stackyard_retries"] == 1
+
+
+def test_a_task_lost_too_often_fails_for_the_infrastructures_sake(yard: Yard) -> None:
+    yard.queues = "[queues.cpu]\nretries = 0\n"
+    yard.up()
+    task = yard.submit(ENDLESS)
+    yard.begun(task)
+    os.kill(yard.slot()["pid"], signal.SIGKILL)
+    assert yard.waits(task) == "failed"
+    assert yard.task(task)["status_reason"] == (
+        "infrastructure: the agent was killed by signal 9; tried again 0 of 0 times"
+    )
+    until(lambda: len(yard.left()) == 1, "the end of all the old agent had started")
+
+
+def test_a_tasks_own_failure_is_not_retried(yard: Yard) -> None:
+    yard.up()
+    task = yard.submit("raise SystemExit(3)\n")
+    assert yard.waits(task) == "failed"
+    assert not yard.task(task)["status_reason"].startswith("infrastructure")
+    assert yard.slot()["restarts"] == 0
+
+
+def test_a_killed_services_process_is_seen_and_the_next_up_clears_what_it_left(
+    yard: Yard, waiting: tuple[str, Path]
+) -> None:
+    code, go_on = waiting
+    yard.up()
+    task = yard.submit(code)
+    yard.begun(task)
+    holder, orphan = yard.site.holder(), yard.slot()["pid"]
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    assert holder.wait(30)
+    assert any("services process has died" in words for words in yard.status()["problems"])
+    assert yard.left(), "the orphans go on"
+    yard.up()
+    go_on.touch()
+    assert not Path(f"/proc/{orphan}").exists()
+    assert yard.site.holder() != holder
+    assert yard.waits(task) == "completed"
+    assert yard.status()["problems"] == []
+
+
+def test_a_killed_services_process_and_then_down(yard: Yard) -> None:
+    yard.up()
+    task = yard.submit(ENDLESS)
+    yard.begun(task)
+    holder = yard.site.holder()
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    assert yard.down()["ended"] > 0
+    assert yard.left() == []
+
+
+def test_an_embedded_server_that_died_is_started_again_where_it_was(yard: Yard) -> None:
+    found = yard.up()
+    pid = admin.status(yard.home / "server")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    folder = yard.home / "server"
+    again = until(
+        lambda: (now := admin.status(folder))["pid"] not in (pid, None) and now["urls"] and now, "a server"
+    )
+    assert again["urls"]["api"] == found["server"]["api"]
+    assert yard.waits(yard.submit()) == "completed", "the agent goes on"
+
+
+def test_a_task_is_stopped_at_its_queues_limit(yard: Yard) -> None:
+    yard.queues = "[queues.cpu]\ntime_limit_seconds = 2\n"
+    yard.up()
+    task = yard.submit(ENDLESS)
+    assert yard.waits(task) == "failed"
+    assert yard.task(task)["status_reason"].startswith("time_limit: ran ")
+    assert "queue cpu's limit is 2 s" in yard.task(task)["status_reason"]
+    pid = yard.slot()["pid"]
+    yard.queues = "[queues.cpu]\n"
+    yard.up()
+    assert yard.waits(yard.submit()) == "completed", "no limit any more, and the agent goes on"
+    assert yard.slot()["pid"] == pid
+
+
+def test_an_idle_agent_killed_loses_nothing(yard: Yard) -> None:
+    yard.up()
+    os.kill(yard.slot()["pid"], signal.SIGKILL)
+    until(lambda: yard.slot()["restarts"] == 1 and yard.slot()["phase"] == "running", "another agent")
+    assert yard.waits(yard.submit()) == "completed"
