@@ -31,6 +31,8 @@ FAILED = 1
 RUN_PREFIX, CODE_PREFIX = "stackyard-run-", "stackyard-code-"
 #: In the run folder: what parameters name, as far as it is put together for this run alone.
 INPUTS = "inputs"
+#: What of a clone is the task's code, as git takes it: compiled files are Python's own.
+PACKAGE = ("stackyard_task", ":(exclude)**/__pycache__/**")
 #: A task that is aborted gets so long to end its workload and to deliver its record.
 ABORT_SECONDS = 45.0
 #: Variables of the agent, of the Python it runs and of this side; the workload gets none of them ...
@@ -215,7 +217,7 @@ def code_of(code: Path) -> Code:
         return done.stdout.decode("utf-8", "replace").strip()
 
     try:
-        return Code(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "stackyard_task")))
+        return Code(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *PACKAGE)))
     except (OSError, subprocess.SubprocessError):
         return Code()
 

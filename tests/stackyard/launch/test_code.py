@@ -1,0 +1,87 @@
+"""How a task's code gets to an agent: a wheel named by its digest, or a clone of a repository."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stackyard.launch import Place, wheel
+from stackyard.launch.agent import AgentLauncher
+from stackyard.launch.sending import CODE_FOLDER, Repository, Sender
+from stackyard.settings import base
+from stackyard_task.records import Code, TaskSpec
+
+from .conftest import Deployment, record_in, task
+
+
+def test_a_record_says_which_code_ran(on_agent: Deployment, tmp_path: Path) -> None:
+    spec = task("fail", parameters={"how": "raise"}, code=Code("c0ffee", True, "d1"))
+    assert on_agent.ended(on_agent.start(tmp_path / "run", spec)) == 1
+    seen = record_in(tmp_path / "run").environment
+    assert (seen.code_version, seen.code_dirty, seen.code_digest) == ("c0ffee", True, "d1")
+    assert seen.code_wheel == wheel.built(on_agent.code).sha256
+
+
+def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: Deployment, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    shutil.copytree(on_agent.code, code)
+    (code / "stackyard_task" / "mark.py").write_text("# new code, which no agent has fetched yet\n")
+    built = wheel.built(code)
+    client = on_agent.client
+    assert client is not None
+    other = tmp_path / "other.whl"
+    other.write_bytes(wheel.built(on_agent.code).content)
+    client.upload(other, f"{CODE_FOLDER}/{built.sha256}/{built.name}")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    launcher = AgentLauncher(Sender(client), "cpu")
+    run = launcher.start(task("fail", parameters={"how": "raise"}), Place(folder, Path("python"), code))
+    on_agent.runs.append(run)
+    assert on_agent.ended(run) == 1
+    failure = record_in(folder).failure
+    assert failure is not None
+    assert failure.kind == "infrastructure"
+    assert built.sha256 in failure.message, failure
+    assert "but the task was sent with" in failure.message
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A bare repository on this machine that holds what is needed of this one."""
+    work, bare = tmp_path / "work", tmp_path / "remote.git"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(base() / "src" / "stackyard_task", work / "src" / "stackyard_task", ignore=ignore)
+    (work / "tasks").mkdir()
+    shutil.copy(base() / "tasks" / "dispatched.py", work / "tasks")
+
+    def git(*words: str) -> str:
+        named = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        done = subprocess.run(
+            ["git", "-C", str(work), *named, *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-q", "-m", "all of it")
+    subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)], check=True)
+    return Repository(f"file://{bare}", git("rev-parse", "HEAD"), "main")
+
+
+def test_a_clone_of_a_repository_runs_as_clearml_has_it(
+    on_agent: Deployment, repository: Repository, tmp_path: Path
+) -> None:
+    client = on_agent.client
+    assert client is not None
+    folder = tmp_path / "run"
+    folder.mkdir()
+    launcher = AgentLauncher(Sender(client), "cpu", repository=repository)
+    spec = TaskSpec("cloned", "simulate-firewall", {"sessions": 20}, stack=task("x").stack)
+    run = launcher.start(spec, Place(folder, Path("python"), on_agent.code))
+    on_agent.runs.append(run)
+    assert on_agent.ended(run) == 0, on_agent.log()
+    seen = record_in(folder).environment
+    assert (seen.code_version, seen.code_dirty, seen.code_wheel) == (repository.commit, False, None)
