@@ -1,0 +1,209 @@
+"""A dispatched run's own part: its stack, its environment, its traces, the code it came with. No server.
+
+``dispatched`` itself needs the SDK, which no stack has: what is tested here is loaded without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+import pytest
+
+from stackyard_task.records import StackPin, TaskSpec
+
+ENTRY = Path(__file__).resolve().parents[2] / "tasks" / "dispatched.py"
+LINKED = ("stackyard_task.clearml_link", "stackyard_task.dispatched")
+
+
+@pytest.fixture
+def dispatched() -> Iterator[Any]:
+    """The module, its link to a server replaced by nothing."""
+    kept = {name: sys.modules.pop(name, None) for name in LINKED}
+    link: Any = types.ModuleType(LINKED[0])
+    link.Link, link.NotDelivered = object, type("NotDelivered", (Exception,), {})
+    sys.modules[LINKED[0]] = link
+    import stackyard_task
+
+    had = stackyard_task.__dict__.get("clearml_link")
+    stackyard_task.clearml_link = link  # type: ignore[attr-defined]
+    try:
+        from stackyard_task import dispatched as module
+
+        yield module
+    finally:
+        for name, old in kept.items():
+            sys.modules.pop(name, None)
+            if old is not None:
+                sys.modules[name] = old
+        stackyard_task.__dict__.pop("dispatched", None)
+        stackyard_task.__dict__.pop("clearml_link", None)
+        if had is not None:
+            stackyard_task.clearml_link = had  # type: ignore[attr-defined]
+
+
+def held(folder: Path, value: Any) -> Dict[str, str]:
+    (folder / "stacks.json").write_text(value if isinstance(value, str) else json.dumps(value))
+    return {"STACKYARD_STACKS_FILE": str(folder / "stacks.json")}
+
+
+def spec(name: str, digest: Any = None) -> TaskSpec:
+    return TaskSpec("r", "w", stack=StackPin(name, digest))
+
+
+def test_a_stack_is_what_this_machine_has_under_its_name(dispatched: Any, tmp_path: Path) -> None:
+    variables = held(tmp_path, {"s": {"python": "/s/python", "digest": "d", "environment": {"A": "b"}}})
+    found = dispatched.stack_of(spec("s", "d"), variables)
+    assert (found.python, found.digest, found.environment) == ("/s/python", "d", {"A": "b"})
+    assert dispatched.stack_of(TaskSpec("r", "w"), {}).python == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "digest", "words"),
+    [
+        ({}, "s", None, "stack s is not on this machine (it has: none)"),
+        (
+            {"s": {"python": "/p", "digest": "other"}},
+            "s",
+            "wanted",
+            "pinned as wanted, but this machine has other",
+        ),
+        ("no json", "s", None, "the list of stacks cannot be read"),
+    ],
+)
+def test_a_stack_that_is_not_here_is_one_sentence(
+    dispatched: Any, tmp_path: Path, value: Any, name: str, digest: Any, words: str
+) -> None:
+    with pytest.raises(dispatched.NotHere) as caught:
+        dispatched.stack_of(spec(name, digest), held(tmp_path, value))
+    assert words in str(caught.value)
+
+
+def test_the_workload_gets_nothing_of_the_agents(dispatched: Any) -> None:
+    variables = {
+        "CLEARML_API_SECRET_KEY": "hush",
+        "CLEARML_TASK_ID": "1",
+        "PYTHONPATH": "/agent",
+        "PIP_INDEX_URL": "x",
+        "STACKYARD_CACHE": "/cache",
+        "STACKYARD_SLOT": "mark",
+        "STACKYARD_MEASURE": "alike",
+        "PATH": "/opt/agent/venv/bin:/usr/bin",
+        "HOME": "/home/x",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "LD_LIBRARY_PATH": "/cuda",
+    }
+    found = dispatched.child_environment(variables, Path("/code"), Path("/opt/agent/venv/bin/python"))
+    assert found == {
+        "STACKYARD_SLOT": "mark",
+        "STACKYARD_MEASURE": "alike",
+        "PATH": "/usr/bin",
+        "HOME": "/home/x",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "LD_LIBRARY_PATH": "/cuda",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": "/code",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def test_what_killed_tasks_left_is_removed_and_nothing_else(dispatched: Any, tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    mine, other = f"stackyard-run-{os.getpid()}-x", "stackyard-run-notes-x"
+    for name in (f"stackyard-run-{ended.pid}-x", f"stackyard-code-{ended.pid}-x", mine, other, "else"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    dispatched.sweep(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mine, other, "else"])
+
+
+def test_a_clone_knows_its_commit(dispatched: Any, tmp_path: Path) -> None:
+    code = tmp_path / "clone" / "src"
+    (code / "stackyard_task").mkdir(parents=True)
+    (code / "stackyard_task" / "a.py").write_text("")
+
+    def git(*words: str) -> str:
+        named = ["git", "-C", str(tmp_path / "clone"), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+        return subprocess.run([*named, *words], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+
+    assert dispatched.code_of(code).version is None
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    (code / "stackyard_task" / "__pycache__").mkdir()
+    (code / "stackyard_task" / "__pycache__" / "a.pyc").write_bytes(b"")
+    found = dispatched.code_of(code)
+    assert (found.version, found.dirty) == (git("rev-parse", "HEAD"), False)
+    (code / "stackyard_task" / "a.py").write_text("changed")
+    assert dispatched.code_of(code).dirty is True
+
+
+def entered(tmp_path: Path, content: bytes, sha256: str) -> subprocess.CompletedProcess[bytes]:
+    """The entry script as an agent runs it, its wheel in the cache under the digest it was sent with."""
+    cache = tmp_path / "cache" / "code"
+    cache.mkdir(parents=True)
+    (cache / (sha256 + ".whl")).write_bytes(content)
+    code = f'CODE = {{"url": "http://127.0.0.1:9/w.whl", "sha256": "{sha256}"}}'
+    script = tmp_path / "dispatched.py"
+    script.write_text(ENTRY.read_text(encoding="utf-8").replace('CODE = {"url": "", "sha256": ""}', code))
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    fake = tmp_path / "fake" / "clearml"  # an SDK that brings what lies on the file server
+    fake.mkdir(parents=True)
+    (tmp_path / "served").write_bytes(content)
+    served = repr(str(tmp_path / "served"))
+    (fake / "__init__.py").write_text(
+        "class StorageManager:\n"
+        "    @staticmethod\n"
+        "    def get_local_copy(url, **_):\n"
+        f"        return {served}\n"
+    )
+    variables = {
+        **os.environ,
+        "STACKYARD_CACHE": str(tmp_path / "cache"),
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": str(tmp_path / "fake"),
+    }
+    return subprocess.run([sys.executable, str(script)], env=variables, capture_output=True, check=False)
+
+
+def packed(files: Dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+def test_the_entry_script_runs_the_code_it_was_sent_with_and_leaves_nothing(tmp_path: Path) -> None:
+    said = "def main(code, begun, wheel):\n    print('ran', wheel, (code / 'stackyard_task').is_dir())\n    return 3\n"
+    content = packed({"stackyard_task/__init__.py": "", "stackyard_task/dispatched.py": said})
+    sha256 = hashlib.sha256(content).hexdigest()
+    done = entered(tmp_path, content, sha256)
+    assert (done.returncode, done.stdout.decode().split()) == (3, ["ran", sha256, "True"]), done.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_other_code_does_not_run(tmp_path: Path) -> None:
+    content = packed({"stackyard_task/__init__.py": "", "stackyard_task/dispatched.py": "print('ran')"})
+    done = entered(tmp_path, content, "a" * 64)
+    assert done.returncode == 1
+    assert b"ran" not in done.stdout
+    assert done.stderr.decode().startswith("infrastructure: the code at hand has SHA-256")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_wheel_that_names_files_outside_itself_does_not_run(tmp_path: Path) -> None:
+    content = packed({"../outside.py": "", "stackyard_task/dispatched.py": "print('ran')"})
+    done = entered(tmp_path, content, hashlib.sha256(content).hexdigest())
+    assert done.returncode == 1
+    assert b"names a file outside itself" in done.stderr
