@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ class LocalController:
         self._id = id
         self._process = process
         self._log = log
+        self._finishing = threading.Thread(target=self._finish, daemon=True)
+        self._finishing.start()
 
     def running(self) -> bool:
         """Whether it still works."""
@@ -47,8 +50,11 @@ class LocalController:
         if self.running():
             self._process.kill()
 
-    def finish(self) -> None:
-        """Wait for its end and see to it that its task has a final status."""
+    def join(self) -> None:
+        """Wait for its end, and until its task has a final status."""
+        self._finishing.join()
+
+    def _finish(self) -> None:
         status = self._process.wait()
         task = self._client.call("tasks.get_by_id", task=self._id)["task"]
         if task["status"] in FINAL:
@@ -111,4 +117,4 @@ def started(client: Client, id: str) -> Iterator[LocalController]:
             yield controller
         finally:
             controller.interrupt()
-            controller.finish()
+            controller.join()

@@ -6,6 +6,7 @@ that the next submission can tell whether anything changed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from stackyard import templates
-from stackyard.clearml_client import Client
-from stackyard.errors import BadInputError
+from stackyard.clearml_client import Client, ServerError
+from stackyard.errors import BadInputError, StackyardError
 from stackyard.launch.dispatch import container_arguments
 from stackyard.launch.sending import SPEC, Sender, hyperparameters
 from stackyard.pipelines import changes
@@ -33,8 +34,10 @@ PROJECT = "Stackyard"
 BASES_PROJECT = "Stackyard/pipelines"
 #: The configuration object that says what a run is made of.
 MADE_OF = "Made of"
+#: ClearML's subcode for a project that there is already.
+ALREADY_THERE = 801
 #: A submission that was begun so long ago and is still no more than a draft was interrupted.
-ABANDONED_SECONDS = 120.0
+ABANDONED_SECONDS = 900.0
 #: The web app's "new run" shows this section; ``clearml_pipeline`` lays it over the steps.
 ARGUMENTS_SECTION = "Args"
 
@@ -110,15 +113,21 @@ class Submission:
             if earlier is not None and not differing:
                 return Submitted(earlier["id"], False, f"nothing changed since run {_told(earlier)}")
             why = f"changed: {', '.join(differing)}" if differing else "the first run"
-        self._say(f"{self._pipeline.name}: {why}")
-        id = self._create(project, now)
-        if on_change:
-            other = self._faster(project, id, now)
+        # The draft comes first: whoever submits the same at the same moment sees it and stands back.
+        id = self._claim(project, now)
+        try:
+            other = self._faster(project, id, now) if on_change else None
             if other is not None:
                 self._client.call("tasks.delete", task=id, force=True)
                 return Submitted(other, False, f"another call starts the same run, task {other}")
-        if enqueue:
-            self._client.call("tasks.enqueue", task=id, queue_name=self._pipeline.controller_queue)
+            self._say(f"{self._pipeline.name}: {why}")
+            self._fill(id)
+            if enqueue:
+                self._client.call("tasks.enqueue", task=id, queue_name=self._pipeline.controller_queue)
+        except BaseException:
+            with contextlib.suppress(StackyardError):
+                self._client.call("tasks.delete", task=id, force=True)
+            raise
         return Submitted(id, True, why)
 
     # -- what it is made of ------------------------------------------------------------------------
@@ -187,7 +196,7 @@ class Submission:
                 and _seconds_between(run["created"], ours["created"]) < ABANDONED_SECONDS
             )
         ]
-        return str(rivals[0]["id"]) if rivals else None
+        return str(min(rivals, key=lambda run: (run["created"], run["id"]))["id"]) if rivals else None
 
     # -- what is sent ------------------------------------------------------------------------------
 
@@ -205,15 +214,8 @@ class Submission:
                     f"{', '.join(sorted(there)) or 'none'}"
                 )
 
-    def _create(self, project: str, now: MadeOf) -> str:
-        script = self._sender.script(self._here.code_folder)
-        steps = [self._step(step, script) for step in self._pipeline.steps]
-        spec = TaskSpec(
-            run_id="",
-            workload=records.PIPELINE,
-            parameters={"steps": [records.to_json(step) for step in steps]},
-            code=self._here.code,
-        )
+    def _claim(self, project: str, now: MadeOf) -> str:
+        """A draft of the controller's task that says what its run is made of."""
         return str(
             self._client.call(
                 "tasks.create",
@@ -222,13 +224,25 @@ class Submission:
                 type="controller",
                 system_tags=["pipeline"],
                 comment=self._pipeline.title,
-                script=script,
-                configuration={
-                    SPEC: _object(SPEC, records.to_json(spec)),
-                    MADE_OF: _object(MADE_OF, now.to_json()),
-                },
+                configuration={MADE_OF: _object(MADE_OF, now.to_json())},
                 hyperparams=self._forms(now),
             )["id"]
+        )
+
+    def _fill(self, id: str) -> None:
+        """Give the draft its code and its steps."""
+        script = self._sender.script(self._here.code_folder)
+        spec = TaskSpec(
+            run_id="",
+            workload=records.PIPELINE,
+            parameters={
+                "steps": [records.to_json(self._step(step, script)) for step in self._pipeline.steps]
+            },
+            code=self._here.code,
+        )
+        self._client.call("tasks.edit", task=id, script=script)
+        self._client.call(
+            "tasks.edit_configuration", task=id, configuration=[_object(SPEC, records.to_json(spec))]
         )
 
     def _step(self, step: Step, script: Mapping[str, Any]) -> PipelineStep:
@@ -330,7 +344,7 @@ class Submission:
             for name, value in step.parameters.items():
                 if name in described and described[name].kind in ("data", "model"):
                     continue  # the wiring: not for a form
-                if isinstance(value, str) and changes.is_path(name, value):
+                if any(_is_wiring(name, text) for text in references.strings(value)):
                     continue
                 arguments[f"{step.name}.{name}"] = _field(
                     ARGUMENTS_SECTION,
@@ -359,20 +373,23 @@ def pipeline_project(client: Client, name: str, *, make: bool = True) -> str:
         (f"{PROJECT}/.pipelines", ["hidden"]),
         (f"{PROJECT}/.pipelines/{name}", ["hidden", "pipeline"]),
     ):
-        found = client.call(
-            "projects.get_all",
-            name=f"^{re.escape(path)}$",
-            search_hidden=True,
-            only_fields=["id", "system_tags"],
-        )["projects"]
+        asked = {
+            "name": f"^{re.escape(path)}$",
+            "search_hidden": True,
+            "only_fields": ["id", "system_tags"],
+        }
+        found = client.call("projects.get_all", **asked)["projects"]
         if not found and not make:
             raise BadInputError(f"no run of pipeline {name!r} is known to the server")
-        ids = (
-            found[0]["id"]
-            if found
-            else client.call("projects.create", name=path, description="", system_tags=tags)["id"]
-        )
-        if set(tags) - set(found[0].get("system_tags") or [] if found else []):
+        if not found:
+            try:
+                client.call("projects.create", name=path, description="", system_tags=tags)
+            except ServerError as error:
+                if error.subcode != ALREADY_THERE:  # somebody else makes it at the same moment
+                    raise
+            found = client.call("projects.get_all", **asked)["projects"]
+        ids = str(found[0]["id"])
+        if set(tags) - set(found[0].get("system_tags") or []):
             client.call("projects.update", project=ids, system_tags=tags)
     return ids
 
@@ -457,6 +474,11 @@ _WORDS = {
 def _defaults(workload: str) -> dict[str, Any]:
     declared = workloads.WORKLOADS.get(workload)
     return {parameter.name: parameter.default for parameter in declared.parameters} if declared else {}
+
+
+def _is_wiring(name: str, text: str) -> bool:
+    """Whether a parameter's text names a file, a data set or what a step leaves: nothing to type into a form."""
+    return text.startswith((STEP, MODEL)) or changes.is_path(name, text)
 
 
 def _object(name: str, value: Any) -> dict[str, str]:
