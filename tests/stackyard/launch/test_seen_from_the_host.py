@@ -99,7 +99,7 @@ def test_cpu_and_memory_agree_with_the_record(dispatched: Deployment, tmp_path: 
     folder = tmp_path / "run"
     run = dispatched.start(folder, task("burn", parameters=parameters))
     pid = workload_of(dispatched)
-    meeting = Path(f"/proc/{pid}/root/tmp") / parameters["meeting"]
+    meeting = Path("/proc", str(pid), "root", "tmp", parameters["meeting"])
     until(meeting / "here")
     used, held = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9, anonymous_bytes(pid)
     with cgroup_for(pid) as seen:
