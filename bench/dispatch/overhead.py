@@ -30,7 +30,8 @@ from stackyard.launch import Place
 from stackyard.launch.agent import AgentLauncher
 
 FIGURES = ("overhead_per_tiny_task_seconds", "overhead_ratio_prefect", "overhead_ratio_metaflow")
-PREFECT, METAFLOW = "prefect>=3.4,<4", "metaflow>=2.18,<3"
+#: Prefect 3 names an argument that later FastAPIs no longer know.
+PREFECT, METAFLOW = ("prefect>=3.4,<4", "fastapi>=0.139,<0.150"), ("metaflow>=2.18,<3",)
 WORK = "sum(range(1000))"
 
 PREFECT_SERVED = """
@@ -264,7 +265,7 @@ def _until_answers(port: int, path: str) -> None:
             time.sleep(0.2)
 
 
-def installed(name: str, requirement: str) -> Path:
+def installed(name: str, requirements: tuple[str, ...]) -> Path:
     """The Python of a peer's environment, made on first use.
 
     Raises:
@@ -277,15 +278,15 @@ def installed(name: str, requirement: str) -> Path:
             return python
     except NotHere:
         pass
-    print(f"installing {requirement} into {folder} ...", flush=True)
+    print(f"installing {name} into {folder} ...", flush=True)
     try:
         subprocess.run(
             [sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True
         )
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
         subprocess.run(install, check=True, capture_output=True, timeout=900)
     except (subprocess.SubprocessError, OSError) as fault:
-        raise NotHere(f"{requirement} could not be installed: {fault}") from fault
+        raise NotHere(f"{name} could not be installed: {fault}") from fault
     return python
 
 

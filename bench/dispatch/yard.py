@@ -17,7 +17,7 @@ from bench.server.processes import Ours, ours
 from stackyard import stacks
 from stackyard.agents import configuration
 from stackyard.agents.slots import Slot
-from stackyard.clearml_client import Client
+from stackyard.clearml_client import Client, ServerError
 from stackyard.connection import Connection
 from stackyard.docker_engine import obstacle
 from stackyard.launch import Launcher, Place, snapshot
@@ -123,6 +123,8 @@ class Yard:
         in_container = deployment == "container"
         queue = queue or ("cpu-container" if in_container else "cpu")
         held = {self.stack.name: self.image().image_id} if in_container else {}
+        with suppress(ServerError):  # it is there already
+            self.client.call("queues.create", name=queue)
         docker = shutil.which("docker")
         around = configuration.Surroundings(
             home=self.home,
