@@ -15,6 +15,7 @@ from fake_stacks import built, depot, serve  # noqa: F401 - fixtures for every t
 from stackyard import planning, scenarios
 from stackyard.launch import snapshot
 from stackyard.launch.bare import BareLauncher
+from stackyard.launch.retries import RetryPolicy
 from stackyard.runner import Outcome, Runner, Stop
 from stackyard.runs import Plan, RunFolder
 from stackyard.scenarios import Known
@@ -69,6 +70,10 @@ class Yard:
     ended_labels: list[str] = field(default_factory=list)
     seen: list[tuple[int, int, float | None]] = field(default_factory=list)
     on_tick: Any = None
+    pins: dict[str, StackPin] = field(default_factory=dict)
+    #: (deployment, GPUs) -> launcher.
+    launcher: Any = field(default_factory=lambda: lambda deployment, gpus: BareLauncher())
+    retries: RetryPolicy | None = None
 
     @property
     def out(self) -> RunFolder:
@@ -82,11 +87,11 @@ class Yard:
     def site(self) -> Site:
         return Site(
             python_of=lambda name: self.python[name],
-            pin_of=lambda name: StackPin(name=name, digest=f"digest of {name}"),
+            pin_of=lambda name: self.pins.get(name) or StackPin(name=name, digest=f"digest of {name}"),
             environment_of=lambda name: ({"STACK_VARIABLE": name}, self.tunables),
             why_not=lambda cell: self.reasons.get(cell.stack),
             dataset=lambda reference: self.folder / reference.removeprefix("dataset:"),
-            launcher=lambda deployment, gpus: BareLauncher(),
+            launcher=lambda deployment, gpus: self.launcher(deployment, gpus),
         )
 
     def plan(self, text: str, **options: Any) -> tuple[scenarios.Scenario, Plan]:
@@ -103,7 +108,9 @@ class Yard:
         **options: Any,
     ) -> Outcome:
         scenario, plan = self.plan(text, **options)
-        runner = Runner(scenario, plan, self.out, self.site, self.code, self.folder, self, stop or Stop())
+        runner = Runner(
+            *(scenario, plan, self.out, self.site, self.code, self.folder, self, stop or Stop(), self.retries)
+        )
         return runner.run(text, resume=resume, fresh=fresh)
 
     def record(self, name: str) -> RunRecord:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,11 +14,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stackyard import data, hardware, stacks
+from stackyard import data, docker_engine, hardware, stacks
+from stackyard.dispatching import Dispatching, queue_of
 from stackyard.errors import NotRunnableError, StackyardError
 from stackyard.hardware import Machine
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
+from stackyard.specs import BARE, DISPATCHED, StackSpec
 from stackyard.stacks import indexes, pythons
 
 app = typer.Typer(help="Say what this machine can run and what is missing.", pretty_exceptions_enable=False)
@@ -56,6 +59,7 @@ def doctor(
     findings = [
         *_machine(machine, settings),
         *(_stack(stack, settings, machine, online) for stack in defined.values()),
+        *_deployments(settings, defined),
         *_data(settings),
         *_tools(),
     ]
@@ -156,6 +160,28 @@ def _stack(stack: StackSpec, settings: Settings, machine: Machine, online: bool)
         return Finding(section, stack.name, "no", f"not runnable: {reason}", f"try again: {command}")
     size = f", about {stack.installed_bytes / 1e9:.1f} GB" if stack.installed_bytes else ""
     return Finding(section, stack.name, "missing", f"can be built: Python at {python}{size}", command)
+
+
+def _deployments(settings: Settings, defined: Mapping[str, StackSpec]) -> list[Finding]:
+    """How runs may be started here, on the default stack."""
+    section = "Deployments"
+    findings = [Finding(section, BARE, "ok", "runs are started directly")]
+    if stacks.DEFAULT not in defined:
+        return findings
+    offered = Dispatching(settings, defined)
+    for deployment in DISPATCHED:
+        reason = offered.why_not(deployment, stacks.DEFAULT, 0, 1)
+        if reason is None:
+            text = f"a worker serves queue {queue_of(deployment, 0)}"
+            findings.append(Finding(section, deployment, "ok", text))
+        else:
+            found = re.search(r"`([^`]+)`|build it: (.+)", reason)
+            command = (found[1] or found[2]) if found else None
+            findings.append(Finding(section, deployment, "missing", f"not runnable: {reason}", command))
+    obstacle = docker_engine.obstacle()
+    words = "answers" if obstacle is None else f"none: {obstacle}"
+    findings.append(Finding(section, "Docker Engine", "ok" if obstacle is None else "info", words))
+    return findings
 
 
 def _data(settings: Settings) -> list[Finding]:

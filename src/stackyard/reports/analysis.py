@@ -103,7 +103,12 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
     shares = deployments.shares_of(analysed, metrics)
     if parities:  # one sentence over all settings says it instead of one for each
         lines = [h for h in lines if h.axis != deployments.DEPLOYMENT or h.metric not in deployments.JUDGED]
-        said = [Headline(p.verdict, p.sentence, p.metric, deployments.DEPLOYMENT) for p in parities]
+        first = matrix.axes[deployments.DEPLOYMENT][0]  # the other pairs are in their table
+        said = [
+            Headline(p.verdict, p.sentence, p.metric, deployments.DEPLOYMENT)
+            for p in parities
+            if p.reference == first
+        ]
         lines = sorted(said + lines, key=lambda h: HEADLINE.index(h.metric) if h.metric in HEADLINE else 9)
     lines += [Headline("fact", f.finding, f.metric) for f in analysed if f.finding]
     lines += [Headline("fact", s.sentence, s.metric) for s in shares]
