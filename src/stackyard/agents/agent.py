@@ -23,6 +23,9 @@ from stackyard.agents.configuration import MARK, Prepared, clean
 
 LOG = "agent.log"
 LOG_BYTES = 2_000_000
+#: Where a running agent writes, in its temporary folder.
+OWN_LOGS = ".clearml_agent_daemon_out*.txt"
+LAST_WORDS_BYTES = 20_000
 _PROC = Path("/proc")
 
 
@@ -86,8 +89,9 @@ class Agent:
         self.prepared = prepared
         self.mark = prepared.environment[MARK]
         folder = Path(prepared.folder)
-        clean(folder)
         log = _opened(folder / "log" / LOG)
+        _keep_last_words(folder / "tmp", log)
+        clean(folder)
         try:
             self.process = subprocess.Popen(
                 prepared.command,
@@ -200,6 +204,14 @@ def usage_of(identity: Identity) -> Usage:
             rss += process.memory_info().rss
             count += 1
     return Usage(count, rss, cpu)
+
+
+def _keep_last_words(temporary: Path, log: int) -> None:
+    """Append what the agent before this one wrote for itself to the log, as far as it matters."""
+    for path in sorted(temporary.glob(OWN_LOGS)):
+        with suppress(OSError), path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LAST_WORDS_BYTES))
+            os.write(log, file.read())
 
 
 def _opened(path: Path) -> int:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stackyard.agents.agent import LOG, OWN_LOGS
 from stackyard.cli.server import folder_of
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.services.site import ABORT, FINISH, Site
@@ -233,10 +234,8 @@ def _logs() -> dict[str, Any]:
 
 def _agent_log(folder: Path) -> Path | None:
     """What the agent writes now: its own file, once it has begun; else what its start printed."""
-    written = [
-        path for path in (folder / "tmp").glob(".clearml_agent_daemon_out*.txt") if path.stat().st_size
-    ]
-    return max(written, key=lambda path: path.stat().st_mtime, default=_there(folder / "log" / "agent.log"))
+    written = [path for path in (folder / "tmp").glob(OWN_LOGS) if path.stat().st_size]
+    return max(written, key=lambda path: path.stat().st_mtime, default=_there(folder / "log" / LOG))
 
 
 def _there(path: Path) -> Path | None:

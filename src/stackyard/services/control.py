@@ -31,6 +31,7 @@ from stackyard.clearml_client import Client, ServerError
 from stackyard.connection import CONFIG_FILE, Connection
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.services import containers, loss
+from stackyard.services.keeper import AGAIN_SECONDS
 from stackyard.services.site import ABORTED, EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site
 from stackyard.services.watch import epoch, task_of
 from stackyard.settings import Settings
@@ -346,7 +347,8 @@ def _start_services(site: Site, metrics_port: int) -> int:
         "--metrics-port",
         str(metrics_port),
     ]
-    with (site.folder / "services.out").open("wb") as out:
+    words = site.folder / "services.out"
+    with os.fdopen(os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/"
         )
@@ -358,7 +360,7 @@ def _start_services(site: Site, metrics_port: int) -> int:
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    said = (site.folder / "services.out").read_text(errors="replace").strip().splitlines()
+    said = words.read_text(errors="replace").strip().splitlines()
     raise StackyardError(
         f"the services process did not start ({said[-1] if said else 'no word'}); see {site.log_file}"
     )
@@ -468,11 +470,11 @@ def _clear(site: Site, plan: Plan | None, mode: str, say: Say) -> int:
     ordered_at = time.time()
     known = [Identity(slot["pid"], slot["started"]) for slot in site.state().get("slots", []) if slot["pid"]]
     agents = [found for found in known if found in left]
-    for found in agents:
-        found.signal(signal.SIGINT)
     end = time.monotonic() + ORPHAN_SECONDS
-    for found in agents:
-        found.wait(end - time.monotonic())
+    while agents and time.monotonic() < end:
+        for found in agents:
+            found.signal(signal.SIGINT)
+        agents = [found for found in agents if not found.wait(AGAIN_SECONDS)]
     agent.end_all(lambda: agent.marked_for(site.mark_prefix), GRACE_SECONDS)
     for prepared in plan.agents:
         if prepared.in_container and plan.docker:

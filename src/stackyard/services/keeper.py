@@ -25,6 +25,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 STEADY_SECONDS = 60.0
 #: How long an agent that was asked to end may take.
 END_SECONDS = 20.0
+#: An agent that is asked while it has a task ends the task and goes on; so it is asked again.
+AGAIN_SECONDS = 1.0
 #: How long what an agent left behind may take to end when asked.
 GRACE_SECONDS = 2.0
 
@@ -96,7 +98,7 @@ class Keeper:
         self.next_start_at = 0.0
         #: What went wrong last, for people.
         self.trouble: str | None = None
-        self._ending_since = 0.0
+        self._ending_since = self._interrupted_at = 0.0
         self._asked = False
         self._start = start
 
@@ -128,6 +130,9 @@ class Keeper:
             if now - self._ending_since > END_SECONDS:
                 log.warning("%s: the agent did not end within %.0f s and is killed", self.worker, END_SECONDS)
                 self.agent.clear(GRACE_SECONDS)
+            elif now - self._interrupted_at >= AGAIN_SECONDS:
+                self._interrupted_at = now
+                self.agent.interrupt()
         elif not self._may_stay() and (idle or at_once):
             self.end(now)
         return None
@@ -136,7 +141,8 @@ class Keeper:
         """Ask the agent to end; nothing where there is none."""
         if self.agent is not None and self.phase is not Phase.ENDING:
             self.agent.interrupt()
-            self.phase, self._ending_since, self._asked = Phase.ENDING, now, True
+            self.phase, self._asked = Phase.ENDING, True
+            self._ending_since = self._interrupted_at = now
 
     def describe(self) -> dict[str, Any]:
         """The slot as the state file shows it."""

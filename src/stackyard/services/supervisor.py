@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -148,7 +149,10 @@ class Supervisor:
             keeper.hold = self.guard.taken(keeper.prepared.gpu)
             task = seen.running.get(keeper.worker)
             idle = fresh and (task is None or self._is_not_awaited(task))
+            before = keeper.phase
             ended = keeper.step(now, idle, at_once)
+            if before is not Phase.ENDING and keeper.phase is Phase.ENDING and task is not None:
+                self._end_containers(keeper)
             if ended is not None:
                 self._follow_end(keeper, ended)
             if keeper.phase is Phase.GONE and keeper.wanted is None and self.plan.mode == RUN:
@@ -250,15 +254,21 @@ class Supervisor:
         since = self._wall() - (self._clock() - ended.since)
 
         def tell() -> None:
-            if not ended.asked:
-                with suppress(loss.ServerError):
-                    self.watch.client.call("workers.unregister", worker=ended.worker)
+            # it has done so itself, unless it was killed or asked a second time meanwhile
+            with suppress(loss.ServerError):
+                self.watch.client.call("workers.unregister", worker=ended.worker)
             for task in self.watch.tasks(["in_progress", "stopped"], {ended.worker}):
                 asked = ended.asked and loss.ended_with_agent(task, since - CLOCK_SECONDS)
                 if asked or task.status == "in_progress":
                     self._settle(task, ended, aborting, since)
 
         self.watch.do(tell)
+
+    def _end_containers(self, keeper: Keeper) -> None:
+        """Stop a container beside its agent, which would take long over it; not waited for."""
+        if keeper.prepared.in_container and self.plan.docker:
+            mark = keeper.prepared.environment.get(MARK, "")
+            threading.Thread(target=containers.end, args=(self.plan.docker, mark), daemon=True).start()
 
     def _settle(self, task: Task, ended: Ended, aborting: bool, since: float) -> None:
         client = self.watch.client

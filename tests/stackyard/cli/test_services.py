@@ -43,7 +43,7 @@ def test_up_status_logs_and_down(home: Path, tmp_path: Path, capsys: pytest.Capt
     assert "agent started" in capsys.readouterr().out
     assert run(["logs", "cpu-0", "--json"]) == 0
     assert any(
-        "Listening" in line or "Worker" in line for line in json.loads(capsys.readouterr().out)["lines"]
+        "polling" in line or "Listening" in line for line in json.loads(capsys.readouterr().out)["lines"]
     )
     assert run(["logs", "cpu-7"]) == 2
     assert "there are: services, server, cpu-0" in capsys.readouterr().err

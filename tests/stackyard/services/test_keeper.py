@@ -127,3 +127,12 @@ def test_an_agent_that_does_not_end_is_killed() -> None:
     assert ended.asked
     made.step(2.0 + END_SECONDS, idle=False)
     assert made.phase is Phase.GONE
+
+
+def test_an_agent_is_asked_again_because_the_first_time_may_have_ended_its_task_only() -> None:
+    made, started = keeper(SimulatedAgent(obedient=False))
+    made.step(0.0, idle=True)
+    made.wanted = None
+    for now in (1.0, 1.5, 2.0, 2.5, 3.0):
+        made.step(now, idle=False, at_once=True)
+    assert started[0].interrupted == 3
