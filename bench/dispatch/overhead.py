@@ -283,7 +283,15 @@ def installed(name: str, requirements: tuple[str, ...]) -> Path:
         subprocess.run(
             [sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True
         )
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+        install = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *requirements,
+        ]
         subprocess.run(install, check=True, capture_output=True, timeout=900)
     except (subprocess.SubprocessError, OSError) as fault:
         raise NotHere(f"{name} could not be installed: {fault}") from fault

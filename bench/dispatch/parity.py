@@ -58,14 +58,18 @@ def _data(here: Any, launcher: Any) -> str:
     """Simulated sessions to train on, made once."""
     task = TaskSpec("data", "simulate-firewall", {"sessions": 1500}, stack=here.pin(checked=False))
     here.run(launcher, task)
-    return str(next((here.home / "runs" / f"{here._runs:04d}" / "outputs").rglob("*.jsonl*")))
+    return str(here.newest / "outputs" / "benign.txt")
 
 
 def _task(here: Any, data: str, quick: bool) -> TaskSpec:
     return TaskSpec(
         "parity",
         "detector-train",
-        {"data": {"sources": [data]}, "epochs": 1 if quick else 4, "hidden_size": 64},
+        {
+            "data": {"sources": [{"path": data, "format": "sequences", "label": 0}]},
+            "epochs": 1 if quick else 4,
+            "hidden_size": 64,
+        },
         stack=here.pin(checked=True),
         threads=2,
         environment={**here.stack.environment, **here.stack.tunables, "CUDA_VISIBLE_DEVICES": ""},

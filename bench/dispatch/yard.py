@@ -84,9 +84,13 @@ class Yard:
     def place(self) -> Path:
         """A new run folder."""
         self._runs += 1
-        folder = self.home / "runs" / f"{self._runs:04d}"
-        folder.mkdir(parents=True)
-        return folder
+        self.newest.mkdir(parents=True)
+        return self.newest
+
+    @property
+    def newest(self) -> Path:
+        """The run folder made last."""
+        return self.home / "runs" / f"{self._runs:04d}"
 
     def image(self) -> images.StackImage:
         """The stack's image.
