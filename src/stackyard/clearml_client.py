@@ -192,6 +192,8 @@ class Client:
                 json={},
                 auth=(self.connection.access_key, self.connection.secret_key),
             )
+            if answer.status_code == 401:
+                raise ServerError(self._refused(), 401)
             self._token = _data(answer, "auth.login")["token"]
             # the token tells its end, but in a form only its maker may rely on; an hour is shorter than any
             self._token_until = time.time() + 3600.0 - TOKEN_MARGIN_SECONDS
@@ -225,6 +227,14 @@ class Client:
             yield
         except httpx.TransportError as error:
             raise UnreachableError(self._unreachable(error)) from error
+
+    def _refused(self) -> str:
+        at, source = self.connection.api, self.connection.source
+        where = "the key it was given" if source == "given" else f"the key in {source}"
+        return (
+            f"the ClearML server at {at} refuses {where}: it is wrong or was withdrawn; `stackyard up` makes another "
+            "where the server is this machine's own, for any other put a valid key in its place"
+        )
 
     def _unreachable(self, why: object) -> str:
         return f"the ClearML server at {self.connection.api} does not answer ({why}); is it up?"

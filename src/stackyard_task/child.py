@@ -7,6 +7,7 @@ and stderr: tracebacks go there, one sentence goes over the channel.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -28,6 +29,8 @@ _NO_MEMORY = (
     "Unable to allocate",
     "bad_alloc",
 )
+#: No room on the disk, or none that this user may have: another machine, or the same one later, may do it.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StackMismatch(Exception):
@@ -58,13 +61,23 @@ def main(run_folder: Path) -> int:
     except MemoryError as error:
         return _give_up(channel, "out_of_memory", f"no memory left ({error or 'MemoryError'})")
     except Exception as error:  # noqa: BLE001 the task's edge: whatever the workload raises ends in a record
-        kind = "out_of_memory" if any(words in str(error) for words in _NO_MEMORY) else "code"
-        return _give_up(channel, kind, f"{type(error).__name__}: {_one_line(error)}")
+        return _give_up(channel, kind_of(error), f"{type(error).__name__}: {_one_line(error)}")
     channel.flush()
     # Python's collector would walk every object of every library again, up to a second, while the interpreter
     # ends. What is frozen it leaves to the kernel; the rest of the exit is as ever.
     gc.freeze()
     return 0
+
+
+def kind_of(error: Exception) -> str:
+    """The kind of failure that an exception of a workload is: the code's, unless the machine lacked something."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return "infrastructure"
+    said = str(error)
+    if any(words in said for words in _NO_MEMORY):
+        return "out_of_memory"
+    # what libraries make of it when they write a model or an archive
+    return "infrastructure" if os.strerror(errno.ENOSPC) in said else "code"
 
 
 def resolve(spec: TaskSpec) -> tuple[Callable[[Dict[str, Any], Channel, Path], None], Dict[str, Any]]:

@@ -11,6 +11,8 @@ from stackyard_task.records import LOG_FILE, Failure, Measurement, TaskSpec
 
 #: Signals the code brings on itself.
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS)
+#: Signals by which somebody ends a process.
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 
 
 @dataclass
@@ -26,6 +28,8 @@ class Ending:
     #: What the child said of its failure.
     said: Optional[Failure] = None
     signal_received: int = 0
+    #: What the run could use at most, by its own limit or its container's; ``None``: no limit.
+    memory_limit_bytes: Optional[int] = None
 
 
 def failure_of(ending: Ending, spec: TaskSpec, measurement: Measurement) -> Optional[Failure]:
@@ -41,7 +45,9 @@ def failure_of(ending: Ending, spec: TaskSpec, measurement: Measurement) -> Opti
 def _reason(
     ending: Ending, spec: TaskSpec, measurement: Measurement, signalled: Optional[int], code: Optional[int]
 ) -> Optional[Failure]:
-    if ending.stop == "interrupted":
+    # whoever ends a machine's tasks signals supervisor and workload alike, and the workload may be the quicker one
+    ended_alike = ending.stop is None and ending.signal_received and signalled in ENDINGS
+    if ending.stop == "interrupted" or ended_alike:
         name = _signal_name(ending.signal_received)
         return Failure(
             "interrupted", f"stopped by {name} after {_seconds(measurement)}; run it again to complete it"
@@ -54,10 +60,10 @@ def _reason(
         )
     fell = signalled is not None or code != 0 or ending.said is not None
     if ending.stop == "out_of_memory" or (ending.kernel_kills and fell):
-        return Failure("out_of_memory", _memory_sentence("ended for lack of memory", spec, measurement))
+        return Failure("out_of_memory", _memory_sentence("ended for lack of memory", ending, measurement))
     if ending.said is not None:
         if ending.said.kind == "out_of_memory":
-            return Failure("out_of_memory", _memory_sentence(ending.said.message, spec, measurement))
+            return Failure("out_of_memory", _memory_sentence(ending.said.message, ending, measurement))
         return ending.said
     if signalled is not None:
         name = _signal_name(signalled)
@@ -69,13 +75,13 @@ def _reason(
     return None
 
 
-def _memory_sentence(what: str, spec: TaskSpec, measurement: Measurement) -> str:
+def _memory_sentence(what: str, ending: Ending, measurement: Measurement) -> str:
     peak = (
         "an unknown peak"
         if measurement.peak_rss_bytes is None
         else f"a peak of {_mb(measurement.peak_rss_bytes)}"
     )
-    limit = spec.limits.memory_bytes
+    limit = ending.memory_limit_bytes
     bound = "without a limit of its own" if limit is None else f"under a limit of {_mb(limit)}"
     return f"{what}, at {peak} {bound}; give it more memory or smaller batches"
 

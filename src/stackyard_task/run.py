@@ -315,6 +315,7 @@ class _Supervision:
             kernel_kills=kernel_kills(places) - kills_before if cgroup is None else cgroup.kernel_kills(),
             said=listener.failure,
             signal_received=self._signalled,
+            memory_limit_bytes=environment.ram_limit_bytes,
         )
         record.failure = failure_of(ending, self.spec, measurement)
         record.status = "completed" if record.failure is None else "failed"

@@ -8,6 +8,7 @@ def hold(parameters, channel, folder):
     """Do nothing for ``seconds``, saying so; then leave a file."""
     seconds, begun = float(parameters.get("seconds", 1)), time.monotonic()
     channel.phase("steady")
+    print("holding", flush=True)
     while time.monotonic() - begun < seconds:
         channel.progress(time.monotonic() - begun, seconds, "seconds")
         time.sleep(0.05)

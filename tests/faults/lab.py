@@ -19,14 +19,16 @@ from typing import Any
 
 import psutil
 
-from stackyard import connection
+from stackyard import connection, docker_engine
 from stackyard.agents.agent import Identity, marked_for
+from stackyard.agents.configuration import SLOT_LABEL
 from stackyard.clearml_client import Client
 from stackyard.launch import snapshot
 from stackyard.launch.collecting import console
 from stackyard.launch.sending import Sender
 from stackyard.services.site import Site
 from stackyard.settings import Settings
+from stackyard.stacks import DEFAULT, images
 from stackyard_task import records
 from stackyard_task.records import Limits, RunRecord, TaskSpec
 
@@ -35,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
 FINAL = ("completed", "failed", "stopped")
 MODULE = "stackyard_task.faulty"
+CONTAINER_QUEUE = "cpu-container"
 
 QUEUES = """
 [queues.cpu]
@@ -76,6 +79,8 @@ class Lab:
             **ports,
             **(variables or {}),
         }
+        #: What stands before each command: nothing, or what runs it elsewhere.
+        self.through: list[str] = []
         self._code: Path | None = None
 
     # -- commands ----------------------------------------------------------------------------------
@@ -83,7 +88,7 @@ class Lab:
     def stackyard(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A command, as a user types it."""
         done = subprocess.run(
-            [sys.executable, "-m", "stackyard.cli.main", *arguments],
+            [*self.through, sys.executable, "-m", "stackyard.cli.main", *arguments],
             env=self.variables,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -96,12 +101,21 @@ class Lab:
             assert done.returncode == 0, f"stackyard {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
         return done
 
-    def up(self, **queues: Any) -> None:
-        """Start everything."""
-        file = self.home / "queues.toml"
+    def up(self, config: Path | None = None, **queues: Any) -> None:
+        """Start everything; or only agents, for the server whose key ``config`` holds."""
         chosen = {"slots": 1, "retries": 2, "time_limit_seconds": 3600, "containers": 0, **queues}
-        file.write_text(QUEUES.format(**chosen))
-        self.stackyard("up", "--queues", str(file))
+        self.queues_file.write_text(QUEUES.format(**chosen))
+        self.stackyard(*self.up_words, *(["--config", str(config)] if config else []))
+
+    @property
+    def queues_file(self) -> Path:
+        """Its queues.toml."""
+        return self.home / "queues.toml"
+
+    @property
+    def up_words(self) -> list[str]:
+        """The command that starts everything as it was told last."""
+        return ["up", "--no-templates", "--queues", str(self.queues_file)]
 
     def down(self) -> None:
         """End everything, running tasks too."""
@@ -149,6 +163,22 @@ class Lab:
             id = sender.create(spec, sender.script(self.code()), f"{function}", **fields)
             client.call("tasks.enqueue", task=id, queue_name=queue)
             return id
+
+    def submit_boxed(self, function: str, *, memory: str | None = None, **parameters: Any) -> str:
+        """The same in a container of the default stack's image."""
+        image = images.recorded(self.settings)[DEFAULT].reference
+        arguments = f"--memory={memory}" if memory else ""
+        chosen = {"image": image, "arguments": arguments}
+        return self.submit(function, queue=CONTAINER_QUEUE, container=chosen, **parameters)
+
+    def containers(self) -> list[str]:
+        """The containers that this installation's agents started, running or not: id and status."""
+        found = docker_engine.connect().containers(SLOT_LABEL)
+        return [
+            f"{one.id[:12]} {one.status}"
+            for one in found
+            if one.labels[SLOT_LABEL].startswith(self.site.mark_prefix)
+        ]
 
     def task(self, id: str) -> dict[str, Any]:
         """The task's document."""
@@ -252,6 +282,25 @@ def lab(home: Path, **queues: Any) -> Iterator[Lab]:
             with suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
         assert not left, f"left behind: {left}"
+
+
+@contextmanager
+def beyond(home: Path, address: str, through: list[str]) -> Iterator[Lab]:
+    """A machine whose agents reach a server on this one at ``address``, and whose commands run ``through``."""
+    home.mkdir()
+    far, server = Lab(home), home / "server"
+    ports = [word for name, port in far.ports.items() for word in (f"--{name}-port", str(port))]
+    far.stackyard("server", "start", "--background", "--folder", str(server), "--host", address, *ports)
+    try:
+        config = home / "there.conf"
+        far.stackyard("server", "config", "--folder", str(server), "--to", str(config))
+        far.through = through
+        far.up(config=config)
+        yield far
+    finally:
+        far.down()
+        far.through = []
+        far.stackyard("server", "stop", "--folder", str(server))
 
 
 def gone(process: psutil.Process) -> bool:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from .lab import Lab, gone, lab, until
+from stackyard import connection
+from stackyard.stacks import DEFAULT
+from stackyard.stacks.images import StackImage
+from tests.engine import HOME as ENGINE_HOME
+
+from .lab import CONTAINER_QUEUE, Lab, beyond, gone, lab, until
 
 TABLE: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("table.toml").read_text())["fault"]
 #: A workload that is broken off is given so long: far longer than anybody waits for it.
@@ -29,20 +38,43 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def boxed(
+    stack_image: Callable[[str], StackImage], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """An installation whose agent runs containers."""
+    stack_image(DEFAULT)
+    home = tmp_path_factory.mktemp("boxed")
+    shutil.copyfile(ENGINE_HOME / "images.json", home / "images.json")
+    with lab(home, slots=0, containers=1) as made:
+        yield made
+
+
 @pytest.mark.parametrize(
     "row",
     [pytest.param(row, id=row_id(row), marks=[pytest.mark.long] if row.get("long") else []) for row in TABLE],
 )
-def test_fault(row: dict[str, Any], shared: Lab, tmp_path: Path) -> None:
-    play = PLAYS.get(row["play"])
-    if play is None:
-        pytest.skip(f"{row['name']}: needs {row.get('needs')}, played elsewhere")
-    id = play(shared, tmp_path)
+def test_fault(row: dict[str, Any], request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    if row.get("needs") == "root" and os.geteuid() != 0:
+        pytest.skip(f"{row['name']}: mounts and network namespaces need root")
+    if row.get("lab"):
+        with lab(tmp_path / "own", **row["lab"]) as own:
+            played(row, own, tmp_path)
+    else:
+        name = "boxed" if row.get("needs") == "engine" else "shared"
+        played(row, request.getfixturevalue(name), tmp_path)
+
+
+def played(row: dict[str, Any], shared: Lab, tmp_path: Path) -> None:
+    """Play a row, and look at what the table says must be true afterwards."""
+    boxed = row.get("needs") == "engine"
+    id = PLAYS[row["play"]](shared, tmp_path)
     task = until(
         lambda: (t := shared.task(id))["status"] == row["status"] and t,
         f"status {row['status']}",
         lambda: f"{shared.task(id)}\n{shared.console(id)()}",
     )
+    print(f"{row['play']}: {task['status']}: {task.get('status_reason')}\n{shared.console(id)()}")
     assert task.get("status_reason", "").startswith(row.get("reason", ""))
     record = shared.record(id)
     kind = row.get("kind")
@@ -55,8 +87,12 @@ def test_fault(row: dict[str, Any], shared: Lab, tmp_path: Path) -> None:
     if row.get("log"):
         assert row["log"] in task.get("status_reason", "") + shared.console(id)()
     shared.quiet()
+    if boxed:
+        until(lambda: not shared.containers(), "the containers to be gone", lambda: str(shared.containers()))
     # and the installation still works
-    after = shared.ended(shared.submit("hold", seconds=0.1))
+    after = shared.ended(
+        shared.submit_boxed("hold", seconds=0.1) if boxed else shared.submit("hold", seconds=0.1)
+    )
     assert after["status"] == "completed", after.get("status_reason")
 
 
@@ -111,7 +147,7 @@ def services_killed(lab: Lab, folder: Path) -> str:
     assert holder is not None
     holder.signal(signal.SIGKILL)
     lab.ended(id)
-    lab.stackyard("up", "--queues", str(lab.home / "queues.toml"))
+    lab.stackyard(*lab.up_words)
     return id
 
 
@@ -163,6 +199,136 @@ def time_limit(lab: Lab, folder: Path) -> str:
     return lab.submit("hold", seconds=LONG_SECONDS, time_limit_seconds=1.0)
 
 
+def queue_time_limit(lab: Lab, folder: Path) -> str:
+    id = lab.submit("hold", seconds=LONG_SECONDS)
+    lab.runs(id)
+    lab.up(time_limit_seconds=1)  # also for what runs already
+    lab.ended(id)
+    lab.up()
+    return id
+
+
+def agent_killed_always(lab: Lab, folder: Path) -> str:
+    id = lab.submit("hold", seconds=LONG_SECONDS)
+    for _ in range(2):
+        workload, agent = lab.runs(id), lab.agent()
+        agent.signal(signal.SIGKILL)
+        until(lambda w=workload: gone(w), "the orphaned workload to end")
+    return id
+
+
+def wrong_credential(lab: Lab, folder: Path) -> str:
+    """A machine is to serve this server with a key whose secret is wrong: it says so and starts nothing."""
+    other = Lab(folder / "other")
+    other.home.mkdir()
+    shutil.copyfile(lab.queues_file, other.queues_file)
+    held = (lab.home / "clearml.conf").read_text()
+    secret = connection.read(lab.home / "clearml.conf", {}).secret_key
+    (other.home / "wrong.conf").write_text(held.replace(secret, secret[::-1]))
+    said = other.stackyard(*other.up_words, "--config", str(other.home / "wrong.conf"), check=False)
+    assert said.returncode == 1
+    words = said.stdout + said.stderr
+    assert "key" in words, words
+    assert "Traceback" not in words, words
+    assert secret[::-1] not in words
+    assert other.processes() == []
+    assert other.site.holder() is None
+    return lab.submit("hold", seconds=0.1)
+
+
+def key_revoked(lab: Lab, folder: Path) -> str:
+    """The agents' key is withdrawn while they run; what waits, waits, until `up` has given them another."""
+    lab.agent()
+    key = lab.site.key()
+    assert key is not None
+    lab.stackyard("server", "credentials", "revoke", key[0])
+    id = lab.submit("hold", seconds=0.1)
+    said = until(
+        lambda: (words := lab.stackyard("status", check=False).stdout) and "key" in words and words,
+        "status to say it",
+    )
+    assert "Traceback" not in said
+    assert lab.task(id)["status"] == "queued"
+    lab.stackyard(*lab.up_words)
+    return id
+
+
+def disk_full(lab: Lab, folder: Path) -> str:
+    """The agent's temporary folder, where its tasks run, is a file system of 24 MB."""
+    disk = lab.home / "agents" / "cpu-0" / "tmp"
+    lab.agent()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], check=True)
+    try:
+        lab.agent().signal(signal.SIGKILL)  # the next one has it from its start
+        id = lab.submit("write", bytes=64 << 20)
+        lab.ended(id)
+        lab.quiet()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+        lab.agent().signal(signal.SIGKILL)
+    return id
+
+
+def network_cut(lab: Lab, folder: Path) -> str:
+    """The agents' side runs in a network namespace of its own, whose one wire is unplugged for a minute."""
+    name = f"sy{os.getpid()}"
+    ip = ["ip", "netns", "exec", name, "ip"]
+    here, there = f"{name[-8:]}a", f"{name[-8:]}b"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        for command in (
+            ["ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", name],
+            ["ip", "addr", "add", "198.18.77.1/30", "dev", here],
+            ["ip", "link", "set", here, "up"],
+            [*ip, "addr", "add", "198.18.77.2/30", "dev", there],
+            [*ip, "link", "set", there, "up"],
+            [*ip, "link", "set", "lo", "up"],
+        ):
+            subprocess.run(command, check=True)
+        with beyond(folder / "far", "198.18.77.1", ["ip", "netns", "exec", name]) as far:
+            id = far.submit("hold", seconds=75)
+            far.runs(id)
+            subprocess.run(["ip", "link", "set", here, "down"], check=True)
+            time.sleep(60)  # the length of the cut is what is tested
+            subprocess.run(["ip", "link", "set", here, "up"], check=True)
+            ended = far.ended(id)
+            record = far.record(id)
+            assert ended["status"] == "completed", ended.get("status_reason")
+            assert record is not None
+            assert record.results == {"held": 1}
+            far.quiet()
+    finally:
+        subprocess.run(["ip", "link", "del", here], check=False)
+        subprocess.run(["ip", "netns", "del", name], check=True)
+    return lab.submit("hold", seconds=0.1)
+
+
+def container_out_of_memory(lab: Lab, folder: Path) -> str:
+    return lab.submit_boxed("eat", memory="300m", bytes=1 << 32)
+
+
+def image_missing(lab: Lab, folder: Path) -> str:
+    image = f"stackyard/{DEFAULT}@sha256:{'0' * 64}"
+    id = lab.submit("hold", queue=CONTAINER_QUEUE, container={"image": image, "arguments": ""})
+    lab.ended(id)
+    assert lab.containers() == [], "a container was started"
+    return id
+
+
+def abort_container_starting(lab: Lab, folder: Path) -> str:
+    id = lab.submit_boxed("hold", seconds=LONG_SECONDS)
+    until(lab.containers, "the container")
+    lab.stackyard("task", "abort", id)
+    return id
+
+
+def abort_in_container(lab: Lab, folder: Path) -> str:
+    id = lab.submit_boxed("hold", seconds=LONG_SECONDS)
+    until(lambda: "holding" in lab.console(id)(), "the workload to run", lab.console(id))
+    lab.stackyard("task", "abort", id)
+    return id
+
+
 PLAYS = {
     function.__name__: function
     for function in (
@@ -179,5 +345,15 @@ PLAYS = {
         abort_uploading,
         race,
         time_limit,
+        queue_time_limit,
+        agent_killed_always,
+        wrong_credential,
+        key_revoked,
+        disk_full,
+        network_cut,
+        container_out_of_memory,
+        image_missing,
+        abort_container_starting,
+        abort_in_container,
     )
 }

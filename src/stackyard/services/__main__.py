@@ -43,13 +43,18 @@ def main() -> int:
         if plan is None or plan.mode != RUN:
             print("there is no plan to keep; run stackyard up", file=sys.stderr)
             return 1
-        client = Client(site.connection(plan.server), patience_seconds=0)
+        server = plan.server
+        client = Client(site.connection(server), patience_seconds=0)
     except StackyardError as error:
         logging.error("%s", error)
         print(error, file=sys.stderr)
         return 1
     found: list[Supervisor] = []
-    watch = Watch(client, lambda: found[0].workers())
+
+    def renewed() -> Client:
+        return Client(site.connection(server), patience_seconds=0)
+
+    watch = Watch(client, lambda: found[0].workers(), renewed=renewed)
     supervisor = Supervisor(site, plan, watch)
     found.append(supervisor)
     wake = listen(supervisor)

@@ -12,14 +12,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.clearml_client import Client, ServerError, UnreachableError
+from stackyard.errors import StackyardError
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+UNAUTHORIZED = 401
 FIELDS = (
     "id",
     "name",
@@ -72,6 +75,7 @@ class Watch:
         client: waits for nobody (``patience_seconds=0``).
         workers: ids of this machine's workers; asked before each look.
         clock: monotonic seconds.
+        renewed: a client with the key as it is now; asked where the server refuses the one there is.
     """
 
     def __init__(
@@ -79,8 +83,10 @@ class Watch:
         client: Client,
         workers: Callable[[], Iterable[str]],
         clock: Callable[[], float] = time.monotonic,
+        renewed: Callable[[], Client] | None = None,
     ) -> None:
         self.client = client
+        self._renewed = renewed
         self.seen = Seen()
         self._workers = workers
         self._clock = clock
@@ -135,6 +141,7 @@ class Watch:
             }
             running = {task.worker: task for task in self.tasks(["in_progress"], ours)} if ours else {}
         except (UnreachableError, ServerError) as error:
+            self._renew(error)
             return Seen(self.seen.at, str(error), self.seen.workers, self.seen.running)
         return Seen(at, None, workers, running)
 
@@ -159,9 +166,19 @@ class Watch:
                 return
             except ServerError as error:
                 log.error("refused by the server: %s", error)
+                if self._renew(error):
+                    return
             except Exception:
                 log.exception("a job failed")
             self._jobs.popleft()
+
+    def _renew(self, error: StackyardError) -> bool:
+        """Come with the key as it is now, where the server refused the one there was; whether it did."""
+        if not isinstance(error, ServerError) or error.code != UNAUTHORIZED or self._renewed is None:
+            return False
+        with suppress(StackyardError):
+            self.client = self._renewed()
+        return True
 
 
 def task_of(entry: Mapping[str, Any]) -> Task:
