@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,14 @@ from typing import Any
 import psutil
 import pytest
 
-from stackyard import connection
+from stackyard import connection, hardware
 from stackyard.stacks import DEFAULT
 from stackyard.stacks.images import StackImage
 from tests.engine import HOME as ENGINE_HOME
 
 from .lab import CONTAINER_QUEUE, Lab, beyond, gone, lab, until
+from .page import TABLE
 
-TABLE: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("table.toml").read_text())["fault"]
 #: A workload that is broken off is given so long: far longer than anybody waits for it.
 LONG_SECONDS = 90.0
 
@@ -94,6 +93,13 @@ def played(row: dict[str, Any], shared: Lab, tmp_path: Path) -> None:
         shared.submit_boxed("hold", seconds=0.1) if boxed else shared.submit("hold", seconds=0.1)
     )
     assert after["status"] == "completed", after.get("status_reason")
+
+
+def test_no_gpu_memory_is_left() -> None:
+    gpus = hardware.this_machine()
+    if not gpus.gpus:
+        pytest.skip(f"GPU memory after a fault: {gpus.gpu_obstacle or 'no GPU'}")
+    pytest.skip("GPU memory after a fault: no workload of these tests uses a GPU yet")
 
 
 # -- the plays: each answers the id of the task it was played on ------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import sys
 import types
@@ -128,3 +129,18 @@ def test_a_module_that_fails_at_import_is_the_codes_fault_not_the_inputs(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
         child.resolve(TaskSpec("r", "broken_workload:f"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "infrastructure"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "infrastructure"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "infrastructure"),
+        (OSError(errno.ENOENT, "No such file or directory"), "code"),
+        (RuntimeError("CUDA out of memory"), "out_of_memory"),
+        (ValueError("wanted"), "code"),
+    ],
+)
+def test_a_full_disk_is_the_machines_failure(error, kind):
+    assert child.kind_of(error) == kind

@@ -1,0 +1,44 @@
+"""What the services process does when its key is no longer good."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stackyard.clearml_client import ServerError
+from stackyard.services.watch import Watch
+
+
+class Server:
+    """Answers a client with a good key, refuses one with another."""
+
+    def __init__(self, good: bool) -> None:
+        self.good = good
+        self.calls: list[str] = []
+
+    def call(self, method: str, **_fields: Any) -> dict[str, Any]:
+        if not self.good:
+            raise ServerError("the key is refused", 401)
+        self.calls.append(method)
+        return {"workers": [], "tasks": []}
+
+
+def test_a_refused_key_is_read_again() -> None:
+    renewed = Server(True)
+    watch = Watch(Server(False), lambda: [], renewed=lambda: renewed)  # type: ignore[arg-type, return-value]
+    seen = watch.look()
+    assert seen.fault == "the key is refused"
+    assert watch.look().fault is None
+
+
+@pytest.mark.parametrize(("code", "left"), [(401, True), (400, False)])
+def test_a_job_waits_for_a_good_key_and_for_nothing_else(code: int, left: bool) -> None:
+    watch = Watch(Server(True), lambda: [], renewed=lambda: Server(True))  # type: ignore[arg-type, return-value]
+
+    def job() -> None:
+        raise ServerError("no", code)
+
+    watch.do(job)
+    watch._do_jobs()
+    assert watch.idle() is not left

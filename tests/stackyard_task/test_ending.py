@@ -1,0 +1,38 @@
+"""The words for a run's end, from what the supervisor knows of it."""
+
+import signal
+
+import pytest
+
+from stackyard_task.ending import Ending, failure_of
+from stackyard_task.records import Failure, Measurement, TaskSpec
+
+SPEC = TaskSpec("r", "any")
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_a_workload_that_is_ended_together_with_its_supervisor_was_interrupted(by):
+    found = failure_of(Ending(status=int(by), signal_received=signal.SIGTERM), SPEC, Measurement())
+    assert found is not None
+    assert found.kind == "interrupted"
+    assert found.signal == by
+
+
+def test_a_workload_that_alone_is_ended_was_killed():
+    found = failure_of(Ending(status=int(signal.SIGTERM)), SPEC, Measurement())
+    assert found is not None
+    assert found.kind == "killed"
+
+
+def test_a_crash_while_being_ended_is_still_a_crash():
+    found = failure_of(Ending(int(signal.SIGSEGV), signal_received=signal.SIGTERM), SPEC, Measurement())
+    assert found is not None
+    assert found.kind == "code"
+
+
+def test_lack_of_memory_names_peak_and_the_limit_it_met():
+    said = Failure("out_of_memory", "no memory left")
+    ending = Ending(status=256, said=said, memory_limit_bytes=300_000_000)
+    found = failure_of(ending, SPEC, Measurement(peak_rss_bytes=260_000_000))
+    assert found is not None
+    assert "a peak of 260 MB under a limit of 300 MB" in found.message
