@@ -28,9 +28,18 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-demo: $(INSTALLED)  ## build the default stack, run scenarios/quickstart.toml, compare, report
+demo: $(INSTALLED)  ## stack, server, agent, templates, scenarios/quickstart.toml, report: the whole way
 	@$(VENV)/bin/stackyard stack build torch-2.13.0-cpu
+	@$(VENV)/bin/stackyard up
 	@$(VENV)/bin/stackyard scenario run scenarios/quickstart.toml --fresh
+	@echo
+	@$(VENV)/bin/stackyard status
+	@echo
+	@echo "web page: the address of server above; its login was shown when the server was new"
+	@echo "          (a new password: $(VENV)/bin/stackyard server user password admin)"
+	@echo "by hand:  $(VENV)/bin/stackyard task submit detector-train --wait"
+	@echo "logs:     $(VENV)/bin/stackyard logs cpu-0 --follow"
+	@echo "the end:  $(VENV)/bin/stackyard down"
 
 test: $(INSTALLED)  ## the developer's suite: reduced counts, printed; what cannot run says why and is counted
 	@$(RUN) tests/suites.py
