@@ -51,7 +51,8 @@ def stackyard(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def started(*arguments: str) -> subprocess.Popen[str]:
     # a suite run in the background of a shell has SIGINT ignored, and its children inherit that
-    quietly = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    reset = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)"
+    quietly = f"{reset}; os.execv(sys.argv[1], sys.argv[1:])"
     command = [sys.executable, "-u", "-m", "stackyard.cli.main", *arguments]
     return subprocess.Popen(
         [sys.executable, "-c", quietly, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
