@@ -96,6 +96,9 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     if failure is None:
         return 0
+    if failure.kind == "infrastructure" and ending.asked:
+        # what goes wrong while this process is being ended goes wrong because of that
+        failure = Failure("interrupted", f"told to end while the results were delivered ({failure.message})")
     print(f"{failure.kind}: {failure.message}", file=sys.stderr, flush=True)
     ending.over()
     if failure.kind == "interrupted":
@@ -115,7 +118,8 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        #: Whether somebody did.
+        self.asked = False
         self._over = threading.Event()
         self._before = signal.signal(signal.SIGTERM, self._told)
 
@@ -131,7 +135,7 @@ class Ending:
             Interrupted: one came already.
         """
         self.protect()
-        if self._asked:
+        if self.asked:
             raise Interrupted
 
     def protect(self) -> None:
@@ -143,10 +147,10 @@ class Ending:
         self._over.set()
 
     def _noted(self, _number: int, _frame: Any) -> None:
-        self._asked = True
+        self.asked = True
 
     def _told(self, _number: int, _frame: Any) -> None:
-        self._asked = True
+        self.asked = True
         raise Interrupted
 
 
