@@ -265,6 +265,14 @@ def test_half_a_core_without_a_cgroup_is_refused_not_pretended(tmp_path: Path) -
     assert "0.5 cores needs a writable cgroup" in record.failure.message
 
 
+def test_one_process_is_not_counted_beside_itself(tmp_path: Path) -> None:
+    """Its peak at the end is known from wait4: the bounds of a run of one process are close together."""
+    record = ran(tmp_path, "processes", "allocate", parameters={"megabytes": 100})
+    measured = record.measurement
+    assert measured.peak_rss_low_bytes > 100_000_000
+    assert measured.peak_rss_high_bytes < 1.1 * measured.peak_rss_low_bytes
+
+
 @needs_cgroup
 def test_measured_alike_means_limits_by_cgroup_and_figures_from_the_processes(tmp_path: Path) -> None:
     record = ran(tmp_path, "auto", "variables", limits={"cores": 0.5}, measure="alike")

@@ -278,13 +278,21 @@ def _methods(study: Study, matrix: Matrix) -> Iterator[Finding]:
         ("peak RAM", lambda run: run.record.measurement.peak_rss_method),
         ("CPU", lambda run: run.record.measurement.cpu_method),
         ("energy", lambda run: run.record.measurement.energy_method),
-        ("limits", lambda run: run.record.environment.limit_mechanism),
+        ("limits", _limits),
         ("GPU memory", lambda run: next((g.peak_memory_method for g in run.record.measurement.gpus), None)),
     )
     for what, read in readers:
         seen = sorted({method for _, run in _runs(matrix) if (method := read(run))})
         if len(seen) > 1:
             yield "method-differs", f"Not all runs had the same method for {what}: {'; '.join(seen)}.", []
+
+
+def _limits(run: Run) -> str | None:
+    """What holds the limits; a container's engine does it by a cgroup too, outside the supervisor's sight."""
+    environment = run.record.environment
+    if environment.limit_mechanism == "already held" and environment.cgroup_version is not None:
+        return f"cgroup v{environment.cgroup_version}"
+    return environment.limit_mechanism
 
 
 def _workers(study: Study, matrix: Matrix) -> Iterator[Finding]:

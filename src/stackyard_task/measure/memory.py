@@ -130,10 +130,9 @@ class ProcessMemory:
         self._before = now
         return simultaneous
 
-    @property
-    def last_total(self) -> int:
-        """Resident memory at the last reading, summed."""
-        return sum(r.total for r in self._before.values())
+    def last_total(self, without: Optional[int] = None) -> int:
+        """Resident memory at the last reading, summed over all processes but ``without``."""
+        return sum(r.total for p, r in self._before.items() if p != without)
 
     def _recent_marks(self, marks: Dict[int, int]) -> Dict[int, int]:
         """Each process's greatest mark of the last few intervals: some are read a few intervals late."""

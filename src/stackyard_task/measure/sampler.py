@@ -298,7 +298,7 @@ class Sampler:
             found.peak_rss_minus_shared_bytes = self._minus_shared
         else:
             peak = self._processes.peak
-            beside = self._processes.last_total
+            beside = self._processes.last_total(without=self._tree.peak_process)
             self._observe_cgroup_peak()
             found.cgroup_peak_bytes = self._cgroup_peak
             found.peak_rss_method = "process high-water marks per interval"

@@ -53,6 +53,8 @@ class Tree:
         self.system_seconds = 0.0
         #: Greatest resident memory any single ended process had (since its mark was last reset).
         self.peak_process_bytes = 0
+        #: Which one that was.
+        self.peak_process: Optional[int] = None
         self.disk_read_bytes = 0
         self.disk_written_bytes = 0
         self.files: Dict[int, ProcessFiles] = {}
@@ -78,7 +80,8 @@ class Tree:
                 self.disk_written_bytes += disk[1]
             self.user_seconds += usage.ru_utime
             self.system_seconds += usage.ru_stime
-            self.peak_process_bytes = max(self.peak_process_bytes, usage.ru_maxrss * 1024)
+            if usage.ru_maxrss * 1024 > self.peak_process_bytes:
+                self.peak_process_bytes, self.peak_process = usage.ru_maxrss * 1024, pid
             if pid == self.main_pid:
                 self.main_status = status
 
