@@ -1,7 +1,7 @@
 """Many tiny tasks over four agents while agents, tasks and the services process are killed at random.
 
 Each task writes a line into a ledger when its work begins and one when it ends. One whose machine's side was killed
-may begin again; none may end twice, and one that does not end has failed with a reason.
+may begin again, and end again if its results had not been delivered; one that does not end has failed with a reason.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ def test_each_task_of_many_ends_once_or_fails_with_a_reason(tmp_path: Path) -> N
         lines = Counter(tuple(line.split()) for line in ledger.read_text().splitlines())
         made.quiet()
         documents = {id: made.task(id) for id, status in ended.items() if status != "completed"}
+        # killed between its work's end and the delivery of its results, a task is run again
+        tries = {
+            name: 1 + int((made.task(id).get("runtime") or {}).get("stackyard_retries", 0))
+            for id, name in ids.items()
+            if lines["end", name] > 1
+        }
         retried = sum(1 for name in ids.values() if lines["begin", name] > 1)
     took = time.monotonic() - begun
     print(
@@ -56,14 +62,14 @@ def test_each_task_of_many_ends_once_or_fails_with_a_reason(tmp_path: Path) -> N
     )
     for id, document in documents.items():
         print(f"  {ids[id]}: {document['status']}: {document.get('status_reason')}")
-    twice = [name for name in ids.values() if lines["end", name] > 1]
+    twice = [name for name, allowed in tries.items() if lines["end", name] > allowed]
     unfinished = [
         ids[id] for id, status in ended.items() if status == "completed" and not lines["end", ids[id]]
     ]
     silent = [ids[id] for id, document in documents.items() if not document.get("status_reason")]
     assert unfinished == [], "completed without having ended"
     assert silent == [], "failed without a reason"
-    assert twice == [], "ended twice"
+    assert twice == [], "ended more often than it was tried"
     assert sum(kills.values()) > 0
 
 
