@@ -23,6 +23,7 @@ from stackyard_task.records import Failure, PipelineStep, RecordError, TaskSpec
 
 #: The configuration object that holds a step's TaskSpec (``clearml_link`` reads it).
 SPEC = "Stackyard"
+PROJECT = "Stackyard"
 #: Where the web app's "new run" shows a pipeline's parameters: "STEP.PARAMETER", and "STEP.queue".
 ARGUMENTS_SECTION = "Args"
 QUEUE = "queue"
@@ -40,7 +41,8 @@ def run(spec: TaskSpec) -> Optional[Failure]:
     """
     task: Any = clearml.Task.current_task()
     steps = steps_of(spec, _arguments(task))
-    controller = PipelineController(
+    _place(task, spec.cell.get("pipeline"))
+    controller = _Controller(
         name=task.name,
         project=task.get_project_name(),
         pool_frequency=POLL_SECONDS / 60,  # minutes
@@ -87,6 +89,26 @@ def steps_of(spec: TaskSpec, arguments: Mapping[str, str]) -> List[PipelineStep]
             raise RecordError(f"{ARGUMENTS_SECTION}/{argument}: step {name!r} has no parameter {parameter!r}")
         step.parameters[places[0]] = text
     return steps
+
+
+def _place(task: Any, name: Optional[str]) -> None:
+    """Move a clone of the published template to where ClearML's web app shows the runs of that pipeline."""
+    project = f"{PROJECT}/.pipelines/{name}"
+    if name and task.get_project_name() != project:
+        task.move_to_project(new_project_name=project)
+        task.set_name(name)
+        task.set_tags([])
+
+
+class _Controller(PipelineController):
+    """ClearML's controller, but for the last word: why a pipeline failed, or that it was aborted, is said once."""
+
+    def stop(
+        self, timeout: Optional[float] = None, mark_failed: bool = False, mark_aborted: bool = False
+    ) -> None:
+        """End it without marking the task as failed for "a step"."""
+        self._pipeline_task_status_failed = None
+        super().stop(timeout, mark_failed, mark_aborted)
 
 
 def _arguments(task: Any) -> Dict[str, str]:
@@ -153,9 +175,10 @@ def _ended(controller: PipelineController, steps: List[PipelineStep]) -> Optiona
             continue
         job.reload()
         kind = job.data.status_message
-        said = (job.data.status_reason or "").strip() or f"its task is {job.data.status}"
+        said = (job.data.status_reason or "").strip() or f"its task is {job.data.status!s}"
+        status = str(job.data.status)
         if kind not in records.FAILURE_KINDS:
-            kind = "interrupted" if job.data.status == "stopped" else "code"
+            kind = "interrupted" if status == "stopped" else "code"
         said = said[len(kind) + 2 :] if said.startswith(f"{kind}: ") else said
         return Failure(kind, f"step {step.name} failed (task {job.id}): {said}{tail}")
     if waiting:

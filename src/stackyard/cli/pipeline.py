@@ -1,4 +1,4 @@
-"""``stackyard pipeline run | show | list | rerun | abort``: steps on queues, under ClearML's own controller."""
+"""``stackyard pipeline run | publish | show | list | rerun | abort``: steps on queues, under a controller."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.launch import snapshot
 from stackyard.launch.sending import Sender
 from stackyard.pipelines import controller, watching
-from stackyard.pipelines.submission import Here, Submission
+from stackyard.pipelines.submission import TEMPLATE, Here, Submission
 from stackyard.pipelines.watching import RunState
 from stackyard.settings import Settings
 from stackyard.stacks import images
@@ -69,28 +69,7 @@ def run_command(
 ) -> None:
     """Start a pipeline: its controller goes to a queue, which starts each step on that step's own queue."""
     settings = Settings.from_environment(data_folder)
-    defined = stacks.load()
-    pipeline = pipelines.read(
-        _text(file),
-        str(file),
-        stacks=defined,
-        default_stack=stacks.DEFAULT,
-        queues=_pairs(queue or []),
-    )
-    code_folder, code = snapshot.taken(settings.home)
-
-    def tunables(name: str) -> Mapping[str, str]:
-        return {**defined[name].environment, **defined[name].tunables}
-
-    here = Here(
-        code_folder=code_folder,
-        code=code,
-        pin_of=lambda name: stacks.pin(defined[name]),
-        tunables_of=tunables,
-        image_of=_images(settings),
-        dataset=lambda reference: data.resolve(reference, settings),
-        folder=file.resolve().parent,
-    )
+    pipeline, here = _prepared(file, settings, _pairs(queue or []))
     with _client(settings, config) as client:
         submission = Submission(pipeline, Sender(client), here, lambda line: typer.echo(line, err=as_json))
         submitted = submission.submit(on_change=on_change, enqueue=not local_controller)
@@ -109,6 +88,22 @@ def run_command(
                 around.enter_context(controller.started(client, submitted.id))
             state = _followed(client, submitted.id, as_json, local_controller)
         _end(state, said, as_json)
+
+
+@app.command("publish")
+def publish_command(
+    file: Annotated[Path, typer.Argument(help="The pipeline file (TOML).", metavar="FILE")],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Put a pipeline among the task templates, to be cloned and enqueued in the web app; again: in place."""
+    settings = Settings.from_environment()
+    pipeline, here = _prepared(file, settings, {})
+    with _client(settings, config) as client:
+        id, outcome = Submission(pipeline, Sender(client), here).publish()
+        said = {"name": TEMPLATE, "id": id, "outcome": outcome, "queue": pipeline.controller_queue}
+        line = f"{outcome:9s} {TEMPLATE}  {id}  queue {pipeline.controller_queue}"
+        typer.echo(json.dumps(said, indent=1) if as_json else line)
 
 
 @app.command("show")
@@ -189,6 +184,25 @@ def abort_command(run: Run, config: Config = None) -> None:
 
 def _client(settings: Settings, config: Path | None) -> Client:
     return Client(connection.find(settings, config))
+
+
+def _prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple[pipelines.Pipeline, Here]:
+    """A pipeline file and what its submission needs of this machine."""
+    defined = stacks.load()
+    pipeline = pipelines.read(
+        _text(file), str(file), stacks=defined, default_stack=stacks.DEFAULT, queues=queues
+    )
+    code_folder, code = snapshot.taken(settings.home)
+    here = Here(
+        code_folder=code_folder,
+        code=code,
+        pin_of=lambda name: stacks.pin(defined[name]),
+        tunables_of=lambda name: {**defined[name].environment, **defined[name].tunables},
+        image_of=_images(settings),
+        dataset=lambda reference: data.resolve(reference, settings),
+        folder=file.resolve().parent,
+    )
+    return pipeline, here
 
 
 def _text(file: Path) -> str:

@@ -34,6 +34,8 @@ PROJECT = "Stackyard"
 BASES_PROJECT = "Stackyard/pipelines"
 #: The configuration object that says what a run is made of.
 MADE_OF = "Made of"
+#: The published template of a pipeline.
+TEMPLATE = "pipeline"
 #: ClearML's subcode for a project that there is already.
 ALREADY_THERE = 801
 #: A submission that was begun so long ago and is still no more than a draft was interrupted.
@@ -130,6 +132,31 @@ class Submission:
             raise
         return Submitted(id, True, why)
 
+    def publish(self) -> tuple[str, str]:
+        """Put the pipeline among the templates as ``pipeline``, for people to clone; (its id, "new" or "updated").
+
+        Raises:
+            BadInputError: a file or queue that the pipeline names does not exist.
+            StackyardError: the server refuses, or does not answer.
+        """
+        self._check_queues(enqueue=True)
+        now = self._made_of()
+        pipeline_project(self._client, self._pipeline.name)
+        project = self._sender.project(templates.PROJECT)
+        queue = self._pipeline.controller_queue
+        held = [one["id"] for one in templates.published(self._client) if one["name"] == TEMPLATE]
+        id = str(held[0]) if held else self._claim(project, now, TEMPLATE)
+        self._client.call(
+            "tasks.edit",
+            task=id,
+            force=True,
+            hyperparams=self._forms(now),
+            comment=f"{self._pipeline.title}\nTo run it: clone, edit Args, enqueue in {queue}.",
+            tags=[templates.TAG, f"{templates.QUEUE_TAG}{queue}"],
+        )
+        self._fill(id)
+        return id, "updated" if held else "new"
+
     # -- what it is made of ------------------------------------------------------------------------
 
     def _made_of(self) -> MadeOf:
@@ -214,12 +241,12 @@ class Submission:
                     f"{', '.join(sorted(there)) or 'none'}"
                 )
 
-    def _claim(self, project: str, now: MadeOf) -> str:
+    def _claim(self, project: str, now: MadeOf, name: str | None = None) -> str:
         """A draft of the controller's task that says what its run is made of."""
         return str(
             self._client.call(
                 "tasks.create",
-                name=self._pipeline.name,
+                name=name or self._pipeline.name,
                 project=project,
                 type="controller",
                 system_tags=["pipeline"],
@@ -238,11 +265,15 @@ class Submission:
             parameters={
                 "steps": [records.to_json(self._step(step, script)) for step in self._pipeline.steps]
             },
+            cell={"pipeline": self._pipeline.name},
             code=self._here.code,
         )
-        self._client.call("tasks.edit", task=id, script=script)
+        self._client.call("tasks.edit", task=id, force=True, script=script)
         self._client.call(
-            "tasks.edit_configuration", task=id, configuration=[_object(SPEC, records.to_json(spec))]
+            "tasks.edit_configuration",
+            task=id,
+            force=True,
+            configuration=[_object(SPEC, records.to_json(spec))],
         )
 
     def _step(self, step: Step, script: Mapping[str, Any]) -> PipelineStep:
