@@ -124,6 +124,8 @@ class Store:
         self._durability: Durability | None = None
         self._group: Group | None = None
         self._folding: sqlite3.Connection | None = None
+        self._fold_lock = threading.Lock()
+        self._closed = False
         #: Transactions undone so far: whoever remembers what was written looks here.
         self.rolled_back = 0
         self._seen = self._data_version()
@@ -233,14 +235,16 @@ class Store:
         Returns:
             Whether there was enough to do it; ``finish_fold`` is due then.
         """
-        if self._log_bytes() < FOLD_FROM_BYTES:
-            return False
-        if self._folding is None:
-            self._folding = self._connect()
-            with self._lock:
-                self._all_readers.append(self._folding)
-        self._folding.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        return True
+        # Its thread cannot be cancelled: a server that ends meanwhile must not close this connection under it.
+        with self._fold_lock:
+            if self._closed or self._log_bytes() < FOLD_FROM_BYTES:
+                return False
+            if self._folding is None:
+                self._folding = self._connect()
+                with self._lock:
+                    self._all_readers.append(self._folding)
+            self._folding.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return True
 
     def finish_fold(self) -> None:
         """Copy the little that was written meanwhile, in the writing thread: only a log that is wholly copied starts
@@ -274,6 +278,8 @@ class Store:
     def close(self) -> None:
         """Close every connection; the log is folded into the database file."""
         self.commit_group()
+        with self._fold_lock:
+            self._closed = True
         for connection in self._all_readers:
             connection.close()
         self._writer.close()
