@@ -278,7 +278,9 @@ def test_differences_name_the_keys() -> None:
 
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = Known(stacks=["torch-2.13.0-cpu", "torch-1.10.2-cu102"], default_stack="torch-2.13.0-cpu")
+SHIPPED = Known(
+    stacks=["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"], default_stack="torch-2.13.0-cpu"
+)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.toml")), ids=lambda p: p.name)
@@ -287,7 +289,7 @@ def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path, monkeypatch: 
     scenario = scenarios.read(path.read_text(encoding="utf-8"), path.name, SHIPPED)
     assert scenario.name == path.stem
     assert scenario.repeats == 6
-    assert set(scenario.axes["workload"]) == {"train", "infer"}
+    assert set(scenario.axes["workload"]) <= {"train", "infer"}
 
 
 def test_files_in_the_document_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
