@@ -105,7 +105,7 @@ SUITES = (
 def code_digest() -> str:
     """A digest of everything the suites depend on."""
     digest = hashlib.sha256()
-    for folder in ("src", "tests", "agents", "scenarios", "bench", "tasks"):
+    for folder in ("src", "tests", "agents", "scenarios", "pipelines", "server", "bench", "tasks"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
                 digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
