@@ -388,7 +388,11 @@ def test_a_loss_told_by_the_services_of_a_machine_counts_like_one_the_watchdog_s
 ) -> None:
     task, queue = started_by(server, Worker(server, "a:0"))
     server.call(
-        "tasks.enqueue", task=task, queue=queue, force=True, status_reason="infrastructure: the agent was killed"
+        "tasks.enqueue",
+        task=task,
+        queue=queue,
+        force=True,
+        status_reason="infrastructure: the agent was killed",
     )
     task_now = found(server, task)
     assert (task_now["status"], task_now["runtime"]["stackyard_retries"]) == ("queued", 1)
