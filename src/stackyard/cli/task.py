@@ -14,18 +14,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stackyard import connection, examples, following, outcomes, stacks, submissions, templates
+from stackyard import connection, stacks
 from stackyard.clearml_client import Client
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
-from stackyard.examples import Workshop
 from stackyard.launch import snapshot
 from stackyard.launch.sending import Sender
-from stackyard.outcomes import Outcome
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
-from stackyard.submissions import Offer, Submitted, Wanted
-from stackyard.templates import Origin
+from stackyard.tasks import examples, following, outcomes, submissions, templates
+from stackyard.tasks.examples import Workshop
+from stackyard.tasks.outcomes import Outcome
+from stackyard.tasks.submissions import Offer, Submitted, Wanted
+from stackyard.tasks.templates import Origin
 from stackyard_task import records
 
 app = typer.Typer(

@@ -16,7 +16,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from stackyard import templates
 from stackyard.clearml_client import Client, ServerError
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.launch.dispatch import container_arguments
@@ -25,6 +24,7 @@ from stackyard.pipelines import changes
 from stackyard.pipelines.changes import MadeOf
 from stackyard.pipelines.definition import MODEL, STEP, Pipeline, Step, wired
 from stackyard.scenarios import references
+from stackyard.tasks import templates
 from stackyard_task import records, workloads
 from stackyard_task.records import Code, Limits, PipelineStep, StackPin, TaskSpec
 

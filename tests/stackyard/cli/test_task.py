@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from stackyard import stacks, templates
+from stackyard import stacks
 from stackyard.launch import snapshot
-from stackyard.templates import Origin, Template
+from stackyard.tasks import templates
+from stackyard.tasks.templates import Origin, Template
 from stackyard_task.records import StackPin
 from tests.clearml_site import Site, site
 

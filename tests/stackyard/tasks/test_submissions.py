@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stackyard import following, outcomes, submissions, templates
 from stackyard.errors import BadInputError
 from stackyard.launch import snapshot
-from stackyard.submissions import Offer, Wanted
-from stackyard.templates import Origin, Template
+from stackyard.tasks import following, outcomes, submissions, templates
+from stackyard.tasks.submissions import Offer, Wanted
+from stackyard.tasks.templates import Origin, Template
 from stackyard_task.records import StackPin
 from tests.clearml_site import QUEUE, Site, site
 

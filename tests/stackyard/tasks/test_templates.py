@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from stackyard import examples, stacks, templates
+from stackyard import stacks
 from stackyard.errors import BadInputError
-from stackyard.examples import Workshop
 from stackyard.launch import snapshot
-from stackyard.templates import HISTORY, Origin, Template
+from stackyard.tasks import examples, templates
+from stackyard.tasks.examples import Workshop
+from stackyard.tasks.templates import HISTORY, Origin, Template
 from tests.clearml_site import QUEUE, Site, default_stack, site
 
 LONG = os.environ.get("STACKYARD_LONG") == "1"

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackyard import templates
 from stackyard.clearml_client import Client, ServerError
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.launch.sending import RUN_FIELDS, RUNS_PROJECT, SPEC, Sender
 from stackyard.launch.snapshot import PACKAGE
-from stackyard.templates import Origin
+from stackyard.tasks import templates
+from stackyard.tasks.templates import Origin
 from stackyard_task import records, workloads
 from stackyard_task.records import RecordError, TaskSpec
 from stackyard_task.workloads import ParameterError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stackyard.clearml_client import Client
-from stackyard.submissions import FINAL
+from stackyard.tasks.submissions import FINAL
 
 POLL_SECONDS = 0.5
 #: The agent's last words before the task's own first.
