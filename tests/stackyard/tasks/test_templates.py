@@ -65,7 +65,7 @@ def test_there_is_one_for_each_entry_script_typed_described_and_ready_for_a_queu
     here: Site, published: dict[str, templates.Published], origin: Origin
 ) -> None:
     scripts = {
-        path.stem.replace("_", "-") for path in (Path(__file__).parents[2] / "tasks").glob("detector_*.py")
+        path.stem.replace("_", "-") for path in (Path(__file__).parents[3] / "tasks").glob("detector_*.py")
     }
     assert set(published) == scripts
     queue = here.client.call("queues.get_all", name=f"^{QUEUE}$")["queues"][0]["id"]
