@@ -7,7 +7,6 @@ this machine), and plain relative paths, seen from the file. ClearML references 
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -186,7 +185,7 @@ class _Reader(Fields):
                 f"{where}.workload", f"is {workload!r}", self.one_of(workload, workloads.WORKLOADS)
             )
         given = references.expanded(self.inner(table, where, "parameters"), data)
-        self.parameters(workload, given, f"{where}.parameters", data)
+        self.workload_parameters(workload, given, given, f"{where}.parameters", data)
         stack = self.text(table, where, "stack", self.default_stack)
         if stack not in self.stacks:
             raise self.bad(f"{where}.stack", f"is {stack!r}", self.one_of(stack, self.stacks))
@@ -205,24 +204,6 @@ class _Reader(Fields):
             threads=self.whole(table, where, "threads", 1, low=1, high=1024) if "threads" in table else None,
             time_limit_seconds=self.positive(table, where, "time_limit_seconds", None),
         )
-
-    def parameters(
-        self, workload: str, given: Mapping[str, Any], where: str, data: Mapping[str, Any]
-    ) -> None:
-        for text in references.strings(given):
-            if text.startswith(references.DATA):
-                name = text[len(references.DATA) :]
-                raise self.bad(where, f"refers to {text!r}", self.one_of(name, data, "[data.NAME] with NAME"))
-        if ":" in workload:  # an entry point that declares nothing: the child checks it
-            return
-        try:
-            workloads.checked(workloads.WORKLOADS[workload], given)
-        except workloads.ParameterError as error:
-            known = [p.name for p in workloads.WORKLOADS[workload].parameters]
-            unknown = next((key for key in given if key not in known), None)
-            near = difflib.get_close_matches(str(unknown), known, 1) if unknown is not None else []
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise BadInputError(f"{self.file}: {where}: {error}{hint}") from error
 
     def sources(self, name: str, table: dict[str, Any]) -> tuple[dict[str, Any], ...]:
         where = f"data.{name}"

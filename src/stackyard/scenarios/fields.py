@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard.scenarios import references
+from stackyard_task import workloads
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -135,3 +137,36 @@ class Fields:
                 raise self.bad(f"{where}.{key}", f"is {value!r}", "a text or number")
             found[key] = str(value)
         return found
+
+    def workload_parameters(
+        self,
+        workload: str,
+        given: Mapping[str, Any],
+        expanded: Mapping[str, Any],
+        where: str,
+        data: Mapping[str, Any],
+    ) -> None:
+        """Check parameters against what the workload declares, and that the data they name is defined.
+
+        Args:
+            workload: its name, or "module:function", which declares nothing: the child checks that one.
+            given: as the file has them; what is unknown is looked for here.
+            expanded: what is checked, with references to data replaced where the file's kind does that.
+            where: the table, for messages.
+            data: the tables [data.NAME].
+        """
+        for text in references.strings(expanded):
+            if text.startswith(references.DATA):
+                name = text[len(references.DATA) :]
+                raise self.bad(where, f"refers to {text!r}", self.one_of(name, data, "[data.NAME] with NAME"))
+        if ":" in workload:
+            return
+        declared = workloads.WORKLOADS[workload]
+        try:
+            workloads.checked(declared, expanded)
+        except workloads.ParameterError as error:
+            known = [p.name for p in declared.parameters]
+            unknown = next((key for key in given if key not in known), None)
+            near = difflib.get_close_matches(str(unknown), known, 1) if unknown is not None else []
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise BadInputError(f"{self.file}: {where}: {error}{hint}") from error

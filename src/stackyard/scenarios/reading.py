@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -118,7 +117,9 @@ class _Reader(Fields):
                 checked.add(identity)
                 if settings.workers is not None:
                     self.divisible(settings.workload, settings.parameters, where)
-                self.parameters(settings.workload.workload, settings.parameters, where, scenario.data)
+                given = settings.parameters
+                expanded = references.expanded(given, scenario.data)
+                self.workload_parameters(settings.workload.workload, given, expanded, where, scenario.data)
                 self.prepared_exist(settings.parameters, where, scenario.data, scenario.preparations)
 
     # -- the parts ---------------------------------------------------------------------------------
@@ -231,26 +232,6 @@ class _Reader(Fields):
                     f"{where}.{parameter}", f"is {given[parameter]!r}", "nothing: the axis workers sets it"
                 )
 
-    def parameters(
-        self, workload: str, given: Mapping[str, Any], where: str, data: Mapping[str, Any]
-    ) -> None:
-        """Check parameters against what the workload declares, and that the data they name is defined."""
-        expanded = references.expanded(given, data)
-        for text in references.strings(expanded):
-            if text.startswith(references.DATA):
-                name = text[len(references.DATA) :]
-                raise self.bad(where, f"refers to {text!r}", self.one_of(name, data, "[data.NAME] with NAME"))
-        if ":" in workload:  # an entry point that declares nothing: the child checks it
-            return
-        try:
-            declared.checked(declared.WORKLOADS[workload], expanded)
-        except declared.ParameterError as error:
-            known = [p.name for p in declared.WORKLOADS[workload].parameters]
-            unknown = next((key for key in given if key not in known), None)
-            near = difflib.get_close_matches(str(unknown), known, 1) if unknown is not None else []
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise BadInputError(f"{self.file}: {where}: {error}{hint}") from error
-
     def prepared_exist(
         self, given: Any, where: str, data: Mapping[str, Any], preparations: Iterable[Preparation]
     ) -> None:
@@ -286,7 +267,8 @@ class _Reader(Fields):
             self.keys(table, where, ["workload", "parameters", "stack", "threads", "time_limit_seconds"])
             workload = self.workload_name(table, where)
             given = self.inner(table, where, "parameters")
-            self.parameters(workload, given, f"{where}.parameters", data)
+            expanded = references.expanded(given, data)
+            self.workload_parameters(workload, given, expanded, f"{where}.parameters", data)
             asked = self.text(table, where, "stack", stack)
             if asked not in self.known.stacks:
                 raise self.bad(f"{where}.stack", f"is {asked!r}", self.one_of(asked, self.known.stacks))
