@@ -12,18 +12,12 @@ import typer
 from stackyard import connection, data, datasets
 from stackyard.clearml_client import Client
 from stackyard.cli.data import size
+from stackyard.cli.options import Config
 from stackyard.errors import BadInputError
 from stackyard.settings import Settings
 
 #: Project of data sets whose name says none.
 PROJECT = "Stackyard"
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="A clearml.conf; default: that of `stackyard up`, else yours."
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ import typer
 from stackyard import connection, data, pipelines, stacks
 from stackyard.agents import queues as agent_queues
 from stackyard.clearml_client import Client
+from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.launch import snapshot
 from stackyard.launch.sending import Sender
@@ -29,13 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="A clearml.conf; default: that of `stackyard up`, else yours."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or a pipeline's name: its newest run.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay until it has ended; failure is the exit status.")]
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from stackyard import connection, stacks
 from stackyard.clearml_client import Client
+from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.launch import snapshot
 from stackyard.launch.sending import Sender
@@ -35,13 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="A clearml.conf; default: that of `stackyard up`, else yours."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
 Stack = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="The stack to run on.")]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Follow the task to its end; its status is the exit status.")
