@@ -151,9 +151,10 @@ def down(
 
 def status(as_json: Json = False) -> None:
     """Show server, queues, workers and what is wrong. Exit status 0: all is up; 1: something is not."""
-    from stackyard.services import control
 
-    found = control.status(Settings.from_environment())
+    from stackyard.services import status as look
+
+    found = look.status(Settings.from_environment())
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:

@@ -1,4 +1,4 @@
-"""Up, down and status of this machine's services, as the command line asks for them.
+"""Up and down of this machine's services, as the command line asks for them.
 
 Decides: which server, which queues, which slots, whose key. What it decided goes into the plan; the services process
 does the rest. The embedded server is entered by ``stackyard_server.admin`` only; every other word to a server is the
@@ -15,8 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,21 +28,20 @@ from stackyard.agents.configuration import MARK, Prepared, Surroundings
 from stackyard.agents.queues import AUTO, QueuesFile
 from stackyard.clearml_client import Client, ServerError
 from stackyard.connection import CONFIG_FILE, Connection
-from stackyard.errors import BadInputError, StackyardError
-from stackyard.services import containers, loss
+from stackyard.errors import StackyardError
+from stackyard.services import containers, embedded, loss
 from stackyard.services.keeper import AGAIN_SECONDS
 from stackyard.services.site import ABORTED, EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site
-from stackyard.services.watch import epoch, task_of
+from stackyard.services.watch import task_of
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
 
 if TYPE_CHECKING:
-    from stackyard_server import admin as admin_module
+    pass
 
 #: The user whose key the agents have.
 AGENTS_LOGIN = "stackyard-agents"
-PORTS = {"web_port": 8080, "api_port": 8008, "files_port": 8081}
 #: How long agents may take to come up before ``up`` returns all the same.
 UP_SECONDS = 45.0
 #: What the services process may take besides the tasks it waits for.
@@ -51,10 +49,6 @@ END_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 #: How long agents whose services process is gone may take to end when asked.
 ORPHAN_SECONDS = 15.0
-#: A services process writes its state every few seconds.
-STALE_SECONDS = 30.0
-#: An agent reports every ten seconds.
-SILENT_SECONDS = 60.0
 LOOPBACK = ("127.", "::1", "localhost")
 
 Say = Callable[[str], None]
@@ -180,19 +174,23 @@ def _embedded(
     """The embedded server, started unless it runs; login and password of a new one."""
     folder = (wishes.folder or settings.home / "server").absolute()
     first = None
-    with _admin() as admin:
+    with embedded.admin() as admin:
         remembered: Mapping[str, Any] = {}
         if before is not None and before.server.kind == EMBEDDED and before.server.folder == str(folder):
             remembered = before.server.options
-        runs = _is_held(folder, admin)
+        runs = embedded.is_held(folder, admin)
         if not runs:
-            options = _options(folder, admin, {**remembered, **wishes.options})
+            options = embedded.options(folder, admin, {**remembered, **wishes.options})
             word = admin.start_background(folder, options)
             first = word["admin"]
             say(f"server started (process {word['pid']})")
         urls = admin.public_urls(folder)
         options = {
-            **{name: value for name, value in {**remembered, **wishes.options}.items() if name not in PORTS},
+            **{
+                name: value
+                for name, value in {**remembered, **wishes.options}.items()
+                if name not in embedded.PORTS
+            },
             **{f"{name}_port": urlsplit(url).port for name, url in urls.items() if urlsplit(url).port},
         }
         server = Server(EMBEDDED, urls["api"], urls["web"], urls["files"], str(folder), options)
@@ -209,44 +207,6 @@ def _embedded(
             site.write_key(key.access_key, key.secret_key)
     shown = None if first is None else {"login": first["login"], "password": first["password"]}
     return server, shown
-
-
-def _options(folder: Path, admin: admin_module, wished: Mapping[str, Any]) -> dict[str, Any]:  # type: ignore[valid-type]
-    """Settings of the server with free ports in place of the usual ones that others have."""
-    options = dict(wished)
-    told = admin.read_settings(folder, options)  # type: ignore[attr-defined]
-    for name, usual in PORTS.items():
-        if name not in options and getattr(told, name) == usual and not _is_free(told.host, usual):
-            options[name] = 0
-    return options
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _is_held(folder: Path, admin: admin_module) -> bool:  # type: ignore[valid-type]
-    try:
-        return bool(admin.status(folder)["running"])  # type: ignore[attr-defined]
-    except admin.AdminError:  # type: ignore[attr-defined]
-        return False  # a new folder
-
-
-@contextmanager
-def _admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
-    """The embedded server's door; its errors become ours."""
-    from stackyard_server import admin  # most commands need no server
-
-    try:
-        yield admin
-    except admin.AdminError as error:
-        raise (BadInputError if error.usage else StackyardError)(str(error)) from error
 
 
 def _own_config(settings: Settings) -> Path:
@@ -417,7 +377,7 @@ def down(settings: Settings, mode: str, limit_seconds: float, say: Say) -> dict[
             site.write_plan(replace(plan, mode=mode))
         found["ended"] = _clear(site, plan, mode, say)
         if plan.server.kind == EMBEDDED and plan.server.folder:
-            with _admin() as admin:
+            with embedded.admin() as admin:
                 pid = admin.stop(Path(plan.server.folder))
             if pid is not None:
                 found["was_up"] = True
@@ -511,148 +471,3 @@ def _settle(client: Client, plan: Plan, mode: str, ordered_at: float, say: Say) 
         else:
             client.call("tasks.stopped", task=task.id, force=True, status_reason=ABORTED)
             say(f"task {task.id} aborted")
-
-
-# -- status ------------------------------------------------------------------------------------------
-
-
-def status(settings: Settings) -> dict[str, Any]:
-    """What runs here, what waits, and in words what is wrong (``problems``).
-
-    Raises:
-        StackyardError: nothing was ever up here.
-    """
-    site = Site(settings.home)
-    plan = site.plan()
-    if plan is None:
-        raise StackyardError("nothing was ever up here; start with: stackyard up")
-    holder, state = site.holder(), site.state()
-    server: dict[str, Any] = {
-        "kind": plan.server.kind,
-        "web": plan.server.web,
-        "api": plan.server.api,
-        "files": plan.server.files,
-    }
-    found: dict[str, Any] = {
-        "up": plan.mode == RUN and holder is not None,
-        "mode": plan.mode,
-        "server": {**server, "answers": False, "fault": None},
-        "services": {
-            "running": holder is not None,
-            "pid": holder.pid if holder else None,
-            "metrics": state.get("metrics") if holder else None,
-            "log": str(site.log_file),
-        },
-        "queues": [],
-        "workers": [],
-        "slots": state.get("slots", []) if holder else [],
-        "absent": dict(plan.absent),
-        "problems": [],
-    }
-    problems: list[str] = found["problems"]
-    if plan.mode == RUN and holder is None:
-        left = len(agent.marked_for(site.mark_prefix))
-        more = f", and {left} processes of its agents are left" if left else ""
-        problems.append(
-            f"the services process has died{more}; `stackyard up` puts that right (log: {site.log_file})"
-        )
-    if holder is not None and time.time() - state.get("at", 0.0) > STALE_SECONDS:
-        problems.append(
-            f"the services process {holder.pid} has said nothing for a while; see {site.log_file}"
-        )
-    if not (found["up"] or plan.server.kind == GIVEN or _is_up(plan)):
-        problems.append("not up; start with: stackyard up")
-        return found
-    try:
-        with Client(site.connection(plan.server), patience_seconds=2) as client:
-            found["queues"] = _queue_rows(client, plan)
-            found["workers"] = _worker_rows(client, plan)
-            found["server"]["answers"] = True
-    except StackyardError as error:
-        found["server"]["fault"] = str(error)
-        problems.append(str(error))
-    problems += _slot_problems(found)
-    problems += _queue_problems(found)
-    return found
-
-
-def _is_up(plan: Plan) -> bool:
-    with _admin() as admin:
-        return plan.server.folder is not None and _is_held(Path(plan.server.folder), admin)
-
-
-def _queue_rows(client: Client, plan: Plan) -> list[dict[str, Any]]:
-    """Every queue of the server: depth, who listens, and whether this machine does."""
-    here = {prepared.queue for prepared in plan.agents}
-    rows = []
-    for entry in client.pages("queues.get_all_ex", "queues"):
-        waiting = entry.get("entries") or []
-        oldest = min((at for e in waiting if (at := epoch(e.get("added"))) is not None), default=None)
-        rule = plan.queues.get(entry["id"])
-        rows.append(
-            {
-                "name": entry["name"],
-                "waiting": len(waiting),
-                "oldest_seconds": None if oldest is None else max(0.0, time.time() - oldest),
-                "workers": [worker["id"] for worker in entry.get("workers") or []],
-                "here": entry["name"] in here,
-                "why_not_here": plan.absent.get(entry["name"]),
-                "time_limit_seconds": rule.time_limit_seconds if rule else None,
-                "retries": rule.retries if rule else None,
-            }
-        )
-    return sorted(rows, key=lambda row: str(row["name"]))
-
-
-def _worker_rows(client: Client, plan: Plan) -> list[dict[str, Any]]:
-    """Every worker of the server: what it runs, when it last reported, and whether it is of this machine."""
-    here = {prepared.worker for prepared in plan.agents}
-    now, rows = time.time(), []
-    for worker in client.call("workers.get_all")["workers"]:
-        reported = epoch(worker.get("last_report_time"))
-        task = worker.get("task")
-        rows.append(
-            {
-                "id": worker["id"],
-                "here": worker["id"] in here,
-                "queues": [queue.get("name", queue["id"]) for queue in worker.get("queues") or []],
-                "task": None if not task else {"id": task.get("id"), "name": task.get("name")},
-                "running_seconds": None if not task else (task.get("running_time") or 0) / 1000,
-                "last_report_seconds": None if reported is None else max(0.0, now - reported),
-            }
-        )
-    return sorted(rows, key=lambda row: str(row["id"]))
-
-
-def _slot_problems(found: Mapping[str, Any]) -> list[str]:
-    """What is wrong with this machine's agents."""
-    workers = {row["id"]: row for row in found["workers"]}
-    words = []
-    for slot in found["slots"]:
-        name = slot["slot"]
-        if slot["phase"] == "held":
-            words.append(f"{name}: no agent for now: {slot['hold']}")
-        elif slot["phase"] == "waiting" and slot["trouble"]:
-            words.append(f"{name}: {slot['trouble']}; it is started again; see `stackyard logs {name}`")
-        elif slot["phase"] == "running" and found["server"]["answers"]:
-            row = workers.get(slot["worker"])
-            silent = row["last_report_seconds"] if row else None
-            if row is None:
-                words.append(
-                    f"{name}: its agent runs and the server does not know it; see `stackyard logs {name}`"
-                )
-            elif silent is not None and silent > SILENT_SECONDS:
-                words.append(f"{name}: its agent has not reported for {loss.shown(silent)}")
-    return words
-
-
-def _queue_problems(found: Mapping[str, Any]) -> list[str]:
-    """Queues in which tasks wait for nobody."""
-    words = []
-    for row in found["queues"]:
-        if row["waiting"] and not row["workers"]:
-            why = f" ({row['why_not_here']})" if row["why_not_here"] else ""
-            words.append(
-                f"{row['waiting']} tasks wait in queue {row['name']}, to which no agent listens{why}"
-            )
-    return words

@@ -13,7 +13,7 @@ import pytest
 from stackyard import connection
 from stackyard.agents import agent
 from stackyard.clearml_client import Client
-from stackyard.services import control
+from stackyard.services import control, status
 from stackyard.services.site import ABORT, Site
 from stackyard.settings import Settings
 
@@ -60,7 +60,7 @@ class Yard:
         return control.down(self.settings, mode, limit, self.said.append)
 
     def status(self) -> dict[str, Any]:
-        return control.status(self.settings)
+        return status.status(self.settings)
 
     def call(self, method: str, **fields: Any) -> dict[str, Any]:
         with Client(connection.find(self.settings), patience_seconds=10) as client:
