@@ -55,13 +55,13 @@ def follow(
         StackyardError: the server does not answer, or no longer knows the task.
     """
     console = _Console(client, id, everything)
-    status, progress = "", ""
+    words, progress = "", ""
     while True:
         task = client.call("tasks.get_by_id", task=id)["task"]
         over = task["status"] in FINAL
-        if task["status"] != status and not over:
-            status = task["status"]
-            yield Happened("status", _words(task))
+        if _words(task) != words and not over:  # who runs it is known a moment after that it runs
+            words = _words(task)
+            yield Happened("status", words)
         for line in console.new():
             yield Happened("line", line)
         shown = str((task.get("runtime") or {}).get("progress") or "")
