@@ -65,7 +65,11 @@ def test_a_killed_services_process_is_seen_and_the_next_up_clears_what_it_left(
     assert holder is not None
     os.kill(holder.pid, signal.SIGKILL)
     assert holder.wait(30)
-    assert any("services process has died" in words for words in yard.status()["problems"])
+    # the lock goes with the last of its threads, a moment after the process is seen as dead
+    until(
+        lambda: any("services process has died" in words for words in yard.status()["problems"]),
+        "the death to be told",
+    )
     assert yard.left(), "the orphans go on"
     yard.up()
     go_on.touch()
