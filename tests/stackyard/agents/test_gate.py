@@ -166,7 +166,7 @@ def test_a_forbidden_image_starts_nothing_and_its_task_fails_naming_both(
 def created_since(moment: float, image: str) -> list[str]:
     """What the engine itself noted of containers of an image; others' are of other images."""
     until = f"{time.time() + 1:.0f}"
-    said = docker("events", "--since", f"{moment:.0f}", "--until", until, "--filter", "event=create")
+    said = docker("events", "--since", f"{moment:.6f}", "--until", until, "--filter", "event=create")
     return [line for line in said.splitlines() if image in line or TASK in line]
 
 
