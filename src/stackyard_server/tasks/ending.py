@@ -18,11 +18,15 @@ STOPPING = "stopping"
 def start(call: Call, id: str, *, force: bool, reason: str | None, message: str | None) -> Document:
     """Note that a task runs; what was started before goes on.
 
+    An agent says so again at each step of its preparations. One that was asked to stop meanwhile stays asked.
+
     Raises:
         ApiError: 400/101, 400/110.
     """
-    task = changes.require(call.tx, id)
+    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "status_message", "status_reason"])
     running = task["status"] == task_status.IN_PROGRESS
+    if running and task.get("status_message") == STOPPING:
+        message, reason = STOPPING, task.get("status_reason")
     return changes.change_status(
         call,
         task,

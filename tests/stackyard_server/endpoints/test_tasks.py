@@ -252,6 +252,9 @@ def test_a_task_with_a_live_worker_is_told_to_stop_and_one_with_a_silent_worker_
         "stopping",
         "enough",
     )
+    # the next step of the agent's preparations must not make that forgotten
+    server.call("tasks.started", task=id, status_message="launch by agent", force=True)
+    assert read(server, id)["status_message"] == "stopping"
     clock.seconds += 10 * MINUTE
     assert server.call("tasks.stop", task=id)["fields"]["status_message"] == "Stopped by tester"
     assert read(server, id)["status"] == "stopped"
