@@ -10,7 +10,8 @@ import copy
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -263,8 +264,15 @@ def found(client: Client, wanted: str) -> dict[str, Any]:
     return found(client, named[0]["id"])
 
 
-def abort(client: Client, task: Mapping[str, Any]) -> str:
+#: How long an abort is watched over: an agent's preparations take a second or two.
+_ABORT_LOOKS, _ABORT_LOOK_SECONDS = 8, 0.5
+
+
+def abort(client: Client, task: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> str:
     """Ask for the end of a task; what happens now, in words.
+
+    An agent that has only just taken a task says its next steps over the request, so it is watched for a while and
+    made again where it was forgotten.
 
     Raises:
         BadInputError: it has ended or was never enqueued.
@@ -276,6 +284,13 @@ def abort(client: Client, task: Mapping[str, Any]) -> str:
     client.call("tasks.stop", task=task["id"], status_reason="aborted from the command line")
     if task["status"] == "queued":
         return "taken out of its queue"
+    for _ in range(_ABORT_LOOKS):
+        sleep(_ABORT_LOOK_SECONDS)
+        now = client.call("tasks.get_by_id", task=task["id"])["task"]
+        if now["status"] in FINAL:
+            break
+        if now.get("status_message") != "stopping":
+            client.call("tasks.stop", task=task["id"], status_reason="aborted from the command line")
     return "asked to stop; its worker ends it within seconds"
 
 
