@@ -80,6 +80,19 @@ _QUARANTINE = Parameter(
     section="Data",
 )
 
+_MODEL = Parameter("model", "model", None, "folder that detector-train left", required=True, section="Model")
+_SCORING = (
+    Parameter("k", "integer", None, "events that count as expected; none: as calibrated", low=1),
+    Parameter(
+        "scorer",
+        "choice",
+        "fast",
+        "numpy over distinct contexts, or PyTorch over every window",
+        choices=("fast", "torch"),
+    ),
+    Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
+)
+
 WORKLOADS: Dict[str, Workload] = {
     "detector-prepare": Workload(
         "detector-prepare",
@@ -205,21 +218,11 @@ WORKLOADS: Dict[str, Workload] = {
         "stackyard_task.detector.workloads:infer",
         "verdicts of a trained detector on sessions",
         (
-            Parameter(
-                "model", "model", None, "folder that detector-train left", required=True, section="Model"
-            ),
+            _MODEL,
             _DATA,
             *_under(
                 "Scoring",
-                Parameter("k", "integer", None, "events that count as expected; none: as calibrated", low=1),
-                Parameter(
-                    "scorer",
-                    "choice",
-                    "fast",
-                    "numpy over distinct contexts, or PyTorch over every window",
-                    choices=("fast", "torch"),
-                ),
-                Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
+                *_SCORING,
                 Parameter("passes", "integer", 1, "how often the whole data is scored", low=1),
                 Parameter("needs_attack", "flag", True, "refuse labelled data that holds no attack"),
                 Parameter("shards", "integer", 1, "parts the sessions are split into, one task each", low=1),
@@ -233,21 +236,11 @@ WORKLOADS: Dict[str, Workload] = {
         "stackyard_task.detector.gate:evaluate",
         "what a trained detector is worth on labelled sessions, and whether that is enough",
         (
-            Parameter(
-                "model", "model", None, "folder that detector-train left", required=True, section="Model"
-            ),
+            _MODEL,
             _DATA,
             *_under(
                 "Scoring",
-                Parameter("k", "integer", None, "events that count as expected; none: as calibrated", low=1),
-                Parameter(
-                    "scorer",
-                    "choice",
-                    "fast",
-                    "numpy over distinct contexts, or PyTorch over every window",
-                    choices=("fast", "torch"),
-                ),
-                Parameter("events_per_batch", "integer", 100_000, "events scored together, about", low=1),
+                *_SCORING,
             ),
             *_under(
                 "Gate",

@@ -205,18 +205,6 @@ class _Reader(Fields):
             time_limit_seconds=self.positive(table, where, "time_limit_seconds", None),
         )
 
-    def sources(self, name: str, table: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-        where = f"data.{name}"
-        self.keys(table, where, ["sources"])
-        value = table.get("sources")
-        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-            raise self.bad(f"{where}.sources", f"is {value!r}", 'a list of tables with "path" and "format"')
-        for index, source in enumerate(value):
-            for key in ("path", "format"):
-                if not isinstance(source.get(key), str) or not source[key]:
-                    raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
-        return tuple(value)
-
     def in_order(self, found: dict[str, Step]) -> tuple[Step, ...]:
         """Steps so that each stands behind those it needs."""
         ordered: dict[str, Step] = {}

@@ -244,18 +244,6 @@ class _Reader(Fields):
                     self.one_of(name, names, "[prepare.NAME] with NAME"),
                 )
 
-    def sources(self, name: str, table: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-        where = f"data.{name}"
-        self.keys(table, where, ["sources"])
-        value = table.get("sources")
-        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-            raise self.bad(f"{where}.sources", f"is {value!r}", 'a list of tables with "path" and "format"')
-        for index, source in enumerate(value):
-            for key in ("path", "format"):
-                if not isinstance(source.get(key), str) or not source[key]:
-                    raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
-        return tuple(value)
-
     def preparations(
         self, data: Mapping[str, Any], axes: Mapping[str, tuple[str, ...]]
     ) -> tuple[Preparation, ...]:

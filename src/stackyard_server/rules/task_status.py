@@ -17,6 +17,9 @@ PUBLISHING = "publishing"
 PUBLISHED = "published"
 UNKNOWN = "unknown"
 
+#: The status_message of a task that somebody asked to stop.
+STOPPING = "stopping"
+
 STATUSES = (
     CREATED,
     QUEUED,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from . import reasons
-from .vanished import STOPPING, shown
+from .task_status import STOPPING
+from .vanished import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from . import reasons
+from .task_status import STOPPING
 
 #: What begins the status_reason of every task the watchdog touched.
 REASON = reasons.reason(reasons.INFRASTRUCTURE, "worker vanished")
-#: The status_message of a task that somebody asked to stop.
-STOPPING = "stopping"
 #: How long the first retry waits, and any at most, seconds; each waits twice as long as the one before.
 FIRST_WAIT_SECONDS = 10
 LONGEST_WAIT_SECONDS = 640

@@ -15,7 +15,10 @@ from ..store.documents import TASK, Document
 #: A change of these is a change of what is said about the task, not a sign of life: it leaves ``last_update`` alone.
 LABELS = frozenset({"name", "tags", "system_tags", "comment", "project"})
 #: What a change of status has to know of the task.
-STATUS_FIELDS = ("id", "status", "enqueue_status", "started", "system_tags", "last_worker", "last_update")
+STATUS_FIELDS = (
+    *("id", "status", "status_message", "status_reason", "enqueue_status", "started", "system_tags"),
+    *("last_worker", "last_update"),
+)
 SHORTEST_NAME = 3
 
 
@@ -88,6 +91,8 @@ def change_status(
 ) -> Document:
     """Write a status: the one door.
 
+    An agent says again that a task runs at each step of its preparations; one that was asked to stop stays asked.
+
     Args:
         call: Who changes, and when.
         task: At least its ``STATUS_FIELDS``.
@@ -109,6 +114,11 @@ def change_status(
         raise error("invalid_task_status", "Invalid status change", current_status=current, new_status=new)
     if current == task_status.QUEUED and new in task_status.ENDED:
         queues.remove_task(call.tx, task["id"], call.now)
+    if current == new == task_status.IN_PROGRESS and task.get("status_message") == task_status.STOPPING:
+        reason, message = (
+            reason if message == task_status.STOPPING else task["status_reason"],
+            task_status.STOPPING,
+        )
     written: Document = {
         "status": new,
         "status_reason": reason or "",

@@ -11,22 +11,16 @@ from ..store.documents import MODEL, TASK, Document
 from . import changes, queueing
 
 ARCHIVED = "archived"
-#: What a running task's worker polls for.
-STOPPING = "stopping"
 
 
 def start(call: Call, id: str, *, force: bool, reason: str | None, message: str | None) -> Document:
     """Note that a task runs; what was started before goes on.
 
-    An agent says so again at each step of its preparations. One that was asked to stop meanwhile stays asked.
-
     Raises:
         ApiError: 400/101, 400/110.
     """
-    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "status_message", "status_reason"])
+    task = changes.require(call.tx, id)
     running = task["status"] == task_status.IN_PROGRESS
-    if running and task.get("status_message") == STOPPING:
-        message, reason = STOPPING, task.get("status_reason")
     return changes.change_status(
         call,
         task,
@@ -49,7 +43,7 @@ def finish(
     Raises:
         ApiError: 400/101, 400/110.
     """
-    task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "status_reason"])
+    task = changes.require(call.tx, id)
     if (
         task["status"] == task_status.IN_PROGRESS
         and status in (task_status.STOPPED, task_status.FAILED)
@@ -93,7 +87,7 @@ def _stop(call: Call, task: Document, force: bool, reason: str | None) -> Docume
     )
     if told:
         return changes.change_status(
-            call, task, task_status.IN_PROGRESS, force=True, reason=reason, message=STOPPING
+            call, task, task_status.IN_PROGRESS, force=True, reason=reason, message=task_status.STOPPING
         )
     return changes.change_status(
         call, task, task_status.STOPPED, force=force, reason=reason, message=f"Stopped by {call.who.name}"

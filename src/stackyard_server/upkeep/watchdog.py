@@ -179,7 +179,7 @@ def check_limits(services: Services) -> list[tuple[str, time_limits.Verdict]]:
             for id, verdict in found:
                 asking = verdict.action == "ask"
                 status = task_status.IN_PROGRESS if asking else task_status.FAILED
-                message = vanished.STOPPING if asking else "Ended by the server."
+                message = task_status.STOPPING if asking else "Ended by the server."
                 changes = _status(status, verdict.reason, message, now)
                 # Being asked is no sign of life; the end is the last one.
                 TASK.update(tx, id, changes if asking else {**changes, "completed": now, "last_update": now})
