@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from stackyard.clearml_client import Client, ServerError
 from stackyard.services.site import QueueRule
-from stackyard.services.watch import Task
+from stackyard.services.watch import Task, Worker
 
 INFRASTRUCTURE = "infrastructure"
 TIME_LIMIT = "time_limit"
@@ -24,6 +24,8 @@ STOPPING = "stopping"
 AGENTS_REASONS = ("", "user abort")
 FIRST_WAIT_SECONDS = 10
 LONGEST_WAIT_SECONDS = 640
+#: A report so soon after a task changed may have been under way before.
+REPORT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,17 @@ def _count(client: Client, task: Task, found: Verdict) -> None:
     runtime = client.call("tasks.get_by_id", task=task.id)["task"].get("runtime") or {}
     if _whole(runtime.get(RETRIES)) != found.retries:
         client.call("tasks.edit", task=task.id, force=True, runtime={**runtime, RETRIES: found.retries})
+
+
+def abandoned(task: Task, worker: Worker | None) -> bool:
+    """Whether an agent says that it does something else than a task that counts as running.
+
+    An agent that ends a task says so; where the task's own process says at the same moment that it begins, the later
+    word stands and nobody is left to take it back.
+    """
+    if worker is None or worker.reported is None or worker.task == task.id:
+        return False
+    return worker.reported > max(task.changed or 0.0, task.started or 0.0) + REPORT_SECONDS
 
 
 def ended_with_agent(task: Task, since: float) -> bool:

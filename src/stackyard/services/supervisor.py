@@ -43,6 +43,8 @@ STATE_SECONDS = 5.0
 FRESH_SECONDS = 10.0
 #: How long until a task that does not seem to have heard is asked again.
 AGAIN_SECONDS = 5.0
+#: How long an agent must have gone on without a task before that is taken for its loss.
+ABANDONED_SECONDS = 10.0
 #: How long a task may take to stop before what runs it is ended.
 STOP_SECONDS = 30.0
 #: How long the server may not answer before it is started again.
@@ -97,6 +99,8 @@ class Supervisor:
         self._gone_at: float | None = None
         #: Task id -> when it was asked to stop, because its time is over, first and last.
         self._stopping: dict[str, tuple[float, float]] = {}
+        #: Task id -> since when its agent has gone on without it.
+        self._abandoned: dict[str, float] = {}
         #: Tasks that ran when the order to finish came: these are waited for, later ones given back.
         self._awaited: set[str] | None = None
         #: What is to be done at the server, and at which monotonic second; filled by the watch's thread.
@@ -159,6 +163,7 @@ class Supervisor:
                 del self.keepers[name]
         if fresh:
             self._hold_limits(now)
+            self._settle_abandoned(now)
         self._keep_server(now)
         while not self._postponed.empty():
             self._later.append(self._postponed.get())
@@ -287,15 +292,28 @@ class Supervisor:
                     client, task, "its agent was ended when it had only just taken it; queued again"
                 )
             return
-        why = "the services of its machine were ended" if ended.asked else ended.words
+        self._lose(task, "the services of its machine were ended" if ended.asked else ended.words)
+
+    def _lose(self, task: Task, why: str) -> None:
+        """Tell the server that the infrastructure lost a task."""
+        client = self.watch.client
         found = loss.verdict(task, self.plan.queues.get(task.queue or ""), why)
         log.warning("task %s: %s", task.id, found.reason)
         wait = loss.apply(client, task, found)
         if wait is not None:
             self._postponed.put((self._clock() + wait, lambda: loss.requeue(client, task, found)))
 
+    def _settle_abandoned(self, now: float) -> None:
+        seen = self.watch.seen
+        found = {task.id: task for task in seen.tasks if loss.abandoned(task, seen.workers.get(task.worker))}
+        self._abandoned = {id: self._abandoned.get(id, now) for id in found}
+        for id, since in list(self._abandoned.items()):
+            if now - since > ABANDONED_SECONDS:
+                self._abandoned[id] = now  # again, if the server then still counts it as running
+                self.watch.do(partial(self._lose, found[id], "its agent goes on without it"))
+
     def _hold_limits(self, now: float) -> None:
-        running = {task.id: task for task in self.watch.seen.running.values()}
+        running = {task.id: task for task in self.watch.seen.tasks}
         for gone in set(self._stopping) - set(running):
             del self._stopping[gone]
         for task in running.values():

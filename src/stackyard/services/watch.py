@@ -55,6 +55,16 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Worker:
+    """An agent of this machine, as it said last."""
+
+    #: Epoch seconds of its last report; ``None``: it has only registered.
+    reported: float | None
+    #: Id of the task it runs.
+    task: str | None
+
+
+@dataclass(frozen=True)
 class Seen:
     """What the server said when it was asked last."""
 
@@ -62,10 +72,15 @@ class Seen:
     at: float = float("-inf")
     #: Why it could not be asked; ``None``: it answered.
     fault: str | None = "not asked yet"
-    #: Worker id -> epoch seconds of its last report; ``None``: it has only registered.
-    workers: Mapping[str, float | None] = field(default_factory=dict)
-    #: Worker id -> what it runs.
-    running: Mapping[str, Task] = field(default_factory=dict)
+    #: By worker id.
+    workers: Mapping[str, Worker] = field(default_factory=dict)
+    #: The tasks that count as running.
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def running(self) -> dict[str, Task]:
+        """Worker id -> what it runs: the task that changed last."""
+        return {task.worker: task for task in sorted(self.tasks, key=lambda task: task.changed or 0.0)}
 
 
 class Watch:
@@ -135,15 +150,17 @@ class Watch:
         try:
             ours = set(self._workers())
             workers = {
-                worker["id"]: epoch(worker.get("last_report_time"))
+                worker["id"]: Worker(
+                    epoch(worker.get("last_report_time")), (worker.get("task") or {}).get("id")
+                )
                 for worker in self.client.call("workers.get_all")["workers"]
                 if worker["id"] in ours
             }
-            running = {task.worker: task for task in self.tasks(["in_progress"], ours)} if ours else {}
+            tasks = tuple(self.tasks(["in_progress"], ours)) if ours else ()
         except (UnreachableError, ServerError) as error:
             self._renew(error)
-            return Seen(self.seen.at, str(error), self.seen.workers, self.seen.running)
-        return Seen(at, None, workers, running)
+            return Seen(self.seen.at, str(error), self.seen.workers, self.seen.tasks)
+        return Seen(at, None, workers, tasks)
 
     def _run(self) -> None:
         while True:

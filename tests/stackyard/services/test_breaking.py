@@ -6,8 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from conftest import Yard, until  # type: ignore[import-not-found]
 
+from stackyard.agents.agent import started_at
 from stackyard_server import admin
 
 ENDLESS = "import time\nprint('began', flush=True)\nwhile True: time.sleep(0.05)\n"
@@ -54,6 +56,19 @@ def test_a_tasks_own_failure_is_not_retried(yard: Yard) -> None:
     assert yard.slot()["restarts"] == 0
 
 
+@pytest.mark.long
+def test_a_task_that_runs_on_paper_only_is_taken_for_lost(yard: Yard) -> None:
+    yard.up()
+    task = yard.submit()
+    assert yard.waits(task) == "completed"
+    yard.call("tasks.started", task=task, force=True)
+    yard.call("tasks.stop", task=task)
+    assert yard.waits(task) == "stopped"
+    assert yard.task(task)["status_reason"] == (
+        "infrastructure: its agent goes on without it while the task was asked to stop"
+    )
+
+
 def test_a_killed_services_process_is_seen_and_the_next_up_clears_what_it_left(
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:
@@ -73,7 +88,7 @@ def test_a_killed_services_process_is_seen_and_the_next_up_clears_what_it_left(
     assert yard.left(), "the orphans go on"
     yard.up()
     go_on.touch()
-    assert not Path(f"/proc/{orphan}").exists()
+    assert started_at(orphan) is None
     assert yard.site.holder() != holder
     assert yard.waits(task) == "completed"
     assert yard.status()["problems"] == []

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from stackyard.services.loss import Verdict, ended_with_agent, over_time, verdict
+from stackyard.services.loss import Verdict, abandoned, ended_with_agent, over_time, verdict
 from stackyard.services.site import QueueRule
-from stackyard.services.watch import Task, epoch
+from stackyard.services.watch import Task, Worker, epoch
 
 RULE = QueueRule("cpu", time_limit_seconds=90.0, retries=2)
 WHY = "the agent was killed by signal 9"
@@ -81,3 +81,20 @@ def test_instants_are_read_with_and_without_a_zone() -> None:
     assert epoch("1970-01-01T00:01:00+00:00") == epoch("1970-01-01T00:01:00") == 60.0
     assert epoch(None) is None
     assert epoch("soon") is None
+
+
+@pytest.mark.parametrize(
+    ("worker", "found"),
+    [
+        (Worker(200.0, "t"), False),
+        (Worker(200.0, None), True),
+        (Worker(200.0, "another"), True),
+        (Worker(104.0, None), False),  # sent while the task was taken, perhaps
+        (Worker(None, None), False),
+        (None, False),
+    ],
+)
+def test_a_task_is_abandoned_where_its_agent_reports_something_else(
+    worker: Worker | None, found: bool
+) -> None:
+    assert abandoned(task(), worker) is found
