@@ -63,7 +63,7 @@ def run_command(
 ) -> None:
     """Start a pipeline: its controller goes to a queue, which starts each step on that step's own queue."""
     settings = Settings.from_environment(data_folder)
-    pipeline, here = _prepared(file, settings, _pairs(queue or []))
+    pipeline, here = prepared(file, settings, _pairs(queue or []))
     with _client(settings, config) as client:
         submission = Submission(pipeline, Sender(client), here, lambda line: typer.echo(line, err=as_json))
         submitted = submission.submit(on_change=on_change, enqueue=not local_controller)
@@ -92,7 +92,7 @@ def publish_command(
 ) -> None:
     """Put a pipeline among the task templates, to be cloned and enqueued in the web app; again: in place."""
     settings = Settings.from_environment()
-    pipeline, here = _prepared(file, settings, {})
+    pipeline, here = prepared(file, settings, {})
     with _client(settings, config) as client:
         id, outcome = Submission(pipeline, Sender(client), here).publish()
         said = {"name": TEMPLATE, "id": id, "outcome": outcome, "queue": pipeline.controller_queue}
@@ -180,7 +180,7 @@ def _client(settings: Settings, config: Path | None) -> Client:
     return Client(connection.find(settings, config))
 
 
-def _prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple[pipelines.Pipeline, Here]:
+def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple[pipelines.Pipeline, Here]:
     """A pipeline file and what its submission needs of this machine."""
     defined = stacks.load()
     pipeline = pipelines.read(

@@ -6,7 +6,6 @@ Everything is done by ``stackyard.services.control``, imported when a command ru
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -88,18 +87,21 @@ def up(
 
 def _publish_templates(found: dict[str, Any]) -> list[str]:
     """Names of the task templates on the server; what hinders one of them is a problem, not the end."""
-    from stackyard.cli import task  # with templates, examples and stacks: of use here alone
+    from stackyard import connection, stacks
+    from stackyard.clearml_client import Client
+    from stackyard.cli import publishing
 
-    said = io.StringIO()
+    settings = Settings.from_environment()
     try:
-        with contextlib.redirect_stdout(said):
-            task.publish_command(as_json=True)
-        published = json.loads(said.getvalue())
+        with Client(connection.find(settings)) as client:
+            done, missing = publishing.publish(
+                client, settings, stacks.load()[stacks.DEFAULT], say=lambda text: typer.echo(text, err=True)
+            )
     except StackyardError as error:
         found["problems"].append(f"the task templates could not be published: {error}")
         return []
-    found["notes"] += published.get("missing", [])
-    return [row["name"] for row in published["templates"]]
+    found["notes"] += missing
+    return [each.name for each in done]
 
 
 def _show_up(found: dict[str, Any]) -> None:

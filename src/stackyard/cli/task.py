@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,18 +15,16 @@ from rich.table import Table
 
 from stackyard import connection, stacks
 from stackyard.clearml_client import Client
+from stackyard.cli import publishing
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
-from stackyard.launch import snapshot
 from stackyard.launch.sending import Sender
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
-from stackyard.tasks import examples, following, outcomes, submissions, templates
-from stackyard.tasks.examples import Workshop
+from stackyard.tasks import following, outcomes, submissions, templates
 from stackyard.tasks.outcomes import Outcome
 from stackyard.tasks.submissions import Offer, Submitted, Wanted
-from stackyard.tasks.templates import Origin
 from stackyard_task import records
 
 app = typer.Typer(
@@ -59,24 +56,17 @@ def publish_command(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Put the task templates on the server, or bring them up to date in place."""
+    """Put the templates of tasks and of the pipeline on the server, or bring them up to date in place."""
     settings = Settings.from_environment()
     chosen = _stack(stack)
     with _client(settings, config) as client:
-        origin = _origin(settings, chosen)
-        sender = Sender(client)
-        missing: list[str] = []
-        if not no_examples:
-            workshop = Workshop(
-                code=origin.folder,
-                stack=origin.stack,
-                python=stacks.python_of(chosen, settings),
-                environment={**chosen.environment, **chosen.tunables},
-                plain_python=Path(sys.executable),
-            )
-            missing = examples.publish(sender, workshop, lambda text: typer.echo(text, err=True))
-        presets = {} if no_examples else examples.presets()
-        done = templates.publish(sender, templates.defined(presets), origin)
+        done, missing = publishing.publish(
+            client,
+            settings,
+            chosen,
+            with_examples=not no_examples,
+            say=lambda text: typer.echo(text, err=True),
+        )
         if as_json:
             rows = [dataclasses.asdict(each) for each in done]
             typer.echo(json.dumps({"templates": rows, "missing": missing}, indent=1))
@@ -149,7 +139,7 @@ def submit_command(
         if ":" in target:
             if stack is not None and stack not in offer.stacks:
                 _stack(stack)
-            origin = _origin(settings, _stack(stack))
+            origin = publishing.origin(settings, _stack(stack))
             with tempfile.TemporaryDirectory(prefix="stackyard-own-") as scratch:
                 folder = Path(scratch)
                 submitted = submissions.submit_function(Sender(client), target, wanted, origin, offer, folder)
@@ -257,12 +247,6 @@ def _stack(name: str | None) -> StackSpec:
 def _offer(settings: Settings) -> Offer:
     held = images.recorded(settings)
     return Offer({name: held[name].reference if name in held else None for name in stacks.load()})
-
-
-def _origin(settings: Settings, stack: StackSpec) -> Origin:
-    folder, code = snapshot.taken(settings.home)
-    image = images.recorded(settings).get(stack.name)
-    return Origin(folder, code, stacks.pin(stack), None if image is None else image.reference)
 
 
 def _say_submitted(submitted: Submitted, *, err: bool) -> None:

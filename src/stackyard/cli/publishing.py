@@ -1,0 +1,82 @@
+"""What a server offers to be cloned: the task templates, the examples they run on, and the pipeline.
+
+``stackyard task publish`` and ``stackyard up`` put it there, each time all of it, in place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from stackyard import stacks
+from stackyard.clearml_client import Client
+from stackyard.cli import pipeline
+from stackyard.errors import BadInputError
+from stackyard.launch import snapshot
+from stackyard.launch.sending import Sender
+from stackyard.pipelines.submission import TEMPLATE, Submission
+from stackyard.settings import Settings, base
+from stackyard.specs import StackSpec
+from stackyard.stacks import images
+from stackyard.tasks import examples, templates
+from stackyard.tasks.examples import Workshop
+from stackyard.tasks.templates import Origin, Published
+
+#: The pipeline among the templates: it needs no data.
+PIPELINE = Path("pipelines") / "quickstart.toml"
+
+
+def origin(settings: Settings, stack: StackSpec) -> Origin:
+    """This checkout's code as it is now, and a stack: what tasks are made with."""
+    folder, code = snapshot.taken(settings.home)
+    image = images.recorded(settings).get(stack.name)
+    return Origin(folder, code, stacks.pin(stack), None if image is None else image.reference)
+
+
+def publish(
+    client: Client,
+    settings: Settings,
+    stack: StackSpec,
+    *,
+    with_examples: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[list[Published], list[str]]:
+    """Put all of it on the server, or bring it up to date in place.
+
+    Args:
+        client: of the server.
+        settings: where Stackyard's home is.
+        stack: what the task templates run on unless somebody chooses another.
+        with_examples: also the small simulated data set and the model that templates run on as cloned.
+        say: told one line at a time, where something takes long.
+
+    Returns:
+        Each template; sentences about what could not be had.
+
+    Raises:
+        StackyardError: the server refuses or does not answer.
+    """
+    made_with = origin(settings, stack)
+    sender = Sender(client)
+    missing: list[str] = []
+    if with_examples:
+        workshop = Workshop(
+            code=made_with.folder,
+            stack=made_with.stack,
+            python=stacks.python_of(stack, settings),
+            environment={**stack.environment, **stack.tunables},
+            plain_python=Path(sys.executable),
+        )
+        missing += examples.publish(sender, workshop, say)
+    presets = examples.presets() if with_examples else {}
+    done = templates.publish(sender, templates.defined(presets), made_with)
+    try:
+        prepared, here = pipeline.prepared(base() / PIPELINE, settings, {})
+        id, outcome = Submission(prepared, sender, here).publish()
+        done.append(Published(TEMPLATE, id, outcome, prepared.controller_queue))
+    except (
+        BadInputError
+    ) as error:  # a server without the queues of this pipeline has the templates all the same
+        missing.append(f"no template of the pipeline: {error}")
+    return done, missing
