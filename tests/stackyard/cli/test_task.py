@@ -143,3 +143,23 @@ def test_without_a_server_it_says_how_to_get_one(tmp_path: Path, monkeypatch: py
     done = stackyard("task", "list")
     assert done.returncode == 2
     assert "stackyard up" in done.stderr
+
+
+def test_every_template_is_published_and_again_in_place(here: Site) -> None:
+    first = stackyard("task", "publish", "--no-examples", "--json")
+    assert first.returncode == 0, first.stderr
+    said = json.loads(first.stdout)
+    assert {"detector-train", "detector-infer", "detector-evaluate"} <= {
+        each["name"] for each in said["templates"]
+    }
+    # a server without the pipeline's queues has the others all the same, and it is said
+    assert [sentence for sentence in said["missing"] if "no template of the pipeline" in sentence]
+    here.client.call("queues.create", name="services")
+    again = json.loads(stackyard("task", "publish", "--no-examples", "--json").stdout)
+    assert again["missing"] == []
+    outcomes = {each["name"]: each["outcome"] for each in again["templates"]}
+    assert outcomes["detector-train"] == "unchanged"
+    assert outcomes["pipeline"] == "new"
+    assert {each["name"]: each["id"] for each in said["templates"]}.items() <= {
+        each["name"]: each["id"] for each in again["templates"]
+    }.items()
