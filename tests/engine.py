@@ -7,6 +7,7 @@ there is none. What is built stays in ``.stackyard/tests/engine`` for the next r
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,14 +56,17 @@ def stack_image(engine: Engine, base_image: Callable[[str], str]) -> Callable[[s
 
     def image(name: str = stacks.DEFAULT) -> images.StackImage:
         stack = stacks.load()[name]
-        if images.why_not(stack, settings, engine) is not None:
-            options = images.BuildOptions(base=base_image(stack.python))
-            try:
-                print(f"building the image of {name} ...", flush=True)
-                return images.build(stack, settings, options)
-            except StackyardError as reason:
-                pytest.skip(f"no image of {name}: {reason}")
-        return images.recorded(settings)[name]
+        HOME.mkdir(parents=True, exist_ok=True)
+        with (HOME / "build.lock").open("w") as lock:  # several processes may share the tests
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if images.why_not(stack, settings, engine) is not None:
+                options = images.BuildOptions(base=base_image(stack.python))
+                try:
+                    print(f"building the image of {name} ...", flush=True)
+                    return images.build(stack, settings, options)
+                except StackyardError as reason:
+                    pytest.skip(f"no image of {name}: {reason}")
+            return images.recorded(settings)[name]
 
     return image
 

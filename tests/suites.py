@@ -27,6 +27,8 @@ from stackyard.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
 OLD_STACK = "torch-1.10.2-cu102"
+#: What a stack's Python gets beside it.
+TOOLS = ("pytest>=8,<10", "pytest-xdist>=3.6", "hypothesis>=6.100")
 
 
 @dataclass
@@ -55,6 +57,9 @@ class Suite:
     interpreter: Callable[[], tuple[Path, list[Path]]]
     #: A stack whose model files shall be readable here, and ours there.
     other_stack: str = ""
+    #: How many processes share its tests; "loadfile": a file's tests, and what they set up, stay together.
+    workers: int = 2
+    share: str = "loadfile"
 
 
 def control() -> tuple[Path, list[Path]]:
@@ -69,17 +74,19 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
     if python is None:
         print(f"building {name} ...", flush=True)
         python = stacks.build(stack, settings)
-    tools = HOME / f"tools-{stack.python}"
-    if not (tools / "complete").exists():
+    tools, complete = HOME / f"tools-{stack.python}", " ".join(TOOLS)
+    marker = tools / "complete"
+    if not marker.exists() or marker.read_text() != complete:
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]
-        subprocess.run([str(python), *install, str(tools), "pytest>=8,<10", "hypothesis>=6.100"], check=True)
-        (tools / "complete").touch()
+        subprocess.run([str(python), *install, str(tools), *TOOLS], check=True)
+        marker.write_text(complete)
     return python, [ROOT / "src", tools]
 
 
 SUITES = (
     Suite("house", ("tests/test_imports.py", "tests/test_docs.py"), control),
-    Suite("our side", ("tests/stackyard",), control),
+    # real agents, servers and containers: much waiting
+    Suite("our side", ("tests/stackyard",), control, workers=4),
     # these need the ClearML SDK or OpenTelemetry, which the agent's Python has and no stack
     Suite(
         "task, agent's Python",
@@ -91,7 +98,7 @@ SUITES = (
         control,
     ),
     Suite("server", ("tests/stackyard_server",), control),
-    Suite("faults", ("tests/faults",), control),
+    Suite("faults", ("tests/faults",), control, workers=3, share="load"),
     Suite("task, default stack", ("tests/stackyard_task",), lambda: stack_python(stacks.DEFAULT), OLD_STACK),
     Suite(
         "task, Python 3.9 and torch 1.10.2",
@@ -147,6 +154,7 @@ def run(suite: Suite, long: bool) -> Counts:
         environment["STACKYARD_OTHER_PYTHON"] = str(other)
     targets = [p for p in suite.paths if (ROOT / p).exists()]
     options = ["-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    options += [f"--numprocesses={suite.workers}", f"--dist={suite.share}"]
     options += [] if long else ["-m", "not long"]
     command = [str(python), "-m", "pytest", *options, *targets]
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
