@@ -151,9 +151,10 @@ def services_killed(lab: Lab, folder: Path) -> str:
     lab.runs(id)
     holder = lab.site.holder()
     assert holder is not None
+    agent = lab.agent()
     holder.signal(signal.SIGKILL)
-    lab.ended(id)
     lab.stackyard(*lab.up_words)
+    assert lab.agent() == agent, "taken over"
     return id
 
 

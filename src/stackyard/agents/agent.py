@@ -79,7 +79,36 @@ class Usage:
 
 
 class Agent:
-    """An agent that was started by this process.
+    """An agent's process, whoever started it.
+
+    Args:
+        identity: its process.
+        mark: its own and that of all it started.
+    """
+
+    def __init__(self, identity: Identity, mark: str) -> None:
+        self.identity = identity
+        self.mark = mark
+
+    def ended(self) -> int | None:
+        """0 once it is gone, however it ended; ``None``: it runs."""
+        return None if self.identity.alive() else 0
+
+    def interrupt(self) -> None:
+        """Ask it to end: it unregisters its worker, and aborts its task if it has one."""
+        self.identity.signal(signal.SIGINT)
+
+    def clear(self, grace_seconds: float) -> int:
+        """End whatever is left of it and what it started; how many processes there were."""
+        return end_all(lambda: marked(self.mark), grace_seconds)
+
+    def usage(self) -> Usage:
+        """What it and all it started use now."""
+        return usage_of(self.identity)
+
+
+class Child(Agent):
+    """An agent that this process starts.
 
     Args:
         prepared: what it is given.
@@ -87,7 +116,6 @@ class Agent:
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
-        self.mark = prepared.environment[MARK]
         folder = Path(prepared.folder)
         log = _opened(folder / "log" / LOG)
         _keep_last_words(folder / "tmp", log)
@@ -109,27 +137,19 @@ class Agent:
             # it has one thread yet; all it starts inherits this
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(self.process.pid, prepared.cores)
-        self.identity = Identity(self.process.pid, started_at(self.process.pid) or 0)
+        identity = Identity(self.process.pid, started_at(self.process.pid) or 0)
+        super().__init__(identity, prepared.environment[MARK])
 
     def ended(self) -> int | None:
         """Its exit status; ``None``: it runs."""
         return self.process.poll()
 
-    def interrupt(self) -> None:
-        """Ask it to end: it unregisters its worker, and aborts its task if it has one."""
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGINT)
-
     def clear(self, grace_seconds: float) -> int:
         """End whatever is left of it and what it started; how many processes there were."""
-        count = end_all(lambda: marked(self.mark), grace_seconds)
+        count = super().clear(grace_seconds)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(grace_seconds)
         return count
-
-    def usage(self) -> Usage:
-        """What it and all it started use now."""
-        return usage_of(self.identity)
 
 
 def started_at(pid: int) -> int | None:

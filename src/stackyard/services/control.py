@@ -15,16 +15,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from stackyard import connection, docker_engine, hardware, stacks
 from stackyard.agents import agent, configuration, queues, slots
 from stackyard.agents.agent import Identity
-from stackyard.agents.configuration import MARK, Prepared, Surroundings
+from stackyard.agents.configuration import MARK, Prepared, Surroundings, mark_of
 from stackyard.agents.queues import AUTO, QueuesFile
 from stackyard.clearml_client import Client, ServerError
 from stackyard.connection import CONFIG_FILE, Connection
@@ -36,9 +36,6 @@ from stackyard.services.watch import task_of
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
-
-if TYPE_CHECKING:
-    pass
 
 #: The user whose key the agents have.
 AGENTS_LOGIN = "stackyard-agents"
@@ -107,7 +104,7 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
         else:
             server, first = _embedded(settings, site, wishes, before, say)
         if running is None:
-            _clear(site, before, RUN, say)
+            _clear(site, before, RUN, say, keep={slot.name for slot in found} & set(site.agents_left()))
         with Client(connection.find(settings), patience_seconds=5) as client:
             rules = _queues(client, told, say)
         plan = Plan(
@@ -419,39 +416,44 @@ def _await_end(holder: Identity, seconds: float) -> None:
         holder.wait(GRACE_SECONDS)
 
 
-def _clear(site: Site, plan: Plan | None, mode: str, say: Say) -> int:
+def _clear(site: Site, plan: Plan | None, mode: str, say: Say, keep: Collection[str] = frozenset()) -> int:
     """End what a services process that is gone left running, and settle its agents' tasks; how many processes.
 
     Agents are those whose number and start time the state file holds; what else they started carries their mark.
+    Those of the slots ``keep`` go on: the next services process takes them over.
     """
-    left = agent.marked_for(site.mark_prefix)
-    if plan is None or (not left and site.state().get("over")):
+
+    def left() -> list[Identity]:
+        kept = {process for slot in keep for process in agent.marked(mark_of(slot, site.home))}
+        return [process for process in agent.marked_for(site.mark_prefix) if process not in kept]
+
+    found = left()
+    if plan is None or (not found and site.state().get("over")):
         return 0
+    gone = [prepared for prepared in plan.agents if prepared.slot not in keep]
     ordered_at = time.time()
-    known = [Identity(slot["pid"], slot["started"]) for slot in site.state().get("slots", []) if slot["pid"]]
-    agents = [found for found in known if found in left]
+    agents = [identity for identity, _ in site.agents_left().values() if identity in found]
     end = time.monotonic() + ORPHAN_SECONDS
     while agents and time.monotonic() < end:
-        for found in agents:
-            found.signal(signal.SIGINT)
-        agents = [found for found in agents if not found.wait(AGAIN_SECONDS)]
-    agent.end_all(lambda: agent.marked_for(site.mark_prefix), GRACE_SECONDS)
-    for prepared in plan.agents:
+        for process in agents:
+            process.signal(signal.SIGINT)
+        agents = [process for process in agents if not process.wait(AGAIN_SECONDS)]
+    agent.end_all(left, GRACE_SECONDS)
+    for prepared in gone:
         if prepared.in_container and plan.docker:
             containers.end(plan.docker, prepared.environment.get(MARK, ""))
-    if left:
-        say(f"{len(left)} processes that a lost services process had left were ended")
+    if found:
+        say(f"{len(found)} processes that a lost services process had left were ended")
     try:
         with Client(site.connection(plan.server), patience_seconds=5) as client:
-            _settle(client, plan, mode, ordered_at, say)
+            _settle(client, plan, {prepared.worker for prepared in gone}, mode, ordered_at, say)
     except StackyardError as error:
         say(f"! tasks of this machine could not be settled: {error}")
-    return len(left)
+    return len(found)
 
 
-def _settle(client: Client, plan: Plan, mode: str, ordered_at: float, say: Say) -> None:
+def _settle(client: Client, plan: Plan, workers: set[str], mode: str, ordered_at: float, say: Say) -> None:
     """Tell the server what became of the tasks of agents that are gone."""
-    workers = {prepared.worker for prepared in plan.agents}
     there = {worker["id"] for worker in client.call("workers.get_all")["workers"]}
     for worker in workers & there:
         client.call("workers.unregister", worker=worker)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -137,6 +137,18 @@ class Keeper:
             self.end(now)
         return None
 
+    def take_over(self, agent: Running, digest: str, now: float) -> None:
+        """Keep an agent that runs already.
+
+        Args:
+            agent: it.
+            digest: of what it was given; where that is not what is wanted, it is ended once it has no task.
+            now: monotonic seconds.
+        """
+        self.agent, self.prepared = agent, replace(self.prepared, digest=digest)
+        self.phase, self.started_at = Phase.RUNNING, now
+        log.info("%s: agent taken over (process %d)", self.worker, agent.identity.pid)
+
     def end(self, now: float) -> None:
         """Ask the agent to end; nothing where there is none."""
         if self.agent is not None and self.phase is not Phase.ENDING:
@@ -155,6 +167,7 @@ class Keeper:
             "hold": self.hold,
             "trouble": self.trouble,
             "restarts": self.restarts,
+            "digest": self.prepared.digest,
             "pid": agent.identity.pid if agent else None,
             "started": agent.identity.started if agent else None,
             "cores": list(self.prepared.cores),

@@ -138,6 +138,15 @@ class Site:
         """Say what is."""
         write_private(self.state_file, json.dumps(state, indent=1) + "\n")
 
+    def agents_left(self) -> dict[str, tuple[Identity, str]]:
+        """Slot -> an agent that runs, by the last word of a services process, and the digest of what it was given."""
+        found = {}
+        for slot in self.state().get("slots", []):
+            identity = Identity(slot["pid"] or 0, slot["started"] or 0)
+            if slot["pid"] and identity.alive():
+                found[slot["slot"]] = (identity, slot.get("digest", ""))
+        return found
+
     def key(self) -> tuple[str, str] | None:
         """The agents' access key and secret; ``None``: there is none yet."""
         values = _read(self.key_file) or {}

@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from stackyard.agents.agent import Agent, Usage, started_at
+from stackyard.agents.agent import Agent, Child, Usage, started_at
 from stackyard.agents.configuration import MARK, Prepared
 from stackyard.agents.gpus import Guard
 from stackyard.services import containers, loss
@@ -73,7 +73,7 @@ class Supervisor:
         site: Site,
         plan: Plan,
         watch: Watch,
-        start: Callable[[Prepared], Running] = Agent,
+        start: Callable[[Prepared], Running] = Child,
         guard: Guard | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -110,6 +110,7 @@ class Supervisor:
         self._starter: subprocess.Popen[bytes] | None = None
         self._next_server_at = 0.0
         self._adopt(plan)
+        self._take_over()
 
     # -- the loop ----------------------------------------------------------------------------------
 
@@ -225,6 +226,13 @@ class Supervisor:
             self._awaited = None
         elif plan.mode == ABORT:
             log.info("told to abort")
+
+    def _take_over(self) -> None:
+        """Keep the agents that a services process before this one left running when it died."""
+        for slot, (identity, digest) in self.site.agents_left().items():
+            if keeper := self.keepers.get(slot):
+                mark = keeper.prepared.environment[MARK]
+                keeper.take_over(Agent(identity, mark), digest, self._clock())
 
     def _ending(self) -> bool:
         return self.leaving or self.plan.mode != RUN

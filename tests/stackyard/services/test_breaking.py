@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from conftest import Yard, until  # type: ignore[import-not-found]
 
-from stackyard.agents.agent import started_at
 from stackyard_server import admin
 
 ENDLESS = "import time\nprint('began', flush=True)\nwhile True: time.sleep(0.05)\n"
@@ -69,14 +68,14 @@ def test_a_task_that_runs_on_paper_only_is_taken_for_lost(yard: Yard) -> None:
     )
 
 
-def test_a_killed_services_process_is_seen_and_the_next_up_clears_what_it_left(
+def test_a_killed_services_process_is_seen_and_the_next_up_takes_its_agents_over(
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:
     code, go_on = waiting
     yard.up()
     task = yard.submit(code)
     yard.begun(task)
-    holder, orphan = yard.site.holder(), yard.slot()["pid"]
+    holder, agent = yard.site.holder(), yard.slot()["pid"]
     assert holder is not None
     os.kill(holder.pid, signal.SIGKILL)
     assert holder.wait(30)
@@ -85,13 +84,36 @@ def test_a_killed_services_process_is_seen_and_the_next_up_clears_what_it_left(
         lambda: any("services process has died" in words for words in yard.status()["problems"]),
         "the death to be told",
     )
-    assert yard.left(), "the orphans go on"
+    yard.up()
+    assert yard.site.holder() != holder
+    assert yard.slot()["pid"] == agent
+    go_on.touch()
+    assert yard.waits(task) == "completed"
+    assert "stackyard_retries" not in yard.task(task).get("runtime", {})
+    assert yard.status()["problems"] == []
+    os.kill(agent, signal.SIGKILL)
+    until(lambda: yard.slot()["restarts"] == 1 and yard.slot()["phase"] == "running", "another agent")
+    assert yard.waits(yard.submit()) == "completed"
+
+
+def test_what_died_with_the_services_process_is_settled_by_the_next_up(
+    yard: Yard, waiting: tuple[str, Path]
+) -> None:
+    code, go_on = waiting
+    yard.up()
+    task = yard.submit(code)
+    yard.begun(task)
+    holder, agent = yard.site.holder(), yard.slot()["pid"]
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    os.kill(agent, signal.SIGKILL)
+    assert holder.wait(30)
+    assert yard.left(), "what the agent had started goes on"
+    until(lambda: yard.site.holder() is None, "the lock to be free")
     yard.up()
     go_on.touch()
-    assert started_at(orphan) is None
-    assert yard.site.holder() != holder
     assert yard.waits(task) == "completed"
-    assert yard.status()["problems"] == []
+    assert yard.task(task)["runtime"]["stackyard_retries"] == 1
 
 
 def test_a_killed_services_process_and_then_down(yard: Yard) -> None:
