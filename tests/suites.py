@@ -154,7 +154,7 @@ def run(suite: Suite, long: bool) -> Counts:
         environment["STACKYARD_OTHER_PYTHON"] = str(other)
     targets = [p for p in suite.paths if (ROOT / p).exists()]
     options = ["-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    options += [f"--numprocesses={suite.workers}", f"--dist={suite.share}"]
+    options += [f"--numprocesses={suite.workers}", f"--dist={suite.share}", "--no-loadscope-reorder"]
     options += [] if long else ["-m", "not long"]
     command = [str(python), "-m", "pytest", *options, *targets]
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
