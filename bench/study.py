@@ -1,7 +1,8 @@
 """The tables of docs/studies/four-scenarios.md, from the report.json of a run of that matrix.
 
-``python -m bench.study REPORT.json [--footprint FILE] [--into PAGE]`` prints them, or puts each between its pair of
-markers (``<!-- NAME -->`` and ``<!-- /NAME -->``) in the page. Only arranges figures: every number is the report's.
+``python -m bench.study REPORT.json [--workers REPORT.json] [--footprint FILE] [--into PAGE]`` prints them, or puts each
+between its pair of markers (``<!-- NAME -->`` and ``<!-- /NAME -->``) in the page. Only arranges figures: every number
+is a report's.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ DISPATCH: tuple[str, ...] = (
     *("dispatch_pickup_seconds", "dispatch_container_seconds", "dispatch_agent_seconds"),
     *("dispatch_prepare_seconds", "dispatch_seconds", "dispatch_deliver_seconds"),
 )
+WORKERS: tuple[str, ...] = (
+    "wall_seconds",
+    "steady_seconds",
+    "turnaround_seconds",
+    "cpu_seconds",
+    "peak_rss_bytes",
+)
 
 Table = list[list[str]]
 
@@ -53,10 +61,13 @@ def main() -> None:
     """Print the tables, or write them into the page."""
     parser = argparse.ArgumentParser(prog="python -m bench.study", description=__doc__)
     parser.add_argument("report", type=Path, help="report.json of a run of scenarios/four-scenarios*.toml")
+    parser.add_argument("--workers", type=Path, help="report.json of a run of scenarios/workers.toml")
     parser.add_argument("--footprint", type=Path, help="JSON of python -m bench.footprint")
     parser.add_argument("--into", type=Path, metavar="PAGE", help="put the tables between the page's markers")
     given = parser.parse_args()
     found = tables(json.loads(given.report.read_text(encoding="utf-8")))
+    if given.workers:
+        found["workers"] = workers(json.loads(given.workers.read_text(encoding="utf-8")))
     if given.footprint:
         found["footprint"] = footprint(json.loads(given.footprint.read_text(encoding="utf-8")))
     if given.into is None:
@@ -84,6 +95,16 @@ def tables(report: Mapping[str, Any]) -> dict[str, str]:
             workload, metrics, DISPATCH, lambda cell: cell["axes"]["deployment"] != "bare"
         )
     return found
+
+
+def workers(report: Mapping[str, Any]) -> str:
+    """One work over 1, 2, 4 workers, and the law fitted to it."""
+    metrics = {metric["key"]: metric for metric in report["metrics"]}
+    parts = [_run(report)]
+    for workload in report["workloads"]:
+        parts.append(_cells(workload, metrics, WORKERS))
+        parts.append("\n".join(f"- {fitted['sentence']}" for fitted in workload["amdahl"]))
+    return "\n\n".join(parts)
 
 
 def footprint(result: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Whether the way a run is started changes its work: steady wall against bare, in randomised blocks.
 
 ``parity_agent_ratio``, ``parity_container_ratio``: median over blocks of the ratio within the block, with its interval
-(``stackyard.reports.statistics``), allocator tunables on, two threads. Each block makes one run of each deployment.
+(``stackyard.reports.statistics``), allocator tunables on, one thread, so that server, agent and supervisor have a core
+to themselves. Each block makes one run of each deployment.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _task(here: Any, data: str, quick: bool) -> TaskSpec:
             "hidden_size": 64,
         },
         stack=here.pin(checked=True),
-        threads=2,
+        threads=1,
         environment={**here.stack.environment, **here.stack.tunables, "CUDA_VISIBLE_DEVICES": ""},
         measure="alike",
     )

@@ -124,7 +124,9 @@ def _fit_group(
         high,
         limit,
         left_out,
-        _sentence(metric, setting, serial, low, high, limit, cores),
+        _sentence(
+            metric, setting, serial, low, high, limit, cores, axis if axis in COUNTED_AXES else "cores"
+        ),
     )
 
 
@@ -136,14 +138,15 @@ def _sentence(
     high: float | None,
     limit: float | None,
     cores: Array,
+    counted: str,
 ) -> str:
     where = f" ({setting})" if setting else ""
     span = f" [{low * 100:.0f} %, {high * 100:.0f} %]" if low is not None and high is not None else ""
     if serial >= 1 - 1e-9:
-        return f"{metric.label}{where}: no gain from more cores; Amdahl serial fraction 100 %{span}"
-    points = f"from {len(cores)} points at {', '.join(f'{c:g}' for c in cores)} cores"
+        return f"{metric.label}{where}: no gain from more {counted}; Amdahl serial fraction 100 %{span}"
+    points = f"from {len(cores)} points at {', '.join(f'{c:g}' for c in cores)} {counted}"
     check = ", so the law itself is not checked" if len(cores) == 2 else ""
-    top = f"at most {times(limit)}× from any number of cores" if limit else "no serial part seen"
+    top = f"at most {times(limit)}× from any number of {counted}" if limit else "no serial part seen"
     return (
         f"{metric.label}{where}: Amdahl serial fraction {serial * 100:.0f} %{span}, {top} ({points}{check})"
     )
