@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -139,7 +140,7 @@ class Client:
             raise ServerError(
                 f"{path}: the file server refused it ({answer.status_code} {answer.text[:120]})"
             )
-        return f"{self.connection.files}/{path}"
+        return f"{self.connection.files}/{quote(path)}"
 
     def holds(self, url: str) -> bool:
         """Whether the file server has that file.

@@ -56,8 +56,8 @@ def filled(tmp_path: Path) -> Iterator[tuple[Running, dict[str, str]]]:
             "id"
         ]
         path = f"lab/detectors/train it.{ids['train']}/models/weights one.bin"
-        client.upload(weights, path)
-        url = f"{server.files}/{quote(path)}"  # as the SDK writes it
+        url = client.upload(weights, path)
+        assert url == f"{server.files}/{quote(path)}", "as the SDK writes it"
         state = tmp_path / "state.json"
         state.write_text(json.dumps({"dependency_graph": {ids["train"]: [ids["prepare"]]}}))
         path = f"lab/detectors/train it.{ids['train']}/artifacts/state/state.json"
