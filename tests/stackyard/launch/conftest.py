@@ -198,6 +198,7 @@ def agent_of(
         docker=Path(docker) if docker else None,
         network="host",
     )
+    server.ask("queues.create", name=slot.queue)  # it may be there already
     prepared = configuration.prepare(slot, held or {}, around)
     stacks = {STACK: {"python": sys.executable, "digest": None, "environment": {}}}
     (home / "agents" / "stacks.json").write_text(json.dumps(stacks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -100,6 +101,14 @@ class Yard:
     def slot(self, number: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = self.site.state()["slots"][number]
         return found
+
+    def kill_services(self) -> agent.Identity:
+        """Kill the services process, and see it gone: the lock goes with the last of its threads."""
+        holder = self.site.holder()
+        assert holder is not None
+        assert holder.signal(signal.SIGKILL)
+        until(lambda: self.site.holder() is None, "the lock to be free")
+        return holder
 
     def left(self) -> list[agent.Identity]:
         """Processes of its agents."""

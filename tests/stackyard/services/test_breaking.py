@@ -75,15 +75,9 @@ def test_a_killed_services_process_is_seen_and_the_next_up_takes_its_agents_over
     yard.up()
     task = yard.submit(code)
     yard.begun(task)
-    holder, agent = yard.site.holder(), yard.slot()["pid"]
-    assert holder is not None
-    os.kill(holder.pid, signal.SIGKILL)
-    assert holder.wait(30)
-    # the lock goes with the last of its threads, a moment after the process is seen as dead
-    until(
-        lambda: any("services process has died" in words for words in yard.status()["problems"]),
-        "the death to be told",
-    )
+    agent = yard.slot()["pid"]
+    holder = yard.kill_services()
+    assert any("services process has died" in words for words in yard.status()["problems"])
     yard.up()
     assert yard.site.holder() != holder
     assert yard.slot()["pid"] == agent
@@ -103,13 +97,10 @@ def test_what_died_with_the_services_process_is_settled_by_the_next_up(
     yard.up()
     task = yard.submit(code)
     yard.begun(task)
-    holder, agent = yard.site.holder(), yard.slot()["pid"]
-    assert holder is not None
-    os.kill(holder.pid, signal.SIGKILL)
+    agent = yard.slot()["pid"]
+    yard.kill_services()
     os.kill(agent, signal.SIGKILL)
-    assert holder.wait(30)
     assert yard.left(), "what the agent had started goes on"
-    until(lambda: yard.site.holder() is None, "the lock to be free")
     yard.up()
     go_on.touch()
     assert yard.waits(task) == "completed"
@@ -120,9 +111,7 @@ def test_a_killed_services_process_and_then_down(yard: Yard) -> None:
     yard.up()
     task = yard.submit(ENDLESS)
     yard.begun(task)
-    holder = yard.site.holder()
-    assert holder is not None
-    os.kill(holder.pid, signal.SIGKILL)
+    yard.kill_services()
     assert yard.down()["ended"] > 0
     assert yard.left() == []
 
