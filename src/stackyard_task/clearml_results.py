@@ -19,6 +19,7 @@ from typing import Any, List, Sequence, Tuple
 
 import clearml
 from clearml.backend_api.services import models, tasks
+from clearml.storage.helper import StorageHelper
 
 from stackyard_task import figures, records
 from stackyard_task.clearml_inputs import Used, references
@@ -71,6 +72,8 @@ class Results:
         Raises:
             NotDelivered: the server does not take them; there is no artifact ``record`` then.
         """
+        # the SDK sets up its storage at the first use, which threads must not do at the same moment
+        StorageHelper.get(self._base)
         with ThreadPoolExecutor(4, "deliver") as pool:
             shown = pool.submit(self._show, record, folder)
             registered = [
