@@ -107,11 +107,15 @@ def abandoned(task: Task, worker: Worker | None) -> bool:
     """Whether an agent says that it does something else than a task that counts as running.
 
     An agent that ends a task says so; where the task's own process says at the same moment that it begins, the later
-    word stands and nobody is left to take it back.
+    word stands and nobody is left to take it back. A task that somebody runs again by hand still names the worker it
+    had before: unless it is to stop anyway, the worker must have claimed this run.
     """
     if worker is None or worker.reported is None or worker.task == task.id:
         return False
-    return worker.reported > max(task.changed or 0.0, task.started or 0.0) + REPORT_SECONDS
+    started = task.started or 0.0
+    if task.message != STOPPING and (task.claimed or 0.0) < started - REPORT_SECONDS:
+        return False
+    return worker.reported > max(task.changed or 0.0, started) + REPORT_SECONDS
 
 
 def ended_with_agent(task: Task, since: float) -> bool:

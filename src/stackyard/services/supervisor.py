@@ -150,9 +150,10 @@ class Supervisor:
         self._look_at_gpus(now)
         at_once = self.leaving or self.plan.mode == ABORT or self._too_late()
         self.watch.look_seconds = HASTE_SECONDS if self._ending() else 2.0
+        running = seen.running
         for name, keeper in list(self.keepers.items()):
             keeper.hold = self.guard.taken(keeper.prepared.gpu)
-            task = seen.running.get(keeper.worker)
+            task = running.get(keeper.worker)
             idle = fresh and (task is None or self._is_not_awaited(task))
             before = keeper.phase
             ended = keeper.step(now, idle, at_once)

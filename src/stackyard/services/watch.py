@@ -32,6 +32,7 @@ FIELDS = (
     "status_changed",
     "started",
     "last_worker",
+    "last_worker_report",
     "execution.queue",
     "runtime",
 )
@@ -52,6 +53,8 @@ class Task:
     message: str
     reason: str
     runtime: Mapping[str, Any] = field(default_factory=dict)
+    #: When that worker said last that it runs it.
+    claimed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,7 @@ def task_of(entry: Mapping[str, Any]) -> Task:
         message=entry.get("status_message") or "",
         reason=entry.get("status_reason") or "",
         runtime=entry.get("runtime") or {},
+        claimed=epoch(entry.get("last_worker_report")),
     )
 
 

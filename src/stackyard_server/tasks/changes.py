@@ -114,11 +114,9 @@ def change_status(
         raise error("invalid_task_status", "Invalid status change", current_status=current, new_status=new)
     if current == task_status.QUEUED and new in task_status.ENDED:
         queues.remove_task(call.tx, task["id"], call.now)
-    if current == new == task_status.IN_PROGRESS and task.get("status_message") == task_status.STOPPING:
-        reason, message = (
-            reason if message == task_status.STOPPING else task["status_reason"],
-            task_status.STOPPING,
-        )
+    asked = current == new == task_status.IN_PROGRESS and task.get("status_message") == task_status.STOPPING
+    if asked and message != task_status.STOPPING:
+        reason, message = task.get("status_reason"), task_status.STOPPING
     written: Document = {
         "status": new,
         "status_reason": reason or "",

@@ -84,17 +84,20 @@ def test_instants_are_read_with_and_without_a_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("worker", "found"),
+    ("worker", "changes", "found"),
     [
-        (Worker(200.0, "t"), False),
-        (Worker(200.0, None), True),
-        (Worker(200.0, "another"), True),
-        (Worker(104.0, None), False),  # sent while the task was taken, perhaps
-        (Worker(None, None), False),
-        (None, False),
+        (Worker(200.0, "t"), {}, False),
+        (Worker(200.0, None), {}, True),
+        (Worker(200.0, "another"), {}, True),
+        (Worker(104.0, None), {}, False),  # sent while the task was taken, perhaps
+        (Worker(None, None), {}, False),
+        (None, {}, False),
+        (Worker(200.0, None), {"claimed": 50.0}, False),  # run again by hand: the claim is of another run
+        (Worker(200.0, None), {"claimed": None}, False),
+        (Worker(200.0, None), {"claimed": 50.0, "message": "stopping"}, True),
     ],
 )
 def test_a_task_is_abandoned_where_its_agent_reports_something_else(
-    worker: Worker | None, found: bool
+    worker: Worker | None, changes: dict[str, Any], found: bool
 ) -> None:
-    assert abandoned(task(), worker) is found
+    assert abandoned(task(**{"claimed": 101.0, **changes}), worker) is found

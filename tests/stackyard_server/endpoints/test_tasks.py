@@ -254,6 +254,8 @@ def test_a_task_with_a_live_worker_is_told_to_stop_and_one_with_a_silent_worker_
     )
     # the next step of the agent's preparations must not make that forgotten
     server.call("tasks.started", task=id, status_message="launch by agent", force=True)
+    assert (read(server, id)["status_message"], read(server, id)["status_reason"]) == ("stopping", "enough")
+    server.call("tasks.dequeue", task=id, new_status="in_progress")
     assert read(server, id)["status_message"] == "stopping"
     clock.seconds += 10 * MINUTE
     assert server.call("tasks.stop", task=id)["fields"]["status_message"] == "Stopped by tester"
