@@ -115,7 +115,6 @@ class Child(Agent):
     """
 
     def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
         folder = Path(prepared.folder)
         log = _opened(folder / "log" / LOG)
         _keep_last_words(folder / "tmp", log)

@@ -281,16 +281,19 @@ def abort(client: Client, task: Mapping[str, Any], sleep: Callable[[float], None
         raise BadInputError(f"task {task['id']} has already ended: {task['status']}")
     if task["status"] == "created":
         raise BadInputError(f"task {task['id']} is a draft: nothing of it runs")
-    client.call("tasks.stop", task=task["id"], status_reason="aborted from the command line")
+    asked = {"task": task["id"], "status_reason": "aborted from the command line"}
+    client.call("tasks.stop", **asked)
     if task["status"] == "queued":
         return "taken out of its queue"
     for _ in range(_ABORT_LOOKS):
         sleep(_ABORT_LOOK_SECONDS)
-        now = client.call("tasks.get_by_id", task=task["id"])["task"]
+        now = client.call("tasks.get_by_id", task=task["id"], only_fields=["status", "status_message"])[
+            "task"
+        ]
         if now["status"] in FINAL:
             break
         if now.get("status_message") != "stopping":
-            client.call("tasks.stop", task=task["id"], status_reason="aborted from the command line")
+            client.call("tasks.stop", **asked)
     return "asked to stop; its worker ends it within seconds"
 
 

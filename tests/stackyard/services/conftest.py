@@ -98,6 +98,13 @@ class Yard:
     def begun(self, id: str) -> None:
         until(lambda: "began" in self.console(id), f"task {id}'s first line")
 
+    def at_work(self, code: str) -> str:
+        """Up, with a task that has begun: its id."""
+        self.up()
+        task = self.submit(code)
+        self.begun(task)
+        return task
+
     def slot(self, number: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = self.site.state()["slots"][number]
         return found

@@ -18,9 +18,7 @@ def test_an_agent_killed_in_the_middle_is_started_again_and_its_task_tried_again
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:
     code, go_on = waiting
-    yard.up()
-    task = yard.submit(code)
-    yard.begun(task)
+    task = yard.at_work(code)
     pid = yard.slot()["pid"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: yard.task(task)["status"] == "queued", "the task to be queued again")
@@ -36,9 +34,7 @@ def test_an_agent_killed_in_the_middle_is_started_again_and_its_task_tried_again
 
 def test_a_task_lost_too_often_fails_for_the_infrastructures_sake(yard: Yard) -> None:
     yard.queues = "[queues.cpu]\nretries = 0\n"
-    yard.up()
-    task = yard.submit(ENDLESS)
-    yard.begun(task)
+    task = yard.at_work(ENDLESS)
     os.kill(yard.slot()["pid"], signal.SIGKILL)
     assert yard.waits(task) == "failed"
     assert yard.task(task)["status_reason"] == (
@@ -72,9 +68,7 @@ def test_a_killed_services_process_is_seen_and_the_next_up_takes_its_agents_over
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:
     code, go_on = waiting
-    yard.up()
-    task = yard.submit(code)
-    yard.begun(task)
+    task = yard.at_work(code)
     agent = yard.slot()["pid"]
     holder = yard.kill_services()
     assert any("services process has died" in words for words in yard.status()["problems"])
@@ -94,9 +88,7 @@ def test_what_died_with_the_services_process_is_settled_by_the_next_up(
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:
     code, go_on = waiting
-    yard.up()
-    task = yard.submit(code)
-    yard.begun(task)
+    task = yard.at_work(code)
     agent = yard.slot()["pid"]
     yard.kill_services()
     os.kill(agent, signal.SIGKILL)
@@ -108,9 +100,7 @@ def test_what_died_with_the_services_process_is_settled_by_the_next_up(
 
 
 def test_a_killed_services_process_and_then_down(yard: Yard) -> None:
-    yard.up()
-    task = yard.submit(ENDLESS)
-    yard.begun(task)
+    task = yard.at_work(ENDLESS)
     yard.kill_services()
     assert yard.down()["ended"] > 0
     assert yard.left() == []

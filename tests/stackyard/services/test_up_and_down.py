@@ -113,9 +113,7 @@ def test_down_aborts_what_it_is_told_to_or_what_takes_longer_than_the_limit(
     yard: Yard, mode: str, waiting: tuple[str, Path]
 ) -> None:
     code, _ = waiting
-    yard.up()
-    task = yard.submit(code)
-    yard.begun(task)
+    task = yard.at_work(code)
     done = yard.down(mode, 0.5)
     assert done["aborted"] == [task]
     assert yard.left() == []
@@ -161,9 +159,7 @@ def test_the_services_process_ends_in_order_when_it_is_told_by_a_signal(
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:
     code, go_on = waiting
-    yard.up()
-    task = yard.submit(code)
-    yard.begun(task)
+    task = yard.at_work(code)
     holder = yard.site.holder()
     assert holder is not None
     os.kill(holder.pid, signal.SIGTERM)
