@@ -29,6 +29,9 @@ RUN_SECTION = "Run"
 #: Sections that are ClearML's own: notes about a task, never parameters of a workload.
 NOTE_SECTIONS = ("properties", DATASETS_SECTION)
 
+#: Statuses of a task that is over.
+ENDED = ("stopped", "failed", "completed", "closed", "published")
+
 
 def connect() -> Link:
     """The link of the task this process was started for."""
@@ -141,6 +144,13 @@ class Link:
         The agent ends what is left of the task once it has returned, and after ``seconds`` in any case.
         """
         self._task.register_abort_callback(callback, seconds)
+
+    def ended(self) -> bool:
+        """Whether the server counts the task as ended already; not so, too, where it does not say."""
+        try:
+            return str(self._task.get_status()) in ENDED
+        except Exception:  # the SDK's and requests' many errors: nothing can be told then, either
+            return False
 
     def fail(self, failure: Failure) -> bool:
         """Say why the task failed, as the last word; whether the server took it.

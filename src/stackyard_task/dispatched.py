@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
@@ -35,6 +36,8 @@ INPUTS = "inputs"
 PACKAGE = ("stackyard_task", ":(exclude)**/__pycache__/**")
 #: A task that is aborted gets so long to end its workload and to deliver its record.
 ABORT_SECONDS = 45.0
+#: A task that has been ended without this process having heard of it: so soon its agent kills it.
+KILL_SECONDS = 30.0
 #: Variables of the agent, of the Python it runs and of this side; the workload gets none of them ...
 AGENT_PREFIXES = ("CLEARML", "TRAINS", "ALG_", "PYTHON", "PIP_", "VIRTUAL_ENV", "LOCAL_PYTHON", "STACKYARD_")
 #: ... but these: how to measure, and what tells to which agent a process belongs.
@@ -96,7 +99,8 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     if failure is None:
         return 0
-    if failure.kind == "infrastructure" and ending.asked:
+    ended = failure.kind == "infrastructure" and link.ended()
+    if failure.kind == "infrastructure" and (ending.asked or ended):
         # what goes wrong while this process is being ended goes wrong because of that
         failure = Failure("interrupted", f"told to end while the results were delivered ({failure.message})")
     print(f"{failure.kind}: {failure.message}", file=sys.stderr, flush=True)
@@ -104,6 +108,8 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     if failure.kind == "interrupted":
         # Whoever ended this process says what becomes of the task: the agent where it was aborted, and where the
         # agent itself died, whoever looks after agents, who may try the task again.
+        if ended:
+            ending.wait(KILL_SECONDS)  # an exit would be reported over what has been said
         return FAILED
     # The agent gives a task that exits with another status a reason of its own, over ours. One that has already
     # failed cannot complete, so 0 leaves what we said.
@@ -145,6 +151,12 @@ class Ending:
     def over(self) -> None:
         """Everything is delivered."""
         self._over.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for somebody to end this process, so long at most."""
+        until = time.monotonic() + seconds
+        while not self.asked and time.monotonic() < until:
+            time.sleep(0.1)
 
     def _noted(self, _number: int, _frame: Any) -> None:
         self.asked = True

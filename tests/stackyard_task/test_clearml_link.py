@@ -225,6 +225,18 @@ def test_an_aborted_run_ends_as_aborted_and_leaves_its_record(here: Site, code: 
     assert here.record(task)["failure"]["kind"] == "interrupted"
 
 
+def test_a_run_whose_task_was_ended_elsewhere_says_nothing_over_that(
+    here: Site, code: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    id = here.send(spec(seconds=0.5, begun=str(begun)), code)
+    here.until(begun.exists, "the workload's start")
+    here.client.call("tasks.failed", task=id, status_reason="ended by somebody")
+    here.run(spec(), code)  # its agent has done with the first one
+    task = here.task(id)
+    assert (task["status"], task["status_reason"]) == ("failed", "ended by somebody")
+
+
 def test_a_run_whose_code_fails_says_so_and_keeps_its_record(here: Site, code: Path) -> None:
     task = here.run(spec(read="/no/such/file"), code)
     assert task["status"] == "failed"

@@ -271,8 +271,8 @@ _ABORT_LOOKS, _ABORT_LOOK_SECONDS = 8, 0.5
 def abort(client: Client, task: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> str:
     """Ask for the end of a task; what happens now, in words.
 
-    An agent that has only just taken a task says its next steps over the request, so it is watched for a while and
-    made again where it was forgotten.
+    An agent that has only just taken a task says its next steps over the request, a container that dies may even say
+    that it begins: so the task is watched until two looks find it ended, and asked again where that was forgotten.
 
     Raises:
         BadInputError: it has ended or was never enqueued.
@@ -285,14 +285,16 @@ def abort(client: Client, task: Mapping[str, Any], sleep: Callable[[float], None
     client.call("tasks.stop", **asked)
     if task["status"] == "queued":
         return "taken out of its queue"
+    over = False
     for _ in range(_ABORT_LOOKS):
         sleep(_ABORT_LOOK_SECONDS)
         now = client.call("tasks.get_by_id", task=task["id"], only_fields=["status", "status_message"])[
             "task"
         ]
-        if now["status"] in FINAL:
+        was_over, over = over, now["status"] in FINAL
+        if was_over and over:
             break
-        if now.get("status_message") != "stopping":
+        if not over and now.get("status_message") != "stopping":
             client.call("tasks.stop", **asked)
     return "asked to stop; its worker ends it within seconds"
 

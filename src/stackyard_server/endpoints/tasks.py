@@ -370,7 +370,8 @@ def ping(call: Call) -> Answer:
 def started(call: Call) -> Answer:
     """The task runs."""
     fields = ending.start(call, call.data["task"], force=forced(call), **told(call))
-    return {"fields": fields, "started": 1, "updated": 1}
+    done = 1 if fields else 0
+    return {"fields": fields, "started": done, "updated": done}
 
 
 @endpoint(access="state")

@@ -17,7 +17,7 @@ LABELS = frozenset({"name", "tags", "system_tags", "comment", "project"})
 #: What a change of status has to know of the task.
 STATUS_FIELDS = (
     *("id", "status", "status_message", "status_reason", "enqueue_status", "started", "system_tags"),
-    *("last_worker", "last_update"),
+    *("last_worker", "last_update", "status_changed"),
 )
 SHORTEST_NAME = 3
 

@@ -16,10 +16,19 @@ ARCHIVED = "archived"
 def start(call: Call, id: str, *, force: bool, reason: str | None, message: str | None) -> Document:
     """Note that a task runs; what was started before goes on.
 
+    An agent that ends a container says so before the container has died, and what was about to begin in there may
+    still say that it begins. Nobody would be left to take that back, so it is not believed.
+
+    Returns:
+        What was written; nothing where the run is over.
+
     Raises:
         ApiError: 400/101, 400/110.
     """
     task = changes.require(call.tx, id)
+    ended = task["status"] in (task_status.STOPPED, task_status.FAILED)
+    if ended and reasons.is_echo(task.get("status_reason"), task.get("status_changed"), call.now):
+        return {}
     running = task["status"] == task_status.IN_PROGRESS
     return changes.change_status(
         call,

@@ -236,6 +236,38 @@ def test_starting_again_keeps_the_first_start_and_a_new_run_forgets_the_end(
     assert "active_duration" not in again
 
 
+@pytest.mark.parametrize(
+    ("end", "reason", "status"),
+    [
+        ("tasks.stopped", "task was stopped by tasks.stop", "stopped"),
+        ("tasks.failed", "time_limit: ran 9 s, its own limit is 8 s", "failed"),
+    ],
+)
+def test_what_dies_of_a_run_that_was_ended_on_request_does_not_start_it_again(
+    server: Running, clock: Clock, end: str, reason: str, status: str
+) -> None:
+    id = create(server)
+    server.call("tasks.started", task=id)
+    server.call(end, task=id, status_reason=reason)
+    clock.seconds += 2
+    said = server.call("tasks.started", task=id, force=True, status_reason="worker started execution")
+    assert said == {"fields": {}, "started": 0, "updated": 0}
+    assert read(server, id)["status"] == status
+    assert read(server, id)["status_reason"] == reason
+    clock.seconds += 9
+    server.call("tasks.started", task=id, force=True)
+    assert read(server, id)["status"] == "in_progress", "whoever starts it later means it"
+
+
+@pytest.mark.parametrize("end", ["tasks.stopped", "tasks.failed", "tasks.completed"])
+def test_a_task_that_ended_by_itself_may_be_started_at_once(server: Running, end: str) -> None:
+    id = create(server)
+    server.call("tasks.started", task=id)
+    server.call(end, task=id, status_reason="its own")
+    server.call("tasks.started", task=id, force=True)
+    assert read(server, id)["status"] == "in_progress"
+
+
 def test_a_task_with_a_live_worker_is_told_to_stop_and_one_with_a_silent_worker_is_stopped(
     server: Running, clock: Clock
 ) -> None:
