@@ -149,8 +149,8 @@ class Link:
         """Whether the server counts the task as ended already; not so, too, where it does not say."""
         try:
             return str(self._task.get_status()) in ENDED
-        except Exception:  # the SDK's and requests' many errors: nothing can be told then, either
-            return False
+        except IndexError:  # the SDK's way to say that there is no such task any more
+            return True
 
     def fail(self, failure: Failure) -> bool:
         """Say why the task failed, as the last word; whether the server took it.

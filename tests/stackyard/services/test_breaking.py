@@ -100,7 +100,7 @@ def test_what_died_with_the_services_process_is_settled_by_the_next_up(
 
 
 def test_a_killed_services_process_and_then_down(yard: Yard) -> None:
-    task = yard.at_work(ENDLESS)
+    yard.at_work(ENDLESS)
     yard.kill_services()
     assert yard.down()["ended"] > 0
     assert yard.left() == []
