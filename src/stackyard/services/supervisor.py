@@ -378,7 +378,7 @@ class Supervisor:
         """Start the embedded server again when it has died."""
         server = self.plan.server
         self._reap_starter(0.0)
-        if server.kind != EMBEDDED or self.watch.seen.fault is None or self._ending():
+        if server.kind != EMBEDDED or not self.watch.seen.silent or self._ending():
             self._silent_since = None
             return
         if self._silent_since is None:

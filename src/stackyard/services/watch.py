@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stackyard.clearml_client import Client, ServerError, UnreachableError
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 UNAUTHORIZED = 401
+#: What a server answers to a wrong key that came too often; a right one it takes all the same.
+TOO_MANY = 429
 FIELDS = (
     "id",
     "name",
@@ -75,6 +77,8 @@ class Seen:
     at: float = float("-inf")
     #: Why it could not be asked; ``None``: it answered.
     fault: str | None = "not asked yet"
+    #: Whether it did not answer at all; one that refuses, lives.
+    silent: bool = False
     #: By worker id.
     workers: Mapping[str, Worker] = field(default_factory=dict)
     #: The tasks that count as running.
@@ -161,9 +165,13 @@ class Watch:
             }
             tasks = tuple(self.tasks(["in_progress"], ours)) if ours else ()
         except (UnreachableError, ServerError) as error:
+            fault = str(error)
+            if isinstance(error, ServerError) and error.code == TOO_MANY and self.seen.fault is not None:
+                fault = self.seen.fault  # what was too often says more
             self._renew(error)
-            return Seen(self.seen.at, str(error), self.seen.workers, self.seen.tasks)
-        return Seen(at, None, workers, tasks)
+            silent = isinstance(error, UnreachableError)
+            return replace(self.seen, fault=fault, silent=silent)
+        return Seen(at, None, workers=workers, tasks=tasks)
 
     def _run(self) -> None:
         while True:
@@ -194,7 +202,8 @@ class Watch:
 
     def _renew(self, error: StackyardError) -> bool:
         """Come with the key as it is now, where the server refused the one there was; whether it did."""
-        if not isinstance(error, ServerError) or error.code != UNAUTHORIZED or self._renewed is None:
+        refused = isinstance(error, ServerError) and error.code in (UNAUTHORIZED, TOO_MANY)
+        if not refused or self._renewed is None:
             return False
         with suppress(StackyardError):
             self.client = self._renewed()

@@ -6,20 +6,21 @@ from typing import Any
 
 import pytest
 
-from stackyard.clearml_client import ServerError
+from stackyard.clearml_client import ServerError, UnreachableError
 from stackyard.services.watch import Watch
 
 
 class Server:
     """Answers a client with a good key, refuses one with another."""
 
-    def __init__(self, good: bool) -> None:
+    def __init__(self, good: bool, error: Exception | None = None) -> None:
         self.good = good
+        self.error = error or ServerError("the key is refused", 401)
         self.calls: list[str] = []
 
     def call(self, method: str, **_fields: Any) -> dict[str, Any]:
         if not self.good:
-            raise ServerError("the key is refused", 401)
+            raise self.error
         self.calls.append(method)
         return {"workers": [], "tasks": []}
 
@@ -32,7 +33,25 @@ def test_a_refused_key_is_read_again() -> None:
     assert watch.look().fault is None
 
 
-@pytest.mark.parametrize(("code", "left"), [(401, True), (400, False)])
+def test_a_key_refused_too_often_is_read_again_too_and_still_called_refused() -> None:
+    bad = Server(False)
+    keys = [bad, bad, Server(True)]
+    watch = Watch(bad, lambda: [], renewed=lambda: keys.pop(0))  # type: ignore[arg-type, return-value]
+    assert watch.look().fault == "the key is refused"
+    watch.seen = watch.look()
+    bad.error = ServerError("too many attempts", 429)
+    seen = watch.look()
+    assert seen.fault == "the key is refused"
+    assert not seen.silent, "a server that refuses need not be started again"
+    assert watch.look().fault is None
+
+
+def test_a_server_that_does_not_answer_is_silent() -> None:
+    watch = Watch(Server(False, UnreachableError("gone")), lambda: [])  # type: ignore[arg-type]
+    assert watch.look().silent
+
+
+@pytest.mark.parametrize(("code", "left"), [(401, True), (429, True), (400, False)])
 def test_a_job_waits_for_a_good_key_and_for_nothing_else(code: int, left: bool) -> None:
     watch = Watch(Server(True), lambda: [], renewed=lambda: Server(True))  # type: ignore[arg-type, return-value]
 
