@@ -109,6 +109,8 @@ class Watch:
     ) -> None:
         self.client = client
         self._renewed = renewed
+        #: What the server said last of a key it refused.
+        self._refusal: str | None = None
         self.seen = Seen()
         self._workers = workers
         self._clock = clock
@@ -165,12 +167,13 @@ class Watch:
             }
             tasks = tuple(self.tasks(["in_progress"], ours)) if ours else ()
         except (UnreachableError, ServerError) as error:
-            fault = str(error)
-            if isinstance(error, ServerError) and error.code == TOO_MANY and self.seen.fault is not None:
-                fault = self.seen.fault  # what was too often says more
+            fault, code = str(error), getattr(error, "code", None)
+            if code == UNAUTHORIZED:
+                self._refusal = fault
+            elif code == TOO_MANY and self._refusal is not None:
+                fault = self._refusal  # says more than that it came too often
             self._renew(error)
-            silent = isinstance(error, UnreachableError)
-            return replace(self.seen, fault=fault, silent=silent)
+            return replace(self.seen, fault=fault, silent=isinstance(error, UnreachableError))
         return Seen(at, None, workers=workers, tasks=tasks)
 
     def _run(self) -> None:
