@@ -83,8 +83,8 @@ def server() -> Iterator[Server]:
                 state.deaths -= 1
                 body = body[: state.dies_after]
                 self.close_connection = True
+            state.sent_bytes += len(body)  # before its reader can go on
             self.wfile.write(body)
-            state.sent_bytes += len(body)
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True

@@ -139,6 +139,21 @@ def test_a_version_that_is_not_there_is_said_to_be_absent(tmp_path: Path, serve:
         source(stack)
 
 
+def test_an_index_that_does_not_know_torch_holds_none(tmp_path: Path, serve: Serve) -> None:
+    (tmp_path / "served").mkdir()
+    index = serve(tmp_path / "served")
+    with pytest.raises(NotRunnableError, match=r"holds no torch 9\.9\.0 for Python"):
+        source(define(tmp_path, indexes=(f"{index.address}/elsewhere",)))
+    assert index.asked, "it answered 404"
+
+
+def test_an_index_that_cannot_be_reached_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    # pip's complaint holds addresses, in memory too, in which any digits may stand
+    stack = define(tmp_path, indexes=("http://127.0.0.1:9/404/simple",))
+    with pytest.raises(NotRunnableError, match=r"index unreachable \(connection refused\)"):
+        source(stack)
+
+
 def test_passwords_in_addresses_are_not_shown(tmp_path: Path) -> None:
     stack = define(tmp_path, indexes=("http://me:secret@127.0.0.1:9/simple",))
     with pytest.raises(NotRunnableError) as caught:

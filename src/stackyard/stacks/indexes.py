@@ -197,7 +197,7 @@ def _why_absent(answer: dict, stack: StackSpec) -> str:
     if answer["error"] != "absent":
         return str(answer["error"])
     others = answer.get("other_versions", 0)
-    complaints = [without_login(line) for line in answer.get("complaints", []) if "404" not in line]
+    complaints = [without_login(line) for line in answer.get("complaints", []) if ": 404 " not in line]
     if complaints and not others:
         return f"index unreachable ({_short(complaints[0])})"
     which = f", only {others} other files of torch" if others else ""
