@@ -103,8 +103,9 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
             server = before.server
         else:
             server, first = _embedded(settings, site, wishes, before, say)
-        left = sorted({slot.name for slot in found} & set(site.agents_left()))
+        left: list[str] = []
         if running is None:
+            left = sorted({slot.name for slot in found} & set(site.agents_left()))
             _clear(site, before, RUN, say, keep=set(left))
         with Client(connection.find(settings), patience_seconds=5) as client:
             rules = _queues(client, told, say)
@@ -122,8 +123,8 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
         if running is None:
             pid = _start_services(site, wishes.metrics_port)
             say(f"services process {pid} started")
-            if left:
-                say(f"agents that still ran go on under it: {', '.join(left)}")
+        if left:
+            say(f"agents that still ran go on under it: {', '.join(left)}")
         late = _await_agents(site, plan)
     state = site.state()
     return {
