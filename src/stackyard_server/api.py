@@ -19,9 +19,9 @@ from . import dispatch, envelope, identity
 from .call import Call, Raw, Services
 from .dispatch import Endpoint
 from .error_table import ApiError, error
+from .http.origins import Headers, Origins
 from .identity import Identity
 from .monitoring import exposition
-from .origins import Headers, Origins
 from .security_log import note
 
 log = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ import uvicorn
 from . import identity
 from .api import Api
 from .call import Services
-from .connections import BoundedProtocol
 from .data_folder import FolderLock, check_file_system
 from .files import addresses as file_addresses
 from .files.server import FileServer
+from .http.connections import BoundedProtocol
 from .moments import Clock
 from .settings import ServerSettings
 from .store import Store, StoreError, queues

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from stackyard_server import api, connections
+from stackyard_server import api
 from stackyard_server.envelope import MOST_DEPTH
+from stackyard_server.http import connections
 from stackyard_server.security_log import BURST
 
 from .running import Running, running_server

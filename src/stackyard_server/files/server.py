@@ -33,8 +33,8 @@ from .. import security_log
 from ..api import Receive, Scope, Send, cookie_of
 from ..call import Services
 from ..error_table import ApiError
+from ..http.origins import Origins
 from ..identity import ROLES, Identity
-from ..origins import Origins
 from . import downloads
 from . import rights as file_rights
 from . import stored as stored_files

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from .error_table import error
-from .settings import ServerSettings
+from ..error_table import error
+from ..settings import ServerSettings
 
 Headers = list[tuple[bytes, bytes]]
 

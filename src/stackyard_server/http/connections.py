@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .security_log import note
+from ..security_log import note
 
 #: Takes uvicorn's place: its warning for every malformed request would let anyone fill the disk. Such requests are in
 #: the security log, which counts repetitions.
