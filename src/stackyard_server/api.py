@@ -235,7 +235,6 @@ class Api:
             tx=None,  # type: ignore[arg-type]  # set by dispatch.answer
             services=self.services,
             who=who,  # type: ignore[arg-type]  # None only where the endpoint needs no sign-in
-            worker=headers.get("x-clearml-worker") or headers.get("x-trains-worker") or address,
             now=int(self.services.clock() * 1000),
             address=address,
             headers=headers,

@@ -55,8 +55,6 @@ class Call:
     services: Services
     #: Who calls; None only where the endpoint needs no sign-in.
     who: Identity
-    #: X-ClearML-Worker, or the client's address.
-    worker: str
     #: Epoch milliseconds.
     now: int
     address: str = ""
@@ -69,6 +67,16 @@ class Call:
     body: bytes = b""
     #: What is to be done once the transaction is committed (removing files...), in this order.
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def worker_name(self) -> str:
+        """The name a client gives its worker (X-ClearML-Worker); "" where it gives none."""
+        return self.headers.get("x-clearml-worker") or self.headers.get("x-trains-worker") or ""
+
+    @property
+    def worker(self) -> str:
+        """The name a client gives its worker, or its address."""
+        return self.worker_name or self.address
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field of the request; null is absent."""

@@ -21,7 +21,7 @@ from .call import Call
 from .envelope import parse_version
 from .error_table import ApiError, error
 from .identity import roles
-from .store import Transaction, hand_outs
+from .store import Transaction
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: none: touches no table. read: may run beside writers. state: synced to disk before the answer. metrics:
 #: not synced.
 Access = Literal["none", "read", "state", "metrics"]
+#: task: writes to the task that its field ``task`` names. run: the same, and only the task's own run makes such a call.
+Fenced = Literal["task", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Endpoint:
     slow: bool
     #: Looks, on a snapshot, whether there is anything to write: what it answers is the answer, None goes on.
     glance: Callable[[Call], Any] | None = None
+    #: Whose writes it refuses to a task that was queued again (``fence``).
+    fenced: Fenced | None = None
 
 
 _table: dict[str, list[Endpoint]] = {}
@@ -65,6 +69,7 @@ def endpoint(
     batch: bool = False,
     slow: bool = False,
     glance: Callable[[Call], Any] | None = None,
+    fenced: Fenced | None = None,
 ) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
     """Mark a function as the implementation of ``<its module>.<its name>`` from an API version on.
 
@@ -77,6 +82,8 @@ def endpoint(
         batch: It takes NDJSON (``call.lines``).
         slow: Its reading may take long.
         glance: Looks whether there is anything to write before a transaction for writing begins.
+        fenced: "task" where it writes to the task that its field ``task`` names, "run" where only that task's own run
+            makes such a call: an earlier run's writes are refused.
     """
 
     def mark(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
@@ -84,7 +91,17 @@ def endpoint(
         full = f"{service}.{name or function.__name__}"
         least = role or ("readonly" if access in ("none", "read") else "user")
         entry = Endpoint(
-            full, parse_version(version), version, function, access, least, signed_in, batch, slow, glance
+            full,
+            parse_version(version),
+            version,
+            function,
+            access,
+            least,
+            signed_in,
+            batch,
+            slow,
+            glance,
+            fenced,
         )
         known = _table.setdefault(full, [])
         known.append(entry)
@@ -189,9 +206,6 @@ async def answer_together(entry: Endpoint, call: Call) -> Any:
 
 def _written(entry: Endpoint, call: Call, tx: Transaction) -> Any:
     call.tx = tx
-    if tx.fenced:
-        fence.check(call)
-    answered = entry.function(call)
-    if entry.name == "tasks.started":
-        hand_outs.note_start(tx, call.data["task"], call.who.session)
-    return answered
+    if tx.fenced and entry.fenced is not None:
+        fence.check(call, by_run=entry.fenced == "run")
+    return entry.function(call)

@@ -18,30 +18,33 @@ from .store import hand_outs
 if TYPE_CHECKING:
     from .call import Call
 
-#: Calls whose ``task`` is not what they write to.
-ELSEWHERE = frozenset({"tasks.clone"})
 #: Refusals remembered so that each is logged once.
 MOST_NOTED = 10_000
-SERVICES = ("tasks.", "events.", "workers.")
 
 
-def check(call: Call) -> None:
-    """Check a call that writes to one task. Batches of events are checked line by line (``admitted``).
+def check(call: Call, by_run: bool) -> None:
+    """Check a call that writes to the task it names. Batches of events are checked line by line (``admitted``).
+
+    Args:
+        call: The request.
+        by_run: Whether only a task's own run makes such a call.
 
     Raises:
         ApiError: 400/110 the task belongs to another run now.
     """
     task = call.data.get("task")
-    if not isinstance(task, str) or task not in call.tx.fenced or call.name in ELSEWHERE:
+    if not isinstance(task, str) or task not in call.tx.fenced:
         return
-    if call.name.startswith(SERVICES):
-        reason = _refusal(call, task, _named(call.data))
-        if reason:
-            raise error("invalid_task_status", reason, task=task)
+    reason = _refusal(call, task, _named(call.data), by_run)
+    if reason:
+        raise error("invalid_task_status", reason, task=task)
 
 
 def admitted(call: Call, lines: list[dict[str, Any]], errors: Counter[str]) -> list[dict[str, Any]]:
-    """The lines of a batch of events that may be written; the others are counted in ``errors`` by reason."""
+    """The lines of a batch of events that may be written; the others are counted in ``errors`` by reason.
+
+    Only a task's own run sends events.
+    """
     known: dict[tuple[str, str], str | None] = {}
     result = []
     for line in lines:
@@ -49,7 +52,7 @@ def admitted(call: Call, lines: list[dict[str, Any]], errors: Counter[str]) -> l
         if isinstance(task, str) and task in call.tx.fenced:
             key = (task, _named(line))
             if key not in known:
-                known[key] = _refusal(call, *key)
+                known[key] = _refusal(call, *key, by_run=True)
             if known[key]:
                 errors[f"Invalid task status ({known[key]}): task={task}"] += 1
                 continue
@@ -62,7 +65,7 @@ def _named(data: dict[str, Any]) -> str:
     return worker if isinstance(worker, str) else ""
 
 
-def _refusal(call: Call, task: str, worker: str) -> str | None:
+def _refusal(call: Call, task: str, worker: str, by_run: bool) -> str | None:
     held = hand_outs.fenced(call.tx, task)
     if held is None:
         return None
@@ -75,18 +78,17 @@ def _refusal(call: Call, task: str, worker: str) -> str | None:
         former=held.former,
         refused_sessions=held.former_sessions,
     )
-    header = header_of(call)
     write = fencing.Write(
-        call=call.name,
+        by_run=by_run,
         session=call.who.session,
         issued_at=call.who.issued_at,
-        header=header,
+        header=call.worker_name,
         worker=worker,
         by_browser=call.who.proof == "cookie",
     )
     reason = fencing.refusal(about, write)
     if reason:
-        _note(call, task, worker or header, reason)
+        _note(call, task, worker or call.worker_name, reason)
     return reason
 
 
@@ -109,8 +111,3 @@ def _note(call: Call, task: str, worker: str, reason: str) -> None:
         user=call.who.user,
         client=call.address,
     )
-
-
-def header_of(call: Call) -> str:
-    """The name a client gives its worker, "" where it gives none."""
-    return call.headers.get("x-clearml-worker") or call.headers.get("x-trains-worker") or ""

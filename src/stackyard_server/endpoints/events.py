@@ -48,7 +48,7 @@ def _unlocked(call: Call, id: str, model: bool = False) -> None:
 # Taking in
 
 
-@endpoint(access="metrics", batch=True)
+@endpoint(access="metrics", batch=True, fenced="run")
 def add_batch(call: Call) -> dict[str, Any]:
     """How many events were stored, and how many were not, by reason."""
     if not call.lines:
@@ -56,7 +56,7 @@ def add_batch(call: Call) -> dict[str, Any]:
     return _take_in(call, call.lines)
 
 
-@endpoint(access="metrics")
+@endpoint(access="metrics", fenced="run")
 def add(call: Call) -> dict[str, Any]:
     """As ``add_batch``, for one event."""
     return _take_in(call, [call.data])
@@ -71,8 +71,7 @@ def _take_in(call: Call, lines: list[dict[str, Any]]) -> dict[str, Any]:
     memory = call.services.memory.get("events.series")
     if memory is None:
         memory = call.services.memory["events.series"] = Memory(call.services.store)
-    worker = call.headers.get("x-clearml-worker") or call.headers.get("x-trains-worker") or UNKNOWN_WORKER
-    batch = events.Batch(call.tx, memory, call.now, worker)
+    batch = events.Batch(call.tx, memory, call.now, call.worker_name or UNKNOWN_WORKER)
     batch.take(fence.admitted(call, lines, batch.errors) if call.tx.fenced else lines)
     batch.write(call.who.user)
     if not batch.added:
@@ -84,7 +83,7 @@ def _take_in(call: Call, lines: list[dict[str, Any]]) -> dict[str, Any]:
     return answer
 
 
-@endpoint(access="metrics")
+@endpoint(access="metrics", fenced="task")
 def delete_for_task(call: Call) -> dict[str, Any]:
     """Remove every event of a task: how many there were."""
     task = call.data["task"]
@@ -100,7 +99,7 @@ def delete_for_model(call: Call) -> dict[str, Any]:
     return {"deleted": events.delete_for(call.tx, [model])}
 
 
-@endpoint(access="metrics")
+@endpoint(access="metrics", fenced="task")
 def clear_task_log(call: Call) -> dict[str, Any]:
     """Remove the console lines of a task, or those older than ``threshold_sec``: how many there were."""
     task, threshold = call.data["task"], call.get("threshold_sec", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import fence, listing
+from .. import listing
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error, field_error
@@ -218,7 +218,7 @@ def get_next_task(call: Call) -> dict[str, Any]:
         TASK.update(tx, entry.task, {"status": task_status.QUEUED})
     session = call.who.session
     names = workers.of_session(tx, call.who.user, session) if session else []
-    hand_outs.note(tx, entry.task, call.now, session=session, header=fence.header_of(call), workers=names)
+    hand_outs.note(tx, entry.task, call.now, session=session, header=call.worker_name, workers=names)
     answer: dict[str, Any] = {"entry": _shown(entry)}
     if call.get("get_task_info", False):
         answer["task_info"] = {"company": task.get("company"), "user": task.get("user")}

@@ -11,7 +11,7 @@ from ..dispatch import endpoint
 from ..error_table import error
 from ..fields import check
 from ..rules import task_document, task_status
-from ..store import metrics, projects, queues
+from ..store import hand_outs, metrics, projects, queues
 from ..store.documents import TASK, Document
 from ..tasks import changes, creation, editing, ending, queueing, removal
 
@@ -162,13 +162,13 @@ def clone(call: Call) -> Answer:
     return creation.clone(call, call.data)
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def edit(call: Call) -> Answer:
     """Set the fields given; a draft's only, unless forced. ``status`` is set without the status machine."""
     return editing.edit(call, call.data, force=forced(call))
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def update(call: Call) -> Answer:
     """Set the labels given, in any status. Left out: ``created``."""
     return editing.update(call, call.data)
@@ -236,7 +236,7 @@ def _open_statuses(call: Call) -> Iterable[str]:
     return task_status.OPEN if forced(call) else {task_status.CREATED}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def edit_hyper_params(call: Call) -> Answer:
     """Set parameters; ``force`` allows it while the task waits or runs, user properties are open in any status."""
     task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
@@ -249,7 +249,7 @@ def edit_hyper_params(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def delete_hyper_params(call: Call) -> Answer:
     """Remove sections, or single parameters; see ``edit_hyper_params``."""
     task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
@@ -260,7 +260,7 @@ def delete_hyper_params(call: Call) -> Answer:
     return {"deleted": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def edit_configuration(call: Call) -> Answer:
     """Set configuration objects; ``replace_configuration`` drops the others."""
     task = changes.require(call.tx, call.data["task"], ["status", "configuration"])
@@ -272,7 +272,7 @@ def edit_configuration(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def delete_configuration(call: Call) -> Answer:
     """Remove configuration objects by name."""
     task = changes.require(call.tx, call.data["task"], ["status", "configuration"])
@@ -283,7 +283,7 @@ def delete_configuration(call: Call) -> Answer:
     return {"deleted": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def edit_runtime(call: Call) -> Answer:
     """Set entries of ``runtime``; ``updated`` is 0, as recorded."""
     task = changes.require(call.tx, call.data["task"], ["status", "runtime"])
@@ -293,7 +293,7 @@ def edit_runtime(call: Call) -> Answer:
     return {"updated": 0}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="run")
 def set_requirements(call: Call) -> Answer:
     """Replace ``script.requirements``, in any status."""
     task = changes.require(call.tx, call.data["task"], ["script"])
@@ -305,7 +305,7 @@ def set_requirements(call: Call) -> Answer:
     return {"fields": {}, "updated": 1}
 
 
-@endpoint("2.10", access="state")
+@endpoint("2.10", access="state", fenced="run")
 def add_or_update_artifacts(call: Call) -> Answer:
     """Add artifacts, or put them in the place of those with the same key and mode."""
     task = changes.require(call.tx, call.data["task"], ["status", "execution"])
@@ -317,7 +317,7 @@ def add_or_update_artifacts(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint("2.10", access="state")
+@endpoint("2.10", access="state", fenced="task")
 def delete_artifacts(call: Call) -> Answer:
     """Remove artifacts by key and mode ("output" where none is given)."""
     task = changes.require(call.tx, call.data["task"], ["status", "execution"])
@@ -328,7 +328,7 @@ def delete_artifacts(call: Call) -> Answer:
     return {"deleted": 1}
 
 
-@endpoint("2.13", access="state")
+@endpoint("2.13", access="state", fenced="run")
 def add_or_update_model(call: Call) -> Answer:
     """Name a model as input or output of a task; the model need not be known."""
     wanted = ["status", "models", "started", "last_iteration"]
@@ -346,7 +346,7 @@ def add_or_update_model(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def delete_models(call: Call) -> Answer:
     """Take models off a task's lists."""
     task = changes.require(call.tx, call.data["task"], ["status", "models"])
@@ -359,22 +359,23 @@ def delete_models(call: Call) -> Answer:
 # Status
 
 
-@endpoint(access="metrics")
+@endpoint(access="metrics", fenced="run")
 def ping(call: Call) -> Answer:
     """Nothing; the task is known to be alive. A lost ping is made up for by the next, so it is not synced to disk."""
     changes.note_life(call, changes.require(call.tx, call.data["task"], ["status", "started"]))
     return {}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="run")
 def started(call: Call) -> Answer:
     """The task runs."""
     fields = ending.start(call, call.data["task"], force=forced(call), **told(call))
+    hand_outs.note_start(call.tx, call.data["task"], call.who.session)
     done = 1 if fields else 0
     return {"fields": fields, "started": done, "updated": done}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def stop(call: Call) -> Answer:
     """Ask for the task's end."""
     return {"fields": _stop(call, call.data["task"]), "updated": 1}
@@ -390,21 +391,21 @@ def _stop(call: Call, id: str) -> Document:
     )
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def stopped(call: Call) -> Answer:
     """The task was stopped."""
     fields = ending.finish(call, call.data["task"], task_status.STOPPED, force=forced(call), **told(call))
     return {"fields": fields, "updated": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="run")
 def failed(call: Call) -> Answer:
     """The task failed."""
     fields = ending.finish(call, call.data["task"], task_status.FAILED, force=forced(call), **told(call))
     return {"fields": fields, "updated": 1}
 
 
-@endpoint("2.2", access="state")
+@endpoint("2.2", access="state", fenced="run")
 def completed(call: Call) -> Answer:
     """The task is done; ``publish`` publishes it, too."""
     id = call.data["task"]
@@ -416,7 +417,7 @@ def completed(call: Call) -> Answer:
     return {"fields": {**fields, **shown}, "published": 1, "updated": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def close(call: Call) -> Answer:
     """The task is done with."""
     task = changes.require(call.tx, call.data["task"])
@@ -424,7 +425,7 @@ def close(call: Call) -> Answer:
     return {"fields": fields, "updated": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def publish(call: Call) -> Answer:
     """Publish the task and its newest output model."""
     return {"fields": _publish(call, call.data["task"]), "updated": 1}
@@ -435,7 +436,7 @@ def _publish(call: Call, id: str) -> Document:
     return ending.publish(call, id, force=forced(call), with_model=with_model, **told(call))
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def reset(call: Call) -> Answer:
     """Make a draft of the task again."""
     done = _reset(call, call.data["task"])
@@ -456,7 +457,7 @@ def _reset(call: Call, id: str) -> Document:
     )
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def enqueue(call: Call) -> Answer:
     """Put the task into a queue: ``queue``, the one of ``queue_name``, or the default one."""
     id = call.data["task"]
@@ -479,7 +480,7 @@ def _enqueue(call: Call, id: str, queue: str) -> Document:
     )
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def dequeue(call: Call) -> Answer:
     """Take the task out of its queue. Left out: ``remove_from_all_queues`` (a task waits in one at most)."""
     return {"dequeued": 1, **_dequeue(call, call.data["task"])}
@@ -502,7 +503,7 @@ def _archive(call: Call, id: str) -> None:
     ending.archive(call, id, with_steps=bool(call.get("include_pipeline_steps", False)), **told(call))
 
 
-@endpoint(access="state")
+@endpoint(access="state", fenced="task")
 def delete(call: Call) -> Answer:
     """Remove the task. Left out: ``move_to_trash``; ``delete_external_artifacts`` (its files always go)."""
     return _delete(call, call.data["task"])

@@ -70,7 +70,7 @@ def unregister(call: Call) -> dict[str, Any]:
     return {}
 
 
-@endpoint("2.4", access="metrics")
+@endpoint("2.4", access="metrics", fenced="run")
 def status_report(call: Call) -> dict[str, Any]:
     """Nothing; what the worker does and its machine measures is kept. An unknown worker is registered.
 

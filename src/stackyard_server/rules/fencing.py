@@ -19,22 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Calls that only a task's own run makes. Not among them: edit, stop and stopped, which controllers send as well.
-RUN_CALLS = frozenset(
-    {
-        "events.add",
-        "events.add_batch",
-        "tasks.add_or_update_artifacts",
-        "tasks.add_or_update_model",
-        "tasks.completed",
-        "tasks.failed",
-        "tasks.ping",
-        "tasks.set_requirements",
-        "tasks.started",
-        "workers.status_report",
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Fence:
@@ -58,7 +42,9 @@ class Fence:
 class Write:
     """One attempt to write to a fenced task."""
 
-    call: str
+    #: Whether only a task's own run makes such a call (its endpoint says so). Not so: edit, stop and stopped, which
+    #: controllers send as well.
+    by_run: bool
     #: Empty for callers without a token (key and secret on the call itself).
     session: str
     #: When the token was made, epoch seconds.
@@ -87,7 +73,7 @@ def refusal(fence: Fence, write: Write) -> str | None:
         return None
     if write.session in fence.refused_sessions:
         return "its session ran the task before it was queued again"
-    if write.call not in RUN_CALLS:
+    if not write.by_run:
         return None
     present = names_of([*fence.workers, fence.header])
     former = names_of(fence.former)

@@ -33,7 +33,6 @@ class Caller:
             tx=None,  # type: ignore[arg-type]  # set by dispatch.answer
             services=self.services,
             who=self.who,
-            worker=self.address,
             now=int(self.services.clock() * 1000),
             address=self.address,
         )
