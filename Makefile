@@ -42,10 +42,10 @@ demo: $(INSTALLED)  ## stack, server, agent, templates, scenarios/quickstart.tom
 	@echo "the end:  $(VENV)/bin/stackyard down"
 
 test: $(INSTALLED)  ## the developer's suite: reduced counts, printed; what cannot run says why and is counted
-	@$(RUN) tests/suites.py
+	@$(RUN) -m tests.suites
 
 test-long: $(INSTALLED)  ## every suite at full counts; finished suites are not repeated until the code changes
-	@$(RUN) tests/suites.py --long
+	@$(RUN) -m tests.suites --long
 
 compose-check: $(INSTALLED)  ## docker-compose.yml on stand-in images: validated, brought up, looked at, taken down
 	@$(RUN) -m tests.compose.check

@@ -18,7 +18,7 @@ import tempfile  # noqa: E402
 import zipfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-#: The wheel of stackyard_task on the file server.
+#: The wheel of the task's code on the file server.
 CODE = {"url": "", "sha256": ""}
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from stackyard import stacks
-from stackyard.clearml_client import Client
-from stackyard.connection import Connection
-from stackyard.launch import snapshot
-from stackyard.launch.sending import Sender
+from stackyard.clearml.client import Client
+from stackyard.clearml.connection import Connection
+from stackyard.clearml.sending import Sender
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
+from stackyard.workloads import snapshot
 from stackyard_server.admin.client_config import client_config
 from stackyard_task.records import TaskSpec
 
@@ -135,5 +135,5 @@ def snapshot_with(home: Path, modules: dict[str, str]) -> Path:
     copy = home / "code-for-tests"
     shutil.copytree(folder, copy)
     for name, text in modules.items():
-        (copy / snapshot.PACKAGE / f"{name}.py").write_text(text)
+        (copy / f"{name}.py").write_text(text)
     return copy

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from stackyard import docker_engine, stacks
-from stackyard.docker_engine import Engine
+from stackyard import stacks
 from stackyard.errors import StackyardError
+from stackyard.machine import docker_engine
+from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
 from stackyard.stacks import images
 

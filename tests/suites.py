@@ -99,10 +99,15 @@ SUITES = (
     ),
     Suite("server", ("tests/stackyard_server",), control),
     Suite("faults", ("tests/faults",), control, workers=3, share="load"),
-    Suite("task, default stack", ("tests/stackyard_task",), lambda: stack_python(stacks.DEFAULT), OLD_STACK),
+    Suite(
+        "task, default stack",
+        ("tests/stackyard_task", "tests/stackyard_detector"),
+        lambda: stack_python(stacks.DEFAULT),
+        OLD_STACK,
+    ),
     Suite(
         "task, Python 3.9 and torch 1.10.2",
-        ("tests/stackyard_task",),
+        ("tests/stackyard_task", "tests/stackyard_detector"),
         lambda: stack_python(OLD_STACK),
         stacks.DEFAULT,
     ),

@@ -18,55 +18,29 @@ OWNED = {
     "clearml": {"clearml_link", "clearml_inputs", "clearml_live", "clearml_results", "clearml_pipeline"},
     "opentelemetry": {"telemetry"},
 }
-#: room of stackyard -> rooms it may not import.
-ABOVE = {"site", "planning", "runner", "reports", "cli"}
-FORBIDDEN = {
-    "errors": {"*"},
-    "specs": {"*"},
-    "settings": {"*"},
-    "estimate": {"*"},
-    "stacks": ABOVE | {"scenarios", "runs", "launch", "data", "fetching"},
-    "hardware": ABOVE | {"scenarios", "runs", "launch", "data", "fetching", "stacks"},
-    "data": ABOVE | {"scenarios", "runs", "launch", "stacks", "hardware", "fetching"},
-    "fetching": ABOVE | {"scenarios", "runs", "launch", "stacks", "hardware"},
-    "download": ABOVE | {"scenarios", "runs", "launch", "stacks", "hardware", "data", "fetching"},
-    "scenarios": ABOVE | {"stacks", "hardware", "runs", "launch", "data", "fetching"},
-    "runs": ABOVE | {"stacks", "hardware", "launch", "data", "fetching"},
-    "launch": ABOVE | {"scenarios", "stacks", "hardware", "data", "fetching"},
-    "shards": ABOVE | {"scenarios", "stacks", "hardware", "data", "fetching", "runs", "dispatching"},
-    "dispatching": ABOVE | {"scenarios", "runs", "data", "fetching", "hardware"},
-    "agents": ABOVE
-    | {"scenarios", "runs", "launch", "data", "fetching", "stacks", "services", "clearml_client"},
-    "services": ABOVE | {"scenarios", "runs", "launch", "data", "fetching", "tasks"},
-    "docker_engine": ABOVE
-    | {"stacks", "hardware", "scenarios", "runs", "launch", "data", "fetching", "agents", "services"},
-    "official": ABOVE | {"scenarios", "runs", "launch", "stacks", "hardware", "data", "fetching"},
-    "datasets": ABOVE | {"stacks", "launch", "runs", "scenarios", "hardware", "tasks"},
-    "dataset_upload": {"*"},
-    "tasks": ABOVE | {"runs", "scenarios", "hardware", "services", "pipelines"},
-    "site": ABOVE - {"site"},
-    "planning": {"launch", "stacks", "hardware", "data", "runner", "reports", "cli", "dispatching"},
-    "runner": {"stacks", "hardware", "data", "reports", "cli", "dispatching"},
-    "pipelines": {
-        "site",
-        "planning",
-        "runner",
-        "reports",
-        "cli",
-        "dispatching",
-        "runs",
-        "fetching",
-        "hardware",
-    },
-    "reports": {
-        *("launch", "runner", "site", "planning", "cli", "stacks", "hardware", "data", "fetching"),
-        *("shards", "dispatching"),
-    },
+#: room of stackyard -> rooms it may import; "*": any.
+BASE = {"errors", "settings", "specs"}
+ALLOWED = {
+    "errors": set(),
+    "specs": set(),
+    "settings": set(),
+    "machine": BASE,
+    "stacks": BASE | {"machine"},
+    "workloads": BASE,
+    "scenarios": BASE,
+    "clearml": BASE | {"machine", "stacks", "workloads", "scenarios"},
+    "launch": BASE | {"machine", "stacks", "workloads", "clearml"},
+    "matrix": BASE | {"machine", "stacks", "workloads", "scenarios", "launch"},
+    "agents": BASE | {"machine", "clearml"},
+    "services": BASE | {"machine", "stacks", "clearml", "agents"},
+    "official": BASE | {"clearml"},
+    "reports": BASE,
+    "cli": {"*"},
 }
 #: What our side may see of the task's side.
 SEAM = {"stackyard_task.records", "stackyard_task.workloads"}
-#: The task's rooms that run in the child and must not know the supervisor.
-CHILD_ROOMS = {"detector", "readers", "child", "simulator", "sessions"}
+#: What a workload may see of the harness.
+GUEST_SEAM = {"stackyard_task.channel", "stackyard_task.records", "stackyard_task.workloads"}
 
 
 def modules(package: str) -> list[Path]:
@@ -93,6 +67,22 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[1].removesuffix(".py")
 
 
+@pytest.mark.parametrize("path", modules("stackyard_detector"), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_the_guest_knows_the_harness_by_its_interface_only(path: Path) -> None:
+    names = imports(path)
+    assert not [n for n in names if n.split(".")[0] in {"stackyard", "stackyard_server"}]
+    seen = {".".join(n.split(".")[:2]) for n in names if n.startswith("stackyard_task")}
+    assert seen - {"stackyard_task"} <= GUEST_SEAM
+    for library, owners in OWNED.items():
+        if any(n.split(".")[0] == library for n in names):
+            assert room(path) in owners, f"{library} belongs to {owners}"
+
+
+def test_the_harness_knows_no_guest() -> None:
+    for path in modules("stackyard_task"):
+        assert not [n for n in imports(path) if n.split(".")[0] == "stackyard_detector"], path
+
+
 @pytest.mark.parametrize("path", modules("stackyard_task"), ids=lambda p: str(p.relative_to(SOURCE)))
 def test_task_side_imports_neither_our_side_nor_foreign_rooms(path: Path) -> None:
     names = imports(path)
@@ -100,7 +90,7 @@ def test_task_side_imports_neither_our_side_nor_foreign_rooms(path: Path) -> Non
     for library, owners in OWNED.items():
         if any(n.split(".")[0] == library for n in names):
             assert room(path) in owners, f"{library} belongs to {owners}"
-    if room(path) in CHILD_ROOMS:
+    if room(path) == "child":
         assert not [n for n in names if n.startswith(("stackyard_task.run", "stackyard_task.measure"))]
 
 
@@ -110,20 +100,19 @@ def test_our_side_follows_the_table(path: Path) -> None:
     seen = {".".join(n.split(".")[:2]) for n in names if n.startswith("stackyard_task")}
     assert seen - {"stackyard_task"} <= SEAM
     # the SDK keeps global state and prints: it runs in a process of its own
-    assert room(path) == "dataset_upload" or not [n for n in names if n.split(".")[0] == "clearml"]
-    banned = FORBIDDEN.get(room(path), set())
+    assert path.name == "dataset_upload.py" or not [n for n in names if n.split(".")[0] == "clearml"]
+    allowed = ALLOWED[room(path)] if room(path) != "__init__" else set()
     for name in names:
         parts = name.split(".")
-        if parts[0] == "stackyard" and len(parts) > 1 and parts[1] != room(path):
-            assert "*" not in banned, f"{room(path)} stands below all rooms"
-            assert parts[1] not in banned, f"{room(path)} may not import {parts[1]}"
+        if parts[0] == "stackyard" and len(parts) > 1 and parts[1] not in (room(path), "__version__"):
+            assert allowed == {"*"} or parts[1] in allowed, f"{room(path)} may not import {parts[1]}"
 
 
 def test_pure_rooms_touch_no_clock_file_or_network() -> None:
     impure = {"time", "datetime", "os", "io", "socket", "httpx", "subprocess", "random", "tempfile", "shutil"}
     pure = [
         "stackyard/scenarios",
-        "stackyard/estimate",
+        "stackyard/matrix/estimate",
         "stackyard/reports/statistics",
         "stackyard_server/rules",
     ]
@@ -140,7 +129,6 @@ def test_importing_the_task_side_needs_the_standard_library_only() -> None:
         "records",
         "channel",
         "workloads",
-        "sessions",
         "run",
         "spawn",
         "listener",
@@ -220,7 +208,8 @@ def test_one_file_speaks_to_the_docker_engine_and_the_gate_waits_for_no_library(
 
 
 def test_no_pickle_anywhere() -> None:
-    for path in [*modules("stackyard"), *modules("stackyard_task"), *modules("stackyard_server")]:
+    packages = ("stackyard", "stackyard_task", "stackyard_detector", "stackyard_server")
+    for path in [path for package in packages for path in modules(package)]:
         names = {n.split(".")[0] for n in imports(path)}
         assert not names & {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}, path
         text = path.read_text(encoding="utf-8")

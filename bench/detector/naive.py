@@ -3,7 +3,7 @@
 Lists of Python ints, a ``Dataset`` that makes one tensor per window, a shuffling ``DataLoader``, a constant
 learning rate; inference of one window at a time until the first miss. Written for this bench in the manner of
 the open DeepLog implementations, to be compared with; nobody should use it. It shares nothing with
-``stackyard_task.detector`` but the names of the weights.
+``stackyard_detector.detector`` but the names of the weights.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from bench.result import Result
-from stackyard_task import readers
+from stackyard_detector import readers
+from stackyard_detector.detector import calibration, evaluation, fast_scoring, metrics, rules
+from stackyard_detector.detector.config import DetectorConfig
+from stackyard_detector.detector.ranks import Ranks
+from stackyard_detector.detector.vocabulary import Vocabulary
+from stackyard_detector.detector.windows import Sequences, pack
 from stackyard_task.channel import Channel
-from stackyard_task.detector import calibration, evaluation, fast_scoring, metrics, rules
-from stackyard_task.detector.config import DetectorConfig
-from stackyard_task.detector.ranks import Ranks
-from stackyard_task.detector.vocabulary import Vocabulary
-from stackyard_task.detector.windows import Sequences, pack
 
 #: Normal sessions of the full HDFS test set, of which sample A holds 11,151.
 HDFS_NORMALS = 553_366
@@ -366,7 +366,7 @@ def _trained(
     seed: int,
 ) -> Tuple[evaluation.Calibrated, Any, Optional[float]]:
     """Calibration, weights and lowest validation loss of a network trained on ``kept``."""
-    from stackyard_task.detector import training
+    from stackyard_detector.detector import training
 
     parameters = training.TrainingParameters(
         epochs=epochs, batch_size=512, learning_rate=0.01, frequency_exponent=0.5, seed=seed

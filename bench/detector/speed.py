@@ -201,8 +201,8 @@ def _train_naive(settings: Dict[str, Any]) -> Dict[str, Any]:
 def _train_ours(settings: Dict[str, Any]) -> Dict[str, Any]:
     import torch
 
-    from stackyard_task.detector.config import DetectorConfig
-    from stackyard_task.detector.training import TrainingParameters, train
+    from stackyard_detector.detector.config import DetectorConfig
+    from stackyard_detector.detector.training import TrainingParameters, train
 
     torch.set_num_threads(1)
     sessions, validation, events = _training_data(settings)
@@ -246,11 +246,11 @@ def _train_model(settings: Dict[str, Any]) -> Dict[str, Any]:
     """The network that every inference part uses: trained our way, k from benign validation."""
     import torch
 
-    from stackyard_task.detector import model_file, scoring
-    from stackyard_task.detector.calibration import choose_k
-    from stackyard_task.detector.config import DetectorConfig
-    from stackyard_task.detector.training import TrainingParameters, train
-    from stackyard_task.detector.vocabulary import Vocabulary
+    from stackyard_detector.detector import model_file, scoring
+    from stackyard_detector.detector.calibration import choose_k
+    from stackyard_detector.detector.config import DetectorConfig
+    from stackyard_detector.detector.training import TrainingParameters, train
+    from stackyard_detector.detector.vocabulary import Vocabulary
 
     torch.set_num_threads(1)
     sessions, validation, events = _training_data(settings)
@@ -266,7 +266,7 @@ def _infer_naive(settings: Dict[str, Any]) -> Dict[str, Any]:
     import torch
 
     from bench.detector import naive
-    from stackyard_task.detector import model_file
+    from stackyard_detector.detector import model_file
 
     torch.set_num_threads(1)
     detector = model_file.load(Path(settings["folder"]))
@@ -280,7 +280,7 @@ def _infer_naive(settings: Dict[str, Any]) -> Dict[str, Any]:
 
 def _infer_ours(settings: Dict[str, Any]) -> Dict[str, Any]:
     began = time.perf_counter()
-    from stackyard_task.detector import fast_scoring, model_file
+    from stackyard_detector.detector import fast_scoring, model_file
 
     detector = model_file.load(Path(settings["folder"]))
     fast_scoring.verdicts(detector.weights, [list(range(HISTORY + 1))], settings["k"])
@@ -304,7 +304,7 @@ def _infer_reference(settings: Dict[str, Any]) -> Dict[str, Any]:
     """The PyTorch scorer of the package, for its verdicts."""
     import torch
 
-    from stackyard_task.detector import model_file, scoring
+    from stackyard_detector.detector import model_file, scoring
 
     torch.set_num_threads(1)
     detector = model_file.load(Path(settings["folder"]))

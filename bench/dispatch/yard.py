@@ -17,17 +17,18 @@ from bench.server.processes import Ours, ours
 from stackyard import stacks
 from stackyard.agents import configuration
 from stackyard.agents.slots import Slot
-from stackyard.clearml_client import Client, ServerError
-from stackyard.connection import Connection
-from stackyard.docker_engine import obstacle
-from stackyard.launch import Launcher, Place, snapshot
+from stackyard.clearml.client import Client, ServerError
+from stackyard.clearml.connection import Connection
+from stackyard.clearml.sending import Sender
+from stackyard.launch import Launcher, Place
 from stackyard.launch.agent import AgentLauncher
 from stackyard.launch.bare import BareLauncher
 from stackyard.launch.container import ContainerLauncher
-from stackyard.launch.sending import Sender
+from stackyard.machine.docker_engine import obstacle
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard.workloads import snapshot
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
 
 #: Ends what hangs; everything waited for ends sooner.
@@ -65,7 +66,7 @@ class Yard:
 
     def tiny(self) -> TaskSpec:
         """A task that does nothing."""
-        return TaskSpec("tiny", "stackyard_task.bench_tiny:work", stack=self.pin(checked=False))
+        return TaskSpec("tiny", "bench_tiny:work", stack=self.pin(checked=False))
 
     def run(self, launcher: Launcher, task: TaskSpec) -> RunRecord:
         """The record of one run, waited for."""
@@ -158,10 +159,9 @@ def yard(home: Path, stack_name: str = stacks.DEFAULT) -> Iterator[Yard]:
     if python is None:
         raise NotHere(f"stack {stack_name} is not built; build it: stackyard stack build {stack_name}")
     code = home / "code"
-    shutil.copytree(
-        snapshot.installed_package(), code / "stackyard_task", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    (code / "stackyard_task" / "bench_tiny.py").write_text(TINY)
+    for source in snapshot.installed():
+        shutil.copytree(source, code / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    (code / "bench_tiny.py").write_text(TINY)
     snapshot.warm(code, python, {}, ("numpy", "torch"))
     (home / "agents").mkdir()
     held = _held(stack, python)

@@ -32,8 +32,10 @@ FAILED = 1
 RUN_PREFIX, CODE_PREFIX = "stackyard-run-", "stackyard-code-"
 #: In the run folder: what parameters name, as far as it is put together for this run alone.
 INPUTS = "inputs"
-#: What of a clone is the task's code, as git takes it: compiled files are Python's own.
-PACKAGE = ("stackyard_task", ":(exclude)**/__pycache__/**")
+#: Packages of a clone that are the tasks' code.
+PACKAGES = ("stackyard_task", "stackyard_detector")
+#: As git takes it: compiled files are Python's own.
+_UNCOMPILED = ":(exclude)**/__pycache__/**"
 #: A task that is aborted gets so long to end its workload and to deliver its record.
 ABORT_SECONDS = 45.0
 #: A task that has been ended without this process having heard of it: so soon its agent kills it.
@@ -233,7 +235,9 @@ def code_of(code: Path) -> Code:
         return done.stdout.decode("utf-8", "replace").strip()
 
     try:
-        return Code(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *PACKAGE)))
+        return Code(
+            git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *PACKAGES, _UNCOMPILED))
+        )
     except (OSError, subprocess.SubprocessError):
         return Code()
 
@@ -279,9 +283,9 @@ def _held(path: str) -> Dict[str, Dict[str, Any]]:
 
 
 def _compile(python: str, code: Path) -> subprocess.Popen:
-    """Compile the package for the stack's Python, so that no child pays for it."""
+    """Compile the packages for the stack's Python, so that no child pays for it."""
     return subprocess.Popen(
-        [python, "-m", "compileall", "-qq", str(code / "stackyard_task")],
+        [python, "-m", "compileall", "-qq", *(str(code / name) for name in PACKAGES)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

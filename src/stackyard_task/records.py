@@ -24,6 +24,8 @@ TASK_FILE = "task.json"
 RECORD_FILE = "record.json"
 TIMELINE_FILE = "timeline.json"
 LOG_FILE = "output.log"
+#: What the supervisor itself printed; for a dispatched run that failed, the task's console. Absent when empty.
+SUPERVISOR_LOG = "supervisor.log"
 OUTPUTS_FOLDER = "outputs"
 
 #: What the supervisor and the agent's Python may need beside a workload in the same container.

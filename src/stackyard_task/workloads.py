@@ -96,7 +96,7 @@ _SCORING = (
 WORKLOADS: Dict[str, Workload] = {
     "detector-prepare": Workload(
         "detector-prepare",
-        "stackyard_task.detector.preparation:prepare",
+        "stackyard_detector.detector.preparation:prepare",
         "check raw sources and write them as a data set: sessions to train on and sessions held back for the test",
         (
             _DATA,
@@ -126,7 +126,7 @@ WORKLOADS: Dict[str, Workload] = {
     ),
     "detector-train": Workload(
         "detector-train",
-        "stackyard_task.detector.workloads:train",
+        "stackyard_detector.detector.workloads:train",
         "train a next-event LSTM on benign sessions and calibrate it",
         (
             _DATA,
@@ -215,7 +215,7 @@ WORKLOADS: Dict[str, Workload] = {
     ),
     "detector-infer": Workload(
         "detector-infer",
-        "stackyard_task.detector.workloads:infer",
+        "stackyard_detector.detector.workloads:infer",
         "verdicts of a trained detector on sessions",
         (
             _MODEL,
@@ -233,7 +233,7 @@ WORKLOADS: Dict[str, Workload] = {
     ),
     "detector-evaluate": Workload(
         "detector-evaluate",
-        "stackyard_task.detector.gate:evaluate",
+        "stackyard_detector.detector.gate:evaluate",
         "what a trained detector is worth on labelled sessions, and whether that is enough",
         (
             _MODEL,
@@ -276,7 +276,7 @@ WORKLOADS: Dict[str, Workload] = {
     ),
     "simulate-firewall": Workload(
         "simulate-firewall",
-        "stackyard_task.simulator:simulate",
+        "stackyard_detector.simulator:simulate",
         "write simulated firewall and IPS sessions, labelled: benign.txt to train on, test.csv for the test",
         (
             *_under(

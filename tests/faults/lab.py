@@ -19,16 +19,17 @@ from typing import Any
 
 import psutil
 
-from stackyard import connection, docker_engine
 from stackyard.agents.agent import Identity, marked_for
 from stackyard.agents.configuration import SLOT_LABEL
-from stackyard.clearml_client import Client
-from stackyard.launch import snapshot
-from stackyard.launch.collecting import console
-from stackyard.launch.sending import Sender
+from stackyard.clearml import connection
+from stackyard.clearml.client import Client
+from stackyard.clearml.collecting import console
+from stackyard.clearml.sending import Sender
+from stackyard.machine import docker_engine
 from stackyard.services.site import Site
 from stackyard.settings import Settings
 from stackyard.stacks import DEFAULT, images
+from stackyard.workloads import snapshot
 from stackyard_task import records
 from stackyard_task.records import Limits, RunRecord, TaskSpec
 
@@ -36,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Waiting ends as soon as what is waited for is there; this only ends what hangs.
 PATIENCE_SECONDS = 120.0
 FINAL = ("completed", "failed", "stopped")
-MODULE = "stackyard_task.faulty"
+MODULE = "faulty"
 CONTAINER_QUEUE = "cpu-container"
 
 QUEUES = """
@@ -134,9 +135,7 @@ class Lab:
             taken, _ = snapshot.taken(self.home)
             self._code = self.home / "faulty-code"
             shutil.copytree(taken, self._code)
-            shutil.copyfile(
-                Path(__file__).with_name("faulty.py"), self._code / "stackyard_task" / "faulty.py"
-            )
+            shutil.copyfile(Path(__file__).with_name("faulty.py"), self._code / "faulty.py")
         return self._code
 
     def submit(

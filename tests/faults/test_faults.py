@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from stackyard import connection, hardware
+from stackyard.clearml import connection
+from stackyard.machine import hardware
 from stackyard.stacks import DEFAULT
 from stackyard.stacks.images import StackImage
 from tests.engine import HOME as ENGINE_HOME

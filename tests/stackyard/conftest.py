@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_stacks import built, depot, serve  # noqa: F401 - fixtures for every test below
 
-from stackyard import planning, scenarios
-from stackyard.launch import snapshot
+from stackyard import scenarios
 from stackyard.launch.bare import BareLauncher
 from stackyard.launch.retries import RetryPolicy
-from stackyard.runner import Outcome, Runner, Stop
-from stackyard.runs import Plan, RunFolder
+from stackyard.matrix import planning
+from stackyard.matrix.runner import Outcome, Runner, Stop
+from stackyard.matrix.runs import Plan, RunFolder
+from stackyard.matrix.site import Site
 from stackyard.scenarios import Known
-from stackyard.site import Site
+from stackyard.workloads import snapshot
 from stackyard_task.records import Code, RunRecord, StackPin
 from tests.engine import base_image, engine, no_containers_left, stack_image  # noqa: F401 - fixtures too
+from tests.stackyard.fake_stacks import built, depot, serve  # noqa: F401 - fixtures for every test below
 
 #: A workload that does what its parameters say. It lies in the snapshot, as the package's own ones do.
 WORK = '''
@@ -144,9 +145,9 @@ class Yard:
 def code_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package of this checkout and the workload above."""
     folder = tmp_path_factory.mktemp("code")
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(snapshot.installed_package(), folder / "stackyard_task", ignore=ignore)
-    (folder / "stackyard_task" / "work_for_tests.py").write_text(WORK)
+    for source in snapshot.installed():
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "work_for_tests.py").write_text(WORK)
     return folder
 
 

@@ -18,7 +18,7 @@ if sys.version_info < (3, 11):
 
 from clearml.backend_api.services.v2_23 import tasks as services
 
-from stackyard import datasets
+from stackyard.clearml import datasets
 from stackyard_task import clearml_link, clearml_results, workloads
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
 from tests.clearml_site import Site, site, snapshot_with

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.agents.slots import Slot
-from stackyard.connection import Connection
+from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError
 from stackyard.settings import base
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stackyard.agents.queues import Queue
 from stackyard.errors import BadInputError
-from stackyard.hardware import Gpu
+from stackyard.machine.hardware import Gpu
 
 
 @dataclass(frozen=True)

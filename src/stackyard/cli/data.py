@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stackyard import data, fetching
-from stackyard.data import DataSet
-from stackyard.download import Downloader
 from stackyard.errors import BadInputError
+from stackyard.machine import data, fetching
+from stackyard.machine.data import DataSet
+from stackyard.machine.download import Downloader
 from stackyard.settings import Settings
 
 app = typer.Typer(help="Public data sets: list, fetch, verify.", no_args_is_help=True)

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from stackyard import connection, data, datasets
-from stackyard.clearml_client import Client
+from stackyard.clearml import connection, datasets
+from stackyard.clearml.client import Client
 from stackyard.cli.data import size
 from stackyard.cli.options import Config
 from stackyard.errors import BadInputError
+from stackyard.machine import data
 from stackyard.settings import Settings
 
 #: Project of data sets whose name says none.

@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stackyard import data, docker_engine, hardware, stacks
-from stackyard.dispatching import Dispatching, queue_of
+from stackyard import stacks
 from stackyard.errors import NotRunnableError, StackyardError
-from stackyard.hardware import Machine
+from stackyard.launch.offer import Dispatching, queue_of
+from stackyard.machine import data, docker_engine, hardware
+from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
 from stackyard.specs import BARE, DISPATCHED, StackSpec
 from stackyard.stacks import indexes, pythons

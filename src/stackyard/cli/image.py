@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stackyard import docker_engine, stacks
+from stackyard import stacks
 from stackyard.cli.building import Watch, terminated_like_ctrl_c
-from stackyard.docker_engine import Engine
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.machine import docker_engine
+from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images

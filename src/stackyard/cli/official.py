@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from stackyard import connection
-from stackyard.clearml_client import Client
+from stackyard.clearml import connection
+from stackyard.clearml.client import Client
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.official import backup as backups
 from stackyard.official import exporting, importing, installation, keys

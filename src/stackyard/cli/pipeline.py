@@ -11,18 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from stackyard import connection, data, pipelines, stacks
+from stackyard import stacks
 from stackyard.agents import queues as agent_queues
-from stackyard.clearml_client import Client
+from stackyard.clearml import connection, pipelines
+from stackyard.clearml.client import Client
+from stackyard.clearml.pipelines import controller, watching
+from stackyard.clearml.pipelines.submission import TEMPLATE, Here, Submission
+from stackyard.clearml.pipelines.watching import RunState
+from stackyard.clearml.sending import Sender
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
-from stackyard.launch import snapshot
-from stackyard.launch.sending import Sender
-from stackyard.pipelines import controller, watching
-from stackyard.pipelines.submission import TEMPLATE, Here, Submission
-from stackyard.pipelines.watching import RunState
+from stackyard.machine import data
 from stackyard.settings import Settings
 from stackyard.stacks import images
+from stackyard.workloads import snapshot
 
 app = typer.Typer(
     help="Pipelines: prepare, train, evaluate, infer on queues; re-run where something changed.",

@@ -5,26 +5,33 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from stackyard import stacks
-from stackyard.clearml_client import Client
+from stackyard.clearml.client import Client
+from stackyard.clearml.pipelines.submission import TEMPLATE, Submission
+from stackyard.clearml.sending import Sender
+from stackyard.clearml.tasks import examples, templates
+from stackyard.clearml.tasks.examples import Workshop
+from stackyard.clearml.tasks.templates import Origin, Published
 from stackyard.cli import pipeline
-from stackyard.errors import BadInputError
-from stackyard.launch import snapshot
-from stackyard.launch.sending import Sender
-from stackyard.pipelines.submission import TEMPLATE, Submission
+from stackyard.errors import BadInputError, StackyardError
+from stackyard.launch import Place
+from stackyard.launch.bare import BareLauncher
 from stackyard.settings import Settings, base
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
-from stackyard.tasks import examples, templates
-from stackyard.tasks.examples import Workshop
-from stackyard.tasks.templates import Origin, Published
+from stackyard.workloads import snapshot
+from stackyard_task import records
+from stackyard_task.records import RunRecord, TaskSpec
 
 #: The pipeline among the templates: it needs no data.
 PIPELINE = Path("pipelines") / "quickstart.toml"
+#: An example that is not made by then is given up.
+_LIMIT_SECONDS = 300.0
 
 
 def origin(settings: Settings, stack: StackSpec) -> Origin:
@@ -62,7 +69,7 @@ def publish(
     missing: list[str] = []
     if with_examples:
         workshop = Workshop(
-            code=made_with.folder,
+            run=functools.partial(made_bare, made_with.folder),
             stack=made_with.stack,
             python=stacks.python_of(stack, settings),
             environment={**stack.environment, **stack.tunables},
@@ -80,3 +87,12 @@ def publish(
     ) as error:  # a server without the queues of this pipeline has the templates all the same
         missing.append(f"no template of the pipeline: {error}")
     return done, missing
+
+
+def made_bare(code: Path, spec: TaskSpec, folder: Path, python: Path) -> RunRecord:
+    """The record of a run made here, bare, with that snapshot's code."""
+    run = BareLauncher().start(spec, Place(folder=folder, python=python, code=code))
+    if run.wait(_LIMIT_SECONDS) is None:
+        run.kill()
+        raise StackyardError(f"{spec.run_id}: not done after {_LIMIT_SECONDS:g} s")
+    return records.read_json(RunRecord, folder / records.RECORD_FILE)

@@ -12,15 +12,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from stackyard import planning, reports, scenarios, site, stacks
+from stackyard import reports, scenarios, stacks
 from stackyard.cli import progress
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
-from stackyard.launch import snapshot
-from stackyard.runner import Outcome, Runner
-from stackyard.runs import Plan, RunFolder
+from stackyard.matrix import planning, site
+from stackyard.matrix.runner import Outcome, Runner
+from stackyard.matrix.runs import Plan, RunFolder
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
+from stackyard.workloads import snapshot
 from stackyard_task.records import Code
 
 #: A file or pipe has no width of its own; the table needs this much.

@@ -87,8 +87,9 @@ def up(
 
 def _publish_templates(found: dict[str, Any]) -> list[str]:
     """Names of the task templates on the server; what hinders one of them is a problem, not the end."""
-    from stackyard import connection, stacks
-    from stackyard.clearml_client import Client
+    from stackyard import stacks
+    from stackyard.clearml import connection
+    from stackyard.clearml.client import Client
     from stackyard.cli import publishing
 
     settings = Settings.from_environment()

@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stackyard import hardware, stacks
+from stackyard import stacks
 from stackyard.cli import image
 from stackyard.cli.building import Watch, terminated_like_ctrl_c
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.machine import hardware
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import environment, indexes

@@ -13,18 +13,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stackyard import connection, stacks
-from stackyard.clearml_client import Client
+from stackyard import stacks
+from stackyard.clearml import connection
+from stackyard.clearml.client import Client
+from stackyard.clearml.sending import Sender
+from stackyard.clearml.tasks import following, outcomes, submissions, templates
+from stackyard.clearml.tasks.outcomes import Outcome
+from stackyard.clearml.tasks.submissions import Offer, Submitted, Wanted
 from stackyard.cli import publishing
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
-from stackyard.launch.sending import Sender
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
-from stackyard.tasks import following, outcomes, submissions, templates
-from stackyard.tasks.outcomes import Outcome
-from stackyard.tasks.submissions import Offer, Submitted, Wanted
 from stackyard_task import records
 
 app = typer.Typer(

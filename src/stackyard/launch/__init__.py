@@ -25,9 +25,6 @@ from typing import Protocol
 
 from stackyard_task.records import TaskSpec
 
-#: What the supervisor itself printed; for a dispatched run that failed, the task's console. Absent when empty.
-SUPERVISOR_LOG = "supervisor.log"
-
 
 class LaunchError(Exception):
     """A run could not be started; the message says why and what to do."""

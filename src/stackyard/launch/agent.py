@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stackyard.clearml.sending import Sender
 from stackyard.launch.dispatch import DispatchLauncher
-from stackyard.launch.sending import Sender
 
 
 class AgentLauncher(DispatchLauncher):

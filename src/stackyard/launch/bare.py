@@ -1,7 +1,6 @@
 """Deployment ``bare``: the supervisor as a direct child process, no ClearML, no container.
 
-Its environment is made here from nothing: PATH, HOME, LANG, TMPDIR and the code's folder. Nothing else of the
-user's shell (tokens, proxies, PYTHONPATH) reaches a run.
+Nothing of the user's shell (tokens, proxies, PYTHONPATH) reaches a run: its environment is ``workloads.environment``'s.
 """
 
 from __future__ import annotations
@@ -14,13 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from stackyard.launch import SUPERVISOR_LOG, LaunchError, Place
+from stackyard.launch import LaunchError, Place
+from stackyard.workloads.environment import clean_environment
 from stackyard_task import records
-from stackyard_task.records import TaskSpec
-
-#: Variables of ours that reach the supervisor: how it is to measure.
-PASSED = ("STACKYARD_MEASURE",)
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from stackyard_task.records import SUPERVISOR_LOG, TaskSpec
 
 
 class BareLauncher:
@@ -112,18 +108,3 @@ class BareRun:
             self._descriptor = None
         if self._log.exists() and self._log.stat().st_size == 0:
             self._log.unlink()
-
-
-def clean_environment(code: Path) -> dict[str, str]:
-    """The environment of a supervisor: explicit, the same for every run, without the user's variables."""
-    told = {name: os.environ[name] for name in PASSED if name in os.environ}
-    return told | {
-        "PATH": os.environ.get("PATH", _SYSTEM_PATH),
-        "HOME": os.environ.get("HOME", "/"),
-        "LANG": "C.UTF-8",
-        "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
-        "PYTHONPATH": str(code),
-        "PYTHONNOUSERSITE": "1",
-        # The snapshot is compiled before the matrix: no run pays for it, none writes into it.
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }

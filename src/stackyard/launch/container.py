@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from stackyard.clearml.sending import Sender
 from stackyard.launch.dispatch import DispatchLauncher
-from stackyard.launch.sending import Sender
 
 
 class ContainerLauncher(DispatchLauncher):

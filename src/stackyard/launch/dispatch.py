@@ -16,24 +16,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stackyard.clearml_client import Client, ServerError, UnreachableError
-from stackyard.launch import LaunchError, Place, collecting
-from stackyard.launch.sending import Repository, Sender, entry_text, hyperparameters
+from stackyard.clearml import collecting
+from stackyard.clearml.client import FINAL, Client, ServerError, UnreachableError
+from stackyard.clearml.sending import Repository, Sender, container_arguments
+from stackyard.errors import StackyardError
+from stackyard.launch import LaunchError, Place
 from stackyard_task import records
-from stackyard_task.records import SUPERVISION_BYTES, Dispatch, Failure, RecordError, RunRecord, TaskSpec
+from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, TaskSpec
 
-__all__ = [
-    "FINAL",
-    "DispatchLauncher",
-    "DispatchedRun",
-    "Repository",
-    "Sender",
-    "container_arguments",
-    "entry_text",
-    "hyperparameters",
-]
-
-FINAL = ("completed", "failed", "stopped", "published", "closed")
 PROGRESS_FILE = "progress.json"
 #: The task behind a run folder, written before it is enqueued: what a later submitter finds the run again by.
 TICKET_FILE = "dispatched.json"
@@ -106,7 +96,7 @@ class DispatchLauncher:
             id = self._created(task, place)
             records.write_json({"task": id, "queue": self._queue}, place.folder / TICKET_FILE)
             enqueued_at = self._enqueued(id)
-        except (ServerError, UnreachableError) as error:
+        except StackyardError as error:
             raise LaunchError(str(error)) from error
         return self._run(id, task, place, enqueued_at)
 
@@ -373,17 +363,3 @@ class DispatchedRun:
         with contextlib.suppress(OSError):  # a full disk is noticed when the record is written
             part.write_text(json.dumps({**empty, **shown, **elapsed}) + "\n", encoding="utf-8")
             part.replace(self._folder / PROGRESS_FILE)
-
-
-def container_arguments(task: TaskSpec) -> list[str]:
-    """The limits of a run, as the engine is to hold them.
-
-    The supervisor and the agent's Python live in the same container: it gets room for them beyond the task's limit,
-    which the supervisor holds the workload to, as in the other deployments.
-    """
-    arguments = []
-    if task.limits.cores is not None:
-        arguments.append(f"--cpus={task.limits.cores:g}")
-    if task.limits.memory_bytes is not None:
-        arguments.append(f"--memory={task.limits.memory_bytes + SUPERVISION_BYTES}b")
-    return arguments

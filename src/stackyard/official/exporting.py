@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stackyard.clearml_client import Client, ServerError
+from stackyard.clearml.client import Client, ServerError
 from stackyard.errors import BadInputError
 from stackyard.official.bundle import HERE, Bundle, digest, walk
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stackyard.clearml_client import Client, ServerError
+from stackyard.clearml.client import Client, ServerError
 from stackyard.errors import BadInputError
 from stackyard.official.bundle import HERE, Bundle, rename, walk
 

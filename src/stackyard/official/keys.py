@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stackyard.clearml_client import Client
-from stackyard.connection import Connection
+from stackyard.clearml.client import Client
+from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError
 from stackyard.official.installation import read_env
 

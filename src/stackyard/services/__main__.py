@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from stackyard.clearml_client import Client
+from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.services import metrics
 from stackyard.services.site import RUN, Site

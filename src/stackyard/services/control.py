@@ -21,14 +21,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stackyard import connection, docker_engine, hardware, stacks
+from stackyard import stacks
 from stackyard.agents import agent, configuration, queues, slots
 from stackyard.agents.agent import Identity
 from stackyard.agents.configuration import MARK, Prepared, Surroundings, mark_of
 from stackyard.agents.queues import AUTO, QueuesFile
-from stackyard.clearml_client import Client, ServerError
-from stackyard.connection import CONFIG_FILE, Connection
+from stackyard.clearml import connection
+from stackyard.clearml.client import Client, ServerError
+from stackyard.clearml.connection import CONFIG_FILE, Connection
 from stackyard.errors import StackyardError
+from stackyard.machine import docker_engine, hardware
 from stackyard.services import containers, embedded, loss
 from stackyard.services.keeper import AGAIN_SECONDS
 from stackyard.services.site import ABORTED, EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackyard.clearml_client import Client, ServerError
+from stackyard.clearml.client import Client, ServerError
 from stackyard.services.site import QueueRule
 from stackyard.services.watch import Task, Worker
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from stackyard.agents.agent import Identity, started_at
 from stackyard.agents.configuration import Prepared, mark_of, write_private
-from stackyard.connection import Connection
+from stackyard.clearml.connection import Connection
 from stackyard.errors import StackyardError
 
 #: What the plan asks for: keep running; end when tasks have; end and abort tasks.

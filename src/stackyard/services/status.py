@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.agents import agent
-from stackyard.clearml_client import Client
+from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.services import embedded, loss
 from stackyard.services.site import GIVEN, RUN, Plan, Site

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stackyard.clearml_client import Client, ServerError, UnreachableError
+from stackyard.clearml.client import Client, ServerError, UnreachableError
 from stackyard.errors import StackyardError
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stackyard.errors import BadInputError, NotRunnableError
-from stackyard.hardware import Machine
+from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, installation, pythons

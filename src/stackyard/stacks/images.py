@@ -19,9 +19,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from stackyard import docker_engine
-from stackyard.docker_engine import Engine
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.machine import docker_engine
+from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import definition, environment, process, verification, wheelhouse

@@ -12,8 +12,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stackyard import hardware
 from stackyard.errors import StackyardError
+from stackyard.machine import hardware
 from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, process, pythons, verification
 from stackyard.stacks.definition import LOCK_FILE, LockedPackage, canonical, read_lock

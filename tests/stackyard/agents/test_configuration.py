@@ -13,7 +13,7 @@ import pytest
 from stackyard.agents import configuration, container_rules
 from stackyard.agents.configuration import MARK, Surroundings
 from stackyard.agents.slots import Slot
-from stackyard.connection import Connection
+from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError
 
 SERVER = Connection("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "key", 'se"cret\\')

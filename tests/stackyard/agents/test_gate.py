@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_container_rules import TASK, run_of_agent
 
-from stackyard import docker_engine
-from stackyard.docker_engine import Engine
+from stackyard.machine import docker_engine
+from stackyard.machine.docker_engine import Engine
 from tests.engine import docker
+from tests.stackyard.agents.test_container_rules import TASK, run_of_agent
 
 #: What a container says of itself; in place of the agent's Python, so that no agent is needed.
 PROBE = """#!/bin/sh

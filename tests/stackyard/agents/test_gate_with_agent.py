@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from stackyard import docker_engine
-from stackyard.docker_engine import Engine
+from stackyard.machine import docker_engine
+from stackyard.machine.docker_engine import Engine
 from stackyard.stacks.images import StackImage
 from tests.stackyard_server.clients.conftest import environment
 from tests.stackyard_server.running import Running, running_server

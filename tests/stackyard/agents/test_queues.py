@@ -8,7 +8,7 @@ from stackyard.agents import queues
 from stackyard.agents.queues import Queue
 from stackyard.agents.slots import Offer, allowed_images, slots_of
 from stackyard.errors import BadInputError
-from stackyard.hardware import Gpu
+from stackyard.machine.hardware import Gpu
 
 
 def written(folder: Path, text: str) -> Path:

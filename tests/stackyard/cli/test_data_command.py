@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from stackyard import data
 from stackyard.cli.data import app
 from stackyard.errors import BadInputError
+from stackyard.machine import data
 
 
 @pytest.fixture(autouse=True)

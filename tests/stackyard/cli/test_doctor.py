@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
-from fake_stacks import Built, Depot, Index, define
 
 from stackyard import stacks
 from stackyard.cli import main
+from tests.stackyard.fake_stacks import Built, Depot, Index, define
 
 
 def test_without_the_default_stack_it_exits_1_and_says_what_helps(

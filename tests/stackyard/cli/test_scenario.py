@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,10 @@ import pytest
 
 from stackyard.cli import main
 from stackyard.cli import scenario as command
-from stackyard.launch import snapshot
-from stackyard.runs import RunFolder
+from stackyard.matrix.runs import RunFolder
+from stackyard.workloads import snapshot
 
-ENTRY = "stackyard_task.work_for_tests:work"
+ENTRY = "work_for_tests:work"
 FILE = f"""
 name = "tiny"
 repeats = 1
@@ -36,7 +37,7 @@ def here(yard: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("STACKYARD_HOME", str(yard.folder / "home"))
     monkeypatch.setattr(command.stacks, "load", lambda: {"old": None, "new": None})
     monkeypatch.setattr(command.site, "here", lambda settings, defined: yard.site)
-    monkeypatch.setattr(snapshot, "installed_package", lambda: yard.code / "stackyard_task")
+    monkeypatch.setattr(snapshot, "installed", lambda: sorted(yard.code.iterdir()))
     return yard
 
 
@@ -169,11 +170,10 @@ def test_resume_uses_the_code_the_matrix_began_with(
     assert main.run(["scenario", "run", str(path), "--out", "o"]) == 0
     begun = RunFolder(Path("o")).plan()
     assert begun is not None
-    edited = tmp_path / "edited" / "stackyard_task"
-    edited.mkdir(parents=True)
-    for source in (here.code / "stackyard_task").glob("*.py"):
-        (edited / source.name).write_text(source.read_text())
-    monkeypatch.setattr(snapshot, "installed_package", lambda: edited)
+    edited = tmp_path / "edited"
+    shutil.copytree(here.code, edited)
+    (edited / "work_for_tests.py").write_text("# edited meanwhile\n")
+    monkeypatch.setattr(snapshot, "installed", lambda: sorted(edited.iterdir()))
     (Path("o/runs/b01-bare-old-machine-w/record.json")).unlink()
     assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
     again = RunFolder(Path("o")).plan()
@@ -185,13 +185,13 @@ DRIVER = """
 import sys
 from pathlib import Path
 from stackyard.cli import main, scenario
-from stackyard.launch import snapshot
 from stackyard.launch.bare import BareLauncher
-from stackyard.site import Site
+from stackyard.matrix.site import Site
+from stackyard.workloads import snapshot
 from stackyard_task.records import StackPin
 
 scenario.stacks.load = lambda: {"old": None, "new": None}
-snapshot.installed_package = lambda: Path(sys.argv[1]) / "stackyard_task"
+snapshot.installed = lambda: sorted(Path(sys.argv[1]).iterdir())
 scenario.site.here = lambda settings, defined: Site(
     python_of=lambda name: Path(sys.executable),
     pin_of=lambda name: StackPin(name=name),

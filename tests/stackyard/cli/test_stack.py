@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_stacks import Built, Depot, define
 
 from stackyard import stacks
 from stackyard.cli import main
+from tests.stackyard.fake_stacks import Built, Depot, define
 
 
 @pytest.fixture

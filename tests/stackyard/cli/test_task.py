@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from stackyard import stacks
-from stackyard.launch import snapshot
-from stackyard.tasks import templates
-from stackyard.tasks.templates import Origin, Template
+from stackyard.clearml.tasks import templates
+from stackyard.clearml.tasks.templates import Origin, Template
+from stackyard.workloads import snapshot
 from stackyard_task.records import StackPin
 from tests.clearml_site import Site, site
 

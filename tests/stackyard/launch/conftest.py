@@ -19,14 +19,15 @@ import pytest
 
 from stackyard.agents import configuration
 from stackyard.agents.slots import Slot
-from stackyard.clearml_client import Client
-from stackyard.connection import Connection
-from stackyard.launch import Launcher, Place, Started, snapshot
+from stackyard.clearml.client import Client
+from stackyard.clearml.connection import Connection
+from stackyard.clearml.sending import Sender
+from stackyard.launch import Launcher, Place, Started
 from stackyard.launch.agent import AgentLauncher
 from stackyard.launch.bare import BareLauncher
 from stackyard.launch.container import ContainerLauncher
-from stackyard.launch.sending import Sender
 from stackyard.stacks import images
+from stackyard.workloads import snapshot
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
 from tests.engine import base_image, engine, stack_image  # noqa: F401 - fixtures
 from tests.stackyard_server.running import Running, running_server
@@ -147,7 +148,7 @@ def command(pid: int) -> str:
 
 def task(workload: str, **more: Any) -> TaskSpec:
     """A task of one of the contract's workloads."""
-    return TaskSpec("matrix/b01", f"stackyard_task.contract_work:{workload}", stack=StackPin(STACK), **more)
+    return TaskSpec("matrix/b01", f"contract_work:{workload}", stack=StackPin(STACK), **more)
 
 
 def record_in(folder: Path) -> RunRecord:
@@ -158,9 +159,9 @@ def record_in(folder: Path) -> RunRecord:
 def contract_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A snapshot that holds the contract's workloads too."""
     folder = tmp_path_factory.mktemp("contract-code")
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(snapshot.installed_package(), folder / "stackyard_task", ignore=ignore)
-    shutil.copy(Path(__file__).with_name("contract_work.py"), folder / "stackyard_task")
+    for source in snapshot.installed():
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(Path(__file__).with_name("contract_work.py"), folder)
     return folder
 
 

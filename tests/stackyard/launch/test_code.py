@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from stackyard.launch import Place, wheel
+from stackyard.clearml.sending import CODE_FOLDER, Repository, Sender
+from stackyard.launch import Place
 from stackyard.launch.agent import AgentLauncher
-from stackyard.launch.sending import CODE_FOLDER, Repository, Sender
 from stackyard.settings import base
+from stackyard.workloads import wheel
 from stackyard_task.records import Code, TaskSpec
-
-from .conftest import Deployment, record_in, task
+from tests.stackyard.launch.conftest import Deployment, record_in, task
 
 
 def test_a_record_says_which_code_ran(on_agent: Deployment, tmp_path: Path) -> None:
@@ -54,6 +54,7 @@ def repository(tmp_path: Path) -> Repository:
     work, bare = tmp_path / "work", tmp_path / "remote.git"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(base() / "src" / "stackyard_task", work / "src" / "stackyard_task", ignore=ignore)
+    shutil.copytree(base() / "src" / "stackyard_detector", work / "src" / "stackyard_detector", ignore=ignore)
     (work / "tasks").mkdir()
     shutil.copy(base() / "tasks" / "dispatched.py", work / "tasks")
 

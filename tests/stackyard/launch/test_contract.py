@@ -12,8 +12,7 @@ import pytest
 
 from stackyard.launch import retries
 from stackyard_task.records import Code, Limits
-
-from .conftest import Deployment, record_in, task
+from tests.stackyard.launch.conftest import Deployment, record_in, task
 
 #: What a completed run leaves.
 FOLDER = {"task.json", "record.json", "timeline.json", "output.log", "outputs"}

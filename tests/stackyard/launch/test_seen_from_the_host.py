@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE_SECONDS, Deployment, command, record_in, task
+from tests.stackyard.launch.conftest import PATIENCE_SECONDS, Deployment, command, record_in, task
 
 MEGABYTES, SECONDS = 800, 6.0
 TOLERANCE = 0.02

@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
-from stackyard.clearml_client import Client
-from stackyard.connection import Connection
+from stackyard.clearml.client import Client
+from stackyard.clearml.connection import Connection
+from stackyard.clearml.sending import Sender
 from stackyard.launch import LaunchError, Place
 from stackyard.launch.dispatch import DispatchedRun, DispatchLauncher
-from stackyard.launch.sending import Sender
 from stackyard_task.records import Failure, Limits, RunRecord, StackPin, TaskSpec, read_json
+from tests.stackyard.launch.conftest import connection_of
 from tests.stackyard_server.running import Running
-
-from .conftest import connection_of
 
 
 class Clock:

@@ -1,17 +1,13 @@
 """Study folders shared by the tests of the reports."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from synthetic import record, write_plan, write_run, write_study
-
 from stackyard.reports import Report, ReportOptions, Study, analyse, load
 from stackyard_task.records import RunRecord
+from tests.stackyard.reports.synthetic import record, write_plan, write_run, write_study
 
 CELLS = (
     {"deployment": "bare", "stack": "old", "hardware": "1c", "workload": "train"},

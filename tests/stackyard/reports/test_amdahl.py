@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from synthetic import record
 
 from stackyard.reports import ReportOptions
 from stackyard.reports.amdahl import fit, fits
@@ -10,6 +9,7 @@ from stackyard.reports.cells import arrange
 from stackyard.reports.loading import Run, Study
 from stackyard.reports.metrics import CATALOGUE
 from stackyard.reports.report import AmdahlReport
+from tests.stackyard.reports.synthetic import record
 
 WALL = CATALOGUE[0]
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synthetic import record, write_plan, write_run
 
 from stackyard.errors import BadInputError
 from stackyard.reports import Report, ReportOptions, analyse, load
 from stackyard.reports.cells import natural
 from stackyard_task.records import Failure, RunRecord
+from tests.stackyard.reports.synthetic import record, write_plan, write_run
 
 FAST = ReportOptions(permutations=199)
 

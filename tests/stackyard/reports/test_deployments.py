@@ -8,11 +8,11 @@ import random
 from pathlib import Path
 
 import pytest
-from synthetic import START, record, write_plan, write_run
 
 from stackyard import reports
 from stackyard.reports.report import Report
 from stackyard_task.records import Dispatch, Failure
+from tests.stackyard.reports.synthetic import START, record, write_plan, write_run
 
 STACKS = ("torch-1.10.2-cu102", "torch-2.13.0-cpu")
 DEPLOYMENTS = ("bare", "agent", "container")

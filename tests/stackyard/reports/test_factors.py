@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from synthetic import record
 
 from stackyard.reports import ReportOptions
 from stackyard.reports.cells import CellRuns
@@ -14,6 +13,7 @@ from stackyard.reports.factors import explain, largest_crossed, permutation_p_va
 from stackyard.reports.loading import Run
 from stackyard.reports.metrics import CATALOGUE
 from stackyard.reports.report import FactorReport
+from tests.stackyard.reports.synthetic import record
 
 WALL = CATALOGUE[0]
 LONG = os.environ.get("STACKYARD_LONG") == "1"

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synthetic import record, write_run
 
 from stackyard.errors import BadInputError
 from stackyard.reports import load
 from stackyard.reports.loading import shorten
+from tests.stackyard.reports.synthetic import record, write_run
 
 CELL = {"stack": "new", "workload": "train"}
 

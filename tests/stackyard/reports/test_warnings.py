@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synthetic import write_plan
 
 from stackyard.reports import Report, ReportOptions, analyse, load
 from stackyard.reports.warnings import ADVICE
 from stackyard_task.records import Failure, RunRecord
+from tests.stackyard.reports.synthetic import write_plan
 
 FAST = ReportOptions(permutations=49, draws=500)
 Change = Callable[[RunRecord], object]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from stackyard import connection
 from stackyard.agents import agent
-from stackyard.clearml_client import Client
+from stackyard.clearml import connection
+from stackyard.clearml.client import Client
 from stackyard.services import control, status
 from stackyard.services.site import ABORT, Site
 from stackyard.settings import Settings

@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import Yard, until  # type: ignore[import-not-found]
 
 from stackyard_server import admin
+from tests.stackyard.services.conftest import Yard, until
 
 ENDLESS = "import time\nprint('began', flush=True)\nwhile True: time.sleep(0.05)\n"
 

@@ -8,12 +8,12 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from conftest import Yard, until  # type: ignore[import-not-found]
 
 from stackyard.agents.configuration import SLOT_LABEL, mark_of
-from stackyard.docker_engine import Engine
+from stackyard.machine.docker_engine import Engine
 from stackyard.stacks.images import StackImage
 from tests.engine import HOME
+from tests.stackyard.services.conftest import Yard, until
 
 pytestmark = pytest.mark.engine
 

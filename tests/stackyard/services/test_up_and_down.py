@@ -9,12 +9,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import UNTIL, Yard, until  # type: ignore[import-not-found]
 
-from stackyard import connection
-from stackyard.clearml_client import Client, ServerError
+from stackyard.clearml import connection
+from stackyard.clearml.client import Client, ServerError
 from stackyard.errors import StackyardError
 from stackyard.services.site import FINISH
+from tests.stackyard.services.conftest import UNTIL, Yard, until
 from tests.stackyard_server.running import running_server
 
 

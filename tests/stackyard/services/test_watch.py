@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stackyard.clearml_client import ServerError, UnreachableError
+from stackyard.clearml.client import ServerError, UnreachableError
 from stackyard.services.watch import Watch
 
 

@@ -1,0 +1,269 @@
+"""Task templates: drafts on a server that people clone, edit and enqueue, with nothing on their own machine.
+
+One for each entry script in ``tasks/`` whose workload there is. A template holds everything a run needs: the code's
+wheel by its digest, the stack, the image, every parameter with its default, the queue to use. Publishing again updates
+them in place, so that links and schedules go on pointing at them. May import launch, the client and the seam's shapes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stackyard.clearml.client import Client
+from stackyard.clearml.sending import SPEC, Sender, hyperparameters
+from stackyard.errors import BadInputError
+from stackyard.settings import base
+from stackyard_task import records, workloads
+from stackyard_task.records import Code, StackPin, TaskSpec
+
+PROJECT = "Stackyard/templates"
+#: Marks a template, and (as "queue: NAME") the queue it is meant for: the tags are what every web app shows, and a
+#: clone keeps them. ClearML drops ``execution.queue`` from clones; pages that start from the template itself use it.
+TAG = "template"
+QUEUE_TAG = "queue: "
+#: The configuration object that lists which code a template held, and when.
+HISTORY = "Template history"
+DEFAULT_QUEUE = "cpu"
+#: ClearML's kinds of tasks, by workload.
+_TYPES = {
+    "detector-prepare": "data_processing",
+    "detector-train": "training",
+    "detector-infer": "inference",
+    "detector-evaluate": "testing",
+    "simulate-firewall": "data_processing",
+}
+_FIELDS = [
+    "id",
+    "name",
+    "status",
+    "script",
+    "configuration",
+    "hyperparams",
+    "container",
+    "comment",
+    "tags",
+    "execution",
+]
+
+
+@dataclass(frozen=True)
+class Template:
+    """What a template runs."""
+
+    name: str
+    workload: str
+    about: str
+    #: Values that differ from the workload's own defaults: what makes it run as cloned.
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    queue: str = DEFAULT_QUEUE
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which code and which stack the templates are made with."""
+
+    #: The snapshot's folder.
+    folder: Path
+    code: Code
+    stack: StackPin
+    #: The stack's image, named by its digest; ``None``: it has none, so the template runs on the host only.
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publishing one template came to."""
+
+    name: str
+    id: str
+    #: "new", "updated" or "unchanged".
+    outcome: str
+    queue: str
+
+
+def defined(presets: Mapping[str, Mapping[str, Any]], folder: Path | None = None) -> list[Template]:
+    """The templates there are: one for each script in ``tasks/`` that is a workload's.
+
+    Args:
+        presets: workload -> parameters that make it run as cloned.
+        folder: of the entry scripts; default: the checkout's.
+    """
+    found = []
+    for path in sorted((folder or base() / "tasks").glob("*.py")):
+        name = path.stem.replace("_", "-")
+        workload = workloads.WORKLOADS.get(name)
+        if workload is not None:
+            found.append(Template(name, name, workload.help, presets.get(name, {})))
+    return found
+
+
+def publish(sender: Sender, templates: Sequence[Template], origin: Origin) -> list[Published]:
+    """Put templates on the server, or bring those that are there up to date.
+
+    Raises:
+        BadInputError: a parameter of a template is wrong; nothing was changed.
+        StackyardError: the server refuses or does not answer.
+    """
+    specs = {template.name: _spec(template, origin) for template in templates}
+    script = sender.script(origin.folder)
+    held = {task["name"]: task for task in published(sender.client)}
+    return [
+        _publish(sender, template, specs[template.name], script, origin, held.get(template.name))
+        for template in templates
+    ]
+
+
+def published(client: Client) -> list[dict[str, Any]]:
+    """The templates on the server, as task documents with their names; none where there is no such project."""
+    projects = client.call("projects.get_all", name=f"^{re.escape(PROJECT)}$", only_fields=["id"])["projects"]
+    if not projects:
+        return []
+    found = client.pages(
+        "tasks.get_all_ex",
+        "tasks",
+        project=[projects[0]["id"]],
+        tags=[TAG],
+        system_tags=["-archived"],
+        order_by=["created"],
+        only_fields=_FIELDS,
+    )
+    return list({task["name"]: task for task in found}.values())
+
+
+def named(client: Client, name: str) -> dict[str, Any]:
+    """The template of that name.
+
+    Raises:
+        BadInputError: there is none; the message lists those there are.
+    """
+    found = published(client)
+    for task in found:
+        if task["name"] == name:
+            return task
+    if not found:
+        raise BadInputError("no template is on the server; put them there: stackyard task publish")
+    known = ", ".join(sorted(task["name"] for task in found))
+    raise BadInputError(f"no template is named {name!r}; there are: {known}")
+
+
+def queue_of(task: Mapping[str, Any]) -> str | None:
+    """The queue a template or its clone is meant for."""
+    for tag in task.get("tags") or []:
+        if tag.startswith(QUEUE_TAG):
+            return str(tag.removeprefix(QUEUE_TAG))
+    return None
+
+
+def _spec(template: Template, origin: Origin) -> TaskSpec:
+    workload = workloads.WORKLOADS[template.workload]
+    given = {**{p.name: p.default for p in workload.parameters if p.required}, **template.parameters}
+    left_open = [p.name for p in workload.parameters if p.required and given[p.name] is None]
+    try:
+        # a needed parameter without a preset stays empty in the form: whoever clones it fills it in
+        values = workloads.checked(
+            dataclasses.replace(
+                workload,
+                parameters=tuple(
+                    dataclasses.replace(p, required=False) if p.name in left_open else p
+                    for p in workload.parameters
+                ),
+            ),
+            given,
+        )
+    except workloads.ParameterError as error:
+        raise BadInputError(f"template {template.name}: {error}") from error
+    return TaskSpec(
+        run_id="", workload=template.workload, parameters=values, stack=origin.stack, code=origin.code
+    )
+
+
+def _publish(
+    sender: Sender,
+    template: Template,
+    spec: TaskSpec,
+    script: Mapping[str, Any],
+    origin: Origin,
+    held: Mapping[str, Any] | None,
+) -> Published:
+    queue = _queue_id(sender.client, template.queue)
+    content: dict[str, Any] = {
+        "script": dict(script),
+        "hyperparams": hyperparameters(spec),
+        "container": {"image": origin.image, "arguments": ""} if origin.image else {},
+        "comment": _comment(template, origin),
+        "tags": [TAG, f"{QUEUE_TAG}{template.queue}"],
+        "type": _TYPES.get(template.workload, "custom"),
+    }
+    if queue is not None:
+        content["execution"] = {"queue": queue}
+    said = json.dumps(records.to_json(spec), indent=1)
+    if held is not None and _is_same(held, content, said, queue):
+        return Published(template.name, held["id"], "unchanged", template.queue)
+    content["configuration"] = {
+        SPEC: {"name": SPEC, "type": "json", "value": said},
+        HISTORY: {"name": HISTORY, "type": "text", "value": _history(held, spec, script)},
+    }
+    project = sender.project(PROJECT)
+    if held is None:
+        id = sender.client.call("tasks.create", name=template.name, project=project, **content)["id"]
+        return Published(template.name, id, "new", template.queue)
+    # force: a template that somebody ran in place is still the template
+    sender.client.call("tasks.edit", task=held["id"], force=True, **content)
+    return Published(template.name, held["id"], "updated", template.queue)
+
+
+def _is_same(held: Mapping[str, Any], content: Mapping[str, Any], said: str, queue: str | None) -> bool:
+    def values(sections: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            f"{section}/{name}": (parameter.get("value") or "", parameter.get("description") or "")
+            for section, parameters in sections.items()
+            for name, parameter in parameters.items()
+        }
+
+    was = (held.get("execution") or {}).get("queue")
+    return (
+        (held.get("script") or {}).get("diff") == content["script"].get("diff")
+        and ((held.get("configuration") or {}).get(SPEC) or {}).get("value") == said
+        and values(held.get("hyperparams") or {}) == values(content["hyperparams"])
+        and (held.get("container") or {}).get("image") == content["container"].get("image")
+        and set(held.get("tags") or []) == set(content["tags"])
+        and held.get("comment") == content["comment"]
+        and ((was.get("id") if isinstance(was, Mapping) else was) or None) == queue
+    )
+
+
+def _queue_id(client: Client, name: str) -> str | None:
+    found = client.call("queues.get_all", name=f"^{re.escape(name)}$", only_fields=["id", "name"])["queues"]
+    return str(found[0]["id"]) if found else None
+
+
+def _comment(template: Template, origin: Origin) -> str:
+    where = "" if origin.image is None else f" (or {template.queue}-container: the image is set)"
+    return (
+        f"{template.about[:1].upper()}{template.about[1:]}.\n"
+        f"To run it: clone, edit the parameters, enqueue in {template.queue}{where}. It runs as cloned.\n"
+        f"Code {(origin.code.digest or '?')[:12]}"
+        f"{'' if not origin.code.version else ' of commit ' + origin.code.version[:12]}"
+        f"{' with changes' if origin.code.dirty else ''}; which it held before: configuration {HISTORY!r}."
+    )
+
+
+def _history(held: Mapping[str, Any] | None, spec: TaskSpec, script: Mapping[str, Any]) -> str:
+    """One line for each code the template has held, the newest last."""
+    before = ""
+    if held is not None:
+        before = ((held.get("configuration") or {}).get(HISTORY) or {}).get("value") or ""
+    wheel = re.search(r'"sha256": "([0-9a-f]{64})"', script.get("diff", ""))
+    line = (
+        f"{datetime.now(UTC).isoformat(timespec='seconds')} code {spec.code.digest} "
+        f"commit {spec.code.version or '-'}{' with changes' if spec.code.dirty else ''} "
+        f"wheel {wheel.group(1) if wheel else '-'} stack {spec.stack.digest if spec.stack else '-'}"
+    )
+    return f"{before.rstrip()}\n{line}\n".lstrip()

@@ -1,0 +1,108 @@
+"""From a scenario and a machine to a plan: which cells run, in which blocks, and which cannot, with reasons.
+
+Starts nothing and writes nothing. May import scenarios, runs and site; never launch, runner, reports or cli.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from stackyard import scenarios
+from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell
+from stackyard.matrix.site import Site
+from stackyard.scenarios import Preparation, Scenario
+from stackyard.specs import CONTAINER, Cell
+from stackyard_task.records import Code
+
+
+def planned(
+    scenario: Scenario,
+    site: Site,
+    code: Code,
+    *,
+    repeats: int | None = None,
+    only: Sequence[tuple[str, str]] = (),
+    measure: str | None = None,
+) -> Plan:
+    """What running ``scenario`` on this machine means: cells, blocks, and what cannot run, with reasons.
+
+    Args:
+        scenario: what to compare.
+        site: what this machine offers.
+        code: what is measured.
+        repeats: blocks, instead of the scenario's number.
+        only: pairs of axis and value to narrow the cells to.
+        measure: how to measure every run; ``None``: "alike" where a run is made in a container, which has no cgroup
+            to measure with, so that all are measured as it is; else as the supervisor chooses.
+
+    Raises:
+        BadInputError: an axis or value in ``only`` is unknown, or a data set is missing.
+    """
+    every = scenarios.cells(scenario)
+    chosen = scenarios.narrowed(every, only, scenario.axes) if only else every
+    reasons = {cell.slug: site.why_not(scenarios.settings_of(scenario, cell)) for cell in chosen}
+    runnable = [cell for cell in chosen if reasons[cell.slug] is None]
+    count = scenario.repeats if repeats is None else repeats
+    blocks = scenarios.arranged(runnable, count, scenario.warm_up_runs, scenario.seed)
+    needed = _needed(scenario, runnable)
+    stacks = sorted({cell.axes["stack"] for cell in chosen} | {p.stack for p in needed})
+    inputs = {}
+    for reference in _dataset_references(scenario, runnable, needed):
+        inputs[reference] = site.dataset(reference).stat().st_size
+    asked: dict[str, list[str]] = {}
+    for axis, value in only:
+        asked.setdefault(axis, []).append(value)
+    product = 1
+    for values in scenario.axes.values():
+        product *= len(values)
+    return Plan(
+        name=scenario.name,
+        title=scenario.title,
+        started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        repeats=count,
+        warm_up_runs=scenario.warm_up_runs,
+        seed=scenario.seed,
+        axes={axis: list(values) for axis, values in scenario.axes.items()},
+        cells=[_planned_cell(scenario, cell, None) for cell in runnable],
+        not_runnable=[
+            _planned_cell(scenario, cell, reasons[cell.slug])
+            for cell in chosen
+            if reasons[cell.slug] is not None
+        ],
+        excluded=product - len(every),
+        blocks=[PlannedBlock(b.name, b.number, b.warm_up, [c.slug for c in b.order]) for b in blocks],
+        preparations=[p.name for p in needed],
+        scenario=scenarios.plain(scenario),
+        only={axis: sorted(values) for axis, values in asked.items()},
+        stacks={name: asdict(site.pin_of(name)) for name in stacks},
+        code=asdict(code),
+        inputs=inputs,
+        measure=measure or ("alike" if any(c.axes["deployment"] == CONTAINER for c in runnable) else None),
+    )
+
+
+def _needed(scenario: Scenario, cells: Sequence[Cell]) -> list[Preparation]:
+    """The preparations that these cells need, directly or through others, in order."""
+    wanted: set[str] = set()
+    for cell in cells:
+        wanted |= scenarios.prepared_names(scenarios.settings_of(scenario, cell).parameters, scenario.data)
+    for preparation in reversed(scenario.preparations):
+        if preparation.name in wanted:
+            wanted.update(preparation.needs)
+    return [p for p in scenario.preparations if p.name in wanted]
+
+
+def _dataset_references(
+    scenario: Scenario, cells: Sequence[Cell], needed: Sequence[Preparation]
+) -> list[str]:
+    every = [scenarios.settings_of(scenario, cell).parameters for cell in cells] + [
+        p.parameters for p in needed
+    ]
+    return sorted({name for given in every for name in scenarios.dataset_references(given, scenario.data)})
+
+
+def _planned_cell(scenario: Scenario, cell: Cell, reason: str | None) -> PlannedCell:
+    workload = scenario.workloads[cell.axes["workload"]].workload
+    return PlannedCell(name=cell.slug, axes=dict(cell.axes), workload=workload, reason=reason)

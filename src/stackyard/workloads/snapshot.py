@@ -1,0 +1,165 @@
+"""The copy of the tasks' code that a whole matrix runs: editing the checkout meanwhile changes nothing.
+
+A snapshot is a folder for ``PYTHONPATH`` with any number of packages and modules at its top: the harness, the packages
+whose workloads it may be asked to run, single files of the user's own. One folder per content,
+``HOME/code/<digest>/``, made atomically and reused. It holds Python files and declarations of workloads only, so that
+nothing else of our side's environment leaks into a stack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stackyard.workloads.environment import clean_environment
+from stackyard_task import records
+from stackyard_task.records import Code
+
+#: Packages that every snapshot holds: the harness and the reference workload.
+PACKAGES = ("stackyard_task", "stackyard_detector")
+#: Name of a file that declares workloads, beside the package's modules.
+DECLARATIONS = "workloads.toml"
+
+
+def installed() -> list[Path]:
+    """The folders of the packages every snapshot holds, as this process would import them."""
+    source = Path(records.__file__).resolve().parent.parent
+    return [source / name for name in PACKAGES]
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 over the names and contents of all code in a snapshot's folder."""
+    return _digest({path.relative_to(folder).as_posix(): path for path in files_of(folder)})
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a snapshot's folder, in a fixed order."""
+    return [path for path in sorted(folder.rglob("*")) if _is_code(path)]
+
+
+def taken(home: Path, sources: Sequence[Path] | None = None) -> tuple[Path, Code]:
+    """The folder to put on ``PYTHONPATH`` for a snapshot of ``sources``, and which code that is.
+
+    Args:
+        home: the folder below which snapshots are kept.
+        sources: folders of packages and single files; each stands at the snapshot's top. Default: ``installed()``.
+    """
+    chosen = installed() if sources is None else list(sources)
+    named = _named(chosen)
+    digest = _digest(named)
+    place = kept(home, digest)
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=".draft-"))
+        try:
+            for name, path in named.items():
+                target = draft / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+            if digest_of(draft) != digest:
+                # Saved in an editor between hashing and copying: what was copied has a digest of its own.
+                shutil.rmtree(draft)
+                return taken(home, chosen)
+            draft.chmod(0o755)
+            try:
+                draft.rename(place)
+            except OSError:
+                if not place.is_dir():  # otherwise another runner was faster with the same content
+                    raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    version, dirty = _git_state(chosen)
+    return place, Code(version=version, dirty=dirty, digest=digest)
+
+
+def kept(home: Path, digest: str) -> Path:
+    """Where the snapshot of that digest lies, or would."""
+    return home / "code" / digest[:12]
+
+
+def again(home: Path, code: Code) -> Path | None:
+    """The folder of an earlier snapshot, or ``None`` where it is gone or was changed."""
+    place = kept(home, code.digest or "")
+    if code.digest and place.is_dir() and digest_of(place) == code.digest:
+        return place
+    return None
+
+
+def warm(code: Path, python: Path, environment: dict[str, str], modules: Sequence[str]) -> None:
+    """Compile the snapshot for one stack's Python and load its heavy modules once.
+
+    The first start of a stack on a machine reads hundreds of megabytes from disk: done here, no measured run
+    pays for it. A failure is not an error: the runs themselves will say what is wrong, in their records.
+    """
+    names = "".join(f"\ntry:\n    import {name}\nexcept Exception:\n    pass" for name in modules)
+    script = f"import compileall, sys\ncompileall.compile_dir(sys.argv[1], quiet=2){names}"
+    try:
+        subprocess.run(
+            [str(python), "-c", script, str(code)],
+            env={**clean_environment(code), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=300,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return
+
+
+def _is_code(path: Path) -> bool:
+    wanted = path.suffix == ".py" or path.name == DECLARATIONS
+    return wanted and "__pycache__" not in path.parts and path.is_file()
+
+
+def _named(sources: Sequence[Path]) -> dict[str, Path]:
+    """Name in the snapshot -> file, in a fixed order."""
+    named: dict[str, Path] = {}
+    for source in sources:
+        paths = [source] if source.is_file() else files_of(source)
+        named.update({path.relative_to(source.parent).as_posix(): path for path in paths})
+    return dict(sorted(named.items()))
+
+
+def _digest(named: Mapping[str, Path]) -> str:
+    total = hashlib.sha256()
+    for name, path in sorted(named.items()):
+        content = path.read_bytes()
+        total.update(f"{name}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def _git_state(sources: Sequence[Path]) -> tuple[str | None, bool | None]:
+    """Commit of the checkout that tracks all ``sources``, and whether any differs from it."""
+
+    def git(folder: Path, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+        return done.stdout.strip()
+
+    try:
+        states = set()
+        for source in sources:
+            folder, name = source.parent, source.name
+            if not git(folder, "ls-files", "--", name):  # installed inside somebody else's checkout: not ours
+                return None, None
+            states.add(
+                (git(folder, "rev-parse", "HEAD"), bool(git(folder, "status", "--porcelain", "--", name)))
+            )
+        if len({version for version, _ in states}) != 1:
+            return None, None
+        return states.copy().pop()[0], any(dirty for _, dirty in states)
+    except (OSError, subprocess.SubprocessError):
+        return None, None

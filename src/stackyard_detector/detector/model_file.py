@@ -1,0 +1,144 @@
+"""A trained detector as a folder: ``model.safetensors`` (weights) and ``model.json`` (all the rest).
+
+No pickle: loading a model file cannot run code. Written and read by every stack alike. Needs numpy and
+safetensors; PyTorch only where a caller asks for the PyTorch network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from stackyard_detector.detector.config import DetectorConfig, Weights
+from stackyard_detector.detector.vocabulary import Vocabulary
+from stackyard_task.channel import BadInput
+from stackyard_task.records import write_json
+
+API_VERSION = 1
+WEIGHTS_FILE = "model.safetensors"
+DESCRIPTION_FILE = "model.json"
+
+
+@dataclass
+class Detector:
+    """A trained detector: everything that verdicts on new sessions need."""
+
+    weights: Weights
+    vocabulary: Vocabulary
+    #: An event that is not among the k most probable is a miss. ``None``: not calibrated.
+    k: Optional[int] = None
+    #: Further calibrated parts as JSON values, by name (thresholds of the untrained rules...).
+    extras: Dict[str, Any] = field(default_factory=dict)
+    #: Where the model comes from: data checksum, seed, stack, training parameters, losses.
+    provenance: Dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> DetectorConfig:
+        """The network's configuration."""
+        return self.weights.config
+
+    def model(self) -> Any:
+        """The PyTorch network with these weights (``model.Model``), on the CPU."""
+        from stackyard_detector.detector.model import from_weights
+
+        return from_weights(self.weights)
+
+
+def save(folder: Path, detector: Detector) -> None:
+    """Write ``detector`` to ``folder`` (made if absent); each file appears whole or not at all.
+
+    Raises:
+        OSError: the folder is not writable or the disk is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_arrays(folder / WEIGHTS_FILE, detector.weights.arrays)
+    description = {
+        "api_version": API_VERSION,
+        "config": detector.config.to_json(),
+        "vocabulary": detector.vocabulary.to_json(),
+        "k": detector.k,
+        "extras": detector.extras,
+        "provenance": detector.provenance,
+    }
+    write_json(description, folder / DESCRIPTION_FILE)
+
+
+def load(folder: Path) -> Detector:
+    """The detector in ``folder``.
+
+    Raises:
+        BadInput: a file is missing, damaged, of a newer version, or the two do not belong together.
+    """
+    folder = Path(folder)
+    path = folder / DESCRIPTION_FILE
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        version = description["api_version"]
+        if version > API_VERSION:
+            raise BadInput(
+                f"{path}: api_version {version!r} is newer than {API_VERSION}, the newest this version "
+                "reads; update stackyard"
+            )
+        config = DetectorConfig.from_json(description["config"])
+        vocabulary = Vocabulary(description["vocabulary"])
+        k = description["k"]
+    except OSError as error:
+        raise BadInput(f"{path}: no model there ({error.strerror}); train one with detector-train") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: not a model description ({error!r}); train the model again") from error
+    arrays = load_arrays(folder / WEIGHTS_FILE)
+    weights = Weights(config, vocabulary.size, arrays)
+    _check(weights, folder)
+    return Detector(weights, vocabulary, k, description.get("extras", {}), description.get("provenance", {}))
+
+
+def save_arrays(path: Path, arrays: Dict[str, np.ndarray]) -> None:
+    """Write named arrays to a safetensors file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, str(partial))
+        os.replace(str(partial), str(path))
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from error
+    finally:
+        if partial.exists():
+            partial.unlink()
+
+
+def load_arrays(path: Path) -> Dict[str, np.ndarray]:
+    """The named arrays of a safetensors file.
+
+    Raises:
+        BadInput: missing or damaged.
+    """
+    try:
+        arrays: Dict[str, np.ndarray] = load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path}: weights cannot be read ({error}); train the model again") from error
+    return arrays
+
+
+def _check(weights: Weights, folder: Path) -> None:
+    """Refuse weights that do not fit the description beside them."""
+    config, arrays = weights.config, weights.arrays
+    features = config.hidden_size * (2 if config.quantitative else 1)
+    wanted = {
+        "output.weight": (weights.event_count, features),
+        f"lstm.weight_hh_l{config.layers - 1}": (4 * config.hidden_size, config.hidden_size),
+    }
+    if config.input == "embedding":
+        wanted["embedding.weight"] = (weights.event_count + 2, config.embedding_size)
+    for name, shape in wanted.items():
+        seen = tuple(arrays[name].shape) if name in arrays else None
+        if seen != shape:
+            raise BadInput(
+                f"{folder}: {WEIGHTS_FILE} has {name} of shape {seen}, {DESCRIPTION_FILE} asks for {shape}; "
+                "the two files are not of one model"
+            )

@@ -1,0 +1,296 @@
+"""The workloads detector-train and detector-infer: parameters in, a model folder or verdicts out.
+
+Reads sessions through ``readers``, calls the parts of this package in order and reports through the channel.
+PyTorch is imported only by what needs it: inference with the fast scorer runs without.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from stackyard_detector import readers
+from stackyard_detector.detector import evaluation, fast_scoring, model_file
+from stackyard_detector.detector.config import DetectorConfig
+from stackyard_detector.detector.dataset import Dataset, collect, split
+from stackyard_detector.detector.ranks import Ranks
+from stackyard_detector.detector.windows import Sequences
+from stackyard_task.channel import BadInput, Channel
+
+MODEL_FOLDER = "model"
+CHECKPOINT_FOLDER = "checkpoint"
+TEMPLATES_FILE = "templates.json"
+VERDICTS_FILE = "verdicts.csv"
+QUARANTINE_FILE = "quarantine.jsonl"
+
+#: What scores a batch of sessions.
+Scorer = Callable[[Sequences], Ranks]
+
+
+def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) -> None:
+    """Train a detector on the benign sessions of ``data`` and calibrate it on those held back.
+
+    Leaves the model folder ``model``. Results: sessions, windows, losses, k and the false-alarm rate at k.
+
+    Raises:
+        BadInput: data or parameters cannot be used; nothing is left but the quarantine file.
+    """
+    from stackyard_detector.detector import training
+
+    output_folder = Path(output_folder)
+    channel.phase("data")
+    config = _config(parameters)
+    try:
+        how = training.TrainingParameters(
+            epochs=parameters["epochs"],
+            batch_size=parameters["batch_size"],
+            learning_rate=parameters["learning_rate"],
+            schedule=parameters["schedule"],
+            patience=parameters["patience"],
+            checkpoint_seconds=parameters["checkpoint_seconds"],
+            frequency_exponent=parameters["frequency_exponent"],
+            seed=parameters["seed"],
+        )
+    except ValueError as error:
+        raise BadInput(f"detector-train: {error}") from error
+    templates = readers.fit_templates(parameters["data"])
+    if templates is None and parameters["templates_path"]:
+        templates = readers.EventTemplates.load(Path(parameters["templates_path"]))
+    dataset = _read(parameters, channel, output_folder, templates)
+    training_rows, validation_rows = split(
+        dataset, parameters["validation_share"], parameters["validation_by"], parameters["seed"]
+    )
+    vocabulary = dataset.vocabulary(training_rows)
+    sessions = dataset.encoded(vocabulary, training_rows)
+    validation = dataset.encoded(vocabulary, validation_rows)
+    channel.results(
+        training_sessions=len(sessions),
+        validation_sessions=len(validation),
+        malicious_sessions_left_out=sum(label == 1 for label in dataset.labels),
+        events=len(sessions.values),
+        known_events=vocabulary.size,
+    )
+    resume_from = parameters["resume_from"]
+    checkpoints = output_folder / CHECKPOINT_FOLDER
+    model = training.train(
+        sessions,
+        validation,
+        config,
+        vocabulary.size,
+        how,
+        channel,
+        checkpoints,
+        None if resume_from is None else Path(resume_from),
+    )
+    if checkpoints.is_dir():
+        checkpoints.rmdir()  # emptied by the training that needs it no more
+    channel.phase("finish")
+    weights = model.weights()
+    calibrated = evaluation.calibrate(
+        sessions,
+        validation,
+        fast_scoring.session_ranks(weights, validation),
+        vocabulary.size,
+        parameters["allowed_false_alarm_rate"],
+        training_ranks=fast_scoring.session_ranks(weights, sessions),
+    )
+    detector = model_file.Detector(
+        weights,
+        vocabulary,
+        calibrated.k,
+        extras={"calibrated": calibrated.to_json()},
+        provenance=_provenance(parameters),
+    )
+    model_file.save(output_folder / MODEL_FOLDER, detector)
+    if templates is not None:
+        templates.save(output_folder / MODEL_FOLDER / TEMPLATES_FILE)
+    channel.results(
+        k=calibrated.k, validation_false_alarm_rate=calibrated.validation_false_alarm_rate, model=MODEL_FOLDER
+    )
+
+
+def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) -> None:
+    """Verdicts of a trained detector on the sessions of ``data``, and their worth where labels are known.
+
+    Leaves ``verdicts.csv``. Results: sessions, events, malicious verdicts, and the metrics of ``evaluation``.
+
+    Raises:
+        BadInput: model, data or parameters cannot be used; no verdicts file is left.
+    """
+    output_folder = Path(output_folder)
+    channel.phase("data")
+    folder = Path(parameters["model"])
+    detector = model_file.load(folder)
+    k = parameters["k"] or detector.k
+    if k is None:
+        raise BadInput(f"{folder}: the model has no calibrated k; give parameter k")
+    templates = None
+    if (folder / TEMPLATES_FILE).exists():
+        templates = readers.EventTemplates.load(folder / TEMPLATES_FILE)
+    elif any(_wants_templates(source) for source in parameters["data"]["sources"]):
+        raise BadInput(
+            f"{folder}: the model holds no event templates, so raw lines have no events that it knows; "
+            "train it on lines too, or name templates_path in the source"
+        )
+    dataset = _read(parameters, channel, output_folder, templates)
+    if parameters["needs_attack"] and set(dataset.labels) == {0}:
+        raise BadInput(
+            f"no attack in the test set (all {len(dataset.labels)} sessions are labelled benign), nothing "
+            "can be said of detection; add labelled attacks, or set needs_attack = false for verdicts alone"
+        )
+    dataset = _shard(dataset, parameters["shard"], parameters["shards"])
+    sessions = dataset.encoded(detector.vocabulary)
+    if detector.config.first_position >= int(sessions.lengths.max(initial=0)):
+        raise BadInput(
+            f"no session has more events than the model's history of {detector.config.history} (longest: "
+            f"{int(sessions.lengths.max(initial=0))}), nothing can be judged; train with a smaller history "
+            "or start_padding = true"
+        )
+    channel.phase("warmup")
+    score = _scorer(detector, parameters["scorer"])
+    bounds = _batches(sessions, parameters["events_per_batch"])
+    score(_slice(sessions, 0, min(64, len(sessions))))
+    channel.phase("steady")
+    parts: List[Ranks] = []
+    total = parameters["passes"] * len(sessions)
+    for passed in range(parameters["passes"]):
+        parts = []
+        for start, stop in zip(bounds, bounds[1:]):
+            began = time.perf_counter()
+            parts.append(score(_slice(sessions, start, stop)))
+            channel.step(time.perf_counter() - began)
+            channel.progress(passed * len(sessions) + stop, total, "sessions")
+    channel.phase("finish")
+    ranks = _joined(parts)
+    verdicts, first_misses = ranks.verdicts(k)
+    _write_verdicts(output_folder / VERDICTS_FILE, dataset, sessions, verdicts, first_misses)
+    results: Dict[str, Any] = {
+        "sessions": len(sessions),
+        "events": len(sessions.values),
+        "targets": len(ranks.values),
+        "unknown_events": int((sessions.values == detector.vocabulary.unknown).sum()),
+        "sessions_without_target": int((np.diff(ranks.offsets) == 0).sum()),
+        "malicious_verdicts": int(verdicts.sum()),
+        "k": k,
+    }
+    if any(label is not None for label in dataset.labels):
+        extras = detector.extras.get("calibrated")
+        try:
+            calibrated = evaluation.Calibrated.from_json(extras) if extras else None
+        except ValueError as error:
+            raise BadInput(f"{folder}: {error}") from error
+        results.update(evaluation.evaluate(sessions, dataset.labels, ranks, k, calibrated))
+    channel.results(**results)
+
+
+def _shard(dataset: Dataset, shard: int, shards: int) -> Dataset:
+    """Every ``shards``-th session from the ``shard``-th on: parts of about the same work and mix of labels."""
+    if shard > shards:
+        raise BadInput(f"detector-infer: shard is {shard} of {shards}, expected 1 to {shards}")
+    if shards == 1:
+        return dataset
+    if len(dataset) < shards:
+        raise BadInput(f"{len(dataset)} sessions cannot be split into {shards} parts; ask for fewer")
+    return dataset.chosen(range(shard - 1, len(dataset), shards))
+
+
+def _wants_templates(source: Mapping[str, Any]) -> bool:
+    return source.get("format") == "lines" and not source.get("templates_path")
+
+
+def _config(parameters: Mapping[str, Any]) -> DetectorConfig:
+    try:
+        return DetectorConfig.from_json(parameters)
+    except ValueError as error:
+        raise BadInput(f"detector-train: {error}") from error
+
+
+def _read(
+    parameters: Mapping[str, Any],
+    channel: Channel,
+    output_folder: Path,
+    templates: Optional[readers.EventTemplates],
+) -> Dataset:
+    """All sessions of the data, with the corrupt lines put away and counted."""
+    limit = parameters["quarantine_limit"]
+    quarantine = readers.Quarantine(output_folder / QUARANTINE_FILE, limit)
+
+    try:
+        dataset = collect(readers.read_sessions(parameters["data"], quarantine, templates))
+        quarantine.finish()
+    finally:
+        quarantine.close()
+        channel.results(**quarantine.results())
+    return dataset
+
+
+def _scorer(detector: model_file.Detector, name: str) -> Scorer:
+    if name == "fast":
+        return lambda sessions: fast_scoring.session_ranks(detector.weights, sessions)
+    from stackyard_detector.detector import scoring
+    from stackyard_detector.detector.model import best_device
+
+    model = detector.model().to(best_device())
+    return lambda sessions: scoring.session_ranks(model, sessions)
+
+
+def _batches(sessions: Sequences, events: int) -> List[int]:
+    """Where batches of at least one session and about ``events`` events begin, and the number of sessions."""
+    wanted = np.arange(0, len(sessions.values), events)
+    starts = np.unique(np.searchsorted(sessions.offsets, wanted, side="left"))
+    return [*(start for start in starts.tolist() if start < len(sessions)), len(sessions)]
+
+
+def _slice(sessions: Sequences, start: int, stop: int) -> Sequences:
+    offsets = sessions.offsets[start : stop + 1]
+    return Sequences(sessions.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+
+def _joined(parts: List[Ranks]) -> Ranks:
+    """The ranks of consecutive batches as one."""
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return Ranks(np.concatenate([part.values for part in parts]), offsets, parts[0].first_position)
+
+
+def _write_verdicts(
+    path: Path, dataset: Dataset, sessions: Sequences, verdicts: np.ndarray, first_misses: np.ndarray
+) -> None:
+    """One line a session, the whole file or none."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    columns: Tuple[str, ...] = ("key", "label", "verdict", "first_miss_index", "length")
+    lengths = sessions.lengths.tolist()
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(columns)
+            for row, key in enumerate(dataset.keys):
+                label = dataset.labels[row]
+                found = "" if first_misses[row] < 0 else int(first_misses[row])
+                known = "" if label is None else label
+                writer.writerow((key, known, int(verdicts[row]), found, lengths[row]))
+        os.replace(str(partial), str(path))
+    except OSError as error:
+        raise BadInput(f"{path}: the verdicts cannot be written ({error.strerror})") from error
+    finally:
+        if partial.exists():
+            partial.unlink()
+
+
+def _provenance(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+    import torch
+
+    return {
+        "data_sha256": readers.data_checksum(parameters["data"]),
+        "parameters": {name: value for name, value in parameters.items() if name != "data"},
+        "seed": parameters["seed"],
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "numpy": np.__version__,
+    }

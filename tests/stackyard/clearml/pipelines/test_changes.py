@@ -1,0 +1,66 @@
+"""What a run is made of: everything that decides it changes the digest, and nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stackyard.clearml import pipelines
+from stackyard.clearml.pipelines import changes
+from stackyard.clearml.pipelines.changes import MadeOf, differences
+
+FILE = """
+name = "chain"
+[steps.train]
+workload = "detector-train"
+parameters = { data = "data:raw", epochs = 2 }
+[steps.other]
+workload = "detector-train"
+parameters = { data = "data:kept" }
+[data.raw]
+sources = [{ path = "raw.txt", format = "sequences" }]
+[data.kept]
+sources = [{ path = "clearml-dataset:logs/ssh//x.csv", format = "sequences" }]
+"""
+
+
+def made_of(
+    folder: Path, text: str = FILE, code: str = "c1", stack: str = "s1", version: str = "v1"
+) -> MadeOf:
+    pipeline = pipelines.read(text, "p.toml", stacks=["new"], default_stack="new")
+    return changes.made_of(
+        pipeline,
+        code=code,
+        stacks={"new": stack},
+        file_of=lambda key, text: folder / text if changes.is_path(key, text) else None,
+        dataset_id=lambda name: version,
+    )
+
+
+def test_nothing_changed_is_the_same_digest(tmp_path: Path) -> None:
+    (tmp_path / "raw.txt").write_text("a b c\n")
+    first = made_of(tmp_path)
+    commented = made_of(tmp_path, FILE.replace("[steps.other]", "# a remark\n[steps.other]"))
+    assert first.digest == commented.digest
+    assert differences(first, commented) == []
+    assert MadeOf.from_json(first.to_json()) == first
+    assert MadeOf.from_json({"code": 1}) is None
+
+
+def test_each_thing_that_changes_is_named(tmp_path: Path) -> None:
+    (tmp_path / "raw.txt").write_text("a b c\n")
+    first = made_of(tmp_path)
+    assert differences(first, made_of(tmp_path, code="c2")) == ["code (c1 -> c2)"]
+    assert differences(first, made_of(tmp_path, stack="s2")) == ["stack new"]
+    assert differences(first, made_of(tmp_path, version="v2")) == ["data logs/ssh//x.csv"]
+    assert differences(first, made_of(tmp_path, FILE.replace("2", "3"))) == ["the pipeline's definition"]
+    (tmp_path / "raw.txt").write_text("a b d\n")
+    assert differences(first, made_of(tmp_path, code="c2")) == ["code (c1 -> c2)", "data raw.txt"]
+
+
+def test_a_folder_changes_with_its_files_and_their_names(tmp_path: Path) -> None:
+    text = FILE.replace("raw.txt", "raw")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "one").write_text("a")
+    first = made_of(tmp_path, text)
+    (tmp_path / "raw" / "one").rename(tmp_path / "raw" / "two")
+    assert differences(first, made_of(tmp_path, text)) == ["data raw"]

@@ -1,0 +1,107 @@
+"""A pipeline file: what is read from it, in what order, and how mistakes in it are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackyard import stacks
+from stackyard.clearml import pipelines
+from stackyard.clearml.pipelines.definition import wired
+from stackyard.errors import BadInputError
+from stackyard.settings import base
+
+CHAIN = """
+name = "chain"
+queue = "gpu"
+[steps.infer]
+workload = "detector-infer"
+parameters = { model = "step:train/model", data = "data:made" }
+[steps.train]
+workload = "detector-train"
+queue = "cpu"
+stack = "old"
+memory = "2 GB"
+parameters = { data = "data:made", epochs = 2 }
+[steps.make]
+workload = "simulate-firewall"
+[data.made]
+sources = [{ path = "step:make/benign.txt", format = "sequences" }]
+"""
+
+
+def read(text: str, **options: object) -> pipelines.Pipeline:
+    return pipelines.read(text, "p.toml", stacks=["old", "new"], default_stack="new", **options)  # type: ignore[arg-type]
+
+
+def test_steps_stand_in_the_order_in_which_they_can_run() -> None:
+    pipeline = read(CHAIN)
+    assert [step.name for step in pipeline.steps] == ["make", "train", "infer"]
+    assert [step.needs for step in pipeline.steps] == [(), ("make",), ("make", "train")]
+    assert [(step.queue, step.stack) for step in pipeline.steps] == [
+        ("gpu", "new"),
+        ("cpu", "old"),
+        ("gpu", "new"),
+    ]
+    assert pipeline.steps[1].memory_bytes == 2_000_000_000
+    assert pipeline.controller_queue == "services"
+
+
+def test_queues_can_be_chosen_step_by_step() -> None:
+    pipeline = read(CHAIN, queues={"train": "gpu-container"})
+    assert [step.queue for step in pipeline.steps] == ["gpu", "gpu-container", "gpu"]
+    with pytest.raises(BadInputError, match=r"there is no step 'tran'.*did you mean 'train'"):
+        read(CHAIN, queues={"tran": "gpu"})
+
+
+def test_what_steps_leave_is_named_in_clearmls_words() -> None:
+    given = {
+        "a": ["step:train/model", "clearml-dataset:p/d@1"],
+        "b": {"c": "model:train"},
+        "d": 3,
+        "e": "step:train",
+    }
+    assert wired(given) == {
+        "a": ["clearml-artifact:${train.id}/outputs/model", "clearml-dataset:p/d@1"],
+        "b": {"c": "clearml-model:${train.models.output.0.id}"},
+        "d": 3,
+        "e": "clearml-artifact:${train.id}/outputs",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('name = "chain"', "", "p.toml: name is missing"),
+        ("[steps.make]", "[steps.mk]", "3 to 40 letters"),
+        ("[steps.make]", "[steps.pipeline]", "not 'pipeline'"),
+        ("step:make/", "step:mak/", "takes something from 'mak'"),
+        ("data:made", "data:mode", "refers to 'data:mode'"),
+        ("epochs = 2", "epoch = 2", "did you mean 'epochs'"),
+        ("epochs = 2", 'epochs = "two"', "'epochs' is 'two'"),
+        ('stack = "old"', 'stack = "older"', "did you mean 'old'"),
+        ('workload = "simulate-firewall"', 'workload = "simulate"', "steps.make.workload is 'simulate'"),
+        (
+            'workload = "simulate-firewall"',
+            'workload = "simulate-firewall"\nafter = ["infer"]',
+            "wait for each other",
+        ),
+        ('queue = "gpu"', "queu = 3", "did you mean 'queue'"),
+        ("[steps.train]", "[steps.train", "not TOML"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(old: str, new: str, words: str) -> None:
+    with pytest.raises(BadInputError) as refused:
+        read(CHAIN.replace(old, new, 1) if "data:" not in old else CHAIN.replace(old, new))
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_pipelines_of_the_checkout_can_be_read() -> None:
+    files = sorted(Path(base() / "pipelines").glob("*.toml"))
+    assert files
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        pipeline = pipelines.read(text, str(file), stacks=stacks.load(), default_stack=stacks.DEFAULT)
+        assert pipeline.steps

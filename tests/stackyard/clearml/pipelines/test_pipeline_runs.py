@@ -1,0 +1,423 @@
+"""Pipelines on a real server with real agents: in order, measured, re-run alone, failing with a reason, on change."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard.clearml import pipelines
+from stackyard.clearml.pipelines import controller, watching
+from stackyard.clearml.pipelines.submission import Here, Submission, Submitted
+from stackyard.errors import BadInputError
+from stackyard.settings import base
+from stackyard.workloads import snapshot
+from stackyard_task.records import Code, StackPin
+from tests.clearml_site import Site, default_stack, site, snapshot_with
+from tests.stackyard_server.agents import agent
+
+#: A step that does what its parameters say, in the Python of the tests.
+WORK = """
+from pathlib import Path
+from stackyard_task.channel import BadInput, GateClosed
+
+
+def work(parameters, channel, output_folder):
+    channel.phase("steady")
+    made = parameters.get("say", "made")
+    if parameters.get("read"):
+        made = Path(parameters["read"]).read_text() + "+" + made
+    if parameters.get("refuse"):
+        raise BadInput(parameters["refuse"])
+    if parameters.get("gate"):
+        raise GateClosed(parameters["gate"])
+    if parameters.get("hang"):
+        while True:
+            import time
+            time.sleep(0.05)
+    (Path(str(output_folder)) / "made.txt").write_text(made)
+    channel.results(made=made)
+"""
+CHAIN = """
+name = "chain"
+[steps.first]
+workload = "steps_for_tests:work"
+parameters = { say = "one" }
+[steps.second]
+workload = "steps_for_tests:work"
+parameters = { say = "two", read = "step:first/made.txt" }
+[steps.third]
+workload = "steps_for_tests:work"
+parameters = { say = "three", read = "step:second/made.txt" }
+"""
+
+
+class Yard:
+    """A server, an agent on "cpu", one on "services", and a way to submit."""
+
+    def __init__(self, site: Site, code: Path) -> None:
+        self.site = site
+        self.code = code
+
+    def submission(self, text: str, folder: Path | None = None, code: str | None = None) -> Submission:
+        stack, _ = default_stack()
+        known = {"plain": StackPin("plain"), stack.name: StackPin(stack.name, stack.digest)}
+        pipeline = pipelines.read(text, "p.toml", stacks=known, default_stack="plain")
+        digest = code or snapshot.digest_of(self.code)
+        here = Here(
+            code_folder=self.code,
+            code=Code(digest=digest),
+            pin_of=lambda name: known[name],
+            tunables_of=lambda name: {},
+            image_of=lambda queue, stack: None,
+            dataset=lambda reference: Path(reference),
+            folder=folder or self.site.home,
+        )
+        return Submission(pipeline, self.site.sender, here)
+
+    def run(self, text: str, **options: Any) -> watching.RunState:
+        """A run to its end."""
+        return self.ended(self.submission(text).submit(**options))
+
+    def ended(self, submitted: Submitted) -> watching.RunState:
+        assert submitted.started, submitted.why
+        self.site.ended(submitted.id)
+        return watching.state_of(self.site.client, submitted.id)
+
+    def result(self, id: str) -> Any:
+        return self.site.record(self.site.task(id))["results"]["made"]
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    home = tmp_path_factory.mktemp("pipelines")
+    with site(home) as running:
+        running.client.call("queues.create", name="services")
+        code = snapshot_with(home, {"steps_for_tests": WORK})
+        with agent(running.server, sys.executable, home / "services", "w2", "services"):
+            yield Yard(running, code)
+
+
+@pytest.fixture(scope="module")
+def chain(yard: Yard) -> watching.RunState:
+    """A run of three steps that went well."""
+    state = yard.run(CHAIN)
+    assert state.completed, state.reason
+    return state
+
+
+def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(
+    yard: Yard, chain: watching.RunState
+) -> None:
+    state = chain
+    assert [(step.name, step.status, step.queue) for step in state.steps] == [
+        (name, "completed", "cpu") for name in ("first", "second", "third")
+    ]
+    assert state.worker == "w2"
+    assert {step.worker for step in state.steps} == {"w1"}
+    third = state.steps[2]
+    assert third.id is not None
+    assert third.ran_seconds is not None
+    assert yard.result(third.id) == "one+two+three"
+    record = yard.site.record(yard.site.task(third.id))
+    assert record["measurement"]["wall_seconds"] > 0
+    assert record["dispatch"]["task_id"] == third.id
+    assert state.seconds is not None
+    assert state.controller_seconds is not None
+    assert 0 <= state.controller_seconds < state.seconds
+
+    # where the web app looks for pipelines: the controller, its graph, and steps that are its children
+    task = yard.site.client.call(
+        "tasks.get_all_ex",
+        id=[state.id],
+        search_hidden=True,
+        only_fields=["project.name", "system_tags", "type"],
+    )["tasks"][0]
+    assert (task["project"]["name"], task["type"]) == ("Stackyard/.pipelines/chain", "controller")
+    graph = json.loads(yard.site.task(state.id)["configuration"]["Pipeline"]["value"])
+    assert {name: node["status"] for name, node in graph.items()} == {
+        "first": "completed",
+        "second": "completed",
+        "third": "completed",
+    }
+    assert graph["third"]["parents"] == ["second"]
+    step = yard.site.task(third.id)
+    assert (step["name"], step["parent"]) == ("third", state.id)
+    assert not step.get("tags")
+
+    again, queue = watching.rerun(yard.site.client, state.id, "third")
+    assert queue == "cpu"
+    assert yard.site.ended(again)["status"] == "completed"
+    assert yard.result(again) == "one+two+three"
+    assert [s.name for s in watching.state_of(yard.site.client, state.id).steps][-1] == "third again"
+    with pytest.raises(BadInputError, match="has no step 'fourth'; it has: first, second, third"):
+        watching.rerun(yard.site.client, state.id, "fourth")
+
+
+def test_a_copy_with_other_arguments_runs_as_the_web_app_starts_it(
+    yard: Yard, chain: watching.RunState
+) -> None:
+    state = chain
+    copy = yard.site.client.call(
+        "pipelines.start_pipeline",
+        task=state.id,
+        queue=yard.site.client.call("queues.get_all", name="^services$")["queues"][0]["id"],
+        args=[{"name": "second.say", "value": "other"}],
+    )["pipeline"]
+    yard.site.ended(copy)
+    made = watching.state_of(yard.site.client, copy)
+    assert made.completed, made.reason
+    assert made.steps[2].id is not None
+    assert yard.result(made.steps[2].id) == "one+other+three"
+
+
+def test_the_published_template_is_cloned_and_runs(yard: Yard) -> None:
+    text = CHAIN.replace('"chain"', '"cloned"').partition("[steps.second]")[0]
+    id, outcome = yard.submission(text).publish()
+    assert outcome == "new"
+    assert yard.submission(text).publish() == (id, "updated")
+    queue = yard.site.client.call("queues.get_all", name="^services$")["queues"][0]["id"]
+    copy = yard.site.client.call("tasks.clone", task=id, new_task_name="mine")["id"]
+    yard.site.client.call("tasks.enqueue", task=copy, queue=queue)
+    assert yard.site.ended(copy)["status"] == "completed", yard.site.task(copy).get("status_reason")
+    assert watching.found_run(yard.site.client, "cloned") == copy
+    assert [step.status for step in watching.state_of(yard.site.client, copy).steps] == ["completed"]
+    assert yard.site.task(id)["status"] == "created"
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ('refuse = "the file is empty"', "bad_input: step second failed (task {id}): the file is empty"),
+        (
+            'gate = "F1 0.4, at least 0.9 is demanded"',
+            "gate: step second failed (task {id}): F1 0.4, at least 0.9",
+        ),
+    ],
+)
+def test_a_failing_step_says_which_and_why_and_later_ones_do_not_start(
+    yard: Yard, what: str, reason: str
+) -> None:
+    state = yard.run(CHAIN.replace('say = "two"', what))
+    assert state.status == "failed"
+    first, second, third = state.steps
+    assert (first.status, second.status, third.status) == ("completed", "failed", "pending")
+    assert state.reason.startswith(reason.format(id=second.id))
+    assert state.reason.endswith("; not started: third")
+    assert third.id is None
+    with pytest.raises(BadInputError, match="never started"):
+        watching.rerun(yard.site.client, state.id, "third")
+
+
+def test_an_aborted_pipeline_takes_its_steps_with_it(yard: Yard) -> None:
+    submitted = yard.submission(CHAIN.replace('say = "two"', "hang = true")).submit()
+
+    def hanging() -> bool:
+        step = watching.state_of(yard.site.client, submitted.id).steps[1]
+        return step.status == "in_progress"
+
+    yard.site.until(hanging, "the second step")
+    watching.abort(yard.site.client, submitted.id)
+    yard.site.until(lambda: watching.state_of(yard.site.client, submitted.id).over, "the end of the run")
+    yard.site.until(
+        lambda: watching.state_of(yard.site.client, submitted.id).steps[1].status == "stopped",
+        "the end of the step",
+    )
+    state = watching.state_of(yard.site.client, submitted.id)
+    assert state.status == "stopped", (state.reason, yard.site.console(submitted.id)[-1500:])
+    assert state.steps[2].status == "pending"
+
+
+def test_a_queue_that_is_not_there_is_refused_before_anything_starts(yard: Yard) -> None:
+    with pytest.raises(BadInputError, match="step second is for queue 'gpu', which the server does not have"):
+        yard.submission(CHAIN.replace("[steps.second]", '[steps.second]\nqueue = "gpu"')).submit()
+
+
+def test_the_controller_can_run_here(yard: Yard) -> None:
+    text = CHAIN.replace('"chain"', '"local"').partition("[steps.third]")[0]
+    submitted = yard.submission(text.partition("[steps.second]")[0]).submit(enqueue=False)
+    with controller.started(yard.site.client, submitted.id):
+        lines = [line for line, _ in watching.follow(yard.site.client, submitted.id)]
+    state = watching.state_of(yard.site.client, submitted.id)
+    assert state.completed, state.reason
+    assert lines[-1] == "pipeline local: completed"
+    assert any(line.startswith("step first: completed after") for line in lines)
+    failing = text.replace('say = "one"', 'refuse = "no"')
+    submitted = yard.submission(failing).submit(enqueue=False)
+    with controller.started(yard.site.client, submitted.id):
+        *_, (last, state) = watching.follow(yard.site.client, submitted.id)
+    assert last.startswith("pipeline local: failed: bad_input: step first failed")
+    assert state.steps[1].status == "pending"
+
+
+RAW = """
+name = "{name}"
+controller_queue = "unserved"
+[steps.train]
+workload = "detector-train"
+parameters = {{ data = "data:raw", epochs = 2 }}
+[data.raw]
+sources = [{{ path = "raw.txt", format = "sequences" }}]
+"""
+
+
+@pytest.fixture
+def unserved(yard: Yard) -> None:
+    """A queue whose tasks wait: what is asked is only whether a run is started."""
+    if not yard.site.client.call("queues.get_all", name="^unserved$")["queues"]:
+        yard.site.client.call("queues.create", name="unserved")
+
+
+def runs_of(yard: Yard, name: str) -> list[dict[str, Any]]:
+    project = yard.site.client.call(
+        "projects.get_all", name=f"^Stackyard/.pipelines/{name}$", search_hidden=True, only_fields=["id"]
+    )["projects"][0]["id"]
+    found: list[dict[str, Any]] = yard.site.client.call(
+        "tasks.get_all_ex",
+        project=[project],
+        search_hidden=True,
+        system_tags=["pipeline"],
+        only_fields=["id"],
+    )["tasks"]
+    return found
+
+
+def test_on_change_a_run_is_started_only_where_something_changed(
+    yard: Yard, unserved: None, tmp_path: Path
+) -> None:
+    text = RAW.format(name="changing")
+    (tmp_path / "raw.txt").write_text("a b c\n")
+
+    def submit(**options: Any) -> Submitted:
+        return yard.submission(options.pop("text", text), tmp_path, **options).submit(on_change=True)
+
+    first = submit()
+    assert (first.started, first.why) == (True, "the first run")
+    second = submit()
+    assert (second.started, second.id) == (False, first.id)
+    assert second.why == f"nothing changed since run {first.id}, which waits"
+    (tmp_path / "raw.txt").write_text("a b d\n")
+    third = submit()
+    assert (third.started, third.why) == (True, "changed: data raw.txt")
+    changed = submit(code="another")
+    assert changed.started
+    assert changed.why.startswith("changed: code (")
+    fifth = submit(code="another", text=text.replace("epochs = 2", "epochs = 3"))
+    assert (fifth.started, fifth.why) == (True, "changed: the pipeline's definition")
+    assert len(runs_of(yard, "changing")) == 4
+    yard.site.client.call("tasks.failed", task=fifth.id, force=True, status_reason="code: it broke")
+    last = submit(code="another", text=text.replace("epochs = 2", "epochs = 3"))
+    assert last.why == f"nothing changed since run {fifth.id}, which failed (code: it broke)"
+
+
+def test_calls_at_the_same_moment_start_one_run(yard: Yard, unserved: None, tmp_path: Path) -> None:
+    (tmp_path / "raw.txt").write_text("a b c\n")
+    submissions = [yard.submission(RAW.format(name="raced"), tmp_path) for _ in range(6)]
+    together = threading.Barrier(len(submissions))
+
+    def submit(submission: Submission) -> Submitted:
+        together.wait()
+        return submission.submit(on_change=True)
+
+    with ThreadPoolExecutor(len(submissions)) as pool:
+        done = list(pool.map(submit, submissions))
+    started = [one for one in done if one.started]
+    assert len(started) == 1, done
+    assert {one.id for one in done} == {started[0].id}
+    assert [run["id"] for run in runs_of(yard, "raced")] == [started[0].id]
+
+
+@contextmanager
+def pushed_to(yard: Yard, folder: Path) -> Iterator[Path]:
+    """A work tree whose pushes run our hook in a bare repository."""
+    bare, work = folder / "bare.git", folder / "work"
+    git("init", "-q", "--bare", "-b", "main", str(bare), folder=folder)
+    git("clone", "-q", str(bare), str(work), folder=folder)
+    hook = bare / "hooks" / "post-receive"
+    hook.write_text((base() / "agents" / "post-receive").read_text())
+    hook.chmod(0o755)
+    for name, value in {
+        "pipeline": "pipe.toml",
+        "checkout": str(folder / "checkout"),
+        "command": f"{sys.executable} -m stackyard.cli.main",
+        "home": str(yard.site.home),
+    }.items():
+        git("config", f"stackyard.{name}", value, folder=bare)
+    yield work
+
+
+def git(*arguments: str, folder: Path) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *who, *arguments],
+        cwd=folder,
+        env={**kept, "GIT_CONFIG_NOSYSTEM": "1", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_push_starts_the_pipeline_where_it_changed_something(
+    yard: Yard, unserved: None, tmp_path: Path
+) -> None:
+    with pushed_to(yard, tmp_path) as work:
+
+        def push(change: str, text: str) -> str:
+            (work / change).write_text(text)
+            git("add", "-A", folder=work)
+            git("commit", "-q", "-m", change, folder=work)
+            return git("push", "-q", "origin", "HEAD:main", folder=work)
+
+        (work / "raw.txt").write_text("a b c\n")
+        assert "remote: pushed: the first run" in push("pipe.toml", RAW.format(name="pushed"))
+        assert "remote: pushed: nothing changed since run" in push("README", "words\n")
+        assert "remote: pushed: changed: data raw.txt" in push("raw.txt", "a b d\n")
+        assert len(runs_of(yard, "pushed")) == 2
+        git("checkout", "-q", "-b", "side", folder=work)
+        (work / "raw.txt").write_text("a b e\n")
+        git("commit", "-q", "-a", "-m", "side", folder=work)
+        assert "stackyard" not in git("push", "-q", "origin", "side", folder=work)
+        refused = push("pipe.toml", "name = 3\n")
+        assert "pipe.toml: name is 3" in refused
+        assert "the pipeline was not started" in refused
+        assert len(runs_of(yard, "pushed")) == 2
+
+
+def test_prepare_train_evaluate_infer_on_simulated_sessions(yard: Yard) -> None:
+    stack, python = default_stack()
+    if python is None:
+        pytest.skip(f"stack {stack.name} is not built (stackyard stack build)")
+    text = (base() / "pipelines" / "quickstart.toml").read_text(encoding="utf-8")
+    small = text.replace("sessions = 1000", "sessions = 300").replace(
+        "epochs = 3", "epochs = 1, hidden_size = 16"
+    )
+    head, _, infer = small.partition("[steps.infer]")
+    small = f"{head}[steps.infer]{infer.replace('step:train/model', 'model:train')}"
+    for step in ("simulate", "prepare", "train", "evaluate", "infer"):
+        small = small.replace(f"[steps.{step}]", f'[steps.{step}]\nstack = "{stack.name}"')
+    state = yard.run(
+        small.replace("minimum_precision = 0.9", "minimum_precision = 0.1, maximum_false_alarm_rate = 0.9")
+    )
+    assert state.completed, state.reason
+    records = {step.name: yard.site.record(yard.site.task(str(step.id))) for step in state.steps}
+    assert all(record["measurement"]["peak_rss_bytes"] > 0 for record in records.values())
+    assert (
+        records["prepare"]["results"]["training_sessions"]
+        == records["train"]["results"]["training_sessions"]
+        + (records["train"]["results"]["validation_sessions"])
+    )
+    assert records["evaluate"]["results"]["gate"] == "passed"
+    assert records["evaluate"]["results"]["precision"] == records["infer"]["results"]["precision"]

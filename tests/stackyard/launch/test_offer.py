@@ -1,0 +1,216 @@
+"""What a server offers a matrix, and a matrix sent through it: a real server, a real agent, real tasks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard import stacks
+from stackyard.launch import LaunchError, offer
+from stackyard.launch.agent import AgentLauncher
+from stackyard.launch.offer import Dispatching, queue_of
+from stackyard.launch.retries import RetryPolicy
+from stackyard.matrix import site
+from stackyard.matrix.runner import Stop
+from stackyard.scenarios.matrix import CellSettings
+from stackyard.settings import Settings
+from stackyard.specs import HardwareSpec, WorkloadSpec
+from stackyard_task.records import StackPin
+from tests import clearml_site
+from tests.stackyard_server.agents import agent
+
+STACK = stacks.DEFAULT
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clearml_site.Site]:
+    with clearml_site.site(tmp_path_factory.mktemp("site")) as running:
+        running.until(lambda: running.client.call("workers.get_all", last_seen=60)["workers"], "the agent")
+        yield running
+
+
+def offered(home: Path) -> Dispatching:
+    return Dispatching(Settings(home=home), stacks.load())
+
+
+def test_without_a_server_the_reason_is_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("CLEARML_CONFIG_FILE", raising=False)
+    assert offered(tmp_path).why_not("agent", STACK, 0, 1) == "no ClearML server is known: run `stackyard up`"
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offer, "PATIENCE_SECONDS", 0.0)
+    (tmp_path / "clearml.conf").write_text(
+        'api { web_server: "http://127.0.0.1:9", api_server: "http://127.0.0.1:9", '
+        'files_server: "http://127.0.0.1:9", credentials { access_key: "a", secret_key: "b" } }'
+    )
+    reason = offered(tmp_path).why_not("agent", STACK, 0, 1)
+    assert reason is not None
+    assert "http://127.0.0.1:9 does not answer" in reason
+    assert reason.endswith("(run `stackyard up`)")
+
+
+def test_each_reason_is_told_in_words(server: clearml_site.Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = offered(server.home)
+    assert found.is_local()
+    assert found.why_not("agent", STACK, 0, 1) == f"not built: run `stackyard stack build {STACK}`"
+    few = found.why_not("agent", STACK, 0, 2)
+    assert few is not None
+    assert few.startswith("1 of 2 workers serve queue cpu: give it more slots")
+    assert found.why_not("agent", STACK, 1, 1) == "no worker serves queue gpu: run `stackyard up`"
+    container = found.why_not("container", STACK, 0, 1)
+    assert container == "no worker serves queue cpu-container: run `stackyard up`"
+
+
+def test_an_image_of_another_digest_is_not_this_stack(
+    server: clearml_site.Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(server.home / "clearml.conf", tmp_path)
+    held = {
+        **{"image_id": "sha256:" + "1" * 64, "stack_digest": "f" * 64, "python": "3.11", "base": "b"},
+        **{
+            "base_id": "sha256:" + "2" * 64,
+            "tag": "t",
+            "built_at": "now",
+            "size_bytes": 1,
+            "repo_digests": [],
+        },
+        "agent": {},
+    }
+    (tmp_path / "images.json").write_text(json.dumps({STACK: held}))
+    server.client.call("queues.create", name="cpu-container")
+    with agent(server.server, sys.executable, tmp_path / "a2", "w2", "cpu-container"):
+        server.until(
+            lambda: len(server.client.call("workers.get_all", last_seen=60)["workers"]) > 1,
+            "the second agent",
+        )
+        found = offered(tmp_path)
+        monkeypatch.setattr(found, "_engine", object())
+        reason = found.why_not("container", STACK, 0, 1)
+        found = offered(tmp_path)
+        monkeypatch.setattr(found, "_engine", "nothing answers")
+        no_engine = found.why_not("container", STACK, 0, 1)
+    assert reason is not None
+    assert reason.startswith(f"the image of {STACK} holds the stack as ffffffffffff, here it is ")
+    assert reason.endswith(f"run `stackyard stack image build {STACK}`")
+    assert no_engine == "no Docker Engine: nothing answers"
+
+
+def test_queues_are_named_for_deployment_and_hardware() -> None:
+    named = [queue_of(d, g) for d in ("agent", "container") for g in (0, 1)]
+    assert named == ["cpu", "gpu", "cpu-container", "gpu-container"]
+
+
+def test_a_bare_cell_asks_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = site.here(Settings(home=tmp_path), stacks.load())
+    monkeypatch.setattr(offer, "Dispatching", None)
+    cell = CellSettings(
+        *("bare", STACK, HardwareSpec("machine"), WorkloadSpec("w", "simulate-firewall"), {}, None, {}, None)
+    )
+    assert "not built" in (here.why_not(cell) or "")
+
+
+MATRIX = """
+name = "test"
+repeats = 1
+[axes]
+deployment = ["bare", "agent"]
+[workloads.w]
+workload = "work_for_tests:work"
+parameters = { read = "prepared:first/made.txt", do = "DO", log = "LOG" }
+[prepare.first]
+workload = "work_for_tests:work"
+"""
+
+
+@pytest.fixture
+def sent(yard: Any, server: clearml_site.Site) -> Any:
+    """A yard whose runs of deployment ``agent`` go through the server, on the Python that runs the tests."""
+    bare = yard.site.launcher("bare", 0)
+    launcher = AgentLauncher(server.sender)
+    yard.launcher = lambda deployment, gpus: launcher if deployment == "agent" else bare
+    yard.pins = {"new": StackPin("plain"), "old": StackPin("plain")}
+    yard.python["plain"] = Path(sys.executable)
+    return yard
+
+
+def test_a_matrix_over_bare_and_agent_leaves_the_same_kind_of_record(sent: Any) -> None:
+    outcome = sent.run(MATRIX.replace("DO", "nothing").replace("LOG", str(sent.log)))
+    assert (outcome.completed, outcome.failed, outcome.failures) == (2, 0, [])
+    bare, agent_run = (sent.record(f"b01-{d}-new-machine-w") for d in ("bare", "agent"))
+    assert agent_run.results["read"] == bare.results["read"] == "made"
+    assert bare.dispatch is None
+    assert (agent_run.dispatch.queue, agent_run.dispatch.worker) == ("cpu", "w1")
+    assert agent_run.cell["deployment"] == "agent"
+    folder = sent.out.run("b01", "agent-new-machine-w")
+    assert (folder / "outputs" / "made.txt").read_text() == "made"
+    assert not (folder / "progress.json").exists()
+
+
+def test_stopping_aborts_the_task_and_brings_its_record(sent: Any, server: clearml_site.Site) -> None:
+    text = MATRIX.replace("DO", "hang").replace("LOG", str(sent.log))
+    stop = Stop()
+    hanging = Path(f"{sent.log}.hanging")
+
+    def stop_when_under_way() -> None:
+        if hanging.exists():
+            stop.requests = 1
+
+    sent.on_tick = stop_when_under_way
+    outcome = sent.run(text, stop=stop, only=[("deployment", "agent")])
+    assert outcome.interrupted
+    assert sent.record("b01-agent-new-machine-w").failure.kind == "interrupted"
+    assert not server.client.call("tasks.get_all", status=["in_progress", "queued"])["tasks"]
+
+
+def test_a_run_whose_runner_died_is_taken_up_again(sent: Any, server: clearml_site.Site) -> None:
+    """The record is lost with the runner; the task is still on the server: fetched, not made again."""
+    text = MATRIX.replace("DO", "nothing").replace("LOG", str(sent.log))
+    only = [("deployment", "agent")]
+    sent.run(text, only=only)
+    folder = sent.out.run("b01", "agent-new-machine-w")
+    said = len(sent.lines())
+
+    def forget() -> str:
+        """The folder as a runner leaves it that dies while its task is on the server."""
+        task: str = sent.record("b01-agent-new-machine-w").dispatch.task_id
+        (folder / "dispatched.json").write_text(json.dumps({"task": task, "queue": "cpu"}))
+        (folder / "record.json").unlink()
+        return task
+
+    task = forget()
+    outcome = sent.run(text, resume=True, only=only)
+    assert (outcome.completed, len(sent.lines())) == (1, said)
+    assert sent.record("b01-agent-new-machine-w").dispatch.task_id == task
+    assert any("still on the server" in message for message in sent.messages)
+    server.client.call("tasks.delete", task=forget(), force=True)
+    outcome = sent.run(text, resume=True, only=only)
+    assert outcome.completed == 1
+    assert sent.record("b01-agent-new-machine-w").dispatch.task_id != task
+
+
+def test_what_the_infrastructure_loses_is_made_again_and_counted(sent: Any) -> None:
+    lost: list[str] = []
+    real = sent.launcher("agent", 0)
+
+    class Flaky:
+        def start(self, task: Any, place: Any) -> Any:
+            if not lost:
+                lost.append(task.run_id)
+                raise LaunchError("the network is down")
+            return real.start(task, place)
+
+    sent.launcher = lambda deployment, gpus: Flaky()
+    sent.retries = RetryPolicy(retries=1, first_pause_seconds=0.0)
+    text = MATRIX.replace("DO", "nothing").replace("LOG", str(sent.log))
+    outcome = sent.run(text.replace('read = "prepared:first/made.txt", ', ""), only=[("deployment", "agent")])
+    assert (outcome.completed, outcome.failed, len(lost)) == (1, 0, 1)
+    assert sent.record("b01-agent-new-machine-w").dispatch.retries == 1
+    assert any("the network is down" in message for message in sent.messages)

@@ -1,0 +1,170 @@
+"""The run folder: what may be written into, what counts as done, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stackyard.errors import BadInputError, StackyardError
+from stackyard.matrix.runs import Plan, PlannedCell, RunFolder, counts_as_done
+from stackyard_task.records import Failure, RunRecord
+
+
+def plan(**changes: object) -> Plan:
+    first = Plan(
+        name="demo",
+        title="Demo",
+        started_at="2026-01-01T00:00:00+00:00",
+        repeats=2,
+        warm_up_runs=0,
+        seed=1,
+        axes={"stack": ["a"]},
+        cells=[PlannedCell("a", {"stack": "a"}, "w")],
+        not_runnable=[],
+        excluded=0,
+        blocks=[],
+        preparations=[],
+        scenario={"name": "demo", "repeats": 2, "workloads": {"w": {"epochs": 3}}},
+        only={},
+        stacks={"a": {"digest": "111"}},
+        code={"digest": "c"},
+        inputs={"dataset:x/y": 10},
+    )
+    return replace(first, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "out")
+    with folder.locked():
+        folder.begin(plan(), "name = 'demo'")
+    (folder.run("b01", "a")).mkdir()
+    (folder.run("b01", "a") / "output.log").write_text("kept")
+    return folder
+
+
+def test_a_new_folder_holds_the_file_as_read_and_the_plan(out: RunFolder) -> None:
+    assert (out.path / "scenario.toml").read_text() == "name = 'demo'"
+    assert out.plan() == plan()
+    assert json.loads(out.plan_path.read_text())["cells"] == [
+        {"name": "a", "axes": {"stack": "a"}, "workload": "w", "reason": None}
+    ]
+
+
+def test_a_folder_with_runs_is_not_written_into_unasked(out: RunFolder) -> None:
+    with pytest.raises(BadInputError, match=r"already holds runs of 'demo'.*--resume.*--fresh.*--out"):
+        out.begin(plan(), "")
+    assert (out.run("b01", "a") / "output.log").read_text() == "kept"
+
+
+def test_fresh_replaces_what_is_ours_and_nothing_else(out: RunFolder) -> None:
+    (out.path / "notes.txt").write_text("mine")
+    (out.path / "report.html").write_text("old")
+    out.begin(plan(seed=2), "new", fresh=True)
+    assert not out.run("b01", "a").exists()
+    assert not (out.path / "report.html").exists()
+    assert (out.path / "notes.txt").read_text() == "mine"
+    assert out.plan() == plan(seed=2)
+
+
+def test_fresh_never_touches_a_folder_that_is_not_a_run_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "thesis.txt").write_text("mine")
+    with pytest.raises(BadInputError, match="not a run folder"):
+        folder.begin(plan(), "", fresh=True)
+    (tmp_path / "plan.json").write_text('{"name": "my own plan"}')
+    with pytest.raises(BadInputError, match="--out"):
+        folder.begin(plan(), "", fresh=True)
+    assert (tmp_path / "runs" / "thesis.txt").read_text() == "mine"
+
+
+def test_resume_needs_the_same_scenario_and_says_what_differs(out: RunFolder) -> None:
+    changed = plan(scenario={"name": "demo", "repeats": 2, "workloads": {"w": {"epochs": 4}}})
+    with pytest.raises(BadInputError, match=r"workloads.w.epochs: 3 then, 4 now"):
+        out.begin(changed, "", resume=True)
+    with pytest.raises(BadInputError, match=r"stacks.a: '111' then, '222' now"):
+        out.begin(plan(stacks={"a": {"digest": "222"}}), "", resume=True)
+    with pytest.raises(BadInputError, match="--only"):
+        out.begin(plan(only={"stack": ["a"]}), "", resume=True)
+    with pytest.raises(BadInputError, match="inputs"):
+        out.begin(plan(inputs={"dataset:x/y": 11}), "", resume=True)
+    with pytest.raises(BadInputError, match="measured code"):
+        out.begin(plan(code={"digest": "e"}), "", resume=True)
+    assert out.plan() == plan()
+
+
+def test_resume_may_add_repeats_but_not_take_them_away(out: RunFolder) -> None:
+    more = plan(repeats=9, scenario={**plan().scenario, "repeats": 9, "title": "Another"})
+    out.begin(more, "", resume=True)
+    assert out.plan() == more
+    with pytest.raises(BadInputError, match="repeats: 9 then, 2 now"):
+        out.begin(plan(), "", resume=True)
+
+
+def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="holds no run to resume"):
+        RunFolder(tmp_path).begin(plan(), "", resume=True)
+
+
+def test_two_runners_on_one_folder_are_refused(out: RunFolder) -> None:
+    other = RunFolder(out.path)
+    with out.locked(), pytest.raises(BadInputError, match=r"another runner \(process \d+\)"), other.locked():
+        pass
+    with other.locked():
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(StackyardError, match="cannot be written") as caught,
+        RunFolder(tmp_path / "file/out").locked(),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_that_is_no_json_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("{")
+    with pytest.raises(BadInputError, match="not JSON"):
+        RunFolder(tmp_path).plan()
+
+
+def test_abandoned_runs_keep_their_output_each_under_its_own_name(out: RunFolder) -> None:
+    place = out.run("b01", "a")
+    out.set_aside(place)
+    place.mkdir()
+    (place / "output.log").write_text("second")
+    out.set_aside(place)
+    kept = {p.parent.name: p.read_text() for p in (out.path / "abandoned").glob("*/output.log")}
+    assert kept == {"b01-a.1": "kept", "b01-a.2": "second"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "done"),
+    [
+        ("code", None, True),
+        ("bad_input", None, True),
+        ("out_of_memory", None, True),
+        ("time_limit", None, True),
+        ("killed", signal.SIGSEGV, True),
+        ("killed", signal.SIGKILL, False),
+        ("interrupted", None, False),
+        ("infrastructure", None, False),
+        ("stack_mismatch", None, False),
+    ],
+)
+def test_only_runs_that_failed_by_their_own_code_stand(kind: str, number: int | None, done: bool) -> None:
+    failure = Failure(kind, "why", signal=number)
+    record = RunRecord("r", "w", "failed", "a", "b", failure=failure)
+    assert counts_as_done(record) is done
+
+
+def test_completed_runs_stand_and_missing_ones_do_not() -> None:
+    assert counts_as_done(RunRecord("r", "w", "completed", "a", "b"))
+    assert not counts_as_done(None)

@@ -1,0 +1,306 @@
+"""Scenario files: what they become, how they are refused, and what they expand to."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackyard import scenarios
+from stackyard.errors import BadInputError
+from stackyard.scenarios import Known, References, Scenario
+from stackyard.specs import Cell
+from stackyard_task import workloads
+from stackyard_task.workloads import Parameter, Workload
+
+REAL_WORKLOADS = dict(workloads.WORKLOADS)
+KNOWN = Known(stacks=["old", "new"], default_stack="new")
+
+GOOD = """
+name = "demo"
+repeats = 6
+seed = 7
+
+[axes]
+stack = ["old", "new"]
+hardware = ["one", "machine"]
+workload = ["train", "infer"]
+
+[hardware.one]
+cores = 0.5
+memory = "2 GB"
+
+[data.benign]
+sources = [{ path = "prepared:sessions/train.csv", format = "csv-sequences" }]
+
+[workloads.train]
+workload = "learn"
+parameters = { data = "data:benign", epochs = 2 }
+
+[workloads.infer]
+workload = "apply"
+parameters = { data = "data:benign", model = "prepared:model/model" }
+
+[prepare.model]
+workload = "learn"
+parameters = { data = "data:benign" }
+
+[prepare.sessions]
+workload = "simulate"
+
+[[exclude]]
+stack = "old"
+hardware = "machine"
+"""
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Parameter("data", "data", None, "sessions", required=True)
+    every = [
+        Workload("learn", "x:y", "", (data, Parameter("epochs", "integer", 5, "passes", low=1))),
+        Workload("apply", "x:y", "", (data, Parameter("model", "model", None, "model", required=True))),
+        Workload("simulate", "x:y", ""),
+    ]
+    monkeypatch.setattr(workloads, "WORKLOADS", {w.name: w for w in every})
+
+
+def read(text: str) -> Scenario:
+    return scenarios.read(text, "demo.toml", KNOWN)
+
+
+def test_a_file_becomes_cells_in_axis_order_without_the_excluded() -> None:
+    scenario = read(GOOD)
+    assert [cell.slug for cell in scenarios.cells(scenario)] == [
+        "bare-old-one-train",
+        "bare-old-one-infer",
+        "bare-new-one-train",
+        "bare-new-one-infer",
+        "bare-new-machine-train",
+        "bare-new-machine-infer",
+    ]
+    assert scenario.hardware["one"].cores == 0.5
+    assert scenario.hardware["one"].memory_bytes == 2_000_000_000
+
+
+def test_the_shortest_file_runs_its_workloads_on_the_default_stack_without_limits() -> None:
+    scenario = read('name = "s"\n[workloads.w]\nworkload = "simulate"\n')
+    (cell,) = scenarios.cells(scenario)
+    assert dict(cell.axes) == {"deployment": "bare", "stack": "new", "hardware": "machine", "workload": "w"}
+    settings = scenarios.settings_of(scenario, cell)
+    assert settings.hardware.cores is None
+    assert settings.threads is None
+    assert settings.tunables is None
+
+
+def test_preparations_come_in_the_order_they_need_each_other() -> None:
+    assert [p.name for p in read(GOOD).preparations] == ["sessions", "model"]
+    assert {p.stack for p in read(GOOD).preparations} == {"new"}
+
+
+def test_references_become_paths() -> None:
+    scenario = read(GOOD)
+    cell = scenarios.cells(scenario)[1]
+    parameters = scenarios.settings_of(scenario, cell).parameters
+    replace = References(
+        dataset=lambda name: f"/cache/{name}",
+        prepared=lambda name: f"/out/{name}",
+        beside=lambda p: f"/here/{p}",
+    )
+    assert scenarios.resolved(parameters, scenario.data, replace) == {
+        "data": {"sources": [{"path": "/out/sessions/train.csv", "format": "csv-sequences"}]},
+        "model": "/out/model/model",
+    }
+    relative = {"data": {"sources": [{"path": "mine.csv"}, {"path": "dataset:a/b"}, {"path": "/abs"}]}}
+    sources = scenarios.resolved(relative, {}, replace)["data"]["sources"]
+    assert [s["path"] for s in sources] == ["/here/mine.csv", "/cache/dataset:a/b", "/abs"]
+
+
+def test_axes_of_the_files_own_set_environment_and_parameters() -> None:
+    text = GOOD.replace("[axes]", '[axes]\nallocator = ["plain", "tuned"]\nthreads = ["auto", 2]').replace(
+        'workload = ["train", "infer"]', 'workload = ["train"]\ntunables = ["stack", "none", "mine"]'
+    )
+    text += """
+[choices.allocator.plain]
+[choices.allocator.tuned]
+environment = { MALLOC_ARENA_MAX = 1 }
+parameters = { epochs = 9 }
+[tunables.mine]
+OMP_WAIT_POLICY = "PASSIVE"
+"""
+    scenario = read(text)
+    by_axes = {
+        (c.axes["allocator"], c.axes["threads"], c.axes["tunables"]): scenarios.settings_of(scenario, c)
+        for c in scenarios.cells(scenario)
+    }
+    tuned = by_axes["tuned", "2", "mine"]
+    assert tuned.environment == {"MALLOC_ARENA_MAX": "1"}
+    assert tuned.parameters["epochs"] == 9
+    assert tuned.threads == 2
+    assert tuned.tunables == {"OMP_WAIT_POLICY": "PASSIVE"}
+    plain = by_axes["plain", "auto", "none"]
+    assert plain.parameters["epochs"] == 2
+    assert plain.tunables == {}
+    assert by_axes["plain", "auto", "stack"].tunables is None
+
+
+BROKEN = {
+    "syntax": (GOOD + "[", "not TOML"),
+    "unknown key": (GOOD.replace("repeats", "repeat"), "repeat is an unknown key.*did you mean 'repeats'"),
+    "no name": (GOOD.replace('name = "demo"', ""), "name is missing"),
+    "name with a slash": (GOOD.replace('"demo"', '"de/mo"'), "name is named 'de/mo'"),
+    "unknown axis": (
+        GOOD.replace("hardware = [", "hardwear = ["),
+        "axes.hardwear is an unknown axis.*hardware",
+    ),
+    "empty axis": (GOOD.replace('stack = ["old", "new"]', "stack = []"), r"axes.stack is \[\].*at least one"),
+    "twice": (GOOD.replace('["old", "new"]', '["old", "old"]'), "axes.stack holds 'old' twice"),
+    "unknown stack": (
+        GOOD.replace('["old", "new"]', '["odl"]'),
+        "axes.stack holds 'odl'.*did you mean 'old'",
+    ),
+    "unknown deployment": (
+        GOOD.replace("[axes]", '[axes]\ndeployment=["kubernetes"]'),
+        "'kubernetes', expected one of bare, agent, container",
+    ),
+    "negative cores": (GOOD.replace("0.5", "-1"), "hardware.one.cores is -1, expected a number above 0"),
+    "not a number": (GOOD.replace("0.5", "nan"), "hardware.one.cores is nan"),
+    "negative memory": (GOOD.replace('"2 GB"', '"-2 GB"'), "hardware.one.memory is '-2 GB', expected a size"),
+    "memory without unit": (GOOD.replace('"2 GB"', '"2"'), "hardware.one.memory is '2'"),
+    "no repeats": (
+        GOOD.replace("repeats = 6", "repeats = 0"),
+        "repeats is 0, expected a whole number from 1",
+    ),
+    "half repeats": (GOOD.replace("repeats = 6", "repeats = 1.5"), "repeats is 1.5"),
+    "unknown workload": (GOOD.replace('"learn"', '"leran"'), "workload is 'leran'.*did you mean 'learn'"),
+    "unknown parameter": (GOOD.replace("epochs", "epoch"), "workloads.train.*'epoch'.*did you mean 'epochs'"),
+    "parameter out of range": (
+        GOOD.replace("epochs = 2", "epochs = 0"),
+        "'epochs' is 0, expected at least 1",
+    ),
+    "unknown data": (
+        GOOD.replace('"data:benign", epochs', '"data:malign", epochs'),
+        "refers to 'data:malign'",
+    ),
+    "unknown preparation": (
+        GOOD.replace("prepared:model", "prepared:modle"),
+        "'prepared:modle'.*mean 'model'",
+    ),
+    "all excluded": (GOOD + '[[exclude]]\nworkload = ["train", "infer"]\n', "exclude leaves no cell"),
+    "exclude unknown": (GOOD + '[[exclude]]\nworkload = "tune"\n', r"exclude\[1\].workload is 'tune'"),
+    "exclude nothing": (GOOD + "[[exclude]]\n", r"exclude\[1\] is \{\}"),
+    "circle": (
+        GOOD
+        + '[prepare.a]\nworkload="learn"\nparameters={data={sources=[{path="prepared:a/x",format="f"}]}}\n',
+        "wait for each other",
+    ),
+    "zero threads": (GOOD.replace("[axes]", "[axes]\nthreads = [0]"), "axes.threads holds 0"),
+    "choice without axis": (GOOD + "[choices.batch.small]\n", r"choices.batch has no line in \[axes\]"),
+    "source without format": (GOOD.replace(', format = "csv-sequences"', ""), r"sources\[0\].format is None"),
+    "time limit": (GOOD.replace("seed = 7", "time_limit_seconds = -5"), "time_limit_seconds is -5"),
+    "no workloads": ('name = "x"', "workloads is missing"),
+    "empty": ("", "name is missing"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_bad_file_is_refused_in_one_sentence_that_names_file_and_key(name: str) -> None:
+    text, expected = BROKEN[name]
+    with pytest.raises(BadInputError, match=expected) as caught:
+        read(text)
+    assert str(caught.value).startswith("demo.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_only_narrows_and_refuses_what_it_does_not_know() -> None:
+    scenario = read(GOOD)
+    every = scenarios.cells(scenario)
+    left = scenarios.narrowed(every, [("stack", "new"), ("workload", "train")], scenario.axes)
+    assert [c.slug for c in left] == ["bare-new-one-train", "bare-new-machine-train"]
+    both = scenarios.narrowed(every, [("stack", "new"), ("stack", "old")], scenario.axes)
+    assert len(both) == len(every)
+    with pytest.raises(BadInputError, match="there is no axis 'stak'"):
+        scenarios.narrowed(every, [("stak", "new")], scenario.axes)
+    with pytest.raises(BadInputError, match="has the values: old, new"):
+        scenarios.narrowed(every, [("stack", "older")], scenario.axes)
+    with pytest.raises(BadInputError, match="no cell"):
+        scenarios.narrowed(every, [("stack", "old"), ("hardware", "machine")], scenario.axes)
+
+
+def _cells(count: int) -> list[Cell]:
+    return [Cell(axes={"stack": f"s{n}"}) for n in range(count)]
+
+
+@given(st.integers(1, 12), st.integers(1, 9), st.integers(0, 3), st.integers())
+def test_every_block_is_one_run_of_every_cell(count: int, repeats: int, warm_ups: int, seed: int) -> None:
+    found = _cells(count)
+    blocks = scenarios.arranged(found, repeats, warm_ups, seed)
+    assert [b.name for b in blocks] == [f"w{n:02d}" for n in range(1, warm_ups + 1)] + [
+        f"b{n:02d}" for n in range(1, repeats + 1)
+    ]
+    for block in blocks:
+        assert Counter(c.slug for c in block.order) == Counter(c.slug for c in found)
+
+
+def test_order_depends_on_the_seed_alone_and_stays_when_blocks_or_cells_are_added() -> None:
+    found = _cells(6)
+    first = scenarios.arranged(found, 4, 0, seed=3)
+    assert scenarios.arranged(list(reversed(found)), 4, 0, seed=3) == first
+    assert scenarios.arranged(found, 9, 0, seed=3)[:4] == first
+    assert scenarios.arranged(found, 4, 0, seed=4) != first
+    without = [tuple(c for c in b.order if c.slug != "s0") for b in first]
+    assert [b.order for b in scenarios.arranged(found[1:], 4, 0, seed=3)] == without
+
+
+def test_orders_are_as_good_as_random() -> None:
+    """Over 600 blocks every cell stands at every place about equally often (chi-square test)."""
+    found, repeats = _cells(4), 600
+    places: Counter[tuple[str, int]] = Counter()
+    for block in scenarios.arranged(found, repeats, 0, seed=1):
+        places.update((cell.slug, place) for place, cell in enumerate(block.order))
+    expected = repeats / len(found)
+    chi_square = sum((places[c.slug, p] - expected) ** 2 / expected for c in found for p in range(4))
+    assert chi_square < 45
+
+
+def test_differences_name_the_keys() -> None:
+    old = scenarios.plain(read(GOOD))
+    new = scenarios.plain(read(GOOD.replace("epochs = 2", "epochs = 3").replace("cores = 0.5", "cores = 1")))
+    assert scenarios.differences(old, old) == []
+    assert scenarios.differences(old, new) == [
+        "hardware.one.cores: 0.5 then, 1.0 now",
+        "workloads.train.parameters.epochs: 2 then, 3 now",
+    ]
+
+
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED = Known(
+    stacks=["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"], default_stack="torch-2.13.0-cpu"
+)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.toml")), ids=lambda p: p.name)
+def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "WORKLOADS", REAL_WORKLOADS)
+    scenario = scenarios.read(path.read_text(encoding="utf-8"), path.name, SHIPPED)
+    assert scenario.name == path.stem
+    assert scenario.repeats == 6
+    assert set(scenario.axes["workload"]) <= {"train", "infer"}
+
+
+def test_files_in_the_document_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "WORKLOADS", REAL_WORKLOADS)
+    text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    smallest, whole, choices = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    assert len(scenarios.cells(scenarios.read(smallest, "smallest", SHIPPED))) == 1
+    assert len(scenarios.cells(scenarios.read(whole, "whole", SHIPPED))) == 7
+    more = 'name = "x"\n[workloads.w]\nworkload = "detector-train"\nparameters = { data = "data:d" }\n'
+    more += '[data.d]\nsources = [{ path = "x", format = "sequences" }]\n'
+    scenario = scenarios.read(more + choices, "choices", SHIPPED)
+    settings = [scenarios.settings_of(scenario, cell) for cell in scenarios.cells(scenario)]
+    assert [s.parameters["batch_size"] for s in settings] == [64, 2048]
+    assert [dict(s.environment) for s in settings] == [{}, {"MALLOC_ARENA_MAX": "1"}]

@@ -1,0 +1,140 @@
+"""Raw lines; needs drain3, which a stack brings and the control side does not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stackyard_detector.readers import UNMATCHED, EventTemplates, fit_templates
+from stackyard_task.channel import BadInput
+
+pytest.importorskip("drain3", reason="drain3 is part of a stack, not of this Python")
+
+LINES = [
+    "Receiving block blk_-1608999687919862906 src: /10.250.19.102:54106 dest: /10.250.19.102:50010",
+    "Receiving block blk_7503483334202473044 src: /10.251.215.16:55695 dest: /10.251.215.16:50010",
+    "PacketResponder 1 for block blk_-1608999687919862906 terminating",
+    "PacketResponder 0 for block blk_7503483334202473044 terminating",
+    "Verification succeeded for blk_-1608999687919862906",
+]
+
+
+def test_lines_that_differ_in_parameters_are_one_event():
+    templates = EventTemplates().fit(LINES)
+    events = [templates.match(line) for line in LINES]
+    assert events[0] == events[1]
+    assert events[2] == events[3]
+    assert len(set(events)) == 3 == len(templates)
+    assert templates.events[events[4]] == "Verification succeeded for <block>"
+
+
+def test_every_fitted_line_matches_and_a_strange_one_does_not():
+    lines = [
+        f"{verb} {noun} {n} of {noun} at 10.0.0.{n}"
+        for verb in ("Read", "Wrote")
+        for noun in ("file", "page")
+        for n in range(20)
+    ]
+    templates = EventTemplates().fit(lines)
+    assert UNMATCHED not in {templates.match(line) for line in lines}
+    assert templates.match("kernel panic - not syncing") == UNMATCHED
+
+
+def test_a_saved_set_matches_as_the_fitted_one_and_has_no_code_in_it(tmp_path):
+    fitted = EventTemplates(similarity=0.5).fit(LINES)
+    fitted.save(tmp_path / "templates.json")
+    loaded = EventTemplates.load(tmp_path / "templates.json")
+    assert loaded.events == fitted.events
+    others = [*LINES, "Receiving block blk_1 src: /1.2.3.4:5 dest: /5.6.7.8:9", "something else"]
+    assert [loaded.match(line) for line in others] == [fitted.match(line) for line in others]
+    value = json.loads((tmp_path / "templates.json").read_text())
+    assert value["settings"]["similarity"] == 0.5
+    assert "py/object" not in (tmp_path / "templates.json").read_text()
+    loaded.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "templates.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\x80\x04", "is not JSON"),
+        (b"{}", "is not a template set"),
+        (b'{"kind": "event-templates", "api_version": 99}', "api_version 99"),
+        (
+            b'{"kind": "event-templates", "api_version": 1, "masks": [["(", ""]], "settings": {}}',
+            "not a template set",
+        ),
+    ],
+)
+def test_a_file_that_is_no_template_set_is_refused(tmp_path, content, sentence):
+    (tmp_path / "t.json").write_bytes(content)
+    with pytest.raises(BadInput, match=sentence):
+        EventTemplates.load(tmp_path / "t.json")
+    with pytest.raises(BadInput, match="cannot be read"):
+        EventTemplates.load(tmp_path / "none.json")
+
+
+SETTINGS = {"format": "lines", "key_pattern": r"(blk_-?\d+)"}
+
+
+def test_lines_become_sessions_per_key_and_a_line_with_two_keys_belongs_to_both(write, read):
+    path = write(
+        "a.log",
+        "\n".join(
+            [*LINES, "ask 10.0.0.1 to delete blk_7503483334202473044 blk_-1608999687919862906", "no block"]
+        ),
+    )
+    sessions, quarantine = read(path, **SETTINGS)
+    assert {s.key: len(s.events) for s in sessions} == {
+        "blk_-1608999687919862906": 4,
+        "blk_7503483334202473044": 3,
+    }
+    assert sessions[0].events[-1] == sessions[1].events[-1]
+    assert quarantine.count == 0
+
+
+def test_labels_come_from_a_file_of_keys(write, read):
+    labels = write(
+        "labels.csv", "BlockId,Label\nblk_-1608999687919862906,Anomaly\nblk_7503483334202473044,Normal\n"
+    )
+    sessions, _ = read(write("a.log", "\n".join(LINES)), labels_path=str(labels), **SETTINGS)
+    assert {s.key: s.label for s in sessions} == {"blk_-1608999687919862906": 1, "blk_7503483334202473044": 0}
+
+
+def test_time_and_message_patterns(write, read):
+    text = "081109 203518 INFO Served blk_1 to a\n081109 203517 INFO Deleting blk_1\n"
+    text += "xx INFO Deleting blk_1\n081109 203519 blk_1\n"
+    (session,), quarantine = read(
+        write("a.log", text),
+        time_pattern=r"^(\d{6} \d{6})",
+        time_format="%y%m%d %H%M%S",
+        message_pattern=r"INFO (.*)$",
+        **SETTINGS,
+    )
+    assert session.started_at == 1226262917.0
+    assert len(session.events) == 2
+    assert quarantine.count == 2
+
+
+def test_new_text_at_inference_is_matched_with_the_saved_set(write, read, tmp_path):
+    data = {"sources": [{"path": str(write("train.log", "\n".join(LINES))), **SETTINGS}]}
+    fit_templates(data).save(tmp_path / "templates.json")
+    new = write("new.log", "Verification succeeded for blk_9\nblk_9 exploded\n")
+    ((session,), _) = read(new, templates=EventTemplates.load(tmp_path / "templates.json"), **SETTINGS)
+    assert session.events[1] == UNMATCHED
+    ((by_path,), _) = read(new, templates_path=str(tmp_path / "templates.json"), **SETTINGS)
+    assert by_path.events == session.events
+
+
+def test_a_set_made_before_is_the_one_a_model_gets(write, tmp_path):
+    EventTemplates().fit(LINES).save(tmp_path / "templates.json")
+    source = {"path": str(write("a.log", "blk_1 something new\n")), **SETTINGS}
+    with_set = {**source, "templates_path": str(tmp_path / "templates.json")}
+    assert fit_templates({"sources": [with_set, with_set]}).events == EventTemplates().fit(LINES).events
+    with pytest.raises(BadInput, match="name different templates_path"):
+        fit_templates({"sources": [with_set, source]})
+
+
+def test_only_raw_lines_need_templates(write):
+    assert fit_templates({"sources": [{"path": str(write("a", "1 2\n")), "format": "sequences"}]}) is None
