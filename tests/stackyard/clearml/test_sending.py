@@ -13,7 +13,6 @@ from stackyard.clearml.client import Client
 from stackyard.clearml.sending import Repository, Sender
 from stackyard.errors import BadInputError
 from stackyard.workloads import wheel
-from tests.stackyard.launch.conftest import client, contract_code, sender, server  # noqa: F401 - fixtures
 
 
 def test_files_and_folders_become_references(sender: Sender, client: Client, tmp_path: Path) -> None:
