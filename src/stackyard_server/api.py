@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -23,6 +22,7 @@ from .http.origins import Headers, Origins
 from .identity import Identity
 from .monitoring import exposition
 from .security_log import note
+from .store import Fault, is_full
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +132,8 @@ class Api:
         except OverflowError:  # a number beyond what can be kept: SQLite's 64 bits, the years of a date
             beyond = error("validation", "a number is out of range")
             return await self._refuse(send, headers, name, requested, entry, beyond, extra)
-        except sqlite3.OperationalError as fault:
-            full = "full" in str(fault)
+        except Fault as fault:
+            full = is_full(fault)
             if not full:
                 log.exception("%s failed", name)
             failed = error("disk_full" if full else "internal")
@@ -310,7 +310,7 @@ class Api:
             found = await loop.run_in_executor(
                 self._threads, exposition.text, services.store, services.meter, now
             )
-        except sqlite3.Error:
+        except Fault:
             log.exception("the metrics cannot be read")
             await respond(send, 500, b"Internal error", plain)
             return

@@ -12,7 +12,6 @@ import gc
 import logging
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 
@@ -27,7 +26,7 @@ from .files.server import FileServer
 from .http.connections import BoundedProtocol
 from .moments import Clock
 from .settings import ServerSettings
-from .store import Store, StoreError, queues
+from .store import Fault, Store, StoreError, queues
 from .upkeep import watchdog
 from .upkeep.freeing import Freeing
 from .web.site import Site
@@ -140,7 +139,7 @@ class Server:
             await asyncio.sleep(TIDY_SECONDS)
             try:
                 await asyncio.to_thread(self.files.stored.unlink, self._freeing.step())
-            except (sqlite3.Error, OSError):  # a full disk, say: the next pass tries again
+            except (Fault, OSError):  # a full disk, say: the next pass tries again
                 log.exception("removing freed files failed")
 
     async def _fold(self) -> None:
@@ -150,7 +149,7 @@ class Server:
             try:
                 if await asyncio.to_thread(self.store.fold):
                     self.store.finish_fold()
-            except sqlite3.Error:  # a full disk, say: the next pass tries again
+            except Fault:  # a full disk, say: the next pass tries again
                 log.exception("folding the log failed")
 
     @property

@@ -180,7 +180,7 @@ async def answer_together(entry: Endpoint, call: Call) -> Any:
 
     Raises:
         ApiError: What the endpoint refused.
-        sqlite3.OperationalError: The commit failed; nothing of the moment was written.
+        store.Fault: The commit failed; nothing of the moment was written.
     """
     if not entry.batch:
         fields.check(entry.name, call.data)

@@ -13,8 +13,9 @@ from .call import Call
 from .envelope import new_id
 from .error_table import ApiError, error, field_error
 from .rules import task_status
-from .store import Transaction, events, metrics
-from .store.documents import MODEL, TASK, Document
+from .store import Transaction, events, meta, metrics, tasks
+from .store import models as store_models
+from .store.documents import COLLECTIONS, MODEL, TASK, Document
 from .tasks import ending
 
 SHORTEST_NAME = 3
@@ -33,14 +34,8 @@ def require(tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Do
     """
     model = MODEL.get(tx, id, fields)
     if model is None:
-        raise error("invalid_model_id", company=company_of(tx), id=id)
+        raise error("invalid_model_id", company=meta.company(tx), id=id)
     return model
-
-
-def company_of(tx: Transaction) -> str:
-    """The one company's id."""
-    company: str = tx.value("SELECT value FROM meta WHERE key='company'")
-    return company
 
 
 def create(call: Call) -> str:
@@ -94,16 +89,8 @@ def change(call: Call, names: Iterable[str]) -> Document:
         kept = {**given, "ui_cache": given["ui_cache"] or None} if "ui_cache" in given else given
         MODEL.update(call.tx, id, kept)
     if call.get("iteration") is not None:
-        _advance_task(call.tx, id, call.data["iteration"])
+        tasks.reach(call.tx, id, call.data["iteration"])
     return given
-
-
-def _advance_task(tx: Transaction, id: str, iteration: int) -> None:
-    """The iteration a model was saved at is one its task has reached."""
-    sql = (
-        "UPDATE task SET last_iteration=? WHERE id=(SELECT task FROM model WHERE id=?) AND last_iteration < ?"
-    )
-    tx.run(sql, (iteration, id, iteration))
 
 
 def note_change(tx: Transaction, id: str, who: str, now: int, changes: Mapping[str, Any]) -> int:
@@ -130,7 +117,7 @@ def check_references(tx: Transaction, data: Mapping[str, Any]) -> None:
     """
     for field, table in (("project", "project"), ("task", "task"), ("parent", "model")):
         id = data.get(field)
-        if id and not tx.value(f"SELECT 1 FROM {table} WHERE id=?", (id,)):
+        if id and not COLLECTIONS[table].exists(tx, id):
             raise error("reference", f"expecting {table.capitalize()} id", id=id, field=field)
 
 
@@ -197,8 +184,7 @@ def publish(call: Call, id: str, with_task: bool, force: bool) -> Document:
 
 def naming_tasks(tx: Transaction, id: str) -> list[Document]:
     """The tasks whose inputs or outputs name the model."""
-    wanted = [row[0] for row in tx.all("SELECT DISTINCT task FROM task_model WHERE model=?", (id,))]
-    return TASK.get_many(tx, wanted, ["models"])
+    return TASK.get_many(tx, store_models.naming_tasks(tx, id), ["models"])
 
 
 def names_model(task: Document, kind: str, id: str) -> bool:

@@ -109,7 +109,5 @@ def remove_if_empty(call: Call, folder: str | None) -> None:
     project = PROJECT.get(call.tx, folder, ["basename"]) if folder else None
     if project is None or project.get("basename") != FOLDER:
         return
-    for table, column in (("task", "project"), ("model", "project"), ("project", "parent")):
-        if call.tx.value(f"SELECT 1 FROM {table} WHERE {column}=? LIMIT 1", (folder,)):
-            return
-    PROJECT.delete(call.tx, [project["id"]])
+    if projects.is_empty(call.tx, project["id"]):
+        PROJECT.delete(call.tx, [project["id"]])

@@ -7,7 +7,6 @@ Here is what needs settings, folder and store together; backups, checks and clea
 
 from __future__ import annotations
 
-import json
 import logging
 import logging.handlers
 import os
@@ -26,9 +25,20 @@ from typing import Any
 
 from .. import data_folder, identity, moments, security_log, settings
 from ..error_table import ApiError
-from ..files import stored as stored_files
 from ..settings import ServerSettings
-from ..store import FILE_NAME, Store, StoreError, Transaction
+from ..store import (
+    FILE_NAME,
+    Store,
+    StoreError,
+    Transaction,
+    credentials,
+    files,
+    queues,
+    tasks,
+    users,
+    workers,
+)
+from ..store.documents import USER
 from ..upkeep import UpkeepError, verification
 from ..upkeep import backup as backups
 from ..upkeep import gc as garbage
@@ -227,35 +237,18 @@ def _ask(name: str, url: str) -> str | None:
 
 
 def _contents(tx: Transaction, now: int) -> dict[str, Any]:
-    tasks = dict(tx.all("SELECT status, count(*) FROM task GROUP BY status"))
-    queues = [
-        {"name": name, "waiting": waiting}
-        for name, waiting in tx.all(
-            "SELECT q.name, (SELECT count(*) FROM queue_entry e WHERE e.queue=q.number) FROM queue q ORDER BY q.name"
-        )
-    ]
-    alive = "last_active > ? - 1000 * timeout_seconds"
-    workers = tx.value(f"SELECT count(*) FROM worker WHERE {alive}", (now,))
-    listened = {
-        queue
-        for (queues_of,) in tx.all(f"SELECT queues FROM worker WHERE {alive}", (now,))
-        for queue in json.loads(queues_of)
-    }
-    waiting = tx.all(
-        "SELECT id, name FROM queue WHERE number IN (SELECT queue FROM queue_entry) ORDER BY name"
-    )
-    lost = tx.value(
-        "SELECT count(*) FROM task WHERE status='in_progress' AND last_update < ?", (now - 600_000,)
-    )
-    files, file_bytes = stored_files.usage(tx)
+    depths = queues.depths(tx)
+    alive = workers.alive(tx, now)
+    listened = {queue for worker in alive for queue in worker.queues}
+    count, size = files.usage(tx)
     return {
-        "tasks": tasks,
-        "queues": queues,
-        "workers": workers,
-        "users": tx.value("SELECT count(*) FROM user"),
-        "files": {"count": files, "bytes": file_bytes},
-        "running_without_worker": lost,
-        "waiting_without_worker": [name for id, name in waiting if id not in listened],
+        "tasks": tasks.count_by_status(tx),
+        "queues": [{"name": queue.name, "waiting": queue.waiting} for queue in depths],
+        "workers": len(alive),
+        "users": USER.count(tx),
+        "files": {"count": count, "bytes": size},
+        "running_without_worker": tasks.count_silent(tx, now - 600_000),
+        "waiting_without_worker": [q.name for q in depths if q.waiting and q.id not in listened],
     }
 
 
@@ -312,7 +305,7 @@ def generate_password() -> str:
 def ensure_admin(store: Store) -> First | None:
     """Make the administrator of a folder that has none; None when there is one."""
     with store.writing() as tx:
-        if tx.value("SELECT 1 FROM user WHERE role='admin' LIMIT 1"):
+        if users.has_admin(tx):
             return None
         password = generate_password()
         now = int(time.time() * 1000)
@@ -336,17 +329,11 @@ def add_user(folder: Path, login: str, name: str | None, role: str, password: st
 def list_users(folder: Path) -> list[dict[str, Any]]:
     """Every user: id, login, name, role, disabled, keys, created_at."""
     with _opened(folder) as (store, _), store.reading() as tx:
-        rows = tx.all(
-            "SELECT id, login, name, role, disabled, (SELECT count(*) FROM credential c WHERE c.user=u.id), created "
-            "FROM user u ORDER BY number"
-        )
-    names = ("id", "login", "name", "role", "disabled", "keys", "created_at")
-    return [
-        dict(
-            zip(names, (*row[:4], bool(row[4]), row[5], moments.iso(row[6]) if row[6] else None), strict=True)
-        )
-        for row in rows
-    ]
+        listed = users.overview(tx)
+    for user in listed:
+        created = user.pop("created")
+        user["created_at"] = moments.iso(created) if created else None
+    return listed
 
 
 def remove_user(folder: Path, login: str) -> None:
@@ -377,10 +364,9 @@ def list_credentials(folder: Path, login: str | None) -> list[dict[str, Any]]:
     """The access keys of one user, or of all: user, access_key, label, last_used_at, last_used_from."""
     found = []
     with _opened(folder) as (store, _), store.reading() as tx:
-        users = [_user(tx, login)] if login else [r[0] for r in tx.all("SELECT id FROM user")]
-        for user in users:
-            shown = tx.value("SELECT coalesce(login, name) FROM user WHERE id=?", (user,))
-            for access_key, label, used, where in identity.credentials_of(tx, user):
+        for user in [_user(tx, login)] if login else users.ids(tx):
+            shown = users.shown_name(tx, user)
+            for access_key, label, used, where in credentials.of(tx, user):
                 found.append(
                     {
                         "user": shown,
@@ -400,10 +386,10 @@ def revoke_credentials(folder: Path, access_key: str) -> None:
         AdminError: There is no such key.
     """
     with _opened(folder) as (store, _), store.writing() as tx:
-        user = tx.value("SELECT user FROM credential WHERE access_key=?", (access_key,))
-        if user is None:
+        known = credentials.find(tx, access_key)
+        if known is None:
             raise AdminError(f"no access key is called {access_key!r}", usage=True)
-        identity.revoke_credentials(tx, user, access_key)
+        identity.revoke_credentials(tx, known[1], access_key)
 
 
 # --- clients ---
@@ -477,7 +463,7 @@ def verify(folder: Path) -> dict[str, Any]:
 def take_in(
     folder: Path,
     documents: Mapping[str, Iterable[Mapping[str, Any]]],
-    files: Iterable[tuple[str, Path]],
+    uploaded: Iterable[tuple[str, Path]],
 ) -> dict[str, int]:
     """Put another server's documents, with their ids, and files into the folder of a server that is not running.
 
@@ -494,7 +480,7 @@ def take_in(
     with _opened(folder) as (store, _):
         try:
             counts = load_documents(store, adopt(store, documents))
-            return {**counts, "files": load_files(store, files)["written"]}
+            return {**counts, "files": load_files(store, uploaded)["written"]}
         except (DocumentError, UploadedError) as fault:
             raise AdminError(str(fault), usage=True) from fault
 

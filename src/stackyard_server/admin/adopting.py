@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..store import Store
+from ..store.documents import PROJECT, QUEUE
 
 
 def adopt(
@@ -15,9 +16,9 @@ def adopt(
     models refer to the ones that are here."""
     kept: dict[str, Iterable[Mapping[str, Any]]] = dict(documents)
     here: dict[str, str] = {}
-    for kind, table in (("projects", "project"), ("queues", "queue")):
+    for kind, collection in (("projects", PROJECT), ("queues", QUEUE)):
         with store.reading() as tx:
-            known = {name: number for number, name in tx.all(f"SELECT id, name FROM {table}")}
+            known = {name: id for id, name in collection.names(tx).items()}
         staying = []
         for document in documents.get(kind, ()):
             there = known.get(document.get("name"))

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import identity, moments
-from ..store import Store, Transaction, events
-from ..store.documents import COLLECTIONS, MODEL, PROJECT, QUEUE, TASK, USER, Collection, Document
+from .. import moments
+from ..store import Store, Transaction, events, meta, metrics, queues
+from ..store.documents import MODEL, PROJECT, QUEUE, TASK, USER, Collection, Document
 from ..store.scalars import Memory
 
 KINDS: dict[str, Collection] = {
@@ -30,10 +30,6 @@ REFERENCES = frozenset({"user", "project", "task", "parent", "company"})
 #: Fields that an explicit null takes off a document that is here.
 REMOVABLE = frozenset(
     {"started", "completed", "published", "parent", "last_worker", "last_worker_report", "active_duration"}
-)
-METRIC_FIELDS = (
-    *("metric", "variant", "value", "min_value", "min_value_iteration", "max_value", "max_value_iteration"),
-    *("first_value", "first_value_iteration", "count", "mean_value", "x_axis_label"),
 )
 #: Who reported an event that does not say.
 UNKNOWN_WORKER = "<unknown>"
@@ -76,7 +72,7 @@ def load_documents(
     store = where if isinstance(where, Store) else Store(where)
     try:
         with store.writing() as tx:
-            company, _ = identity.company_of(tx)
+            company = meta.company(tx)
             written: dict[str, list[Mapping[str, Any]]] = {
                 kind: [item for item in documents[kind] if _load(tx, collection, item, company, replace)]
                 for kind, collection in KINDS.items()
@@ -103,7 +99,7 @@ def _load(
     tx: Transaction, collection: Collection, given: Mapping[str, Any], company: str, replace: bool
 ) -> bool:
     document = _read(collection, given)
-    known = tx.value(f'SELECT 1 FROM "{collection.name}" WHERE id=?', (document["id"],))
+    known = collection.exists(tx, document["id"])
     if known and not replace:
         return False
     if known:
@@ -192,10 +188,10 @@ def _complete(tx: Transaction, collection: Collection, document: Document) -> No
         document.setdefault("description", "")
         parent = name.rpartition("/")[0]
         if parent and "parent" not in document:
-            row = tx.one("SELECT id, path FROM project WHERE name=?", (parent,))
-            if row is not None:
-                document["parent"] = row[0]
-                document["path"] = [*(COLLECTIONS["project"].decoded("path", row[1] or "[]")), row[0]]
+            above = PROJECT.id_of(tx, parent)
+            if above is not None:
+                document["parent"] = above
+                document["path"] = [*(PROJECT.field(tx, above, "path") or []), above]
     if collection is TASK:
         document.setdefault("status", "created")
         document.setdefault("last_iteration", 0)
@@ -215,7 +211,7 @@ def _check_name(tx: Transaction, collection: Collection, document: Document) -> 
     name = document.get("name")
     if not name:
         raise DocumentError(f"{collection.name} {document['id']} has no name")
-    other = tx.value(f'SELECT id FROM "{collection.name}" WHERE name=?', (name,))
+    other = collection.id_of(tx, name)
     if other is not None:
         raise DocumentError(f"{collection.name} {document['id']}: the name {name!r} is taken by {other}")
 
@@ -230,26 +226,15 @@ def _load_events(tx: Transaction, store: Store, given: list[Mapping[str, Any]], 
 
 
 def _load_entries(tx: Transaction, queue: str, entries: Any) -> None:
-    number = tx.value("SELECT number FROM queue WHERE id=?", (queue,))
-    tx.run("DELETE FROM queue_entry WHERE queue=?", (number,))
-    for position, entry in enumerate(entries, start=1):
-        task = _id_of(entry["task"])
-        tx.run("DELETE FROM queue_entry WHERE task=?", (task,))
-        tx.run(
-            "INSERT INTO queue_entry(queue, position, task, added) VALUES (?, ?, ?, ?)",
-            (number, float(position), task, _read_date(QUEUE, queue, "entries", entry["added"])),
-        )
+    waiting = [
+        (_id_of(entry["task"]), _read_date(QUEUE, queue, "entries", entry["added"])) for entry in entries
+    ]
+    queues.replace_entries(tx, queue, waiting)
 
 
 def _load_metrics(tx: Transaction, owner: str, last_metrics: Any) -> None:
     """The newest of each series; a series that has points here keeps them."""
-    names = ("owner", "metric_hash", "variant_hash", *METRIC_FIELDS, "total", "finite")
-    kept = ", ".join(f"{name}=excluded.{name}" for name in names[3:])
-    tx.many(
-        f"INSERT INTO metric({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
-        f"ON CONFLICT(owner, metric_hash, variant_hash) DO UPDATE SET {kept}",
-        [_read_series(owner, *path, values) for path, values in _walk_series(owner, last_metrics)],
-    )
+    metrics.put(tx, owner, _walk_series(owner, last_metrics))
 
 
 def _walk_series(owner: str, last_metrics: Any) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
@@ -263,11 +248,3 @@ def _walk_series(owner: str, last_metrics: Any) -> Iterator[tuple[tuple[str, str
                 yield (metric, variant), values
     except AttributeError:
         raise DocumentError(f"{owner}: last_metrics is not metric -> variant -> values") from None
-
-
-def _read_series(owner: str, metric: str, variant: str, values: Mapping[str, Any]) -> list[Any]:
-    count = values.get("count") or 0
-    mean = values.get("mean_value")
-    row = [owner, metric, variant, *(values.get(name) for name in METRIC_FIELDS)]
-    row[3 + METRIC_FIELDS.index("count")] = count
-    return [*row, (mean or 0.0) * count, count if mean is not None else 0]

@@ -9,6 +9,7 @@ from pathlib import Path
 from .. import moments
 from ..files import stored
 from ..store import Store
+from ..store import files as rows
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -40,7 +41,7 @@ def load_files(
         if key is None:
             raise UploadedError(f"{path!r} may not be the path of a file")
         with store.reading() as tx:
-            taken = stored.find(tx, key) is not None
+            taken = rows.find(tx, key) is not None
         if taken:
             counts["kept"] += 1
             continue
@@ -54,6 +55,6 @@ def load_files(
             incoming.discard()
             raise
         with store.writing() as tx:
-            stored.record(tx, settled)
+            rows.record(tx, settled)
         counts["written"] += 1
     return counts

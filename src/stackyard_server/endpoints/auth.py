@@ -12,6 +12,7 @@ from .. import identity
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import ApiError, error, field_error
+from ..store import credentials
 
 
 @endpoint(access="none")
@@ -55,7 +56,7 @@ def create_credentials(call: Call) -> dict[str, Any]:
 def get_credentials(call: Call) -> dict[str, Any]:
     """The caller's access keys: key, label, when and from where it was last used; never the secret."""
     keys = []
-    for access_key, label, used_at, used_from in identity.credentials_of(call.tx, call.who.user):
+    for access_key, label, used_at, used_from in credentials.of(call.tx, call.who.user):
         used = datetime.fromtimestamp(used_at / 1000, UTC).replace(tzinfo=None) if used_at else None
         shown = {
             "access_key": access_key,

@@ -21,6 +21,7 @@ from ..listing.scrolls import EXHAUSTED, position, token
 from ..reported import requests
 from ..reported import samples as steps
 from ..store import events, logs, samples, scalars
+from ..store.documents import TASK
 from ..store.scalars import Memory, Name
 
 LONGEST_RAW_PAGE = 200_000
@@ -329,13 +330,12 @@ def get_task_latest_scalar_values(call: Call) -> dict[str, Any]:
         variant = {"name": series.variant, "last_value": point[1], "last_10_value": point[1]}
         metrics.setdefault(series.metric, []).append(variant)
         last_iteration, last_stamp = max(last_iteration, point[0]), max(last_stamp, float(point[2]))
-    row = call.tx.one("SELECT name, status FROM task WHERE id=?", (task,))
-    name, status = row or (None, None)
+    found = TASK.get(call.tx, task, ("name", "status")) or {}
     return {
         "metrics": [{"name": metric, "variants": variants} for metric, variants in metrics.items()],
         "last_iter": last_iteration,
-        "name": name,
-        "status": status,
+        "name": found.get("name"),
+        "status": found.get("status"),
         "last_timestamp": last_stamp,
     }
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from .. import bulk, listing, models
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error
+from ..store import models as store_models
 from ..store import projects
 from ..store.documents import MODEL, Document
 
@@ -70,12 +69,9 @@ def update_for_task(call: Call) -> dict[str, Any]:
 @endpoint(slow=True)
 def get_frameworks(call: Call) -> dict[str, Any]:
     """The frameworks of the models in these projects and below; of all models where none is named."""
-    sql = "SELECT DISTINCT framework FROM model WHERE framework IS NOT NULL AND framework <> ''"
-    parameters: tuple[str, ...] = ()
-    if ids := call.get("projects"):
-        sql += " AND project IN (SELECT value FROM json_each(?))"
-        parameters = (projects.as_json(projects.subtree(call.tx, ids)),)
-    return {"frameworks": [row[0] for row in call.tx.all(f"{sql} ORDER BY framework", parameters)]}
+    ids = call.get("projects")
+    inside = projects.subtree(call.tx, ids) if ids else None
+    return {"frameworks": store_models.frameworks(call.tx, inside)}
 
 
 @endpoint(access="state")
@@ -208,16 +204,8 @@ def move(call: Call) -> dict[str, Any]:
         projects.require(call.tx, project, ["id"])
     elif "project" not in call.data:
         raise error("validation", "project or project_name is required")
-    ids = orjson.dumps(call.data["ids"]).decode()
-    former = call.tx.all(
-        "SELECT DISTINCT project FROM model WHERE id IN (SELECT value FROM json_each(?))", (ids,)
-    )
-    call.tx.run(
-        "UPDATE model SET project=?, last_change=?, last_update=?, last_changed_by=? "
-        "WHERE id IN (SELECT value FROM json_each(?))",
-        (project, call.now, call.now, call.who.user, ids),
-    )
-    projects.touch(call.tx, [project, *(row[0] for row in former)], call.now)
+    former = store_models.move(call.tx, call.data["ids"], project, call.who.user, call.now)
+    projects.touch(call.tx, [project, *former], call.now)
     return {"project_id": project}
 
 

@@ -15,6 +15,7 @@ from ..call import Call, Raw
 from ..dispatch import endpoint
 from ..envelope import new_id
 from ..error_table import ApiError, error
+from ..store import users as store_users
 from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection
 from ..store.paths import keys_of
 
@@ -66,8 +67,7 @@ def get_entities_count(call: Call) -> dict[str, Any]:
 @endpoint()
 def get_user_companies(call: Call) -> dict[str, Any]:
     """The caller's company: there is one, and its administrators own it (where there is none, its first user)."""
-    owners = call.tx.all("SELECT id, name FROM user WHERE role='admin' AND NOT disabled ORDER BY number")
-    owners = owners or call.tx.all("SELECT id, name FROM user WHERE NOT disabled ORDER BY number LIMIT 1")
+    owners = store_users.owners(call.tx)
     return {
         "companies": [
             {

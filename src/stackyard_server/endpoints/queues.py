@@ -142,7 +142,7 @@ def delete(call: Call) -> dict[str, Any]:
 def clear_queue(call: Call) -> dict[str, Any]:
     """Take every task out of a queue: which they were. They get their earlier status back."""
     queue = call.data.get("queue")
-    if not isinstance(queue, str) or call.tx.value("SELECT 1 FROM queue WHERE id=?", (queue,)) is None:
+    if not isinstance(queue, str) or not QUEUE.exists(call.tx, queue):
         raise error("invalid_queue_id", queue=queue)
     waiting = [entry.task for entry in queues.entries(call.tx, queue)]
     for task in waiting:
@@ -180,7 +180,7 @@ def add_task(call: Call) -> dict[str, Any]:
     """Let a task wait at the end of a queue; its status stays."""
     queue, task = call.data["queue"], call.data["task"]
     queues.number_of(call.tx, queue)
-    if call.tx.value("SELECT 1 FROM task WHERE id=?", (task,)) is None:
+    if not TASK.exists(call.tx, task):
         raise error("invalid_task_id", id=task, company=call.who.company)
     queues.add(call.tx, queue, task, call.now)
     return {"added": 1}

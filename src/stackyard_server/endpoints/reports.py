@@ -8,6 +8,7 @@ from typing import Any
 from .. import API_VERSION, dispatch, fields, listing, reports
 from ..call import Call
 from ..dispatch import endpoint
+from ..store import tasks
 from ..store.documents import TASK
 from ..tasks import ending, removal
 
@@ -79,10 +80,7 @@ def get_all_ex(call: Call) -> dict[str, Any]:
 @endpoint()
 def get_tags(call: Call) -> dict[str, Any]:
     """The tags of reports."""
-    sql = """
-        SELECT DISTINCT tag.value FROM task d, json_each(d.tags) AS tag WHERE d.type=? ORDER BY tag.value
-    """
-    return {"tags": [row[0] for row in call.tx.all(sql, (reports.TYPE,))]}
+    return {"tags": tasks.tags_of_type(call.tx, reports.TYPE)}
 
 
 @endpoint("2.30", slow=True)

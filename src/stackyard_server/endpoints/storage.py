@@ -13,6 +13,7 @@ from .. import moments
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error
+from ..store import meta
 
 #: Where the settings are kept in the store's ``meta`` table.
 KEY = "storage_settings"
@@ -53,7 +54,7 @@ def set_settings(call: Call) -> dict[str, Any]:
     text = orjson.dumps(settings).decode()
     if len(text) > MOST_BYTES:
         raise error("data_validation", settings=f"{MOST_BYTES} bytes of JSON at most")
-    call.tx.run("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, text))
+    meta.put(call.tx, KEY, text)
     return {"updated": 1}
 
 
@@ -63,15 +64,13 @@ def reset_settings(call: Call) -> dict[str, Any]:
     settings = {**kept(call)}
     names = [name for name in call.data["keys"] if name in ("aws", "google", "azure")]
     settings.update({name: EMPTY[name] for name in names}, last_update=moments.iso(call.now))
-    call.tx.run(
-        "INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (KEY, orjson.dumps(settings).decode())
-    )
+    meta.put(call.tx, KEY, orjson.dumps(settings).decode())
     return {"updated": 1}
 
 
 def kept(call: Call) -> dict[str, Any]:
     """The settings as they are stored."""
-    text = call.tx.value("SELECT value FROM meta WHERE key=?", (KEY,))
+    text = meta.get(call.tx, KEY)
     return {**EMPTY, **orjson.loads(text)} if text else EMPTY
 
 

@@ -12,6 +12,7 @@ from ..error_table import error
 from ..fields import check
 from ..rules import task_document, task_status
 from ..store import hand_outs, metrics, projects, queues
+from ..store import tasks as store_tasks
 from ..store.documents import TASK, Document
 from ..tasks import changes, creation, editing, ending, queueing, removal
 
@@ -82,11 +83,8 @@ def get_by_id(call: Call) -> Answer:
 def get_types(call: Call) -> Answer:
     """The types of task there are in these projects and below, or anywhere."""
     wanted = ids_of(call, "projects")
-    sql = "SELECT DISTINCT type FROM task WHERE type IS NOT NULL"
-    if wanted:
-        sql += " AND project IN (SELECT value FROM json_each(?))"
-    ids = [projects.as_json(projects.subtree(call.tx, wanted))] if wanted else []
-    return {"types": sorted(row[0] for row in call.tx.all(sql, ids))}
+    inside = projects.subtree(call.tx, wanted) if wanted else None
+    return {"types": sorted(store_tasks.types(call.tx, inside))}
 
 
 @endpoint()

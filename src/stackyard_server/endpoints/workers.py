@@ -31,7 +31,7 @@ LONGEST_ID = 1000
 def register(call: Call) -> dict[str, Any]:
     """Nothing; the worker is known from now on and listens on its queues."""
     id, wanted = _id(call), call.get("queues", [])
-    known = {q for (q,) in call.tx.all("SELECT id FROM queue")}
+    known = QUEUE.names(call.tx, wanted)
     if missing := [q for q in wanted if q not in known]:
         raise error("invalid_queue_id", ids=missing)
     timeout = call.get("timeout") or workers.TIMEOUT_SECONDS
@@ -103,7 +103,7 @@ def status_report(call: Call) -> dict[str, Any]:
 
 
 def _note_life(call: Call, id: str, worker: str) -> None:
-    if call.tx.value("SELECT 1 FROM task WHERE id=?", (id,)) is None:
+    if not TASK.exists(call.tx, id):
         raise error("invalid_task_id", id=id, company=call.who.company)
     now = call.now
     signs = {"last_worker": worker, "last_worker_report": now, "last_update": now, "last_change": now}

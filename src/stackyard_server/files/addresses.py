@@ -14,9 +14,9 @@ from collections.abc import Callable
 import orjson
 
 from ..settings import ServerSettings
-from ..store import Transaction
+from ..store import Transaction, meta, models
 
-#: The key in the table ``meta``: a JSON list, oldest first.
+#: The key in ``store.meta``: a JSON list, oldest first.
 META = "files_urls"
 #: Former addresses that are kept.
 KEPT = 32
@@ -32,18 +32,15 @@ def settle(tx: Transaction, present: str, settings: ServerSettings) -> tuple[str
         present: The public address now, without a slash at its end.
         settings: May name former ones that this folder never saw.
     """
-    noted: list[str] = orjson.loads(tx.value("SELECT value FROM meta WHERE key=?", (META,)) or "[]")
+    noted: list[str] = orjson.loads(meta.get(tx, META) or "[]")
     named = [url.rstrip("/") for url in settings.former_files_urls]
     known = list(dict.fromkeys([*noted, *named, present]))
     known = [*[url for url in known if url != present][-KEPT:], present]
     if known != noted:
-        tx.run("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (META, orjson.dumps(known).decode()))
+        meta.put(tx, META, orjson.dumps(known).decode())
     former = tuple(known[:-1])
     for url in former:
-        tx.run(
-            "UPDATE model SET uri = ? || substr(uri, ?) WHERE uri >= ? AND uri < ?",
-            (present, len(url) + 1, f"{url}/", f"{url}0"),
-        )
+        models.move_addresses(tx, url, present)
     return former
 
 

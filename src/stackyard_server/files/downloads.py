@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import quote
 
-from .stored import StoredFile
+from ..store.files import StoredFile
 
 #: Types shown as they are; nothing in them runs.
 SHOWN = {

@@ -13,8 +13,10 @@ Imports the store, ``stored_files`` and identity's roles.
 from __future__ import annotations
 
 from ..identity import Identity
-from ..store import Transaction
-from .stored import StoredFile, key_of_url, owner_of, spellings
+from ..store import Transaction, models
+from ..store.documents import MODEL, TASK
+from ..store.files import StoredFile
+from .stored import key_of_url, owner_of, spellings
 
 PUBLISHED = ("publishing", "published")
 
@@ -28,16 +30,16 @@ def published(tx: Transaction, file: StoredFile, addresses: tuple[str, ...] = ()
         addresses: The file server's public addresses, present and former, for models that name it by URI.
     """
     if file.owner:
-        if tx.value("SELECT status FROM task WHERE id=?", (file.owner,)) in PUBLISHED:
+        if TASK.field(tx, file.owner, "status") in PUBLISHED:
             return True
-        if tx.value("SELECT ready FROM model WHERE id=?", (file.owner,)):
+        if MODEL.field(tx, file.owner, "ready"):
             return True
-        uris = tx.all("SELECT uri FROM model WHERE task=? AND ready=1 AND uri IS NOT NULL", (file.owner,))
-        if any(key_of_url(str(uri), addresses) == file.path for (uri,) in uris):
+        named = models.published_addresses(tx, file.owner)
+        if any(key_of_url(url, addresses) == file.path for url in named):
             return True
     for address in addresses:
         for uri in spellings(address, file.path):
-            if tx.value("SELECT 1 FROM model WHERE uri=? AND ready=1", (uri,)):
+            if models.is_named(tx, uri, published=True):
                 return True
     return False
 

@@ -20,7 +20,6 @@ import logging
 import os
 import re
 import shutil
-import sqlite3
 import time
 from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,10 +34,14 @@ from ..call import Services
 from ..error_table import ApiError
 from ..http.origins import Origins
 from ..identity import ROLES, Identity
+from ..store import Fault
+from ..store import files as rows
+from ..store import is_full as database_is_full
+from ..store.files import StoredFile
 from . import downloads
 from . import rights as file_rights
 from . import stored as stored_files
-from .stored import StoredFile, StoredFiles, key_of
+from .stored import StoredFiles, key_of
 from .uploads import Upload, UploadRefused
 
 log = logging.getLogger(__name__)
@@ -128,7 +131,7 @@ class FileServer:
             await self._say(send, headers, refused.code, refused.message.rpartition("reason=")[2])
         except asyncio.CancelledError:  # the stop waited long enough: the task ends with this answer
             await self._say(send, headers, 503, "The server is stopping")
-        except (sqlite3.OperationalError, OSError) as fault:
+        except (Fault, OSError) as fault:
             if is_full(fault):
                 await self._say(send, headers, 507, "No space left on the server's disk")
                 return
@@ -212,7 +215,7 @@ class FileServer:
         file = None
         if key is not None:
             with self.services.store.reading() as tx:
-                file = stored_files.find(tx, key)
+                file = rows.find(tx, key)
         if file is None:
             raise Refused(404)
         out = downloads.description(file, download=b"download" in scope.get("query_string", b""))
@@ -319,7 +322,7 @@ class FileServer:
                 # Once more: what held while the bytes came in may have been published since.
                 for file in files:
                     self._may_replace(tx, who, file.path)
-                    old = stored_files.record(tx, file)
+                    old = rows.record(tx, file)
                     if old:
                         replaced.append(old)
         except BaseException:
@@ -333,7 +336,7 @@ class FileServer:
                 self._may_replace(tx, who, key)
 
     def _may_replace(self, tx: Any, who: Identity, key: str) -> None:
-        there = stored_files.find(tx, key)
+        there = rows.find(tx, key)
         refused = file_rights.may_change(tx, who, there, self._addresses) if there else None
         if refused:
             security_log.note("file_replace_refused", user=who.user, path=key, why=refused)
@@ -351,9 +354,7 @@ class FileServer:
         if settings.disk_budget_bytes is not None:
             budget = int(settings.disk_budget_bytes)
             with self.services.store.reading() as tx:
-                used = (
-                    stored_files.usage(tx)[1] + self._pending_bytes + database_bytes(self.services.store.path)
-                )
+                used = rows.usage(tx)[1] + self._pending_bytes + database_bytes(self.services.store.path)
             self._warn(used, budget)
             if budget - used < room:
                 room = max(0, budget - used)
@@ -382,14 +383,14 @@ class FileServer:
         key = key_of(path)
         shown = path.strip("/")
         with self.services.store.writing() as tx:
-            file = stored_files.find(tx, key) if key else None
+            file = rows.find(tx, key) if key else None
             if file is None:
                 raise Refused(404, f"File {shown} not found")
             refused = file_rights.may_change(tx, who, file, self._addresses)
             if refused:
                 security_log.note("file_delete_refused", user=who.user, path=file.path, why=refused)
                 raise Refused(403, f"File {shown} cannot be deleted: {refused}")
-            stored_files.forget(tx, [file])
+            rows.forget(tx, [file])
         return file
 
     async def _unlink(self, blobs: list[str]) -> None:
@@ -419,8 +420,8 @@ class FileServer:
                 if not shown:
                     errors.setdefault("Empty path not allowed", []).append(path)
                     continue
-                file = stored_files.find(tx, key) if key else None
-                below = stored_files.under(tx, key) if key and file is None else []
+                file = rows.find(tx, key) if key else None
+                below = rows.under(tx, key) if key and file is None else []
                 if key is None or (file is None and not below):
                     errors.setdefault("Not found", []).append(path)
                     continue
@@ -432,7 +433,7 @@ class FileServer:
                     security_log.note("file_delete_refused", user=who.user, path=key, why=refused)
                     errors.setdefault(f"Not allowed: {refused}", []).append(path)
                     continue
-                stored_files.forget(tx, below)
+                rows.forget(tx, below)
                 gone += [one.blob for one in below]
                 deleted[path] = shown
         return {"deleted": deleted, "errors": errors}, gone
@@ -531,7 +532,7 @@ def is_full(fault: Exception) -> bool:
     """Whether the disk is full."""
     if isinstance(fault, OSError):
         return fault.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "full" in str(fault)
+    return database_is_full(fault)
 
 
 def database_bytes(path: os.PathLike[str]) -> int:

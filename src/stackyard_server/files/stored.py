@@ -5,8 +5,8 @@ renamed before the row that makes it visible is committed. Content under a name 
 a new name, so a reader, or a backup made of hard links, keeps what it began with. What a crash leaves behind has no
 row, and ``sweep`` removes it. See docs/security.md for what this shuts out.
 
-Here: the paths that may be keys, content on disk, the rows. Who may replace or remove a file is in ``rights``,
-HTTP in ``files``. Imports the store.
+Here: the paths that may be keys, and content on disk. The rows are in ``store.files``, who may replace or remove a file
+in ``rights``, HTTP in ``server``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote, urlsplit
 
-import orjson
-
 from ..envelope import new_id
-from ..store import Store, Transaction
+from ..store import Store
+from ..store import files as rows
+from ..store.files import StoredFile
 
 #: The longest path that is kept, bytes of UTF-8.
 LONGEST_PATH_BYTES = 4000
@@ -36,21 +35,6 @@ BLOB = re.compile(r"[0-9a-f]{32}")
 OWNED = re.compile(r"\.([0-9a-f]{32})/")
 #: Characters the SDK leaves as they are in a URL's path.
 SDK_SAFE = "/:=@!$&'()*+,;~"
-COLUMNS = "path, blob, bytes, sha256, created, owner, user"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A row of the table: ``created`` is epoch milliseconds, ``owner`` a task's or model's id, ``user`` who
-    uploaded."""
-
-    path: str
-    blob: str
-    bytes: int
-    sha256: str
-    created: int
-    owner: str | None = None
-    user: str | None = None
 
 
 def key_of(path: str) -> str | None:
@@ -206,56 +190,11 @@ class StoredFiles:
             if not old:
                 continue
             with self.store.reading() as tx:
-                lost = not tx.value("SELECT 1 FROM file WHERE blob=?", (path.name,))
+                lost = not rows.holds(tx, path.name)
             if lost:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone
-
-
-def find(tx: Transaction, key: str) -> StoredFile | None:
-    """The file of that key."""
-    row = tx.one(f"SELECT {COLUMNS} FROM file WHERE path=?", (key,))
-    return StoredFile(*row) if row else None
-
-
-def under(tx: Transaction, key: str) -> list[StoredFile]:
-    """Every file below a folder."""
-    # "0" follows "/" in every encoding SQLite compares by.
-    rows = tx.all(f"SELECT {COLUMNS} FROM file WHERE path > ? AND path < ?", (f"{key}/", f"{key}0"))
-    return [StoredFile(*row) for row in rows]
-
-
-def of_owner(tx: Transaction, owner: str) -> list[StoredFile]:
-    """Every file of a task or model."""
-    return [StoredFile(*row) for row in tx.all(f"SELECT {COLUMNS} FROM file WHERE owner=?", (owner,))]
-
-
-def record(tx: Transaction, file: StoredFile) -> str | None:
-    """Make a file visible under its key.
-
-    Returns:
-        The content it replaces, to be removed after the commit; None for a new key.
-    """
-    old: str | None = tx.value("SELECT blob FROM file WHERE path=?", (file.path,))
-    tx.run(
-        f"INSERT INTO file({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(path) DO UPDATE SET blob=excluded.blob, "
-        "bytes=excluded.bytes, sha256=excluded.sha256, created=excluded.created, user=excluded.user",
-        (file.path, file.blob, file.bytes, file.sha256, file.created, file.owner, file.user),
-    )
-    return old
-
-
-def forget(tx: Transaction, files: Iterable[StoredFile]) -> int:
-    """Remove rows; the contents go after the commit."""
-    paths = orjson.dumps([file.path for file in files]).decode()
-    return tx.run("DELETE FROM file WHERE path IN (SELECT value FROM json_each(?))", (paths,))
-
-
-def usage(tx: Transaction) -> tuple[int, int]:
-    """(files, bytes) that are kept."""
-    row = tx.one("SELECT files, bytes FROM file_usage")
-    return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 def key_of_url(url: str, addresses: Iterable[str]) -> str | None:

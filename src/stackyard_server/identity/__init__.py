@@ -14,8 +14,6 @@ from .tokens import COOKIE, DAY_SECONDS, LONGEST_ASKED_SECONDS, Identity
 from .users import (
     add_credentials,
     add_user,
-    company_of,
-    credentials_of,
     disable,
     enable,
     end_sessions,
@@ -40,8 +38,6 @@ __all__ = [
     "Identity",
     "add_credentials",
     "add_user",
-    "company_of",
-    "credentials_of",
     "disable",
     "enable",
     "end_sessions",

@@ -11,7 +11,6 @@ import asyncio
 import hmac
 import logging
 import math
-import sqlite3
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +19,12 @@ from typing import Any
 from ..error_table import ApiError, error
 from ..moments import Clock
 from ..security_log import note
-from ..store import Store, Transaction
+from ..store import Fault, Store, Transaction, credentials, meta, users
 from ..store.documents import USER
 from . import passwords, tokens
 from .throttle import Throttle, network_of
 from .tokens import DAY_SECONDS, Identity
-from .users import ACCESS_KEY, company_of, digest
+from .users import ACCESS_KEY, digest
 
 #: Verified tokens remembered.
 REMEMBERED = 4096
@@ -62,7 +61,7 @@ class Gate:
         self._hashing = 0
         self._lock = threading.Lock()
         with store.reading() as tx:
-            self._key: str = tx.value("SELECT value FROM meta WHERE key='token_key'")
+            self._key = meta.token_key(tx)
 
     def forget(self) -> None:
         """Look everything up again: users, roles or sessions changed."""
@@ -127,17 +126,14 @@ class Gate:
             self._hashing += 1
         try:
             with self.store.reading() as tx:
-                row = tx.one("SELECT id, password FROM user WHERE login=? AND NOT disabled", (login,))
+                row = users.password(tx, login)
             fits = passwords.fits(row[1] if row else None, password)
         finally:
             with self._lock:
                 self._hashing -= 1
         # Looked up again: hashing took its time, and the user may be gone or the password another one by now.
         with self.store.reading() as tx:
-            same = (
-                row
-                and tx.one("SELECT id, password FROM user WHERE login=? AND NOT disabled", (login,)) == row
-            )
+            same = row is not None and users.password(tx, login) == row
             who = self._identity(tx, row[0], "password") if fits and same and row else None
         if who is None:
             note("login_failed", login=login, address=address)
@@ -197,8 +193,8 @@ class Gate:
         """End the caller's session: its tokens are worth nothing from now on, renewed ones included."""
         if who.session:
             until = max(who.expires_at, int(self.clock()) + self.token_seconds)
-            tx.run("INSERT OR REPLACE INTO revoked_session VALUES (?, ?)", (who.session, until))
-            tx.run("DELETE FROM revoked_session WHERE expires<?", (int(self.clock()) - 7 * DAY_SECONDS,))
+            credentials.end_session(tx, who.session, until)
+            credentials.forget_sessions(tx, int(self.clock()) - 7 * DAY_SECONDS)
             note("logout", logging.INFO, user=who.user)
         self.forget()
 
@@ -210,11 +206,10 @@ class Gate:
         if len(self._used) >= REMEMBERED:
             self._used.clear()
         self._used[who.access_key] = now
-        sql = "UPDATE credential SET last_used=?, last_used_from=? WHERE access_key=?"
         try:
             with self.store.writing("metrics") as tx:
-                tx.run(sql, (int(now * 1000), address, who.access_key))
-        except sqlite3.OperationalError as fault:  # a full disk keeps nobody out
+                credentials.note_use(tx, who.access_key, int(now * 1000), address)
+        except Fault as fault:  # a full disk keeps nobody out
             note("last_use_not_written", reason=fault)
 
     def close(self) -> None:
@@ -224,12 +219,10 @@ class Gate:
     def _claimed(self, tx: Transaction, claims: dict[str, Any], proof: str) -> Identity:
         """The identity behind a token's claims, if the session, its key and its user are still what they were."""
         key = claims.get("key", "")
-        if tx.value("SELECT 1 FROM revoked_session WHERE session=?", (claims["session_id"],)):
+        if credentials.is_ended(tx, claims["session_id"]):
             raise error("invalid_token", "revoked token")
         who = self._identity(tx, claims["identity"]["user"], proof, claims)
-        if key and not tx.value(
-            "SELECT 1 FROM credential WHERE access_key=? AND user=?", (key, claims["identity"]["user"])
-        ):
+        if key and not credentials.belongs_to(tx, key, claims["identity"]["user"]):
             raise error("invalid_token", "revoked token")
         if who is None:
             raise error("invalid_token", "unknown user")
@@ -239,7 +232,7 @@ class Gate:
 
     def _by_key(self, access_key: str, secret: str, address: str) -> Identity:
         with self.store.reading() as tx:
-            row = tx.one("SELECT secret_digest, user FROM credential WHERE access_key=?", (access_key,))
+            row = credentials.find(tx, access_key)
             good = row is not None and hmac.compare_digest(row[0], digest(secret))
             who = self._identity(tx, row[1], "key", {"key": access_key}) if row and good else None
         if who is not None:
@@ -261,13 +254,12 @@ class Gate:
         if user is None or user.get("disabled"):
             return None
         claims = claims or {}
-        company, company_name = company_of(tx)
         return Identity(
             user=user["id"],
             name=user["name"],
             role=user["role"],
-            company=company,
-            company_name=company_name,
+            company=meta.company(tx),
+            company_name=meta.company_name(tx),
             session=claims.get("session_id", ""),
             issued_at=claims.get("iat", 0),
             expires_at=claims.get("exp", 0),

@@ -17,7 +17,7 @@ from .. import SERVER_VERSION
 from ..envelope import new_id
 from ..error_table import ApiError, error
 from ..security_log import note
-from ..store import Transaction
+from ..store import Transaction, credentials, meta, users
 from ..store.documents import USER, Document
 from . import passwords
 from .roles import ROLES
@@ -31,24 +31,21 @@ LONGEST_NAME = 200
 MOST_KEYS = 100
 
 
-def company_of(tx: Transaction) -> tuple[str, str]:
-    """(id, name) of the one company."""
-    return tx.value("SELECT value FROM meta WHERE key='company'"), tx.value(
-        "SELECT value FROM meta WHERE key='company_name'"
-    )
-
-
 def found(tx: Transaction, now: int) -> bool:
     """Make what a new data folder needs: the company and the signing key.
 
     Returns:
         Whether the folder was new.
     """
-    if tx.value("SELECT 1 FROM meta WHERE key='company'"):
+    if meta.get(tx, meta.COMPANY):
         return False
-    rows = [("company", new_id()), ("company_name", "stackyard"), ("token_key", secrets.token_urlsafe(48))]
-    tx.many("INSERT INTO meta(key, value) VALUES (?, ?)", rows)
-    tx.run("INSERT INTO meta(key, value) VALUES ('created', ?)", (str(now),))
+    kept = {
+        meta.COMPANY: new_id(),
+        meta.COMPANY_NAME: "stackyard",
+        meta.TOKEN_KEY: secrets.token_urlsafe(48),
+        "created": str(now),
+    }
+    meta.add(tx, kept)
     return True
 
 
@@ -77,13 +74,12 @@ def add_user(
         _check_name("login", login)
         if ":" in login or ACCESS_KEY.fullmatch(login):
             raise error("data_validation", login="must hold no ':' and not look like an access key")
-        if tx.value("SELECT 1 FROM user WHERE login=?", (login,)):
+        if users.by(tx, "login", login):
             raise error("duplicate", login=login)
-    if more.get("id") and tx.value("SELECT 1 FROM user WHERE id=?", (more["id"],)):
+    if more.get("id") and USER.exists(tx, more["id"]):
         raise error("duplicate", id=more["id"])
-    company, _ = company_of(tx)
     document: Document = {
-        "id": new_id(), "company": company, "name": name, "role": role, "login": login, "created": now,
+        "id": new_id(), "company": meta.company(tx), "name": name, "role": role, "login": login, "created": now,
         "created_in_version": SERVER_VERSION,
         "password": passwords.hashed(password) if password is not None else None, **more,
     }  # fmt: skip
@@ -99,12 +95,9 @@ def find_user(tx: Transaction, name: str) -> Document:
     Raises:
         ApiError: 400/301.
     """
-    for column in ("login", "id", "name"):
-        rows = tx.all(f"SELECT id FROM user WHERE {column}=? LIMIT 2", (name,))
-        if len(rows) == 1:
-            user = USER.get(tx, rows[0][0])
-            if user:
-                return user
+    id = users.by(tx, "login", name) or users.by(tx, "id", name) or users.by(tx, "name", name)
+    if id and (user := USER.get(tx, id)):
+        return user
     raise error("invalid_user_id", id=name)
 
 
@@ -159,7 +152,7 @@ def remove(tx: Transaction, user: str, by: str = "console") -> None:
         ApiError: 400/800 nobody would be left to administer; 400/301.
     """
     _keep_an_admin(tx, user)
-    tx.run("DELETE FROM credential WHERE user=?", (user,))
+    credentials.remove_all(tx, user)
     if not USER.delete(tx, [user]):
         raise error("invalid_user_id", id=user)
     note("user_removed", logging.INFO, user=user, by=by)
@@ -173,7 +166,7 @@ def rename(tx: Transaction, user: str, names: dict[str, str], by: str = "console
     """
     for field, name in names.items():
         _check_name(field, name)
-    if not tx.value("SELECT 1 FROM user WHERE id=?", (user,)):
+    if not USER.exists(tx, user):
         raise error("invalid_user_id", id=user)
     USER.update(tx, user, names)
     note("user_renamed", logging.INFO, user=user, by=by, **names)
@@ -197,22 +190,19 @@ def add_credentials(
     Raises:
         ApiError: 400/800 the user has very many already.
     """
-    if tx.value("SELECT count(*) FROM credential WHERE user=?", (user,)) >= MOST_KEYS:
+    if credentials.count(tx, user) >= MOST_KEYS:
         raise error("data_validation", credentials=f"{MOST_KEYS} access keys at most; revoke some")
     _check_label(label)
     access_key = "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
     secret_key = secrets.token_urlsafe(50)
-    tx.run(
-        "INSERT INTO credential(access_key, secret_digest, user, label) VALUES (?, ?, ?, ?)",
-        (access_key, digest(secret_key), user, label),
-    )
+    credentials.add(tx, user, access_key, digest(secret_key), label)
     note("credentials_added", logging.INFO, user=user, access_key=access_key, by=by)
     return access_key, secret_key
 
 
 def revoke_credentials(tx: Transaction, user: str, access_key: str, by: str = "console") -> int:
     """Take one access key from its user; tokens made with it are worth nothing from now on. How many it were."""
-    revoked = tx.run("DELETE FROM credential WHERE access_key=? AND user=?", (access_key, user))
+    revoked = credentials.remove(tx, user, access_key)
     if revoked:
         note("credentials_revoked", logging.INFO, user=user, access_key=access_key, by=by)
     return revoked
@@ -225,23 +215,14 @@ def label_credentials(tx: Transaction, user: str, access_key: str, label: str | 
         ApiError: 400/300 the user has no such key; 400/800 the label is too long.
     """
     _check_label(label)
-    if not tx.run("UPDATE credential SET label=? WHERE access_key=? AND user=?", (label, access_key, user)):
+    if not credentials.label(tx, user, access_key, label):
         raise no_such_key(tx, user, access_key)
 
 
 def no_such_key(tx: Transaction, user: str, access_key: str) -> ApiError:
     """400/300: the user has no such access key."""
-    names = {"id": user, "company": company_of(tx)[0], "credentials__key": access_key}
+    names = {"id": user, "company": meta.company(tx), "credentials__key": access_key}
     return error("invalid_user", "invalid user or invalid access key", **names)
-
-
-def credentials_of(tx: Transaction, user: str) -> list[tuple[str, str | None, int | None, str | None]]:
-    """(access key, label, last used at, last used from) of each of a user's keys, oldest first."""
-    rows = tx.all(
-        "SELECT access_key, label, last_used, last_used_from FROM credential WHERE user=? ORDER BY access_key",
-        (user,),
-    )
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def digest(secret: str) -> str:
@@ -251,15 +232,12 @@ def digest(secret: str) -> str:
 
 def _change(tx: Transaction, user: str, changes: dict[str, Any]) -> None:
     """Change a user and end their sessions."""
-    columns = "".join(f"{name}=?, " for name in changes)
-    if not tx.run(f"UPDATE user SET {columns}generation=generation+1 WHERE id=?", [*changes.values(), user]):
+    if not users.change(tx, user, changes):
         raise error("invalid_user_id", id=user)
 
 
 def _keep_an_admin(tx: Transaction, user: str) -> None:
-    others = "SELECT 1 FROM user WHERE role='admin' AND NOT disabled AND id<>? LIMIT 1"
-    is_admin = tx.value("SELECT 1 FROM user WHERE id=? AND role='admin' AND NOT disabled", (user,))
-    if is_admin and not tx.value(others, (user,)):
+    if users.is_admin(tx, user) and not users.is_other_admin(tx, user):
         raise error("data_validation", user="the only administrator stays one; make another one first")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..error_table import error, field_error
-from ..store import Transaction, metrics
+from ..store import Transaction, meta, metrics
 from ..store.conditions import bounded, lookup_error, visible, wrong_type
 from ..store.documents import COLLECTIONS, Collection, Document
 from ..store.paths import Keys, keys_of
@@ -215,7 +215,7 @@ class Projection:
             found = projection.collection.get_many(tx, ids, projection.columns)
             return {d["id"]: d for d in projection.documents(tx, found)}
         if self.references[path] is None and "name" in self._joins.get(path, ()):
-            name = tx.value("SELECT value FROM meta WHERE key='company_name'")
+            name = meta.company_name(tx)
             return {id: {"id": id, "name": name} for id in ids}
         return {}
 

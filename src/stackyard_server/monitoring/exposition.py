@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from ..rules import task_status
 from ..store import FILE_NAME, Store, Transaction, workers
+from ..store import queues as store_queues
+from ..store import tasks as store_tasks
 from .meter import BOUNDS_SECONDS, Meter
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -68,20 +70,17 @@ def queues(tx: Transaction, now: int) -> Iterator[Metric]:
         "stackyard_queue_workers", "Workers alive that listen on the queue.", labels=["queue"]
     )
     listening = workers.by_queue(tx, now)
-    sql = (
-        "SELECT id, name, waiting, (SELECT min(added) FROM queue_entry e WHERE e.queue=q.number) FROM queue q"
-    )
-    for id, name, count, added in sorted(tx.all(sql), key=lambda row: str(row[1])):
-        waiting.add_metric([name], count)
-        oldest.add_metric([name], max(0, now - added) / 1000 if added is not None else 0)
-        serving.add_metric([name], len(listening.get(id, ())))
+    for queue in store_queues.depths(tx):
+        waiting.add_metric([queue.name], queue.waiting)
+        oldest.add_metric([queue.name], max(0, now - queue.oldest) / 1000 if queue.oldest is not None else 0)
+        serving.add_metric([queue.name], len(listening.get(queue.id, ())))
     yield from (waiting, oldest, serving)
 
 
 def tasks(tx: Transaction) -> Metric:
     """How many tasks there are of each status."""
     family = GaugeMetricFamily("stackyard_tasks", "Tasks by status.", labels=["status"])
-    counted = dict(tx.all("SELECT status, count(*) FROM task GROUP BY status"))
+    counted = store_tasks.count_by_status(tx)
     for status in task_status.STATUSES:
         family.add_metric([status], counted.get(status, 0))
     return family

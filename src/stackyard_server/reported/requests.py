@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from .. import moments
 from ..call import Call
 from ..error_table import error, field_error
 from ..listing.scrolls import Scrolls
+from ..store.documents import MODEL, TASK
 from ..store.scalars import Wanted
 
 #: The most events of one answer.
@@ -32,11 +31,7 @@ def names(call: Call, ids: Iterable[str], model: bool | None = None) -> dict[str
     if model is None:
         model = call.get("model_events", False)
     wanted = list(dict.fromkeys(ids))
-    rows = call.tx.all(
-        f"SELECT id, name FROM {'model' if model else 'task'} WHERE id IN (SELECT value FROM json_each(?))",
-        (orjson.dumps(wanted).decode(),),
-    )
-    found = dict(rows)
+    found = (MODEL if model else TASK).names(call.tx, wanted)
     if missing := [i for i in wanted if i not in found]:
         raise error("invalid_model_id" if model else "invalid_task_id", ids=missing)
     return {i: found[i] or "" for i in wanted}

@@ -23,6 +23,9 @@ from . import functions, schema
 
 Durability = Literal["state", "metrics"]
 
+#: What SQLite raises where it cannot read or write; ``is_full`` tells whether the disk is why.
+Fault = sqlite3.Error
+
 FILE_NAME = "server.sqlite"
 #: A log below this is left to grow.
 FOLD_FROM_BYTES = 8 * 1024 * 1024
@@ -30,6 +33,11 @@ FOLD_FROM_BYTES = 8 * 1024 * 1024
 
 class StoreError(Exception):
     """The data folder cannot be used; the message says what to do."""
+
+
+def is_full(fault: BaseException) -> bool:
+    """Whether a database could not be written because the disk is full."""
+    return isinstance(fault, sqlite3.OperationalError) and "full" in str(fault)
 
 
 class Transaction:
@@ -164,7 +172,7 @@ class Store:
         """The one door for writing; commits on leaving, rolls back on any error.
 
         Raises:
-            sqlite3.OperationalError: "database or disk is full": nothing was written.
+            Fault: The disk is full (``is_full``), say: nothing was written.
         """
         connection = self._begin(durability)
         try:

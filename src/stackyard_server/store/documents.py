@@ -22,6 +22,12 @@ Kind = Literal["text", "choice", "date", "number", "flag", "texts", "object"]
 
 Document = dict[str, Any]
 
+
+def as_json(values: Iterable[Any]) -> str:
+    """A list for ``json_each``."""
+    return orjson.dumps(list(values)).decode()
+
+
 #: Lists that are kept in alphabetical order, whatever the order they came in.
 SORTED = frozenset({"tags", "system_tags"})
 
@@ -72,12 +78,39 @@ class Collection:
             else [n for n in dict.fromkeys(["id", *fields]) if n in self.fields]
         )
         sql = f'SELECT {", ".join(names)} FROM "{self.name}" WHERE id IN (SELECT value FROM json_each(?))'
-        rows = tx.all(sql, (orjson.dumps(wanted).decode(),))
+        rows = tx.all(sql, (as_json(wanted),))
         by_id = {}
         for row in rows:
             document = self.read(names, row)
             by_id[document["id"]] = document
         return [by_id[i] for i in wanted if i in by_id]
+
+    def exists(self, tx: Transaction, id: str) -> bool:
+        """Whether there is a document of that id."""
+        return tx.value(f'SELECT 1 FROM "{self.name}" WHERE id=?', (id,)) is not None
+
+    def field(self, tx: Transaction, id: str, name: str) -> Any:
+        """One field of the document of that id; None where there is none, of either."""
+        value = tx.value(f'SELECT {name} FROM "{self.name}" WHERE id=?', (id,))
+        return None if value is None else self.decoded(name, value)
+
+    def id_of(self, tx: Transaction, name: str) -> str | None:
+        """The id of the document of exactly that name."""
+        id: str | None = tx.value(f'SELECT id FROM "{self.name}" WHERE name=?', (name,))
+        return id
+
+    def names(self, tx: Transaction, ids: Iterable[str] | None = None) -> dict[str, str | None]:
+        """The names of these documents (of all where none are given), by id."""
+        sql, bound = f'SELECT id, name FROM "{self.name}"', []
+        if ids is not None:
+            sql += " WHERE id IN (SELECT value FROM json_each(?))"
+            bound.append(as_json(ids))
+        return dict(tx.all(sql, bound))
+
+    def count(self, tx: Transaction) -> int:
+        """How many documents there are."""
+        number: int = tx.value(f'SELECT count(*) FROM "{self.name}"')
+        return number
 
     def read(self, names: list[str], row: tuple[Any, ...]) -> Document:
         """A row of these columns as a document; columns that are NULL are absent."""
@@ -100,7 +133,7 @@ class Collection:
     def delete(self, tx: Transaction, ids: Iterable[str]) -> int:
         """The number of documents removed."""
         sql = f'DELETE FROM "{self.name}" WHERE id IN (SELECT value FROM json_each(?))'
-        return tx.run(sql, (orjson.dumps(list(ids)).decode(),))
+        return tx.run(sql, (as_json(ids),))
 
     def render(self, document: Mapping[str, Any]) -> Document:
         """The document in ClearML's form."""

@@ -6,13 +6,12 @@ Written by ``scalars`` with every batch; here it is read, and removed together w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from . import Transaction
+from .documents import as_json
 
 #: The columns that are shown, in ClearML's order; ``x_axis_label`` only where there is one.
 SHOWN = (
@@ -60,6 +59,29 @@ def last_metrics(
     return found
 
 
+def put(tx: Transaction, owner: str, series: Iterable[tuple[tuple[str, str], Mapping[str, Any]]]) -> None:
+    """Set the newest of series as ``last_metrics`` shows them; a series that has points here keeps them.
+
+    Args:
+        tx: A writing transaction.
+        owner: A task or model.
+        series: ((metric hash, variant hash), what is shown of the series).
+    """
+    names = ("owner", "metric_hash", "variant_hash", *SHOWN, "total", "finite")
+    kept = ", ".join(f"{name}=excluded.{name}" for name in names[3:])
+    rows = []
+    for path, shown in series:
+        count, mean = shown.get("count") or 0, shown.get("mean_value")
+        values = {**{name: shown.get(name) for name in SHOWN}, "count": count}
+        finite = count if mean is not None else 0
+        rows.append([owner, *path, *values.values(), (mean or 0.0) * count, finite])
+    tx.many(
+        f"INSERT INTO metric({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
+        f"ON CONFLICT(owner, metric_hash, variant_hash) DO UPDATE SET {kept}",
+        rows,
+    )
+
+
 def unique_metrics(tx: Transaction, ids: Iterable[str]) -> dict[str, list[str]]:
     """``{id: []}``: the field exists in every task, and the real server leaves it empty."""
     return {id: [] for id in ids}
@@ -83,8 +105,3 @@ def delete_for(tx: Transaction, ids: Iterable[str]) -> int:
 def generation() -> int:
     """A number that changes whenever this process removes series: what is remembered of them is worth nothing then."""
     return _generation
-
-
-def as_json(ids: Iterable[str]) -> str:
-    """A list for ``json_each``."""
-    return orjson.dumps(list(ids)).decode()

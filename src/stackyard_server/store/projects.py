@@ -14,7 +14,7 @@ from ..envelope import new_id
 from ..error_table import error
 from ..rules import project_names
 from . import Transaction
-from .documents import PROJECT, Collection, Document
+from .documents import PROJECT, Collection, Document, as_json
 
 
 class Maker(Protocol):
@@ -40,20 +40,22 @@ WITH RECURSIVE below(id) AS (
 """
 
 
-def as_json(ids: Iterable[str]) -> str:
-    """Ids as the argument of ``json_each``."""
-    return orjson.dumps(list(ids)).decode()
-
-
 def exists(tx: Transaction, id: str) -> bool:
     """Whether a project has that id."""
-    return tx.value("SELECT 1 FROM project WHERE id=?", (id,)) is not None
+    return PROJECT.exists(tx, id)
 
 
 def find(tx: Transaction, name: str) -> str | None:
     """The id of the project with that whole name."""
-    id: str | None = tx.value("SELECT id FROM project WHERE name=?", (name,))
-    return id
+    return PROJECT.id_of(tx, name)
+
+
+def is_empty(tx: Transaction, id: str) -> bool:
+    """Whether a project holds no task, no model and no other project."""
+    holding = (("task", "project"), ("model", "project"), ("project", "parent"))
+    return not any(
+        tx.value(f"SELECT 1 FROM {table} WHERE {column}=? LIMIT 1", (id,)) for table, column in holding
+    )
 
 
 def require(tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Document:

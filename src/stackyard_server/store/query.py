@@ -12,11 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from . import Transaction
 from .conditions import Condition, bounded, lookup_error, visible, wrong_type
-from .documents import Collection, Document
+from .documents import Collection, Document, as_json
 from .filters import conditions
 from .paths import extract, keys_of
 from .spans import METRIC_NUMBERS
@@ -242,11 +240,6 @@ def query(
     if where:
         wanted.append(Condition(f"({where})", list(parameters)))
     return Query(collection, wanted, order_keys(collection, data.get("order_by"), references))
-
-
-def as_json(numbers: Iterable[int]) -> str:
-    """A list for ``json_each``."""
-    return orjson.dumps(list(numbers)).decode()
 
 
 def _unindexed(condition: Condition) -> Condition:

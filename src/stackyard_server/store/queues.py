@@ -11,11 +11,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from ..envelope import new_id
 from ..error_table import ApiError, error
-from . import Transaction, hand_outs
+from . import Transaction, hand_outs, meta
 from .documents import QUEUE, Document
 
 #: The system tag of the queue that is taken when none is named.
@@ -40,6 +42,15 @@ class Entry:
     not_before: int | None = None
 
 
+class Depth(NamedTuple):
+    """How many tasks wait in a queue, and since when the oldest of them does (epoch milliseconds)."""
+
+    id: str
+    name: str
+    waiting: int
+    oldest: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A queue's depth at a moment: how many waited and the sum of when they came, before and after one left."""
@@ -50,12 +61,6 @@ class Sample:
     added_sum: int
     waiting_after: int
     added_sum_after: int
-
-
-def company(tx: Transaction) -> str:
-    """The id of the one company."""
-    found: str = tx.value("SELECT value FROM meta WHERE key='company'")
-    return found
 
 
 def found(tx: Transaction, now: int) -> None:
@@ -74,10 +79,22 @@ def default(tx: Transaction) -> str | None:
     return id
 
 
+def depths(tx: Transaction) -> list[Depth]:
+    """The depth of every queue, by name."""
+    oldest = "(SELECT min(added) FROM queue_entry e WHERE e.queue=q.number)"
+    rows = tx.all(f"SELECT id, name, waiting, {oldest} FROM queue q ORDER BY name")
+    return [Depth(*row) for row in rows]
+
+
 def by_name(tx: Transaction, name: str) -> str | None:
     """The id of the queue of exactly that name."""
-    id: str | None = tx.value("SELECT id FROM queue WHERE name=?", (name,))
-    return id
+    return QUEUE.id_of(tx, name)
+
+
+def metadata(tx: Transaction) -> list[tuple[str, str, Any]]:
+    """(id, name, metadata) of every queue."""
+    rows = tx.all("SELECT id, name, metadata FROM queue")
+    return [(id, name, orjson.loads(text) if text else None) for id, name, text in rows]
 
 
 def find(tx: Transaction, queue_id: str) -> Document:
@@ -106,7 +123,7 @@ def number_of(tx: Transaction, queue_id: str) -> int:
 
 def unknown(tx: Transaction, queue_id: str) -> ApiError:
     """The refusal of an id that is no queue's."""
-    return error("invalid_queue_id", id=queue_id, company=company(tx))
+    return error("invalid_queue_id", id=queue_id, company=meta.company(tx))
 
 
 def create(
@@ -152,7 +169,7 @@ def create(
 def _insert(tx: Transaction, document: Document, now: int) -> str:
     id = new_id()
     filled = {"tags": [], "system_tags": [], "metadata": {}, **document}
-    filled |= {"id": id, "company": company(tx), "created": now, "last_update": now}
+    filled |= {"id": id, "company": meta.company(tx), "created": now, "last_update": now}
     try:
         QUEUE.insert(tx, filled)
     except sqlite3.IntegrityError:
@@ -283,6 +300,24 @@ def pop(tx: Transaction, queue_id: str, now: int) -> Entry | None:
     return Entry(task, added)
 
 
+def replace_entries(tx: Transaction, queue_id: str, waiting: Iterable[tuple[str, int]]) -> None:
+    """Let these tasks wait in a queue, in this order, and no others.
+
+    Args:
+        tx: A writing transaction.
+        queue_id: The queue.
+        waiting: (task, since when it waits, epoch milliseconds); taken out of any other queue.
+    """
+    number = tx.value("SELECT number FROM queue WHERE id=?", (queue_id,))
+    tx.run("DELETE FROM queue_entry WHERE queue=?", (number,))
+    for position, (task, added) in enumerate(waiting, start=1):
+        tx.run("DELETE FROM queue_entry WHERE task=?", (task,))
+        tx.run(
+            "INSERT INTO queue_entry(queue, position, task, added) VALUES (?, ?, ?, ?)",
+            (number, float(position), task, added),
+        )
+
+
 def _note_change(tx: Transaction, number: int, now: int, taken: int | None = None) -> None:
     tx.run(
         "INSERT INTO queue_sample SELECT number, ?, waiting, added_sum, ? FROM queue WHERE number=?",
@@ -372,7 +407,7 @@ def _spread(tx: Transaction, number: int, order: list[str]) -> None:
 
 def not_waiting(tx: Transaction, queue_id: str, task_id: str) -> ApiError:
     """The refusal of a task that does not wait in the queue."""
-    return error("not_in_queue", task=task_id, id=queue_id, company=company(tx))
+    return error("not_in_queue", task=task_id, id=queue_id, company=meta.company(tx))
 
 
 # Samples

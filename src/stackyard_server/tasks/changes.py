@@ -9,8 +9,8 @@ from .. import moments
 from ..call import Call
 from ..error_table import error
 from ..rules import task_status
-from ..store import Transaction, projects, queues
-from ..store.documents import TASK, Document
+from ..store import Transaction, meta, projects, queues
+from ..store.documents import COLLECTIONS, TASK, Document
 
 #: A change of these is a change of what is said about the task, not a sign of life: it leaves ``last_update`` alone.
 LABELS = frozenset({"name", "tags", "system_tags", "comment", "project"})
@@ -30,8 +30,7 @@ def require(tx: Transaction, id: str, fields: Iterable[str] | None = STATUS_FIEL
     """
     task = TASK.get(tx, id, fields)
     if task is None:
-        company = tx.value("SELECT value FROM meta WHERE key='company'")
-        raise error("invalid_task_id", id=id, company=company)
+        raise error("invalid_task_id", id=id, company=meta.company(tx))
     return task
 
 
@@ -183,7 +182,7 @@ def check_references(tx: Transaction, data: Mapping[str, Any]) -> None:
         if item:
             named.append(("models.input", "model", item["model"]))
     for field, table, id in named:
-        if id and tx.value(f"SELECT 1 FROM {table} WHERE id=?", (id,)) is None:
+        if id and not COLLECTIONS[table].exists(tx, id):
             raise error("reference", f"expecting {table.capitalize()} id", id=id, field=field)
 
 

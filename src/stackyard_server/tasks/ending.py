@@ -6,7 +6,7 @@ from typing import Any
 
 from ..call import Call
 from ..rules import reasons, task_status
-from ..store import Transaction
+from ..store import Transaction, tasks
 from ..store.documents import MODEL, TASK, Document
 from . import changes, queueing
 
@@ -107,8 +107,7 @@ def steps_of(tx: Transaction, task: Document) -> list[Document]:
     """The steps of a pipeline's controller; none of any other task."""
     if "pipeline" not in (task.get("system_tags") or []):
         return []
-    ids = [row[0] for row in tx.all("SELECT id FROM task WHERE parent=?", (task["id"],))]
-    return TASK.get_many(tx, ids, changes.STATUS_FIELDS)
+    return TASK.get_many(tx, tasks.children(tx, task["id"]), changes.STATUS_FIELDS)
 
 
 def publish(

@@ -8,7 +8,7 @@ from typing import Any
 from ..call import Call
 from ..error_table import error
 from ..rules import reasons, task_status, vanished
-from ..store import Transaction, hand_outs, queues
+from ..store import Transaction, hand_outs, queues, tasks
 from ..store.documents import TASK, Document
 from . import changes
 
@@ -129,9 +129,4 @@ def dequeue(
 
 def left_behind(tx: Transaction, queue: str) -> list[str]:
     """Tasks that a queue gave away and nobody has started: still queued, in no queue."""
-    rows = tx.all(
-        "SELECT id FROM task WHERE status='queued' AND json_extract(execution, '$.queue') = ? "
-        "AND id NOT IN (SELECT task FROM queue_entry)",
-        (queue,),
-    )
-    return [row[0] for row in rows]
+    return tasks.left_behind(tx, queue)

@@ -14,7 +14,7 @@ from ..call import Call
 from ..error_table import error
 from ..files import stored as stored_files
 from ..rules import task_document, task_status
-from ..store import Transaction, events, projects, queues, samples
+from ..store import Transaction, events, files, models, projects, queues, samples, tasks
 from ..store.documents import MODEL, TASK, Document
 from . import changes, ending
 
@@ -119,14 +119,14 @@ def delete(
     events.delete_for(call.tx, [id])
     for step in steps:
         delete(call, step["id"], force=True, delete_models=delete_models)
-    children = call.tx.run("UPDATE task SET parent=NULL WHERE parent=?", (id,))
-    models = call.tx.run("UPDATE model SET task=NULL WHERE task=?", (id,))
+    children = tasks.release_children(call.tx, id)
+    released = models.release(call.tx, id)
     TASK.delete(call.tx, [id])
     projects.touch(call.tx, [task.get("project")], call.now)
     return {
         "deleted": True,
         "updated_children": children,
-        "updated_models": models,
+        "updated_models": released,
         "deleted_models": len(gone),
         "urls": _urls(urls, task, gone) if with_urls else None,
     }
@@ -141,8 +141,8 @@ def _free(call: Call, id: str, urls: Iterable[str]) -> None:
         except ValueError:
             continue
         if key and stored_files.owner_of(key) == id:
-            free.append((url, call.now // 1000 * 1000))
-    call.tx.many("INSERT OR REPLACE INTO freed(what, at) VALUES (?, ?)", free)
+            free.append(url)
+    files.free(call.tx, free, call.now)
 
 
 def _delete_output_models(tx: Transaction, id: str) -> list[str]:
@@ -151,14 +151,8 @@ def _delete_output_models(tx: Transaction, id: str) -> list[str]:
     Returns:
         The addresses of their files, one for each model.
     """
-    drafts = tx.all("SELECT id, uri FROM model WHERE task=? AND ready=0", (id,))
-    gone = []
-    for model, uri in drafts:
-        used = tx.value(
-            "SELECT 1 FROM task_model WHERE model=? AND kind='input' AND task<>? LIMIT 1", (model, id)
-        )
-        if used is None:
-            gone.append((model, uri or ""))
+    drafts = models.drafts_of(tx, id)
+    gone = [(model, uri or "") for model, uri in drafts if not models.is_input_of_others(tx, model, id)]
     ids = [model for model, _ in gone]
     events.delete_for(tx, ids)
     MODEL.delete(tx, ids)

@@ -11,17 +11,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from .. import moments, settings
 from ..envelope import new_id
 from ..files.stored import StoredFiles, sync_folder
-from ..store import FILE_NAME, Store, Transaction, schema
+from ..store import FILE_NAME, Store, copies, schema
 from . import UpkeepError
-from .verification import count_rows, digest_of
+from .verification import digest_of
 
 MANIFEST = "manifest.json"
 API_VERSION = 1
@@ -51,7 +49,7 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
     partial = target.with_name(f".{target.name}.{new_id()}")
     partial.mkdir(mode=0o700)
     try:
-        _copy_rows(store, partial / FILE_NAME)
+        copies.copy(store, partial / FILE_NAME)
         counts = _copy_files(StoredFiles(store), partial)
         stated = store.folder / settings.FILE_NAME
         if stated.is_file():
@@ -65,33 +63,23 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
     return manifest
 
 
-def _copy_rows(store: Store, path: Path) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(path)) as copy:
-        source.backup(copy)  # in one step: a snapshot, and nobody waits
-        copy.execute("PRAGMA journal_mode=DELETE")
-
-
 def _copy_files(stored: StoredFiles, folder: Path) -> dict[str, int]:
     counts = {"files": 0, "bytes": 0, "linked": 0, "left_out": 0}
     made: set[Path] = set()
-    with closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as copy:
-        gone = []
-        for path, blob, size in copy.execute("SELECT path, blob, bytes FROM file").fetchall():
-            goal = folder / "files" / blob[:2] / blob
-            if goal.parent not in made:
-                goal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                made.add(goal.parent)
-            try:
-                counts["linked"] += link_or_copy(stored.locate(blob), goal)
-            except FileNotFoundError:
-                gone.append((path,))
-                continue
-            counts["files"] += 1
-            counts["bytes"] += size
-        copy.execute("BEGIN")
-        copy.executemany("DELETE FROM file WHERE path=?", gone)
-        copy.execute("COMMIT")
+    gone = []
+    for key, blob, size in copies.files(folder / FILE_NAME):
+        goal = folder / "files" / blob[:2] / blob
+        if goal.parent not in made:
+            goal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            made.add(goal.parent)
+        try:
+            counts["linked"] += link_or_copy(stored.locate(blob), goal)
+        except FileNotFoundError:
+            gone.append(key)
+            continue
+        counts["files"] += 1
+        counts["bytes"] += size
+    copies.forget_files(folder / FILE_NAME, gone)
     counts["left_out"] = len(gone)
     for parent in made:
         sync_folder(parent)
@@ -125,8 +113,7 @@ def copy(source: Path, goal: Path) -> None:
 
 def _manifest(folder: Path, now: int, counts: dict[str, int]) -> dict[str, Any]:
     database = folder / FILE_NAME
-    with closing(sqlite3.connect(database)) as copied:
-        rows = count_rows(Transaction(copied, set()))
+    rows = copies.count_copied_rows(database)
     sha256, size = digest_of(database)
     manifest = {
         "api_version": API_VERSION,

@@ -11,8 +11,9 @@ import logging
 
 from ..files import stored as stored_files
 from ..files.rights import PUBLISHED
-from ..files.stored import StoredFile
-from ..store import Store, Transaction
+from ..store import Store, Transaction, files, models
+from ..store.documents import MODEL, TASK
+from ..store.files import StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,14 @@ class Freeing:
     def step(self) -> list[str]:
         """Forget the files of what an earlier pass saw; their contents, to be removed now."""
         with self.store.reading() as tx:
-            waiting = {(row[0], row[1]) for row in tx.all("SELECT what, at FROM freed LIMIT ?", (AT_ONCE,))}
+            waiting = files.freed(tx, AT_ONCE)
         due, self._seen = waiting & self._seen, waiting
         if not due:
             return []
         with self.store.writing() as tx:
             gone = [file for what, at in due for file in self._files(tx, what, at)]
-            stored_files.forget(tx, gone)
-            tx.many("DELETE FROM freed WHERE what=? AND at=?", due)
+            files.forget(tx, gone)
+            files.forget_freed(tx, due)
         if gone:
             log.info("%d files of deleted tasks and models go", len(gone))
         return [file.blob for file in gone]
@@ -50,16 +51,14 @@ class Freeing:
     def _files(self, tx: Transaction, what: str, at: int) -> list[StoredFile]:
         """The files that may go with an id or an address."""
         if "://" not in what:
-            if tx.value("SELECT 1 FROM task WHERE id=?", (what,)) or tx.value(
-                "SELECT 1 FROM model WHERE id=?", (what,)
-            ):
+            if TASK.exists(tx, what) or MODEL.exists(tx, what):
                 return []
-            return [f for f in stored_files.of_owner(tx, what) if not named_by_model(tx, f, self.addresses)]
+            return [f for f in files.of_owner(tx, what) if not named_by_model(tx, f, self.addresses)]
         key = stored_files.key_of_url(what, self.addresses)
-        file = stored_files.find(tx, key) if key else None
+        file = files.find(tx, key) if key else None
         if file is None or file.created >= at or named_by_model(tx, file, self.addresses):
             return []
-        if file.owner and tx.value("SELECT status FROM task WHERE id=?", (file.owner,)) in PUBLISHED:
+        if file.owner and TASK.field(tx, file.owner, "status") in PUBLISHED:
             return []
         return [file]
 
@@ -67,7 +66,7 @@ class Freeing:
 def named_by_model(tx: Transaction, file: StoredFile, addresses: tuple[str, ...]) -> bool:
     """Whether a model's URI names a file."""
     return any(
-        tx.value("SELECT 1 FROM model WHERE uri=?", (uri,))
+        models.is_named(tx, uri)
         for address in addresses
         for uri in stored_files.spellings(address, file.path)
     )

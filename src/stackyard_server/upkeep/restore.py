@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from .. import data_folder, settings
 from ..files.stored import sync_folder
-from ..store import FILE_NAME, Store, schema
+from ..store import FILE_NAME, Fault, Store, copies, schema
 from . import UpkeepError, verification
 from .backup import API_VERSION, MANIFEST, copy
 
@@ -61,9 +59,8 @@ def restore(source: Path, folder: Path, verify: bool) -> dict[str, Any]:
 def _copy_files(source: Path, folder: Path, database: Path, problems: list[str]) -> tuple[int, int]:
     count = total = 0
     try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as rows:
-            wanted = rows.execute("SELECT path, blob, bytes FROM file").fetchall()
-    except sqlite3.DatabaseError as fault:
+        wanted = copies.files(database)
+    except Fault as fault:
         problems.append(f"database: {fault}")
         return 0, 0
     for path, blob, size in wanted:
@@ -87,7 +84,7 @@ def _verified(folder: Path, manifest: dict[str, Any], sound: bool) -> list[str]:
         return [f"database: it cannot be opened: {fault}"]
     try:
         found = verification.verify(store)
-    except sqlite3.DatabaseError as fault:
+    except Fault as fault:
         return [f"database: {fault}"]
     finally:
         store.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.stored import StoredFiles
-from ..store import Store, Transaction
+from ..store import Store, copies, files
 
 STEP_BYTES = 1024 * 1024
 #: Faults that are named; more are counted.
@@ -25,37 +25,27 @@ def verify(store: Store) -> dict[str, Any]:
     """
     problems: list[str] = []
     with store.reading() as tx:
-        problems += [f"database: {row[0]}" for row in tx.all("PRAGMA integrity_check") if row[0] != "ok"]
-        for table, row, parent, _ in tx.all("PRAGMA foreign_key_check"):
-            problems.append(f"database: row {row} of {table} refers to a missing row of {parent}")
-        rows = count_rows(tx)
-        files = tx.all("SELECT path, blob, bytes, sha256 FROM file ORDER BY path")
+        problems += [f"database: {fault}" for fault in copies.faults(tx)]
+        rows = copies.count_rows(tx)
+        kept = files.every(tx)
     stored = StoredFiles(store)
     read = 0
-    for path, blob, size, sha256 in files:
-        fault = check_file(stored.locate(blob), size, sha256)
+    for file in kept:
+        fault = check_file(stored.locate(file.blob), file.bytes, file.sha256)
         if fault is None:
-            read += size
+            read += file.bytes
             continue
         with store.reading() as tx:
-            if tx.value("SELECT 1 FROM file WHERE path=? AND blob=?", (path, blob)):
-                problems.append(f"{path}: {fault}")
+            if files.holds(tx, file.blob, file.path):
+                problems.append(f"{file.path}: {fault}")
     return {
         "ok": not problems,
         "problems": problems[:NAMED]
         + ([f"... and {len(problems) - NAMED} more"] if len(problems) > NAMED else []),
         "rows": rows,
-        "files": len(files),
+        "files": len(kept),
         "bytes": read,
     }
-
-
-def count_rows(tx: Transaction) -> dict[str, int]:
-    """The rows of each table."""
-    names = tx.all(
-        "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-    )
-    return {name: tx.value(f'SELECT count(*) FROM "{name}"') for (name,) in names}
 
 
 def check_file(path: Path, size: int, sha256: str) -> str | None:

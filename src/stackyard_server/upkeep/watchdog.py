@@ -13,12 +13,10 @@ import logging
 import time
 from dataclasses import dataclass
 
-import orjson
-
 from ..call import Services
 from ..rules import queue_policy, task_status, time_limits, vanished
 from ..rules.queue_policy import QueuePolicy
-from ..store import Transaction, hand_outs, queues, workers
+from ..store import Transaction, hand_outs, queues, tasks, workers
 from ..store.documents import TASK, Document
 from ..tasks.queueing import RETRIES
 
@@ -54,33 +52,9 @@ class Hearing:
         self.now, self.monotonic = now, monotonic
 
 
-_TASK = (
-    "SELECT t.id, max(coalesce(t.last_update, t.status_changed, t.started, t.created, 0), coalesce(h.at, 0)), "
-    "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), h.task IS NOT NULL, coalesce(h.lost, 0), "
-    "json_extract(t.execution, '$.queue'), t.status "
-)
-SILENT = (
-    f"{_TASK} FROM task t LEFT JOIN hand_out h ON h.task=t.id "
-    "WHERE t.status='in_progress' AND coalesce(t.last_update, 0)<?"
-)
-TAKEN = (
-    f"{_TASK} FROM hand_out h JOIN task t ON t.id=h.task WHERE h.unstarted=1 AND h.at<? "
-    "AND t.status='queued' AND NOT EXISTS (SELECT 1 FROM queue_entry e WHERE e.task=h.task)"
-)
-#: Tasks in progress for some time; hyperparameters are opened only where they can hold a limit.
-_SECTION, _LIMIT = queue_policy.TASK_TIME_LIMIT
-RUNNING = (
-    "SELECT id, started, coalesce(status_message, ''), coalesce(status_changed, started), "
-    f"json_extract(execution, '$.queue'), CASE WHEN instr(hyperparams, '{_LIMIT}')>0 "
-    f"THEN json_extract(hyperparams, '$.{_SECTION}.{_LIMIT}.value') END "
-    "FROM task WHERE status='in_progress' AND started<?"
-)
-
-
 def policies(tx: Transaction) -> dict[str, tuple[str, QueuePolicy]]:
     """Each queue's name and what it asks for its tasks, by id."""
-    rows = tx.all("SELECT id, name, metadata FROM queue")
-    return {id: (name, queue_policy.read(orjson.loads(text) if text else None)) for id, name, text in rows}
+    return {id: (name, queue_policy.read(asked)) for id, name, asked in queues.metadata(tx)}
 
 
 def silent(services: Services, tx: Transaction, now: int) -> list[vanished.Silent]:
@@ -89,23 +63,22 @@ def silent(services: Services, tx: Transaction, now: int) -> list[vanished.Silen
     usual = int(settings.watchdog_minutes * 60_000)
     least = min([usual, *(int(p.silence_seconds * 1000) for _, p in asked.values() if p.silence_seconds)])
     found = []
-    for sql in (SILENT, TAKEN):
-        for id, last_sign, worker, message, handed_out, losses, queue, status in tx.all(sql, (now - least,)):
-            known = asked.get(queue) if handed_out else None
-            policy = known[1] if known else QueuePolicy()
-            found.append(
-                vanished.Silent(
-                    id=id,
-                    last_sign=last_sign,
-                    worker=worker or None,
-                    status_message=message,
-                    has_queue=known is not None,
-                    losses=losses,
-                    allowed=usual if policy.silence_seconds is None else int(policy.silence_seconds * 1000),
-                    retries=settings.requeue_limit if policy.retries is None else policy.retries,
-                    was_started=status == task_status.IN_PROGRESS,
-                )
+    for task in (*tasks.silent(tx, now - least), *tasks.taken(tx, now - least)):
+        known = asked.get(task.queue or "") if task.handed_out else None
+        policy = known[1] if known else QueuePolicy()
+        found.append(
+            vanished.Silent(
+                id=task.id,
+                last_sign=task.last_sign,
+                worker=task.worker or None,
+                status_message=task.status_message,
+                has_queue=known is not None,
+                losses=task.losses,
+                allowed=usual if policy.silence_seconds is None else int(policy.silence_seconds * 1000),
+                retries=settings.requeue_limit if policy.retries is None else policy.retries,
+                was_started=task.status == task_status.IN_PROGRESS,
             )
+        )
     return found
 
 
@@ -137,14 +110,14 @@ def _apply(tx: Transaction, task: vanished.Silent, verdict: vanished.Verdict, no
     changes = _status(verdict.status, verdict.reason, verdict.message, now)
     queues.remove_task(tx, task.id, now)
     if verdict.status == task_status.QUEUED:
-        execution, runtime = tx.one("SELECT execution, runtime FROM task WHERE id=?", (task.id,)) or ("", "")
-        queue = orjson.loads(execution)["queue"]
+        kept = TASK.get(tx, task.id, ("execution", "runtime")) or {}
+        queue = kept["execution"]["queue"]
         # The fence begins here, before anyone can take it: what the lost run still writes is refused.
         queues.add(tx, queue, task.id, now, not_before=now + verdict.wait_seconds * 1000)
         hand_outs.set_losses(tx, task.id, verdict.losses)
         changes["enqueue_status"] = task_status.CREATED
         if verdict.losses:
-            changes["runtime"] = {**orjson.loads(runtime or "{}"), RETRIES: verdict.losses}
+            changes["runtime"] = {**kept.get("runtime", {}), RETRIES: verdict.losses}
     else:
         changes["completed"] = now
     TASK.update(tx, task.id, {**changes, "last_update": now})
@@ -166,10 +139,10 @@ def check_limits(services: Services) -> list[tuple[str, time_limits.Verdict]]:
     now, grace = int(services.clock() * 1000), services.settings.time_limit_grace_seconds
     with services.store.reading() as tx:
         asked = policies(tx)
-        running = tx.all(RUNNING, (now - int(grace * 1000),))
+        running = tasks.running(tx, now - int(grace * 1000), *queue_policy.TASK_TIME_LIMIT)
     found = []
     for id, started, message, changed, queue, own in running:
-        name, policy = asked.get(queue, ("", QueuePolicy()))
+        name, policy = asked.get(queue or "", ("", QueuePolicy()))
         limit = policy.time_limit_seconds
         task = time_limits.Running(id, started, message, changed, queue_policy.seconds(own), limit, name)
         if verdict := time_limits.verdict(task, now, grace):

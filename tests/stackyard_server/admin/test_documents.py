@@ -10,7 +10,7 @@ import pytest
 
 from stackyard_server import identity
 from stackyard_server.admin.documents import DocumentError, load_documents
-from stackyard_server.store import Store
+from stackyard_server.store import Store, meta
 from stackyard_server.store.documents import MODEL, PROJECT, QUEUE, TASK
 
 PROJECT_ID, TASK_ID, QUEUE_ID, MODEL_ID = ("1" * 32, "2" * 32, "3" * 32, "4" * 32)
@@ -57,7 +57,7 @@ def test_documents_keep_their_ids_and_join_by_them(store: Store) -> None:
         "models": 1,
     }
     with store.reading() as tx:
-        company, _ = identity.company_of(tx)
+        company = meta.company(tx)
         task, project = TASK.get(tx, TASK_ID), PROJECT.get(tx, PROJECT_ID)
         model, queue = MODEL.get(tx, MODEL_ID), QUEUE.get(tx, QUEUE_ID)
         assert None not in (task, project, model, queue)

@@ -152,6 +152,7 @@ class Report:
 def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, Any]]:
     """Our server on free ports with the users and keys of one recorded server."""
     from stackyard_server import identity
+    from stackyard_server.store import meta
     from stackyard_server.store.documents import USER
     from tests.stackyard_server.running import running_server
 
@@ -166,7 +167,7 @@ def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, 
             )
             admin = identity.add_user(tx, now, name="conformance", role="admin")
             system_key = identity.add_credentials(tx, admin)
-            company, _ = identity.company_of(tx)
+            company = meta.company(tx)
             tx.run("UPDATE meta SET value='clearml' WHERE key='company_name'")
             if flows == PASSWORD_SERVER:
                 ada = identity.add_user(

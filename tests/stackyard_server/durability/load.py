@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 
 from stackyard_server import admin
-from stackyard_server.files import stored as stored_files
 from stackyard_server.files.stored import StoredFiles
 from stackyard_server.store import Store
+from stackyard_server.store import files as file_rows
 
 from .child import Child, Client
 
@@ -75,7 +75,7 @@ class Ledger:
                 )
             ]
             for path, digests in self.files.items():
-                file = stored_files.find(tx, path)
+                file = file_rows.find(tx, path)
                 if file is None:
                     wrong.append(f"file {path} is gone")
                 elif file.sha256 not in digests:

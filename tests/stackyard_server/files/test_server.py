@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from stackyard_server import identity
-from stackyard_server.files import stored as stored_files
 from stackyard_server.identity import COOKIE
+from stackyard_server.store import files as file_rows
 
 from ..running import Running, running_server
 from .test_stored import ESCAPES
@@ -378,7 +378,7 @@ def test_a_link_in_the_folder_is_not_followed(server: Running, tmp_path: Path) -
     outside = tmp_path / "outside"
     outside.write_bytes(b"outside")
     with server.store.reading() as tx:
-        file = stored_files.find(tx, "link.txt")
+        file = file_rows.find(tx, "link.txt")
     assert file is not None
     content = server.server.files.stored.locate(file.blob)
     content.unlink()
@@ -514,4 +514,4 @@ def test_no_cross_origin_reading_unless_configured(server: Running) -> None:
 def test_usage_follows_the_files(server: Running) -> None:
     with server.store.reading() as tx:
         rows = tx.all("SELECT bytes FROM file")
-        assert stored_files.usage(tx) == (len(rows), sum(row[0] for row in rows))
+        assert file_rows.usage(tx) == (len(rows), sum(row[0] for row in rows))

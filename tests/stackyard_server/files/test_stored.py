@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackyard_server.files import rights as file_rights
-from stackyard_server.files import stored as stored_files
-from stackyard_server.files.stored import StoredFile, StoredFiles, key_of, owner_of
+from stackyard_server.files.stored import StoredFiles, key_of, owner_of
 from stackyard_server.identity import Identity
 from stackyard_server.store import Store
+from stackyard_server.store import files as file_rows
+from stackyard_server.store.files import StoredFile
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
@@ -104,7 +105,7 @@ def keep(stored: StoredFiles, key: str, content: bytes, user: str = "u1") -> Sto
     incoming.write(content)
     file = stored.settle(incoming, 1000, user)
     with stored.store.writing() as tx:
-        old = stored_files.record(tx, file)
+        old = file_rows.record(tx, file)
     stored.unlink([old] if old else [])
     return file
 
@@ -121,8 +122,8 @@ def test_content_lies_under_a_random_name_and_a_second_upload_leaves_no_rest(sto
     assert stored.locate(second.blob).read_bytes() == b"two!"
     assert stored.locate(second.blob).parent.parent == stored.folder
     with stored.store.reading() as tx:
-        assert stored_files.usage(tx) == (1, 4)
-        found = stored_files.find(tx, "a/b")
+        assert file_rows.usage(tx) == (1, 4)
+        found = file_rows.find(tx, "a/b")
         assert found is not None
         assert (found.bytes, found.sha256[:8]) == (4, second.sha256[:8])
 
@@ -131,7 +132,7 @@ def test_below_a_folder_means_below_and_not_beside(stored: StoredFiles) -> None:
     for key in ("a/x", "a/b/y", "a.txt", "ab/z", "a0"):
         keep(stored, key, b"1")
     with stored.store.reading() as tx:
-        assert {file.path for file in stored_files.under(tx, "a")} == {"a/x", "a/b/y"}
+        assert {file.path for file in file_rows.under(tx, "a")} == {"a/x", "a/b/y"}
 
 
 def test_what_a_crash_left_is_swept_and_what_is_kept_stays(stored: StoredFiles) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from stackyard_server import app
-from stackyard_server.files import stored as stored_files
 from stackyard_server.files.stored import StoredFiles
-from stackyard_server.store import Store
+from stackyard_server.store import Store, copies
+from stackyard_server.store import files as file_rows
 from stackyard_server.upkeep import UpkeepError, backup, freeing, gc, restore, verification
 
 from ..running import Running, running_server
@@ -194,7 +194,7 @@ def test_verification_names_what_is_wrong(server: Running) -> None:
     assert verification.verify(server.store)["ok"]
     stored = server.server.files.stored
     with server.store.reading() as tx:
-        a, b = stored_files.find(tx, "a.bin"), stored_files.find(tx, "b.bin")
+        a, b = file_rows.find(tx, "a.bin"), file_rows.find(tx, "b.bin")
     assert a is not None
     assert b is not None
     stored.locate(a.blob).write_bytes(b"aaab")
@@ -339,4 +339,4 @@ def test_gc_takes_what_nobody_needs_and_says_so_before(server: Running) -> None:
 
 def _rows(store: Store) -> dict[str, int]:
     with store.reading() as tx:
-        return verification.count_rows(tx)
+        return copies.count_rows(tx)
