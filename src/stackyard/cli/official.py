@@ -91,7 +91,7 @@ def init(
 
 @app.command()
 def user(
-    login: Annotated[str, typer.Argument(metavar="LOGIN")],
+    login: Annotated[str, typer.Argument(metavar="LOGIN", help="The login of the person.")],
     name: Annotated[str | None, typer.Option(help="As others see them; default: the login.")] = None,
     password_stdin: FromStdin = False,
     folder: Folder = None,

@@ -328,7 +328,7 @@ def list_credentials(
 
 @credentials.command("revoke")
 def revoke_credentials(
-    access_key: Annotated[str, typer.Argument(metavar="KEY")],
+    access_key: Annotated[str, typer.Argument(metavar="KEY", help="The access key, not its secret.")],
     folder: Folder = None,
 ) -> None:
     """Take an access key away; tokens made with it end at once."""
