@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from stackyard.cli import dataset
+from stackyard.cli.progress import size
 from stackyard.errors import BadInputError
 from stackyard.machine import data, fetching
 from stackyard.machine.data import DataSet
 from stackyard.machine.download import Downloader
 from stackyard.settings import Settings
 
-app = typer.Typer(help="Public data sets: list, fetch, verify.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _DATA = typer.Option(
     None, "--data", metavar="DIR", help="Folder of data sets instead of $STACKYARD_DATA or the cache."
@@ -172,9 +174,5 @@ def verify(
         raise BadInputError(f"{name} is not in {settings.data}; get it with: stackyard data fetch {name}")
 
 
-def size(count: int) -> str:
-    """A number of bytes for people, in decimal units."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} B"
+app.command("publish")(dataset.publish)
+app.command("published")(dataset.published)

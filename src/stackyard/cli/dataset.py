@@ -1,4 +1,7 @@
-"""``stackyard data publish | published``: data as ClearML data sets, beside the public data sets of ``data``."""
+"""``stackyard data publish | published``: data as ClearML data sets, beside the public data sets of ``data``.
+
+``data`` mounts them; the server's client is imported when one runs.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,14 @@ from typing import Annotated
 
 import typer
 
-from stackyard.clearml import connection, datasets
-from stackyard.clearml.client import Client
-from stackyard.cli.data import size
 from stackyard.cli.options import Config
+from stackyard.cli.progress import size
 from stackyard.errors import BadInputError
 from stackyard.machine import data
 from stackyard.settings import Settings
 
 #: Project of data sets whose name says none.
 PROJECT = "Stackyard"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Make these commands part of ``stackyard data``."""
-    app.command("publish")(publish)
-    app.command("published")(published)
 
 
 def publish(
@@ -48,6 +43,9 @@ def publish(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a folder a version of a ClearML data set; only files that its parent lacks are uploaded."""
+    from stackyard.clearml import connection, datasets
+    from stackyard.clearml.client import Client
+
     settings = Settings.from_environment()
     folder = _folder(source, settings)
     project, _, base = (name or folder.name).rpartition("/")
@@ -89,6 +87,9 @@ def published(
     config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Show the data sets on the server: every version, its parents, its size."""
+    from stackyard.clearml import connection, datasets
+    from stackyard.clearml.client import Client
+
     with Client(connection.find(Settings.from_environment(), config)) as client:
         found = datasets.versions(client)
     if as_json:

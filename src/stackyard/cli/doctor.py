@@ -23,7 +23,7 @@ from stackyard.settings import Settings
 from stackyard.specs import BARE, DISPATCHED, StackSpec
 from stackyard.stacks import indexes, pythons
 
-app = typer.Typer(help="Say what this machine can run and what is missing.", pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 #: States of a finding, and the mark each gets.
 _MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]--[/]", "no": "[red]no[/]", "info": "  "}

@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from stackyard import __version__
-from stackyard.cli import data, dataset, doctor, official, pipeline, scenario, server, services, stack, task
+from stackyard.cli import deferred, services
 from stackyard.errors import StackyardError
 
 INTERRUPTED = 130
@@ -26,16 +26,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(scenario.app, name="scenario")
-app.add_typer(stack.app, name="stack")
-dataset.add_to(data.app)
-app.add_typer(data.app, name="data")
-app.add_typer(doctor.app, name="doctor")
-app.add_typer(server.app, name="server")
 services.add_to(app)
-app.add_typer(task.app, name="task")
-app.add_typer(pipeline.app, name="pipeline")
-app.add_typer(official.app, name="official")
+for name, help in (
+    ("scenario", "Run scenario matrices and report on them."),
+    ("stack", "Build, verify and remove the pinned stacks."),
+    ("data", "Public data sets: list, fetch, verify."),
+    ("doctor", "Say what this machine can run and what is missing."),
+    ("server", "The embedded ClearML-compatible server: start, stop, users, keys, backups."),
+    ("task", "Tasks on a ClearML server: publish templates, submit, list, show, abort, follow."),
+    ("pipeline", "Pipelines: prepare, train, evaluate, infer on queues; re-run where something changed."),
+    ("official", "The official ClearML server (docker compose): secrets, users, keys, backup, moving."),
+):
+    deferred.add_to(app, name, help)
 
 
 def _print_version(asked: bool) -> None:

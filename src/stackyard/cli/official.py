@@ -20,7 +20,6 @@ from stackyard.official import exporting, importing, installation, keys
 from stackyard.settings import Settings, base
 
 app = typer.Typer(
-    help="The official ClearML server (docker compose): secrets, users, keys, backup, moving.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -27,7 +27,6 @@ from stackyard.stacks import images
 from stackyard.workloads import snapshot
 
 app = typer.Typer(
-    help="Pipelines: prepare, train, evaluate, infer on queues; re-run where something changed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -27,9 +27,7 @@ from stackyard_task.records import Code
 #: A file or pipe has no width of its own; the table needs this much.
 LOG_COLUMNS = 110
 
-app = typer.Typer(
-    help="Run scenario matrices and report on them.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 File = Annotated[Path, typer.Argument(help="The scenario file (TOML).", metavar="FILE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]

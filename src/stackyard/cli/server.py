@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from stackyard_server import admin as admin_module
 
 app = typer.Typer(
-    help="The embedded ClearML-compatible server: start, stop, users, keys, backups.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -1,6 +1,6 @@
 """``stackyard up | down | status | logs``: the server and the agents of this machine.
 
-Everything is done by ``stackyard.services.control``, imported when a command runs, so that other commands stay quick.
+They stand at the top of the command line, so this file is always loaded: what it needs is imported when a command runs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stackyard.agents.agent import LOG, OWN_LOGS
-from stackyard.cli.server import folder_of
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.services.site import ABORT, FINISH, Site
 from stackyard.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -63,6 +60,7 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Start the server and this machine's agents in the background; what runs already stays."""
+    from stackyard.cli.server import folder_of
     from stackyard.services import control
 
     options = {"host": host, "web_port": web_port, "api_port": api_port, "files_port": files_port}
@@ -141,9 +139,10 @@ def down(
         raise BadInputError("--finish and --abort are opposites; give one of them")
     if not limit >= 0:
         raise BadInputError(f"--limit is {limit:g}, expected seconds, 0 or more")
-    from stackyard.services import control
+    from stackyard.services import control, site
 
-    found = control.down(Settings.from_environment(), ABORT if abort else FINISH, limit, _say(as_json))
+    mode = site.ABORT if abort else site.FINISH
+    found = control.down(Settings.from_environment(), mode, limit, _say(as_json))
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
@@ -225,6 +224,8 @@ def logs(
 
 def _logs() -> dict[str, Any]:
     """Log name -> a function that finds its file."""
+    from stackyard.services.site import Site
+
     site = Site(Settings.from_environment().home)
     plan = site.plan()
     files: dict[str, Any] = {"services": lambda: _there(site.log_file)}
@@ -238,6 +239,8 @@ def _logs() -> dict[str, Any]:
 
 def _agent_log(folder: Path) -> Path | None:
     """What the agent writes now: its own file, once it has begun; else what its start printed."""
+    from stackyard.agents.agent import LOG, OWN_LOGS
+
     written = [path for path in (folder / "tmp").glob(OWN_LOGS) if path.stat().st_size]
     return max(written, key=lambda path: path.stat().st_mtime, default=_there(folder / "log" / LOG))
 

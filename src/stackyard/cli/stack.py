@@ -21,9 +21,7 @@ from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import environment, indexes
 
-app = typer.Typer(
-    help="Build, verify and remove the pinned stacks.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.add_typer(image.app, name="image")
 

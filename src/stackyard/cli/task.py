@@ -29,7 +29,6 @@ from stackyard.stacks import images
 from stackyard_task import records
 
 app = typer.Typer(
-    help="Tasks on a ClearML server: publish templates, submit, list, show, abort, follow.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

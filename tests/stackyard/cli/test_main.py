@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 from stackyard import __version__
-from stackyard.cli import main
+from stackyard.cli import main, scenario
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["--version"]) == 0
     assert capsys.readouterr().out == f"stackyard {__version__}\n"
+
+
+#: Prints the packages that a process has loaded once it has shown a command line's help.
+_LOADED = """
+import contextlib, io, json, sys
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    {help}
+print(json.dumps(sorted(sys.modules)))
+"""
+_PLAIN = "import typer; app = typer.Typer(); app.command()(lambda: None); app(['--help'])"
+
+
+def _loaded(help: str) -> set[str]:
+    command = [sys.executable, "-c", _LOADED.format(help=help)]
+    return set(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+
+def test_help_loads_what_typer_takes_and_no_command_s_room() -> None:
+    loaded = _loaded("from stackyard.cli import main; main.run(['--help'])")
+    ours = {name for name in loaded if name.startswith("stackyard")}
+    assert ours == {
+        "stackyard",
+        "stackyard.cli",
+        "stackyard.cli.deferred",
+        "stackyard.cli.main",
+        "stackyard.cli.services",
+        "stackyard.errors",
+        "stackyard.settings",
+    }
+    packages = {name.split(".")[0] for name in loaded - ours} - sys.stdlib_module_names
+    assert packages <= {name.split(".")[0] for name in _loaded(_PLAIN)}
+
+
+def test_a_group_that_is_looked_into_is_the_real_one() -> None:
+    group = get_command(main.app).commands["scenario"]  # type: ignore[attr-defined]
+    assert "stackyard.cli.scenario" in sys.modules
+    assert list(group.commands) == ["run", "report", "validate", "list"]
+    assert "--repeats" in [name for each in group.commands["run"].params for name in each.opts]
 
 
 def test_every_command_is_mounted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,5 +91,5 @@ def test_an_interrupt_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main.scenario.stacks, "load", interrupted)
+    monkeypatch.setattr(scenario.stacks, "load", interrupted)
     assert main.run(["scenario", "list", "."]) == 130
