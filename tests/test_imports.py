@@ -127,6 +127,7 @@ def test_importing_the_task_side_needs_the_standard_library_only() -> None:
     foreign = set(OWNED)
     for name in (
         "records",
+        "shapes",
         "channel",
         "workloads",
         "run",

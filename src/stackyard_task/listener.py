@@ -1,23 +1,36 @@
 """The supervisor's end of the channel: takes the child's JSON lines in and keeps what they say.
 
 The child's end and the names of the messages live in ``channel``. A line that is not a message we know is
-counted, never fatal: the child may run a newer or broken workload. Standard library only.
+counted, never fatal: the child may run a newer or broken workload. So is one whose values have the wrong type: what
+gets into the record is what its readers accept. Standard library only.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import random
+import sys
 from array import array
 from typing import Any, Dict, List, Optional, Tuple
 
 from stackyard_task.channel import PHASES
-from stackyard_task.records import FAILURE_KINDS, Environment, Failure, GpuUse, Measurement, StepTimes
+from stackyard_task.records import (
+    FAILURE_KINDS,
+    Environment,
+    Failure,
+    GpuUse,
+    Measurement,
+    StepTimes,
+    from_json,
+)
 
 #: Step times kept for the percentiles; beyond, a random sample stands for all (reservoir, Vitter 1985).
 STEPS_KEPT = 100_000
+#: What is longer is no step; so sums stay numbers.
+_LONGEST_STEP_SECONDS = 1e12
 
 
 class Listener:
@@ -65,18 +78,20 @@ class Listener:
         try:
             message = json.loads(line.decode("utf-8"))
             getattr(self, "_on_" + str(message["kind"]))(message)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             self.not_understood += 1
 
     def _on_phase(self, message: Dict[str, Any]) -> None:
-        at = float(message["at"]) - self._started_at
-        if message["name"] not in PHASES or not math.isfinite(at):
+        at = from_json(float, message["at"]) - self._started_at
+        if message["name"] not in PHASES:
             raise ValueError(message["name"])
         self.phases.append({"name": message["name"], "at_seconds": max(at, self.phases[-1]["at_seconds"])})
 
     def _on_steps(self, message: Dict[str, Any]) -> None:
-        for value in message["seconds"]:
-            seconds = float(value)
+        told = from_json(List[float], message["seconds"])
+        if any(abs(seconds) > _LONGEST_STEP_SECONDS for seconds in told):
+            raise ValueError("seconds")
+        for seconds in told:
             self._step_count += 1
             self._step_sum += seconds
             if len(self._steps) < STEPS_KEPT:
@@ -87,26 +102,30 @@ class Listener:
                     self._steps[place] = seconds
 
     def _on_progress(self, message: Dict[str, Any]) -> None:
-        self.progress = {key: plain(message[key]) for key in ("done", "total", "unit")}
+        done, total = (from_json(float, message[key]) for key in ("done", "total"))
+        self.progress = {"done": done, "total": total, "unit": from_json(str, message["unit"])}
 
     def _on_loss(self, message: Dict[str, Any]) -> None:
         for key in ("validation", "training"):
             if message.get(key) is not None:
-                self.loss = plain(message[key])
+                loss = plain(message[key])
+                # a loss that left the numbers is not known, which is more than its last value says
+                self.loss = None if isinstance(loss, str) else from_json(float, loss)
                 return
 
     def _on_environment(self, message: Dict[str, Any]) -> None:
-        self.facts.update(plain(message["facts"]))
+        self.facts.update(_fitting(Environment, message["facts"]))
 
     def _on_gpu(self, message: Dict[str, Any]) -> None:
-        self.gpu_facts.setdefault(int(message["index"]), {}).update(plain(message["facts"]))
+        facts = _fitting(GpuUse, {**message["facts"], "index": message["index"]})
+        self.gpu_facts.setdefault(facts.pop("index"), {}).update(facts)
 
     def _on_results(self, message: Dict[str, Any]) -> None:
-        self.results.update(plain(message["values"]))
+        self.results.update(from_json(Dict[str, Any], plain(message["values"])))
 
     def _on_failure(self, message: Dict[str, Any]) -> None:
         kind = message["failure"]
-        self.failure = Failure(kind if kind in FAILURE_KINDS else "code", str(message["message"]))
+        self.failure = Failure(kind if kind in FAILURE_KINDS else "code", plain(str(message["message"])))
 
     def steps_since(self) -> Tuple[int, Optional[float]]:
         """Steps so far, and the mean seconds of those since the last call; ``None`` without new ones."""
@@ -127,16 +146,14 @@ class Listener:
             setattr(measurement, f"{name}_seconds", seconds)
         measurement.steps = self.step_times()
         for name, value in self.facts.items():
-            if hasattr(environment, name):
-                setattr(environment, name, value)
+            setattr(environment, name, value)
         uses = {use.index: use for use in measurement.gpus}
         for index, facts in sorted(self.gpu_facts.items()):
             if index not in uses:
                 uses[index] = GpuUse(index)
                 measurement.gpus.append(uses[index])
             for name, value in facts.items():
-                if hasattr(uses[index], name):
-                    setattr(uses[index], name, value)
+                setattr(uses[index], name, value)
 
     def step_times(self) -> Optional[StepTimes]:
         """Mean and percentiles (nearest rank) of the step times; ``None`` without steps."""
@@ -151,11 +168,26 @@ class Listener:
 
 
 def plain(value: Any) -> Any:
-    """``value`` without NaN and infinities, which JSON has no word for: they become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    """``value`` as a record can hold it: NaN and infinities, which JSON has no word for, become text."""
+    if isinstance(value, (float, int)) and not -sys.float_info.max <= value <= sys.float_info.max:
+        return str(value) if isinstance(value, float) else "inf" if value > 0 else "-inf"
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value
+
+
+def _fitting(shape: type, facts: Dict[str, Any]) -> Dict[str, Any]:
+    """The facts that ``shape`` has fields for.
+
+    Raises:
+        RecordError: one is not of its field's type.
+    """
+    found = {
+        name: plain(facts[name]) for name in (f.name for f in dataclasses.fields(shape)) if name in facts
+    }
+    from_json(shape, found)
+    return found

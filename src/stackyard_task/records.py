@@ -1,21 +1,24 @@
 """The shapes that cross the seam: what a task is told (TaskSpec) and what a run leaves (RunRecord).
 
-Plain data with a JSON form that carries ``api_version``. No measuring, no policy, no I/O except reading
-and atomically writing one JSON file. Standard library only; both sides of the seam import this module.
+Plain data with a JSON form that carries ``api_version``. No measuring, no policy, no I/O. ``shapes`` reads, checks and
+writes it; its functions are offered here too. Standard library only; both sides of the seam import this module.
 
 Units are in the names; instants are ISO 8601 in UTC; not measured is ``None``, never 0.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
-import tempfile
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Type, TypeVar
+from typing import Any, Dict, List, Optional
+
+from stackyard_task.shapes import (  # noqa: F401 - offered here too
+    RecordError,
+    from_json,
+    parse,
+    read_json,
+    to_json,
+    write_json,
+)
 
 API_VERSION = 1
 
@@ -43,10 +46,6 @@ FAILURE_KINDS = (
     "interrupted",  # we were told to stop (Ctrl-C, SIGTERM)
     "infrastructure",  # the child could not be started or observed
 )
-
-
-class RecordError(ValueError):
-    """A file is not a record we can read: the message names the file, the key and what was seen."""
 
 
 @dataclass
@@ -308,90 +307,3 @@ class RunRecord:
     #: ``None``: started directly, without a server.
     dispatch: Optional[Dispatch] = None
     api_version: int = API_VERSION
-
-
-T = TypeVar("T")
-
-
-def to_json(value: Any) -> Dict[str, Any]:
-    """The JSON form of a dataclass of this module: a dict of plain values."""
-    return dataclasses.asdict(value)
-
-
-def from_json(shape: Type[T], value: Any, where: str = "record") -> T:
-    """A ``shape`` built from its JSON form; unknown keys are ignored (written by a newer version).
-
-    Raises:
-        RecordError: not an object, a required key is missing, or an ``api_version`` newer than ours.
-    """
-    if not isinstance(value, dict):
-        raise RecordError(f"{where}: expected a JSON object, found {type(value).__name__}")
-    version = value.get("api_version", API_VERSION)
-    if not isinstance(version, int) or version > API_VERSION:
-        raise RecordError(
-            f"{where}: api_version {version!r} is newer than {API_VERSION}, the newest this version reads; "
-            "update stackyard"
-        )
-    hints = typing.get_type_hints(shape)
-    arguments: Dict[str, Any] = {}
-    for spec in dataclasses.fields(shape):  # type: ignore[arg-type]
-        if spec.name in value:
-            arguments[spec.name] = _build(hints[spec.name], value[spec.name], f"{where}.{spec.name}")
-        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            raise RecordError(f"{where}: key {spec.name!r} is missing")
-    return shape(**arguments)
-
-
-def _build(hint: Any, value: Any, where: str) -> Any:
-    """``value`` as the type ``hint`` asks for, descending into dataclasses."""
-    if value is None:
-        return None
-    options = [a for a in typing.get_args(hint) if a is not type(None)]
-    if typing.get_origin(hint) is typing.Union and len(options) == 1:
-        return _build(options[0], value, where)
-    if dataclasses.is_dataclass(hint):
-        return from_json(typing.cast(type, hint), value, where)
-    if typing.get_origin(hint) is list and options and dataclasses.is_dataclass(options[0]):
-        if not isinstance(value, list):
-            raise RecordError(f"{where}: expected a list, found {type(value).__name__}")
-        return [_build(options[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
-    return value
-
-
-def read_json(shape: Type[T], path: Path) -> T:
-    """A ``shape`` read from a JSON file.
-
-    Raises:
-        RecordError: the file is missing, not UTF-8 JSON, or not of that shape.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read ({error})") from error
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise RecordError(f"{path}: not JSON ({error})") from error
-    return from_json(shape, value, str(path))
-
-
-def write_json(value: Any, path: Path) -> None:
-    """Write a dataclass (or plain JSON value) to ``path`` atomically: whole or not at all.
-
-    Raises:
-        OSError: the disk is full or the folder is not writable; no partial file is left.
-    """
-    plain = to_json(value) if dataclasses.is_dataclass(value) else value
-    text = json.dumps(plain, indent=1, allow_nan=False, default=str) + "\n"
-    handle, name = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, str(path))
-    except BaseException:
-        if os.path.exists(name):
-            os.unlink(name)
-        raise

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from typing import Tuple
+from typing import Any, Dict, List, Tuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackyard_task.channel import CHANNEL_VARIABLE, Channel
+from stackyard_task.channel import CHANNEL_VARIABLE, PHASES, Channel
 from stackyard_task.listener import Listener
-from stackyard_task.records import Environment, GpuUse, Measurement
+from stackyard_task.records import Environment, GpuUse, Measurement, RunRecord, from_json, parse, to_json
 
 
 def connected() -> Tuple[Channel, Listener, int, int]:
@@ -93,6 +94,76 @@ def test_no_line_a_broken_child_writes_breaks_the_listener(lines: list[bytes]) -
     os.close(write)
     assert listener.results == {"after": 1}
     assert listener.not_understood >= 4
+
+
+#: Whatever JSON can hold, and what Python's reader takes for it.
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**400), 10**400)
+    | st.floats()
+    | st.text(st.characters(), max_size=5)
+    | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+MESSAGES = st.one_of(
+    st.fixed_dictionaries({"kind": st.just("phase"), "name": st.sampled_from(PHASES), "at": ANYTHING}),
+    st.fixed_dictionaries({"kind": st.just("steps"), "seconds": ANYTHING | st.lists(st.floats())}),
+    st.fixed_dictionaries(
+        {"kind": st.just("progress"), "done": ANYTHING, "total": ANYTHING, "unit": ANYTHING}
+    ),
+    st.fixed_dictionaries({"kind": st.just("loss"), "training": ANYTHING}),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("environment"),
+            "facts": ANYTHING
+            | st.dictionaries(
+                st.sampled_from(["torch", "gpu_names", "__class__", "tunables", "threads"]), ANYTHING
+            ),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("gpu"),
+            "index": st.integers(0, 2) | ANYTHING,
+            "facts": ANYTHING
+            | st.dictionaries(st.sampled_from(["index", "name", "energy_joules"]), ANYTHING),
+        }
+    ),
+    st.fixed_dictionaries({"kind": st.just("results"), "values": ANYTHING}),
+    st.fixed_dictionaries({"kind": st.just("failure"), "failure": ANYTHING, "message": ANYTHING}),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(MESSAGES, max_size=6))
+def test_values_of_the_wrong_type_cost_their_message_and_never_the_record(
+    messages: List[Dict[str, Any]],
+) -> None:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    listener = Listener(read, 0.0)
+    for message in messages:
+        os.write(write, json.dumps(message).encode("ascii") + b"\n")
+        listener.read()
+    os.close(read)
+    os.close(write)
+    record = RunRecord("r", "w", "completed", "a", "b", results=listener.results, failure=listener.failure)
+    record.phases = listener.phases
+    listener.fill(record.measurement, record.environment)
+    assert from_json(RunRecord, parse(json.dumps(to_json(record), allow_nan=False), "record")) == record
+    assert listener.loss is None or listener.loss == float(listener.loss)
+
+
+def test_a_loss_that_left_the_numbers_is_not_known() -> None:
+    channel, listener, read, write = connected()
+    channel.loss(1, training=0.5)
+    channel.loss(2, training=float("nan"))
+    listener.read()
+    assert listener.loss is None
+    os.close(read)
+    os.close(write)
 
 
 def test_a_message_in_pieces_is_put_together() -> None:
