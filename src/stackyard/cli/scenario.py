@@ -18,6 +18,7 @@ from stackyard.errors import BadInputError, Interrupted, RunsFailedError, Stacky
 from stackyard.matrix import planning, site
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
+from stackyard.reports.wording import count
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
@@ -86,14 +87,14 @@ def run_command(
     if outcome.interrupted:
         done = outcome.completed + outcome.failed
         raise Interrupted(
-            f"stopped after {done} of {plan.runs_total} runs; continue with: "
+            f"stopped after {done} of {count(plan.runs_total, 'run')}; continue with: "
             f"stackyard scenario run {file} --out {folder.path} --resume"
         )
     _report([folder.path], folder.path, as_json, outcome)
     if outcome.failed:
         label, reason = outcome.failures[0]
         raise RunsFailedError(
-            f"{outcome.failed} of {plan.runs_total} runs failed (the first: {label}: {reason}); "
+            f"{outcome.failed} of {count(plan.runs_total, 'run')} failed (the first: {label}: {reason}); "
             f"their output lies in {folder.path / 'runs'}"
         )
 
@@ -117,18 +118,19 @@ def validate_command(file: File, as_json: Json = False) -> None:
     """Check a scenario file and say how many cells and runs it means; nothing is started or looked up."""
     scenario, _ = _read(file, stacks.load())
     cells = scenarios.cells(scenario)
+    runs = len(cells) * (scenario.repeats + scenario.warm_up_runs)
     said = {
         "name": scenario.name,
         "title": scenario.title,
         "axes": {axis: list(values) for axis, values in scenario.axes.items()},
         "cells": len(cells),
-        "runs": len(cells) * (scenario.repeats + scenario.warm_up_runs),
+        "runs": runs,
         "preparations": [p.name for p in scenario.preparations],
     }
     if as_json:
         typer.echo(json.dumps(said, indent=1))
         return
-    typer.echo(f"{file}: good; {said['cells']} cells, {said['runs']} runs")
+    typer.echo(f"{file}: good; {count(len(cells), 'cell')}, {count(runs, 'run')}")
 
 
 @app.command("list")
@@ -146,7 +148,7 @@ def list_command(
     for file in sorted(folder.glob("*.toml")):
         try:
             scenario, _ = _read(file, defined)
-            typer.echo(f"{file}  {len(scenarios.cells(scenario))} cells  {scenario.title}")
+            typer.echo(f"{file}  {count(len(scenarios.cells(scenario)), 'cell')}  {scenario.title}")
         except BadInputError as error:
             typer.echo(f"{file}  cannot be used: {error}")
 
@@ -217,10 +219,10 @@ def _report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | No
 
 
 def _intention(plan: Plan, folder: Path) -> str:
-    prepare = f" after {len(plan.preparations)} preparations" if plan.preparations else ""
+    prepare = f" after {count(len(plan.preparations), 'preparation')}" if plan.preparations else ""
     return (
-        f"{plan.name}: {len(plan.cells)} cells x {plan.repeats} runs{prepare}, in {folder} "
-        f"({len(plan.not_runnable)} cells not runnable here, {plan.excluded} excluded)"
+        f"{plan.name}: {count(len(plan.cells), 'cell')} x {count(plan.repeats, 'run')}{prepare}, in {folder} "
+        f"({count(len(plan.not_runnable), 'cell')} not runnable here, {plan.excluded} excluded)"
     )
 
 
@@ -228,7 +230,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(plan), indent=1))
         return
-    typer.echo(f"{plan.title}: {plan.runs_total} runs of {len(plan.cells)} cells")
+    typer.echo(f"{plan.title}: {count(plan.runs_total, 'run')} of {count(len(plan.cells), 'cell')}")
     for name in plan.preparations:
         typer.echo(f"prepare  {name}")
     for cell in plan.not_runnable:

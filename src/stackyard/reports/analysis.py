@@ -79,7 +79,16 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
         methods=_methods(completed),
         rows=[flatten(run) for run in study.runs],
         timelines=_timelines(matrix),
-        footnote=footnote(options),
+        footnote=footnote(
+            options,
+            compares=any(workload.comparisons for workload in workloads),
+            intervals=any(
+                summary.low is not None
+                for workload in workloads
+                for cell in workload.cells
+                for summary in cell.metrics.values()
+            ),
+        ),
         failures=deployments.failures(matrix),
         retries=deployments.retries(matrix),
     )

@@ -130,10 +130,10 @@ def _when(report: Report) -> str:
 
 def _counts(report: Report) -> list[tuple[str, str]]:
     counts = report.counts
-    found = [(str(counts["completed"]), "runs completed")]
+    found = [(str(counts["completed"]), "run completed" if counts["completed"] == 1 else "runs completed")]
     if counts["failed"] or counts["unreadable"]:
         found.append((str((counts["failed"] or 0) + (counts["unreadable"] or 0)), "failed"))
-    found.append((str(counts["cells"]), "cells"))
+    found.append((str(counts["cells"]), "cell" if counts["cells"] == 1 else "cells"))
     if counts["not_runnable"]:
         found.append((str(counts["not_runnable"]), "not runnable here"))
     found.append((str(len(report.hosts) or 1), "machine" if len(report.hosts) < 2 else "machines"))
@@ -142,7 +142,7 @@ def _counts(report: Report) -> list[tuple[str, str]]:
 
 def _seen(row: EnvironmentRow) -> list[tuple[str, str]]:
     alone = len(row.values) == 1
-    return [(v, "" if alone else f"{n} run{'s' if n > 1 else ''}") for v, n in row.values.items()]
+    return [(v, "" if alone else wording.count(n, "run")) for v, n in row.values.items()]
 
 
 def _workload(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from stackyard.reports import wording
 from stackyard.reports.metrics import HEADLINE
 from stackyard.reports.report import CellSummary, EnvironmentRow, Report, SettingRatio, WorkloadReport
-from stackyard.reports.wording import interval, plain_number, times, verdict_words
+from stackyard.reports.wording import count, interval, plain_number, times, verdict_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -32,7 +32,7 @@ def render(report: Report) -> str:
         rows += [[u["folder"], "", "no record", u["reason"]] for u in report.unreadable]
         parts += ["## Failed runs", escape(", ".join(kinds)), table(["run", "cell", "kind", "reason"], rows)]
     parts += ["## How it was measured", _facts(report.methods), "## Where it ran", _facts(report.environment)]
-    parts += ["---", escape(report.footnote) + " 1 MB is 1,000,000 bytes."]
+    parts += ["---", escape(f"{report.footnote} 1 MB is 1,000,000 bytes.".strip())]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -43,8 +43,8 @@ def escape(text: object) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], numeric: int = 0) -> str:
     """A table whose last ``numeric`` columns are right-aligned; every cell is escaped."""
-    count = len(header)
-    rule = ["---:" if i >= count - numeric else "---" for i in range(count)]
+    columns = len(header)
+    rule = ["---:" if i >= columns - numeric else "---" for i in range(columns)]
     lines = [header, rule, *([escape(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(str(value) for value in line) + " |" for line in lines)
 
@@ -62,11 +62,11 @@ def spread(summary: CellSummary | None, unit: str) -> str:
 
 def _summary(report: Report) -> str:
     counts = report.counts
-    words = [f"{counts['completed']} runs completed"]
+    words = [f"{count(counts['completed'] or 0, 'run')} completed"]
     if counts["failed"]:
         words.append(f"{counts['failed']} failed")
     if counts["not_runnable"]:
-        words.append(f"{counts['not_runnable']} cells not runnable here")
+        words.append(f"{count(counts['not_runnable'], 'cell')} not runnable here")
     constant = ", ".join(f"{axis} {value}" for axis, value in report.constant.items())
     when = f" Runs from {report.started_at} to {report.finished_at}." if report.started_at else ""
     return escape(", ".join(words) + "." + (f" The same everywhere: {constant}." if constant else "") + when)
@@ -178,7 +178,7 @@ def _facts(rows: Sequence[EnvironmentRow]) -> str:
     return table(
         ["what", "seen"],
         [
-            [row.name, "; ".join(f"{value} ({count} runs)" for value, count in row.values.items())]
+            [row.name, "; ".join(f"{value} ({count(seen, 'run')})" for value, seen in row.values.items())]
             for row in rows
         ],
     )

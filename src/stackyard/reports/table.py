@@ -11,7 +11,7 @@ from stackyard.reports.cells import DEPLOYMENT
 from stackyard.reports.comparison import MIXED
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
-from stackyard.reports.wording import interval, quantity, times
+from stackyard.reports.wording import count, interval, quantity, times
 
 #: Columns: the heading and the metrics it shows, where measured.
 COLUMNS = (
@@ -34,7 +34,12 @@ def print_table(report: Report, console: Console) -> None:
     constant = ", ".join(f"{axis} {value}" for axis, value in report.constant.items() if axis != "workload")
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
     console.print(
-        Text(clean(f"{counts['completed']} runs completed{failed}" + (f"; {constant}" if constant else "")))
+        Text(
+            clean(
+                f"{count(counts['completed'] or 0, 'run')} completed{failed}"
+                + (f"; {constant}" if constant else "")
+            )
+        )
     )
     for workload in report.workloads:
         _print_workload(report, workload, console)
@@ -46,13 +51,14 @@ def print_table(report: Report, console: Console) -> None:
         words = f"failed: {where}: {failure.kind}: {failure.message}"
         console.print(Text(clean(words), style="red"))
     if len(report.failed) > MOST_LINES:
-        console.print(f"... and {len(report.failed) - MOST_LINES} more failed runs")
+        console.print(f"... and {count(len(report.failed) - MOST_LINES, 'more failed run')}")
     for warning in report.warnings:
         mark = "!" if warning.severity == "warning" else "i"
         text = Text(f"{mark} {clean(warning.message)} ", style="yellow" if mark == "!" else "")
         text.append(clean(warning.advice), style="dim")
         console.print(text)
-    console.print(Text(report.footnote, style="dim"))
+    if report.footnote:
+        console.print(Text(report.footnote, style="dim"))
 
 
 def _print_workload(report: Report, workload: WorkloadReport, console: Console) -> None:
@@ -69,9 +75,9 @@ def _print_workload(report: Report, workload: WorkloadReport, console: Console) 
     table.add_column("wall / baseline", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for cell in workload.cells:
-        count = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
+        runs = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
         values = [_value(report, cell, keys) for _, keys in columns]
-        table.add_row(Text(clean(cell.label)), count, *values, *_against(workload, cell))
+        table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell))
     console.print(table)
     for line in _headlines(workload):
         console.print(line)

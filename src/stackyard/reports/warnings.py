@@ -17,7 +17,7 @@ from stackyard.reports.loading import Run, Study
 from stackyard.reports.metrics import CATALOGUE, Metric
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
-from stackyard.reports.wording import quantity
+from stackyard.reports.wording import count, quantity
 
 #: Code -> (severity, what to do).
 ADVICE: dict[str, tuple[str, str]] = {
@@ -151,11 +151,11 @@ def _runs(matrix: Matrix) -> Iterator[tuple[CellRuns, Run]]:
 def _failed(study: Study, matrix: Matrix) -> Iterator[Finding]:
     cells = [cell for cell in matrix.cells if cell.failed]
     if cells:
-        count = sum(len(cell.failed) for cell in cells)
+        failed = sum(len(cell.failed) for cell in cells)
         total = sum(len(cell.failed) + len(cell.completed) for cell in cells)
         yield (
             "failed-runs",
-            f"{count} of {total} runs failed in {_where(cells, matrix)}.",
+            f"{failed} of {count(total, 'run')} failed in {_where(cells, matrix)}.",
             [c.slug for c in cells],
         )
     broken = [item for item in failures(matrix) if item.infrastructure]
@@ -168,19 +168,23 @@ def _failed(study: Study, matrix: Matrix) -> Iterator[Finding]:
         )
     again = retries(matrix)
     if again:
-        yield "retried-starts", f"{again} start{'s' if again > 1 else ''} of runs had to be repeated.", []
+        yield "retried-starts", f"{count(again, 'start')} of runs had to be repeated.", []
     if study.unreadable:
         names = _some(item.folder for item in study.unreadable)
-        yield "unreadable-runs", f"{len(study.unreadable)} run folders hold no readable record: {names}.", []
+        yield (
+            "unreadable-runs",
+            f"{count(len(study.unreadable), 'run folder')} without a readable record: {names}.",
+            [],
+        )
     if study.duplicates:
-        yield "duplicate-records", f"{study.duplicates} records were given twice.", []
+        yield "duplicate-records", f"Given twice: {count(study.duplicates, 'record')}.", []
 
 
 def _planned(study: Study, matrix: Matrix) -> Iterator[Finding]:
     reasons = [item for plan in study.plans for item in plan.not_runnable]
     if reasons:
         words = _some(sorted({item.reason for item in reasons}), 3)
-        yield "not-runnable", f"{len(reasons)} planned cells could not run: {words}.", []
+        yield "not-runnable", f"{count(len(reasons), 'planned cell')} could not run: {words}.", []
     if len(study.plans) != 1 or len(matrix.hosts) > 1 or not study.plans[0].repeats:
         return
     plan = study.plans[0]
@@ -192,7 +196,7 @@ def _planned(study: Study, matrix: Matrix) -> Iterator[Finding]:
             short.append((cell.label if cell else " · ".join(axes.values()), have))
     if short:
         words = _some(f"{name} ({have} of {plan.repeats})" for name, have in short)
-        yield "missing-runs", f"{len(short)} cells have fewer runs than planned: {words}.", []
+        yield "missing-runs", f"Fewer runs than planned in {count(len(short), 'cell')}: {words}.", []
 
 
 def _few(study: Study, matrix: Matrix) -> Iterator[Finding]:
@@ -226,14 +230,14 @@ def _machine(study: Study, matrix: Matrix) -> Iterator[Finding]:
     if busy:
         worst = max(value for value, _ in busy)
         share = f"more than {BUSY_PERCENT:.0f} % of the machine"
-        message = f"Other work used {share} in {len(busy)} runs (most: {worst:.0f} %)."
+        message = f"Other work used {share} in {count(len(busy), 'run')} (most: {worst:.0f} %)."
         yield "busy-machine", message, _slugs(cell for _, cell in busy)
     if throttled:
         names = _where(throttled, matrix)
-        message = f"The CPU quota held back {len(throttled)} runs for over 5 % of their wall time: {names}."
+        message = f"The CPU quota held back {count(len(throttled), 'run')} for over 5 % of their wall time: {names}."
         yield "throttled", message, _slugs(throttled)
     if jumps:
-        message = f"The clock jumped by more than {CLOCK_JUMP_SECONDS} s in {len(jumps)} runs."
+        message = f"The clock jumped by more than {CLOCK_JUMP_SECONDS} s in {count(len(jumps), 'run')}."
         yield "clock-jump", message, _slugs(jumps)
 
 
@@ -319,7 +323,7 @@ def _pins(study: Study, matrix: Matrix) -> Iterator[Finding]:
         yield "stack-differs", f"Several lock digests under one name: {_some(several)}.", []
     dirty = sum(record.environment.code_dirty is True for record in records)
     if dirty:
-        yield "dirty-code", f"{dirty} of {len(records)} runs used uncommitted code.", []
+        yield "dirty-code", f"{dirty} of {count(len(records), 'run')} used uncommitted code.", []
     codes = {r.environment.code_digest or r.environment.code_version for r in records} - {None}
     if len(codes) > 1:
         yield "code-differs", f"Runs used {len(codes)} versions of the code.", []
@@ -360,7 +364,7 @@ def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
             starting.append((m.startup_seconds or 0.0, cell))
     if wide:
         worst = max(share for share, _ in wide) * 100
-        message = f"Bounds of the peak RAM are more than 5 % apart in {len(wide)} runs (most: {worst:.0f} %)."
+        message = f"Bounds of the peak RAM are more than 5 % apart in {count(len(wide), 'run')} (most: {worst:.0f} %)."
         yield "wide-memory-bounds", message, _slugs(cell for _, cell in wide)
     if costly:
         names = _where(costly, matrix)

@@ -94,6 +94,11 @@ def plain_number(value: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun in singular or plural: "1 cell", "12 runs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def times(ratio: float | None) -> str:
     """A ratio: "1.52"."""
     if ratio is None:
@@ -126,7 +131,7 @@ def asked_words(verdict: str, n: int, more_runs: int | None) -> str:
     if verdict == UNDECIDED:
         if not more_runs:
             return f"over {MOST_MORE_RUNS} more runs"
-        return f"about {more_runs} more run{'' if more_runs == 1 else 's'}"
+        return f"about {count(more_runs, 'more run')}"
     return ""
 
 
@@ -252,15 +257,27 @@ def _from_to(low: float, high: float) -> str:
     return f"{times(low)}×" if times(low) == times(high) else f"{times(low)}× to {times(high)}×"
 
 
-def footnote(options: ReportOptions) -> str:
-    """What intervals and verdicts mean, in two sentences."""
-    percent = f"{options.confidence * 100:.3g} %"
+def footnote(options: ReportOptions, *, compares: bool, intervals: bool) -> str:
+    """What intervals and verdicts mean, in short sentences; empty where the report shows neither.
+
+    Args:
+        options: for confidence, draws and the parity margin.
+        compares: the report sets cells against each other.
+        intervals: the report shows an interval of a median.
+    """
+    if not compares and not intervals:
+        return ""
+    share = f"{options.confidence * 100:.3g} %"
+    drawn = f"{options.draws:,} seeded draws over blocks"
+    said = [f"Brackets are {share} percentile-bootstrap intervals of the median ({drawn})."]
+    if not compares:
+        return f"{said[0]} They describe this machine on these days."
     margin = f"{options.parity_margin:.3g}"
-    return (
-        f"Brackets are {percent} percentile-bootstrap intervals over blocks ({options.draws:,} seeded draws) "
-        "of the median, or of the median within-block ratio of two cells; they describe this machine on "
-        "these days and are not corrected for the number of comparisons. "
-        f"A ratio is “parity” when its interval lies inside [1/{margin}, {margin}], “different” when it lies "
-        "wholly outside and an exact sign test over blocks agrees, “undecided” otherwise, and has no verdict "
-        f"below {FEWEST_RUNS} blocks."
-    )
+    said += [
+        "A ratio is the median of the ratios within blocks.",
+        "The figures describe this machine on these days; no verdict is corrected for how many there are.",
+        f"Parity: the interval lies inside [1/{margin}, {margin}].",
+        "Different: it lies wholly outside, and an exact sign test over blocks agrees.",
+        f"Undecided: neither. Below {FEWEST_RUNS} blocks there is no verdict.",
+    ]
+    return " ".join(said)

@@ -75,7 +75,7 @@ def test_dry_run_writes_nothing(here: Any, capsys: pytest.CaptureFixture[str]) -
     here.reasons = {"old": "no GPU"}
     assert main.run(["scenario", "run", str(write(here)), "--dry-run", "--repeats", "2"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "tiny: 2 runs of 1 cells"
+    assert said[0] == "tiny: 2 runs of 1 cell"
     assert "not runnable  bare-old-machine-w: no GPU" in said
     assert said[-1] == "b02  bare-new-machine-w"
     assert not (here.folder / "runs").exists()

@@ -20,6 +20,7 @@ from stackyard.reports.csv_report import safe
 from stackyard.reports.html import render as render_html
 from stackyard.reports.markdown import render as render_markdown
 from stackyard_task.records import Environment, Failure, Measurement, RunRecord
+from tests.stackyard.reports.synthetic import record, write_run
 
 FAST = ReportOptions(permutations=49, draws=500)
 EVIL = "=<script>alert(1)</script>|\"'[red]`x`\x1b[31m"
@@ -171,6 +172,19 @@ def test_markdown_and_terminal_explain_intervals_and_verdicts(report: Report) ->
     for text in (render_markdown(report), console.export_text()):
         assert "percentile-bootstrap" in text
         assert "sign test" in text
+
+
+def test_a_report_of_one_run_compares_nothing_and_explains_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path / "one", record({"deployment": "bare", "workload": "train"}, 1, 2.0))
+    alone = analyse(load([tmp_path / "one"]))
+    stream = io.StringIO()
+    print_table(alone, Console(width=100, file=stream))
+    terminal, markdown = stream.getvalue(), render_markdown(alone)
+    assert "1 run completed" in terminal
+    assert "1 run completed" in markdown
+    for text in (terminal, markdown, render_html(alone)):
+        assert "percentile-bootstrap" not in text
+        assert "sign test" not in text
 
 
 def test_the_table_fits_100_columns(report: Report) -> None:

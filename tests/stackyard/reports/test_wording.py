@@ -4,7 +4,7 @@ import pytest
 
 from stackyard.reports import ReportOptions
 from stackyard.reports.statistics import paired_ratio
-from stackyard.reports.wording import plain_number, quantity, sentence, significant, spread, times
+from stackyard.reports.wording import count, plain_number, quantity, sentence, significant, spread, times
 
 OPTIONS = ReportOptions()
 
@@ -50,6 +50,13 @@ def test_results_keep_their_precision(value: float, words: str) -> None:
 )
 def test_ratios(value: float, words: str) -> None:
     assert times(value) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells"), (1000, "1,000 cells")]
+)
+def test_counts_have_singular_and_plural(number: int, words: str) -> None:
+    assert count(number, "cell") == words
 
 
 def test_significant_digits_do_not_grow_when_rounding_carries() -> None:
