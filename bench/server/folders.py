@@ -6,9 +6,8 @@ import random
 import time
 from pathlib import Path
 
-from stackyard_server.envelope import new_id
 from stackyard_server.store import Store
-from stackyard_server.store.documents import PROJECT, TASK, Document
+from stackyard_server.store.documents import PROJECT, TASK, Document, new_id
 from stackyard_server.store.scalars import Memory, Points, store_points
 
 from . import processes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from . import refusals
 from .error_table import ApiError, error
 from .store import Transaction
 
@@ -32,7 +33,7 @@ def apply(
     failed: list[dict[str, Any]] = []
     for id in wanted:
         try:
-            with tx.savepoint():
+            with refusals.told(), tx.savepoint():
                 entry = function(id)
         except ApiError as refused:
             fault = {

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import endpoints as endpoint_modules
-from . import fence, fields
+from . import fence, fields, refusals
 from .call import Call
 from .envelope import parse_version
 from .error_table import ApiError, error
@@ -159,16 +159,16 @@ def answer(entry: Endpoint, call: Call) -> Any:
         fields.check(entry.name, call.data)
     store = call.services.store
     if entry.access in ("none", "read"):
-        with store.reading() as tx:
+        with refusals.told(), store.reading() as tx:
             call.tx = tx
             return entry.function(call)
     if entry.glance is not None:
-        with store.reading() as tx:
+        with refusals.told(), store.reading() as tx:
             call.tx = tx
             answered = entry.glance(call)
         if answered is not None:
             return answered
-    with store.writing("metrics" if entry.access == "metrics" else "state") as tx:
+    with refusals.told(), store.writing("metrics" if entry.access == "metrics" else "state") as tx:
         answered = _written(entry, call, tx)
     for action in call.after_commit:
         action()
@@ -195,7 +195,7 @@ async def answer_together(entry: Endpoint, call: Call) -> Any:
         else:
             committed.set_exception(fault)
 
-    with call.services.store.sharing(loop.call_soon) as group:
+    with refusals.told(), call.services.store.sharing(loop.call_soon) as group:
         answered = _written(entry, call, group.transaction)
     group.then(tell)
     await committed

@@ -27,11 +27,6 @@ MOST_DEPTH = 100
 MOST_PAIRS, MOST_PARENTS = 1000, 20
 
 
-def new_id() -> str:
-    """32 hexadecimal digits, as every id of ClearML."""
-    return secrets.token_hex(16)
-
-
 def parse_path(path: str) -> tuple[str, str]:
     """The endpoint's name and the version asked for ("2.34" where the path has none).
 
@@ -178,7 +173,7 @@ def meta(
     message: str,
 ) -> dict[str, Any]:
     """The envelope's head."""
-    id = new_id()
+    id = secrets.token_hex(16)
     return {
         "id": id,
         "trx": trx or id,

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .call import Call
-from .envelope import new_id
 from .error_table import ApiError, error, field_error
 from .rules import task_status
 from .store import Transaction, events, meta, metrics, tasks
 from .store import models as store_models
-from .store.documents import COLLECTIONS, MODEL, TASK, Document
+from .store.documents import COLLECTIONS, MODEL, TASK, Document, new_id
 from .tasks import ending
 
 SHORTEST_NAME = 3

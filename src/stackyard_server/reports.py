@@ -96,7 +96,7 @@ def move(call: Call) -> Document:
     task = require(call, call.data["task"])
     project: str | None = call.get("project")
     if name := call.get("project_name"):
-        project = projects.find_or_create(call.tx, call.who, name, call.now)
+        project = projects.find_or_create(call.tx, call.who, project_names.normalise(name), call.now)
     folder = folder_of(call, project)
     changes.save(call, task["id"], {"project": folder})
     projects.touch(call.tx, [folder, task.get("project")], call.now)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..envelope import new_id
+from ..store.documents import new_id
 
 TEXT = """\
 # A client of the Stackyard server. It holds a secret: keep it to yourself (0600).

@@ -8,6 +8,7 @@ from .. import bulk, listing, models
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error
+from ..rules import project_names
 from ..store import models as store_models
 from ..store import projects
 from ..store.documents import MODEL, Document
@@ -199,7 +200,7 @@ def move(call: Call) -> dict[str, Any]:
     them at the root."""
     project: str | None = call.get("project")
     if name := call.get("project_name"):
-        project = projects.find_or_create(call.tx, call.who, name, call.now)
+        project = projects.find_or_create(call.tx, call.who, project_names.normalise(name), call.now)
     elif project:
         projects.require(call.tx, project, ["id"])
     elif "project" not in call.data:

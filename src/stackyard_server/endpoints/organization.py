@@ -13,26 +13,27 @@ from typing import Any
 from .. import listing
 from ..call import Call, Raw
 from ..dispatch import endpoint
-from ..envelope import new_id
 from ..error_table import ApiError, error
+from ..listing.filters import keys_of
+from ..store import query
 from ..store import users as store_users
-from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection
-from ..store.paths import keys_of
+from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection, new_id
+from ..store.query import Condition, Group
 
 #: The rows of one download, and for how long and how many of them are prepared at once.
 MOST_ROWS = 50_000
 PREPARED_LIFE_MS = 600_000
 MOST_PREPARED = 200
 
-REPORT = "d.type = 'report'"
+REPORT = query.has(TASK, ("type",), Group("", ["report"]))
 #: What is counted: of which collection, and which of its documents.
-COUNTED: dict[str, tuple[Collection, str]] = {
-    "projects": (PROJECT, ""),
-    "tasks": (TASK, f"NOT {REPORT}"),
-    "models": (MODEL, ""),
-    "pipelines": (PROJECT, ""),
-    "datasets": (PROJECT, ""),
-    "reports": (TASK, REPORT),
+COUNTED: dict[str, tuple[Collection, list[Condition]]] = {
+    "projects": (PROJECT, []),
+    "tasks": (TASK, [query.none_of(REPORT)]),
+    "models": (MODEL, []),
+    "pipelines": (PROJECT, []),
+    "datasets": (PROJECT, []),
+    "reports": (TASK, [REPORT]),
 }
 
 
@@ -53,14 +54,14 @@ def get_entities_count(call: Call) -> dict[str, Any]:
     """How many of each kind that is asked for its filters find. Left out: ``limit``."""
     users = call.get("active_users")
     answer = {}
-    for name, (collection, where) in COUNTED.items():
+    for name, (collection, also) in COUNTED.items():
         filters = call.get(name)
         if filters is None:
             continue
         data = {"search_hidden": call.get("search_hidden"), **filters}
         if users and "user" not in data:
             data["user"] = users
-        answer[name] = listing.count(call, collection, data, where)
+        answer[name] = listing.count(call, collection, data, also)
     return answer
 
 

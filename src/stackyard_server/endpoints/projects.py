@@ -11,14 +11,13 @@ from ..projects import changes as project_changes
 from ..projects import contents as project_contents
 from ..projects import stats as project_stats
 from ..store import projects
-from ..store.documents import PROJECT
+from ..store.documents import MODEL, PROJECT, TASK
 
 
 @endpoint()
 def get_all(call: Call) -> dict[str, Any]:
     """The projects that fit, as ids and plain values."""
-    where, parameters = project_contents.containing(call)
-    return listing.get_all(call, PROJECT, where=where, parameters=parameters)
+    return listing.get_all(call, PROJECT, also=project_contents.containing(call))
 
 
 @endpoint(slow=True)
@@ -28,8 +27,7 @@ def get_all_ex(call: Call) -> dict[str, Any]:
 
     Left out: ``permission_roots_only`` and ``allow_public``, since there is one company without permissions of its own.
     """
-    where, parameters = project_contents.containing(call)
-    answer = listing.get_all_ex(call, PROJECT, where=where, parameters=parameters)
+    answer = listing.get_all_ex(call, PROJECT, also=project_contents.containing(call))
     found = answer["projects"]
     hidden = project_contents.hidden_among(call.tx, [project["id"] for project in found])
     for project in found:
@@ -104,19 +102,19 @@ def make_private(call: Call) -> dict[str, Any]:
 @endpoint("2.8", slow=True)
 def get_task_tags(call: Call) -> dict[str, Any]:
     """The tags of tasks in these projects and below."""
-    return project_contents.tags(call, "task")
+    return project_contents.tags(call, TASK)
 
 
 @endpoint("2.8", slow=True)
 def get_model_tags(call: Call) -> dict[str, Any]:
     """The tags of models in these projects and below."""
-    return project_contents.tags(call, "model")
+    return project_contents.tags(call, MODEL)
 
 
 @endpoint(slow=True)
 def get_project_tags(call: Call) -> dict[str, Any]:
     """The tags of these projects and those below."""
-    return project_contents.tags(call, "project")
+    return project_contents.tags(call, PROJECT)
 
 
 @endpoint(slow=True)
@@ -165,6 +163,4 @@ def get_model_metadata_values(call: Call) -> dict[str, Any]:
 @endpoint(slow=True)
 def get_unique_metric_variants(call: Call) -> dict[str, Any]:
     """The scalar series of tasks in the project (``ids``: of these tasks; ``model_metrics``: of models)."""
-    return {
-        "metrics": project_contents.metric_variants(call, "model" if call.get("model_metrics") else "task")
-    }
+    return {"metrics": project_contents.metric_variants(call, MODEL if call.get("model_metrics") else TASK)}

@@ -8,8 +8,9 @@ from typing import Any
 from .. import API_VERSION, dispatch, fields, listing, reports
 from ..call import Call
 from ..dispatch import endpoint
-from ..store import tasks
+from ..store import query, tasks
 from ..store.documents import TASK
+from ..store.query import Group
 from ..tasks import ending, removal
 
 #: What a report shows of tasks, and who answers each part.
@@ -19,6 +20,8 @@ PARTS = {
     "single_value_metrics": "events.get_task_single_value_metrics",
 }
 IMAGES = "debug_images"
+#: A task that is a report.
+REPORT = query.has(TASK, ("type",), Group("", [reports.TYPE]))
 
 
 @endpoint(access="state")
@@ -74,7 +77,7 @@ def delete(call: Call) -> dict[str, Any]:
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The reports that fit, joined with what they name; ``project`` means the reports about it and below."""
     wanted = {**call.data, "search_hidden": True, "include_subprojects": True}
-    return listing.get_all_ex(call, TASK, where="d.type=?", parameters=[reports.TYPE], data=wanted)
+    return listing.get_all_ex(call, TASK, also=[REPORT], data=wanted)
 
 
 @endpoint()

@@ -10,7 +10,7 @@ from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error
 from ..fields import check
-from ..rules import task_document, task_status
+from ..rules import project_names, task_document, task_status
 from ..store import hand_outs, metrics, projects, queues
 from ..store import tasks as store_tasks
 from ..store.documents import TASK, Document
@@ -204,7 +204,7 @@ def move(call: Call) -> Answer:
     tasks = changes.require_all(call.tx, ids, ["project"])
     project, name = call.get("project"), call.get("project_name")
     if name:
-        project = projects.find_or_create(call.tx, call.who, name, call.now)
+        project = projects.find_or_create(call.tx, call.who, project_names.normalise(name), call.now)
     elif project:
         projects.require(call.tx, project, ["id"])
     else:

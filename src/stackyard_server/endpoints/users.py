@@ -14,6 +14,7 @@ from ..call import Call
 from ..dispatch import endpoint
 from ..envelope import MOST_DEPTH
 from ..error_table import error
+from ..store import contents
 from ..store.documents import USER, Document
 
 #: All of a user's preferences as JSON, bytes, and how deep they may nest.
@@ -58,13 +59,8 @@ def get_all(call: Call) -> dict[str, Any]:
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The users asked for, the company as an object; with ``active_in_projects``, those who made tasks there."""
     projects = call.get("active_in_projects")
-    if projects is None:
-        return listing.get_all_ex(call, USER)
-    made = "d.id IN (SELECT user FROM task"
-    if not projects:
-        return listing.get_all_ex(call, USER, where=f"{made})")
-    there = f"{made} WHERE project IN (SELECT value FROM json_each(?)))"
-    return listing.get_all_ex(call, USER, where=there, parameters=(orjson.dumps(projects).decode(),))
+    also = [] if projects is None else [contents.made_tasks(projects or None)]
+    return listing.get_all_ex(call, USER, also=also)
 
 
 @endpoint(access="state")

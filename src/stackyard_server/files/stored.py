@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote, urlsplit
 
-from ..envelope import new_id
 from ..store import Store
 from ..store import files as rows
+from ..store.documents import new_id
 from ..store.files import StoredFile
 
 #: The longest path that is kept, bytes of UTF-8.

@@ -14,8 +14,8 @@ from typing import Any
 import jwt
 
 from .. import API_VERSION, FEATURE_SET, SERVER_VERSION
-from ..envelope import new_id
 from ..error_table import ApiError, error
+from ..store.documents import new_id
 
 DAY_SECONDS = 24 * 3600
 #: The longest life a client may ask for; what is given is capped by the server's settings.

@@ -14,11 +14,10 @@ import secrets
 from typing import Any
 
 from .. import SERVER_VERSION
-from ..envelope import new_id
 from ..error_table import ApiError, error
 from ..security_log import note
 from ..store import Transaction, credentials, meta, users
-from ..store.documents import USER, Document
+from ..store.documents import USER, Document, new_id
 from . import passwords
 from .roles import ROLES
 

@@ -1,7 +1,8 @@
 """The lists every service answers: ``get_all``, ``get_all_ex``, ``get_by_id_ex``. The noun their endpoints share.
 
-From a call's fields to a page of documents in ClearML's form: which documents (``store.query``), which part of the
-list (pages, or a scroll), what of each (``projection``). Statistics and other additions are their services' own.
+From a call's fields to a page of documents in ClearML's form: which documents (``filters`` reads what is asked for,
+``store.query`` finds it), which part of the list (pages, or a scroll), what of each (``projection``). Statistics and
+other additions are their services' own.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..call import Call
-from ..envelope import new_id
 from ..error_table import error
-from ..store.conditions import wrong_type
-from ..store.documents import Collection, Document
-from ..store.paths import keys_of
-from ..store.query import Query, query
+from ..store.documents import Collection, Document, new_id
+from ..store.query import Condition, Query
+from .filters import asked, keys_of, wrong_type
 from .projection import Projection, Virtual, pick, referenced
 
 #: No answer holds more documents.
@@ -80,8 +79,7 @@ def get_all(
     call: Call,
     collection: Collection,
     *,
-    where: str = "",
-    parameters: Sequence[Any] = (),
+    also: Sequence[Condition] = (),
     virtual: Mapping[str, Virtual] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -90,23 +88,22 @@ def get_all(
     Args:
         call: The request.
         collection: What is listed.
-        where: A further SQL condition; columns of the document's row, also as ``d.<column>``.
-        parameters: Its parameters.
+        also: What must hold besides.
         virtual: Fields that are put together elsewhere, by name (a queue's entries).
         data: The fields to go by instead of the call's.
 
     Raises:
-        ApiError: 400/12 paging or values of a wrong type; 400/14 unknown fields; 400/21 a bad pattern.
+        ApiError: 400/12 paging or values of a wrong type; 400/14 unknown fields.
+        BadPattern: A text is asked for by a pattern that is none.
     """
-    return _list(call, collection, False, where, parameters, virtual, data)
+    return _list(call, collection, False, also, virtual, data)
 
 
 def get_all_ex(
     call: Call,
     collection: Collection,
     *,
-    where: str = "",
-    parameters: Sequence[Any] = (),
+    also: Sequence[Condition] = (),
     virtual: Mapping[str, Virtual] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -115,7 +112,7 @@ def get_all_ex(
     Raises:
         ApiError: As ``get_all``.
     """
-    return _list(call, collection, True, where, parameters, virtual, data)
+    return _list(call, collection, True, also, virtual, data)
 
 
 def get_by_id_ex(
@@ -142,7 +139,7 @@ def every(
         ApiError: As ``get_all``.
     """
     projection = Projection(collection, only_fields, joined=True)
-    wanted = query(collection, data, referenced(collection))
+    wanted = asked(collection, data, referenced(collection))
     numbers = wanted.numbers(call.tx, most)
     for start in range(0, len(numbers), MOST):
         page = numbers[start : start + MOST]
@@ -153,20 +150,19 @@ def count(
     call: Call,
     collection: Collection,
     data: Mapping[str, Any],
-    where: str = "",
-    parameters: Sequence[Any] = (),
+    also: Sequence[Condition] = (),
 ) -> int:
     """How many documents a request's filters find.
 
     Raises:
         ApiError: As ``get_all``.
     """
-    return query(collection, {**data, "order_by": None}, {}, where, parameters).count(call.tx)
+    return asked(collection, {**data, "order_by": None}, {}, also).count(call.tx)
 
 
 def texts_of(call: Call, collection: Collection, name: str, data: Mapping[str, Any]) -> set[str]:
     """Every text that a list field (tags) of the documents found holds, hidden ones included."""
-    wanted = query(collection, {**data, "search_hidden": True, "order_by": None}, {})
+    wanted = asked(collection, {**data, "search_hidden": True, "order_by": None}, {})
     return wanted.texts(call.tx, name)
 
 
@@ -209,15 +205,14 @@ def _list(
     call: Call,
     collection: Collection,
     joined: bool,
-    where: str,
-    parameters: Sequence[Any],
+    also: Sequence[Condition],
     virtual: Mapping[str, Virtual] | None,
     data: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     data = call.data if data is None else data
     projection = Projection(collection, data.get("only_fields"), joined=joined, virtual=virtual)
     references = referenced(collection) if joined else {}
-    wanted = query(collection, data, references, where, parameters)
+    wanted = asked(collection, data, references, also)
     name = f"{collection.name}s"
     if joined and "scroll_id" in data and data.get("size") is not None:
         return _scrolled(call, wanted, projection, data, name)

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..error_table import error, field_error
 from ..store import Transaction, meta, metrics
-from ..store.conditions import bounded, lookup_error, visible, wrong_type
 from ..store.documents import COLLECTIONS, Collection, Document
-from ..store.paths import Keys, keys_of
+from ..store.query import Keys
+from .filters import bounded, keys_of, lookup_error, visible, wrong_type
 
 #: From documents' ids to a field that is put together from other tables; ids that have none may be absent.
 Virtual = Callable[[Transaction, list[str]], Mapping[str, Any]]

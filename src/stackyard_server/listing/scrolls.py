@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from ..envelope import new_id
 from ..error_table import error
+from ..store.documents import new_id
 
 #: What ClearML answers when nothing is left to read.
 EXHAUSTED = "FFFF"

@@ -12,8 +12,8 @@ from .. import models
 from ..call import Call
 from ..error_table import error
 from ..rules import project_names
-from ..store import Transaction, projects
-from ..store.documents import PROJECT, Document
+from ..store import Transaction, contents, projects, tasks
+from ..store.documents import MODEL, PROJECT, TASK, Document
 from ..tasks import removal
 
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
@@ -69,10 +69,7 @@ def _rename_dataset(tx: Transaction, project: Document, name: str) -> None:
     """
     above, before = project_names.split(project["name"])
     if project_names.split(above)[1] == DATASETS:
-        tx.run(
-            "UPDATE task SET name=? WHERE project=? AND name=? AND instr(system_tags, '\"dataset\"')>0",
-            (project_names.split(name)[1], project["id"], before),
-        )
+        tasks.rename_versions(tx, project["id"], before, project_names.split(name)[1])
 
 
 def move(call: Call, id: str, location: str) -> int:
@@ -88,7 +85,9 @@ def move(call: Call, id: str, location: str) -> int:
     location = "/".join(part for part in (piece.strip() for piece in location.split("/")) if part)
     if f"{location}/".startswith(f"{project['name']}/"):
         raise error("project_inside_itself", project=project["name"], new_location=location)
-    target = projects.find_or_create(call.tx, call.who, location, call.now) if location else None
+    target = None
+    if location:
+        target = projects.find_or_create(call.tx, call.who, project_names.normalise(location), call.now)
     if target == project.get("parent"):
         return 0
     parent = projects.require(call.tx, target, ["id", "name", "path"]) if target else None
@@ -110,10 +109,8 @@ def merge(call: Call, id: str, into: str | None) -> Document:
     target = projects.require(call.tx, into, ["id", "name", "path"]) if into else None
     if target and f"{target['name']}/".startswith(f"{project['name']}/"):
         raise error("project_inside_itself", project=id, destination_project=into)
-    entities = 0
-    for table in ("task", "model"):
-        entities += call.tx.run(f"UPDATE {table} SET project=? WHERE project=?", (into, id))
-    children = call.tx.all("SELECT id, basename FROM project WHERE parent=? ORDER BY number", (id,))
+    entities = sum(contents.move(call.tx, collection, [id], into) for collection in (TASK, MODEL))
+    children = projects.children(call.tx, id)
     moved = sum(projects.relocate(call.tx, child, target, basename) for child, basename in children)
     PROJECT.delete(call.tx, [id])
     projects.touch(call.tx, [into, *(child for child, _ in children)], call.now)
@@ -127,37 +124,7 @@ def count_contents(tx: Transaction, id: str) -> Document:
         ApiError: 400/401.
     """
     projects.require(tx, id, ["id"])
-    inside = projects.as_json(projects.subtree(tx, [id]))
-    archived = "EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = 'archived')"
-    among = "project IN (SELECT value FROM json_each(?))"
-    reports, live_reports, tasks, live_tasks = (
-        tx.one(
-            f"""
-            SELECT total(type = 'report'), total(type = 'report' AND NOT {archived}),
-                total(type <> 'report'), total(type <> 'report' AND NOT {archived}) FROM task d WHERE {among}
-            """,
-            (inside,),
-        )
-        or ()
-    )
-    all_models, live_models = (
-        tx.one(f"SELECT count(*), total(NOT {archived}) FROM model d WHERE {among}", (inside,)) or ()
-    )
-    tagged = """
-        SELECT count(DISTINCT p.id) FROM project p, json_each(p.system_tags) AS tag
-        WHERE p.id IN (SELECT value FROM json_each(?)) AND tag.value = ?
-            AND EXISTS (SELECT 1 FROM task WHERE task.project = p.id)
-    """
-    return {
-        "pipelines": tx.value(tagged, (inside, "pipeline")),
-        "datasets": tx.value(tagged, (inside, "dataset")),
-        "tasks": int(tasks),
-        "non_archived_tasks": int(live_tasks),
-        "models": int(all_models),
-        "non_archived_models": int(live_models),
-        "reports": int(reports),
-        "non_archived_reports": int(live_reports),
-    }
+    return contents.count(tx, projects.subtree(tx, [id]))._asdict()
 
 
 def delete(call: Call, id: str, *, force: bool, with_contents: bool) -> Document:
@@ -181,33 +148,31 @@ def delete(call: Call, id: str, *, force: bool, with_contents: bool) -> Document
                 raise error(row, "use force=true", id=id)
     parent = projects.require(call.tx, id, ["parent"]).get("parent")
     ids = projects.subtree(call.tx, [id])
-    inside = projects.as_json(ids)
-    among = "project IN (SELECT value FROM json_each(?))"
     answer: Document = {"disassociated_tasks": 0, "deleted_models": 0, "deleted_tasks": 0, "urls": None}
     if with_contents:
-        answer |= _delete_contents(call, among, inside)
+        answer |= _delete_contents(call, ids)
     else:
-        call.tx.run(f"UPDATE model SET project=NULL WHERE {among}", (inside,))
-        answer["disassociated_tasks"] = call.tx.run(f"UPDATE task SET project=NULL WHERE {among}", (inside,))
+        contents.move(call.tx, MODEL, ids, None)
+        answer["disassociated_tasks"] = contents.move(call.tx, TASK, ids, None)
     deleted = PROJECT.delete(call.tx, ids)
     projects.touch(call.tx, [parent], call.now)
     return {"deleted": deleted, **answer}
 
 
-def _delete_contents(call: Call, among: str, inside: str) -> Document:
+def _delete_contents(call: Call, ids: list[str]) -> Document:
     urls: dict[str, list[str]] = {"model_urls": [], "event_urls": [], "artifact_urls": []}
-    tasks = [row[0] for row in call.tx.all(f"SELECT id FROM task WHERE {among} ORDER BY number", (inside,))]
+    inside = contents.ids_in(call.tx, TASK, ids)
     deleted_models = 0
-    for id in tasks:
+    for id in inside:
         gone = removal.delete(call, id, force=True, delete_models=True, with_urls=True)
         deleted_models += gone["deleted_models"]
         for kind, found in gone["urls"].items():
             urls[kind] += found
-    left = [row[0] for row in call.tx.all(f"SELECT id FROM model WHERE {among} ORDER BY number", (inside,))]
+    left = contents.ids_in(call.tx, MODEL, ids)
     for id in left:
         urls["model_urls"] += models.model_file_urls(models.delete(call.tx, id, force=True))
     return {
         "deleted_models": deleted_models + len(left),
-        "deleted_tasks": len(tasks),
+        "deleted_tasks": len(inside),
         "urls": {kind: list(dict.fromkeys(found)) for kind, found in urls.items()},
     }

@@ -1,43 +1,27 @@
 """What the tasks and models of projects have in them: the values a filter menu offers.
 
-Every function answers for some projects (``scope``: an SQL condition and its parameters), or for all. Reading all tasks
-takes its time with many of them, so the endpoints above run beside the event loop.
+Each function reads a call and asks ``store.contents``. Reading all tasks takes its time with many of them, so the
+endpoints above run beside the event loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
-
-import orjson
+from typing import Any
 
 from ..call import Call
-from ..store import Transaction, projects
-from ..store.documents import COLLECTIONS, PROJECT, Document
-from ..store.filters import conditions
+from ..listing.filters import conditions
+from ..store import Transaction, contents
+from ..store.documents import MODEL, PROJECT, TASK, Collection, Document
 from ..store.metrics import name_hash
-
-Table = Literal["task", "model", "project"]
-Scope = tuple[str, list[Any]]
+from ..store.query import Condition
 
 #: How many values a menu gets at most, and how many unless it asks for more.
 MOST_VALUES = 1000
 PAGE = 500
 
 
-def scope(
-    tx: Transaction, ids: Iterable[str] | None, with_children: bool, column: str = "d.project"
-) -> Scope:
-    """The condition "in these projects" (in any where none are named)."""
-    wanted = [id for id in ids or [] if id is not None]
-    if not wanted:
-        return "1", []
-    if with_children:
-        wanted = projects.subtree(tx, wanted)
-    return f"{column} IN (SELECT value FROM json_each(?))", [projects.as_json(wanted)]
-
-
-def tags(call: Call, table: Table) -> Document:
+def tags(call: Call, collection: Collection) -> Document:
     """The distinct tags of documents; with system tags where those were asked for or filtered by.
 
     Raises:
@@ -45,23 +29,11 @@ def tags(call: Call, table: Table) -> Document:
     """
     wanted: Mapping[str, Any] = call.get("filter", {})
     filters = {name: wanted[name] for name in ("tags", "system_tags") if wanted.get(name) is not None}
-    where, parameters = scope(
-        call.tx, call.get("projects"), True, "d.id" if table == "project" else "d.project"
-    )
-    found = conditions(COLLECTIONS[table], {**filters, "search_hidden": True})
-    where = " AND ".join([where, *(condition.sql for condition in found)])
-    parameters = [*parameters, *(p for condition in found for p in condition.parameters)]
-
-    def distinct(column: str) -> list[str]:
-        sql = f"""
-            SELECT DISTINCT tag.value FROM "{table}" d, json_each(d.{column}) AS tag
-            WHERE ifnull(d.{column}, '[]') <> '[]' AND {where} ORDER BY tag.value
-        """
-        return [row[0] for row in call.tx.all(sql, parameters)]
-
-    answer: Document = {"tags": distinct("tags")}
+    inside = contents.scope(call.tx, call.get("projects"), True, collection)
+    found = [inside, *conditions(collection, {**filters, "search_hidden": True})]
+    answer: Document = {"tags": contents.tags(call.tx, collection, "tags", found)}
     if call.get("include_system"):
-        answer["system_tags"] = distinct("system_tags")
+        answer["system_tags"] = contents.tags(call.tx, collection, "system_tags", found)
     elif "system_tags" in filters:
         answer["system_tags"] = []
     return answer
@@ -69,36 +41,22 @@ def tags(call: Call, table: Table) -> Document:
 
 def users(call: Call) -> list[Document]:
     """Who made the tasks, the models (``entity``) or both that are in the projects."""
-    tables = (
-        [call.data["entity"]] if call.get("entity") in ("task", "model") else ["task", "model", "project"]
-    )
+    asked = {"task": [TASK], "model": [MODEL]}.get(call.get("entity", ""), [TASK, MODEL, PROJECT])
     ids, with_children = call.get("projects"), bool(call.get("include_subprojects", True))
-    made: list[str] = []
-    bound: list[Any] = []
-    for table in tables:
-        where, parameters = scope(call.tx, ids, with_children, "d.id" if table == "project" else "d.project")
-        made.append(f'EXISTS (SELECT 1 FROM "{table}" d WHERE d.user = u.id AND {where})')
-        bound += parameters
-    sql = f"SELECT u.id, u.name FROM user u WHERE {' OR '.join(made)} ORDER BY u.number"
-    return [{"id": id, "name": name} for id, name in call.tx.all(sql, bound)]
+    found = {c.name: contents.scope(call.tx, ids, with_children, c) for c in asked}
+    return [{"id": id, "name": name} for id, name in contents.makers(call.tx, found)]
 
 
 def parents(call: Call) -> list[Document]:
     """The tasks that are parents of tasks in the projects, by name."""
-    where, parameters = scope(call.tx, call.get("projects"), bool(call.get("include_subprojects")))
-    archived = "EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = 'archived')"
-    state = {"archived": archived, "active": f"NOT {archived}"}.get(call.get("tasks_state", ""), "1")
-    sql = f"""
-        SELECT p.id, p.name, project.id, project.name FROM task p LEFT JOIN project ON project.id = p.project
-        WHERE p.id IN (SELECT d.parent FROM task d WHERE d.parent IS NOT NULL AND {where} AND {state})
-        ORDER BY p.name, p.number
-    """
+    inside = contents.scope(call.tx, call.get("projects"), bool(call.get("include_subprojects")))
+    state = call.get("tasks_state")
     found = []
-    for id, name, project, project_name in call.tx.all(sql, parameters):
-        parent: Document = {"id": id, "name": name}
-        if project:
-            parent["project"] = {"id": project, "name": project_name}
-        found.append(parent)
+    for parent in contents.parents(call.tx, [inside], state if state in ("active", "archived") else None):
+        shown: Document = {"id": parent.id, "name": parent.name}
+        if parent.project:
+            shown["project"] = {"id": parent.project, "name": parent.project_name}
+        found.append(shown)
     return found
 
 
@@ -109,64 +67,41 @@ def page(values: list[Any], call: Call) -> tuple[list[Any], int]:
     return values[start : start + size], max(0, len(values) - start - size)
 
 
+def _asked(call: Call, name: str) -> Condition:
+    """In the projects a call names, and below them unless it says otherwise."""
+    ids = call.get(name)
+    return contents.scope(
+        call.tx, ids if isinstance(ids, list) else [ids or None], bool(call.get("include_subprojects", True))
+    )
+
+
 def hyper_parameters(call: Call) -> list[tuple[str, str]]:
     """The (section, name) of every parameter of tasks in the project."""
-    one = call.get("project")
-    where, parameters = scope(call.tx, [one] if one else None, bool(call.get("include_subprojects", True)))
-    sql = f"""
-        SELECT DISTINCT section.key, entry.key FROM task d, json_each(d.hyperparams) AS section,
-            json_each(section.value) AS entry
-        WHERE ifnull(d.hyperparams, '{{}}') <> '{{}}' AND section.type = 'object' AND {where} ORDER BY 1, 2
-    """
-    return [(section, name) for section, name in call.tx.all(sql, parameters)]
+    return contents.parameters(call.tx, [_asked(call, "project")])
 
 
 def hyper_parameter_values(call: Call) -> list[str]:
     """The distinct values of one parameter."""
-    where, parameters = scope(call.tx, call.get("projects"), bool(call.get("include_subprojects", True)))
-    sql = f"""
-        SELECT DISTINCT json_extract(entry.value, '$.value') AS found FROM task d,
-            json_each(d.hyperparams) AS section, json_each(section.value) AS entry
-        WHERE instr(d.hyperparams, ?) AND section.key = ? AND entry.key = ? AND found IS NOT NULL AND {where}
-        ORDER BY found LIMIT ?
-    """
-    name = call.data["name"]
-    written = orjson.dumps(name).decode()
-    return [
-        row[0] for row in call.tx.all(sql, [written, call.data["section"], name, *parameters, MOST_VALUES])
-    ]
+    section, name = call.data["section"], call.data["name"]
+    return contents.parameter_values(call.tx, [_asked(call, "projects")], section, name, MOST_VALUES)
 
 
 def metadata_keys(call: Call) -> list[str]:
     """The keys of the metadata of models in the project."""
-    one = call.get("project")
-    where, parameters = scope(call.tx, [one] if one else None, bool(call.get("include_subprojects", True)))
-    sql = f"SELECT DISTINCT entry.key FROM model d, json_each(d.metadata) AS entry WHERE {where} ORDER BY 1"
-    return [row[0] for row in call.tx.all(sql, parameters)]
+    return contents.metadata_keys(call.tx, [_asked(call, "project")])
 
 
 def metadata_values(call: Call) -> list[str]:
     """The distinct values under one key of the metadata."""
-    where, parameters = scope(call.tx, call.get("projects"), bool(call.get("include_subprojects", True)))
-    sql = f"""
-        SELECT DISTINCT json_extract(entry.value, '$.value') AS found FROM model d, json_each(d.metadata) AS entry
-        WHERE entry.key = ? AND found IS NOT NULL AND {where} ORDER BY found LIMIT ?
-    """
-    return [row[0] for row in call.tx.all(sql, [call.data["key"], *parameters, MOST_VALUES])]
+    return contents.metadata_values(call.tx, [_asked(call, "projects")], call.data["key"], MOST_VALUES)
 
 
-def metric_variants(call: Call, table: Literal["task", "model"]) -> list[Document]:
+def metric_variants(call: Call, collection: Collection) -> list[Document]:
     """Every scalar series that tasks (or models) of the project reported, with the hashes that name it."""
-    ids = call.get("ids")
-    one = call.get("project")
-    if ids:
-        where, parameters = "metric.owner IN (SELECT value FROM json_each(?))", [projects.as_json(ids)]
-    elif one:
-        inside, parameters = scope(call.tx, [one], bool(call.get("include_subprojects", True)))
-        where = f'metric.owner IN (SELECT d.id FROM "{table}" d WHERE {inside})'
+    if ids := call.get("ids"):
+        found = contents.series_of(call.tx, ids)
     else:
-        where, parameters = f'metric.owner IN (SELECT d.id FROM "{table}" d)', []
-    sql = f"SELECT DISTINCT metric, variant FROM metric WHERE {where} ORDER BY metric, variant"
+        found = contents.series(call.tx, collection, _asked(call, "project"))
     return [
         {
             "metric": metric,
@@ -174,43 +109,18 @@ def metric_variants(call: Call, table: Literal["task", "model"]) -> list[Documen
             "variant": variant,
             "variant_hash": name_hash(variant),
         }
-        for metric, variant in call.tx.all(sql, parameters)
+        for metric, variant in found
     ]
 
 
-def containing(call: Call) -> tuple[str, list[Any]]:
-    """The condition on a listed project ``d`` of ``children_type`` and ``active_users``: what must be in it or below.
-
-    Returns:
-        SQL ("" for none) and its parameters.
-    """
-    parts: list[str] = []
-    bound: list[Any] = []
-    kinds = {
-        "pipeline": "SELECT p.id FROM project p, json_each(p.system_tags) AS tag WHERE tag.value = 'pipeline'",
-        "dataset": "SELECT p.id FROM project p, json_each(p.system_tags) AS tag WHERE tag.value = 'dataset'",
-        "report": "SELECT project FROM task WHERE type = 'report'",
-        "task": "SELECT DISTINCT project FROM task",
-        "model": "SELECT DISTINCT project FROM model",
-    }
-    start = kinds.get(call.get("children_type", ""))
-    if start:
-        parts.append(f"d.id IN ({_above(start)})")
+def containing(call: Call) -> list[Condition]:
+    """What must be in a listed project or below it: by ``children_type`` and ``active_users``."""
+    found = []
+    if kind := call.get("children_type"):
+        found.append(contents.holding(kind))
     if isinstance(call.get("active_users"), list) and call.data["active_users"]:
-        among = "user IN (SELECT value FROM json_each(?))"
-        start = " UNION ".join(
-            f"SELECT {column} FROM {table} WHERE {among}"
-            for table, column in (("project", "id"), ("task", "project"), ("model", "project"))
-        )
-        parts.append(f"d.id IN ({_above(start)})")
-        bound += [projects.as_json(call.data["active_users"])] * 3
-    return " AND ".join(parts), bound
-
-
-def _above(start: str) -> str:
-    """The ids of the projects that start selects and of all above them."""
-    step = "SELECT p.parent FROM project p JOIN above ON p.id = above.id WHERE p.parent IS NOT NULL"
-    return f"WITH RECURSIVE above(id) AS (SELECT * FROM ({start}) UNION {step}) SELECT id FROM above"
+        found.append(contents.holding_work_of(call.data["active_users"]))
+    return found
 
 
 def hidden_among(tx: Transaction, ids: Iterable[str]) -> set[str]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..call import Call
 from ..error_table import field_error
-from ..store import Transaction, projects
+from ..listing.filters import conditions
+from ..store import contents, projects
 from ..store.documents import TASK, Document
-from ..store.filters import conditions
 
 STATUSES = (
     "closed", "completed", "created", "failed", "in_progress", "published", "publishing", "queued", "stopped",
@@ -22,8 +22,6 @@ STATUSES = (
 #: Ends that count as completed in the last day; a failure is none of them.
 DONE = frozenset({"completed", "published", "publishing", "closed", "stopped"})
 DAY_MS = 24 * 3600 * 1000
-#: How a row of tasks or models tells that it was archived, or hidden, without opening every list.
-TAGGED = "(ifnull(d.system_tags, '[]') <> '[]' AND EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = '{}'))"
 
 
 @dataclass(slots=True)
@@ -72,60 +70,38 @@ def add(call: Call, documents: list[Document]) -> None:
     if call.get("include_stats"):
         _add_figures(call, documents, ids)
     if call.get("include_dataset_stats"):
-        found = dataset_sizes(call.tx, ids)
+        sizes = contents.dataset_sizes(call.tx, ids)
         for project in documents:
-            project["dataset_stats"] = found.get(project["id"])
+            files, size = sizes.get(project["id"], (None, None))
+            project["dataset_stats"] = None if files is None else {"file_count": files, "total_size": size}
 
 
-def _state(call: Call) -> str:
+def _state(call: Call) -> contents.State:
     return "archived" if call.get("stats_for_state") == "archived" else "active"
 
 
 def _add_own(call: Call, documents: list[Document], ids: list[str]) -> None:
     tasks = task_figures(call, ids)
-    archived = TAGGED.format("archived")
-    sql = f"""
-        SELECT d.project, count(*) FROM model d
-        WHERE d.project IN (SELECT value FROM json_each(?)) AND {"" if _state(call) == "archived" else "NOT"} {archived}
-        GROUP BY d.project
-    """
-    models = dict(call.tx.all(sql, (projects.as_json(ids),)))
+    models = contents.count_models(call.tx, ids, _state(call))
     for project in documents:
         project["own_tasks"] = tasks.get(project["id"], Figures()).total
         project["own_models"] = models.get(project["id"], 0)
 
 
 def _add_figures(call: Call, documents: list[Document], ids: list[str]) -> None:
-    below: Mapping[str, list[Document]] = {}
+    below: Mapping[str, list[tuple[str, str]]] = {}
     if call.get("stats_with_children", True):
-        below = descendants(call.tx, ids, bool(call.get("search_hidden")))
-    everywhere = {*ids, *(child["id"] for children in below.values() for child in children)}
+        below = projects.descendants(call.tx, ids, bool(call.get("search_hidden")))
+    everywhere = {*ids, *(id for children in below.values() for id, _ in children)}
     figures = task_figures(call, everywhere)
     for project in documents:
         children = below.get(project["id"], [])
         total = Figures()
-        for id in (project["id"], *(child["id"] for child in children)):
+        for id in (project["id"], *(child for child, _ in children)):
             if id in figures:
                 total.add(figures[id])
         project["stats"] = {_state(call): total.shown()}
-        project["sub_projects"] = children
-
-
-def descendants(tx: Transaction, ids: Iterable[str], with_hidden: bool) -> dict[str, list[Document]]:
-    """``{project: [{"id", "name"} of each project below it]}``, by name."""
-    shown = "" if with_hidden else f"AND NOT {TAGGED.format('hidden')}"
-    sql = f"""
-        WITH RECURSIVE below(root, id) AS (
-            SELECT value, value FROM json_each(?)
-            UNION SELECT below.root, project.id FROM project JOIN below ON project.parent = below.id
-        )
-        SELECT below.root, d.id, d.name FROM below JOIN project d ON d.id = below.id
-        WHERE below.root <> below.id {shown} ORDER BY d.name
-    """
-    found: dict[str, list[Document]] = {}
-    for root, id, name in tx.all(sql, (projects.as_json(ids),)):
-        found.setdefault(root, []).append({"id": id, "name": name})
-    return found
+        project["sub_projects"] = [{"id": id, "name": name} for id, name in children]
 
 
 def task_figures(call: Call, ids: Iterable[str]) -> dict[str, Figures]:
@@ -140,39 +116,13 @@ def task_figures(call: Call, ids: Iterable[str]) -> dict[str, Figures]:
             "include_stats_filter", f": ('value is wrong, expected type \"dict\"', {wanted!r})."
         )
     found = conditions(TASK, {**wanted, "search_hidden": True})
-    archived = TAGGED.format("archived")
-    where = [
-        "d.project IN (SELECT value FROM json_each(?))",
-        archived if _state(call) == "archived" else f"NOT {archived}",
-        *(condition.unindexed or condition.sql for condition in found),
-    ]
-    sql = f"""
-        SELECT d.project, d.status, count(*), sum(max(0, ifnull(d.completed - d.started, 0))),
-            sum(ifnull(d.completed >= ?, 0)), max(d.started)
-        FROM task d WHERE {" AND ".join(where)} GROUP BY d.project, d.status
-    """
-    parameters = [call.now - DAY_MS, projects.as_json(ids), *(p for c in found for p in c.parameters)]
     figures: dict[str, Figures] = {}
-    for project, status, number, runtime_ms, completed, started in call.tx.all(sql, parameters):
+    for row in contents.count_tasks(call.tx, ids, _state(call), found, since=call.now - DAY_MS):
         of_status = Figures(
-            runtime_seconds=runtime_ms // 1000,
-            completed_in_a_day=completed if status in DONE else 0,
-            last_started_at=started,
+            runtime_seconds=row.runtime_ms // 1000,
+            completed_in_a_day=row.completed if row.status in DONE else 0,
+            last_started_at=row.started,
         )
-        of_status.status_count[status] = number
-        figures.setdefault(project, Figures()).add(of_status)
+        of_status.status_count[row.status] = row.number
+        figures.setdefault(row.project, Figures()).add(of_status)
     return figures
-
-
-def dataset_sizes(tx: Transaction, ids: Iterable[str]) -> dict[str, Document]:
-    """``{project: {"file_count", "total_size"}}`` of the newest version of each data set."""
-    sql = f"""
-        SELECT d.project, max(d.created), json_extract(d.runtime, '$.ds_file_count'),
-            json_extract(d.runtime, '$.ds_total_size')
-        FROM task d WHERE d.project IN (SELECT value FROM json_each(?)) AND {TAGGED.format("dataset")}
-            AND NOT {TAGGED.format("archived")} GROUP BY d.project
-    """
-    return {
-        project: {"file_count": files or 0, "total_size": size or 0}
-        for project, _, files, size in tx.all(sql, (projects.as_json(ids),))
-    }

@@ -7,6 +7,7 @@ documents by ClearML's query language is in ``query``.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +22,11 @@ from . import Transaction
 Kind = Literal["text", "choice", "date", "number", "flag", "texts", "object"]
 
 Document = dict[str, Any]
+
+
+def new_id() -> str:
+    """32 hexadecimal digits, as every id of ClearML."""
+    return secrets.token_hex(16)
 
 
 def as_json(values: Iterable[Any]) -> str:

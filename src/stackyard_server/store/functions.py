@@ -1,18 +1,39 @@
-"""SQL functions of our own: regular expressions that cannot be made to hang, and names JSON paths cannot hold."""
+"""SQL functions of our own: regular expressions that cannot be made to hang, and names JSON paths cannot hold.
+
+A pattern that is plain text, possibly anchored, needs no regular expression: ``literals`` says so, and ``query`` writes
+a comparison that SQLite answers from an index or without calling back into Python.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import re2
 
+from .refusals import BadPattern
 
-class BadPattern(ValueError):
-    """A regular expression that is malformed or that cannot run in linear time."""
+#: Characters that mean something in a regular expression.
+SPECIAL = frozenset(".^$*+?{}[]\\|()")
+#: How many alternatives of plain text are still compared one by one.
+MOST_ALTERNATIVES = 100
+#: No pattern is longer, characters.
+LONGEST = 20_000
+
+
+def checked(pattern: str) -> str:
+    """A pattern that is not too long.
+
+    Raises:
+        BadPattern: It is.
+    """
+    if len(pattern) > LONGEST:
+        raise BadPattern(f"longer than {LONGEST} characters")
+    return pattern
 
 
 @functools.lru_cache(maxsize=512)
@@ -52,3 +73,70 @@ def register(connection: sqlite3.Connection) -> None:
     """``text REGEXP pattern`` and ``member(document, keys)`` for a connection."""
     connection.create_function("member", 2, member, deterministic=True)
     connection.create_function("regexp", 2, matches, deterministic=True)
+
+
+# When a pattern needs none
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """What a pattern of plain text asks for."""
+
+    text: str
+    from_start: bool
+    to_end: bool
+
+
+def literals(pattern: str) -> list[Literal] | None:
+    """The alternatives of a pattern that needs no regular expression; None where one is needed."""
+    found = []
+    for alternative in _alternatives(pattern):
+        literal = _literal(alternative)
+        if literal is None:
+            return None
+        found.append(literal)
+    return found if len(found) <= MOST_ALTERNATIVES else None
+
+
+def _alternatives(pattern: str) -> list[str]:
+    parts, start, at = [], 0, 0
+    while at < len(pattern):
+        if pattern[at] == "\\":
+            at += 1
+        elif pattern[at] == "|":
+            parts.append(pattern[start:at])
+            start = at + 1
+        at += 1
+    return [*parts, pattern[start:]]
+
+
+def _literal(pattern: str) -> Literal | None:
+    from_start = pattern.startswith("^")
+    rest = pattern[1:] if from_start else pattern
+    to_end = False
+    if rest.endswith(".*") and not rest.endswith("\\.*"):
+        rest = rest[:-2]
+    elif rest.endswith("$") and (len(rest) - len(rest[:-1].rstrip("\\"))) % 2 == 1:
+        rest, to_end = rest[:-1], True
+    text, at = [], 0
+    while at < len(rest):
+        char = rest[at]
+        if char == "\\":
+            at += 1
+            # an escaped letter or digit is a class, a boundary or a reference
+            if at == len(rest) or rest[at].isalnum():
+                return None
+            char = rest[at]
+        elif char in SPECIAL:
+            return None
+        text.append(char)
+        at += 1
+    return Literal("".join(text), from_start, to_end)
+
+
+def after(text: str) -> str | None:
+    """The least text above all that start with this one, in the order of code points."""
+    last = ord(text[-1]) + 1
+    if last in range(0xD800, 0xE000) or last > 0x10FFFF:
+        return None
+    return text[:-1] + chr(last)

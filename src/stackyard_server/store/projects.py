@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from ..envelope import new_id
-from ..error_table import error
 from ..rules import project_names
 from . import Transaction
-from .documents import PROJECT, Collection, Document, as_json
+from .documents import PROJECT, Collection, Document, as_json, new_id
+from .query import none_of, tagged
+from .refusals import ProjectExists, ProjectTooDeep, UnknownProject
 
 
 class Maker(Protocol):
@@ -62,21 +62,17 @@ def require(tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Do
     """The project of that id.
 
     Raises:
-        ApiError: 400/401.
+        UnknownProject: There is none.
     """
     project = PROJECT.get(tx, id, fields)
     if project is None:
-        raise error("invalid_project_id", id=id)
+        raise UnknownProject(id)
     return project
 
 
 def find_or_create(tx: Transaction, who: Maker, name: str, now: int) -> str:
-    """The id of the project with that name, made (with its parents) where it is missing.
-
-    Raises:
-        ApiError: 400/407, 400/12, 400/409: the name cannot be one.
-    """
-    name = project_names.normalise(name)
+    """The id of the project with that name (as ``project_names.normalise`` gives it), made with its parents where it is
+    missing."""
     return find(tx, name) or create(tx, who, name, now)
 
 
@@ -114,6 +110,29 @@ def subtree(tx: Transaction, ids: Iterable[str]) -> list[str]:
     return [row[0] for row in tx.all(BELOW + "SELECT id FROM below", (as_json(ids),))]
 
 
+def children(tx: Transaction, id: str) -> list[tuple[str, str]]:
+    """(id, last part of the name) of the projects right below one, oldest first."""
+    rows = tx.all("SELECT id, basename FROM project WHERE parent=? ORDER BY number", (id,))
+    return [(child, basename) for child, basename in rows]
+
+
+def descendants(tx: Transaction, ids: Iterable[str], with_hidden: bool) -> dict[str, list[tuple[str, str]]]:
+    """``{project: [(id, name) of each project below it]}``, by name."""
+    shown = "" if with_hidden else f"AND {none_of(tagged('hidden')).sql}"
+    sql = f"""
+        WITH RECURSIVE below(root, id) AS (
+            SELECT value, value FROM json_each(?)
+            UNION SELECT below.root, project.id FROM project JOIN below ON project.parent = below.id
+        )
+        SELECT below.root, d.id, d.name FROM below JOIN project d ON d.id = below.id
+        WHERE below.root <> below.id {shown} ORDER BY d.name
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for root, id, name in tx.all(sql, (as_json(ids),)):
+        found.setdefault(root, []).append((id, name))
+    return found
+
+
 def relocate(tx: Transaction, id: str, parent: Document | None, basename: str) -> int:
     """Put a project below another parent (None: at the root), under a new last part, with all that is below it.
 
@@ -121,13 +140,15 @@ def relocate(tx: Transaction, id: str, parent: Document | None, basename: str) -
         The number of projects whose name changed.
 
     Raises:
-        ApiError: 400/801 a project of that name is there; 400/409 the branch would reach too deep.
+        UnknownProject: There is none of that id.
+        ProjectExists: Another one has the new name.
+        ProjectTooDeep: The branch would reach too deep.
     """
     project = require(tx, id, ["name", "path"])
     old, new = project["name"], f"{parent['name']}/{basename}" if parent else basename
     path = [*(parent.get("path") or []), parent["id"]] if parent else []
     if (other := find(tx, new)) and other != id:
-        raise error("project_exists", name=new)
+        raise ProjectExists(new)
     rows = tx.all(
         BELOW + "SELECT p.id, p.name, p.path FROM below JOIN project p ON p.id = below.id ORDER BY p.name",
         (as_json([id]),),
@@ -137,7 +158,7 @@ def relocate(tx: Transaction, id: str, parent: Document | None, basename: str) -
     for below_id, name, below_path in rows:
         moved_name = new + name[len(old) :]
         if project_names.depth(moved_name) > project_names.MAX_DEPTH:
-            raise error("project_depth", max_depth=project_names.MAX_DEPTH)
+            raise ProjectTooDeep(project_names.MAX_DEPTH)
         moved_path = [*path, *orjson.loads(below_path or "[]")[cut:]]
         changes.append((moved_name, as_json(moved_path), below_id))
     tx.many("UPDATE project SET name=?, path=? WHERE id=?", changes)

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..envelope import new_id
-from ..error_table import ApiError, error
 from . import Transaction, hand_outs, meta
-from .documents import QUEUE, Document
+from .documents import QUEUE, Document, new_id
+from .refusals import AlreadyQueued, NotQueued, QueueNameTaken, QueueNameTooShort, UnknownQueue
 
 #: The system tag of the queue that is taken when none is named.
 DEFAULT_TAG = "default"
@@ -101,11 +100,11 @@ def find(tx: Transaction, queue_id: str) -> Document:
     """The queue.
 
     Raises:
-        ApiError: 400/701.
+        UnknownQueue: There is none.
     """
     document = QUEUE.get(tx, queue_id)
     if document is None:
-        raise unknown(tx, queue_id)
+        raise _unknown(tx, queue_id)
     return document
 
 
@@ -113,17 +112,17 @@ def number_of(tx: Transaction, queue_id: str) -> int:
     """The queue's row.
 
     Raises:
-        ApiError: 400/701.
+        UnknownQueue: There is none.
     """
     number: int | None = tx.value("SELECT number FROM queue WHERE id=?", (queue_id,))
     if number is None:
-        raise unknown(tx, queue_id)
+        raise _unknown(tx, queue_id)
     return number
 
 
-def unknown(tx: Transaction, queue_id: str) -> ApiError:
+def _unknown(tx: Transaction, queue_id: str) -> UnknownQueue:
     """The refusal of an id that is no queue's."""
-    return error("invalid_queue_id", id=queue_id, company=meta.company(tx))
+    return UnknownQueue(queue_id, meta.company(tx))
 
 
 def create(
@@ -153,7 +152,7 @@ def create(
         Its id.
 
     Raises:
-        ApiError: 400/800 the name is too short, 400/801 it is taken.
+        QueueNameTooShort, QueueNameTaken: The name cannot be one.
     """
     document: Document = {
         "user": who.user,
@@ -173,7 +172,7 @@ def _insert(tx: Transaction, document: Document, now: int) -> str:
     try:
         QUEUE.insert(tx, filled)
     except sqlite3.IntegrityError:
-        raise taken() from None
+        raise QueueNameTaken from None
     return id
 
 
@@ -181,34 +180,26 @@ def checked_name(name: str) -> str:
     """The name without outer spaces.
 
     Raises:
-        ApiError: 400/800 it is too short.
+        QueueNameTooShort: It is too short.
     """
     name = name.strip()
     if len(name) < SHORTEST_NAME:
-        raise error("data_validation", name="String value is too short")
+        raise QueueNameTooShort(name)
     return name
-
-
-def taken() -> ApiError:
-    """The refusal of a name that another queue has, in the words clients know."""
-    return error(
-        "duplicate",
-        "unique field already contains this value",
-        err="Tried to save duplicate unique keys (E11000 Duplicate Key Error)",
-    )
 
 
 def update(tx: Transaction, queue_id: str, changes: Document) -> int:
     """Set fields of a queue.
 
     Raises:
-        ApiError: 400/701, 400/800, 400/801.
+        UnknownQueue: There is none.
+        QueueNameTaken: Another one has the name.
     """
     number_of(tx, queue_id)
     try:
         return QUEUE.update(tx, queue_id, changes) if changes else 0
     except sqlite3.IntegrityError:
-        raise taken() from None
+        raise QueueNameTaken from None
 
 
 def delete(tx: Transaction, queue_id: str) -> list[str]:
@@ -246,7 +237,8 @@ def add(tx: Transaction, queue_id: str, task_id: str, now: int, not_before: int 
         not_before: It is passed over before that instant.
 
     Raises:
-        ApiError: 400/701 no such queue, 400/706 the task waits already.
+        UnknownQueue: There is none.
+        AlreadyQueued: The task waits already.
     """
     number = number_of(tx, queue_id)
     last = tx.value("SELECT max(position) FROM queue_entry WHERE queue=?", (number,))
@@ -256,7 +248,7 @@ def add(tx: Transaction, queue_id: str, task_id: str, now: int, not_before: int 
             (number, 0.0 if last is None else float(int(last) + 1), task_id, now, not_before),
         )
     except sqlite3.IntegrityError:
-        raise error("already_queued", task=task_id) from None
+        raise AlreadyQueued(task_id) from None
     _note_change(tx, number, now)
     hand_outs.requeue(tx, task_id, now)
 
@@ -283,7 +275,7 @@ def pop(tx: Transaction, queue_id: str, now: int) -> Entry | None:
     """Take the first task of a queue whose time has come; None where there is none (then nothing was written).
 
     Raises:
-        ApiError: 400/701.
+        UnknownQueue: There is none.
     """
     row = tx.one(
         "SELECT q.number, e.position, e.task, e.added FROM queue q LEFT JOIN queue_entry e ON e.queue=q.number "
@@ -291,7 +283,7 @@ def pop(tx: Transaction, queue_id: str, now: int) -> Entry | None:
         (queue_id, now),
     )
     if row is None:
-        raise unknown(tx, queue_id)
+        raise _unknown(tx, queue_id)
     number, position, task, added = row
     if task is None:
         return None
@@ -330,7 +322,7 @@ def first(tx: Transaction, queue_id: str, now: int) -> str | None:
     """The task that would be taken next.
 
     Raises:
-        ApiError: 400/701.
+        UnknownQueue: There is none.
     """
     number = number_of(tx, queue_id)
     task: str | None = tx.value(
@@ -343,7 +335,7 @@ def depth(tx: Transaction, queue_id: str) -> int:
     """How many tasks wait.
 
     Raises:
-        ApiError: 400/701.
+        UnknownQueue: There is none.
     """
     return int(tx.value("SELECT waiting FROM queue WHERE number=?", (number_of(tx, queue_id),)))
 
@@ -372,7 +364,7 @@ def move(tx: Transaction, queue_id: str, task_id: str, places: int | None, *, to
         Its new place, the head being 0.
 
     Raises:
-        ApiError: 400/703 the task does not wait there.
+        NotQueued: The task does not wait there.
     """
     number = tx.value("SELECT number FROM queue WHERE id=?", (queue_id,))
     rows = tx.all("SELECT task, position FROM queue_entry WHERE queue=? ORDER BY position", (number,))
@@ -405,9 +397,9 @@ def _spread(tx: Transaction, number: int, order: list[str]) -> None:
     )
 
 
-def not_waiting(tx: Transaction, queue_id: str, task_id: str) -> ApiError:
+def not_waiting(tx: Transaction, queue_id: str, task_id: str) -> NotQueued:
     """The refusal of a task that does not wait in the queue."""
-    return error("not_in_queue", task=task_id, id=queue_id, company=meta.company(tx))
+    return NotQueued(task_id, queue_id, meta.company(tx))
 
 
 # Samples

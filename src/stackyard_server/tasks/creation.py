@@ -7,11 +7,10 @@ from typing import Any
 
 from .. import moments
 from ..call import Call
-from ..envelope import new_id
 from ..error_table import error
 from ..rules import project_names, task_document, task_status
 from ..store import projects
-from ..store.documents import TASK, Document
+from ..store.documents import TASK, Document, new_id
 from . import changes
 
 #: System tags that belong to the original only.

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import moments, settings
-from ..envelope import new_id
 from ..files.stored import StoredFiles, sync_folder
 from ..store import FILE_NAME, Store, copies, schema
+from ..store.documents import new_id
 from . import UpkeepError
 from .verification import digest_of
 
