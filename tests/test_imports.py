@@ -1,6 +1,8 @@
 """The import directions of docs/architecture.md, checked on the source itself."""
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -151,7 +153,9 @@ SERVER_FORBIDDEN = {
     "moments": {"*"},
     "error_table": {"*"},
     "rules": SERVER_TOP | {"store", "dispatch", "api", "identity", "files", "upkeep"},
-    "store": SERVER_TOP | {"dispatch", "api", "identity", "files", "upkeep"},
+    "store": SERVER_TOP
+    | {"dispatch", "api", "identity", "files", "upkeep", "listing", "call"}
+    | {"error_table", "envelope", "fields", "refusals"},
     "identity": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
     "upkeep": SERVER_TOP | {"api"},
     "files": {"app", "admin", "web", "endpoints"},
@@ -178,6 +182,40 @@ def test_the_server_follows_its_table_and_knows_nobody_else(path: Path) -> None:
             ).is_dir()
             assert not (below and "*" in banned), f"{room(path)} stands below all rooms"
             assert parts[1] not in banned, f"{room(path)} may not import {parts[1]}"
+
+
+#: What a piece of SQL holds, and the methods of a ``Transaction`` that take some.
+SQL = re.compile(
+    r"\b(SELECT|INSERT (OR \w+ )?INTO|UPDATE \S+ SET|DELETE FROM|PRAGMA|WITH RECURSIVE|ORDER BY|GROUP BY)\b"
+    r"|\b(json_each|json_extract|EXISTS ?)\(|\bd\.[a-z_]+ ?(=|<|>|IN\b|IS\b)| WHERE | (NOT )?IN \("
+)
+ASKING = {"all", "one", "value", "run", "many"}
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """The texts of a module, pieces of f-strings too, without its docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_sql_is_written_in_the_store_only() -> None:
+    """No statement, no piece of one, and no call that takes one stands above the store."""
+    for path in modules("stackyard_server"):
+        if room(path) == "store":
+            continue
+        assert "sqlite3" not in imports(path), path
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not [text for text in texts(tree) if SQL.search(text)], path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).rpartition(".")[2] == "tx":
+                assert node.attr not in ASKING | {"connection"}, f"{path}: {ast.unparse(node)}"
 
 
 def test_endpoints_do_not_know_each_other() -> None:
