@@ -23,6 +23,7 @@ from pathlib import Path
 from stackyard import stacks
 from stackyard.errors import StackyardError
 from stackyard.settings import Settings
+from tests import session
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
@@ -84,7 +85,7 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
 
 
 SUITES = (
-    Suite("house", ("tests/test_imports.py", "tests/test_docs.py"), control),
+    Suite("house", ("tests/test_imports.py", "tests/test_docs.py", "tests/test_session.py"), control),
     # real agents, servers and containers: much waiting
     Suite("our side", ("tests/stackyard",), control, workers=4),
     # these need the ClearML SDK or OpenTelemetry, which the agent's Python has and no stack
@@ -174,6 +175,9 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="full counts; what passed is not repeated")
     parser.add_argument("--only", metavar="WORD", default="", help="suites whose name holds WORD")
     options = parser.parse_args()
+    if os.environ.get("MAKELEVEL"):  # a `make` that is killed takes nothing with it by itself
+        session.end_with_parent()
+    session.begin()
     total, digest = Counts(), code_digest()
     if not options.long:
         print("reduced counts: `make test-long` runs every suite in full")
