@@ -7,12 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-BARE, AGENT, CONTAINER = "bare", "agent", "container"
-#: How a run may be started: directly, by an agent on the host, by an agent in a container.
-DEPLOYMENTS = (BARE, AGENT, CONTAINER)
-#: Those that go through a ClearML server.
-DISPATCHED = (AGENT, CONTAINER)
-
 
 @dataclass(frozen=True)
 class StackSpec:

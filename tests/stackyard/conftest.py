@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from stackyard import scenarios
+from stackyard.launch import installed
 from stackyard.launch.bare import BareLauncher
+from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import planning
 from stackyard.matrix.runner import Outcome, Runner, Stop
 from stackyard.matrix.runs import Plan, RunFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Known
+from stackyard.settings import Settings
 from stackyard.workloads import snapshot
 from stackyard_task.records import Code, RunRecord, StackPin
 from tests.engine import base_image, engine, no_containers_left, stack_image  # noqa: F401 - fixtures too
@@ -90,13 +93,30 @@ class Yard:
             python_of=lambda name: self.python[name],
             pin_of=lambda name: self.pins.get(name) or StackPin(name=name, digest=f"digest of {name}"),
             environment_of=lambda name: ({"STACK_VARIABLE": name}, self.tunables),
-            why_not=lambda cell: self.reasons.get(cell.stack),
             dataset=lambda reference: self.folder / reference.removeprefix("dataset:"),
-            launcher=lambda deployment, gpus: self.launcher(deployment, gpus),
+            deployment=self.deployment,
         )
 
+    def deployment(self, name: str) -> Deployment:
+        """The real deployment, but for what it finds on the machine: that is the yard's."""
+        yard, real = self, installed.named(name)
+
+        class Here(real):  # type: ignore[misc, valid-type]
+            def why_not(self, stack: str, hardware: Any, workers: int) -> str | None:
+                return yard.reasons.get(stack)
+
+            def launcher(self, gpus: int) -> Any:
+                return yard.launcher(name, gpus)
+
+            def warm(self, stack: str, code: Path) -> None:
+                return None
+
+        here: Deployment = Here(Premises.here(Settings(home=self.folder), {}))
+        return here
+
     def plan(self, text: str, **options: Any) -> tuple[scenarios.Scenario, Plan]:
-        scenario = scenarios.read(text, "test.toml", Known(stacks=["old", "new"], default_stack="new"))
+        known = Known(["old", "new"], "new", installed.names(), installed.DEFAULT)
+        scenario = scenarios.read(text, "test.toml", known)
         return scenario, planning.planned(scenario, self.site, Code(version="v", digest="d"), **options)
 
     def run(

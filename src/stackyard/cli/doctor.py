@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,11 +15,13 @@ from rich.markup import escape
 
 from stackyard import stacks
 from stackyard.errors import NotRunnableError, StackyardError
-from stackyard.launch.offer import Dispatching, queue_of
+from stackyard.launch import installed
+from stackyard.launch.deployment import Deployment, Premises
 from stackyard.machine import data, docker_engine, hardware
 from stackyard.machine.hardware import Machine
+from stackyard.scenarios.shape import WHOLE_MACHINE
 from stackyard.settings import Settings
-from stackyard.specs import BARE, DISPATCHED, StackSpec
+from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, pythons
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -60,7 +61,7 @@ def doctor(
     findings = [
         *_machine(machine, settings),
         *(_stack(stack, settings, machine, online) for stack in defined.values()),
-        *_deployments(settings, defined),
+        *_deployments(Premises(settings, defined, machine)),
         *_data(settings),
         *_tools(),
     ]
@@ -163,26 +164,34 @@ def _stack(stack: StackSpec, settings: Settings, machine: Machine, online: bool)
     return Finding(section, stack.name, "missing", f"can be built: Python at {python}{size}", command)
 
 
-def _deployments(settings: Settings, defined: Mapping[str, StackSpec]) -> list[Finding]:
+def _deployments(premises: Premises) -> list[Finding]:
     """How runs may be started here, on the default stack."""
     section = "Deployments"
-    findings = [Finding(section, BARE, "ok", "runs are started directly")]
-    if stacks.DEFAULT not in defined:
-        return findings
-    offered = Dispatching(settings, defined)
-    for deployment in DISPATCHED:
-        reason = offered.why_not(deployment, stacks.DEFAULT, 0, 1)
-        if reason is None:
-            text = f"a worker serves queue {queue_of(deployment, 0)}"
-            findings.append(Finding(section, deployment, "ok", text))
-        else:
-            found = re.search(r"`([^`]+)`|build it: (.+)", reason)
-            command = (found[1] or found[2]) if found else None
-            findings.append(Finding(section, deployment, "missing", f"not runnable: {reason}", command))
+    findings = []
+    for name in installed.names():
+        try:
+            deployment = installed.named(name)(premises)
+        except StackyardError as error:
+            findings.append(Finding(section, name, "no", str(error)))
+            continue
+        if not deployment.needs_server:  # it is ready where the stack is, which has a line of its own
+            findings.append(Finding(section, name, "ok", deployment.about))
+        elif stacks.DEFAULT in premises.stacks:
+            findings.append(_through_server(deployment))
     obstacle = docker_engine.obstacle()
     words = "answers" if obstacle is None else f"none: {obstacle}"
     findings.append(Finding(section, "Docker Engine", "ok" if obstacle is None else "info", words))
     return findings
+
+
+def _through_server(deployment: Deployment) -> Finding:
+    section = "Deployments"
+    reason = deployment.why_not(stacks.DEFAULT, WHOLE_MACHINE, 1)
+    if reason is None:
+        return Finding(section, deployment.name, "ok", f"a worker serves queue {deployment.queue(0)}")
+    found = re.search(r"`([^`]+)`|build it: (.+)", reason)
+    command = (found[1] or found[2]) if found else None
+    return Finding(section, deployment.name, "missing", f"not runnable: {reason}", command)
 
 
 def _data(settings: Settings) -> list[Finding]:

@@ -19,8 +19,8 @@ from stackyard.clearml.tasks.examples import Workshop
 from stackyard.clearml.tasks.templates import Origin, Published
 from stackyard.cli import pipeline
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.launch import Place
-from stackyard.launch.bare import BareLauncher
+from stackyard.launch import Launcher, Place, installed
+from stackyard.launch.deployment import Premises
 from stackyard.settings import Settings, base
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
@@ -68,8 +68,9 @@ def publish(
     sender = Sender(client)
     missing: list[str] = []
     if with_examples:
+        deployment = installed.named(installed.DEFAULT)(Premises.here(settings, {stack.name: stack}))
         workshop = Workshop(
-            run=functools.partial(made_bare, made_with.folder),
+            run=functools.partial(made_here, deployment.launcher(0), made_with.folder),
             stack=made_with.stack,
             python=stacks.python_of(stack, settings),
             environment={**stack.environment, **stack.tunables},
@@ -89,9 +90,9 @@ def publish(
     return done, missing
 
 
-def made_bare(code: Path, spec: TaskSpec, folder: Path, python: Path) -> RunRecord:
-    """The record of a run made here, bare, with that snapshot's code."""
-    run = BareLauncher().start(spec, Place(folder=folder, python=python, code=code))
+def made_here(launcher: Launcher, code: Path, spec: TaskSpec, folder: Path, python: Path) -> RunRecord:
+    """The record of a run made here and now, with that snapshot's code."""
+    run = launcher.start(spec, Place(folder=folder, python=python, code=code))
     if run.wait(_LIMIT_SECONDS) is None:
         run.kill()
         raise StackyardError(f"{spec.run_id}: not done after {_LIMIT_SECONDS:g} s")

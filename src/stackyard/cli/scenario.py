@@ -15,6 +15,7 @@ from rich.console import Console
 from stackyard import reports, scenarios, stacks
 from stackyard.cli import progress
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
+from stackyard.launch import installed
 from stackyard.matrix import planning, site
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
@@ -163,7 +164,13 @@ def _read(file: Path, defined: Mapping[str, StackSpec]) -> tuple[Scenario, str]:
             f"{file}: cannot be read ({error.strerror}); give the path of a scenario file"
         ) from error
     default = stacks.DEFAULT if stacks.DEFAULT in defined else next(iter(defined), "")
-    return scenarios.read(text, str(file), Known(stacks=list(defined), default_stack=default)), text
+    known = Known(
+        stacks=list(defined),
+        default_stack=default,
+        deployments=installed.names(),
+        default_deployment=installed.DEFAULT,
+    )
+    return scenarios.read(text, str(file), known), text
 
 
 def _pairs(given: list[str]) -> list[tuple[str, str]]:

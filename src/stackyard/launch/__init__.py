@@ -4,9 +4,13 @@ A launcher takes a task and an empty run folder; what comes back is data in that
 deployment: ``task.json``, ``record.json``, ``timeline.json``, ``output.log``, ``outputs/``. It knows nothing of
 matrices, resuming or reports. May import specs, errors, the client of the server and the records of the seam.
 
+A ``Deployment`` (``deployment.py``) says of itself what others must know of it, and gives its launcher. Nobody asks it
+for its name: ``installed`` finds deployments by Python entry point, ours and those of guest packages alike.
+
 The contract, by the words of ``Launcher`` and ``Started``:
 
 * submit: ``start`` writes ``task.json`` and starts the run, or raises LaunchError and leaves nothing running.
+* take up: ``again`` finds the run that an earlier runner started and left behind, in deployments that can take one up.
 * wait: ``wait`` tells the end of the run, not before all it left lies in the run folder.
 * cancel: ``interrupt`` ends it in order (a record of kind "interrupted" follows), ``kill`` at once.
 * collect: done by the ``wait`` that tells the end. A run that ended without a record although nobody killed it gets
@@ -36,11 +40,11 @@ class Place:
 
     #: The run folder: exists, holds nothing yet.
     folder: Path
-    #: The stack's Python; of use to ``bare`` alone, the other deployments find it where they run.
-    python: Path
+    #: The stack's Python on this machine, ``None``: it is not built here. A deployment elsewhere finds its own.
+    python: Path | None
     #: Folder that holds the package ``stackyard_task`` to run.
     code: Path
-    #: Descriptors the supervisor keeps open (the run folder's lock); of use to ``bare`` alone.
+    #: Descriptors a supervisor that is started here keeps open (the run folder's lock).
     inherited: Sequence[int] = ()
 
 
@@ -70,4 +74,10 @@ class Launcher(Protocol):
         Raises:
             LaunchError: it cannot be started (the stack's Python is gone, the server does not answer...).
             OSError: the folder cannot be written, or a file the task names cannot be read.
+        """
+
+    def again(self, task: TaskSpec, place: Place) -> Started | None:
+        """The run that an earlier runner left in ``place``, running or over; ``None``: there is none to take up.
+
+        Always ``None`` in a deployment whose runs cannot be taken up.
         """

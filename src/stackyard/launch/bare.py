@@ -13,10 +13,33 @@ from pathlib import Path
 
 import psutil
 
+from stackyard import stacks
 from stackyard.launch import LaunchError, Place
+from stackyard.launch.deployment import Deployment
+from stackyard.machine.hardware import why_not as machine_lacks
+from stackyard.specs import HardwareSpec
 from stackyard.workloads.environment import clean_environment
 from stackyard_task import records
 from stackyard_task.records import SUPERVISOR_LOG, TaskSpec
+
+
+class BareDeployment(Deployment):
+    """Runs are child processes of the runner, on the stacks that are built on this machine."""
+
+    name = "bare"
+    about = "runs are started directly"
+
+    def why_not(self, stack: str, hardware: HardwareSpec, workers: int) -> str | None:
+        """What this machine or the stack lacks, or ``None``."""
+        premises = self.premises
+        obstacle = machine_lacks(hardware, premises.machine, workers)
+        return obstacle or stacks.why_not(
+            premises.stacks[stack], premises.settings, premises.machine, hardware.gpus
+        )
+
+    def launcher(self, gpus: int) -> BareLauncher:
+        """One launcher for all: which GPUs a run sees stands in its task."""
+        return BareLauncher()
 
 
 class BareLauncher:
@@ -26,9 +49,12 @@ class BareLauncher:
         """Write ``task.json`` and start the supervisor in the stack's Python.
 
         Raises:
-            LaunchError: the stack's Python cannot be executed.
+            LaunchError: the stack is not built, or its Python cannot be executed.
             OSError: the folder cannot be written.
         """
+        stack = task.stack.name if task.stack else "?"
+        if place.python is None:
+            raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
         records.write_json(task, place.folder / records.TASK_FILE)
         command = [str(place.python), "-m", "stackyard_task.run", str(place.folder)]
         log = place.folder / SUPERVISOR_LOG
@@ -46,12 +72,15 @@ class BareLauncher:
                     start_new_session=True,
                 )
             except OSError as error:
-                stack = task.stack.name if task.stack else "?"
                 raise LaunchError(
                     f"stack {stack}: its Python cannot be started ({place.python}: {error.strerror}); "
                     f"build it again with: stackyard stack build {stack}"
                 ) from error
         return BareRun(process, log)
+
+    def again(self, task: TaskSpec, place: Place) -> BareRun | None:
+        """``None``: a supervisor that outlives its runner holds the run folder until its record lies there."""
+        return None
 
 
 class BareRun:

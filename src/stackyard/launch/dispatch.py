@@ -1,8 +1,8 @@
 """A run sent through a ClearML server: create the task, enqueue it, watch it, bring its record here.
 
 What the deployments ``agent`` and ``container`` share. They differ in the queue and in the image; the task, its
-code, its parameters and its record are the same. What is sent is in ``sending``, what comes back in ``collecting``.
-May import the client and the records of the seam.
+code, its parameters and its record are the same. What is sent is in ``sending``, what comes back in ``collecting``,
+which runs the server can take is ``offer``'s. May import the client and the records of the seam.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import json
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from stackyard.clearml import collecting
 from stackyard.clearml.client import FINAL, Client, ServerError, UnreachableError
 from stackyard.clearml.sending import Repository, Sender, container_arguments
 from stackyard.errors import StackyardError
-from stackyard.launch import LaunchError, Place
+from stackyard.launch import Launcher, LaunchError, Place
+from stackyard.launch.deployment import Deployment, Premises
+from stackyard.launch.offer import Offer
+from stackyard.machine.hardware import why_not as machine_lacks
+from stackyard.specs import HardwareSpec
 from stackyard_task import records
 from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, TaskSpec
 
@@ -49,6 +54,55 @@ _ASKED = (
     "runtime",
     "last_worker",
 )
+
+
+class DispatchedDeployment(Deployment):
+    """A deployment that goes through a queue of the server; each has queues of its own and asks its own of a stack."""
+
+    needs_server = True
+    can_be_taken_up = True
+    tried_again = True
+    waits_in_queue = True
+    #: An agent learns of the wish at its next look, and hands in what there is.
+    stop_seconds = 60.0
+
+    def __init__(self, premises: Premises) -> None:
+        super().__init__(premises)
+        self.offer: Offer = premises.shared.setdefault(Offer, Offer(premises.settings))
+        self._launchers: dict[str, Launcher] = {}
+
+    @abstractmethod
+    def queue(self, gpus: int) -> str:
+        """The queue of ``agents/queues.toml`` that serves runs with so many GPUs."""
+
+    @abstractmethod
+    def through(self, sender: Sender, queue: str) -> Launcher:
+        """A launcher that sends runs through a queue."""
+
+    @abstractmethod
+    def stack_missing(self, stack: str) -> str | None:
+        """What this machine's workers lack to run on a stack, in words, or ``None``."""
+
+    def why_not(self, stack: str, hardware: HardwareSpec, workers: int) -> str | None:
+        """What the server, its workers or, where they are here, this machine or the stack lacks; or ``None``."""
+        lacking = None
+        if self.offer.is_local():  # and so are its workers
+            lacking = machine_lacks(hardware, self.premises.machine, workers)
+        lacking = lacking or self.offer.why_not(self.queue(hardware.gpus), workers)
+        if lacking is not None or not self.offer.is_local():
+            return lacking  # what the workers' machines hold is theirs to say, when a task comes
+        return self.stack_missing(stack)
+
+    def launcher(self, gpus: int) -> Launcher:
+        """What sends runs through the queue for so many GPUs."""
+        queue = self.queue(gpus)
+        if queue not in self._launchers:
+            self._launchers[queue] = self.through(self.offer.sender, queue)
+        return self._launchers[queue]
+
+    def environment(self, gpus: int) -> Mapping[str, str]:
+        """Which GPUs a run sees is its worker's to say, which was given its own; that it sees none is said here."""
+        return {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
 
 
 class DispatchLauncher:

@@ -6,14 +6,15 @@ Starts nothing and writes nothing. May import scenarios, runs and site; never la
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from stackyard import scenarios
 from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Preparation, Scenario
-from stackyard.specs import CONTAINER, Cell
+from stackyard.scenarios.matrix import CellSettings
+from stackyard.specs import Cell
 from stackyard_task.records import Code
 
 
@@ -34,15 +35,15 @@ def planned(
         code: what is measured.
         repeats: blocks, instead of the scenario's number.
         only: pairs of axis and value to narrow the cells to.
-        measure: how to measure every run; ``None``: "alike" where a run is made in a container, which has no cgroup
-            to measure with, so that all are measured as it is; else as the supervisor chooses.
+        measure: how to measure every run; ``None``: "alike" where a deployment has no cgroup to measure its runs by,
+            so that all are measured as those are; else as the supervisor chooses.
 
     Raises:
         BadInputError: an axis or value in ``only`` is unknown, or a data set is missing.
     """
     every = scenarios.cells(scenario)
     chosen = scenarios.narrowed(every, only, scenario.axes) if only else every
-    reasons = {cell.slug: site.why_not(scenarios.settings_of(scenario, cell)) for cell in chosen}
+    reasons = {cell.slug: _why_not(scenarios.settings_of(scenario, cell), site) for cell in chosen}
     runnable = [cell for cell in chosen if reasons[cell.slug] is None]
     count = scenario.repeats if repeats is None else repeats
     blocks = scenarios.arranged(runnable, count, scenario.warm_up_runs, scenario.seed)
@@ -79,8 +80,17 @@ def planned(
         stacks={name: asdict(site.pin_of(name)) for name in stacks},
         code=asdict(code),
         inputs=inputs,
-        measure=measure or ("alike" if any(c.axes["deployment"] == CONTAINER for c in runnable) else None),
+        measure=measure or _measure({cell.axes["deployment"] for cell in runnable}, site),
     )
+
+
+def _why_not(cell: CellSettings, site: Site) -> str | None:
+    return site.deployment(cell.deployment).why_not(cell.stack, cell.hardware, cell.workers or 1)
+
+
+def _measure(deployments: Collection[str], site: Site) -> str | None:
+    """The method that all runs of these deployments can be measured by; ``None``: whichever a supervisor has."""
+    return None if all(site.deployment(name).measured_by_cgroup for name in deployments) else "alike"
 
 
 def _needed(scenario: Scenario, cells: Sequence[Cell]) -> list[Preparation]:

@@ -20,15 +20,15 @@ from typing import Any, Protocol
 
 from stackyard import scenarios
 from stackyard.errors import NotRunnableError, StackyardError
-from stackyard.launch import LaunchError, Place, Started
+from stackyard.launch import Launcher, LaunchError, Place, Started
+from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import shards
 from stackyard.matrix.estimate import Estimate
 from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder, counts_as_done, unwritable
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Preparation, References, Scenario
-from stackyard.scenarios.matrix import CellSettings
-from stackyard.specs import BARE, CONTAINER, DISPATCHED, Cell
+from stackyard.specs import Cell
 from stackyard_task import records
 from stackyard_task.records import SUPERVISOR_LOG, Code, Failure, Limits, RunRecord, TaskSpec
 
@@ -37,10 +37,6 @@ PROGRESS_FILE = "progress.json"
 TICK_SECONDS = 0.5
 #: A supervisor that has not ended a run so long after its time limit is taken for dead.
 GRACE_SECONDS = 60.0
-#: A supervisor that was asked to stop gets so long to write its record.
-STOP_SECONDS = 20.0
-#: The same of a run elsewhere, whose agent learns of it at its next look and hands in what there is.
-DISPATCHED_STOP_SECONDS = 60.0
 
 
 class Watcher(Protocol):
@@ -127,7 +123,7 @@ class Runner:
             beside: folder of the scenario file; relative paths of sources are seen from there.
             watcher: who is told.
             stop: counts requests to stop; default: this process' own signals.
-            retries: how often a dispatched run that the infrastructure lost is made again.
+            retries: how often a run that the infrastructure lost is made again, where its deployment allows it.
         """
         self.scenario = scenario
         self.plan = plan
@@ -199,10 +195,14 @@ class Runner:
 
     def _warm(self) -> None:
         """Load every stack once, on the host and in its image, wherever the matrix runs it."""
-        used = {(cell.axes["deployment"] == CONTAINER, cell.axes["stack"]) for cell in self.plan.cells}
-        for in_image, stack in sorted(used - {(False, name) for name in self._loaded}):
-            self.watcher.message(f"loading stack {stack} once" + (" in its image" if in_image else ""))
-            self.site.warm(CONTAINER if in_image else BARE, stack, self.code)
+        used = {(self._image_of(cell.axes["deployment"]), cell.axes["stack"]) for cell in self.plan.cells}
+        for image, stack in sorted(used - {("", name) for name in self._loaded}):
+            self.watcher.message(f"loading stack {stack} once" + (" in its image" if image else ""))
+            self.site.deployment(image or self.site.default_deployment).warm(stack, self.code)
+
+    def _image_of(self, deployment: str) -> str:
+        """The deployment again where its runs happen in an image; empty: they happen on the host."""
+        return deployment if self.site.deployment(deployment).in_container else ""
 
     def _todo(self, outcome: Outcome) -> list[tuple[PlannedBlock, Cell]]:
         """Runs still to make, in order; those already there are counted.
@@ -220,17 +220,17 @@ class Runner:
                     self._count(outcome, folder.name, record)
                     self._estimate.add(name, record.measurement.wall_seconds)
                 else:
-                    if record is not None or not self._is_dispatched(self._cells[name]):
+                    if record is not None or not self._deployment(self._cells[name]).can_be_taken_up:
                         self.folder.set_aside(folder)
                     (begun if folder.exists() else todo).append((block, self._cells[name]))
         return begun + todo
 
-    @staticmethod
-    def _is_dispatched(cell: Cell) -> bool:
-        return cell.axes["deployment"] in DISPATCHED
+    def _deployment(self, cell: Cell | None) -> Deployment:
+        """How a cell's runs are started; of a preparation, which has no cell, the default."""
+        return self.site.deployment(cell.axes["deployment"] if cell else self.site.default_deployment)
 
     def _tried(self, task: TaskSpec, folder: Path, cell: Cell) -> RunRecord:
-        """Make one run; what the infrastructure loses of a dispatched one is made again, a bounded number of times."""
+        """Make one run; what the infrastructure loses is made again, a bounded number of times, where it may be."""
         retried = 0
         while True:
             record = self._run(task, folder, cell)
@@ -238,7 +238,7 @@ class Runner:
                 record.dispatch.retries += retried
                 records.write_json(record, folder / records.RECORD_FILE)
             pause = None
-            if self._is_dispatched(cell) and not self.stop.requests:
+            if self._deployment(cell).tried_again and not self.stop.requests:
                 pause = self.retries.pause_seconds(record.failure, retried)
             if pause is None:
                 return record
@@ -300,23 +300,25 @@ class Runner:
         begun = time.monotonic()
         settings = None if cell is None else scenarios.settings_of(self.scenario, cell)
         workers = settings.workers if settings else None
+        deployment = self._deployment(cell)
         parts, folders = [task], [folder]
         if workers is not None:
             parts, folders = shards.parts_of(task, workers), shards.folders_of(folder, workers)
         try:
-            started = self._found_again(parts, folders, settings) if found_again and settings else None
+            launcher = deployment.launcher(settings.hardware.gpus if settings else 0)
+            started = self._found_again(parts, folders, launcher) if found_again else None
             if started is None:
                 if found_again:
                     self.folder.set_aside(folder)
                     folder.mkdir(parents=True)
-                started = self._started(parts, folders, settings)
+                started = self._started(parts, folders, launcher)
         except LaunchError as error:
             return self._unrecorded(task, folder, started_at, Failure("infrastructure", str(error)))
         try:
-            status, ended_by = self._watched(started, task, folders[0], begun, settings)
+            status, ended_by = self._watched(started, task, folders[0], begun, deployment)
         except BaseException:  # we fail (nobody reads our output, a bug): the run must not go on unseen
             started.interrupt()
-            if started.wait(STOP_SECONDS) is None:
+            if started.wait(deployment.stop_seconds) is None:
                 started.kill()
             raise
         if cell is not None:
@@ -338,18 +340,14 @@ class Runner:
         return whole
 
     def _found_again(
-        self, parts: Sequence[TaskSpec], folders: Sequence[Path], settings: CellSettings
+        self, parts: Sequence[TaskSpec], folders: Sequence[Path], launcher: Launcher
     ) -> Started | None:
         """The run whose tasks are still on the server since an earlier runner went away; ``None``: make it again.
 
         Of several parts all are found again, or those that are there are ended.
         """
-        launcher = self.site.launcher(settings.deployment, settings.hardware.gpus)
-        look = getattr(launcher, "again", None)
-        if look is None:
-            return None
         found = [
-            look(part, Place(folder.resolve(), Path(), self.code))
+            launcher.again(part, Place(folder.resolve(), None, self.code))
             for part, folder in zip(parts, folders, strict=True)
         ]
         there = [run for run in found if run is not None]
@@ -360,26 +358,19 @@ class Runner:
             run.kill()
         return None
 
-    def _started(
-        self, parts: Sequence[TaskSpec], folders: Sequence[Path], settings: CellSettings | None
-    ) -> Started:
+    def _started(self, parts: Sequence[TaskSpec], folders: Sequence[Path], launcher: Launcher) -> Started:
         """The task, or all of its parts, under way.
 
         Raises:
             LaunchError: one cannot be started; none is left running.
         """
-        deployment = settings.deployment if settings else BARE
-        stack = parts[0].stack.name if parts[0].stack else ""
-        python = self.site.python_of(stack)
-        if python is None and deployment == BARE:
-            raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
+        python = self.site.python_of(parts[0].stack.name if parts[0].stack else "")
         inherited = () if self._lock is None else (self._lock,)
-        launcher = self.site.launcher(deployment, settings.hardware.gpus if settings else 0)
         under_way: list[Started] = []
         try:
             for part, folder in zip(parts, folders, strict=True):
                 folder.mkdir(parents=True, exist_ok=True)
-                place = Place(folder.resolve(), python or Path(), self.code, inherited)
+                place = Place(folder.resolve(), python, self.code, inherited)
                 under_way.append(launcher.start(part, place))
         except BaseException:
             for started in under_way:
@@ -388,7 +379,7 @@ class Runner:
         return under_way[0] if len(under_way) == 1 else shards.Together(under_way)
 
     def _watched(
-        self, started: Started, task: TaskSpec, folder: Path, begun: float, settings: CellSettings | None
+        self, started: Started, task: TaskSpec, folder: Path, begun: float, deployment: Deployment
     ) -> tuple[int | None, Failure | None]:
         """Wait for a run's end, passing on progress and requests to stop.
 
@@ -397,8 +388,7 @@ class Runner:
         """
         asked = 0
         deadline: float | None = None
-        dispatched = settings is not None and settings.deployment in DISPATCHED
-        if task.time_limit_seconds is not None and not dispatched:  # a task may wait in its queue for hours
+        if task.time_limit_seconds is not None and not deployment.waits_in_queue:
             deadline = begun + task.time_limit_seconds + GRACE_SECONDS
         failure: Failure | None = None
         while (status := started.wait(TICK_SECONDS)) is None:
@@ -408,7 +398,7 @@ class Runner:
                     self.watcher.message("stopping: the current run ends now (again to kill it)")
                     failure = Failure("interrupted", "the runner was told to stop")
                     started.interrupt()
-                    deadline = now + (DISPATCHED_STOP_SECONDS if dispatched else STOP_SECONDS)
+                    deadline = now + deployment.stop_seconds
                 else:
                     started.kill()
                 asked = self.stop.requests
@@ -459,18 +449,12 @@ class Runner:
                 **environment,
                 **chosen,
                 **settings.environment,
-                **self._gpus_seen(settings),
+                **self._deployment(cell).environment(settings.hardware.gpus),
             },
             time_limit_seconds=self.scenario.time_limit_seconds,
             code=Code(**self.plan.code),
             measure=self.plan.measure,
         )
-
-    def _gpus_seen(self, settings: CellSettings) -> dict[str, str]:
-        """Which GPUs a run sees: without GPUs asked for none, so that a CPU cell stays one on any machine."""
-        if settings.hardware.gpus and settings.deployment != BARE:
-            return {}  # a worker was given its GPUs when it was started, and hands them on
-        return {"CUDA_VISIBLE_DEVICES": ",".join(self.site.gpus[: settings.hardware.gpus])}
 
     def _preparation_task(self, preparation: Preparation) -> TaskSpec:
         environment, tunables = self.site.environment_of(preparation.stack)
@@ -481,7 +465,7 @@ class Runner:
             scenario=self.plan.name,
             stack=self.site.pin_of(preparation.stack),
             threads=preparation.threads,
-            environment={**environment, **tunables, "CUDA_VISIBLE_DEVICES": ""},
+            environment={**environment, **tunables, **self._deployment(None).environment(0)},
             time_limit_seconds=preparation.time_limit_seconds,
             code=Code(**self.plan.code),
         )

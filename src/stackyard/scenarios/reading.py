@@ -22,7 +22,7 @@ from stackyard.scenarios.shape import (
     Preparation,
     Scenario,
 )
-from stackyard.specs import DEPLOYMENTS, HardwareSpec, WorkloadSpec
+from stackyard.specs import HardwareSpec, WorkloadSpec
 from stackyard_task import workloads as declared
 
 _TOP = (
@@ -37,7 +37,8 @@ class Known:
 
     stacks: Collection[str]
     default_stack: str
-    deployments: Collection[str] = DEPLOYMENTS
+    deployments: Collection[str]
+    default_deployment: str
 
 
 def read(text: str, file: str, known: Known) -> Scenario:
@@ -147,7 +148,7 @@ class _Reader(Fields):
             **{axis: list(values) for axis, values in choices.items()},
         }
         defaults: dict[str, tuple[str, ...]] = {
-            "deployment": ("bare",),
+            "deployment": (self.known.default_deployment,),
             "stack": (self.known.default_stack,),
             "hardware": tuple(hardware) or (WHOLE_MACHINE.name,),
             "workload": tuple(workloads),

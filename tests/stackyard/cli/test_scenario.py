@@ -185,10 +185,19 @@ DRIVER = """
 import sys
 from pathlib import Path
 from stackyard.cli import main, scenario
-from stackyard.launch.bare import BareLauncher
+from stackyard.launch.bare import BareDeployment
+from stackyard.launch.deployment import Premises
 from stackyard.matrix.site import Site
+from stackyard.settings import Settings
 from stackyard.workloads import snapshot
 from stackyard_task.records import StackPin
+
+class Here(BareDeployment):
+    def why_not(self, stack, hardware, workers):
+        return None
+
+    def warm(self, stack, code):
+        return None
 
 scenario.stacks.load = lambda: {"old": None, "new": None}
 snapshot.installed = lambda: sorted(Path(sys.argv[1]).iterdir())
@@ -196,9 +205,8 @@ scenario.site.here = lambda settings, defined: Site(
     python_of=lambda name: Path(sys.executable),
     pin_of=lambda name: StackPin(name=name),
     environment_of=lambda name: ({}, {}),
-    why_not=lambda cell: None,
     dataset=lambda reference: Path(reference),
-    launcher=lambda deployment, gpus: BareLauncher(),
+    deployment=lambda name: Here(Premises.here(Settings(home=Path()), {})),
 )
 sys.exit(main.run(sys.argv[2:]))
 """

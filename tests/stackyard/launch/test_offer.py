@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from stackyard import stacks
-from stackyard.launch import LaunchError, offer
-from stackyard.launch.agent import AgentLauncher
-from stackyard.launch.offer import Dispatching, queue_of
+from stackyard.launch import LaunchError, installed, offer
+from stackyard.launch.agent import AgentDeployment, AgentLauncher
+from stackyard.launch.bare import BareLauncher
+from stackyard.launch.container import ContainerDeployment
+from stackyard.launch.deployment import Premises
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import site
 from stackyard.matrix.runner import Stop
-from stackyard.scenarios.matrix import CellSettings
 from stackyard.settings import Settings
-from stackyard.specs import HardwareSpec, WorkloadSpec
+from stackyard.specs import HardwareSpec
 from stackyard_task.records import StackPin
 from tests import clearml_site
 from tests.stackyard_server.agents import agent
@@ -35,14 +36,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clearml_site.Si
         yield running
 
 
-def offered(home: Path) -> Dispatching:
-    return Dispatching(Settings(home=home), stacks.load())
+def premises(home: Path) -> Premises:
+    return Premises.here(Settings(home=home), stacks.load())
+
+
+def reason(found: Premises, deployment: str = "agent", gpus: int = 0, workers: int = 1) -> str | None:
+    """Why a cell cannot be sent through the server."""
+    here = installed.named(deployment)(found)
+    return here.why_not(STACK, HardwareSpec("any", gpus=gpus), workers)
 
 
 def test_without_a_server_the_reason_is_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CLEARML_CONFIG_FILE", raising=False)
-    assert offered(tmp_path).why_not("agent", STACK, 0, 1) == "no ClearML server is known: run `stackyard up`"
+    assert reason(premises(tmp_path)) == "no ClearML server is known: run `stackyard up`"
 
 
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,22 +58,33 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyt
         'api { web_server: "http://127.0.0.1:9", api_server: "http://127.0.0.1:9", '
         'files_server: "http://127.0.0.1:9", credentials { access_key: "a", secret_key: "b" } }'
     )
-    reason = offered(tmp_path).why_not("agent", STACK, 0, 1)
-    assert reason is not None
-    assert "http://127.0.0.1:9 does not answer" in reason
-    assert reason.endswith("(run `stackyard up`)")
+    found = reason(premises(tmp_path))
+    assert found is not None
+    assert "http://127.0.0.1:9 does not answer" in found
+    assert found.endswith("(run `stackyard up`)")
 
 
 def test_each_reason_is_told_in_words(server: clearml_site.Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = offered(server.home)
-    assert found.is_local()
-    assert found.why_not("agent", STACK, 0, 1) == f"not built: run `stackyard stack build {STACK}`"
-    few = found.why_not("agent", STACK, 0, 2)
+    found = premises(server.home)
+    assert reason(found) == f"not built: run `stackyard stack build {STACK}`"
+    few = reason(found, workers=2)
     assert few is not None
     assert few.startswith("1 of 2 workers serve queue cpu: give it more slots")
-    assert found.why_not("agent", STACK, 1, 1) == "no worker serves queue gpu: run `stackyard up`"
-    container = found.why_not("container", STACK, 0, 1)
-    assert container == "no worker serves queue cpu-container: run `stackyard up`"
+    assert reason(found, "container") == "no worker serves queue cpu-container: run `stackyard up`"
+    server_only = offer.Offer(found.settings)
+    assert server_only.is_local()
+    assert server_only.why_not("gpu", 1) == "no worker serves queue gpu: run `stackyard up`"
+
+
+def test_deployments_that_share_a_server_look_at_it_once(
+    server: clearml_site.Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = premises(server.home)
+    first, second = AgentDeployment(found), ContainerDeployment(found)
+    assert first.offer.is_local()
+    monkeypatch.setattr(offer.connection, "find", None)  # whoever asks again fails
+    assert second.offer.why_not("cpu", 1) is None
+    assert second.offer.sender is first.offer.sender
 
 
 def test_an_image_of_another_digest_is_not_this_stack(
@@ -91,30 +109,27 @@ def test_an_image_of_another_digest_is_not_this_stack(
             lambda: len(server.client.call("workers.get_all", last_seen=60)["workers"]) > 1,
             "the second agent",
         )
-        found = offered(tmp_path)
+        found = ContainerDeployment(premises(tmp_path))
         monkeypatch.setattr(found, "_engine", object())
-        reason = found.why_not("container", STACK, 0, 1)
-        found = offered(tmp_path)
+        other = found.why_not(STACK, HardwareSpec("any"), 1)
         monkeypatch.setattr(found, "_engine", "nothing answers")
-        no_engine = found.why_not("container", STACK, 0, 1)
-    assert reason is not None
-    assert reason.startswith(f"the image of {STACK} holds the stack as ffffffffffff, here it is ")
-    assert reason.endswith(f"run `stackyard stack image build {STACK}`")
+        no_engine = found.why_not(STACK, HardwareSpec("any"), 1)
+    assert other is not None
+    assert other.startswith(f"the image of {STACK} holds the stack as ffffffffffff, here it is ")
+    assert other.endswith(f"run `stackyard stack image build {STACK}`")
     assert no_engine == "no Docker Engine: nothing answers"
 
 
-def test_queues_are_named_for_deployment_and_hardware() -> None:
-    named = [queue_of(d, g) for d in ("agent", "container") for g in (0, 1)]
+def test_queues_are_named_for_deployment_and_hardware(tmp_path: Path) -> None:
+    found = premises(tmp_path)
+    named = [installed.named(d)(found).queue(g) for d in ("agent", "container") for g in (0, 1)]
     assert named == ["cpu", "gpu", "cpu-container", "gpu-container"]
 
 
 def test_a_bare_cell_asks_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = site.here(Settings(home=tmp_path), stacks.load())
-    monkeypatch.setattr(offer, "Dispatching", None)
-    cell = CellSettings(
-        *("bare", STACK, HardwareSpec("machine"), WorkloadSpec("w", "simulate-firewall"), {}, None, {}, None)
-    )
-    assert "not built" in (here.why_not(cell) or "")
+    monkeypatch.setattr(offer, "Offer", None)
+    assert "not built" in (here.deployment("bare").why_not(STACK, HardwareSpec("machine"), 1) or "")
 
 
 MATRIX = """
@@ -133,7 +148,7 @@ workload = "work_for_tests:work"
 @pytest.fixture
 def sent(yard: Any, server: clearml_site.Site) -> Any:
     """A yard whose runs of deployment ``agent`` go through the server, on the Python that runs the tests."""
-    bare = yard.site.launcher("bare", 0)
+    bare = BareLauncher()
     launcher = AgentLauncher(server.sender)
     yard.launcher = lambda deployment, gpus: launcher if deployment == "agent" else bare
     yard.pins = {"new": StackPin("plain"), "old": StackPin("plain")}
@@ -206,6 +221,9 @@ def test_what_the_infrastructure_loses_is_made_again_and_counted(sent: Any) -> N
                 lost.append(task.run_id)
                 raise LaunchError("the network is down")
             return real.start(task, place)
+
+        def again(self, task: Any, place: Any) -> Any:
+            return real.again(task, place)
 
     sent.launcher = lambda deployment, gpus: Flaky()
     sent.retries = RetryPolicy(retries=1, first_pause_seconds=0.0)

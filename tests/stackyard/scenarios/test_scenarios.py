@@ -18,7 +18,8 @@ from stackyard_task import workloads
 from stackyard_task.workloads import Parameter, Workload
 
 REAL_WORKLOADS = dict(workloads.WORKLOADS)
-KNOWN = Known(stacks=["old", "new"], default_stack="new")
+DEPLOYMENTS = ("bare", "agent", "container")
+KNOWN = Known(["old", "new"], "new", DEPLOYMENTS, "bare")
 
 GOOD = """
 name = "demo"
@@ -279,7 +280,7 @@ def test_differences_name_the_keys() -> None:
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = Known(
-    stacks=["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"], default_stack="torch-2.13.0-cpu"
+    ["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"], "torch-2.13.0-cpu", DEPLOYMENTS, "bare"
 )
 
 

@@ -19,6 +19,7 @@ from stackyard.clearml.tasks.examples import Workshop
 from stackyard.clearml.tasks.templates import HISTORY, Origin, Template
 from stackyard.cli import publishing
 from stackyard.errors import BadInputError
+from stackyard.launch.bare import BareLauncher
 from stackyard.workloads import snapshot
 from tests.clearml_site import QUEUE, Site, default_stack, site
 
@@ -44,7 +45,7 @@ def published(here: Site, origin: Origin) -> dict[str, templates.Published]:
     stack, python = default_stack()
     if python is None:
         pytest.skip(f"stack {stack.name} is not built: stackyard stack build")
-    run = functools.partial(publishing.made_bare, origin.folder)
+    run = functools.partial(publishing.made_here, BareLauncher(), origin.folder)
     workshop = Workshop(run, origin.stack, python, dict(stack.environment), Path(sys.executable))
     said: list[str] = []
     assert examples.publish(here.sender, workshop, said.append) == []
