@@ -296,7 +296,7 @@ def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path, monkeypatch: 
 def test_files_in_the_document_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloads, "WORKLOADS", REAL_WORKLOADS)
     text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
-    smallest, whole, choices = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    smallest, whole, choices = re.findall(r"```toml[a-z ]*\n(.*?)```", text, flags=re.DOTALL)
     assert len(scenarios.cells(scenarios.read(smallest, "smallest", SHIPPED))) == 1
     assert len(scenarios.cells(scenarios.read(whole, "whole", SHIPPED))) == 7
     more = 'name = "x"\n[workloads.w]\nworkload = "detector-train"\nparameters = { data = "data:d" }\n'
