@@ -152,20 +152,22 @@ SERVER_TOP = {"app", "admin", "web", "endpoints"}
 SERVER_FORBIDDEN = {
     "moments": {"*"},
     "error_table": {"*"},
-    "rules": SERVER_TOP | {"store", "dispatch", "api", "identity", "files", "upkeep"},
+    "rules": SERVER_TOP | {"store", "dispatch", "api", "identity", "files", "upkeep", "http"},
     "store": SERVER_TOP
-    | {"dispatch", "api", "identity", "files", "upkeep", "listing", "call"}
+    | {"dispatch", "api", "identity", "files", "upkeep", "http", "listing", "call"}
     | {"error_table", "envelope", "fields", "refusals"},
-    "identity": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
-    "upkeep": SERVER_TOP | {"api"},
-    "files": {"app", "admin", "web", "endpoints"},
-    "monitoring": SERVER_TOP | {"api", "files", "upkeep", "dispatch", "identity", "call"},
-    "call": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
-    "fence": SERVER_TOP | {"api", "files", "upkeep", "dispatch"},
+    "identity": SERVER_TOP | {"api", "files", "upkeep", "dispatch", "http"},
+    # the edge knows who may be told apart, not what is asked for: no port, no endpoint, no call
+    "http": SERVER_TOP | {"api", "files", "upkeep", "dispatch", "call", "envelope", "fence", "rules"},
+    "upkeep": SERVER_TOP | {"api", "http"},
+    "files": {"app", "admin", "web", "endpoints", "api", "dispatch"},
+    "monitoring": SERVER_TOP | {"api", "files", "upkeep", "dispatch", "identity", "call", "http"},
+    "call": SERVER_TOP | {"api", "files", "upkeep", "dispatch", "http"},
+    "fence": SERVER_TOP | {"api", "files", "upkeep", "dispatch", "http"},
     "dispatch": {"app", "admin", "web", "api", "files"},
     "api": {"app", "admin", "web", "files"},
     "endpoints": {"app", "admin", "web", "api"},
-    "web": {"app", "admin", "endpoints"},
+    "web": {"app", "admin", "endpoints", "api", "files"},
 }
 
 

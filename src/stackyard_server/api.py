@@ -1,4 +1,4 @@
-"""The API port: an ASGI application from HTTP to calls and back. Knows envelopes and headers, no endpoint.
+"""The API port: from HTTP exchanges to calls and back. Knows envelopes and headers, no endpoint.
 
 ClearML's clients send GET with a body and any method means the same, so the method is not looked at (but for OPTIONS
 and HEAD). Fast endpoints run on the event loop, which owns the writing connection; slow reads run in threads.
@@ -7,28 +7,25 @@ and HEAD). Fast endpoints run on the event loop, which owns the writing connecti
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
-from . import dispatch, envelope, identity
+from . import dispatch, envelope
 from .call import Call, Raw, Services
 from .dispatch import Endpoint
 from .error_table import ApiError, error
-from .http.origins import Headers, Origins
+from .http import cookies, headers
+from .http.bodies import MOST_ANONYMOUS_BYTES
+from .http.edge import Port
+from .http.exchange import Exchange
+from .http.headers import Headers
+from .http.origins import Origins
 from .identity import Identity
 from .monitoring import exposition
 from .security_log import note
-from .store import Fault, is_full
-
-log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 #: Answers above this are compressed for clients that take it, bytes.
 COMPRESS_FROM = 1400
@@ -36,132 +33,90 @@ COMPRESS_FROM = 1400
 LONGEST_MESSAGE = 4000
 #: Slow reads at the same time, and how many more may wait.
 READERS, MOST_WAITING = 4, 128
-#: Bodies of callers nobody knows, and all bodies being received at the same time, bytes.
-MOST_ANONYMOUS_BYTES = 64 * 1024
-MOST_BUFFERED_BYTES = 256 * 1024 * 1024
 #: Nobody acts as somebody else here, whatever their role.
 IMPERSONATION = (
     "x-clearml-impersonate-as", "x-clearml-act-as", "x-trains-impersonate-as", "x-trains-act-as",
 )  # fmt: skip
 #: Where the server's own figures are, on the API's port only.
 METRICS_PATH = "/metrics"
-ONLY_ONCE = frozenset(
-    {b"authorization", b"host", b"content-type", b"content-length", b"origin", b"x-clearml-worker"}
-)
-SECURITY_HEADERS = [
-    (b"server", b"clearml"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 
-class Disconnected(Exception):
-    """The client left before its request was complete."""
+@dataclass(slots=True)
+class Asked:
+    """What is known of a request so far, for the head of its answer."""
+
+    name: str = ""
+    requested: str = "1.0"
+    entry: Endpoint | None = None
+    who: Identity | None = None
 
 
-class Api:
+class Api(Port):
     """The application; one for the server's life."""
 
-    def __init__(self, services: Services) -> None:
+    always = headers.API
+    cross_origin = True
+
+    def __init__(self, services: Services, origins: Origins) -> None:
         self.services = services
-        self.origins = Origins(services.settings)
+        self._origins = origins
         self._threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="reader")
         self._reading = 0
-        self._buffered_bytes = 0
         dispatch.load()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP exchange."""
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-        origin = headers.get("origin")
-        if scope["method"] == "OPTIONS":
-            await respond(send, 200, b"", self.origins.answer_headers(origin, preflight=True))
-            return
-        if "content-encoding" in headers:
-            text = f"Content encoding is not supported ({headers['content-encoding']})"
-            await respond(send, 415, text.encode(), [(b"content-type", b"text/plain; charset=utf-8")])
-            return
-        if scope["path"] == METRICS_PATH:
-            await self._tell_metrics(scope, headers, send)
-            return
-        extra = self.origins.answer_headers(origin) if origin else []
-        began = time.perf_counter()
-        try:
-            name, code = await self.handle(scope, headers, receive, send, extra)
-        except Disconnected:
-            return
-        self.services.meter.answered(name, code, time.perf_counter() - began)
+    def counted_as(self, method: str) -> str | None:
+        """Requests are counted by endpoint, "" where there is none; what browsers ask beforehand is not."""
+        return None if method == "OPTIONS" else ""
 
-    async def handle(
-        self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, extra: Headers
-    ) -> tuple[str, int]:
-        """Find the endpoint, admit the caller, read the body, run it, answer.
-
-        Returns:
-            The endpoint's name ("" where there is none of that name) and the HTTP status.
-        """
-        name = ""
-        requested, entry, who, address = "1.0", None, None, ""
-        try:
-            if len(headers) != len(scope["headers"]):
-                check_repeated(scope["headers"])
-            name, requested = envelope.parse_path(path_of(scope))
-            entry = dispatch.find(name, requested)
-            address = scope["client"][0] if scope.get("client") else ""
-            who = await self._caller(headers, address, entry)
-            dispatch.allow(entry, who)
-            limit = MOST_ANONYMOUS_BYTES if who is None else self.services.settings.max_body_bytes
-            body = await self._body(headers, receive, limit)
-            if who is not None and who.proof == "cookie":
-                self.origins.check(headers, entry.access in ("none", "read"), bool(body))
-            call = self._call(scope, headers, entry, requested, body, who, address)
-            if entry.slow:
-                data = await self._answered(entry, call)
-            elif entry.access == "metrics":
-                data = await dispatch.answer_together(entry, call)
-            else:
-                data = dispatch.answer(entry, call)
-        except ApiError as refused:
-            if refused.code == 403:
-                note(
-                    "refused", endpoint=name, user=who.user if who else "", role=who.role if who else "",
-                    address=address, reason=refused.message,
-                )  # fmt: skip
-            return await self._refuse(send, headers, name, requested, entry, refused, extra)
-        except OverflowError:  # a number beyond what can be kept: SQLite's 64 bits, the years of a date
-            beyond = error("validation", "a number is out of range")
-            return await self._refuse(send, headers, name, requested, entry, beyond, extra)
-        except Fault as fault:
-            full = is_full(fault)
-            if not full:
-                log.exception("%s failed", name)
-            failed = error("disk_full" if full else "internal")
-            return await self._refuse(send, headers, name, requested, entry, failed, extra)
-        except Disconnected:
-            raise
-        except Exception:  # the edge: whatever it was, the client gets an envelope and the log the traceback
-            log.exception("%s failed", name)
-            return await self._refuse(send, headers, name, requested, entry, error("internal"), extra)
-        out = [*extra, *((k.encode("latin-1"), v.encode("latin-1")) for k, v in call.answer_headers)]
-        if isinstance(data, Raw):
-            out += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in data.headers.items()]
-            await respond(send, 200, data.body, [(b"content-type", data.content_type.encode()), *out])
-            return entry.name, 200
-        head = envelope.meta(
-            name,
-            requested_version(requested),
-            entry.shown_version,
-            headers.get("x-clearml-trx"),
-            200,
-            0,
-            "OK",
+    async def answer(self, exchange: Exchange) -> None:
+        """Find the endpoint, admit the caller, read the body, run it, answer."""
+        if exchange.scope["path"] == METRICS_PATH:
+            exchange.counted_as = None
+            await self._tell_metrics(exchange)
+            return
+        asked = exchange.state = Asked()
+        asked.name, asked.requested = envelope.parse_path(exchange.path)
+        entry = asked.entry = dispatch.find(asked.name, asked.requested)
+        exchange.counted_as = entry.name
+        who = asked.who = await self._caller(exchange, entry)
+        dispatch.allow(entry, who)
+        body = await exchange.body(
+            MOST_ANONYMOUS_BYTES if who is None else self.services.settings.max_body_bytes
         )
-        encoded = envelope.encode(head, data)
+        if who is not None and who.proof == "cookie":
+            self._origins.check(exchange.headers, entry.access in ("none", "read"), bool(body))
+        call = self._call(exchange, entry, asked.requested, body, who)
+        if entry.slow:
+            data = await self._answered(entry, call)
+        elif entry.access == "metrics":
+            data = await dispatch.answer_together(entry, call)
+        else:
+            data = dispatch.answer(entry, call)
+        out = encoded_headers(call.answer_headers)
+        if isinstance(data, Raw):
+            out += encoded_headers(data.headers.items())
+            await exchange.respond(200, data.body, [(b"content-type", data.content_type.encode()), *out])
+            return
+        encoded = envelope.encode(head_of(exchange, 200, 0, "OK"), data)
         if self.services.rewrite is not None:
             encoded = self.services.rewrite(encoded)
-        await send_json(send, headers, 200, encoded, out)
-        return entry.name, 200
+        await send_json(exchange, 200, encoded, out)
+
+    async def refuse(self, exchange: Exchange, refused: ApiError) -> None:
+        """The refusal in an envelope; an encoded body is refused as ClearML does, in plain text."""
+        if refused.code == 415:
+            await super().refuse(exchange, refused)
+            return
+        asked: Asked = exchange.state or Asked()
+        if refused.code == 403:
+            note(
+                "refused", endpoint=asked.name, user=asked.who.user if asked.who else "",
+                role=asked.who.role if asked.who else "", address=exchange.address, reason=refused.message,
+            )  # fmt: skip
+        head = head_of(exchange, refused.code, refused.subcode, refused.message[:LONGEST_MESSAGE])
+        out = encoded_headers(refused.headers)
+        await send_json(exchange, refused.code, envelope.encode(head, {}), out)
 
     async def _answered(self, entry: Endpoint, call: Call) -> Any:
         """A slow read's answer, from a thread; so many at a time, and so many waiting.
@@ -178,49 +133,11 @@ class Api:
         finally:
             self._reading -= 1
 
-    async def _body(self, headers: dict[str, str], receive: Receive, limit_bytes: int) -> bytes:
-        """The body; all bodies being received together are bounded too."""
-        announced = headers.get("content-length", "")
-        if announced.isascii() and announced.isdigit() and int(announced[:18]) > limit_bytes:
-            raise error("too_large", limit_bytes=limit_bytes)
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            body = message.get("body", b"")
-            if len(body) > limit_bytes:
-                raise error("too_large", limit_bytes=limit_bytes)
-            return bytes(body)
-        held = 0
-        parts = []
-        try:
-            while True:
-                if message["type"] != "http.request":
-                    raise Disconnected  # half a batch is no batch
-                part = message.get("body", b"")
-                parts.append(part)
-                held += len(part)
-                self._buffered_bytes += len(part)
-                if held > limit_bytes:
-                    raise error("too_large", limit_bytes=limit_bytes)
-                if self._buffered_bytes > max(MOST_BUFFERED_BYTES, limit_bytes):
-                    raise error("too_many", "the server is busy receiving")
-                if not message.get("more_body"):
-                    return b"".join(parts)
-                message = await receive()
-        finally:
-            self._buffered_bytes -= held
-
     def _call(
-        self,
-        scope: Scope,
-        headers: dict[str, str],
-        entry: Endpoint,
-        requested: str,
-        body: bytes,
-        who: Identity | None,
-        address: str,
+        self, exchange: Exchange, entry: Endpoint, requested: str, body: bytes, who: Identity | None
     ) -> Call:
-        content_type = headers.get("content-type", "").encode("latin-1")
-        parsed = envelope.parse_body(content_type, body, scope.get("query_string", b""))
+        content_type = exchange.headers.get("content-type", "").encode("latin-1")
+        parsed = envelope.parse_body(content_type, body, exchange.query)
         lines: list[dict[str, Any]] = []
         if isinstance(parsed, list):
             if not entry.batch:
@@ -236,24 +153,21 @@ class Api:
             services=self.services,
             who=who,  # type: ignore[arg-type]  # None only where the endpoint needs no sign-in
             now=int(self.services.clock() * 1000),
-            address=address,
-            headers=headers,
+            address=exchange.address,
+            headers=exchange.headers,
             lines=lines,
             body=body,
         )
 
-    async def _caller(self, headers: dict[str, str], address: str, entry: Endpoint) -> Identity | None:
+    async def _caller(self, exchange: Exchange, entry: Endpoint) -> Identity | None:
         """Who calls; None only where the endpoint needs no sign-in.
 
         Raises:
             ApiError: 401; 400/6 a header asks to act as somebody else.
         """
-        authorization, gate = headers.get("authorization"), self.services.gate
+        authorization, gate = exchange.headers.get("authorization"), self.services.gate
         try:
-            if authorization and authorization.startswith("Basic "):
-                who = await gate.admitted(authorization, None, address)
-            else:
-                who = gate.admit(authorization, cookie_of(headers), address)
+            who = await gate.admitted(authorization, cookies.token_in(exchange.headers), exchange.address)
         except ApiError:
             if entry.signed_in:
                 raise
@@ -263,58 +177,28 @@ class Api:
                 raise error("no_credentials")
             return None
         for header in IMPERSONATION:
-            if header in headers:
-                note("impersonation_refused", user=who.user, address=address)
+            if header in exchange.headers:
+                note("impersonation_refused", user=who.user, address=exchange.address)
                 raise error("impersonation", "impersonation not allowed", role=who.role)
         return who
 
-    async def _refuse(
-        self,
-        send: Send,
-        headers: dict[str, str],
-        name: str | None,
-        requested: str,
-        entry: Endpoint | None,
-        refused: ApiError,
-        extra: Headers,
-    ) -> tuple[str, int]:
-        head = envelope.meta(
-            name,
-            requested_version(requested),
-            entry.shown_version if entry else None,
-            headers.get("x-clearml-trx"),
-            refused.code,
-            refused.subcode,
-            refused.message[:LONGEST_MESSAGE],
-        )
-        out = [*extra, *((k.encode("latin-1"), v.encode("latin-1")) for k, v in refused.headers)]
-        await send_json(send, headers, refused.code, envelope.encode(head, {}), out)
-        return entry.name if entry else "", refused.code
-
-    async def _tell_metrics(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
+    async def _tell_metrics(self, exchange: Exchange) -> None:
         """The server's figures for Prometheus, to anyone who is signed in (a cookie does not count)."""
-        plain = [(b"content-type", b"text/plain; charset=utf-8")]
-        address = scope["client"][0] if scope.get("client") else ""
         try:
-            check_repeated(scope["headers"])
-            who = await self.services.gate.admitted(headers.get("authorization"), None, address)
+            authorization = exchange.headers.get("authorization")
+            who = await self.services.gate.admitted(authorization, None, exchange.address)
             if who is None:
                 raise error("no_credentials")
         except ApiError as refused:
             asked = [(b"www-authenticate", b'Basic realm="stackyard"')] if refused.code == 401 else []
-            await respond(send, refused.code, refused.message.encode(), [*plain, *asked])
+            await exchange.respond(refused.code, refused.message.encode(), [TEXT, *asked])
             return
         services, now = self.services, int(self.services.clock() * 1000)
         loop = asyncio.get_running_loop()
-        try:
-            found = await loop.run_in_executor(
-                self._threads, exposition.text, services.store, services.meter, now
-            )
-        except Fault:
-            log.exception("the metrics cannot be read")
-            await respond(send, 500, b"Internal error", plain)
-            return
-        await respond(send, 200, found, [(b"content-type", exposition.CONTENT_TYPE.encode())])
+        found = await loop.run_in_executor(
+            self._threads, exposition.text, services.store, services.meter, now
+        )
+        await exchange.respond(200, found, [(b"content-type", exposition.CONTENT_TYPE.encode())])
 
     def close(self) -> None:
         """Let running reads end."""
@@ -326,51 +210,30 @@ def requested_version(version: str) -> str | float:
     return float(version) if envelope.parse_version(version) < (2, 1) else version
 
 
-def path_of(scope: Scope) -> str:
-    """The path below where the API is mounted."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+def head_of(exchange: Exchange, code: int, subcode: int, message: str) -> dict[str, Any]:
+    """The envelope's head."""
+    asked: Asked = exchange.state or Asked()
+    return envelope.meta(
+        asked.name,
+        requested_version(asked.requested),
+        asked.entry.shown_version if asked.entry else None,
+        exchange.headers.get("x-clearml-trx"),
+        code,
+        subcode,
+        message,
+    )
 
 
-def check_repeated(headers: Headers) -> None:
-    """Refuse a request that says twice who calls or what it brings: proxies and we might read different ones.
-
-    Raises:
-        ApiError: 400/0.
-    """
-    names = [name for name, _ in headers if name in ONLY_ONCE]
-    if len(names) != len(set(names)):
-        raise error("bad_request")
+def encoded_headers(said: Iterable[tuple[str, str]]) -> Headers:
+    """Headers as bytes."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said]
 
 
-def cookie_of(headers: dict[str, str]) -> str | None:
-    """The token cookie, if any; the first of that name, as browsers send the most specific first."""
-    raw = headers.get("cookie")
-    if not raw:
-        return None
-    for part in raw.split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == identity.COOKIE:
-            return value.strip('"')
-    return None
-
-
-async def send_json(
-    send: Send, headers: dict[str, str], status: int, body: bytes, extra: list[tuple[bytes, bytes]]
-) -> None:
+async def send_json(exchange: Exchange, status: int, body: bytes, extra: Headers) -> None:
     """An envelope, compressed where the client takes it and it is worth it."""
     out = [(b"content-type", b"application/json"), *extra]
-    if len(body) > COMPRESS_FROM and "gzip" in headers.get("accept-encoding", ""):
+    if len(body) > COMPRESS_FROM and "gzip" in exchange.headers.get("accept-encoding", ""):
         packer = zlib.compressobj(1, zlib.DEFLATED, 31)
         body = packer.compress(body) + packer.flush()
         out.append((b"content-encoding", b"gzip"))
-    await respond(send, status, body, out)
-
-
-async def respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """One complete answer."""
-    length = (b"content-length", str(len(body)).encode())
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [*SECURITY_HEADERS, *headers, length]}
-    )
-    await send({"type": "http.response.body", "body": body})
+    await exchange.respond(status, body, out)

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import uvicorn
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp
 
 from . import identity
 from .api import Api
@@ -24,12 +26,14 @@ from .data_folder import FolderLock, check_file_system
 from .files import addresses as file_addresses
 from .files.server import FileServer
 from .http.connections import BoundedProtocol
+from .http.edge import Edge
 from .moments import Clock
 from .settings import ServerSettings
 from .store import Fault, Store, StoreError, queues
 from .upkeep import watchdog
 from .upkeep.freeing import Freeing
-from .web.site import Site
+from .web.site import Pages
+from .web.webapp import WebApp
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +80,9 @@ class Server:
             queues.found(tx, int(clock() * 1000))
         gate = identity.Gate(self.store, clock, settings.token_seconds)
         self.services = Services(store=self.store, gate=gate, clock=clock, settings=settings)
-        self.api = Api(self.services)
-        self.files = files = FileServer(self.services)
+        self.edge = Edge(settings, self.services.meter)
+        self.api = Api(self.services, self.edge.origins)
+        self.files = FileServer(self.services, self.edge.origins)
         self.sockets = {
             "web": listen(settings.host, settings.web_port),
             "api": listen(settings.host, settings.api_port),
@@ -86,12 +91,7 @@ class Server:
         self._settle_files(settings)
         told = {"web": settings.web_url, "api": settings.api_url, "files": settings.files_url}
         self.services.urls.update({name: told[name] or url for name, url in self.urls.items()})
-        apps: dict[str, Api | FileServer | Site] = {
-            "web": Site(self.services, self.api, files),
-            "api": self.api,
-            "files": files,
-        }
-        self._listeners = {name: _Listener(self._config(app)) for name, app in apps.items()}
+        self._listeners = {name: _Listener(self._config(app)) for name, app in self._applications().items()}
         for listener in self._listeners.values():
             try:
                 listener.config.load()
@@ -101,7 +101,15 @@ class Server:
                     "Expected a PEM certificate chain and its private key, without a passphrase."
                 ) from fault
 
-    def _config(self, app: Api | FileServer | Site) -> uvicorn.Config:
+    def _applications(self) -> dict[str, ASGIApp]:
+        """What listens on each port; the web port also has API and files, under the origin of its pages."""
+        api, files = self.edge.before(self.api), self.edge.before(self.files)
+        webapp = self.settings.webapp
+        shown = WebApp(webapp, self.services) if webapp else Pages(self.services, self.edge.origins)
+        mounts = [Mount("/api", api), Mount("/files", files), Mount("/", self.edge.before(shown))]
+        return {"web": Router(mounts), "api": api, "files": files}
+
+    def _config(self, app: ASGIApp) -> uvicorn.Config:
         settings = self.settings
         return uvicorn.Config(
             app,

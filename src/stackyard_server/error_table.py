@@ -70,9 +70,11 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "role_not_allowed": (403, 20, "Forbidden (not allowed for role)"),
     "unknown_endpoint": (404, 0, "Unable to find endpoint"),
     "too_large": (413, 0, "Request is too large"),
+    "encoded_body": (415, 0, "Content encoding is not supported"),
     "too_many": (429, 0, "Too many attempts"),
     "disk_full": (507, 0, "No space left"),
     "internal": (500, 0, "Internal error"),
+    "stopping": (503, 0, "The server is stopping"),
 }
 
 

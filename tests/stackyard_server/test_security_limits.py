@@ -15,7 +15,7 @@ import pytest
 
 from stackyard_server import api
 from stackyard_server.envelope import MOST_DEPTH
-from stackyard_server.http import connections
+from stackyard_server.http import bodies, connections
 from stackyard_server.security_log import BURST
 
 from .running import Running, running_server
@@ -326,7 +326,7 @@ def test_slow_reads_wait_in_a_line_of_bounded_length(
 
 
 def test_bodies_being_received_are_bounded_together(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.server.api, "_buffered_bytes", api.MOST_BUFFERED_BYTES)
+    monkeypatch.setattr(server.server.edge.bodies, "held_bytes", bodies.MOST_HELD_BYTES)
     assert post(server, "users.set_preferences", b'{"preferences":{"a":"' + b"x" * 500_000 + b'"}}')[0] == 429
     assert server.call("debug.ping")
 

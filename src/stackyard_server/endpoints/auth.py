@@ -12,6 +12,7 @@ from .. import identity
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import ApiError, error, field_error
+from ..http import cookies
 from ..store import credentials
 
 
@@ -24,16 +25,15 @@ def login(call: Call) -> dict[str, Any]:
     gate = call.services.gate
     token = gate.issue(call.who, call.get("expiration_sec"))
     gate.was_used(call.who, call.address)
-    call.answer_headers.append(("Set-Cookie", gate.cookie(token, call.services.settings.behind_tls)))
+    call.answer_headers.append(cookies.keep(token, call.services.settings))
     return {"token": token}
 
 
 @endpoint("2.2", access="state", role="readonly")
 def logout(call: Call) -> dict[str, Any]:
     """Nothing; the session has ended, with every token of it. Left out: ``redirect_url`` (single sign-on)."""
-    gate = call.services.gate
-    gate.revoke(call.tx, call.who)
-    call.answer_headers.append(("Set-Cookie", gate.cookie("", call.services.settings.behind_tls)))
+    call.services.gate.revoke(call.tx, call.who)
+    call.answer_headers.append(cookies.take_away(call.services.settings))
     return {}
 
 

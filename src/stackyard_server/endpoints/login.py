@@ -6,6 +6,7 @@ from typing import Any
 
 from ..call import Call
 from ..dispatch import endpoint
+from ..http import cookies
 
 
 @endpoint(access="none", signed_in=False)
@@ -26,7 +27,6 @@ def supported_modes(call: Call) -> dict[str, Any]:
 @endpoint(access="state", role="readonly")
 def logout(call: Call) -> dict[str, Any]:
     """Nothing; the session has ended. Left out: ``redirect_url``, ``provider`` (single sign-on)."""
-    gate = call.services.gate
-    gate.revoke(call.tx, call.who)
-    call.answer_headers.append(("Set-Cookie", gate.cookie("", call.services.settings.behind_tls)))
+    call.services.gate.revoke(call.tx, call.who)
+    call.answer_headers.append(cookies.take_away(call.services.settings))
     return {}

@@ -20,29 +20,30 @@ import logging
 import os
 import re
 import shutil
-import time
-from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 
 from .. import security_log
-from ..api import Receive, Scope, Send, cookie_of
 from ..call import Services
 from ..error_table import ApiError
+from ..http import cookies, headers
+from ..http.bodies import Disconnected
+from ..http.edge import Port
+from ..http.errors import Refused
+from ..http.exchange import Exchange
+from ..http.headers import Headers
 from ..http.origins import Origins
-from ..identity import ROLES, Identity
-from ..store import Fault
+from ..identity import Identity, roles
 from ..store import files as rows
-from ..store import is_full as database_is_full
 from ..store.files import StoredFile
 from . import downloads
 from . import rights as file_rights
 from . import stored as stored_files
 from .stored import StoredFiles, key_of
-from .uploads import Upload, UploadRefused
+from .uploads import Upload
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +53,8 @@ STEP_BYTES = 1024 * 1024
 WARN_SHARE = 0.9
 LARGEST_LIST_BYTES = 4 * 1024 * 1024
 
-#: Nothing loads, nothing runs, nobody frames it.
-POLICY = b"default-src 'none'; sandbox; frame-ancestors 'none'"
-HEADERS = [
-    (b"server", b"clearml"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", POLICY),
-    (b"cross-origin-resource-policy", b"same-site"),
-    (b"referrer-policy", b"no-referrer"),
-]
 HTML = (b"content-type", b"text/html; charset=utf-8")
-
+END = {"type": "http.response.body", "body": b""}
 
 #: Methods that are counted by name.
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
@@ -84,166 +76,118 @@ PAGES = {
 }
 
 
-class Refused(Exception):
-    """A request that is not answered with a file: the status and the sentence; none stands for the status's page."""
-
-    def __init__(self, status: int, sentence: str = "") -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-
-
-class FileServer:
+class FileServer(Port):
     """The application of the files port, and of ``/files`` on the web port."""
 
-    def __init__(self, services: Services) -> None:
+    always = headers.FILES
+    cross_origin = True
+
+    def __init__(self, services: Services, origins: Origins) -> None:
         self.services = services
         self.stored = StoredFiles(services.store)
-        self._origins = Origins(services.settings)
+        self._origins = origins
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="files")
         self._warned = False
         #: Bytes of uploads in progress: they count before they are rows.
         self._pending_bytes = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP exchange."""
-        began, status = time.perf_counter(), 0
+    def counted_as(self, method: str) -> str | None:
+        """Requests are counted by method."""
+        return f"files.{method}" if method in METHODS else ""
 
-        async def noting(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        await self._exchange(scope, receive, noting)
-        kind = f"files.{scope['method']}" if scope["method"] in METHODS else ""
-        self.services.meter.answered(kind, status, time.perf_counter() - began)
-
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-        try:
-            await self._answer(scope, headers, receive, send)
-        except Refused as refused:
-            await self._say(send, headers, refused.status, refused.sentence)
-        except UploadRefused as refused:
-            await self._say(send, headers, refused.status, refused.sentence)
-        except ApiError as refused:
-            await self._say(send, headers, refused.code, refused.message.rpartition("reason=")[2])
-        except asyncio.CancelledError:  # the stop waited long enough: the task ends with this answer
-            await self._say(send, headers, 503, "The server is stopping")
-        except (Fault, OSError) as fault:
-            if is_full(fault):
-                await self._say(send, headers, 507, "No space left on the server's disk")
-                return
-            log.exception("%s %s failed", scope["method"], scope["path"])
-            await self._say(send, headers, 500, "Internal error")
-        except Exception:  # the edge: the client gets a sentence, the log the traceback
-            log.exception("%s %s failed", scope["method"], scope["path"])
-            await self._say(send, headers, 500, "Internal error")
-
-    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
-        method, path = scope["method"], path_of(scope)
-        if method == "OPTIONS":
-            out = self._origins.answer_headers(headers.get("origin"), preflight=True)
-            await self._send(send, {}, 200, out, b"")
-            return
-        if "content-encoding" in headers:
-            raise Refused(415, f"Content encoding is not supported ({headers['content-encoding']})")
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer by method and path."""
+        method, path = exchange.method, exchange.path
         if path == "/" and method in ("GET", "HEAD"):
-            if "authorization" in headers:
-                self._admit(headers, scope, "readonly")
-            await self._say(send, headers, 200, "OK")
-            return
-        if method in ("GET", "HEAD"):
-            self._admit(headers, scope, "readonly")
-            await self._download(scope, headers, path, send)
+            if "authorization" in exchange.headers:
+                self._admit(exchange, "readonly")
+            await self._say(exchange, 200, "OK")
+        elif method in ("GET", "HEAD"):
+            self._admit(exchange, "readonly")
+            await self._download(exchange)
         elif method == "DELETE":
-            who = self._admit(headers, scope, "user")
+            who = self._admit(exchange, "user")
             file = self._delete(who, path)
             await self._unlink([file.blob])
-            await self._reply(send, headers, file.path)
+            await self._reply(exchange, file.path)
         elif method == "POST" and path == "/":
-            who = self._admit(headers, scope, "user")
-            await self._upload(headers, receive, send, who)
+            who = self._admit(exchange, "user")
+            await self._upload(exchange, who)
         elif method == "POST" and path == "/delete_many":
-            who = self._admit(headers, scope, "user")
-            if who.proof == "cookie" and not headers.get("content-type", "").startswith("application/json"):
+            who = self._admit(exchange, "user")
+            json = exchange.headers.get("content-type", "").startswith("application/json")
+            if who.proof == "cookie" and not json:
                 raise Refused(403, "A list of files is expected as application/json")
-            body = await small_body(receive)
+            beyond = Refused(413, f"A list of files may have at most {LARGEST_LIST_BYTES} bytes")
+            body = await exchange.body(LARGEST_LIST_BYTES, beyond)
             answer, gone = self._delete_many(who, body)
             await self._unlink(gone)
-            await self._reply(send, headers, answer)
+            await self._reply(exchange, answer)
         else:
             raise Refused(405)
 
-    def _admit(self, headers: dict[str, str], scope: Scope, least: str) -> Identity:
+    async def refuse(self, exchange: Exchange, refused: ApiError) -> None:
+        """The refusal as a sentence, or as the page of its status."""
+        own = isinstance(refused, Refused)
+        await self._say(
+            exchange, refused.code, refused.message if own else refused.message.rpartition("reason=")[2]
+        )
+
+    def _admit(self, exchange: Exchange, least: str) -> Identity:
         """Who asks, allowed to do what needs at least a role.
 
         Raises:
-            ApiError: 401 no valid token.
-            Refused: 401 another scheme; 403 the role, or a page of another site, may not.
+            ApiError: 401 no valid token, or another scheme; 403 the role, or a page of another site, may not.
         """
-        address = scope["client"][0] if scope.get("client") else ""
-        authorization = headers.get("authorization")
+        authorization = exchange.headers.get("authorization")
         if authorization and authorization.partition(" ")[0] != "Bearer":
             raise Refused(401, "Only bearer token authorization is supported")
-        who = self.services.gate.admit(authorization, cookie_of(headers), address)
+        cookie = cookies.token_in(exchange.headers)
+        who = self.services.gate.admit(authorization, cookie, exchange.address)
         if who is None:
             raise Refused(401)
-        if least != "readonly" and who.proof == "cookie" and not self._from_our_page(headers):
-            security_log.note("foreign_origin", address=address, user=who.user, path=scope["path"])
+        about: dict[str, Any] = {"address": exchange.address, "user": who.user, "path": exchange.path}
+        sender = self._origins.sender(exchange.headers)
+        # With the cookie: from our own pages, or from no page at all.
+        if least != "readonly" and who.proof == "cookie" and sender not in ("ours", "named", "unsaid"):
+            security_log.note("foreign_origin", **about)
             raise Refused(403, "The request was sent from a page of another site")
-        if who.role not in ROLES or ROLES.index(who.role) < ROLES.index(least):
-            security_log.note("file_role_refused", address=address, user=who.user, path=scope["path"])
+        if not roles.allows(who.role, least):
+            security_log.note("file_role_refused", **about)
             raise Refused(403, f"Users with the role {who.role} may only read files")
         return who
 
-    def _from_our_page(self, headers: dict[str, str]) -> bool:
-        """Whether a request that only the cookie lets in comes from our origin, or from no page at all."""
-        origin = headers.get("origin")
-        if self._origins.allows(origin):
-            return True
-        site = headers.get("sec-fetch-site")
-        if site is not None:
-            return site == "same-origin"
-        return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
-
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    async def _download(self, scope: Scope, headers: dict[str, str], path: str, send: Send) -> None:
-        key = key_of(path)
+    async def _download(self, exchange: Exchange) -> None:
+        key = key_of(exchange.path)
         file = None
         if key is not None:
             with self.services.store.reading() as tx:
                 file = rows.find(tx, key)
         if file is None:
             raise Refused(404)
-        out = downloads.description(file, download=b"download" in scope.get("query_string", b""))
-        if downloads.unchanged(file, headers):
-            await self._send(send, headers, 304, [h for h in out if h[0] != b"content-type"], b"")
+        out = downloads.description(file, download=b"download" in exchange.query)
+        if downloads.unchanged(file, exchange.headers):
+            await exchange.start(304, [h for h in out if h[0] != b"content-type"], None)
+            await exchange.send(END)
             return
         try:
-            begin, end = downloads.asked_range(file, headers)
+            begin, end = downloads.asked_range(file, exchange.headers)
         except downloads.RangeOutside:
             raise Refused(416, str(file.bytes)) from None
         status = 200
         if (begin, end) != (0, file.bytes):
             status = 206
             out.append((b"content-range", f"bytes {begin}-{end - 1}/{file.bytes}".encode()))
-        if scope["method"] == "HEAD":
-            await self._send(send, headers, status, out, b"", length=end - begin)
+        if exchange.method == "HEAD":
+            await exchange.start(status, out, end - begin)
+            await exchange.send(END)
             return
-        await self._stream(send, headers, status, out, file, begin, end)
+        await self._stream(exchange, status, out, file, begin, end)
 
     async def _stream(
-        self,
-        send: Send,
-        headers: dict[str, str],
-        status: int,
-        out: list[tuple[bytes, bytes]],
-        file: StoredFile,
-        begin: int,
-        end: int,
+        self, exchange: Exchange, status: int, out: Headers, file: StoredFile, begin: int, end: int
     ) -> None:
         loop = asyncio.get_running_loop()
         path = self.stored.locate(file.blob)
@@ -258,11 +202,11 @@ class FileServer:
             log.error("%s: the content of a stored file is missing: run `stackyard server verify`", file.path)
             raise Refused(404) from None
         try:
-            await self._start(send, headers, status, out, end - begin)
+            await exchange.start(status, out, end - begin)
             position = begin + len(data)
             while data:
                 more = position < end
-                await send({"type": "http.response.body", "body": data, "more_body": more})
+                await exchange.send({**END, "body": data, "more_body": more})
                 if not more:
                     return
                 data = await loop.run_in_executor(
@@ -271,48 +215,45 @@ class FileServer:
                 position += len(data)
             if position < end:
                 raise OSError(errno.EIO, f"{file.path}: the content is shorter than its row says")
-            await send({"type": "http.response.body", "body": b""})
+            await exchange.send(END)
         finally:
             os.close(number)
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    async def _upload(self, headers: dict[str, str], receive: Receive, send: Send, who: Identity) -> None:
-        boundary = boundary_of(headers.get("content-type", ""))
+    async def _upload(self, exchange: Exchange, who: Identity) -> None:
+        boundary = boundary_of(exchange.headers.get("content-type", ""))
         if boundary is None:
-            await self._reply(send, headers, [])
+            await self._reply(exchange, [])
             return
-        room, full = self._room(int(headers.get("content-length") or 0))
-        upload = Upload(self.stored, boundary, room, full)
+        incoming = exchange.incoming(*self._room(exchange.announced_bytes))
+        upload = Upload(self.stored, boundary)
         loop = asyncio.get_running_loop()
         came = 0
         try:
             waiting = bytearray()
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    log.info("an upload of %s broke off", who.user)
-                    return
-                waiting += message.get("body", b"")
-                more = bool(message.get("more_body"))
-                if len(waiting) >= STEP_BYTES or not more:
+            while not incoming.ended:
+                waiting += await incoming.part()
+                if len(waiting) >= STEP_BYTES or incoming.ended:
                     data, waiting = bytes(waiting), bytearray()
                     came += len(data)
                     self._pending_bytes += len(data)
                     await loop.run_in_executor(self._threads, upload.feed, data)
             upload.finish()
-            keys = [incoming.key for incoming in upload.files]
+            keys = [file.key for file in upload.files]
             self._check_replacing(who, keys)
             now, user = int(self.services.clock() * 1000), who.user
             files = await loop.run_in_executor(
                 self._threads, lambda: [self.stored.settle(one, now, user) for one in upload.files]
             )
             await self._unlink(self._record(who, files))
+        except Disconnected:
+            log.info("an upload of %s broke off", who.user)
+            raise
         finally:
             self._pending_bytes -= came
             await asyncio.shield(loop.run_in_executor(self._threads, upload.discard))
-        await self._reply(send, headers, keys)
+        await self._reply(exchange, keys)
 
     def _record(self, who: Identity, files: list[StoredFile]) -> list[str]:
         """Make settled files visible, all or none; the contents they replace."""
@@ -342,15 +283,15 @@ class FileServer:
             security_log.note("file_replace_refused", user=who.user, path=key, why=refused)
             raise Refused(403, f"File {key} cannot be replaced: {refused}")
 
-    def _room(self, announced_bytes: int) -> tuple[int, UploadRefused]:
+    def _room(self, announced_bytes: int) -> tuple[int, Refused]:
         """(bytes an upload may have, how more is refused).
 
         Raises:
-            UploadRefused: What is announced is already too much.
+            Refused: The disk has no room for what is announced.
         """
         settings = self.services.settings
         limit = int(settings.max_upload_bytes)
-        room, full = limit, UploadRefused(413, f"An upload may have at most {limit} bytes")
+        room, full = limit, Refused(413, f"An upload may have at most {limit} bytes")
         if settings.disk_budget_bytes is not None:
             budget = int(settings.disk_budget_bytes)
             with self.services.store.reading() as tx:
@@ -358,12 +299,10 @@ class FileServer:
             self._warn(used, budget)
             if budget - used < room:
                 room = max(0, budget - used)
-                full = UploadRefused(507, f"The disk budget of {budget} bytes is used up: {used} are taken")
+                full = Refused(507, f"The disk budget of {budget} bytes is used up: {used} are taken")
         free = shutil.disk_usage(self.stored.folder).free
         if free < announced_bytes:
-            raise UploadRefused(507, f"No space left on the server's disk: {free} bytes are free")
-        if announced_bytes > room:
-            raise full
+            raise Refused(507, f"No space left on the server's disk: {free} bytes are free")
         return room, full
 
     def _warn(self, used: int, budget: int) -> None:
@@ -445,14 +384,14 @@ class FileServer:
 
     # --- answers ---------------------------------------------------------------------------------------------------
 
-    async def _reply(self, send: Send, headers: dict[str, str], value: Any) -> None:
+    async def _reply(self, exchange: Exchange, value: Any) -> None:
         """JSON, as the kind ClearML's file server uses; nothing in it can be markup."""
         body = orjson.dumps(value)
         for mark in b"<>&":
             body = body.replace(bytes([mark]), b"\\u%04x" % mark)
-        await self._send(send, headers, 200, [HTML], body)
+        await exchange.respond(200, body, [HTML])
 
-    async def _say(self, send: Send, headers: dict[str, str], status: int, sentence: str = "") -> None:
+    async def _say(self, exchange: Exchange, status: int, sentence: str = "") -> None:
         """A sentence, as the kind ClearML's file server uses, or the page of the status; no markup of others."""
         out = [HTML]
         if status == 416:
@@ -463,58 +402,11 @@ class FileServer:
             page += f"<h1>{title}</h1>\n<p>{text}</p>\n"
         else:
             page = html.escape(sentence, quote=False)
-        with contextlib.suppress(RuntimeError):  # the answer had begun: the connection ends instead
-            await self._send(send, headers, status, out, page.encode("utf-8", "replace"))
-
-    async def _send(
-        self,
-        send: Send,
-        headers: dict[str, str],
-        status: int,
-        out: list[tuple[bytes, bytes]],
-        body: bytes,
-        length: int | None = None,
-    ) -> None:
-        await self._start(send, headers, status, out, len(body) if length is None else length)
-        await send({"type": "http.response.body", "body": body})
-
-    async def _start(
-        self, send: Send, headers: dict[str, str], status: int, out: list[tuple[bytes, bytes]], length: int
-    ) -> None:
-        out = [*HEADERS, *out, *self._origins.answer_headers(headers.get("origin"))]
-        if status != 304:
-            out.append((b"content-length", str(length).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": out})
+        await exchange.respond(status, page.encode("utf-8", "replace"), out)
 
     def close(self) -> None:
         """Let running disk work end."""
         self._threads.shutdown()
-
-
-def path_of(scope: Scope) -> str:
-    """The path asked for, decoded once, without what it is mounted under."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return (path.removeprefix(root) or "/") if root else path
-
-
-async def small_body(receive: Receive) -> bytes:
-    """A list's body.
-
-    Raises:
-        Refused: 413 too large; 400 the client left.
-    """
-    parts: list[bytes] = []
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "The request broke off")
-        parts.append(message.get("body", b""))
-        more = bool(message.get("more_body"))
-        if sum(map(len, parts)) > LARGEST_LIST_BYTES:
-            raise Refused(413, f"A list of files may have at most {LARGEST_LIST_BYTES} bytes")
-    return b"".join(parts)
 
 
 def boundary_of(content_type: str) -> bytes | None:
@@ -526,13 +418,6 @@ def boundary_of(content_type: str) -> bytes | None:
     if not found:
         raise Refused(400, "The multipart body names no boundary")
     return found[1].encode("latin-1")
-
-
-def is_full(fault: Exception) -> bool:
-    """Whether the disk is full."""
-    if isinstance(fault, OSError):
-        return fault.errno in (errno.ENOSPC, errno.EDQUOT)
-    return database_is_full(fault)
 
 
 def database_bytes(path: os.PathLike[str]) -> int:

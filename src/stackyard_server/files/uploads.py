@@ -1,4 +1,4 @@
-"""Multipart uploads, from chunks of a body to files on disk, with every limit checked while bytes arrive.
+"""Multipart uploads, from chunks of a body to files on disk.
 
 ClearML's clients send one part per file; the part's *field name* is the path to store under. Parts without a file
 name are form fields and passed over. Nothing becomes visible here: an upload ends as a list of finished files, or
@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState
 
+from ..http.errors import Refused
 from .stored import Incoming, StoredFiles, key_of
 
 MOST_FILES = 1000
@@ -21,33 +22,20 @@ LARGEST_HEADER_BYTES = 32 * 1024
 PARAMETER = re.compile(r';\s*([a-zA-Z]+)(\*)?\s*=\s*(?:"([^"]*)"|([^;\s]*))')
 
 
-class UploadRefused(Exception):
-    """An upload that is not taken: the HTTP status and the sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-
-
 class Upload:
     """One request's files on their way in.
 
     Args:
         stored: Where they go.
         boundary: The multipart boundary.
-        room_bytes: What may be taken; more is refused with ``full``.
-        full: How a body beyond ``room_bytes`` is refused.
 
     Raises:
-        UploadRefused: The boundary is none.
+        Refused: The boundary is none.
     """
 
-    def __init__(self, stored: StoredFiles, boundary: bytes, room_bytes: int, full: UploadRefused) -> None:
+    def __init__(self, stored: StoredFiles, boundary: bytes) -> None:
         self.files: list[Incoming] = []
         self._stored = stored
-        self._room_bytes = room_bytes
-        self._full = full
         self._current: Incoming | None = None
         self._field, self._value, self._disposition = bytearray(), bytearray(), ""
         try:
@@ -65,31 +53,28 @@ class Upload:
                 max_header_size=LARGEST_HEADER_BYTES,
             )
         except FormParserError as fault:
-            raise UploadRefused(400, str(fault)) from None
+            raise Refused(400, str(fault)) from None
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body.
 
         Raises:
-            UploadRefused: Too large, malformed, or a path that may not be one.
+            Refused: Malformed, or a path that may not be one.
             OSError: The disk is full.
         """
-        self._room_bytes -= len(data)
-        if self._room_bytes < 0:
-            raise self._full
         try:
             self._parser.write(data)
         except FormParserError as fault:
-            raise UploadRefused(400, f"The multipart body is malformed: {fault}") from None
+            raise Refused(400, f"The multipart body is malformed: {fault}") from None
 
     def finish(self) -> list[Incoming]:
         """Every file, complete.
 
         Raises:
-            UploadRefused: The body ended before its last boundary.
+            Refused: The body ended before its last boundary.
         """
         if self._parser.state != MultipartState.END:
-            raise UploadRefused(400, "The multipart body ended before its last boundary")
+            raise Refused(400, "The multipart body ended before its last boundary")
         return self.files
 
     def discard(self) -> None:
@@ -112,9 +97,9 @@ class Upload:
             return
         key = key_of(found.get("name", ""))
         if key is None:
-            raise UploadRefused(404, "")
+            raise Refused(404, "")
         if len(self.files) >= MOST_FILES:
-            raise UploadRefused(413, f"More than {MOST_FILES} files in one request")
+            raise Refused(413, f"More than {MOST_FILES} files in one request")
         self._current = self._stored.begin(key)
         self.files.append(self._current)
 

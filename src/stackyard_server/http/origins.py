@@ -1,4 +1,4 @@
-"""Which browser pages may call: cross-site requests and CORS. Pure rules over headers and settings.
+"""Which browser pages may call: cross-site requests and CORS, on every port. Pure rules over headers and settings.
 
 A browser sends the cookie by itself, so a request that is let in by the cookie alone must come from our own pages
 (OWASP CSRF Prevention: verify the origin with standard headers; Fetch Metadata). Clients that send ``Authorization``
@@ -8,13 +8,17 @@ chose to.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import urlsplit
 
 from ..error_table import error
 from ..settings import ServerSettings
+from .headers import Headers
 
-Headers = list[tuple[bytes, bytes]]
-
+#: Who a browser says sent a request. ours: one of our own pages. named: a page of an origin that the operator named.
+#: person: nobody's page, but the address bar or a bookmark. unsaid: no browser, or one that says nothing. other: a page
+#: of another site.
+Sender = Literal["ours", "named", "person", "unsaid", "other"]
 JSON_TYPES = ("application/json", "application/json-lines")
 #: What a page of an allowed origin may send.
 PREFLIGHT: Headers = [
@@ -35,8 +39,27 @@ class Origins:
         self._ours = {urlsplit(url).netloc.lower() for url in given if url}
         self._allowed = {origin.rstrip("/").lower() for origin in settings.cors_origins}
 
+    def sender(self, headers: Mapping[str, str]) -> Sender:
+        """Who a browser says sent a request: ``Origin`` and ``Sec-Fetch-Site`` together."""
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        known: Sender | None = None
+        if origin is not None:
+            if self._is_ours(origin, headers.get("host", "")):
+                known = "ours"
+            elif self.allows(origin):
+                known = "named"
+            else:
+                return "other"
+        if site is None:
+            return known or "unsaid"
+        if site == "same-origin":
+            return "ours"
+        if site == "same-site" and self.allows(origin):
+            return "named"
+        return "person" if site == "none" else "other"
+
     def check(self, headers: Mapping[str, str], reads: bool, body: bool) -> None:
-        """Check a request whose only proof is the cookie.
+        """Check a call of the API whose only proof is the cookie.
 
         Args:
             headers: The request's.
@@ -46,24 +69,16 @@ class Origins:
         Raises:
             ApiError: 403/0 it may come from another site.
         """
-        origin = headers.get("origin")
-        if (
-            origin is not None
-            and not self._is_ours(origin, headers.get("host", ""))
-            and not self.allows(origin)
-        ):
-            raise error("cross_site", origin=origin)
-        site = headers.get("sec-fetch-site")
-        if site is not None and site != "same-origin":
-            # "none" is the address bar or a bookmark: a link may have put it there, so it may look but not touch.
-            looks = site == "none" and reads and not body
-            if not looks and not (site == "same-site" and origin is not None and self.allows(origin)):
-                raise error("cross_site", site=site)
+        sender = self.sender(headers)
+        # A link may have put it into the address bar: a person may look but not touch.
+        if sender == "other" or (sender == "person" and (body or not reads)):
+            said = {"origin": headers.get("origin"), "site": headers.get("sec-fetch-site")}
+            raise error("cross_site", **{name: value for name, value in said.items() if value is not None})
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in JSON_TYPES:
             return
         # Without JSON a page elsewhere could send it as a form or an image, without asking first.
-        if body or (not reads and origin is None and site is None):
+        if body or (not reads and sender == "unsaid"):
             raise error("cross_site", content_type=content_type or "none")
 
     def allows(self, origin: str | None) -> bool:

@@ -157,12 +157,6 @@ class Gate:
         life = tokens.life_seconds(seconds, self.token_seconds)
         return tokens.encode(who, self._key, int(self.clock()), life)
 
-    def cookie(self, token: str, secure: bool) -> str:
-        """The ``Set-Cookie`` value for a token; an empty one takes the cookie away."""
-        life = self.token_seconds if token else 0
-        kept = f"{tokens.COOKIE}={token}; Max-Age={life}; HttpOnly; Path=/; SameSite=Strict"
-        return f"{kept}; Secure" if secure else kept
-
     def verify(
         self, token: str, proof: str = "token", address: str = "", tx: Transaction | None = None
     ) -> Identity:

@@ -1,70 +1,62 @@
-"""The web port: our own pages, or a build of the official web app, API and files under the same origin.
+"""The web port's own pages: which page answers which path, and what each form does.
 
-Security: a strict Content-Security-Policy (no inline script or style, nothing from elsewhere), forms only from our own
-origin, nothing cached that is someone's. Pages need no script; ``live.js`` only follows a running task.
+Forms are taken from our own pages only, and only from those who may do what the form does: both are asked before its
+body is read. Pages need no script; ``live.js`` only follows a running task.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import mimetypes
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from starlette.applications import Starlette
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import Message
 
-from ..api import Api, Receive, Scope, Send
+from .. import API_VERSION, dispatch
 from ..call import Services
 from ..error_table import ApiError
-from ..files.server import FileServer
-from . import actions, pages, sessions, task_pages
+from ..http import cookies, headers
+from ..http.bodies import MOST_ANONYMOUS_BYTES
+from ..http.edge import Port
+from ..http.errors import Refused
+from ..http.exchange import Exchange
+from ..http.origins import Origins
+from . import actions, pages, task_pages
 from .caller import Caller
 from .visit import TEMPLATES, Visit
-from .webapp import WebApp
-
-log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "x-frame-options": "DENY",
-    "cache-control": "no-store",
-    "cross-origin-opener-policy": "same-origin",
-}
 #: A form is a few fields of text.
 LARGEST_FORM_BYTES = 4 * 1024 * 1024
+MOST_FIELDS = 5000
+#: Where a request carries its exchange.
+EXCHANGE = "stackyard.exchange"
 
 Page = Callable[[Visit], Awaitable[Response]]
-Action = Callable[[Visit, "actions.FormData"], Awaitable[Response]]
+Action = Callable[[Visit, FormData], Awaitable[Response]]
 
 
-class Site:
-    """The application of the web port."""
+class Pages(Port):
+    """The application of our own pages."""
 
-    def __init__(self, services: Services, api: Api, files: FileServer) -> None:
+    always = headers.PAGES
+
+    def __init__(self, services: Services, origins: Origins) -> None:
         self.services = services
-        rest: ASGIApp = self._own_pages()
-        if services.settings.webapp is not None:
-            rest = WebApp(services.settings.webapp, services)
-        self._app = Starlette(
-            routes=[Mount("/api", app=api), Mount("/files", app=files), Mount("/", app=rest)]
-        )
+        self._origins = origins
+        self._router = self._routes()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP exchange; API and files are asked under their own paths, as on their own ports."""
-        await self._app(scope, receive, send)
+    async def answer(self, exchange: Exchange) -> None:
+        """A page, or what a form does."""
+        await self._router({**exchange.scope, EXCHANGE: exchange}, exchange.gone, exchange.send)
 
-    def _own_pages(self) -> Starlette:
+    def _routes(self) -> Router:
         shown: dict[str, Page] = {
             "/": pages.home,
             "/projects": pages.projects,
@@ -87,117 +79,144 @@ class Site:
             "/workers": pages.workers,
             "/account": pages.account,
         }
-        done: dict[str, Action] = {
-            "/tasks/{task}/clone": actions.clone,
-            "/tasks/{task}/enqueue": actions.enqueue,
-            "/tasks/{task}/dequeue": actions.dequeue,
-            "/tasks/{task}/abort": actions.abort,
-            "/tasks/{task}/reset": actions.reset,
-            "/tasks/{task}/archive": actions.archive,
-            "/tasks/{task}/unarchive": actions.unarchive,
-            "/queues": actions.create_queue,
-            "/account": actions.create_credentials,
-            "/account/revoke": actions.revoke_credentials,
+        # What each form does, and the endpoint whose least role its sender needs.
+        done: dict[str, tuple[Action, str]] = {
+            "/tasks/{task}/clone": (actions.clone, "tasks.clone"),
+            "/tasks/{task}/enqueue": (actions.enqueue, "tasks.enqueue"),
+            "/tasks/{task}/dequeue": (actions.dequeue, "tasks.dequeue"),
+            "/tasks/{task}/abort": (actions.abort, "tasks.stop"),
+            "/tasks/{task}/reset": (actions.reset, "tasks.reset"),
+            "/tasks/{task}/archive": (actions.archive, "tasks.archive_many"),
+            "/tasks/{task}/unarchive": (actions.unarchive, "tasks.unarchive_many"),
+            "/queues": (actions.create_queue, "queues.create"),
+            "/account": (actions.create_credentials, "auth.create_credentials"),
+            "/account/revoke": (actions.revoke_credentials, "auth.revoke_credentials"),
         }
         routes = [Route(path, self._showing(page), methods=["GET"]) for path, page in shown.items()]
-        routes += [Route(path, self._doing(action), methods=["POST"]) for path, action in done.items()]
+        routes += [Route(path, self._doing(*done[path]), methods=["POST"]) for path in done]
         routes += [
             Route("/login", self._login_form, methods=["GET"]),
             Route("/login", self._login, methods=["POST"]),
             Route("/logout", self._logout, methods=["POST"]),
             Route("/static/{name}", self._static, methods=["GET"]),
         ]
-        return Starlette(routes=routes)
+        return Router(routes=routes)
 
     def _visit(self, request: Request) -> Visit | None:
-        who = sessions.visitor(self.services, request)
+        """The visit of whoever the cookie says is there; None when nobody is, or no longer."""
+        exchange = exchange_of(request)
+        token = cookies.token_in(exchange.headers)
+        try:
+            who = self.services.gate.admit(None, token, exchange.address)
+        except ApiError:
+            return None
         if who is None:
             return None
-        return Visit(request, self.services, who, Caller(self.services, who, sessions.address(request)))
+        return Visit(request, self.services, who, Caller(self.services, who, exchange.address))
 
     def _showing(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
             visit = self._visit(request)
             if visit is None:
-                return secured(RedirectResponse("/login", 303))
+                return RedirectResponse("/login", 303)
             try:
-                return secured(await page(visit))
+                return await page(visit)
             except ApiError as refused:
-                return secured(visit.page("refused.html", status=refused.code, message=refused.message))
+                return visit.page("refused.html", status=refused.code, message=refused.message)
 
         return show
 
-    def _doing(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+    def _doing(self, action: Action, endpoint: str) -> Callable[[Request], Awaitable[Response]]:
         async def do(request: Request) -> Response:
-            if not sessions.same_origin(request):
-                return secured(PlainTextResponse("This form was not sent from one of our pages.", 403))
+            self._check_sender(request)
             visit = self._visit(request)
             if visit is None:
-                return secured(RedirectResponse("/login", 303))
-            if int(request.headers.get("content-length") or 0) > LARGEST_FORM_BYTES:
-                return secured(PlainTextResponse("The form is too large.", 413))
+                return RedirectResponse("/login", 303)
             try:
-                async with request.form(
-                    max_files=0, max_fields=5000, max_part_size=LARGEST_FORM_BYTES
-                ) as form:
-                    return secured(await action(visit, form))
+                dispatch.allow(dispatch.find(endpoint, API_VERSION), visit.who)
+                return await action(visit, await form_of(request, LARGEST_FORM_BYTES))
             except ApiError as refused:
-                return secured(visit.page("refused.html", status=refused.code, message=refused.message))
+                return visit.page("refused.html", status=refused.code, message=refused.message)
 
         return do
 
+    def _check_sender(self, request: Request) -> None:
+        """Refuse a form that is not from one of our own pages.
+
+        Raises:
+            Refused: 403.
+        """
+        if self._origins.sender(exchange_of(request).headers) not in ("ours", "person"):
+            raise Refused(403, "This form was not sent from one of our pages.")
+
     async def _login_form(self, request: Request) -> Response:
-        return secured(
-            Response(
-                TEMPLATES.get_template("login.html").render(message="", login=""), media_type="text/html"
-            )
-        )
+        return login_page()
 
     async def _login(self, request: Request) -> Response:
-        if not sessions.same_origin(request):
-            return secured(PlainTextResponse("This form was not sent from one of our pages.", 403))
-        async with request.form(max_files=0, max_fields=10) as form:
-            login = actions.text(form, "login")
-            password = form.get("password")
+        self._check_sender(request)
+        form = await form_of(request, MOST_ANONYMOUS_BYTES)
+        login, password = actions.text(form, "login"), form.get("password")
+        gate = self.services.gate
         try:
-            at = sessions.address(request)
-            token = await sessions.sign_in(
-                self.services, login, password if isinstance(password, str) else "", at
+            who = await asyncio.to_thread(
+                gate.sign_in,
+                login,
+                password if isinstance(password, str) else "",
+                exchange_of(request).address,
             )
         except ApiError as refused:
-            message = (
-                "Too many attempts: wait a minute." if refused.code == 429 else "Wrong name or password."
-            )
-            page = TEMPLATES.get_template("login.html").render(message=message, login=login)
-            return secured(Response(page, refused.code, media_type="text/html"))
+            wrong = "Too many attempts: wait a minute." if refused.code == 429 else "Wrong name or password."
+            return login_page(wrong, login, refused.code)
         answer = RedirectResponse("/", 303)
-        secure = self.services.settings.tls_certificate is not None
-        sessions.keep(answer, token, self.services.settings.token_seconds, secure)
-        return secured(answer)
+        answer.headers.append(*cookies.keep(gate.issue(who), self.services.settings))
+        return answer
 
     async def _logout(self, request: Request) -> Response:
-        if not sessions.same_origin(request):
-            return secured(PlainTextResponse("This form was not sent from one of our pages.", 403))
+        self._check_sender(request)
         visit = self._visit(request)
         if visit is not None:
             await visit.ask("auth.logout")
         answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(sessions.COOKIE, path="/")
-        return secured(answer)
+        answer.headers.append(*cookies.take_away(self.services.settings))
+        return answer
 
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]
         known = {path.name: path for path in STATIC.iterdir()}
         if name not in known:
-            return secured(PlainTextResponse("Not found.", 404))
+            raise Refused(404, "Not found.")
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        answer = secured(Response(known[name].read_bytes(), media_type=kind))
-        answer.headers["cache-control"] = "public, max-age=300"
-        return answer
+        cached = {"cache-control": "public, max-age=300"}
+        return Response(known[name].read_bytes(), media_type=kind, headers=cached)
 
 
-def secured(answer: Response) -> Response:
-    """The answer with the headers every page carries."""
-    for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
-    return answer
+def login_page(message: str = "", login: str = "", status: int = 200) -> Response:
+    """The form one signs in with."""
+    page = TEMPLATES.get_template("login.html").render(message=message, login=login)
+    return Response(page, status, media_type="text/html")
+
+
+def exchange_of(request: Request) -> Exchange:
+    """The exchange that a request belongs to."""
+    exchange: Exchange = request.scope[EXCHANGE]
+    return exchange
+
+
+async def form_of(request: Request, limit_bytes: int) -> FormData:
+    """The fields of a form; files in it are refused.
+
+    Raises:
+        Refused: 413 too large; 400 malformed.
+    """
+    beyond = Refused(413, "The form is too large.")
+    body = await exchange_of(request).body(limit_bytes, beyond)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    try:
+        return await Request(request.scope, receive).form(
+            max_files=0, max_fields=MOST_FIELDS, max_part_size=limit_bytes
+        )
+    except MultiPartException as fault:
+        raise Refused(400, fault.message) from None

@@ -6,26 +6,23 @@ import mimetypes
 from pathlib import Path
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import FileResponse, Response
 
 from ..call import Services
-
-#: The build brings inline styles and images as data; scripts only its own.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'self'; "
-    "base-uri 'self'; form-action 'self'; object-src 'none'"
-)
+from ..http import headers
+from ..http.edge import Port
+from ..http.errors import Refused
+from ..http.exchange import Exchange
 
 
-class WebApp:
+class WebApp(Port):
     """The application that serves a build's folder.
 
     Raises:
         ValueError: The folder holds no build.
     """
+
+    always = headers.WEBAPP
 
     def __init__(self, folder: Path, services: Services) -> None:
         self.folder = folder.resolve()
@@ -33,14 +30,10 @@ class WebApp:
         if not (self.folder / "index.html").is_file():
             raise ValueError(f"{folder} holds no build of the web app: it has no index.html.")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP exchange: a file of the build, the configuration, or the page that knows its own routes."""
-        request = Request(scope)
-        answer = self.find(request.method, scope.get("path", "/"))
-        answer.headers["content-security-policy"] = POLICY
-        answer.headers["x-content-type-options"] = "nosniff"
-        answer.headers["referrer-policy"] = "same-origin"
-        await answer(scope, receive, send)
+    async def answer(self, exchange: Exchange) -> None:
+        """A file of the build, the configuration, or the page that knows its own routes."""
+        answer = self.find(exchange.method, exchange.path)
+        await answer(exchange.scope, exchange.gone, exchange.send)
 
     def configuration(self) -> dict[str, object]:
         """What the app reads at start: everything under its own origin, sign-in by password, no call elsewhere."""
@@ -62,9 +55,13 @@ class WebApp:
         }
 
     def find(self, method: str, path: str) -> Response:
-        """The answer to a path."""
+        """The answer to a path.
+
+        Raises:
+            Refused: 405.
+        """
         if method not in ("GET", "HEAD"):
-            return PlainTextResponse("Only GET is served here.", 405)
+            raise Refused(405, "Only GET is served here.")
         name = path.lstrip("/")
         if name == "configuration.json":
             body = orjson.dumps(self.configuration())

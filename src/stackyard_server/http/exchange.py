@@ -1,0 +1,109 @@
+"""One request and its answer, as a port sees them. Values and the two ways out: a body read, an answer sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ..error_table import ApiError, error
+from .bodies import Bodies, Body, Receive, announced_bytes
+from .headers import Headers, check_repeated, complete, read
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Exchange:
+    """One HTTP exchange.
+
+    Args:
+        scope: ASGI's.
+        receive: Where the body comes from.
+        send: Where the answer goes.
+        bodies: What is held of all bodies.
+        always: What the answer carries unless it says otherwise.
+        also: What it carries in any case.
+    """
+
+    __slots__ = (
+        *("_also", "_always", "_bodies", "_receive", "_send"),
+        *("address", "counted_as", "headers", "method", "path", "query", "scope", "state", "status"),
+    )
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, bodies: Bodies, always: Headers, also: Headers
+    ) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        #: The path asked for, decoded once, below where the port is mounted.
+        self.path: str = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        self.query: bytes = scope.get("query_string", b"")
+        #: By name, in lower case.
+        self.headers = read(scope["headers"])
+        #: The client's address.
+        self.address: str = scope["client"][0] if scope.get("client") else ""
+        #: The name under which the exchange is counted; None is not counted.
+        self.counted_as: str | None = None
+        #: The answer's status once it has begun; 0 before.
+        self.status = 0
+        #: Whatever the port keeps of it between answering and refusing.
+        self.state: Any = None
+        self._receive, self._send, self._bodies = receive, send, bodies
+        self._always, self._also = always, also
+
+    def check(self) -> None:
+        """Refuse what no port takes.
+
+        Raises:
+            ApiError: 400/0 said twice; 415 a body in another encoding.
+        """
+        if len(self.headers) != len(self.scope["headers"]):
+            check_repeated(self.scope["headers"])
+        if "content-encoding" in self.headers:
+            raise error("encoded_body", self.headers["content-encoding"])
+
+    @property
+    def announced_bytes(self) -> int:
+        """What the request's Content-Length says; 0 where it says nothing."""
+        return announced_bytes(self.headers.get("content-length", ""))
+
+    def incoming(self, limit_bytes: int, beyond: ApiError | None = None) -> Body:
+        """The body, to be taken part by part.
+
+        Raises:
+            ApiError: ``beyond`` (by default 413): more is announced than is taken.
+        """
+        return Body(self._receive, self.announced_bytes, limit_bytes, beyond)
+
+    async def body(self, limit_bytes: int, beyond: ApiError | None = None) -> bytes:
+        """The whole body, in memory.
+
+        Raises:
+            ApiError: ``beyond`` (by default 413): it is larger than the limit; 429 too much is being received.
+            Disconnected: The client left.
+        """
+        return await self._bodies.whole(self.incoming(limit_bytes, beyond), limit_bytes)
+
+    async def gone(self) -> MutableMapping[str, Any]:
+        """ASGI's ``receive`` for applications that do not read the body: returns once the client has left."""
+        while (message := await self._receive())["type"] == "http.request":
+            pass
+        return message
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """ASGI's ``send``, for answers in several parts."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = complete(list(message.get("headers", ())), self._always)
+            message = {**message, "headers": [*headers, *self._also]}
+        await self._send(message)
+
+    async def start(self, status: int, headers: Headers, length: int | None) -> None:
+        """Begin an answer of so many bytes."""
+        out = headers if length is None else [*headers, (b"content-length", str(length).encode())]
+        await self.send({"type": "http.response.start", "status": status, "headers": out})
+
+    async def respond(self, status: int, body: bytes, headers: Headers) -> None:
+        """One complete answer."""
+        await self.start(status, headers, len(body))
+        await self._send({"type": "http.response.body", "body": body})

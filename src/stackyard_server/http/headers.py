@@ -1,0 +1,77 @@
+"""What is read of a request's headers, and what every answer of each port carries."""
+
+from __future__ import annotations
+
+from ..error_table import error
+
+Headers = list[tuple[bytes, bytes]]
+
+#: Who calls, from where, and what comes with it: said twice, a proxy and this server might read different ones.
+ONLY_ONCE = frozenset(
+    {
+        *(b"authorization", b"cookie", b"host", b"origin", b"sec-fetch-site", b"x-clearml-worker"),
+        *(b"content-type", b"content-length", b"content-encoding"),
+    }
+)
+
+#: The API: data, kept by nobody.
+API: Headers = [
+    (b"server", b"clearml"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+#: Stored files: nothing loads, nothing runs, nobody frames it.
+FILES: Headers = [
+    (b"server", b"clearml"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"referrer-policy", b"no-referrer"),
+]
+#: Our own pages: no inline script or style, nothing from elsewhere, forms to us only.
+PAGES: Headers = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+#: A build of the official web app: it brings inline styles and images as data; scripts only its own.
+WEBAPP: Headers = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'self'; "
+        b"base-uri 'self'; form-action 'self'; object-src 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+]
+
+
+def read(sent: Headers) -> dict[str, str]:
+    """A request's headers by name, in lower case."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in sent}
+
+
+def check_repeated(sent: Headers) -> None:
+    """Refuse a request that says twice who calls or what it brings.
+
+    Raises:
+        ApiError: 400/0.
+    """
+    names = [name for name, _ in sent if name in ONLY_ONCE]
+    if len(names) != len(set(names)):
+        raise error("bad_request")
+
+
+def complete(answer: Headers, always: Headers) -> Headers:
+    """An answer's headers, with those of ``always`` that it does not set itself."""
+    own = {name for name, _ in answer}
+    return [*(pair for pair in always if pair[0] not in own), *answer]
