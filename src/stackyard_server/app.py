@@ -22,7 +22,6 @@ from starlette.types import ASGIApp
 from . import identity
 from .api import Api
 from .call import Services
-from .data_folder import FolderLock, check_file_system
 from .files import addresses as file_addresses
 from .files.server import FileServer
 from .http.connections import BoundedProtocol
@@ -30,6 +29,7 @@ from .http.edge import Edge
 from .moments import Clock
 from .settings import ServerSettings
 from .store import Fault, Store, StoreError, queues
+from .store.data_folder import FolderLock, check_file_system
 from .upkeep import watchdog
 from .upkeep.freeing import Freeing
 from .web.site import Pages

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import data_folder, identity, moments, security_log, settings
+from .. import identity, moments, security_log, settings
 from ..error_table import ApiError
 from ..settings import ServerSettings
 from ..store import (
@@ -32,6 +32,7 @@ from ..store import (
     StoreError,
     Transaction,
     credentials,
+    data_folder,
     files,
     queues,
     tasks,

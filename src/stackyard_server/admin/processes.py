@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import data_folder
+from ..store import data_folder
 
 LOG_NAME = "server.log"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import bulk, listing, models
+from .. import bulk, listing
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error
@@ -12,6 +12,7 @@ from ..rules import project_names
 from ..store import models as store_models
 from ..store import projects
 from ..store.documents import MODEL, Document
+from ..tasks import models
 
 EDITABLE = (
     "name", "tags", "system_tags", "task", "comment", "uri", "project", "parent", "framework", "design", "labels",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .. import API_VERSION, dispatch, fields, listing, reports
+from .. import API_VERSION, dispatch, fields, listing
 from ..call import Call
 from ..dispatch import endpoint
 from ..store import query, tasks
 from ..store.documents import TASK
 from ..store.query import Group
-from ..tasks import ending, removal
+from ..tasks import ending, removal, reports
 
 #: What a report shows of tasks, and who answers each part.
 PARTS = {

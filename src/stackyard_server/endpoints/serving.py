@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import serving
 from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error
+from ..reported import serving
 
 
 @endpoint("2.30", access="none", role="user")

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .. import models
 from ..call import Call
 from ..error_table import error
 from ..rules import project_names
 from ..store import Transaction, contents, projects, tasks
 from ..store.documents import MODEL, PROJECT, TASK, Document
-from ..tasks import removal
+from ..tasks import models, removal
 
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
 #: The hidden project below which each data set has one of its own.

@@ -1,1 +1,1 @@
-"""What was reported, read back: the words of event requests, and plots and images step by step. For ``events.*``."""
+"""What was reported, read back: the words of event requests, plots and images step by step; containers that serve."""

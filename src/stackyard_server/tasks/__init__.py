@@ -2,6 +2,7 @@
 
 ``changes`` holds the one door through which a status is written, ``creation`` new tasks and copies, ``editing``
 their fields, ``queueing`` the way into and out of queues, ``ending`` stop, publish, archive, ``removal`` reset and
-delete. The machine itself and the form of the document's parts are pure rules (``rules.task_status``,
-``rules.task_document``). Imports rules, the store and ``dispatch.Call``; no endpoint.
+delete; ``models`` what runs leave, ``reports`` the tasks that are texts about others. The machine itself and the form
+of the document's parts are pure rules (``rules.task_status``, ``rules.task_document``). Imports rules, the store and
+``call.Call``; no endpoint.
 """

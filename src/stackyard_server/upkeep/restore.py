@@ -10,9 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .. import data_folder, settings
+from .. import settings
 from ..files.stored import sync_folder
-from ..store import FILE_NAME, Fault, Store, copies, schema
+from ..store import FILE_NAME, Fault, Store, copies, data_folder, schema
 from . import UpkeepError, verification
 from .backup import API_VERSION, MANIFEST, copy
 

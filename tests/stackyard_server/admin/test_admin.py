@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from stackyard_server import admin, data_folder
+from stackyard_server import admin
 from stackyard_server.admin import AdminError, processes
+from stackyard_server.store import data_folder
 
 FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
 

@@ -6,8 +6,7 @@ import signal
 import socket
 from pathlib import Path
 
-from stackyard_server import data_folder
-from stackyard_server.store import Store
+from stackyard_server.store import Store, data_folder
 from stackyard_server.upkeep import verification
 
 from .child import running_child

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stackyard_server import models
+from stackyard_server.tasks import models
 
 from ..running import Running, running_server
 

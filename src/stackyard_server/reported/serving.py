@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import moments
-from .call import Call
+from .. import moments
+from ..call import Call
 
 #: A container that is silent for so long is gone, seconds.
 SILENCE_SECONDS = 600

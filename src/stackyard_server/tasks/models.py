@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .call import Call
-from .error_table import ApiError, error, field_error
-from .rules import task_status
-from .store import Transaction, events, meta, metrics, tasks
-from .store import models as store_models
-from .store.documents import COLLECTIONS, MODEL, TASK, Document, new_id
-from .tasks import ending
+from ..call import Call
+from ..error_table import ApiError, error, field_error
+from ..rules import task_status
+from ..store import Transaction, events, meta, metrics, tasks
+from ..store import models as store_models
+from ..store.documents import COLLECTIONS, MODEL, TASK, Document, new_id
+from . import ending
 
 SHORTEST_NAME = 3
 #: Where the SDK says a model will be before its file is uploaded: no file.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .call import Call
-from .error_table import error
-from .rules import project_names, task_status
-from .store import projects
-from .store.documents import PROJECT, TASK, Document
-from .tasks import changes, creation
+from ..call import Call
+from ..error_table import error
+from ..rules import project_names, task_status
+from ..store import projects
+from ..store.documents import PROJECT, TASK, Document
+from . import changes, creation
 
 TYPE = "report"
 TAGS = ["hidden", "reports"]

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from .store import StoreError
+from . import StoreError
 
 LOCK_NAME = "server.lock"
 PATIENCE_TRIES = 5

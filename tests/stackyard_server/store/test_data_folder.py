@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stackyard_server import data_folder
-from stackyard_server.data_folder import FolderLock
-from stackyard_server.store import StoreError
+from stackyard_server.store import StoreError, data_folder
+from stackyard_server.store.data_folder import FolderLock
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -71,7 +70,7 @@ def test_a_second_server_is_refused_and_the_first_ones_end_lets_it_in(tmp_path: 
 
 def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from stackyard_server.data_folder import FolderLock\n"
+        "import sys, time; from pathlib import Path; from stackyard_server.store.data_folder import FolderLock\n"
         "lock = FolderLock(Path(sys.argv[1])); lock.note(urls={'web': 'x'}); print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as child:
