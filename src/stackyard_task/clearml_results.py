@@ -7,7 +7,6 @@ task that holds a record holds everything. Files only, never a pickle.
 from __future__ import annotations
 
 import hashlib
-import json
 import mimetypes
 import re
 import time
@@ -98,10 +97,10 @@ class Results:
         for name, value in figures.figures(record).items():
             logger.report_single_value(name, value)
         try:
-            timeline = json.loads((folder / records.TIMELINE_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            course = records.read_json(records.Course, folder / records.TIMELINE_FILE)
+        except records.RecordError:
             return
-        plot = figures.timeline_plot(timeline)
+        plot = figures.timeline_plot(course)
         if plot is not None:
             logger.report_plotly("Resources", "timeline", plot, 0)
 

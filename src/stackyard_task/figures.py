@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from stackyard_task.records import Dispatch, RunRecord
+from stackyard_task.records import Course, Dispatch, RunRecord
 
 #: Points of a plotted series: more than a screen has columns, few enough to be sent at once.
 PLOT_POINTS = 1500
@@ -100,24 +100,22 @@ def _ways(dispatch: Dispatch) -> Dict[str, float]:
     return found
 
 
-def timeline_plot(timeline: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """The timeline file's content as a plotly figure: CPU against the left axis, memory against the right.
+def timeline_plot(course: Course) -> Optional[Dict[str, Any]]:
+    """The course of a run as a plotly figure: CPU against the left axis, memory against the right.
 
     Returns:
         ``{"data": [...], "layout": {...}}``; ``None`` without a sample.
     """
-    t: List[float] = list(timeline.get("t_seconds") or [])
+    t = course.t_seconds
     if not t:
         return None
     lines = [
-        _line("CPU (% of a core)", t, timeline.get("cpu_percent_of_core"), 1, "y"),
-        _line("RAM (MB)", t, timeline.get("rss_bytes"), _MB, "y2"),
+        _line("CPU (% of a core)", t, course.cpu_percent_of_core, 1, "y"),
+        _line("RAM (MB)", t, course.rss_bytes, _MB, "y2"),
     ]
-    for gpu in timeline.get("gpus") or []:
-        index = gpu.get("index")
-        lines.append(_line(f"GPU {index} memory (MB)", t, gpu.get("memory_bytes"), _MB, "y2"))
-        lines.append(_line(f"GPU {index} utilisation (%)", t, gpu.get("utilisation_percent"), 1, "y"))
-    phases = timeline.get("phases") or []
+    for gpu in course.gpus:
+        lines.append(_line(f"GPU {gpu.index} memory (MB)", t, gpu.memory_bytes, _MB, "y2"))
+        lines.append(_line(f"GPU {gpu.index} utilisation (%)", t, gpu.utilisation_percent, 1, "y"))
     return {
         "data": [line for line in lines if line is not None],
         "layout": {
@@ -134,44 +132,45 @@ def timeline_plot(timeline: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
             "shapes": [
                 {
                     "type": "line",
-                    "x0": phase["at_seconds"],
-                    "x1": phase["at_seconds"],
+                    "x0": phase.at_seconds,
+                    "x1": phase.at_seconds,
                     "yref": "paper",
                     "y0": 0,
                     "y1": 1,
                     "line": {"width": 1, "dash": "dot"},
                 }
-                for phase in phases
+                for phase in course.phases
             ],
             "annotations": [
                 {
-                    "x": phase["at_seconds"],
+                    "x": phase.at_seconds,
                     "y": 1,
                     "yref": "paper",
-                    "text": phase["name"],
+                    "text": phase.name,
                     "showarrow": False,
                     "xanchor": "left",
                     "yanchor": "bottom",
                 }
-                for phase in phases
+                for phase in course.phases
             ],
         },
     }
 
 
 def _line(
-    name: str, t: Sequence[float], values: Optional[Sequence[Any]], factor: float, axis: str
+    name: str, t: Sequence[float], values: Sequence[Optional[float]], factor: float, axis: str
 ) -> Optional[Dict[str, Any]]:
     if not values:
         return None
-    places = _peaks(values, PLOT_POINTS)
+    places = [i for i in _peaks(values, PLOT_POINTS) if i < len(t)]
+    shown = [values[i] for i in places]
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "yaxis": axis,
-        "x": [round(t[i], 3) for i in places if i < len(t)],
-        "y": [None if values[i] is None else round(values[i] * factor, 3) for i in places if i < len(t)],
+        "x": [round(t[i], 3) for i in places],
+        "y": [None if value is None else round(value * factor, 3) for value in shown],
     }
 
 

@@ -307,3 +307,33 @@ class RunRecord:
     #: ``None``: started directly, without a server.
     dispatch: Optional[Dispatch] = None
     api_version: int = API_VERSION
+
+
+@dataclass
+class Phase:
+    """A phase of the workload, and when it began."""
+
+    name: str
+    #: Since the child's start.
+    at_seconds: float
+
+
+@dataclass
+class GpuCourse:
+    """What a run used of one GPU, point by point."""
+
+    index: int = 0
+    memory_bytes: List[Optional[float]] = field(default_factory=list)
+    utilisation_percent: List[Optional[float]] = field(default_factory=list)
+
+
+@dataclass
+class Course:
+    """How a run went, as ``timeline.json`` holds it: every series has a value, or ``None``, for each instant."""
+
+    t_seconds: List[float] = field(default_factory=list)
+    interval_seconds: Optional[float] = None
+    cpu_percent_of_core: List[Optional[float]] = field(default_factory=list)
+    rss_bytes: List[Optional[float]] = field(default_factory=list)
+    gpus: List[GpuCourse] = field(default_factory=list)
+    phases: List[Phase] = field(default_factory=list)

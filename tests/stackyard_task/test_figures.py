@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from stackyard_task import figures
-from stackyard_task.records import Dispatch, GpuUse, Measurement, RunRecord, StepTimes
+from stackyard_task.records import (
+    Course,
+    Dispatch,
+    GpuCourse,
+    GpuUse,
+    Measurement,
+    Phase,
+    RunRecord,
+    StepTimes,
+)
 
 
 def record(**fields: object) -> RunRecord:
@@ -58,13 +67,13 @@ def test_the_way_of_a_dispatched_run_is_told_in_seconds() -> None:
 
 def test_the_timeline_becomes_lines_on_two_axes_with_its_phases() -> None:
     plot = figures.timeline_plot(
-        {
-            "t_seconds": [0.0, 0.1],
-            "cpu_percent_of_core": [50.0, 100.0],
-            "rss_bytes": [1_000_000, 2_000_000],
-            "gpus": [{"index": 0, "memory_bytes": [None, 5_000_000], "utilisation_percent": []}],
-            "phases": [{"name": "steady", "at_seconds": 0.05}],
-        }
+        Course(
+            t_seconds=[0.0, 0.1],
+            cpu_percent_of_core=[50.0, 100.0],
+            rss_bytes=[1_000_000, 2_000_000],
+            gpus=[GpuCourse(0, memory_bytes=[None, 5_000_000])],
+            phases=[Phase("steady", 0.05)],
+        )
     )
     assert plot is not None
     lines = {line["name"]: line for line in plot["data"]}
@@ -72,14 +81,14 @@ def test_the_timeline_becomes_lines_on_two_axes_with_its_phases() -> None:
     assert (lines["RAM (MB)"]["y"], lines["RAM (MB)"]["yaxis"]) == ([1.0, 2.0], "y2")
     assert lines["GPU 0 memory (MB)"]["y"] == [None, 5.0]
     assert plot["layout"]["annotations"][0]["text"] == "steady"
-    assert figures.timeline_plot({"t_seconds": []}) is None
+    assert figures.timeline_plot(Course()) is None
 
 
 def test_a_long_timeline_is_thinned_without_losing_its_peak() -> None:
     values = [10.0] * 100_000
     values[77_777] = 999.0
     plot = figures.timeline_plot(
-        {"t_seconds": [i / 10 for i in range(100_000)], "cpu_percent_of_core": values}
+        Course(t_seconds=[i / 10 for i in range(100_000)], cpu_percent_of_core=list(values))
     )
     assert plot is not None
     (line,) = plot["data"]

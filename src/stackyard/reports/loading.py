@@ -6,14 +6,13 @@ import the shapes of the records; never the runner or a launcher.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
-from stackyard_task.records import RECORD_FILE, TIMELINE_FILE, RecordError, RunRecord, read_json
+from stackyard_task.records import RECORD_FILE, TIMELINE_FILE, Course, RecordError, RunRecord, read_json
 
 PLAN_FILE = "plan.json"
 RUNS_FOLDER = "runs"
@@ -55,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A run folder that gave no record."""
+    """A run folder that gave no record; or a file beside the records that says nothing."""
 
     folder: str
     reason: str
@@ -70,6 +69,8 @@ class Study:
     #: Names of the folders read, in order.
     sources: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = field(default=())
+    #: Plans and timelines that cannot be read; ``folder`` is the file's path in its source.
+    damaged: tuple[Unreadable, ...] = field(default=())
     #: Records seen twice (the same run in two folders); the copy is left out.
     duplicates: int = 0
 
@@ -78,21 +79,25 @@ def load(folders: Sequence[Path]) -> Study:
     """The records and plans of ``folders``, each the output folder of a scenario run.
 
     Raises:
-        BadInputError: a folder is missing, a plan is not JSON, or there is neither a record nor a plan.
+        BadInputError: a folder is missing, or there is neither a record nor a plan that can be read.
     """
     if not folders:
         raise BadInputError("no folder given: name the output folder of at least one scenario run")
     runs: list[Run] = []
     plans: list[Plan] = []
     unreadable: list[Unreadable] = []
+    damaged: list[Unreadable] = []
     seen: set[tuple[str, str, str | None]] = set()
     duplicates = 0
     resolved = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     for source, folder in enumerate(resolved):
         if not folder.is_dir():
             raise BadInputError(f"{folder} is not a folder: give the output folder of a scenario run")
-        if (folder / PLAN_FILE).exists():
-            plans.append(_read_plan(folder / PLAN_FILE))
+        try:
+            if (folder / PLAN_FILE).exists():
+                plans.append(_read_plan(folder / PLAN_FILE))
+        except RecordError as error:
+            damaged.append(Unreadable(f"{folder.name}/{PLAN_FILE}", str(error)))
         for run_folder in _run_folders(folder):
             try:
                 record = _read_record(run_folder)
@@ -104,15 +109,21 @@ def load(folders: Sequence[Path]) -> Study:
                 duplicates += 1
                 continue
             seen.add(identity)
-            runs.append(Run(record, source, run_folder.name, _read_timeline(run_folder / TIMELINE_FILE)))
+            timeline = None
+            try:
+                timeline = _read_timeline(run_folder / TIMELINE_FILE)
+            except RecordError as error:
+                damaged.append(Unreadable(f"{run_folder.name}/{TIMELINE_FILE}", str(error)))
+            runs.append(Run(record, source, run_folder.name, timeline))
     if not runs and not plans:
         names = ", ".join(str(folder) for folder in resolved)
-        why = f" ({unreadable[0].folder}: {unreadable[0].reason})" if unreadable else ""
+        why = "".join(f" ({item.folder}: {item.reason})" for item in [*unreadable, *damaged][:1])
         raise BadInputError(
             f"no records found in {names}{why}: expected {RUNS_FOLDER}/*/{RECORD_FILE}, "
             "as `stackyard scenario run` leaves them"
         )
-    return Study(tuple(runs), tuple(plans), tuple(f.name for f in resolved), tuple(unreadable), duplicates)
+    sources = tuple(folder.name for folder in resolved)
+    return Study(tuple(runs), tuple(plans), sources, tuple(unreadable), tuple(damaged), duplicates)
 
 
 def _run_folders(folder: Path) -> list[Path]:
@@ -130,98 +141,85 @@ def _run_folders(folder: Path) -> list[Path]:
 def _read_record(run_folder: Path) -> RunRecord:
     if not (run_folder / RECORD_FILE).exists():
         raise RecordError("no record.json: the run did not come to its end")
-    record = read_json(RunRecord, run_folder / RECORD_FILE)
-    for key in ("cell", "results", "parameters"):
-        if not isinstance(getattr(record, key), dict):
-            raise RecordError(f"{run_folder.name}/{RECORD_FILE}: key {key!r} is not an object")
-    for key in ("measurement", "environment"):
-        if getattr(record, key) is None:
-            raise RecordError(f"{run_folder.name}/{RECORD_FILE}: key {key!r} is null")
-    record.measurement.gpus = record.measurement.gpus or []
-    record.environment.gpu_names = record.environment.gpu_names or []
-    record.environment.tunables = record.environment.tunables or {}
-    record.cell = {str(axis): str(value) for axis, value in record.cell.items()}
-    return record
+    return read_json(RunRecord, run_folder / RECORD_FILE)
+
+
+@dataclass(frozen=True)
+class _PlannedCell:
+    axes: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _PlanFile:
+    """What of a plan.json a report reads; a plan has more."""
+
+    name: str | None = None
+    title: str | None = None
+    seed: int | None = None
+    repeats: int | None = None
+    cells: tuple[_PlannedCell, ...] = ()
+    not_runnable: tuple[_PlannedCell, ...] = ()
 
 
 def _read_plan(path: Path) -> Plan:
-    """The plan as far as it can be understood; unknown keys are ignored, missing ones stay empty."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{path} cannot be read as JSON ({error}): restore it or remove it") from error
-    if not isinstance(value, dict):
-        raise BadInputError(
-            f"{path} holds {type(value).__name__}, expected an object: restore it or remove it"
-        )
-    cells = tuple(axes for item in _list(value, "cells") if (axes := _axes(item)))
-    not_runnable = tuple(
-        NotRunnable(_axes(item), str(item.get("reason") or "no reason was recorded"))
-        for item in _list(value, "not_runnable")
-        if isinstance(item, dict)
-    )
-    repeats, seed = value.get("repeats"), value.get("seed")
+    """The plan; unknown keys are ignored, missing ones stay empty.
+
+    Raises:
+        RecordError: it is not JSON, or a value in it has the wrong type.
+    """
+    held = read_json(_PlanFile, path)
     return Plan(
-        name=_text(value.get("name")),
-        title=_text(value.get("title")),
-        seed=seed if isinstance(seed, int) else None,
-        repeats=repeats if isinstance(repeats, int) else None,
-        cells=cells,
-        not_runnable=not_runnable,
+        name=_text(held.name),
+        title=_text(held.title),
+        seed=held.seed,
+        repeats=held.repeats,
+        cells=tuple(cell.axes for cell in held.cells if cell.axes),
+        not_runnable=tuple(
+            NotRunnable(cell.axes, cell.reason or "no reason was recorded") for cell in held.not_runnable
+        ),
     )
 
 
-def _list(value: Mapping[str, Any], key: str) -> list[Any]:
-    found = value.get(key)
-    return found if isinstance(found, list) else []
-
-
-def _axes(item: Any) -> dict[str, str]:
-    axes = item.get("axes") if isinstance(item, dict) else None
-    return {str(k): str(v) for k, v in axes.items()} if isinstance(axes, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+def _text(value: str | None) -> str | None:
+    return value if value and value.strip() else None
 
 
 def _read_timeline(path: Path) -> dict[str, Any] | None:
-    """The timeline shortened to TIMELINE_POINTS, or ``None`` where there is none that can be read."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return shorten(value) if isinstance(value, dict) and value.get("t_seconds") else None
-    except (OSError, ValueError, TypeError, AttributeError, LookupError):
+    """The timeline shortened to TIMELINE_POINTS; ``None`` where there is none, or no point in it.
+
+    Raises:
+        RecordError: it is not JSON, or a value in it has the wrong type.
+    """
+    if not path.exists():
         return None
+    course = read_json(Course, path)
+    return shorten(course) if course.t_seconds else None
 
 
-def shorten(timeline: Mapping[str, Any], points: int = TIMELINE_POINTS) -> dict[str, Any]:
-    """``timeline`` with at most ``points`` instants: each keeps the greatest value of its stretch."""
-    times = timeline["t_seconds"]
+def shorten(course: Course, points: int = TIMELINE_POINTS) -> dict[str, Any]:
+    """``course`` with at most ``points`` instants: each keeps the greatest value of its stretch."""
+    times = course.t_seconds
     size = max(1, -(-len(times) // points))
 
-    def greatest(series: Sequence[float | None] | None) -> list[float | None]:
-        series = list(series or [])
+    def greatest(series: Sequence[float | None]) -> list[float | None]:
         stretches = [series[i : i + size] for i in range(0, len(series), size)]
         return [max((round(v, 3) for v in stretch if v is not None), default=None) for stretch in stretches]
 
     return {
-        "stretch_seconds": (timeline.get("interval_seconds") or 0) * size,
+        "stretch_seconds": (course.interval_seconds or 0) * size,
         "t_seconds": [
             round(float(times[min(i + size, len(times)) - 1]), 3) for i in range(0, len(times), size)
         ],
-        "cpu_percent_of_core": greatest(timeline.get("cpu_percent_of_core")),
-        "rss_bytes": greatest(timeline.get("rss_bytes")),
+        "cpu_percent_of_core": greatest(course.cpu_percent_of_core),
+        "rss_bytes": greatest(course.rss_bytes),
         "gpus": [
             {
-                "index": gpu.get("index", 0),
-                "memory_bytes": greatest(gpu.get("memory_bytes")),
-                "utilisation_percent": greatest(gpu.get("utilisation_percent")),
+                "index": gpu.index,
+                "memory_bytes": greatest(gpu.memory_bytes),
+                "utilisation_percent": greatest(gpu.utilisation_percent),
             }
-            for gpu in timeline.get("gpus") or []
+            for gpu in course.gpus
         ],
-        "phases": [
-            {"name": str(phase["name"]), "at_seconds": float(phase["at_seconds"])}
-            for phase in timeline.get("phases") or []
-            if isinstance(phase, dict) and "name" in phase and phase.get("at_seconds") is not None
-        ],
+        "phases": [{"name": phase.name, "at_seconds": float(phase.at_seconds)} for phase in course.phases],
     }

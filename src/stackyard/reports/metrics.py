@@ -96,7 +96,7 @@ def _workload_end(record: RunRecord) -> str | None:
         start = record.started_at
     try:
         return (datetime.datetime.fromisoformat(start) + datetime.timedelta(seconds=wall)).isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -22,7 +22,11 @@ from stackyard.reports.wording import count, quantity
 #: Code -> (severity, what to do).
 ADVICE: dict[str, tuple[str, str]] = {
     "failed-runs": ("warning", "Read their output.log; verdicts use only the blocks that completed."),
-    "unreadable-runs": ("warning", "Run again with --resume: a run without a record was cut short."),
+    "unreadable-runs": ("warning", "Run again with --resume: runs without a readable record are made again."),
+    "unreadable-files": (
+        "warning",
+        "The report goes without them: restore them, or make their runs again.",
+    ),
     "missing-runs": ("warning", "The matrix is not finished: continue it with --resume."),
     "not-runnable": ("note", "These cells need another machine; they are left out, never estimated."),
     "too-few-runs": ("warning", f"Raise --repeats: a verdict needs at least {FEWEST_RUNS} blocks."),
@@ -176,6 +180,10 @@ def _failed(study: Study, matrix: Matrix) -> Iterator[Finding]:
             f"{count(len(study.unreadable), 'run folder')} without a readable record: {names}.",
             [],
         )
+    if study.damaged:
+        names, reason = _some(item.folder for item in study.damaged), study.damaged[0].reason
+        files = count(len(study.damaged), "file")
+        yield "unreadable-files", f"{files} beside the records cannot be read: {names} ({reason}).", []
     if study.duplicates:
         yield "duplicate-records", f"Given twice: {count(study.duplicates, 'record')}.", []
 

@@ -9,6 +9,7 @@ import pytest
 from stackyard.errors import BadInputError
 from stackyard.reports import load
 from stackyard.reports.loading import shorten
+from stackyard_task.records import Course, Phase
 from tests.stackyard.reports.synthetic import record, write_run
 
 CELL = {"stack": "new", "workload": "train"}
@@ -25,10 +26,26 @@ def test_no_folder_is_refused(tmp_path: Path, folders: list[str]) -> None:
         load([tmp_path / name for name in folders])
 
 
-def test_a_plan_that_is_not_json_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text("{", encoding="utf-8")
-    with pytest.raises(BadInputError, match=r"plan\.json cannot be read as JSON"):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected a JSON object, found list"),
+        ('{"repeats": "6"}', "repeats is '6', expected a whole number"),
+        ('{"cells": {"a": 1}}', "cells is an object, expected a list"),
+        ('{"not_runnable": [{"axes": {"stack": 2}}]}', r"not_runnable\[0\].axes.stack is 2, expected a text"),
+    ],
+)
+def test_a_plan_that_cannot_be_read_is_named_and_the_records_stand(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "plan.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInputError, match=rf"no records found in .*plan\.json: {words}"):
         load([tmp_path])
+    write_run(tmp_path, record(CELL, 1, 5.0))
+    study = load([tmp_path])
+    assert (len(study.runs), study.plans) == (1, ())
+    assert [item.folder for item in study.damaged] == [f"{tmp_path.name}/plan.json"]
 
 
 def test_records_are_read_without_a_plan(tmp_path: Path) -> None:
@@ -46,10 +63,21 @@ def test_records_are_read_without_a_plan(tmp_path: Path) -> None:
         ("[1]", "expected a JSON object"),
         ('{"api_version": 99, "run_id": "x"}', "update stackyard"),
         ('{"run_id": "x"}', "'workload' is missing"),
+        ({"measurement": {"wall_seconds": "3.1"}}, "measurement.wall_seconds is '3.1', expected a number"),
+        ({"measurement": {"gpus": [{"index": True}]}}, "measurement.gpus[0].index is true, expected a whole"),
+        ({"measurement": None}, "measurement is null, expected an object"),
+        ({"environment": {"tunables": {"A": 1}}}, "environment.tunables.A is 1, expected a text"),
+        ({"results": ["f1"]}, "results is a list, expected an object"),
+        ({"cell": {"stack": 2}}, "cell.stack is 2, expected a text"),
+        ({"block": 1.5}, "block is 1.5, expected a whole number"),
     ],
 )
-def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path, text: str | None, words: str) -> None:
-    write_run(tmp_path, record(CELL, 1, 5.0))
+def test_what_cannot_be_read_is_kept_with_its_reason(
+    tmp_path: Path, text: str | dict[str, object] | None, words: str
+) -> None:
+    place = write_run(tmp_path, record(CELL, 1, 5.0))
+    if isinstance(text, dict):  # one value of a whole record
+        text = json.dumps(json.loads((place / "record.json").read_text(encoding="utf-8")) | text)
     broken = tmp_path / "runs" / "b02-broken"
     broken.mkdir()
     if text is not None:
@@ -69,10 +97,20 @@ def test_the_same_run_given_twice_counts_once(two_cells: Callable[..., Path], tm
     assert study.duplicates == 1
 
 
-def test_a_broken_timeline_costs_the_timeline_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", ["not json", "[]", '{"t_seconds": ["1"]}', '{"t_seconds": [1], "gpus": [3]}']
+)
+def test_a_broken_timeline_costs_the_timeline_only_and_is_named(tmp_path: Path, text: str) -> None:
     place = write_run(tmp_path, record(CELL, 1, 5.0))
-    (place / "timeline.json").write_text("not json", encoding="utf-8")
-    assert load([tmp_path]).runs[0].timeline is None
+    (place / "timeline.json").write_text(text, encoding="utf-8")
+    study = load([tmp_path])
+    assert study.runs[0].timeline is None
+    assert [item.folder for item in study.damaged] == [f"{place.name}/timeline.json"]
+
+
+def test_a_run_without_a_timeline_lacks_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, record(CELL, 1, 5.0))
+    assert load([tmp_path]).damaged == ()
 
 
 def test_preparations_are_not_runs(tmp_path: Path) -> None:
@@ -85,19 +123,18 @@ def test_preparations_are_not_runs(tmp_path: Path) -> None:
 
 def test_a_shortened_timeline_keeps_its_peaks_and_its_end() -> None:
     count = 10_000
-    ram = [100] * count
+    ram = [100.0] * count
     ram[6_789] = 900
-    timeline = {
-        "interval_seconds": 0.1,
-        "t_seconds": [i / 10 for i in range(count)],
-        "cpu_percent_of_core": [None] * count,
-        "rss_bytes": ram,
-        "gpus": [],
-        "phases": [{"name": "steady", "at_seconds": 1.0}],
-    }
-    short = shorten(timeline, 200)
+    course = Course(
+        interval_seconds=0.1,
+        t_seconds=[i / 10 for i in range(count)],
+        cpu_percent_of_core=[None] * count,
+        rss_bytes=list(ram),
+        phases=[Phase("steady", 1.0)],
+    )
+    short = shorten(course, 200)
     assert len(short["t_seconds"]) == len(short["rss_bytes"]) == 200
     assert max(short["rss_bytes"]) == 900
-    assert short["t_seconds"][-1] == timeline["t_seconds"][-1]
+    assert short["t_seconds"][-1] == course.t_seconds[-1]
     assert set(short["cpu_percent_of_core"]) == {None}
     assert json.dumps(short)
