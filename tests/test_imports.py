@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,12 +230,88 @@ def test_endpoints_do_not_know_each_other() -> None:
                 assert parts[2] == mine, f"{path.name} imports {name}"
 
 
+#: The server's doors, and the rooms of our side that may enter by each.
+DOORS = {
+    "stackyard_server.app": {"cli", "services"},
+    "stackyard_server.admin": {"cli", "services"},
+    "stackyard_server.rules.fate": {"agents", "clearml", "launch", "services"},
+}
+
+
 def test_our_side_enters_the_server_by_its_doors() -> None:
-    doors = {"stackyard_server.app", "stackyard_server.admin"}
     for path in modules("stackyard"):
-        seen = {".".join(n.split(".")[:2]) for n in imports(path) if n.startswith("stackyard_server.")}
-        assert seen <= doors, path
-        assert not seen or room(path) in {"cli", "services"}, path
+        for name in imports(path):
+            if name.startswith("stackyard_server.") and name != "stackyard_server.rules":
+                doors = [door for door in DOORS if f"{name}.".startswith(f"{door}.")]
+                assert doors, f"{path} enters by {name}"
+                assert room(path) in DOORS[doors[0]], f"{room(path)} may not enter by {doors[0]}"
+
+
+def test_the_third_door_needs_the_standard_library_only() -> None:
+    """So that our side may decide as the server does where no server of ours is installed."""
+    for module, ours in (
+        ("rules/fate", {"stackyard_server.rules.task_status"}),
+        ("rules/task_status", set()),
+    ):
+        for name in imports(SOURCE / "stackyard_server" / f"{module}.py"):
+            known = name.split(".")[0] in sys.stdlib_module_names or any(name.startswith(o) for o in ours)
+            assert known or name == "stackyard_server.rules", f"{module} imports {name}"
+    assert not imports(SOURCE / "stackyard_server" / "__init__.py") - {"__future__"}
+    assert not imports(SOURCE / "stackyard_server" / "rules" / "__init__.py") - {"__future__"}
+
+
+FATE = SOURCE / "stackyard_server" / "rules" / "fate.py"
+#: Beginnings and parts of what only the owner of a task's fate may say.
+ITS_WORDS = re.compile(
+    r"^(infrastructure|time_limit): |^stackyard_retries$|^user abort$|stopped by tasks\.stop|worker vanished"
+    r"|; queued again|tried again|killed by signal|goes on without it|aborted by stackyard|stop when asked|no queue to"
+)
+#: Names of what only it may bound.
+ITS_BOUNDS = re.compile(r"retries|requeue_limit|backoff", re.IGNORECASE)
+
+
+def bounds(tree: ast.Module) -> list[tuple[int, str]]:
+    """Line and name of everything that is given a number other than 0: a name, a field, a default, an argument."""
+    found: list[tuple[int, str, ast.expr | None]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            found += [(node.lineno, t.id, node.value) for t in node.targets if isinstance(t, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.append((node.lineno, node.target.id, node.value))
+        elif isinstance(node, ast.keyword) and node.arg:
+            found.append((node.value.lineno, node.arg, node.value))
+        elif isinstance(node, ast.arguments):
+            plain = [*node.posonlyargs, *node.args]
+            given = [
+                *zip(plain[::-1], node.defaults[::-1], strict=False),
+                *zip(node.kwonlyargs, node.kw_defaults),
+            ]
+            found += [(a.lineno, a.arg, default) for a, default in given]
+    return [
+        (line, name)
+        for line, name, value in found
+        if isinstance(value, ast.Constant) and type(value.value) in (int, float) and value.value != 0
+    ]
+
+
+@pytest.mark.parametrize("package", ["stackyard", "stackyard_server", "stackyard_task"])
+def test_a_tasks_fate_has_one_owner(package: str) -> None:
+    for path in modules(package):
+        if path == FATE:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        said = [text for text in texts(tree) if ITS_WORDS.search(text)]
+        bounded = [(line, name) for line, name in bounds(tree) if ITS_BOUNDS.search(name)]
+        assert not said, f"{path} says itself what becomes of a task: {said}"
+        assert not bounded, f"{path} says itself how often a task is tried again: {bounded}"
+
+
+def test_the_owners_words_and_bounds_are_found_where_they_are() -> None:
+    """The two looks above see what they are to see: in the owner itself."""
+    tree = ast.parse(FATE.read_text(encoding="utf-8"))
+    said = {match[0] for text in texts(tree) if (match := ITS_WORDS.search(text))}
+    assert len(said) >= 8
+    assert {name for _, name in bounds(tree) if ITS_BOUNDS.search(name)} == {"USUAL_RETRIES", "MOST_RETRIES"}
 
 
 def test_one_file_speaks_to_the_docker_engine_and_the_gate_waits_for_no_library() -> None:

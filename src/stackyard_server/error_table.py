@@ -68,6 +68,7 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "invalid_token": (401, 30, "Invalid token"),
     "cross_site": (403, 0, "Forbidden (request from another site)"),
     "role_not_allowed": (403, 20, "Forbidden (not allowed for role)"),
+    "not_your_task": (403, 20, "Forbidden (only the user whose agent took the task, or an administrator)"),
     "unknown_endpoint": (404, 0, "Unable to find endpoint"),
     "too_large": (413, 0, "Request is too large"),
     "encoded_body": (415, 0, "Content encoding is not supported"),

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .rules import fate
+
 FILE_NAME = "server.toml"
 PREFIX = "STACKYARD_SERVER_"
 #: Listening here means every address of the machine: no client can use it as a name.
@@ -52,11 +54,11 @@ class ServerSettings:
     #: What the data folder may use before uploads are refused; None is no limit.
     disk_budget_bytes: int | None = None
     #: A running task nobody reported on for so long has lost its worker, unless its queue says otherwise.
-    watchdog_minutes: float = 120.0
+    watchdog_minutes: float = fate.USUAL_SILENCE_MINUTES
     #: How often a task whose worker vanished is tried again, unless its queue says otherwise.
-    requeue_limit: int = 2
-    #: How long a task may run beyond its time limit before it is asked to stop, and how long that may take.
-    time_limit_grace_seconds: float = 60.0
+    requeue_limit: int = fate.USUAL_RETRIES
+    #: How long a task may take that was asked to stop, and run beyond a limit of its own before it is asked.
+    time_limit_grace_seconds: float = fate.USUAL_GRACE_SECONDS
     #: Addresses that stood in stored file URLs before; rewritten on read.
     former_files_urls: tuple[str, ...] = field(default=())
 

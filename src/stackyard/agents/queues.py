@@ -16,6 +16,7 @@ from typing import Any
 
 from stackyard.errors import BadInputError
 from stackyard.settings import base
+from stackyard_server.rules import fate
 
 FILE = "queues.toml"
 #: ``slots`` of a queue that gets one agent for each GPU.
@@ -23,7 +24,6 @@ GPUS = "gpus"
 #: ``network`` that leaves the choice to us.
 AUTO = "auto"
 DEPLOYMENTS = ("agent", "container")
-MOST_RETRIES = 100
 #: What of a queue the server is told, as its metadata.
 METADATA = ("time_limit_seconds", "retries", "silence_seconds")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -147,7 +147,7 @@ def _queue(name: str, table: _Table) -> Queue:
         cores=table.whole("cores", None, least=1),
         stacks=table.texts("stacks"),
         time_limit_seconds=table.positive("time_limit_seconds"),
-        retries=table.whole("retries", None, least=0, most=MOST_RETRIES),
+        retries=table.whole("retries", None, least=0, most=fate.MOST_RETRIES),
         silence_seconds=table.positive("silence_seconds"),
         about=table.text("about", "") or "",
     )

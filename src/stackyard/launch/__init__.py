@@ -17,7 +17,7 @@ The contract, by the words of ``Launcher`` and ``Started``:
   one of kind "infrastructure" where its launcher knows more than an exit status (``agent``, ``container``); a bare
   one leaves the supervisor's words in SUPERVISOR_LOG.
 
-Whether a failure is the infrastructure's, and so worth another start, is told by ``retries``.
+Whether a failure is worth another start, and when, is told by ``retries``.
 """
 
 from __future__ import annotations

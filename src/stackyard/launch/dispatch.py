@@ -26,6 +26,7 @@ from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.offer import Offer
 from stackyard.machine.hardware import why_not as machine_lacks
 from stackyard.specs import HardwareSpec
+from stackyard_server.rules import fate
 from stackyard_task import records
 from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, TaskSpec
 
@@ -311,7 +312,7 @@ class DispatchedRun:
 
     def _collected(self, task: Mapping[str, Any]) -> int:
         """Bring what the task left into the run folder, the record last."""
-        self._told.retries = int((task.get("runtime") or {}).get("stackyard_retries") or 0)
+        self._told.retries = fate.tries(task.get("runtime"))
         failure: Failure | None = None
         record: RunRecord | None = None
         try:

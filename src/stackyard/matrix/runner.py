@@ -123,7 +123,8 @@ class Runner:
             beside: folder of the scenario file; relative paths of sources are seen from there.
             watcher: who is told.
             stop: counts requests to stop; default: this process' own signals.
-            retries: how often a run that the infrastructure lost is made again, where its deployment allows it.
+            retries: how often a run that the infrastructure lost is started again, whoever does it, where its
+                deployment allows it.
         """
         self.scenario = scenario
         self.plan = plan
@@ -231,15 +232,21 @@ class Runner:
 
     def _tried(self, task: TaskSpec, folder: Path, cell: Cell) -> RunRecord:
         """Make one run; what the infrastructure loses is made again, a bounded number of times, where it may be."""
-        retried = 0
+        parts = scenarios.settings_of(self.scenario, cell).workers or 1
+        #: How often a task was tried again, and how often the record says so: of all its parts.
+        tries = counted = 0
         while True:
             record = self._run(task, folder, cell)
-            if retried and record.dispatch is not None:
-                record.dispatch.retries += retried
-                records.write_json(record, folder / records.RECORD_FILE)
+            if record.dispatch is not None:
+                # what a server tried again itself counts like a start of ours
+                tries += -(-record.dispatch.retries // parts)
+                if counted:
+                    record.dispatch.retries += counted
+                    records.write_json(record, folder / records.RECORD_FILE)
+                counted = record.dispatch.retries
             pause = None
             if self._deployment(cell).tried_again and not self.stop.requests:
-                pause = self.retries.pause_seconds(record.failure, retried)
+                pause = self.retries.pause_seconds(record.failure, tries)
             if pause is None:
                 return record
             assert record.failure is not None
@@ -250,7 +257,7 @@ class Runner:
             if self.stop.requests:
                 return record
             self.folder.set_aside(folder)
-            retried += 1
+            tries, counted = tries + 1, counted + 1
 
     def _prepare(self, outcome: Outcome) -> bool:
         """Make the preparations that are not there; False when stopped meanwhile."""

@@ -31,13 +31,15 @@ from stackyard.clearml.client import Client, ServerError
 from stackyard.clearml.connection import CONFIG_FILE, Connection
 from stackyard.errors import StackyardError
 from stackyard.machine import docker_engine, hardware
-from stackyard.services import containers, embedded, loss
+from stackyard.services import containers, embedded, loss, official_fate
 from stackyard.services.keeper import AGAIN_SECONDS
-from stackyard.services.site import ABORTED, EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site
-from stackyard.services.watch import task_of
+from stackyard.services.site import EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site
+from stackyard.services.watch import decides_fate, task_of
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard_server.rules import fate
+from stackyard_server.rules.fate import End
 
 #: The user whose key the agents have.
 AGENTS_LOGIN = "stackyard-agents"
@@ -371,7 +373,7 @@ def down(settings: Settings, mode: str, limit_seconds: float, say: Say) -> dict[
             found["was_up"] = True
             tasks = _running(site, plan, say)
             if tasks and mode == FINISH:
-                say(f"waiting for {len(tasks)} running tasks, {loss.shown(limit_seconds)} at most")
+                say(f"waiting for {len(tasks)} running tasks, {fate.shown(limit_seconds)} at most")
             now = time.time()
             site.write_plan(replace(plan, mode=mode, ordered_at=now, deadline_at=now + limit_seconds))
             _await_end(holder, (limit_seconds if mode == FINISH else 0.0) + END_SECONDS)
@@ -459,7 +461,8 @@ def _clear(site: Site, plan: Plan | None, mode: str, say: Say, keep: Collection[
 
 
 def _settle(client: Client, plan: Plan, workers: set[str], mode: str, ordered_at: float, say: Say) -> None:
-    """Tell the server what became of the tasks of agents that are gone."""
+    """Tell the server of the tasks of agents that are gone."""
+    decides = decides_fate(client)
     there = {worker["id"] for worker in client.call("workers.get_all")["workers"]}
     for worker in workers & there:
         client.call("workers.unregister", worker=worker)
@@ -467,15 +470,16 @@ def _settle(client: Client, plan: Plan, workers: set[str], mode: str, ordered_at
         "tasks.get_all", "tasks", status=["in_progress", "stopped"], search_hidden=True
     ):
         task = task_of(entry)
-        if task.worker not in workers or not loss.ended_with_agent(task, ordered_at - 1.0):
+        if task.worker not in workers or not loss.ended_with_agent(task, ordered_at):
             continue
-        if mode == RUN:
-            verdict = loss.verdict(
-                task, plan.queues.get(task.queue or ""), "the services of its machine had died"
-            )
-            if loss.apply(client, task, verdict) is not None:
-                loss.requeue(client, task, verdict)
-            say(f"task {task.id}: {verdict.reason}")
+        end = End.SERVICES_DIED if mode == RUN else End.ABORTED
+        seen = loss.Loss(task, end, ended_at=time.time(), asked_at=ordered_at)
+        reason: str | None
+        if decides:
+            reason = loss.report(client, seen, time.time())
         else:
-            client.call("tasks.stopped", task=task.id, force=True, status_reason=ABORTED)
-            say(f"task {task.id} aborted")
+            found = official_fate.settle(client, seen, plan.queues.get(task.queue or ""))
+            official_fate.requeue(client, task, found)
+            reason = found.reason
+        if reason is not None:
+            say(f"task {task.id}: {reason}")

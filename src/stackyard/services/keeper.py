@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from stackyard.agents.agent import LOG, Identity, Usage
 from stackyard.agents.configuration import Prepared
+from stackyard_server.rules import fate
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +69,16 @@ class Ended:
     """An agent's end, as the supervisor has to know it."""
 
     worker: str
-    #: Whether we asked for it.
-    asked: bool
-    #: How it ended, in words.
-    words: str
-    #: Monotonic seconds when it was asked; of its end if it was not.
-    since: float
+    #: As ``subprocess`` has it: below 0 the signal.
+    status: int
+    #: Monotonic seconds of its end, and when it was asked; ``None``: it was not.
+    at: float
+    asked_at: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether we asked for it."""
+        return self.asked_at is not None
 
 
 class Keeper:
@@ -200,20 +205,14 @@ class Keeper:
         assert self.agent is not None
         left = self.agent.clear(GRACE_SECONDS)
         self.agent = None
-        words = (
-            f"the agent was killed by signal {-status}"
-            if status < 0
-            else f"the agent ended with status {status}"
-        )
-        since = self._ending_since if self._asked else now
-        ended = Ended(self.worker, self._asked, words, since)
+        ended = Ended(self.worker, status, now, self._ending_since if self._asked else None)
         if self._asked:
             self.phase = Phase.WAITING
             log.info("%s: agent ended as asked", self.worker)
         else:
             more = f"; {left} processes it left behind were ended" if left else ""
             self.restarts += 1
-            self._fail(now, f"{words}{more}")
+            self._fail(now, f"{fate.words(*fate.agents_end(status))}{more}")
         return ended
 
     def _fail(self, now: float, words: str) -> None:

@@ -22,8 +22,6 @@ from stackyard.errors import StackyardError
 
 #: What the plan asks for: keep running; end when tasks have; end and abort tasks.
 RUN, FINISH, ABORT = "run", "finish", "abort"
-#: The reason of a task that was aborted with its agent.
-ABORTED = "aborted by stackyard down"
 EMBEDDED, GIVEN = "embedded", "given"
 
 

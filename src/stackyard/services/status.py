@@ -13,10 +13,11 @@ from typing import Any
 from stackyard.agents import agent
 from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
-from stackyard.services import embedded, loss
+from stackyard.services import embedded
 from stackyard.services.site import GIVEN, RUN, Plan, Site
 from stackyard.services.watch import epoch
 from stackyard.settings import Settings
+from stackyard_server.rules import fate
 
 #: A services process writes its state every few seconds.
 STALE_SECONDS = 30.0
@@ -150,7 +151,7 @@ def _slot_problems(found: Mapping[str, Any]) -> list[str]:
                     f"{name}: its agent runs and the server does not know it; see `stackyard logs {name}`"
                 )
             elif silent is not None and silent > SILENT_SECONDS:
-                words.append(f"{name}: its agent has not reported for {loss.shown(silent)}")
+                words.append(f"{name}: its agent has not reported for {fate.shown(silent)}")
     return words
 
 

@@ -1,8 +1,9 @@
 """The services process at work: keeps every slot as the plan says, watches what its agents run, writes what is so.
 
-``step`` does once what is due and never waits for the server; ``run`` does so until the plan's end. A task that an
-agent's death leaves behind is told to the server as lost, one that an agent had only just taken when it was asked to
-end is given back; one that runs longer than its queue allows is asked to stop, and ended if it does not.
+``step`` does once what is due and never waits for the server; ``run`` does so until the plan's end. What was seen of a
+task that an agent's death leaves behind is told to the server, which decides what becomes of it and holds time limits;
+beside an official server, which does neither, ``official_fate`` does. What still runs of a task that the server has
+failed for its time is killed.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ import psutil
 from stackyard.agents.agent import Agent, Child, Usage, started_at
 from stackyard.agents.configuration import MARK, Prepared
 from stackyard.agents.gpus import Guard
-from stackyard.services import containers, loss
+from stackyard.clearml.client import ServerError
+from stackyard.services import containers, loss, official_fate
 from stackyard.services.keeper import Ended, Keeper, Phase, Running, counts
 from stackyard.services.site import ABORT, EMBEDDED, FINISH, RUN, Plan, Site
 from stackyard.services.watch import Task, Watch
+from stackyard_server.rules import fate
+from stackyard_server.rules.fate import End
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +45,13 @@ GPU_SECONDS = 5.0
 STATE_SECONDS = 5.0
 #: What the server said is too old to end an agent by.
 FRESH_SECONDS = 10.0
-#: How long until a task that does not seem to have heard is asked again.
-AGAIN_SECONDS = 5.0
-#: How long an agent must have gone on without a task before that is taken for its loss.
-ABANDONED_SECONDS = 10.0
-#: How long a task may take to stop before what runs it is ended.
-STOP_SECONDS = 30.0
+#: How long an agent may take to see that its task was failed for its time, before what runs it is killed.
+KILL_SECONDS = 10.0
 #: How long the server may not answer before it is started again.
 SERVER_SECONDS = 5.0
 #: How long a server that does not answer is waited for at the end, before what is left to tell it is dropped.
 JOBS_SECONDS = 15.0
-#: A task that an agent had for less when it was asked to end had only just been taken.
+#: A task that an agent took at the moment of the order to end, or later, had only just been taken.
 CLOCK_SECONDS = 1.0
 
 
@@ -97,10 +97,11 @@ class Supervisor:
         self._ended = False
         #: Since when no agent has run any more although the end was ordered.
         self._gone_at: float | None = None
-        #: Task id -> when it was asked to stop, because its time is over, first and last.
-        self._stopping: dict[str, tuple[float, float]] = {}
+        #: Task id -> a task that is asked to stop because its time is over.
+        self._stopping: dict[str, Task] = {}
         #: Task id -> since when its agent has gone on without it.
-        self._abandoned: dict[str, float] = {}
+        self._left: dict[str, float] = {}
+        self._limits = official_fate.Limits(lambda: watch.client, watch.do)
         #: Tasks that ran when the order to finish came: these are waited for, later ones given back.
         self._awaited: set[str] | None = None
         #: What is to be done at the server, and at which monotonic second; filled by the watch's thread.
@@ -164,8 +165,10 @@ class Supervisor:
             if keeper.phase is Phase.GONE and keeper.wanted is None and self.plan.mode == RUN:
                 del self.keepers[name]
         if fresh:
-            self._hold_limits(now)
-            self._settle_abandoned(now)
+            if not seen.decides_fate:
+                self._limits.hold(seen.tasks, self.plan.queues, self._wall())
+            self._follow_stops(now)
+            self._report_left(now)
         self._keep_server(now)
         while not self._postponed.empty():
             self._later.append(self._postponed.get())
@@ -265,16 +268,18 @@ class Supervisor:
         if keeper.prepared.in_container and self.plan.docker:
             containers.end(self.plan.docker, mark)
         aborting = self.plan.mode == ABORT or self._too_late()
-        since = self._wall() - (self._clock() - ended.since)
+        behind = self._wall() - self._clock()
+        ended_at = ended.at + behind
+        asked_at = None if ended.asked_at is None else ended.asked_at + behind
 
         def tell() -> None:
             # it has done so itself, unless it was killed or asked a second time meanwhile
-            with suppress(loss.ServerError):
+            with suppress(ServerError):
                 self.watch.client.call("workers.unregister", worker=ended.worker)
             for task in self.watch.tasks(["in_progress", "stopped"], {ended.worker}):
-                asked = ended.asked and loss.ended_with_agent(task, since - CLOCK_SECONDS)
-                if asked or task.status == "in_progress":
-                    self._settle(task, ended, aborting, since)
+                if loss.ended_with_agent(task, asked_at):
+                    end, number = self._end_of(task, ended, aborting, asked_at)
+                    self._lose(loss.Loss(task, end, ended_at, asked_at, number))
 
         self.watch.do(tell)
 
@@ -284,75 +289,56 @@ class Supervisor:
             mark = keeper.prepared.environment.get(MARK, "")
             threading.Thread(target=containers.end, args=(self.plan.docker, mark), daemon=True).start()
 
-    def _settle(self, task: Task, ended: Ended, aborting: bool, since: float) -> None:
-        client = self.watch.client
-        began_late = (
-            task.started is not None and task.started > (self.plan.ordered_at or since) - CLOCK_SECONDS
-        )
-        if ended.asked and not self.leaving:
-            if aborting and not began_late:
-                log.info("task %s was aborted", task.id)
-                client.call(
-                    "tasks.stopped", task=task.id, force=True, status_reason="aborted by stackyard down"
-                )
-            else:
-                log.info("task %s is given back", task.id)
-                loss.give_back(
-                    client, task, "its agent was ended when it had only just taken it; queued again"
-                )
+    def _end_of(
+        self, task: Task, ended: Ended, aborting: bool, asked_at: float | None
+    ) -> tuple[End, int | None]:
+        """What is said of a task's end to the server."""
+        if asked_at is None:
+            return fate.agents_end(ended.status)
+        if self.leaving:
+            return End.SERVICES_ENDED, None
+        ordered_at = self.plan.ordered_at or asked_at
+        began_late = task.started is not None and task.started > ordered_at - CLOCK_SECONDS
+        return (End.ABORTED if aborting and not began_late else End.JUST_TAKEN), None
+
+    def _lose(self, seen: loss.Loss) -> None:
+        """Tell the server of a task that lost its agent; a job of the watch's."""
+        client, task = self.watch.client, seen.task
+        if self.watch.decides_fate():
+            reason = loss.report(client, seen, self._wall())
+            log.warning("task %s: %s", task.id, reason or "its end was told too late, and changed nothing")
             return
-        self._lose(task, "the services of its machine were ended" if ended.asked else ended.words)
-
-    def _lose(self, task: Task, why: str) -> None:
-        """Tell the server that the infrastructure lost a task."""
-        client = self.watch.client
-        found = loss.verdict(task, self.plan.queues.get(task.queue or ""), why)
+        found = official_fate.settle(client, seen, self.plan.queues.get(task.queue or ""))
         log.warning("task %s: %s", task.id, found.reason)
-        wait = loss.apply(client, task, found)
-        if wait is not None:
-            self._postponed.put((self._clock() + wait, lambda: loss.requeue(client, task, found)))
+        if found.status == "queued":
+            again = partial(official_fate.requeue, client, task, found)
+            self._postponed.put((self._clock() + found.wait_seconds, again))
 
-    def _settle_abandoned(self, now: float) -> None:
+    def _report_left(self, now: float) -> None:
+        """Tell the server of tasks whose agents go on without them."""
         seen = self.watch.seen
-        found = {task.id: task for task in seen.tasks if loss.abandoned(task, seen.workers.get(task.worker))}
-        self._abandoned = {id: self._abandoned.get(id, now) for id in found}
-        for id, since in list(self._abandoned.items()):
-            if now - since > ABANDONED_SECONDS:
-                self._abandoned[id] = now  # again, if the server then still counts it as running
-                self.watch.do(partial(self._lose, found[id], "its agent goes on without it"))
+        found = {task.id: task for task in seen.tasks if loss.is_left(task, seen.workers.get(task.worker))}
+        self._left = {id: self._left.get(id, now) for id in found}
+        for id, since in list(self._left.items()):
+            if now - since > fate.LEFT_SECONDS:
+                self._left[id] = now  # again, if the server then still counts it as running
+                looked_at = self._wall() - (now - seen.at)
+                self.watch.do(partial(self._lose, loss.Loss(found[id], End.AGENT_LEFT, looked_at)))
 
-    def _hold_limits(self, now: float) -> None:
+    def _follow_stops(self, now: float) -> None:
+        """See to it that nothing still runs of a task that was failed for its time."""
         running = {task.id: task for task in self.watch.seen.tasks}
-        for gone in set(self._stopping) - set(running):
-            del self._stopping[gone]
+        for id in set(self._stopping) - set(running):
+            self._postponed.put((now + KILL_SECONDS, partial(self._end_task_of, self._stopping.pop(id))))
         for task in running.values():
-            if task.started is None:
-                continue
-            reason = loss.over_time(task, self.plan.queues.get(task.queue or ""), self._wall() - task.started)
-            if reason is None:
-                continue
-            first, last = self._stopping.get(task.id, (now, float("-inf")))
-            if now - first > STOP_SECONDS:
-                words = f"{reason}; it did not stop when asked"
-                self._stopping[task.id] = (now, now)
-                self.watch.do(partial(self._fail, task, words))
-                # its agent sees that within a poll and ends it; one that hangs does not
-                self._postponed.put((now + STOP_SECONDS / 3, partial(self._end_task_of, task)))
-            elif task.message != loss.STOPPING and now - last > AGAIN_SECONDS:
-                # again, because an agent that has only just taken its task writes over the message
-                if task.id not in self._stopping:
-                    log.warning("task %s: %s", task.id, reason)
-                self._stopping[task.id] = (first, now)
-                self.watch.do(partial(self._ask_to_stop, task, reason))
-
-    def _ask_to_stop(self, task: Task, reason: str) -> None:
-        self.watch.client.call("tasks.stop", task=task.id, status_reason=reason)
-
-    def _fail(self, task: Task, reason: str) -> None:
-        self.watch.client.call("tasks.failed", task=task.id, force=True, status_reason=reason)
+            if fate.is_stopping(task.message) and fate.says(task.reason, fate.TIME_LIMIT):
+                self._stopping[task.id] = task
 
     def _end_task_of(self, task: Task) -> None:
-        """End what still runs of a task that is over; its agent stays."""
+        """End what still runs of a task that has failed; its agent stays. A job of the watch's."""
+        now = self.watch.client.call("tasks.get_all", id=[task.id], only_fields=["status"])["tasks"]
+        if not now or now[0]["status"] != "failed":
+            return
         for keeper in list(self.keepers.values()):
             agent = keeper.agent
             if keeper.worker != task.worker or agent is None:

@@ -1,7 +1,7 @@
 """What the server knows of this machine's workers and tasks, and what it is told of them. A thread of its own.
 
 The supervisor never waits for a server: it reads the latest ``Seen`` and hands in jobs. A job that met a server that
-does not answer is done again until it does. Words and bounds of what becomes of a lost task are in ``loss``.
+does not answer is done again until it does. Who decides what becomes of a lost task is told in ``loss``.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ class Seen:
     workers: Mapping[str, Worker] = field(default_factory=dict)
     #: The tasks that count as running.
     tasks: tuple[Task, ...] = ()
+    #: Whether the server itself decides what becomes of lost tasks, and holds time limits.
+    decides_fate: bool = True
 
     @property
     def running(self) -> dict[str, Task]:
@@ -114,6 +116,8 @@ class Watch:
         self.seen = Seen()
         self._workers = workers
         self._clock = clock
+        #: What it says of itself; asked again after it was away, when it may be another one.
+        self._decides_fate: bool | None = None
         self._jobs: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._over = False
@@ -139,6 +143,17 @@ class Watch:
         self._over = True
         self._wake.set()
         self._thread.join(seconds)
+
+    def decides_fate(self) -> bool:
+        """Whether the server itself decides what becomes of lost tasks; asked once for as long as it answers.
+
+        Raises:
+            ServerError: it refuses us.
+            UnreachableError: it does not answer.
+        """
+        if self._decides_fate is None:
+            self._decides_fate = decides_fate(self.client)
+        return self._decides_fate
 
     def tasks(self, statuses: list[str], ours: set[str]) -> list[Task]:
         """The tasks of these workers that have one of these statuses; among the 500 that changed last."""
@@ -166,15 +181,17 @@ class Watch:
                 if worker["id"] in ours
             }
             tasks = tuple(self.tasks(["in_progress"], ours)) if ours else ()
+            decides = self.decides_fate()
         except (UnreachableError, ServerError) as error:
             fault, code = str(error), getattr(error, "code", None)
+            self._decides_fate = None
             if code == UNAUTHORIZED:
                 self._refusal = fault
             elif code == TOO_MANY and self._refusal is not None:
                 fault = self._refusal  # says more than that it came too often
             self._renew(error)
             return replace(self.seen, fault=fault, silent=isinstance(error, UnreachableError))
-        return Seen(at, None, workers=workers, tasks=tasks)
+        return Seen(at, None, workers=workers, tasks=tasks, decides_fate=decides)
 
     def _run(self) -> None:
         while True:
@@ -211,6 +228,16 @@ class Watch:
         with suppress(StackyardError):
             self.client = self._renewed()
         return True
+
+
+def decides_fate(client: Client) -> bool:
+    """Whether a server decides what becomes of lost tasks, and holds time limits: ours does, and says so.
+
+    Raises:
+        ServerError: it refuses us.
+        UnreachableError: it does not answer.
+    """
+    return client.call("server.info").get("decides_fate") is True
 
 
 def task_of(entry: Mapping[str, Any]) -> Task:

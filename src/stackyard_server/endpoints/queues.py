@@ -216,9 +216,9 @@ def get_next_task(call: Call) -> dict[str, Any]:
             break
     if task.get("status") == task_status.STOPPED:
         TASK.update(tx, entry.task, {"status": task_status.QUEUED})
-    session = call.who.session
-    names = workers.of_session(tx, call.who.user, session) if session else []
-    hand_outs.note(tx, entry.task, call.now, session=session, header=call.worker_name, workers=names)
+    user, session, header = call.who.user, call.who.session, call.worker_name
+    names = workers.of_session(tx, user, session) if session else []
+    hand_outs.note(tx, entry.task, call.now, user=user, session=session, header=header, workers=names)
     answer: dict[str, Any] = {"entry": _shown(entry)}
     if call.get("get_task_info", False):
         answer["task_info"] = {"company": task.get("company"), "user": task.get("user")}

@@ -14,8 +14,14 @@ from ..fields import table
 
 @endpoint("2.12", access="none")
 def info(call: Call) -> dict[str, Any]:
-    """The versions. Left out: ``uid`` (nothing tells installations apart)."""
-    return {"version": SERVER_VERSION, "build": "", "commit": "", "api_version": API_VERSION}
+    """The versions, and that this server decides what becomes of lost tasks. Left out: ``uid``."""
+    return {
+        "version": SERVER_VERSION,
+        "build": "",
+        "commit": "",
+        "api_version": API_VERSION,
+        "decides_fate": True,
+    }
 
 
 @endpoint(access="none")

@@ -10,11 +10,11 @@ from ..call import Call
 from ..dispatch import endpoint
 from ..error_table import error
 from ..fields import check
-from ..rules import project_names, task_document, task_status
+from ..rules import fate, project_names, task_document, task_status
 from ..store import hand_outs, metrics, projects, queues
 from ..store import tasks as store_tasks
 from ..store.documents import TASK, Document
-from ..tasks import changes, creation, editing, ending, queueing, removal
+from ..tasks import changes, creation, editing, ending, loss, queueing, removal
 
 Answer = dict[str, Any]
 #: Clients of earlier levels of the API read ``execution.docker_cmd`` instead.
@@ -283,10 +283,11 @@ def delete_configuration(call: Call) -> Answer:
 
 @endpoint(access="state", fenced="task")
 def edit_runtime(call: Call) -> Answer:
-    """Set entries of ``runtime``; ``updated`` is 0, as recorded."""
+    """Set entries of ``runtime``, but for the count of tries; ``updated`` is 0, as recorded."""
     task = changes.require(call.tx, call.data["task"], ["status", "runtime"])
     changes.require_open(task, task_status.OPEN)
-    merged = {**(task.get("runtime") or {}), **call.data["runtime"]}
+    held = task.get("runtime") or {}
+    merged = fate.with_tries({**held, **call.data["runtime"]}, fate.tries(held))
     changes.save(call, task["id"], {"runtime": merged})
     return {"updated": 0}
 
@@ -401,6 +402,19 @@ def failed(call: Call) -> Answer:
     """The task failed."""
     fields = ending.finish(call, call.data["task"], task_status.FAILED, force=forced(call), **told(call))
     return {"fields": fields, "updated": 1}
+
+
+@endpoint(access="state", fenced="task")
+def lost(call: Call) -> Answer:
+    """What becomes of a task that lost its agent, as those saw it who look after agents; not one of ClearML's own.
+
+    ``updated`` is 0 where the report is about an earlier run, or the task has ended by itself. For the user whose
+    agent took the task, and for administrators.
+    """
+    found = loss.report(call)
+    if found is None:
+        return {"updated": 0, "fields": {}}
+    return {"updated": 1, "fields": {"status": found.status, "status_reason": found.reason}}
 
 
 @endpoint("2.2", access="state", fenced="run")

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .fate import MOST_RETRIES
+
 TIME_LIMIT = "time_limit_seconds"
 RETRIES = "retries"
 SILENCE = "silence_seconds"
 #: The section and the name of a task's own limit among its hyperparameters.
 TASK_TIME_LIMIT = ("Run", TIME_LIMIT)
-MOST_RETRIES = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ import orjson
 
 from . import Transaction
 
+#: The taker of a task that a queue gave away before takers were written down.
+UNKNOWN = ""
+
 
 @dataclass(frozen=True, slots=True)
 class HandOut:
@@ -42,7 +45,7 @@ def requeue(tx: Transaction, task_id: str, now: int) -> None:
     last = tx.value("SELECT last_worker FROM task WHERE id=?", (task_id,))
     known = {name for name in (*orjson.loads(former), *orjson.loads(workers), header, last) if name}
     tx.run(
-        "UPDATE hand_out SET requeued=?, former=?, at=NULL, session='', header='', workers='[]', lost=0, unstarted=0 "
+        "UPDATE hand_out SET requeued=?, former=?, at=NULL, session='', header='', workers='[]', unstarted=0 "
         "WHERE task=?",
         (now, orjson.dumps(sorted(known)).decode(), task_id),
     )
@@ -51,13 +54,13 @@ def requeue(tx: Transaction, task_id: str, now: int) -> None:
 
 
 def note(
-    tx: Transaction, task_id: str, now: int, *, session: str, header: str, workers: Iterable[str]
+    tx: Transaction, task_id: str, now: int, *, user: str, session: str, header: str, workers: Iterable[str]
 ) -> None:
     """Write down who got a task; a puller that ran it before is let in again."""
     tx.run(
-        "INSERT INTO hand_out(task, at, session, header, workers, unstarted) VALUES (?1, ?2, ?3, ?4, ?5, 1) "
-        "ON CONFLICT(task) DO UPDATE SET at=?2, session=?3, header=?4, workers=?5, unstarted=1",
-        (task_id, now, session, header, orjson.dumps(sorted(workers)).decode()),
+        "INSERT INTO hand_out(task, at, user, session, header, workers, unstarted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1) "
+        "ON CONFLICT(task) DO UPDATE SET at=?2, user=?3, session=?4, header=?5, workers=?6, unstarted=1",
+        (task_id, now, user, session, header, orjson.dumps(sorted(workers)).decode()),
     )
     if task_id in tx.fenced:
         tx.run("UPDATE run_session SET fenced=0 WHERE task=? AND session=?", (task_id, session))
@@ -95,14 +98,10 @@ def fenced(tx: Transaction, task_id: str) -> HandOut | None:
     )
 
 
-def losses(tx: Transaction, task_id: str) -> int:
-    """How often the watchdog put the task back since a user queued it."""
-    return int(tx.value("SELECT lost FROM hand_out WHERE task=?", (task_id,)) or 0)
-
-
-def set_losses(tx: Transaction, task_id: str, count: int) -> None:
-    """Remember how often the watchdog put the task back."""
-    tx.run("UPDATE hand_out SET lost=? WHERE task=?", (count, task_id))
+def taker(tx: Transaction, task_id: str) -> str | None:
+    """The user whose agent a queue gave the task last, UNKNOWN of an earlier release's; None where none did."""
+    user = tx.value("SELECT user FROM hand_out WHERE task=?", (task_id,))
+    return None if user is None else str(user)
 
 
 def prune(tx: Transaction) -> int:

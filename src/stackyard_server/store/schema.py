@@ -210,8 +210,14 @@ V2 = """
 ALTER TABLE queue_entry ADD COLUMN not_before INTEGER;
 """
 
+V3 = """
+-- Whose agent the task was given to: that user may say that it was lost. How often it was is the task's own to say.
+ALTER TABLE hand_out ADD COLUMN user TEXT NOT NULL DEFAULT '';
+ALTER TABLE hand_out DROP COLUMN lost;
+"""
+
 #: One script per schema version, oldest first.
-MIGRATIONS = [V1, V2]
+MIGRATIONS = [V1, V2, V3]
 
 
 class TooNew(Exception):

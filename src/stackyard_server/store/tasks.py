@@ -6,7 +6,9 @@ Lists of tasks by ClearML's query language are in ``query``.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from . import Transaction
 from .documents import as_json
@@ -19,11 +21,13 @@ class LifeSign(NamedTuple):
     last_sign: int
     worker: str | None
     status_message: str
-    #: Whether a queue gave it away, how often it was put back since a user queued it, and the queue it names.
+    status_reason: str
+    #: Whether a queue gave it away, and the queue it names.
     handed_out: bool
-    losses: int
     queue: str | None
     status: str
+    #: Its runtime properties.
+    runtime: dict[str, Any]
 
 
 class Run(NamedTuple):
@@ -40,8 +44,8 @@ class Run(NamedTuple):
 
 _LIFE = (
     "SELECT t.id, max(coalesce(t.last_update, t.status_changed, t.started, t.created, 0), coalesce(h.at, 0)), "
-    "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), h.task IS NOT NULL, coalesce(h.lost, 0), "
-    "json_extract(t.execution, '$.queue'), t.status "
+    "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), coalesce(t.status_reason, ''), "
+    "h.task IS NOT NULL, json_extract(t.execution, '$.queue'), t.status, t.runtime "
 )
 
 
@@ -52,7 +56,7 @@ def silent(tx: Transaction, before: int) -> list[LifeSign]:
         "WHERE t.status='in_progress' AND coalesce(t.last_update, 0)<?",
         (before,),
     )
-    return [LifeSign(*row) for row in rows]
+    return [_life_sign(row) for row in rows]
 
 
 def taken(tx: Transaction, before: int) -> list[LifeSign]:
@@ -62,7 +66,11 @@ def taken(tx: Transaction, before: int) -> list[LifeSign]:
         "AND t.status='queued' AND NOT EXISTS (SELECT 1 FROM queue_entry e WHERE e.task=h.task)",
         (before,),
     )
-    return [LifeSign(*row) for row in rows]
+    return [_life_sign(row) for row in rows]
+
+
+def _life_sign(row: tuple[Any, ...]) -> LifeSign:
+    return LifeSign(*row)._replace(runtime=orjson.loads(row[-1] or "{}"))
 
 
 def running(tx: Transaction, before: int, section: str, name: str) -> list[Run]:

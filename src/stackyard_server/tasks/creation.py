@@ -8,7 +8,7 @@ from typing import Any
 from .. import moments
 from ..call import Call
 from ..error_table import error
-from ..rules import project_names, task_document, task_status
+from ..rules import fate, project_names, task_document, task_status
 from ..store import projects
 from ..store.documents import TASK, Document, new_id
 from . import changes
@@ -79,7 +79,7 @@ def edited_parts(call: Call, data: Mapping[str, Any], held: Mapping[str, Any]) -
     Args:
         call: When.
         data: The request's fields.
-        held: The task's parts, as far as they are merged: ``script`` and ``execution``.
+        held: The task's parts, as far as they are merged: ``script``, ``execution`` and ``runtime``.
     """
     sent = {**task_document.present(data), **task_document.translate_legacy(data)}
     parts: Document = {}
@@ -99,7 +99,8 @@ def edited_parts(call: Call, data: Mapping[str, Any], held: Mapping[str, Any]) -
     if "models" in sent:
         parts["models"] = task_document.models(sent["models"], moments.iso(call.now))
     if "runtime" in sent:
-        parts["runtime"] = sent["runtime"]
+        # how often it was tried again is the server's to count
+        parts["runtime"] = fate.with_tries(sent["runtime"], fate.tries(held.get("runtime")))
     return parts
 
 

@@ -23,7 +23,7 @@ def edit(call: Call, data: Mapping[str, Any], *, force: bool) -> Document:
     """
     id = data["task"]
     sent = task_document.present(data)
-    merged: list[str] = [name for name in ("execution", "script") if name in sent]
+    merged: list[str] = [name for name in ("execution", "script", "runtime") if name in sent]
     if "output_dest" in sent:
         merged.append("output")
     task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, *merged])

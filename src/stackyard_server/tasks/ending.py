@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..call import Call
-from ..rules import reasons, task_status
+from ..rules import fate, task_status
 from ..store import Transaction, tasks
 from ..store.documents import MODEL, TASK, Document
 from . import changes, queueing
@@ -27,7 +27,7 @@ def start(call: Call, id: str, *, force: bool, reason: str | None, message: str 
     """
     task = changes.require(call.tx, id)
     ended = task["status"] in (task_status.STOPPED, task_status.FAILED)
-    if ended and reasons.is_echo(task.get("status_reason"), task.get("status_changed"), call.now):
+    if ended and fate.is_echo(task.get("status_reason"), task.get("status_changed"), call.now):
         return {}
     running = task["status"] == task_status.IN_PROGRESS
     return changes.change_status(
@@ -47,19 +47,15 @@ def finish(
 ) -> Document:
     """Note that a task ended as stopped, failed or completed.
 
-    One that was asked to stop because its time was over, and does, has failed, for that reason and no other.
+    What it is said to be may give way to what was decided of it: ``rules.fate.said_to_end``.
 
     Raises:
         ApiError: 400/101, 400/110.
     """
     task = changes.require(call.tx, id)
-    if (
-        task["status"] == task_status.IN_PROGRESS
-        and status in (task_status.STOPPED, task_status.FAILED)
-        and reasons.says(task.get("status_reason"), reasons.TIME_LIMIT)
-        and not reasons.says(reason, reasons.TIME_LIMIT)
-    ):
-        status, reason = task_status.FAILED, task["status_reason"]
+    status, reason = fate.said_to_end(
+        status, reason, held_status=task["status"], held=task.get("status_reason")
+    )
     ended = {"completed": call.now}
     return changes.change_status(call, task, status, force=force, reason=reason, message=message, more=ended)
 

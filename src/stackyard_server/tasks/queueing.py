@@ -7,13 +7,10 @@ from typing import Any
 
 from ..call import Call
 from ..error_table import error
-from ..rules import reasons, task_status, vanished
-from ..store import Transaction, hand_outs, queues, tasks
+from ..rules import fate, task_status
+from ..store import Transaction, queues, tasks
 from ..store.documents import TASK, Document
 from . import changes
-
-#: The runtime property that counts how often a task that lost its worker was tried again; a user's queueing ends it.
-RETRIES = "stackyard_retries"
 
 
 def resolve_queue(call: Call, data: Mapping[str, Any]) -> str:
@@ -47,10 +44,7 @@ def enqueue(
     message: str | None = None,
     keep_execution_queue: bool = False,
 ) -> Document:
-    """Put a task at the end of a queue, out of any other.
-
-    One that ran and is queued with a reason that says infrastructure was lost by whoever says so (the services of a
-    machine): that is a further try, counted and delayed like one of the watchdog's, and not a user's new start.
+    """Put a task at the end of a queue, out of any other: a new start, from which its tries are counted anew.
 
     Args:
         call: Who asks, and when.
@@ -78,24 +72,18 @@ def enqueue(
     before = task["status"]
     if before == task_status.QUEUED and held is None:
         before = task.get("enqueue_status") or task_status.CREATED  # a worker took it and did not start it
-    lost = before == task_status.IN_PROGRESS and reasons.says(reason, reasons.INFRASTRUCTURE)
-    more: Document = {"enqueue_status": task_status.CREATED if lost else before}
+    more: Document = {"enqueue_status": before}
     fields = changes.change_status(
         call, task, task_status.QUEUED, force=force, reason=reason, message=message, more=more
     )
-    losses = hand_outs.losses(call.tx, id) if lost else 0
-    not_before = call.now + 1000 * vanished.wait_seconds(losses) if lost else None
-    queues.add(call.tx, queue, id, call.now, not_before=not_before)
+    queues.add(call.tx, queue, id, call.now)
     quiet: Document = {}
     tags = task.get("system_tags") or []
     if "development" in tags:
         quiet["system_tags"] = [tag for tag in tags if tag != "development"]
     runtime = task.get("runtime") or {}
-    if lost:
-        hand_outs.set_losses(call.tx, id, losses + 1)
-        quiet["runtime"] = {**runtime, RETRIES: losses + 1}
-    elif RETRIES in runtime:
-        quiet["runtime"] = {key: value for key, value in runtime.items() if key != RETRIES}
+    if fate.RETRIES in runtime:
+        quiet["runtime"] = fate.with_tries(runtime, 0)
     if not keep_execution_queue:
         quiet["execution"] = {**(task.get("execution") or {}), "queue": queue}
         fields["execution.queue"] = queue

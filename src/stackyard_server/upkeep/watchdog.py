@@ -1,9 +1,8 @@
 """The watchdog: tasks whose worker vanished are tried again or ended, tasks beyond their time limit are ended.
 
 ``check`` and ``check_limits`` look once; ``watch`` looks for as long as the server runs and forgets what is too old to
-show. What is decided is in ``rules.vanished`` and ``rules.time_limits``, from settings and what queues ask for. Silence
-counts only while the server could hear: after a start, and after the clock jumped or the machine slept, every task gets
-its full time again.
+show. What is decided is in ``rules.fate``, from settings and what queues ask for. Silence counts only while the server
+could hear: after a start, and after the clock jumped or the machine slept, every task gets its full time again.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ import time
 from dataclasses import dataclass
 
 from ..call import Services
-from ..rules import queue_policy, task_status, time_limits, vanished
+from ..rules import fate, queue_policy, task_status
 from ..rules.queue_policy import QueuePolicy
 from ..store import Transaction, hand_outs, queues, tasks, workers
-from ..store.documents import TASK, Document
-from ..tasks.queueing import RETRIES
+from ..store.documents import TASK
+from ..tasks import loss
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def policies(tx: Transaction) -> dict[str, tuple[str, QueuePolicy]]:
     return {id: (name, queue_policy.read(asked)) for id, name, asked in queues.metadata(tx)}
 
 
-def silent(services: Services, tx: Transaction, now: int) -> list[vanished.Silent]:
+def silent(services: Services, tx: Transaction, now: int) -> list[fate.Silent]:
     """The tasks without a sign of life for as long as allowed that run, or that a worker took and never started."""
     settings, asked = services.settings, policies(tx)
     usual = int(settings.watchdog_minutes * 60_000)
@@ -66,23 +65,20 @@ def silent(services: Services, tx: Transaction, now: int) -> list[vanished.Silen
     for task in (*tasks.silent(tx, now - least), *tasks.taken(tx, now - least)):
         known = asked.get(task.queue or "") if task.handed_out else None
         policy = known[1] if known else QueuePolicy()
-        found.append(
-            vanished.Silent(
-                id=task.id,
-                last_sign=task.last_sign,
-                worker=task.worker or None,
-                status_message=task.status_message,
-                has_queue=known is not None,
-                losses=task.losses,
-                allowed=usual if policy.silence_seconds is None else int(policy.silence_seconds * 1000),
-                retries=settings.requeue_limit if policy.retries is None else policy.retries,
-                was_started=task.status == task_status.IN_PROGRESS,
-            )
+        lost = fate.Lost(
+            status_message=task.status_message,
+            status_reason=task.status_reason,
+            has_queue=known is not None,
+            tries=fate.tries(task.runtime),
+            retries=settings.requeue_limit if policy.retries is None else policy.retries,
+            was_started=task.status == task_status.IN_PROGRESS,
         )
+        allowed = usual if policy.silence_seconds is None else int(policy.silence_seconds * 1000)
+        found.append(fate.Silent(task.id, lost, task.last_sign, task.worker or None, allowed))
     return found
 
 
-def check(services: Services, listening_since: int) -> list[tuple[str, vanished.Verdict]]:
+def check(services: Services, listening_since: int) -> list[tuple[str, fate.Fate]]:
     """Look once for tasks whose worker vanished.
 
     Args:
@@ -95,70 +91,54 @@ def check(services: Services, listening_since: int) -> list[tuple[str, vanished.
     now = int(services.clock() * 1000)
     with services.store.reading() as tx:
         suspects = silent(services, tx, now)
-    found = [(task, v) for task in suspects if (v := vanished.verdict(task, now, listening_since))]
+    found = [(task.id, f) for task in suspects if (f := fate.silent(task, now, listening_since))]
     if found:
         with services.store.writing() as tx:
-            for task, verdict in found:
-                _apply(tx, task, verdict, now)
-        for task, verdict in found:
-            services.meter.watchdog["requeued" if verdict.status == "queued" else verdict.status] += 1
-            log.warning("task %s is %s now. %s. %s", task.id, verdict.status, verdict.reason, verdict.message)
-    return [(task.id, verdict) for task, verdict in found]
+            for id, decided in found:
+                loss.write(tx, id, decided, now, BY)
+        for id, decided in found:
+            services.meter.watchdog["requeued" if decided.status == "queued" else decided.status] += 1
+            log.warning("task %s is %s now. %s. %s", id, decided.status, decided.reason, decided.message)
+    return found
 
 
-def _apply(tx: Transaction, task: vanished.Silent, verdict: vanished.Verdict, now: int) -> None:
-    changes = _status(verdict.status, verdict.reason, verdict.message, now)
-    queues.remove_task(tx, task.id, now)
-    if verdict.status == task_status.QUEUED:
-        kept = TASK.get(tx, task.id, ("execution", "runtime")) or {}
-        queue = kept["execution"]["queue"]
-        # The fence begins here, before anyone can take it: what the lost run still writes is refused.
-        queues.add(tx, queue, task.id, now, not_before=now + verdict.wait_seconds * 1000)
-        hand_outs.set_losses(tx, task.id, verdict.losses)
-        changes["enqueue_status"] = task_status.CREATED
-        if verdict.losses:
-            changes["runtime"] = {**kept.get("runtime", {}), RETRIES: verdict.losses}
-    else:
-        changes["completed"] = now
-    TASK.update(tx, task.id, {**changes, "last_update": now})
-
-
-def _status(status: str, reason: str, message: str, now: int) -> Document:
-    return {
-        "status": status,
-        "status_reason": reason,
-        "status_message": message,
-        "status_changed": now,
-        "last_change": now,
-        "last_changed_by": BY,
-    }
-
-
-def check_limits(services: Services) -> list[tuple[str, time_limits.Verdict]]:
+def check_limits(services: Services) -> list[tuple[str, fate.OverTime]]:
     """Look once for tasks that run longer than they may: those that were asked to stop, or ended."""
     now, grace = int(services.clock() * 1000), services.settings.time_limit_grace_seconds
     with services.store.reading() as tx:
         asked = policies(tx)
-        running = tasks.running(tx, now - int(grace * 1000), *queue_policy.TASK_TIME_LIMIT)
+        limits = [policy.time_limit_seconds for _, policy in asked.values() if policy.time_limit_seconds]
+        since = now - int(min([grace, *limits]) * 1000)
+        running = tasks.running(tx, since, *queue_policy.TASK_TIME_LIMIT)
     found = []
     for id, started, message, changed, queue, own in running:
         name, policy = asked.get(queue or "", ("", QueuePolicy()))
-        limit = policy.time_limit_seconds
-        task = time_limits.Running(id, started, message, changed, queue_policy.seconds(own), limit, name)
-        if verdict := time_limits.verdict(task, now, grace):
-            found.append((id, verdict))
+        task = fate.Running(
+            started=started,
+            asked=changed if fate.is_stopping(message) else None,
+            own_limit_seconds=queue_policy.seconds(own),
+            queue_limit_seconds=policy.time_limit_seconds,
+            queue_name=name,
+        )
+        if decided := fate.over_time(task, now, grace):
+            found.append((id, decided))
     if found:
         with services.store.writing() as tx:
-            for id, verdict in found:
-                asking = verdict.action == "ask"
-                status = task_status.IN_PROGRESS if asking else task_status.FAILED
-                message = task_status.STOPPING if asking else "Ended by the server."
-                changes = _status(status, verdict.reason, message, now)
+            for id, decided in found:
+                asking = decided.action == "ask"
+                changes = {
+                    "status": task_status.IN_PROGRESS if asking else task_status.FAILED,
+                    "status_reason": decided.reason,
+                    "status_message": decided.message,
+                    "status_changed": now,
+                    "last_change": now,
+                    "last_changed_by": BY,
+                }
                 # Being asked is no sign of life; the end is the last one.
                 TASK.update(tx, id, changes if asking else {**changes, "completed": now, "last_update": now})
-        for id, verdict in found:
-            services.meter.watchdog[f"time_limit_{'asked' if verdict.action == 'ask' else 'failed'}"] += 1
-            log.warning("task %s: %s", id, verdict.reason)
+        for id, decided in found:
+            services.meter.watchdog[f"time_limit_{'asked' if decided.action == 'ask' else 'failed'}"] += 1
+            log.warning("task %s: %s", id, decided.reason)
     return found
 
 
@@ -171,10 +151,15 @@ def prune(services: Services) -> None:
         hand_outs.prune(tx)
 
 
+def check_seconds(allowed_seconds: float) -> float:
+    """How often to look: a twelfth of the allowed silence, between half a second and five."""
+    return min(5.0, max(0.5, allowed_seconds / 12))
+
+
 async def watch(services: Services) -> None:
     """Look and forget, again and again, until cancelled. ``watchdog_minutes`` 0 takes no worker for lost."""
     settings = services.settings
-    pause = vanished.check_seconds(min(settings.watchdog_minutes or 60, 1) * 60)
+    pause = check_seconds(min(settings.watchdog_minutes or 60, 1) * 60)
     hearing = Hearing(int(services.clock() * 1000), time.monotonic())
     pruned = time.monotonic()
     while True:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from ..rules import queue_policy, reasons
+from ..rules import fate, queue_policy
 from . import advice, shown
 from .visit import TASK_COLUMNS, TEMPLATES_PROJECT, Visit, as_page
 
@@ -148,7 +148,7 @@ async def seen_queues(visit: Visit, ids: list[str] | None = None) -> list[dict[s
         reasons_of = await reasons_for(visit, [entry_id(e) for e in entries[:MOST_ENTRIES]])
         for entry in entries:
             reason = reasons_of.get(entry_id(entry), "")
-            entry["again"] = reason if reasons.says(reason, reasons.INFRASTRUCTURE) else ""
+            entry["again"] = reason if fate.says(reason, fate.INFRASTRUCTURE) else ""
         waits = [seconds_since(visit, e["added"]) or 0.0 for e in entries if not e["again"]]
         seen = [w["seen"] for w in queue["workers"]]
         queue["wrong"] = advice.about_queue(queue["depth"], max(waits, default=None), seen, policy.unread)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stackyard.launch import retries
+from stackyard_server.rules import fate
 from stackyard_task.records import Code, Limits
 from tests.stackyard.launch.conftest import Deployment, record_in, task
 
@@ -135,7 +135,7 @@ def test_a_workload_that_fails_is_a_record_with_its_reason(
     assert record.status == "failed"
     assert record.failure is not None
     assert (record.failure.kind, words in record.failure.message) == (kind, True), record.failure
-    assert not retries.is_infrastructure(record.failure.kind)
+    assert not fate.is_infrastructure(record.failure.kind)
     assert (folder / "outputs" / "half.txt").read_text() == "half"
     assert (folder / "output.log").read_text()
     deployment.nothing_left()

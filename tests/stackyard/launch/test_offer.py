@@ -22,6 +22,7 @@ from stackyard.matrix import site
 from stackyard.matrix.runner import Stop
 from stackyard.settings import Settings
 from stackyard.specs import HardwareSpec
+from stackyard_server.rules.fate import Pauses
 from stackyard_task.records import StackPin
 from tests import clearml_site
 from tests.stackyard_server.agents import agent
@@ -226,7 +227,7 @@ def test_what_the_infrastructure_loses_is_made_again_and_counted(sent: Any) -> N
             return real.again(task, place)
 
     sent.launcher = lambda deployment, gpus: Flaky()
-    sent.retries = RetryPolicy(retries=1, first_pause_seconds=0.0)
+    sent.retries = RetryPolicy(retries=1, pauses=Pauses(0, 1, 0))
     text = MATRIX.replace("DO", "nothing").replace("LOG", str(sent.log))
     outcome = sent.run(text.replace('read = "prepared:first/made.txt", ', ""), only=[("deployment", "agent")])
     assert (outcome.completed, outcome.failed, len(lost)) == (1, 0, 1)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from stackyard.launch.retries import NEVER, RetryPolicy, is_infrastructure
+from stackyard.launch.retries import NEVER, RetryPolicy
+from stackyard_server.rules.fate import INFRASTRUCTURE, KILLED, TIME_LIMIT, Pauses, is_infrastructure
 from stackyard_task.records import FAILURE_KINDS, Failure
 
 
 def test_only_what_is_not_the_tasks_fault_is_tried_again() -> None:
     assert {kind for kind in FAILURE_KINDS if is_infrastructure(kind)} == {"infrastructure", "killed"}
     assert not is_infrastructure("a kind of a newer version")
+    assert {INFRASTRUCTURE, KILLED, TIME_LIMIT} <= set(FAILURE_KINDS), (
+        "both sides of the seam use the same words"
+    )
 
 
 def test_tries_are_bounded_and_further_apart_each_time() -> None:
-    policy = RetryPolicy(retries=4, first_pause_seconds=5, growth=4, longest_pause_seconds=60)
+    policy = RetryPolicy(retries=4, pauses=Pauses(first_seconds=5, growth=4, longest_seconds=60))
     lost = Failure("infrastructure", "the agent is gone")
-    assert [policy.pause_seconds(lost, retried) for retried in range(6)] == [5, 20, 60, 60, None, None]
+    assert [policy.pause_seconds(lost, tries) for tries in range(6)] == [5, 20, 60, 60, None, None]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.launch import Place, Started
+from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.runner import Stop
+from stackyard_server.rules.fate import Pauses
+from stackyard_task import records
+from stackyard_task.records import Dispatch, Failure, RunRecord, TaskSpec
 
 ENTRY = "work_for_tests:work"
 
@@ -276,3 +281,47 @@ def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(yard: Any) -> N
         assert yard.out.plan() is not None
     finally:
         os.system(f"umount {small}")
+
+
+@pytest.mark.parametrize(
+    ("by_server", "starts", "counted"), [([2], 1, 2), ([1, 0], 2, 2), ([0, 1, 0], 2, 2), ([0, 0, 0], 3, 2)]
+)
+def test_what_the_server_tried_again_itself_counts_like_a_start_of_ours(
+    yard: Any, by_server: list[int], starts: int, counted: int
+) -> None:
+    """A launcher that stands for a server whose infrastructure loses every start, some more than once."""
+    started: list[str] = []
+
+    class Lost:
+        def start(self, task: TaskSpec, place: Place) -> Started:
+            record = RunRecord(
+                run_id=task.run_id,
+                workload=task.workload,
+                status="failed",
+                started_at="2026-01-01T00:00:00+00:00",
+                finished_at="2026-01-01T00:00:01+00:00",
+                failure=Failure("infrastructure", "the agent was lost"),
+                dispatch=Dispatch(retries=by_server[len(started)]),
+            )
+            started.append(task.run_id)
+            records.write_json(record, place.folder / records.RECORD_FILE)
+            return Over()
+
+    class Over:
+        def wait(self, seconds: float) -> int:
+            return 1
+
+        def interrupt(self) -> None: ...
+
+        def kill(self) -> None: ...
+
+    yard.launcher = lambda deployment, gpus: Lost()
+    yard.retries = RetryPolicy(pauses=Pauses(0, 1, 0))
+    text = (
+        scenario(yard)
+        .replace("[axes]", '[axes]\ndeployment = ["agent"]')
+        .replace("repeats = 2", "repeats = 1")
+    )
+    outcome = yard.run(text.replace('stack = ["old", "new"]', 'stack = ["new"]'))
+    assert (outcome.failed, len(started)) == (1, starts)
+    assert yard.record("b01-agent-new-machine-w").dispatch.retries == counted

@@ -74,7 +74,8 @@ def test_one_that_ran_for_long_is_started_again_at_once() -> None:
     started[0].status = -9
     ended = made.step(62.0, idle=True)
     assert ended is not None
-    assert (ended.asked, ended.words) == (False, "the agent was killed by signal 9")
+    assert (ended.asked, ended.status, ended.at) == (False, -9, 62.0)
+    assert made.trouble == "the agent was killed by signal 9"
     made.step(62.5, idle=True)
     assert made.phase is Phase.WAITING
     made.step(63.1, idle=True)

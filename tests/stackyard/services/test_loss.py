@@ -1,17 +1,19 @@
-"""What becomes of lost tasks and of those beyond their time, in words and bounds."""
+"""What services saw of a lost task, and their report of it to a server that decides itself."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from stackyard.services.loss import Verdict, abandoned, ended_with_agent, over_time, verdict
-from stackyard.services.site import QueueRule
-from stackyard.services.watch import Task, Worker, epoch
-
-RULE = QueueRule("cpu", time_limit_seconds=90.0, retries=2)
-WHY = "the agent was killed by signal 9"
+from stackyard.clearml.client import Client, ServerError
+from stackyard.clearml.connection import Connection
+from stackyard.services.loss import Loss, ended_with_agent, is_left, report
+from stackyard.services.watch import Task, Watch, Worker, decides_fate, epoch
+from stackyard_server.rules.fate import End
+from tests.stackyard_server.running import running_server
 
 
 def task(**changes: Any) -> Task:
@@ -30,50 +32,14 @@ def task(**changes: Any) -> Task:
     return Task(**{**given, **changes})
 
 
-@pytest.mark.parametrize(
-    ("changes", "status", "words", "wait"),
-    [
-        (
-            {},
-            "queued",
-            "infrastructure: the agent was killed by signal 9; queued again (1 of 2), in 10 s",
-            10,
-        ),
-        ({"runtime": {"stackyard_retries": 1}}, "queued", "queued again (2 of 2), in 20 s", 20),
-        ({"runtime": {"stackyard_retries": 2}}, "failed", "tried again 2 of 2 times", 0),
-        ({"runtime": {"stackyard_retries": "x"}}, "queued", "(1 of 2)", 10),
-        ({"queue": None}, "failed", "no queue to try it again from", 0),
-        ({"message": "stopping"}, "stopped", "while the task was asked to stop", 0),
-        ({"message": "stopping", "reason": "time_limit: ran 5 s"}, "failed", "time_limit: ran 5 s", 0),
-    ],
-)
-def test_verdicts(changes: dict[str, Any], status: str, words: str, wait: int) -> None:
-    found = verdict(task(**changes), RULE, WHY)
-    assert (found.status, found.wait_seconds) == (status, wait)
-    assert words in found.reason
-
-
-def test_a_queue_without_a_rule_has_the_servers_bound() -> None:
-    assert verdict(task(runtime={"stackyard_retries": 2}), None, WHY).status == "failed"
-    assert verdict(task(), QueueRule("cpu", retries=0), WHY) == Verdict(
-        "failed", f"infrastructure: {WHY}; tried again 0 of 0 times"
-    )
-
-
-def test_time_limits() -> None:
-    assert over_time(task(), RULE, 90.0) is None
-    assert over_time(task(), RULE, 95.4) == "time_limit: ran 1 min 35 s, queue cpu's limit is 1 min 30 s"
-    assert over_time(task(), QueueRule("cpu"), 1e9) is None
-    assert over_time(task(), None, 1e9) is None
-
-
 def test_only_an_agents_own_abort_counts_as_its_end() -> None:
     stopped = {"status": "stopped", "changed": 200.0}
-    assert ended_with_agent(task(), 0.0)
-    assert ended_with_agent(task(**stopped), 199.0)
-    assert ended_with_agent(task(**stopped, reason="user abort"), 199.0)
-    assert not ended_with_agent(task(**stopped), 201.0), "it was stopped before"
-    assert not ended_with_agent(task(**stopped, reason="task was stopped by tasks.stop"), 199.0)
+    assert ended_with_agent(task(), None)
+    assert ended_with_agent(task(**stopped), 200.0)
+    assert ended_with_agent(task(**stopped, reason="user abort"), 200.0)
+    assert not ended_with_agent(task(**stopped), None), "nobody asked the agent to end"
+    assert not ended_with_agent(task(**stopped), 202.0), "it was stopped before"
+    assert not ended_with_agent(task(**stopped, reason="task was stopped by tasks.stop"), 200.0)
     assert not ended_with_agent(task(status="completed"), 0.0)
 
 
@@ -84,20 +50,40 @@ def test_instants_are_read_with_and_without_a_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("worker", "changes", "found"),
+    ("worker", "found"),
     [
-        (Worker(200.0, "t"), {}, False),
-        (Worker(200.0, None), {}, True),
-        (Worker(200.0, "another"), {}, True),
-        (Worker(104.0, None), {}, False),  # sent while the task was taken, perhaps
-        (Worker(None, None), {}, False),
-        (None, {}, False),
-        (Worker(200.0, None), {"claimed": 50.0}, False),  # run again by hand: the claim is of another run
-        (Worker(200.0, None), {"claimed": None}, False),
-        (Worker(200.0, None), {"claimed": 50.0, "message": "stopping"}, True),
+        (Worker(200.0, "t"), False),
+        (Worker(200.0, None), True),
+        (Worker(200.0, "another"), True),
+        (Worker(104.0, None), False),  # sent while the task was taken, perhaps
+        (Worker(None, None), False),
+        (None, False),
     ],
 )
-def test_a_task_is_abandoned_where_its_agent_reports_something_else(
-    worker: Worker | None, changes: dict[str, Any], found: bool
-) -> None:
-    assert abandoned(task(**{"claimed": 101.0, **changes}), worker) is found
+def test_a_task_is_left_where_its_agent_reports_something_else(worker: Worker | None, found: bool) -> None:
+    assert is_left(task(claimed=101.0), worker) is found
+
+
+def test_our_server_is_told_and_decides() -> None:
+    with running_server() as server:
+        connection = Connection(server.api, server.web, server.files, server.access_key, server.secret_key)
+        with Client(connection) as agent, Client(connection) as services:
+            queue = agent.call("queues.get_default")["id"]
+            id = agent.call("tasks.create", name="a task", type="training")["id"]
+            agent.call("tasks.enqueue", task=id, queue=queue)
+            agent.call("queues.get_next_task", queue=queue)
+            agent.call("tasks.started", task=id, force=True)
+            agent.call("workers.status_report", worker="host:cpu-0", task=id, timestamp=1)
+            assert decides_fate(services)
+            assert Watch(services, lambda: []).look().decides_fate
+            now = time.time()
+            seen = Loss(task(id=id), End.AGENT_EXITED, ended_at=now, number=1)
+            assert report(services, replace(seen, ended_at=now - 3600), now) is None, (
+                "that was an earlier run"
+            )
+            words = "infrastructure: the agent ended with status 1; queued again (1 of 2), in 10 s"
+            assert report(services, seen, now) == words
+            assert services.call("tasks.get_by_id", task=id)["task"]["runtime"] == {"stackyard_retries": 1}
+            assert report(services, seen, now) is None, "it waits already"
+            with pytest.raises(ServerError, match="Invalid task id"):
+                report(services, replace(seen, task=task(id="0" * 32)), now)

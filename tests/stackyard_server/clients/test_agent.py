@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stackyard_server.rules.vanished import REASON
+from stackyard_server.rules import fate
 
 from ..agents import Agent, agent, console, script_task, task_of, until
 from ..running import Running, running_server
@@ -123,7 +123,9 @@ def test_the_task_of_a_killed_agent_is_tried_again_by_another(python: str, tmp_p
         with agent(server, python, tmp_path / "two", "host-two:0", "fenced"):
             until(lambda: status(server, task) == "queued", "the watchdog")
             found = task_of(server, task)
-            assert found["status_reason"].startswith(f"{REASON}; queued again (1 of 1)")
+            assert found["status_reason"].startswith(
+                f"{fate.INFRASTRUCTURE}: {fate.VANISHED}; queued again (1 of 1)"
+            )
             until(lambda: status(server, task) == "completed", "the second run")
         found = task_of(server, task)
         assert (found["last_worker"], found["runtime"]["stackyard_retries"]) == ("host-two:0", 1)
@@ -163,7 +165,7 @@ def test_a_paused_agent_wakes_after_another_took_its_task(
         task = script_task(server, REPORTING, "fenced")
         old = paused_in_the_middle(server, task, one)
         until(lambda: status(server, task) == "queued", "the watchdog")
-        assert task_of(server, task)["status_reason"].startswith(REASON)
+        assert task_of(server, task)["status_reason"].startswith(f"{fate.INFRASTRUCTURE}: {fate.VANISHED}")
         before = pid_series(server, task)[old]
         with agent(server, python, tmp_path / "two", "host-two:0", "fenced"):
             until(lambda: len(pid_series(server, task)) == 2, "reports of the second run")

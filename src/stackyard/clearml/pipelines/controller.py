@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stackyard.clearml.client import FINAL, Client
+from stackyard_server.rules import fate
 
 #: After being told to end it gets so long to end its steps.
 GRACE_SECONDS = 60.0
@@ -63,12 +64,13 @@ class LocalController:
             return
         said = self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
         last = said.splitlines()[-1] if said else "it said nothing"
+        why = f"the controller ended with status {status}: {last[:300]}"
         self._client.call(
             "tasks.failed",
             task=self._id,
             force=True,
-            status_message="infrastructure",
-            status_reason=f"infrastructure: the controller ended with status {status}: {last[:300]}",
+            status_message=fate.INFRASTRUCTURE,
+            status_reason=fate.reason(fate.INFRASTRUCTURE, why),
         )
 
 
