@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from stackyard_server import api
+
 from .running import Running, running_server
 
 
@@ -28,3 +30,27 @@ def test_ping_answers_in_the_envelope(server: Running) -> None:
 def test_an_unknown_endpoint_is_404_in_the_envelope(server: Running) -> None:
     meta = server.ask("v2.34/tasks.nope")["meta"]
     assert (meta["result_code"], meta["result_subcode"]) == (404, 0)
+
+
+def test_slow_reads_wait_in_a_line_of_bounded_length(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most so many readers at a time; whoever comes beyond the line is told to come again."""
+    slow = next(
+        n for n, entries in api.dispatch.load().items() for e in entries if e.slow and e.role == "readonly"
+    )
+    monkeypatch.setattr(server.server.api, "_reading", api.READERS + api.MOST_WAITING)
+    assert server.ask(slow)["meta"]["result_code"] == 429
+
+
+def test_no_answer_names_files_or_lines_of_the_server(server: Running) -> None:
+    """ASVS 13.4.2 and 16.5.1: no debug mode, no stack traces."""
+    for name, body in (
+        ("tasks.nope", {}),
+        ("users.get_by_id", {"user": 1}),
+        ("users.update", {"user": "x" * 500}),
+    ):
+        envelope = server.ask(name, **body)
+        assert envelope["meta"]["error_stack"] is None
+        assert "Traceback" not in str(envelope)
+        assert ".py" not in str(envelope)

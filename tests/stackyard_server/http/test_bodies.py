@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from stackyard_server import identity
-from stackyard_server.http.bodies import MOST_ANONYMOUS_BYTES
+from stackyard_server.http.bodies import MOST_ANONYMOUS_BYTES, MOST_HELD_BYTES
 from stackyard_server.web.site import LARGEST_FORM_BYTES
 
 from ..running import Running, running_server
@@ -154,3 +154,34 @@ def test_a_form_that_is_none_is_refused_in_words(server: Running) -> None:
         answer = server.client.post(f"{server.web}/queues", content=body, headers=sent)
         assert answer.status_code in (303, 400), (kind, answer.text)
     assert server.call("debug.ping")
+
+
+def test_whoever_is_known_may_say_more(server: Running) -> None:
+    body = b'{"x":"' + b"x" * 900_000 + b'"}'
+    headers = {"Authorization": f"Bearer {server.token}"}
+    assert server.client.post(f"{server.api}/debug.ping", content=body, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("port", "path", "headers"),
+    [("api", "/users.set_preferences", JSON), ("files", "/delete_many", JSON), ("web", "/queues", FORM)],
+)
+def test_bodies_being_received_are_bounded_together(
+    server: Running, monkeypatch: pytest.MonkeyPatch, port: str, path: str, headers: list[tuple[str, str]]
+) -> None:
+    """What is held is counted over all ports."""
+    monkeypatch.setattr(server.server.edge.bodies, "held_bytes", MOST_HELD_BYTES)
+    request = head("POST", port, path, [*headers, *CHUNKED, *signed_in(port, server.token)])
+    assert answer_before_the_end(server, port, request, b"x" * 500_000) == 429
+    assert server.call("debug.ping")
+
+
+def test_a_request_that_is_cut_off_changes_nothing(server: Running) -> None:
+    """Half a batch is no batch."""
+    body = b'{"preferences":{"half":1}}\n'
+    with dial(server) as connection:
+        head = f"POST /users.set_preferences HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+        connection.sendall(head.encode() + b"Content-Length: 500000\r\n\r\n" + body)
+    assert server.call("debug.ping")
+    assert "half" not in server.call("users.get_preferences")["preferences"]
+    assert server.server.edge.bodies.held_bytes == 0

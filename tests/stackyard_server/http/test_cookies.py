@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from http.cookies import Morsel, SimpleCookie
+from pathlib import Path
 
 import httpx
 import pytest
 
 from stackyard_server import identity
 from stackyard_server.http import cookies
+from stackyard_server.settings import ServerSettings
 
 from ..running import Running, running_server
 
@@ -93,3 +95,10 @@ def test_every_port_reads_the_same_cookie(server: Running, path: str) -> None:
         assert answer.status_code == (
             (404 if "files" in path else 200) if good else (303 if path == "/queues" else 401)
         )
+
+
+def test_a_certificate_of_our_own_makes_the_cookie_secure(tmp_path: Path) -> None:
+    """ASVS 3.3.1."""
+    own = ServerSettings(tmp_path, tls_certificate=tmp_path / "cert.pem")
+    assert cookies.keep("a.b", own)[1].endswith("; Secure")
+    assert "Secure" not in cookies.keep("a.b", ServerSettings(tmp_path))[1]

@@ -1,18 +1,18 @@
-"""Browsers: cookies, cross-site requests, CORS, and the headers of every answer."""
+"""Which pages' requests are believed, on every port: cross-site requests and CORS."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http.cookies import SimpleCookie
 from pathlib import Path
 
 import httpx
 import pytest
 
 from stackyard_server import identity
+from stackyard_server.http.origins import Origins, Sender
 from stackyard_server.settings import ServerSettings
 
-from .running import Running, running_server
+from ..running import Running, running_server
 
 PARTNER = "https://lab.example.org"
 
@@ -35,50 +35,12 @@ def by_cookie(server: Running, **headers: str) -> dict[str, str]:
     return {"Cookie": f"other=1; {identity.COOKIE}={server.token}", **shown}
 
 
-def host(server: Running) -> str:
-    return server.api.removeprefix("http://")
-
-
-def test_the_cookie_is_bound_to_our_own_pages(server: Running, browser: httpx.Client) -> None:
-    """ASVS 3.3.1 to 3.3.4; clearml-server: SameSite=Lax, secure: false, max_age: 99999999999 (E2)."""
-    answer = browser.post(f"{server.api}/auth.login", auth=(server.access_key, server.secret_key))
-    cookie = SimpleCookie(answer.headers["set-cookie"])[identity.COOKIE]
-    assert cookie.value == answer.json()["data"]["token"]
-    assert cookie["httponly"]
-    assert (cookie["samesite"], cookie["path"], cookie["max-age"]) == ("Strict", "/", "86400")
-    assert not cookie["secure"]  # this server speaks no TLS
-    assert "domain" not in answer.headers["set-cookie"].lower()
-
-
-def test_the_cookie_is_secure_behind_tls(browser: httpx.Client) -> None:
-    """ASVS 3.3.1: by our own certificate or a proxy's."""
-    with running_server(web_url="https://stackyard.example.org") as server:
-        answer = browser.post(f"{server.api}/auth.login", auth=(server.access_key, server.secret_key))
-    assert SimpleCookie(answer.headers["set-cookie"])[identity.COOKIE]["secure"]
-
-
-def test_a_certificate_of_our_own_makes_the_cookie_secure(tmp_path: Path) -> None:
-    """ASVS 3.3.1."""
-    assert ServerSettings(tmp_path, tls_certificate=tmp_path / "cert.pem").behind_tls
-    assert not ServerSettings(tmp_path).behind_tls
-
-
-def test_logging_out_takes_the_cookie_away(server: Running, browser: httpx.Client) -> None:
-    """ASVS 7.4.1."""
-    token = browser.post(f"{server.api}/auth.login", auth=(server.access_key, server.secret_key)).json()[
-        "data"
-    ]["token"]
-    browser.cookies.clear()
-    cookie = {"Cookie": f"{identity.COOKIE}={token}"}
-    answer = browser.post(f"{server.api}/auth.logout", headers={**cookie, "Origin": server.api}, json={})
-    taken = SimpleCookie(answer.headers["set-cookie"])[identity.COOKIE]
-    assert (taken.value, taken["max-age"]) == ("", "0")
-    after = browser.post(f"{server.api}/users.get_current_user", headers=cookie, json={})
-    assert after.status_code == 401
-
-
 WRITE, READ = "users.set_preferences", "users.get_preferences"
+
+
 JSON, FORM, TEXT = "application/json", "application/x-www-form-urlencoded", "text/plain"
+
+
 #: (endpoint, method, headers, body) a page elsewhere can make a browser send.
 FORGED: dict[str, tuple[str, str, dict[str, str], bytes]] = {
     "a form": (WRITE, "POST", {"Origin": "http://evil.example", "Content-Type": FORM}, b"preferences.a=1"),
@@ -193,39 +155,116 @@ def test_cors_is_off_for_whoever_is_not_named(server: Running, browser: httpx.Cl
 
 def test_cors_names_an_origin_the_operator_named(server: Running, browser: httpx.Client) -> None:
     ask = {"Origin": PARTNER, "Access-Control-Request-Method": "POST"}
-    allowed = browser.options(f"{server.api}/tasks.get_all", headers=ask)
-    assert allowed.status_code == 200
-    assert cors_of(allowed)["access-control-allow-origin"] == PARTNER
-    assert "*" not in str(cors_of(allowed))
-    answer = browser.get(f"{server.api}/debug.ping", headers={"Origin": PARTNER})
-    assert cors_of(answer)["access-control-allow-origin"] == PARTNER
-    assert answer.headers["vary"] == "Origin"
+    for url in (server.api, f"{server.web}/api", server.files, f"{server.web}/files"):
+        allowed = browser.options(f"{url}/tasks.get_all", headers=ask)
+        assert allowed.status_code == 200
+        assert cors_of(allowed)["access-control-allow-origin"] == PARTNER
+        assert "*" not in str(cors_of(allowed))
+        answer = browser.get(f"{url}/debug.ping", headers={"Origin": PARTNER})
+        assert cors_of(answer)["access-control-allow-origin"] == PARTNER
+        assert answer.headers["vary"] == "Origin"
+    assert cors_of(browser.options(f"{server.web}/tasks", headers=ask)) == {}
 
 
-@pytest.mark.parametrize(
-    "path", ["debug.ping", "tasks.nope", "users.get_all", "", "v2/x", "%00", "server.info"]
-)
-def test_every_answer_says_what_it_is_and_is_kept_by_nobody(
-    server: Running, browser: httpx.Client, path: str
+#: Origin, Sec-Fetch-Site, who that is.
+SENDERS: list[tuple[str | None, str | None, Sender]] = [
+    (None, None, "unsaid"),
+    (None, "same-origin", "ours"),
+    (None, "none", "person"),
+    (None, "same-site", "other"),
+    (None, "cross-site", "other"),
+    ("http://host:1", None, "ours"),
+    ("http://HOST:1", "same-origin", "ours"),
+    ("https://known.example", None, "ours"),
+    ("http://host:1", "none", "person"),
+    ("http://host:1", "same-site", "other"),
+    ("http://host:2", None, "other"),
+    ("http://host:2", "same-origin", "other"),
+    (PARTNER, None, "named"),
+    (PARTNER, "same-site", "named"),
+    (PARTNER, "cross-site", "other"),
+    ("null", None, "other"),
+    ("http://[", None, "other"),
+    ("", None, "other"),
+]
+
+
+@pytest.mark.parametrize(("origin", "site", "sender"), SENDERS)
+def test_a_browser_says_who_sent_a_request(
+    tmp_path: Path, origin: str | None, site: str | None, sender: Sender
 ) -> None:
-    """ASVS 3.4.3 (CSP), 3.4.4 (nosniff), 3.4.6 (frame-ancestors), 14.3.2 (no-store), 13.4.6 (no versions)."""
-    answer = browser.get(f"{server.api}/{path}")
-    assert answer.headers["server"] == "clearml"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["cache-control"] == "no-store"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["content-type"].startswith("application/json")
+    origins = Origins(ServerSettings(tmp_path, web_url="https://known.example", cors_origins=(PARTNER,)))
+    said = {"host": "host:1", "origin": origin, "sec-fetch-site": site}
+    assert origins.sender({name: value for name, value in said.items() if value is not None}) == sender
 
 
-def test_no_answer_names_files_or_lines_of_the_server(server: Running) -> None:
-    """ASVS 13.4.2 and 16.5.1: no debug mode, no stack traces."""
-    for name, body in (
-        ("tasks.nope", {}),
-        ("users.get_by_id", {"user": 1}),
-        ("users.update", {"user": "x" * 500}),
+#: What a page of another site makes a browser say.
+ELSEWHERE = [
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://["},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
+    {"Origin": PARTNER, "Sec-Fetch-Site": "cross-site"},
+]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_other_sites_cannot_send_a_form(
+    server: Running, browser: httpx.Client, headers: dict[str, str]
+) -> None:
+    """CVE-2024-24593 (CSRF) on the pages."""
+    for path in ("/queues", "/login", "/logout", "/account"):
+        answer = browser.post(
+            f"{server.web}{path}", data={"name": "stolen"}, headers=by_cookie(server, **headers)
+        )
+        assert answer.status_code == 403
+    assert server.call("queues.get_all", name="stolen")["queues"] == []
+
+
+def test_a_form_says_where_it_comes_from(server: Running, browser: httpx.Client) -> None:
+    """Every browser says of a form where it comes from; what says nothing is none of our pages."""
+    for headers, status in (
+        ({}, 403),
+        ({"Origin": PARTNER}, 403),
+        ({"Origin": server.web}, 303),
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
     ):
-        envelope = server.ask(name, **body)
-        assert envelope["meta"]["error_stack"] is None
-        assert "Traceback" not in str(envelope)
-        assert ".py" not in str(envelope)
+        data = {"name": f"queue {len(headers)} {status} {'Origin' in headers}"}
+        answer = browser.post(f"{server.web}/queues", data=data, headers=by_cookie(server, **headers))
+        assert answer.status_code == status, headers
+
+
+def test_forms_are_taken_at_the_address_users_know(browser: httpx.Client) -> None:
+    """Behind a proxy the Host header is not what the browser's address bar shows."""
+    with running_server(web_url="https://stackyard.example.org") as server:
+        headers = by_cookie(server, Origin="https://stackyard.example.org")
+        answer = browser.post(f"{server.web}/queues", data={"name": "mine"}, headers=headers)
+        assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("port", ["files", "web"])
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_other_sites_cannot_change_a_file(
+    server: Running, browser: httpx.Client, headers: dict[str, str], port: str
+) -> None:
+    url = f"{getattr(server, port)}{'' if port == 'files' else '/files'}"
+    bearer = {"Authorization": f"Bearer {server.token}"}
+    put = {"files": {"csrf.txt": ("csrf.txt", b"1")}}
+    # A token in the header was put there on purpose.
+    assert browser.post(f"{url}/", **put, headers={**bearer, **headers}).status_code == 200
+    cookie = by_cookie(server, **headers)
+    assert browser.post(f"{url}/", **put, headers=cookie).status_code == 403
+    assert browser.delete(f"{url}/csrf.txt", headers=cookie).status_code == 403
+    listed = {"url": f"{url}/delete_many", "json": {"files": ["csrf.txt"]}}
+    assert browser.post(**listed, headers=cookie).status_code == 403
+    assert browser.get(f"{url}/csrf.txt", headers=bearer).content == b"1"
+
+
+def test_our_own_pages_and_clients_can_change_a_file(server: Running, browser: httpx.Client) -> None:
+    for headers in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": server.files}, {"Origin": PARTNER}):
+        cookie = by_cookie(server, **headers)
+        put = {"files": {"mine.txt": ("mine.txt", b"1")}}
+        assert browser.post(f"{server.files}/", **put, headers=cookie).status_code == 200, headers
+        assert browser.delete(f"{server.files}/mine.txt", headers=cookie).status_code == 200
