@@ -81,11 +81,11 @@ class Api(Port):
         exchange.counted_as = entry.name
         who = asked.who = await self._caller(exchange, entry)
         dispatch.allow(entry, who)
+        if who is not None and who.proof == "cookie":
+            self._origins.check(exchange.headers, entry.access in ("none", "read"), exchange.brings_body)
         body = await exchange.body(
             MOST_ANONYMOUS_BYTES if who is None else self.services.settings.max_body_bytes
         )
-        if who is not None and who.proof == "cookie":
-            self._origins.check(exchange.headers, entry.access in ("none", "read"), bool(body))
         call = self._call(exchange, entry, asked.requested, body, who)
         if entry.slow:
             data = await self._answered(entry, call)

@@ -67,6 +67,11 @@ class Exchange:
         """What the request's Content-Length says; 0 where it says nothing."""
         return announced_bytes(self.headers.get("content-length", ""))
 
+    @property
+    def brings_body(self) -> bool:
+        """Whether a body follows the headers."""
+        return self.announced_bytes > 0 or "transfer-encoding" in self.headers
+
     def incoming(self, limit_bytes: int, beyond: ApiError | None = None) -> Body:
         """The body, to be taken part by part.
 

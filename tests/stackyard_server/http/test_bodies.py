@@ -81,11 +81,15 @@ def test_whoever_may_not_is_refused_before_the_body_came(
     assert answer_before_the_end(server, port, stranger, b"x") == (303 if port == "web" else 401)
 
 
-def test_a_form_from_elsewhere_is_refused_before_the_body_came(server: Running) -> None:
+@pytest.mark.parametrize(
+    ("port", "path", "headers"), [*WRITES, ("web", "/login", FORM), ("web", "/logout", FORM)]
+)
+def test_other_sites_are_refused_before_the_body_came(
+    server: Running, port: str, path: str, headers: list[tuple[str, str]]
+) -> None:
     cookie = [("Cookie", f"{identity.COOKIE}={server.token}"), ("Sec-Fetch-Site", "cross-site")]
-    for path in ("/queues", "/login", "/logout"):
-        request = head("POST", "web", path, [*PARTS, *CHUNKED, *cookie])
-        assert answer_before_the_end(server, "web", request, b"x") == 403
+    request = head("POST", port, path, [*headers, *CHUNKED, *cookie])
+    assert answer_before_the_end(server, port, request, b"x") == 403
 
 
 #: (port, path, headers, how a body begins, what is taken at most) of what takes a body.

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from stackyard_server import identity
 from stackyard_server.files.server import FileServer
+from stackyard_server.http.edge import Edge, Port
+from stackyard_server.http.exchange import Exchange
+from stackyard_server.monitoring.meter import Meter
+from stackyard_server.settings import ServerSettings
 from stackyard_server.web.visit import Visit
 
 from ..running import Running, running_server
@@ -196,3 +201,65 @@ def test_requests_are_counted_by_what_answered_them(server: Running) -> None:
     assert counted("files.GET", 200) == before["files.GET", 200] + 1
     assert counted("debug.ping", 200) == before["debug.ping", 200] + 2
     assert counted("(unknown)", 400) == before["(unknown)", 400] + 1
+
+
+# --- what becomes of an answer that fails ---
+
+
+class Told(Port):
+    """A port that does what a test says."""
+
+    def __init__(self, answer: Callable[[Exchange], Awaitable[None]]) -> None:
+        self._does = answer
+
+    def counted_as(self, method: str) -> str | None:
+        return "told"
+
+    async def answer(self, exchange: Exchange) -> None:
+        await self._does(exchange)
+
+
+def passed(
+    tmp_path: Path, answer: Callable[[Exchange], Awaitable[None]], *messages: dict[str, Any]
+) -> tuple[list[int], Meter]:
+    """The statuses sent for a request, and what was counted."""
+    coming, statuses, meter = list(messages), [], Meter()
+
+    async def receive() -> dict[str, Any]:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": ("192.0.2.1", 1)}
+    application = Edge(ServerSettings(tmp_path), meter).before(Told(answer))
+    asyncio.run(cast(Coroutine[Any, Any, None], application(scope, receive, send)))
+    return statuses, meter
+
+
+def test_an_answer_that_had_begun_is_not_begun_again(tmp_path: Path) -> None:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.start(200, [], 10)
+        raise RuntimeError("the disk is gone")
+
+    statuses, meter = passed(tmp_path, answer)
+    assert statuses == [200]
+    assert meter.requests == {("told", 200): 1}
+
+
+def test_a_stop_that_waited_long_enough_is_told(tmp_path: Path) -> None:
+    async def answer(exchange: Exchange) -> None:
+        raise asyncio.CancelledError
+
+    assert passed(tmp_path, answer)[0] == [503]
+
+
+def test_who_left_is_neither_answered_nor_counted(tmp_path: Path) -> None:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.body(1000)
+
+    half = {"type": "http.request", "body": b"half", "more_body": True}
+    statuses, meter = passed(tmp_path, answer, half, {"type": "http.disconnect"})
+    assert statuses == []
+    assert not meter.requests
