@@ -17,9 +17,10 @@ from stackyard.launch.bare import BareLauncher
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import planning
-from stackyard.matrix.runner import Outcome, Runner, Stop
+from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
 from stackyard.matrix.site import Site
+from stackyard.matrix.stop import Stop
 from stackyard.scenarios import Known
 from stackyard.settings import Settings
 from stackyard.workloads import snapshot

@@ -67,6 +67,11 @@ class Together:
             part.kill()
 
 
+def together(parts: Sequence[Started]) -> Started:
+    """Several runs under way as one; a single one is itself."""
+    return parts[0] if len(parts) == 1 else Together(parts)
+
+
 def parts_of(task: TaskSpec, workers: int) -> list[TaskSpec]:
     """The tasks that share the work of ``task``."""
     return [

@@ -19,7 +19,7 @@ from stackyard.launch.container import ContainerDeployment
 from stackyard.launch.deployment import Premises
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import site
-from stackyard.matrix.runner import Stop
+from stackyard.matrix.stop import Stop
 from stackyard.settings import Settings
 from stackyard.specs import HardwareSpec
 from stackyard_server.rules.fate import Pauses

@@ -14,7 +14,7 @@ import pytest
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.launch import Place, Started
 from stackyard.launch.retries import RetryPolicy
-from stackyard.matrix.runner import Stop
+from stackyard.matrix.stop import Stop
 from stackyard_server.rules.fate import Pauses
 from stackyard_task import records
 from stackyard_task.records import Dispatch, Failure, RunRecord, TaskSpec
