@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,29 +11,8 @@ from typing import Any
 import pytest
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.launch import Place, Started
-from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.stop import Stop
-from stackyard_server.rules.fate import Pauses
-from stackyard_task import records
-from stackyard_task.records import Dispatch, Failure, RunRecord, TaskSpec
-
-ENTRY = "work_for_tests:work"
-
-
-def scenario(yard: Any, do: str = "nothing", top: str = "", more: str = "", parameters: str = "") -> str:
-    return f"""
-name = "test"
-repeats = 2
-seed = 5
-{top}
-[axes]
-stack = ["old", "new"]
-[workloads.w]
-workload = "{ENTRY}"
-parameters = {{ do = "{do}", log = "{yard.log}"{parameters} }}
-{more}
-"""
+from tests.stackyard.matrix.scenario_text import ENTRY, scenario
 
 
 def started_at(yard: Any) -> list[str]:
@@ -94,19 +72,6 @@ def test_a_failing_cell_is_recorded_and_the_matrix_goes_on(yard: Any) -> None:
     assert not (yard.out.path / "abandoned").exists()
 
 
-def test_a_crashing_workload_is_a_record_too(yard: Any) -> None:
-    outcome = yard.run(scenario(yard, do="segv"), repeats=1, only=[("stack", "new")])
-    assert outcome.failed == 1
-    failure = yard.record("b01-bare-new-machine-w").failure
-    assert failure.kind == "code"
-    assert failure.signal == 11
-
-
-def test_a_run_past_its_time_limit_is_a_record(yard: Any) -> None:
-    yard.run(scenario(yard, do="hang", top="time_limit_seconds = 0.5"), repeats=1, only=[("stack", "new")])
-    assert yard.record("b01-bare-new-machine-w").failure.kind == "time_limit"
-
-
 def test_cells_that_cannot_run_here_are_counted_with_their_reason(yard: Any) -> None:
     yard.reasons = {"old": "GPU too new for CUDA 10.2"}
     outcome = yard.run(scenario(yard))
@@ -117,33 +82,6 @@ def test_cells_that_cannot_run_here_are_counted_with_their_reason(yard: Any) -> 
     yard.reasons["new"] = "no GPU"
     with pytest.raises(NotRunnableError, match=r"no cell can run on this machine: GPU too new.*; no GPU"):
         yard.run(scenario(yard), fresh=True)
-
-
-def test_a_stack_that_disappears_fails_its_runs_and_they_are_made_again_on_resume(yard: Any) -> None:
-    python = yard.python["old"]
-    yard.python["old"] = None
-    outcome = yard.run(scenario(yard))
-    assert (outcome.completed, outcome.failed) == (2, 2)
-    assert "stackyard stack build old" in yard.record("b01-bare-old-machine-w").failure.message
-    yard.python["old"] = Path("/nowhere/python")
-    assert yard.run(scenario(yard), resume=True).failed == 2
-    assert "cannot be started" in yard.record("b01-bare-old-machine-w").failure.message
-    yard.python["old"] = python
-    outcome = yard.run(scenario(yard), resume=True)
-    assert (outcome.completed, outcome.kept, outcome.failed) == (4, 2, 0)
-    assert len(list((yard.out.path / "abandoned").iterdir())) == 4
-
-
-def test_a_supervisor_that_cannot_start_leaves_an_infrastructure_record_with_its_words(
-    yard: Any, tmp_path: Path
-) -> None:
-    shutil.copytree(yard.code, tmp_path / "broken")
-    (tmp_path / "broken" / "stackyard_task" / "run.py").write_text("raise SystemExit('no luck today')")
-    yard.code = tmp_path / "broken"
-    yard.run(scenario(yard), repeats=1, only=[("stack", "new")])
-    failure = yard.record("b01-bare-new-machine-w").failure
-    assert failure.kind == "infrastructure"
-    assert "no luck today" in failure.message
 
 
 def test_stopping_ends_the_run_in_order_and_resume_makes_the_rest(yard: Any) -> None:
@@ -165,53 +103,6 @@ def test_stopping_ends_the_run_in_order_and_resume_makes_the_rest(yard: Any) -> 
     assert not flag.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int(hanging.read_text()), 0)
-
-
-def test_a_second_request_kills(yard: Any, tmp_path: Path) -> None:
-    """A supervisor that ignores the first request is killed by the second, and the run is still recorded."""
-    shutil.copytree(yard.code, tmp_path / "deaf")
-    (tmp_path / "deaf" / "stackyard_task" / "run.py").write_text(
-        "import signal, sys, time\n"
-        "from pathlib import Path\n"
-        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "Path(sys.argv[1], 'deaf').write_text('')\n"
-        "time.sleep(600)\n"
-    )
-    yard.code = tmp_path / "deaf"
-    stop = Stop()
-
-    def insist() -> None:
-        if list((yard.out.path / "runs").glob("*/deaf")):
-            stop.requests += 1
-
-    yard.on_tick = insist
-    # Ticks pause after a request, so the second one comes from the first request's message.
-    plain_message = yard.message
-
-    def message(text: str) -> None:
-        plain_message(text)
-        if text.startswith("stopping"):
-            stop.requests += 1
-
-    yard.message = message
-    outcome = yard.run(scenario(yard), stop=stop)
-    assert outcome.interrupted
-    (name,) = [f.name for f in (yard.out.path / "runs").iterdir()]
-    assert yard.record(name).failure.kind == "interrupted"
-
-
-def test_a_runner_that_fails_does_not_leave_its_run_behind(yard: Any) -> None:
-    hanging = Path(f"{yard.log}.hanging")
-
-    def nobody_reads_us() -> None:
-        if hanging.exists():
-            raise BrokenPipeError
-
-    yard.on_tick = nobody_reads_us
-    with pytest.raises(BrokenPipeError):
-        yard.run(scenario(yard, do="hang"))
-    (name,) = [f.name for f in (yard.out.path / "runs").iterdir()]
-    assert yard.record(name).failure.kind == "interrupted"
 
 
 def test_preparations_run_once_before_and_are_kept_on_resume(yard: Any) -> None:
@@ -257,14 +148,6 @@ def test_resume_after_a_crash_makes_only_what_is_missing_and_more_repeats_may_be
         yard.run(scenario(yard, do="raise"), resume=True)
 
 
-def test_a_hardware_limit_reaches_the_child_and_the_record_says_how(yard: Any) -> None:
-    text = scenario(yard, more='[hardware.small]\ncores = 1\nmemory = "1 GB"')
-    yard.run(text, repeats=1, only=[("stack", "new")])
-    environment = yard.record("b01-bare-new-small-w").environment
-    assert environment.allowed_cores == 1
-    assert environment.limit_mechanism is not None
-
-
 def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(yard: Any) -> None:
     """The record cannot be written: told from an error of ours, without a traceback and without going on."""
     if os.geteuid() != 0 or not sys.platform.startswith("linux"):
@@ -281,47 +164,3 @@ def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(yard: Any) -> N
         assert yard.out.plan() is not None
     finally:
         os.system(f"umount {small}")
-
-
-@pytest.mark.parametrize(
-    ("by_server", "starts", "counted"), [([2], 1, 2), ([1, 0], 2, 2), ([0, 1, 0], 2, 2), ([0, 0, 0], 3, 2)]
-)
-def test_what_the_server_tried_again_itself_counts_like_a_start_of_ours(
-    yard: Any, by_server: list[int], starts: int, counted: int
-) -> None:
-    """A launcher that stands for a server whose infrastructure loses every start, some more than once."""
-    started: list[str] = []
-
-    class Lost:
-        def start(self, task: TaskSpec, place: Place) -> Started:
-            record = RunRecord(
-                run_id=task.run_id,
-                workload=task.workload,
-                status="failed",
-                started_at="2026-01-01T00:00:00+00:00",
-                finished_at="2026-01-01T00:00:01+00:00",
-                failure=Failure("infrastructure", "the agent was lost"),
-                dispatch=Dispatch(retries=by_server[len(started)]),
-            )
-            started.append(task.run_id)
-            records.write_json(record, place.folder / records.RECORD_FILE)
-            return Over()
-
-    class Over:
-        def wait(self, seconds: float) -> int:
-            return 1
-
-        def interrupt(self) -> None: ...
-
-        def kill(self) -> None: ...
-
-    yard.launcher = lambda deployment, gpus: Lost()
-    yard.retries = RetryPolicy(pauses=Pauses(0, 1, 0))
-    text = (
-        scenario(yard)
-        .replace("[axes]", '[axes]\ndeployment = ["agent"]')
-        .replace("repeats = 2", "repeats = 1")
-    )
-    outcome = yard.run(text.replace('stack = ["old", "new"]', 'stack = ["new"]'))
-    assert (outcome.failed, len(started)) == (1, starts)
-    assert yard.record("b01-agent-new-machine-w").dispatch.retries == counted
