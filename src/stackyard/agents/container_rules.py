@@ -12,6 +12,7 @@ container and must do so within a tenth of a second.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,23 +139,43 @@ class Asked:
     dropped: tuple[str, ...]
 
 
-#: Keys of a policy file -> fields of ``Policy``; the others are for people.
-_KEYS: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
-    "queue": ("queue", str),
-    "docker": ("docker", str),
-    "agent_folder": ("folder", str),
-    "labels": ("labels", dict),
-    "environment": ("environment", dict),
-    "task_arguments": ("arguments", list),
-    "cpus": ("cpus", (int, float)),
-    "memory_bytes": ("memory_bytes", int),
-    "shm_bytes": ("shm_bytes", int),
-    "cpuset_cpus": ("cpuset", str),
-    "pids": ("pids", int),
-    "gpu": ("gpu", int),
-    "network": ("network", str),
-    "api": ("api", dict),
-    "stop_seconds": ("stop_seconds", int),
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_named_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for pair in value.items() for item in pair)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+#: Keys of a policy file -> fields of ``Policy``, and what may stand there; the others are for people.
+_KEYS: Mapping[str, tuple[str, Callable[[object], bool], str]] = {
+    "queue": ("queue", _is_text, "a text"),
+    "docker": ("docker", _is_text, "a text"),
+    "agent_folder": ("folder", _is_text, "a text"),
+    "labels": ("labels", _is_named_texts, "an object of texts"),
+    "environment": ("environment", _is_named_texts, "an object of texts"),
+    "task_arguments": ("arguments", _is_texts, "a list of texts"),
+    "cpus": ("cpus", _is_number, "a number"),
+    "memory_bytes": ("memory_bytes", _is_whole, "a whole number"),
+    "shm_bytes": ("shm_bytes", _is_whole, "a whole number"),
+    "cpuset_cpus": ("cpuset", _is_text, "a text"),
+    "pids": ("pids", _is_whole, "a whole number"),
+    "gpu": ("gpu", _is_whole, "a whole number"),
+    "network": ("network", _is_text, "a text"),
+    "api": ("api", _is_named_texts, "an object of texts"),
+    "stop_seconds": ("stop_seconds", _is_whole, "a whole number"),
 }
 
 
@@ -167,11 +188,11 @@ def policy(values: object) -> Policy:
     if not isinstance(values, dict):
         raise BadInputError("the gate's policy is no JSON object")
     fields: dict[str, Any] = {}
-    for key, (name, kind) in _KEYS.items():
+    for key, (name, fits, expected) in _KEYS.items():
         value = values.get(key)
         if value is not None:
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise BadInputError(f"the gate's policy: {key!r} is {value!r}")
+            if not fits(value):
+                raise BadInputError(f"the gate's policy: {key!r} is {value!r:.80}, expected {expected}")
             fields[name] = tuple(value) if isinstance(value, list) else value
         if not value and name in ("queue", "docker", "folder"):
             raise BadInputError(f"the gate's policy says no {key!r}")
@@ -181,10 +202,13 @@ def policy(values: object) -> Policy:
                 f"the gate's policy: a task may set no {name!r}; known: --cpus, --memory, --shm-size"
             )
     images = values.get("images")
-    if not isinstance(images, dict):
+    if not isinstance(images, dict) or not _is_named_texts(images):
         raise BadInputError("the gate's policy says no 'images': stack -> image id")
-    fields["allowed"] = {str(image).rpartition("@")[2]: stack for stack, image in images.items()}
-    fields["mounts"] = tuple(_mount(entry) for entry in values.get("mounts") or ())
+    fields["allowed"] = {image.rpartition("@")[2]: stack for stack, image in images.items()}
+    mounts = values.get("mounts") or []
+    if not isinstance(mounts, list):
+        raise BadInputError(f"the gate's policy: 'mounts' is {mounts!r:.80}, expected a list of texts")
+    fields["mounts"] = tuple(_mount(entry) for entry in mounts)
     return Policy(**fields)
 
 

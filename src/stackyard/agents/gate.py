@@ -110,7 +110,7 @@ def _policy() -> rules.Policy:
         raise BadInputError(f"{POLICY_VARIABLE} is not set; it names the policy of this agent's containers")
     try:
         return rules.policy(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInputError(
             f"{path}: the policy of this agent's containers cannot be read ({error})"
         ) from error
@@ -124,7 +124,7 @@ def _look_up(reference: str, allowed: rules.Policy) -> list[str]:
 
 def _is_ours(name: str, allowed: rules.Policy) -> bool:
     said = _docker(allowed, ["container", "inspect", "--format", "{{json .Config.Labels}}", "--", name])
-    labels = json.loads(said or "null") or {}
+    labels = _json(said or "{}")
     return all(labels.get(key) == value for key, value in rules.our_labels(allowed).items())
 
 
@@ -158,13 +158,11 @@ def _private_copy(conf: str, allowed: rules.Policy) -> str:
     is read under whichever number the container has.
     """
     values = _json(Path(conf).read_text(encoding="utf-8")) if conf else {}
-    values["api"] = {**values.get("api", {}), **allowed.api}
+    _section(values, "api").update(allowed.api)
     # The agent's own places in a container are root's.
-    values.setdefault("sdk", {}).setdefault("storage", {}).setdefault("cache", {})["default_base_dir"] = (
-        f"{rules.CACHE_TARGET}/clearml"
-    )
+    _section(values, "sdk", "storage", "cache")["default_base_dir"] = f"{rules.CACHE_TARGET}/clearml"
     for key in ("vcs_cache", "pip_download_cache"):
-        values.setdefault("agent", {}).setdefault(key, {})["path"] = f"{rules.CACHE_TARGET}/{key}"
+        _section(values, "agent", key)["path"] = f"{rules.CACHE_TARGET}/{key}"
     text = json.dumps(values, indent=1)
     folder = Path(allowed.folder) / "container"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -220,9 +218,18 @@ def _json(text: str) -> dict[str, Any]:
     """The configuration that clearml-agent writes for containers: JSON, though its name says otherwise."""
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadInputError("the agent's configuration for containers is not JSON") from None
     return values if isinstance(values, dict) else {}
+
+
+def _section(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The section of the configuration below these names, made where it is missing."""
+    for name in names:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise BadInputError(f"the agent's configuration for containers: {name!r} is not a section")
+    return values
 
 
 if __name__ == "__main__":

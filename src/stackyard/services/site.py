@@ -19,6 +19,7 @@ from stackyard.agents.agent import Identity, started_at
 from stackyard.agents.configuration import Prepared, mark_of, write_private
 from stackyard.clearml.connection import Connection
 from stackyard.errors import StackyardError
+from stackyard_task.records import RecordError, from_json, read_json
 
 #: What the plan asks for: keep running; end when tasks have; end and abort tasks.
 RUN, FINISH, ABORT = "run", "finish", "abort"
@@ -72,15 +73,34 @@ class Plan:
         """As JSON writes it."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Plan:
-        """The plan that JSON holds."""
-        agents = tuple(
-            Prepared(**{**agent, "command": tuple(agent["command"]), "cores": tuple(agent["cores"])})
-            for agent in values["agents"]
-        )
-        queues = {id: QueueRule(**rule) for id, rule in values["queues"].items()}
-        return cls(**{**values, "server": Server(**values["server"]), "agents": agents, "queues": queues})
+
+@dataclass(frozen=True)
+class SlotState:
+    """What the services process says of one slot."""
+
+    slot: str
+    queue: str
+    worker: str
+    phase: str
+    restarts: int
+    hold: str | None
+    trouble: str | None
+    pid: int | None
+    started: int | None
+    cores: tuple[int, ...]
+    gpu: int | None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """What of the services process' last word is read by others; there is more in it."""
+
+    #: Epoch seconds of the word.
+    at: float = 0.0
+    over: bool = False
+    metrics: str | None = None
+    slots: tuple[SlotState, ...] = ()
 
 
 class Site:
@@ -115,10 +135,10 @@ class Site:
         if values is None:
             return None
         try:
-            return Plan.from_json(values)
-        except (TypeError, KeyError, AttributeError) as error:
+            return from_json(Plan, values, str(self.plan_file))
+        except RecordError as error:
             raise StackyardError(
-                f"{self.plan_file}: not a plan of this version ({error}); run stackyard down, then up"
+                f"{error}: not a plan of this version; remove it, then run stackyard up"
             ) from error
 
     def write_plan(self, plan: Plan) -> None:
@@ -127,10 +147,23 @@ class Site:
         write_private(self.plan_file, json.dumps(plan.to_json(), indent=1) + "\n")
 
     def state(self) -> dict[str, Any]:
-        """What the services process last said; empty if it never did."""
+        """What the services process last said; empty if it never did, or said nothing that can be read."""
         with suppress(StackyardError):
-            return _read(self.state_file) or {}
+            return self.last_word()
         return {}
+
+    def last_word(self) -> dict[str, Any]:
+        """What the services process last said: the values of a State and more; empty if it never did.
+
+        Raises:
+            StackyardError: the file cannot be read, or a value in it has the wrong type.
+        """
+        values = _read(self.state_file) or {}
+        try:
+            from_json(State, values, str(self.state_file))
+        except RecordError as error:
+            raise StackyardError(str(error)) from error
+        return values
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Say what is."""
@@ -147,8 +180,14 @@ class Site:
 
     def key(self) -> tuple[str, str] | None:
         """The agents' access key and secret; ``None``: there is none yet."""
-        values = _read(self.key_file) or {}
-        return (values["access_key"], values["secret_key"]) if "secret_key" in values else None
+        values = _read(self.key_file)
+        if values is None:
+            return None
+        try:
+            key = from_json(_Key, values, str(self.key_file))
+        except RecordError as error:
+            raise StackyardError(f"{error}; remove it, then run stackyard up") from error
+        return key.access_key, key.secret_key
 
     def write_key(self, access_key: str, secret_key: str) -> None:
         """Keep the agents' key."""
@@ -207,13 +246,16 @@ class Site:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
+@dataclass(frozen=True)
+class _Key:
+    access_key: str
+    secret_key: str
+
+
 def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise StackyardError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(values, dict):
-        raise StackyardError(f"{path}: expected one JSON object")
-    return values
+    try:
+        return read_json(dict[str, Any], path)
+    except RecordError as error:
+        raise StackyardError(str(error)) from error

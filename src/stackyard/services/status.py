@@ -35,7 +35,11 @@ def status(settings: Settings) -> dict[str, Any]:
     plan = site.plan()
     if plan is None:
         raise StackyardError("nothing was ever up here; start with: stackyard up")
-    holder, state = site.holder(), site.state()
+    holder, state, unreadable = site.holder(), {}, None
+    try:
+        state = site.last_word()
+    except StackyardError as error:
+        unreadable = str(error)
     server: dict[str, Any] = {
         "kind": plan.server.kind,
         "web": plan.server.web,
@@ -65,7 +69,9 @@ def status(settings: Settings) -> dict[str, Any]:
         problems.append(
             f"the services process has died{more}; `stackyard up` puts that right (log: {site.log_file})"
         )
-    if holder is not None and time.time() - state.get("at", 0.0) > STALE_SECONDS:
+    if unreadable is not None:
+        problems.append(f"{unreadable}; the services process writes it again, if it runs")
+    elif holder is not None and time.time() - state.get("at", 0.0) > STALE_SECONDS:
         problems.append(
             f"the services process {holder.pid} has said nothing for a while; see {site.log_file}"
         )

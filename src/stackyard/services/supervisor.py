@@ -29,6 +29,7 @@ from stackyard.agents.agent import Agent, Child, Usage, started_at
 from stackyard.agents.configuration import MARK, Prepared
 from stackyard.agents.gpus import Guard
 from stackyard.clearml.client import ServerError
+from stackyard.errors import StackyardError
 from stackyard.services import containers, loss, official_fate
 from stackyard.services.keeper import Ended, Keeper, Phase, Running, counts
 from stackyard.services.site import ABORT, EMBEDDED, FINISH, RUN, Plan, Site
@@ -209,8 +210,12 @@ class Supervisor:
         except OSError:
             return
         if read_at != self._read_at:
-            plan = self.site.plan()
             self._read_at = read_at
+            try:
+                plan = self.site.plan()
+            except StackyardError as error:
+                log.error("the plan before goes on: %s", error)
+                return
             if plan is not None and plan != self.plan:
                 self._adopt(plan)
 

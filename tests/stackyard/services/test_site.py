@@ -1,0 +1,124 @@
+"""The files of an installation's services: what is taken from them, and what is refused in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard.agents.configuration import Prepared
+from stackyard.errors import StackyardError
+from stackyard.services.site import GIVEN, RUN, Plan, QueueRule, Server, Site
+from stackyard.services.status import status
+from stackyard.settings import Settings
+
+AGENT = Prepared(
+    "cpu-0", "cpu", "m:cpu-0", "/agents/cpu-0", ("agent",), {"A": "1"}, (0, 1), None, False, "digest"
+)
+PLAN = Plan(
+    RUN,
+    Server(GIVEN, "http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9"),
+    "m",
+    (AGENT,),
+    {"id": QueueRule("cpu", 60.0, 2)},
+    {"gpu": "no GPU"},
+)
+STATE = {
+    "at": 1.0,
+    "over": False,
+    "metrics": None,
+    "more": {"than": "others read"},
+    "slots": [
+        {
+            "slot": "cpu-0",
+            "queue": "cpu",
+            "worker": "m:cpu-0",
+            "phase": "running",
+            "hold": None,
+            "trouble": None,
+            "restarts": 0,
+            "digest": "digest",
+            "pid": None,
+            "started": None,
+            "cores": [0, 1],
+            "gpu": None,
+        }
+    ],
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path)
+    made.write_plan(PLAN)
+    made.write_state(STATE)
+    made.write_key("key", "secret")
+    return made
+
+
+def test_plan_state_and_key_come_back_as_they_were_written(site: Site) -> None:
+    assert (site.plan(), site.state(), site.key()) == (PLAN, STATE, ("key", "secret"))
+
+
+def changed(path: Path, change: Callable[[Any], object]) -> None:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v: v.update(agents=3), "agents is 3, expected a list"),
+        (lambda v: v.update(agents=[None]), r"agents\[0\] is null, expected an object"),
+        (lambda v: v["agents"][0].update(cores="01"), r"agents\[0\].cores is '01', expected a list"),
+        (lambda v: v["agents"][0].pop("digest"), r"agents\[0\] key 'digest' is missing"),
+        (
+            lambda v: v["queues"]["id"].update(retries="2"),
+            "queues.id.retries is '2', expected a whole number",
+        ),
+        (lambda v: v.update(taken_memory_share=True), "taken_memory_share is true, expected a number"),
+        (lambda v: v["server"].update(options=[]), "server.options is a list, expected an object"),
+        (lambda v: v.pop("mode"), "key 'mode' is missing"),
+    ],
+)
+def test_a_plan_with_a_wrong_value_is_refused_by_name(
+    site: Site, change: Callable[[Any], object], words: str
+) -> None:
+    changed(site.plan_file, change)
+    with pytest.raises(StackyardError, match=rf"plan\.json: {words}: not a plan of this version"):
+        site.plan()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"access_key": 1, "secret_key": "s"}', "{}"])
+def test_files_that_are_none_of_ours_are_one_sentence(site: Site, text: str) -> None:
+    for path in (site.plan_file, site.state_file, site.key_file):
+        path.write_text(text, encoding="utf-8")
+    for read in (site.plan, site.key):
+        with pytest.raises(StackyardError, match=r"\.json: "):
+            read()
+    assert "slots" not in site.state()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v.update(slots="cpu-0"),
+        lambda v: v.update(slots=["cpu-0"]),
+        lambda v: v.update(at="now"),
+        lambda v: v["slots"][0].update(pid="1"),
+        lambda v: v["slots"][0].pop("phase"),
+    ],
+)
+def test_status_names_a_state_that_cannot_be_read_and_goes_on(
+    site: Site, change: Callable[[Any], object]
+) -> None:
+    changed(site.state_file, change)
+    found = status(dataclasses.replace(Settings.from_environment(), home=site.home))
+    assert found["slots"] == []
+    assert [p for p in found["problems"] if p.startswith(f"{site.state_file}: ")]
+    assert site.agents_left() == {}
