@@ -158,23 +158,25 @@ def type_two(
     terms: Sequence[tuple[str, ...]],
 ) -> tuple[dict[tuple[str, ...], tuple[float, float]], float, float, float]:
     """Type II sums of squares and degrees of freedom per term; residual SS and df; SS of the blocks."""
-    # Imported here: it costs more than a second, which only reports with factors should pay.
-    import pandas
-    from statsmodels.formula.api import ols
-    from statsmodels.stats.anova import anova_lm
+    designs = {term: _interaction([columns[f] for f in term]) for term in terms}
+    block = _interaction([blocks])
+    full = _basis([block, *designs.values()])
 
-    names = {factor: f"f{i}" for i, factor in enumerate(columns)}
-    frame = pandas.DataFrame({"y": y, "block": blocks, **{names[f]: v for f, v in columns.items()}})
-    words = {term: ":".join(f"C({names[f]}, Sum)" for f in term) for term in terms}
-    fitted = ols(f"y ~ C(block, Sum) + {' + '.join(words.values())}", frame).fit()
-    table = anova_lm(fitted, typ=2)
-    found = {term: (float(table["sum_sq"][word]), float(table["df"][word])) for term, word in words.items()}
-    return (
-        found,
-        float(table["sum_sq"]["Residual"]),
-        float(table["df"]["Residual"]),
-        float(table["sum_sq"]["C(block, Sum)"]),
-    )
+    y = y - y.mean()
+
+    def fit(*parts: NDArray[np.float64]) -> tuple[float, int]:
+        basis = _basis(parts)
+        return float(((y @ basis) ** 2).sum()), basis.shape[1]
+
+    found = {}
+    for term in terms:
+        # what a term adds to everything that does not contain it
+        others = [design for other, design in designs.items() if not set(term) <= set(other)]
+        (squares, freedom), (less, fewer) = fit(block, *others, designs[term]), fit(block, *others)
+        found[term] = (squares - less, float(freedom - fewer))
+    residuals = y - full @ (full.T @ y)
+    of_blocks = fit(block, *designs.values())[0] - fit(*designs.values())[0]
+    return found, float((residuals**2).sum()), float(len(y) - full.shape[1]), of_blocks
 
 
 def permutation_p_values(

@@ -107,6 +107,31 @@ def test_sums_of_squares_are_type_two_when_runs_are_missing() -> None:
     assert table[("stack",)][0] == pytest.approx(added, rel=1e-6)
 
 
+def test_sums_of_squares_are_those_of_another_program() -> None:
+    # statsmodels 0.14, anova_lm(ols("y ~ C(block, Sum) + C(stack, Sum) * C(hardware, Sum)"), typ=2)
+    runs = [(b, s, h) for b in range(4) for s in ("old", "new", "next") for h in ("1c", "2c")]
+    runs = [run for i, run in enumerate(runs) if i not in (3, 10, 17)]
+    slower = {"old": 0.0, "new": 0.3, "next": 0.1}
+    y = np.array(
+        [
+            slower[s]
+            + (-0.5 if h == "2c" else 0.0)
+            + (0.1 if (s, h) == ("new", "2c") else 0.0)
+            + 0.02 * b
+            + 0.025 * (7 * i % 5 - 2)
+            for i, (b, s, h) in enumerate(runs)
+        ]
+    )
+    columns = {"stack": [s for _, s, _ in runs], "hardware": [h for _, _, h in runs]}
+    terms = [("stack",), ("hardware",), ("stack", "hardware")]
+    table, residual, freedom, of_blocks = type_two(y, columns, [str(b) for b, _, _ in runs], terms)
+    assert table[("stack",)] == (pytest.approx(0.5581948874620, rel=1e-9), 2)
+    assert table[("hardware",)] == (pytest.approx(1.1414286432895, rel=1e-9), 1)
+    assert table[("stack", "hardware")] == (pytest.approx(0.0028621853671, rel=1e-9), 2)
+    assert (residual, freedom) == (pytest.approx(0.0050262605042, rel=1e-9), 12)
+    assert of_blocks == pytest.approx(0.0092570728291, rel=1e-9)
+
+
 def test_permutations_never_leave_their_block() -> None:
     # All variation lies between blocks: within a block nothing can move, so no permutation is less extreme.
     blocks = [str(b) for b in range(6) for _ in range(4)]
