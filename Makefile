@@ -2,19 +2,21 @@
 # `make help` lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long compose-check check format bench clean
+.PHONY: help install install-core install-reports install-containers install-clearml install-server lock demo test test-long compose-check check format bench clean
 
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# core, and core with one extra of pyproject.toml; several of them add up
+PARTS := core reports containers clearml server
 
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 26
 
-install: $(INSTALLED)  ## install our side into .venv
+install: $(INSTALLED)  ## install everything into .venv, tools for developers included
 
-# The first Python 3.11+ that answers and can make a venv.
-$(INSTALLED): requirements.lock pyproject.toml
+# The first Python 3.11+ that answers and can make a venv. A .venv that has lost its Python is made anew.
+define MAKE_VENV
 	@set -e; found=; \
 	for name in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$name; break; fi; \
@@ -23,10 +25,33 @@ $(INSTALLED): requirements.lock pyproject.toml
 	if ! $$found -c 'import venv, ensurepip' >/dev/null 2>&1; then echo "$$found has no venv module: install it (Debian: apt-get install python3-venv)." >&2; exit 1; fi; \
 	if [ -d $(VENV) ] && ! $(RUN) -c '' 2>/dev/null; then rm -rf $(VENV); fi; \
 	echo "Installing stackyard into $(VENV) with $$($$found --version) ..."; \
-	[ -x $(RUN) ] || $$found -m venv $(VENV); \
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	[ -x $(RUN) ] || $$found -m venv $(VENV)
+endef
+PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
+
+$(INSTALLED): requirements/all.lock pyproject.toml
+	$(MAKE_VENV)
+	@$(PIP) --require-hashes -r requirements/all.lock
+	@$(PIP) --no-deps -e .
 	@touch $@
+
+install-core:  ## the small way: scenarios, deployment bare, stacks, plain reports
+install-reports:  ## core and report.html
+install-containers:  ## core and the Docker Engine's client
+install-clearml:  ## core and agents, tasks, pipelines
+install-server:  ## core and the embedded server
+$(addprefix install-,$(PARTS)): install-%: requirements/%.lock
+	$(MAKE_VENV)
+	@$(PIP) --require-hashes -r $<
+	@$(PIP) --no-deps -e .
+
+lock:  ## choose every version anew, one lock for each way to install (needs uv); what is pinned stays where it can
+	@for part in all $(PARTS); do \
+	  case $$part in all) extra=--all-extras;; core) extra=;; *) extra="--extra $$part";; esac; \
+	  [ $$part = all ] || cp requirements/all.lock requirements/$$part.lock; \
+	  uv pip compile pyproject.toml $$extra --universal --python-version 3.11 --generate-hashes --quiet \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' -o requirements/$$part.lock || exit; \
+	done
 
 demo: $(INSTALLED)  ## stack, server, agent, templates, scenarios/quickstart.toml, report: the whole way
 	@$(VENV)/bin/stackyard stack build torch-2.13.0-cpu

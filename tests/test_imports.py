@@ -22,9 +22,10 @@ OWNED = {
     "opentelemetry": {"telemetry"},
 }
 #: room of stackyard -> rooms it may import; "*": any.
-BASE = {"errors", "settings", "specs"}
+BASE = {"errors", "extras", "settings", "specs"}
 ALLOWED = {
     "errors": set(),
+    "extras": {"errors"},
     "specs": set(),
     "settings": set(),
     "machine": BASE,

@@ -44,10 +44,19 @@ class Matrix:
         return Matrix([[sum(a * b for a, b in zip(row, c)) for c in columns] for row in self.rows])
 
     def sum(self):
-        return sum(map(sum, self.rows))
+        return Scalar(sum(map(sum, self.rows)))
+
+
+class Scalar(float):
+    def item(self):
+        return float(self)
 
 
 tensor = Matrix
+
+
+def ones(rows, columns):
+    return Matrix([[1.0] * columns for _ in range(rows)])
 
 
 class cuda:

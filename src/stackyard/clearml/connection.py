@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyhocon
-
+from stackyard import extras
 from stackyard.errors import BadInputError
 from stackyard.settings import Settings
 
@@ -58,6 +57,7 @@ def find(settings: Settings, named: Path | None = None) -> Connection:
     Raises:
         BadInputError: there is none, it cannot be read, or something in it is missing.
     """
+    extras.check("clearml", "no ClearML server can be reached")
     places = [settings.home / CONFIG_FILE, Path.home() / CONFIG_FILE]
     if os.environ.get("CLEARML_CONFIG_FILE"):
         places.insert(1, Path(os.environ["CLEARML_CONFIG_FILE"]).expanduser())
@@ -76,6 +76,9 @@ def read(path: Path | None, variables: Mapping[str, str]) -> Connection:
     Raises:
         BadInputError: the file cannot be read, or a value is in neither.
     """
+    extras.check("clearml", "no ClearML server can be reached")
+    import pyhocon
+
     table: Any = {}
     if path is not None:
         try:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from stackyard import extras
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.errors import BadInputError, StackyardError
@@ -211,6 +212,7 @@ def import_bundle(
 
 
 def _into_embedded(bundle: Path, folder: Path) -> dict[str, int]:
+    extras.check("server", "there is no embedded server here")
     from stackyard_server import admin
 
     try:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from stackyard import reports, scenarios, stacks
+from stackyard import extras, reports, scenarios, stacks
 from stackyard.cli import progress
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.launch import installed
@@ -213,7 +213,9 @@ def _report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | No
     paths = reports.write(report, out)
     if as_json:
         said: dict[str, Any] = {"report": json.loads(paths.json.read_text(encoding="utf-8"))}
-        said["paths"] = {name: str(path) for name, path in dataclasses.asdict(paths).items()}
+        said["paths"] = {
+            name: None if path is None else str(path) for name, path in dataclasses.asdict(paths).items()
+        }
         if outcome is not None:
             said["outcome"] = dataclasses.asdict(outcome)
         typer.echo(json.dumps(said, indent=1))
@@ -222,7 +224,9 @@ def _report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | No
     if not console.is_terminal:
         console = Console(width=max(console.width, LOG_COLUMNS))
     reports.print_table(report, console)
-    typer.echo(str(paths.html))
+    if paths.html is None:
+        typer.echo(f"no report.html: {extras.why_not('reports')}", err=True)
+    typer.echo(str(paths.html or paths.markdown))
 
 
 def _intention(plan: Plan, folder: Path) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stackyard import extras
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.settings import Settings
 
@@ -56,6 +57,7 @@ def folder_of(given: Path | None) -> Path:
 @contextmanager
 def _admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
     """The server's door; its errors become ours."""
+    extras.check("server", "the embedded server cannot be used")
     from stackyard_server import admin
 
     try:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stackyard import extras
 from stackyard.errors import NotRunnableError, StackyardError
 
 #: An engine that takes longer for a ping is not one to work with.
@@ -187,6 +188,7 @@ def connect() -> Engine:
     Raises:
         NotRunnableError: none answers; the message says why and what to do.
     """
+    extras.check("containers", "no Docker Engine can be asked")
     import docker
     import docker.errors
 

@@ -15,8 +15,7 @@ import string
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import bcrypt
-
+from stackyard import extras
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.official import certificates, sizing
 
@@ -83,7 +82,14 @@ def hash_password(password: str) -> str:
     """The form ClearML's ``pass_hashed`` reads: bcrypt, in base64."""
     if len(password.encode()) > 72:
         raise BadInputError("bcrypt reads 72 bytes of a password and ignores the rest: choose a shorter one")
-    return base64.b64encode(bcrypt.hashpw(password.encode(), bcrypt.gensalt())).decode()
+    return base64.b64encode(_bcrypt(password)).decode()
+
+
+def _bcrypt(password: str) -> bytes:
+    extras.check("clearml", "no password can be hashed for the official server")
+    import bcrypt
+
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt())
 
 
 def read_env(folder: Path) -> dict[str, str]:
@@ -234,7 +240,7 @@ def _files(templates: Path, kept_in: Path, values: dict[str, str]) -> dict[str, 
     """The secret files that containers read, by name."""
     password = kept_in / "prometheus_password"
     monitor = password.read_text(encoding="utf-8") if password.exists() else draw(SECRET_LENGTH)
-    hashed = bcrypt.hashpw(monitor.encode(), bcrypt.gensalt()).decode()
+    hashed = _bcrypt(monitor).decode()
     return {
         "elastic_password": values["ELASTIC_PASSWORD"],
         "mongo_root_password": draw(SECRET_LENGTH),

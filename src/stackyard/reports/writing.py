@@ -1,4 +1,4 @@
-"""Writes the four report files: everything is rendered first, then each file appears whole or not at all."""
+"""Writes the report files: everything is rendered first, then each file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackyard import extras
 from stackyard.errors import BadInputError
-from stackyard.reports import csv_report, html, json_report, markdown
+from stackyard.reports import csv_report, json_report, markdown
 from stackyard.reports.report import Report
 
 
@@ -20,23 +21,35 @@ class ReportPaths:
     json: Path
     csv: Path
     markdown: Path
-    html: Path
+    #: ``None``: the extra that makes it is not installed.
+    html: Path | None
 
 
 def write(report: Report, folder: Path) -> ReportPaths:
-    """Write report.json, report.csv, report.md and report.html into ``folder``.
+    """Write report.json, report.csv, report.md and report.html into ``folder``; the last with the extra [reports].
+
+    Without that extra an earlier report.html goes: it would tell of other runs than the files beside it.
 
     Raises:
         BadInputError: the folder cannot be written; no file is left half-written.
     """
     folder = Path(folder)
-    paths = ReportPaths(*(folder / f"report.{end}" for end in ("json", "csv", "md", "html")))
+    page = folder / "report.html"
+    paths = ReportPaths(
+        json=folder / "report.json",
+        csv=folder / "report.csv",
+        markdown=folder / "report.md",
+        html=None if extras.why_not("reports") else page,
+    )
     texts = {
         paths.json: json_report.render(report),
         paths.csv: csv_report.render(report),
         paths.markdown: markdown.render(report),
-        paths.html: html.render(report),
     }
+    if paths.html is not None:
+        from stackyard.reports import html
+
+        texts[paths.html] = html.render(report)
     prepared: list[tuple[str, Path]] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +57,8 @@ def write(report: Report, folder: Path) -> ReportPaths:
             prepared.append((_beside(path, text), path))
         for name, path in prepared:
             os.replace(name, path)
+        if paths.html is None:
+            page.unlink(missing_ok=True)
     except OSError as error:
         raise BadInputError(
             f"the report cannot be written to {folder} ({error.strerror or error}): "

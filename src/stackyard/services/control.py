@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stackyard import stacks
+from stackyard import extras, stacks
 from stackyard.agents import agent, configuration, queues, slots
 from stackyard.agents.agent import Identity
 from stackyard.agents.configuration import MARK, Prepared, Surroundings, mark_of
@@ -88,6 +88,7 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
     Raises:
         StackyardError: something of it cannot be had; the message says what.
     """
+    extras.check("clearml", "no agent can be started")
     site = Site(settings.home)
     path = wishes.queues_file or queues.default_path()
     told = queues.read(path)

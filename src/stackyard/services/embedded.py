@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stackyard import extras
 from stackyard.errors import BadInputError, StackyardError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def is_held(folder: Path, admin: admin_module) -> bool:  # type: ignore[valid-ty
 @contextmanager
 def admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
     """The embedded server's door; its errors become ours."""
+    extras.check("server", "the embedded server cannot be used")
     from stackyard_server import admin  # most commands need no server
 
     try:
