@@ -59,6 +59,10 @@ def ones(rows, columns):
     return Matrix([[1.0] * columns for _ in range(rows)])
 
 
+def set_num_threads(count):
+    pass
+
+
 class cuda:
     is_available = staticmethod(lambda: False)
     device_count = staticmethod(lambda: 0)

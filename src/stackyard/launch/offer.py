@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.clearml.sending import Sender
-from stackyard.errors import StackyardError
+from stackyard.errors import NotRunnableError, StackyardError
 from stackyard.settings import Settings
 
 #: How long planning waits for a server that does not answer.
@@ -78,6 +78,8 @@ class Offer:
         """The server, or why there is none."""
         try:
             found = connection.find(self._settings)
+        except NotRunnableError as error:
+            return str(error)
         except StackyardError:
             return "no ClearML server is known: run `stackyard up`"
         try:
