@@ -13,10 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import dispatch, envelope
-from .call import Call, Raw, Services
-from .dispatch import Endpoint
-from .error_table import ApiError, error
+from .calls import Call, Raw, Services, dispatch
+from .calls.dispatch import Endpoint
 from .http import cookies, headers
 from .http.bodies import MOST_ANONYMOUS_BYTES
 from .http.edge import Port
@@ -25,6 +23,8 @@ from .http.headers import Headers
 from .http.origins import Origins
 from .identity import Identity
 from .monitoring import exposition
+from .protocol import envelope
+from .protocol.error_table import ApiError, error
 from .security_log import note
 
 #: Answers above this are compressed for clients that take it, bytes.

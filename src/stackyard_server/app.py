@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from . import identity
 from .api import Api
-from .call import Services
+from .calls import Services
 from .files import addresses as file_addresses
 from .files.server import FileServer
 from .http.connections import BoundedProtocol

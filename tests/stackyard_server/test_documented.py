@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stackyard_server import dispatch
+from stackyard_server.calls import dispatch
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "clearml-api.md").read_text(encoding="utf-8")
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from stackyard_server import identity, security_log
-from stackyard_server.error_table import ApiError
 from stackyard_server.identity import gate, passwords
 from stackyard_server.identity.throttle import Throttle, network_of
+from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.store import Store, Transaction
 
 from .running import Running, running_server

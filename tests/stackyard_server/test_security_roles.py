@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from stackyard_server import dispatch, identity, security_log
-from stackyard_server.dispatch import Endpoint
+from stackyard_server import identity, security_log
+from stackyard_server.calls import dispatch
+from stackyard_server.calls.dispatch import Endpoint
 
 from .running import Running, running_server
 

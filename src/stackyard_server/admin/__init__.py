@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import identity, moments, security_log, settings
-from ..error_table import ApiError
+from ..protocol.error_table import ApiError
 from ..settings import ServerSettings
 from ..store import (
     FILE_NAME,

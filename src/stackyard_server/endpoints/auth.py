@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import identity
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import ApiError, error, field_error
+from ..calls import Call
+from ..calls.dispatch import endpoint
 from ..http import cookies
+from ..protocol.error_table import ApiError, error, field_error
 from ..store import credentials
 
 

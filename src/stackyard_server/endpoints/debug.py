@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Call
-from ..dispatch import endpoint
+from ..calls import Call
+from ..calls.dispatch import endpoint
 
 
 @endpoint(access="none", signed_in=False)

@@ -13,11 +13,10 @@ from typing import Any
 
 import orjson
 
-from .. import fence
-from ..call import Call, Raw
-from ..dispatch import endpoint
-from ..error_table import ApiError, error, field_error
+from ..calls import Call, Raw, fence
+from ..calls.dispatch import endpoint
 from ..listing.scrolls import EXHAUSTED, position, token
+from ..protocol.error_table import ApiError, error, field_error
 from ..reported import requests
 from ..reported import samples as steps
 from ..store import events, logs, samples, scalars

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import bulk, listing
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import error
+from .. import listing
+from ..calls import Call, bulk
+from ..calls.dispatch import endpoint
+from ..protocol.error_table import error
 from ..rules import project_names
 from ..store import models as store_models
 from ..store import projects

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import listing
-from ..call import Call, Raw
-from ..dispatch import endpoint
-from ..error_table import ApiError, error
+from ..calls import Call, Raw
+from ..calls.dispatch import endpoint
 from ..listing.filters import keys_of
+from ..protocol.error_table import ApiError, error
 from ..store import query
 from ..store import users as store_users
 from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection, new_id

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import bulk
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import error
+from ..calls import Call, bulk
+from ..calls.dispatch import endpoint
+from ..protocol.error_table import error
 from ..store import queues
 from ..store.documents import TASK
 from ..tasks import creation, queueing, removal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import listing
-from ..call import Call
-from ..dispatch import endpoint
+from ..calls import Call
+from ..calls.dispatch import endpoint
 from ..projects import changes as project_changes
 from ..projects import contents as project_contents
 from ..projects import stats as project_stats

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import listing
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import error, field_error
+from ..calls import Call
+from ..calls.dispatch import endpoint
 from ..listing.projection import Virtual
 from ..moments import iso
+from ..protocol.error_table import error, field_error
 from ..rules import queueing, task_status
 from ..store import Transaction, hand_outs, queues, workers
 from ..store.documents import QUEUE, TASK, Document

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .. import API_VERSION, dispatch, fields, listing
-from ..call import Call
-from ..dispatch import endpoint
+from .. import API_VERSION, listing
+from ..calls import Call, dispatch
+from ..calls.dispatch import endpoint
+from ..protocol import fields
 from ..store import query, tasks
 from ..store.documents import TASK
 from ..store.query import Group

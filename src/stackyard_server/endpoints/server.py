@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import API_VERSION, SERVER_VERSION, dispatch
-from ..call import Call
-from ..dispatch import endpoint
-from ..fields import table
+from .. import API_VERSION, SERVER_VERSION
+from ..calls import Call, dispatch
+from ..calls.dispatch import endpoint
+from ..protocol.fields import table
 
 
 @endpoint("2.12", access="none")

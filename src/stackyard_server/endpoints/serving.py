@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import error
+from ..calls import Call
+from ..calls.dispatch import endpoint
+from ..protocol.error_table import error
 from ..reported import serving
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from .. import moments
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import error
+from ..calls import Call
+from ..calls.dispatch import endpoint
+from ..protocol.error_table import error
 from ..store import meta
 
 #: Where the settings are kept in the store's ``meta`` table.

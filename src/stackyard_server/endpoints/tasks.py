@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
-from .. import bulk, listing, moments
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import error
-from ..fields import check
+from .. import listing, moments
+from ..calls import Call, bulk
+from ..calls.dispatch import endpoint
+from ..protocol.error_table import error
+from ..protocol.fields import check
 from ..rules import fate, project_names, task_document, task_status
 from ..store import hand_outs, metrics, projects, queues
 from ..store import tasks as store_tasks

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from .. import identity, listing
-from ..call import Call
-from ..dispatch import endpoint
-from ..envelope import MOST_DEPTH
-from ..error_table import error
+from ..calls import Call
+from ..calls.dispatch import endpoint
+from ..protocol.envelope import MOST_DEPTH
+from ..protocol.error_table import error
 from ..store import contents
 from ..store.documents import USER, Document
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..call import Call
-from ..dispatch import endpoint
-from ..error_table import error, field_error
+from ..calls import Call
+from ..calls.dispatch import endpoint
 from ..moments import iso
+from ..protocol.error_table import error, field_error
 from ..rules import machine_series
 from ..rules.machine_series import Series
 from ..store import queues, workers

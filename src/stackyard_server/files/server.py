@@ -27,8 +27,7 @@ from urllib.parse import unquote
 import orjson
 
 from .. import security_log
-from ..call import Services
-from ..error_table import ApiError
+from ..calls import Services
 from ..http import cookies, headers
 from ..http.bodies import Disconnected
 from ..http.edge import Port
@@ -37,6 +36,7 @@ from ..http.exchange import Exchange
 from ..http.headers import Headers
 from ..http.origins import Origins
 from ..identity import Identity, roles
+from ..protocol.error_table import ApiError
 from ..store import files as rows
 from ..store.files import StoredFile
 from . import downloads

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ..error_table import ApiError, error
+from ..protocol.error_table import ApiError, error
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-from ..error_table import ApiError, error
 from ..monitoring.meter import Meter
+from ..protocol.error_table import ApiError, error
 from ..settings import ServerSettings
 from .bodies import Bodies, Disconnected, Receive
 from .errors import refusal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 
-from ..error_table import ApiError, error
+from ..protocol.error_table import ApiError, error
 from ..store import is_full as database_is_full
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ..error_table import ApiError, error
+from ..protocol.error_table import ApiError, error
 from .bodies import Bodies, Body, Receive, announced_bytes
 from .headers import Headers, check_repeated, complete, read
 

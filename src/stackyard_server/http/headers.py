@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..error_table import error
+from ..protocol.error_table import error
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ..error_table import error
+from ..protocol.error_table import error
 from ..settings import ServerSettings
 from .headers import Headers
 

@@ -16,8 +16,8 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..error_table import ApiError, error
 from ..moments import Clock
+from ..protocol.error_table import ApiError, error
 from ..security_log import note
 from ..store import Fault, Store, Transaction, credentials, meta, users
 from ..store.documents import USER

@@ -10,7 +10,7 @@ import secrets
 
 import argon2
 
-from ..error_table import error
+from ..protocol.error_table import error
 
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 #: OWASP ASVS 5.0, 6.2.1 and 6.2.9.

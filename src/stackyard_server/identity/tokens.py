@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 
 from .. import API_VERSION, FEATURE_SET, SERVER_VERSION
-from ..error_table import ApiError, error
+from ..protocol.error_table import ApiError, error
 from ..store.documents import new_id
 
 DAY_SECONDS = 24 * 3600

@@ -14,7 +14,7 @@ import secrets
 from typing import Any
 
 from .. import SERVER_VERSION
-from ..error_table import ApiError, error
+from ..protocol.error_table import ApiError, error
 from ..security_log import note
 from ..store import Transaction, credentials, meta, users
 from ..store.documents import USER, Document, new_id

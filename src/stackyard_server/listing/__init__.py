@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..call import Call
-from ..error_table import error
+from ..calls import Call
+from ..protocol.error_table import error
 from ..store.documents import Collection, Document, new_id
 from ..store.query import Condition, Query
 from .filters import asked, keys_of, wrong_type

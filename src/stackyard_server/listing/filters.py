@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import moments
-from ..error_table import ApiError, error, field_error
+from ..protocol.error_table import ApiError, error, field_error
 from ..store import query
 from ..store.documents import Collection
 from ..store.query import METRIC_NUMBERS, NOTHING, Condition, Group, Key, Keys, Query

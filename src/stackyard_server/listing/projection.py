@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ..error_table import error, field_error
+from ..protocol.error_table import error, field_error
 from ..store import Transaction, meta, metrics
 from ..store.documents import COLLECTIONS, Collection, Document
 from ..store.query import Keys

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from ..error_table import error
+from ..protocol.error_table import error
 from ..store.documents import new_id
 
 #: What ClearML answers when nothing is left to read.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..call import Call
-from ..error_table import error
+from ..calls import Call
+from ..protocol.error_table import error
 from ..rules import project_names
 from ..store import Transaction, contents, projects, tasks
 from ..store.documents import MODEL, PROJECT, TASK, Document

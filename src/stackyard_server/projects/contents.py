@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..call import Call
+from ..calls import Call
 from ..listing.filters import conditions
 from ..store import Transaction, contents
 from ..store.documents import MODEL, PROJECT, TASK, Collection, Document

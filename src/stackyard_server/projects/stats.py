@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..call import Call
-from ..error_table import field_error
+from ..calls import Call
 from ..listing.filters import conditions
+from ..protocol.error_table import field_error
 from ..store import contents, projects
 from ..store.documents import TASK, Document
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import moments
-from ..call import Call
-from ..error_table import error, field_error
+from ..calls import Call
 from ..listing.scrolls import Scrolls
+from ..protocol.error_table import error, field_error
 from ..store.documents import MODEL, TASK
 from ..store.scalars import Wanted
 

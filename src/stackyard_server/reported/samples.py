@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..call import Call
+from ..calls import Call
 from ..store import samples
 from . import requests
 

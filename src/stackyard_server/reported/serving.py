@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import moments
-from ..call import Call
+from ..calls import Call
 
 #: A container that is silent for so long is gone, seconds.
 SILENCE_SECONDS = 600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..error_table import error
+from ..protocol.error_table import error
 
 #: The least length of a path's last part.
 SHORTEST = 3

@@ -1,4 +1,4 @@
-"""What the store refuses, and what of. Whoever asked turns it into an answer: ``stackyard_server.refusals``."""
+"""What the store refuses, and what of. Whoever asked turns it into an answer: ``calls.refusals``."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import moments
-from ..call import Call
-from ..error_table import error
+from ..calls import Call
+from ..protocol.error_table import error
 from ..rules import task_status
 from ..store import Transaction, meta, projects, queues
 from ..store.documents import COLLECTIONS, TASK, Document

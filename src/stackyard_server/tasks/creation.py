@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import moments
-from ..call import Call
-from ..error_table import error
+from ..calls import Call
+from ..protocol.error_table import error
 from ..rules import fate, project_names, task_document, task_status
 from ..store import projects
 from ..store.documents import TASK, Document, new_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..call import Call
+from ..calls import Call
 from ..rules import task_document, task_status
 from ..store import projects
 from ..store.documents import Document

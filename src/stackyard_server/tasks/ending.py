@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Call
+from ..calls import Call
 from ..rules import fate, task_status
 from ..store import Transaction, tasks
 from ..store.documents import MODEL, TASK, Document

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..call import Call
-from ..error_table import error, field_error
+from ..calls import Call
 from ..identity import roles
+from ..protocol.error_table import error, field_error
 from ..rules import fate, queue_policy, task_status
 from ..rules.fate import End, Fate, Lost
 from ..store import Transaction, hand_outs, projects, queues

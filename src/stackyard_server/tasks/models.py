@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..call import Call
-from ..error_table import ApiError, error, field_error
+from ..calls import Call
+from ..protocol.error_table import ApiError, error, field_error
 from ..rules import task_status
 from ..store import Transaction, events, meta, metrics, tasks
 from ..store import models as store_models

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..call import Call
-from ..error_table import error
+from ..calls import Call
+from ..protocol.error_table import error
 from ..rules import fate, task_status
 from ..store import Transaction, queues, tasks
 from ..store.documents import TASK, Document

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..call import Call
-from ..error_table import error
+from ..calls import Call
 from ..files import stored as stored_files
+from ..protocol.error_table import error
 from ..rules import task_document, task_status
 from ..store import Transaction, events, files, models, projects, queues, samples, tasks
 from ..store.documents import MODEL, TASK, Document

@@ -12,7 +12,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from ..call import Services
+from ..calls import Services
 from ..rules import fate, queue_policy, task_status
 from ..rules.queue_policy import QueuePolicy
 from ..store import Transaction, hand_outs, queues, tasks, workers

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
-from ..error_table import ApiError
+from ..protocol.error_table import ApiError
 from . import pages, task_pages
 from .parameters import key_of
 from .visit import Visit

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .. import API_VERSION, dispatch, envelope
-from ..call import Call, Services
+from .. import API_VERSION
+from ..calls import Call, Services, dispatch
 from ..identity import Identity
+from ..protocol import envelope
 
 
 class Caller:

@@ -18,15 +18,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Message
 
-from .. import API_VERSION, dispatch
-from ..call import Services
-from ..error_table import ApiError
+from .. import API_VERSION
+from ..calls import Services, dispatch
 from ..http import cookies, headers
 from ..http.bodies import MOST_ANONYMOUS_BYTES
 from ..http.edge import Port
 from ..http.errors import Refused
 from ..http.exchange import Exchange
 from ..http.origins import Origins
+from ..protocol.error_table import ApiError
 from . import actions, pages, task_pages
 from .caller import Caller
 from .visit import TEMPLATES, Visit

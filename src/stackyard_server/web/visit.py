@@ -14,7 +14,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from ..call import Services
+from ..calls import Services
 from ..identity import Identity
 from . import shown
 from .caller import Caller

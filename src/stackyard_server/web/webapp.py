@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 from starlette.responses import FileResponse, Response
 
-from ..call import Services
+from ..calls import Services
 from ..http import headers
 from ..http.edge import Port
 from ..http.errors import Refused

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from stackyard_server import dispatch
+from stackyard_server.calls import dispatch
 from tests.stackyard_server.running import running_server
 
 from .recordings import RECORDINGS_VARIABLE, find_recordings, load_flows

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from stackyard_server import dispatch, fields
+from stackyard_server.calls import dispatch
+from stackyard_server.protocol import fields
 from stackyard_server.store import FILE_NAME
 
 from .makers import Attack, World, attack

@@ -159,7 +159,7 @@ def test_a_fault_is_told_in_a_sentence(
 
     monkeypatch.setattr(Visit, "page", fail)
     monkeypatch.setattr(FileServer, "_download", fail)
-    monkeypatch.setattr("stackyard_server.dispatch.answer", fail)
+    monkeypatch.setattr("stackyard_server.calls.dispatch.answer", fail)
     with caplog.at_level(logging.ERROR):
         answer = server.client.get(url(server, port, PATHS[port]), headers=signed_in(server, port))
     assert answer.status_code == (500 if fault == "unforeseen" else 507)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stackyard_server import refusals
-from stackyard_server.error_table import ApiError
+from stackyard_server.calls import refusals
 from stackyard_server.listing.filters import asked
+from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.store import Store, Transaction, query
 from stackyard_server.store.documents import PROJECT, TASK, USER
 from stackyard_server.store.query import Query

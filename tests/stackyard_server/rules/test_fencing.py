@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from stackyard_server import dispatch
+from stackyard_server.calls import dispatch
 from stackyard_server.rules.fencing import Fence, Write, names_of, refusal
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackyard_server.error_table import ApiError
+from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.rules.project_names import normalise, parents, split
 
 

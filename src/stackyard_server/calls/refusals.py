@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .error_table import ApiError, error
-from .store.refusals import (
+from ..protocol.error_table import ApiError, error
+from ..store.refusals import (
     AlreadyQueued,
     BadPattern,
     NotQueued,

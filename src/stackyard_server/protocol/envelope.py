@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from . import API_VERSION
+from .. import API_VERSION
 from .error_table import ApiError, error
 
 PATH = re.compile(r"/(?:v(\d{1,9}\.?\d{1,9})/)?([A-Za-z_]\w*)\.([A-Za-z_]\w*)/?", re.ASCII)

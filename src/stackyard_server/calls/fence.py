@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from . import security_log
-from .error_table import error
-from .rules import fencing
-from .store import hand_outs
+from .. import security_log
+from ..protocol.error_table import error
+from ..rules import fencing
+from ..store import hand_outs
 
 if TYPE_CHECKING:
-    from .call import Call
+    from . import Call
 
 #: Refusals remembered so that each is logged once.
 MOST_NOTED = 10_000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stackyard_server import dispatch, fields
+from stackyard_server.calls import dispatch
+from stackyard_server.protocol import fields
 
 #: Writes that name a task and are not fenced: what they write to is another document (``tasks.clone``), or each line
 #: of a batch names its own.

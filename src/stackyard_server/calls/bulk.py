@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..protocol.error_table import ApiError, error
+from ..store import Transaction
 from . import refusals
-from .error_table import ApiError, error
-from .store import Transaction
 
 
 def apply(

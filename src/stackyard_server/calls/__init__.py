@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import moments
-from .monitoring.meter import Meter
-from .store import Store, Transaction
+from .. import moments
+from ..monitoring.meter import Meter
+from ..store import Store, Transaction
 
 if TYPE_CHECKING:
-    from .identity import Gate, Identity
+    from ..identity import Gate, Identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import endpoints as endpoint_modules
-from . import fence, fields, refusals
-from .call import Call
-from .envelope import parse_version
-from .error_table import ApiError, error
-from .identity import roles
-from .store import Transaction
+from .. import endpoints as endpoint_modules
+from ..identity import roles
+from ..protocol import fields
+from ..protocol.envelope import parse_version
+from ..protocol.error_table import ApiError, error
+from ..store import Transaction
+from . import Call, fence, refusals
 
 if TYPE_CHECKING:
-    from .identity import Identity
+    from ..identity import Identity
 
 #: none: touches no table. read: may run beside writers. state: synced to disk before the answer. metrics:
 #: not synced.
