@@ -36,22 +36,17 @@ class Body:
         ApiError: More is announced than is taken.
     """
 
-    __slots__ = ("_beyond", "_ended", "_receive", "_room_bytes")
+    __slots__ = ("_beyond", "_limit_bytes", "_receive", "_room_bytes", "ended")
 
     def __init__(
         self, receive: Receive, announced_bytes: int, limit_bytes: int, beyond: ApiError | None = None
     ) -> None:
-        self._receive = receive
-        self._room_bytes = limit_bytes
-        self._beyond = beyond or error("too_large", limit_bytes=limit_bytes)
-        self._ended = False
+        #: Whether all of it came.
+        self.ended = False
+        self._receive, self._beyond = receive, beyond
+        self._limit_bytes = self._room_bytes = limit_bytes
         if announced_bytes > limit_bytes:
-            raise self._beyond
-
-    @property
-    def ended(self) -> bool:
-        """Whether all of it came."""
-        return self._ended
+            raise self._too_large()
 
     async def part(self) -> bytes:
         """The next bytes, maybe none; the last ones once ``ended``.
@@ -66,9 +61,12 @@ class Body:
         part: bytes = message.get("body", b"")
         self._room_bytes -= len(part)
         if self._room_bytes < 0:
-            raise self._beyond
-        self._ended = not message.get("more_body")
+            raise self._too_large()
+        self.ended = not message.get("more_body")
         return part
+
+    def _too_large(self) -> ApiError:
+        return self._beyond or error("too_large", limit_bytes=self._limit_bytes)
 
 
 class Bodies:

@@ -13,7 +13,10 @@ from ..settings import ServerSettings
 
 def token_in(headers: Mapping[str, str]) -> str | None:
     """The token that a request's cookie holds, if any; the first, as browsers send the most specific first."""
-    for part in headers.get("cookie", "").split(";"):
+    sent = headers.get("cookie")
+    if not sent:
+        return None
+    for part in sent.split(";"):
         name, _, value = part.strip().partition("=")
         if name == COOKIE:
             return value.strip('"')

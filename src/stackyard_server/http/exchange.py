@@ -98,15 +98,18 @@ class Exchange:
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """ASGI's ``send``, for answers in several parts."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = complete(list(message.get("headers", ())), self._always)
-            message = {**message, "headers": [*headers, *self._also]}
-        await self._send(message)
+            await self.start(message["status"], list(message.get("headers", ())), None)
+        else:
+            await self._send(message)
 
     async def start(self, status: int, headers: Headers, length: int | None) -> None:
-        """Begin an answer of so many bytes."""
-        out = headers if length is None else [*headers, (b"content-length", str(length).encode())]
-        await self.send({"type": "http.response.start", "status": status, "headers": out})
+        """Begin an answer of so many bytes; None where the headers say how many, or none are told."""
+        self.status = status
+        out = complete(headers, self._always)
+        out += self._also
+        if length is not None:
+            out.append((b"content-length", str(length).encode()))
+        await self._send({"type": "http.response.start", "status": status, "headers": out})
 
     async def respond(self, status: int, body: bytes, headers: Headers) -> None:
         """One complete answer."""

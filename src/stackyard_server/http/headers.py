@@ -74,4 +74,4 @@ def check_repeated(sent: Headers) -> None:
 def complete(answer: Headers, always: Headers) -> Headers:
     """An answer's headers, with those of ``always`` that it does not set itself."""
     own = {name for name, _ in answer}
-    return [*(pair for pair in always if pair[0] not in own), *answer]
+    return [pair for pair in always if pair[0] not in own] + answer
