@@ -12,6 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>[^\n`]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+#: What a program writes between two marks: <!-- table --> ... <!-- /table -->.
+_WRITTEN = re.compile(r"<!-- ([a-z-]+) -->.*?<!-- /\1 -->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ITEM = re.compile(r"([-*]|\d+\.) +")
 _END = re.compile(r"(?<=[.!?])[\"')*_]*\s+(?=[\"'(*_]*[A-Z`\[\d])")
 
@@ -54,7 +57,7 @@ def commands(shell: str) -> Iterator[list[str]]:
 
 
 def sentences(page: Path) -> Iterator[tuple[int, str]]:
-    """Every sentence outside of code, tables and headings, with the line its paragraph begins in."""
+    """Sentences outside of code, tables, headings and what programs write, with the line where a paragraph begins."""
     for line, paragraph in _paragraphs(page.read_text(encoding="utf-8")):
         plain = re.sub(r"`[^`]*`", "`code`", paragraph)
         plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", plain)
@@ -68,8 +71,8 @@ def words_of(sentence: str) -> list[str]:
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, str]]:
-    text = re.sub(r"<!--.*?-->", lambda found: "\n" * found.group().count("\n"), text, flags=re.DOTALL)
-    text = _FENCE.sub(lambda found: "\n" * found.group().count("\n"), text)
+    for left_out in (_WRITTEN, _COMMENT, _FENCE):
+        text = left_out.sub(lambda found: "\n" * found.group().count("\n"), text)
     held: list[str] = []
     begun = 0
     for number, raw in enumerate([*text.splitlines(), ""], 1):
