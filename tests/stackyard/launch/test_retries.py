@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stackyard.launch.retries import NEVER, RetryPolicy
+from stackyard.reports.deployments import INFRASTRUCTURE_KINDS
 from stackyard_server.rules.fate import INFRASTRUCTURE, KILLED, TIME_LIMIT, Pauses, is_infrastructure
 from stackyard_task.records import FAILURE_KINDS, Failure
 
@@ -15,6 +16,7 @@ def test_only_what_is_not_the_tasks_fault_is_tried_again() -> None:
     assert {INFRASTRUCTURE, KILLED, TIME_LIMIT} <= set(FAILURE_KINDS), (
         "both sides of the seam use the same words"
     )
+    assert set(INFRASTRUCTURE_KINDS) == {INFRASTRUCTURE, KILLED, "interrupted"}, "a report tells them apart"
 
 
 def test_tries_are_bounded_and_further_apart_each_time() -> None:

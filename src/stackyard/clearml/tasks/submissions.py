@@ -21,6 +21,7 @@ from stackyard.clearml.sending import RUN_FIELDS, RUNS_PROJECT, SPEC, Sender
 from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import Origin
 from stackyard.errors import BadInputError, StackyardError
+from stackyard_server.rules import fate
 from stackyard_task import records, workloads
 from stackyard_task.records import RecordError, TaskSpec
 from stackyard_task.workloads import ParameterError
@@ -290,7 +291,7 @@ def abort(client: Client, task: Mapping[str, Any], sleep: Callable[[float], None
         was_over, over = over, now["status"] in FINAL
         if was_over and over:
             break
-        if not over and now.get("status_message") != "stopping":
+        if not over and not fate.is_stopping(now.get("status_message")):
             client.call("tasks.stop", **asked)
     return "asked to stop; its worker ends it within seconds"
 
