@@ -27,6 +27,8 @@ KINDS = {
     *("sh", "text", "python", "python part", "json", "yaml"),
     *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack", "toml workloads"),
 }
+#: The folders of the checkout that pages may name files of.
+TOPS = ("src", "tests", "bench", "scenarios", "pipelines", "tasks", "docs", "examples")
 INLINE = re.compile(r"^(?:\.venv/bin/)?stackyard ((?:[a-z]+ ?){1,3})(.*)")
 #: What a part of a scenario needs around it to be one.
 AROUND = """
@@ -84,6 +86,21 @@ def test_make_targets_exist(page: Path) -> None:
     code = "\n".join([*re.findall(r"`([^`\n]+)`", text), *(b.text for b in blocks(page) if b.kind == "sh")])
     for name in re.findall(r"\bmake ([a-z][a-z-]*)", code):
         assert name in targets, f"make {name}"
+
+
+@every_page
+def test_files_of_the_source_exist(page: Path) -> None:
+    """Python files, and whatever is named below a folder of the checkout; NAME and <name> stand for any."""
+    files = [
+        str(p.relative_to(ROOT))
+        for top in TOPS
+        for p in (ROOT / top).rglob("*")
+        if "__pycache__" not in p.parts
+    ]
+    for name in re.findall(r"`([\w./-]+/[\w./-]*)`", page.read_text(encoding="utf-8")):
+        top, plain = name.partition("/")[0], name.rstrip("/")
+        if "NAME" not in name and (top in TOPS or name.endswith(".py")):
+            assert any(file == plain or file.endswith(f"/{plain}") for file in [*files, *TOPS]), name
 
 
 def test_the_page_of_commands_is_what_the_command_line_says() -> None:
