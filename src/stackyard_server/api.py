@@ -63,7 +63,6 @@ class Api(Port):
         self._origins = origins
         self._threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="reader")
         self._reading = 0
-        dispatch.load()
 
     def counted_as(self, method: str) -> str | None:
         """Requests are counted by endpoint, "" where there is none; what browsers ask beforehand is not."""

@@ -19,7 +19,7 @@ import uvicorn
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
-from . import identity
+from . import endpoints, identity
 from .api import Api
 from .calls import Services
 from .files import addresses as file_addresses
@@ -81,6 +81,7 @@ class Server:
         gate = identity.Gate(self.store, clock, settings.token_seconds)
         self.services = Services(store=self.store, gate=gate, clock=clock, settings=settings)
         self.edge = Edge(settings, self.services.meter)
+        endpoints.load()
         self.api = Api(self.services, self.edge.origins)
         self.files = FileServer(self.services, self.edge.origins)
         self.sockets = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stackyard_server import api
+from stackyard_server import api, endpoints
 
 from .running import Running, running_server
 
@@ -37,7 +37,7 @@ def test_slow_reads_wait_in_a_line_of_bounded_length(
 ) -> None:
     """At most so many readers at a time; whoever comes beyond the line is told to come again."""
     slow = next(
-        n for n, entries in api.dispatch.load().items() for e in entries if e.slow and e.role == "readonly"
+        n for n, entries in endpoints.load().items() for e in entries if e.slow and e.role == "readonly"
     )
     monkeypatch.setattr(server.server.api, "_reading", api.READERS + api.MOST_WAITING)
     assert server.ask(slow)["meta"]["result_code"] == 429

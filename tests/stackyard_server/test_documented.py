@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stackyard_server.calls import dispatch
+from stackyard_server import endpoints
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "clearml-api.md").read_text(encoding="utf-8")
 
@@ -18,11 +18,11 @@ def test_every_served_endpoint_is_listed_and_nothing_else() -> None:
     listed = set()
     for row in re.findall(r"^\| `(\w+)` \|[^|]*\|(.*)\|$", section("Served"), re.M):
         listed |= {f"{row[0]}.{action}" for action in re.findall(r"`(\w+)`", row[1])}
-    assert listed == set(dispatch.load())
+    assert listed == set(endpoints.load())
 
 
 def test_what_is_listed_as_absent_is_absent() -> None:
     absent = re.findall(r"^\| (.*?) \|", section("Absent, and why"), re.M)
     named = {name for cell in absent for name in re.findall(r"`(\w+\.\w+)`", cell)}
     assert named
-    assert not named & set(dispatch.load())
+    assert not named & set(endpoints.load())

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stackyard_server import identity, security_log
-from stackyard_server.calls import dispatch
+from stackyard_server import endpoints, identity, security_log
 from stackyard_server.calls.dispatch import Endpoint
 
 from .running import Running, running_server
@@ -47,7 +46,7 @@ WORK = {
     "serving.register_container",
     "serving.unregister_container",
 }
-TABLE = dispatch.load()
+TABLE = endpoints.load()
 
 
 def least_role(entry: Endpoint) -> str | None:

@@ -9,13 +9,10 @@ it raises.
 from __future__ import annotations
 
 import asyncio
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import endpoints as endpoint_modules
 from ..identity import roles
 from ..protocol import fields
 from ..protocol.envelope import parse_version
@@ -111,10 +108,8 @@ def endpoint(
     return mark
 
 
-def load() -> dict[str, list[Endpoint]]:
-    """Every endpoint, by name, newest first."""
-    for module in pkgutil.iter_modules(endpoint_modules.__path__):
-        importlib.import_module(f"{endpoint_modules.__name__}.{module.name}")
+def known() -> dict[str, list[Endpoint]]:
+    """Every endpoint that was marked, by name, newest first."""
     return _table
 
 

@@ -50,7 +50,7 @@ def endpoints(call: Call) -> dict[str, Any]:
                 "required_role": entry.role if entry.signed_in else None,
                 "fields": table().get(name, {}).get("fields", {}),
             }
-            for name, entries in sorted(dispatch.load().items())
+            for name, entries in sorted(dispatch.known().items())
             for entry in entries
         ]
     }

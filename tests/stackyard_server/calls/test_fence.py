@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackyard_server.calls import dispatch
+from stackyard_server import endpoints
 from stackyard_server.protocol import fields
 
 #: Writes that name a task and are not fenced: what they write to is another document (``tasks.clone``), or each line
@@ -16,7 +16,7 @@ def test_every_write_to_a_named_task_says_how_it_is_fenced() -> None:
     facts = fields.table()
     missing = {
         entry.name
-        for entries in dispatch.load().values()
+        for entries in endpoints.load().values()
         for entry in entries
         if entry.access in ("state", "metrics")
         and entry.name.partition(".")[0] in SERVICES
@@ -28,7 +28,7 @@ def test_every_write_to_a_named_task_says_how_it_is_fenced() -> None:
 
 def test_calls_that_only_a_run_makes() -> None:
     """Not among them: edit, stop and stopped, which controllers send as well."""
-    of_a_run = {e.name for entries in dispatch.load().values() for e in entries if e.fenced == "run"}
+    of_a_run = {e.name for entries in endpoints.load().values() for e in entries if e.fenced == "run"}
     assert of_a_run == {
         *("events.add", "events.add_batch", "workers.status_report", "tasks.add_or_update_artifacts"),
         *("tasks.add_or_update_model", "tasks.completed", "tasks.failed", "tasks.ping"),

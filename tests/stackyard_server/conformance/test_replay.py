@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from stackyard_server import endpoints
 from stackyard_server.calls import dispatch
 from tests.stackyard_server.running import running_server
 
@@ -84,7 +85,7 @@ def test_the_suite_sees_a_server_that_drops_a_field(
 
         return dataclasses.replace(entry, function=forgetful)
 
-    table = dispatch.load()
+    table = endpoints.load()
     monkeypatch.setitem(table, endpoint, [drop(entry) for entry in table[endpoint]])
     report = run_flows(load_flows(folder), [flow])
     _, different = report.summarise()

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from stackyard_server.calls import dispatch
+from stackyard_server import endpoints
 from stackyard_server.protocol import fields
 from stackyard_server.store import FILE_NAME
 
@@ -191,7 +191,7 @@ def run(folder: Path, count: int, seed: int, only: int | None = None, most_fault
     """Send so many malformed requests (or only one of them) to a new server."""
     report = Report()
     with besieged(folder) as server:
-        entries = [e for _, versions in sorted(dispatch.load().items()) for e in versions]
+        entries = [e for _, versions in sorted(endpoints.load().items()) for e in versions]
         world = World(entries, fields.table(), settle(server, 0), server.token(), server.pair)
         line = Line(server.address("api"), PATIENCE_SECONDS)
         began = time.monotonic()

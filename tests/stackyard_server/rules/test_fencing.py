@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from stackyard_server.calls import dispatch
+from stackyard_server import endpoints
 from stackyard_server.rules.fencing import Fence, Write, names_of, refusal
 
 
@@ -14,7 +14,7 @@ def write(
     call: str, session: str, issued_at: int, header: str = "", worker: str = "", by_browser: bool = False
 ) -> Write:
     """What a call tries, as its endpoint declares it."""
-    entry = dispatch.load()[call][0]
+    entry = endpoints.load()[call][0]
     return Write(entry.fenced == "run", session, issued_at, header, worker, by_browser)
 
 

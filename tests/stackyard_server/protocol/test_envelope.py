@@ -10,8 +10,8 @@ import pytest
 
 from stackyard_server.protocol.envelope import MOST_DEPTH
 
-from .http.lines import dial, said
-from .running import Running, running_server
+from ..http.lines import dial, said
+from ..running import Running, running_server
 
 
 @pytest.fixture(scope="module")
