@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -92,9 +91,9 @@ class Api(Port):
             data = await dispatch.answer_together(entry, call)
         else:
             data = dispatch.answer(entry, call)
-        out = encoded_headers(call.answer_headers)
+        out = headers.encoded(call.answer_headers)
         if isinstance(data, Raw):
-            out += encoded_headers(data.headers.items())
+            out += headers.encoded(data.headers.items())
             await exchange.respond(200, data.body, [(b"content-type", data.content_type.encode()), *out])
             return
         encoded = envelope.encode(head_of(exchange, 200, 0, "OK"), data)
@@ -114,7 +113,7 @@ class Api(Port):
                 role=asked.who.role if asked.who else "", address=exchange.address, reason=refused.message,
             )  # fmt: skip
         head = head_of(exchange, refused.code, refused.subcode, refused.message[:LONGEST_MESSAGE])
-        out = encoded_headers(refused.headers)
+        out = headers.encoded(refused.headers)
         await send_json(exchange, refused.code, envelope.encode(head, {}), out)
 
     async def _answered(self, entry: Endpoint, call: Call) -> Any:
@@ -221,11 +220,6 @@ def head_of(exchange: Exchange, code: int, subcode: int, message: str) -> dict[s
         subcode,
         message,
     )
-
-
-def encoded_headers(said: Iterable[tuple[str, str]]) -> Headers:
-    """Headers as bytes."""
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said]
 
 
 async def send_json(exchange: Exchange, status: int, body: bytes, extra: Headers) -> None:

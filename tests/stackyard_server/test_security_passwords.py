@@ -148,6 +148,9 @@ def test_guessing_at_a_login_is_slowed_down(server: Running, hands: Hands) -> No
     assert refused.status_code == 429
     wait = int(refused.headers["Retry-After"])
     assert 0 < wait <= gate.LOGIN_LEAK_SECONDS
+    form = {"data": {"login": "ada", "password": PASSWORD}, "headers": {"Sec-Fetch-Site": "same-origin"}}
+    page = server.client.post(f"{server.web}/login", **form)
+    assert (page.status_code, int(page.headers["Retry-After"])) == (429, wait)
     assert server.call("debug.ping")
     hands.now += wait + 1
     assert login(server, "ada", PASSWORD).status_code == 200

@@ -18,7 +18,7 @@ from ..settings import ServerSettings
 from .bodies import Bodies, Disconnected, Receive
 from .errors import refusal
 from .exchange import Exchange, Scope, Send
-from .headers import Headers
+from .headers import Headers, encoded
 from .origins import Origins
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ class Port:
 
     async def refuse(self, exchange: Exchange, refused: ApiError) -> None:
         """Tell the client of a refusal: its sentence, as text."""
-        text = (b"content-type", b"text/plain; charset=utf-8")
-        await exchange.respond(refused.code, refused.message.encode("utf-8", "replace"), [text])
+        out = [(b"content-type", b"text/plain; charset=utf-8"), *encoded(refused.headers)]
+        await exchange.respond(refused.code, refused.message.encode("utf-8", "replace"), out)
 
 
 class Edge:

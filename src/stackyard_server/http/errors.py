@@ -20,11 +20,11 @@ def refusal(fault: BaseException) -> ApiError | None:
     """What a client is told of a fault; None for one nobody foresaw, which is "internal" and goes to the log."""
     if isinstance(fault, ApiError):
         return fault
-    if isinstance(
-        fault, OverflowError
-    ):  # a number beyond what can be kept: SQLite's 64 bits, the years of a date
+    if isinstance(fault, OverflowError):
+        # beyond what can be kept: SQLite's 64 bits, the years of a date
         return error("validation", "a number is out of range")
-    if isinstance(fault, asyncio.CancelledError):  # the stop waited long enough
+    if isinstance(fault, asyncio.CancelledError):
+        # the stop waited long enough
         return error("stopping")
     return error("disk_full") if is_full(fault) else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..protocol.error_table import error
 
 Headers = list[tuple[bytes, bytes]]
@@ -58,6 +60,11 @@ WEBAPP: Headers = [
 def read(sent: Headers) -> dict[str, str]:
     """A request's headers by name, in lower case."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in sent}
+
+
+def encoded(said: Iterable[tuple[str, str]]) -> Headers:
+    """An answer's headers, from text."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said]
 
 
 def check_repeated(sent: Headers) -> None:

@@ -127,13 +127,15 @@ class Pages(Port):
         return show
 
     def _doing(self, action: Action, endpoint: str) -> Callable[[Request], Awaitable[Response]]:
+        entry = dispatch.find(endpoint, API_VERSION)
+
         async def do(request: Request) -> Response:
             self._check_sender(request)
             visit = self._visit(request)
             if visit is None:
                 return RedirectResponse("/login", 303)
             try:
-                dispatch.allow(dispatch.find(endpoint, API_VERSION), visit.who)
+                dispatch.allow(entry, visit.who)
                 return await action(visit, await form_of(request, LARGEST_FORM_BYTES))
             except ApiError as refused:
                 return visit.page("refused.html", status=refused.code, message=refused.message)
@@ -166,7 +168,9 @@ class Pages(Port):
             )
         except ApiError as refused:
             wrong = "Too many attempts: wait a minute." if refused.code == 429 else "Wrong name or password."
-            return login_page(wrong, login, refused.code)
+            answer = login_page(wrong, login, refused.code)
+            answer.headers.update(dict(refused.headers))
+            return answer
         answer = RedirectResponse("/", 303)
         answer.headers.append(*cookies.keep(gate.issue(who), self.services.settings))
         return answer
