@@ -24,8 +24,8 @@ from .stackyard.reports.synthetic import write_study
 TOO_LONG = 30
 #: What may stand behind a fence. Examples of the kinds with two words are loaded as what the second word says.
 KINDS = {
-    *("sh", "text", "python", "python part", "json", "yaml"),
-    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack", "toml workloads"),
+    *("sh", "text", "python", "yaml"),
+    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack"),
 }
 #: The folders of the checkout that pages may name files of.
 TOPS = ("src", "tests", "bench", "scenarios", "pipelines", "tasks", "docs", "examples")
@@ -196,11 +196,6 @@ def test_python_runs(block: Block, tmp_path: Path) -> None:
         [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-@of_kind("python part")
-def test_parts_of_python_compile(block: Block) -> None:
-    compile(block.text, str(block), "exec")
 
 
 # -- their words ------------------------------------------------------------------------------------------------------
