@@ -1,4 +1,8 @@
-"""What the store refuses, as the errors that ClearML's clients know: the one place where either becomes the other."""
+"""What the store refuses, as the errors that ClearML's clients know: the one place where either becomes the other.
+
+``dispatch`` and ``bulk`` translate. Below them a docstring names the error that a client gets in the end ("ApiError:
+400/701"), whether its own function or the store finds the fault.
+"""
 
 from __future__ import annotations
 

@@ -230,10 +230,13 @@ def _tagged(row: str, tag: str) -> str:
     return f"(ifnull({row}.system_tags, '[]') <> '[]' AND {some})"
 
 
+_NOT_HIDDEN = none_of(tagged("hidden"))
+
+
 def shown(asked: list[str]) -> Condition:
     """Is not tagged hidden, or is in one of these projects and that one is."""
     if not asked:
-        return none_of(tagged("hidden"))
+        return _NOT_HIDDEN
     inside, parameters = marks(asked)
     hidden = f"EXISTS (SELECT 1 FROM project p WHERE p.id IN ({inside}) AND {_tagged('p', 'hidden')})"
     return Condition(f"(NOT {_tagged('d', 'hidden')} OR {hidden})", parameters)
