@@ -2,7 +2,7 @@
 # `make help` lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-core install-reports install-containers install-clearml install-server lock demo test test-long compose-check check format bench clean
+.PHONY: help install install-core install-reports install-containers install-clearml install-server wheels lock demo test test-long compose-check check format bench clean
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -27,12 +27,12 @@ define MAKE_VENV
 	echo "Installing stackyard into $(VENV) with $$($$found --version) ..."; \
 	[ -x $(RUN) ] || $$found -m venv $(VENV)
 endef
-PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
+PIP = $(RUN) -m pip --quiet --disable-pip-version-check
 
 $(INSTALLED): requirements/all.lock pyproject.toml
 	$(MAKE_VENV)
-	@$(PIP) --require-hashes -r requirements/all.lock
-	@$(PIP) --no-deps -e .
+	@$(PIP) install --require-hashes -r requirements/all.lock
+	@$(PIP) install --no-deps -e .
 	@touch $@
 
 install-core:  ## the small way: scenarios, deployment bare, stacks, plain reports
@@ -42,8 +42,8 @@ install-clearml:  ## core and agents, tasks, pipelines
 install-server:  ## core and the embedded server
 $(addprefix install-,$(PARTS)): install-%: requirements/%.lock
 	$(MAKE_VENV)
-	@$(PIP) --require-hashes -r $<
-	@$(PIP) --no-deps -e .
+	@$(PIP) install --require-hashes -r $<
+	@$(PIP) install --no-deps -e .
 
 lock:  ## choose every version anew, one lock for each way to install (needs uv); what is pinned stays where it can
 	@for part in all $(PARTS); do \
@@ -52,6 +52,12 @@ lock:  ## choose every version anew, one lock for each way to install (needs uv)
 	  uv pip compile pyproject.toml $$extra --universal --python-version 3.11 --generate-hashes --quiet \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' -o requirements/$$part.lock || exit; \
 	done
+
+# Built from a copy, so that no file of an earlier build gets into a wheel and none is left in the checkout.
+wheels: $(INSTALLED)  ## wheels of stackyard and, by itself, of its server, in dist/
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	cp -r pyproject.toml README.md LICENSE src packaging "$$copy"; rm -rf "$$copy"/src/*.egg-info; \
+	rm -rf dist; $(PIP) wheel --no-deps --wheel-dir dist "$$copy" "$$copy/packaging/server"; ls dist
 
 demo: $(INSTALLED)  ## stack, server, agent, templates, scenarios/quickstart.toml, report: the whole way
 	@$(VENV)/bin/stackyard stack build torch-2.13.0-cpu

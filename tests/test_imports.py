@@ -243,6 +243,7 @@ def test_endpoints_do_not_know_each_other() -> None:
 DOORS = {
     "stackyard_server.app": {"cli", "services"},
     "stackyard_server.admin": {"cli", "services"},
+    "stackyard_server.command": {"cli"},
     "stackyard_server.rules.fate": {"agents", "clearml", "launch", "services"},
 }
 

@@ -3,8 +3,8 @@
 Rooms: ``api`` (HTTP to calls) over ``dispatch`` (which function answers what) over ``endpoints`` (one module
 per ClearML service) over ``rules`` (pure) and ``store`` (SQLite, the one transaction door). ``files`` is the
 file server, ``web`` the pages, ``upkeep`` the watchdog, the cleaning and the backups, ``identity``
-passwords, tokens and roles, ``admin`` the door of the command line, ``app`` the assembly, which nothing here
-imports.
+passwords, tokens and roles, ``admin`` the door of the command line (``command``), ``app`` the assembly, which nothing
+here imports.
 
 Nothing of ``stackyard`` or ``stackyard_task`` is imported: the official server must be able to take its
 place.

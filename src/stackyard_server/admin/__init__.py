@@ -1,4 +1,4 @@
-"""The door of the command line: what ``stackyard server ...`` does, as functions that return values and raise
+"""The door of the command line: what ``command`` does, as functions that return values and raise
 ``AdminError``.
 
 Here is what needs settings, folder and store together; backups, checks and cleaning are in ``upkeep``, the process in
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import identity, moments, security_log, settings
+from ..program import COMMAND
 from ..protocol.error_table import ApiError
 from ..settings import ServerSettings
 from ..store import (
@@ -169,7 +170,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
         AdminError: There is no data folder, or its settings cannot be used.
     """
     if not (folder / FILE_NAME).is_file():
-        raise AdminError(f"{folder} holds no server yet: stackyard server start", usage=True)
+        raise AdminError(f"{folder} holds no server yet: {COMMAND} start", usage=True)
     told = read_settings(folder, options)
     running = data_folder.held(folder)
     holder = (data_folder.read_lock(folder) or {}) if running else {}
@@ -182,7 +183,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
         if fault
     ]
     if not running:
-        problems.append("No server runs on this folder: stackyard server start")
+        problems.append(f"No server runs on this folder: {COMMAND} start")
     elif not urls:
         problems.append("The server is starting, or hangs in it: see server.log in the data folder.")
     with _opened(folder) as (store, now), store.reading() as tx:
@@ -195,7 +196,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
         effect = "uploads are refused" if used >= budget else "uploads are refused at 100 %"
         problems.append(
             f"{100 * used / budget if budget else 100:.0f} % of the disk budget is used, {effect}: "
-            "see what can go with stackyard server gc --dry-run"
+            f"see what can go with {COMMAND} gc --dry-run"
         )
     if free < 1024**3:
         problems.append(f"Only {free / 1e6:.0f} MB are free on the disk of the data folder.")
@@ -260,7 +261,7 @@ def _contents(tx: Transaction, now: int) -> dict[str, Any]:
 def _opened(folder: Path) -> Iterator[tuple[Store, int]]:
     """The store of an existing folder, beside a running server or without one, and the moment."""
     if not (folder / FILE_NAME).is_file():
-        raise AdminError(f"{folder} holds no server yet: stackyard server start", usage=True)
+        raise AdminError(f"{folder} holds no server yet: {COMMAND} start", usage=True)
     with _sentences():
         data_folder.check_file_system(folder)
         with _security_log(folder):
@@ -292,9 +293,7 @@ def _user(tx: Transaction, login: str) -> str:
     try:
         id: str = identity.find_user(tx, login)["id"]
     except ApiError:
-        raise AdminError(
-            f"no user is called {login!r}; see: stackyard server user list", usage=True
-        ) from None
+        raise AdminError(f"no user is called {login!r}; see: {COMMAND} user list", usage=True) from None
     return id
 
 
@@ -477,7 +476,7 @@ def take_in(
         AdminError: The server runs, or something cannot be taken over; documents come all or not at all.
     """
     if data_folder.held(folder):
-        raise AdminError("the server runs; stop it first: stackyard server stop", usage=True)
+        raise AdminError(f"the server runs; stop it first: {COMMAND} stop", usage=True)
     with _opened(folder) as (store, _):
         try:
             counts = load_documents(store, adopt(store, documents))

@@ -36,6 +36,7 @@ from ..http.exchange import Exchange
 from ..http.headers import Headers
 from ..http.origins import Origins
 from ..identity import Identity, roles
+from ..program import COMMAND
 from ..protocol.error_table import ApiError
 from ..store import files as rows
 from ..store.files import StoredFile
@@ -199,7 +200,7 @@ class FileServer(Port):
         try:
             number, data = await loop.run_in_executor(self._threads, start)
         except FileNotFoundError:
-            log.error("%s: the content of a stored file is missing: run `stackyard server verify`", file.path)
+            log.error("%s: the content of a stored file is missing: run `%s verify`", file.path, COMMAND)
             raise Refused(404) from None
         try:
             await exchange.start(status, out, end - begin)
@@ -311,10 +312,11 @@ class FileServer(Port):
             share = 100 * used / budget if budget else 100
             log.warning(
                 "%.0f %% of the disk budget (%d of %d bytes) is used; at 100 %% uploads are refused. "
-                "See what can go: stackyard server gc --dry-run",
+                "See what can go: %s gc --dry-run",
                 share,
                 used,
                 budget,
+                COMMAND,
             )
         self._warned = near
 

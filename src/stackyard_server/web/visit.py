@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 
 from ..calls import Services
 from ..identity import Identity
+from ..program import COMMAND
 from . import shown
 from .caller import Caller
 
@@ -32,6 +33,7 @@ TEMPLATES = jinja2.Environment(
     autoescape=True,
     undefined=jinja2.ChainableUndefined,
 )
+TEMPLATES.globals["command"] = COMMAND
 
 
 def absent_as_none(show: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -1,0 +1,485 @@
+"""The server's command line: start, stop, users, keys, backups.
+
+``stackyard-server`` where this package is alone; ``stackyard server`` mounts the same commands. Everything is done by
+``admin``, imported when a command runs, so that a help text needs no more than typer. What differs between the two
+programs is in ``mount``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .program import COMMAND
+
+if TYPE_CHECKING:
+    from . import admin as admin_module
+
+INTERRUPTED = 130
+
+
+class RefusedError(Exception):
+    """What was asked cannot be done; the message is the whole sentence. ``usage``: the input is at fault."""
+
+    def __init__(self, message: str, usage: bool = False) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+@dataclass
+class Mount:
+    """What the program decides that has these commands."""
+
+    #: Where the data folder ``server`` lies if neither option nor variable names one.
+    home: Callable[[], Path] = lambda: Path(os.environ.get("STACKYARD_HOME") or ".stackyard")
+    #: (message, whether the input is at fault) -> the error that ends the program with that sentence.
+    refusal: Callable[[str, bool], Exception] = RefusedError
+    #: Called before the server's code is loaded: raises where its libraries are missing.
+    check: Callable[[], None] = lambda: None
+
+
+mount = Mount()
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+users = typer.Typer(help="Who may come in.", no_args_is_help=True, pretty_exceptions_enable=False)
+credentials = typer.Typer(
+    help="Access keys for the SDK and agents.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+app.add_typer(users, name="user")
+app.add_typer(credentials, name="credentials")
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder", metavar="DIR", help="Data folder; default: $STACKYARD_SERVER_FOLDER, else HOME/server."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Login = Annotated[str, typer.Argument(help="The user's login, id or name.", metavar="LOGIN")]
+Role = Annotated[str, typer.Option("--role", help="admin, user or readonly.")]
+FromStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
+]
+Prompt = Annotated[bool, typer.Option("--prompt", help="Ask for the password on the terminal.")]
+
+
+def folder_of(given: Path | None) -> Path:
+    """The data folder: --folder, else $STACKYARD_SERVER_FOLDER, else ``server`` in Stackyard's home."""
+    named = given or os.environ.get("STACKYARD_SERVER_FOLDER") or mount.home() / "server"
+    return Path(named).expanduser().absolute()
+
+
+@contextmanager
+def _admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
+    """The server's door; its errors become the program's."""
+    mount.check()
+    from . import admin
+
+    try:
+        yield admin
+    except admin.AdminError as error:
+        raise mount.refusal(str(error), error.usage) from error
+
+
+@app.command()
+def start(
+    folder: Folder = None,
+    background: Annotated[bool, typer.Option("--background", help="Return once it answers.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
+    web_port: Annotated[int | None, typer.Option(help="Default 8080; 0 takes a free one.")] = None,
+    api_port: Annotated[int | None, typer.Option(help="Default 8008.")] = None,
+    files_port: Annotated[int | None, typer.Option(help="Default 8081.")] = None,
+    webapp: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A build of the official web app instead of our pages.")
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM certificate chain.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="PEM private key.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start the server; further settings are in server.toml in the data folder and STACKYARD_SERVER_*."""
+    where = folder_of(folder)
+    options: dict[str, Any] = {
+        "host": host,
+        "web_port": web_port,
+        "api_port": api_port,
+        "files_port": files_port,
+        "webapp": _absolute(webapp),
+        "tls_certificate": _absolute(tls_certificate),
+        "tls_key": _absolute(tls_key),
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    with _admin() as admin:
+        if background:
+            word = admin.start_background(where, options)
+            _say_started(word, where, as_json)
+            return
+        settings = admin.read_settings(where, options)
+        admin.keep_log(None)
+
+        def ready(urls: dict[str, str], first: admin_module.First | None) -> None:
+            made = vars(first) if first else None
+            _say_started({"pid": os.getpid(), "urls": urls, "admin": made}, where, as_json)
+            sys.stdout.flush()
+
+        admin.serve(settings, ready)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.expanduser().absolute()) if path else None
+
+
+def _say_started(word: dict[str, Any], where: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**word, "folder": str(where)}))
+        return
+    for name in ("web", "api", "files"):
+        typer.echo(f"{name:6s}{word['urls'][name]}")
+    typer.echo(f"folder {where}")
+    first = word.get("admin")
+    if first:
+        typer.echo("\nA new data folder. Its administrator, shown once and kept nowhere:")
+        for label, name in (
+            ("login", "login"),
+            ("password", "password"),
+            ("key", "access_key"),
+            ("secret", "secret_key"),
+        ):
+            typer.echo(f"  {label:9s}{first[name]}")
+        typer.echo(f"Next: {COMMAND} config   (writes a clearml.conf for the SDK and agents)")
+
+
+@app.command()
+def status(folder: Folder = None, as_json: Json = False) -> None:
+    """Show what runs, what it holds, and what is wrong. Exit status 1 when no server runs."""
+    where = folder_of(folder)
+    with _admin() as admin:
+        found = admin.status(where)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        _show_status(found)
+    if not found["running"]:
+        raise typer.Exit(1)
+
+
+def _show_status(found: dict[str, Any]) -> None:
+    typer.echo(f"running (process {found['pid']})" if found["running"] else "not running")
+    for name, url in found["urls"].items():
+        typer.echo(f"  {name:8s}{url}  {'answers' if found['answers'][name] else 'does not answer'}")
+    typer.echo(f"  folder  {found['folder']}")
+    tasks = ", ".join(f"{count} {status}" for status, count in sorted(found["tasks"].items())) or "none"
+    queues = ", ".join(f"{queue['name']} ({queue['waiting']} waiting)" for queue in found["queues"]) or "none"
+    typer.echo(f"  tasks   {tasks}")
+    typer.echo(f"  queues  {queues}")
+    typer.echo(f"  workers {found['workers']}")
+    disk, files = found["disk"], found["files"]
+    budget = f" of {_size(disk['budget_bytes'])}" if disk["budget_bytes"] is not None else ""
+    typer.echo(
+        f"  disk    {_size(disk['used_bytes'])}{budget} used ({_size(disk['database_bytes'])} database, "
+        f"{files['count']} files of {_size(files['bytes'])}), {_size(disk['free_bytes'])} free"
+    )
+    for problem in found["problems"]:
+        typer.echo(f"! {problem}")
+
+
+@app.command()
+def stop(folder: Folder = None) -> None:
+    """Ask the server to end, and wait until it has."""
+    where = folder_of(folder)
+    with _admin() as admin:
+        pid = admin.stop(where)
+    typer.echo("no server runs on this folder" if pid is None else f"stopped (process {pid})")
+
+
+@app.command()
+def config(
+    folder: Folder = None,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Where to write it.")] = Path(
+        "~/clearml.conf"
+    ),
+    user: Annotated[str, typer.Option(help="Whose key it holds; a fresh one is made.")] = "admin",
+    host: Annotated[str | None, typer.Option(help="The name clients know this machine by.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that is there, without asking.")
+    ] = False,
+) -> None:
+    """Write a clearml.conf for the SDK and agents, readable by you only."""
+    where, path = folder_of(folder), to.expanduser().absolute()
+    replace = force
+    if path.exists() and not force and sys.stdin.isatty():
+        replace = typer.confirm(f"{path} is there already. Replace it?", err=True)
+        if not replace:
+            raise typer.Exit(1)
+    with _admin() as admin:
+        key = admin.write_client_config(where, path, user, replace, host)
+    typer.echo(f"wrote {path} with the new key {key.access_key} of {user}")
+
+
+# --- users ---
+
+
+@users.command("add")
+def add_user(
+    login: Login,
+    name: Annotated[str | None, typer.Option(help="As others see it; default: the login.")] = None,
+    role: Role = "user",
+    prompt: Prompt = False,
+    password_stdin: FromStdin = False,
+    folder: Folder = None,
+) -> None:
+    """Add a user; without --prompt or --password-stdin a password is made and shown once."""
+    with _admin() as admin:
+        password, made = _password(admin, prompt, password_stdin)
+        admin.add_user(folder_of(folder), login, name, role, password)
+    typer.echo(f"added {login} ({role})")
+    if made:
+        typer.echo(f"password, shown once: {password}")
+
+
+@users.command("list")
+def list_users(folder: Folder = None, as_json: Json = False) -> None:
+    """Show every user."""
+    with _admin() as admin:
+        rows = admin.list_users(folder_of(folder))
+    if as_json:
+        typer.echo(json.dumps({"users": rows}, indent=1))
+        return
+    for row in rows:
+        state = "  disabled" if row["disabled"] else ""
+        typer.echo(
+            f"{row['login'] or '-':20s} {row['role']:9s} {row['keys']:3d} keys  {row['name']}  {row['id']}{state}"
+        )
+
+
+@users.command("remove")
+def remove_user(
+    login: Login,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    folder: Folder = None,
+) -> None:
+    """Remove a user with their keys and sessions; what they made stays. Asks first."""
+    if not yes and not typer.confirm(f"Remove {login}?", err=True):
+        raise typer.Exit(1)
+    with _admin() as admin:
+        admin.remove_user(folder_of(folder), login)
+    typer.echo(f"removed {login}")
+
+
+@users.command("role")
+def set_role(
+    login: Login,
+    role: Annotated[str, typer.Argument(help="admin, user or readonly.")],
+    folder: Folder = None,
+) -> None:
+    """Give a user another role; their sessions end."""
+    with _admin() as admin:
+        admin.set_role(folder_of(folder), login, role)
+    typer.echo(f"{login} is {role} now")
+
+
+@users.command("password")
+def set_password(
+    login: Login, prompt: Prompt = False, password_stdin: FromStdin = False, folder: Folder = None
+) -> None:
+    """Give a user another password; their sessions end."""
+    with _admin() as admin:
+        password, made = _password(admin, prompt, password_stdin)
+        admin.set_password(folder_of(folder), login, password)
+    typer.echo(f"{login} has another password" + (f", shown once: {password}" if made else ""))
+
+
+def _password(admin: Any, prompt: bool, from_stdin: bool) -> tuple[str, bool]:
+    """(password, whether it was made here)."""
+    if prompt and from_stdin:
+        raise mount.refusal("--prompt and --password-stdin exclude each other; give one", True)
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise mount.refusal("stdin holds no password on its first line", True)
+        return password, False
+    if prompt:
+        return typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True), False
+    return admin.generate_password(), True
+
+
+# --- access keys ---
+
+
+@credentials.command("create")
+def create_credentials(
+    login: Login,
+    label: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Make an access key; its secret is shown once."""
+    with _admin() as admin:
+        key = admin.add_credentials(folder_of(folder), login, label)
+    if as_json:
+        typer.echo(json.dumps(vars(key)))
+    else:
+        typer.echo(f"access key  {key.access_key}\nsecret key  {key.secret_key}  (shown once)")
+
+
+@credentials.command("list")
+def list_credentials(
+    login: Annotated[
+        str | None, typer.Argument(help="One user's; all without it.", metavar="[LOGIN]")
+    ] = None,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Show access keys, never their secrets."""
+    with _admin() as admin:
+        rows = admin.list_credentials(folder_of(folder), login)
+    if as_json:
+        typer.echo(json.dumps({"credentials": rows}, indent=1))
+        return
+    for row in rows:
+        used = f"used {row['last_used_at']}" if row["last_used_at"] else "never used"
+        typer.echo(f"{row['access_key']}  {row['user']:20s} {used}  {row['label'] or ''}")
+
+
+@credentials.command("revoke")
+def revoke_credentials(
+    access_key: Annotated[str, typer.Argument(metavar="KEY", help="The access key, not its secret.")],
+    folder: Folder = None,
+) -> None:
+    """Take an access key away; tokens made with it end at once."""
+    with _admin() as admin:
+        admin.revoke_credentials(folder_of(folder), access_key)
+    typer.echo(f"revoked {access_key}")
+
+
+# --- upkeep ---
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new folder.", metavar="DEST")],
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Copy rows and files to a new folder; the server may run."""
+    with _admin() as admin:
+        manifest = admin.backup(folder_of(folder), target)
+    if as_json:
+        typer.echo(json.dumps(manifest, indent=1))
+        return
+    left = f", {manifest['left_out']} deleted meanwhile" if manifest["left_out"] else ""
+    typer.echo(
+        f"{target}: {sum(manifest['rows'].values())} rows, {manifest['files']} files of "
+        f"{_size(manifest['bytes'])} ({manifest['linked']} linked{left})"
+    )
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="What backup made.", metavar="SRC")],
+    folder: Folder = None,
+    verify_copy: Annotated[
+        bool, typer.Option("--verify", help="Prove rows, files and hashes of the copy.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a backup into an empty data folder."""
+    where = folder_of(folder)
+    with _admin() as admin:
+        found = admin.restore(source, where, verify_copy)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        typer.echo(f"{where}: {found['files']} files of {_size(found['bytes'])}, as of {found['made_at']}")
+        if found.get("ok"):
+            typer.echo("verified: rows, files and hashes are as in the backup")
+    _fail_on_problems(found)
+
+
+@app.command()
+def verify(folder: Folder = None, as_json: Json = False) -> None:
+    """Check rows, references, files and hashes; the server may run."""
+    with _admin() as admin:
+        found = admin.verify(folder_of(folder))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    elif found["ok"]:
+        typer.echo(
+            f"sound: {sum(found['rows'].values())} rows, {found['files']} files of {_size(found['bytes'])}"
+        )
+    _fail_on_problems(found)
+
+
+def _fail_on_problems(found: dict[str, Any]) -> None:
+    problems = found.get("problems") or []
+    if problems:
+        for problem in problems[1:]:
+            typer.echo(problem, err=True)
+        raise mount.refusal(f"{problems[0]} ({len(problems)} found)", False)
+
+
+@app.command()
+def gc(
+    folder: Folder = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="Also files outside of tasks' folders that no document names.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what nothing needs any more; the server may run."""
+    with _admin() as admin:
+        found = admin.collect_garbage(folder_of(folder), dry_run, outside)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    typer.echo("would go:" if dry_run else "removed:")
+    for kind, about in found.items():
+        if isinstance(about, dict) and about["count"]:
+            size = f", {_size(about['bytes'])}" if about["bytes"] is not None else ""
+            kept = "  (kept; --outside removes them)" if about.get("kept") else ""
+            typer.echo(f"  {about['count']} {kind.replace('_', ' ')}{size}{kept}")
+    if not any(isinstance(about, dict) and about["count"] for about in found.values()):
+        typer.echo("  nothing")
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people, in decimal units."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
+def main() -> None:
+    """``stackyard-server``: run the command line and exit. Status: 0 done, 1 failed, 2 input, 130 interrupted."""
+    app.info.help = "A ClearML-compatible server: start, stop, users, keys, backups."
+    try:
+        app(prog_name=COMMAND)
+    except RefusedError as error:
+        print(f"{COMMAND}: {error}", file=sys.stderr)
+        sys.exit(2 if error.usage else 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{COMMAND}: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
