@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.clearml.client import Client
 from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
-from stackyard.workloads import snapshot
 from stackyard_server.admin.client_config import client_config
 from stackyard_task.records import TaskSpec
 
@@ -131,7 +130,7 @@ def site(home: Path, *, with_agent: bool = True) -> Iterator[Site]:
 
 def snapshot_with(home: Path, modules: dict[str, str]) -> Path:
     """A snapshot of this checkout's task code, with further modules in it."""
-    folder, _ = snapshot.taken(home)
+    folder, _ = workloads.load().taken(home)
     copy = home / "code-for-tests"
     shutil.copytree(folder, copy)
     for name, text in modules.items():

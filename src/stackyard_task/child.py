@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from stackyard_task.channel import CHANNEL_VARIABLE, BadInput, Channel, GateClosed
 from stackyard_task.records import OUTPUTS_FOLDER, TASK_FILE, StackPin, TaskSpec, read_json
-from stackyard_task.workloads import WORKLOADS, ParameterError, checked
+from stackyard_task.workloads import ParameterError, checked, entry_of
 
 #: What allocators say when they get no memory: torch on the CPU, torch on the GPU, numpy, others.
 _NO_MEMORY = (
@@ -83,24 +83,22 @@ def kind_of(error: Exception) -> str:
 def resolve(spec: TaskSpec) -> tuple[Callable[[Dict[str, Any], Channel, Path], None], Dict[str, Any]]:
     """The function to call and its parameters, checked and completed.
 
-    A workload is a name of ``workloads.WORKLOADS``, or "module:function" for one of the user's own, whose
-    parameters are passed as they are.
+    The entry is the declaration's, which the task carries, or the workload's own name: "module:function", or
+    "FILE.py:function" for a file that lies at the snapshot's top. Without a declaration parameters pass as they are.
 
     Raises:
         BadInput: no such workload.
-        ParameterError: a parameter of a known workload is wrong.
+        ParameterError: a parameter of a declared workload is wrong.
     """
     parameters = dict(spec.parameters)
-    if spec.workload in WORKLOADS:
-        workload = WORKLOADS[spec.workload]
-        entry, parameters = workload.entry, checked(workload, parameters)
+    if spec.declared is not None:
+        entry, parameters = spec.declared.entry, checked(spec.declared, parameters)
     elif ":" in spec.workload:
-        entry = spec.workload
+        entry = entry_of(spec.workload)
     else:
-        known = ", ".join(sorted(WORKLOADS)) or "none"
         raise BadInput(
-            f"workload {spec.workload!r} is not known; there are: {known}; "
-            'a workload of your own is named "module:function"'
+            f"workload {spec.workload!r} comes without its declaration; "
+            'a function of your own is named "module:function"'
         )
     module_name, _, function_name = entry.partition(":")
     try:

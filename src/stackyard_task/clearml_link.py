@@ -178,20 +178,18 @@ def overlay(spec: TaskSpec, sections: Dict[str, Dict[str, str]]) -> None:
             _overlay_run(spec, typed)
         elif section not in NOTE_SECTIONS:
             _overlay_parameters(spec, typed)
-    declared = workloads.WORKLOADS.get(spec.workload)
-    if declared is not None:
-        workloads.checked(declared, spec.parameters)
+    if spec.declared is not None:
+        workloads.checked(spec.declared, spec.parameters)
 
 
 def _overlay_parameters(spec: TaskSpec, typed: Dict[str, str]) -> None:
-    declared = workloads.WORKLOADS.get(spec.workload)
     for name, text in typed.items():
         if text == workloads.as_text(spec.parameters.get(name)):
             continue
-        if declared is None:
+        if spec.declared is None:
             spec.parameters[name] = text
             continue
-        for parameter in declared.parameters:
+        for parameter in spec.declared.parameters:
             if parameter.name == name:
                 spec.parameters[name] = workloads.from_text(parameter, text)
 

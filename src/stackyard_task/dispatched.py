@@ -19,11 +19,12 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from stackyard_task import clearml_link, inputs, records, run
 from stackyard_task.clearml_link import Link
 from stackyard_task.records import Code, Failure, RunRecord, TaskSpec
+from stackyard_task.workloads import entry_of
 
 #: Names a JSON file: stack name -> {"python", "digest", "environment", "tunables"...}, what this machine has.
 STACKS_VARIABLE = "STACKYARD_STACKS_FILE"
@@ -32,9 +33,7 @@ FAILED = 1
 RUN_PREFIX, CODE_PREFIX = "stackyard-run-", "stackyard-code-"
 #: In the run folder: what parameters name, as far as it is put together for this run alone.
 INPUTS = "inputs"
-#: Packages of a clone that are the tasks' code.
-PACKAGES = ("stackyard_task", "stackyard_detector")
-#: As git takes it: compiled files are Python's own.
+#: What of a clone is never a task's code, as git takes it: compiled files are Python's own.
 _UNCOMPILED = ":(exclude)**/__pycache__/**"
 #: A task that is aborted gets so long to end its workload and to deliver its record.
 ABORT_SECONDS = 45.0
@@ -178,11 +177,14 @@ def _run(
     ending: Ending,
 ) -> RunRecord:
     stack = stack_of(spec, os.environ)
-    compiling = _compile(stack.python, code)  # beside all that is asked of the server
+    packages = packages_of(spec)
+    compiling = _compile(
+        stack.python, [code] if wheel else [code / name for name in packages]
+    )  # beside all that is asked of the server
     link.on_abort(ending.ask, ABORT_SECONDS)
     spec.code.wheel = wheel
     if wheel is None:
-        spec.code = code_of(code)
+        spec.code = code_of(code, packages)
     spec.environment = {**stack.environment, **spec.environment}
     try:
         (folder / INPUTS).mkdir()
@@ -224,8 +226,14 @@ def child_environment(variables: Mapping[str, str], code: Path, agent_python: Pa
     return left
 
 
-def code_of(code: Path) -> Code:
-    """Which commit a clone's ``code`` folder is at, and whether it differs from it; unknown where git cannot tell."""
+def packages_of(spec: TaskSpec) -> List[str]:
+    """The packages and modules of a clone that a task runs: the harness, and where its workload's entry lies."""
+    entry = spec.declared.entry if spec.declared is not None else entry_of(spec.workload)
+    return ["stackyard_task", entry.partition(":")[0].partition(".")[0]]
+
+
+def code_of(code: Path, packages: Sequence[str]) -> Code:
+    """Which commit a clone's ``code`` folder is at, and whether ``packages`` differ; unknown where git cannot tell."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-c", "safe.directory=*", "-C", str(code), *arguments]
@@ -236,7 +244,7 @@ def code_of(code: Path) -> Code:
 
     try:
         return Code(
-            git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *PACKAGES, _UNCOMPILED))
+            git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *packages, _UNCOMPILED))
         )
     except (OSError, subprocess.SubprocessError):
         return Code()
@@ -282,10 +290,10 @@ def _held(path: str) -> Dict[str, Dict[str, Any]]:
         raise NotHere(f"{path}: the list of stacks cannot be read ({error})") from error
 
 
-def _compile(python: str, code: Path) -> subprocess.Popen:
-    """Compile the packages for the stack's Python, so that no child pays for it."""
+def _compile(python: str, places: Sequence[Path]) -> subprocess.Popen:
+    """Compile code for the stack's Python, so that no child pays for it."""
     return subprocess.Popen(
-        [python, "-m", "compileall", "-qq", *(str(code / name) for name in PACKAGES)],
+        [python, "-m", "compileall", "-qq", *map(str, places)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -20,6 +20,8 @@ from stackyard_task.shapes import (  # noqa: F401 - offered here too
     write_json,
 )
 
+from stackyard_task.workloads import Workload
+
 API_VERSION = 1
 
 #: File names in a run folder.
@@ -75,8 +77,10 @@ class Code:
 
     version: Optional[str] = None
     dirty: Optional[bool] = None
-    #: SHA-256 over the package's files.
+    #: SHA-256 over all files of the snapshot that ran.
     digest: Optional[str] = None
+    #: SHA-256 over those of them that are the user's own, beside the scenario; ``None``: there are none.
+    own_digest: Optional[str] = None
     #: SHA-256 of the wheel it travelled in; ``None``: it did not travel.
     wheel: Optional[str] = None
 
@@ -86,8 +90,11 @@ class TaskSpec:
     """What a launcher hands to the supervisor, as ``task.json`` in the run folder."""
 
     run_id: str
+    #: Name of a declared workload, or the function of the user's own to call: "work.py:main", "module:function".
     workload: str
     parameters: Dict[str, Any] = field(default_factory=dict)
+    #: The workload's declaration; ``None``: a function that declares nothing, whose parameters pass as they are.
+    declared: Optional[Workload] = None
     scenario: Optional[str] = None
     #: Axis name -> value: deployment, stack, hardware, workload and any further axis.
     cell: Dict[str, str] = field(default_factory=dict)
@@ -235,6 +242,7 @@ class Environment:
     code_version: Optional[str] = None
     code_dirty: Optional[bool] = None
     code_digest: Optional[str] = None
+    code_own_digest: Optional[str] = None
     code_wheel: Optional[str] = None
     threads: Optional[int] = None
     tunables: Dict[str, str] = field(default_factory=dict)

@@ -28,16 +28,19 @@ class StartError(Exception):
 
 
 def child_variables(inherited: Mapping[str, str], chosen: Mapping[str, str], threads: int) -> Dict[str, str]:
-    """The child's environment: inherited, then thread counts, then what the task chose."""
+    """The child's environment: inherited, then thread counts, then what the task chose; PYTHONPATH is joined."""
     variables = dict(inherited)
     variables.setdefault("PYTHONUNBUFFERED", "1")  # what was printed before a kill is in the log
     variables.setdefault("PYTHONFAULTHANDLER", "1")
-    package_root = str(Path(__file__).resolve().parent.parent)
-    path = [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if package_root not in path:
-        variables["PYTHONPATH"] = os.pathsep.join([package_root, *path])
+    # The code first, then what was inherited, then what the task adds: a task may add folders, never hide the code.
+    path = [str(Path(__file__).resolve().parent.parent)]
+    for place in (inherited, chosen):
+        path += [
+            entry for entry in place.get("PYTHONPATH", "").split(os.pathsep) if entry and entry not in path
+        ]
     variables.update({name: str(threads) for name in THREAD_VARIABLES})
     variables.update(chosen)
+    variables["PYTHONPATH"] = os.pathsep.join(path)
     return variables
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from stackyard import workloads
 from stackyard.agents.agent import Identity, marked_for
 from stackyard.agents.configuration import SLOT_LABEL
 from stackyard.clearml import connection
@@ -29,7 +30,6 @@ from stackyard.machine import docker_engine
 from stackyard.services.site import Site
 from stackyard.settings import Settings
 from stackyard.stacks import DEFAULT, images
-from stackyard.workloads import snapshot
 from stackyard_task import records
 from stackyard_task.records import Limits, RunRecord, TaskSpec
 
@@ -132,7 +132,7 @@ class Lab:
     def code(self) -> Path:
         """The package with the faulty workloads in it."""
         if self._code is None:
-            taken, _ = snapshot.taken(self.home)
+            taken, _ = workloads.load().taken(self.home)
             self._code = self.home / "faulty-code"
             shutil.copytree(taken, self._code)
             shutil.copyfile(Path(__file__).with_name("faulty.py"), self._code / "faulty.py")

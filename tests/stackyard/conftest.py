@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stackyard import scenarios
+from stackyard import scenarios, workloads
 from stackyard.launch import installed
 from stackyard.launch.bare import BareLauncher
 from stackyard.launch.deployment import Deployment, Premises
@@ -23,7 +23,7 @@ from stackyard.matrix.site import Site
 from stackyard.matrix.stop import Stop
 from stackyard.scenarios import Known
 from stackyard.settings import Settings
-from stackyard.workloads import snapshot
+from stackyard.workloads import catalogue
 from stackyard_task.records import Code, RunRecord, StackPin
 from tests.engine import base_image, engine, no_containers_left, stack_image  # noqa: F401 - fixtures too
 from tests.stackyard.fake_stacks import built, depot, serve  # noqa: F401 - fixtures for every test below
@@ -94,6 +94,7 @@ class Yard:
             python_of=lambda name: self.python[name],
             pin_of=lambda name: self.pins.get(name) or StackPin(name=name, digest=f"digest of {name}"),
             environment_of=lambda name: ({"STACK_VARIABLE": name}, self.tunables),
+            declared=workloads.load().declared.get,
             dataset=lambda reference: self.folder / reference.removeprefix("dataset:"),
             deployment=self.deployment,
         )
@@ -116,7 +117,8 @@ class Yard:
         return here
 
     def plan(self, text: str, **options: Any) -> tuple[scenarios.Scenario, Plan]:
-        known = Known(["old", "new"], "new", installed.names(), installed.DEFAULT)
+        declared = workloads.load().declared
+        known = Known(["old", "new"], "new", installed.names(), installed.DEFAULT, declared)
         scenario = scenarios.read(text, "test.toml", known)
         return scenario, planning.planned(scenario, self.site, Code(version="v", digest="d"), **options)
 
@@ -166,7 +168,7 @@ class Yard:
 def code_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package of this checkout and the workload above."""
     folder = tmp_path_factory.mktemp("code")
-    for source in snapshot.installed():
+    for source in catalogue.installed():
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "work_for_tests.py").write_text(WORK)
     return folder

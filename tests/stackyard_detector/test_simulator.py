@@ -9,7 +9,8 @@ import pytest
 from stackyard_detector import simulator
 from stackyard_detector.readers import Quarantine, read_sessions
 from stackyard_task.channel import BadInput, Channel
-from stackyard_task.workloads import WORKLOADS, checked
+from stackyard_task.workloads import checked
+from tests.stackyard_detector.declared import WORKLOADS
 
 PARAMETERS = {"sessions": 1000, "test_share": 0.4, "malicious_share": 0.3, "seed": 1, "log": True}
 

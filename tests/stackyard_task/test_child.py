@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stackyard_task import child, workloads
+from stackyard_task import child
 from stackyard_task.channel import BadInput
 from stackyard_task.records import StackPin, TaskSpec
 from stackyard_task.workloads import Parameter, ParameterError, Workload
@@ -102,13 +102,12 @@ def test_the_real_torch_of_this_python_passes_as_itself() -> None:
     child.verify_stack(StackPin("s", python=python(), torch=version, cuda=cuda))
 
 
-def test_a_known_workload_gets_its_defaults_and_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_workload_gets_its_defaults_and_its_checks() -> None:
     known = Workload("w", "os.path:join", "help", (Parameter("k", "integer", 9, "help", low=1),))
-    monkeypatch.setitem(workloads.WORKLOADS, "w", known)
-    entry, parameters = child.resolve(TaskSpec("r", "w"))
+    entry, parameters = child.resolve(TaskSpec("r", "w", declared=known))
     assert (entry.__name__, parameters) == ("join", {"k": 9})
     with pytest.raises(ParameterError, match="at least 1"):
-        child.resolve(TaskSpec("r", "w", {"k": 0}))
+        child.resolve(TaskSpec("r", "w", {"k": 0}, known))
 
 
 def test_a_workload_of_ones_own_gets_its_parameters_as_they_are() -> None:

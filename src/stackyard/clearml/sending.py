@@ -178,8 +178,7 @@ class Sender:
 
 def hyperparameters(spec: TaskSpec) -> dict[str, dict[str, dict[str, str]]]:
     """A task's parameters in ClearML's form: typed, described, in sections."""
-    workload = workloads.WORKLOADS.get(spec.workload)
-    described = {p.name: p for p in workload.parameters} if workload else {}
+    described = {p.name: p for p in spec.declared.parameters} if spec.declared else {}
     sections: dict[str, dict[str, dict[str, str]]] = {"Run": {}}
     for name, value in spec.parameters.items():
         parameter = described.get(name)

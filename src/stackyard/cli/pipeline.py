@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.agents import queues as agent_queues
 from stackyard.clearml import connection, pipelines
 from stackyard.clearml.client import Client
@@ -24,7 +24,6 @@ from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.machine import data
 from stackyard.settings import Settings
 from stackyard.stacks import images
-from stackyard.workloads import snapshot
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -184,10 +183,17 @@ def _client(settings: Settings, config: Path | None) -> Client:
 def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple[pipelines.Pipeline, Here]:
     """A pipeline file and what its submission needs of this machine."""
     defined = stacks.load()
+    catalogue = workloads.load(file.parent)
     pipeline = pipelines.read(
-        _text(file), str(file), stacks=defined, default_stack=stacks.DEFAULT, queues=queues
+        _text(file),
+        str(file),
+        stacks=defined,
+        default_stack=stacks.DEFAULT,
+        workloads=catalogue.declared,
+        queues=queues,
+        why_not=catalogue.why_not,
     )
-    code_folder, code = snapshot.taken(settings.home)
+    code_folder, code = catalogue.taken(settings.home, [step.workload for step in pipeline.steps])
     here = Here(
         code_folder=code_folder,
         code=code,
@@ -196,6 +202,7 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         image_of=_images(settings),
         dataset=lambda reference: data.resolve(reference, settings),
         folder=file.resolve().parent,
+        workloads=catalogue.declared,
     )
     return pipeline, here
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.clearml.client import Client
 from stackyard.clearml.pipelines.submission import TEMPLATE, Submission
 from stackyard.clearml.sending import Sender
@@ -24,7 +24,7 @@ from stackyard.launch.deployment import Premises
 from stackyard.settings import Settings, base
 from stackyard.specs import StackSpec
 from stackyard.stacks import images
-from stackyard.workloads import snapshot
+from stackyard.workloads import Catalogue
 from stackyard_task import records
 from stackyard_task.records import RunRecord, TaskSpec
 
@@ -34,9 +34,16 @@ PIPELINE = Path("pipelines") / "quickstart.toml"
 _LIMIT_SECONDS = 300.0
 
 
-def origin(settings: Settings, stack: StackSpec) -> Origin:
-    """This checkout's code as it is now, and a stack: what tasks are made with."""
-    folder, code = snapshot.taken(settings.home)
+def origin(settings: Settings, stack: StackSpec, catalogue: Catalogue, workload: str | None = None) -> Origin:
+    """The code as it is now, and a stack: what tasks are made with.
+
+    Args:
+        settings: where snapshots and images are kept.
+        stack: what the tasks run on.
+        catalogue: the workloads there are.
+        workload: a function of the user's own, whose code travels too.
+    """
+    folder, code = catalogue.taken(settings.home, [] if workload is None else [workload])
     image = images.recorded(settings).get(stack.name)
     return Origin(folder, code, stacks.pin(stack), None if image is None else image.reference)
 
@@ -64,7 +71,8 @@ def publish(
     Raises:
         StackyardError: the server refuses or does not answer.
     """
-    made_with = origin(settings, stack)
+    catalogue = workloads.load()
+    made_with = origin(settings, stack, catalogue)
     sender = Sender(client)
     missing: list[str] = []
     if with_examples:
@@ -75,10 +83,11 @@ def publish(
             python=stacks.python_of(stack, settings),
             environment={**stack.environment, **stack.tunables},
             plain_python=Path(sys.executable),
+            declared=catalogue.declared,
         )
         missing += examples.publish(sender, workshop, say)
     presets = examples.presets() if with_examples else {}
-    done = templates.publish(sender, templates.defined(presets), made_with)
+    done = templates.publish(sender, templates.defined(catalogue.declared, presets), made_with)
     try:
         prepared, here = pipeline.prepared(base() / PIPELINE, settings, {})
         id, outcome = Submission(prepared, sender, here).publish()

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from stackyard import extras, reports, scenarios, stacks
+from stackyard import extras, reports, scenarios, stacks, workloads
 from stackyard.cli import progress
-from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.launch import installed
 from stackyard.matrix import planning, site
 from stackyard.matrix.runner import Outcome, Runner
@@ -23,7 +23,7 @@ from stackyard.reports.wording import count
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
-from stackyard.workloads import snapshot
+from stackyard.workloads import Catalogue, snapshot
 from stackyard_task.records import Code
 
 #: A file or pipe has no width of its own; the table needs this much.
@@ -68,11 +68,12 @@ def run_command(
         raise BadInputError("--resume and --fresh exclude each other; give one")
     settings = Settings.from_environment(data)
     defined = stacks.load()
-    scenario, text = _read(file, defined)
-    here = site.here(settings, defined)
+    catalogue = workloads.load(file.parent)
+    scenario, text = _read(file, defined, catalogue)
+    here = site.here(settings, defined, catalogue.declared)
     folder = RunFolder(out or Path("runs") / scenario.name)
     earlier = folder.plan() if resume else None
-    code_folder, code = _code(settings, earlier)
+    code_folder, code = _code(settings, earlier, catalogue, scenario)
     pairs = _pairs(only or [])
     if earlier is not None:
         repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
@@ -117,7 +118,7 @@ def report_command(
 @app.command("validate")
 def validate_command(file: File, as_json: Json = False) -> None:
     """Check a scenario file and say how many cells and runs it means; nothing is started or looked up."""
-    scenario, _ = _read(file, stacks.load())
+    scenario, _ = _read(file, stacks.load(), workloads.load(file.parent))
     cells = scenarios.cells(scenario)
     runs = len(cells) * (scenario.repeats + scenario.warm_up_runs)
     said = {
@@ -145,16 +146,16 @@ def list_command(
         raise BadInputError(
             f"{folder}: no such folder; run from a checkout or name the folder of scenario files"
         )
-    defined = stacks.load()
+    defined, catalogue = stacks.load(), workloads.load(folder)
     for file in sorted(folder.glob("*.toml")):
         try:
-            scenario, _ = _read(file, defined)
+            scenario, _ = _read(file, defined, catalogue)
             typer.echo(f"{file}  {count(len(scenarios.cells(scenario)), 'cell')}  {scenario.title}")
         except BadInputError as error:
             typer.echo(f"{file}  cannot be used: {error}")
 
 
-def _read(file: Path, defined: Mapping[str, StackSpec]) -> tuple[Scenario, str]:
+def _read(file: Path, defined: Mapping[str, StackSpec], catalogue: Catalogue) -> tuple[Scenario, str]:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -169,6 +170,8 @@ def _read(file: Path, defined: Mapping[str, StackSpec]) -> tuple[Scenario, str]:
         default_stack=default,
         deployments=installed.names(),
         default_deployment=installed.DEFAULT,
+        workloads=catalogue.declared,
+        why_not=catalogue.why_not,
     )
     return scenarios.read(text, str(file), known), text
 
@@ -192,19 +195,17 @@ def _as_begun(
     return repeats, only or [(axis, value) for axis, values in earlier.only.items() for value in values]
 
 
-def _code(settings: Settings, earlier: Plan | None) -> tuple[Path, Code]:
+def _code(
+    settings: Settings, earlier: Plan | None, catalogue: Catalogue, scenario: Scenario
+) -> tuple[Path, Code]:
     """The snapshot of the measured code: on resume the one the matrix began with, where it still exists."""
     if earlier is not None:
         code = Code(**earlier.code)
         kept = snapshot.again(settings.home, code)
         if kept is not None:
             return kept, code
-    try:
-        return snapshot.taken(settings.home)
-    except OSError as error:
-        raise StackyardError(
-            f"{settings.home}: cannot be written ({error.strerror}); set STACKYARD_HOME to a folder that can"
-        ) from error
+    used = [w.workload for w in scenario.workloads.values()] + [p.workload for p in scenario.preparations]
+    return catalogue.taken(settings.home, used)
 
 
 def _report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | None = None) -> None:

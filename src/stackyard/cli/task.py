@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.clearml.sending import Sender
@@ -139,10 +138,12 @@ def submit_command(
         if ":" in target:
             if stack is not None and stack not in offer.stacks:
                 _stack(stack)
-            origin = publishing.origin(settings, _stack(stack))
-            with tempfile.TemporaryDirectory(prefix="stackyard-own-") as scratch:
-                folder = Path(scratch)
-                submitted = submissions.submit_function(Sender(client), target, wanted, origin, offer, folder)
+            catalogue = workloads.load(Path.cwd())
+            reason = catalogue.why_not(target)
+            if reason is not None:
+                raise BadInputError(f"{target}: {reason}")
+            origin = publishing.origin(settings, _stack(stack), catalogue, target)
+            submitted = submissions.submit_function(Sender(client), target, wanted, origin, offer)
         else:
             submitted = submissions.submit(client, target, wanted, offer)
         _say_submitted(submitted, err=as_json)

@@ -18,6 +18,7 @@ from stackyard.machine import data
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard_task.records import StackPin
+from stackyard_task.workloads import Workload
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Site:
     pin_of: Callable[[str], StackPin]
     #: Stack name -> (environment, tunables).
     environment_of: Callable[[str], tuple[Mapping[str, str], Mapping[str, str]]]
+    #: Workload -> its declaration; ``None``: a function of the user's own.
+    declared: Callable[[str], Workload | None]
     #: ``dataset:...`` -> file.
     dataset: Callable[[str], Path]
     #: Name -> the deployment as this machine offers it; the same object for the same name.
@@ -37,18 +40,20 @@ class Site:
     default_deployment: str = installed.DEFAULT
 
 
-def here(settings: Settings, defined: Mapping[str, StackSpec]) -> Site:
+def here(settings: Settings, defined: Mapping[str, StackSpec], workloads: Mapping[str, Workload]) -> Site:
     """The site of this machine.
 
     Args:
         settings: where stacks and data are kept.
         defined: the stacks that are defined, by name.
+        workloads: the workloads that are declared, by name.
     """
     premises = Premises.here(settings, defined)
     return Site(
         python_of=lambda name: stacks.python_of(defined[name], settings),
         pin_of=lambda name: stacks.pin(defined[name]),
         environment_of=lambda name: (defined[name].environment, defined[name].tunables),
+        declared=workloads.get,
         dataset=lambda reference: data.resolve(reference, settings),
         deployment=functools.cache(lambda name: installed.named(name)(premises)),
     )

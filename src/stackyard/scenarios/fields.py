@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard_task import workloads
+from stackyard_task.workloads import Workload
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -151,9 +152,21 @@ class Fields:
                     raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
         return tuple(value)
 
+    def runnable(
+        self, name: str, key: str, declared: Collection[str], why_not: Callable[[str], str | None]
+    ) -> None:
+        """Refuse a workload that is neither declared nor a function of the user's own that can be called."""
+        if name in declared:
+            return
+        if ":" not in name:
+            raise self.bad(key, f"is {name!r}", self.one_of(name, declared))
+        reason = why_not(name)
+        if reason is not None:
+            raise BadInputError(f"{self.file}: {key} is {name!r}: {reason}")
+
     def workload_parameters(
         self,
-        workload: str,
+        declared: Workload | None,
         given: Mapping[str, Any],
         expanded: Mapping[str, Any],
         where: str,
@@ -162,7 +175,7 @@ class Fields:
         """Check parameters against what the workload declares, and that the data they name is defined.
 
         Args:
-            workload: its name, or "module:function", which declares nothing: the child checks that one.
+            declared: the workload; ``None``: a function of the user's own, which takes what it is given.
             given: as the file has them; what is unknown is looked for here.
             expanded: what is checked, with references to data replaced where the file's kind does that.
             where: the table, for messages.
@@ -172,9 +185,8 @@ class Fields:
             if text.startswith(references.DATA):
                 name = text[len(references.DATA) :]
                 raise self.bad(where, f"refers to {text!r}", self.one_of(name, data, "[data.NAME] with NAME"))
-        if ":" in workload:
+        if declared is None:
             return
-        declared = workloads.WORKLOADS[workload]
         try:
             workloads.checked(declared, expanded)
         except workloads.ParameterError as error:

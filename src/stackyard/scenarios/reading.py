@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.errors import BadInputError
@@ -23,7 +23,7 @@ from stackyard.scenarios.shape import (
     Scenario,
 )
 from stackyard.specs import HardwareSpec, WorkloadSpec
-from stackyard_task import workloads as declared
+from stackyard_task.workloads import Workload
 
 _TOP = (
     *("name", "title", "repeats", "warm_up_runs", "seed", "time_limit_seconds"),
@@ -39,6 +39,10 @@ class Known:
     default_stack: str
     deployments: Collection[str]
     default_deployment: str
+    #: Declared workloads, by name.
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    #: Why a function of the user's own, as the file names it, cannot be called; ``None``: it can.
+    why_not: Callable[[str], str | None] = lambda reference: None
 
 
 def read(text: str, file: str, known: Known) -> Scenario:
@@ -120,7 +124,13 @@ class _Reader(Fields):
                     self.divisible(settings.workload, settings.parameters, where)
                 given = settings.parameters
                 expanded = references.expanded(given, scenario.data)
-                self.workload_parameters(settings.workload.workload, given, expanded, where, scenario.data)
+                self.workload_parameters(
+                    self.known.workloads.get(settings.workload.workload),
+                    given,
+                    expanded,
+                    where,
+                    scenario.data,
+                )
                 self.prepared_exist(settings.parameters, where, scenario.data, scenario.preparations)
 
     # -- the parts ---------------------------------------------------------------------------------
@@ -208,20 +218,16 @@ class _Reader(Fields):
 
     def workload_name(self, table: dict[str, Any], where: str) -> str:
         name = self.text(table, where, "workload")
-        if ":" not in name and name not in declared.WORKLOADS:
-            raise self.bad(f"{where}.workload", f"is {name!r}", self.one_of(name, declared.WORKLOADS))
+        self.runnable(name, f"{where}.workload", self.known.workloads, self.known.why_not)
         return name
 
     def divisible(self, workload: WorkloadSpec, given: Mapping[str, Any], where: str) -> None:
         """Check that a workload can be split over workers, and that the file leaves the split to the axis."""
         name = workload.workload
-        has = SHARD_PARAMETERS if ":" in name else [p.name for p in declared.WORKLOADS[name].parameters]
+        declared = self.known.workloads
+        has = [p.name for p in declared[name].parameters] if name in declared else SHARD_PARAMETERS
         if not set(SHARD_PARAMETERS) <= set(has):
-            able = [
-                n
-                for n, w in declared.WORKLOADS.items()
-                if {p.name for p in w.parameters} >= set(SHARD_PARAMETERS)
-            ]
+            able = [n for n, w in declared.items() if {p.name for p in w.parameters} >= set(SHARD_PARAMETERS)]
             raise self.bad(
                 f"workloads.{workload.name}.workload",
                 f"is {name!r}, which cannot be split over workers",
@@ -257,7 +263,9 @@ class _Reader(Fields):
             workload = self.workload_name(table, where)
             given = self.inner(table, where, "parameters")
             expanded = references.expanded(given, data)
-            self.workload_parameters(workload, given, expanded, f"{where}.parameters", data)
+            self.workload_parameters(
+                self.known.workloads.get(workload), given, expanded, f"{where}.parameters", data
+            )
             asked = self.text(table, where, "stack", stack)
             if asked not in self.known.stacks:
                 raise self.bad(f"{where}.stack", f"is {asked!r}", self.one_of(asked, self.known.stacks))

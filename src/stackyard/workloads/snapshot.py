@@ -2,8 +2,8 @@
 
 A snapshot is a folder for ``PYTHONPATH`` with any number of packages and modules at its top: the harness, the packages
 whose workloads it may be asked to run, single files of the user's own. One folder per content,
-``HOME/code/<digest>/``, made atomically and reused. It holds Python files and declarations of workloads only, so that
-nothing else of our side's environment leaks into a stack.
+``HOME/code/<digest>/``, made atomically and reused. It holds Python files only, so that nothing else of our
+side's environment leaks into a stack.
 """
 
 from __future__ import annotations
@@ -17,19 +17,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stackyard.workloads.environment import clean_environment
-from stackyard_task import records
 from stackyard_task.records import Code
 
-#: Packages that every snapshot holds: the harness and the reference workload.
-PACKAGES = ("stackyard_task", "stackyard_detector")
-#: Name of a file that declares workloads, beside the package's modules.
-DECLARATIONS = "workloads.toml"
-
-
-def installed() -> list[Path]:
-    """The folders of the packages every snapshot holds, as this process would import them."""
-    source = Path(records.__file__).resolve().parent.parent
-    return [source / name for name in PACKAGES]
+#: The package that runs a task, part of every snapshot.
+HARNESS = "stackyard_task"
 
 
 def digest_of(folder: Path) -> str:
@@ -42,15 +33,19 @@ def files_of(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if _is_code(path)]
 
 
-def taken(home: Path, sources: Sequence[Path] | None = None) -> tuple[Path, Code]:
-    """The folder to put on ``PYTHONPATH`` for a snapshot of ``sources``, and which code that is.
+def taken(home: Path, packages: Sequence[Path], own: Sequence[Path] = ()) -> tuple[Path, Code]:
+    """The folder to put on ``PYTHONPATH`` for a snapshot, and which code that is.
 
     Args:
         home: the folder below which snapshots are kept.
-        sources: folders of packages and single files; each stands at the snapshot's top. Default: ``installed()``.
+        packages: folders of packages; the commit and whether it was changed are theirs.
+        own: the user's own files and folders of packages.
+
+    Raises:
+        OSError: something cannot be read, or the snapshot cannot be written.
     """
-    chosen = installed() if sources is None else list(sources)
-    named = _named(chosen)
+    mine = _named(own)
+    named = {**_named(packages), **mine}
     digest = _digest(named)
     place = kept(home, digest)
     if not place.is_dir():
@@ -64,7 +59,7 @@ def taken(home: Path, sources: Sequence[Path] | None = None) -> tuple[Path, Code
             if digest_of(draft) != digest:
                 # Saved in an editor between hashing and copying: what was copied has a digest of its own.
                 shutil.rmtree(draft)
-                return taken(home, chosen)
+                return taken(home, packages, own)
             draft.chmod(0o755)
             try:
                 draft.rename(place)
@@ -73,8 +68,8 @@ def taken(home: Path, sources: Sequence[Path] | None = None) -> tuple[Path, Code
                     raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    version, dirty = _git_state(chosen)
-    return place, Code(version=version, dirty=dirty, digest=digest)
+    version, dirty = _git_state(packages)
+    return place, Code(version, dirty, digest, _digest(mine) if mine else None)
 
 
 def kept(home: Path, digest: str) -> Path:
@@ -113,8 +108,7 @@ def warm(code: Path, python: Path, environment: dict[str, str], modules: Sequenc
 
 
 def _is_code(path: Path) -> bool:
-    wanted = path.suffix == ".py" or path.name == DECLARATIONS
-    return wanted and "__pycache__" not in path.parts and path.is_file()
+    return path.suffix == ".py" and "__pycache__" not in path.parts and path.is_file()
 
 
 def _named(sources: Sequence[Path]) -> dict[str, Path]:

@@ -12,7 +12,6 @@ from typing import Any, Dict, List, Mapping, Optional
 from stackyard_detector.detector import workloads
 from stackyard_task import records
 from stackyard_task.channel import BadInput, Channel, GateClosed
-from stackyard_task.workloads import WORKLOADS, checked
 
 API_VERSION = 1
 EVALUATION_FILE = "evaluation.json"
@@ -26,8 +25,9 @@ DEMANDS = {
 }
 #: Whose verdicts are held against the demands -> prefix of the figures.
 JUDGED = {"network": "", "rules": "rules_", "combined": "combined_"}
-#: Parameters that are inference's own.
+#: Parameters that inference takes from the evaluation's, and those that an evaluation leaves as they are.
 _INFERENCE = ("model", "data", "k", "scorer", "events_per_batch", "quarantine_limit")
+_WHOLE_ONCE = {"passes": 1, "needs_attack": True, "shards": 1, "shard": 1}
 
 
 class _Overheard(Channel):
@@ -57,8 +57,8 @@ def evaluate(parameters: Mapping[str, Any], channel: Channel, output_folder: Pat
         GateClosed: a figure is below (or above) what is demanded.
     """
     heard = _Overheard(channel)
-    inference = {name: parameters[name] for name in _INFERENCE if parameters[name] is not None}
-    workloads.infer(checked(WORKLOADS["detector-infer"], inference), heard, Path(output_folder))
+    inference = {**_WHOLE_ONCE, **{name: parameters[name] for name in _INFERENCE}}
+    workloads.infer(inference, heard, Path(output_folder))
     figures = heard.heard
     if "precision" not in figures:
         raise BadInput(

@@ -69,6 +69,7 @@ def describe(spec: TaskSpec, holding: Holding, places: Places, variables: Mappin
         code_version=spec.code.version,
         code_dirty=spec.code.dirty,
         code_digest=spec.code.digest,
+        code_own_digest=spec.code.own_digest,
         code_wheel=spec.code.wheel,
         tunables=tunables(spec.environment, variables),
         load_average_before=round(os.getloadavg()[0], 2),

@@ -16,7 +16,6 @@ import pytest
 from stackyard.cli import main
 from stackyard.cli import scenario as command
 from stackyard.matrix.runs import RunFolder
-from stackyard.workloads import snapshot
 
 ENTRY = "work_for_tests:work"
 FILE = f"""
@@ -36,13 +35,13 @@ def here(yard: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(yard.folder)
     monkeypatch.setenv("STACKYARD_HOME", str(yard.folder / "home"))
     monkeypatch.setattr(command.stacks, "load", lambda: {"old": None, "new": None})
-    monkeypatch.setattr(command.site, "here", lambda settings, defined: yard.site)
-    monkeypatch.setattr(snapshot, "installed", lambda: sorted(yard.code.iterdir()))
+    monkeypatch.setattr(command.site, "here", lambda settings, defined, workloads: yard.site)
     return yard
 
 
 def write(yard: Any, do: str = "nothing", text: str = FILE) -> Path:
     path: Path = yard.folder / "tiny.toml"
+    shutil.copy(yard.code / "work_for_tests.py", yard.folder)
     path.write_text(text.replace("DO", do).replace("LOG", str(yard.log)))
     return path
 
@@ -163,17 +162,15 @@ def test_resume_keeps_repeats_and_cells_unless_told_otherwise(
     assert (outcome["kept"], outcome["completed"]) == (2, 3)
 
 
-def test_resume_uses_the_code_the_matrix_began_with(
-    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_uses_the_code_the_matrix_began_with(here: Any) -> None:
     path = write(here)
     assert main.run(["scenario", "run", str(path), "--out", "o"]) == 0
     begun = RunFolder(Path("o")).plan()
     assert begun is not None
-    edited = tmp_path / "edited"
-    shutil.copytree(here.code, edited)
-    (edited / "work_for_tests.py").write_text("# edited meanwhile\n")
-    monkeypatch.setattr(snapshot, "installed", lambda: sorted(edited.iterdir()))
+    assert begun.code["own_digest"]
+    (here.folder / "work_for_tests.py").write_text(
+        "def work(parameters, channel, folder):\n    raise SystemExit(9)\n"
+    )
     (Path("o/runs/b01-bare-old-machine-w/record.json")).unlink()
     assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
     again = RunFolder(Path("o")).plan()
@@ -189,7 +186,6 @@ from stackyard.launch.bare import BareDeployment
 from stackyard.launch.deployment import Premises
 from stackyard.matrix.site import Site
 from stackyard.settings import Settings
-from stackyard.workloads import snapshot
 from stackyard_task.records import StackPin
 
 class Here(BareDeployment):
@@ -200,21 +196,21 @@ class Here(BareDeployment):
         return None
 
 scenario.stacks.load = lambda: {"old": None, "new": None}
-snapshot.installed = lambda: sorted(Path(sys.argv[1]).iterdir())
-scenario.site.here = lambda settings, defined: Site(
+scenario.site.here = lambda settings, defined, workloads: Site(
     python_of=lambda name: Path(sys.executable),
     pin_of=lambda name: StackPin(name=name),
     environment_of=lambda name: ({}, {}),
+    declared=lambda name: None,
     dataset=lambda reference: Path(reference),
     deployment=lambda name: Here(Premises.here(Settings(home=Path()), {})),
 )
-sys.exit(main.run(sys.argv[2:]))
+sys.exit(main.run(sys.argv[1:]))
 """
 
 
 def started(yard: Any, path: Path, *options: str) -> subprocess.Popen[str]:
     """The command as a process of its own, in a group of its own, as a shell starts it."""
-    arguments = [str(yard.code), "scenario", "run", str(path), "--out", "o", *options]
+    arguments = ["scenario", "run", str(path), "--out", "o", *options]
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, *arguments],
         cwd=yard.folder,

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import Origin, Template
-from stackyard.workloads import snapshot
 from stackyard_task.records import StackPin
 from tests.clearml_site import Site, site
 
@@ -34,8 +33,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("home")
     before = os.environ.get("STACKYARD_HOME")
     with site(home) as found:
-        folder, code = snapshot.taken(found.home)
-        template = Template("simulate", "simulate-firewall", "simulate sessions", {"sessions": 50})
+        folder, code = workloads.load().taken(found.home)
+        template = Template("simulate", workloads.load().declared["simulate-firewall"], {"sessions": 50})
         templates.publish(found.sender, [template], Origin(folder, code, StackPin("plain")))
         os.environ["STACKYARD_HOME"] = str(home)
         yield found

@@ -27,7 +27,7 @@ from stackyard.launch.agent import AgentLauncher
 from stackyard.launch.bare import BareLauncher
 from stackyard.launch.container import ContainerLauncher
 from stackyard.stacks import images
-from stackyard.workloads import snapshot
+from stackyard.workloads import catalogue
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
 from tests.engine import base_image, engine, stack_image  # noqa: F401 - fixtures
 from tests.stackyard_server.running import Running, running_server
@@ -159,7 +159,7 @@ def record_in(folder: Path) -> RunRecord:
 def contract_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A snapshot that holds the contract's workloads too."""
     folder = tmp_path_factory.mktemp("contract-code")
-    for source in snapshot.installed():
+    for source in catalogue.installed():
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("contract_work.py"), folder)
     return folder

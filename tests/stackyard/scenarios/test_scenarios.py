@@ -10,16 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackyard import scenarios
+from stackyard import scenarios, workloads
 from stackyard.errors import BadInputError
 from stackyard.scenarios import Known, References, Scenario
 from stackyard.specs import Cell
-from stackyard_task import workloads
 from stackyard_task.workloads import Parameter, Workload
 
-REAL_WORKLOADS = dict(workloads.WORKLOADS)
+DATA = Parameter("data", "data", None, "sessions", required=True)
+WORKLOADS = (
+    Workload("learn", "x:y", "", (DATA, Parameter("epochs", "integer", 5, "passes", low=1))),
+    Workload("apply", "x:y", "", (DATA, Parameter("model", "model", None, "model", required=True))),
+    Workload("simulate", "x:y", ""),
+)
 DEPLOYMENTS = ("bare", "agent", "container")
-KNOWN = Known(["old", "new"], "new", DEPLOYMENTS, "bare")
+KNOWN = Known(["old", "new"], "new", DEPLOYMENTS, "bare", {w.name: w for w in WORKLOADS})
 
 GOOD = """
 name = "demo"
@@ -57,17 +61,6 @@ workload = "simulate"
 stack = "old"
 hardware = "machine"
 """
-
-
-@pytest.fixture(autouse=True)
-def declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = Parameter("data", "data", None, "sessions", required=True)
-    every = [
-        Workload("learn", "x:y", "", (data, Parameter("epochs", "integer", 5, "passes", low=1))),
-        Workload("apply", "x:y", "", (data, Parameter("model", "model", None, "model", required=True))),
-        Workload("simulate", "x:y", ""),
-    ]
-    monkeypatch.setattr(workloads, "WORKLOADS", {w.name: w for w in every})
 
 
 def read(text: str) -> Scenario:
@@ -280,21 +273,20 @@ def test_differences_name_the_keys() -> None:
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = Known(
-    ["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"], "torch-2.13.0-cpu", DEPLOYMENTS, "bare"
+    *(["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"], "torch-2.13.0-cpu", DEPLOYMENTS, "bare"),
+    workloads=workloads.load().declared,
 )
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.toml")), ids=lambda p: p.name)
-def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workloads, "WORKLOADS", REAL_WORKLOADS)
+def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path) -> None:
     scenario = scenarios.read(path.read_text(encoding="utf-8"), path.name, SHIPPED)
     assert scenario.name == path.stem
     assert scenario.repeats == 6
     assert set(scenario.axes["workload"]) <= {"train", "infer"}
 
 
-def test_files_in_the_document_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workloads, "WORKLOADS", REAL_WORKLOADS)
+def test_files_in_the_document_are_good() -> None:
     text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
     smallest, whole, choices = re.findall(r"```toml[a-z ]*\n(.*?)```", text, flags=re.DOTALL)
     assert len(scenarios.cells(scenarios.read(smallest, "smallest", SHIPPED))) == 1

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from stackyard_task.channel import BadInput, Channel
-from stackyard_task.workloads import WORKLOADS, checked
+from stackyard_task.workloads import checked
+from tests.stackyard_detector.declared import WORKLOADS
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")

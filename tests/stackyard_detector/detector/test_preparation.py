@@ -9,7 +9,8 @@ import pytest
 
 from stackyard_detector import readers
 from stackyard_task.channel import BadInput, Channel
-from stackyard_task.workloads import WORKLOADS, checked
+from stackyard_task.workloads import checked
+from tests.stackyard_detector.declared import WORKLOADS
 
 pytest.importorskip("numpy")
 from stackyard_detector.detector import preparation

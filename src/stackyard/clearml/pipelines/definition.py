@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard.scenarios.fields import Fields
-from stackyard_task import workloads
+from stackyard_task.workloads import Workload
 
 STEP = "step:"
 MODEL = "model:"
@@ -76,7 +76,9 @@ def read(
     *,
     stacks: Collection[str],
     default_stack: str,
+    workloads: Mapping[str, Workload],
     queues: Mapping[str, str] | None = None,
+    why_not: Callable[[str], str | None] = lambda reference: None,
 ) -> Pipeline:
     """The pipeline that ``text`` describes.
 
@@ -85,7 +87,9 @@ def read(
         file: its name, for messages.
         stacks: the stacks that exist.
         default_stack: of steps that name none.
+        workloads: declared workloads, by name.
         queues: step -> queue, instead of what the file says.
+        why_not: why a function of the user's own, as the file names it, cannot be called; ``None``: it can.
 
     Raises:
         BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
@@ -94,7 +98,7 @@ def read(
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInputError(f"{file}: not TOML: {error}; mend that place") from error
-    return _Reader(file, document, stacks, default_stack, dict(queues or {})).pipeline()
+    return _Reader(file, document, stacks, default_stack, dict(queues or {}), workloads, why_not).pipeline()
 
 
 def wired(value: Any) -> Any:
@@ -133,8 +137,12 @@ class _Reader(Fields):
         stacks: Collection[str],
         default_stack: str,
         queues: dict[str, str],
+        workloads: Mapping[str, Workload],
+        why_not: Callable[[str], str | None],
     ) -> None:
         super().__init__(file, document)
+        self.workloads = workloads
+        self.why_not = why_not
         self.stacks = stacks
         self.default_stack = default_stack
         self.queues = queues
@@ -180,12 +188,9 @@ class _Reader(Fields):
             )
         self.keys(table, where, _STEP_KEYS)
         workload = self.text(table, where, "workload")
-        if ":" not in workload and workload not in workloads.WORKLOADS:
-            raise self.bad(
-                f"{where}.workload", f"is {workload!r}", self.one_of(workload, workloads.WORKLOADS)
-            )
+        self.runnable(workload, f"{where}.workload", self.workloads, self.why_not)
         given = references.expanded(self.inner(table, where, "parameters"), data)
-        self.workload_parameters(workload, given, given, f"{where}.parameters", data)
+        self.workload_parameters(self.workloads.get(workload), given, given, f"{where}.parameters", data)
         stack = self.text(table, where, "stack", self.default_stack)
         if stack not in self.stacks:
             raise self.bad(f"{where}.stack", f"is {stack!r}", self.one_of(stack, self.stacks))

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from stackyard.errors import BadInputError, StackyardError
 from stackyard.scenarios import references
 from stackyard_task import records, workloads
 from stackyard_task.records import Code, Limits, PipelineStep, StackPin, TaskSpec
+from stackyard_task.workloads import Workload
 
 #: ClearML project of our pipelines; the web app looks for them in its ".pipelines".
 PROJECT = "Stackyard"
@@ -59,6 +60,8 @@ class Here:
     dataset: Callable[[str], Path]
     #: Folder of the pipeline's file: relative paths are seen from there.
     folder: Path
+    #: Declared workloads, by name.
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -281,7 +284,8 @@ class Submission:
             run_id="",
             workload=step.workload,
             # all of them: what a template presets is for who clones it, a pipeline is what its file says
-            parameters={**_defaults(step.workload), **self._sender.sent(self._placed(step.parameters))},
+            parameters={**self._defaults(step.workload), **self._sender.sent(self._placed(step.parameters))},
+            declared=self._here.workloads.get(step.workload),
             cell={"pipeline": self._pipeline.name, "step": step.name},
             stack=self._here.pin_of(step.stack),
             limits=limits,
@@ -315,6 +319,10 @@ class Submission:
             image_arguments="" if image is None else " ".join(container_arguments(spec)),
         )
 
+    def _defaults(self, workload: str) -> dict[str, Any]:
+        declared = self._here.workloads.get(workload)
+        return {parameter.name: parameter.default for parameter in declared.parameters} if declared else {}
+
     def _placed(self, value: Any, key: str = "") -> Any:
         """``value`` with files as absolute paths and data sets by the id of their version."""
         if isinstance(value, str):
@@ -335,7 +343,7 @@ class Submission:
         """The published template of a workload, published now where it is not; the user's own gets a plain one."""
         if workload not in self._templates:
             self._templates |= {one["name"]: one["id"] for one in templates.published(self._client)}
-        missing = [one for one in templates.defined({}) if one.name == workload]
+        missing = [one for one in templates.defined(self._here.workloads) if one.name == workload]
         if workload not in self._templates and missing:
             here = self._here
             origin = templates.Origin(here.code_folder, here.code, here.pin_of(self._pipeline.steps[0].stack))
@@ -359,7 +367,8 @@ class Submission:
         )["tasks"]
         if found:
             return str(found[0]["id"])
-        spec = TaskSpec(run_id="", workload=workload, parameters=_defaults(workload))
+        declared = self._here.workloads.get(workload)
+        spec = TaskSpec(run_id="", workload=workload, parameters=self._defaults(workload), declared=declared)
         return self._sender.create(spec, script, workload, project=BASES_PROJECT)
 
     def _forms(self, now: MadeOf) -> dict[str, dict[str, dict[str, str]]]:
@@ -369,7 +378,7 @@ class Submission:
             arguments[f"{step.name}.queue"] = _field(
                 ARGUMENTS_SECTION, f"{step.name}.queue", step.queue, "text", f"queue of step {step.name}"
             )
-            declared = workloads.WORKLOADS.get(step.workload)
+            declared = self._here.workloads.get(step.workload)
             described = {p.name: p for p in declared.parameters} if declared else {}
             for name, value in step.parameters.items():
                 if name in described and described[name].kind in ("data", "model"):
@@ -499,11 +508,6 @@ _WORDS = {
     "completed": "completed",
     "published": "completed",
 }
-
-
-def _defaults(workload: str) -> dict[str, Any]:
-    declared = workloads.WORKLOADS.get(workload)
-    return {parameter.name: parameter.default for parameter in declared.parameters} if declared else {}
 
 
 def _is_wiring(name: str, text: str) -> bool:

@@ -21,6 +21,7 @@ from stackyard.clearml.sending import Sender, digest_of
 from stackyard.errors import StackyardError
 from stackyard_task import records
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
+from stackyard_task.workloads import Workload
 
 PROJECT = "Stackyard"
 DATA_SET = "simulated-firewall"
@@ -46,6 +47,8 @@ class Workshop:
     environment: Mapping[str, str]
     #: Any Python >= 3.9: simulating needs no stack.
     plain_python: Path
+    #: Declared workloads, by name.
+    declared: Mapping[str, Workload]
 
 
 def presets() -> dict[str, dict[str, Any]]:
@@ -92,7 +95,9 @@ def publish(sender: Sender, workshop: Workshop, say: Say) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="stackyard-examples-") as scratch:
         say("simulating sessions")
         sessions = Path(scratch) / "sessions"
-        _run(sessions, TaskSpec("example/sessions", "simulate-firewall", dict(SESSIONS)), workshop, None)
+        simulate = "simulate-firewall"
+        spec = TaskSpec("example/sessions", simulate, dict(SESSIONS), declared=workshop.declared[simulate])
+        _run(sessions, spec, workshop, None)
         files = sessions / records.OUTPUTS_FOLDER
         if VERSION not in held:
             say(f"publishing data set {PROJECT}/{DATA_SET} {VERSION}")
@@ -120,6 +125,7 @@ def publish(sender: Sender, workshop: Workshop, say: Say) -> list[str]:
             "example/model",
             "detector-train",
             {**TRAINING, "data": local},
+            declared=workshop.declared["detector-train"],
             stack=workshop.stack,
             environment=dict(workshop.environment),
         )

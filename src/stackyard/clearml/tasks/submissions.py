@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from stackyard.errors import BadInputError, StackyardError
 from stackyard_server.rules import fate
 from stackyard_task import records, workloads
 from stackyard_task.records import RecordError, TaskSpec
-from stackyard_task.workloads import ParameterError
+from stackyard_task.workloads import ParameterError, entry_of
 
 #: Section of the fields that are not the workload's.
 RUN = "Run"
@@ -139,43 +138,37 @@ def submit(client: Client, template: str, wanted: Wanted, offer: Offer) -> Submi
     return Submitted(id, name, queue["name"], warnings)
 
 
-def submit_function(
-    sender: Sender, target: str, wanted: Wanted, origin: Origin, offer: Offer, scratch: Path
-) -> Submitted:
-    """Send a function of the user's own, "FILE.py:FUNCTION", with its file, and put it into a queue.
+def submit_function(sender: Sender, target: str, wanted: Wanted, origin: Origin, offer: Offer) -> Submitted:
+    """Send a function of the user's own, "FILE.py:FUNCTION", with its code, and put it into a queue.
 
     The function takes ``(parameters, channel, output_folder)`` as every workload does; values are JSON where they
     read as JSON, else text.
 
+    Args:
+        sender: to whom.
+        target: the function, found and checked already: its code is part of ``origin``.
+        wanted: parameters, queue, stack and name as typed.
+        origin: code and stack to run it with.
+        offer: the stacks that may be asked for.
+
     Raises:
-        BadInputError: file, function, queue or a name cannot be used; nothing was made.
+        BadInputError: queue or a name cannot be used; nothing was made.
         StackyardError: the server refuses or does not answer.
     """
-    path_text, _, function = target.rpartition(":")
-    path = Path(path_text)
-    if not path.is_file() or path.suffix != ".py":
-        raise BadInputError(f"{target}: {path_text or target} is no Python file; expected FILE.py:FUNCTION")
-    if not function.isidentifier() or not path.stem.isidentifier():
-        raise BadInputError(f"{target}: file and function must be Python names, such as work.py:main")
-    if not re.search(rf"^def {function}\(", path.read_text(encoding="utf-8"), re.MULTILINE):
-        raise BadInputError(f"{path}: defines no function {function!r}")
     if wanted.stack is not None:
         _check_stack(wanted.stack, offer)
     queue, warnings = _queue(sender.client, wanted.queue or templates.DEFAULT_QUEUE)
-    name = wanted.name or path.stem
+    name = wanted.name or Path(target.rpartition(":")[0]).stem
     _check_name(name)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(origin.folder, scratch, ignore=ignore, dirs_exist_ok=True)
-    shutil.copyfile(path, scratch / path.name)
     spec = TaskSpec(
         run_id="",
-        workload=f"{path.stem}:{function}",
+        workload=entry_of(target),
         parameters={key.rpartition("/")[2]: _json_or_text(text) for key, text in wanted.values.items()},
         stack=origin.stack,
         code=origin.code,
     )
     container = {"container": {"image": origin.image, "arguments": ""}} if origin.image else {}
-    id = sender.create(spec, sender.script(scratch), name, type="custom", **container)
+    id = sender.create(spec, sender.script(origin.folder), name, type="custom", **container)
     sender.client.call("tasks.enqueue", task=id, queue=queue["id"])
     return Submitted(id, name, queue["name"], warnings)
 
@@ -308,7 +301,7 @@ def _typed_fields(held: Mapping[str, Any], wanted: Wanted) -> list[tuple[str, st
         spec = records.from_json(TaskSpec, json.loads(said), f"template {held['name']}")
     except (KeyError, ValueError, RecordError) as error:
         raise BadInputError(f"template {held['name']}: cannot be read; publish it again ({error})") from error
-    workload = workloads.WORKLOADS.get(spec.workload)
+    workload = spec.declared
     if workload is None:
         return fields
     values = copy.deepcopy(spec.parameters)

@@ -1,6 +1,6 @@
 """Task templates: drafts on a server that people clone, edit and enqueue, with nothing on their own machine.
 
-One for each entry script in ``tasks/`` whose workload there is. A template holds everything a run needs: the code's
+One for each declared workload. A template holds everything a run needs: the code's
 wheel by its digest, the stack, the image, every parameter with its default, the queue to use. Publishing again updates
 them in place, so that links and schedules go on pointing at them. May import launch, the client and the seam's shapes.
 """
@@ -19,9 +19,9 @@ from typing import Any
 from stackyard.clearml.client import Client
 from stackyard.clearml.sending import SPEC, Sender, hyperparameters
 from stackyard.errors import BadInputError
-from stackyard.settings import base
 from stackyard_task import records, workloads
 from stackyard_task.records import Code, StackPin, TaskSpec
+from stackyard_task.workloads import Workload
 
 PROJECT = "Stackyard/templates"
 #: Marks a template, and (as "queue: NAME") the queue it is meant for: the tags are what every web app shows, and a
@@ -31,14 +31,6 @@ QUEUE_TAG = "queue: "
 #: The configuration object that lists which code a template held, and when.
 HISTORY = "Template history"
 DEFAULT_QUEUE = "cpu"
-#: ClearML's kinds of tasks, by workload.
-_TYPES = {
-    "detector-prepare": "data_processing",
-    "detector-train": "training",
-    "detector-infer": "inference",
-    "detector-evaluate": "testing",
-    "simulate-firewall": "data_processing",
-}
 _FIELDS = [
     "id",
     "name",
@@ -58,8 +50,7 @@ class Template:
     """What a template runs."""
 
     name: str
-    workload: str
-    about: str
+    workload: Workload
     #: Values that differ from the workload's own defaults: what makes it run as cloned.
     parameters: Mapping[str, Any] = field(default_factory=dict)
     queue: str = DEFAULT_QUEUE
@@ -88,20 +79,17 @@ class Published:
     queue: str
 
 
-def defined(presets: Mapping[str, Mapping[str, Any]], folder: Path | None = None) -> list[Template]:
-    """The templates there are: one for each script in ``tasks/`` that is a workload's.
+def defined(
+    declared: Mapping[str, Workload], presets: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Template]:
+    """The templates there are: one for each declared workload, unless its declaration says otherwise.
 
     Args:
+        declared: the workloads there are, by name.
         presets: workload -> parameters that make it run as cloned.
-        folder: of the entry scripts; default: the checkout's.
     """
-    found = []
-    for path in sorted((folder or base() / "tasks").glob("*.py")):
-        name = path.stem.replace("_", "-")
-        workload = workloads.WORKLOADS.get(name)
-        if workload is not None:
-            found.append(Template(name, name, workload.help, presets.get(name, {})))
-    return found
+    given = presets or {}
+    return [Template(w.name, w, given.get(w.name, {})) for _, w in sorted(declared.items()) if w.template]
 
 
 def publish(sender: Sender, templates: Sequence[Template], origin: Origin) -> list[Published]:
@@ -162,7 +150,7 @@ def queue_of(task: Mapping[str, Any]) -> str | None:
 
 
 def _spec(template: Template, origin: Origin) -> TaskSpec:
-    workload = workloads.WORKLOADS[template.workload]
+    workload = template.workload
     given = {**{p.name: p.default for p in workload.parameters if p.required}, **template.parameters}
     left_open = [p.name for p in workload.parameters if p.required and given[p.name] is None]
     try:
@@ -180,7 +168,12 @@ def _spec(template: Template, origin: Origin) -> TaskSpec:
     except workloads.ParameterError as error:
         raise BadInputError(f"template {template.name}: {error}") from error
     return TaskSpec(
-        run_id="", workload=template.workload, parameters=values, stack=origin.stack, code=origin.code
+        run_id="",
+        workload=workload.name,
+        parameters=values,
+        declared=workload,
+        stack=origin.stack,
+        code=origin.code,
     )
 
 
@@ -199,7 +192,7 @@ def _publish(
         "container": {"image": origin.image, "arguments": ""} if origin.image else {},
         "comment": _comment(template, origin),
         "tags": [TAG, f"{QUEUE_TAG}{template.queue}"],
-        "type": _TYPES.get(template.workload, "custom"),
+        "type": template.workload.type,
     }
     if queue is not None:
         content["execution"] = {"queue": queue}
@@ -245,9 +238,10 @@ def _queue_id(client: Client, name: str) -> str | None:
 
 
 def _comment(template: Template, origin: Origin) -> str:
+    about = template.workload.help
     where = "" if origin.image is None else f" (or {template.queue}-container: the image is set)"
     return (
-        f"{template.about[:1].upper()}{template.about[1:]}.\n"
+        f"{about[:1].upper()}{about[1:]}.\n"
         f"To run it: clone, edit the parameters, enqueue in {template.queue}{where}. It runs as cloned.\n"
         f"Code {(origin.code.digest or '?')[:12]}"
         f"{'' if not origin.code.version else ' of commit ' + origin.code.version[:12]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stackyard import workloads
 from stackyard.clearml import pipelines
 from stackyard.clearml.pipelines import changes
 from stackyard.clearml.pipelines.changes import MadeOf, differences
@@ -26,7 +27,9 @@ sources = [{ path = "clearml-dataset:logs/ssh//x.csv", format = "sequences" }]
 def made_of(
     folder: Path, text: str = FILE, code: str = "c1", stack: str = "s1", version: str = "v1"
 ) -> MadeOf:
-    pipeline = pipelines.read(text, "p.toml", stacks=["new"], default_stack="new")
+    pipeline = pipelines.read(
+        text, "p.toml", stacks=["new"], default_stack="new", workloads=workloads.load().declared
+    )
     return changes.made_of(
         pipeline,
         code=code,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.clearml import pipelines
 from stackyard.clearml.pipelines.definition import wired
 from stackyard.errors import BadInputError
@@ -32,7 +32,14 @@ sources = [{ path = "step:make/benign.txt", format = "sequences" }]
 
 
 def read(text: str, **options: object) -> pipelines.Pipeline:
-    return pipelines.read(text, "p.toml", stacks=["old", "new"], default_stack="new", **options)  # type: ignore[arg-type]
+    return pipelines.read(
+        text,
+        "p.toml",
+        stacks=["old", "new"],
+        default_stack="new",
+        workloads=workloads.load().declared,
+        **options,
+    )  # type: ignore[arg-type]
 
 
 def test_steps_stand_in_the_order_in_which_they_can_run() -> None:
@@ -103,5 +110,11 @@ def test_the_pipelines_of_the_checkout_can_be_read() -> None:
     assert files
     for file in files:
         text = file.read_text(encoding="utf-8")
-        pipeline = pipelines.read(text, str(file), stacks=stacks.load(), default_stack=stacks.DEFAULT)
+        pipeline = pipelines.read(
+            text,
+            str(file),
+            stacks=stacks.load(),
+            default_stack=stacks.DEFAULT,
+            workloads=workloads.load().declared,
+        )
         assert pipeline.steps

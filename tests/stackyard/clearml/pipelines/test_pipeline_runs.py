@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from stackyard import workloads
 from stackyard.clearml import pipelines
 from stackyard.clearml.pipelines import controller, watching
 from stackyard.clearml.pipelines.submission import Here, Submission, Submitted
@@ -70,8 +71,9 @@ class Yard:
 
     def submission(self, text: str, folder: Path | None = None, code: str | None = None) -> Submission:
         stack, _ = default_stack()
+        declared = workloads.load().declared
         known = {"plain": StackPin("plain"), stack.name: StackPin(stack.name, stack.digest)}
-        pipeline = pipelines.read(text, "p.toml", stacks=known, default_stack="plain")
+        pipeline = pipelines.read(text, "p.toml", stacks=known, default_stack="plain", workloads=declared)
         digest = code or snapshot.digest_of(self.code)
         here = Here(
             code_folder=self.code,
@@ -81,6 +83,7 @@ class Yard:
             image_of=lambda queue, stack: None,
             dataset=lambda reference: Path(reference),
             folder=folder or self.site.home,
+            workloads=declared,
         )
         return Submission(pipeline, self.site.sender, here)
 

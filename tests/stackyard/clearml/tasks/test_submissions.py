@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from stackyard import workloads
 from stackyard.clearml.tasks import following, outcomes, submissions, templates
 from stackyard.clearml.tasks.submissions import Offer, Wanted
 from stackyard.clearml.tasks.templates import Origin, Template
 from stackyard.errors import BadInputError
-from stackyard.workloads import snapshot
 from stackyard_task.records import StackPin
 from tests.clearml_site import QUEUE, Site, site
 
@@ -27,14 +27,14 @@ def main(parameters, channel, output_folder):
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("site")) as found:
-        template = Template("simulate", "simulate-firewall", "simulate sessions", {"sessions": 50})
+        template = Template("simulate", workloads.load().declared["simulate-firewall"], {"sessions": 50})
         templates.publish(found.sender, [template], origin_of(found))
         found.client.call("queues.create", name="nobody")
         yield found
 
 
 def origin_of(here: Site) -> Origin:
-    folder, code = snapshot.taken(here.home)
+    folder, code = workloads.load().taken(here.home)
     return Origin(folder, code, StackPin("plain"))
 
 
@@ -115,17 +115,13 @@ def test_a_function_of_ones_own_runs_with_its_file(here: Site, tmp_path: Path) -
     (tmp_path / "work.py").write_text(OWN)
     target = f"{tmp_path}/work.py:main"
     before = tasks(here)
-    for wrong, says in (
-        (f"{tmp_path}/work.py:other", "defines no function 'other'"),
-        (f"{tmp_path}/none.py:main", "is no Python file"),
-        ("main", "is no Python file"),
-    ):
-        with pytest.raises(BadInputError, match=says):
-            submissions.submit_function(here.sender, wrong, Wanted(), origin_of(here), OFFER, tmp_path / "no")
+    with pytest.raises(BadInputError, match="no queue is named 'absent'"):
+        submissions.submit_function(here.sender, target, Wanted(queue="absent"), origin_of(here), OFFER)
     assert tasks(here) == before
-    scratch = tmp_path / "scratch"
+    folder, code = workloads.load(tmp_path).taken(here.home, [target])
+    origin = Origin(folder, code, StackPin("plain"))
     wanted = Wanted({"number": "21", "said": "so"}, name="my own")
-    submitted = submissions.submit_function(here.sender, target, wanted, origin_of(here), OFFER, scratch)
+    submitted = submissions.submit_function(here.sender, target, wanted, origin, OFFER)
     here.ended(submitted.id)
     record = outcomes.of(here.client, submitted.id).record
     assert record is not None, here.console(submitted.id)[-3000:]

@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.clearml.tasks import examples, templates
 from stackyard.clearml.tasks.examples import Workshop
 from stackyard.clearml.tasks.templates import HISTORY, Origin, Template
 from stackyard.cli import publishing
 from stackyard.errors import BadInputError
 from stackyard.launch.bare import BareLauncher
-from stackyard.workloads import snapshot
 from tests.clearml_site import QUEUE, Site, default_stack, site
 
 LONG = os.environ.get("STACKYARD_LONG") == "1"
@@ -34,7 +33,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def origin(here: Site) -> Origin:
-    folder, code = snapshot.taken(here.home)
+    folder, code = workloads.load().taken(here.home)
     stack, _ = default_stack()
     return Origin(folder, code, stacks.pin(stack), "stackyard/x@sha256:" + "0" * 64)
 
@@ -46,13 +45,17 @@ def published(here: Site, origin: Origin) -> dict[str, templates.Published]:
     if python is None:
         pytest.skip(f"stack {stack.name} is not built: stackyard stack build")
     run = functools.partial(publishing.made_here, BareLauncher(), origin.folder)
-    workshop = Workshop(run, origin.stack, python, dict(stack.environment), Path(sys.executable))
+    workshop = Workshop(
+        run, origin.stack, python, dict(stack.environment), Path(sys.executable), workloads.load().declared
+    )
     said: list[str] = []
     assert examples.publish(here.sender, workshop, said.append) == []
     assert len(said) == 3
     assert examples.publish(here.sender, workshop, said.append) == []
     assert len(said) == 3  # they were there
-    done = templates.publish(here.sender, templates.defined(examples.presets()), origin)
+    done = templates.publish(
+        here.sender, templates.defined(workloads.load().declared, examples.presets()), origin
+    )
     return {each.name: each for each in done}
 
 
@@ -91,7 +94,7 @@ def test_there_is_one_for_each_entry_script_typed_described_and_ready_for_a_queu
 
 def test_publishing_again_updates_in_place_and_tells_which_code_it_held(here: Site, tmp_path: Path) -> None:
     stack, _ = default_stack()
-    folder, code = snapshot.taken(here.home)
+    folder, code = workloads.load().taken(here.home)
     origin = Origin(folder, code, stacks.pin(stack))
     template = [Template("tried-twice", "simulate-firewall", "simulate", {"sessions": 10})]
     (first,) = templates.publish(here.sender, template, origin)
@@ -113,7 +116,7 @@ def test_publishing_again_updates_in_place_and_tells_which_code_it_held(here: Si
 
 def test_a_wrong_preset_is_refused_and_nothing_is_published(here: Site, tmp_path: Path) -> None:
     stack, _ = default_stack()
-    folder, code = snapshot.taken(here.home)
+    folder, code = workloads.load().taken(here.home)
     wrong = [
         Template("fine", "simulate-firewall", "x"),
         Template("wrong", "simulate-firewall", "x", {"seed": "a"}),

@@ -1,0 +1,142 @@
+"""Declarations of workloads: ``workloads.toml`` beside a package or a scenario -> what each runs and takes.
+
+A declaration is data: reading it imports nothing of the package. docs/workloads.md says what may stand in it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stackyard.errors import BadInputError
+from stackyard.scenarios.fields import Fields
+from stackyard_task import workloads
+from stackyard_task.workloads import KINDS, Parameter, ParameterError, Workload
+
+#: Name of a file that declares workloads.
+FILE = "workloads.toml"
+#: A declaration is read whole.
+MOST_BYTES = 1 << 20
+#: ClearML's kinds of task that a workload may be shown as.
+TYPES = (
+    "training",
+    "testing",
+    "inference",
+    "data_processing",
+    "application",
+    "monitor",
+    "service",
+    "qc",
+    "custom",
+)
+_WORKLOAD = ("entry", "help", "type", "template", "parameters")
+_PARAMETER = ("kind", "default", "help", "low", "high", "choices", "required", "section")
+_WITH_BOUNDS = ("integer", "number")
+
+
+def read(path: Path) -> dict[str, Workload]:
+    """The workloads that a file declares, by name, in the file's order.
+
+    Raises:
+        BadInputError: it cannot be read, is not TOML, or a key is unknown, missing or has a value that is not allowed.
+    """
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise BadInputError(f"{path}: is longer than {MOST_BYTES >> 20} MiB")
+        document = tomllib.loads(text.decode("utf-8"))
+    except OSError as error:
+        raise BadInputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInputError(f"{path}: not TOML: {error}; mend that place") from error
+    return _Reader(str(path), document).workloads()
+
+
+class _Reader(Fields):
+    """Reads one document; every method answers a checked part of it."""
+
+    def workloads(self) -> dict[str, Workload]:
+        found = {}
+        for name, table in self.document.items():
+            if not isinstance(table, dict):
+                raise self.bad(name, f"is {table!r}", f"a table [{name}]")
+            found[self.name(name, name)] = self.workload(name, table)
+        return found
+
+    def workload(self, name: str, table: dict[str, Any]) -> Workload:
+        self.keys(table, name, _WORKLOAD)
+        entry = self.text(table, name, "entry")
+        module, _, function = entry.partition(":")
+        if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+            raise self.bad(f"{name}.entry", f"is {entry!r}", '"module:function"')
+        kind = self.text(table, name, "type", "custom")
+        if kind not in TYPES:
+            raise self.bad(f"{name}.type", f"is {kind!r}", self.one_of(kind, TYPES))
+        return Workload(
+            name=name,
+            entry=entry,
+            help=self.text(table, name, "help"),
+            parameters=tuple(
+                self.parameter(f"{name}.parameters.{key}", key, inner)
+                for key, inner in self.inner(table, name, "parameters").items()
+            ),
+            type=kind,
+            template=self.flag(table, name, "template", True),
+        )
+
+    def parameter(self, where: str, name: str, table: Any) -> Parameter:
+        if not name.isidentifier():
+            raise self.bad(where, f"is named {name!r}", "letters, digits and _")
+        if not isinstance(table, dict):
+            raise self.bad(where, f"is {table!r}", "a table with kind and help")
+        self.keys(table, where, _PARAMETER)
+        kind = self.text(table, where, "kind")
+        if kind not in KINDS:
+            raise self.bad(f"{where}.kind", f"is {kind!r}", self.one_of(kind, KINDS))
+        choices = table.get("choices", [])
+        if not isinstance(choices, list) or not all(isinstance(item, str) for item in choices):
+            raise self.bad(f"{where}.choices", f"is {choices!r}", "a list of texts")
+        if bool(choices) != (kind == "choice"):
+            raise self.bad(
+                f"{where}.choices", f"is {choices!r}", 'a list of texts with kind "choice", and only there'
+            )
+        parameter = Parameter(
+            name=name,
+            kind=kind,
+            default=table.get("default"),
+            help=self.text(table, where, "help"),
+            low=self.bound(table, where, "low", kind),
+            high=self.bound(table, where, "high", kind),
+            choices=tuple(choices),
+            required=self.flag(table, where, "required", False),
+            section=self.text(table, where, "section", "Parameters"),
+        )
+        if parameter.default is not None:
+            if parameter.required:
+                raise self.bad(
+                    f"{where}.default", f"is {parameter.default!r}", "none: the parameter is required"
+                )
+            try:
+                workloads.checked(Workload("default", "", "", (parameter,)), {name: parameter.default})
+            except ParameterError as error:
+                raise BadInputError(f"{self.file}: {where}.default: {error}") from error
+        return parameter
+
+    def bound(self, table: Mapping[str, Any], where: str, key: str, kind: str) -> float | None:
+        if key not in table:
+            return None
+        value = table[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            raise self.bad(f"{where}.{key}", f"is {value!r}", "a number")
+        if kind not in _WITH_BOUNDS:
+            raise self.bad(f"{where}.{key}", f"is {value!r}", f"none: a {kind} has no bounds")
+        return value
+
+    def flag(self, table: Mapping[str, Any], where: str, key: str, default: bool) -> bool:
+        value = table.get(key, default)
+        if not isinstance(value, bool):
+            raise self.bad(f"{where}.{key}", f"is {value!r}", "true or false")
+        return value
