@@ -19,7 +19,6 @@ from stackyard_task.shapes import (  # noqa: F401 - offered here too
     to_json,
     write_json,
 )
-
 from stackyard_task.workloads import Workload
 
 API_VERSION = 1

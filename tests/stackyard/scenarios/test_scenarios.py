@@ -273,7 +273,12 @@ def test_differences_name_the_keys() -> None:
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = Known(
-    *(["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"], "torch-2.13.0-cpu", DEPLOYMENTS, "bare"),
+    *(
+        ["torch-2.13.0-cpu", "torch-1.10.2-cu102", "torch-2.6.0-cu124"],
+        "torch-2.13.0-cpu",
+        DEPLOYMENTS,
+        "bare",
+    ),
     workloads=workloads.load().declared,
 )
 
