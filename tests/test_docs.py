@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.agents import queues
 from stackyard.clearml import pipelines
 from stackyard.cli.main import run
@@ -168,7 +168,10 @@ def test_parts_of_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.Ca
 
 @of_kind("toml pipeline")
 def test_pipelines_load(block: Block) -> None:
-    pipeline = pipelines.read(block.text, str(block), stacks=stacks.load(), default_stack=stacks.DEFAULT)
+    known = workloads.load().declared
+    pipeline = pipelines.read(
+        block.text, str(block), stacks=stacks.load(), default_stack=stacks.DEFAULT, workloads=known
+    )
     assert pipeline.steps
 
 

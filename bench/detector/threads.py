@@ -24,6 +24,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from bench.detector import hdfs
 from bench.result import Result
 from stackyard_task.records import RECORD_FILE, TASK_FILE, Limits, TaskSpec, write_json
+from tests.stackyard_detector.declared import WORKLOADS
 
 FIGURES = ("quota_half_slowdown", "busy_slowdown")
 STACK_FILE = Path(__file__).resolve().parent.parent.parent / "agents/stacks/torch-2.13.0-cpu/stack.toml"
@@ -66,6 +67,7 @@ def _run(
     spec = TaskSpec(
         run_id="bench",
         workload="detector-train",
+        declared=WORKLOADS["detector-train"],
         parameters={
             "data": {"sources": [{"path": path, "format": "sequences", "label": 0}]},
             "epochs": 3,

@@ -17,6 +17,7 @@ from bench.dispatch.yard import NotHere, yard
 from bench.result import Result
 from stackyard.reports.statistics import paired_ratio
 from stackyard_task.records import TaskSpec
+from tests.stackyard_detector.declared import WORKLOADS
 
 FIGURES = ("parity_agent_ratio", "parity_container_ratio")
 BLOCKS = 12
@@ -57,7 +58,13 @@ def figures(result: Result, quick: bool, options: Any) -> None:
 
 def _data(here: Any, launcher: Any) -> str:
     """Simulated sessions to train on, made once."""
-    task = TaskSpec("data", "simulate-firewall", {"sessions": 1500}, stack=here.pin(checked=False))
+    task = TaskSpec(
+        "data",
+        "simulate-firewall",
+        {"sessions": 1500},
+        WORKLOADS["simulate-firewall"],
+        stack=here.pin(checked=False),
+    )
     here.run(launcher, task)
     return str(here.newest / "outputs" / "benign.txt")
 
@@ -71,6 +78,7 @@ def _task(here: Any, data: str, quick: bool) -> TaskSpec:
             "epochs": 1 if quick else 4,
             "hidden_size": 64,
         },
+        WORKLOADS["detector-train"],
         stack=here.pin(checked=True),
         threads=1,
         environment={**here.stack.environment, **here.stack.tunables, "CUDA_VISIBLE_DEVICES": ""},

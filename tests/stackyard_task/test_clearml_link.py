@@ -22,6 +22,7 @@ from stackyard.clearml import datasets
 from stackyard_task import clearml_link, clearml_results, workloads
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
 from tests.clearml_site import Site, site, snapshot_with
+from tests.stackyard_detector.declared import WORKLOADS
 
 #: The SDK's own copy of a parser warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -54,7 +55,7 @@ def work(parameters, channel, output_folder):
     (Path(output_folder) / "made.txt").write_text("made")
     channel.results(f1=0.5, said="text", clearml_seen="clearml" in __import__("sys").modules, **read)
 """
-ENTRY = "stackyard_task.work_for_link:work"
+ENTRY = "work_for_link:work"
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +300,7 @@ def test_no_record_is_registered_unless_everything_was_uploaded(
 def test_a_wrong_text_in_a_form_is_refused_by_the_name_of_its_field(
     section: str, name: str, text: str, says: str
 ) -> None:
-    told = TaskSpec("", "detector-train", {"data": {"sources": [{"path": "x"}]}})
+    told = TaskSpec("", "detector-train", {"data": {"sources": [{"path": "x"}]}}, WORKLOADS["detector-train"])
     with pytest.raises(workloads.ParameterError) as refused:
         clearml_link.overlay(told, {section: {name: text}})
     assert says in str(refused.value)
@@ -307,7 +308,9 @@ def test_a_wrong_text_in_a_form_is_refused_by_the_name_of_its_field(
 
 def test_fields_left_alone_change_nothing_and_notes_are_no_parameters() -> None:
     given = {"data": {"sources": [{"path": "x"}]}, "epochs": 3, "patience": None, "quantitative": False}
-    told = TaskSpec("", "detector-train", dict(given), stack=StackPin("s", "digest"))
+    told = TaskSpec(
+        "", "detector-train", dict(given), WORKLOADS["detector-train"], stack=StackPin("s", "digest")
+    )
     typed = {name: workloads.as_text(value) for name, value in given.items()}
     notes = {"Datasets": {"data": "0" * 32}, "properties": {"epochs": "x"}}
     clearml_link.overlay(told, {"Training": typed, "Run": {"stack": "s", "threads": ""}, **notes})
@@ -317,7 +320,11 @@ def test_fields_left_alone_change_nothing_and_notes_are_no_parameters() -> None:
 
 def test_edited_fields_reach_the_run() -> None:
     told = TaskSpec(
-        "", "detector-train", {"data": {"sources": [{"path": "x"}]}, "epochs": 3}, stack=StackPin("s", "d")
+        "",
+        "detector-train",
+        {"data": {"sources": [{"path": "x"}]}, "epochs": 3},
+        WORKLOADS["detector-train"],
+        stack=StackPin("s", "d"),
     )
     clearml_link.overlay(
         told,

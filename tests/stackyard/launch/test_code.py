@@ -15,6 +15,7 @@ from stackyard.settings import base
 from stackyard.workloads import wheel
 from stackyard_task.records import Code, TaskSpec
 from tests.stackyard.launch.conftest import Deployment, record_in, task
+from tests.stackyard_detector.declared import WORKLOADS
 
 
 def test_a_record_says_which_code_ran(on_agent: Deployment, tmp_path: Path) -> None:
@@ -80,7 +81,9 @@ def test_a_clone_of_a_repository_runs_as_clearml_has_it(
     folder = tmp_path / "run"
     folder.mkdir()
     launcher = AgentLauncher(Sender(client), "cpu", repository=repository)
-    spec = TaskSpec("cloned", "simulate-firewall", {"sessions": 20}, stack=task("x").stack)
+    spec = TaskSpec(
+        "cloned", "simulate-firewall", {"sessions": 20}, WORKLOADS["simulate-firewall"], stack=task("x").stack
+    )
     run = launcher.start(spec, Place(folder, Path("python"), on_agent.code))
     on_agent.runs.append(run)
     assert on_agent.ended(run) == 0, on_agent.log()

@@ -22,6 +22,7 @@ from stackyard.errors import BadInputError
 from stackyard.launch.bare import BareLauncher
 from tests.clearml_site import QUEUE, Site, default_stack, site
 
+SIMULATE = workloads.load().declared["simulate-firewall"]
 LONG = os.environ.get("STACKYARD_LONG") == "1"
 
 
@@ -96,7 +97,7 @@ def test_publishing_again_updates_in_place_and_tells_which_code_it_held(here: Si
     stack, _ = default_stack()
     folder, code = workloads.load().taken(here.home)
     origin = Origin(folder, code, stacks.pin(stack))
-    template = [Template("tried-twice", "simulate-firewall", "simulate", {"sessions": 10})]
+    template = [Template("tried-twice", SIMULATE, {"sessions": 10})]
     (first,) = templates.publish(here.sender, template, origin)
     assert first.outcome == "new"
     (same,) = templates.publish(here.sender, template, origin)
@@ -118,8 +119,8 @@ def test_a_wrong_preset_is_refused_and_nothing_is_published(here: Site, tmp_path
     stack, _ = default_stack()
     folder, code = workloads.load().taken(here.home)
     wrong = [
-        Template("fine", "simulate-firewall", "x"),
-        Template("wrong", "simulate-firewall", "x", {"seed": "a"}),
+        Template("fine", SIMULATE),
+        Template("wrong", SIMULATE, {"seed": "a"}),
     ]
     with pytest.raises(BadInputError, match=r"template wrong: .*'seed' is 'a'"):
         templates.publish(here.sender, wrong, Origin(folder, code, stacks.pin(stack)))
