@@ -81,9 +81,8 @@ def test_a_clone_of_a_repository_runs_as_clearml_has_it(
     folder = tmp_path / "run"
     folder.mkdir()
     launcher = AgentLauncher(Sender(client), "cpu", repository=repository)
-    spec = TaskSpec(
-        "cloned", "simulate-firewall", {"sessions": 20}, WORKLOADS["simulate-firewall"], stack=task("x").stack
-    )
+    simulate = WORKLOADS["simulate-firewall"]
+    spec = TaskSpec("cloned", simulate.name, {"sessions": 20}, simulate, stack=task("x").stack)
     run = launcher.start(spec, Place(folder, Path("python"), on_agent.code))
     on_agent.runs.append(run)
     assert on_agent.ended(run) == 0, on_agent.log()
