@@ -2,7 +2,7 @@
 # `make help` lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-core install-reports install-containers install-clearml install-server wheels lock demo test test-long compose-check check format bench clean
+.PHONY: help install install-core install-reports install-containers install-clearml install-server wheels lock demo test test-fast test-long compose-check check format bench clean
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -74,6 +74,9 @@ demo: $(INSTALLED)  ## stack, server, agent, templates, scenarios/quickstart.tom
 
 test: $(INSTALLED)  ## the developer's suite: reduced counts, printed; what cannot run says why and is counted
 	@$(RUN) -m tests.suites
+
+test-fast: $(INSTALLED)  ## what starts no agent, container or browser and needs no stack
+	@$(RUN) -m tests.suites --fast
 
 test-long: $(INSTALLED)  ## every suite at full counts; finished suites are not repeated until the code changes
 	@$(RUN) -m tests.suites --long

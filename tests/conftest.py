@@ -1,9 +1,22 @@
-"""What every suite shares: the run's own folder, gone with all that names it when the run ends, however it ends."""
+"""What every suite shares: the run's own folder, gone with all that names it; which tests are whole ones."""
 
 from __future__ import annotations
 
+from typing import List
+
+import pytest
+
 from tests import session
+
+#: Fixtures that start an agent, a container, a browser or the SDK; a test with one of them is a "whole" one.
+WHOLE = {"engine", "browser", "on_agent", "in_container", "dispatched", "sent", "python"}
 
 
 def pytest_configure() -> None:
     session.begin()
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    for item in items:
+        if WHOLE & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("engine"):
+            item.add_marker("whole")

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,10 @@ from tests import session
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
+#: Most tests wait for other processes most of the time.
+PROCESSES_PER_CORE = 3
+#: pytest's exit status where marks leave no test.
+NO_TESTS = 5
 OLD_STACK = "torch-1.10.2-cu102"
 #: What a stack's Python gets beside it.
 TOOLS = ("pytest>=8,<10", "pytest-xdist>=3.6", "hypothesis>=6.100")
@@ -61,6 +67,19 @@ class Suite:
     #: How many processes share its tests; "loadfile": a file's tests, and what they set up, stay together.
     workers: int = 2
     share: str = "loadfile"
+    #: Only tests with these marks: a pytest expression.
+    marks: str = ""
+    #: Of the extents that run it.
+    extents: tuple[str, ...] = ("reduced", "long")
+
+    def file(self, ending: str) -> Path:
+        """Where its output ("log") or its report ("xml") lies."""
+        return HOME / f"{self.name.replace(' ', '-').replace(',', '')}.{ending}"
+
+    def passed_before(self) -> Path:
+        """The file that says that it passed in full with the code as it is."""
+        digest = hashlib.sha256((self.name + code_digest()).encode()).hexdigest()
+        return HOME / f"long-{digest[:16]}.json"
 
 
 def control() -> tuple[Path, list[Path]]:
@@ -84,10 +103,12 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
     return python, [ROOT / "src", tools]
 
 
+EVERY = ("fast", "reduced", "long")
+#: What takes longest begins first.
 SUITES = (
-    Suite("house", ("tests/test_imports.py", "tests/test_docs.py", "tests/test_session.py"), control),
-    # real agents, servers and containers: much waiting
-    Suite("our side", ("tests/stackyard",), control, workers=4),
+    Suite("our side", ("tests/stackyard",), control, workers=3, extents=EVERY),
+    Suite("server", ("tests/stackyard_server",), control, extents=EVERY),
+    Suite("faults", ("tests/faults",), control, share="load"),
     # these need the ClearML SDK or OpenTelemetry, which the agent's Python has and no stack
     Suite(
         "task, agent's Python",
@@ -97,24 +118,43 @@ SUITES = (
             "tests/stackyard_task/test_telemetry.py",
         ),
         control,
+        workers=1,
     ),
-    Suite("server", ("tests/stackyard_server",), control),
-    Suite("faults", ("tests/faults",), control, workers=3, share="load"),
     Suite(
         "task, default stack",
         ("tests/stackyard_task", "tests/stackyard_detector"),
         lambda: stack_python(stacks.DEFAULT),
         OLD_STACK,
+        workers=1,
     ),
     Suite(
         "task, Python 3.9 and torch 1.10.2",
-        ("tests/stackyard_task", "tests/stackyard_detector"),
+        ("tests/stackyard_task",),
         lambda: stack_python(OLD_STACK),
         stacks.DEFAULT,
+        workers=1,
+    ),
+    # of the guest, only what depends on torch's version or Python's
+    Suite(
+        "guest, Python 3.9 and torch 1.10.2",
+        ("tests/stackyard_detector",),
+        lambda: stack_python(OLD_STACK),
+        stacks.DEFAULT,
+        workers=1,
+        marks="torch or python",
+    ),
+    Suite("task, our own Python", ("tests/stackyard_task",), control, extents=("fast",)),
+    Suite(
+        "house",
+        ("tests/test_imports.py", "tests/test_docs.py", "tests/test_session.py"),
+        control,
+        workers=1,
+        extents=EVERY,
     ),
 )
 
 
+@functools.cache
 def code_digest() -> str:
     """A digest of everything the suites depend on."""
     digest = hashlib.sha256()
@@ -140,16 +180,31 @@ def counted(report: Path) -> Counts:
     return counts
 
 
-def run(suite: Suite, long: bool) -> Counts:
+@dataclass(frozen=True)
+class Extent:
+    """How much of every suite is run."""
+
+    name: str
+    #: Which marks: a pytest expression.
+    marks: str = ""
+    full_counts: bool = False
+
+
+REDUCED = Extent("reduced", "not long")
+LONG = Extent("long", full_counts=True)
+FAST = Extent("fast", "not long and not whole")
+
+
+def run(suite: Suite, extent: Extent) -> Counts:
+    """Run a suite; what pytest said is in its log."""
     try:
         python, path = suite.interpreter()
     except (StackyardError, subprocess.CalledProcessError) as reason:
         return Counts(skipped=1, reasons=[f"whole suite {suite.name!r}: {reason}"])
-    HOME.mkdir(parents=True, exist_ok=True)
-    report = HOME / f"{suite.name.replace(' ', '-').replace(',', '')}.xml"
+    report = suite.file("xml")
     report.unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
-    environment["STACKYARD_LONG"] = "1" if long else ""
+    environment["STACKYARD_LONG"] = "1" if extent.full_counts else ""
     environment.setdefault("OMP_NUM_THREADS", "1")  # threads that outnumber free cores spin for minutes
     if not path:
         del environment["PYTHONPATH"]
@@ -159,56 +214,108 @@ def run(suite: Suite, long: bool) -> Counts:
     if other:
         environment["STACKYARD_OTHER_PYTHON"] = str(other)
     targets = [p for p in suite.paths if (ROOT / p).exists()]
-    options = ["-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    options = ["-q", "--no-header", "-p", "no:cacheprovider", "--durations=10", f"--junitxml={report}"]
     options += [f"--numprocesses={suite.workers}", f"--dist={suite.share}", "--no-loadscope-reorder"]
-    options += [] if long else ["-m", "not long"]
+    marks = " and ".join(f"({one})" for one in (extent.marks, suite.marks) if one)
+    options += ["-m", marks] if marks else []
     command = [str(python), "-m", "pytest", *options, *targets]
-    status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    with suite.file("log").open("wb") as log:
+        status = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False
+        ).returncode
     counts = counted(report) if report.exists() else Counts()
-    if status != 0 and not counts.failed:
+    if status not in (0, NO_TESTS) and not counts.failed:
         counts.failed += 1  # pytest itself broke: nothing may hide that
     return counts
+
+
+class Places:
+    """Room for so many processes at a time; who asks first, comes in first."""
+
+    def __init__(self, count: int) -> None:
+        self.count = self.free = count
+        self._changed = threading.Condition()
+        self._turn = 0
+
+    @contextlib.contextmanager
+    def taken(self, wanted: int, turn: int) -> Iterator[None]:
+        """Room for ``wanted`` processes, or for all there can be; given in the order of turns."""
+        wanted = min(wanted, self.count)
+        with self._changed:
+            self._changed.wait_for(lambda: turn == self._turn and wanted <= self.free)
+            self.free -= wanted
+            self._turn += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.free += wanted
+                self._changed.notify_all()
+
+
+def run_all(suites: Sequence[Suite], extent: Extent) -> Counts:
+    """Run suites side by side; each one's output in one piece when it has ended."""
+    total, said = Counts(), threading.Lock()
+    places = Places(PROCESSES_PER_CORE * (os.cpu_count() or 2))
+
+    def one(turn: int, suite: Suite) -> None:
+        with places.taken(suite.workers, turn):
+            begun = time.monotonic()
+            counts = run(suite, extent)
+        took = time.monotonic() - begun
+        with said:
+            print(f"\n== {suite.name}", flush=True)
+            if suite.file("log").exists():
+                print(suite.file("log").read_text(errors="replace"), flush=True)
+            figures = f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped"
+            print(f"== {suite.name}: {figures} in {took:.0f} s", flush=True)
+            if extent.full_counts and not counts.failed:
+                suite.passed_before().write_text(json.dumps({"suite": suite.name, "passed": counts.passed}))
+            total.add(counts)
+
+    threads = [threading.Thread(target=one, args=(turn, suite)) for turn, suite in enumerate(suites)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return total
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--long", action="store_true", help="full counts; what passed is not repeated")
+    parser.add_argument(
+        "--fast", action="store_true", help="no agents, containers, browsers, no stack's Python"
+    )
     parser.add_argument("--only", metavar="WORD", default="", help="suites whose name holds WORD")
     options = parser.parse_args()
     if os.environ.get("MAKELEVEL"):  # a `make` that is killed takes nothing with it by itself
         session.end_with_parent()
     session.begin()
-    total, digest = Counts(), code_digest()
-    if not options.long:
+    HOME.mkdir(parents=True, exist_ok=True)
+    extent = LONG if options.long else FAST if options.fast else REDUCED
+    suites = [s for s in SUITES if options.only in s.name and extent.name in s.extents]
+    if extent is REDUCED:
         print("reduced counts: `make test-long` runs every suite in full")
-    for stack in (stacks.DEFAULT, OLD_STACK):
+    for stack in (stacks.DEFAULT, OLD_STACK) if extent is not FAST else ():
         # suites of our side run tasks on real stacks, too; where one cannot be built, they say so themselves
         with contextlib.suppress(StackyardError, subprocess.CalledProcessError):
             stack_python(stack)
-    for suite in SUITES:
-        if options.only not in suite.name:
-            continue
-        done = HOME / f"long-{hashlib.sha256((suite.name + digest).encode()).hexdigest()[:16]}.json"
-        if options.long and done.exists():
-            passed = json.loads(done.read_text())["passed"]
+    if extent is LONG:
+        for suite in [s for s in suites if s.passed_before().exists()]:
+            passed = json.loads(suite.passed_before().read_text())["passed"]
             print(f"== {suite.name}: passed before with this code ({passed} tests)")
-            continue
-        print(f"\n== {suite.name}", flush=True)
-        begun = time.monotonic()
-        counts = run(suite, options.long)
-        print(
-            f"== {suite.name}: {counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped "
-            f"in {time.monotonic() - begun:.0f} s",
-            flush=True,
-        )
-        if options.long and not counts.failed:
-            done.write_text(json.dumps({"suite": suite.name, "passed": counts.passed}))
-        total.add(counts)
+            suites.remove(suite)
+    begun = time.monotonic()
+    print(f"side by side: {', '.join(suite.name for suite in suites)}", flush=True)
+    total = run_all(suites, extent)
     if total.reasons:
         print("\nskipped, and why:")
         for reason in sorted(set(total.reasons)):
             print(f"  {total.reasons.count(reason)} x {reason}")
-    print(f"\n{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    took = time.monotonic() - begun
+    print(f"\n{total.passed} passed, {total.failed} failed, {total.skipped} skipped in {took:.0f} s")
     return 1 if total.failed else 0
 
 

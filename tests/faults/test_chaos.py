@@ -20,6 +20,8 @@ import pytest
 
 from .lab import FINAL, Lab, lab
 
+pytestmark = pytest.mark.whole
+
 SEED = 20261122
 AGENTS = 4
 FULL, REDUCED = 500, 24

@@ -11,6 +11,8 @@ from stackyard.clearml import datasets
 from stackyard.errors import BadInputError
 from tests.clearml_site import Site, site
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

@@ -10,6 +10,8 @@ import pytest
 
 from stackyard.cli.main import run
 
+pytestmark = pytest.mark.whole
+
 UP = ("up", "--no-templates", "--web-port", "0", "--api-port", "0", "--files-port", "0")
 
 

@@ -18,6 +18,8 @@ from stackyard.clearml.tasks.templates import Origin, Template
 from stackyard_task.records import StackPin
 from tests.clearml_site import Site, site
 
+pytestmark = pytest.mark.whole
+
 SLOW = """
 import time
 

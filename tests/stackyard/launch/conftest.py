@@ -248,7 +248,11 @@ def in_container(
         yield Deployment("container", launcher, contract_code, server, agent, sender.client)
 
 
-@pytest.fixture(params=["bare", "agent", pytest.param("container", marks=pytest.mark.engine)])
+WHOLE = pytest.param("agent", marks=pytest.mark.whole)
+ENGINE = pytest.param("container", marks=(pytest.mark.whole, pytest.mark.engine))
+
+
+@pytest.fixture(params=["bare", WHOLE, ENGINE])
 def deployment(request: pytest.FixtureRequest) -> Deployment:
     """Each deployment in turn."""
     fixture = {"bare": "bare", "agent": "on_agent", "container": "in_container"}[request.param]
@@ -256,7 +260,7 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
     return found
 
 
-@pytest.fixture(params=["agent", pytest.param("container", marks=pytest.mark.engine)])
+@pytest.fixture(params=[WHOLE, ENGINE])
 def dispatched(request: pytest.FixtureRequest) -> Deployment:
     """Each deployment that goes through a server."""
     found: Deployment = request.getfixturevalue(

@@ -65,6 +65,7 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyt
     assert found.endswith("(run `stackyard up`)")
 
 
+@pytest.mark.whole
 def test_each_reason_is_told_in_words(server: clearml_site.Site, monkeypatch: pytest.MonkeyPatch) -> None:
     found = premises(server.home)
     assert reason(found) == f"not built: run `stackyard stack build {STACK}`"
@@ -88,6 +89,7 @@ def test_deployments_that_share_a_server_look_at_it_once(
     assert second.offer.sender is first.offer.sender
 
 
+@pytest.mark.whole
 def test_an_image_of_another_digest_is_not_this_stack(
     server: clearml_site.Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_matrix_over_bare_and_agent_leaves_the_same_kind_of_record(sent: Any) 
     assert not (folder / "progress.json").exists()
 
 
+@pytest.mark.whole
 def test_stopping_aborts_the_task_and_brings_its_record(sent: Any, server: clearml_site.Site) -> None:
     text = MATRIX.replace("DO", "hang").replace("LOG", str(sent.log))
     stop = Stop()
@@ -186,6 +189,7 @@ def test_stopping_aborts_the_task_and_brings_its_record(sent: Any, server: clear
     assert not server.client.call("tasks.get_all", status=["in_progress", "queued"])["tasks"]
 
 
+@pytest.mark.whole
 def test_a_run_whose_runner_died_is_taken_up_again(sent: Any, server: clearml_site.Site) -> None:
     """The record is lost with the runner; the task is still on the server: fetched, not made again."""
     text = MATRIX.replace("DO", "nothing").replace("LOG", str(sent.log))

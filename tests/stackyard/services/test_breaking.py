@@ -11,6 +11,8 @@ import pytest
 from stackyard_server import admin
 from tests.stackyard.services.conftest import Yard, until
 
+pytestmark = pytest.mark.whole
+
 ENDLESS = "import time\nprint('began', flush=True)\nwhile True: time.sleep(0.05)\n"
 
 

@@ -17,6 +17,8 @@ from stackyard.services.site import FINISH
 from tests.stackyard.services.conftest import UNTIL, Yard, until
 from tests.stackyard_server.running import running_server
 
+pytestmark = pytest.mark.whole
+
 
 def test_up_works_twice_runs_a_task_and_down_leaves_nothing(
     yard: Yard, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,8 @@ from tests.engine import HOME as ENGINE_HOME
 from tests.engine import base_image, engine, stack_image
 from tests.faults.lab import CONTAINER_QUEUE, lab
 
+pytestmark = pytest.mark.whole
+
 __all__ = ["base_image", "engine", "stack_image"]
 
 PIPELINE = """

@@ -26,6 +26,8 @@ from stackyard_task.records import Code, StackPin
 from tests.clearml_site import Site, default_stack, site, snapshot_with
 from tests.stackyard_server.agents import agent
 
+pytestmark = pytest.mark.whole
+
 #: A step that does what its parameters say, in the Python of the tests.
 WORK = """
 from pathlib import Path
@@ -56,9 +58,6 @@ parameters = { say = "one" }
 [steps.second]
 workload = "steps_for_tests:work"
 parameters = { say = "two", read = "step:first/made.txt" }
-[steps.third]
-workload = "steps_for_tests:work"
-parameters = { say = "three", read = "step:second/made.txt" }
 """
 
 
@@ -112,7 +111,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
 
 @pytest.fixture(scope="module")
 def chain(yard: Yard) -> watching.RunState:
-    """A run of three steps that went well."""
+    """A run of two steps that went well."""
     state = yard.run(CHAIN)
     assert state.completed, state.reason
     return state
@@ -123,17 +122,17 @@ def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(
 ) -> None:
     state = chain
     assert [(step.name, step.status, step.queue) for step in state.steps] == [
-        (name, "completed", "cpu") for name in ("first", "second", "third")
+        (name, "completed", "cpu") for name in ("first", "second")
     ]
     assert state.worker == "w2"
     assert {step.worker for step in state.steps} == {"w1"}
-    third = state.steps[2]
-    assert third.id is not None
-    assert third.ran_seconds is not None
-    assert yard.result(third.id) == "one+two+three"
-    record = yard.site.record(yard.site.task(third.id))
+    last = state.steps[1]
+    assert last.id is not None
+    assert last.ran_seconds is not None
+    assert yard.result(last.id) == "one+two"
+    record = yard.site.record(yard.site.task(last.id))
     assert record["measurement"]["wall_seconds"] > 0
-    assert record["dispatch"]["task_id"] == third.id
+    assert record["dispatch"]["task_id"] == last.id
     assert state.seconds is not None
     assert state.controller_seconds is not None
     assert 0 <= state.controller_seconds < state.seconds
@@ -150,20 +149,19 @@ def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(
     assert {name: node["status"] for name, node in graph.items()} == {
         "first": "completed",
         "second": "completed",
-        "third": "completed",
     }
-    assert graph["third"]["parents"] == ["second"]
-    step = yard.site.task(third.id)
-    assert (step["name"], step["parent"]) == ("third", state.id)
+    assert graph["second"]["parents"] == ["first"]
+    step = yard.site.task(last.id)
+    assert (step["name"], step["parent"]) == ("second", state.id)
     assert not step.get("tags")
 
-    again, queue = watching.rerun(yard.site.client, state.id, "third")
+    again, queue = watching.rerun(yard.site.client, state.id, "second")
     assert queue == "cpu"
     assert yard.site.ended(again)["status"] == "completed"
-    assert yard.result(again) == "one+two+three"
-    assert [s.name for s in watching.state_of(yard.site.client, state.id).steps][-1] == "third again"
-    with pytest.raises(BadInputError, match="has no step 'fourth'; it has: first, second, third"):
-        watching.rerun(yard.site.client, state.id, "fourth")
+    assert yard.result(again) == "one+two"
+    assert [s.name for s in watching.state_of(yard.site.client, state.id).steps][-1] == "second again"
+    with pytest.raises(BadInputError, match="has no step 'third'; it has: first, second"):
+        watching.rerun(yard.site.client, state.id, "third")
 
 
 def test_a_copy_with_other_arguments_runs_as_the_web_app_starts_it(
@@ -179,8 +177,8 @@ def test_a_copy_with_other_arguments_runs_as_the_web_app_starts_it(
     yard.site.ended(copy)
     made = watching.state_of(yard.site.client, copy)
     assert made.completed, made.reason
-    assert made.steps[2].id is not None
-    assert yard.result(made.steps[2].id) == "one+other+three"
+    assert made.steps[1].id is not None
+    assert yard.result(made.steps[1].id) == "one+other"
 
 
 def test_the_published_template_is_cloned_and_runs(yard: Yard) -> None:
@@ -197,47 +195,49 @@ def test_the_published_template_is_cloned_and_runs(yard: Yard) -> None:
     assert yard.site.task(id)["status"] == "created"
 
 
-@pytest.mark.parametrize(
-    ("what", "reason"),
-    [
-        ('refuse = "the file is empty"', "bad_input: step second failed (task {id}): the file is empty"),
-        (
-            'gate = "F1 0.4, at least 0.9 is demanded"',
-            "gate: step second failed (task {id}): F1 0.4, at least 0.9",
-        ),
-    ],
-)
-def test_a_failing_step_says_which_and_why_and_later_ones_do_not_start(
-    yard: Yard, what: str, reason: str
-) -> None:
-    state = yard.run(CHAIN.replace('say = "two"', what))
+THIRD = """
+[steps.third]
+workload = "steps_for_tests:work"
+parameters = { say = "three", read = "step:second/made.txt" }
+"""
+
+
+def test_a_failing_step_says_which_and_why_and_later_ones_do_not_start(yard: Yard) -> None:
+    state = yard.run(CHAIN.replace('say = "two"', 'refuse = "the file is empty"') + THIRD)
     assert state.status == "failed"
     first, second, third = state.steps
     assert (first.status, second.status, third.status) == ("completed", "failed", "pending")
-    assert state.reason.startswith(reason.format(id=second.id))
+    assert state.reason.startswith(f"bad_input: step second failed (task {second.id}): the file is empty")
     assert state.reason.endswith("; not started: third")
     assert third.id is None
     with pytest.raises(BadInputError, match="never started"):
         watching.rerun(yard.site.client, state.id, "third")
 
 
+def test_a_closed_gate_says_what_it_demands(yard: Yard) -> None:
+    state = yard.run(CHAIN.replace('say = "one"', 'gate = "F1 0.4, at least 0.9 is demanded"'))
+    first, second = state.steps
+    assert (state.status, first.status, second.status) == ("failed", "failed", "pending")
+    assert state.reason.startswith(f"gate: step first failed (task {first.id}): F1 0.4, at least 0.9")
+
+
 def test_an_aborted_pipeline_takes_its_steps_with_it(yard: Yard) -> None:
-    submitted = yard.submission(CHAIN.replace('say = "two"', "hang = true")).submit()
+    submitted = yard.submission(CHAIN.replace('say = "one"', "hang = true")).submit()
 
     def hanging() -> bool:
-        step = watching.state_of(yard.site.client, submitted.id).steps[1]
+        step = watching.state_of(yard.site.client, submitted.id).steps[0]
         return step.status == "in_progress"
 
-    yard.site.until(hanging, "the second step")
+    yard.site.until(hanging, "the first step")
     watching.abort(yard.site.client, submitted.id)
     yard.site.until(lambda: watching.state_of(yard.site.client, submitted.id).over, "the end of the run")
     yard.site.until(
-        lambda: watching.state_of(yard.site.client, submitted.id).steps[1].status == "stopped",
+        lambda: watching.state_of(yard.site.client, submitted.id).steps[0].status == "stopped",
         "the end of the step",
     )
     state = watching.state_of(yard.site.client, submitted.id)
     assert state.status == "stopped", (state.reason, yard.site.console(submitted.id)[-1500:])
-    assert state.steps[2].status == "pending"
+    assert state.steps[1].status == "pending"
 
 
 def test_a_queue_that_is_not_there_is_refused_before_anything_starts(yard: Yard) -> None:
@@ -246,7 +246,7 @@ def test_a_queue_that_is_not_there_is_refused_before_anything_starts(yard: Yard)
 
 
 def test_the_controller_can_run_here(yard: Yard) -> None:
-    text = CHAIN.replace('"chain"', '"local"').partition("[steps.third]")[0]
+    text = CHAIN.replace('"chain"', '"local"')
     submitted = yard.submission(text.partition("[steps.second]")[0]).submit(enqueue=False)
     with controller.started(yard.site.client, submitted.id):
         lines = [line for line, _ in watching.follow(yard.site.client, submitted.id)]

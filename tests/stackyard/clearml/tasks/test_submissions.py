@@ -15,6 +15,8 @@ from stackyard.errors import BadInputError
 from stackyard_task.records import StackPin
 from tests.clearml_site import QUEUE, Site, site
 
+pytestmark = pytest.mark.whole
+
 OFFER = Offer({"plain": None, "pictured": "stackyard/pictured@sha256:" + "0" * 64})
 OWN = '''
 def main(parameters, channel, output_folder):

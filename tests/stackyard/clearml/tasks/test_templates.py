@@ -22,6 +22,8 @@ from stackyard.errors import BadInputError
 from stackyard.launch.bare import BareLauncher
 from tests.clearml_site import QUEUE, Site, default_stack, site
 
+pytestmark = pytest.mark.whole
+
 SIMULATE = workloads.load().declared["simulate-firewall"]
 LONG = os.environ.get("STACKYARD_LONG") == "1"
 
@@ -40,8 +42,17 @@ def origin(here: Site) -> Origin:
 
 
 @pytest.fixture(scope="module")
-def published(here: Site, origin: Origin) -> dict[str, templates.Published]:
-    """The examples and the templates that run on them."""
+def small() -> Iterator[None]:
+    """Examples that are made in a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(examples.SESSIONS, "sessions", 250)
+        patch.setitem(examples.TRAINING, "epochs", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def published(here: Site, origin: Origin, small: None) -> dict[str, templates.Published]:
+    """The examples and the templates that run on them; fewer sessions than users get, for the same way."""
     stack, python = default_stack()
     if python is None:
         pytest.skip(f"stack {stack.name} is not built: stackyard stack build")
