@@ -18,7 +18,7 @@ from stackyard_server.identity.throttle import Throttle, network_of
 from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.store import Store, Transaction
 
-from .running import Running, running_server
+from ..running import Running, running_server
 
 PASSWORD = "correct horse battery"
 

@@ -16,7 +16,7 @@ import pytest
 from stackyard_server import identity
 from stackyard_server.store import Store, Transaction
 
-from .running import Running, running_server
+from ..running import Running, running_server
 
 DAY = 24 * 3600
 PASSWORD = "correct horse battery"

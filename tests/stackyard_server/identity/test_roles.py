@@ -13,7 +13,7 @@ import pytest
 from stackyard_server import endpoints, identity, security_log
 from stackyard_server.calls.dispatch import Endpoint
 
-from .running import Running, running_server
+from ..running import Running, running_server
 
 #: Answer before anyone signed in.
 OPEN = {"auth.fixed_users_mode", "debug.ping", "login.supported_modes"}
