@@ -67,7 +67,7 @@ class Suite:
     #: How many processes share its tests; "loadfile": a file's tests, and what they set up, stay together.
     workers: int = 2
     share: str = "loadfile"
-    #: Only tests with these marks: a pytest expression.
+    #: Only tests with these marks, unless at full counts: a pytest expression.
     marks: str = ""
     #: Of the extents that run it.
     extents: tuple[str, ...] = ("reduced", "long")
@@ -216,7 +216,9 @@ def run(suite: Suite, extent: Extent) -> Counts:
     targets = [p for p in suite.paths if (ROOT / p).exists()]
     options = ["-q", "--no-header", "-p", "no:cacheprovider", "--durations=10", f"--junitxml={report}"]
     options += [f"--numprocesses={suite.workers}", f"--dist={suite.share}", "--no-loadscope-reorder"]
-    marks = " and ".join(f"({one})" for one in (extent.marks, suite.marks) if one)
+    marks = " and ".join(
+        f"({one})" for one in (extent.marks, "" if extent.full_counts else suite.marks) if one
+    )
     options += ["-m", marks] if marks else []
     command = [str(python), "-m", "pytest", *options, *targets]
     with suite.file("log").open("wb") as log:

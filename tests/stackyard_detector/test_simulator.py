@@ -12,6 +12,8 @@ from stackyard_task.channel import BadInput, Channel
 from stackyard_task.workloads import checked
 from tests.stackyard_detector.declared import WORKLOADS
 
+pytestmark = pytest.mark.python
+
 PARAMETERS = {"sessions": 1000, "test_share": 0.4, "malicious_share": 0.3, "seed": 1, "log": True}
 
 

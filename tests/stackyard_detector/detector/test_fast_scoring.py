@@ -15,6 +15,8 @@ from stackyard_detector.detector import fast_scoring
 from stackyard_detector.detector.config import DetectorConfig, Weights
 from stackyard_detector.detector.windows import pack
 
+pytestmark = pytest.mark.torch
+
 INPUTS = ("scalar", "one-hot", "embedding")
 
 

@@ -17,6 +17,8 @@ from stackyard_task.channel import BadInput
 pytest.importorskip("safetensors")
 from stackyard_detector.detector import fast_scoring, model_file
 
+pytestmark = pytest.mark.torch
+
 SOURCE = Path(model_file.__file__).resolve().parents[2]
 
 

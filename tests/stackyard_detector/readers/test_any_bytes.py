@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from stackyard_detector.readers import Quarantine, read_sessions
 from stackyard_task.channel import BadInput
 
+pytestmark = pytest.mark.python
+
 KEYED = {
     "key_column": "k",
     "event_column": "e",

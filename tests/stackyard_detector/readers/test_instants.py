@@ -6,6 +6,8 @@ import pytest
 
 from stackyard_detector.readers.instants import instant_reader
 
+pytestmark = pytest.mark.python
+
 
 @pytest.mark.parametrize(
     ("text", "seconds"),

@@ -6,6 +6,8 @@ import pytest
 
 from stackyard_task.channel import BadInput
 
+pytestmark = pytest.mark.python
+
 ALERT = {
     "timestamp": "2015-03-29T11:01:38.221126-0600",
     "src_ip": "222.186.56.46",

@@ -4,6 +4,8 @@ import pytest
 
 from stackyard_task.channel import BadInput
 
+pytestmark = pytest.mark.python
+
 ALERTS = """time,ip,short,label
 100,10.0.0.1,A,-
 160,10.0.0.2,B,-

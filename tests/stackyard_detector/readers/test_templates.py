@@ -9,6 +9,8 @@ import pytest
 from stackyard_detector.readers import UNMATCHED, EventTemplates, fit_templates
 from stackyard_task.channel import BadInput
 
+pytestmark = pytest.mark.torch
+
 pytest.importorskip("drain3", reason="drain3 is part of a stack, not of this Python")
 
 LINES = [
