@@ -6,8 +6,7 @@ import json
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,9 @@ from stackyard_task.records import TaskSpec
 
 from .stackyard_server.agents import Agent, agent, console
 from .stackyard_server.running import Running, running_server
+from .waiting import until
 
 QUEUE = "cpu"
-PATIENCE_SECONDS = 120
 
 
 @dataclass
@@ -49,17 +48,10 @@ class Site:
     def console(self, id: str) -> str:
         return console(self.server, id)
 
-    def until(self, what: Callable[[], Any], doing: str) -> Any:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not (found := what()):
-            assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {doing}"
-            time.sleep(0.05)
-        return found
-
     def ended(self, id: str) -> dict[str, Any]:
         """The task, once it has ended."""
         over = ("completed", "failed", "stopped")
-        self.until(lambda: self.task(id)["status"] in over, f"the end of {id}")
+        until(lambda: self.task(id)["status"] in over, f"the end of {id}")
         return self.task(id)
 
     def run(self, spec: TaskSpec, code: Path, name: str = "a run") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 T = TypeVar("T")
@@ -28,9 +27,3 @@ def until(what: Callable[[], T], doing: str, otherwise: Callable[[], Any] | None
         time.sleep(pause)
         pause = min(0.1, pause * 1.5)
     return found
-
-
-def until_there(path: Path, doing: str = "") -> Path:
-    """A file, once it is there and has something in it."""
-    until(lambda: path.exists() and path.stat().st_size, doing or f"{path.name} to be written")
-    return path

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,10 +31,9 @@ from stackyard.settings import Settings
 from stackyard.stacks import DEFAULT, images
 from stackyard_task import records
 from stackyard_task.records import Limits, RunRecord, TaskSpec
+from tests.waiting import PATIENCE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Waiting ends as soon as what is waited for is there; this only ends what hangs.
-PATIENCE_SECONDS = 120.0
 FINAL = ("completed", "failed", "stopped")
 MODULE = "faulty"
 CONTAINER_QUEUE = "cpu-container"
@@ -308,15 +306,6 @@ def gone(process: psutil.Process) -> bool:
         return process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
         return True
-
-
-def until(what: Callable[[], Any], doing: str, otherwise: Callable[[], str] = str) -> Any:
-    """What the function answers once that is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS:.0f} s for {doing}; {otherwise()}"
-        time.sleep(0.05)
-    return found
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import PATIENCE_SECONDS
+
 from .clients.conftest import environment
 from .running import Running
-
-#: Waiting ends as soon as what is waited for is there; this only ends what hangs.
-PATIENCE_SECONDS = 90
 
 
 class Agent:
@@ -123,12 +121,3 @@ def console(server: Running, task: str) -> str:
         "events.get_task_log", task=task, batch_size=1000, order="asc", navigate_earlier=False
     )
     return "".join(event.get("msg", "") for event in events["events"])
-
-
-def until(what: Callable[[], Any], doing: str) -> Any:
-    """What the function answers once that is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {doing}"
-        time.sleep(0.05)
-    return found

@@ -20,6 +20,7 @@ from stackyard_server.app import Server, loop_factory
 from stackyard_server.moments import Clock
 from stackyard_server.settings import ServerSettings
 from stackyard_server.store import Store
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass
@@ -84,9 +85,9 @@ def running_server(
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        assert up.wait(10), "the server did not come up"
+        assert up.wait(PATIENCE_SECONDS), "the server did not come up"
         urls = server.urls
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=PATIENCE_SECONDS) as client:
             token = client.get(f"{urls['api']}/auth.login", auth=(key, secret)).json()["data"]["token"]
             try:
                 yield Running(
@@ -94,4 +95,4 @@ def running_server(
                 )
             finally:
                 server.stop()
-                thread.join(15)
+                thread.join(PATIENCE_SECONDS)

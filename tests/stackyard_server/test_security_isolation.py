@@ -19,6 +19,7 @@ import pytest
 
 import stackyard_server
 from stackyard_server import identity
+from tests.waiting import PATIENCE_SECONDS
 
 from .running import Running, running_server
 
@@ -90,7 +91,9 @@ def test_the_server_never_connects_to_anything(tmp_path: Path) -> None:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         outside = "http://192.0.2.1/x"
-        with httpx.Client(base_url=said["urls"]["api"], auth=tuple(said["pair"]), timeout=30) as client:
+        with httpx.Client(
+            base_url=said["urls"]["api"], auth=tuple(said["pair"]), timeout=PATIENCE_SECONDS
+        ) as client:
 
             def call(name: str, /, **body: object) -> dict[str, object]:
                 answer = client.post(f"/{name}", json=body)
@@ -121,10 +124,10 @@ def test_the_server_never_connects_to_anything(tmp_path: Path) -> None:
             client.post("/events.add_batch", content=json.dumps({**image, "url": outside}), headers=lines)
             call("events.debug_images", metrics=[{"task": task}])
             call("tasks.delete", task=task, force=True, delete_external_artifacts=True, return_file_urls=True)
-        httpx.get(f"{said['urls']['web']}/login", timeout=30)
+        httpx.get(f"{said['urls']['web']}/login", timeout=PATIENCE_SECONDS)
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     assert seen.read_text() == ""
 
 
@@ -154,7 +157,7 @@ def test_tls_by_certificate_and_key_files(
         "tests.stackyard_server.running.httpx.Client", lambda **more: real(verify=trust, **more)
     )
     with running_server(tls_certificate=cert, tls_key=key) as server:
-        with real(verify=trust, timeout=30) as client:
+        with real(verify=trust, timeout=PATIENCE_SECONDS) as client:
             login = client.post(f"{server.api}/auth.login", auth=(server.access_key, server.secret_key))
             assert "; Secure" in login.headers["set-cookie"]
             assert identity.COOKIE in login.headers["set-cookie"]
@@ -163,7 +166,7 @@ def test_tls_by_certificate_and_key_files(
                 assert client.get(f"{url}/login").status_code < 500
         for url in (server.api, server.files, server.web):
             host, _, port = url.removeprefix("https://").partition(":")
-            with socket.create_connection((host, int(port)), timeout=30) as plain:
+            with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as plain:
                 plain.sendall(b"GET /debug.ping HTTP/1.1\r\nHost: x\r\n\r\n")
                 plain.settimeout(30)
                 with contextlib.suppress(ConnectionError):
@@ -173,7 +176,7 @@ def test_tls_by_certificate_and_key_files(
             with warnings.catch_warnings(action="ignore"):
                 old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1
             with (
-                socket.create_connection((host, int(port)), timeout=30) as line,
+                socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as line,
                 pytest.raises((ssl.SSLError, OSError)),
             ):
                 old.wrap_socket(line, server_hostname=host)

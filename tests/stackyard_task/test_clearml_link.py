@@ -23,6 +23,7 @@ from stackyard_task import clearml_link, clearml_results, workloads
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
 from tests.clearml_site import Site, site, snapshot_with
 from tests.stackyard_detector.declared import WORKLOADS
+from tests.waiting import until
 
 #: The SDK's own copy of a parser warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -219,7 +220,7 @@ def test_a_stack_this_machine_lacks_is_the_infrastructures_failure(here: Site, c
 def test_an_aborted_run_ends_as_aborted_and_leaves_its_record(here: Site, code: Path, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     id = here.send(spec(seconds=600, begun=str(begun)), code)
-    here.until(begun.exists, "the workload's start")
+    until(begun.exists, "the workload's start")
     here.client.call("tasks.stop", task=id)
     task = here.ended(id)
     assert task["status"] == "stopped"
@@ -231,7 +232,7 @@ def test_a_run_whose_task_was_ended_elsewhere_says_nothing_over_that(
 ) -> None:
     begun = tmp_path / "begun"
     id = here.send(spec(seconds=0.5, begun=str(begun)), code)
-    here.until(begun.exists, "the workload's start")
+    until(begun.exists, "the workload's start")
     here.client.call("tasks.failed", task=id, status_reason="ended by somebody")
     here.run(spec(), code)  # its agent has done with the first one
     task = here.task(id)

@@ -13,6 +13,7 @@ pytest.importorskip("clearml", reason="the ClearML SDK is in the agent's Python 
 
 from stackyard_task.clearml_live import OUTPUT_BYTES, Live, line
 from stackyard_task.run import Moment
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Task:
@@ -30,7 +31,7 @@ class Task:
         self.scalars.append((title, series, value, iteration))
 
     def set_progress(self, percent: int) -> None:
-        assert self.answered.wait(30)
+        assert self.answered.wait(PATIENCE_SECONDS)
         self.progress.append(percent)
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Dict
 
@@ -16,6 +15,7 @@ import pytest
 
 from stackyard_task.measure import cgroup
 from stackyard_task.records import RunRecord, read_json
+from tests.waiting import PATIENCE_SECONDS, until
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent / "src"
@@ -35,7 +35,7 @@ def started(folder: Path, method: str, workload: str, **fields: Any) -> subproce
 
 def ran(folder: Path, method: str, workload: str, **fields: Any) -> RunRecord:
     process = started(folder, method, workload, **fields)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert "Traceback" not in errors
     record = read_json(RunRecord, folder / "record.json")
     assert process.returncode == (0 if record.status == "completed" else 1), errors
@@ -157,12 +157,12 @@ def test_the_time_limit_ends_the_whole_tree(tmp_path: Path, method: str) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_told_to_stop_it_ends_the_tree_and_leaves_a_record(tmp_path: Path, method: str, number: int) -> None:
     process = started(tmp_path, method, "endless")
-    wait_for(tmp_path / "outputs" / "ready")
-    wait_for(tmp_path / "progress.json")
+    until((tmp_path / "outputs" / "ready").exists, "ready")
+    until((tmp_path / "progress.json").exists, "progress.json")
     shown = json.loads((tmp_path / "progress.json").read_text(encoding="utf-8"))
     assert set(shown) == {"phase", "done", "total", "unit", "loss", "elapsed_seconds"}
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert "interrupted" in errors
     record = read_json(RunRecord, tmp_path / "record.json")
@@ -176,14 +176,14 @@ def test_told_to_stop_it_ends_the_tree_and_leaves_a_record(tmp_path: Path, metho
 
 def test_the_child_dies_with_a_killed_supervisor(tmp_path: Path) -> None:
     process = started(tmp_path, "processes", "spawning", parameters={"megabytes": 1})
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     process = started(tmp_path, "processes", "run_workloads:endless")
-    wait_for(tmp_path / "outputs" / "ready")
+    until((tmp_path / "outputs" / "ready").exists, "ready")
     pids = [int(p.name.split("-")[1]) for p in (tmp_path / "outputs").glob("pid-*")]
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE_SECONDS)
     main = min(pids)
-    wait_until(lambda: not Path(f"/proc/{main}").exists() or b"\nState:\tZ" in status_of(main))
+    until(lambda: not Path(f"/proc/{main}").exists() or b"\nState:\tZ" in status_of(main), "its end")
     for pid in pids:  # the fork of the workload has no such tie: nobody is left to end it but us
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -360,15 +360,3 @@ def test_a_full_disk_is_one_sentence_and_no_half_record(tmp_path: Path) -> None:
         "task.json",
         "timeline.json",
     ]
-
-
-def wait_for(path: Path) -> None:
-    wait_until(path.exists)
-
-
-def wait_until(true: Any) -> None:
-    for _ in range(3000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("did not come true within 30 s")

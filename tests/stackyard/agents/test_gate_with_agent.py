@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from stackyard.machine.docker_engine import Engine
 from stackyard.stacks.images import StackImage
 from tests.stackyard_server.clients.conftest import environment
 from tests.stackyard_server.running import Running, running_server
+from tests.waiting import until
 
-#: Ends what hangs; nothing waits this long to be right.
-PATIENCE_SECONDS = 90
 SCRIPT = """
 import os, signal, sys, time
 
@@ -92,15 +90,9 @@ class Yard:
         self.server.call("tasks.enqueue", task=task, queue_name="boxes")
         return task
 
-    def until(self, done: Callable[[], Any]) -> Any:
-        """What ``done`` answers as soon as it answers something."""
-        ends = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < ends:
-            answer = done()
-            if answer:
-                return answer
-            time.sleep(0.1)
-        raise AssertionError((self.folder / "agent.log").read_text(errors="replace")[-4000:])
+    def log(self) -> str:
+        """The agent's last words."""
+        return (self.folder / "agent.log").read_text(errors="replace")[-4000:]
 
     def ended(self, task: str) -> dict[str, Any]:
         """The task once it has ended, and the agent has no more to say of it."""
@@ -110,8 +102,7 @@ class Yard:
             busy = [w for w in self.server.call("workers.get_all")["workers"] if w.get("task")]
             return found if found["status"] in ("completed", "failed", "stopped") and not busy else None
 
-        found: dict[str, Any] = self.until(done)
-        return found
+        return until(done, f"the end of {task}", self.log) or {}
 
     def console(self, task: str) -> str:
         """What the task's log says."""
@@ -162,10 +153,10 @@ def test_tasks_run_in_their_queues_images_only_and_are_told_when_they_are_to_end
 
     # Aborted: the script itself hears of it and has time to end.
     waiting = yard.submit(yard.image.reference, wait=True)
-    yard.until(lambda: "waiting" in yard.console(waiting))
+    until(lambda: "waiting" in yard.console(waiting), "the script to wait", yard.log)
     (container,) = engine.containers(no_containers_left)
     assert container.labels["stackyard.task"] == waiting
     yard.server.call("tasks.stop", task=waiting, status_reason="enough")
-    yard.until(lambda: not engine.containers(no_containers_left))
+    until(lambda: not engine.containers(no_containers_left), "the container's end", yard.log)
     assert (yard.folder / "cache" / "ended").read_text() == "well"
     assert yard.ended(waiting)["status"] == "stopped"

@@ -16,6 +16,7 @@ import pytest
 from stackyard.cli import main
 from stackyard.cli import scenario as command
 from stackyard.matrix.runs import RunFolder
+from tests.waiting import PATIENCE_SECONDS
 
 ENTRY = "work_for_tests:work"
 FILE = f"""
@@ -246,7 +247,7 @@ def test_ctrl_c_loses_nothing_and_resume_continues(yard: Any) -> None:
     process = started(yard, write(yard, text=text))
     child = hanging_child(yard, process)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130, err
     assert err.splitlines()[-1].startswith(
         "stackyard: stopped after 0 of 2 runs; continue with: stackyard scenario"
@@ -258,7 +259,7 @@ def test_ctrl_c_loses_nothing_and_resume_continues(yard: Any) -> None:
     assert json.loads(record.read_text())["failure"]["kind"] == "interrupted"
     flag.unlink()
     process = started(yard, write(yard, text=text), "--resume")
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, err
     assert out.splitlines()[-1] == "o/report.html"
     assert len(list((yard.folder / "o" / "runs").glob("*/record.json"))) == 2
@@ -272,7 +273,7 @@ def test_a_runner_that_is_killed_leaves_its_folder_held_until_its_last_run_has_a
     process.kill()
     process.communicate()
     again = started(yard, path, "--resume")
-    _, err = again.communicate(timeout=60)
+    _, err = again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 2
     assert "its last run is still at work there" in err
     os.kill(child, signal.SIGKILL)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from stackyard.cli import main
+from tests.waiting import PATIENCE_SECONDS
 
 FREE_PORTS = ["--web-port", "0", "--api-port", "0", "--files-port", "0"]
 
@@ -155,7 +156,7 @@ def test_in_the_foreground_it_answers_until_it_is_told_to_end(tmp_path: Path) ->
         assert word["admin"]["login"] == "admin"
         assert httpx.get(f"{word['urls']['api']}/debug.ping").status_code == 200
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 0
+        assert child.wait(PATIENCE_SECONDS) == 0
     assert main.run(["server", "stop", "--folder", str(tmp_path / "data")]) == 0
 
 

@@ -14,6 +14,7 @@ import pytest
 from stackyard import stacks
 from stackyard.cli import main
 from tests.stackyard.fake_stacks import Built, Depot, define
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -146,6 +147,6 @@ def test_sigterm_ends_a_build_as_ctrl_c_does(depot: Depot) -> None:
                 process.send_signal(signal.SIGTERM)
                 break
         rest = process.stderr.read()
-        assert process.wait(timeout=60) == main.INTERRUPTED
+        assert process.wait(timeout=PATIENCE_SECONDS) == main.INTERRUPTED
     assert "Traceback" not in rest
     assert not stacks.location(stack, depot.settings).exists()

@@ -17,11 +17,13 @@ from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import Origin, Template
 from stackyard_task.records import StackPin
 from tests.clearml_site import Site, site
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.whole
 
 SLOW = """
 import time
+from tests.waiting import PATIENCE_SECONDS
 
 
 def main(parameters, channel, output_folder):
@@ -48,7 +50,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def stackyard(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stackyard.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
@@ -109,7 +111,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(here: Site, tm
     seen = read_until(waiting, "it has begun")
     id = seen.split(" as ")[1].split()[0]
     waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=60)
+    _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
     assert waiting.returncode == 130
     assert f"task {id} goes on; come back with: stackyard task follow {id}" in said
     assert here.task(id)["status"] == "in_progress"
@@ -117,7 +119,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(here: Site, tm
     again = started("task", "follow", id, "--abort-on-interrupt")
     read_until(again, "it has begun")
     again.send_signal(signal.SIGINT)
-    again.communicate(timeout=60)
+    again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 130
     assert here.ended(id)["status"] == "stopped"
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,10 +30,9 @@ from stackyard.workloads import catalogue
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
 from tests.engine import base_image, engine, stack_image  # noqa: F401 - fixtures
 from tests.stackyard_server.running import Running, running_server
+from tests.waiting import until
 
 STACK = "torch-2.13.0-cpu"
-#: Waiting ends as soon as what is waited for is there; this only ends what hangs.
-PATIENCE_SECONDS = 120.0
 
 
 class RunningAgent:
@@ -98,24 +96,22 @@ class Deployment:
         return run
 
     def ended(self, run: Started) -> int:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while (status := run.wait(1.0)) is None:
-            assert time.monotonic() < deadline, (
-                f"the run did not end: {getattr(run, 'trouble', None)}\n{self.log()}"
-            )
-        return status
+        def status() -> tuple[int] | None:
+            found = run.wait(0.5)
+            return None if found is None else (found,)
+
+        return until(status, "the run to end", lambda: f"{getattr(run, 'trouble', None)}\n{self.log()}")[0]
 
     def until_at_work(self, run: Started, folder: Path) -> None:
         """Wait until the workload itself has reported progress."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            assert run.wait(0.1) is None, f"ended early: {self.log()}"
-            assert time.monotonic() < deadline, f"never at work\n{self.log()}"
-            try:
-                if json.loads((folder / "progress.json").read_text()).get("done"):
-                    return
-            except (OSError, ValueError):
-                continue
+
+        def at_work() -> bool:
+            assert run.wait(0.05) is None, f"ended early: {self.log()}"
+            with suppress(OSError, ValueError):
+                return bool(json.loads((folder / "progress.json").read_text()).get("done"))
+            return False
+
+        until(at_work, "progress", self.log)
 
     def processes(self) -> list[int]:
         """Processes of the runs, the agent itself left out."""
@@ -124,10 +120,11 @@ class Deployment:
         return [pid for pid in self.agent.marked() if pid != self.agent.process.pid]
 
     def nothing_left(self) -> None:
-        deadline = time.monotonic() + 30
-        while left := self.processes():
-            assert time.monotonic() < deadline, f"left behind: {[command(pid) for pid in left]}"
-            time.sleep(0.05)
+        until(
+            lambda: not self.processes(),
+            "all it started to end",
+            lambda: [command(p) for p in self.processes()],
+        )
 
     def log(self) -> str:
         if self.agent is None:

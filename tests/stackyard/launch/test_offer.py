@@ -26,6 +26,7 @@ from stackyard_server.rules.fate import Pauses
 from stackyard_task.records import StackPin
 from tests import clearml_site
 from tests.stackyard_server.agents import agent
+from tests.waiting import until
 
 STACK = stacks.DEFAULT
 
@@ -33,7 +34,7 @@ STACK = stacks.DEFAULT
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clearml_site.Site]:
     with clearml_site.site(tmp_path_factory.mktemp("site")) as running:
-        running.until(lambda: running.client.call("workers.get_all", last_seen=60)["workers"], "the agent")
+        until(lambda: running.client.call("workers.get_all", last_seen=60)["workers"], "the agent")
         yield running
 
 
@@ -108,7 +109,7 @@ def test_an_image_of_another_digest_is_not_this_stack(
     (tmp_path / "images.json").write_text(json.dumps({STACK: held}))
     server.client.call("queues.create", name="cpu-container")
     with agent(server.server, sys.executable, tmp_path / "a2", "w2", "cpu-container"):
-        server.until(
+        until(
             lambda: len(server.client.call("workers.get_all", last_seen=60)["workers"]) > 1,
             "the second agent",
         )

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stackyard.launch.conftest import PATIENCE_SECONDS, Deployment, command, record_in, task
+from tests.stackyard.launch.conftest import Deployment, command, record_in, task
+from tests.waiting import until
 
 MEGABYTES, SECONDS = 800, 6.0
 TOLERANCE = 0.02
@@ -76,20 +77,11 @@ def cgroup_for(pid: int) -> Iterator[HostCgroup]:
 
 def workload_of(deployment: Deployment) -> int:
     """The host's number of the workload's process."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        found = [pid for pid in deployment.processes() if "stackyard_task.child" in command(pid)]
-        if found:
-            return found[0]
-        time.sleep(0.02)
-    raise AssertionError(f"no workload appeared\n{deployment.log()}")
 
+    def found() -> list[int]:
+        return [pid for pid in deployment.processes() if "stackyard_task.child" in command(pid)]
 
-def until(file: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not file.exists():
-        assert time.monotonic() < deadline, f"waited for {file.name}"
-        time.sleep(0.01)
+    return until(found, "a workload", deployment.log)[0]
 
 
 def test_cpu_and_memory_agree_with_the_record(dispatched: Deployment, tmp_path: Path) -> None:
@@ -100,14 +92,14 @@ def test_cpu_and_memory_agree_with_the_record(dispatched: Deployment, tmp_path: 
     run = dispatched.start(folder, task("burn", parameters=parameters))
     pid = workload_of(dispatched)
     meeting = Path("/proc", str(pid), "root", "tmp", parameters["meeting"])
-    until(meeting / "here")
+    until((meeting / "here").exists, "the workload to come")
     used, held = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9, anonymous_bytes(pid)
     with cgroup_for(pid) as seen:
         used, held = (
             (used, held) if seen.cpu_seconds() < used else (0.0, 0)
         )  # what the kernel counted elsewhere
         (meeting / "begin").touch()
-        until(meeting / "burnt")
+        until((meeting / "burnt").exists, "the workload to have burnt")
         memory = seen.rss_bytes()
         (meeting / "go").touch()
         while cpu_counts(pid):

@@ -21,6 +21,7 @@ from stackyard.reports.html import render as render_html
 from stackyard.reports.markdown import render as render_markdown
 from stackyard_task.records import Environment, Failure, Measurement, RunRecord
 from tests.stackyard.reports.synthetic import record, write_run
+from tests.waiting import PATIENCE_SECONDS
 
 FAST = ReportOptions(permutations=49, draws=500)
 EVIL = "=<script>alert(1)</script>|\"'[red]`x`\x1b[31m"
@@ -236,7 +237,7 @@ def test_a_browser_draws_every_chart(hostile: Report, report: Report, tmp_path: 
         command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         command += [f"--user-data-dir={tmp_path / name / 'profile'}", "--virtual-time-budget=8000"]
         command += ["--enable-logging=stderr", "--dump-dom", page.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
         plots = len(shown.workloads) + (1 if shown.timelines else 0)
         assert done.stdout.count('class="main-svg"') >= plots
         assert done.stdout.count("needs a browser of 2023") == 1  # in the script itself, not in the page

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from stackyard.clearml.client import Client
 from stackyard.services import control, status
 from stackyard.services.site import ABORT, Site
 from stackyard.settings import Settings
+from tests.waiting import until
 
-#: Waiting ends as soon as what is waited for is there; this only ends what hangs.
-PATIENCE_SECONDS = 120
 ONE_QUEUE = "[queues.cpu]\nretries = 1\n"
 QUICK = "print('worked', flush=True)\n"
 #: Works until the file is there.
@@ -120,15 +118,6 @@ class Yard:
     def left(self) -> list[agent.Identity]:
         """Processes of its agents."""
         return agent.marked_for(self.site.mark_prefix)
-
-
-def until(what: Callable[[], Any], doing: str) -> Any:
-    """What the function answers once that is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {doing}"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from stackyard.agents.configuration import SLOT_LABEL, mark_of
 from stackyard.machine.docker_engine import Engine
 from stackyard.stacks.images import StackImage
 from tests.engine import HOME
-from tests.stackyard.services.conftest import Yard, until
+from tests.stackyard.services.conftest import Yard
+from tests.waiting import until
 
 pytestmark = pytest.mark.engine
 

@@ -14,8 +14,9 @@ from stackyard.clearml import connection
 from stackyard.clearml.client import Client, ServerError
 from stackyard.errors import StackyardError
 from stackyard.services.site import FINISH
-from tests.stackyard.services.conftest import UNTIL, Yard, until
+from tests.stackyard.services.conftest import UNTIL, Yard
 from tests.stackyard_server.running import running_server
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.whole
 
@@ -165,7 +166,7 @@ def test_the_services_process_ends_in_order_when_it_is_told_by_a_signal(
     holder = yard.site.holder()
     assert holder is not None
     os.kill(holder.pid, signal.SIGTERM)
-    assert holder.wait(60)
+    assert holder.wait(PATIENCE_SECONDS)
     assert yard.left() == []
     found = yard.task(task)
     assert found["status"] == "queued"

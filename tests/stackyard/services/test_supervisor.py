@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stackyard_server import admin
-from tests.stackyard.services.conftest import Yard, until
+from tests.stackyard.services.conftest import Yard
+from tests.waiting import until
 
 pytestmark = pytest.mark.whole
 

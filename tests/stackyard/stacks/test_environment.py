@@ -16,6 +16,7 @@ from stackyard.machine.hardware import Gpu, Machine
 from stackyard.specs import StackSpec
 from stackyard.stacks import environment, process
 from tests.stackyard.fake_stacks import PYTHON, Built, Depot, define, torch_wheel
+from tests.waiting import PATIENCE_SECONDS
 
 CPU_ONLY = hardware.this_machine(nvidia_smi=None)
 
@@ -159,7 +160,7 @@ def test_two_builds_at_once_make_one_environment_in_place_of_what_a_kill_left(de
         )
         for _ in range(2)
     ]
-    ended = [(*process.communicate(timeout=120), process.returncode) for process in both]
+    ended = [(*process.communicate(timeout=PATIENCE_SECONDS), process.returncode) for process in both]
     assert [code for _out, _err, code in ended] == [0, 0], ended
     assert sum("making an environment" in err for _out, err, _code in ended) == 1
     assert sum("clearing what an interrupted build left" in err for _out, err, _code in ended) == 1

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from stackyard_server.admin.client_config import client_config
+from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
 
 FLOWS = Path(__file__).parent / "flows"
-#: A flow takes seconds; this only ends what hangs.
-PATIENCE_SECONDS = 150
 #: Laid over the generated configuration by ``environment``: what makes a flow quick, nothing that makes it work.
 #: The SDK reports from a forked process by default, and there a flush waits for the end of a fixed 5 s period: the
 #: event that is to cut it short (``BackgroundReportService._flush_event``) is a thread's, set in the parent only.

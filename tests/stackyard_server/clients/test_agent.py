@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from stackyard_server.rules import fate
+from tests.waiting import until
 
-from ..agents import Agent, agent, console, script_task, task_of, until
+from ..agents import Agent, agent, console, script_task, task_of
 from ..running import Running, running_server
 
 PLAIN = """

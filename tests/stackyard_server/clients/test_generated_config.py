@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 from .conftest import FLOWS, complaints, home_environment, run_script
 
 
 def stackyard(*arguments: str) -> str:
     """What ``stackyard`` printed, once it ended well."""
     command = [sys.executable, "-c", "from stackyard.cli.main import main; main()", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

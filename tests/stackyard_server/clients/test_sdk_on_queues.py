@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ..agents import Agent, agent, console, task_of, until
+from tests.waiting import until
+
+from ..agents import Agent, agent, console, task_of
 from ..running import Running
 from .conftest import Flow
 

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.waiting import PATIENCE_SECONDS
+
 from .bodies import build_body, imagine_upload, translate_content
 from .comparison import TIMED_ENDPOINTS, Comparison, Difference, shorten
 from .mapping import MOMENT, Mapping, parse_moment
@@ -100,7 +102,7 @@ class Player:
             if connection is None:
                 parts = urllib.parse.urlsplit(base)
                 kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-                connection = self._connections[base] = kind(parts.netloc, timeout=60)
+                connection = self._connections[base] = kind(parts.netloc, timeout=PATIENCE_SECONDS)
             try:
                 connection.putrequest(method, path, skip_accept_encoding=True)
                 for name, value in headers.items():

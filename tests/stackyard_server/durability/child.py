@@ -17,6 +17,7 @@ import httpx
 
 from stackyard_server import admin, identity
 from stackyard_server.store import Store
+from tests.waiting import PATIENCE_SECONDS
 
 FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
 
@@ -48,7 +49,7 @@ class Child:
             command, stdout=subprocess.PIPE, stderr=self.log, env={**os.environ, **(environment or {})}
         )
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], 60)
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_SECONDS)
         line = self.process.stdout.readline() if ready else b""
         word = json.loads(line or b"{}")
         if "urls" not in word:
@@ -69,7 +70,7 @@ class Child:
         return self._gone()
 
     def _gone(self) -> int:
-        status = self.process.wait(60)
+        status = self.process.wait(PATIENCE_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()
@@ -81,7 +82,7 @@ class Client:
 
     def __init__(self, child: Child, key: admin.First | admin.Key) -> None:
         self.child = child
-        self.http = httpx.Client(timeout=30, limits=httpx.Limits(max_connections=2))
+        self.http = httpx.Client(timeout=PATIENCE_SECONDS, limits=httpx.Limits(max_connections=2))
         answer = self.http.get(f"{child.api}/auth.login", auth=(key.access_key, key.secret_key))
         self.http.cookies.clear()
         self.header = {"Authorization": f"Bearer {answer.json()['data']['token']}"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stackyard_server.store import Store, data_folder
 from stackyard_server.upkeep import verification
+from tests.waiting import PATIENCE_SECONDS
 
 from .child import running_child
 
@@ -18,7 +19,7 @@ def test_a_stop_ends_what_is_half_received_and_leaves_a_sound_folder(tmp_path: P
         task = client.call("tasks.create", name="before", type="testing")["id"]
         assert client.upload("whole.bin", b"x" * 10_000).status_code == 200
         host, port = child.files.removeprefix("http://").split(":")
-        half = socket.create_connection((host, int(port)), timeout=60)
+        half = socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS)
         half.sendall(
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\nAuthorization: "
@@ -28,7 +29,7 @@ def test_a_stop_ends_what_is_half_received_and_leaves_a_sound_folder(tmp_path: P
         )
         client.close()
         child.process.send_signal(signal.SIGTERM)
-        assert child.process.wait(60) == 0
+        assert child.process.wait(PATIENCE_SECONDS) == 0
         half.close()
         assert "Traceback" not in child.log_path.read_text()
     assert not data_folder.held(folder)

@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 from ..running import Running, running_server
 
 
@@ -122,7 +124,9 @@ def test_a_hundred_workers_pull_at_once_and_each_task_goes_to_one(server: Runnin
 
     def pull(worker: int) -> list[tuple[str, str]]:
         taken = []
-        with httpx.Client(timeout=60, headers={**headers, "X-ClearML-Worker": f"w{worker}"}) as client:
+        with httpx.Client(
+            timeout=PATIENCE_SECONDS, headers={**headers, "X-ClearML-Worker": f"w{worker}"}
+        ) as client:
             for _ in range(3):
                 answer = client.get(
                     f"{server.api}/v2.14/queues.get_next_task", params={"queue": queue}

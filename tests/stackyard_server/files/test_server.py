@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +14,7 @@ import pytest
 from stackyard_server import identity
 from stackyard_server.identity import COOKIE
 from stackyard_server.store import files as file_rows
+from tests.waiting import PATIENCE_SECONDS, until
 
 from ..running import Running, running_server
 from .test_stored import ESCAPES
@@ -345,7 +345,7 @@ def test_the_folders_own_files_cannot_be_named(server: Running) -> None:
 def raw_get(server: Running, path: str) -> bytes:
     """The status of a GET whose path goes out exactly as it is."""
     host, port = server.files.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())
         return connection.recv(65536).split(b" ")[1]
@@ -375,22 +375,12 @@ def test_a_torn_upload_leaves_nothing(server: Running) -> None:
         "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         '--b\r\nContent-Disposition: form-data; name="torn.bin"; filename="torn.bin"\r\n\r\n'
     )
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(head.encode() + b"x" * 3_000_000)
-        assert until(lambda: set(on_disk(server)) != before), "it began"
+        until(lambda: set(on_disk(server)) != before, "it to begin")
         assert get(server, "torn.bin").status_code == 404
-    assert until(lambda: set(on_disk(server)) == before), set(on_disk(server)) - before
+    until(lambda: set(on_disk(server)) == before, "it to go", lambda: set(on_disk(server)) - before)
     assert get(server, "torn.bin").status_code == 404
-
-
-def until(true: Callable[[], bool]) -> bool:
-    """Whether something becomes true within a while."""
-    end = time.monotonic() + 30
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Besieged:
         return str(parts.hostname), int(parts.port or 0)
 
     def token(self) -> str:
-        answer = httpx.post(f"{self.urls['api']}/auth.login", auth=self.pair, timeout=30)
+        answer = httpx.post(f"{self.urls['api']}/auth.login", auth=self.pair, timeout=PATIENCE_SECONDS)
         token: str = answer.json()["data"]["token"]
         return token
 
@@ -128,14 +128,14 @@ def besieged(folder: Path) -> Iterator[Besieged]:
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
         process.kill()
 
 
 def settle(server: Besieged, time_around: int) -> Known:
     """Put a few things onto the server; their ids and names."""
     headers = {"Authorization": f"Bearer {server.token()}"}
-    with httpx.Client(base_url=server.urls["api"], headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=server.urls["api"], headers=headers, timeout=PATIENCE_SECONDS) as client:
 
         def call(name: str, /, **body: Any) -> dict[str, Any]:
             answer = client.post(f"/{name}", json=body).json()
@@ -205,7 +205,7 @@ def run(folder: Path, count: int, seed: int, only: int | None = None, most_fault
                 break
         report.seconds = time.monotonic() - began
         line.close()
-        alive = httpx.get(f"{server.urls['api']}/debug.ping", timeout=30).status_code
+        alive = httpx.get(f"{server.urls['api']}/debug.ping", timeout=PATIENCE_SECONDS).status_code
         report.integrity = "" if alive == 200 else "not answering; "
         report.end_rss_bytes = server.rss_bytes()
     report.integrity += integrity(folder / "data")

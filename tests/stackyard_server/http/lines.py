@@ -6,6 +6,8 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+from tests.waiting import PATIENCE_SECONDS
+
 from ..running import Running
 
 #: Where requests go in: the three ports, and what the web port has of the other two.
@@ -15,7 +17,7 @@ PORTS = ("api", "files", "web", "web/api", "web/files")
 def dial(server: Running, port: str = "api") -> socket.socket:
     """A connection to a port."""
     host, _, number = getattr(server, port.partition("/")[0]).removeprefix("http://").partition(":")
-    connection = socket.create_connection((host, int(number)), timeout=30)
+    connection = socket.create_connection((host, int(number)), timeout=PATIENCE_SECONDS)
     connection.settimeout(30)
     return connection
 

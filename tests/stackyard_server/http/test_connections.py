@@ -13,6 +13,7 @@ import pytest
 
 from stackyard_server.http import connections
 from stackyard_server.security_log import BURST
+from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
 from .lines import dial, said
@@ -175,6 +176,6 @@ def test_many_clients_that_send_rubbish_leave_the_others_alone(server: Running) 
     threading.Thread(target=talk).start()
     for _ in range(20):
         assert server.call("debug.ping")
-    assert done.wait(30)
+    assert done.wait(PATIENCE_SECONDS)
     for connection in silent:
         connection.close()

@@ -13,6 +13,7 @@ import pytest
 from stackyard_server import identity
 from stackyard_server.http import cookies
 from stackyard_server.settings import ServerSettings
+from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
 
@@ -42,7 +43,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
 def cookie_of(server: Running, port: str, path: str, signs_in: bool) -> Morsel[str]:
     """The cookie as a way in or out sets it."""
     pair = (server.access_key, server.secret_key)
-    with httpx.Client(timeout=30) as browser:
+    with httpx.Client(timeout=PATIENCE_SECONDS) as browser:
         headers = {"Sec-Fetch-Site": "same-origin"}
         if not signs_in:
             token = browser.get(f"{server.api}/auth.login", auth=pair).json()["data"]["token"]

@@ -11,6 +11,7 @@ import pytest
 from stackyard_server import identity
 from stackyard_server.http.origins import Origins, Sender
 from stackyard_server.settings import ServerSettings
+from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
 
@@ -26,7 +27,7 @@ def server() -> Iterator[Running]:
 @pytest.fixture
 def browser() -> Iterator[httpx.Client]:
     """Sends what a test tells it to, and remembers nothing."""
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=PATIENCE_SECONDS) as client:
         yield client
 
 

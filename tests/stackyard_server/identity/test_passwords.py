@@ -17,6 +17,7 @@ from stackyard_server.identity import gate, passwords
 from stackyard_server.identity.throttle import Throttle, network_of
 from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.store import Store, Transaction
+from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
 
@@ -67,7 +68,7 @@ def add_ada(server: Running) -> str:
 
 
 def login(server: Running, name: str, secret: str) -> httpx.Response:
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=PATIENCE_SECONDS) as client:
         return client.post(f"{server.api}/auth.login", auth=(name, secret))
 
 
@@ -125,13 +126,13 @@ def test_passwords_are_hashed_off_the_event_loop(server: Running, monkeypatch: p
 
     def slow(stored: str | None, password: str) -> bool:
         entered.set()
-        assert release.wait(30)
+        assert release.wait(PATIENCE_SECONDS)
         return real(stored, password)
 
     monkeypatch.setattr(passwords, "fits", slow)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         signing_in = pool.submit(login, server, "ada", PASSWORD)
-        assert entered.wait(30)
+        assert entered.wait(PATIENCE_SECONDS)
         assert server.call("debug.ping") == {"msg": "ClearML server"}
         assert login(server, server.access_key, server.secret_key).status_code == 200
         assert not signing_in.done()

@@ -12,6 +12,7 @@ import pytest
 
 from stackyard_server import endpoints, identity, security_log
 from stackyard_server.calls.dispatch import Endpoint
+from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
 
@@ -97,7 +98,7 @@ def cast() -> Iterator[Cast]:
                 keys[role] = identity.add_credentials(tx, ids[role])
             ids["other"] = identity.add_user(tx, 0, name="another user")
             keys["other"] = identity.add_credentials(tx, ids["other"])
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=PATIENCE_SECONDS) as client:
             yield Cast(server, keys, ids, client)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from stackyard_server import store as stores
 from stackyard_server.store import Store
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_a_store_that_closes_waits_for_the_fold_and_folds_no_more(
@@ -23,6 +24,6 @@ def test_a_store_that_closes_waits_for_the_fold_and_folds_no_more(
     closing.join(0.2)
     assert closing.is_alive()
     store._fold_lock.release()
-    closing.join(10)
+    closing.join(PATIENCE_SECONDS)
     assert not closing.is_alive()
     assert store.fold() is False

@@ -25,6 +25,7 @@ from stackyard.workloads import snapshot
 from stackyard_task.records import Code, StackPin
 from tests.clearml_site import Site, default_stack, site, snapshot_with
 from tests.stackyard_server.agents import agent
+from tests.waiting import until
 
 pytestmark = pytest.mark.whole
 
@@ -228,10 +229,10 @@ def test_an_aborted_pipeline_takes_its_steps_with_it(yard: Yard) -> None:
         step = watching.state_of(yard.site.client, submitted.id).steps[0]
         return step.status == "in_progress"
 
-    yard.site.until(hanging, "the first step")
+    until(hanging, "the first step")
     watching.abort(yard.site.client, submitted.id)
-    yard.site.until(lambda: watching.state_of(yard.site.client, submitted.id).over, "the end of the run")
-    yard.site.until(
+    until(lambda: watching.state_of(yard.site.client, submitted.id).over, "the end of the run")
+    until(
         lambda: watching.state_of(yard.site.client, submitted.id).steps[0].status == "stopped",
         "the end of the step",
     )

@@ -12,7 +12,7 @@ how, template_id = sys.argv[1:]
 
 def until_there(query):
     """The first task of that kind, once there is one."""
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if found := Task.query_tasks(task_filter={"parent": template_id, **query}):
             return Task.get_task(task_id=found[0])
