@@ -9,7 +9,9 @@ import pytest
 
 from stackyard import stacks
 from stackyard.cli import main
+from stackyard.stacks import indexes
 from tests.stackyard.fake_stacks import Built, Depot, Index, define
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_without_the_default_stack_it_exits_1_and_says_what_helps(
@@ -53,6 +55,9 @@ def test_indexes_are_asked_only_with_online(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(
+        indexes, "PROBE_SECONDS", PATIENCE_SECONDS
+    )  # pip itself takes long to start beside others
     index = serve(depot.wheels)
     define(depot.definitions, indexes=(index.address,))
     define(depot.definitions, name="far", indexes=("http://127.0.0.1:9/simple",))

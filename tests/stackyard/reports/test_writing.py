@@ -227,6 +227,7 @@ def test_a_full_disk_leaves_the_old_report_and_no_fragment(
     assert (tmp_path / "report.json").read_text(encoding="utf-8") == "old"
 
 
+@pytest.mark.whole
 def test_a_browser_draws_every_chart(hostile: Report, report: Report, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:

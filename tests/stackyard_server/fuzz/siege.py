@@ -27,7 +27,7 @@ from .values import Known
 from .wire import Answer, Hung, Line, shout
 
 #: Every request is answered, or its connection closed, within this.
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 #: The part of a run after which memory has found its level.
 WARM_UP = 0.3
 #: Things are put onto the server anew after so many requests.
