@@ -14,6 +14,7 @@ from stackyard.agents import queues
 from stackyard.clearml import pipelines
 from stackyard.cli.main import run
 from stackyard.stacks import definition
+from stackyard.workloads import declarations
 from stackyard_task import records
 
 from . import commands_page
@@ -25,7 +26,7 @@ TOO_LONG = 30
 #: What may stand behind a fence. Examples of the kinds with two words are loaded as what the second word says.
 KINDS = {
     *("sh", "text", "python", "yaml"),
-    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack"),
+    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack", "toml workloads"),
 }
 #: The folders of the checkout that pages may name files of.
 TOPS = ("src", "tests", "bench", "scenarios", "pipelines", "tasks", "docs", "examples")
@@ -188,6 +189,13 @@ def test_stacks_load(block: Block, tmp_path: Path) -> None:
     (tmp_path / "stack.toml").write_text(block.text, encoding="utf-8")
     (tmp_path / "requirements.lock").write_text(f"torch=={torch}\n", encoding="utf-8")
     assert definition.read(tmp_path).torch == torch
+
+
+@of_kind("toml workloads")
+def test_declarations_of_workloads_load(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / declarations.FILE
+    file.write_text(block.text, encoding="utf-8")
+    assert declarations.read(file)
 
 
 @of_kind("python")
