@@ -232,10 +232,12 @@ def _report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | No
 
 def _intention(plan: Plan, folder: Path) -> str:
     prepare = f" after {count(len(plan.preparations), 'preparation')}" if plan.preparations else ""
-    return (
-        f"{plan.name}: {count(len(plan.cells), 'cell')} x {count(plan.repeats, 'run')}{prepare}, in {folder} "
-        f"({count(len(plan.not_runnable), 'cell')} not runnable here, {plan.excluded} excluded)"
-    )
+    without = [
+        f"{count(len(plan.not_runnable), 'cell')} not runnable here" if plan.not_runnable else "",
+        f"{plan.excluded} excluded" if plan.excluded else "",
+    ]
+    left = f" ({', '.join(part for part in without if part)})" if any(without) else ""
+    return f"{plan.name}: {count(len(plan.cells), 'cell')} x {count(plan.repeats, 'run')}{prepare}, in {folder}{left}"
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
