@@ -27,6 +27,7 @@ from ..http.errors import Refused
 from ..http.exchange import Exchange
 from ..http.origins import Origins
 from ..protocol.error_table import ApiError
+from ..security_log import note
 from . import actions, pages, task_pages
 from .caller import Caller
 from .visit import TEMPLATES, Visit
@@ -138,6 +139,11 @@ class Pages(Port):
                 dispatch.allow(entry, visit.who)
                 return await action(visit, await form_of(request, LARGEST_FORM_BYTES))
             except ApiError as refused:
+                if refused.code == 403:
+                    note(
+                        "refused", endpoint=entry.name, user=visit.who.user, role=visit.who.role,
+                        address=exchange_of(request).address, reason=refused.message,
+                    )  # fmt: skip
                 return visit.page("refused.html", status=refused.code, message=refused.message)
 
         return do
@@ -148,7 +154,9 @@ class Pages(Port):
         Raises:
             Refused: 403.
         """
-        if self._origins.sender(exchange_of(request).headers) not in ("ours", "person"):
+        exchange = exchange_of(request)
+        if self._origins.sender(exchange.headers) not in ("ours", "person"):
+            note("foreign_origin", address=exchange.address, path=exchange.path)
             raise Refused(403, "This form was not sent from one of our pages.")
 
     async def _login_form(self, request: Request) -> Response:

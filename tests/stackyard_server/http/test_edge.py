@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from stackyard_server import identity
+from stackyard_server import identity, security_log
 from stackyard_server.files.server import FileServer
 from stackyard_server.http.edge import Edge, Port
 from stackyard_server.http.exchange import Exchange
@@ -180,6 +180,33 @@ def test_the_official_app_has_its_own_policy_on_every_answer(tmp_path: Path) -> 
             assert "object-src 'none'" in answer.headers["content-security-policy"]
             assert answer.headers["x-content-type-options"] == "nosniff"
         assert server.client.get(f"{server.web}/api/debug.ping").json()["data"]
+
+
+# --- what is noted ---
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_refusals_are_in_the_security_log(
+    server: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, port: str
+) -> None:
+    """ASVS 16.3.2: who may not, and pages of other sites, whichever port they tried."""
+    monkeypatch.setattr(security_log, "_counts", {})
+    caplog.set_level(logging.INFO, "stackyard_server.security")
+    with server.store.writing() as tx:
+        reader = identity.add_user(tx, 0, name="reader", role="readonly")
+        pair = identity.add_credentials(tx, reader)
+    token = server.client.get(f"{server.api}/auth.login", auth=pair).json()["data"]["token"]
+    server.client.cookies.clear()
+    path = {"api": "/queues.create", "files": "/", "web": "/queues"}[port.rpartition("/")[2]]
+    cookie = {"Cookie": f"{identity.COOKIE}={token}"}
+    for site in ("same-origin", "cross-site"):
+        headers = {**cookie, "Sec-Fetch-Site": site, "Content-Type": "application/json"}
+        assert server.client.post(url(server, port, path), headers=headers).status_code == 403
+    noted = [
+        r.getMessage() for r in caplog.records if "refused " in r.getMessage() or "foreign" in r.getMessage()
+    ]
+    assert len(noted) == 2
+    assert reader in noted[0]
 
 
 # --- what is counted ---
