@@ -1,6 +1,7 @@
 """The documents stay true: links, commands, options and examples they show work; sentences are short; nothing leaks."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -26,7 +27,8 @@ TOO_LONG = 30
 #: What may stand behind a fence. Examples of the kinds with two words are loaded as what the second word says.
 KINDS = {
     *("sh", "text", "python", "yaml"),
-    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack", "toml workloads"),
+    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack"),
+    *("toml workloads", "toml project"),
 }
 #: The folders of the checkout that pages may name files of.
 TOPS = ("src", "tests", "bench", "scenarios", "pipelines", "tasks", "docs", "examples")
@@ -164,7 +166,17 @@ def test_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_parts_of_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "example.toml"
     file.write_text(f'name = "part"\n{block.text}{AROUND}', encoding="utf-8")
+    shutil.copytree(
+        ROOT / "examples" / "own-script", tmp_path, dirs_exist_ok=True
+    )  # what an example may name
     assert run(["scenario", "validate", str(file)]) == 0, capsys.readouterr().err
+
+
+@of_kind("toml project")
+def test_parts_of_a_project_name_what_our_own_has(block: Block) -> None:
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    for group in tomllib.loads(block.text)["project"]["entry-points"]:
+        assert group in ours
 
 
 @of_kind("toml pipeline")

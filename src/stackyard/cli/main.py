@@ -30,6 +30,7 @@ services.add_to(app)
 for name, help in (
     ("scenario", "Run scenario matrices and report on them."),
     ("stack", "Build, verify and remove the pinned stacks."),
+    ("workload", "What can be run: the declared workloads, and one measured run by hand."),
     ("data", "Public data sets: list, fetch, verify."),
     ("doctor", "Say what this machine can run and what is missing."),
     ("server", "The embedded ClearML-compatible server: start, stop, users, keys, backups."),

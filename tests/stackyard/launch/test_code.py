@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from stackyard import workloads
 from stackyard.clearml.sending import CODE_FOLDER, Repository, Sender
 from stackyard.launch import Place
 from stackyard.launch.agent import AgentLauncher
@@ -47,6 +49,24 @@ def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: Deploym
     assert failure.kind == "infrastructure"
     assert built.sha256 in failure.message, failure
     assert "but the task was sent with" in failure.message
+
+
+def test_the_example_of_a_function_of_ones_own_runs_on_every_deployment(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    code_folder, code = workloads.load(base() / "examples" / "own-script").taken(tmp_path, ["work.py:main"])
+    spec = TaskSpec(
+        "own/b01", "work.py:main", {"throws": 1000, "rounds": 2}, stack=task("x").stack, code=code
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run = deployment.launcher.start(spec, Place(folder, Path(sys.executable), code_folder))
+    deployment.runs.append(run)
+    assert deployment.ended(run) == 0, deployment.log()
+    record = record_in(folder)
+    assert record.results["throws"] == 2000
+    assert record.environment.code_own_digest == code.own_digest
+    assert (folder / "outputs" / "pi.json").exists()
 
 
 @pytest.fixture

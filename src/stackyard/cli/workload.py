@@ -1,0 +1,174 @@
+"""``stackyard workload list | run``: what can be run, and one measured run of it by hand."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stackyard import stacks, workloads
+from stackyard.cli.options import Json
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError
+from stackyard.launch import Place, Started, installed
+from stackyard.launch.deployment import Premises
+from stackyard.settings import Settings
+from stackyard.workloads import Catalogue
+from stackyard_task import records
+from stackyard_task.records import Limits, RunRecord, TaskSpec
+from stackyard_task.workloads import Parameter, ParameterError, Workload, as_text, checked, from_text
+
+app = typer.Typer(
+    help="What can be run: the declared workloads, and one measured run by hand.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+#: How often a run under way is looked at.
+_TICK_SECONDS = 0.5
+
+
+@app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """The declared workloads and the parameters each takes; those of ./workloads.toml too."""
+    declared = workloads.load(Path.cwd()).declared
+    if as_json:
+        rows = [
+            {
+                "name": workload.name,
+                "help": workload.help,
+                "entry": workload.entry,
+                "parameters": {
+                    parameter.name: {
+                        "kind": parameter.kind,
+                        "section": parameter.section,
+                        "default": parameter.default,
+                        "help": parameter.description,
+                    }
+                    for parameter in workload.parameters
+                },
+            }
+            for workload in declared.values()
+        ]
+        typer.echo(json.dumps({"workloads": rows}, indent=1))
+        return
+    for workload in declared.values():
+        typer.echo(f"{workload.name}  {workload.help}")
+        for parameter in workload.parameters:
+            typer.echo(f"  {parameter.name}={as_text(parameter.default)}  {parameter.description}")
+
+
+@app.command("run")
+def run_command(
+    name: Annotated[
+        str, typer.Argument(metavar="WORKLOAD", help="A declared workload, or FILE.py:FUNCTION of your own.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the record and the outputs.")],
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A parameter; data as JSON or as a JSON file; repeatable."
+        ),
+    ] = None,
+    stack: Annotated[
+        str, typer.Option("--stack", metavar="NAME", help="The stack to run on.")
+    ] = stacks.DEFAULT,
+    cores: Annotated[
+        float | None, typer.Option("--cores", min=0.01, help="Greatest CPU use in cores, such as 0.5.")
+    ] = None,
+    memory_bytes: Annotated[
+        int | None, typer.Option("--memory-bytes", min=1, help="Greatest memory.")
+    ] = None,
+    time_limit_seconds: Annotated[
+        float | None, typer.Option("--time-limit-seconds", min=0.001, help="Longest wall time.")
+    ] = None,
+) -> None:
+    """Make one measured run on this machine, without a server, and say where its record lies."""
+    settings, defined = Settings.from_environment(), stacks.load()
+    if stack not in defined:
+        raise BadInputError(f"no stack is named {stack!r}; there are: {', '.join(sorted(defined))}")
+    python = stacks.python_of(defined[stack], settings)
+    if python is None:
+        raise BadInputError(f"stack {stack} is not built; build it: stackyard stack build {stack}")
+    catalogue = workloads.load(Path.cwd())
+    declared, parameters = _asked(catalogue, name, values or [])
+    if (out / records.RECORD_FILE).exists():
+        raise BadInputError(f"{out} already holds a run; choose another --out")
+    code_folder, code = catalogue.taken(settings.home, [name])
+    task = TaskSpec(
+        run_id=f"{name}/{uuid.uuid4().hex[:8]}",
+        workload=name,
+        parameters=parameters,
+        declared=declared,
+        stack=stacks.pin(defined[stack]),
+        limits=Limits(cores=cores, memory_bytes=memory_bytes),
+        environment={**defined[stack].environment, **defined[stack].tunables},
+        time_limit_seconds=time_limit_seconds,
+        code=code,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    launcher = installed.named(installed.DEFAULT)(Premises.here(settings, defined)).launcher(0)
+    _to_the_end(launcher.start(task, Place(out.resolve(), python, code_folder)))
+    record = records.read_json(RunRecord, out / records.RECORD_FILE)
+    typer.echo(str(out / records.RECORD_FILE))
+    if record.failure is not None:
+        if record.failure.kind == "interrupted":
+            raise Interrupted(f"stopped; what there is lies in {out}")
+        raise RunsFailedError(f"{record.failure.kind}: {record.failure.message}; its output lies in {out}")
+
+
+def _to_the_end(run: Started) -> None:
+    """Wait for a run's end; Ctrl-C ends it in order, a second one at once."""
+    asked = 0
+    while True:
+        try:
+            if run.wait(_TICK_SECONDS) is not None:
+                return
+        except KeyboardInterrupt:
+            asked += 1
+            if asked == 1:
+                run.interrupt()
+            else:
+                run.kill()
+
+
+def _asked(catalogue: Catalogue, name: str, values: list[str]) -> tuple[Workload | None, dict[str, Any]]:
+    """The workload's declaration, where it has one, and its parameters as typed."""
+    reason = catalogue.why_not(name)
+    if reason is not None:
+        raise BadInputError(reason)
+    declared = catalogue.declared.get(name)
+    known = {} if declared is None else {parameter.name: parameter for parameter in declared.parameters}
+    found: dict[str, Any] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            raise BadInputError(f"--set {value}: expected NAME=VALUE")
+        found[key] = _value(known.get(key), text)
+    if declared is None:
+        return None, found
+    try:
+        return declared, checked(declared, found)
+    except ParameterError as error:
+        raise BadInputError(str(error)) from error
+
+
+def _value(parameter: Parameter | None, text: str) -> Any:
+    """What a typed text means: by its parameter's kind; without one JSON where it reads as JSON, else text."""
+    if parameter is None:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    if parameter.kind == "data" and not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInputError(
+                f'--set {parameter.name}: {text!r} is neither JSON ({{"sources": [...]}}) nor a readable file'
+            ) from error
+    try:
+        return from_text(parameter, text)
+    except ParameterError as error:
+        raise BadInputError(f"--set {parameter.name}: {error}") from error

@@ -1,0 +1,87 @@
+"""What can be run: the packages' workloads, a folder's own, and the code that travels for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stackyard import workloads
+from stackyard.errors import BadInputError
+from stackyard.settings import base
+from stackyard.workloads import catalogue, own
+
+DECLARED = """
+[count]
+entry = "counting:count"
+help = "count"
+
+[count.parameters]
+to = { kind = "integer", default = 3, help = "how far" }
+"""
+
+
+def test_every_entry_that_an_installed_package_declares_is_there_and_can_be_called() -> None:
+    found = workloads.load()
+    assert {"detector-train", "detector-infer", "simulate-firewall"} <= set(found.declared)
+    for workload in found.declared.values():
+        assert own.found(workload.entry, Path("/nowhere"), found.packages).entry == workload.entry
+        assert found.why_not(workload.name) is None
+        assert found.sources([workload.name]) == []
+
+
+def test_a_folder_declares_workloads_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "workloads.toml").write_text(DECLARED)
+    (tmp_path / "counting.py").write_text("def count(parameters, channel, output_folder): pass\n")
+    found = workloads.load(tmp_path)
+    assert found.declared["count"].parameters[0].default == 3
+    assert found.sources(["count", "detector-train"]) == [tmp_path / "counting.py"]
+    (tmp_path / "counting.py").unlink()
+    assert "there is no module 'counting'" in (found.why_not("count") or "")
+
+
+def test_a_name_is_declared_once(tmp_path: Path) -> None:
+    (tmp_path / "workloads.toml").write_text(DECLARED.replace("[count", "[detector-train"))
+    with pytest.raises(BadInputError, match="'detector-train' is declared already"):
+        workloads.load(tmp_path)
+
+
+def test_two_modules_of_one_name_cannot_travel_together(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "work.py").write_text("def main(parameters, channel, output_folder): pass\n")
+    with pytest.raises(BadInputError, match="would travel under one name"):
+        workloads.load(tmp_path).sources(["a/work.py:main", "b/work.py:main"])
+
+
+def test_a_snapshot_holds_the_packages_and_what_is_asked_for_and_names_both(tmp_path: Path) -> None:
+    script = base() / "examples" / "own-script"
+    found = workloads.load(script)
+    plain, code = found.taken(tmp_path, ["detector-train"])
+    assert code.own_digest is None
+    folder, both = found.taken(tmp_path, ["work.py:main"])
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "darts.py",
+        "stackyard_detector",
+        "stackyard_task",
+        "work.py",
+    ]
+    assert both.own_digest
+    assert both.digest != code.digest
+    assert (folder / "darts.py").read_bytes() == (script / "darts.py").read_bytes()
+    assert not (plain / "work.py").exists()
+
+
+def test_looking_for_workloads_imports_none_of_their_packages() -> None:
+    program = (
+        "import sys; from stackyard import workloads; workloads.load();"
+        "assert not [m for m in sys.modules if m.startswith('stackyard_detector')], sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_package_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(workloads.catalogue.StackyardError, match="package 'gone_away'"):
+        catalogue._folder("gone_away")

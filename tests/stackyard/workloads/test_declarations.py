@@ -1,0 +1,89 @@
+"""workloads.toml: what it declares, and what is refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackyard.errors import BadInputError
+from stackyard.workloads import declarations
+from stackyard_task.workloads import Parameter, Workload
+
+GOOD = """
+[learn]
+entry = "pack.work:learn"
+help = "learn something"
+type = "training"
+template = false
+
+[learn.parameters]
+epochs = { kind = "integer", default = 8, low = 1, help = "passes", section = "Training" }
+data = { kind = "data", required = true, help = "what to learn from" }
+how = { kind = "choice", choices = ["fast", "well"], help = "pace" }
+"""
+
+
+def read(tmp_path: Path, text: str) -> dict[str, Workload]:
+    path = tmp_path / "workloads.toml"
+    path.write_text(text)
+    return declarations.read(path)
+
+
+def test_a_file_declares_workloads_with_typed_parameters(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD) == {
+        "learn": Workload(
+            "learn",
+            "pack.work:learn",
+            "learn something",
+            (
+                Parameter("epochs", "integer", 8, "passes", low=1, section="Training"),
+                Parameter("data", "data", None, "what to learn from", required=True),
+                Parameter("how", "choice", None, "pace", choices=("fast", "well")),
+            ),
+            type="training",
+            template=False,
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('entry = "pack.work:learn"', ""), "learn.entry is missing"),
+        (("pack.work:learn", "pack.work"), "learn.entry is 'pack.work', expected \"module:function\""),
+        (('type = "training"', 'type = "trainin"'), r"learn.type is 'trainin'.*did you mean 'training'"),
+        (("template = false", 'template = "no"'), "learn.template is 'no', expected true or false"),
+        (("template = false", "templates = false"), r"learn.templates is an unknown key"),
+        (('kind = "integer"', 'kind = "int"'), r"learn.parameters.epochs.kind is 'int'"),
+        (("default = 8", "default = 0"), r"learn.parameters.epochs.default: .* at least 1"),
+        (("default = 8", 'default = "8"'), r"learn.parameters.epochs.default: .* a whole number"),
+        (("low = 1", 'low = "1"'), r"learn.parameters.epochs.low is '1', expected a number"),
+        (("required = true", 'required = true, default = "x"'), "expected none: the parameter is required"),
+        (("required = true", "low = 1"), r"data.low is 1, expected none: a data has no bounds"),
+        (('choices = ["fast", "well"]', "choices = []"), r"how.choices is \[\]"),
+        (('help = "passes", ', ""), "learn.parameters.epochs.help is missing"),
+        (("[learn]", "[[learn]]"), "not TOML|learn is"),
+        (("[learn.parameters]", "parameters = 3\n[more]"), "learn.parameters is 3|unknown key|missing"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_by_file_and_key(
+    change: tuple[str, str], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInputError, match=says) as refused:
+        read(tmp_path, GOOD.replace(*change))
+    assert str(tmp_path / "workloads.toml") in str(refused.value)
+
+
+def test_what_is_no_text_and_what_is_too_long_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "workloads.toml"
+    path.write_bytes(b"\xff")
+    with pytest.raises(BadInputError, match="not TOML"):
+        declarations.read(path)
+    with pytest.raises(BadInputError, match="cannot be read"):
+        declarations.read(tmp_path / "absent.toml")
+    monkeypatch.setattr(declarations, "MOST_BYTES", 10)
+    with pytest.raises(BadInputError, match="is longer than"):
+        read(tmp_path, GOOD)
