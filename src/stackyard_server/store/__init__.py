@@ -5,8 +5,10 @@ connections of their own, one a thread, on a snapshot (WAL). A *state* transacti
 returns (``synchronous=FULL``); a *metrics* transaction survives a killed process but may lose its last moments
 with the machine's power (``synchronous=NORMAL``). See docs/locking.md.
 
-Here: the door, and the refusal of folders that cannot keep SQLite's promises. The tables are in ``schema``, documents
-in ``documents``, the query language in ``query``, events in ``events``. Imports nothing above.
+Here: the door. What folders cannot keep SQLite's promises, and the lock on one, are in ``data_folder``; the tables in
+``schema``, documents in ``documents``, what a question for documents means in ``query``, every further noun in a file
+of its name. All SQL of the server stands in this room. What it refuses is in ``refusals``: it knows no error of the
+API. Imports the rules and moments only.
 """
 
 from __future__ import annotations

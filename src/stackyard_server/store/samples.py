@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from . import Transaction, metrics
+from . import Transaction
+from .documents import as_json
 from .scalars import Wanted
 
 PLOT = "plot"
@@ -130,7 +131,7 @@ def at(
     return tx.all(
         f"SELECT {_COLUMNS} FROM sample WHERE owner=? AND kind=? AND metric=? AND "
         "variant IN (SELECT value FROM json_each(?)) AND iter=? ORDER BY variant, key",
-        (owner, kind, metric, metrics.as_json(variants), iteration),
+        (owner, kind, metric, as_json(variants), iteration),
     )
 
 
@@ -174,7 +175,7 @@ def urls(tx: Transaction, owners: Iterable[str]) -> list[str]:
     rows = tx.all(
         "SELECT kind, CASE kind WHEN 'plot' THEN extra ELSE body END FROM sample WHERE owner IN "
         "(SELECT value FROM json_each(?)) AND (kind=? OR (kind=? AND extra LIKE '%source_urls%'))",
-        (metrics.as_json(owners), IMAGE, PLOT),
+        (as_json(owners), IMAGE, PLOT),
     )
     found: list[str] = []
     for kind, text in rows:
@@ -184,6 +185,4 @@ def urls(tx: Transaction, owners: Iterable[str]) -> list[str]:
 
 def delete_for(tx: Transaction, owners: Iterable[str]) -> int:
     """Remove the events of these tasks or models; the number removed."""
-    return tx.run(
-        "DELETE FROM sample WHERE owner IN (SELECT value FROM json_each(?))", (metrics.as_json(owners),)
-    )
+    return tx.run("DELETE FROM sample WHERE owner IN (SELECT value FROM json_each(?))", (as_json(owners),))

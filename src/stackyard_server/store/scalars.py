@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from . import Store, Transaction, metrics
+from .documents import as_json
 
 KIND = "training_stats_scalar"
 #: The iteration of single values ("Summary"), as clients send it.
@@ -261,7 +262,7 @@ def names(tx: Transaction, owners: Iterable[str], wanted: Wanted = None) -> list
     rows = tx.all(
         "SELECT number, owner, metric, variant FROM metric WHERE owner IN (SELECT value FROM json_each(?)) "
         "ORDER BY metric, variant",
-        (metrics.as_json(owners),),
+        (as_json(owners),),
     )
     found = [Name(*row) for row in rows]
     if wanted is None:
@@ -407,5 +408,5 @@ def single_values(tx: Transaction, owners: Iterable[str]) -> list[tuple[Any, ...
     return tx.all(
         "SELECT m.owner, m.metric, m.variant, s.value, s.timestamp FROM metric m JOIN scalar s ON s.series=m.number "
         "WHERE m.owner IN (SELECT value FROM json_each(?)) AND s.iter=? ORDER BY m.metric, m.variant",
-        (metrics.as_json(owners), SINGLE_VALUE),
+        (as_json(owners), SINGLE_VALUE),
     )
