@@ -8,7 +8,6 @@ carries the SDK.
 from __future__ import annotations
 
 import copy
-import json
 import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
@@ -71,10 +70,8 @@ class Link:
             raise records.RecordError(
                 f"the task has no configuration object {SPEC!r}; submit it with stackyard"
             )
-        try:
-            spec = records.from_json(TaskSpec, json.loads(text), f"configuration {SPEC}")
-        except ValueError as error:
-            raise records.RecordError(f"configuration {SPEC} is not JSON ({error})") from error
+        place = f"configuration {SPEC}"
+        spec = records.from_json(TaskSpec, records.parse(text, place), place)
         spec.run_id = spec.run_id or self._task.id
         try:
             overlay(spec, self._sections())

@@ -8,7 +8,6 @@ imported in the child, and the child never sees clearml.
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -50,8 +49,8 @@ class Stack:
     """A stack as this machine or image has it."""
 
     python: str
-    digest: Optional[str]
-    environment: Dict[str, str]
+    digest: Optional[str] = None
+    environment: Dict[str, str] = field(default_factory=dict)
 
 
 class NotHere(Exception):
@@ -266,28 +265,27 @@ def stack_of(spec: TaskSpec, variables: Mapping[str, str]) -> Stack:
         NotHere: it does not have it, or another one of that name.
     """
     if spec.stack is None:
-        return Stack(sys.executable, None, {})
+        return Stack(sys.executable)
     held = _held(variables.get(STACKS_VARIABLE, ""))
     found = held.get(spec.stack.name)
     if found is None:
         has = ", ".join(sorted(held)) or "none"
         raise NotHere(f"stack {spec.stack.name} is not on this machine (it has: {has}); build it there")
-    digest = found.get("digest")
-    if spec.stack.digest is not None and digest != spec.stack.digest:
+    if spec.stack.digest is not None and found.digest != spec.stack.digest:
         raise NotHere(
             f"stack {spec.stack.name} is pinned as {spec.stack.digest[:12]}, but this machine has "
-            f"{str(digest)[:12]}; build it again there"
+            f"{str(found.digest)[:12]}; build it again there"
         )
-    return Stack(str(found["python"]), digest, dict(found.get("environment", {})))
+    return found
 
 
-def _held(path: str) -> Dict[str, Dict[str, Any]]:
+def _held(path: str) -> Dict[str, Stack]:
     if not path:
         raise NotHere(f"{STACKS_VARIABLE} is not set: this agent was not started by stackyard")
     try:
-        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise NotHere(f"{path}: the list of stacks cannot be read ({error})") from error
+        return records.read_json(Dict[str, Stack], Path(path))
+    except records.RecordError as error:
+        raise NotHere(f"the list of stacks cannot be read ({error})") from error
 
 
 def _compile(python: str, places: Sequence[Path]) -> subprocess.Popen:

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Dict, Optional, Protocol
+from typing import Any, Callable, Dict, List, Optional, Protocol
+
+from stackyard_task.records import RecordError, read_json
 
 FILE, FOLDER, DATASET = "clearml-file", "clearml-folder", "clearml-dataset"
 MODEL, ARTIFACT = "clearml-model", "clearml-artifact"
@@ -132,28 +134,39 @@ def _file(rest: str, fetcher: Fetcher) -> Path:
     return fetcher.file(url, sha256)
 
 
+@dataclass
+class _Listed:
+    path: str
+    url: str
+    sha256: str
+
+
+@dataclass
+class _Listing:
+    files: List[_Listed]
+
+
 def _folder(rest: str, fetcher: Fetcher, scratch: Path) -> Path:
     """A folder of links to kept files: its list names each by digest, address and place."""
     sha256, _, url = rest.partition(":")
     if len(sha256) != 64 or not url:
         raise InputError(f"{FOLDER}:{rest} is not {FOLDER}:<sha256>:<url>")
     try:
-        listed = json.loads(fetcher.file(url, sha256).read_text(encoding="utf-8"))["files"]
-        files = [(str(item["path"]), str(item["url"]), str(item["sha256"])) for item in listed]
-    except (ValueError, KeyError, TypeError) as error:
+        files = read_json(_Listing, fetcher.file(url, sha256)).files
+    except RecordError as error:
         raise InputError(f"{FOLDER}:{url} is not a list of files ({error})") from error
     name = url.rsplit("/", 1)[-1]
     folder = Path(tempfile.mkdtemp(dir=str(scratch), prefix="folder-")) / (
         name[: -len(".json")] if name.endswith(".json") else name
     )
     folder.mkdir()
-    for path, address, digest in files:
-        place = PurePosixPath(path)
-        if place.is_absolute() or ".." in place.parts or not place.parts or "\\" in path:
-            raise InputError(f"{FOLDER}:{url} names {path!r}, which leads outside")
+    for file in files:
+        place = PurePosixPath(file.path)
+        if place.is_absolute() or ".." in place.parts or not place.parts or "\\" in file.path:
+            raise InputError(f"{FOLDER}:{url} names {file.path!r}, which leads outside")
         target = folder.joinpath(*place.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(fetcher.file(address, digest).resolve())
+        target.symlink_to(fetcher.file(file.url, file.sha256).resolve())
     return folder
 
 

@@ -196,7 +196,10 @@ class _Object:
                     raise
             elif needed:
                 raise _Wrong(f"key {name!r} is missing")
-        return self._shape(**arguments)
+        try:
+            return self._shape(**arguments)
+        except ValueError as error:  # the shape's own word on values that do not go together
+            raise _Wrong(f"cannot be used: {error}") from error
 
 
 def _union(options: Tuple[Any, ...]) -> Check:

@@ -159,7 +159,7 @@ def from_text(parameter: Parameter, text: str) -> Any:
     elif parameter.kind in ("integer", "number", "data"):
         try:
             return json.loads(typed)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
     else:
         return typed

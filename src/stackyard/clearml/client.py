@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ import httpx
 
 from stackyard.clearml.connection import Connection
 from stackyard.errors import StackyardError
+from stackyard_task.records import from_json
 
 #: Statuses of a task that is over.
 FINAL = ("completed", "failed", "stopped", "published", "closed")
@@ -243,19 +245,29 @@ class Client:
         return f"the ClearML server at {self.connection.api} does not answer ({why}); is it up?"
 
 
+@dataclass(frozen=True)
+class _Meta:
+    """What of an answer's ``meta`` is read here."""
+
+    result_msg: str | None = None
+    result_subcode: int | None = None
+
+
 def _data(answer: httpx.Response, method: str) -> dict[str, Any]:
     try:
         body = answer.json()
-        meta = body["meta"]
-    except (ValueError, KeyError, TypeError) as error:
+        meta, data = from_json(_Meta, body["meta"], method), body.get("data") or {}
+        if not isinstance(data, dict):
+            raise TypeError(method)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ServerError(
             f"{method}: {answer.url} answered {answer.status_code}, and not as a ClearML API does",
             answer.status_code,
         ) from error
     if answer.status_code != 200:
         raise ServerError(
-            f"{method}: {meta.get('result_msg') or answer.status_code}",
+            f"{method}: {meta.result_msg or answer.status_code}",
             answer.status_code,
-            int(meta.get("result_subcode") or 0),
+            meta.result_subcode or 0,
         )
-    return body.get("data") or {}
+    return data

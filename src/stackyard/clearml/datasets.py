@@ -24,6 +24,7 @@ from stackyard.clearml.client import Client
 from stackyard.clearml.connection import Connection
 from stackyard.clearml.dataset_upload import Request
 from stackyard.errors import BadInputError, StackyardError
+from stackyard_task.records import RecordError, from_json, parse, read_json
 
 #: The SDK's name of the part of a project's path that holds the versions of a data set.
 _HIDDEN = "/.datasets/"
@@ -196,12 +197,24 @@ def _files_of(client: Client, version: Version) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "state.json"
         client.download(state[0]["uri"], file)
-        text = file.read_text(encoding="utf-8")
-    try:
-        held = json.loads(text).get("dataset_file_entries") or []
-        return {entry["relative_path"]: entry["hash"] for entry in held}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}  # written by another version of the SDK: everything counts as changed
+        try:
+            held = read_json(_HeldFiles, file).dataset_file_entries or []
+        except RecordError:
+            return {}  # written by another version of the SDK: everything counts as changed
+    return {entry.relative_path: entry.hash for entry in held}
+
+
+@dataclass(frozen=True)
+class _HeldFile:
+    relative_path: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class _HeldFiles:
+    """What of a version's state is read here; the SDK keeps more in it."""
+
+    dataset_file_entries: list[_HeldFile] | None = None
 
 
 def _uploaded(connection: Connection, folder: Path, request: Request) -> dataset_upload.Made:
@@ -229,8 +242,9 @@ def _uploaded(connection: Connection, folder: Path, request: Request) -> dataset
             timeout=_PATIENCE_SECONDS,
             check=False,
         )
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        said = done.stdout.strip().splitlines()[-1]
+        answer = from_json(dict[str, str], parse(said, "the answer"), "the answer")
+    except (OSError, subprocess.TimeoutExpired, RecordError, IndexError) as error:
         raise StackyardError(f"{request.project}/{request.name}: not published ({error})") from error
     if "error" in answer:
         raise StackyardError(f"{request.project}/{request.name}: not published ({answer['error']})")

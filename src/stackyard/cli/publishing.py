@@ -105,4 +105,7 @@ def made_here(launcher: Launcher, code: Path, spec: TaskSpec, folder: Path, pyth
     if run.wait(_LIMIT_SECONDS) is None:
         run.kill()
         raise StackyardError(f"{spec.run_id}: not done after {_LIMIT_SECONDS:g} s")
-    return records.read_json(RunRecord, folder / records.RECORD_FILE)
+    try:
+        return records.read_json(RunRecord, folder / records.RECORD_FILE)
+    except records.RecordError as error:
+        raise StackyardError(str(error)) from error

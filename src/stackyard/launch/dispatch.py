@@ -57,6 +57,13 @@ _ASKED = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Ticket:
+    """What of a ticket is read again."""
+
+    task: str
+
+
 class DispatchedDeployment(Deployment):
     """A deployment that goes through a queue of the server; each has queues of its own and asks its own of a stack."""
 
@@ -161,11 +168,11 @@ class DispatchLauncher:
         A task that was made and never enqueued, or whose spec is not ``task``, is not taken up.
         """
         try:
-            ticket = json.loads((place.folder / TICKET_FILE).read_text(encoding="utf-8"))
+            ticket = records.read_json(_Ticket, place.folder / TICKET_FILE)
             earlier = records.read_json(TaskSpec, place.folder / records.TASK_FILE)
-            id = str(ticket["task"])
+            id = ticket.task
             found = self._sender.client.call("tasks.get_all", id=[id], only_fields=["id", "status"])["tasks"]
-        except (OSError, ValueError, KeyError, TypeError, ServerError, UnreachableError):
+        except (RecordError, ServerError, UnreachableError):
             return None
         if not found or found[0]["status"] == "created" or records.to_json(earlier) != records.to_json(task):
             return None

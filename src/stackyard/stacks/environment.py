@@ -12,12 +12,12 @@ import contextlib
 import datetime
 import fcntl
 import functools
-import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from stackyard.errors import BadInputError, NotRunnableError
 from stackyard.machine.hardware import Machine
@@ -25,7 +25,7 @@ from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, installation, pythons
 from stackyard.stacks.installation import Progress, size_bytes
-from stackyard_task.records import write_json
+from stackyard_task.records import RecordError, read_json, write_json
 
 #: Written last; without it an environment does not count.
 MARKER = "stackyard-complete.json"
@@ -49,8 +49,8 @@ def python_of(stack: StackSpec, settings: Settings) -> Path | None:
 def marker(folder: Path) -> dict:
     """What the marker of an environment says; empty: the environment is not complete."""
     try:
-        return dict(json.loads((folder / MARKER).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return read_json(dict[str, Any], folder / MARKER)
+    except RecordError:
         return {}
 
 
@@ -188,9 +188,9 @@ def _why_no_python(minor: str) -> str | None:
 def _refusal(stack: StackSpec, settings: Settings) -> str | None:
     """Why the last build was refused, and when; ``None``: it was not."""
     try:
-        said = json.loads(_refusal_path(location(stack, settings)).read_text(encoding="utf-8"))
+        said = read_json(dict[str, str], _refusal_path(location(stack, settings)))
         return f"{said['reason']} (tried {said['at']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (RecordError, KeyError):
         return None
 
 

@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
@@ -27,7 +28,7 @@ from stackyard.specs import StackSpec
 from stackyard.stacks import definition, environment, process, verification, wheelhouse
 from stackyard.stacks.definition import LOCK_FILE
 from stackyard.stacks.installation import Progress
-from stackyard_task.records import write_json
+from stackyard_task.records import RecordError, from_json, parse, read_json, write_json
 
 #: Every image we build carries the stack's name and digest under these.
 STACK_LABEL = "stackyard.stack"
@@ -98,18 +99,16 @@ def recorded(settings: Settings) -> dict[str, StackImage]:
         BadInputError: HOME/images.json is there and cannot be read.
     """
     path = settings.home / _FILE
+    if not path.exists():
+        return {}
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json(dict[str, dict[str, Any]], path)
         return {
-            name: StackImage(**{**entry, "stack": name, "repo_digests": tuple(entry["repo_digests"])})
+            name: from_json(StackImage, {**entry, "stack": name}, f"{path}: {name}")
             for name, entry in held.items()
         }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadInputError(
-            f"{path}: cannot be read ({error}); remove it and build the images again"
-        ) from error
+    except RecordError as error:
+        raise BadInputError(f"{error}; remove the file and build the images again") from error
 
 
 def why_not(stack: StackSpec, settings: Settings, engine: Engine) -> str | None:
@@ -267,7 +266,7 @@ def _probe(engine: Engine, base: str, say: Progress) -> tuple[str, tuple[int, in
             ) from reason
     status, out, error = engine.output(base, ["python3", "-c", _PROBE.format(glibc=_GLIBC)])
     try:
-        python, machine, library = json.loads(out)
+        python, machine, library = from_json(tuple[str, str, str], parse(out, base), base)
         glibc = tuple(int(part) for part in library.split()[1].split(".")[:2])
     except (ValueError, AttributeError, IndexError) as broken:
         said = (error.strip().splitlines() or ["no output"])[-1]
@@ -333,8 +332,16 @@ def _described(stack: StackSpec, engine: Engine, image_id: str, base: str, tag: 
         built_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         size_bytes=image.size_bytes if image else 0,
         repo_digests=image.repo_digests if image else (),
-        agent=json.loads(versions or "{}"),
+        agent=_versions(versions, image_id),
     )
+
+
+def _versions(said: str, image_id: str) -> dict[str, str]:
+    """What the agent's environment of an image holds, as its own Python says."""
+    try:
+        return from_json(dict[str, str], parse(said or "{}", image_id), image_id)
+    except RecordError as error:
+        raise StackyardError(f"the versions in the image cannot be read: {error}") from error
 
 
 def _keep(settings: Settings, changes: Mapping[str, StackImage | None]) -> None:

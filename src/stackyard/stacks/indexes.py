@@ -18,6 +18,7 @@ from stackyard.errors import NotRunnableError
 from stackyard.specs import StackSpec
 from stackyard.stacks.definition import LOCK_FILE, canonical, read_lock
 from stackyard.stacks.process import clean_environment
+from stackyard_task.records import RecordError, from_json, parse
 
 #: How long an index may take for one answer, and for all of them.
 ANSWER_SECONDS = 6
@@ -183,8 +184,10 @@ def _ask(python: Path, asked: dict[str, object]) -> dict[str, Any]:
         return {"error": f"unreachable (no answer within {PROBE_SECONDS} s)"}
     lines = finished.stdout.strip().splitlines()
     try:
-        return json.loads(lines[-1]) if finished.returncode == 0 and lines else _crashed(finished.stderr)
-    except ValueError:
+        if finished.returncode != 0 or not lines:
+            return _crashed(finished.stderr)
+        return from_json(dict[str, Any], parse(lines[-1], _SCRIPT.name), _SCRIPT.name)
+    except RecordError:
         return _crashed(finished.stderr)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from stackyard.specs import StackSpec
 from stackyard.stacks.definition import LOCK_FILE, canonical, public_version, read_lock
 from stackyard.stacks.process import clean_environment
+from stackyard_task.records import RecordError, from_json, parse
 
 #: A cold import of torch on a busy machine takes tens of seconds.
 VERIFY_SECONDS = 300
@@ -105,8 +105,8 @@ def answered(status: int, out: str, complaint: str) -> dict[str, Any]:
     """What SCRIPT printed last, or ``{"error": reason}`` if that is not what it prints."""
     lines = out.strip().splitlines()
     try:
-        return dict(json.loads(lines[-1]))
-    except (IndexError, ValueError):
+        return from_json(dict[str, Any], parse(lines[-1], SCRIPT.name), SCRIPT.name)
+    except (IndexError, RecordError):
         last = (complaint.strip().splitlines() or ["no output"])[-1]
         return {"error": f"exit {status}: {last[:200]}"}
 

@@ -15,6 +15,7 @@ from typing import Any
 from stackyard.clearml.pipelines.definition import Pipeline
 from stackyard.clearml.sending import digest_of
 from stackyard.scenarios import references
+from stackyard_task.records import RecordError, from_json
 
 CLEARML_DATASET = "clearml-dataset:"
 
@@ -50,10 +51,8 @@ class MadeOf:
     def from_json(cls, value: Any) -> MadeOf | None:
         """What ``to_json`` gave, or ``None`` where it is something else."""
         try:
-            return cls(
-                str(value["code"]), str(value["definition"]), dict(value["data"]), dict(value["stacks"])
-            )
-        except (KeyError, TypeError, ValueError):
+            return from_json(cls, value)
+        except RecordError:
             return None
 
 

@@ -25,7 +25,7 @@ from stackyard.clearml.tasks import templates
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.scenarios import references
 from stackyard_task import records, workloads
-from stackyard_task.records import Code, Limits, PipelineStep, StackPin, TaskSpec
+from stackyard_task.records import Code, Limits, PipelineStep, RecordError, StackPin, TaskSpec
 from stackyard_task.workloads import Workload
 
 #: ClearML project of our pipelines; the web app looks for them in its ".pipelines".
@@ -488,8 +488,8 @@ def made_of_run(run: Mapping[str, Any]) -> MadeOf | None:
     """What a run says it is made of; ``None`` if nothing that can be read."""
     held = ((run.get("configuration") or {}).get(MADE_OF) or {}).get("value")
     try:
-        return MadeOf.from_json(json.loads(held or ""))
-    except ValueError:
+        return MadeOf.from_json(records.parse(held or "", MADE_OF))
+    except (RecordError, TypeError):
         return None
 
 

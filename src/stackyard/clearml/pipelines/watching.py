@@ -5,10 +5,9 @@ Reads only. A step that has no task yet is pending; steps made again by hand sta
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +16,8 @@ from stackyard.clearml.client import FINAL, Client
 from stackyard.clearml.pipelines.submission import PROJECT, newest_run, pipeline_project
 from stackyard.clearml.sending import SPEC
 from stackyard.errors import BadInputError
+from stackyard_task import records
+from stackyard_task.records import RecordError
 
 POLL_SECONDS = 0.5
 #: A step that was made again by hand: the end of its task's name.
@@ -86,7 +87,7 @@ def state_of(client: Client, id: str) -> RunState:
     by_name: dict[str, Mapping[str, Any]] = {}
     for task in tasks:
         by_name[task["name"]] = task  # a controller that was tried again made them anew: the newest counts
-    named = [step["name"] for step in told_steps(controller)]
+    named = [step.name for step in told_steps(controller)]
     names = [*named, *(name for name in by_name if name not in named)]
     steps = tuple(_step(name, by_name.get(name)) for name in names)
     seconds = _seconds(controller.get("started"), controller.get("completed"))
@@ -232,14 +233,33 @@ def abort(client: Client, id: str) -> None:
             client.call("tasks.stop", task=step.id, status_reason="its pipeline was aborted")
 
 
-def told_steps(controller: Mapping[str, Any]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class ToldStep:
+    """What of a PipelineStep is read here."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    steps: tuple[ToldStep, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What of a controller's TaskSpec is read here."""
+
+    parameters: _Parameters = _Parameters()
+
+
+def told_steps(controller: Mapping[str, Any]) -> Sequence[ToldStep]:
     """The steps that a controller's task names; none where it is no controller of ours."""
     held = ((controller.get("configuration") or {}).get(SPEC) or {}).get("value") or "{}"
     try:
-        steps = json.loads(held).get("parameters", {}).get("steps")
-    except (ValueError, AttributeError):
-        return []
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+        told = records.from_json(_Told, records.parse(held, SPEC), SPEC)
+    except (RecordError, TypeError):
+        return ()
+    return told.parameters.steps
 
 
 def _asked(client: Client, **which: Any) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ Following a task is ``following``'s, its results are ``outcomes``'. May import t
 from __future__ import annotations
 
 import copy
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -298,8 +297,8 @@ def _typed_fields(held: Mapping[str, Any], wanted: Wanted) -> list[tuple[str, st
     fields = [(*_place(sections, key), text) for key, text in wanted.values.items()]
     try:
         said = held["configuration"][SPEC]["value"]
-        spec = records.from_json(TaskSpec, json.loads(said), f"template {held['name']}")
-    except (KeyError, ValueError, RecordError) as error:
+        spec = records.from_json(TaskSpec, records.parse(said, SPEC), f"template {held['name']}")
+    except (KeyError, TypeError, RecordError) as error:
         raise BadInputError(f"template {held['name']}: cannot be read; publish it again ({error})") from error
     workload = spec.declared
     if workload is None:
@@ -375,6 +374,6 @@ def _parameter(held: Mapping[str, Any], section: str, name: str, text: str) -> d
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return records.parse(text, "value")
+    except RecordError:
         return text
