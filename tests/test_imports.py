@@ -22,15 +22,16 @@ OWNED = {
     "opentelemetry": {"telemetry"},
 }
 #: room of stackyard -> rooms it may import; "*": any.
-BASE = {"errors", "extras", "settings", "specs"}
+BASE = {"errors", "extras", "settings", "specs", "toml_tables"}
 ALLOWED = {
     "errors": set(),
     "extras": {"errors"},
     "specs": set(),
     "settings": set(),
+    "toml_tables": {"errors"},
     "machine": BASE,
     "stacks": BASE | {"machine"},
-    "workloads": BASE | {"scenarios"},
+    "workloads": BASE,
     "scenarios": BASE,
     "clearml": BASE | {"machine", "stacks", "workloads", "scenarios"},
     "launch": BASE | {"machine", "stacks", "workloads", "clearml"},

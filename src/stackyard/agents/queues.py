@@ -1,21 +1,21 @@
 """``agents/queues.toml``: the queues of an installation and what a machine offers them, checked.
 
 Reads that one file. Knows no server and no machine: what of it this machine can serve is ``slots``' question.
-May import errors and settings.
+May import errors, settings and toml_tables.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.settings import base
+from stackyard.toml_tables import Fields
 from stackyard_server.rules import fate
 
 FILE = "queues.toml"
@@ -27,7 +27,12 @@ DEPLOYMENTS = ("agent", "container")
 #: What of a queue the server is told, as its metadata.
 METADATA = ("time_limit_seconds", "retries", "silence_seconds")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_MOUNT = r"/[^:,]*:/[^:,]*(:r[ow])?"
+_QUEUE_KEYS = (
+    *("about", "deployment", "slots", "cores", "stacks"),
+    *("time_limit_seconds", "retries", "silence_seconds"),
+)
 
 
 @dataclass(frozen=True)
@@ -90,122 +95,53 @@ def read(path: Path) -> QueuesFile:
     Raises:
         BadInputError: it cannot be read, or a key or value in it cannot be used.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInputError(f"{path}: cannot be read ({error})") from error
-    top = _Table(str(path), table)
-    top.only("queues", "agents", "containers")
-    queues = {}
-    for name, about in top.table("queues").values.items():
-        if not _NAME.fullmatch(name):
-            raise BadInputError(f"{path}: queue {name!r}: letters, digits and ._- are allowed, 64 at most")
-        queues[name] = _queue(name, _Table(f"{path}: [queues.{name}]", about))
-    if not queues:
+    fields = Fields(str(path), toml_tables.read(path))
+    fields.keys(fields.document, "", ["queues", "agents", "containers"])
+    found = {name: _queue(fields, name, about) for name, about in fields.table("queues").items()}
+    if not found:
         raise BadInputError(f"{path}: names no queue; write a table [queues.NAME] for each")
-    agents = top.table("agents")
-    agents.only("pass_environment", "taken_memory_share")
-    containers = top.table("containers")
-    containers.only("network", "mounts")
-    passed = agents.texts("pass_environment") or ()
-    for variable in passed:
-        if not _VARIABLE.fullmatch(variable):
-            raise BadInputError(f"{agents.where}: {variable!r} in pass_environment is not a variable's name")
-    share = agents.number("taken_memory_share", 0.1)
-    if not 0 <= share <= 1:
-        raise BadInputError(f"{agents.where}: taken_memory_share is {share:g}, expected 0 to 1")
-    mounts = containers.texts("mounts") or ()
-    for mount in mounts:
-        if not re.fullmatch(r"/[^:,]*:/[^:,]*(:r[ow])?", mount):
-            raise BadInputError(f"{containers.where}: mount {mount!r}, expected /HOST:/CONTAINER or with :ro")
-    return QueuesFile(queues, passed, share, containers.text("network", AUTO) or AUTO, mounts)
-
-
-def _queue(name: str, table: _Table) -> Queue:
-    table.only(
-        "about",
-        "deployment",
-        "slots",
-        "cores",
-        "stacks",
-        "time_limit_seconds",
-        "retries",
-        "silence_seconds",
-    )
-    deployment = table.text("deployment", "agent")
-    if deployment not in DEPLOYMENTS:
-        raise BadInputError(
-            f"{table.where}: deployment is {deployment!r}, expected {' or '.join(DEPLOYMENTS)}"
+    agents, containers = fields.table("agents"), fields.table("containers")
+    fields.keys(agents, "agents", ["pass_environment", "taken_memory_share"])
+    fields.keys(containers, "containers", ["network", "mounts"])
+    return QueuesFile(
+        queues=found,
+        pass_environment=fields.texts(
+            agents,
+            "agents",
+            "pass_environment",
+            _VARIABLE,
+            "a list of variables' names: letters, digits and _",
         )
-    slots = table.values.get("slots", 1)
-    if slots != GPUS:
-        slots = table.whole("slots", 1, least=0)
+        or (),
+        taken_memory_share=fields.share(agents, "agents", "taken_memory_share", 0.1),
+        network=fields.text(containers, "containers", "network", AUTO),
+        mounts=fields.texts(containers, "containers", "mounts", _MOUNT, "a list of /HOST:/CONTAINER[:ro]")
+        or (),
+    )
+
+
+def _queue(fields: Fields, name: str, table: Any) -> Queue:
+    where = f"queues.{name}"
+    if not _NAME.fullmatch(name):
+        raise fields.bad(where, f"is named {name!r}", "a name of letters, digits and ._- (64 at most)")
+    if not isinstance(table, dict):
+        raise fields.bad(where, f"is {table!r}", f"a table [{where}]")
+    fields.keys(table, where, _QUEUE_KEYS)
+    deployment = fields.text(table, where, "deployment", DEPLOYMENTS[0])
+    if deployment not in DEPLOYMENTS:
+        raise fields.bad(f"{where}.deployment", f"is {deployment!r}", fields.one_of(deployment, DEPLOYMENTS))
+
+    def whole(key: str, low: int, high: int = 10_000) -> int | None:
+        return fields.whole(table, where, key, low, low, high) if key in table else None
+
     return Queue(
         name=name,
-        deployment=str(deployment),
-        slots=None if slots == GPUS else slots,
-        cores=table.whole("cores", None, least=1),
-        stacks=table.texts("stacks"),
-        time_limit_seconds=table.positive("time_limit_seconds"),
-        retries=table.whole("retries", None, least=0, most=fate.MOST_RETRIES),
-        silence_seconds=table.positive("silence_seconds"),
-        about=table.text("about", "") or "",
+        deployment=deployment,
+        slots=None if table.get("slots") == GPUS else fields.whole(table, where, "slots", 1, 0, 10_000),
+        cores=whole("cores", 1),
+        stacks=fields.texts(table, where, "stacks"),
+        time_limit_seconds=fields.positive(table, where, "time_limit_seconds", None),
+        retries=whole("retries", 0, fate.MOST_RETRIES),
+        silence_seconds=fields.positive(table, where, "silence_seconds", None),
+        about=fields.text(table, where, "about", "") if table.get("about") else "",
     )
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A TOML table whose values are asked for by kind."""
-
-    where: str
-    values: Any
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.values, dict):
-            raise BadInputError(f"{self.where}: expected a table, found {self.values!r}")
-
-    def only(self, *names: str) -> None:
-        for name in self.values:
-            if name not in names:
-                raise BadInputError(f"{self.where}: key {name!r} is unknown; allowed: {', '.join(names)}")
-
-    def table(self, name: str) -> _Table:
-        return _Table(f"{self.where}: [{name}]", self.values.get(name, {}))
-
-    def text(self, name: str, default: str | None) -> str | None:
-        value = self.values.get(name, default)
-        if value is not None and not isinstance(value, str):
-            raise BadInputError(f"{self.where}: {name} is {value!r}, expected a text")
-        return value
-
-    def texts(self, name: str) -> tuple[str, ...] | None:
-        value = self.values.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise BadInputError(f"{self.where}: {name} is {value!r}, expected a list of texts")
-        return tuple(value)
-
-    def number(self, name: str, default: float) -> float:
-        value = self.values.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise BadInputError(f"{self.where}: {name} is {value!r}, expected a number")
-        return float(value)
-
-    def positive(self, name: str) -> float | None:
-        if name not in self.values:
-            return None
-        value = self.number(name, 0.0)
-        if not value > 0:
-            raise BadInputError(f"{self.where}: {name} is {value:g}, expected more than 0")
-        return value
-
-    def whole(self, name: str, default: int | None, least: int, most: int = 10_000) -> Any:
-        value = self.values.get(name, default)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise BadInputError(
-                f"{self.where}: {name} is {value!r}, expected a whole number from {least} to {most}"
-            )
-        return value

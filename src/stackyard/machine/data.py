@@ -11,15 +11,16 @@ import functools
 import gzip
 import hashlib
 import lzma
-import tomllib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
+from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.settings import Settings
+from stackyard.toml_tables import Fields
 
 #: How a scenario names a file of a data set: "dataset:hdfs_logdeep/hdfs_train.gz".
 PREFIX = "dataset:"
@@ -73,13 +74,38 @@ class DataSet:
 @functools.cache
 def known(listing: Path = _LIST) -> tuple[DataSet, ...]:
     """All data sets of the list, in its order."""
-    value = tomllib.loads(listing.read_text(encoding="utf-8"))
+    fields = Fields(str(listing), toml_tables.read(listing))
+    fields.keys(fields.document, "", ["data_set"])
     return tuple(
-        DataSet(
-            **{key: entry[key] for key in ("name", "about", "licence", "source")},
-            files=tuple(DataFile(**file) for file in entry["file"]),
-        )
-        for entry in value["data_set"]
+        _data_set(fields, entry, f"data_set[{at}]") for at, entry in enumerate(fields.tables_in("data_set"))
+    )
+
+
+def _data_set(fields: Fields, table: dict[str, Any], where: str) -> DataSet:
+    fields.keys(table, where, ["name", "about", "licence", "source", "file"])
+    files = table.get("file")
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        raise fields.bad(f"{where}.file", f"is {files!r}", f"tables [[{where}.file]]")
+    name, about, licence, source = (
+        fields.text(table, where, key) for key in ("name", "about", "licence", "source")
+    )
+    return DataSet(
+        name,
+        about,
+        licence,
+        source,
+        tuple(_data_file(fields, file, f"{where}.file[{at}]") for at, file in enumerate(files)),
+    )
+
+
+def _data_file(fields: Fields, table: dict[str, Any], where: str) -> DataFile:
+    optional = ("address", "member", "how")
+    fields.keys(table, where, ["path", "bytes", "sha256", *optional])
+    return DataFile(
+        path=fields.text(table, where, "path"),
+        bytes=fields.whole(table, where, "bytes", -1, low=0),
+        sha256=fields.text(table, where, "sha256", like="[0-9a-f]{64}", expected="64 hexadecimal digits"),
+        **{key: fields.text(table, where, key) for key in optional if key in table},
     )
 
 

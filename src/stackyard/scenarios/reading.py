@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard.errors import BadInputError
+from stackyard import toml_tables
 from stackyard.scenarios import matrix, references
-from stackyard.scenarios.fields import Fields
+from stackyard.scenarios.fields import ScenarioFields
 from stackyard.scenarios.shape import (
     AUTO_THREADS,
     BUILT_IN_AXES,
@@ -56,14 +55,10 @@ def read(text: str, file: str, known: Known) -> Scenario:
     Raises:
         BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{file}: not TOML: {error}; mend that place") from error
-    return _Reader(file, known, document).scenario()
+    return _Reader(file, known, toml_tables.parse(text, file)).scenario()
 
 
-class _Reader(Fields):
+class _Reader(ScenarioFields):
     """Reads one document; every method answers a checked part of it."""
 
     def __init__(self, file: str, known: Known, document: dict[str, Any]) -> None:

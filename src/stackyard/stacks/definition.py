@@ -10,15 +10,14 @@ import json
 import os
 import re
 import sys
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.settings import base
 from stackyard.specs import StackSpec
+from stackyard.toml_tables import Fields
 from stackyard_task.records import StackPin
 
 #: The stack a scenario gets that names none.
@@ -97,13 +96,14 @@ def read(folder: Path, running: str | None = None) -> StackSpec:
         BadInputError: a file is missing or a key in it is missing, unknown or not allowed.
     """
     path = folder / STACK_FILE
-    table = _table(path)
-    for key in table:
-        if key not in _KEYS:
-            raise BadInputError(f"{path}: key {key!r} is unknown; allowed: {', '.join(_KEYS)}")
-    python = _python(path, table, running)
-    torch = _text(path, table, "torch", r"\d+(\.\d+)+", 'a version like "2.13.0", without a local tag')
-    cuda = _text(path, table, "cuda", r"cpu|\d+\.\d+", '"cpu" or a version like "12.4"')
+    fields = Fields(str(path), toml_tables.read(path))
+    top = fields.document
+    fields.keys(top, "", _KEYS)
+    python = _python(fields, running)
+    torch = fields.text(
+        top, "", "torch", like=r"\d+(\.\d+)+", expected='a version like "2.13.0", without a local tag'
+    )
+    cuda = fields.text(top, "", "cuda", like=r"cpu|\d+\.\d+", expected='"cpu" or a version like "12.4"')
     packages = read_lock(folder / LOCK_FILE)
     locked = {canonical(package.name): package for package in packages}
     if "torch" not in locked or public_version(locked["torch"].version) != torch:
@@ -116,12 +116,14 @@ def read(folder: Path, running: str | None = None) -> StackSpec:
         cuda=cuda,
         digest=_digest(packages, python, torch, cuda),
         folder=folder,
-        indexes=_indexes(path, table),
-        environment=_variables(path, table, "environment"),
-        tunables=_variables(path, table, "tunables"),
-        capability_range=_capability(path, table, cuda),
-        about=str(table.get("about", "")),
-        installed_bytes=_installed_bytes(path, table),
+        indexes=_indexes(fields),
+        environment=fields.environment(fields.table("environment"), "environment", decimals=False),
+        tunables=fields.environment(fields.table("tunables"), "tunables", decimals=False),
+        capability_range=_capability(fields, cuda),
+        about=fields.text(top, "", "about", "") if top.get("about") else "",
+        installed_bytes=fields.whole(top, "", "installed_bytes", 1, low=1)
+        if "installed_bytes" in top
+        else None,
     )
 
 
@@ -182,72 +184,34 @@ def _default_folder() -> Path:
     return base() / "agents" / "stacks"
 
 
-def _table(path: Path) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInputError(f"{path}: the stack's definition cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: not a TOML file ({error})") from error
-
-
-def _text(path: Path, table: Mapping[str, Any], key: str, pattern: str, expected: str) -> str:
-    value = table.get(key)
-    if not isinstance(value, str) or not re.fullmatch(pattern, value):
-        seen = "missing" if key not in table else f"{value!r}"
-        raise BadInputError(f"{path}: key {key!r} is {seen}, expected {expected}")
-    return value
-
-
-def _python(path: Path, table: Mapping[str, Any], running: str | None) -> str:
-    value = table.get("python")
+def _python(fields: Fields, running: str | None) -> str:
+    value = fields.document.get("python")
     allowed = value if isinstance(value, list) else [value]
     if not allowed or any(not isinstance(v, str) or not re.fullmatch(r"3\.\d+", v) for v in allowed):
-        seen = "missing" if value is None else f"{value!r}"
-        raise BadInputError(
-            f"{path}: key 'python' is {seen}, expected a version like \"3.11\", or a list of them"
-        )
+        seen = "is missing" if value is None else f"is {value!r}"
+        raise fields.bad("python", seen, 'a version like "3.11", or a list of them')
     running = running or "{}.{}".format(*sys.version_info[:2])
     return running if running in allowed else str(allowed[0])
 
 
-def _indexes(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
-    value = table.get("indexes", ["wheels", "default"])
-    ok = isinstance(value, list) and value and all(isinstance(entry, str) for entry in value)
-    if not ok or any(not re.match(r"wheels$|default$|https?://|file://", entry) for entry in value):
-        raise BadInputError(
-            f"{path}: key 'indexes' is {value!r}, expected a list of \"wheels\" (a local folder), "
-            '"default" (pip\'s own configuration) or addresses of a package index'
-        )
-    return tuple(value)
-
-
-def _variables(path: Path, table: Mapping[str, Any], key: str) -> dict[str, str]:
-    value = table.get(key, {})
-    fits = isinstance(value, dict) and all(
-        isinstance(v, (str, int)) and not isinstance(v, bool) for v in value.values()
+def _indexes(fields: Fields) -> tuple[str, ...]:
+    expected = (
+        'a list of "wheels" (a local folder), "default" (pip\'s own configuration) '
+        "or addresses of a package index"
     )
-    if not fits:
-        raise BadInputError(
-            f"{path}: table [{key}] is {value!r}, expected VARIABLE = a text or a whole number"
-        )
-    return {name: str(v) for name, v in value.items()}
+    found = fields.texts(fields.document, "", "indexes", r"wheels|default|(https?|file)://.*", expected)
+    if found == ():
+        raise fields.bad("indexes", "is []", expected)
+    return ("wheels", "default") if found is None else found
 
 
-def _capability(path: Path, table: Mapping[str, Any], cuda: str) -> tuple[float, float] | None:
-    value = table.get("capability")
+def _capability(fields: Fields, cuda: str) -> tuple[float, float] | None:
+    value = fields.document.get("capability")
     if cuda == "cpu" and value is None:
         return None
     fits = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
-    if cuda != "cpu" and fits and value is not None and value[0] <= value[1]:
+    if cuda != "cpu" and fits and value is not None and 0 <= value[0] <= value[1] < 1000:
         return (float(value[0]), float(value[1]))
-    seen = "missing" if value is None else f"{value!r}"
+    seen = "is missing" if value is None else f"is {value!r}"
     wanted = "no such key for a CPU build" if cuda == "cpu" else "[lowest, highest] like [3.7, 7.5]"
-    raise BadInputError(f"{path}: key 'capability' is {seen}, expected {wanted}")
-
-
-def _installed_bytes(path: Path, table: Mapping[str, Any]) -> int | None:
-    value = table.get("installed_bytes")
-    if value is not None and (type(value) is not int or value <= 0):
-        raise BadInputError(f"{path}: key 'installed_bytes' is {value!r}, expected a whole number above 0")
-    return value
+    raise fields.bad("capability", seen, wanted)

@@ -5,20 +5,18 @@ A declaration is data: reading it imports nothing of the package. docs/workloads
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stackyard import toml_tables
 from stackyard.errors import BadInputError
-from stackyard.scenarios.fields import Fields
+from stackyard.toml_tables import Fields
 from stackyard_task import workloads
 from stackyard_task.workloads import KINDS, Parameter, ParameterError, Workload
 
 #: Name of a file that declares workloads.
 FILE = "workloads.toml"
-#: A declaration is read whole.
-MOST_BYTES = 1 << 20
 #: ClearML's kinds of task that a workload may be shown as.
 TYPES = (
     "training",
@@ -42,17 +40,7 @@ def read(path: Path) -> dict[str, Workload]:
     Raises:
         BadInputError: it cannot be read, is not TOML, or a key is unknown, missing or has a value that is not allowed.
     """
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(MOST_BYTES + 1)
-        if len(text) > MOST_BYTES:
-            raise BadInputError(f"{path}: is longer than {MOST_BYTES >> 20} MiB")
-        document = tomllib.loads(text.decode("utf-8"))
-    except OSError as error:
-        raise BadInputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInputError(f"{path}: not TOML: {error}; mend that place") from error
-    return _Reader(str(path), document).workloads()
+    return _Reader(str(path), toml_tables.read(path)).workloads()
 
 
 class _Reader(Fields):
@@ -96,12 +84,12 @@ class _Reader(Fields):
         kind = self.text(table, where, "kind")
         if kind not in KINDS:
             raise self.bad(f"{where}.kind", f"is {kind!r}", self.one_of(kind, KINDS))
-        choices = table.get("choices", [])
-        if not isinstance(choices, list) or not all(isinstance(item, str) for item in choices):
-            raise self.bad(f"{where}.choices", f"is {choices!r}", "a list of texts")
+        choices = self.texts(table, where, "choices") or ()
         if bool(choices) != (kind == "choice"):
             raise self.bad(
-                f"{where}.choices", f"is {choices!r}", 'a list of texts with kind "choice", and only there'
+                f"{where}.choices",
+                f"is {list(choices)!r}",
+                'a list of texts with kind "choice", and only there',
             )
         parameter = Parameter(
             name=name,
@@ -110,7 +98,7 @@ class _Reader(Fields):
             help=self.text(table, where, "help"),
             low=self.bound(table, where, "low", kind),
             high=self.bound(table, where, "high", kind),
-            choices=tuple(choices),
+            choices=choices,
             required=self.flag(table, where, "required", False),
             section=self.text(table, where, "section", "Parameters"),
         )
@@ -133,10 +121,4 @@ class _Reader(Fields):
             raise self.bad(f"{where}.{key}", f"is {value!r}", "a number")
         if kind not in _WITH_BOUNDS:
             raise self.bad(f"{where}.{key}", f"is {value!r}", f"none: a {kind} has no bounds")
-        return value
-
-    def flag(self, table: Mapping[str, Any], where: str, key: str, default: bool) -> bool:
-        value = table.get(key, default)
-        if not isinstance(value, bool):
-            raise self.bad(f"{where}.{key}", f"is {value!r}", "true or false")
         return value

@@ -38,15 +38,24 @@ def test_limits_become_metadata_the_server_can_read(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("", "names no queue"),
-        ("[queues.a]\ntime_limit = 5\n", "key 'time_limit' is unknown"),
-        ("[queues.a]\ndeployment = 'bare'\n", "deployment is 'bare'"),
-        ("[queues.a]\nslots = 1.5\n", "slots is 1.5"),
-        ("[queues.a]\nretries = -1\n", "retries is -1"),
-        ("[queues.a]\ntime_limit_seconds = 0\n", "expected more than 0"),
+        ("[queues.a]\ntime_limit = 5\n", "queues.a.time_limit is an unknown key, expected one of"),
+        (
+            "[queues.a]\ndeployment = 'bare'\n",
+            "queues.a.deployment is 'bare', expected one of agent, container",
+        ),
+        ("[queues.a]\nslots = 1.5\n", "queues.a.slots is 1.5, expected a whole number"),
+        ("[queues.a]\nretries = -1\n", "queues.a.retries is -1, expected a whole number from 0"),
+        (
+            "[queues.a]\ntime_limit_seconds = 0\n",
+            "queues.a.time_limit_seconds is 0, expected a number above 0",
+        ),
         ("[queues.'a b']\n", "letters, digits"),
-        ("[queues.a]\n[agents]\npass_environment = ['A-B']\n", "not a variable's name"),
-        ("[queues.a]\n[containers]\nmounts = ['data:/data']\n", "expected /HOST:/CONTAINER"),
-        ("[queues.a", "cannot be read"),
+        (
+            "[queues.a]\n[agents]\npass_environment = ['A-B']\n",
+            "agents.pass_environment is ['A-B'], expected a list of var",
+        ),
+        ("[queues.a]\n[containers]\nmounts = ['data:/data']\n", "expected a list of /HOST:/CONTAINER"),
+        ("[queues.a", "not TOML"),
         ("queues = 3", "expected a table"),
     ],
 )

@@ -86,15 +86,15 @@ def test_digest_changes_with_what_decides_the_environment(tmp_path: Path, lock: 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('python = "2.7"', ["'python'", "'2.7'"]),
-        ('torch = "9.9.0+cpu"', ["'torch'", "9.9.0+cpu", "without a local tag"]),
-        ('cuda = "new"', ["'cuda'", "'new'", '"cpu"']),
-        ('indexes = ["somewhere"]', ["'indexes'", "somewhere"]),
-        ("capability = [3.7, 7.5]", ["'capability'", "CPU build"]),
-        ("installed_bytes = -1", ["'installed_bytes'", "-1"]),
-        ('pyton = "3.9"', ["'pyton'", "python"]),
-        ("[tunables]\nA = 1.5", ["[tunables]", "1.5"]),
-        ("= 3", ["not a TOML file"]),
+        ('python = "2.7"', ["python is '2.7', expected a version"]),
+        ('torch = "9.9.0+cpu"', ["torch is '9.9.0+cpu', expected", "without a local tag"]),
+        ('cuda = "new"', ["cuda is 'new', expected \"cpu\""]),
+        ('indexes = ["somewhere"]', ["indexes is ['somewhere'], expected a list"]),
+        ("capability = [3.7, 7.5]", ["capability is [3.7, 7.5], expected no such key for a CPU build"]),
+        ("installed_bytes = -1", ["installed_bytes is -1, expected a whole number"]),
+        ('pyton = "3.9"', ["pyton is an unknown key", "did you mean 'python'?"]),
+        ("[tunables]\nA = 1.5", ["tunables.A is 1.5, expected a text or whole number"]),
+        ("= 3", ["not TOML"]),
     ],
 )
 def test_a_bad_key_is_named_with_its_file_and_value(tmp_path: Path, line: str, said: list[str]) -> None:

@@ -8,14 +8,14 @@ this machine), and plain relative paths, seen from the file. ClearML references 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
-from stackyard.scenarios.fields import Fields
+from stackyard.scenarios.fields import ScenarioFields
 from stackyard_task.workloads import Workload
 
 STEP = "step:"
@@ -94,10 +94,7 @@ def read(
     Raises:
         BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{file}: not TOML: {error}; mend that place") from error
+    document = toml_tables.parse(text, file)
     return _Reader(file, document, stacks, default_stack, dict(queues or {}), workloads, why_not).pipeline()
 
 
@@ -127,7 +124,7 @@ def steps_named(value: Any) -> set[str]:
     return found
 
 
-class _Reader(Fields):
+class _Reader(ScenarioFields):
     """Reads one document; every method answers a checked part of it."""
 
     def __init__(
@@ -194,9 +191,7 @@ class _Reader(Fields):
         stack = self.text(table, where, "stack", self.default_stack)
         if stack not in self.stacks:
             raise self.bad(f"{where}.stack", f"is {stack!r}", self.one_of(stack, self.stacks))
-        after = table.get("after", [])
-        if not isinstance(after, list) or not all(isinstance(one, str) for one in after):
-            raise self.bad(f"{where}.after", f"is {after!r}", "a list of steps")
+        after = self.texts(table, where, "after", expected="a list of steps") or ()
         return Step(
             name=name,
             workload=workload,

@@ -1,0 +1,93 @@
+"""TOML that people write: the same mistake is the same sentence, whichever file it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard import toml_tables
+from stackyard.errors import BadInputError
+from stackyard.toml_tables import Fields
+
+DOCUMENT = """
+text = "a"
+empty = " "
+number = 3
+share = 1.5
+flag = true
+huge = 1000000000000000000000000000000
+far = 1e999
+size = "2 GiB"
+vast = "99999999999 TB"
+list = ["a", 1]
+[table]
+A = 1.5
+[named.one]
+[[rows]]
+"""
+
+
+@pytest.fixture
+def fields() -> Fields:
+    return Fields("f.toml", toml_tables.parse(DOCUMENT, "f.toml"))
+
+
+def test_values_are_taken_as_they_stand(fields: Fields) -> None:
+    top = fields.document
+    assert fields.text(top, "", "text") == "a"
+    assert fields.whole(top, "", "number", 1, low=1) == 3
+    assert fields.positive(top, "", "share", None) == 1.5
+    assert fields.size(top["size"], "size") == 2 << 30
+    assert fields.environment(fields.table("table"), "table") == {"A": "1.5"}
+    assert (fields.tables("named"), fields.tables_in("rows")) == ({"one": {}}, [{}])
+    assert (fields.text(top, "", "none", "b"), fields.texts(top, "", "none")) == ("b", None)
+
+
+@pytest.mark.parametrize(
+    ("take", "words"),
+    [
+        (
+            lambda f, t: f.keys(t, "", ["txt", "number"]),
+            "text is an unknown key, expected one of txt, number (did",
+        ),
+        (lambda f, t: f.text(t, "", "empty"), "empty is ' ', expected a text"),
+        (lambda f, t: f.text(t, "", "number"), "number is 3, expected a text"),
+        (lambda f, t: f.text(t, "", "none"), "none is missing, expected a text"),
+        (lambda f, t: f.text(t, "", "text", like="b+", expected="some b"), "text is 'a', expected some b"),
+        (lambda f, t: f.texts(t, "", "list"), "list is ['a', 1], expected a list of texts"),
+        (lambda f, t: f.texts(t, "", "text"), "text is 'a', expected a list of texts"),
+        (lambda f, t: f.whole(t, "", "flag", 1), "flag is True, expected a whole number"),
+        (lambda f, t: f.whole(t, "", "huge", 1), f"huge is {10**30}, expected a whole number"),
+        (lambda f, t: f.whole(t, "", "number", 1, 5, 9), "number is 3, expected a whole number from 5 to 9"),
+        (lambda f, t: f.share(t, "", "share", 0.1), "share is 1.5, expected a number from 0 to 1"),
+        (lambda f, t: f.positive(t, "", "far", None), "far is inf, expected a number above 0"),
+        (lambda f, t: f.positive(t, "", "flag", None), "flag is True, expected a number above 0"),
+        (lambda f, t: f.size(t["vast"], "vast"), "vast is '99999999999 TB', expected a size above 0"),
+        (lambda f, t: f.size(t["huge"], "huge"), f"huge is {10**30}, expected a size above 0"),
+        (lambda f, t: f.table("text"), "text is 'a', expected a table [text]"),
+        (lambda f, t: f.tables("table"), "table.A is 1.5, expected a table [table.A]"),
+        (lambda f, t: f.tables_in("table"), "table is {'A': 1.5}, expected tables [[table]]"),
+        (
+            lambda f, t: f.environment(t["table"], "table", decimals=False),
+            "table.A is 1.5, expected a text or whole number",
+        ),
+    ],
+)
+def test_a_mistake_names_file_key_what_stands_there_and_what_is_expected(
+    fields: Fields, take: Callable[[Fields, dict[str, Any]], object], words: str
+) -> None:
+    with pytest.raises(BadInputError) as refusal:
+        take(fields, fields.document)
+    assert str(refusal.value).startswith(f"f.toml: {words}")
+
+
+@pytest.mark.parametrize("content", [b"= 3", b"\xff", b"a = " + b"[" * 100_000])
+def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "f.toml"
+    path.write_bytes(content)
+    for place in (path, tmp_path, tmp_path / "absent.toml"):
+        with pytest.raises(BadInputError, match=str(place)):
+            toml_tables.read(place)
