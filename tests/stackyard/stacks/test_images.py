@@ -167,7 +167,7 @@ def test_without_an_engine_every_command_says_so(
 def test_a_damaged_record_is_named(depot: Depot) -> None:
     depot.home.mkdir(exist_ok=True)
     (depot.home / "images.json").write_text('{"x": 1}')
-    with pytest.raises(BadInputError, match=r"images\.json: cannot be read"):
+    with pytest.raises(BadInputError, match=r"images\.json: x is 1, expected an object; remove the file"):
         images.recorded(depot.settings)
 
 
