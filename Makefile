@@ -94,11 +94,8 @@ format: $(INSTALLED)  ## format and sort imports
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-bench: $(INSTALLED)  ## every benchmark; figures go to bench/results/
-	@$(RUN) -m bench.measure --json bench/results/measure.json
-	@$(RUN) -m bench.statistics --json bench/results/statistics.json
-	@$(RUN) -m bench.detector --json bench/results/detector.json
-	@$(RUN) -m bench.server --json bench/results/server.json
+bench: $(INSTALLED)  ## every benchmark; figures go to bench/results/ (QUICK=1: smaller, to .stackyard/bench/)
+	@$(RUN) -m bench $(if $(QUICK),--quick)
 
 clean:  ## remove .venv, built stacks and caches (runs/ and fetched data stay)
 	rm -rf $(VENV) .stackyard/stacks .stackyard/code .stackyard/tests .pytest_cache .mypy_cache .ruff_cache

@@ -81,7 +81,6 @@ def main() -> None:
     """Measure and print."""
     parser = arguments("footprint", "the platform's own RAM and CPU, at rest and under load")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each period (default 60)")
-    parser.add_argument("--quick", action="store_true", help="10 seconds each, for a first look")
     given = parser.parse_args()
     seconds = 10.0 if given.quick else given.seconds
     result = Result("footprint", FIGURES)

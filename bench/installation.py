@@ -26,7 +26,6 @@ def main() -> None:
     """Measure and print."""
     parser = arguments("installation", "seconds and MB of each way to install")
     parser.add_argument("--only", action="append", choices=PARTS, help="this lock; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="core and all only")
     given = parser.parse_args()
     parts = given.only or (("core", "all") if given.quick else PARTS)
     names = [f"{part}_{unit}" for part in ("empty", *parts) for unit in ("seconds", "mb")]

@@ -179,7 +179,6 @@ def clearml_monitor(result: Result) -> None:
 def main(given: Optional[List[str]] = None) -> None:
     """The command line."""
     parser = arguments("measure", (__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few repeats, no peers: does it work at all")
     parser.add_argument("--no-clearml", action="store_true", help="leave ClearML's monitor out")
     options = parser.parse_args(given)
     result = Result("measure", NAMES)

@@ -10,11 +10,22 @@ import datetime
 import json
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 API_VERSION = 1
+#: Bench -> the minutes it may take, in full and with --quick.
+MINUTES: Dict[str, Tuple[float, float]] = {
+    "measure": (20, 4),
+    "statistics": (20, 4),
+    "detector": (30, 6),
+    "server": (60, 10),
+    "dispatch": (90, 15),
+    "footprint": (15, 5),
+    "installation": (30, 15),
+}
 #: Exit status of a bench whose data is not on this machine.
 DATA_ABSENT = 3
 
@@ -85,10 +96,33 @@ def machine() -> Dict[str, Any]:
     }
 
 
+class Bounded(argparse.ArgumentParser):
+    """Options of a bench, which is ended where it takes longer than its ``--help`` says."""
+
+    def parse_args(self, *given: Any, **named: Any) -> Any:
+        """The options; from here on time counts."""
+        options = super().parse_args(*given, **named)
+        minutes = MINUTES[self.prog.rpartition(".")[2]][1 if options.quick else 0]
+
+        def ended(*_: Any) -> None:
+            raise SystemExit(f"{self.prog}: not done after {minutes:g} minutes: ended")
+
+        signal.signal(signal.SIGALRM, ended)
+        signal.setitimer(signal.ITIMER_REAL, minutes * 60)
+        return options
+
+
 def arguments(bench: str, description: str) -> argparse.ArgumentParser:
-    """The options every bench has: ``--json FILE`` and, where data is read, ``--data DIR``."""
-    parser = argparse.ArgumentParser(prog=f"python -m bench.{bench}", description=description)
+    """The options every bench has: ``--json FILE`` and ``--quick``; its help says how long it may take."""
+    full, quick = MINUTES[bench]
+    told = (
+        f"Ends within {full} minutes on two cores, with --quick within {quick}; what takes longer is ended."
+    )
+    parser = Bounded(prog=f"python -m bench.{bench}", description=description, epilog=told)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer and smaller of everything: the figures say less"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""How often the verdicts are wrong: ``python -m bench.statistics [--json FILE] [--matrices N]``.
+"""How often the verdicts are wrong: ``python -m bench.statistics [--json FILE] [--matrices N] [--quick]``.
 
 Synthetic matrices whose truth is known, judged by stackyard.reports.statistics at full bootstrap draws.
 Needs stackyard's own environment (numpy, scipy); no data.
@@ -92,6 +92,8 @@ def main() -> int:
     parser = arguments("statistics", (__doc__ or "").splitlines()[0])
     parser.add_argument("--matrices", type=int, default=1000, help="null matrices per case (1000)")
     given = parser.parse_args()
+    if given.quick:
+        given.matrices = min(given.matrices, 50)
     result = Result("statistics")
     count = given.matrices
     calm: list[Tuple[float, float, float]] = []

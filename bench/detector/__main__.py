@@ -34,7 +34,6 @@ def main() -> None:
     parser = arguments("detector", "Quality and speed of the detector on the shared HDFS sequences.")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets")
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="fewer repeats; the figures say less")
     parser.add_argument("--python", type=Path, metavar="FILE", help="the stack's interpreter")
     options = parser.parse_args()
     parts = options.only or list(PARTS)

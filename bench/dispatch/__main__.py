@@ -17,7 +17,6 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=list(PARTS), action="append", help="only this part; may be repeated"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer of everything; the figures say less")
     parser.add_argument("--blocks", type=int, default=12, help="blocks of the parity part (12, at least 10)")
     options = parser.parse_args()
     modules = {

@@ -17,7 +17,6 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=list(PARTS), action="append", help="only this part; may be repeated"
     )
-    parser.add_argument("--quick", action="store_true", help="smaller and shorter; the figures say less")
     parser.add_argument("--soak-minutes", type=float, default=20.0, help="length of the soak (20)")
     parser.add_argument(
         "--mlflow-python", type=Path, metavar="FILE", help="a Python that has MLflow; else one is made"

@@ -238,7 +238,12 @@ def figures(result: Result, quick: bool, options: Any) -> None:
         result.row(part="ingest", server="mlflow", not_measured=why_not)
         print(f"MLflow not measured: {why_not}")
         return
-    with processes.mlflow(python) as url:
-        theirs = wire.run(mlflow(url, SIZES, seconds, result))
+    try:
+        with processes.mlflow(python) as url:
+            theirs = wire.run(mlflow(url, SIZES, seconds, result))
+    except (RuntimeError, OSError) as fault:  # what is measured of ours is kept
+        result.row(part="ingest", server="mlflow", not_measured=str(fault))
+        print(f"MLflow not measured: {fault}")
+        return
     for size in SIZES:
         result.figure(f"ingest_ratio_mlflow_{size}", rates[size] / theirs[size])

@@ -14,7 +14,8 @@ def mlflow_python(given: Path | None) -> tuple[Path | None, str]:
     """(a Python that has MLflow, "") or (None, why not)."""
     if given is not None:
         return given, ""
-    folder = Path(os.environ.get("STACKYARD_HOME", ".stackyard")) / "bench-mlflow"
+    # absolute: the server under test runs in a folder of its own
+    folder = (Path(os.environ.get("STACKYARD_HOME", ".stackyard")) / "bench-mlflow").resolve()
     python = folder / "bin" / "python"
     if (folder / "complete").exists():
         return python, ""
