@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,9 +14,8 @@ from pathlib import Path
 
 from bench.server.processes import Ours, ours
 from stackyard import stacks
-from stackyard.agents import configuration
 from stackyard.agents.slots import Slot
-from stackyard.clearml.client import Client, ServerError
+from stackyard.clearml.client import Client
 from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
 from stackyard.launch import Launcher, Place
@@ -30,6 +28,7 @@ from stackyard.specs import StackSpec
 from stackyard.stacks import images
 from stackyard.workloads import catalogue, snapshot
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
+from tests.installation.agents import agent_of
 
 #: Ends what hangs; everything waited for ends sooner.
 PATIENCE_SECONDS = 300.0
@@ -127,27 +126,15 @@ class Yard:
         """An agent as `stackyard up` starts it, until the block is left."""
         in_container = deployment == "container"
         queue = queue or ("cpu-container" if in_container else "cpu")
-        held = {self.stack.name: self.image().image_id} if in_container else {}
-        with suppress(ServerError):  # it is there already
-            self.client.call("queues.create", name=queue)
-        docker = shutil.which("docker")
-        around = configuration.Surroundings(
-            home=self.home,
-            machine="bench",
-            server=self.connection(),
-            docker=Path(docker) if docker else None,
-            network="host",
-        )
-        prepared = configuration.prepare(Slot(f"{queue}-0", queue, in_container), held, around)
-        with running(list(prepared.command), dict(prepared.environment), Path(prepared.folder)) as process:
-            self.agents.append(process)
-            mark = f"{configuration.MARK}={prepared.environment[configuration.MARK]}".encode()
+        images = {self.stack.name: self.image().image_id} if in_container else {}
+        slot = Slot(f"{queue}-0", queue, in_container)
+        held = _held(self.stack, self.python)
+        with agent_of(self.home, self.connection(), slot, held, images, machine="bench") as agent:
+            self.agents.append(agent.process)
             try:
-                wait_for_worker(self.client, prepared.worker)
-                yield process
+                yield agent.process
             finally:
-                end(process, mark)
-                self.agents.remove(process)
+                self.agents.remove(agent.process)
 
 
 @contextmanager
@@ -191,7 +178,7 @@ def _held(stack: StackSpec, python: Path) -> dict[str, object]:
 def running(
     command: list[str], environment: dict[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of its own session, its output in a log; ended with everything it started."""
+    """A process of its own session, its output in a log; ended when the block is left."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "bench.log").open("ab") as log:
         process = subprocess.Popen(
@@ -206,11 +193,11 @@ def running(
     try:
         yield process
     finally:
-        end(process, None)
+        end(process)
 
 
-def end(process: subprocess.Popen[bytes], mark: bytes | None) -> None:
-    """End a process as Ctrl-C does, then whatever carries its mark in the environment."""
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process as Ctrl-C does."""
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     try:
@@ -218,21 +205,6 @@ def end(process: subprocess.Popen[bytes], mark: bytes | None) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    while mark is not None and (left := _marked(mark)):
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-
-
-def _marked(mark: bytes) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found
 
 
 def wait_for_worker(client: Client, worker: str) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .lab import FINAL, Lab, lab
+from tests.installation.lab import FINAL, Lab, lab
 
 pytestmark = pytest.mark.whole
 

@@ -18,9 +18,9 @@ from stackyard.clearml import connection
 from stackyard.stacks import DEFAULT
 from stackyard.stacks.images import StackImage
 from tests.engine import HOME as ENGINE_HOME
+from tests.installation.lab import CONTAINER_QUEUE, Lab, beyond, gone, lab
 from tests.waiting import until
 
-from .lab import CONTAINER_QUEUE, Lab, beyond, gone, lab
 from .page import TABLE
 
 pytestmark = pytest.mark.whole

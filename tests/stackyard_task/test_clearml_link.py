@@ -21,7 +21,7 @@ from clearml.backend_api.services.v2_23 import tasks as services
 from stackyard.clearml import datasets
 from stackyard_task import clearml_link, clearml_results, workloads
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
-from tests.clearml_site import Site, site, snapshot_with
+from tests.installation.site import Site, site, snapshot_with
 from tests.stackyard_detector.declared import WORKLOADS
 from tests.waiting import until
 

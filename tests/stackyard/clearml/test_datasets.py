@@ -9,7 +9,7 @@ import pytest
 
 from stackyard.clearml import datasets
 from stackyard.errors import BadInputError
-from tests.clearml_site import Site, site
+from tests.installation.site import Site, site
 
 pytestmark = pytest.mark.whole
 

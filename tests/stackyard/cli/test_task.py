@@ -16,7 +16,7 @@ from stackyard import stacks, workloads
 from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import Origin, Template
 from stackyard_task.records import StackPin
-from tests.clearml_site import Site, site
+from tests.installation.site import Site, site
 from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.whole

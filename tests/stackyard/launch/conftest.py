@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackyard.agents import configuration
 from stackyard.agents.slots import Slot
 from stackyard.clearml.client import Client
-from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
 from stackyard.launch import Launcher, Place, Started
 from stackyard.launch.agent import AgentLauncher
@@ -29,50 +24,12 @@ from stackyard.stacks import images
 from stackyard.workloads import catalogue
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
 from tests.engine import base_image, engine, stack_image  # noqa: F401 - fixtures
+from tests.installation.agents import RunningAgent, agent_of, connection_of
 from tests.stackyard_server.running import Running, running_server
 from tests.waiting import until
 
 STACK = "torch-2.13.0-cpu"
-
-
-class RunningAgent:
-    """A clearml-agent as `stackyard up` starts it; known, with all it started, by the mark in their environment."""
-
-    def __init__(self, prepared: configuration.Prepared) -> None:
-        self.prepared = prepared
-        self.mark = f"{configuration.MARK}={prepared.environment[configuration.MARK]}".encode()
-        self.home = Path(prepared.folder)
-        with (self.home / "log" / "agent.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                prepared.command,
-                env=dict(prepared.environment),
-                cwd=self.home / "home",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def marked(self) -> list[int]:
-        """It and everything it started that lives, in containers too."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                with suppress(OSError):
-                    if self.mark in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(15)
-        while left := self.marked():
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.1)
+STACKS = {STACK: {"python": sys.executable, "digest": None, "environment": {}}}
 
 
 @dataclass
@@ -179,34 +136,6 @@ def sender(client: Client) -> Sender:
     return Sender(client)
 
 
-def connection_of(server: Running) -> Connection:
-    return Connection(server.api, server.web, server.files, server.access_key, server.secret_key)
-
-
-@contextmanager
-def agent_of(
-    home: Path, server: Running, slot: Slot, held: dict[str, str] | None = None
-) -> Iterator[RunningAgent]:
-    """An agent as `stackyard up` starts it."""
-    docker = shutil.which("docker")
-    around = configuration.Surroundings(
-        home=home,
-        machine="here",
-        server=connection_of(server),
-        docker=Path(docker) if docker else None,
-        network="host",
-    )
-    server.ask("queues.create", name=slot.queue)  # it may be there already
-    prepared = configuration.prepare(slot, held or {}, around)
-    stacks = {STACK: {"python": sys.executable, "digest": None, "environment": {}}}
-    (home / "agents" / "stacks.json").write_text(json.dumps(stacks))
-    agent = RunningAgent(prepared)
-    try:
-        yield agent
-    finally:
-        agent.stop()
-
-
 @pytest.fixture(scope="session")
 def bare(contract_code: Path) -> Deployment:
     return Deployment("bare", BareLauncher(), contract_code)
@@ -217,7 +146,7 @@ def on_agent(
     contract_code: Path, server: Running, sender: Sender, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     home = tmp_path_factory.mktemp("agent-home")
-    with agent_of(home, server, Slot("cpu-0", "cpu")) as agent:
+    with agent_of(home, connection_of(server), Slot("cpu-0", "cpu"), STACKS) as agent:
         yield Deployment(
             "agent",
             AgentLauncher(sender, "cpu"),
@@ -240,7 +169,7 @@ def in_container(
     image = stack_image(STACK)
     home = tmp_path_factory.mktemp("container-home")
     slot = Slot("cpu-container-0", "cpu-container", in_container=True)
-    with agent_of(home, server, slot, {STACK: image.image_id}) as agent:
+    with agent_of(home, connection_of(server), slot, STACKS, {STACK: image.image_id}) as agent:
         launcher = ContainerLauncher(sender, "cpu-container", lambda stack: image.reference)
         yield Deployment("container", launcher, contract_code, server, agent, sender.client)
 

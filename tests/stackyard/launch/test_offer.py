@@ -24,16 +24,15 @@ from stackyard.settings import Settings
 from stackyard.specs import HardwareSpec
 from stackyard_server.rules.fate import Pauses
 from stackyard_task.records import StackPin
-from tests import clearml_site
-from tests.stackyard_server.agents import agent
+from tests.installation import site as installation
 from tests.waiting import until
 
 STACK = stacks.DEFAULT
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clearml_site.Site]:
-    with clearml_site.site(tmp_path_factory.mktemp("site")) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[installation.Site]:
+    with installation.site(tmp_path_factory.mktemp("site")) as running:
         until(lambda: running.client.call("workers.get_all", last_seen=60)["workers"], "the agent")
         yield running
 
@@ -67,7 +66,7 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.whole
-def test_each_reason_is_told_in_words(server: clearml_site.Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_reason_is_told_in_words(server: installation.Site, monkeypatch: pytest.MonkeyPatch) -> None:
     found = premises(server.home)
     assert reason(found) == f"not built: run `stackyard stack build {STACK}`"
     few = reason(found, workers=2)
@@ -80,7 +79,7 @@ def test_each_reason_is_told_in_words(server: clearml_site.Site, monkeypatch: py
 
 
 def test_deployments_that_share_a_server_look_at_it_once(
-    server: clearml_site.Site, monkeypatch: pytest.MonkeyPatch
+    server: installation.Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = premises(server.home)
     first, second = AgentDeployment(found), ContainerDeployment(found)
@@ -92,7 +91,7 @@ def test_deployments_that_share_a_server_look_at_it_once(
 
 @pytest.mark.whole
 def test_an_image_of_another_digest_is_not_this_stack(
-    server: clearml_site.Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: installation.Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(server.home / "clearml.conf", tmp_path)
     held = {
@@ -108,7 +107,7 @@ def test_an_image_of_another_digest_is_not_this_stack(
     }
     (tmp_path / "images.json").write_text(json.dumps({STACK: held}))
     server.client.call("queues.create", name="cpu-container")
-    with agent(server.server, sys.executable, tmp_path / "a2", "w2", "cpu-container"):
+    with server.serving("cpu-container"):
         until(
             lambda: len(server.client.call("workers.get_all", last_seen=60)["workers"]) > 1,
             "the second agent",
@@ -150,7 +149,7 @@ workload = "work_for_tests:work"
 
 
 @pytest.fixture
-def sent(yard: Any, server: clearml_site.Site) -> Any:
+def sent(yard: Any, server: installation.Site) -> Any:
     """A yard whose runs of deployment ``agent`` go through the server, on the Python that runs the tests."""
     bare = BareLauncher()
     launcher = AgentLauncher(server.sender)
@@ -166,7 +165,7 @@ def test_a_matrix_over_bare_and_agent_leaves_the_same_kind_of_record(sent: Any) 
     bare, agent_run = (sent.record(f"b01-{d}-new-machine-w") for d in ("bare", "agent"))
     assert agent_run.results["read"] == bare.results["read"] == "made"
     assert bare.dispatch is None
-    assert (agent_run.dispatch.queue, agent_run.dispatch.worker) == ("cpu", "w1")
+    assert (agent_run.dispatch.queue, agent_run.dispatch.worker) == ("cpu", "here:cpu-0")
     assert agent_run.cell["deployment"] == "agent"
     folder = sent.out.run("b01", "agent-new-machine-w")
     assert (folder / "outputs" / "made.txt").read_text() == "made"
@@ -174,7 +173,7 @@ def test_a_matrix_over_bare_and_agent_leaves_the_same_kind_of_record(sent: Any) 
 
 
 @pytest.mark.whole
-def test_stopping_aborts_the_task_and_brings_its_record(sent: Any, server: clearml_site.Site) -> None:
+def test_stopping_aborts_the_task_and_brings_its_record(sent: Any, server: installation.Site) -> None:
     text = MATRIX.replace("DO", "hang").replace("LOG", str(sent.log))
     stop = Stop()
     hanging = Path(f"{sent.log}.hanging")
@@ -191,7 +190,7 @@ def test_stopping_aborts_the_task_and_brings_its_record(sent: Any, server: clear
 
 
 @pytest.mark.whole
-def test_a_run_whose_runner_died_is_taken_up_again(sent: Any, server: clearml_site.Site) -> None:
+def test_a_run_whose_runner_died_is_taken_up_again(sent: Any, server: installation.Site) -> None:
     """The record is lost with the runner; the task is still on the server: fetched, not made again."""
     text = MATRIX.replace("DO", "nothing").replace("LOG", str(sent.log))
     only = [("deployment", "agent")]

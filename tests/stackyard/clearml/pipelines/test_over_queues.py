@@ -12,10 +12,10 @@ import pytest
 from stackyard.settings import Settings
 from stackyard.stacks import DEFAULT
 from stackyard.stacks.images import StackImage
-from tests.clearml_site import default_stack
 from tests.engine import HOME as ENGINE_HOME
 from tests.engine import base_image, engine, stack_image
-from tests.faults.lab import CONTAINER_QUEUE, lab
+from tests.installation.lab import CONTAINER_QUEUE, lab
+from tests.installation.site import default_stack
 
 pytestmark = pytest.mark.whole
 

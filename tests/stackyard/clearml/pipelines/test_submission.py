@@ -23,8 +23,7 @@ from stackyard.errors import BadInputError
 from stackyard.settings import base
 from stackyard.workloads import snapshot
 from stackyard_task.records import Code, StackPin
-from tests.clearml_site import Site, default_stack, site, snapshot_with
-from tests.stackyard_server.agents import agent
+from tests.installation.site import Site, default_stack, site, snapshot_with
 from tests.waiting import until
 
 pytestmark = pytest.mark.whole
@@ -106,7 +105,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     with site(home) as running:
         running.client.call("queues.create", name="services")
         code = snapshot_with(home, {"steps_for_tests": WORK})
-        with agent(running.server, sys.executable, home / "services", "w2", "services"):
+        with running.serving("services"):
             yield Yard(running, code)
 
 
@@ -125,8 +124,8 @@ def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(
     assert [(step.name, step.status, step.queue) for step in state.steps] == [
         (name, "completed", "cpu") for name in ("first", "second")
     ]
-    assert state.worker == "w2"
-    assert {step.worker for step in state.steps} == {"w1"}
+    assert state.worker == "here:services-0"
+    assert {step.worker for step in state.steps} == {"here:cpu-0"}
     last = state.steps[1]
     assert last.id is not None
     assert last.ran_seconds is not None

@@ -13,7 +13,7 @@ from stackyard.clearml.tasks.submissions import Offer, Wanted
 from stackyard.clearml.tasks.templates import Origin, Template
 from stackyard.errors import BadInputError
 from stackyard_task.records import StackPin
-from tests.clearml_site import QUEUE, Site, site
+from tests.installation.site import QUEUE, Site, site
 
 pytestmark = pytest.mark.whole
 

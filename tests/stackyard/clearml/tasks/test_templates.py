@@ -20,7 +20,7 @@ from stackyard.clearml.tasks.templates import HISTORY, Origin, Template
 from stackyard.cli import publishing
 from stackyard.errors import BadInputError
 from stackyard.launch.bare import BareLauncher
-from tests.clearml_site import QUEUE, Site, default_stack, site
+from tests.installation.site import QUEUE, Site, default_stack, site
 
 pytestmark = pytest.mark.whole
 

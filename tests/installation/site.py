@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,29 +12,38 @@ from pathlib import Path
 from typing import Any
 
 from stackyard import stacks, workloads
+from stackyard.agents.slots import Slot
 from stackyard.clearml.client import Client
-from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
 from stackyard.settings import Settings
 from stackyard.specs import StackSpec
 from stackyard_server.admin.client_config import client_config
 from stackyard_task.records import TaskSpec
+from tests.stackyard_server.agents import console
+from tests.stackyard_server.running import Running, running_server
+from tests.waiting import until
 
-from .stackyard_server.agents import Agent, agent, console
-from .stackyard_server.running import Running, running_server
-from .waiting import until
+from .agents import RunningAgent, agent_of, connection_of
 
 QUEUE = "cpu"
 
 
 @dataclass
 class Site:
-    """One server, one agent, one home."""
+    """One server, one home, and the agents that serve there."""
 
     server: Running
     client: Client
     home: Path
-    agent: Agent | None
+    #: What its agents' tasks find as stacks.
+    stacks: dict[str, Any]
+
+    @contextmanager
+    def serving(self, queue: str) -> Iterator[RunningAgent]:
+        """An agent for a queue, called "here:QUEUE-0", until the block is left."""
+        slot = Slot(f"{queue}-0", queue)
+        with agent_of(self.home, self.client.connection, slot, self.stacks) as running:
+            yield running
 
     @property
     def sender(self) -> Sender:
@@ -95,29 +103,16 @@ def site(home: Path, *, with_agent: bool = True) -> Iterator[Site]:
             "digest": stack.digest,
             "environment": dict(stack.environment),
         }
-    file = home / "stacks.json"
-    file.write_text(json.dumps(held))
-    before = {name: os.environ.get(name) for name in ("STACKYARD_STACKS_FILE", "STACKYARD_CACHE")}
-    os.environ |= {"STACKYARD_STACKS_FILE": str(file), "STACKYARD_CACHE": str(home / "cache")}
-    try:
-        with ExitStack() as stack_of:
-            server = stack_of.enter_context(running_server())
-            urls = {"api": server.api, "web": server.web, "files": server.files}
-            (home / "clearml.conf").write_text(client_config(urls, server.access_key, server.secret_key))
-            client = stack_of.enter_context(
-                Client(Connection(*urls.values(), server.access_key, server.secret_key))
-            )
-            client.call("queues.create", name=QUEUE)
-            running = None
-            if with_agent:
-                running = stack_of.enter_context(agent(server, sys.executable, home / "agent", "w1", QUEUE))
-            yield Site(server, client, home, running)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with ExitStack() as stack_of:
+        server = stack_of.enter_context(running_server())
+        urls = {"api": server.api, "web": server.web, "files": server.files}
+        (home / "clearml.conf").write_text(client_config(urls, server.access_key, server.secret_key))
+        client = stack_of.enter_context(Client(connection_of(server)))
+        client.call("queues.create", name=QUEUE)
+        made = Site(server, client, home, held)
+        if with_agent:
+            stack_of.enter_context(made.serving(QUEUE))
+        yield made
 
 
 def snapshot_with(home: Path, modules: dict[str, str]) -> Path:

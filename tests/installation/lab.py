@@ -133,7 +133,7 @@ class Lab:
             taken, _ = workloads.load().taken(self.home)
             self._code = self.home / "faulty-code"
             shutil.copytree(taken, self._code)
-            shutil.copyfile(Path(__file__).with_name("faulty.py"), self._code / "faulty.py")
+            shutil.copyfile(ROOT / "tests" / "faults" / "faulty.py", self._code / "faulty.py")
         return self._code
 
     def submit(
