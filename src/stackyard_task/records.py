@@ -317,6 +317,18 @@ class RunRecord:
 
 
 @dataclass
+class Progress:
+    """What a run under way does, as ``progress.json`` holds it."""
+
+    phase: Optional[str] = None
+    done: Optional[float] = None
+    total: Optional[float] = None
+    unit: Optional[str] = None
+    loss: Optional[float] = None
+    elapsed_seconds: Optional[float] = None
+
+
+@dataclass
 class Phase:
     """A phase of the workload, and when it began."""
 

@@ -200,7 +200,7 @@ def _code(
 ) -> tuple[Path, Code]:
     """The snapshot of the measured code: on resume the one the matrix began with, where it still exists."""
     if earlier is not None:
-        code = Code(**earlier.code)
+        code = earlier.code
         kept = snapshot.again(settings.home, code)
         if kept is not None:
             return kept, code

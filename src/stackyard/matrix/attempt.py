@@ -7,7 +7,6 @@ shards, lost and the records of the seam; never scenarios, planning or the runne
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -242,10 +241,9 @@ class Attempt:
 
 def _progress(folder: Path) -> Mapping[str, Any] | None:
     try:
-        value = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
+        return records.to_json(records.read_json(records.Progress, folder / PROGRESS_FILE))
+    except records.RecordError:
+        return None  # none yet, or one that says nothing; the next comes within a second
 
 
 def _supervisor_words(folder: Path, status: int | None) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 
 from stackyard import scenarios
 from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell
@@ -77,8 +76,8 @@ def planned(
         preparations=[p.name for p in needed],
         scenario=scenarios.plain(scenario),
         only={axis: sorted(values) for axis, values in asked.items()},
-        stacks={name: asdict(site.pin_of(name)) for name in stacks},
-        code=asdict(code),
+        stacks={name: site.pin_of(name) for name in stacks},
+        code=code,
         inputs=inputs,
         measure=measure or _measure({cell.axes["deployment"] for cell in runnable}, site),
     )

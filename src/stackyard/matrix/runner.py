@@ -157,6 +157,8 @@ class Runner:
         """What is left of the plan; runs that are there already are counted."""
         cells = {cell.slug: cell for cell in scenarios.cells(self.scenario)}
         todo = todo_of(self.plan, self.folder, cells, lambda cell: self._deployment(cell).can_be_taken_up)
+        for reason in todo.unreadable:
+            self.watcher.message(f"a record cannot be read, its run is made again: {reason}")
         for kept in todo.kept:
             outcome.kept += 1
             outcome.count(kept.name, kept.record)

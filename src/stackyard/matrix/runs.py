@@ -20,7 +20,7 @@ from typing import Any
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.scenarios import differences
 from stackyard_task import records
-from stackyard_task.records import RunRecord
+from stackyard_task.records import Code, RunRecord, StackPin
 
 PLAN_FILE = "plan.json"
 SCENARIO_FILE = "scenario.toml"
@@ -89,9 +89,9 @@ class Plan:
     #: Axis -> values asked for with ``--only``; empty: all.
     only: dict[str, list[str]]
     #: Stack name -> its pin.
-    stacks: dict[str, Any]
+    stacks: dict[str, StackPin]
     #: Version, dirtiness and digest of the measured code.
-    code: dict[str, Any]
+    code: Code
     #: Reference of a data set -> bytes of its file.
     inputs: dict[str, int]
     #: How every run is measured (a method of ``stackyard_task.run``); ``None``: as the supervisor's environment says.
@@ -202,6 +202,15 @@ class RunFolder:
         except records.RecordError:
             return None
 
+    def why_unreadable(self, folder: Path) -> str | None:
+        """Why the record of a run cannot be read; ``None``: it can, or there is none."""
+        if (folder / records.RECORD_FILE).exists():
+            try:
+                records.read_json(RunRecord, folder / records.RECORD_FILE)
+            except records.RecordError as error:
+                return str(error)
+        return None
+
     def set_aside(self, folder: Path) -> None:
         """Move a run that did not count to ``abandoned/``, so that its output stays and its place is free."""
         if not folder.exists():
@@ -267,7 +276,7 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         *differences(_digests(old.stacks), _digests(new.stacks), "stacks"),
         *differences(old.inputs, new.inputs, "inputs (bytes)"),
         *differences(old.measure, new.measure, "measure"),
-        *differences(old.code.get("digest"), new.code.get("digest"), "digest of the measured code"),
+        *differences(old.code.digest, new.code.digest, "digest of the measured code"),
     ]
     reasons = {cell.name: cell.reason for cell in new.not_runnable}
     gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
@@ -315,5 +324,5 @@ def _comparable(scenario: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in scenario.items() if key not in free}
 
 
-def _digests(stacks: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: (pin or {}).get("digest") for name, pin in stacks.items()}
+def _digests(stacks: Mapping[str, StackPin]) -> dict[str, str | None]:
+    return {name: pin.digest for name, pin in stacks.items()}

@@ -15,7 +15,7 @@ from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Preparation, References, Scenario
 from stackyard.specs import Cell
-from stackyard_task.records import Code, Limits, TaskSpec
+from stackyard_task.records import Limits, TaskSpec
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TaskSpecs:
                 **deployment.environment(settings.hardware.gpus),
             },
             time_limit_seconds=self.scenario.time_limit_seconds,
-            code=Code(**self.plan.code),
+            code=self.plan.code,
             measure=self.plan.measure,
         )
 
@@ -72,7 +72,7 @@ class TaskSpecs:
             threads=preparation.threads,
             environment={**environment, **tunables, **deployment.environment(0)},
             time_limit_seconds=preparation.time_limit_seconds,
-            code=Code(**self.plan.code),
+            code=self.plan.code,
         )
 
     def _resolved(self, parameters: Mapping[str, Any]) -> dict[str, Any]:

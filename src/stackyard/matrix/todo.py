@@ -39,6 +39,8 @@ class Todo:
 
     kept: list[Kept] = field(default_factory=list)
     due: list[Due] = field(default_factory=list)
+    #: Why a record that is there cannot be read; its run is made again.
+    unreadable: list[str] = field(default_factory=list)
 
 
 def todo_of(
@@ -62,7 +64,10 @@ def todo_of(
             if record is not None and counts_as_done(record):
                 found.kept.append(Kept(cell, place.name, record))
                 continue
-            if record is not None or not can_be_taken_up(cell):
+            unreadable = folder.why_unreadable(place) if record is None else None
+            if unreadable is not None:
+                found.unreadable.append(unreadable)
+            if record is not None or unreadable is not None or not can_be_taken_up(cell):
                 folder.set_aside(place)
             found.due.append(Due(block, cell, begun=place.exists()))
     found.due.sort(key=lambda due: not due.begun)  # a stable sort: otherwise the order of the plan

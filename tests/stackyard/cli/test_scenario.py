@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from stackyard.cli import main
 from stackyard.cli import scenario as command
 from stackyard.matrix.runs import RunFolder
+from tests.stackyard.mutation import changed, mutations
 from tests.waiting import PATIENCE_SECONDS
 
 ENTRY = "work_for_tests:work"
@@ -62,6 +64,56 @@ def test_json_is_one_object_on_stdout(here: Any, capsys: pytest.CaptureFixture[s
     assert said["outcome"]["completed"] == 2
     assert said["report"]["counts"]["completed"] == 2
     assert Path(said["paths"]["html"]).exists()
+
+
+def test_no_value_in_a_file_of_a_run_folder_ends_a_command_with_a_traceback(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever stands there, report and resume go their way, or refuse in one sentence and leave the file as it was."""
+    file = write(here)
+    assert main.run(["scenario", "run", str(file), "--out", "o"]) == 0
+    names = ("plan.json", "record.json", "timeline.json")
+    files = {path: path.read_text() for name in names for path in Path("o").rglob(name)}
+    capsys.readouterr()
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(mutations(files))
+    def check(mutation: tuple[Path, str]) -> None:
+        path, text = mutation
+        path.write_text(text)
+        for command_line in (
+            ["scenario", "report", "o", "--out", "r"],
+            ["scenario", "run", str(file), "--out", "o", "--resume", "--dry-run"],
+        ):
+            status = main.run(command_line)
+            said = capsys.readouterr()
+            assert status in (0, 2), said.err
+            assert status == 0 or said.err.startswith("stackyard: ")
+            assert status == 0 or said.err.count("\n") == 1
+        assert path.read_text() == text
+        path.write_text(files[path])
+
+    check()
+
+
+def test_a_record_that_cannot_be_read_is_named_and_its_run_made_again(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(here)
+    assert main.run(["scenario", "run", str(file), "--out", "o"]) == 0
+    record = next(Path("o").rglob("record.json"))
+    value = json.loads(record.read_text())
+    record.write_text(json.dumps(changed(value, ("measurement", "wall_seconds"), "3.1")))
+    capsys.readouterr()
+    assert main.run(["scenario", "report", "o", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["report"]
+    assert (said["counts"]["unreadable"], said["counts"]["completed"]) == (1, 1)
+    assert "measurement.wall_seconds is '3.1', expected a number" in said["unreadable"][0]["reason"]
+    assert main.run(["scenario", "run", str(file), "--out", "o", "--resume"]) == 0
+    assert "cannot be read, its run is made again" in capsys.readouterr().err
+    assert len(list(Path("o/abandoned").iterdir())) == 1
+    assert main.run(["scenario", "report", "o", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["report"]["counts"]["completed"] == 2
 
 
 def test_failed_runs_are_reported_and_status_is_4(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +220,7 @@ def test_resume_uses_the_code_the_matrix_began_with(here: Any) -> None:
     assert main.run(["scenario", "run", str(path), "--out", "o"]) == 0
     begun = RunFolder(Path("o")).plan()
     assert begun is not None
-    assert begun.code["own_digest"]
+    assert begun.code.own_digest
     (here.folder / "work_for_tests.py").write_text(
         "def work(parameters, channel, folder):\n    raise SystemExit(9)\n"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.matrix.runs import Plan, PlannedCell, RunFolder, counts_as_done
-from stackyard_task.records import Failure, RunRecord
+from stackyard_task.records import Code, Failure, RunRecord, StackPin
 
 
 def plan(**changes: object) -> Plan:
@@ -30,8 +30,8 @@ def plan(**changes: object) -> Plan:
         preparations=[],
         scenario={"name": "demo", "repeats": 2, "workloads": {"w": {"epochs": 3}}},
         only={},
-        stacks={"a": {"digest": "111"}},
-        code={"digest": "c"},
+        stacks={"a": StackPin("a", "111")},
+        code=Code(digest="c"),
         inputs={"dataset:x/y": 10},
     )
     return replace(first, **changes)  # type: ignore[arg-type]
@@ -88,13 +88,13 @@ def test_resume_needs_the_same_scenario_and_says_what_differs(out: RunFolder) ->
     with pytest.raises(BadInputError, match=r"workloads.w.epochs: 3 then, 4 now"):
         out.begin(changed, "", resume=True)
     with pytest.raises(BadInputError, match=r"stacks.a: '111' then, '222' now"):
-        out.begin(plan(stacks={"a": {"digest": "222"}}), "", resume=True)
+        out.begin(plan(stacks={"a": StackPin("a", "222")}), "", resume=True)
     with pytest.raises(BadInputError, match="--only"):
         out.begin(plan(only={"stack": ["a"]}), "", resume=True)
     with pytest.raises(BadInputError, match="inputs"):
         out.begin(plan(inputs={"dataset:x/y": 11}), "", resume=True)
     with pytest.raises(BadInputError, match="measured code"):
-        out.begin(plan(code={"digest": "e"}), "", resume=True)
+        out.begin(plan(code=Code(digest="e")), "", resume=True)
     assert out.plan() == plan()
 
 

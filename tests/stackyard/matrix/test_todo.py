@@ -56,6 +56,18 @@ def test_a_record_stands_unless_it_says_nothing_of_the_workload(planned: Any) ->
     assert [path.name for path in (folder.path / "abandoned").iterdir()] == [f"{third}.1"]
 
 
+@pytest.mark.parametrize("can_be_taken_up", [False, True])
+def test_a_record_that_cannot_be_read_is_named_and_its_run_due(planned: Any, can_be_taken_up: bool) -> None:
+    _, folder, _ = planned
+    first, *others = names(left(planned, False))
+    recorded(folder.path / "runs" / first, None)
+    (folder.path / "runs" / first / "record.json").write_text('{"run_id": 7}')
+    todo = left(planned, can_be_taken_up)
+    assert (names(todo), todo.due[0].begun) == ([first, *others], False)
+    assert ["run_id is 7, expected a text" in reason for reason in todo.unreadable] == [True]
+    assert [path.name for path in (folder.path / "abandoned").iterdir()] == [f"{first}.1"]
+
+
 def test_what_may_be_at_work_still_comes_first_and_stays_where_it_is(planned: Any) -> None:
     _, folder, _ = planned
     *others, last = names(left(planned, True))

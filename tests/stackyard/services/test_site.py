@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from stackyard.agents.configuration import Prepared
+from stackyard.cli.main import run
 from stackyard.errors import StackyardError
-from stackyard.services.site import GIVEN, RUN, Plan, QueueRule, Server, Site
+from stackyard.services.site import EMBEDDED, GIVEN, RUN, Plan, QueueRule, Server, Site
 from stackyard.services.status import status
 from stackyard.settings import Settings
+from tests.stackyard.mutation import mutations
 
 AGENT = Prepared(
     "cpu-0", "cpu", "m:cpu-0", "/agents/cpu-0", ("agent",), {"A": "1"}, (0, 1), None, False, "digest"
@@ -58,6 +61,29 @@ def site(tmp_path: Path) -> Site:
     made.write_state(STATE)
     made.write_key("key", "secret")
     return made
+
+
+def test_no_value_in_plan_or_state_ends_status_with_a_traceback(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STACKYARD_HOME", str(site.home))
+    embedded = Server(EMBEDDED, "http://h", "http://h", "http://h", str(site.home / "server"))
+    site.write_plan(dataclasses.replace(PLAN, server=embedded))
+    files = {path: path.read_text() for path in (site.plan_file, site.state_file)}
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(mutations(files))
+    def check(mutation: tuple[Path, str]) -> None:
+        path, text = mutation
+        path.write_text(text)
+        status = run(["status"])
+        said = capsys.readouterr()
+        assert status == 1
+        assert said.err == "" or (said.err.startswith("stackyard: ") and said.err.count("\n") == 1)
+        assert path.read_text() == text
+        path.write_text(files[path])
+
+    check()
 
 
 def test_plan_state_and_key_come_back_as_they_were_written(site: Site) -> None:
