@@ -41,7 +41,8 @@ class Freeing:
         if not due:
             return []
         with self.store.writing() as tx:
-            gone = [file for what, at in due for file in self._files(tx, what, at)]
+            # an id and an address may both lead to a file
+            gone = list(dict.fromkeys(file for what, at in due for file in self._files(tx, what, at)))
             files.forget(tx, gone)
             files.forget_freed(tx, due)
         if gone:

@@ -272,6 +272,19 @@ def test_below_a_path_of_a_proxy_files_are_freed_and_kept_all_the_same() -> None
         assert kept.status_code == 403, "its model is published"
 
 
+def test_a_file_that_both_its_task_and_its_address_free_goes_once(server: Running) -> None:
+    task = make_task(server)
+    url = put(server, f"p/t.{task}/models/m.bin")
+    model = server.call("models.create", name="the model", uri=url, task=task)["id"]
+    server.call("models.delete", model=model, force=True)
+    server.call("tasks.delete", task=task, force=True)
+    with server.store.writing() as tx:
+        tx.run("UPDATE file SET created = created - 2000")
+    steps = freed(server)
+    assert [steps() for _ in range(3)] == [0, 1, 0]
+    assert not is_there(server, f"p/t.{task}/models/m.bin")
+
+
 def test_what_was_uploaded_again_stays(server: Running) -> None:
     task = make_task(server)
     url = put(server, f"p/t.{task}/models/m.bin")
