@@ -13,12 +13,14 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.official.compose import Compose
 from stackyard.official.installation import read_env
+from stackyard_task.records import RecordError, from_json, read_json
 
 API_VERSION = 1
 #: What writes: stopped while a backup is made, in this order.
@@ -95,6 +97,13 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
     return manifest
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What of a manifest is read here."""
+
+    parts: dict[str, dict[str, Any]]
+
+
 def verify(source: Path) -> dict[str, Any]:
     """A backup's manifest, once every part was found as it says.
 
@@ -102,9 +111,9 @@ def verify(source: Path) -> dict[str, Any]:
         BadInputError: it is no backup, or a part is missing or changed.
     """
     try:
-        manifest: dict[str, Any] = json.loads((source / "manifest.json").read_text(encoding="utf-8"))
-        parts = manifest["parts"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest = read_json(dict[str, Any], source / "manifest.json")
+        parts = from_json(_Parts, manifest, "manifest.json").parts
+    except RecordError as error:
         raise BadInputError(f"{source} holds no manifest.json of a backup") from error
     if manifest.get("api_version") != API_VERSION:
         raise BadInputError(f"{source}: api_version {manifest.get('api_version')!r}; expected {API_VERSION}")

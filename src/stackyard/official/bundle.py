@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard_task.records import RecordError, read_json
 
 API_VERSION = 1
 KINDS = ("users", "projects", "queues", "tasks", "models")
@@ -56,8 +57,8 @@ class Bundle:
             BadInputError: it is none, or its export did not end.
         """
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            manifest = read_json(dict[str, Any], folder / "manifest.json")
+        except RecordError as error:
             raise BadInputError(
                 f"{folder} holds no manifest.json: no bundle, or an unfinished one"
             ) from error
@@ -147,6 +148,9 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8") as file:
             for line in file:
-                yield json.loads(line)
-    except (OSError, ValueError) as error:
+                value = json.loads(line)  # not checked deeper: a server's events may hold NaN
+                if not isinstance(value, dict):
+                    raise ValueError(f"{line[:60]!r} is no object")
+                yield value
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInputError(f"{path}: cannot be read as JSON lines ({error})") from error

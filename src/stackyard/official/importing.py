@@ -12,12 +12,14 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackyard.clearml.client import Client, ServerError
 from stackyard.errors import BadInputError
 from stackyard.official.bundle import HERE, Bundle, rename, walk
+from stackyard_task.records import RecordError, from_json, parse
 
 Say = Callable[[str], None]
 #: Where ClearML's SDK keeps what a version of a data set consists of.
@@ -48,6 +50,15 @@ ENDINGS = {
 }
 
 
+@dataclass(frozen=True)
+class _Step:
+    """A line of a receipt: a document's old and new id, or a step that is done."""
+
+    old: str | None = None
+    new: str | None = None
+    done: str | None = None
+
+
 class Receipt:
     """What an import into one server has done so far: a file in the bundle, one line a step."""
 
@@ -58,11 +69,14 @@ class Receipt:
         self._done: set[str] = set()
         if self._path.exists():
             for line in self._path.read_text(encoding="utf-8").splitlines():
-                step = json.loads(line)
-                if "new" in step:
-                    self.ids[step["old"]] = step["new"]
-                else:
-                    self._done.add(step["done"])
+                try:
+                    step = from_json(_Step, parse(line, str(self._path)), str(self._path))
+                except RecordError as error:
+                    raise BadInputError(f"{error}; remove that line, what it says is done again") from error
+                if step.old is not None and step.new is not None:
+                    self.ids[step.old] = step.new
+                elif step.done is not None:
+                    self._done.add(step.done)
 
     def made(self, old: str, new: str) -> None:
         """A document has an id there."""

@@ -12,12 +12,13 @@ import os
 import re
 import secrets
 import string
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stackyard import extras
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.official import certificates, sizing
+from stackyard_task.records import RecordError, read_json
 
 #: What ClearML's documentation recommends: 30 characters for keys, 50 to 60 for secrets.
 KEY_LENGTH = 30
@@ -173,7 +174,7 @@ def set_user(folder: Path, login: str, password: str, name: str | None = None) -
     _check_login(login)
     values, kept_in = read_env(folder), folder / "server" / "secrets"
     path = kept_in / "users.json"
-    users = json.loads(path.read_text(encoding="utf-8"))
+    users = _users(path)
     new = all(user["username"] != login for user in users)
     entry = {"username": login, "password": hash_password(password), "name": name or login}
     users = [user for user in users if user["username"] != login] + [entry]
@@ -270,10 +271,29 @@ def _make_users(
             {"username": wanted.admin, "password": hash_password(outcome.password), "name": wanted.admin}
         ]
         _write(path, json.dumps(users, indent=1), outcome, folder, owner)
-    users = json.loads(path.read_text(encoding="utf-8"))
+    users = _users(path)
     _write(
         kept_in / "apiserver.conf", _apiserver_conf(templates.parent, values, users), outcome, folder, owner
     )
+
+
+def _users(path: Path) -> list[dict[str, str]]:
+    """The people of the web login.
+
+    Raises:
+        BadInputError: the file is not the list that was written.
+    """
+    try:
+        return [asdict(user) for user in read_json(list[_User], path)]
+    except RecordError as error:
+        raise BadInputError(f"{error}; restore it from a backup") from error
+
+
+@dataclass(frozen=True)
+class _User:
+    username: str
+    password: str
+    name: str
 
 
 def _apiserver_conf(folder: Path, values: dict[str, str], users: list[dict[str, str]]) -> str:

@@ -262,3 +262,26 @@ def test_a_running_embedded_server_takes_no_documents(tmp_path: Path) -> None:
         pytest.raises(admin.AdminError, match="stop it"),
     ):
         admin.take_in(tmp_path / "data", {}, [])
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "7", '{"old": 1, "new": "b"}', '{"done": ["tasks"]}', "[" * 100_000],
+    ids=lambda line: line[:9],
+)
+def test_a_receipt_that_cannot_be_read_is_one_sentence(tmp_path: Path, line: str) -> None:
+    bundle = bundles.Bundle.new(tmp_path / "bundle")
+    importing.Receipt(bundle, "http://a").made("old", "new")
+    receipt = next((tmp_path / "bundle").glob("imported-*.jsonl"))
+    assert importing.Receipt(bundle, "http://a").ids == {"old": "new"}
+    receipt.write_text(receipt.read_text() + line + "\n")
+    with pytest.raises(BadInputError, match=r"imported-http-a\.jsonl: .*remove that line"):
+        importing.Receipt(bundle, "http://a")
+
+
+@pytest.mark.parametrize("line", ["", "7", "[]", "[" * 100_000], ids=lambda line: line[:9])
+def test_a_document_of_a_bundle_that_is_no_object_is_one_sentence(tmp_path: Path, line: str) -> None:
+    bundle = bundles.Bundle.new(tmp_path / "bundle")
+    (tmp_path / "bundle" / "tasks.jsonl").write_text(line + "\n")
+    with pytest.raises(BadInputError, match=r"tasks\.jsonl: cannot be read as JSON lines"):
+        bundle.documents("tasks")
