@@ -102,6 +102,11 @@ def test_task_side_imports_neither_our_side_nor_foreign_rooms(path: Path) -> Non
 @pytest.mark.parametrize("path", modules("stackyard"), ids=lambda p: str(p.relative_to(SOURCE)))
 def test_our_side_follows_the_table(path: Path) -> None:
     names = imports(path)
+    if (
+        path.name == "contract_work.py"
+    ):  # a workload: it travels into tasks, beside the packages of a snapshot
+        assert not [n for n in names if n.split(".")[0] in {"stackyard", "stackyard_server"}]
+        return
     seen = {".".join(n.split(".")[:2]) for n in names if n.startswith("stackyard_task")}
     assert seen - {"stackyard_task"} <= SEAM
     # the SDK keeps global state and prints: it runs in a process of its own
@@ -111,6 +116,28 @@ def test_our_side_follows_the_table(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "stackyard" and len(parts) > 1 and parts[1] not in (room(path), "__version__"):
             assert allowed == {"*"} or parts[1] in allowed, f"{room(path)} may not import {parts[1]}"
+
+
+def test_nobody_asks_for_a_deployment_by_name() -> None:
+    """Which deployments there are, and which is the default, stands in ``launch/installed.py`` alone."""
+    ours = {f"stackyard.launch.{name}" for name in ("bare", "agent", "container", "dispatch", "offer")}
+    for path in modules("stackyard"):
+        if room(path) != "launch":
+            assert not imports(path) & ours, path
+            words = [
+                n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)
+            ]
+            assert "bare" not in words, path
+
+
+def test_pytest_is_needed_by_those_who_run_the_contract_only() -> None:
+    contract = SOURCE / "stackyard" / "launch" / "contract"
+    for path in modules("stackyard"):
+        if contract not in path.parents:
+            names = imports(path)
+            assert not [
+                n for n in names if n.split(".")[0] == "pytest" or n.startswith("stackyard.launch.contract")
+            ]
 
 
 def test_pure_rooms_touch_no_clock_file_or_network() -> None:

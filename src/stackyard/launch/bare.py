@@ -56,12 +56,11 @@ class BareLauncher:
         if place.python is None:
             raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
         records.write_json(task, place.folder / records.TASK_FILE)
-        command = [str(place.python), "-m", "stackyard_task.run", str(place.folder)]
         log = place.folder / SUPERVISOR_LOG
         with log.open("wb") as output:
             try:
                 process = subprocess.Popen(
-                    command,
+                    self.command(place.python, place.folder),
                     cwd=place.folder,
                     env=clean_environment(place.code),
                     stdin=subprocess.DEVNULL,
@@ -77,6 +76,10 @@ class BareLauncher:
                     f"build it again with: stackyard stack build {stack}"
                 ) from error
         return BareRun(process, log)
+
+    def command(self, python: Path, folder: Path) -> list[str]:
+        """How the supervisor of a run folder is called; what is put before it must become it, as ``nice`` does."""
+        return [str(python), "-m", "stackyard_task.run", str(folder)]
 
     def again(self, task: TaskSpec, place: Place) -> BareRun | None:
         """``None``: a supervisor that outlives its runner holds the run folder until its record lies there."""

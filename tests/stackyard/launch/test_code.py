@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,35 +13,37 @@ from stackyard import workloads
 from stackyard.clearml.sending import CODE_FOLDER, Repository, Sender
 from stackyard.launch import Place
 from stackyard.launch.agent import AgentLauncher
+from stackyard.launch.contract import Ground, record_in
 from stackyard.settings import base
 from stackyard.workloads import wheel
 from stackyard_task.records import Code, TaskSpec
-from tests.stackyard.launch.conftest import Deployment, record_in, task
+from tests.stackyard.launch.conftest import AgentGround
 from tests.stackyard_detector.declared import WORKLOADS
 
 
-def test_a_record_says_which_code_ran(on_agent: Deployment, tmp_path: Path) -> None:
-    spec = task("fail", parameters={"how": "raise"}, code=Code("c0ffee", True, "d1"))
+def test_a_record_says_which_code_ran(on_agent: AgentGround, tmp_path: Path) -> None:
+    spec = on_agent.task("fail", parameters={"how": "raise"}, code=Code("c0ffee", True, "d1"))
     assert on_agent.ended(on_agent.start(tmp_path / "run", spec)) == 1
     seen = record_in(tmp_path / "run").environment
     assert (seen.code_version, seen.code_dirty, seen.code_digest) == ("c0ffee", True, "d1")
     assert seen.code_wheel == wheel.built(on_agent.code).sha256
 
 
-def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: Deployment, tmp_path: Path) -> None:
+def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: AgentGround, tmp_path: Path) -> None:
     code = tmp_path / "code"
     shutil.copytree(on_agent.code, code)
     (code / "stackyard_task" / "mark.py").write_text("# new code, which no agent has fetched yet\n")
     built = wheel.built(code)
     client = on_agent.client
-    assert client is not None
     other = tmp_path / "other.whl"
     other.write_bytes(wheel.built(on_agent.code).content)
     client.upload(other, f"{CODE_FOLDER}/{built.sha256}/{built.name}")
     folder = tmp_path / "run"
     folder.mkdir()
     launcher = AgentLauncher(Sender(client), "cpu")
-    run = launcher.start(task("fail", parameters={"how": "raise"}), Place(folder, Path("python"), code))
+    run = launcher.start(
+        on_agent.task("fail", parameters={"how": "raise"}), Place(folder, Path("python"), code)
+    )
     on_agent.runs.append(run)
     assert on_agent.ended(run) == 1
     failure = record_in(folder).failure
@@ -52,17 +54,17 @@ def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: Deploym
 
 
 def test_the_example_of_a_function_of_ones_own_runs_on_every_deployment(
-    deployment: Deployment, tmp_path: Path
+    ground: Ground, tmp_path: Path
 ) -> None:
     code_folder, code = workloads.load(base() / "examples" / "own-script").taken(tmp_path, ["work.py:main"])
     spec = TaskSpec(
-        "own/b01", "work.py:main", {"throws": 1000, "rounds": 2}, stack=task("x").stack, code=code
+        "own/b01", "work.py:main", {"throws": 1000, "rounds": 2}, stack=ground.task("x").stack, code=code
     )
     folder = tmp_path / "run"
-    folder.mkdir()
-    run = deployment.launcher.start(spec, Place(folder, Path(sys.executable), code_folder))
-    deployment.runs.append(run)
-    assert deployment.ended(run) == 0, deployment.log()
+    place = dataclasses.replace(ground.place(folder), code=code_folder)
+    run = ground.launcher.start(spec, place)
+    ground.runs.append(run)
+    assert ground.ended(run) == 0, ground.seen()
     record = record_in(folder)
     assert record.results["throws"] == 2000
     assert record.environment.code_own_digest == code.own_digest
@@ -94,15 +96,14 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def test_a_clone_of_a_repository_runs_as_clearml_has_it(
-    on_agent: Deployment, repository: Repository, tmp_path: Path
+    on_agent: AgentGround, repository: Repository, tmp_path: Path
 ) -> None:
     client = on_agent.client
-    assert client is not None
     folder = tmp_path / "run"
     folder.mkdir()
     launcher = AgentLauncher(Sender(client), "cpu", repository=repository)
-    simulate = WORKLOADS["simulate-firewall"]
-    spec = TaskSpec("cloned", simulate.name, {"sessions": 20}, simulate, stack=task("x").stack)
+    simulate, stack = WORKLOADS["simulate-firewall"], on_agent.task("x").stack
+    spec = TaskSpec("cloned", simulate.name, {"sessions": 20}, simulate, stack=stack)
     run = launcher.start(spec, Place(folder, Path("python"), on_agent.code))
     on_agent.runs.append(run)
     assert on_agent.ended(run) == 0, on_agent.log()

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stackyard.launch.conftest import Deployment, command, record_in, task
+from stackyard.launch.contract import record_in
+from tests.stackyard.launch.conftest import AgentGround, command
 from tests.waiting import until
 
 MEGABYTES, SECONDS = 800, 6.0
@@ -75,7 +76,7 @@ def cgroup_for(pid: int) -> Iterator[HostCgroup]:
                 time.sleep(0.01)
 
 
-def workload_of(deployment: Deployment) -> int:
+def workload_of(deployment: AgentGround) -> int:
     """The host's number of the workload's process."""
 
     def found() -> list[int]:
@@ -84,12 +85,12 @@ def workload_of(deployment: Deployment) -> int:
     return until(found, "a workload", deployment.log)[0]
 
 
-def test_cpu_and_memory_agree_with_the_record(dispatched: Deployment, tmp_path: Path) -> None:
+def test_cpu_and_memory_agree_with_the_record(dispatched: AgentGround, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root sees the cgroups of others from the host")
     parameters = {"meeting": f"meeting-{uuid.uuid4().hex}", "megabytes": MEGABYTES, "seconds": SECONDS}
     folder = tmp_path / "run"
-    run = dispatched.start(folder, task("burn", parameters=parameters))
+    run = dispatched.start(folder, dispatched.task("burn", parameters=parameters))
     pid = workload_of(dispatched)
     meeting = Path("/proc", str(pid), "root", "tmp", parameters["meeting"])
     until((meeting / "here").exists, "the workload to come")
