@@ -28,7 +28,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Offer:
+class MachineOffer:
     """What this machine offers."""
 
     #: Numbers of the cores that may be used.
@@ -44,7 +44,7 @@ class Offer:
     stacks: frozenset[str] = frozenset()
 
 
-def slots_of(queues: Iterable[Queue], offer: Offer) -> tuple[list[Slot], dict[str, str]]:
+def slots_of(queues: Iterable[Queue], offer: MachineOffer) -> tuple[list[Slot], dict[str, str]]:
     """The slots of this machine, and for each queue it does not serve the reason.
 
     Raises:
@@ -69,7 +69,7 @@ def slots_of(queues: Iterable[Queue], offer: Offer) -> tuple[list[Slot], dict[st
     return slots, absent
 
 
-def _why_not(queue: Queue, offer: Offer) -> str | None:
+def _why_not(queue: Queue, offer: MachineOffer) -> str | None:
     if queue.slots == 0:
         return "queues.toml gives it no slot on this machine"
     if queue.slots is None and not offer.gpus:

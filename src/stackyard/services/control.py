@@ -142,7 +142,7 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
     }
 
 
-def _offer(settings: Settings) -> tuple[slots.Offer, dict[str, str], dict[str, StackSpec]]:
+def _offer(settings: Settings) -> tuple[slots.MachineOffer, dict[str, str], dict[str, StackSpec]]:
     """What this machine offers, its images (stack -> id), and the stacks whose environments are here."""
     machine = hardware.this_machine()
     defined = stacks.load()
@@ -158,7 +158,7 @@ def _offer(settings: Settings) -> tuple[slots.Offer, dict[str, str], dict[str, S
     except StackyardError as error:
         obstacle = str(error)
     cores = tuple(sorted(os.sched_getaffinity(0)))
-    offer = slots.Offer(
+    offer = slots.MachineOffer(
         cores, machine.gpus, machine.gpu_obstacle, obstacle, frozenset(held), frozenset(built)
     )
     return offer, held, built

@@ -6,7 +6,7 @@ import pytest
 
 from stackyard.agents import queues
 from stackyard.agents.queues import Queue
-from stackyard.agents.slots import Offer, allowed_images, slots_of
+from stackyard.agents.slots import MachineOffer, allowed_images, slots_of
 from stackyard.errors import BadInputError
 from stackyard.machine.hardware import Gpu
 
@@ -68,33 +68,36 @@ def test_what_cannot_be_used_is_one_sentence_that_names_the_place(
 
 
 def test_slots_share_the_cores_evenly_and_never_overlap() -> None:
-    slots, absent = slots_of([Queue("cpu", "agent", slots=2)], Offer(cores=(0, 1, 2, 5)))
+    slots, absent = slots_of([Queue("cpu", "agent", slots=2)], MachineOffer(cores=(0, 1, 2, 5)))
     assert [(slot.name, slot.cores) for slot in slots] == [("cpu-0", (0, 1)), ("cpu-1", (2, 5))]
     assert absent == {}
-    (one,), _ = slots_of([Queue("cpu", "agent")], Offer(cores=(0, 1)))
+    (one,), _ = slots_of([Queue("cpu", "agent")], MachineOffer(cores=(0, 1)))
     assert one.cores == (), "a single slot may use them all"
-    (small,), _ = slots_of([Queue("cpu", "agent", cores=1)], Offer(cores=(3, 4)))
+    (small,), _ = slots_of([Queue("cpu", "agent", cores=1)], MachineOffer(cores=(3, 4)))
     assert small.cores == (3,)
     with pytest.raises(BadInputError, match="3 slots of 2 cores were asked for, 4 cores"):
-        slots_of([Queue("cpu", "agent", slots=3, cores=2)], Offer(cores=(0, 1, 2, 3)))
+        slots_of([Queue("cpu", "agent", slots=3, cores=2)], MachineOffer(cores=(0, 1, 2, 3)))
 
 
 def test_one_slot_for_each_gpu_and_a_reason_where_there_is_none() -> None:
     gpus = tuple(Gpu(n, "simulated GPU", 8.0, 10**10, None) for n in (0, 1))
     queue = Queue("gpu", "agent", slots=None)
-    slots, _ = slots_of([queue], Offer(cores=(0, 1, 2, 3), gpus=gpus))
+    slots, _ = slots_of([queue], MachineOffer(cores=(0, 1, 2, 3), gpus=gpus))
     assert [(slot.name, slot.gpu, slot.cores) for slot in slots] == [
         ("gpu-0", 0, (0, 1)),
         ("gpu-1", 1, (2, 3)),
     ]
-    slots, absent = slots_of([queue], Offer(cores=(0,), gpu_obstacle="no NVIDIA driver"))
+    slots, absent = slots_of([queue], MachineOffer(cores=(0,), gpu_obstacle="no NVIDIA driver"))
     assert (slots, absent) == ([], {"gpu": "no NVIDIA driver"})
 
 
 def test_container_queues_exist_only_where_engine_and_image_do() -> None:
     queue = Queue("c", "container", stacks=("old", "new"))
-    assert slots_of([queue], Offer((0,), engine_obstacle="no engine"))[1] == {"c": "no engine"}
-    assert "no image of old or new is here" in slots_of([queue], Offer((0,), images=frozenset({"x"})))[1]["c"]
-    (slot,), _ = slots_of([queue], Offer((0,), images=frozenset({"new"})))
+    assert slots_of([queue], MachineOffer((0,), engine_obstacle="no engine"))[1] == {"c": "no engine"}
+    assert (
+        "no image of old or new is here"
+        in slots_of([queue], MachineOffer((0,), images=frozenset({"x"})))[1]["c"]
+    )
+    (slot,), _ = slots_of([queue], MachineOffer((0,), images=frozenset({"new"})))
     assert slot.in_container
     assert allowed_images(queue, {"new": "sha256:1", "x": "sha256:2"}) == {"new": "sha256:1"}
