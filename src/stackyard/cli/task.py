@@ -18,7 +18,7 @@ from stackyard.clearml.client import Client
 from stackyard.clearml.sending import Sender
 from stackyard.clearml.tasks import following, outcomes, submissions, templates
 from stackyard.clearml.tasks.outcomes import Outcome
-from stackyard.clearml.tasks.submissions import Offer, Submitted, Wanted
+from stackyard.clearml.tasks.submissions import InstalledStacks, Submitted, Wanted
 from stackyard.cli import publishing
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
@@ -245,9 +245,9 @@ def _stack(name: str | None) -> StackSpec:
     return defined[chosen]
 
 
-def _offer(settings: Settings) -> Offer:
+def _offer(settings: Settings) -> InstalledStacks:
     held = images.recorded(settings)
-    return Offer({name: held[name].reference if name in held else None for name in stacks.load()})
+    return InstalledStacks({name: held[name].reference if name in held else None for name in stacks.load()})
 
 
 def _say_submitted(submitted: Submitted, *, err: bool) -> None:

@@ -70,7 +70,7 @@ class Submitted:
 
 
 @dataclass(frozen=True)
-class Offer:
+class InstalledStacks:
     """What this installation has, to check a wish against."""
 
     #: Stack name -> the image to run it in, or ``None``.
@@ -94,7 +94,7 @@ def assignments(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def submit(client: Client, template: str, wanted: Wanted, offer: Offer) -> Submitted:
+def submit(client: Client, template: str, wanted: Wanted, offer: InstalledStacks) -> Submitted:
     """Clone a template with other values and put the copy into a queue.
 
     Raises:
@@ -137,7 +137,9 @@ def submit(client: Client, template: str, wanted: Wanted, offer: Offer) -> Submi
     return Submitted(id, name, queue["name"], warnings)
 
 
-def submit_function(sender: Sender, target: str, wanted: Wanted, origin: Origin, offer: Offer) -> Submitted:
+def submit_function(
+    sender: Sender, target: str, wanted: Wanted, origin: Origin, offer: InstalledStacks
+) -> Submitted:
     """Send a function of the user's own, "FILE.py:FUNCTION", with its code, and put it into a queue.
 
     The function takes ``(parameters, channel, output_folder)`` as every workload does; values are JSON where they
@@ -349,7 +351,7 @@ def _check_name(name: str) -> None:
         raise BadInputError(f"the name {name!r} is too short: ClearML wants at least 3 characters")
 
 
-def _check_stack(stack: str, offer: Offer) -> None:
+def _check_stack(stack: str, offer: InstalledStacks) -> None:
     if stack not in offer.stacks:
         raise BadInputError(f"no stack is named {stack!r}; there are: {', '.join(sorted(offer.stacks))}")
 

@@ -9,7 +9,7 @@ import pytest
 
 from stackyard import workloads
 from stackyard.clearml.tasks import following, outcomes, submissions, templates
-from stackyard.clearml.tasks.submissions import Offer, Wanted
+from stackyard.clearml.tasks.submissions import InstalledStacks, Wanted
 from stackyard.clearml.tasks.templates import Origin, Template
 from stackyard.errors import BadInputError
 from stackyard_task.records import StackPin
@@ -17,7 +17,7 @@ from tests.installation.site import QUEUE, Site, site
 
 pytestmark = pytest.mark.whole
 
-OFFER = Offer({"plain": None, "pictured": "stackyard/pictured@sha256:" + "0" * 64})
+OFFER = InstalledStacks({"plain": None, "pictured": "stackyard/pictured@sha256:" + "0" * 64})
 OWN = '''
 def main(parameters, channel, output_folder):
     """Doubles a number."""
