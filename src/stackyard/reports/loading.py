@@ -29,7 +29,7 @@ class NotRunnable:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanSummary:
     """What a matrix set out to do, as far as its plan.json says."""
 
     name: str | None = None
@@ -65,7 +65,7 @@ class Study:
     """Everything a report is made from."""
 
     runs: tuple[Run, ...]
-    plans: tuple[Plan, ...] = ()
+    plans: tuple[PlanSummary, ...] = ()
     #: Names of the folders read, in order.
     sources: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = field(default=())
@@ -84,7 +84,7 @@ def load(folders: Sequence[Path]) -> Study:
     if not folders:
         raise BadInputError("no folder given: name the output folder of at least one scenario run")
     runs: list[Run] = []
-    plans: list[Plan] = []
+    plans: list[PlanSummary] = []
     unreadable: list[Unreadable] = []
     damaged: list[Unreadable] = []
     seen: set[tuple[str, str, str | None]] = set()
@@ -162,14 +162,14 @@ class _PlanFile:
     not_runnable: tuple[_PlannedCell, ...] = ()
 
 
-def _read_plan(path: Path) -> Plan:
+def _read_plan(path: Path) -> PlanSummary:
     """The plan; unknown keys are ignored, missing ones stay empty.
 
     Raises:
         RecordError: it is not JSON, or a value in it has the wrong type.
     """
     held = read_json(_PlanFile, path)
-    return Plan(
+    return PlanSummary(
         name=_text(held.name),
         title=_text(held.title),
         seed=held.seed,
