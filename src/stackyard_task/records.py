@@ -329,7 +329,7 @@ class Progress:
 
 
 @dataclass
-class Phase:
+class PhaseStart:
     """A phase of the workload, and when it began."""
 
     name: str
@@ -355,4 +355,4 @@ class Course:
     cpu_percent_of_core: List[Optional[float]] = field(default_factory=list)
     rss_bytes: List[Optional[float]] = field(default_factory=list)
     gpus: List[GpuCourse] = field(default_factory=list)
-    phases: List[Phase] = field(default_factory=list)
+    phases: List[PhaseStart] = field(default_factory=list)

@@ -9,7 +9,7 @@ from stackyard_task.records import (
     GpuCourse,
     GpuUse,
     Measurement,
-    Phase,
+    PhaseStart,
     RunRecord,
     StepTimes,
 )
@@ -72,7 +72,7 @@ def test_the_timeline_becomes_lines_on_two_axes_with_its_phases() -> None:
             cpu_percent_of_core=[50.0, 100.0],
             rss_bytes=[1_000_000, 2_000_000],
             gpus=[GpuCourse(0, memory_bytes=[None, 5_000_000])],
-            phases=[Phase("steady", 0.05)],
+            phases=[PhaseStart("steady", 0.05)],
         )
     )
     assert plot is not None

@@ -9,7 +9,7 @@ import pytest
 from stackyard.errors import BadInputError
 from stackyard.reports import load
 from stackyard.reports.loading import shorten
-from stackyard_task.records import Course, Phase
+from stackyard_task.records import Course, PhaseStart
 from tests.stackyard.reports.synthetic import record, write_run
 
 CELL = {"stack": "new", "workload": "train"}
@@ -130,7 +130,7 @@ def test_a_shortened_timeline_keeps_its_peaks_and_its_end() -> None:
         t_seconds=[i / 10 for i in range(count)],
         cpu_percent_of_core=[None] * count,
         rss_bytes=list(ram),
-        phases=[Phase("steady", 1.0)],
+        phases=[PhaseStart("steady", 1.0)],
     )
     short = shorten(course, 200)
     assert len(short["t_seconds"]) == len(short["rss_bytes"]) == 200
