@@ -9,7 +9,7 @@ import pytest
 from tests import session
 
 #: Fixtures that start an agent, a container, a browser or the SDK; a test with one of them is a "whole" one.
-WHOLE = {"engine", "browser", "on_agent", "in_container", "dispatched", "sent", "python"}
+WHOLE = {"engine", "browser", "on_agent", "in_container", "dispatched", "sent", "installed", "python"}
 
 
 def pytest_configure() -> None:

@@ -60,25 +60,25 @@ ENTRY = "work_for_link:work"
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("site")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def code(here: Site) -> Path:
-    return snapshot_with(here.home, {"work_for_link": WORK})
+def code(installed: Site) -> Path:
+    return snapshot_with(installed.home, {"work_for_link": WORK})
 
 
 @pytest.fixture(scope="module")
-def versions(here: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def versions(installed: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Ids of two versions of one data set: b.txt changes, a.txt stays."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "a.txt").write_text("alpha")
     (folder / "b.txt").write_text("before")
-    first = datasets.publish(here.client, folder, "Link", "letters")
+    first = datasets.publish(installed.client, folder, "Link", "letters")
     (folder / "b.txt").write_text("after")
-    second = datasets.publish(here.client, folder, "Link", "letters")
+    second = datasets.publish(installed.client, folder, "Link", "letters")
     return first.version.id, second.version.id
 
 
@@ -87,76 +87,80 @@ def spec(**parameters: Any) -> TaskSpec:
 
 
 @pytest.fixture(scope="module")
-def trained(here: Site, code: Path, versions: tuple[str, str]) -> dict[str, Any]:
+def trained(installed: Site, code: Path, versions: tuple[str, str]) -> dict[str, Any]:
     """A finished run that read a data set and left a model."""
-    return here.run(
+    return installed.run(
         spec(model=True, seconds=1.2, read_a="clearml-dataset:Link/letters@1.0.0//b.txt"),
         code,
         "trains a model",
     )
 
 
-def test_a_finished_run_has_figures_plot_scalars_and_its_output(here: Site, trained: dict[str, Any]) -> None:
-    assert trained["status"] == "completed", trained["status_reason"] + here.console(trained["id"])[-3000:]
-    values = here.client.call("events.get_task_single_value_metrics", tasks=[trained["id"]])["tasks"][0][
+def test_a_finished_run_has_figures_plot_scalars_and_its_output(
+    installed: Site, trained: dict[str, Any]
+) -> None:
+    assert trained["status"] == "completed", (
+        trained["status_reason"] + installed.console(trained["id"])[-3000:]
+    )
+    values = installed.client.call("events.get_task_single_value_metrics", tasks=[trained["id"]])["tasks"][0][
         "values"
     ]
     named = {value["variant"]: value["value"] for value in values}
-    record = here.record(trained)
+    record = installed.record(trained)
     assert named["wall time (s)"] == pytest.approx(record["measurement"]["wall_seconds"], rel=1e-6)
     assert named["peak RAM (MB)"] == pytest.approx(record["measurement"]["peak_rss_bytes"] / 1e6, rel=1e-6)
     assert named["f1"] == 0.5
-    plots = here.client.call("events.get_task_plots", task=trained["id"])["plots"]
+    plots = installed.client.call("events.get_task_plots", task=trained["id"])["plots"]
     (plot,) = [p for p in plots if p["metric"] == "Resources"]
     assert {"CPU (% of a core)", "RAM (MB)"} <= {
         line["name"] for line in json.loads(plot["plot_str"])["data"]
     }
-    scalars = here.client.call("events.scalar_metrics_iter_histogram", task=trained["id"])
+    scalars = installed.client.call("events.scalar_metrics_iter_histogram", task=trained["id"])
     assert {"CPU (% of a core)", "RAM (MB)", "Loss"} <= set(scalars)
     assert scalars["Loss"]["loss"]["x"] == [3]
-    console = here.console(trained["id"])
+    console = installed.console(trained["id"])
     assert "a line of the workload" in console
     assert "3 of 3 steps, loss 0.3333" in console
     assert trained["runtime"]["progress"] == "100"
 
 
 def test_artifacts_are_files_the_record_is_the_last_and_the_child_saw_no_clearml(
-    here: Site, trained: dict[str, Any]
+    installed: Site, trained: dict[str, Any]
 ) -> None:
     held = trained["execution"]["artifacts"]
     assert sorted(a["key"] for a in held) == ["output-log", "outputs", "record", "timeline"]
     assert held[-1]["key"] == "record"
     assert not [a for a in held if "pickle" in a["type"] or a["uri"].endswith((".pkl", ".pickle"))]
-    with zipfile.ZipFile(here.artifact(trained, "outputs")) as packed:
+    with zipfile.ZipFile(installed.artifact(trained, "outputs")) as packed:
         assert "made.txt" in packed.namelist()
-    record = here.record(trained)
+    record = installed.record(trained)
     assert record["results"]["clearml_seen"] is False
     assert record["results"]["read_a"] == "before"
     assert record["parameters"]["read_a"] == "clearml-dataset:Link/letters@1.0.0//b.txt"
 
 
 def test_the_model_is_registered_with_the_data_it_was_trained_on(
-    here: Site, trained: dict[str, Any], versions: tuple[str, str]
+    installed: Site, trained: dict[str, Any], versions: tuple[str, str]
 ) -> None:
     (entry,) = trained["models"]["output"]
-    model = here.client.call("models.get_by_id", model=entry["model"])["model"]
+    model = installed.client.call("models.get_by_id", model=entry["model"])["model"]
     assert (model["task"], model["name"], model["ready"]) == (trained["id"], "trains a model", True)
     assert model["tags"] == ["data:Link/letters@1.0.0"]
     about = {key: entry["value"] for key, entry in model["metadata"].items()}
     assert about["data set Link/letters@1.0.0"] == versions[0]
     assert about["f1"] == "0.5"
-    file = here.home / "model.zip"
-    here.client.download(model["uri"], file)
+    file = installed.home / "model.zip"
+    installed.client.download(model["uri"], file)
     with zipfile.ZipFile(file) as packed:
         assert sorted(packed.namelist()) == ["model.json", "model.safetensors"]
     assert trained["hyperparams"]["Datasets"]["letters"]["value"] == versions[0]
 
 
 def test_a_run_reads_newest_data_models_and_what_other_tasks_left(
-    here: Site, code: Path, trained: dict[str, Any], versions: tuple[str, str]
+    installed: Site, code: Path, trained: dict[str, Any], versions: tuple[str, str]
 ) -> None:
     model = trained["models"]["output"][0]["model"]
-    task = here.run(
+    task = installed.run(
         spec(
             read_newest="clearml-dataset:Link/letters//b.txt",
             read_kept="clearml-dataset:Link/letters//a.txt",
@@ -167,8 +171,8 @@ def test_a_run_reads_newest_data_models_and_what_other_tasks_left(
         ),
         code,
     )
-    assert task["status"] == "completed", task["status_reason"] + here.console(task["id"])[-3000:]
-    results = here.record(task)["results"]
+    assert task["status"] == "completed", task["status_reason"] + installed.console(task["id"])[-3000:]
+    results = installed.record(task)["results"]
     assert results["read_newest"] == "after"
     assert results["read_kept"] == "alpha"  # came with the parent, merged
     assert results["read_id"] == "before"
@@ -177,18 +181,18 @@ def test_a_run_reads_newest_data_models_and_what_other_tasks_left(
 
 
 def test_a_clone_of_a_finished_run_names_only_what_it_used_itself(
-    here: Site, trained: dict[str, Any]
+    installed: Site, trained: dict[str, Any]
 ) -> None:
-    id = here.client.call("tasks.clone", task=trained["id"], new_task_name="again")["id"]
+    id = installed.client.call("tasks.clone", task=trained["id"], new_task_name="again")["id"]
     other = f"clearml-artifact:{trained['id']}/outputs/made.txt"
     edit = {"section": "Parameters", "name": "read_a", "value": other}
-    here.client.call("tasks.edit_hyper_params", task=id, hyperparams=[edit], replace_hyperparams="none")
-    here.client.call("tasks.enqueue", task=id, queue_name="cpu")
-    task = here.ended(id)
+    installed.client.call("tasks.edit_hyper_params", task=id, hyperparams=[edit], replace_hyperparams="none")
+    installed.client.call("tasks.enqueue", task=id, queue_name="cpu")
+    task = installed.ended(id)
     assert task["status"] == "completed", task["status_reason"]
-    assert here.record(task)["results"]["read_a"] == "made"
+    assert installed.record(task)["results"]["read_a"] == "made"
     assert not task["hyperparams"].get("Datasets")
-    model = here.client.call("models.get_by_id", model=task["models"]["output"][0]["model"])["model"]
+    model = installed.client.call("models.get_by_id", model=task["models"]["output"][0]["model"])["model"]
     assert (model["tags"], model["metadata"]["task trains a model"]["value"]) == ([], trained["id"])
 
 
@@ -203,47 +207,49 @@ def test_a_clone_of_a_finished_run_names_only_what_it_used_itself(
     ],
 )
 def test_what_a_parameter_names_and_is_not_there_fails_the_task_in_a_sentence(
-    here: Site, code: Path, trained: dict[str, Any], value: str, says: str
+    installed: Site, code: Path, trained: dict[str, Any], value: str, says: str
 ) -> None:
-    task = here.run(spec(read=value.replace("{trained}", trained["id"])), code)
+    task = installed.run(spec(read=value.replace("{trained}", trained["id"])), code)
     assert task["status"] == "failed"
     assert task["status_reason"].startswith("bad_input: ")
     assert says in task["status_reason"]
 
 
-def test_a_stack_this_machine_lacks_is_the_infrastructures_failure(here: Site, code: Path) -> None:
-    task = here.run(TaskSpec("", ENTRY, {}, stack=StackPin("no-such-stack")), code)
+def test_a_stack_this_machine_lacks_is_the_infrastructures_failure(installed: Site, code: Path) -> None:
+    task = installed.run(TaskSpec("", ENTRY, {}, stack=StackPin("no-such-stack")), code)
     assert task["status"] in ("failed", "queued")  # the server may try elsewhere
     assert "stack no-such-stack is not on this machine" in task["status_reason"]
 
 
-def test_an_aborted_run_ends_as_aborted_and_leaves_its_record(here: Site, code: Path, tmp_path: Path) -> None:
+def test_an_aborted_run_ends_as_aborted_and_leaves_its_record(
+    installed: Site, code: Path, tmp_path: Path
+) -> None:
     begun = tmp_path / "begun"
-    id = here.send(spec(seconds=600, begun=str(begun)), code)
+    id = installed.send(spec(seconds=600, begun=str(begun)), code)
     until(begun.exists, "the workload's start")
-    here.client.call("tasks.stop", task=id)
-    task = here.ended(id)
+    installed.client.call("tasks.stop", task=id)
+    task = installed.ended(id)
     assert task["status"] == "stopped"
-    assert here.record(task)["failure"]["kind"] == "interrupted"
+    assert installed.record(task)["failure"]["kind"] == "interrupted"
 
 
 def test_a_run_whose_task_was_ended_elsewhere_says_nothing_over_that(
-    here: Site, code: Path, tmp_path: Path
+    installed: Site, code: Path, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
-    id = here.send(spec(seconds=0.5, begun=str(begun)), code)
+    id = installed.send(spec(seconds=0.5, begun=str(begun)), code)
     until(begun.exists, "the workload's start")
-    here.client.call("tasks.failed", task=id, status_reason="ended by somebody")
-    here.run(spec(), code)  # its agent has done with the first one
-    task = here.task(id)
+    installed.client.call("tasks.failed", task=id, status_reason="ended by somebody")
+    installed.run(spec(), code)  # its agent has done with the first one
+    task = installed.task(id)
     assert (task["status"], task["status_reason"]) == ("failed", "ended by somebody")
 
 
-def test_a_run_whose_code_fails_says_so_and_keeps_its_record(here: Site, code: Path) -> None:
-    task = here.run(spec(read="/no/such/file"), code)
+def test_a_run_whose_code_fails_says_so_and_keeps_its_record(installed: Site, code: Path) -> None:
+    task = installed.run(spec(read="/no/such/file"), code)
     assert task["status"] == "failed"
     assert task["status_reason"].startswith("code: ")
-    assert here.record(task)["failure"]["kind"] == "code"
+    assert installed.record(task)["failure"]["kind"] == "code"
 
 
 # -- without a server ------------------------------------------------------------------------------
