@@ -19,6 +19,7 @@ import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
 #: Most tests wait for other processes most of the time.
 PROCESSES_PER_CORE = 3
+#: How long suites have to clean up after Ctrl-C.
+GRACE_SECONDS = 20.0
 #: pytest's exit status where marks leave no test.
 NO_TESTS = 5
 OLD_STACK = "torch-1.10.2-cu102"
@@ -258,11 +261,13 @@ class Places:
 
 def run_all(suites: Sequence[Suite], extent: Extent) -> Counts:
     """Run suites side by side; each one's output in one piece when it has ended."""
-    total, said = Counts(), threading.Lock()
+    total, said, interrupted = Counts(), threading.Lock(), threading.Event()
     places = Places(PROCESSES_PER_CORE * (os.cpu_count() or 2))
 
     def one(turn: int, suite: Suite) -> None:
         with places.taken(suite.workers, turn):
+            if interrupted.is_set():
+                return
             begun = time.monotonic()
             counts = run(suite, extent)
         took = time.monotonic() - begun
@@ -276,11 +281,16 @@ def run_all(suites: Sequence[Suite], extent: Extent) -> Counts:
                 suite.passed_before().write_text(json.dumps({"suite": suite.name, "passed": counts.passed}))
             total.add(counts)
 
-    threads = [threading.Thread(target=one, args=(turn, suite)) for turn, suite in enumerate(suites)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    pool = ThreadPoolExecutor(max(1, len(suites)))
+    begun_all = [pool.submit(one, turn, suite) for turn, suite in enumerate(suites)]
+    try:
+        for suite_ended in begun_all:
+            suite_ended.result()
+    except KeyboardInterrupt:
+        interrupted.set()  # no further suite begins; those that run were interrupted, too, and clean up
+        wait(begun_all, GRACE_SECONDS)
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(130)  # what is left is ended by the run's watcher
     return total
 
 

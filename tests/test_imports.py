@@ -1,6 +1,7 @@
 """The import directions of docs/architecture.md, checked on the source itself."""
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -52,12 +53,18 @@ def modules(package: str) -> list[Path]:
     return sorted((SOURCE / package).rglob("*.py"))
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Absolute dotted names a file imports, anywhere in it."""
     inside = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
     base = inside.split(".")[:-1]
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -169,7 +176,7 @@ def test_importing_the_task_side_needs_the_standard_library_only() -> None:
         "figures",
         "telemetry",
     ):
-        tree = ast.parse((SOURCE / "stackyard_task" / f"{name}.py").read_text(encoding="utf-8"))
+        tree = parsed(SOURCE / "stackyard_task" / f"{name}.py")
         for node in tree.body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 module = getattr(node, "module", None) or node.names[0].name
@@ -250,7 +257,7 @@ def test_sql_is_written_in_the_store_only() -> None:
         if room(path) == "store":
             continue
         assert "sqlite3" not in imports(path), path
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         assert not [text for text in texts(tree) if SQL.search(text)], path
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value).rpartition(".")[2] == "tx":
@@ -336,7 +343,7 @@ def test_a_tasks_fate_has_one_owner(package: str) -> None:
     for path in modules(package):
         if path == FATE:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         said = [text for text in texts(tree) if ITS_WORDS.search(text)]
         bounded = [(line, name) for line, name in bounds(tree) if ITS_BOUNDS.search(name)]
         assert not said, f"{path} says itself what becomes of a task: {said}"
@@ -345,7 +352,7 @@ def test_a_tasks_fate_has_one_owner(package: str) -> None:
 
 def test_the_owners_words_and_bounds_are_found_where_they_are() -> None:
     """The two looks above see what they are to see: in the owner itself."""
-    tree = ast.parse(FATE.read_text(encoding="utf-8"))
+    tree = parsed(FATE)
     said = {match[0] for text in texts(tree) if (match := ITS_WORDS.search(text))}
     assert len(said) >= 8
     assert {name for _, name in bounds(tree) if ITS_BOUNDS.search(name)} == {"USUAL_RETRIES", "MOST_RETRIES"}
