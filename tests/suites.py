@@ -195,7 +195,7 @@ class Extent:
 
 REDUCED = Extent("reduced", "not long")
 LONG = Extent("long", full_counts=True)
-FAST = Extent("fast", "not long and not whole")
+FAST = Extent("fast", "not long and not whole and not slow")
 
 
 def run(suite: Suite, extent: Extent) -> Counts:

@@ -114,6 +114,7 @@ def small(built: Built, tmp_path: Path) -> Small:
     )
 
 
+@pytest.mark.slow
 def test_core_runs_a_scenario_and_leaves_the_plain_report(small: Small, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SCENARIO)
     done = small("scenario", "run", "small.toml")

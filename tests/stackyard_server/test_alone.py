@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FREE_PORTS = ["--web-port", "0", "--api-port", "0", "--files-port", "0"]
 Alone = Callable[..., "subprocess.CompletedProcess[str]"]

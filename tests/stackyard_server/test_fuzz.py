@@ -10,6 +10,8 @@ import pytest
 
 from .fuzz.siege import Fault, run
 
+pytestmark = pytest.mark.slow
+
 LONG = os.environ.get("STACKYARD_LONG") == "1"
 COUNT = 100_000 if LONG else 3_000
 #: What a run may add to the memory it had after its first third (caches of SQLite and Python that have a limit).

@@ -13,6 +13,8 @@ from tests.stackyard_server.running import running_server
 from .recordings import RECORDINGS_VARIABLE, find_recordings, load_flows
 from .suite import load_listed, run_flows
 
+pytestmark = pytest.mark.slow
+
 LEAST_REPLAYED = 2500
 
 

@@ -6,12 +6,16 @@ import os
 import random
 from pathlib import Path
 
+import pytest
+
 from stackyard_server.store import Store
 from stackyard_server.upkeep import verification
 from tests.waiting import until
 
 from .child import Child, Client, found_folder
 from .load import Ledger, Load
+
+pytestmark = pytest.mark.slow
 
 LONG = os.environ.get("STACKYARD_LONG") == "1"
 FULL = 200

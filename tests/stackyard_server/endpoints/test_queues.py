@@ -118,6 +118,7 @@ def test_an_empty_poll_writes_nothing(server: Running) -> None:
         assert tx.value("PRAGMA data_version") == seen
 
 
+@pytest.mark.slow
 def test_a_hundred_workers_pull_at_once_and_each_task_goes_to_one(server: Running) -> None:
     queue, waiting = queue_of(server, "pulled at once", 60)
     headers = {"Authorization": f"Bearer {server.token}"}
