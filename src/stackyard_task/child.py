@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import inspect
 import os
 import platform
 import sys
@@ -48,7 +49,11 @@ def main(run_folder: Path) -> int:
         entry, parameters = resolve(spec)
         _set_torch_threads()
         _report_loaded(channel)
-        entry(parameters, channel, run_folder / OUTPUTS_FOLDER)
+        returned = entry(parameters, channel, run_folder / OUTPUTS_FOLDER)
+        if inspect.isgenerator(returned) or inspect.isawaitable(returned):
+            raise BadInput(
+                f"workload {spec.workload!r} is a generator or async: calling it runs nothing of it"
+            )
         channel.phase("finish")
         _report_loaded(channel)
         _report_cuda_peaks(channel)
@@ -58,6 +63,12 @@ def main(run_folder: Path) -> int:
         return _give_up(channel, "gate", str(error))
     except StackMismatch as error:
         return _give_up(channel, "stack_mismatch", str(error))
+    except SystemExit as stop:
+        if isinstance(stop.code, str):
+            return _give_up(channel, "code", _one_line(stop.code))
+        channel.flush()
+        if stop.code not in (None, 0):
+            raise
     except MemoryError as error:
         return _give_up(channel, "out_of_memory", f"no memory left ({error or 'MemoryError'})")
     except Exception as error:  # noqa: BLE001 the task's edge: whatever the workload raises ends in a record
@@ -80,7 +91,7 @@ def kind_of(error: Exception) -> str:
     return "infrastructure" if os.strerror(errno.ENOSPC) in said else "code"
 
 
-def resolve(spec: TaskSpec) -> tuple[Callable[[Dict[str, Any], Channel, Path], None], Dict[str, Any]]:
+def resolve(spec: TaskSpec) -> tuple[Callable[[Dict[str, Any], Channel, Path], object], Dict[str, Any]]:
     """The function to call and its parameters, checked and completed.
 
     The entry is the declaration's, which the task carries, or the workload's own name: "module:function", or
@@ -131,7 +142,7 @@ def verify_stack(pin: StackPin) -> None:
         return
     try:
         import torch
-    except ImportError as error:
+    except Exception as error:  # a missing library of it is an OSError, a broken one anything
         why = f"torch cannot be imported ({_one_line(error)})"
         raise StackMismatch(f"{name} pins torch {pin.torch}, but {why}; rebuild the stack") from error
     loaded = str(torch.__version__)
@@ -209,7 +220,7 @@ def _give_up(channel: Channel, kind: str, message: str) -> int:
     return 1
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: object) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 500 else text[:497] + "..."
 

@@ -11,11 +11,16 @@ A workload's entry is a function ``(parameters, channel, output_folder) -> None`
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 #: What a parameter may be. "data": {"sources": [...]} as ``readers`` takes it; "model": a model folder.
 KINDS = ("integer", "number", "text", "flag", "choice", "data", "model")
+
+
+#: Beyond it a number is refused; NaN and infinity are, too.
+_GREATEST = sys.float_info.max
 
 
 class ParameterError(ValueError):
@@ -47,6 +52,8 @@ class Parameter:
             allowed.append(f"{self.low:g} to {self.high:g}")
         elif self.low is not None:
             allowed.append(f"at least {self.low:g}")
+        elif self.high is not None:
+            allowed.append(f"at most {self.high:g}")
         if self.required:
             allowed.append("needed")
         elif self.default is not None:
@@ -103,21 +110,25 @@ def _checked_value(workload: str, parameter: Parameter, value: Any) -> Any:
     where = f"{workload}: parameter {parameter.name!r}"
     if value is None and not parameter.required and parameter.default is None:
         return None
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # a whole number beyond what a float holds is no number that any tool would take
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _GREATEST
     fits = {
-        "integer": is_number and float(value).is_integer(),
-        "number": is_number and value == value,
+        "integer": is_number and value == int(value),
+        "number": is_number,
         "text": isinstance(value, str),
         "flag": isinstance(value, bool),
         "choice": value in parameter.choices,
         "data": isinstance(value, dict) and isinstance(value.get("sources"), list) and bool(value["sources"]),
         "model": isinstance(value, str) and bool(value),
-    }[parameter.kind]
+    }.get(parameter.kind)
+    if fits is None:
+        raise ParameterError(f"{where} is of kind {parameter.kind!r}, expected one of {', '.join(KINDS)}")
     if not fits:
         raise ParameterError(f"{where} is {value!r}, expected {_expected(parameter)}")
-    if parameter.low is not None and value < parameter.low:
+    bounded = parameter.kind in ("integer", "number")
+    if bounded and parameter.low is not None and value < parameter.low:
         raise ParameterError(f"{where} is {value!r}, expected at least {parameter.low:g}")
-    if parameter.high is not None and value > parameter.high:
+    if bounded and parameter.high is not None and value > parameter.high:
         raise ParameterError(f"{where} is {value!r}, expected at most {parameter.high:g}")
     return int(value) if parameter.kind == "integer" else value
 

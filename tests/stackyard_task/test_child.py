@@ -7,13 +7,13 @@ import platform
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict, List, Optional
 
 import pytest
 
 from stackyard_task import child
 from stackyard_task.channel import BadInput
-from stackyard_task.records import StackPin, TaskSpec
+from stackyard_task.records import TASK_FILE, StackPin, TaskSpec, write_json
 from stackyard_task.workloads import Parameter, ParameterError, Workload
 
 
@@ -143,3 +143,46 @@ def test_a_module_that_fails_at_import_is_the_codes_fault_not_the_inputs(
 )
 def test_a_full_disk_is_the_machines_failure(error, kind):
     assert child.kind_of(error) == kind
+
+
+WAYS = """
+import sys
+
+def generator(parameters, channel, folder):
+    yield
+
+async def coroutine(parameters, channel, folder):
+    pass
+
+def leaves(parameters, channel, folder):
+    sys.exit(parameters["how"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters", "status", "failure"),
+    [
+        ("generator", {}, 1, "is a generator or async"),
+        ("coroutine", {}, 1, "is a generator or async"),
+        ("leaves", {"how": 0}, 0, None),
+        ("leaves", {"how": None}, 0, None),
+        ("leaves", {"how": "no luck today"}, 1, "no luck today"),
+    ],
+)
+def test_what_a_function_answers_and_how_it_leaves_is_told(
+    function: str,
+    parameters: Dict[str, Any],
+    status: int,
+    failure: Optional[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "ways.py").write_text(WAYS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said: List[str] = []
+    monkeypatch.setattr(child.Channel, "failure", lambda self, kind, message: said.append(message))
+    write_json(TaskSpec("r", f"ways:{function}", parameters), tmp_path / TASK_FILE)
+    (tmp_path / "outputs").mkdir()
+    assert child.main(tmp_path) == status
+    assert len(said) == (failure is not None)
+    assert failure is None or failure in said[0]

@@ -123,7 +123,7 @@ def test_without_one_the_record_says_so(tmp_path: Path) -> None:
         ("exiting", {}, "code", "status 7"),
         ("killing_itself", {"signal": "SIGKILL"}, "killed", "SIGKILL"),
         ("killing_itself", {"signal": "SIGSEGV"}, "code", "SIGSEGV"),
-        ("no-such", {}, "bad_input", "'no-such' is not known"),
+        ("no-such", {}, "bad_input", "'no-such' comes without its declaration"),
         ("no_such_module:function", {}, "bad_input", "no module 'no_such_module'"),
         ("run_workloads:no_such", {}, "bad_input", "no function 'no_such'"),
     ],

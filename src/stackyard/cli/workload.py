@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from stackyard import stacks, workloads
+from stackyard.cli import progress
 from stackyard.cli.options import Json
-from stackyard.errors import BadInputError, Interrupted, RunsFailedError
-from stackyard.launch import Place, Started, installed
-from stackyard.launch.deployment import Premises
+from stackyard.errors import BadInputError, Interrupted, NotRunnableError, RunsFailedError
+from stackyard.launch.retries import RetryPolicy
+from stackyard.matrix import site
+from stackyard.matrix.attempt import Attempt, Conditions
+from stackyard.matrix.estimate import Estimate
+from stackyard.matrix.runs import RunFolder
+from stackyard.matrix.stop import Stop
 from stackyard.settings import Settings
+from stackyard.specs import HardwareSpec
 from stackyard.workloads import Catalogue
 from stackyard_task import records
-from stackyard_task.records import Limits, RunRecord, TaskSpec
+from stackyard_task.records import Limits, RecordError, TaskSpec, parse
 from stackyard_task.workloads import Parameter, ParameterError, Workload, as_text, checked, from_text
 
 app = typer.Typer(
@@ -25,8 +32,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-#: How often a run under way is looked at.
-_TICK_SECONDS = 0.5
 
 
 @app.command("list")
@@ -88,29 +93,35 @@ def run_command(
     settings, defined = Settings.from_environment(), stacks.load()
     if stack not in defined:
         raise BadInputError(f"no stack is named {stack!r}; there are: {', '.join(sorted(defined))}")
-    python = stacks.python_of(defined[stack], settings)
-    if python is None:
-        raise BadInputError(f"stack {stack} is not built; build it: stackyard stack build {stack}")
     catalogue = workloads.load(Path.cwd())
     declared, parameters = _asked(catalogue, name, values or [])
-    if (out / records.RECORD_FILE).exists():
-        raise BadInputError(f"{out} already holds a run; choose another --out")
+    _check_free(out)
+    here = site.here(settings, defined, catalogue.declared)
+    deployment = here.deployment(here.default_deployment)
+    hardware = HardwareSpec("asked for", cores, memory_bytes)
+    reason = deployment.why_not(stack, hardware, 1)
+    if reason is not None:
+        raise NotRunnableError(reason)
     code_folder, code = catalogue.taken(settings.home, [name])
+    environment, tunables = here.environment_of(stack)
     task = TaskSpec(
         run_id=f"{name}/{uuid.uuid4().hex[:8]}",
         workload=name,
         parameters=parameters,
         declared=declared,
-        stack=stacks.pin(defined[stack]),
+        stack=here.pin_of(stack),
         limits=Limits(cores=cores, memory_bytes=memory_bytes),
-        environment={**defined[stack].environment, **defined[stack].tunables},
+        environment={**environment, **tunables, **deployment.environment(0)},
         time_limit_seconds=time_limit_seconds,
         code=code,
     )
-    out.mkdir(parents=True, exist_ok=True)
-    launcher = installed.named(installed.DEFAULT)(Premises.here(settings, defined)).launcher(0)
-    _to_the_end(launcher.start(task, Place(out.resolve(), python, code_folder)))
-    record = records.read_json(RunRecord, out / records.RECORD_FILE)
+    with progress.watcher(Console(stderr=True)) as watcher, Stop().on_signals() as stop:
+        conditions = Conditions(
+            RunFolder(out), here.python_of, code_folder, None, watcher, stop, RetryPolicy(), Estimate()
+        )
+        watcher.started(name, 0, 1)
+        record = Attempt(task, out, deployment, conditions).record()
+        watcher.ended(name, record, 1, 1, None)
     typer.echo(str(out / records.RECORD_FILE))
     if record.failure is not None:
         if record.failure.kind == "interrupted":
@@ -118,19 +129,20 @@ def run_command(
         raise RunsFailedError(f"{record.failure.kind}: {record.failure.message}; its output lies in {out}")
 
 
-def _to_the_end(run: Started) -> None:
-    """Wait for a run's end; Ctrl-C ends it in order, a second one at once."""
-    asked = 0
-    while True:
-        try:
-            if run.wait(_TICK_SECONDS) is not None:
-                return
-        except KeyboardInterrupt:
-            asked += 1
-            if asked == 1:
-                run.interrupt()
-            else:
-                run.kill()
+def _check_free(out: Path) -> None:
+    """See that a run can be made in ``out``: a folder that is not there, or is empty, which goes.
+
+    Raises:
+        BadInputError: something is there.
+    """
+    if (out / records.RECORD_FILE).exists():
+        raise BadInputError(f"{out} already holds a run; choose another --out")
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise BadInputError(f"{out} is no folder; choose another --out")
+    if out.is_dir():
+        if any(out.iterdir()):
+            raise BadInputError(f"{out} is not empty; choose another --out")
+        out.rmdir()
 
 
 def _asked(catalogue: Catalogue, name: str, values: list[str]) -> tuple[Workload | None, dict[str, Any]]:
@@ -145,6 +157,8 @@ def _asked(catalogue: Catalogue, name: str, values: list[str]) -> tuple[Workload
         key, equals, text = value.partition("=")
         if not key or not equals:
             raise BadInputError(f"--set {value}: expected NAME=VALUE")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):  # bytes of the shell that are no UTF-8
+            raise BadInputError(f"--set {key}: is not UTF-8 text")
         found[key] = _value(known.get(key), text)
     if declared is None:
         return None, found
@@ -158,8 +172,8 @@ def _value(parameter: Parameter | None, text: str) -> Any:
     """What a typed text means: by its parameter's kind; without one JSON where it reads as JSON, else text."""
     if parameter is None:
         try:
-            return json.loads(text)
-        except ValueError:
+            return parse(text, "")
+        except RecordError:
             return text
     if parameter.kind == "data" and not text.lstrip().startswith("{"):
         try:

@@ -17,14 +17,14 @@ class Stop:
         self.requests = 0
 
     @contextmanager
-    def on_signals(self) -> Iterator[None]:
+    def on_signals(self) -> Iterator[Stop]:
         """Count SIGINT, SIGTERM and SIGHUP while inside; outside the main thread, leave signals alone."""
         if threading.current_thread() is not threading.main_thread():
-            yield
+            yield self
             return
         old = {number: signal.signal(number, self._count) for number in _SIGNALS}
         try:
-            yield
+            yield self
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)

@@ -50,9 +50,10 @@ class Catalogue:
         found: dict[str, Path] = {}
         for reference in references:
             for source in self._own(reference):
-                if found.setdefault(source.name, source) != source:
+                # work.py and work/ are one name to Python
+                if found.setdefault(source.stem, source) != source:
                     raise BadInputError(
-                        f"{found[source.name]} and {source} would travel under one name; rename one"
+                        f"{found[source.stem]} and {source} would travel under one name; rename one"
                     )
         return list(found.values())
 
@@ -81,7 +82,7 @@ class Catalogue:
             raise BadInputError(
                 f"there is no workload {reference!r}; there are: {', '.join(sorted(self.declared))}"
             )
-        return own.found(name, self.folder, self.packages).sources
+        return own.found(name, self.folder.resolve(), self.packages).sources
 
 
 def load(folder: Path | None = None) -> Catalogue:
@@ -92,7 +93,7 @@ def load(folder: Path | None = None) -> Catalogue:
     """
     packages = installed()
     files = [package / declarations.FILE for package in packages]
-    if folder is not None:
+    if folder is not None and folder.resolve() not in packages:
         files.append(folder / declarations.FILE)
     declared: dict[str, Workload] = {}
     for file in files:

@@ -5,6 +5,7 @@ A declaration is data: reading it imports nothing of the package. docs/workloads
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class _Reader(Fields):
         self.keys(table, name, _WORKLOAD)
         entry = self.text(table, name, "entry")
         module, _, function = entry.partition(":")
-        if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        named = all(part.isidentifier() for part in module.split("."))
+        if not function.isidentifier() or not named or module.endswith(".py"):
             raise self.bad(f"{name}.entry", f"is {entry!r}", '"module:function"')
         kind = self.text(table, name, "type", "custom")
         if kind not in TYPES:
@@ -102,6 +104,10 @@ class _Reader(Fields):
             required=self.flag(table, where, "required", False),
             section=self.text(table, where, "section", "Parameters"),
         )
+        if parameter.low is not None and parameter.high is not None and parameter.low > parameter.high:
+            raise self.bad(
+                f"{where}.low", f"is {parameter.low!r}", f"at most high, which is {parameter.high!r}"
+            )
         if parameter.default is not None:
             if parameter.required:
                 raise self.bad(
@@ -117,7 +123,7 @@ class _Reader(Fields):
         if key not in table:
             return None
         value = table[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.bad(f"{where}.{key}", f"is {value!r}", "a number")
         if kind not in _WITH_BOUNDS:
             raise self.bad(f"{where}.{key}", f"is {value!r}", f"none: a {kind} has no bounds")

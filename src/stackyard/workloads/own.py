@@ -19,6 +19,9 @@ CALLED = "(parameters, channel, output_folder)"
 #: Bounds on what travels: beyond them it is an environment, which belongs into a stack.
 MOST_FILES, MOST_BYTES = 1000, 16 << 20
 _ARGUMENTS = 3
+#: Names of Python's own modules, those that the oldest Python of a stack has and ours has not among them.
+_OLDER = {"asynchat", "asyncore", "distutils", "formatter", "imp", "parser", "smtpd", "symbol"}
+_PYTHONS_OWN = sys.stdlib_module_names | _OLDER
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,9 @@ def found(reference: str, folder: Path, packages: Iterable[Path]) -> Own:
         )
     held = {package.name: package for package in packages}
     if place.endswith(".py"):
-        path = folder / place
+        path = (folder / place).resolve()
         if not path.is_file():
-            raise BadInputError(f"there is no file {path}")
+            raise BadInputError(f"there is no file {folder / place}")
         if not path.stem.isidentifier():
             raise BadInputError(f"{path.name} is no name that Python can import; name it like work.py")
         home, module = path.parent, path.stem
@@ -105,7 +108,7 @@ def _travelling(home: Path, first: str, held: Collection[str]) -> list[Path]:
         source = _beside(home, name)
         if name in sources or source is None:
             continue
-        if name in held or name in sys.stdlib_module_names:
+        if name in held or name in _PYTHONS_OWN:
             whose = "Stackyard's own packages" if name in held else "Python's own modules"
             raise BadInputError(f"{source} has the name of one of {whose}, which the run needs; rename it")
         sources[name] = source
@@ -116,7 +119,13 @@ def _travelling(home: Path, first: str, held: Collection[str]) -> list[Path]:
                     f"{source}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB of code would travel; "
                     "put it into a stack"
                 )
-            wanted += _imported(_parsed(path))
+            tree = _parsed(path)
+            if path == source and any(isinstance(n, ast.ImportFrom) and n.level for n in ast.walk(tree)):
+                raise BadInputError(
+                    f"{path} imports relatively, as a module of a package does; "
+                    "name it as package.module:function, seen from the folder that holds the package"
+                )
+            wanted += _imported(tree)
     return [sources[name] for name in sorted(sources)]
 
 
@@ -154,15 +163,20 @@ def _check(path: Path, function: str) -> None:
     found: ast.AST | None = None
     for node in _statements(_parsed(path).body):
         if (
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == function
-        ) or function in _bound(node):
+            (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                and node.name == function
+            )
+            or function in _bound(node)
+            or (found is None and "*" in _bound(node))
+        ):
             found = node
     if found is None:
         raise BadInputError(f"{path} defines no function {function!r}")
     if isinstance(found, ast.AsyncFunctionDef):
         raise BadInputError(f"{path}: {function} is async; a workload is a plain function {CALLED}")
     if isinstance(found, ast.FunctionDef) and not found.decorator_list:
-        problem = _uncallable(found.args)
+        problem = "is a generator" if _yields(found) else _uncallable(found.args)
         if problem:
             raise BadInputError(f"{path}: {function} {problem}; a workload is called as {function}{CALLED}")
 
@@ -190,6 +204,18 @@ def _bound(node: ast.stmt) -> set[str]:
         else []
     )
     return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _yields(function: ast.FunctionDef) -> bool:
+    """Whether calling a function only makes a generator: ``yield`` in it, not in a function inside it."""
+    inside: list[ast.AST] = list(function.body)
+    while inside:
+        node = inside.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            inside += ast.iter_child_nodes(node)
+    return False
 
 
 def _uncallable(arguments: ast.arguments) -> str | None:

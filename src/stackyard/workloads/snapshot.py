@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def taken(home: Path, packages: Sequence[Path], own: Sequence[Path] = ()) -> tup
     named = {**_named(packages), **mine}
     digest = _digest(named)
     place = kept(home, digest)
+    if place.is_dir() and digest_of(place) != digest:  # somebody edited or cut it: what runs is what is named
+        place.rename(place.with_name(f".changed-{place.name}-{os.getpid()}-{time.monotonic_ns()}"))
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=".draft-"))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stackyard.cli import main, workload
+from stackyard import stacks
+from stackyard.cli import main
 from stackyard.settings import base
 from stackyard_task.records import RunRecord, StackPin, read_json
 
@@ -19,8 +20,9 @@ EXAMPLE = base() / "examples" / "own-script"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """This Python in place of a stack's, in a home of its own."""
     monkeypatch.setenv("STACKYARD_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(workload.stacks, "python_of", lambda stack, settings: Path(sys.executable))
-    monkeypatch.setattr(workload.stacks, "pin", lambda stack: StackPin(stack.name))
+    monkeypatch.setattr(stacks, "python_of", lambda stack, settings: Path(sys.executable))
+    monkeypatch.setattr(stacks, "why_not", lambda *asked: None)
+    monkeypatch.setattr(stacks, "pin", lambda stack: StackPin(stack.name))
 
 
 def test_a_declared_workload_runs_and_its_record_lies_where_asked(
@@ -68,6 +70,11 @@ def test_a_function_of_ones_own_runs_with_the_module_beside_it(
         (["simulate-firewall", "--out", "o", "--set", "sessions=x"], "expected a whole number"),
         (["simulate-firewall", "--out", "o", "--set", "sessions"], "expected NAME=VALUE"),
         (["simulate-firewall", "--out", "o", "--set", "session=3"], "has no parameter 'session'"),
+        (["simulate-firewall", "--out", "o", "--set", f"sessions=1{'0' * 400}"], "expected a whole number"),
+        (["simulate-firewall", "--out", "o", "--set", "test_share=Infinity"], "expected a number"),
+        (["simulate-firewall", "--out", "o", "--set", "sessions=\udcff"], "is not UTF-8 text"),
+        (["simulate-firewall", "--out", "full"], "full is not empty; choose another --out"),
+        (["simulate-firewall", "--out", "file"], "file is no folder; choose another --out"),
         (["simulate-firewall", "--out", "o", "--stack", "none"], "no stack is named 'none'"),
     ],
 )
@@ -79,6 +86,9 @@ def test_what_cannot_run_is_refused_before_anything_is_made(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "old.txt").write_text("")
+    (tmp_path / "file").write_text("")
     assert main.run(["workload", "run", *options]) == 2
     said = capsys.readouterr().err
     assert says in said
@@ -95,6 +105,26 @@ def test_a_run_that_fails_leaves_its_record_and_a_sentence(
     monkeypatch.chdir(tmp_path)
     assert main.run(["workload", "run", "bad.py:main", "--out", "o"]) == 4
     assert "code: KeyError: 'lost'" in capsys.readouterr().err
+    assert read_json(RunRecord, tmp_path / "o" / "record.json").status == "failed"
+
+
+def test_more_cores_than_the_machine_has_cannot_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["workload", "run", "simulate-firewall", "--out", str(tmp_path / "o"), "--cores", "9999"]
+    assert main.run(line) == 3
+    assert "core" in capsys.readouterr().err
+
+
+def test_a_supervisor_that_dies_leaves_a_record_and_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.py").write_text(
+        "import os, signal\ndef main(parameters, channel, output_folder):\n    os.kill(os.getppid(), signal.SIGKILL)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main.run(["workload", "run", "bad.py:main", "--out", "o"]) == 4
+    assert "infrastructure: the supervisor ended with status -9" in capsys.readouterr().err
     assert read_json(RunRecord, tmp_path / "o" / "record.json").status == "failed"
 
 

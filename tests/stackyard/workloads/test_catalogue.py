@@ -52,8 +52,27 @@ def test_two_modules_of_one_name_cannot_travel_together(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "work.py").write_text("def main(parameters, channel, output_folder): pass\n")
+    found = workloads.load(tmp_path)
     with pytest.raises(BadInputError, match="would travel under one name"):
-        workloads.load(tmp_path).sources(["a/work.py:main", "b/work.py:main"])
+        found.sources(["a/work.py:main", "b/work.py:main"])
+    assert found.sources(["a/work.py:main", "b/../a/work.py:main"]) == [tmp_path / "a" / "work.py"]
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "__init__.py").write_text("def main(parameters, channel, output_folder): pass\n")
+    with pytest.raises(BadInputError, match="would travel under one name"):
+        found.sources(["a/work.py:main", "work:main"])
+
+
+def test_from_a_packages_own_folder_its_workloads_are_declared_once() -> None:
+    package = workloads.load().packages[-1]
+    assert workloads.load(package).declared == workloads.load().declared
+
+
+def test_a_snapshot_that_was_changed_is_not_taken_for_the_code_it_names(tmp_path: Path) -> None:
+    folder, code = workloads.load().taken(tmp_path)
+    (folder / "stackyard_task" / "child.py").write_text("changed")
+    again, same = workloads.load().taken(tmp_path)
+    assert (again, same.digest) == (folder, code.digest)
+    assert (again / "stackyard_task" / "child.py").read_text() != "changed"
 
 
 def test_a_snapshot_holds_the_packages_and_what_is_asked_for_and_names_both(tmp_path: Path) -> None:

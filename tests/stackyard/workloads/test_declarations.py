@@ -56,6 +56,11 @@ def test_a_file_declares_workloads_with_typed_parameters(tmp_path: Path) -> None
         (("template = false", 'template = "no"'), "learn.template is 'no', expected true or false"),
         (("template = false", "templates = false"), r"learn.templates is an unknown key"),
         (('kind = "integer"', 'kind = "int"'), r"learn.parameters.epochs.kind is 'int'"),
+        (("pack.work:learn", "work.py:learn"), "learn.entry is 'work.py:learn'"),
+        (("low = 1", "low = nan"), "epochs.low is nan, expected a number"),
+        (("low = 1", "low = 9, high = 3"), "epochs.low is 9, expected at most high, which is 3"),
+        (("default = 8", f"default = 1{'0' * 400}"), "epochs"),
+        (('integer", default = 8', 'number", default = inf'), "epochs.default: .* expected a number"),
         (("default = 8", "default = 0"), r"learn.parameters.epochs.default: .* at least 1"),
         (("default = 8", 'default = "8"'), r"learn.parameters.epochs.default: .* a whole number"),
         (("low = 1", 'low = "1"'), r"learn.parameters.epochs.low is '1', expected a number"),
@@ -73,17 +78,3 @@ def test_a_wrong_declaration_is_refused_by_file_and_key(
     with pytest.raises(BadInputError, match=says) as refused:
         read(tmp_path, GOOD.replace(*change))
     assert str(tmp_path / "workloads.toml") in str(refused.value)
-
-
-def test_what_is_no_text_and_what_is_too_long_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "workloads.toml"
-    path.write_bytes(b"\xff")
-    with pytest.raises(BadInputError, match="not TOML"):
-        declarations.read(path)
-    with pytest.raises(BadInputError, match="cannot be read"):
-        declarations.read(tmp_path / "absent.toml")
-    monkeypatch.setattr(declarations, "MOST_BYTES", 10)
-    with pytest.raises(BadInputError, match="is longer than"):
-        read(tmp_path, GOOD)

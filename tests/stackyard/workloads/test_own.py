@@ -70,6 +70,8 @@ def test_what_is_part_of_every_snapshot_needs_no_copy(tmp_path: Path) -> None:
         "if True:\n    def main(a, b, c): pass",
         "try:\n    import x\nexcept ImportError:\n    def main(a, b, c): pass",
         "@decorated\ndef main(): pass",
+        "from elsewhere import *",
+        "def main(a, b, c):\n    def inner():\n        yield 1\n    return list(inner())",
     ],
 )
 def test_what_can_be_called_is_taken(text: str, tmp_path: Path) -> None:
@@ -88,6 +90,8 @@ def test_what_can_be_called_is_taken(text: str, tmp_path: Path) -> None:
         ("work.py:main", "def main(a): pass", "takes 1 argument;"),
         ("work.py:main", "def main(a, b, c, d): pass", "takes 4 arguments"),
         ("work.py:main", "def main(a, b, c, *, d): pass", "needs the argument 'd' by name"),
+        ("work.py:main", "def main(a, b, c):\n    if a:\n        yield 1", "is a generator"),
+        ("work.py:main", "from .near import main", "imports relatively"),
         ("work.py:main", "async def main(a, b, c): pass", "is async"),
         ("work.py:main", "def main(a, b, c)", r"is not Python \(line 1"),
         ("work.py:main", "\0", "is not Python"),
