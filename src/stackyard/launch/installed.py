@@ -34,7 +34,8 @@ def named(name: str) -> type[Deployment]:
     """The deployment of that name.
 
     Raises:
-        StackyardError: no package declares it, two do, or what is declared cannot be loaded or is no deployment.
+        StackyardError: no package declares it, two do, or what is declared cannot be loaded, is no deployment or is
+            not a whole one.
     """
     declared = _declared().get(name, ())
     if not declared:
@@ -59,6 +60,14 @@ def named(name: str) -> type[Deployment]:
     if getattr(found, "name", None) != name:
         raise StackyardError(
             f"{where} calls itself {getattr(found, 'name', None)!r}; entry point and class must bear one name"
+        )
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise StackyardError(f"{where} does not define {', '.join(missing)}; mend or uninstall that package")
+    about = getattr(found, "about", None)
+    if not isinstance(about, str) or not about:
+        raise StackyardError(
+            f"{where} does not say in a text `about` how its runs are started; mend or uninstall that package"
         )
     return found
 

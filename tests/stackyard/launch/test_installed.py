@@ -14,12 +14,25 @@ from stackyard.launch import installed
 
 GUEST = """
 from stackyard.launch.bare import BareDeployment
+from stackyard.launch.deployment import Deployment
 
 class Slow(BareDeployment):
     name = "slow"
 
 class Unnamed(BareDeployment):
     pass
+
+class Half(Deployment):
+    name = "slow"
+    about = "begun"
+
+class Silent(BareDeployment):
+    name = "slow"
+    about = None
+
+class Quiet(Deployment):
+    name = "slow"
+    why_not = launcher = BareDeployment.why_not
 
 other = 3
 """
@@ -68,6 +81,9 @@ def test_a_name_that_nobody_declares_is_told_with_those_there_are() -> None:
         ("guest_of_tests:Missing", "of guest .* cannot be loaded: AttributeError"),
         ("guest_of_tests:other", "of guest .* is no subclass of stackyard.launch.deployment.Deployment"),
         ("guest_of_tests:Unnamed", "of guest .* calls itself 'bare'"),
+        ("guest_of_tests:Half", "of guest .* does not define launcher, why_not; mend"),
+        ("guest_of_tests:Silent", "of guest .* does not say in a text `about`"),
+        ("guest_of_tests:Quiet", "of guest .* does not say in a text `about`"),
     ],
 )
 def test_a_guest_that_cannot_be_used_is_one_sentence_and_hinders_nobody(
