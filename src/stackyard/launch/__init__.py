@@ -79,5 +79,8 @@ class Launcher(Protocol):
     def again(self, task: TaskSpec, place: Place) -> Started | None:
         """The run that an earlier runner left in ``place``, running or over; ``None``: there is none to take up.
 
-        Always ``None`` in a deployment whose runs cannot be taken up.
+        Always ``None`` in a deployment whose runs cannot be taken up. One that was started for another task is ended.
+
+        Raises:
+            LaunchError: whether there is one cannot be told (the server does not answer); the folder is to stay.
         """

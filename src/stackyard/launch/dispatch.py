@@ -165,18 +165,44 @@ class DispatchLauncher:
     def again(self, task: TaskSpec, place: Place) -> DispatchedRun | None:
         """The run that an earlier submitter left in ``place``, running or over; ``None``: there is none to take up.
 
-        A task that was made and never enqueued, or whose spec is not ``task``, is not taken up.
+        A task that was made and never enqueued is not taken up. One whose spec is not ``task`` is ended.
+
+        Raises:
+            LaunchError: whether it goes on cannot be told, or it cannot be ended: start nothing in its place.
         """
         try:
-            ticket = records.read_json(_Ticket, place.folder / TICKET_FILE)
-            earlier = records.read_json(TaskSpec, place.folder / records.TASK_FILE)
-            id = ticket.task
+            id = records.read_json(_Ticket, place.folder / TICKET_FILE).task
+        except RecordError:
+            return None
+        try:
             found = self._sender.client.call("tasks.get_all", id=[id], only_fields=["id", "status"])["tasks"]
-        except (RecordError, ServerError, UnreachableError):
-            return None
-        if not found or found[0]["status"] == "created" or records.to_json(earlier) != records.to_json(task):
-            return None
-        return self._run(id, task, place, None)
+            if not found or found[0]["status"] == "created":
+                return None
+            if self._is_of(task, place):
+                return self._run(id, task, place, None)
+            if found[0]["status"] not in FINAL:
+                self._end(id)
+        except (ServerError, UnreachableError) as error:
+            raise LaunchError(
+                f"{error} Task {id} of an earlier start may still run, so it is not started a second time"
+            ) from error
+        return None
+
+    @staticmethod
+    def _is_of(task: TaskSpec, place: Place) -> bool:
+        """Whether an earlier submitter sent this very task."""
+        try:
+            earlier = records.read_json(TaskSpec, place.folder / records.TASK_FILE)
+        except RecordError:
+            return False
+        return records.to_json(earlier) == records.to_json(task)
+
+    def _end(self, id: str) -> None:
+        """Take a task that is asked for no more from whoever has it."""
+        client = self._sender.client
+        with contextlib.suppress(ServerError):  # an agent has it already
+            client.call("tasks.dequeue", task=id, status_reason="its run is made with other settings")
+        client.call("tasks.stopped", task=id, force=True, status_reason="its run is made with other settings")
 
     def _run(self, id: str, task: TaskSpec, place: Place, enqueued_at: str | None) -> DispatchedRun:
         connection = self._sender.client.connection

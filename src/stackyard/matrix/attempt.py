@@ -80,6 +80,8 @@ class Attempt:
         self.gpus = gpus
         self._parts = [task] if workers is None else shards.parts_of(task, workers)
         self._folders = [folder] if workers is None else shards.folders_of(folder, workers)
+        #: An earlier start may go on, but nobody answers: its folder stays, so that it can be found later.
+        self._in_doubt = False
 
     def record(self) -> RunRecord:
         """Make the run; what the infrastructure loses is made again, a bounded number of times, where it may be."""
@@ -109,7 +111,8 @@ class Attempt:
                 time.sleep(min(TICK_SECONDS, pause))
             if stop.requests:
                 return record
-            self.conditions.folder.set_aside(self.folder)
+            if not self._in_doubt:
+                self.conditions.folder.set_aside(self.folder)
             tries, counted = tries + 1, counted + 1
 
     # -- one start ---------------------------------------------------------------------------------
@@ -121,6 +124,8 @@ class Attempt:
             started = self._started()
         except LaunchError as error:
             failure = Failure("infrastructure", str(error))
+            if self._in_doubt:
+                return self._failed(self.task, started_at, failure)
             return self._unrecorded(self.task, self.folder, started_at, failure)
         try:
             status, ended_by = self._watched(started, begun)
@@ -137,16 +142,18 @@ class Attempt:
         """The run under way: taken up where an earlier runner left it, else started.
 
         Raises:
-            LaunchError: a part cannot be started; none is left running.
+            LaunchError: a part cannot be started, and none is left running; or one that is there may go on.
         """
         left_behind = self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         launcher = self.deployment.launcher(self.gpus)
+        self._in_doubt = left_behind
         if left_behind:
             found = lost.taken_up(launcher, self._places(None))
             if found is not None:
                 self.conditions.watcher.message("this run's task is still on the server: taking it up")
                 return found
+            self._in_doubt = False
             self.conditions.folder.set_aside(self.folder)
             self.folder.mkdir(parents=True)
         python = self.conditions.python_of(self.task.stack.name if self.task.stack else "")
@@ -219,10 +226,16 @@ class Attempt:
         records.write_json(whole, self.folder / records.RECORD_FILE)
         return whole
 
+    @classmethod
+    def _unrecorded(cls, task: TaskSpec, folder: Path, started_at: str, failure: Failure) -> RunRecord:
+        """The record of a run whose supervisor could not write one, written here."""
+        record = cls._failed(task, started_at, failure)
+        records.write_json(record, folder / records.RECORD_FILE)
+        return record
+
     @staticmethod
-    def _unrecorded(task: TaskSpec, folder: Path, started_at: str, failure: Failure) -> RunRecord:
-        """The record of a run whose supervisor could not write one."""
-        record = RunRecord(
+    def _failed(task: TaskSpec, started_at: str, failure: Failure) -> RunRecord:
+        return RunRecord(
             run_id=task.run_id,
             workload=task.workload,
             status="failed",
@@ -235,8 +248,6 @@ class Attempt:
             failure=failure,
             parameters=task.parameters,
         )
-        records.write_json(record, folder / records.RECORD_FILE)
-        return record
 
 
 def _progress(folder: Path) -> Mapping[str, Any] | None:

@@ -13,6 +13,9 @@ def taken_up(launcher: Launcher, parts: Sequence[tuple[TaskSpec, Place]]) -> Sta
     """The run whose tasks go on since an earlier runner went away; ``None``: it is to be made again.
 
     Of several parts all are found again, or those that are there are ended.
+
+    Raises:
+        LaunchError: of one part it cannot be told; all are left as they are.
     """
     found = [launcher.again(part, place) for part, place in parts]
     there = [run for run in found if run is not None]

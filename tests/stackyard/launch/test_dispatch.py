@@ -213,6 +213,43 @@ def test_a_server_that_is_not_there_is_one_sentence(
         started(client, clock, tmp_path / "run", contract_code)
 
 
+def test_a_run_is_not_started_twice_because_the_server_does_not_answer(
+    server: Running, wire: Wire, clock: Clock, contract_code: Path, tmp_path: Path
+) -> None:
+    known = connection_of(server)
+    through = Connection(wire.url, known.web, known.files, known.access_key, known.secret_key)
+    with Client(through, patience_seconds=0.0) as client:
+        run = started(client, clock, tmp_path, contract_code)
+        launcher = DispatchLauncher(Sender(client), "nobody-serves-it")
+        place = Place(tmp_path, Path("python"), contract_code)
+        task = read_json(TaskSpec, tmp_path / "task.json")
+        wire.cut()
+        with pytest.raises(
+            LaunchError, match=f"does not answer.* Task {run.id} .* not started a second time"
+        ):
+            launcher.again(task, place)
+        wire.whole = True
+        found = launcher.again(task, place)
+        assert found is not None
+        assert found.id == run.id
+        found.kill()
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_task_with_other_settings_is_ended_before_its_run_is_made_again(
+    server: Running, client: Client, clock: Clock, contract_code: Path, tmp_path: Path, at_work: bool
+) -> None:
+    run = started(client, clock, tmp_path, contract_code)
+    if at_work:
+        server.call("tasks.started", task=run.id, force=True)
+    launcher = DispatchLauncher(Sender(client), "nobody-serves-it")
+    other = TaskSpec("r", "simulate-firewall", {"sessions": 2})
+    assert launcher.again(other, Place(tmp_path, Path("python"), contract_code)) is None
+    assert server.call("tasks.get_by_id", task=run.id)["task"]["status"] == "stopped"
+    waiting = server.call("queues.get_all", name="nobody-serves-it")["queues"][0]["entries"]
+    assert run.id not in [entry["task"] for entry in waiting]
+
+
 def test_gpus_are_the_slots_to_choose_and_limits_the_engines(
     server: Running, client: Client, contract_code: Path, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stackyard.launch import Place, Started
+from stackyard.launch import LaunchError, Place, Started
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.stop import Stop
 from stackyard_server.rules.fate import Pauses
@@ -110,6 +110,33 @@ def test_a_hardware_limit_reaches_the_child_and_the_record_says_how(yard: Any) -
     environment = yard.record("b01-bare-new-small-w").environment
     assert environment.allowed_cores == 1
     assert environment.limit_mechanism is not None
+
+
+def test_a_run_that_may_go_on_is_not_started_twice_and_stays_where_it_can_be_found(yard: Any) -> None:
+    """A launcher that stands for a server which a first runner reaches and a second one does not."""
+    asked: list[Path] = []
+
+    class Cut:
+        def start(self, task: TaskSpec, place: Place) -> Started:
+            assert not asked, "started a second time"
+            (place.folder / "ticket").touch()
+            raise RuntimeError("the runner dies")
+
+        def again(self, task: TaskSpec, place: Place) -> Started | None:
+            asked.append(place.folder)
+            raise LaunchError("no answer")
+
+    yard.launcher = lambda deployment, gpus: Cut()
+    yard.retries = RetryPolicy(retries=2, pauses=Pauses(0, 1, 0))
+    text = scenario(yard).replace("[axes]", '[axes]\ndeployment = ["agent"]')
+    narrow = {"repeats": 1, "only": [("stack", "new")]}
+    with pytest.raises(RuntimeError):
+        yard.run(text, **narrow)
+    outcome = yard.run(text, resume=True, **narrow)
+    assert [why for _, why in outcome.failures] == ["infrastructure: no answer"]
+    assert len(asked) == 3
+    folder = yard.out.run("b01", "agent-new-machine-w")
+    assert [entry.name for entry in folder.iterdir()] == ["ticket"]
 
 
 @pytest.mark.parametrize(
