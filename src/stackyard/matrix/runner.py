@@ -16,7 +16,7 @@ from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
-from stackyard.matrix.runs import Plan, RunFolder, counts_as_done, unwritable
+from stackyard.matrix.runs import Plan, RunFolder, counts_as_done, unusable
 from stackyard.matrix.site import Site
 from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
@@ -99,7 +99,7 @@ class Runner:
         Raises:
             NotRunnableError: no cell can run here.
             BadInputError: the folder is not one to write into.
-            StackyardError: a preparation failed, or the folder cannot be written.
+            StackyardError: a preparation failed, the folder cannot be written, or a file that a run names not read.
         """
         if not self.plan.cells:
             reasons = "; ".join(sorted({c.reason or "" for c in self.plan.not_runnable}))
@@ -121,7 +121,7 @@ class Runner:
             except BrokenPipeError:  # nobody reads our output any more; the folder is fine
                 raise
             except OSError as error:
-                raise unwritable(self.folder.path, error) from error
+                raise unusable(self.folder.path, error) from error
 
     def _matrix(self, conditions: Conditions) -> Outcome:
         outcome = Outcome(not_runnable=len(self.plan.not_runnable))

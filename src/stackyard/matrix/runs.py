@@ -41,6 +41,8 @@ _OURS = (
 
 #: Failures that say nothing about the workload: such a run is made again on resume.
 _REPEATED_KINDS = ("interrupted", "infrastructure", "stack_mismatch")
+#: What goes wrong by writing only.
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _FOREIGN_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -293,6 +295,20 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
             f"{path}: the scenario is not the one that began there ({shown}); give the same one, "
             "replace its runs with --fresh, or choose another --out"
         )
+
+
+def unusable(path: Path, error: OSError) -> StackyardError:
+    """The one sentence for an error below the run folder ``path``, or of a file elsewhere that a run reads."""
+    other = error.filename
+    if isinstance(other, str | bytes | os.PathLike):
+        file = Path(os.fsdecode(other)).absolute()
+        inside = any(file.is_relative_to(folder) for folder in (path.absolute(), path.resolve()))
+        if not inside and error.errno not in _WRITING:
+            return StackyardError(
+                f"{file}: cannot be read ({error.strerror or error}); mend that and continue with --resume. "
+                "Finished runs are kept"
+            )
+    return unwritable(path, error)
 
 
 def unwritable(path: Path, error: OSError) -> StackyardError:

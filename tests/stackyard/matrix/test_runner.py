@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.launch import Place, Started
 from stackyard.matrix.stop import Stop
+from stackyard_task.records import TaskSpec
 from tests.stackyard.matrix.scenario_text import ENTRY, scenario
 
 
@@ -164,3 +166,19 @@ def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(yard: Any) -> N
         assert yard.out.plan() is not None
     finally:
         os.system(f"umount {small}")
+
+
+def test_a_file_that_a_run_names_and_nobody_can_read_is_named(yard: Any) -> None:
+    """A launcher that sends what a task names, as those through a server do."""
+
+    class Sends:
+        def start(self, task: TaskSpec, place: Place) -> Started:
+            Path(task.parameters["log"]).read_bytes()
+            raise AssertionError("the file is there")
+
+        def again(self, task: TaskSpec, place: Place) -> Started | None:
+            return None
+
+    yard.launcher = lambda deployment, gpus: Sends()
+    with pytest.raises(StackyardError, match=rf"^{yard.log}: cannot be read \(No such file.*--resume"):
+        yard.run(scenario(yard), repeats=1)
