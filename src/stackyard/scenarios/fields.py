@@ -12,6 +12,9 @@ from stackyard.toml_tables import Fields
 from stackyard_task import workloads
 from stackyard_task.workloads import Workload
 
+#: Which GPUs a run sees; every deployment sets it, over all else.
+GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
+
 
 class ScenarioFields(Fields):
     """What scenario and pipeline files have in common beside plain values: data, and parameters of workloads."""
@@ -28,6 +31,16 @@ class ScenarioFields(Fields):
                 if not isinstance(source.get(key), str) or not source[key]:
                     raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
         return tuple(value)
+
+    def environment(self, table: Mapping[str, Any], where: str, decimals: bool = True) -> dict[str, str]:
+        """Environment variables, none of which a deployment sets by itself."""
+        if GPUS_VARIABLE in table:
+            raise self.bad(
+                f"{where}.{GPUS_VARIABLE}",
+                f"is {table[GPUS_VARIABLE]!r}",
+                "nothing: `gpus` of [hardware.NAME] says how many GPUs a run sees",
+            )
+        return super().environment(table, where, decimals)
 
     def runnable(
         self, name: str, key: str, declared: Collection[str], why_not: Callable[[str], str | None]

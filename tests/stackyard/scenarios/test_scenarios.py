@@ -302,3 +302,17 @@ def test_files_in_the_document_are_good() -> None:
     settings = [scenarios.settings_of(scenario, cell) for cell in scenarios.cells(scenario)]
     assert [s.parameters["batch_size"] for s in settings] == [64, 2048]
     assert [dict(s.environment) for s in settings] == [{}, {"MALLOC_ARENA_MAX": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ('[tunables.t]\nCUDA_VISIBLE_DEVICES = "1"', "tunables.t"),
+        ('[choices.c.d]\nenvironment = { CUDA_VISIBLE_DEVICES = "1" }', "choices.c.d.environment"),
+    ],
+)
+def test_the_gpus_a_run_sees_are_the_hardwares_to_say(more: str, key: str) -> None:
+    with pytest.raises(
+        BadInputError, match=re.escape(f"{key}.CUDA_VISIBLE_DEVICES is '1', expected nothing: `gpus`")
+    ):
+        read(f"{GOOD}\n{more}\n")
