@@ -7,6 +7,7 @@ file's content. May import errors.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 import sys
@@ -17,6 +18,8 @@ from typing import Any
 
 from stackyard.errors import BadInputError
 
+#: Levels of lists and tables in a value of free shape: a task's file carries 64, some of them its own.
+NESTING = 56
 #: A file is read whole.
 MOST_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
@@ -37,6 +40,8 @@ def parse(text: str, file: str) -> dict[str, Any]:
         raise BadInputError(f"{file}: not TOML: {error}; mend that place") from error
     except RecursionError as error:
         raise BadInputError(f"{file}: not TOML that can be read: nested too deeply") from error
+    except ValueError as error:  # Python's bound on a number's digits
+        raise BadInputError(f"{file}: not TOML that can be read: a number has too many digits") from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -212,6 +217,22 @@ class Fields:
             raise self.bad(key, f"is {value!r}", 'a size above 0 such as "2 GB" or "512 MiB"')
         return int(found)
 
+    def free(self, value: Any, key: str, level: int = 0) -> None:
+        """Refuse what JSON does not hold in a value whose shape is free: a task carries it as JSON."""
+        if level > NESTING:
+            raise self.bad(key, "is nested too deeply", f"at most {NESTING} levels")
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                self.free(item, _full(key, name), level + 1)
+        elif isinstance(value, (list, tuple)):
+            for index, item in enumerate(value):
+                self.free(item, f"{key}[{index}]", level + 1)
+        elif isinstance(value, (datetime.date, datetime.time)):
+            raise self.bad(key, f"is {_moment(value)}", f'a text such as "{value.isoformat()}"')
+        elif _is_number(value) and not (abs(value) <= sys.float_info.max):
+            seen = f"{value}" if isinstance(value, float) else "a number of too many digits"
+            raise self.bad(key, f"is {seen}", "a finite number")
+
     def environment(self, table: Mapping[str, Any], where: str, decimals: bool = True) -> dict[str, str]:
         """Environment variables, their values as text; numbers with a fraction only where ``decimals`` says so."""
         found: dict[str, str] = {}
@@ -229,6 +250,12 @@ class Fields:
 
 def _full(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
+
+
+def _moment(value: datetime.date | datetime.time) -> str:
+    if isinstance(value, datetime.datetime):
+        return "a date with a time"
+    return "a date" if isinstance(value, datetime.date) else "a time"
 
 
 def _is_number(value: Any) -> bool:

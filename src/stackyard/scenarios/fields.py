@@ -30,7 +30,14 @@ class ScenarioFields(Fields):
             for key in ("path", "format"):
                 if not isinstance(source.get(key), str) or not source[key]:
                     raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
+        self.free(value, f"{where}.sources")
         return tuple(value)
+
+    def parameters(self, table: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The table of a workload's parameters, each one that a task can carry."""
+        found = self.inner(table, where, "parameters")
+        self.free(found, f"{where}.parameters")
+        return found
 
     def environment(self, table: Mapping[str, Any], where: str, decimals: bool = True) -> dict[str, str]:
         """Environment variables, none of which a deployment sets by itself."""
@@ -75,6 +82,7 @@ class ScenarioFields(Fields):
             if text.startswith(references.DATA):
                 name = text[len(references.DATA) :]
                 raise self.bad(where, f"refers to {text!r}", self.one_of(name, data, "[data.NAME] with NAME"))
+        self.free(expanded, where)  # data may stand deep inside
         if declared is None:
             return
         try:

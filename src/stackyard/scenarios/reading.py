@@ -208,7 +208,7 @@ class _Reader(ScenarioFields):
         return WorkloadSpec(
             name=name,
             workload=self.workload_name(table, where),
-            parameters=self.inner(table, where, "parameters"),
+            parameters=self.parameters(table, where),
         )
 
     def workload_name(self, table: dict[str, Any], where: str) -> str:
@@ -256,7 +256,7 @@ class _Reader(ScenarioFields):
             where = f"prepare.{name}"
             self.keys(table, where, ["workload", "parameters", "stack", "threads", "time_limit_seconds"])
             workload = self.workload_name(table, where)
-            given = self.inner(table, where, "parameters")
+            given = self.parameters(table, where)
             expanded = references.expanded(given, data)
             self.workload_parameters(
                 self.known.workloads.get(workload), given, expanded, f"{where}.parameters", data
@@ -309,7 +309,7 @@ class _Reader(ScenarioFields):
                 environment = self.environment(
                     self.inner(table, where, "environment"), f"{where}.environment"
                 )
-                found[axis][name] = Choice(environment, self.inner(table, where, "parameters"))
+                found[axis][name] = Choice(environment, self.parameters(table, where))
         return found
 
     def excludes(self, axes: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], ...]:

@@ -316,3 +316,44 @@ def test_the_gpus_a_run_sees_are_the_hardwares_to_say(more: str, key: str) -> No
         BadInputError, match=re.escape(f"{key}.CUDA_VISIBLE_DEVICES is '1', expected nothing: `gpus`")
     ):
         read(f"{GOOD}\n{more}\n")
+
+
+DEEP = "[" * 80 + "]" * 80
+
+
+@pytest.mark.parametrize("place", ["workloads.own", "prepare.own", "choices.c.d", "data"])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("nan", "is nan, expected a finite number"),
+        ("-inf", "is -inf, expected a finite number"),
+        ("2026-01-02", 'is a date, expected a text such as "2026-01-02"'),
+        (
+            "2026-01-02T03:04:05Z",
+            'is a date with a time, expected a text such as "2026-01-02T03:04:05+00:00"',
+        ),
+        ("03:04:05", 'is a time, expected a text such as "03:04:05"'),
+        (DEEP, "is nested too deeply, expected at most 56 levels"),
+        ("{ a" + ".a" * 80 + " = 1 }", "is nested too deeply, expected at most 56 levels"),
+    ],
+)
+def test_values_that_no_task_can_carry_are_refused_where_they_stand(
+    place: str, value: str, words: str
+) -> None:
+    if place == "data":
+        more = f'[data.odd]\nsources = [{{ path = "a", format = "csv", since = {value} }}]'
+        key = "data.odd.sources[0].since"
+    else:
+        workload = "" if place.startswith("choices") else 'workload = "work.py:main"\n'
+        more = f"[{place}]\n{workload}parameters = {{ x = {value} }}"
+        key = f"{place}.parameters.x"
+    with pytest.raises(BadInputError, match=rf"^demo.toml: {re.escape(key)}(\.a|\[0\])* {re.escape(words)}"):
+        read(f"{GOOD}\n{more}\n")
+
+
+def test_data_may_not_make_a_parameter_deeper_than_a_task_can_carry() -> None:
+    deep = "[" * 40 + '"data:benign"' + "]" * 40
+    text = GOOD.replace('format = "csv-sequences"', 'format = "csv-sequences", more = ' + "[" * 40 + "]" * 40)
+    own = f'\n[prepare.own]\nworkload = "work.py:main"\nparameters = {{ x = {deep} }}\n'
+    with pytest.raises(BadInputError, match=r"prepare\.own\.parameters\.x.* is nested too deeply"):
+        read(text + own)

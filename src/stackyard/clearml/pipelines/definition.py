@@ -186,7 +186,7 @@ class _Reader(ScenarioFields):
         self.keys(table, where, _STEP_KEYS)
         workload = self.text(table, where, "workload")
         self.runnable(workload, f"{where}.workload", self.workloads, self.why_not)
-        given = references.expanded(self.inner(table, where, "parameters"), data)
+        given = references.expanded(self.parameters(table, where), data)
         self.workload_parameters(self.workloads.get(workload), given, given, f"{where}.parameters", data)
         stack = self.text(table, where, "stack", self.default_stack)
         if stack not in self.stacks:
