@@ -89,9 +89,9 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         failure = Failure("interrupted", "told to end before the workload began; run it again to complete it")
     except inputs.InputError as error:
         failure = Failure(error.kind, str(error))
-    except records.RecordError as error:  # what the task says, or a field of its form
+    except (records.RecordError, run.TaskError) as error:  # what the task says, or a field of its form
         failure = Failure("bad_input", str(error))
-    except (NotHere, clearml_link.NotDelivered, run.TaskError, run.RecordNotWritten, OSError) as error:
+    except (NotHere, clearml_link.NotDelivered, run.RecordNotWritten, OSError) as error:
         failure = Failure("infrastructure", str(error))
     finally:
         ending.protect()

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -18,7 +19,7 @@ from typing import Any, Dict, Iterator
 
 import pytest
 
-from stackyard_task.records import StackPin, TaskSpec
+from stackyard_task.records import Dispatch, StackPin, TaskSpec
 
 ENTRY = Path(__file__).resolve().parents[2] / "tasks" / "dispatched.py"
 LINKED = ("stackyard_task.clearml_link", "stackyard_task.dispatched")
@@ -85,6 +86,45 @@ def test_a_stack_that_is_not_here_is_one_sentence(
     with pytest.raises(dispatched.NotHere) as caught:
         dispatched.stack_of(spec(name, digest), held(tmp_path, value))
     assert words in str(caught.value)
+
+
+def test_a_task_that_cannot_be_used_is_bad_input_which_nobody_tries_again(
+    dispatched: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing of it is the infrastructure's: another machine would say the same."""
+    said = []
+
+    class Link:
+        inputs = None
+
+        def spec(self) -> TaskSpec:
+            return TaskSpec("r", "w.py:main", measure="by-guess")
+
+        def fail(self, failure: Any) -> bool:
+            said.append(failure)
+            return True
+
+        def on_abort(self, *_: Any) -> None: ...
+        def dispatch(self) -> Any:
+            return Dispatch()
+
+        def watcher(self, *_: Any) -> None: ...
+        def ended(self) -> bool:
+            return False
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(dispatched.clearml_link, "connect", Link, raising=False)
+    monkeypatch.setattr(dispatched, "sweep", lambda folder: None)
+    before, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
+    try:
+        assert dispatched.main(tmp_path, 0.0, "wheel") == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        os.chdir(folder)
+    (failure,) = said
+    assert failure.kind == "bad_input"
+    assert "'by-guess'" in failure.message
 
 
 def test_the_workload_gets_nothing_of_the_agents(dispatched: Any) -> None:

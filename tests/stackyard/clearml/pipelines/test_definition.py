@@ -94,6 +94,11 @@ def test_what_steps_leave_is_named_in_clearmls_words() -> None:
             'workload = "simulate-firewall"\nafter = ["infer"]',
             "wait for each other",
         ),
+        (
+            'workload = "simulate-firewall"',
+            'workload = "work.py:main"\nparameters = { since = 2026-01-02 }',
+            "steps.make.parameters.since is a date, expected a text",
+        ),
         ('queue = "gpu"', "queu = 3", "did you mean 'queue'"),
         ("[steps.train]", "[steps.train", "not TOML"),
     ],
