@@ -175,16 +175,16 @@ def test_a_clone_knows_its_commit(dispatched: Any, tmp_path: Path) -> None:
         named = ["git", "-C", str(tmp_path / "clone"), "-c", "user.name=t", "-c", "user.email=t@example.org"]
         return subprocess.run([*named, *words], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
 
-    assert dispatched.code_of(code).version is None
+    assert dispatched.code_of(code, ["stackyard_task"]).version is None
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "x")
     (code / "stackyard_task" / "__pycache__").mkdir()
     (code / "stackyard_task" / "__pycache__" / "a.pyc").write_bytes(b"")
-    found = dispatched.code_of(code)
+    found = dispatched.code_of(code, ["stackyard_task"])
     assert (found.version, found.dirty) == (git("rev-parse", "HEAD"), False)
     (code / "stackyard_task" / "a.py").write_text("changed")
-    assert dispatched.code_of(code).dirty is True
+    assert dispatched.code_of(code, ["stackyard_task"]).dirty is True
 
 
 def entered(tmp_path: Path, content: bytes, sha256: str) -> subprocess.CompletedProcess[bytes]:
