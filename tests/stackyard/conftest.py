@@ -25,6 +25,7 @@ from stackyard.scenarios import Known
 from stackyard.settings import Settings
 from stackyard.workloads import catalogue
 from stackyard_task.records import Code, RunRecord, StackPin
+from stackyard_task.workloads import Workload
 from tests.engine import base_image, engine, no_containers_left, stack_image  # noqa: F401 - fixtures too
 from tests.stackyard.fake_stacks import built, depot, serve  # noqa: F401 - fixtures for every test below
 
@@ -79,6 +80,8 @@ class Yard:
     #: (deployment, GPUs) -> launcher.
     launcher: Any = field(default_factory=lambda: lambda deployment, gpus: BareLauncher())
     retries: RetryPolicy | None = None
+    #: Declared workloads, by name.
+    declared: Mapping[str, Workload] = field(default_factory=lambda: workloads.load().declared)
 
     @property
     def out(self) -> RunFolder:
@@ -94,7 +97,7 @@ class Yard:
             python_of=lambda name: self.python[name],
             pin_of=lambda name: self.pins.get(name) or StackPin(name=name, digest=f"digest of {name}"),
             environment_of=lambda name: ({"STACK_VARIABLE": name}, self.tunables),
-            declared=workloads.load().declared.get,
+            declared=self.declared.get,
             dataset=lambda reference: self.folder / reference.removeprefix("dataset:"),
             deployment=self.deployment,
         )
@@ -117,8 +120,7 @@ class Yard:
         return here
 
     def plan(self, text: str, **options: Any) -> tuple[scenarios.Scenario, Plan]:
-        declared = workloads.load().declared
-        known = Known(["old", "new"], "new", installed.names(), installed.DEFAULT, declared)
+        known = Known(["old", "new"], "new", installed.names(), installed.DEFAULT, self.declared)
         scenario = scenarios.read(text, "test.toml", known)
         return scenario, planning.planned(scenario, self.site, Code(version="v", digest="d"), **options)
 

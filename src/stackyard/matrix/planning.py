@@ -6,7 +6,7 @@ Starts nothing and writes nothing. May import scenarios, runs and site; never la
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from stackyard import scenarios
 from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell
@@ -15,6 +15,7 @@ from stackyard.scenarios import Preparation, Scenario
 from stackyard.scenarios.matrix import CellSettings
 from stackyard.specs import Cell
 from stackyard_task.records import Code
+from stackyard_task.workloads import Workload
 
 
 def planned(
@@ -79,6 +80,9 @@ def planned(
         stacks={name: site.pin_of(name) for name in stacks},
         code=code,
         inputs=inputs,
+        declared=_declared(
+            [*(_workload(scenario, cell) for cell in chosen), *(p.workload for p in needed)], site
+        ),
         measure=measure or _measure({cell.axes["deployment"] for cell in runnable}, site),
     )
 
@@ -113,5 +117,16 @@ def _dataset_references(
 
 
 def _planned_cell(scenario: Scenario, cell: Cell, reason: str | None) -> PlannedCell:
-    workload = scenario.workloads[cell.axes["workload"]].workload
-    return PlannedCell(name=cell.slug, axes=dict(cell.axes), workload=workload, reason=reason)
+    return PlannedCell(
+        name=cell.slug, axes=dict(cell.axes), workload=_workload(scenario, cell), reason=reason
+    )
+
+
+def _workload(scenario: Scenario, cell: Cell) -> str:
+    return scenario.workloads[cell.axes["workload"]].workload
+
+
+def _declared(names: Iterable[str], site: Site) -> dict[str, Workload]:
+    """The declarations of these workloads; functions of the user's own have none."""
+    found = {name: site.declared(name) for name in sorted(set(names))}
+    return {name: workload for name, workload in found.items() if workload is not None}

@@ -21,6 +21,7 @@ from stackyard.errors import BadInputError, StackyardError
 from stackyard.scenarios import differences
 from stackyard_task import records
 from stackyard_task.records import Code, RunRecord, StackPin
+from stackyard_task.workloads import Workload
 
 PLAN_FILE = "plan.json"
 SCENARIO_FILE = "scenario.toml"
@@ -96,6 +97,8 @@ class Plan:
     code: Code
     #: Reference of a data set -> bytes of its file.
     inputs: dict[str, int]
+    #: The declarations of the workloads it uses, by name; ``None``: the plan is older than this key.
+    declared: dict[str, Workload] | None = None
     #: How every run is measured (a method of ``stackyard_task.run``); ``None``: as the supervisor's environment says.
     measure: str | None = None
     kind: str = _KIND
@@ -278,6 +281,7 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         *differences(_digests(old.stacks), _digests(new.stacks), "stacks"),
         *differences(old.inputs, new.inputs, "inputs (bytes)"),
         *differences(old.measure, new.measure, "measure"),
+        *differences(*_declarations(old.declared or {}, new.declared or {}), "workloads.toml"),
         *differences(old.code.digest, new.code.digest, "digest of the measured code"),
     ]
     reasons = {cell.name: cell.reason for cell in new.not_runnable}
@@ -338,6 +342,21 @@ def write_text(text: str, path: Path) -> None:
 def _comparable(scenario: Mapping[str, Any]) -> dict[str, Any]:
     free = ("repeats", "title", "time_limit_seconds")
     return {key: value for key, value in scenario.items() if key not in free}
+
+
+def _declarations(
+    old: Mapping[str, Workload], new: Mapping[str, Workload]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What two plans' declarations say of a run, of the workloads that both use."""
+    names = [name for name in old if name in new]
+    return {name: _called(old[name]) for name in names}, {name: _called(new[name]) for name in names}
+
+
+def _called(workload: Workload) -> dict[str, Any]:
+    """What is called with what: words and places on a form change no run."""
+    keys = ("kind", "default", "low", "high", "choices", "required")
+    parameters = {p.name: {key: getattr(p, key) for key in keys} for p in workload.parameters}
+    return {"entry": workload.entry, "parameters": parameters}
 
 
 def _digests(stacks: Mapping[str, StackPin]) -> dict[str, str | None]:

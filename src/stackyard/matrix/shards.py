@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from stackyard.launch import Started
 from stackyard_task.records import Dispatch, Environment, Failure, Measurement, RunRecord, TaskSpec
@@ -115,10 +116,15 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
         failure=failure,
         measurement=_measurement(records) if not failed else Measurement(),
         environment=_environment(records),
-        parameters={**task.parameters, "shards": len(records)},
+        parameters={**_of_whole(task), "shards": len(records)},
         results={} if failed else _results(records),
         dispatch=_dispatch(records),
     )
+
+
+def _of_whole(task: TaskSpec) -> dict[str, Any]:
+    """The parameters without which part it is: the whole is none."""
+    return {name: value for name, value in task.parameters.items() if name != "shard"}
 
 
 def _measurement(records: Sequence[RunRecord]) -> Measurement:

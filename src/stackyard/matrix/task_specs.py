@@ -15,7 +15,9 @@ from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Preparation, References, Scenario
 from stackyard.specs import Cell
+from stackyard_task import workloads
 from stackyard_task.records import Limits, TaskSpec
+from stackyard_task.workloads import Workload
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,12 @@ class TaskSpecs:
         environment, tunables = self.site.environment_of(settings.stack)
         chosen = tunables if settings.tunables is None else settings.tunables
         deployment = self.site.deployment(settings.deployment)
+        declared = self.site.declared(settings.workload.workload)
         return TaskSpec(
             run_id=f"{self.plan.name}/{block.name}-{cell.slug}",
             workload=settings.workload.workload,
-            parameters=self._resolved(settings.parameters),
-            declared=self.site.declared(settings.workload.workload),
+            parameters=self._complete(declared, settings.parameters),
+            declared=declared,
             scenario=self.plan.name,
             cell=dict(cell.axes),
             block=None if block.warm_up else block.number,
@@ -62,11 +65,12 @@ class TaskSpecs:
         """The task of a run that is made once before the matrix."""
         environment, tunables = self.site.environment_of(preparation.stack)
         deployment = self.site.deployment(self.site.default_deployment)
+        declared = self.site.declared(preparation.workload)
         return TaskSpec(
             run_id=f"{self.plan.name}/prepare-{preparation.name}",
             workload=preparation.workload,
-            parameters=self._resolved(preparation.parameters),
-            declared=self.site.declared(preparation.workload),
+            parameters=self._complete(declared, preparation.parameters),
+            declared=declared,
             scenario=self.plan.name,
             stack=self.site.pin_of(preparation.stack),
             threads=preparation.threads,
@@ -74,6 +78,11 @@ class TaskSpecs:
             time_limit_seconds=preparation.time_limit_seconds,
             code=self.plan.code,
         )
+
+    def _complete(self, declared: Workload | None, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Paths in place of references, then what the declaration says where nothing is given: so a record says it."""
+        resolved = self._resolved(parameters)
+        return resolved if declared is None else workloads.checked(declared, resolved)
 
     def _resolved(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         replace = References(

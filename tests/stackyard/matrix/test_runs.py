@@ -12,6 +12,7 @@ import pytest
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.matrix.runs import Plan, PlannedCell, RunFolder, counts_as_done
 from stackyard_task.records import Code, Failure, RunRecord, StackPin
+from stackyard_task.workloads import Parameter, Workload
 
 
 def plan(**changes: object) -> Plan:
@@ -96,6 +97,34 @@ def test_resume_needs_the_same_scenario_and_says_what_differs(out: RunFolder) ->
     with pytest.raises(BadInputError, match="measured code"):
         out.begin(plan(code=Code(digest="e")), "", resume=True)
     assert out.plan() == plan()
+
+
+def declared(entry: str = "work:main", **changes: object) -> dict[str, Workload]:
+    epochs = replace(Parameter("epochs", "integer", 3, "passes"), **changes)  # type: ignore[arg-type]
+    return {"learn": Workload("learn", entry, "learns", (epochs,))}
+
+
+def test_resume_needs_the_same_declarations_and_says_what_differs(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "out")
+    with folder.locked():
+        folder.begin(plan(declared=declared()), "")
+    with pytest.raises(BadInputError, match=r"workloads.toml.learn.parameters.epochs.default: 3 then, 4 now"):
+        folder.begin(plan(declared=declared(default=4)), "", resume=True)
+    with pytest.raises(
+        BadInputError, match=r"workloads.toml.learn.entry: 'work:main' then, 'work:other' now"
+    ):
+        folder.begin(plan(declared=declared("work:other")), "", resume=True)
+    folder.begin(plan(declared=declared(help="how often", section="Form")), "", resume=True)
+
+
+def test_a_plan_older_than_its_declarations_can_be_resumed(out: RunFolder) -> None:
+    old = json.loads(out.plan_path.read_text())
+    del old["declared"]
+    out.plan_path.write_text(json.dumps(old))
+    out.begin(plan(declared=declared()), "", resume=True)
+    found = out.plan()
+    assert found is not None
+    assert found.declared == declared()
 
 
 def test_resume_may_add_repeats_but_not_take_them_away(out: RunFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -42,6 +43,12 @@ def test_the_whole_takes_from_the_first_start_to_the_last_end_and_uses_the_sum()
     assert measured.steady_seconds is None
     assert whole.results == {"sessions": 100}
     assert (whole.status, whole.block, whole.cell) == ("completed", 1, {"workers": "2"})
+
+
+def test_the_whole_is_no_part_also_where_the_task_names_one() -> None:
+    """As a task does whose declaration has a default for it."""
+    complete = dataclasses.replace(TASK, parameters={"seed": 3, "shard": 1, "shards": 1})
+    assert shards.merged(complete, [part(1.0, 1.0), part(1.0, 1.0)]).parameters == {"seed": 3, "shards": 2}
 
 
 def test_one_failed_worker_fails_the_whole_and_says_which_way() -> None:

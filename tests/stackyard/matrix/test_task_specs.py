@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from stackyard import scenarios
+from stackyard.errors import BadInputError
 from stackyard.matrix.task_specs import TaskSpecs
+from stackyard_task.workloads import Parameter, Workload
+from tests.stackyard.matrix.scenario_text import ENTRY
 
 TEXT = """
 name = "test"
@@ -74,3 +77,28 @@ def test_a_preparation_has_its_stacks_own_tunables_and_no_gpu(specs: TaskSpecs) 
         "CUDA_VISIBLE_DEVICES": "",
     }
     assert task.time_limit_seconds == 3600
+
+
+def test_what_a_declaration_says_stands_in_the_plan_the_task_and_the_record(yard: Any) -> None:
+    """References are paths there, as if nothing had been declared; a changed default is another matrix."""
+
+    def declare(answer: int) -> None:
+        read = Parameter("read", "text", None, "a file")
+        yard.declared = {
+            "w": Workload("w", ENTRY, "", (Parameter("answer", "integer", answer, ""), read)),
+            "first": Workload("first", ENTRY, "", (Parameter("say", "text", "x", ""),)),
+        }
+
+    text = TEXT.replace(f'workload = "{ENTRY}"\nthreads', 'workload = "first"\nthreads')
+    text = text.replace(f'workload = "{ENTRY}"', 'workload = "w"').replace('data = "data:lines", ', "")
+    text = text.replace("parameters = { batch_size = 64 }", "")
+    declare(7)
+    assert yard.run(text).completed == 1
+    made = yard.out.preparation("first") / "outputs" / "made.txt"
+    (record,) = (yard.record(folder.name) for folder in (yard.out.path / "runs").iterdir())
+    assert record.parameters == {"answer": 7, "read": str(made.resolve())}
+    assert record.results["answer"] == 7
+    assert yard.out.plan().declared == yard.declared
+    declare(8)
+    with pytest.raises(BadInputError, match=r"workloads.toml.w.parameters.answer.default: 7 then, 8 now"):
+        yard.run(text, resume=True)
