@@ -1,7 +1,7 @@
 """The one-way channel from the workload child to its supervisor: JSON lines over a pipe.
 
 Holds the child's writing end (Channel) and the names of the messages. The supervisor's reading end lives
-in ``run``. Standard library only; cheap enough to call at every step.
+in ``listener``. Standard library only; cheap enough to call at every step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tasks that people submit: cloned from a template or made from a function of their own, enqueued, listed, aborted.
 
 Everything a user typed is checked before anything is made on the server, and refused with the names that are known.
-Following a task is ``following``'s, its results are ``outcomes``'. May import templates, launch and the client.
+Following a task is ``following``'s, its results are ``outcomes``'. May import templates, sending and the client.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 One for each declared workload. A template holds everything a run needs: the code's
 wheel by its digest, the stack, the image, every parameter with its default, the queue to use. Publishing again updates
-them in place, so that links and schedules go on pointing at them. May import launch, the client and the seam's shapes.
+them in place, so that links and schedules go on pointing at them. May import sending, the client and the seam's
+shapes.
 """
 
 from __future__ import annotations
