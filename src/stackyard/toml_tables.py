@@ -244,6 +244,8 @@ class Fields:
             ):
                 number = "number" if decimals else "whole number"
                 raise self.bad(f"{where}.{key}", f"is {value!r}", f"a text or {number}")
+            if "\0" in str(value):
+                raise self.bad(f"{where}.{key}", f"is {value!r}", "a text without the character NUL")
             found[key] = str(value)
         return found
 

@@ -172,7 +172,7 @@ class _Reader(ScenarioFields):
             raise self.bad(key, f"is {value!r}", "a list with at least one value")
         names: list[str] = []
         for item in value:
-            is_count = isinstance(item, int) and not isinstance(item, bool) and item >= 1
+            is_count = isinstance(item, int) and not isinstance(item, bool) and 1 <= item < 2**63
             if axis == "threads":
                 if not is_count and item != AUTO_THREADS:
                     raise self.bad(key, f"holds {item!r}", f'whole numbers from 1 up, or "{AUTO_THREADS}"')

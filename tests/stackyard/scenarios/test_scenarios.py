@@ -357,3 +357,24 @@ def test_data_may_not_make_a_parameter_deeper_than_a_task_can_carry() -> None:
     own = f'\n[prepare.own]\nworkload = "work.py:main"\nparameters = {{ x = {deep} }}\n'
     with pytest.raises(BadInputError, match=r"prepare\.own\.parameters\.x.* is nested too deeply"):
         read(text + own)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "[axes]",
+            "[axes]\nthreads = [9223372036854775808]",
+            "axes.threads holds 9223372036854775808, expected",
+        ),
+        (
+            "[axes]",
+            "[axes]\nworkers = [9223372036854775808]",
+            "axes.workers holds 9223372036854775808, expected",
+        ),
+        ("[axes]", '[tunables.t]\nA = "\\u0000"\n[axes]', r"tunables.t.A is '\x00', expected a text without"),
+    ],
+)
+def test_what_no_process_can_be_given_is_refused(old: str, new: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=re.escape(words)):
+        read(GOOD.replace(old, new, 1))
