@@ -69,7 +69,8 @@ def run_command(
     settings = Settings.from_environment(data)
     defined = stacks.load()
     catalogue = workloads.load(file.parent)
-    scenario, text = _read(file, defined, catalogue)
+    # what runs on resume is the snapshot, whatever became of the files meanwhile
+    scenario, text = _read(file, defined, catalogue, checked=not resume)
     here = site.here(settings, defined, catalogue.declared)
     folder = RunFolder(out or Path("runs") / scenario.name)
     earlier = folder.plan() if resume else None
@@ -155,7 +156,10 @@ def list_command(
             typer.echo(f"{file}  cannot be used: {error}")
 
 
-def _read(file: Path, defined: Mapping[str, StackSpec], catalogue: Catalogue) -> tuple[Scenario, str]:
+def _read(
+    file: Path, defined: Mapping[str, StackSpec], catalogue: Catalogue, *, checked: bool = True
+) -> tuple[Scenario, str]:
+    """The scenario of a file, and its text; functions of the user's own are looked for where ``checked``."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -171,7 +175,7 @@ def _read(file: Path, defined: Mapping[str, StackSpec], catalogue: Catalogue) ->
         deployments=installed.names(),
         default_deployment=installed.DEFAULT,
         workloads=catalogue.declared,
-        why_not=catalogue.why_not,
+        why_not=catalogue.why_not if checked else lambda reference: None,
     )
     return scenarios.read(text, str(file), known), text
 

@@ -120,7 +120,12 @@ def run_command(
             RunFolder(out), here.python_of, code_folder, None, watcher, stop, RetryPolicy(), Estimate()
         )
         watcher.started(name, 0, 1)
-        record = Attempt(task, out, deployment, conditions).record()
+        try:
+            record = Attempt(task, out, deployment, conditions).record()
+        except OSError as error:
+            raise BadInputError(
+                f"{out}: cannot be written ({error.strerror}); choose another --out"
+            ) from error
         watcher.ended(name, record, 1, 1, None)
     typer.echo(str(out / records.RECORD_FILE))
     if record.failure is not None:

@@ -56,6 +56,8 @@ class ScenarioFields(Fields):
         if name in declared:
             return
         if ":" not in name:
+            if name.endswith(".py"):
+                raise self.bad(key, f"is {name!r}", f'a function in it, such as "{name}:main"')
             raise self.bad(key, f"is {name!r}", self.one_of(name, declared))
         reason = why_not(name)
         if reason is not None:

@@ -18,9 +18,15 @@ from stackyard.errors import BadInputError
 CALLED = "(parameters, channel, output_folder)"
 #: Bounds on what travels: beyond them it is an environment, which belongs into a stack.
 MOST_FILES, MOST_BYTES = 1000, 16 << 20
+#: Of one file: Python's parser takes a thousand times as much memory for some.
+MOST_FILE_BYTES = 1 << 20
 _ARGUMENTS = 3
 #: Names of Python's own modules, those that the oldest Python of a stack has and ours has not among them.
 _OLDER = {"asynchat", "asyncore", "distutils", "formatter", "imp", "parser", "smtpd", "symbol"}
+#: Packages that a stack's check and the loading of a stack import: a file of that name would be taken for them.
+_STACKS_OWN = {"numpy", "torch"}
+#: What an assignment may not bind for a workload's name: it is no function.
+_VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set)
 _PYTHONS_OWN = sys.stdlib_module_names | _OLDER
 
 
@@ -46,6 +52,14 @@ def found(reference: str, folder: Path, packages: Iterable[Path]) -> Own:
         BadInputError: there is no such file or function, it cannot be called as a workload, or what it imports
             cannot travel.
     """
+    try:
+        return _found(reference, folder, packages)
+    except (OSError, ValueError, RuntimeError) as error:
+        # names too long, with NUL, links in a circle, code nested too deeply: what systems and parsers refuse
+        raise BadInputError(f"{reference[:200]!r} cannot be looked at ({str(error)[:200]})") from error
+
+
+def _found(reference: str, folder: Path, packages: Iterable[Path]) -> Own:
     place, _, function = reference.rpartition(":")
     if not function.isidentifier():
         raise BadInputError(
@@ -108,8 +122,9 @@ def _travelling(home: Path, first: str, held: Collection[str]) -> list[Path]:
         source = _beside(home, name)
         if name in sources or source is None:
             continue
-        if name in held or name in _PYTHONS_OWN:
+        if name in held or name in _PYTHONS_OWN or name in _STACKS_OWN or name == "__main__":
             whose = "Stackyard's own packages" if name in held else "Python's own modules"
+            whose = "the stack's packages" if name in _STACKS_OWN else whose
             raise BadInputError(f"{source} has the name of one of {whose}, which the run needs; rename it")
         sources[name] = source
         for path in _code_of(source):
@@ -135,11 +150,15 @@ def _code_of(source: Path) -> Iterator[Path]:
 
 def _parsed(path: Path) -> ast.Module:
     try:
+        if path.stat().st_size > MOST_FILE_BYTES:
+            raise BadInputError(
+                f"{path}: is longer than {MOST_FILE_BYTES >> 20} MiB; data belongs beside code, not in it"
+            )
         return ast.parse(path.read_bytes(), str(path))
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read ({error.strerror})") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
+        line = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else type(error).__name__
         raise BadInputError(f"{path}: is not Python ({line})") from error
 
 
@@ -162,17 +181,14 @@ def _check(path: Path, function: str) -> None:
     """
     found: ast.AST | None = None
     for node in _statements(_parsed(path).body):
-        if (
-            (
-                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-                and node.name == function
-            )
-            or function in _bound(node)
-            or (found is None and "*" in _bound(node))
-        ):
+        bound = _bound(node)
+        if function in bound or (found is None and "*" in bound):
             found = node
     if found is None:
         raise BadInputError(f"{path} defines no function {function!r}")
+    if isinstance(found, ast.ClassDef) or isinstance(getattr(found, "value", None), _VALUES):
+        what = "a class" if isinstance(found, ast.ClassDef) else "a value"
+        raise BadInputError(f"{path}: {function} is {what}; a workload is a plain function {CALLED}")
     if isinstance(found, ast.AsyncFunctionDef):
         raise BadInputError(f"{path}: {function} is async; a workload is a plain function {CALLED}")
     if isinstance(found, ast.FunctionDef) and not found.decorator_list:
@@ -193,7 +209,9 @@ def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _bound(node: ast.stmt) -> set[str]:
-    """Names that an import or an assignment binds; a star binds what cannot be known here."""
+    """Names that a definition, an import or an assignment binds; a star binds what cannot be known here."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
     targets = (

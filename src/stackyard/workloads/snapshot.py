@@ -49,7 +49,9 @@ def taken(home: Path, packages: Sequence[Path], own: Sequence[Path] = ()) -> tup
     named = {**_named(packages), **mine}
     digest = _digest(named)
     place = kept(home, digest)
-    if place.is_dir() and digest_of(place) != digest:  # somebody edited or cut it: what runs is what is named
+    if place.is_dir() and not _is_whole(
+        place, digest
+    ):  # somebody edited or cut it: what runs is what is named
         place.rename(place.with_name(f".changed-{place.name}-{os.getpid()}-{time.monotonic_ns()}"))
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ def kept(home: Path, digest: str) -> Path:
 def again(home: Path, code: Code) -> Path | None:
     """The folder of an earlier snapshot, or ``None`` where it is gone or was changed."""
     place = kept(home, code.digest or "")
-    if code.digest and place.is_dir() and digest_of(place) == code.digest:
+    if code.digest and place.is_dir() and _is_whole(place, code.digest):
         return place
     return None
 
@@ -112,6 +114,14 @@ def warm(code: Path, python: Path, environment: dict[str, str], modules: Sequenc
 
 def _is_code(path: Path) -> bool:
     return path.suffix == ".py" and "__pycache__" not in path.parts and path.is_file()
+
+
+def _is_whole(place: Path, digest: str) -> bool:
+    """Whether a snapshot's folder holds the code of that digest, and beside it only what Python compiled of it."""
+    strange = (
+        p for p in place.rglob("*") if not p.is_dir() and not _is_code(p) and p.parent.name != "__pycache__"
+    )
+    return next(strange, None) is None and digest_of(place) == digest
 
 
 def _named(sources: Sequence[Path]) -> dict[str, Path]:

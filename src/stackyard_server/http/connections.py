@@ -22,6 +22,10 @@ log.setLevel(logging.ERROR)
 
 #: Of one request's line and headers together.
 MOST_HEADER_BYTES = 64 * 1024
+#: Of what is no content of a chunked body, without content between: extensions of chunks, and trailers.
+MOST_FRAMING_BYTES = 64 * 1024
+#: Requests that one connection may send before the answer to an earlier one.
+MOST_PIPELINED = 16
 #: For the headers, from the connection or the first byte on.
 HEADER_SECONDS = 30.0
 #: A body must arrive at this pace on average, after so long.
@@ -41,6 +45,10 @@ def connection_limit() -> int:
     return max(16, min(MOST_CONNECTIONS, allowed - 128))
 
 
+class TooManyRequests(Exception):
+    """A connection sent more requests than it waits for answers."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits."""
 
@@ -54,6 +62,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = True
         self._in_body = False
         self._received_bytes = 0
+        #: Since the last content of a body.
+        self._framing_bytes = 0
         self._began = self._wrote = self.loop.time()
         self._unread_bytes = 0
         self._looking: asyncio.TimerHandle | None = None
@@ -81,7 +91,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_headers and not self._received_bytes:
             self._began = self.loop.time()
         self._received_bytes += len(data)
+        self._framing_bytes += len(data)
         super().data_received(data)
+        if self._in_body and self._framing_bytes > MOST_FRAMING_BYTES:
+            note("malformed_request", address=self.client[0] if self.client else "")
+            self.transport.abort()
+            return
         if self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
             note("malformed_request", address=self.client[0] if self.client else "")
         if self._in_headers and self._received_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
@@ -90,10 +105,26 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             self.transport.close()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; or a trailer, which is dropped: it comes too late to decide anything (RFC 9110, 6.5.1)."""
+        if self._in_headers:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Content came."""
+        self._framing_bytes = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
-        """The headers are there."""
+        """The headers are there.
+
+        Raises:
+            TooManyRequests: which ends the connection, as what is no HTTP does.
+        """
         self._in_headers, self._in_body = False, True
-        self._began, self._received_bytes = self.loop.time(), 0
+        self._began, self._received_bytes, self._framing_bytes = self.loop.time(), 0, 0
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise TooManyRequests
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

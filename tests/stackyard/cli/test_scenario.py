@@ -221,6 +221,8 @@ def test_resume_uses_the_code_the_matrix_began_with(here: Any) -> None:
     begun = RunFolder(Path("o")).plan()
     assert begun is not None
     assert begun.code.own_digest
+    (here.folder / "work_for_tests.py").write_text("def broken(")  # half edited: resume does not look at it
+    assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
     (here.folder / "work_for_tests.py").write_text(
         "def work(parameters, channel, folder):\n    raise SystemExit(9)\n"
     )

@@ -74,6 +74,7 @@ def test_a_function_of_ones_own_runs_with_the_module_beside_it(
         (["simulate-firewall", "--out", "o", "--set", "test_share=Infinity"], "expected a number"),
         (["simulate-firewall", "--out", "o", "--set", "sessions=\udcff"], "is not UTF-8 text"),
         (["simulate-firewall", "--out", "full"], "full is not empty; choose another --out"),
+        (["simulate-firewall", "--out", "file/inside"], "file/inside: cannot be written (Not a directory)"),
         (["simulate-firewall", "--out", "file"], "file is no folder; choose another --out"),
         (["simulate-firewall", "--out", "o", "--stack", "none"], "no stack is named 'none'"),
     ],

@@ -73,6 +73,10 @@ def test_a_snapshot_that_was_changed_is_not_taken_for_the_code_it_names(tmp_path
     again, same = workloads.load().taken(tmp_path)
     assert (again, same.digest) == (folder, code.digest)
     assert (again / "stackyard_task" / "child.py").read_text() != "changed"
+    (folder / "work.so").write_bytes(b"")
+    again, same = workloads.load().taken(tmp_path)
+    assert (again, same.digest) == (folder, code.digest)
+    assert not (again / "work.so").exists()
 
 
 def test_a_snapshot_holds_the_packages_and_what_is_asked_for_and_names_both(tmp_path: Path) -> None:

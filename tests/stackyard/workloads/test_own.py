@@ -66,7 +66,6 @@ def test_what_is_part_of_every_snapshot_needs_no_copy(tmp_path: Path) -> None:
         "main = print",
         "from elsewhere import main",
         "import elsewhere as main",
-        "class main:\n    pass",
         "if True:\n    def main(a, b, c): pass",
         "try:\n    import x\nexcept ImportError:\n    def main(a, b, c): pass",
         "@decorated\ndef main(): pass",
@@ -92,6 +91,9 @@ def test_what_can_be_called_is_taken(text: str, tmp_path: Path) -> None:
         ("work.py:main", "def main(a, b, c, *, d): pass", "needs the argument 'd' by name"),
         ("work.py:main", "def main(a, b, c):\n    if a:\n        yield 1", "is a generator"),
         ("work.py:main", "from .near import main", "imports relatively"),
+        ("work.py:main", "class main:\n    pass", "main is a class"),
+        ("work.py:main", "main = 3", "main is a value"),
+        ("__main__.py:main", GOOD, "there is no file"),
         ("work.py:main", "async def main(a, b, c): pass", "is async"),
         ("work.py:main", "def main(a, b, c)", r"is not Python \(line 1"),
         ("work.py:main", "\0", "is not Python"),
@@ -102,6 +104,14 @@ def test_what_can_be_called_is_taken(text: str, tmp_path: Path) -> None:
         ("work.py:a b", GOOD, "is no name of a function"),
         ("a-b:main", GOOD, "is no name of a module"),
         ("../work.py:main", GOOD, "there is no file"),
+        ("w\0rk.py:main", GOOD, "cannot be looked at"),
+        ("w" * 300 + ".py:main", GOOD, "cannot be looked at|there is no file"),
+        (
+            "work.py:main",
+            "if a: pass\n" + "elif a: pass\n" * 3000,
+            "cannot be looked at|is not Python|defines no",
+        ),
+        ("work.py:main", "#" * (1 << 20) + "\n" + GOOD, "is longer than 1 MiB"),
     ],
 )
 def test_what_cannot_be_called_is_refused_in_a_sentence(
@@ -117,7 +127,7 @@ def test_a_file_whose_name_python_cannot_import_is_refused(tmp_path: Path) -> No
         own.found("my-work.py:main", tmp_path, ())
 
 
-@pytest.mark.parametrize("name", ["json", "stackyard_task"])
+@pytest.mark.parametrize("name", ["json", "stackyard_task", "torch"])
 def test_a_module_that_would_hide_one_the_run_needs_is_refused(name: str, tmp_path: Path) -> None:
     write(tmp_path, work=f"import {name}\n" + GOOD, **{name: ""})
     packages = [write(tmp_path / "packages" / "stackyard_task", records="")]
@@ -133,4 +143,10 @@ def test_code_beyond_the_bounds_belongs_into_a_stack(tmp_path: Path, monkeypatch
     write(tmp_path, work="import near\n" + GOOD, near="")
     monkeypatch.setattr(own, "MOST_FILES", 1)
     with pytest.raises(BadInputError, match="more than 1 file"):
+        own.found("work.py:main", tmp_path, ())
+
+
+def test_links_in_a_circle_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "work.py").symlink_to(tmp_path / "work.py")
+    with pytest.raises(BadInputError, match=r"cannot be looked at|there is no file"):
         own.found("work.py:main", tmp_path, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,57 @@ def test_headers_without_an_end_are_cut(server: Running) -> None:
                     connection.sendall(b"X-%d: " % i + b"x" * 4000 + b"\r\n")
                     time.sleep(0)
             assert said(connection)[:12] in (b"HTTP/1.1 431", b""), port
+
+
+def test_trailers_are_no_headers(server: Running) -> None:
+    """RFC 9110, 6.5.1 (request smuggling): what comes behind the body signs nobody in, in one segment or two."""
+    token = server.token
+    chunked = (
+        b"POST /users.get_current_user HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+    )
+    trailer = b"0\r\nAuthorization: Bearer " + token.encode() + b"\r\n\r\n"
+    for parts in ((chunked + trailer,), (chunked, trailer)):
+        with dial(server) as connection:
+            for part in parts:
+                connection.sendall(part)
+            assert said(connection).startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize("port", ["api", "files", "web"])
+@pytest.mark.parametrize("piece", [b"x: y\r\n" * 1000, b"y" * 7000])
+def test_trailers_without_an_end_are_cut(piece: bytes, port: str, server: Running) -> None:
+    with dial(server, port) as connection:
+        connection.sendall(
+            b"POST /debug.ping HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx: "
+        )
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < 64 << 20:
+                connection.sendall(piece)
+                sent += len(piece)
+        assert sent < 64 << 20
+
+
+def whole(connection: socket.socket) -> bytes:
+    """Everything until the server closes."""
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(65536):
+            got += part
+    return got
+
+
+@pytest.mark.parametrize("port", ["api", "files", "web"])
+def test_a_connection_sends_few_requests_ahead_of_its_answers(port: str, server: Running) -> None:
+    """CWE-400: each waits with all that belongs to it."""
+    request = b"GET /nothing/here HTTP/1.1\r\nHost: x\r\n\r\n"
+    with dial(server, port) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(request * 1000)
+        assert whole(connection).count(b"HTTP/1.1 ") <= connections.MOST_PIPELINED + 2
+    with dial(server, port) as connection:
+        connection.sendall(request * 4 + request.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+        assert whole(connection).count(b"HTTP/1.1 ") == 5
 
 
 class Transport:
