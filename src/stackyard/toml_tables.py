@@ -20,8 +20,12 @@ from stackyard.errors import BadInputError
 
 #: Levels of lists and tables in a value of free shape: a task's file carries 64, some of them its own.
 NESTING = 56
-#: A file is read whole.
-MOST_BYTES = 1 << 20
+#: A file is read whole, and what it takes to read one grows with the square of a dotted key's length.
+MOST_BYTES = 256 << 10
+#: Levels of tables and lists in a whole document, and bits of a whole number: as many as a float can be asked to hold.
+MOST_LEVELS, MOST_BITS = 100, 1023
+#: Of each part of a sentence: a refused value may be as long as its file.
+_MOST_SAID = 400
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]i?)?B\s*")
@@ -35,13 +39,15 @@ def parse(text: str, file: str) -> dict[str, Any]:
         BadInputError: it is not TOML.
     """
     try:
-        return tomllib.loads(text)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInputError(f"{file}: not TOML: {error}; mend that place") from error
     except RecursionError as error:
         raise BadInputError(f"{file}: not TOML that can be read: nested too deeply") from error
     except ValueError as error:  # Python's bound on a number's digits
         raise BadInputError(f"{file}: not TOML that can be read: a number has too many digits") from error
+    _check_bounds(document, file)
+    return document
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -54,13 +60,34 @@ def read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise BadInputError(f"{path}: is longer than {MOST_BYTES >> 20} MiB")
+            raise BadInputError(f"{path}: is longer than {MOST_BYTES >> 10} KiB")
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read ({error.strerror})") from error
     return parse(text, str(path))
+
+
+def _check_bounds(document: dict[str, Any], file: str) -> None:
+    """Refuse what can be written in TOML and then neither shown nor carried: endless numbers, endless nesting.
+
+    Raises:
+        BadInputError: it holds one.
+    """
+    left: list[tuple[Any, int]] = [(document, 1)]
+    while left:
+        value, level = left.pop()
+        if isinstance(value, int) and value.bit_length() > MOST_BITS:
+            raise BadInputError(f"{file}: not TOML that can be read: a number has too many digits")
+        if isinstance(value, dict | list):
+            if level > MOST_LEVELS:
+                raise BadInputError(f"{file}: not TOML that can be read: nested too deeply")
+            left += [(inner, level + 1) for inner in (value.values() if isinstance(value, dict) else value)]
+
+
+def _said(text: str) -> str:
+    return text if len(text) <= _MOST_SAID else text[: _MOST_SAID - 4] + " ..."
 
 
 class Fields:
@@ -72,7 +99,7 @@ class Fields:
 
     def bad(self, key: str, seen: str, allowed: str) -> BadInputError:
         """The refusal of a value."""
-        return BadInputError(f"{self.file}: {key} {seen}, expected {allowed}")
+        return BadInputError(f"{self.file}: {_said(key)} {_said(seen)}, expected {_said(allowed)}")
 
     def one_of(self, seen: Any, allowed: Iterable[str], what: str = "one of") -> str:
         """What is allowed, in words, with the nearest name where one is near."""

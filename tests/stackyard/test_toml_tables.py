@@ -91,3 +91,31 @@ def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes) 
     for place in (path, tmp_path, tmp_path / "absent.toml"):
         with pytest.raises(BadInputError, match=str(place)):
             toml_tables.read(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = 0x" + "f" * 5000, "a number has too many digits"),
+        ("a = 1" + "0" * 5000, "a number has too many digits"),
+        ("a = " + "[" * 200 + "]" * 200, "nested too deeply"),
+        (".".join("a" * 200) + " = 1", "nested too deeply"),
+        ("a = " + "[" * 100000, "nested too deeply"),
+    ],
+)
+def test_what_can_be_written_and_neither_shown_nor_carried_is_refused(text: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        toml_tables.parse(text, "f.toml")
+
+
+def test_a_sentence_stays_one_however_long_the_value() -> None:
+    fields = Fields("f.toml", {"a": "x" * 100_000})
+    refused = fields.bad("a" * 100_000, f"is {fields.document['a']!r}", "one of " + ", ".join(["b"] * 90_000))
+    assert len(str(refused)) < 2000
+
+
+def test_a_long_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "f.toml"
+    path.write_text("#" * (toml_tables.MOST_BYTES + 1))
+    with pytest.raises(BadInputError, match="is longer than 256 KiB"):
+        toml_tables.read(path)

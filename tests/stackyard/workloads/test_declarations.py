@@ -59,7 +59,7 @@ def test_a_file_declares_workloads_with_typed_parameters(tmp_path: Path) -> None
         (("pack.work:learn", "work.py:learn"), "learn.entry is 'work.py:learn'"),
         (("low = 1", "low = nan"), "epochs.low is nan, expected a number"),
         (("low = 1", "low = 9, high = 3"), "epochs.low is 9, expected at most high, which is 3"),
-        (("default = 8", f"default = 1{'0' * 400}"), "epochs"),
+        (("default = 8", f"default = 1{'0' * 400}"), "epochs|too many digits"),
         (('integer", default = 8', 'number", default = inf'), "epochs.default: .* expected a number"),
         (("default = 8", "default = 0"), r"learn.parameters.epochs.default: .* at least 1"),
         (("default = 8", 'default = "8"'), r"learn.parameters.epochs.default: .* a whole number"),
