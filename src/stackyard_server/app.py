@@ -107,8 +107,11 @@ class Server:
         api, files = self.edge.before(self.api), self.edge.before(self.files)
         webapp = self.settings.webapp
         shown = WebApp(webapp, self.services) if webapp else Pages(self.services, self.edge.origins)
-        mounts = [Mount("/api", api), Mount("/files", files), Mount("/", self.edge.before(shown))]
-        return {"web": Router(mounts), "api": api, "files": files}
+        # the pages take the rest: a mount of "/" would leave paths with a line's end to the router's own answer
+        web = Router(
+            [Mount("/api", api), Mount("/files", files)], default=self.edge.before(shown), redirect_slashes=False
+        )
+        return {"web": web, "api": api, "files": files}
 
     def _config(self, app: ASGIApp) -> uvicorn.Config:
         settings = self.settings

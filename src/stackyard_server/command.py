@@ -159,7 +159,8 @@ def _say_started(word: dict[str, Any], where: Path, as_json: bool) -> None:
             ("secret", "secret_key"),
         ):
             typer.echo(f"  {label:9s}{first[name]}")
-        typer.echo(f"Next: {COMMAND} config   (writes a clearml.conf for the SDK and agents)")
+        where_told = "" if where == folder_of(None) else f" --folder {where}"
+        typer.echo(f"Next: {COMMAND} config{where_told}   (writes a clearml.conf for the SDK and agents)")
 
 
 @app.command()
