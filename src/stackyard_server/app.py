@@ -109,7 +109,9 @@ class Server:
         shown = WebApp(webapp, self.services) if webapp else Pages(self.services, self.edge.origins)
         # the pages take the rest: a mount of "/" would leave paths with a line's end to the router's own answer
         web = Router(
-            [Mount("/api", api), Mount("/files", files)], default=self.edge.before(shown), redirect_slashes=False
+            [Mount("/api", api), Mount("/files", files)],
+            default=self.edge.before(shown),
+            redirect_slashes=False,
         )
         return {"web": web, "api": api, "files": files}
 
