@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypedDict
 
-from .. import listing, moments
+from .. import listing
 from ..calls import Call, bulk
 from ..calls.dispatch import endpoint
 from ..protocol.error_table import error
 from ..protocol.fields import check
-from ..rules import fate, project_names, task_document, task_status
+from ..rules import project_names, task_document, task_status
 from ..store import hand_outs, metrics, projects, queues
 from ..store import tasks as store_tasks
 from ..store.documents import TASK, Document
-from ..tasks import changes, creation, editing, ending, loss, queueing, removal
+from ..tasks import changes, contents, creation, editing, ending, loss, queueing, removal
 
 Answer = dict[str, Any]
 #: Clients of earlier levels of the API read ``execution.docker_cmd`` instead.
@@ -230,128 +230,78 @@ def make_private(call: Call) -> Answer:
 # Contents
 
 
-def _open_statuses(call: Call) -> Iterable[str]:
-    return task_status.OPEN if forced(call) else {task_status.CREATED}
-
-
 @endpoint(access="state", fenced="task")
 def edit_hyper_params(call: Call) -> Answer:
     """Set parameters; ``force`` allows it while the task waits or runs, user properties are open in any status."""
-    task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
-    if not task_document.are_notes(call.data["hyperparams"]):
-        changes.require_open(task, _open_statuses(call))
-    new = task_document.listed_hyperparams(call.data["hyperparams"])
-    replace = call.get("replace_hyperparams", "none")
-    merged = task_document.merge_hyperparams(task.get("hyperparams") or {}, new, replace)
-    changes.save(call, task["id"], {"hyperparams": merged})
+    data, replace = call.data, call.get("replace_hyperparams", "none")
+    contents.edit_parameters(call, data["task"], data["hyperparams"], force=forced(call), replace=replace)
     return {"updated": 1}
 
 
 @endpoint(access="state", fenced="task")
 def delete_hyper_params(call: Call) -> Answer:
     """Remove sections, or single parameters; see ``edit_hyper_params``."""
-    task = changes.require(call.tx, call.data["task"], ["status", "hyperparams"])
-    if not task_document.are_notes(call.data["hyperparams"]):
-        changes.require_open(task, _open_statuses(call))
-    kept = task_document.drop_hyperparams(task.get("hyperparams") or {}, call.data["hyperparams"])
-    changes.save(call, task["id"], {"hyperparams": kept})
+    contents.delete_parameters(call, call.data["task"], call.data["hyperparams"], force=forced(call))
     return {"deleted": 1}
 
 
 @endpoint(access="state", fenced="task")
 def edit_configuration(call: Call) -> Answer:
     """Set configuration objects; ``replace_configuration`` drops the others."""
-    task = changes.require(call.tx, call.data["task"], ["status", "configuration"])
-    changes.require_open(task, _open_statuses(call))
-    new = task_document.listed_configuration(call.data["configuration"])
-    if not call.get("replace_configuration", False):
-        new = {**(task.get("configuration") or {}), **new}
-    changes.save(call, task["id"], {"configuration": new})
+    data, replace = call.data, bool(call.get("replace_configuration", False))
+    contents.edit_configuration(
+        call, data["task"], data["configuration"], force=forced(call), replace=replace
+    )
     return {"updated": 1}
 
 
 @endpoint(access="state", fenced="task")
 def delete_configuration(call: Call) -> Answer:
     """Remove configuration objects by name."""
-    task = changes.require(call.tx, call.data["task"], ["status", "configuration"])
-    changes.require_open(task, _open_statuses(call))
-    gone = set(call.data["configuration"])
-    kept = {n: c for n, c in (task.get("configuration") or {}).items() if n not in gone}
-    changes.save(call, task["id"], {"configuration": kept})
+    contents.delete_configuration(call, call.data["task"], call.data["configuration"], force=forced(call))
     return {"deleted": 1}
 
 
 @endpoint(access="state", fenced="task")
 def edit_runtime(call: Call) -> Answer:
     """Set entries of ``runtime``, but for the count of tries; ``updated`` is 0, as recorded."""
-    task = changes.require(call.tx, call.data["task"], ["status", "runtime"])
-    changes.require_open(task, task_status.OPEN)
-    held = task.get("runtime") or {}
-    merged = fate.with_tries({**held, **call.data["runtime"]}, fate.tries(held))
-    changes.save(call, task["id"], {"runtime": merged})
+    contents.edit_runtime(call, call.data["task"], call.data["runtime"])
     return {"updated": 0}
 
 
 @endpoint(access="state", fenced="run")
 def set_requirements(call: Call) -> Answer:
     """Replace ``script.requirements``, in any status."""
-    task = changes.require(call.tx, call.data["task"], ["script"])
-    script = {
-        **(task.get("script") or task_document.empty_script()),
-        "requirements": call.data["requirements"],
-    }
-    changes.save(call, task["id"], {"script": script})
+    contents.set_requirements(call, call.data["task"], call.data["requirements"])
     return {"fields": {}, "updated": 1}
 
 
 @endpoint("2.10", access="state", fenced="run")
 def add_or_update_artifacts(call: Call) -> Answer:
     """Add artifacts, or put them in the place of those with the same key and mode."""
-    task = changes.require(call.tx, call.data["task"], ["status", "execution"])
-    changes.require_open(task, task_status.OPEN)
-    part = task.get("execution") or task_document.empty_execution()
-    held = task_document.upsert_artifacts(part.get("artifacts") or [], call.data["artifacts"])
-    execution = task_document.with_display_data({**part, "artifacts": held})
-    changes.save(call, task["id"], {"execution": execution})
+    contents.add_artifacts(call, call.data["task"], call.data["artifacts"])
     return {"updated": 1}
 
 
 @endpoint("2.10", access="state", fenced="task")
 def delete_artifacts(call: Call) -> Answer:
     """Remove artifacts by key and mode ("output" where none is given)."""
-    task = changes.require(call.tx, call.data["task"], ["status", "execution"])
-    changes.require_open(task, task_status.OPEN)
-    part = task.get("execution") or task_document.empty_execution()
-    kept = task_document.drop_artifacts(part.get("artifacts") or [], call.data["artifacts"])
-    changes.save(call, task["id"], {"execution": {**part, "artifacts": kept}})
+    contents.delete_artifacts(call, call.data["task"], call.data["artifacts"])
     return {"deleted": 1}
 
 
 @endpoint("2.13", access="state", fenced="run")
 def add_or_update_model(call: Call) -> Answer:
     """Name a model as input or output of a task; the model need not be known."""
-    wanted = ["status", "models", "started", "last_iteration"]
-    task = changes.require(call.tx, call.data["task"], wanted)
-    changes.require_open(task, task_status.OPEN)
     data = call.data
-    models = task_document.upsert_model(
-        task.get("models") or {}, data["type"], data["name"], data["model"], moments.iso(call.now)
-    )
-    new: Document = {"models": models, "last_change": call.now, "last_changed_by": call.who.user}
-    iteration = call.get("iteration")
-    if iteration is not None and iteration > task.get("last_iteration", 0):
-        new["last_iteration"] = iteration
-    changes.note_life(call, task, new)
+    contents.name_model(call, data["task"], data["type"], data["name"], data["model"], call.get("iteration"))
     return {"updated": 1}
 
 
 @endpoint(access="state", fenced="task")
 def delete_models(call: Call) -> Answer:
     """Take models off a task's lists."""
-    task = changes.require(call.tx, call.data["task"], ["status", "models"])
-    changes.require_open(task, task_status.OPEN)
-    models = task_document.drop_models(task.get("models") or {}, call.data["models"])
-    changes.save(call, task["id"], {"models": models})
+    contents.drop_models(call, call.data["task"], call.data["models"])
     return {"updated": 1}
 
 
