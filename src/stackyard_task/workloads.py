@@ -80,7 +80,7 @@ def entry_of(reference: str) -> str:
     """The "module:function" to import for a function of the user's own, named so or as "path/to/FILE.py:function"."""
     place, _, function = reference.rpartition(":")
     if place.endswith(".py"):
-        place = place.replace("\\", "/").rpartition("/")[2][: -len(".py")]
+        place = place.rpartition("/")[2][: -len(".py")]
     return f"{place}:{function}"
 
 

@@ -14,6 +14,8 @@ from stackyard_task.workloads import Workload
 
 #: Which GPUs a run sees; every deployment sets it, over all else.
 GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
+#: Joined with the code's folder in a run.
+PATH_VARIABLE = "PYTHONPATH"
 
 
 class ScenarioFields(Fields):
@@ -47,7 +49,15 @@ class ScenarioFields(Fields):
                 f"is {table[GPUS_VARIABLE]!r}",
                 "nothing: `gpus` of [hardware.NAME] says how many GPUs a run sees",
             )
-        return super().environment(table, where, decimals)
+        found = super().environment(table, where, decimals)
+        for entry in found.get(PATH_VARIABLE, "").split(":"):
+            if entry and not entry.startswith("/"):
+                raise self.bad(
+                    f"{where}.{PATH_VARIABLE}",
+                    f"holds {entry!r}",
+                    "absolute folders: a run has a working folder of its own",
+                )
+        return found
 
     def runnable(
         self, name: str, key: str, declared: Collection[str], why_not: Callable[[str], str | None]

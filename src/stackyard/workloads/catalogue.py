@@ -6,7 +6,6 @@ beside its modules. Its code travels with every snapshot. Nothing of it is impor
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Mapping
@@ -99,7 +98,7 @@ def load(folder: Path | None = None) -> Catalogue:
     for file in files:
         if not file.is_file():
             continue
-        for name, workload in _read(file, file.stat().st_mtime_ns).items():
+        for name, workload in declarations.read(file).items():
             if name in declared:
                 raise BadInputError(f"{file}: workload {name!r} is declared already; choose another name")
             declared[name] = workload
@@ -124,8 +123,3 @@ def _folder(package: str) -> Path:
             f"package {package!r}, which declares workloads, cannot be found; install it again"
         )
     return Path(next(iter(spec.submodule_search_locations))).resolve()
-
-
-@functools.lru_cache(maxsize=64)
-def _read(file: Path, _changed_ns: int) -> dict[str, Workload]:
-    return declarations.read(file)

@@ -7,6 +7,7 @@ executed here: a module is read as text, so that whatever it needs has to exist 
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ CALLED = "(parameters, channel, output_folder)"
 MOST_FILES, MOST_BYTES = 1000, 16 << 20
 #: Of one file: Python's parser takes a thousand times as much memory for some.
 MOST_FILE_BYTES = 1 << 20
+#: Entries of a package's folder that are looked at: it may lie beside data, or be a link to anything.
+MOST_ENTRIES = 10_000
 _ARGUMENTS = 3
 #: Names of Python's own modules, those that the oldest Python of a stack has and ours has not among them.
 _OLDER = {"asynchat", "asyncore", "distutils", "formatter", "imp", "parser", "smtpd", "symbol"}
@@ -27,7 +30,7 @@ _OLDER = {"asynchat", "asyncore", "distutils", "formatter", "imp", "parser", "sm
 _STACKS_OWN = {"numpy", "torch"}
 #: What an assignment may not bind for a workload's name: it is no function.
 _VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set)
-_PYTHONS_OWN = sys.stdlib_module_names | _OLDER
+_PYTHONS_OWN = sys.stdlib_module_names | _OLDER | {"__main__"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _beside(home: Path, name: str) -> Path | None:
         return package
     if file.is_file():
         return file
-    return package if package.is_dir() and any(package.rglob("*.py")) else None
+    return package if package.is_dir() and any(_walked(package)) else None
 
 
 def _module(home: Path, parts: list[str]) -> Path:
@@ -122,12 +125,11 @@ def _travelling(home: Path, first: str, held: Collection[str]) -> list[Path]:
         source = _beside(home, name)
         if name in sources or source is None:
             continue
-        if name in held or name in _PYTHONS_OWN or name in _STACKS_OWN or name == "__main__":
-            whose = "Stackyard's own packages" if name in held else "Python's own modules"
-            whose = "the stack's packages" if name in _STACKS_OWN else whose
+        whose = _whose(name, held)
+        if whose is not None:
             raise BadInputError(f"{source} has the name of one of {whose}, which the run needs; rename it")
         sources[name] = source
-        for path in _code_of(source):
+        for path in [source] if source.is_file() else sorted(_walked(source)):
             files, size = files + 1, size + path.stat().st_size
             if files > MOST_FILES or size > MOST_BYTES:
                 raise BadInputError(
@@ -144,8 +146,29 @@ def _travelling(home: Path, first: str, held: Collection[str]) -> list[Path]:
     return [sources[name] for name in sorted(sources)]
 
 
-def _code_of(source: Path) -> Iterator[Path]:
-    return iter([source]) if source.is_file() else (p for p in sorted(source.rglob("*.py")) if p.is_file())
+def _whose(name: str, held: Collection[str]) -> str | None:
+    """Whose module of that name a run needs; ``None``: nobody's."""
+    if name in held:
+        return "Stackyard's own packages"
+    if name in _STACKS_OWN:
+        return "the stack's packages"
+    return "Python's own modules" if name in _PYTHONS_OWN else None
+
+
+def _walked(package: Path) -> Iterator[Path]:
+    """The Python files of a package's folder; links to folders are not followed.
+
+    Raises:
+        BadInputError: it holds too many entries to be one.
+    """
+    seen = 0
+    for folder, folders, files in os.walk(package):
+        seen += len(folders) + len(files)
+        if seen > MOST_ENTRIES:
+            raise BadInputError(
+                f"{package}: holds more than {MOST_ENTRIES} entries, too many for code that travels"
+            )
+        yield from (path for name in files if name.endswith(".py") and (path := Path(folder, name)).is_file())
 
 
 def _parsed(path: Path) -> ast.Module:

@@ -49,9 +49,8 @@ def taken(home: Path, packages: Sequence[Path], own: Sequence[Path] = ()) -> tup
     named = {**_named(packages), **mine}
     digest = _digest(named)
     place = kept(home, digest)
-    if place.is_dir() and not _is_whole(
-        place, digest
-    ):  # somebody edited or cut it: what runs is what is named
+    if place.is_dir() and not _is_whole(place, digest):
+        # somebody edited it or cut it short, and what runs shall be what is named
         place.rename(place.with_name(f".changed-{place.name}-{os.getpid()}-{time.monotonic_ns()}"))
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)

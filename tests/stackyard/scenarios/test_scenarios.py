@@ -378,3 +378,9 @@ def test_data_may_not_make_a_parameter_deeper_than_a_task_can_carry() -> None:
 def test_what_no_process_can_be_given_is_refused(old: str, new: str, words: str) -> None:
     with pytest.raises(BadInputError, match=re.escape(words)):
         read(GOOD.replace(old, new, 1))
+
+
+def test_folders_for_imports_are_absolute() -> None:
+    read(GOOD + '[tunables.t]\nPYTHONPATH = "/srv/lib:/srv/more"\n')
+    with pytest.raises(BadInputError, match=r"tunables.t.PYTHONPATH holds 'lib', expected absolute folders"):
+        read(GOOD + '[tunables.t]\nPYTHONPATH = "/srv/lib:lib"\n')

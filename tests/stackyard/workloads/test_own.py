@@ -150,3 +150,16 @@ def test_links_in_a_circle_are_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "work.py").symlink_to(tmp_path / "work.py")
     with pytest.raises(BadInputError, match=r"cannot be looked at|there is no file"):
         own.found("work.py:main", tmp_path, ())
+
+
+def test_a_folder_that_is_no_package_is_not_walked_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, work="import data\n" + GOOD)
+    (tmp_path / "data").mkdir()
+    for number in range(20):
+        (tmp_path / "data" / f"{number}.csv").write_text("")
+    assert names("work.py:main", tmp_path) == ["work.py"]
+    monkeypatch.setattr(own, "MOST_ENTRIES", 10)
+    with pytest.raises(BadInputError, match="holds more than 10 entries"):
+        own.found("work.py:main", tmp_path, ())

@@ -6,7 +6,6 @@ import concurrent.futures
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -16,22 +15,13 @@ from stackyard_server import identity, security_log
 from stackyard_server.identity import gate, passwords
 from stackyard_server.identity.throttle import Throttle, network_of
 from stackyard_server.protocol.error_table import ApiError
-from stackyard_server.store import Store, Transaction
+from stackyard_server.store import Store
 from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
+from .console import Hands, console
 
 PASSWORD = "correct horse battery"
-
-
-class Hands:
-    """A clock the test owns, epoch seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)
@@ -49,17 +39,6 @@ def hands() -> Hands:
 def server(hands: Hands) -> Iterator[Running]:
     with running_server(clock=hands) as running:
         yield running
-
-
-@contextmanager
-def console(server: Running) -> Iterator[Transaction]:
-    """A transaction of another process."""
-    store = Store(server.store.folder)
-    try:
-        with store.writing() as tx:
-            yield tx
-    finally:
-        store.close()
 
 
 def add_ada(server: Running) -> str:

@@ -6,7 +6,6 @@ import base64
 import hmac
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -14,22 +13,13 @@ import jwt
 import pytest
 
 from stackyard_server import identity
-from stackyard_server.store import Store, Transaction
+from stackyard_server.store import Transaction
 
 from ..running import Running, running_server
+from .console import Hands, console
 
 DAY = 24 * 3600
 PASSWORD = "correct horse battery"
-
-
-class Hands:
-    """A clock the test owns, epoch seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +31,6 @@ def hands() -> Hands:
 def server(hands: Hands) -> Iterator[Running]:
     with running_server(clock=hands) as running:
         yield running
-
-
-@contextmanager
-def console(server: Running) -> Iterator[Transaction]:
-    """A transaction of another process: what ``stackyard server user`` does while the server runs."""
-    store = Store(server.store.folder)
-    try:
-        with store.writing() as tx:
-            yield tx
-    finally:
-        store.close()
 
 
 def whoami(server: Running, token: str) -> tuple[int, int, str]:
