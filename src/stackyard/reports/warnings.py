@@ -28,7 +28,7 @@ ADVICE: dict[str, tuple[str, str]] = {
         "The report goes without them: restore them, or make their runs again.",
     ),
     "missing-runs": ("warning", "The matrix is not finished: continue it with --resume."),
-    "not-runnable": ("note", "These cells need another machine; they are left out, never estimated."),
+    "not-runnable": ("note", "These cells are left out, never estimated; the reason says what they need."),
     "too-few-runs": ("warning", f"Raise --repeats: a verdict needs at least {FEWEST_RUNS} blocks."),
     "bimodal": (
         "warning",
