@@ -289,6 +289,17 @@ class Dispatch:
     retries: int = 0
 
 
+#: Instants of a Dispatch in the order in which they happen.
+INSTANTS = (
+    "enqueued_at",
+    "pulled_at",
+    "container_started_at",
+    "user_code_at",
+    "workload_started_at",
+    "finished_at",
+)
+
+
 @dataclass
 class RunRecord:
     """What a run leaves, whether it completed or failed."""

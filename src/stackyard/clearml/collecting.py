@@ -17,21 +17,20 @@ from typing import Any
 
 from stackyard.clearml.client import Client, ServerError
 from stackyard_task import records
-from stackyard_task.records import FAILURE_KINDS, SUPERVISOR_LOG, Dispatch, Failure, RunRecord, TaskSpec
+from stackyard_task.records import (
+    FAILURE_KINDS,
+    INSTANTS,
+    SUPERVISOR_LOG,
+    Dispatch,
+    Failure,
+    RunRecord,
+    TaskSpec,
+)
 
 #: Lines of the task's console that are kept when it fails without a record.
 CONSOLE_LINES = 500
 #: "kind: sentence", as the supervisor, the entry script and the server write reasons.
 _REASON = re.compile(rf"^({'|'.join(FAILURE_KINDS)}): (.+)$", re.DOTALL)
-#: Instants of a Dispatch in the order in which they happen.
-_ORDER = (
-    "enqueued_at",
-    "pulled_at",
-    "container_started_at",
-    "user_code_at",
-    "workload_started_at",
-    "finished_at",
-)
 #: Those by the worker's clock, which may differ from the server's.
 _WORKERS = ("container_started_at", "user_code_at", "workload_started_at")
 
@@ -133,7 +132,7 @@ def _drop_disorder(way: Dispatch) -> None:
     """Make not measured what is out of order; of two clocks that disagree, the server's is believed."""
     earliest: datetime.datetime | None = None
     server: dict[str, datetime.datetime] = {}
-    for name in (name for name in _ORDER if name not in _WORKERS):
+    for name in (name for name in INSTANTS if name not in _WORKERS):
         moment = _moment(getattr(way, name))
         if moment is None or (earliest is not None and moment < earliest):
             setattr(way, name, None)

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
-from stackyard_server import identity
 from stackyard_server.calls import bulk, refusals
 from stackyard_server.listing import filters
 from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.rules import project_names
-from stackyard_server.store import Store, Transaction, projects, queues
+from stackyard_server.store import Transaction, projects, queues
 from stackyard_server.store import refusals as stored
 from stackyard_server.store.documents import TASK
 
 WHO = SimpleNamespace(user="u1", company="c1")
-
-
-@pytest.fixture
-def tx(tmp_path: Path) -> Iterator[Transaction]:
-    store = Store(tmp_path / "data")
-    with store.writing() as writing:
-        identity.found(writing, 0)
-        queues.found(writing, 0)
-        yield writing
-    store.close()
 
 
 def queued_twice(tx: Transaction) -> None:

@@ -15,18 +15,10 @@ from stackyard.launch.contract.ground import Ground, code_in, record_in
 from stackyard.launch.deployment import Premises
 from stackyard.settings import Settings
 from stackyard_server.rules import fate
-from stackyard_task.records import Code, Limits, RunRecord
+from stackyard_task.records import INSTANTS, Code, Limits, RunRecord
 
 #: What a completed run leaves.
 FOLDER = {"task.json", "record.json", "timeline.json", "output.log", "outputs"}
-INSTANTS = (
-    "enqueued_at",
-    "pulled_at",
-    "container_started_at",
-    "user_code_at",
-    "workload_started_at",
-    "finished_at",
-)
 #: Variables of Python's own that a workload may see.
 PYTHON = {
     *("PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER")
