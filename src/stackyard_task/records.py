@@ -30,6 +30,8 @@ TIMELINE_FILE = "timeline.json"
 LOG_FILE = "output.log"
 #: What the supervisor itself printed; for a dispatched run that failed, the task's console. Absent when empty.
 SUPERVISOR_LOG = "supervisor.log"
+#: What a run under way does, or waits for (Progress); gone when it is over.
+PROGRESS_FILE = "progress.json"
 OUTPUTS_FOLDER = "outputs"
 
 #: What the supervisor and the agent's Python may need beside a workload in the same container.

@@ -41,6 +41,7 @@ from stackyard_task.measure.tree import Tree, become_subreaper, own_children, st
 from stackyard_task.records import (
     LOG_FILE,
     OUTPUTS_FOLDER,
+    PROGRESS_FILE,
     RECORD_FILE,
     TASK_FILE,
     TIMELINE_FILE,
@@ -54,7 +55,6 @@ from stackyard_task.records import (
     write_json,
 )
 
-PROGRESS_FILE = "progress.json"
 #: "auto": a cgroup where one can be made; "processes": never; "alike": a cgroup only holds limits and the
 #: figures come from the processes, as in a container, so that like is compared with like in one matrix.
 METHOD_VARIABLE = "STACKYARD_MEASURE"

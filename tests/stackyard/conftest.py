@@ -53,6 +53,11 @@ def work(parameters, channel, output_folder):
         raise ValueError("wanted")
     if do == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if do == "meet":  # over only where all parts of the run are under way at once
+        shards = parameters["shards"]
+        Path(f"{parameters['at']}.{shards}.{parameters['shard']}").touch()
+        while not all(os.path.exists(f"{parameters['at']}.{shards}.{n}") for n in range(1, shards + 1)):
+            time.sleep(0.02)
     if do == "hang" or (parameters.get("hang_while") and os.path.exists(parameters["hang_while"])):
         Path(parameters["log"] + ".hanging").write_text(str(os.getpid()))
         while True:

@@ -30,7 +30,6 @@ from stackyard_server.rules import fate
 from stackyard_task import records
 from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, TaskSpec
 
-PROGRESS_FILE = "progress.json"
 #: The task behind a run folder, written before it is enqueued: what a later submitter finds the run again by.
 TICKET_FILE = "dispatched.json"
 #: A short run is looked at often, a long one seldom: what looking costs is paid by the machine that is measured.
@@ -380,7 +379,7 @@ class DispatchedRun:
 
     def _write(self, record: RunRecord) -> None:
         with contextlib.suppress(OSError):
-            (self._folder / PROGRESS_FILE).unlink()
+            (self._folder / records.PROGRESS_FILE).unlink()
         records.write_json(record, self._folder / records.RECORD_FILE)
         with contextlib.suppress(OSError):  # whoever finds the record needs no way back to the task
             (self._folder / TICKET_FILE).unlink()
@@ -447,7 +446,7 @@ class DispatchedRun:
         self._shown = shown
         empty = {"done": None, "total": None, "unit": None, "loss": None}
         elapsed = {"elapsed_seconds": round(self._clock() - self._began, 1)}
-        part = self._folder / f".{PROGRESS_FILE}"
+        part = self._folder / f".{records.PROGRESS_FILE}"
         with contextlib.suppress(OSError):  # a full disk is noticed when the record is written
             part.write_text(json.dumps({**empty, **shown, **elapsed}) + "\n", encoding="utf-8")
-            part.replace(self._folder / PROGRESS_FILE)
+            part.replace(self._folder / records.PROGRESS_FILE)

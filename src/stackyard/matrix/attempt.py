@@ -24,7 +24,6 @@ from stackyard.matrix.watcher import Watcher
 from stackyard_task import records
 from stackyard_task.records import SUPERVISOR_LOG, Failure, RunRecord, TaskSpec
 
-PROGRESS_FILE = "progress.json"
 #: How often a run under way is looked at.
 TICK_SECONDS = 0.5
 #: A supervisor that has not ended a run so long after its time limit is taken for dead.
@@ -212,7 +211,7 @@ class Attempt:
         """The record of the run that ended: its only part's, or all of its parts' as one."""
         found = []
         for part, folder in zip(self._parts, self._folders, strict=True):
-            (folder / PROGRESS_FILE).unlink(missing_ok=True)
+            (folder / records.PROGRESS_FILE).unlink(missing_ok=True)
             record = self.conditions.folder.record(folder)
             if record is None:
                 words = _supervisor_words(folder, status)
@@ -252,7 +251,7 @@ class Attempt:
 
 def _progress(folder: Path) -> Mapping[str, Any] | None:
     try:
-        return records.to_json(records.read_json(records.Progress, folder / PROGRESS_FILE))
+        return records.to_json(records.read_json(records.Progress, folder / records.PROGRESS_FILE))
     except records.RecordError:
         return None  # none yet, or one that says nothing; the next comes within a second
 
