@@ -101,7 +101,8 @@ class Pages(Port):
             Route("/logout", self._logout, methods=["POST"]),
             Route("/static/{name}", self._static, methods=["GET"]),
         ]
-        return Router(routes=routes)
+        # the router's own redirects repeat whatever the Host header says
+        return Router(routes=routes, redirect_slashes=False)
 
     def _visit(self, request: Request) -> Visit | None:
         """The visit of whoever the cookie says is there; None when nobody is, or no longer."""

@@ -169,13 +169,15 @@ def test_a_fault_is_told_in_a_sentence(
     carries(answer, port)
 
 
-@pytest.mark.parametrize("path", ["/%0d%0aX/", "/a%0ab", "*", "/tasks/"])
+@pytest.mark.parametrize("path", ["/%0d%0aX/", "/a%0ab", "*", "/tasks/", "/login/", "/tasks/x/log/"])
 def test_no_path_passes_the_edge_by(path: str, server: Running) -> None:
+    """Nor does an answer repeat what the request says of the host: no address is made from that."""
     with dial(server, "web") as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode())
         answer = said(connection).lower()
     assert b"x-content-type-options: nosniff" in answer
     assert b"content-security-policy:" in answer
+    assert b"evil.example" not in answer
 
 
 def test_the_official_app_has_its_own_policy_on_every_answer(tmp_path: Path) -> None:
