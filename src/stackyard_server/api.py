@@ -1,7 +1,7 @@
 """The API port: from HTTP exchanges to calls and back. Knows envelopes and headers, no endpoint.
 
-ClearML's clients send GET with a body and any method means the same, so the method is not looked at (but for OPTIONS
-and HEAD). Fast endpoints run on the event loop, which owns the writing connection; slow reads run in threads.
+ClearML's clients send GET with a body, and every method that is taken means the same. Fast endpoints run on the event
+loop, which owns the writing connection; slow reads run in threads.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from .protocol import envelope
 from .protocol.error_table import ApiError, error
 from .security_log import note
 
+#: Every endpoint takes all of them; the edge answers OPTIONS where browsers ask beforehand.
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 #: Answers above this are compressed for clients that take it, bytes.
 COMPRESS_FROM = 1400
 #: Messages name what was sent, but do not send it all back.
@@ -69,6 +71,10 @@ class Api(Port):
 
     async def answer(self, exchange: Exchange) -> None:
         """Find the endpoint, admit the caller, read the body, run it, answer."""
+        if exchange.method not in METHODS:
+            refused = error("method_not_allowed", method=exchange.method)
+            refused.headers.append(("Allow", ", ".join((*METHODS, "OPTIONS"))))
+            raise refused
         if exchange.scope["path"] == METRICS_PATH:
             exchange.counted_as = None
             await self._tell_metrics(exchange)
@@ -225,7 +231,7 @@ def head_of(exchange: Exchange, code: int, subcode: int, message: str) -> dict[s
 async def send_json(exchange: Exchange, status: int, body: bytes, extra: Headers) -> None:
     """An envelope, compressed where the client takes it and it is worth it."""
     out = [(b"content-type", b"application/json"), *extra]
-    if len(body) > COMPRESS_FROM and "gzip" in exchange.headers.get("accept-encoding", ""):
+    if len(body) > COMPRESS_FROM and headers.takes_gzip(exchange.headers.get("accept-encoding", "")):
         packer = zlib.compressobj(1, zlib.DEFLATED, 31)
         body = packer.compress(body) + packer.flush()
         out.append((b"content-encoding", b"gzip"))

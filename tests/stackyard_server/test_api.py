@@ -32,6 +32,24 @@ def test_an_unknown_endpoint_is_404_in_the_envelope(server: Running) -> None:
     assert (meta["result_code"], meta["result_subcode"]) == (404, 0)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_every_method_that_clients_send_means_the_same(server: Running, method: str) -> None:
+    answer = server.client.request(method, f"{server.api}/debug.ping", json={})
+    assert answer.json()["data"] == {"msg": "ClearML server"}
+
+
+@pytest.mark.parametrize("path", ["debug.ping", "tasks.create", "metrics", "tasks.nope"])
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PATCH", "PURGE"])
+def test_a_method_that_no_client_sends_is_refused(server: Running, method: str, path: str) -> None:
+    """RFC 9110, 15.5.6."""
+    answer = server.client.request(
+        method, f"{server.api}/{path}", headers={"Authorization": f"Bearer {server.token}"}
+    )
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+    assert answer.json()["meta"]["result_msg"] == f"Method not allowed: method={method}"
+
+
 def test_slow_reads_wait_in_a_line_of_bounded_length(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,9 +11,10 @@ import logging
 import resource
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ..security_log import note
+from . import headers
 
 #: Takes uvicorn's place: its warning for every malformed request would let anyone fill the disk. Such requests are in
 #: the security log, which counts repetitions.
@@ -100,10 +101,24 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
             note("malformed_request", address=self.client[0] if self.client else "")
         if self._in_headers and self._received_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
-            self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.close()
+            self._refuse(431, "The request's headers are too large.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; uvicorn's own answer lacks the headers that every other has."""
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        body = sentence.encode()
+        out = [
+            *self.server_state.default_headers,
+            *headers.NO_REQUEST,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        lines = [STATUS_LINE[status].rstrip(), *(b": ".join(pair) for pair in out), b"", body]
+        self.transport.write(b"\r\n".join(lines))
+        self.transport.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; or a trailer, which is dropped: it comes too late to decide anything (RFC 9110, 6.5.1)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from ..protocol.error_table import error
@@ -15,6 +16,10 @@ ONLY_ONCE = frozenset(
         *(b"content-type", b"content-length", b"content-encoding"),
     }
 )
+
+#: The names of gzip (RFC 9110, 8.4.1.3), and a weight that is not 0.
+GZIP = ("gzip", "x-gzip")
+WEIGHT = re.compile(r"1(\.0{0,3})?|0\.(?!0*$)[0-9]{1,3}", re.ASCII)
 
 #: The API: data, kept by nobody.
 API: Headers = [
@@ -30,6 +35,12 @@ FILES: Headers = [
     (b"content-security-policy", b"default-src 'none'; sandbox; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-site"),
     (b"referrer-policy", b"no-referrer"),
+]
+#: What no port answers, because it is no request.
+NO_REQUEST: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 #: Our own pages: no inline script or style, nothing from elsewhere, forms to us only.
 PAGES: Headers = [
@@ -76,6 +87,20 @@ def check_repeated(sent: Headers) -> None:
     names = [name for name, _ in sent if name in ONLY_ONCE]
     if len(names) != len(set(names)):
         raise error("bad_request")
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether a client takes an answer in gzip: it names it, with no weight or one above 0 (RFC 9110, 12.4.2)."""
+    for part in accept_encoding.lower().split(","):
+        coding, *parameters = (piece.strip() for piece in part.split(";"))
+        if coding in GZIP:
+            return all(_weighs(parameter) for parameter in parameters)
+    return False
+
+
+def _weighs(parameter: str) -> bool:
+    name, _, weight = (piece.strip() for piece in parameter.partition("="))
+    return name != "q" or WEIGHT.fullmatch(weight) is not None
 
 
 def complete(answer: Headers, always: Headers) -> Headers:

@@ -70,6 +70,7 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "role_not_allowed": (403, 20, "Forbidden (not allowed for role)"),
     "not_your_task": (403, 20, "Forbidden (only the user whose agent took the task, or an administrator)"),
     "unknown_endpoint": (404, 0, "Unable to find endpoint"),
+    "method_not_allowed": (405, 0, "Method not allowed"),
     "too_large": (413, 0, "Request is too large"),
     "encoded_body": (415, 0, "Content encoding is not supported"),
     "too_many": (429, 0, "Too many attempts"),

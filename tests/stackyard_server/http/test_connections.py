@@ -61,6 +61,30 @@ def test_headers_without_an_end_are_cut(server: Running) -> None:
             assert said(connection)[:12] in (b"HTTP/1.1 431", b""), port
 
 
+@pytest.mark.parametrize("port", ["api", "files", "web"])
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nX: ".ljust(connections.MOST_HEADER_BYTES + 1, b"x"), b"431"),
+    ],
+    ids=["no HTTP", "headers too large"],
+)
+def test_what_is_no_request_is_answered_with_the_headers_of_every_answer(
+    sent: bytes, status: bytes, port: str, server: Running
+) -> None:
+    """ASVS 3.4.3 (CSP), 3.4.4 (nosniff), 14.3.2 (no-store): browsers show these answers, too."""
+    with dial(server, port) as connection:
+        connection.sendall(sent)
+        head, _, sentence = said(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 " + status)
+    lines = head.lower().split(b"\r\n")
+    assert b"x-content-type-options: nosniff" in lines
+    assert b"content-security-policy: default-src 'none'; frame-ancestors 'none'" in lines
+    assert b"cache-control: no-store" in lines
+    assert sentence.endswith(b".")
+
+
 def test_trailers_are_no_headers(server: Running) -> None:
     """RFC 9110, 6.5.1 (request smuggling): what comes behind the body signs nobody in, in one segment or two."""
     token = server.token

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from stackyard_server.http.headers import complete
+from stackyard_server.api import COMPRESS_FROM
+from stackyard_server.http.headers import complete, takes_gzip
 
 from ..running import Running, running_server
 
@@ -44,3 +45,32 @@ def test_an_answer_may_say_otherwise_and_says_it_once() -> None:
     always = [(b"cache-control", b"no-store"), (b"server", b"clearml")]
     own = [(b"cache-control", b"max-age=300"), (b"content-type", b"text/css")]
     assert complete(own, always) == [(b"server", b"clearml"), *own]
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("gzip, deflate", True),
+        ("deflate, GZIP ; Q=0.001", True),
+        ("br;q=1.0, x-gzip;q=1.000", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, deflate", False),
+        ("gzip;q=much", False),
+        ("identity", False),
+        ("notgzip", False),
+        ("*", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_sent_to_whoever_takes_it(said: str, taken: bool) -> None:
+    """RFC 9110, 12.5.3: a weight of 0 is a no."""
+    assert takes_gzip(said) == taken
+
+
+def test_an_answer_is_compressed_only_for_whoever_takes_it(server: Running) -> None:
+    task = server.call("tasks.create", name="x" * COMPRESS_FROM, type="testing")["id"]
+    for said, coded in (("gzip", "gzip"), ("gzip;q=0", None)):
+        headers = {"Authorization": f"Bearer {server.token}", "Accept-Encoding": said}
+        answer = server.client.get(f"{server.api}/tasks.get_by_id?task={task}", headers=headers)
+        assert answer.json()["data"]["task"]["id"] == task
+        assert answer.headers.get("content-encoding") == coded
