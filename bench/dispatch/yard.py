@@ -24,8 +24,8 @@ from stackyard.launch.bare import BareLauncher
 from stackyard.launch.container import ContainerLauncher
 from stackyard.machine.docker_engine import obstacle
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard.stacks.definition import StackSpec
 from stackyard.workloads import catalogue, snapshot
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
 from tests.installation.agents import agent_of

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from stackyard.launch.bare import BareDeployment, BareLauncher
-from stackyard.specs import HardwareSpec
+from stackyard.machine.hardware_spec import HardwareSpec
 
 
 class NiceDeployment(BareDeployment):

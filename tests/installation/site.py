@@ -16,7 +16,7 @@ from stackyard.agents.slots import Slot
 from stackyard.clearml.client import Client
 from stackyard.clearml.sending import Sender
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
+from stackyard.stacks.definition import StackSpec
 from stackyard_server.admin.client_config import client_config
 from stackyard_task.records import TaskSpec
 from tests.stackyard_server.agents import console

@@ -19,8 +19,8 @@ import pytest
 
 from stackyard import stacks
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import definition
+from stackyard.stacks.definition import StackSpec
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])
 

@@ -21,8 +21,8 @@ from stackyard.machine import data, docker_engine, hardware
 from stackyard.machine.hardware import Machine
 from stackyard.scenarios.shape import WHOLE_MACHINE
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, pythons
+from stackyard.stacks.definition import StackSpec
 
 app = typer.Typer(pretty_exceptions_enable=False)
 

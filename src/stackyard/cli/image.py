@@ -17,8 +17,8 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard.stacks.definition import StackSpec
 
 app = typer.Typer(
     help="Images of the stacks, for tasks in containers.",

@@ -22,8 +22,8 @@ from stackyard.errors import BadInputError, StackyardError
 from stackyard.launch import Launcher, Place, installed
 from stackyard.launch.deployment import Premises
 from stackyard.settings import Settings, base
-from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard.stacks.definition import StackSpec
 from stackyard.workloads import Catalogue
 from stackyard_task import records
 from stackyard_task.records import RunRecord, TaskSpec

@@ -22,7 +22,7 @@ from stackyard.matrix.runs import Plan, RunFolder
 from stackyard.reports.wording import count
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
+from stackyard.stacks.definition import StackSpec
 from stackyard.workloads import Catalogue, snapshot
 from stackyard_task.records import Code
 

@@ -18,8 +18,8 @@ from stackyard.cli.building import Watch, terminated_like_ctrl_c
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import hardware
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import environment, indexes
+from stackyard.stacks.definition import StackSpec
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 

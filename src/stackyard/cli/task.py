@@ -23,8 +23,8 @@ from stackyard.cli import publishing
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard.stacks.definition import StackSpec
 from stackyard_task import records
 
 app = typer.Typer(

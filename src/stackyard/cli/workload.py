@@ -15,13 +15,13 @@ from stackyard.cli import progress
 from stackyard.cli.options import Json
 from stackyard.errors import BadInputError, Interrupted, NotRunnableError, RunsFailedError
 from stackyard.launch.retries import RetryPolicy
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.matrix import site
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
 from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.stop import Stop
 from stackyard.settings import Settings
-from stackyard.specs import HardwareSpec
 from stackyard.workloads import Catalogue
 from stackyard_task import records
 from stackyard_task.records import Limits, RecordError, TaskSpec, parse

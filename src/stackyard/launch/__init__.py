@@ -2,7 +2,7 @@
 
 A launcher takes a task and an empty run folder; what comes back is data in that folder, the same whatever the
 deployment: ``task.json``, ``record.json``, ``timeline.json``, ``output.log``, ``outputs/``. It knows nothing of
-matrices, resuming or reports. May import specs, errors, the client of the server and the records of the seam.
+matrices, resuming or reports. May import stacks, machine, errors, the client of the server and the records of the seam.
 
 A ``Deployment`` (``deployment.py``) says of itself what others must know of it, and gives its launcher. Nobody asks it
 for its name: ``installed`` finds deployments by Python entry point, ours and those of guest packages alike.

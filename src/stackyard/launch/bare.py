@@ -17,7 +17,7 @@ from stackyard import stacks
 from stackyard.launch import LaunchError, Place
 from stackyard.launch.deployment import Deployment
 from stackyard.machine.hardware import why_not as machine_lacks
-from stackyard.specs import HardwareSpec
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.workloads.environment import clean_environment
 from stackyard_task import records
 from stackyard_task.records import SUPERVISOR_LOG, TaskSpec

@@ -16,8 +16,9 @@ from stackyard import stacks
 from stackyard.launch import Launcher
 from stackyard.machine import hardware
 from stackyard.machine.hardware import Machine
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.settings import Settings
-from stackyard.specs import HardwareSpec, StackSpec
+from stackyard.stacks.definition import StackSpec
 from stackyard.workloads import snapshot
 
 #: What every workload of ours loads: read once before a matrix, so that no measured run pays for a cold disk.

@@ -25,7 +25,7 @@ from stackyard.launch import Launcher, LaunchError, Place
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.offer import Offer
 from stackyard.machine.hardware import why_not as machine_lacks
-from stackyard.specs import HardwareSpec
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard_server.rules import fate
 from stackyard_task import records
 from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, TaskSpec

@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackyard.specs import HardwareSpec
+from stackyard.machine.hardware_spec import HardwareSpec
 
 #: How long the GPU driver may take to answer.
 DRIVER_SECONDS = 20

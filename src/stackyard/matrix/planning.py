@@ -11,9 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from stackyard import scenarios
 from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell
 from stackyard.matrix.site import Site
-from stackyard.scenarios import Preparation, Scenario
+from stackyard.scenarios import Cell, Preparation, Scenario
 from stackyard.scenarios.matrix import CellSettings
-from stackyard.specs import Cell
 from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
 

@@ -22,8 +22,7 @@ from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
 from stackyard.matrix.todo import Due, Todo, todo_of
 from stackyard.matrix.watcher import Watcher
-from stackyard.scenarios import Scenario
-from stackyard.specs import Cell
+from stackyard.scenarios import Cell, Scenario
 from stackyard_task import records
 from stackyard_task.records import RunRecord
 

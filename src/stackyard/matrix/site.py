@@ -16,7 +16,7 @@ from stackyard.launch import installed
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.machine import data
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
+from stackyard.stacks.definition import StackSpec
 from stackyard_task.records import StackPin
 from stackyard_task.workloads import Workload
 

@@ -13,8 +13,7 @@ from typing import Any
 from stackyard import scenarios
 from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder
 from stackyard.matrix.site import Site
-from stackyard.scenarios import Preparation, References, Scenario
-from stackyard.specs import Cell
+from stackyard.scenarios import Cell, Preparation, References, Scenario
 from stackyard_task import workloads
 from stackyard_task.records import Limits, TaskSpec
 from stackyard_task.workloads import Workload

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder, counts_as_done
-from stackyard.specs import Cell
+from stackyard.scenarios import Cell
 from stackyard_task.records import RunRecord
 
 

@@ -1,16 +1,17 @@
 """Scenario files: what they say (shape), how they are read (reading), what they expand to (matrix).
 
-Pure: text in, values out; no clock, file, network or random state. Knows ``specs`` and the declared workloads
-of the seam, nothing else: which stacks and deployments exist is told by the caller.
+Pure: text in, values out; no clock, file, network or random state. Knows what hardware a run is to have and
+the declared workloads of the seam, nothing else: which stacks and deployments exist is told by the caller.
 """
 
-from stackyard.scenarios.matrix import Block, arranged, cells, narrowed, settings_of
+from stackyard.scenarios.matrix import Block, Cell, arranged, cells, narrowed, settings_of
 from stackyard.scenarios.reading import Known, read
 from stackyard.scenarios.references import References, dataset_references, prepared_names, resolved
 from stackyard.scenarios.shape import Choice, Preparation, Scenario, differences, plain
 
 __all__ = [
     "Block",
+    "Cell",
     "Choice",
     "Known",
     "Preparation",

@@ -13,14 +13,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.scenarios.shape import (
     AUTO_THREADS,
     NO_TUNABLES,
     STACK_TUNABLES,
     WHOLE_MACHINE,
     Scenario,
+    WorkloadSpec,
 )
-from stackyard.specs import Cell, HardwareSpec, WorkloadSpec
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scenario of a matrix: a value for every axis."""
+
+    #: Axis name -> value name, in axis order: deployment, stack, hardware, workload, then further axes.
+    axes: Mapping[str, str]
+
+    @property
+    def slug(self) -> str:
+        """A name for folders and logs, stable across runs."""
+        return "-".join(value.replace("/", "_").replace(" ", "_") for value in self.axes.values())
 
 
 @dataclass(frozen=True)

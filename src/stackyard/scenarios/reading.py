@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard import toml_tables
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.scenarios import matrix, references
 from stackyard.scenarios.fields import ScenarioFields
 from stackyard.scenarios.shape import (
@@ -20,8 +21,8 @@ from stackyard.scenarios.shape import (
     Choice,
     Preparation,
     Scenario,
+    WorkloadSpec,
 )
-from stackyard.specs import HardwareSpec, WorkloadSpec
 from stackyard_task.workloads import Workload
 
 _TOP = (

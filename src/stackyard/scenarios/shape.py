@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard.specs import HardwareSpec, WorkloadSpec
+from stackyard.machine.hardware_spec import HardwareSpec
 
 #: Axes every cell has, in this order, and what they are when the file does not name them.
 MAIN_AXES = ("deployment", "stack", "hardware", "workload")
@@ -23,6 +23,15 @@ STACK_TUNABLES = "stack"  # what the stack sets by itself
 NO_TUNABLES = "none"
 #: The value of the threads axis that leaves the number to the limits.
 AUTO_THREADS = "auto"
+
+
+@dataclass(frozen=True)
+class WorkloadSpec:
+    """A workload with its parameters, under the name a scenario file gave it."""
+
+    name: str
+    workload: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

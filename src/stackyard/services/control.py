@@ -36,8 +36,8 @@ from stackyard.services.keeper import AGAIN_SECONDS
 from stackyard.services.site import EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site
 from stackyard.services.watch import decides_fate, task_of
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard.stacks.definition import StackSpec
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
 

@@ -4,8 +4,7 @@ One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interp
 ``indexes`` (where a wheel comes from, and which build it is), ``installation`` (filling a folder),
 ``environment`` (the venv of a lock digest), ``verification`` (what the built environment really loads),
 ``process`` (commands of a build). ``inside`` holds the two short scripts that run in the stack's own Python.
-May import errors, settings, specs, hardware and ``stackyard_task.records``; knows no
-scenario, launch or report.
+May import errors, settings, hardware and ``stackyard_task.records``; knows no scenario, launch or report.
 """
 
 from stackyard.stacks.definition import DEFAULT, LockedPackage, load, pin, read_lock

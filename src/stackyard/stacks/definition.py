@@ -10,13 +10,13 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.settings import base
-from stackyard.specs import StackSpec
 from stackyard.toml_tables import Fields
 from stackyard_task.records import StackPin
 
@@ -42,6 +42,33 @@ _KEYS = {
 }
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*)$")
 _HASH = re.compile(r"^--hash=(sha256:[0-9a-f]{64})$")
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """A pinned stack as ``agents/stacks/<name>/`` defines it."""
+
+    name: str
+    #: "3.9", "3.11"...
+    python: str
+    #: torch's version as the lock pins it, without a local tag.
+    torch: str
+    #: CUDA version of the build ("10.2"), or "cpu".
+    cuda: str
+    #: SHA-256 of the lock file's content and of what else decides the environment.
+    digest: str
+    folder: Path
+    #: Where wheels come from, tried in order: "wheels" (a local folder), "default" (pip's own), or a URL.
+    indexes: tuple[str, ...] = ("wheels", "default")
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Variables that change speed but not results; visible in the record and usable as an axis.
+    tunables: Mapping[str, str] = field(default_factory=dict)
+    #: GPU compute capabilities the build has code for, e.g. (3.7, 7.5); ``None`` for CPU builds.
+    capability_range: tuple[float, float] | None = None
+    #: One sentence for people: what this stack is for.
+    about: str = ""
+    #: Size of the built environment; ``None``: not known.
+    installed_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from typing import Any
 from stackyard.errors import BadInputError, NotRunnableError
 from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, installation, pythons
+from stackyard.stacks.definition import StackSpec
 from stackyard.stacks.installation import Progress, size_bytes
 from stackyard_task.records import RecordError, read_json, write_json
 

@@ -24,9 +24,8 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
-from stackyard.specs import StackSpec
 from stackyard.stacks import definition, environment, process, verification, wheelhouse
-from stackyard.stacks.definition import LOCK_FILE
+from stackyard.stacks.definition import LOCK_FILE, StackSpec
 from stackyard.stacks.installation import Progress
 from stackyard_task.records import RecordError, from_json, parse, read_json, write_json
 

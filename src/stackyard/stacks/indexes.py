@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import NotRunnableError
-from stackyard.specs import StackSpec
-from stackyard.stacks.definition import LOCK_FILE, canonical, read_lock
+from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical, read_lock
 from stackyard.stacks.process import clean_environment
 from stackyard_task.records import RecordError, from_json, parse
 

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from stackyard.errors import StackyardError
 from stackyard.machine import hardware
-from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, process, pythons, verification
-from stackyard.stacks.definition import LOCK_FILE, LockedPackage, canonical, read_lock
+from stackyard.stacks.definition import LOCK_FILE, LockedPackage, StackSpec, canonical, read_lock
 
 #: Free disk a build needs, as a multiple of the built size: the downloads lie beside it until it is done.
 _ROOM = 1.6

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackyard.specs import StackSpec
-from stackyard.stacks.definition import LOCK_FILE, canonical, public_version, read_lock
+from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical, public_version, read_lock
 from stackyard.stacks.process import clean_environment
 from stackyard_task.records import RecordError, from_json, parse
 

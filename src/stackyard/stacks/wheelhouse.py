@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from stackyard.errors import StackyardError
-from stackyard.specs import StackSpec
 from stackyard.stacks import indexes, process, pythons
-from stackyard.stacks.definition import LOCK_FILE, canonical, read_lock
+from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical, read_lock
 from stackyard.stacks.installation import Progress, complaint
 
 _OLDER_GLIBC = "def manylinux_compatible(major, minor, arch):\n    return (major, minor) <= {version!r}\n"

@@ -18,10 +18,10 @@ from stackyard.launch.bare import BareLauncher
 from stackyard.launch.container import ContainerDeployment
 from stackyard.launch.deployment import Premises
 from stackyard.launch.retries import RetryPolicy
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.matrix import site
 from stackyard.matrix.stop import Stop
 from stackyard.settings import Settings
-from stackyard.specs import HardwareSpec
 from stackyard_server.rules.fate import Pauses
 from stackyard_task.records import StackPin
 from tests.installation import site as installation

@@ -9,7 +9,7 @@ import pytest
 
 from stackyard.machine import hardware
 from stackyard.machine.hardware import Machine
-from stackyard.specs import HardwareSpec
+from stackyard.machine.hardware_spec import HardwareSpec
 
 GIB = 2**30
 

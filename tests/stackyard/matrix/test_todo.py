@@ -10,7 +10,7 @@ import pytest
 from stackyard import scenarios
 from stackyard.matrix.runs import Plan, RunFolder
 from stackyard.matrix.todo import Todo, todo_of
-from stackyard.specs import Cell
+from stackyard.scenarios import Cell
 from stackyard_task import records
 from stackyard_task.records import Failure, RunRecord
 from tests.stackyard.matrix.scenario_text import scenario

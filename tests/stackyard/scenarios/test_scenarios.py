@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from stackyard import scenarios, workloads
 from stackyard.errors import BadInputError
-from stackyard.scenarios import Known, References, Scenario
-from stackyard.specs import Cell
+from stackyard.scenarios import Cell, Known, References, Scenario
 from stackyard_task.workloads import Parameter, Workload
 
 DATA = Parameter("data", "data", None, "sessions", required=True)

@@ -13,8 +13,8 @@ from stackyard import stacks
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import hardware
 from stackyard.machine.hardware import Gpu, Machine
-from stackyard.specs import StackSpec
 from stackyard.stacks import environment, process
+from stackyard.stacks.definition import StackSpec
 from tests.stackyard.fake_stacks import PYTHON, Built, Depot, define, torch_wheel
 from tests.waiting import PATIENCE_SECONDS
 

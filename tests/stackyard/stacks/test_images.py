@@ -15,8 +15,8 @@ from stackyard import stacks
 from stackyard.cli import main
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine.docker_engine import Engine
-from stackyard.specs import StackSpec
 from stackyard.stacks import images
+from stackyard.stacks.definition import StackSpec
 from stackyard.stacks.images import BuildOptions
 from tests.engine import docker
 from tests.stackyard.fake_stacks import PYTHON, Depot, define, torch_wheel, wheel

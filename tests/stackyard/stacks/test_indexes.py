@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import NotRunnableError
-from stackyard.specs import StackSpec
 from stackyard.stacks import indexes
+from stackyard.stacks.definition import StackSpec
 from tests.stackyard.fake_stacks import Index, alone, define, sha256, torch_wheel
 
 PYTHON = Path(sys.executable)
