@@ -1,6 +1,6 @@
 """Slots: which agents this machine runs, with which cores or GPU; and for which queues it runs none, and why.
 
-Pure: queues and what the machine offers in, slots out. May import errors, ``queues`` and hardware's values.
+Pure: queues and what the machine offers in, slots out. May import errors and ``queues``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from stackyard.agents.queues import Queue
 from stackyard.errors import BadInputError
-from stackyard.machine.hardware import Gpu
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class MachineOffer:
 
     #: Numbers of the cores that may be used.
     cores: tuple[int, ...]
-    gpus: tuple[Gpu, ...] = ()
+    #: Indexes of its GPUs.
+    gpus: tuple[int, ...] = ()
     #: Why there is no GPU; ``None`` where there are some.
     gpu_obstacle: str | None = None
     #: Why no container can be started; ``None``: an engine answers.
@@ -58,7 +58,7 @@ def slots_of(queues: Iterable[Queue], offer: MachineOffer) -> tuple[list[Slot], 
             absent[queue.name] = reason
         elif queue.slots is None:
             slots += [
-                Slot(f"{queue.name}-{gpu.index}", queue.name, queue.in_container, cores, gpu.index)
+                Slot(f"{queue.name}-{gpu}", queue.name, queue.in_container, cores, gpu)
                 for gpu, cores in zip(offer.gpus, _shares(queue, len(offer.gpus), offer.cores), strict=True)
             ]
         else:

@@ -158,9 +158,8 @@ def _offer(settings: Settings) -> tuple[slots.MachineOffer, dict[str, str], dict
     except StackyardError as error:
         obstacle = str(error)
     cores = tuple(sorted(os.sched_getaffinity(0)))
-    offer = slots.MachineOffer(
-        cores, machine.gpus, machine.gpu_obstacle, obstacle, frozenset(held), frozenset(built)
-    )
+    gpus = tuple(gpu.index for gpu in machine.gpus)
+    offer = slots.MachineOffer(cores, gpus, machine.gpu_obstacle, obstacle, frozenset(held), frozenset(built))
     return offer, held, built
 
 

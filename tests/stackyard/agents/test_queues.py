@@ -8,7 +8,6 @@ from stackyard.agents import queues
 from stackyard.agents.queues import Queue
 from stackyard.agents.slots import MachineOffer, allowed_images, slots_of
 from stackyard.errors import BadInputError
-from stackyard.machine.hardware import Gpu
 
 
 def written(folder: Path, text: str) -> Path:
@@ -80,9 +79,8 @@ def test_slots_share_the_cores_evenly_and_never_overlap() -> None:
 
 
 def test_one_slot_for_each_gpu_and_a_reason_where_there_is_none() -> None:
-    gpus = tuple(Gpu(n, "simulated GPU", 8.0, 10**10, None) for n in (0, 1))
     queue = Queue("gpu", "agent", slots=None)
-    slots, _ = slots_of([queue], MachineOffer(cores=(0, 1, 2, 3), gpus=gpus))
+    slots, _ = slots_of([queue], MachineOffer(cores=(0, 1, 2, 3), gpus=(0, 1)))
     assert [(slot.name, slot.gpu, slot.cores) for slot in slots] == [
         ("gpu-0", 0, (0, 1)),
         ("gpu-1", 1, (2, 3)),
