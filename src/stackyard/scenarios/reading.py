@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard import toml_tables
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.scenarios import matrix, references
 from stackyard.scenarios.fields import ScenarioFields
@@ -56,14 +55,14 @@ def read(text: str, file: str, known: Known) -> Scenario:
     Raises:
         BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
     """
-    return _Reader(file, known, toml_tables.parse(text, file)).scenario()
+    return _Reader(file, text, known).scenario()
 
 
 class _Reader(ScenarioFields):
     """Reads one document; every method answers a checked part of it."""
 
-    def __init__(self, file: str, known: Known, document: dict[str, Any]) -> None:
-        super().__init__(file, document)
+    def __init__(self, file: str, text: str, known: Known) -> None:
+        super().__init__(file, text)
         self.known = known
 
     # -- the whole ---------------------------------------------------------------------------------

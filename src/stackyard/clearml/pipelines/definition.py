@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard.scenarios.fields import ScenarioFields
@@ -94,8 +93,7 @@ def read(
     Raises:
         BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
     """
-    document = toml_tables.parse(text, file)
-    return _Reader(file, document, stacks, default_stack, dict(queues or {}), workloads, why_not).pipeline()
+    return _Reader(file, text, stacks, default_stack, dict(queues or {}), workloads, why_not).pipeline()
 
 
 def wired(value: Any) -> Any:
@@ -130,14 +128,14 @@ class _Reader(ScenarioFields):
     def __init__(
         self,
         file: str,
-        document: dict[str, Any],
+        text: str,
         stacks: Collection[str],
         default_stack: str,
         queues: dict[str, str],
         workloads: Mapping[str, Workload],
         why_not: Callable[[str], str | None],
     ) -> None:
-        super().__init__(file, document)
+        super().__init__(file, text)
         self.workloads = workloads
         self.why_not = why_not
         self.stacks = stacks
