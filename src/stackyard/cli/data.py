@@ -26,15 +26,15 @@ _DATA = typer.Option(
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
-def _here_sentence(data_set: DataSet, settings: Settings) -> str:
-    here, of = data.here(data_set, settings), len(data_set.files)
+def _here_sentence(data_set: DataSet, top: Path) -> str:
+    here, of = data.here(data_set, top), len(data_set.files)
     return "yes" if here == of else "no" if here == 0 else f"{here} of {of}"
 
 
-def _as_json(data_set: DataSet, settings: Settings) -> dict[str, object]:
+def _as_json(data_set: DataSet, top: Path) -> dict[str, object]:
     files = []
     for file in data_set.files:
-        found = data.find(data_set.name, file.path, settings)
+        found = data.find(data_set.name, file.path, top)
         files.append(
             {
                 "path": file.path,
@@ -64,28 +64,28 @@ def list_(
     as_json: bool = _JSON,
 ) -> None:
     """Show the public data sets: name, licence, source, size, and whether they are here."""
-    settings = Settings.from_environment(folder)
+    top = Settings.from_environment(folder).data
     chosen = (data.named(name),) if name else data.known()
     if as_json:
-        value = {"folder": str(settings.data), "data_sets": [_as_json(s, settings) for s in chosen]}
+        value = {"folder": str(top), "data_sets": [_as_json(s, top) for s in chosen]}
         typer.echo(json.dumps(value, indent=1))
         return
     console = Console()
     if name:
-        _show_one(console, chosen[0], settings)
+        _show_one(console, chosen[0], top)
         return
     table = Table("name", "here", "size", "sha256", "what", "licence", "source", box=None, pad_edge=False)
     for column in table.columns[:4]:
         column.no_wrap = True
     for s in chosen:
-        here = _here_sentence(s, settings)
+        here = _here_sentence(s, top)
         table.add_row(s.name, here, size(s.bytes), s.sha256[:8], s.about, s.licence, s.source)
     console.print(table)
-    console.print(f"folder: {settings.data}", highlight=False, soft_wrap=True)
+    console.print(f"folder: {top}", highlight=False, soft_wrap=True)
     console.print("files and checksums of one: stackyard data list NAME", highlight=False)
 
 
-def _show_one(console: Console, data_set: DataSet, settings: Settings) -> None:
+def _show_one(console: Console, data_set: DataSet, top: Path) -> None:
     for key, value in (
         ("name", data_set.name),
         ("what", data_set.about),
@@ -94,7 +94,7 @@ def _show_one(console: Console, data_set: DataSet, settings: Settings) -> None:
     ):
         console.print(f"{key:8s} {value}", highlight=False, soft_wrap=True)
     for file in data_set.files:
-        found = data.find(data_set.name, file.path, settings)
+        found = data.find(data_set.name, file.path, top)
         console.print(
             f"\n{file.path}  {size(file.bytes)}  {'here: ' + str(found) if found else 'not here'}\n"
             f"  sha256 {file.sha256}",
@@ -120,7 +120,7 @@ def fetch(
     ),
 ) -> None:
     """Bring a data set here; an interrupted fetch continues where it stopped."""
-    settings = Settings.from_environment(folder)
+    top = Settings.from_environment(folder).data
     data_set = data.named(name)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -132,7 +132,7 @@ def fetch(
         )
         result = fetching.fetch(
             data_set,
-            settings,
+            top,
             downloader,
             copy,
             lambda file: progress.reset(task, description=file.path, total=file.bytes),
@@ -143,7 +143,7 @@ def fetch(
         typer.echo(f"here     {name}/{file}")
     for file, how in result.without_address.items():
         typer.echo(f"derived  {name}/{file}: no public address serves it; made from: {how}")
-    typer.echo(f"folder: {settings.data / name}")
+    typer.echo(f"folder: {top / name}")
 
 
 @app.command()
@@ -153,11 +153,11 @@ def verify(
     as_json: bool = _JSON,
 ) -> None:
     """Compare the content of the files that are here with their checksums."""
-    settings = Settings.from_environment(folder)
-    chosen = [data.named(name)] if name else [s for s in data.known() if data.here(s, settings)]
+    top = Settings.from_environment(folder).data
+    chosen = [data.named(name)] if name else [s for s in data.known() if data.here(s, top)]
     if not chosen:
-        raise BadInputError(f"{settings.data}: holds no data set; get one with: stackyard data fetch NAME")
-    states = [state for data_set in chosen for state in data.verify(data_set, settings)]
+        raise BadInputError(f"{top}: holds no data set; get one with: stackyard data fetch NAME")
+    states = [state for data_set in chosen for state in data.verify(data_set, top)]
     wrong = [state for state in states if state.state == "wrong"]
     if as_json:
         keys = ("data_set", "file", "state", "reason")
@@ -171,7 +171,7 @@ def verify(
             f"get them again with: stackyard data fetch {wrong[0].data_set}"
         )
     if name and all(state.state == "absent" for state in states):
-        raise BadInputError(f"{name} is not in {settings.data}; get it with: stackyard data fetch {name}")
+        raise BadInputError(f"{name} is not in {top}; get it with: stackyard data fetch {name}")
 
 
 app.command("publish")(dataset.publish)

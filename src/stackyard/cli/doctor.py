@@ -196,7 +196,7 @@ def _through_server(deployment: Deployment) -> Finding:
 
 def _data(settings: Settings) -> list[Finding]:
     section = "Data sets"
-    counts = {known.name: (data.here(known, settings), len(known.files)) for known in data.known()}
+    counts = {known.name: (data.here(known, settings.data), len(known.files)) for known in data.known()}
     whole = [name for name, (here, wanted) in counts.items() if here == wanted]
     partly = [
         f"{name} ({here} of {wanted} files)" for name, (here, wanted) in counts.items() if 0 < here < wanted

@@ -200,7 +200,7 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         pin_of=lambda name: stacks.pin(defined[name]),
         tunables_of=lambda name: {**defined[name].environment, **defined[name].tunables},
         image_of=_images(settings),
-        dataset=lambda reference: data.resolve(reference, settings),
+        dataset=lambda reference: data.resolve(reference, settings.data),
         folder=file.resolve().parent,
         workloads=catalogue.declared,
     )

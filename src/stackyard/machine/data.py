@@ -1,7 +1,7 @@
 """Public data sets: which are known, where they lie here, and whether they are what they should be.
 
 The list is ``data_sets.toml``. A file is known by the checksum of its content; it may lie here plain, as .gz
-or as .xz. Getting files is ``download``'s. May import errors and settings.
+or as .xz. Getting files is ``download``'s. May import errors and toml_tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import IO, Any
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError
-from stackyard.settings import Settings
 from stackyard.toml_tables import Fields
 
 #: How a scenario names a file of a data set: "dataset:hdfs_logdeep/hdfs_train.gz".
@@ -122,18 +121,17 @@ def named(name: str) -> DataSet:
     raise BadInputError(f"there is no data set {name!r}; known are: {names}")
 
 
-def find(name: str, file: str, settings: Settings) -> Path | None:
-    """Where a file of a data set lies here, plain or compressed; ``None``: it does not."""
-    folder = settings.data / name
+def find(name: str, file: str, folder: Path) -> Path | None:
+    """Where a file of a data set lies below ``folder``, plain or compressed; ``None``: it does not."""
     for suffix in SUFFIXES:
-        path = folder / (file + suffix)
+        path = folder / name / (file + suffix)
         if path.is_file():
             return path
     return None
 
 
-def resolve(reference: str, settings: Settings) -> Path:
-    """The file that "dataset:NAME/FILE" means here; a .gz or .xz at its end may differ from what lies here.
+def resolve(reference: str, folder: Path) -> Path:
+    """The file below ``folder`` that "dataset:NAME/FILE" means; a .gz or .xz at its end may differ.
 
     Raises:
         BadInputError: not such a reference, or the file is not here; the message says how to get it.
@@ -145,30 +143,28 @@ def resolve(reference: str, settings: Settings) -> Path:
             f"{reference!r} does not name a data file; expected e.g. 'dataset:hdfs_logdeep/hdfs_train'"
         )
     name, file = parts[0], str(PurePosixPath(*parts[1:]))
-    exact = settings.data / name / file
+    exact = folder / name / file
     if exact.is_file():
         return exact
     plain = uncompressed_name(file)
-    found = find(name, plain, settings)
+    found = find(name, plain, folder)
     if found is not None:
         return found
     listed = next((s for s in known() if s.name == name), None)
     if listed is None:
         names = ", ".join(s.name for s in known())
-        raise BadInputError(
-            f"{reference}: there is no data set {name!r} in {settings.data}; known are: {names}"
-        )
+        raise BadInputError(f"{reference}: there is no data set {name!r} in {folder}; known are: {names}")
     entry = next((f for f in listed.files if f.path == plain), None)
     if entry is None:
         files = ", ".join(f.path for f in listed.files)
         raise BadInputError(f"{reference}: data set {name} has no file {plain!r}; it has: {files}")
     if entry.address is None:
         raise BadInputError(
-            f"{reference}: is not in {settings.data}, and no public address serves it "
+            f"{reference}: is not in {folder}, and no public address serves it "
             f"(made from: {entry.how}); take it from a copy: stackyard data fetch {name} --from FOLDER_OR_URL"
         )
     raise BadInputError(
-        f"{reference}: is not in {settings.data}; get it with: stackyard data fetch {name}, "
+        f"{reference}: is not in {folder}; get it with: stackyard data fetch {name}, "
         "or name a folder that has it by --data or STACKYARD_DATA"
     )
 
@@ -222,10 +218,10 @@ class FileState:
     reason: str | None = None
 
 
-def verify(data_set: DataSet, settings: Settings) -> Iterator[FileState]:
-    """The state of every file of a data set, its content read and compared."""
+def verify(data_set: DataSet, folder: Path) -> Iterator[FileState]:
+    """The state below ``folder`` of every file of a data set, its content read and compared."""
     for file in data_set.files:
-        path = find(data_set.name, file.path, settings)
+        path = find(data_set.name, file.path, folder)
         if path is None:
             yield FileState(data_set.name, file.path, "absent")
             continue
@@ -241,6 +237,6 @@ def verify(data_set: DataSet, settings: Settings) -> Iterator[FileState]:
             yield FileState(data_set.name, file.path, "wrong", reason)
 
 
-def here(data_set: DataSet, settings: Settings) -> int:
-    """How many of a data set's files lie here; their content is not looked at."""
-    return sum(find(data_set.name, file.path, settings) is not None for file in data_set.files)
+def here(data_set: DataSet, folder: Path) -> int:
+    """How many of a data set's files lie below ``folder``; their content is not looked at."""
+    return sum(find(data_set.name, file.path, folder) is not None for file in data_set.files)

@@ -1,7 +1,7 @@
 """Bringing a data set here: from its public addresses, or from a copy (another address or a folder).
 
 A file is taken only with the content the list promises; until then it is called ``.part``. May import data,
-download, errors and settings.
+download and errors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from stackyard.errors import BadInputError
 from stackyard.machine import data
 from stackyard.machine.data import DataFile, DataSet
 from stackyard.machine.download import Downloader, DownloadError, NotThereError
-from stackyard.settings import Settings
 
 
 class WrongContentError(DownloadError):
@@ -39,7 +38,7 @@ class Fetched:
 
 def fetch(
     data_set: DataSet,
-    settings: Settings,
+    top: Path,
     downloader: Downloader,
     copy: str | None = None,
     on_file: Callable[[DataFile], None] = lambda file: None,
@@ -48,7 +47,7 @@ def fetch(
 
     Args:
         data_set: which.
-        settings: its ``data`` folder gets ``NAME/FILE``.
+        top: the folder of data sets; it gets ``NAME/FILE``.
         downloader: how addresses are read.
         copy: a folder, or an address, that has ``NAME/FILE`` (plain, .gz or .xz) and is asked instead of the
             public addresses; it can also have the files no public address serves.
@@ -58,11 +57,11 @@ def fetch(
         DownloadError: an address is unreachable, or has something else; what came stays for the next try.
         BadInputError: the data folder cannot be written, or ``copy`` is no folder and no address.
     """
-    folder = settings.data / data_set.name
+    folder = top / data_set.name
     result = Fetched()
     missing: list[DataFile] = []
     for file in data_set.files:
-        path = data.find(data_set.name, file.path, settings)
+        path = data.find(data_set.name, file.path, top)
         if path is not None and _is_good(path, file):
             result.kept.append(file.path)
         elif file.address is None and copy is None:
@@ -170,7 +169,7 @@ def _from_copy(name: str, file: DataFile, target: Path, copy: str, downloader: D
     folder = Path(copy)
     if not folder.is_dir():
         raise BadInputError(f"--from {copy!r} is neither a folder nor an http address")
-    found = data.find(name, file.path, Settings(home=folder, given_data=folder))
+    found = data.find(name, file.path, folder)
     if found is None:
         raise NotThereError(f"{folder}: has no {name}/{file.path}, neither plain nor as .gz or .xz")
     suffix = found.name.removeprefix(Path(file.path).name)

@@ -54,6 +54,6 @@ def here(settings: Settings, defined: Mapping[str, StackSpec], workloads: Mappin
         pin_of=lambda name: stacks.pin(defined[name]),
         environment_of=lambda name: (defined[name].environment, defined[name].tunables),
         declared=workloads.get,
-        dataset=lambda reference: data.resolve(reference, settings),
+        dataset=lambda reference: data.resolve(reference, settings.data),
         deployment=functools.cache(lambda name: installed.named(name)(premises)),
     )

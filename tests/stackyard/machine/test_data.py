@@ -15,12 +15,12 @@ from stackyard.settings import Settings
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", given_data=tmp_path / "data")
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
 
 
-def put(settings: Settings, name: str, content: bytes = b"x\n") -> Path:
-    path = settings.data / name
+def put(folder: Path, name: str, content: bytes = b"x\n") -> Path:
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
@@ -55,24 +55,24 @@ def test_every_file_has_a_checksum_and_either_a_pinned_address_or_says_how_it_wa
         assert len(bytes.fromhex(commit)) == 20
 
 
-def test_a_reference_finds_the_file_plain_or_compressed_whatever_it_says(settings: Settings) -> None:
-    packed = put(settings, "hdfs_logdeep/hdfs_train.gz")
+def test_a_reference_finds_the_file_plain_or_compressed_whatever_it_says(folder: Path) -> None:
+    packed = put(folder, "hdfs_logdeep/hdfs_train.gz")
     for reference in (
         "dataset:hdfs_logdeep/hdfs_train.gz",
         "dataset:hdfs_logdeep/hdfs_train",
         "hdfs_logdeep/hdfs_train.xz",
     ):
-        assert data.resolve(reference, settings) == packed
-    plain = put(settings, "hdfs_logdeep/hdfs_train")
-    assert data.resolve("dataset:hdfs_logdeep/hdfs_train", settings) == plain
-    assert data.resolve("dataset:hdfs_logdeep/hdfs_train.gz", settings) == packed
+        assert data.resolve(reference, folder) == packed
+    plain = put(folder, "hdfs_logdeep/hdfs_train")
+    assert data.resolve("dataset:hdfs_logdeep/hdfs_train", folder) == plain
+    assert data.resolve("dataset:hdfs_logdeep/hdfs_train.gz", folder) == packed
 
 
 def test_files_that_are_in_the_folder_are_found_though_the_list_does_not_know_them(
-    settings: Settings,
+    folder: Path,
 ) -> None:
-    own = put(settings, "our_firewall/2026/week.csv.xz")
-    assert data.resolve("dataset:our_firewall/2026/week.csv", settings) == own
+    own = put(folder, "our_firewall/2026/week.csv.xz")
+    assert data.resolve("dataset:our_firewall/2026/week.csv", folder) == own
 
 
 @pytest.mark.parametrize(
@@ -91,21 +91,21 @@ def test_files_that_are_in_the_folder_are_found_though_the_list_does_not_know_th
         ("dataset:", "does not name a data file"),
     ],
 )
-def test_a_reference_to_nothing_says_what_to_do(settings: Settings, reference: str, sentence: str) -> None:
+def test_a_reference_to_nothing_says_what_to_do(folder: Path, reference: str, sentence: str) -> None:
     with pytest.raises(BadInputError, match=sentence):
-        data.resolve(reference, settings)
+        data.resolve(reference, folder)
 
 
-def test_verify_reads_the_content_plain_or_compressed(settings: Settings) -> None:
+def test_verify_reads_the_content_plain_or_compressed(folder: Path) -> None:
     content = b"5 5 22\n" * 1000
     digest = hashlib.sha256(content).hexdigest()
     files = tuple(data.DataFile(name, len(content), digest) for name in ("a", "b", "c", "d", "e"))
     data_set = data.DataSet("own", "about", "licence", "source", files)
-    put(settings, "own/a", content)
-    put(settings, "own/b.gz", gzip.compress(content))
-    put(settings, "own/c.xz", lzma.compress(content + b"6"))
-    put(settings, "own/d.gz", gzip.compress(content)[:-20])
-    states = {state.file: state for state in data.verify(data_set, settings)}
+    put(folder, "own/a", content)
+    put(folder, "own/b.gz", gzip.compress(content))
+    put(folder, "own/c.xz", lzma.compress(content + b"6"))
+    put(folder, "own/d.gz", gzip.compress(content)[:-20])
+    states = {state.file: state for state in data.verify(data_set, folder)}
     assert {name: state.state for name, state in states.items()} == {
         "a": "good",
         "b": "good",
@@ -115,7 +115,7 @@ def test_verify_reads_the_content_plain_or_compressed(settings: Settings) -> Non
     }
     assert f"expected {digest}" in str(states["c"].reason)
     assert "broken" in str(states["d"].reason)
-    assert data.here(data_set, settings) == 4
+    assert data.here(data_set, folder) == 4
 
 
 def test_the_data_folder_is_the_option_then_the_variable_then_the_cache(
@@ -134,9 +134,9 @@ def test_the_data_folder_is_the_option_then_the_variable_then_the_cache(
 
 
 def test_the_copies_on_this_machine_are_what_the_list_says() -> None:
-    settings = Settings.from_environment()
-    small = [s for s in data.known() if s.bytes < 5_000_000 and data.here(s, settings)]
+    folder = Settings.from_environment().data
+    small = [s for s in data.known() if s.bytes < 5_000_000 and data.here(s, folder)]
     if not small:
         pytest.skip("no data sets on this machine (set STACKYARD_DATA)")
-    states = [state for data_set in small for state in data.verify(data_set, settings)]
+    states = [state for data_set in small for state in data.verify(data_set, folder)]
     assert [state.reason for state in states if state.state == "wrong"] == []
