@@ -61,7 +61,7 @@ class Yard:
 
     def pin(self, *, checked: bool) -> StackPin:
         """The stack's pin; not ``checked``: only its digest, so that no torch is loaded to do nothing."""
-        return stacks.pin(self.stack) if checked else StackPin(self.stack.name, self.stack.digest)
+        return self.stack.pin if checked else StackPin(self.stack.name, self.stack.digest)
 
     def tiny(self) -> TaskSpec:
         """A task that does nothing."""

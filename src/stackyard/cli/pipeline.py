@@ -197,7 +197,7 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
     here = Here(
         code_folder=code_folder,
         code=code,
-        pin_of=lambda name: stacks.pin(defined[name]),
+        pin_of=lambda name: defined[name].pin,
         tunables_of=lambda name: {**defined[name].environment, **defined[name].tunables},
         image_of=_images(settings),
         dataset=lambda reference: data.resolve(reference, settings.data),

@@ -45,7 +45,7 @@ def origin(settings: Settings, stack: StackSpec, catalogue: Catalogue, workload:
     """
     folder, code = catalogue.taken(settings.home, [] if workload is None else [workload])
     image = images.recorded(settings).get(stack.name)
-    return Origin(folder, code, stacks.pin(stack), None if image is None else image.reference)
+    return Origin(folder, code, stack.pin, None if image is None else image.reference)
 
 
 def publish(

@@ -16,6 +16,7 @@ from stackyard import extras, reports, scenarios, stacks, workloads
 from stackyard.cli import progress
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.launch import installed
+from stackyard.launch.deployment import Premises
 from stackyard.matrix import planning, site
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
@@ -71,7 +72,7 @@ def run_command(
     catalogue = workloads.load(file.parent)
     # what runs on resume is the snapshot, whatever became of the files meanwhile
     scenario, text = _read(file, defined, catalogue, checked=not resume)
-    here = site.here(settings, defined, catalogue.declared)
+    here = site.here(Premises.here(settings, defined), catalogue.declared)
     folder = RunFolder(out or Path("runs") / scenario.name)
     earlier = folder.plan() if resume else None
     code_folder, code = _code(settings, earlier, catalogue, scenario)

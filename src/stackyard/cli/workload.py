@@ -14,6 +14,7 @@ from stackyard import stacks, workloads
 from stackyard.cli import progress
 from stackyard.cli.options import Json
 from stackyard.errors import BadInputError, Interrupted, NotRunnableError, RunsFailedError
+from stackyard.launch.deployment import Premises
 from stackyard.launch.retries import RetryPolicy
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.matrix import site
@@ -96,7 +97,7 @@ def run_command(
     catalogue = workloads.load(Path.cwd())
     declared, parameters = _asked(catalogue, name, values or [])
     _check_free(out)
-    here = site.here(settings, defined, catalogue.declared)
+    here = site.here(Premises.here(settings, defined), catalogue.declared)
     deployment = here.deployment(here.default_deployment)
     hardware = HardwareSpec("asked for", cores, memory_bytes)
     reason = deployment.why_not(stack, hardware, 1)

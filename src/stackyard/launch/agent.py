@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from stackyard import stacks
 from stackyard.clearml.sending import Sender
 from stackyard.launch.dispatch import DispatchedDeployment, DispatchLauncher
 
@@ -28,7 +27,7 @@ class AgentDeployment(DispatchedDeployment):
 
     def stack_missing(self, stack: str) -> str | None:
         """That the stack is not built here, or ``None``."""
-        if stacks.python_of(self.premises.stacks[stack], self.premises.settings) is None:
+        if self.premises.python_of(stack) is None:
             return f"not built: run `stackyard stack build {stack}`"
         return None
 

@@ -41,6 +41,10 @@ class Premises:
         """This machine, with the stacks that are defined."""
         return cls(settings, stacks, hardware.this_machine())
 
+    def python_of(self, stack: str) -> Path | None:
+        """The Python of a stack that is built here; ``None``: it is not."""
+        return stacks.python_of(self.stacks[stack], self.settings)
+
 
 class Deployment(ABC):
     """One way to start runs.
@@ -105,7 +109,6 @@ class Deployment(ABC):
             stack: the stack's name.
             code: the snapshot's folder.
         """
-        defined = self.premises.stacks[stack]
-        python = stacks.python_of(defined, self.premises.settings)
+        python = self.premises.python_of(stack)
         if python is not None:
-            snapshot.warm(code, python, dict(defined.environment), _LOADED)
+            snapshot.warm(code, python, dict(self.premises.stacks[stack].environment), _LOADED)

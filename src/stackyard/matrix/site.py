@@ -1,7 +1,7 @@
 """What this machine offers a matrix: stacks, deployments, data sets, gathered behind plain functions.
 
 So that planning and runner know neither settings nor how a stack is found, and tests can bring a site of
-their own. May import stacks, hardware, data and launch; never planning, runner, reports or cli.
+their own. May import data and launch; never planning, runner, reports or cli.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackyard import stacks
 from stackyard.launch import installed
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.machine import data
-from stackyard.settings import Settings
-from stackyard.stacks.definition import StackSpec
 from stackyard_task.records import StackPin
 from stackyard_task.workloads import Workload
 
@@ -40,20 +37,19 @@ class Site:
     default_deployment: str = installed.DEFAULT
 
 
-def here(settings: Settings, defined: Mapping[str, StackSpec], workloads: Mapping[str, Workload]) -> Site:
+def here(premises: Premises, workloads: Mapping[str, Workload]) -> Site:
     """The site of this machine.
 
     Args:
-        settings: where stacks and data are kept.
-        defined: the stacks that are defined, by name.
+        premises: what deployments find here.
         workloads: the workloads that are declared, by name.
     """
-    premises = Premises.here(settings, defined)
+    defined = premises.stacks
     return Site(
-        python_of=lambda name: stacks.python_of(defined[name], settings),
-        pin_of=lambda name: stacks.pin(defined[name]),
+        python_of=premises.python_of,
+        pin_of=lambda name: defined[name].pin,
         environment_of=lambda name: (defined[name].environment, defined[name].tunables),
         declared=workloads.get,
-        dataset=lambda reference: data.resolve(reference, settings.data),
+        dataset=lambda reference: data.resolve(reference, premises.settings.data),
         deployment=functools.cache(lambda name: installed.named(name)(premises)),
     )

@@ -7,7 +7,7 @@ One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interp
 May import errors, settings, hardware and ``stackyard_task.records``; knows no scenario, launch or report.
 """
 
-from stackyard.stacks.definition import DEFAULT, LockedPackage, load, pin, read_lock
+from stackyard.stacks.definition import DEFAULT, LockedPackage, load, read_lock
 from stackyard.stacks.environment import build, can_be_built, location, python_of, remove, unused, why_not
 from stackyard.stacks.verification import Verification, verify
 
@@ -19,7 +19,6 @@ __all__ = [
     "can_be_built",
     "load",
     "location",
-    "pin",
     "python_of",
     "read_lock",
     "remove",

@@ -70,6 +70,13 @@ class StackSpec:
     #: Size of the built environment; ``None``: not known.
     installed_bytes: int | None = None
 
+    @property
+    def pin(self) -> StackPin:
+        """What a task is told to check at its start."""
+        return StackPin(
+            name=self.name, digest=self.digest, python=self.python, torch=self.torch, cuda=self.cuda
+        )
+
 
 @dataclass(frozen=True)
 class LockedPackage:
@@ -151,13 +158,6 @@ def read(folder: Path, running: str | None = None) -> StackSpec:
         installed_bytes=fields.whole(top, "", "installed_bytes", 1, low=1)
         if "installed_bytes" in top
         else None,
-    )
-
-
-def pin(stack: StackSpec) -> StackPin:
-    """What a task is told to check at its start."""
-    return StackPin(
-        name=stack.name, digest=stack.digest, python=stack.python, torch=stack.torch, cuda=stack.cuda
     )
 
 

@@ -38,7 +38,7 @@ def here(yard: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(yard.folder)
     monkeypatch.setenv("STACKYARD_HOME", str(yard.folder / "home"))
     monkeypatch.setattr(command.stacks, "load", lambda: {"old": None, "new": None})
-    monkeypatch.setattr(command.site, "here", lambda settings, defined, workloads: yard.site)
+    monkeypatch.setattr(command.site, "here", lambda premises, workloads: yard.site)
     return yard
 
 
@@ -251,7 +251,7 @@ class Here(BareDeployment):
         return None
 
 scenario.stacks.load = lambda: {"old": None, "new": None}
-scenario.site.here = lambda settings, defined, workloads: Site(
+scenario.site.here = lambda premises, workloads: Site(
     python_of=lambda name: Path(sys.executable),
     pin_of=lambda name: StackPin(name=name),
     environment_of=lambda name: ({}, {}),

@@ -11,6 +11,7 @@ import pytest
 from stackyard import stacks
 from stackyard.cli import main
 from stackyard.settings import base
+from stackyard.stacks.definition import StackSpec
 from stackyard_task.records import RunRecord, StackPin, read_json
 
 EXAMPLE = base() / "examples" / "own-script"
@@ -22,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STACKYARD_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(stacks, "python_of", lambda stack, settings: Path(sys.executable))
     monkeypatch.setattr(stacks, "why_not", lambda *asked: None)
-    monkeypatch.setattr(stacks, "pin", lambda stack: StackPin(stack.name))
+    monkeypatch.setattr(StackSpec, "pin", property(lambda stack: StackPin(stack.name)))
 
 
 def test_a_declared_workload_runs_and_its_record_lies_where_asked(

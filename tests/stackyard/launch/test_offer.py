@@ -130,7 +130,7 @@ def test_queues_are_named_for_deployment_and_hardware(tmp_path: Path) -> None:
 
 
 def test_a_bare_cell_asks_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = site.here(Settings(home=tmp_path), stacks.load(), {})
+    here = site.here(premises(tmp_path), {})
     monkeypatch.setattr(offer, "Offer", None)
     assert "not built" in (here.deployment("bare").why_not(STACK, HardwareSpec("machine"), 1) or "")
 

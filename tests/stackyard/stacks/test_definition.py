@@ -55,7 +55,7 @@ def test_no_allocator_tunables_where_they_bring_nothing() -> None:
 
 def test_the_pin_is_what_the_task_will_check(tmp_path: Path) -> None:
     stack = define(tmp_path, cuda="10.2")
-    pin = stacks.pin(stack)
+    pin = stack.pin
     assert (pin.name, pin.torch, pin.cuda, pin.digest) == (stack.name, "9.9.0", "10.2", stack.digest)
 
 

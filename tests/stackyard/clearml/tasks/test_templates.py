@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stackyard import stacks, workloads
+from stackyard import workloads
 from stackyard.clearml.tasks import examples, templates
 from stackyard.clearml.tasks.examples import Workshop
 from stackyard.clearml.tasks.templates import HISTORY, Origin, Template
@@ -38,7 +38,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def origin(here: Site) -> Origin:
     folder, code = workloads.load().taken(here.home)
     stack, _ = default_stack()
-    return Origin(folder, code, stacks.pin(stack), "stackyard/x@sha256:" + "0" * 64)
+    return Origin(folder, code, stack.pin, "stackyard/x@sha256:" + "0" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_there_is_one_for_each_declared_workload_typed_described_and_ready_for_a
 def test_publishing_again_updates_in_place_and_tells_which_code_it_held(here: Site, tmp_path: Path) -> None:
     stack, _ = default_stack()
     folder, code = workloads.load().taken(here.home)
-    origin = Origin(folder, code, stacks.pin(stack))
+    origin = Origin(folder, code, stack.pin)
     template = [Template("tried-twice", SIMULATE, {"sessions": 10})]
     (first,) = templates.publish(here.sender, template, origin)
     assert first.outcome == "new"
@@ -133,7 +133,7 @@ def test_a_wrong_preset_is_refused_and_nothing_is_published(here: Site, tmp_path
         Template("wrong", SIMULATE, {"seed": "a"}),
     ]
     with pytest.raises(BadInputError, match=r"template wrong: .*'seed' is 'a'"):
-        templates.publish(here.sender, wrong, Origin(folder, code, stacks.pin(stack)))
+        templates.publish(here.sender, wrong, Origin(folder, code, stack.pin))
     assert "fine" not in {task["name"] for task in templates.published(here.client)}
 
 
