@@ -22,24 +22,23 @@ OWNED = {
     "clearml": {"clearml_link", "clearml_inputs", "clearml_live", "clearml_results", "clearml_pipeline"},
     "opentelemetry": {"telemetry"},
 }
-#: room of stackyard -> rooms it may import; "*": any.
-BASE = {"errors", "extras", "settings", "toml_tables"}
+#: room of stackyard -> rooms it may import, none that it does not need; "*": any.
 ALLOWED = {
     "errors": set(),
-    "extras": {"errors"},
     "settings": set(),
+    "extras": {"errors"},
     "toml_tables": {"errors"},
-    "machine": BASE,
-    "stacks": BASE | {"machine"},
-    "workloads": BASE,
-    "scenarios": BASE | {"machine"},
-    "clearml": BASE | {"machine", "stacks", "workloads", "scenarios"},
-    "launch": BASE | {"machine", "stacks", "workloads", "clearml"},
-    "matrix": BASE | {"machine", "stacks", "workloads", "scenarios", "launch"},
-    "agents": BASE | {"machine", "clearml"},
-    "services": BASE | {"machine", "stacks", "clearml", "agents"},
-    "official": BASE | {"clearml"},
-    "reports": BASE,
+    "machine": {"errors", "extras", "toml_tables"},
+    "stacks": {"errors", "settings", "toml_tables", "machine"},
+    "workloads": {"errors", "toml_tables"},
+    "scenarios": {"errors", "toml_tables", "machine"},
+    "clearml": {"errors", "extras", "settings", "workloads", "scenarios"},
+    "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
+    "matrix": {"errors", "machine", "scenarios", "launch"},
+    "agents": {"errors", "settings", "toml_tables", "clearml"},
+    "services": {"errors", "extras", "settings", "machine", "stacks", "clearml", "agents"},
+    "official": {"errors", "extras", "clearml"},
+    "reports": {"errors", "extras"},
     "cli": {"*"},
 }
 #: What our side may see of the task's side.
