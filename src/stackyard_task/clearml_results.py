@@ -6,11 +6,11 @@ task that holds a record holds everything. Files only, never a pickle.
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import re
 import time
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from clearml.storage.helper import StorageHelper
 
 from stackyard_task import figures, records
 from stackyard_task.clearml_inputs import Used, references
+from stackyard_task.inputs import digest_of
 from stackyard_task.records import RunRecord
 
 #: Names of the artifacts; our side asks for them by these.
@@ -32,6 +33,8 @@ FRAMEWORK = "PyTorch"
 #: ClearML's mark of a model that is a folder, packed.
 PACKAGE_TAG = "package"
 _PREVIEW_CHARACTERS = 4000
+#: A file is packed as it is where so much of it does not get smaller by a tenth: weights, archives, pictures.
+_SAMPLE_BYTES = 64 << 10
 
 
 class NotDelivered(Exception):
@@ -106,13 +109,12 @@ class Results:
 
     def _sent(self, upload: Upload) -> Any:
         """The artifact, once its file is on the server."""
-        content = upload.file.read_bytes()
         return tasks.Artifact(
             key=upload.name,
             type=upload.kind,
             uri=self._put(upload.file, f"artifacts/{upload.name}/{upload.file.name}"),
-            content_size=len(content),
-            hash=hashlib.sha256(content).hexdigest(),
+            content_size=upload.file.stat().st_size,
+            hash=digest_of(upload.file),
             timestamp=int(time.time()),
             type_data=tasks.ArtifactTypeData(
                 preview=upload.preview, content_type=mimetypes.guess_type(upload.file.name)[0]
@@ -226,10 +228,19 @@ def _record(folder: Path) -> Upload:
 
 def _packed(base: Path, archive: Path, files: Sequence[Path]) -> Path:
     """A zip of files, named as they lie below ``base``."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+    with zipfile.ZipFile(archive, "w", compresslevel=1) as packed:
         for path in files:
-            packed.write(path, path.relative_to(base).as_posix())
+            method = zipfile.ZIP_DEFLATED if _shrinks(path) else zipfile.ZIP_STORED
+            packed.write(path, path.relative_to(base).as_posix(), method)
     return archive
+
+
+def _shrinks(file: Path) -> bool:
+    """Whether it is worth the time to compress a file: judged by a piece of its middle."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - _SAMPLE_BYTES) // 2)
+        sample = stream.read(_SAMPLE_BYTES)
+    return len(zlib.compress(sample, 1)) < 0.9 * len(sample)
 
 
 def _base(task: Any) -> str:

@@ -24,6 +24,7 @@ from stackyard.agents.configuration import SLOT_LABEL
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.clearml.collecting import console
+from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
 from stackyard.machine import docker_engine
 from stackyard.services.site import Site
@@ -81,6 +82,7 @@ class Lab:
         #: What stands before each command: nothing, or what runs it elsewhere.
         self.through: list[str] = []
         self._code: Path | None = None
+        self._found: tuple[int, Connection] | None = None
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -124,8 +126,12 @@ class Lab:
 
     @property
     def client(self) -> Client:
-        """Our side's client."""
-        return Client(connection.find(self.settings, self.home / connection.CONFIG_FILE))
+        """Our side's client; the file it takes its key from is read again when it has changed."""
+        file = self.home / connection.CONFIG_FILE
+        written = file.stat().st_mtime_ns
+        if self._found is None or self._found[0] != written:
+            self._found = written, connection.find(self.settings, file)
+        return Client(self._found[1])
 
     def code(self) -> Path:
         """The package with the faulty workloads in it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -292,6 +293,18 @@ def test_no_record_is_registered_unless_everything_was_uploaded(
     with pytest.raises(clearml_results.NotDelivered, match=fails):
         clearml_results.Results(task, []).deliver(record, tmp_path)
     assert "record" not in [a.key for request in task.sent for a in getattr(request, "artifacts", [])]
+
+
+def test_outputs_are_packed_whole_and_only_what_shrinks_is_compressed(tmp_path: Path) -> None:
+    held = {"a/weights.bin": os.urandom(200_000), "a/log.txt": b"the same line\n" * 20_000, "nothing": b""}
+    for name, content in held.items():
+        file = tmp_path / "outputs" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    (archive,) = clearml_results.companions(tmp_path)
+    with zipfile.ZipFile(archive.file) as packed:
+        assert {name: packed.read(name) for name in packed.namelist()} == held
+    assert 200_000 < archive.file.stat().st_size < 210_000
 
 
 @pytest.mark.parametrize(

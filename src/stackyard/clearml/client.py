@@ -69,9 +69,9 @@ class Client:
         self._patience_seconds = patience_seconds
         self._sleep = sleep
         # trust_env off: a proxy of the shell is for the internet, not for a server on this machine or in this lab
-        trusted = str(authority or "") or os.environ.get("REQUESTS_CA_BUNDLE")
-        verify = ssl.create_default_context(cafile=trusted) if trusted else True
-        self._http = httpx.Client(timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False, verify=verify)
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False, verify=_trusted(connection, authority)
+        )
         self._token: str | None = None
         self._token_until = 0.0
 
@@ -271,3 +271,13 @@ def _data(answer: httpx.Response, method: str) -> dict[str, Any]:
             meta.result_subcode or 0,
         )
     return data
+
+
+def _trusted(connection: Connection, authority: Path | None) -> ssl.SSLContext | bool:
+    """Whose certificates are good."""
+    if not any(url.startswith("https:") for url in (connection.api, connection.web, connection.files)):
+        return (
+            False  # nothing is encrypted, and reading the certificates of the world takes longer than a call
+        )
+    trusted = str(authority or "") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return ssl.create_default_context(cafile=trusted) if trusted else True

@@ -82,7 +82,9 @@ class Client:
 
     def __init__(self, child: Child, key: admin.First | admin.Key) -> None:
         self.child = child
-        self.http = httpx.Client(timeout=PATIENCE_SECONDS, limits=httpx.Limits(max_connections=2))
+        self.http = httpx.Client(
+            timeout=PATIENCE_SECONDS, verify=False, limits=httpx.Limits(max_connections=2)
+        )
         answer = self.http.get(f"{child.api}/auth.login", auth=(key.access_key, key.secret_key))
         self.http.cookies.clear()
         self.header = {"Authorization": f"Bearer {answer.json()['data']['token']}"}

@@ -98,7 +98,7 @@ def cast() -> Iterator[Cast]:
                 keys[role] = identity.add_credentials(tx, ids[role])
             ids["other"] = identity.add_user(tx, 0, name="another user")
             keys["other"] = identity.add_credentials(tx, ids["other"])
-        with httpx.Client(timeout=PATIENCE_SECONDS) as client:
+        with httpx.Client(timeout=PATIENCE_SECONDS, verify=False) as client:
             yield Cast(server, keys, ids, client)
 
 
