@@ -169,9 +169,11 @@ class Api(Port):
         Raises:
             ApiError: 401; 400/6 a header asks to act as somebody else.
         """
-        authorization, gate = exchange.headers.get("authorization"), self.services.gate
+        authorization, authenticator = exchange.headers.get("authorization"), self.services.authenticator
         try:
-            who = await gate.admitted(authorization, cookies.token_in(exchange.headers), exchange.address)
+            who = await authenticator.admitted(
+                authorization, cookies.token_in(exchange.headers), exchange.address
+            )
         except ApiError:
             if entry.signed_in:
                 raise
@@ -190,7 +192,7 @@ class Api(Port):
         """The server's figures for Prometheus, to anyone who is signed in (a cookie does not count)."""
         try:
             authorization = exchange.headers.get("authorization")
-            who = await self.services.gate.admitted(authorization, None, exchange.address)
+            who = await self.services.authenticator.admitted(authorization, None, exchange.address)
             if who is None:
                 raise error("no_credentials")
         except ApiError as refused:

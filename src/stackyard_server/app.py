@@ -78,8 +78,10 @@ class Server:
         with self.store.writing() as tx:
             self.new = identity.found(tx, int(clock() * 1000))
             queues.found(tx, int(clock() * 1000))
-        gate = identity.Gate(self.store, clock, settings.token_seconds)
-        self.services = Services(store=self.store, gate=gate, clock=clock, settings=settings)
+        authenticator = identity.Authenticator(self.store, clock, settings.token_seconds)
+        self.services = Services(
+            store=self.store, authenticator=authenticator, clock=clock, settings=settings
+        )
         self.edge = Edge(settings, self.services.meter)
         endpoints.load()
         self.api = Api(self.services, self.edge.origins)
@@ -195,7 +197,7 @@ class Server:
             await asyncio.gather(*upkeep, return_exceptions=True)
             self.api.close()
             self.files.close()
-            self.services.gate.close()
+            self.services.authenticator.close()
             self.store.close()
             self.lock.release()
 

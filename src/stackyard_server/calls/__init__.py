@@ -11,7 +11,7 @@ from ..monitoring.meter import Meter
 from ..store import Store, Transaction
 
 if TYPE_CHECKING:
-    from ..identity import Gate, Identity
+    from ..identity import Authenticator, Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Services:
     """What endpoints may need beside the store; put together in ``app``."""
 
     store: Store
-    gate: Gate
+    authenticator: Authenticator
     clock: moments.Clock
     #: Anything longer-lived that a service keeps between calls (scroll positions...), by the owner's name.
     memory: dict[str, Any] = field(default_factory=dict)

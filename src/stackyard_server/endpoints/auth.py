@@ -22,9 +22,9 @@ def login(call: Call) -> dict[str, Any]:
 
     ``expiration_sec`` is taken up to the server's ``token_seconds``.
     """
-    gate = call.services.gate
-    token = gate.issue(call.who, call.get("expiration_sec"))
-    gate.was_used(call.who, call.address)
+    authenticator = call.services.authenticator
+    token = authenticator.issue(call.who, call.get("expiration_sec"))
+    authenticator.was_used(call.who, call.address)
     call.answer_headers.append(cookies.keep(token, call.services.settings))
     return {"token": token}
 
@@ -32,7 +32,7 @@ def login(call: Call) -> dict[str, Any]:
 @endpoint("2.2", access="state", role="readonly")
 def logout(call: Call) -> dict[str, Any]:
     """Nothing; the session has ended, with every token of it. Left out: ``redirect_url`` (single sign-on)."""
-    call.services.gate.revoke(call.tx, call.who)
+    call.services.authenticator.revoke(call.tx, call.who)
     call.answer_headers.append(cookies.take_away(call.services.settings))
     return {}
 
@@ -84,7 +84,7 @@ def revoke_credentials(call: Call) -> dict[str, Any]:
         raise field_error("access_key", ". field is required!")
     if not identity.revoke_credentials(call.tx, call.who.user, access_key, by=call.who.user):
         raise identity.no_such_key(call.tx, call.who.user, access_key)
-    call.services.gate.forget()
+    call.services.authenticator.forget()
     return {"revoked": 1}
 
 
@@ -92,7 +92,7 @@ def revoke_credentials(call: Call) -> dict[str, Any]:
 def validate_token(call: Call) -> dict[str, Any]:
     """Whether a token is good, and whose it is."""
     try:
-        who = call.services.gate.verify(call.data["token"], address=call.address, tx=call.tx)
+        who = call.services.authenticator.verify(call.data["token"], address=call.address, tx=call.tx)
     except ApiError as refused:
         return {"msg": refused.message.rpartition("reason=")[2], "valid": False}
     return {"company": who.company, "user": who.user, "valid": True}
@@ -118,5 +118,5 @@ def create_user(call: Call) -> dict[str, Any]:
 def edit_user(call: Call) -> dict[str, Any]:
     """How many users got the new role: one. Their sessions end."""
     identity.set_role(call.tx, call.data["user"], call.data["role"], by=call.who.user)
-    call.services.gate.forget()
+    call.services.authenticator.forget()
     return {"updated": 1, "fields": {"role": call.data["role"]}}

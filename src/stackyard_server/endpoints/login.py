@@ -27,6 +27,6 @@ def supported_modes(call: Call) -> dict[str, Any]:
 @endpoint(access="state", role="readonly")
 def logout(call: Call) -> dict[str, Any]:
     """Nothing; the session has ended. Left out: ``redirect_url``, ``provider`` (single sign-on)."""
-    call.services.gate.revoke(call.tx, call.who)
+    call.services.authenticator.revoke(call.tx, call.who)
     call.answer_headers.append(cookies.take_away(call.services.settings))
     return {}

@@ -71,7 +71,7 @@ def update(call: Call) -> dict[str, Any]:
         raise error("role_not_allowed", role=call.who.role, allowed=identity.roles.allowed("admin"))
     changes = {name: call.data[name] for name in NAMES if call.get(name) is not None}
     identity.rename(call.tx, id, changes, by=call.who.user)
-    call.services.gate.forget()
+    call.services.authenticator.forget()
     return {"fields": changes, "updated": 1 if changes else 0}
 
 
@@ -92,7 +92,7 @@ def create(call: Call) -> dict[str, Any]:
 def delete(call: Call) -> dict[str, Any]:
     """Nothing; the user is gone, with their keys and sessions. What they made stays."""
     identity.remove(call.tx, call.data["user"], by=call.who.user)
-    call.services.gate.forget()
+    call.services.authenticator.forget()
     return {}
 
 

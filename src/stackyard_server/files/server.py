@@ -144,7 +144,7 @@ class FileServer(Port):
         if authorization and authorization.partition(" ")[0] != "Bearer":
             raise Refused(401, "Only bearer token authorization is supported")
         cookie = cookies.token_in(exchange.headers)
-        who = self.services.gate.admit(authorization, cookie, exchange.address)
+        who = self.services.authenticator.admit(authorization, cookie, exchange.address)
         if who is None:
             raise Refused(401)
         about: dict[str, Any] = {"address": exchange.address, "user": who.user, "path": exchange.path}

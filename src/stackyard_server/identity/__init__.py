@@ -1,13 +1,13 @@
 """Who is calling: passwords, access keys, tokens and roles.
 
 ``users``: accounts and access keys, the functions behind ``stackyard server user``. ``passwords``: argon2id.
-``tokens``: JWT in ClearML's form. ``gate``: from a request's header or cookie to an ``Identity``. ``throttle``: how
-often one may be wrong. ``roles``: who may what. Imports the store; no HTTP.
+``tokens``: JWT in ClearML's form. ``authenticator``: from a request's header or cookie to an ``Identity``.
+``throttle``: how often one may be wrong. ``roles``: who may what. Imports the store; no HTTP.
 """
 
 from __future__ import annotations
 
-from .gate import Gate
+from .authenticator import Authenticator
 from .passwords import HASHER
 from .roles import ROLES
 from .tokens import COOKIE, DAY_SECONDS, LONGEST_ASKED_SECONDS, Identity
@@ -34,7 +34,7 @@ __all__ = [
     "HASHER",
     "LONGEST_ASKED_SECONDS",
     "ROLES",
-    "Gate",
+    "Authenticator",
     "Identity",
     "add_credentials",
     "add_user",

@@ -1,6 +1,7 @@
 """Passwords: argon2id, 19 MiB, t=2, p=1 (OWASP Password Storage Cheat Sheet). Nothing else is ever stored.
 
-Hashing takes about 30 ms and 19 MiB: callers on the event loop go through ``Gate.admitted``, which does it in a thread.
+Hashing takes about 30 ms and 19 MiB: callers on the event loop go through ``Authenticator.admitted``, which
+does it in a thread.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 These are the functions behind ``stackyard server user`` and the ``users`` and ``auth`` endpoints. Whatever changes what
 a user may do ends all their sessions with it. After the transaction, the caller in the server's own process calls
-``Gate.forget``; another process's changes are noticed by the server at its next request.
+``Authenticator.forget``; another process's changes are noticed by the server at its next request.
 """
 
 from __future__ import annotations

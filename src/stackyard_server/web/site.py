@@ -109,7 +109,7 @@ class Pages(Port):
         exchange = exchange_of(request)
         token = cookies.token_in(exchange.headers)
         try:
-            who = self.services.gate.admit(None, token, exchange.address)
+            who = self.services.authenticator.admit(None, token, exchange.address)
         except ApiError:
             return None
         if who is None:
@@ -167,10 +167,10 @@ class Pages(Port):
         self._check_sender(request)
         form = await form_of(request, MOST_ANONYMOUS_BYTES)
         login, password = actions.text(form, "login"), form.get("password")
-        gate = self.services.gate
+        authenticator = self.services.authenticator
         try:
             who = await asyncio.to_thread(
-                gate.sign_in,
+                authenticator.sign_in,
                 login,
                 password if isinstance(password, str) else "",
                 exchange_of(request).address,
@@ -181,7 +181,7 @@ class Pages(Port):
             answer.headers.update(dict(refused.headers))
             return answer
         answer = RedirectResponse("/", 303)
-        answer.headers.append(*cookies.keep(gate.issue(who), self.services.settings))
+        answer.headers.append(*cookies.keep(authenticator.issue(who), self.services.settings))
         return answer
 
     async def _logout(self, request: Request) -> Response:

@@ -180,7 +180,7 @@ def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, 
         mapping.addresses["Stopped by tests"] = "Stopped by Default User"
         mapping.bind(RECORDED_COMPANY, company)
         mapping.bind(RECORDED_USER, running.user_id)
-        running.server.services.gate.forget()
+        running.server.services.authenticator.forget()
 
         def open_session(user: str) -> str:
             name = running.user_id
@@ -192,7 +192,7 @@ def start_our_server(flows: tuple[str, ...]) -> Iterator[tuple[Target, Mapping, 
                     mapping.bind(RECORDED_WEB_USER, name)
                 account = USER.get(tx, name) or {}
                 who = identity.Identity(name, account["name"], account["role"], company, "clearml")
-            return running.server.services.gate.issue(who)
+            return running.server.services.authenticator.issue(who)
 
         target = Target(
             api=running.api,

@@ -233,7 +233,7 @@ def test_forwarded_addresses_are_believed_of_named_proxies_only(server: Running)
     for trusted, seen in (((), "127.0.0.1"), (("127.0.0.1",), "203.0.113.7")):
         with running_server(trusted_proxies=trusted) as other:
             auth, headers = (other.access_key, other.secret_key), {"X-Forwarded-For": "203.0.113.7"}
-            other.server.services.gate._used.clear()
+            other.server.services.authenticator._used.clear()
             other.client.post(f"{other.api}/auth.login", auth=auth, headers=headers)
             assert other.call("auth.get_credentials")["credentials"][0]["last_used_from"] == seen
 

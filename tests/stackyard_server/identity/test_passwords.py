@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from stackyard_server import identity, security_log
-from stackyard_server.identity import gate, passwords
+from stackyard_server.identity import authenticator, passwords
 from stackyard_server.identity.throttle import Throttle, network_of
 from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.store import Store
@@ -122,12 +122,14 @@ def test_passwords_are_hashed_off_the_event_loop(server: Running, monkeypatch: p
 def test_guessing_at_a_login_is_slowed_down(server: Running, hands: Hands) -> None:
     """ASVS 6.3.1: after some wrong passwords 429 with Retry-After, even for the right one; then it goes on."""
     add_ada(server)
-    statuses = [login(server, "ada", f"wrong guess {i}").status_code for i in range(gate.LOGIN_LIMIT + 3)]
-    assert statuses == [401] * gate.LOGIN_LIMIT + [429] * 3
+    statuses = [
+        login(server, "ada", f"wrong guess {i}").status_code for i in range(authenticator.LOGIN_LIMIT + 3)
+    ]
+    assert statuses == [401] * authenticator.LOGIN_LIMIT + [429] * 3
     refused = login(server, "ada", PASSWORD)
     assert refused.status_code == 429
     wait = int(refused.headers["Retry-After"])
-    assert 0 < wait <= gate.LOGIN_LEAK_SECONDS
+    assert 0 < wait <= authenticator.LOGIN_LEAK_SECONDS
     form = {"data": {"login": "ada", "password": PASSWORD}, "headers": {"Sec-Fetch-Site": "same-origin"}}
     page = server.client.post(f"{server.web}/login", **form)
     assert (page.status_code, int(page.headers["Retry-After"])) == (429, wait)
@@ -138,8 +140,10 @@ def test_guessing_at_a_login_is_slowed_down(server: Running, hands: Hands) -> No
 
 def test_spraying_logins_from_one_address_is_slowed_down(server: Running) -> None:
     """ASVS 6.3.1: many logins, one password each, from one address."""
-    statuses = [login(server, f"user{i}", "Winter2026").status_code for i in range(gate.ADDRESS_LIMIT + 3)]
-    assert statuses == [401] * gate.ADDRESS_LIMIT + [429] * 3
+    statuses = [
+        login(server, f"user{i}", "Winter2026").status_code for i in range(authenticator.ADDRESS_LIMIT + 3)
+    ]
+    assert statuses == [401] * authenticator.ADDRESS_LIMIT + [429] * 3
 
 
 def test_a_user_who_signed_in_from_an_address_is_not_locked_out_by_others(
@@ -150,9 +154,9 @@ def test_a_user_who_signed_in_from_an_address_is_not_locked_out_by_others(
     with store.writing() as tx:
         identity.found(tx, 0)
         identity.add_user(tx, 0, name="Ada", login="ada", password=PASSWORD)
-    door = identity.Gate(store, hands)
+    door = identity.Authenticator(store, hands)
     assert door.sign_in("ada", PASSWORD, "10.0.0.1").name == "Ada"
-    for i in range(gate.LOGIN_LIMIT):
+    for i in range(authenticator.LOGIN_LIMIT):
         with pytest.raises(ApiError):
             door.sign_in("ada", "wrong guess", f"10.9.0.{i}")
     with pytest.raises(ApiError) as refused:
@@ -166,7 +170,7 @@ def test_a_user_who_signed_in_from_an_address_is_not_locked_out_by_others(
 def test_right_keys_are_never_held_back(server: Running) -> None:
     """An agent with a stale key must not lock out its neighbours on the same address, nor users with passwords."""
     add_ada(server)
-    stale = [login(server, "A" * 30, "stale").status_code for _ in range(gate.ADDRESS_LIMIT + 5)]
+    stale = [login(server, "A" * 30, "stale").status_code for _ in range(authenticator.ADDRESS_LIMIT + 5)]
     assert stale[0] == 401
     assert stale[-1] == 429
     assert {login(server, server.access_key, server.secret_key).status_code for _ in range(5)} == {200}

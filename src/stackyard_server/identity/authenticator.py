@@ -1,4 +1,4 @@
-"""The gate: from a request's ``Authorization`` header or cookie to an ``Identity``.
+"""Authentication: from a request's ``Authorization`` header or cookie to an ``Identity``.
 
 Tokens and access keys are checked where they are met (microseconds); a password takes 30 ms of hashing, which
 ``admitted`` does in a thread. A token is refused at once when its session ended, its access key was revoked, its user
@@ -38,7 +38,7 @@ LOGIN_LIMIT, LOGIN_LEAK_SECONDS = 10, 60.0
 USED_EVERY_SECONDS = 60
 
 
-class Gate:
+class Authenticator:
     """Tells callers apart.
 
     Args:
