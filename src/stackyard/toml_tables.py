@@ -2,7 +2,7 @@
 
 The sentence names the file, the key with its tables, what stands there and what is expected, and the nearest name where
 one is near. Every TOML file of our side is read through here, so the same mistake reads the same everywhere. Knows no
-file's content. May import errors.
+file's content. May import errors and the seam's reading of files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard_task.records import opened
 
 #: Levels of lists and tables in a value of free shape: a task's file carries 64, some of them its own.
 NESTING = 56
@@ -56,17 +57,30 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         BadInputError: there is none that can be read, it is too long, not UTF-8, or not TOML.
     """
+    return parse(text_of(path), str(path))
+
+
+def text_of(path: Path, name: str = "") -> str:
+    """The text of a file that people write.
+
+    Args:
+        path: the file.
+        name: what to give instead where it cannot be read, in words; empty: no such hint.
+
+    Raises:
+        BadInputError: there is none that can be read, it is no regular file, too long, or not UTF-8.
+    """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise BadInputError(f"{path}: is longer than {MOST_BYTES >> 10} KiB")
-        text = content.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
-        raise BadInputError(f"{path}: cannot be read ({error.strerror})") from error
-    return parse(text, str(path))
+        hint = f"; {name}" if name else ""
+        raise BadInputError(f"{path}: cannot be read ({error.strerror}){hint}") from error
 
 
 def _check_bounds(document: dict[str, Any], file: str) -> None:

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any, Optional
 
+from stackyard_task.records import opened
 from stackyard_task.run import Moment
 
 #: Of the child's output, printed at most so much a moment; all of it is in the artifact.
@@ -86,7 +87,7 @@ class Live:
 
     def _print_output(self) -> None:
         try:
-            with self._log.open("rb") as stream:
+            with opened(self._log) as stream:
                 stream.seek(self._read)
                 text = stream.read(OUTPUT_BYTES)
                 self._read += len(text)

@@ -7,6 +7,7 @@ task that holds a record holds everything. Files only, never a pickle.
 from __future__ import annotations
 
 import mimetypes
+import os
 import re
 import time
 import zipfile
@@ -207,10 +208,12 @@ def companions(folder: Path) -> List[Upload]:
     """Everything but the record, ready to be sent."""
     found = []
     timeline, log = folder / records.TIMELINE_FILE, folder / records.LOG_FILE
-    if timeline.exists():
+    if timeline.is_file():
         found.append(Upload(TIMELINE, timeline, "JSON", "CPU, RAM and GPU over the seconds of the run"))
-    if log.exists():
-        text = log.read_bytes()[-_PREVIEW_CHARACTERS:].decode("utf-8", "replace")
+    if log.is_file():
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _PREVIEW_CHARACTERS))
+            text = stream.read(_PREVIEW_CHARACTERS).decode("utf-8", "replace")
         found.append(Upload(OUTPUT_LOG, log, "text", text or "(the run printed nothing)"))
     outputs = folder / records.OUTPUTS_FOLDER
     files = sorted(path for path in outputs.rglob("*") if path.is_file()) if outputs.is_dir() else []

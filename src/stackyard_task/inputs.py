@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Dict, List, Optional, Protocol
 
-from stackyard_task.records import RecordError, read_json
+from stackyard_task.records import LIST_BYTES, RecordError, read_json
 
 FILE, FOLDER, DATASET = "clearml-file", "clearml-folder", "clearml-dataset"
 MODEL, ARTIFACT = "clearml-model", "clearml-artifact"
@@ -152,7 +152,7 @@ def _folder(rest: str, fetcher: Fetcher, scratch: Path) -> Path:
     if len(sha256) != 64 or not url:
         raise InputError(f"{FOLDER}:{rest} is not {FOLDER}:<sha256>:<url>")
     try:
-        files = read_json(_Listing, fetcher.file(url, sha256)).files
+        files = read_json(_Listing, fetcher.file(url, sha256), LIST_BYTES).files
     except RecordError as error:
         raise InputError(f"{FOLDER}:{url} is not a list of files ({error})") from error
     name = url.rsplit("/", 1)[-1]

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from stackyard_task.shapes import (  # noqa: F401 - offered here too
+    LIST_BYTES,
     RecordError,
+    fits,
     from_json,
+    opened,
     parse,
     read_json,
     to_json,

@@ -51,6 +51,7 @@ from stackyard_task.records import (
     RecordError,
     RunRecord,
     TaskSpec,
+    fits,
     read_json,
     write_json,
 )
@@ -151,6 +152,8 @@ def supervise(
         record = run.to_its_end()
     finally:
         os.close(log)
+    if not fits(record):
+        _leave_out_what_was_told(record)
     try:
         if run.sampler is not None:
             write_json(run.sampler.timeline.to_json(record.phases), run_folder / TIMELINE_FILE)
@@ -158,6 +161,17 @@ def supervise(
     except OSError as error:
         raise _not_written(run_folder, error) from error
     return record
+
+
+def _leave_out_what_was_told(record: RunRecord) -> None:
+    """Make a record readable again whose workload told more than a record may hold; that is its failure."""
+    record.results, record.phases = {}, record.phases[:1]
+    record.status = "failed"
+    record.failure = record.failure or Failure(
+        "code",
+        "the workload told more results or phases than a record holds; results are figures and short texts, "
+        "what is longer is a file in the output folder",
+    )
 
 
 def _not_written(run_folder: Path, error: OSError) -> RecordNotWritten:

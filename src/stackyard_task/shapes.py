@@ -5,25 +5,32 @@ value is checked against the annotation of its field, down to the leaves: who ho
 other way: a shape written whole or not at all. Knows no shape itself. Standard library only.
 
 What is refused besides a wrong type: a number that is not finite, text that is no Unicode (half of a surrogate pair),
-``true`` where a number belongs, more than NESTING levels, a file of more than FILE_BYTES.
+``true`` where a number belongs, more than NESTING levels, a file of more than FILE_BYTES or too many values for its
+bound, and what is no regular file: a FIFO would be waited for, a device never ends.
 """
 
 from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import errno
 import functools
 import json
 import os
+import stat
 import sys
 import tempfile
 import types
 import typing
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar
+from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple, Type, TypeVar
 
-#: Greatest JSON file that is read. A record has some kilobytes, a timeline at most 1200 points.
-FILE_BYTES = 32 << 20
+#: Greatest JSON file that is read. A record has some kilobytes; a timeline of 1200 points and 64 GPUs has 2.5 MB.
+FILE_BYTES = 8 << 20
+#: The same for a list, such as the files of a data set or the runs of a plan: 100,000 of them fit.
+LIST_BYTES = 32 << 20
+#: A file may hold one value for so many bytes of its bound: an empty object is two bytes to read and 300 to hold.
+_BYTES_PER_VALUE = 16
 #: Levels of lists and objects in a value whose shape is free.
 NESTING = 64
 #: A whole number of a shape has at most this many bits beside its sign.
@@ -67,21 +74,58 @@ def parse(text: str, where: str) -> Any:
         raise RecordError(f"{where}: not JSON ({error})") from error
 
 
-def read_json(shape: Type[T], path: Path) -> T:
-    """A ``shape`` read from a JSON file.
+def opened(path: Path) -> BinaryIO:
+    """A regular file, opened for reading. Nothing else is: opening a FIFO waits, and reading a device has no end.
 
     Raises:
-        RecordError: the file is missing, too large, not UTF-8 JSON, or not of that shape.
+        OSError: there is none, or it is something else.
     """
+    descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_json(shape: Type[T], path: Path, most_bytes: Optional[int] = None) -> T:
+    """A ``shape`` read from a JSON file.
+
+    Args:
+        shape: as ``from_json`` takes it.
+        path: the file.
+        most_bytes: the greatest file that is read; ``None``: FILE_BYTES.
+
+    Raises:
+        RecordError: the file is missing, no regular file, too large, not UTF-8 JSON, or not of that shape.
+    """
+    most = FILE_BYTES if most_bytes is None else most_bytes
     try:
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES + 1)
-        if len(content) > FILE_BYTES:
-            raise RecordError(f"{path}: cannot be read (more than {FILE_BYTES} bytes)")
+        with opened(path) as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise RecordError(f"{path}: cannot be read (more than {most} bytes)")
+        if _values(content) > most // _BYTES_PER_VALUE:
+            raise RecordError(f"{path}: cannot be read (more than {most // _BYTES_PER_VALUE} values)")
         text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
         raise RecordError(f"{path}: cannot be read ({error})") from error
     return from_json(shape, parse(text, str(path)), str(path))
+
+
+def fits(value: Any) -> bool:
+    """Whether ``read_json`` reads the file that ``write_json`` makes of ``value``, as far as its size goes."""
+    content = _written(value).encode("utf-8")
+    return len(content) <= FILE_BYTES and _values(content) <= FILE_BYTES // _BYTES_PER_VALUE
+
+
+def _values(content: bytes) -> int:
+    """At least the values of a JSON text without the first: each comes after one of these; those in texts count too."""
+    return sum(content.count(mark) for mark in (b",", b"[", b"{")) - 1
 
 
 def from_json(shape: Type[T], value: Any, where: str = "record") -> T:
@@ -117,8 +161,7 @@ def write_json(value: Any, path: Path) -> None:
     Raises:
         OSError: the disk is full or the folder is not writable; no partial file is left.
     """
-    plain = to_json(value) if dataclasses.is_dataclass(value) else value
-    text = json.dumps(plain, indent=1, allow_nan=False, default=str) + "\n"
+    text = _written(value)
     handle, name = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -131,6 +174,11 @@ def write_json(value: Any, path: Path) -> None:
         if os.path.exists(name):
             os.unlink(name)
         raise
+
+
+def _written(value: Any) -> str:
+    plain = to_json(value) if dataclasses.is_dataclass(value) else value
+    return json.dumps(plain, indent=1, allow_nan=False, default=str) + "\n"
 
 
 # -- what an annotation asks for -------------------------------------------------------------------

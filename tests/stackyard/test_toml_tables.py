@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,12 @@ def test_a_long_file_is_not_read(tmp_path: Path) -> None:
     path.write_text("#" * (toml_tables.MOST_BYTES + 1))
     with pytest.raises(BadInputError, match="is longer than 256 KiB"):
         toml_tables.read(path)
+
+
+def test_what_is_no_regular_file_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "f.toml"
+    os.mkfifo(path)
+    with pytest.raises(
+        BadInputError, match=r"f\.toml: cannot be read \(it is no regular file\); name a file"
+    ):
+        toml_tables.text_of(path, "name a file")

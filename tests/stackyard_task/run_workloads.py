@@ -26,6 +26,10 @@ def complete(parameters: Dict[str, Any], channel: Channel, output: Path) -> None
     print("printed by the workload")
 
 
+def telling(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
+    channel.results(long="x" * (9 << 20))
+
+
 def raising(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
     raise KeyError("missing column")
 

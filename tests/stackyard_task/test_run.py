@@ -96,6 +96,15 @@ def test_a_completed_run_says_what_it_used(tmp_path: Path, method: str) -> None:
 
 
 @needs_cgroup
+def test_results_that_no_record_holds_are_the_workloads_failure_not_an_unreadable_record(
+    tmp_path: Path,
+) -> None:
+    record = ran(tmp_path, "processes", "telling")
+    assert record.failure is not None
+    assert (record.failure.kind, record.results) == ("code", {})
+    assert "more results or phases than a record holds" in record.failure.message
+
+
 def test_with_a_cgroup_the_record_says_so_and_none_is_left(tmp_path: Path) -> None:
     record = ran(tmp_path, "auto", "complete")
     assert record.measurement.cpu_method == f"cgroup v{record.environment.cgroup_version}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackyard_task import shapes
+from stackyard_task.measure.timeline import CAPACITY, Timeline
+from stackyard_task.records import Course
 from stackyard_task.shapes import RecordError, from_json, parse, read_json, to_json
 
 
@@ -114,6 +117,38 @@ def test_depth_is_bounded_where_the_shape_is_free() -> None:
         from_json(Whole, {"number": 1, "anything": nested(shapes.NESTING + 1)})
     with pytest.raises(RecordError, match="nested too deeply"):
         parse("[" * 100_000, "place")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_only_a_regular_file_is_read_and_nothing_is_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "one.json"
+    if kind == "fifo":
+        os.mkfifo(str(path))
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match=r"one\.json: cannot be read \(it is no regular file\)"):
+        read_json(Whole, path)
+
+
+def test_a_file_holds_values_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "one.json"
+    monkeypatch.setattr(shapes, "FILE_BYTES", 1600)
+    path.write_text(json.dumps({"number": 1, "anything": [{}] * 49}), encoding="utf-8")
+    assert len(read_json(Whole, path).anything) == 49
+    path.write_text(json.dumps({"number": 1, "anything": [{}] * 50}), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"one\.json: cannot be read \(more than 100 values\)"):
+        read_json(Whole, path)
+    assert len(read_json(Whole, path, 3200).anything) == 50
+
+
+def test_the_longest_honest_timeline_is_read(tmp_path: Path) -> None:
+    gpus, path = 64, tmp_path / "timeline.json"
+    timeline = Timeline(0.1, list(range(gpus)))
+    for index in range(CAPACITY - 1):
+        timeline.add(index * 8640.123, 12345.6, 1 << 40, [[1 << 37, 99.9]] * gpus)
+    shapes.write_json(timeline.to_json([{"name": "startup", "at_seconds": 0.0}]), path)
+    course = read_json(Course, path)
+    assert (len(course.t_seconds), len(course.gpus)) == (CAPACITY - 1, gpus)
 
 
 def test_a_file_is_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

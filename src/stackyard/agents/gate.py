@@ -109,6 +109,8 @@ def _policy() -> rules.Policy:
     if not path:
         raise BadInputError(f"{POLICY_VARIABLE} is not set; it names the policy of this agent's containers")
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise OSError("it is no regular file")  # opening a FIFO would wait
         return rules.policy(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         raise BadInputError(

@@ -24,7 +24,7 @@ from stackyard.clearml.client import Client
 from stackyard.clearml.connection import Connection
 from stackyard.clearml.dataset_upload import Request
 from stackyard.errors import BadInputError, StackyardError
-from stackyard_task.records import RecordError, from_json, parse, read_json
+from stackyard_task.records import LIST_BYTES, RecordError, from_json, parse, read_json
 
 #: The SDK's name of the part of a project's path that holds the versions of a data set.
 _HIDDEN = "/.datasets/"
@@ -198,7 +198,7 @@ def _files_of(client: Client, version: Version) -> dict[str, str]:
         file = Path(scratch) / "state.json"
         client.download(state[0]["uri"], file)
         try:
-            held = read_json(_HeldFiles, file).dataset_file_entries or []
+            held = read_json(_HeldFiles, file, LIST_BYTES).dataset_file_entries or []
         except RecordError:
             return {}  # written by another version of the SDK: everything counts as changed
     return {entry.relative_path: entry.hash for entry in held}

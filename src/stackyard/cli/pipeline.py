@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stackyard import stacks, workloads
+from stackyard import stacks, toml_tables, workloads
 from stackyard.agents import queues as agent_queues
 from stackyard.clearml import connection, pipelines
 from stackyard.clearml.client import Client
@@ -185,7 +185,7 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
     defined = stacks.load()
     catalogue = workloads.load(file.parent)
     pipeline = pipelines.read(
-        _text(file),
+        toml_tables.text_of(file, "name a pipeline file"),
         str(file),
         stacks=defined,
         default_stack=stacks.DEFAULT,
@@ -205,13 +205,6 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         workloads=catalogue.declared,
     )
     return pipeline, here
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{file}: cannot be read ({error}); name a pipeline file") from error
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from stackyard import extras, reports, scenarios, stacks, workloads
+from stackyard import extras, reports, scenarios, stacks, toml_tables, workloads
 from stackyard.cli import progress
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.launch import installed
@@ -161,14 +161,7 @@ def _read(
     file: Path, defined: Mapping[str, StackSpec], catalogue: Catalogue, *, checked: bool = True
 ) -> tuple[Scenario, str]:
     """The scenario of a file, and its text; functions of the user's own are looked for where ``checked``."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{file}: not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise BadInputError(
-            f"{file}: cannot be read ({error.strerror}); give the path of a scenario file"
-        ) from error
+    text = toml_tables.text_of(file, "give the path of a scenario file")
     default = stacks.DEFAULT if stacks.DEFAULT in defined else next(iter(defined), "")
     known = Known(
         stacks=list(defined),

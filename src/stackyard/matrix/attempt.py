@@ -7,6 +7,7 @@ shards, lost and the records of the seam; never scenarios, planning or the runne
 from __future__ import annotations
 
 import datetime
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from stackyard_task.records import SUPERVISOR_LOG, Failure, RunRecord, TaskSpec
 TICK_SECONDS = 0.5
 #: A supervisor that has not ended a run so long after its time limit is taken for dead.
 GRACE_SECONDS = 60.0
+#: The last words of a supervisor are looked for in so much of what it printed.
+_LAST_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,9 @@ def _progress(folder: Path) -> Mapping[str, Any] | None:
 def _supervisor_words(folder: Path, status: int | None) -> str:
     """Why a supervisor left no record, from its last line."""
     try:
-        lines = (folder / SUPERVISOR_LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        with records.opened(folder / SUPERVISOR_LOG) as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_BYTES))
+            lines = log.read(_LAST_BYTES).decode("utf-8", "replace").strip().splitlines()
     except OSError:
         lines = []
     last = f": {lines[-1][:200]}" if lines else ""

@@ -147,7 +147,7 @@ class RunFolder:
         if not self.plan_path.exists():
             return None
         try:
-            plan = records.read_json(Plan, self.plan_path)
+            plan = records.read_json(Plan, self.plan_path, records.LIST_BYTES)
         except records.RecordError as error:
             raise BadInputError(f"{error}; choose another --out") from error
         if plan.kind != _KIND:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
-from stackyard_task.records import RECORD_FILE, TIMELINE_FILE, Course, RecordError, RunRecord, read_json
+from stackyard_task.records import (
+    LIST_BYTES,
+    RECORD_FILE,
+    TIMELINE_FILE,
+    Course,
+    RecordError,
+    RunRecord,
+    read_json,
+)
 
 PLAN_FILE = "plan.json"
 RUNS_FOLDER = "runs"
@@ -168,7 +176,7 @@ def _read_plan(path: Path) -> PlanSummary:
     Raises:
         RecordError: it is not JSON, or a value in it has the wrong type.
     """
-    held = read_json(_PlanFile, path)
+    held = read_json(_PlanFile, path, LIST_BYTES)
     return PlanSummary(
         name=_text(held.name),
         title=_text(held.title),

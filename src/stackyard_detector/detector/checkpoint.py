@@ -15,7 +15,7 @@ import torch
 
 from stackyard_detector.detector.model_file import load_arrays, save_arrays
 from stackyard_task.channel import BadInput
-from stackyard_task.records import write_json
+from stackyard_task.records import opened, write_json
 
 DESCRIPTION_FILE = "checkpoint.json"
 
@@ -91,12 +91,13 @@ def restore(
     """
     path = Path(folder) / DESCRIPTION_FILE
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        with opened(path) as stream:
+            description = json.loads(stream.read().decode("utf-8"))
         progress = Progress(description["step"], _number(description["best_loss"]), description["stale"])
         seen, file = description["identity"], description["file"]
     except OSError as error:
         raise BadInput(f"{path}: no checkpoint to resume ({error.strerror}); start without resume") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path}: not a checkpoint ({error!r}); start without resume") from error
     for key in sorted(set(seen) | set(identity)):
         if seen.get(key) != identity.get(key):

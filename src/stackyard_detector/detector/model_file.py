@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from stackyard_detector.detector.config import DetectorConfig, Weights
 from stackyard_detector.detector.vocabulary import Vocabulary
 from stackyard_task.channel import BadInput
-from stackyard_task.records import write_json
+from stackyard_task.records import opened, write_json
 
 API_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
@@ -79,7 +79,8 @@ def load(folder: Path) -> Detector:
     folder = Path(folder)
     path = folder / DESCRIPTION_FILE
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        with opened(path) as file:
+            description = json.loads(file.read().decode("utf-8"))
         version = description["api_version"]
         if version > API_VERSION:
             raise BadInput(
@@ -91,7 +92,7 @@ def load(folder: Path) -> Detector:
         k = description["k"]
     except OSError as error:
         raise BadInput(f"{path}: no model there ({error.strerror}); train one with detector-train") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path}: not a model description ({error!r}); train the model again") from error
     arrays = load_arrays(folder / WEIGHTS_FILE)
     weights = Weights(config, vocabulary.size, arrays)

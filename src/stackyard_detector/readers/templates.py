@@ -118,10 +118,11 @@ class EventTemplates:
             BadInput: missing, not JSON, or not a template set of a version this program reads.
         """
         try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
+            with records.opened(Path(path)) as file:
+                value = json.loads(file.read().decode("utf-8"))
         except OSError as error:
             raise BadInput(f"{path}: the template set cannot be read ({error.strerror})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"{path}: the template set is not JSON ({error})") from error
         try:
             if value["kind"] != "event-templates" or value["api_version"] > API_VERSION:

@@ -1,6 +1,7 @@
 """Reading run folders: what is tolerated, what is refused, and in which words."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,18 @@ def test_a_plan_that_cannot_be_read_is_named_and_the_records_stand(
     study = load([tmp_path])
     assert (len(study.runs), study.plans) == (1, ())
     assert [item.folder for item in study.damaged] == [f"{tmp_path.name}/plan.json"]
+
+
+def test_what_is_no_regular_file_is_counted_and_named_and_holds_nobody_up(tmp_path: Path) -> None:
+    for block, name in enumerate(["record.json", "timeline.json", "output.log"], 1):
+        place = write_run(tmp_path, record(CELL, block, 5.0))
+        (place / name).unlink(missing_ok=True)
+        os.mkfifo(place / name)
+    os.mkfifo(tmp_path / "plan.json")
+    study = load([tmp_path])
+    assert (len(study.runs), len(study.unreadable), len(study.damaged)) == (2, 1, 2)
+    for item in [*study.unreadable, *study.damaged]:
+        assert item.reason.endswith(".json: cannot be read (it is no regular file)")
 
 
 def test_records_are_read_without_a_plan(tmp_path: Path) -> None:
