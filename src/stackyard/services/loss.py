@@ -62,10 +62,10 @@ def ended_with_agent(task: Task, asked_at: float | None) -> bool:
     return fate.is_of_this_run(
         task.status,
         task.reason,
-        started=_milliseconds(task.started),
-        changed=_milliseconds(task.changed),
+        started=milliseconds(task.started),
+        changed=milliseconds(task.changed),
         ended=None,
-        asked=_milliseconds(asked_at),
+        asked=milliseconds(asked_at),
     )
 
 
@@ -75,12 +75,13 @@ def is_left(task: Task, worker: Worker | None) -> bool:
         return False
     return fate.is_left(
         task.message,
-        started=_milliseconds(task.started),
-        changed=_milliseconds(task.changed),
-        claimed=_milliseconds(task.claimed),
-        reported=_milliseconds(worker.reported),
+        started=milliseconds(task.started),
+        changed=milliseconds(task.changed),
+        claimed=milliseconds(task.claimed),
+        reported=milliseconds(worker.reported),
     )
 
 
-def _milliseconds(seconds: float | None) -> int | None:
+def milliseconds(seconds: float | None) -> int | None:
+    """An instant in the unit of the server's rules."""
     return None if seconds is None else int(seconds * 1000)

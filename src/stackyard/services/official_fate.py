@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from stackyard.clearml.client import Client
-from stackyard.services.loss import Loss
+from stackyard.services.loss import Loss, milliseconds
 from stackyard.services.site import QueueRule
 from stackyard.services.watch import Task
 from stackyard_server.rules import fate
@@ -40,8 +40,15 @@ def decide(loss: Loss, rule: QueueRule | None) -> Fate:
         has_queue=task.queue is not None,
         tries=fate.tries(task.runtime),
         retries=fate.USUAL_RETRIES if rule is None or rule.retries is None else rule.retries,
+        is_archived=fate.is_archived(task.system_tags),
     )
-    return fate.reported(lost, loss.end, loss.number)
+    return fate.reported(
+        lost,
+        loss.end,
+        loss.number,
+        started=milliseconds(task.started),
+        asked=milliseconds(loss.asked_at),
+    )
 
 
 def settle(client: Client, loss: Loss, rule: QueueRule | None) -> Fate:
@@ -56,9 +63,11 @@ def requeue(client: Client, task: Task, found: Fate) -> None:
     """Queue a task again whose wait is over, unless it is not to be, or somebody did something else meanwhile."""
     if found.status != "queued":
         return
-    fields = ["status", "status_reason", "runtime"]
+    fields = ["status", "status_reason", "runtime", "system_tags"]
     now = client.call("tasks.get_by_id", task=task.id, only_fields=fields)["task"]
     if now.get("status") != "stopped" or now.get("status_reason") != found.reason:
+        return
+    if fate.is_archived(now.get("system_tags")):
         return
     if fate.tries(now.get("runtime")) != found.tries:
         runtime = fate.with_tries(now.get("runtime"), found.tries)

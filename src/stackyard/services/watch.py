@@ -37,6 +37,7 @@ FIELDS = (
     "last_worker_report",
     "execution.queue",
     "runtime",
+    "system_tags",
 )
 
 
@@ -55,6 +56,7 @@ class Task:
     message: str
     reason: str
     runtime: Mapping[str, Any] = field(default_factory=dict)
+    system_tags: tuple[str, ...] = ()
     #: When that worker said last that it runs it.
     claimed: float | None = None
 
@@ -253,6 +255,7 @@ def task_of(entry: Mapping[str, Any]) -> Task:
         message=entry.get("status_message") or "",
         reason=entry.get("status_reason") or "",
         runtime=entry.get("runtime") or {},
+        system_tags=tuple(entry.get("system_tags") or ()),
         claimed=epoch(entry.get("last_worker_report")),
     )
 

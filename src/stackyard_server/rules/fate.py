@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .task_status import IN_PROGRESS, STOPPED, STOPPING
+from .task_status import ARCHIVED, IN_PROGRESS, STOPPED, STOPPING
 
 # -- words -------------------------------------------------------------------------------------------
 # The first word of a status_reason is for programs and stays; what follows the colon is for people and may change. A
@@ -52,6 +52,9 @@ ECHO_MS = 10_000
 REPORT_MS = 5_000
 #: What two instants may differ by that were taken by different processes.
 CLOCK_MS = 1_000
+#: How long a task may have run that its agent "had only just taken" when it was told to end: those who look after
+#: agents hear of a task with some delay.
+JUST_MS = 30_000
 #: How long an agent must have gone on without a task before that is taken for its loss.
 LEFT_SECONDS = 10.0
 
@@ -109,7 +112,7 @@ class End(enum.StrEnum):
     SERVICES_ENDED = "services_ended"
     #: The services of the machine died, and the agent after them.
     SERVICES_DIED = "services_died"
-    #: The agent was told to end when it had only just taken the task: nothing is lost.
+    #: The agent was told to end when it had only just taken the task: nothing is lost, where the instants agree.
     JUST_TAKEN = "just_taken"
     #: Agent and task were told to end.
     ABORTED = "aborted"
@@ -127,6 +130,8 @@ _WORDS = {
 #: Ends that a number belongs to.
 NUMBERED = (End.AGENT_KILLED, End.AGENT_EXITED)
 VANISHED = "worker vanished"
+#: Of a task that had run for longer than its agent's end says.
+ENDED_UNDER_IT = "its agent was told to end while it ran"
 
 
 def words(end: End, number: int | None = None) -> str:
@@ -153,6 +158,8 @@ class Lost:
     retries: int
     #: Whether its worker said that it started it: only then the loss counts.
     was_started: bool = True
+    #: Whether somebody put it away: then nobody waits for it.
+    is_archived: bool = False
 
 
 def lost(task: Lost, why: str, message: str = "", ended_by: str = "") -> Fate:
@@ -170,6 +177,8 @@ def lost(task: Lost, why: str, message: str = "", ended_by: str = "") -> Fate:
         if says(task.status_reason, TIME_LIMIT):
             return Fate("failed", task.status_reason, ended)
         return Fate("stopped", f"{because} while the task was asked to stop", ended)
+    if task.is_archived:
+        return Fate("stopped", f"{because}; archived, so not tried again", ended)
     if not task.has_queue:
         return Fate("stopped", f"{because}; no queue to try it again from", ended)
     if not task.was_started:
@@ -183,13 +192,31 @@ def lost(task: Lost, why: str, message: str = "", ended_by: str = "") -> Fate:
     return Fate("failed", f"{because}; tried again {task.tries} of {task.retries} times", ended)
 
 
-def reported(task: Lost, end: End, number: int | None = None) -> Fate:
-    """What becomes of a task of which those who look after its agent say how its run ended."""
+def reported(
+    task: Lost,
+    end: End,
+    number: int | None = None,
+    *,
+    started: int | None = None,
+    asked: int | None = None,
+) -> Fate:
+    """What becomes of a task of which those who look after its agent say how its run ended.
+
+    Args:
+        task: The task.
+        end: What they say.
+        number: The number that belongs to it.
+        started: When the run began.
+        asked: When the agent was told to end; None: it was not.
+    """
     why, stopping = words(end, number), is_stopping(task.status_message)
     if end is End.ABORTED and not (stopping and says(task.status_reason, TIME_LIMIT)):
         return Fate("stopped", why)
-    if end is End.JUST_TAKEN and task.has_queue and not stopping:
-        return Fate("queued", f"{why}; queued again", tries=task.tries, first=True)
+    if end is End.JUST_TAKEN:
+        if started is None or asked is None or asked - started > JUST_MS:
+            why = ENDED_UNDER_IT
+        elif task.has_queue and not stopping and not task.is_archived:
+            return Fate("queued", f"{why}; queued again", tries=task.tries, first=True)
     return lost(task, why)
 
 
@@ -402,6 +429,11 @@ def reason(word: str, text: str) -> str:
 def says(status_reason: str | None, word: str) -> bool:
     """Whether a ``status_reason`` begins with that word."""
     return (status_reason or "").startswith(f"{word}:")
+
+
+def is_archived(system_tags: Iterable[str] | None) -> bool:
+    """Whether a task with these system tags was put away."""
+    return ARCHIVED in (system_tags or ())
 
 
 def is_stopping(status_message: str | None) -> bool:

@@ -20,6 +20,9 @@ UNKNOWN = "unknown"
 #: The status_message of a task that somebody asked to stop.
 STOPPING = "stopping"
 
+#: The system tag of a task that somebody put away.
+ARCHIVED = "archived"
+
 STATUSES = (
     CREATED,
     QUEUED,

@@ -28,6 +28,7 @@ class LifeSign(NamedTuple):
     status: str
     #: Its runtime properties.
     runtime: dict[str, Any]
+    system_tags: list[str]
 
 
 class Run(NamedTuple):
@@ -45,7 +46,7 @@ class Run(NamedTuple):
 _LIFE = (
     "SELECT t.id, max(coalesce(t.last_update, t.status_changed, t.started, t.created, 0), coalesce(h.at, 0)), "
     "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), coalesce(t.status_reason, ''), "
-    "h.task IS NOT NULL, json_extract(t.execution, '$.queue'), t.status, t.runtime "
+    "h.task IS NOT NULL, json_extract(t.execution, '$.queue'), t.status, t.runtime, t.system_tags "
 )
 
 
@@ -70,7 +71,8 @@ def taken(tx: Transaction, before: int) -> list[LifeSign]:
 
 
 def _life_sign(row: tuple[Any, ...]) -> LifeSign:
-    return LifeSign(*row)._replace(runtime=orjson.loads(row[-1] or "{}"))
+    sign = LifeSign(*row)
+    return sign._replace(runtime=orjson.loads(row[-2] or "{}"), system_tags=orjson.loads(row[-1] or "[]"))
 
 
 def running(tx: Transaction, before: int, section: str, name: str) -> list[Run]:

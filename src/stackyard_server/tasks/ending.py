@@ -10,8 +10,6 @@ from ..store import Transaction, tasks
 from ..store.documents import MODEL, TASK, Document
 from . import changes, queueing
 
-ARCHIVED = "archived"
-
 
 def start(call: Call, id: str, *, force: bool, reason: str | None, message: str | None) -> Document:
     """Note that a task runs; what was started before goes on.
@@ -160,8 +158,8 @@ def archive(
     elif task["status"] == task_status.IN_PROGRESS:
         _stop(call, task, True, reason)
     tags = task.get("system_tags") or []
-    if ARCHIVED not in tags:
-        changes.save(call, id, {"system_tags": [*tags, ARCHIVED]}, alive=False)
+    if task_status.ARCHIVED not in tags:
+        changes.save(call, id, {"system_tags": [*tags, task_status.ARCHIVED]}, alive=False)
     if with_steps:
         for step in steps_of(call.tx, task):
             archive(call, step["id"], reason=reason, message=message)
@@ -175,8 +173,9 @@ def unarchive(call: Call, id: str, *, with_steps: bool = False) -> None:
     """
     task = changes.require(call.tx, id)
     tags = task.get("system_tags") or []
-    if ARCHIVED in tags:
-        changes.save(call, id, {"system_tags": [tag for tag in tags if tag != ARCHIVED]}, alive=False)
+    if task_status.ARCHIVED in tags:
+        kept = [tag for tag in tags if tag != task_status.ARCHIVED]
+        changes.save(call, id, {"system_tags": kept}, alive=False)
     if with_steps:
         for step in steps_of(call.tx, task):
             unarchive(call, step["id"])

@@ -60,9 +60,12 @@ def report(call: Call) -> Fate | None:
             has_queue=taker is not None and policy is not None,
             tries=fate.tries(task.get("runtime")),
             retries=settings.requeue_limit if policy is None or policy.retries is None else policy.retries,
+            is_archived=fate.is_archived(task.get("system_tags")),
         ),
         end,
         number,
+        started=task.get("started"),
+        asked=asked,
     )
     write(call.tx, task["id"], found, call.now, call.who.user)
     return found
@@ -104,14 +107,18 @@ def write(tx: Transaction, id: str, found: Fate, now: int, by: str) -> None:
     }
     queues.remove_task(tx, id, now)
     if found.status == task_status.QUEUED:
-        kept = TASK.get(tx, id, ("execution", "runtime")) or {}
+        kept = TASK.get(tx, id, ("execution", "runtime", "enqueue_status")) or {}
         queue = kept["execution"]["queue"]
         # The fence begins here, before anyone can take it: what the lost run still writes is refused.
         not_before = now + found.wait_seconds * 1000 if found.wait_seconds else None
         queues.add(tx, queue, id, now, not_before=not_before)
         if found.first:
             queues.move(tx, queue, id, None, towards_head=True)
-        new["enqueue_status"] = task_status.CREATED
+        new["enqueue_status"] = kept.get("enqueue_status") or task_status.CREATED
+        if new["enqueue_status"] == task_status.CREATED:
+            # It begins anew: a client adds what is here to every iteration it reports. Of a task that a user queued
+            # to go on where an earlier run ended, nobody knows any more where that was.
+            new["last_iteration"] = 0
         if found.tries != fate.tries(kept.get("runtime")):
             new["runtime"] = fate.with_tries(kept.get("runtime"), found.tries)
     else:

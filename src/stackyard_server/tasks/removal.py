@@ -103,7 +103,7 @@ def delete(
         ApiError: 400/101; 400/123 neither a draft nor archived, and no force.
     """
     task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, "execution", "project"])
-    archived = ending.ARCHIVED in (task.get("system_tags") or [])
+    archived = task_status.ARCHIVED in (task.get("system_tags") or [])
     if not force and task["status"] != task_status.CREATED and not archived:
         raise error(
             "task_undeletable",

@@ -72,6 +72,7 @@ def silent(services: Services, tx: Transaction, now: int) -> list[fate.Silent]:
             tries=fate.tries(task.runtime),
             retries=settings.requeue_limit if policy.retries is None else policy.retries,
             was_started=task.status == task_status.IN_PROGRESS,
+            is_archived=fate.is_archived(task.system_tags),
         )
         allowed = usual if policy.silence_seconds is None else int(policy.silence_seconds * 1000)
         found.append(fate.Silent(task.id, lost, task.last_sign, task.worker or None, allowed))

@@ -51,8 +51,15 @@ class Official:
     def seen(self) -> Task:
         return task_of(self.task)
 
-    def lose(self, end: End, number: int | None = None, rule: QueueRule | None = RULE) -> fate.Fate:
-        return settle(self, Loss(self.seen(), end, 0.0, number=number), rule)  # type: ignore[arg-type]
+    def lose(
+        self,
+        end: End,
+        number: int | None = None,
+        rule: QueueRule | None = RULE,
+        asked_at: float | None = None,
+    ) -> fate.Fate:
+        seen = Loss(self.seen(), end, 0.0, asked_at, number)
+        return settle(self, seen, rule)  # type: ignore[arg-type]
 
     def wait_is_over(self, found: fate.Fate) -> None:
         requeue(self, self.seen(), found)  # type: ignore[arg-type]
@@ -83,6 +90,28 @@ def test_a_lost_task_waits_stopped_and_then_in_its_queue_as_often_as_that_allows
     assert server.task["status_reason"].endswith("tried again 2 of 2 times")
 
 
+def test_an_archived_one_is_not_tried_again() -> None:
+    server = Official(system_tags=["archived"])
+    found = server.lose(End.AGENT_KILLED, 9)
+    server.wait_is_over(found)
+    assert server.task["status"] == "stopped"
+    assert server.task["status_reason"].endswith("; archived, so not tried again")
+
+
+def test_one_that_somebody_archived_meanwhile_is_left_alone() -> None:
+    server = Official()
+    found = server.lose(End.AGENT_KILLED, 9)
+    server.task["system_tags"] = ["archived"]
+    server.wait_is_over(found)
+    assert server.task["status"] == "stopped"
+
+
+def test_one_that_had_run_by_then_was_not_only_just_taken() -> None:
+    server = Official()
+    found = server.lose(End.JUST_TAKEN, asked_at=161.0)
+    assert (found.tries, found.first) == (1, False)
+
+
 def test_one_that_somebody_took_up_meanwhile_is_left_alone() -> None:
     server = Official()
     found = server.lose(End.AGENT_EXITED, 1)
@@ -93,7 +122,7 @@ def test_one_that_somebody_took_up_meanwhile_is_left_alone() -> None:
 
 def test_one_that_was_only_just_taken_goes_to_the_head_and_is_not_counted() -> None:
     server = Official()
-    server.wait_is_over(server.lose(End.JUST_TAKEN))
+    server.wait_is_over(server.lose(End.JUST_TAKEN, asked_at=101.0))
     assert (server.task["status"], server.task["runtime"], server.first) == ("queued", {}, True)
 
 

@@ -38,8 +38,16 @@ OVER = "time_limit: ran 5 s, queue cpu's limit is 1 s"
                 wait_seconds=10,
             ),
         ),
+        (replace(LOST, is_archived=True), Fate("stopped", f"{KILLED}; archived, so not tried again")),
+        (
+            replace(LOST, is_archived=True, was_started=False),
+            Fate("stopped", f"{KILLED}; archived, so not tried again"),
+        ),
     ],
-    ids=["first", "second", "too often", "never", "no queue", "aborted", "over time", "not started"],
+    ids=[
+        *("first", "second", "too often", "never", "no queue", "aborted", "over time", "not started"),
+        *("archived", "archived and not started"),
+    ],
 )
 def test_a_lost_task(task: Lost, found: Fate) -> None:
     assert fate.reported(task, End.AGENT_KILLED, 9) == found
@@ -59,7 +67,7 @@ def test_a_lost_task(task: Lost, found: Fate) -> None:
     ],
 )
 def test_every_end_has_its_words(end: End, number: int | None, status: str, begins: str) -> None:
-    found = fate.reported(LOST, end, number)
+    found = fate.reported(LOST, end, number, started=100_000, asked=101_000)
     assert found.status == status
     assert found.reason.startswith(begins)
 
@@ -74,12 +82,35 @@ def test_every_end_is_in_the_table_above_and_an_exit_status_is_one_of_two() -> N
 
 
 def test_a_task_that_was_only_just_taken_goes_back_to_the_head_and_keeps_its_count() -> None:
-    found = fate.reported(replace(LOST, tries=2), End.JUST_TAKEN)
+    found = just_taken(replace(LOST, tries=2))
     assert (found.first, found.tries, found.wait_seconds) == (True, 2, 0)
-    assert fate.reported(replace(LOST, **STOPPING), End.JUST_TAKEN).status == "stopped", (
-        "somebody wants its end"
-    )
-    assert fate.reported(replace(LOST, has_queue=False), End.JUST_TAKEN).status == "stopped"
+    assert just_taken(replace(LOST, **STOPPING)).status == "stopped", "somebody wants its end"
+    assert just_taken(replace(LOST, has_queue=False)).status == "stopped"
+    assert just_taken(replace(LOST, is_archived=True)).status == "stopped"
+
+
+def just_taken(task: Lost, started: int | None = 100_000, asked: int | None = 101_000) -> Fate:
+    return fate.reported(task, End.JUST_TAKEN, started=started, asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("started", "asked", "counted"),
+    [
+        (100_000, 100_000, False),
+        (100_000, 99_000, False),  # taken while its agent was on its way out
+        (100_000, 100_000 + fate.JUST_MS, False),
+        (100_000, 100_001 + fate.JUST_MS, True),  # it ran by then
+        (100_000, None, True),  # nobody told the agent to end
+        (None, 100_000, True),
+    ],
+)
+def test_only_what_the_instants_bear_out_was_only_just_taken(
+    started: int | None, asked: int | None, counted: bool
+) -> None:
+    """Else whoever reports could have a task tried again without an end."""
+    found = just_taken(replace(LOST, tries=1), started, asked)
+    assert (found.status, found.tries, found.first) == ("queued", 2 if counted else 1, not counted)
+    assert found.reason.startswith("infrastructure: its agent was told to end while it ran;") == counted
 
 
 def test_an_abort_does_not_hide_that_the_time_was_over() -> None:

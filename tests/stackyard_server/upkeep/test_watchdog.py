@@ -437,6 +437,67 @@ def test_a_task_that_its_agent_had_only_just_taken_goes_back_to_the_head(server:
     assert server.call("queues.get_next_task", queue=queue)["entry"]["task"] == task
 
 
+def test_a_task_that_had_run_by_then_was_not_only_just_taken(server: Running, time: Time) -> None:
+    task, _ = started_by(server, Worker(server, "a:0"))
+    time.now += 60
+    answer = lose(server, task, end="just_taken", asked_seconds_ago=0)
+    assert answer["data"]["fields"]["status_reason"] == (
+        "infrastructure: its agent was told to end while it ran; queued again (1 of 1), in 10 s"
+    )
+    assert found(server, task)["runtime"]["stackyard_retries"] == 1
+
+
+@pytest.mark.parametrize("end", ["agent_killed", "just_taken", "services_ended"])
+def test_an_archived_task_is_not_tried_again(server: Running, time: Time, end: str) -> None:
+    worker = Worker(server, "a:0")
+    task, queue = started_by(server, worker)
+    assert worker.ask("tasks.stopped", task=task) == OK
+    server.call("tasks.archive_many", ids=[task])
+    answer = lose(server, task, end=end, asked_seconds_ago=1)
+    assert answer["data"]["fields"]["status"] == "stopped"
+    assert answer["data"]["fields"]["status_reason"].endswith("; archived, so not tried again")
+    time.now += 3600
+    server.token = Worker(server, "somebody").token
+    assert server.call("queues.get_next_task", queue=queue) == {}
+
+
+def test_silence_does_not_bring_an_archived_task_back(server: Running, time: Time) -> None:
+    task, _ = started_by(server, Worker(server, "a:0"))
+    server.call("tasks.edit", task=task, system_tags=["archived"], force=True)
+    assert look(server, time, 11) == ["stopped"]
+    assert found(server, task)["status_reason"] == f"{VANISHED}; archived, so not tried again"
+
+
+def scalar(task: str, iteration: int) -> dict[str, Any]:
+    named = {"type": "training_stats_scalar", "metric": "loss", "variant": "train"}
+    return {**named, "task": task, "iter": iteration, "value": 1.0}
+
+
+def test_a_task_that_is_tried_again_counts_its_iterations_from_0(server: Running, time: Time) -> None:
+    """The SDK adds what it finds there to every iteration it reports."""
+    task, queue = started_by(server, Worker(server, "a:0"))
+    policy(server, queue, retries=2)
+    for iteration in (9, 7):
+        server.call_lines("events.add_batch", [scalar(task, iteration)])
+        assert found(server, task)["last_iteration"] == iteration
+        lose(server, task)
+        assert found(server, task)["last_iteration"] == 0
+        time.now += 20
+        server.token = Worker(server, "somebody").token
+        take(server, Worker(server, "a:0"), task, queue)
+
+
+def test_a_task_that_was_queued_to_go_on_keeps_where_it_is(server: Running, time: Time) -> None:
+    worker = Worker(server, "a:0")
+    task, queue = started_by(server, worker)
+    server.call_lines("events.add_batch", [scalar(task, 7)])
+    assert worker.ask("tasks.stopped", task=task) == OK
+    server.call("tasks.enqueue", task=task, queue=queue)
+    take(server, worker, task, queue)
+    lose(server, task)
+    assert (status(server, task), found(server, task)["last_iteration"]) == ("queued", 7)
+
+
 def test_an_agent_that_was_told_to_end_stops_its_task_and_that_is_its_loss(
     server: Running, time: Time
 ) -> None:
