@@ -101,7 +101,7 @@ def harass(made: Lab, ids: set[str], chance: random.Random) -> Counter[str]:
 
 
 def kill_agent(made: Lab, chance: random.Random) -> bool:
-    slots = [slot for slot in made.site.state().get("slots", []) if slot["pid"]]
+    slots = [slot for slot in made.files.state().get("slots", []) if slot["pid"]]
     return bool(slots) and killed(chance.choice(slots)["pid"])
 
 
@@ -114,7 +114,7 @@ def kill_supervisor(made: Lab, chance: random.Random) -> bool:
 
 
 def kill_services(made: Lab, chance: random.Random) -> bool:
-    holder = made.site.holder()
+    holder = made.files.holder()
     if holder is None or not holder.signal(signal.SIGKILL):
         return False
     made.stackyard(*made.up_words)  # as whoever looks after the machine would

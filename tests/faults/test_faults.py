@@ -152,7 +152,7 @@ def server_restarted(lab: Lab, folder: Path) -> str:
 def services_killed(lab: Lab, folder: Path) -> str:
     id = lab.submit("hold", seconds=8)
     lab.runs(id)
-    holder = lab.site.holder()
+    holder = lab.files.holder()
     assert holder is not None
     agent = lab.agent()
     holder.signal(signal.SIGKILL)
@@ -242,14 +242,14 @@ def wrong_credential(lab: Lab, folder: Path) -> str:
     assert "Traceback" not in words, words
     assert secret[::-1] not in words
     assert other.processes() == []
-    assert other.site.holder() is None
+    assert other.files.holder() is None
     return lab.submit("hold", seconds=0.1)
 
 
 def key_revoked(lab: Lab, folder: Path) -> str:
     """The agents' key is withdrawn while they run; what waits, waits, until `up` has given them another."""
     lab.agent()
-    key = lab.site.key()
+    key = lab.files.key()
     assert key is not None
     lab.stackyard("server", "credentials", "revoke", key[0])
     id = lab.submit("hold", seconds=0.1)

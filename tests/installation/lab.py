@@ -27,7 +27,7 @@ from stackyard.clearml.collecting import console
 from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
 from stackyard.machine import docker_engine
-from stackyard.services.site import Site
+from stackyard.services.files import ServicesFiles
 from stackyard.settings import Settings
 from stackyard.stacks import DEFAULT, images
 from stackyard_task import records
@@ -64,7 +64,7 @@ class Lab:
 
     def __init__(self, home: Path, variables: Mapping[str, str] | None = None) -> None:
         self.home = home
-        self.site = Site(home)
+        self.files = ServicesFiles(home)
         self.settings = Settings(home)
         self.ports = dict(zip(("web", "api", "files"), free_ports(3), strict=True))
         ports = {f"STACKYARD_SERVER_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
@@ -180,7 +180,7 @@ class Lab:
         return [
             f"{one.id[:12]} {one.status}"
             for one in found
-            if one.labels[SLOT_LABEL].startswith(self.site.mark_prefix)
+            if one.labels[SLOT_LABEL].startswith(self.files.mark_prefix)
         ]
 
     def task(self, id: str) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class Lab:
     def processes(self) -> list[psutil.Process]:
         """What the agents of this installation are and started, containers' processes apart."""
         found = []
-        for identity in marked_for(self.site.mark_prefix):
+        for identity in marked_for(self.files.mark_prefix):
             with suppress(psutil.Error):
                 found.append(psutil.Process(identity.pid))
         return found
@@ -242,14 +242,14 @@ class Lab:
         """The agent of a slot, once it runs and the server knows it."""
 
         def found() -> Identity | None:
-            for known in self.site.state().get("slots", []):
+            for known in self.files.state().get("slots", []):
                 if known["slot"] == slot and known["pid"] is not None:
                     identity = Identity(known["pid"], known["started"])
                     if identity.alive() and self._registered(known["worker"]):
                         return identity
             return None
 
-        return until(found, f"the agent of slot {slot}", lambda: str(self.site.state()))
+        return until(found, f"the agent of slot {slot}", lambda: str(self.files.state()))
 
     def _registered(self, worker: str) -> bool:
         with self.client as client:
@@ -259,7 +259,7 @@ class Lab:
         """Wait until no process of a task is left: agents alone."""
 
         def alone() -> bool:
-            agents = {s["pid"] for s in self.site.state().get("slots", [])}
+            agents = {s["pid"] for s in self.files.state().get("slots", [])}
             return all(process.pid in agents for process in self.processes())
 
         until(alone, "the processes of tasks to end", lambda: str([p.cmdline() for p in self.processes()]))

@@ -139,9 +139,9 @@ def down(
         raise BadInputError("--finish and --abort are opposites; give one of them")
     if not limit >= 0:
         raise BadInputError(f"--limit is {limit:g}, expected seconds, 0 or more")
-    from stackyard.services import control, site
+    from stackyard.services import control, files
 
-    mode = site.ABORT if abort else site.FINISH
+    mode = files.ABORT if abort else files.FINISH
     found = control.down(Settings.from_environment(), mode, limit, _say(as_json))
     if as_json:
         typer.echo(json.dumps(found, indent=1))
@@ -224,17 +224,17 @@ def logs(
 
 def _logs() -> dict[str, Any]:
     """Log name -> a function that finds its file."""
-    from stackyard.services.site import Site
+    from stackyard.services.files import ServicesFiles
 
-    site = Site(Settings.from_environment().home)
-    plan = site.plan()
-    files: dict[str, Any] = {"services": lambda: _there(site.log_file)}
+    files = ServicesFiles(Settings.from_environment().home)
+    plan = files.plan()
+    logs: dict[str, Any] = {"services": lambda: _there(files.log_file)}
     if plan is not None and plan.server.folder:
         folder = plan.server.folder
-        files["server"] = lambda: _there(Path(folder) / "server.log")
+        logs["server"] = lambda: _there(Path(folder) / "server.log")
     for agent in plan.agents if plan else ():
-        files[agent.slot] = lambda agent=agent: _agent_log(Path(agent.folder))
-    return files
+        logs[agent.slot] = lambda agent=agent: _agent_log(Path(agent.folder))
+    return logs
 
 
 def _agent_log(folder: Path) -> Path | None:

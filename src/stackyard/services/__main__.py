@@ -15,7 +15,7 @@ from pathlib import Path
 from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.services import metrics
-from stackyard.services.site import RUN, Site
+from stackyard.services.files import RUN, ServicesFiles
 from stackyard.services.supervisor import Supervisor, listen
 from stackyard.services.watch import Watch
 
@@ -29,22 +29,22 @@ def main() -> int:
     parser.add_argument("--metrics-port", type=int, default=0, help="of the loopback address; 0: a free one")
     given = parser.parse_args()
     os.umask(0o077)
-    site = Site(given.home)
-    lock = site.hold()
+    files = ServicesFiles(given.home)
+    lock = files.hold()
     if lock is None:
         print("another services process keeps this installation", file=sys.stderr)
         return 1
-    handler = logging.handlers.RotatingFileHandler(site.log_file, maxBytes=LOG_BYTES, backupCount=1)
+    handler = logging.handlers.RotatingFileHandler(files.log_file, maxBytes=LOG_BYTES, backupCount=1)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        plan = site.plan()
+        plan = files.plan()
         if plan is None or plan.mode != RUN:
             print("there is no plan to keep; run stackyard up", file=sys.stderr)
             return 1
         server = plan.server
-        client = Client(site.connection(server), patience_seconds=0)
+        client = Client(files.connection(server), patience_seconds=0)
     except StackyardError as error:
         logging.error("%s", error)
         print(error, file=sys.stderr)
@@ -52,10 +52,10 @@ def main() -> int:
     found: list[Supervisor] = []
 
     def renewed() -> Client:
-        return Client(site.connection(server), patience_seconds=0)
+        return Client(files.connection(server), patience_seconds=0)
 
     watch = Watch(client, lambda: found[0].workers(), renewed=renewed)
-    supervisor = Supervisor(site, plan, watch)
+    supervisor = Supervisor(files, plan, watch)
     found.append(supervisor)
     wake = listen(supervisor)
     try:

@@ -32,8 +32,8 @@ from stackyard.clearml.connection import CONFIG_FILE, Connection
 from stackyard.errors import StackyardError
 from stackyard.machine import docker_engine, hardware
 from stackyard.services import containers, embedded, loss, official_fate
+from stackyard.services.files import EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, ServicesFiles
 from stackyard.services.keeper import AGAIN_SECONDS
-from stackyard.services.site import EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, Site
 from stackyard.services.watch import decides_fate, task_of
 from stackyard.settings import Settings
 from stackyard.stacks import images
@@ -89,49 +89,49 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
         StackyardError: something of it cannot be had; the message says what.
     """
     extras.check("clearml", "no agent can be started")
-    site = Site(settings.home)
+    files = ServicesFiles(settings.home)
     path = wishes.queues_file or queues.default_path()
     told = queues.read(path)
     offer, held, specs = _offer(settings)
     found, absent = slots.slots_of(told.queues.values(), offer)
-    with site.alone():
-        before = site.plan()
-        running = site.holder()
+    with files.alone():
+        before = files.plan()
+        running = files.holder()
         first = None
         if running is not None and before is not None and before.mode != RUN:
             raise StackyardError(
                 "the services are on their way down; try again when `stackyard down` is done"
             )
         if wishes.config is not None:
-            server = _given(settings, site, wishes.config)
+            server = _given(settings, files, wishes.config)
         elif running is not None and before is not None and before.server.kind == GIVEN:
             server = before.server
         else:
-            server, first = _embedded(settings, site, wishes, before, say)
+            server, first = _embedded(settings, files, wishes, before, say)
         left: list[str] = []
         if running is None:
-            left = sorted({slot.name for slot in found} & set(site.agents_left()))
-            _clear(site, before, RUN, say, keep=set(left))
+            left = sorted({slot.name for slot in found} & set(files.agents_left()))
+            _clear(files, before, RUN, say, keep=set(left))
         with Client(connection.find(settings), patience_seconds=5) as client:
             rules = _queues(client, told, say)
         plan = Plan(
             mode=RUN,
             server=server,
             machine=_machine_name(),
-            agents=_agents(site, settings, found, told, server, held, specs),
+            agents=_agents(files, settings, found, told, server, held, specs),
             queues=rules,
             absent=absent,
             taken_memory_share=told.taken_memory_share,
             docker=_docker(),
         )
-        site.write_plan(plan)
+        files.write_plan(plan)
         if running is None:
-            pid = _start_services(site, wishes.metrics_port)
+            pid = _start_services(files, wishes.metrics_port)
             say(f"services process {pid} started")
         if left:
             say(f"agents that still ran go on under it: {', '.join(left)}")
-        late = _await_agents(site, plan)
-    state = site.state()
+        late = _await_agents(files, plan)
+    state = files.state()
     return {
         "server": {"kind": server.kind, "web": server.web, "api": server.api, "files": server.files},
         "admin": first,
@@ -163,18 +163,18 @@ def _offer(settings: Settings) -> tuple[slots.MachineOffer, dict[str, str], dict
     return offer, held, built
 
 
-def _given(settings: Settings, site: Site, path: Path) -> Server:
+def _given(settings: Settings, files: ServicesFiles, path: Path) -> Server:
     """A server that runs elsewhere; our side and the agents come with the key of its clearml.conf."""
     read = connection.read(path, {})
     with Client(read, patience_seconds=5) as client:
         client.call("users.get_current_user")
     configuration.write_private(_own_config(settings), path.read_text(encoding="utf-8"))
-    site.write_key(read.access_key, read.secret_key)
+    files.write_key(read.access_key, read.secret_key)
     return Server(GIVEN, read.api, read.web, read.files)
 
 
 def _embedded(
-    settings: Settings, site: Site, wishes: Wishes, before: Plan | None, say: Say
+    settings: Settings, files: ServicesFiles, wishes: Wishes, before: Plan | None, say: Say
 ) -> tuple[Server, dict[str, str] | None]:
     """The embedded server, started unless it runs; login and password of a new one."""
     folder = (wishes.folder or settings.home / "server").absolute()
@@ -204,12 +204,12 @@ def _embedded(
             admin.write_client_config(folder, own, admin.ADMIN_LOGIN, True)
             if first is not None:  # our side has a key of its own now
                 admin.revoke_credentials(folder, first["access_key"])
-        if not _opens(server, site.key()):
+        if not _opens(server, files.key()):
             if AGENTS_LOGIN not in {user["login"] for user in admin.list_users(folder)}:
                 # nobody is to log in with this password
                 admin.add_user(folder, AGENTS_LOGIN, "Agents", "user", admin.generate_password())
             key = admin.add_credentials(folder, AGENTS_LOGIN, f"agents of {_machine_name()}")
-            site.write_key(key.access_key, key.secret_key)
+            files.write_key(key.access_key, key.secret_key)
     shown = None if first is None else {"login": first["login"], "password": first["password"]}
     return server, shown
 
@@ -262,7 +262,7 @@ def _queues(client: Client, told: QueuesFile, say: Say) -> dict[str, QueueRule]:
 
 
 def _agents(
-    site: Site,
+    files: ServicesFiles,
     settings: Settings,
     found: list[slots.Slot],
     told: QueuesFile,
@@ -271,16 +271,16 @@ def _agents(
     built: Mapping[str, StackSpec],
 ) -> tuple[Prepared, ...]:
     """Everything the agents are given, written where they look for it."""
-    site.agents.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.agents.mkdir(parents=True, exist_ok=True, mode=0o700)
     entries: dict[str, Any] = {}
     for name, spec in built.items():
         entries |= images.stacks_file(spec, str(stacks.python_of(spec, settings)), held.get(name))
-    configuration.write_private(site.agents / "stacks.json", json.dumps(entries, indent=1) + "\n")
+    configuration.write_private(files.agents / "stacks.json", json.dumps(entries, indent=1) + "\n")
     on_loopback = str(urlsplit(server.api).hostname).startswith(LOOPBACK)
     around = Surroundings(
-        home=site.home,
+        home=files.home,
         machine=_machine_name(),
-        server=site.connection(server),
+        server=files.connection(server),
         passed={name: os.environ[name] for name in told.pass_environment if name in os.environ},
         docker=docker_engine.client_path(),
         network=("host" if on_loopback else None) if told.network == AUTO else told.network,
@@ -302,24 +302,24 @@ def _machine_name() -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname().partition(".")[0]) or "machine"
 
 
-def _start_services(site: Site, metrics_port: int) -> int:
+def _start_services(files: ServicesFiles, metrics_port: int) -> int:
     """Start the services process and wait until it holds the lock; its pid."""
     command = [
         sys.executable,
         "-m",
         "stackyard.services",
-        str(site.home),
+        str(files.home),
         "--metrics-port",
         str(metrics_port),
     ]
-    words = site.folder / "services.out"
+    words = files.folder / "services.out"
     with os.fdopen(os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/"
         )
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        holder = site.holder()
+        holder = files.holder()
         if holder is not None and holder.pid == process.pid:
             return process.pid
         if process.poll() is not None:
@@ -327,15 +327,15 @@ def _start_services(site: Site, metrics_port: int) -> int:
         time.sleep(0.05)
     said = words.read_text(errors="replace").strip().splitlines()
     raise StackyardError(
-        f"the services process did not start ({said[-1] if said else 'no word'}); see {site.log_file}"
+        f"the services process did not start ({said[-1] if said else 'no word'}); see {files.log_file}"
     )
 
 
-def _await_agents(site: Site, plan: Plan) -> list[str]:
+def _await_agents(files: ServicesFiles, plan: Plan) -> list[str]:
     """What is wrong with the agents once they had time to come up."""
     wanted = {agent.worker for agent in plan.agents}
     end = time.monotonic() + UP_SECONDS
-    with Client(site.connection(plan.server), patience_seconds=2) as client:
+    with Client(files.connection(plan.server), patience_seconds=2) as client:
         while True:
             there = {worker["id"] for worker in client.call("workers.get_all")["workers"]}
             if wanted <= there or time.monotonic() > end:
@@ -361,26 +361,26 @@ def down(settings: Settings, mode: str, limit_seconds: float, say: Say) -> dict[
     Returns:
         ``was_up``; ``ended`` (processes that had to be cleared away); ``aborted`` (ids of tasks).
     """
-    site = Site(settings.home)
+    files = ServicesFiles(settings.home)
     found: dict[str, Any] = {"was_up": False, "ended": 0, "aborted": []}
-    if not site.plan_file.exists():
+    if not files.plan_file.exists():
         return found
-    with site.alone():
-        plan = site.plan()
+    with files.alone():
+        plan = files.plan()
         assert plan is not None
-        holder = site.holder()
+        holder = files.holder()
         if holder is not None:
             found["was_up"] = True
-            tasks = _running(site, plan, say)
+            tasks = _running(files, plan, say)
             if tasks and mode == FINISH:
                 say(f"waiting for {len(tasks)} running tasks, {fate.shown(limit_seconds)} at most")
             now = time.time()
-            site.write_plan(replace(plan, mode=mode, ordered_at=now, deadline_at=now + limit_seconds))
+            files.write_plan(replace(plan, mode=mode, ordered_at=now, deadline_at=now + limit_seconds))
             _await_end(holder, (limit_seconds if mode == FINISH else 0.0) + END_SECONDS)
-            found["aborted"] = _aborted(site, plan, tasks)
+            found["aborted"] = _aborted(files, plan, tasks)
         elif plan.mode == RUN:
-            site.write_plan(replace(plan, mode=mode))
-        found["ended"] = _clear(site, plan, mode, say)
+            files.write_plan(replace(plan, mode=mode))
+        found["ended"] = _clear(files, plan, mode, say)
         if plan.server.kind == EMBEDDED and plan.server.folder:
             with embedded.admin() as admin:
                 pid = admin.stop(Path(plan.server.folder))
@@ -390,11 +390,11 @@ def down(settings: Settings, mode: str, limit_seconds: float, say: Say) -> dict[
     return found
 
 
-def _running(site: Site, plan: Plan, say: Say) -> list[str]:
+def _running(files: ServicesFiles, plan: Plan, say: Say) -> list[str]:
     """Ids of the tasks that this machine's agents run."""
     workers = {agent.worker for agent in plan.agents}
     try:
-        with Client(site.connection(plan.server), patience_seconds=2) as client:
+        with Client(files.connection(plan.server), patience_seconds=2) as client:
             found = client.pages("tasks.get_all", "tasks", status=["in_progress"], search_hidden=True)
             return [task.id for entry in found if (task := task_of(entry)).worker in workers]
     except StackyardError as error:
@@ -402,12 +402,12 @@ def _running(site: Site, plan: Plan, say: Say) -> list[str]:
         return []
 
 
-def _aborted(site: Site, plan: Plan, tasks: list[str]) -> list[str]:
+def _aborted(files: ServicesFiles, plan: Plan, tasks: list[str]) -> list[str]:
     """Of these tasks, those that did not come to their own end."""
     if not tasks:
         return []
     try:
-        with Client(site.connection(plan.server), patience_seconds=2) as client:
+        with Client(files.connection(plan.server), patience_seconds=2) as client:
             found = client.call("tasks.get_all", id=tasks, only_fields=["id", "status"], search_hidden=True)
             return [entry["id"] for entry in found["tasks"] if entry["status"] == "stopped"]
     except StackyardError:
@@ -424,7 +424,9 @@ def _await_end(holder: Identity, seconds: float) -> None:
         holder.wait(GRACE_SECONDS)
 
 
-def _clear(site: Site, plan: Plan | None, mode: str, say: Say, keep: Collection[str] = frozenset()) -> int:
+def _clear(
+    files: ServicesFiles, plan: Plan | None, mode: str, say: Say, keep: Collection[str] = frozenset()
+) -> int:
     """End what a services process that is gone left running, and settle its agents' tasks; how many processes.
 
     Agents are those whose number and start time the state file holds; what else they started carries their mark.
@@ -432,15 +434,15 @@ def _clear(site: Site, plan: Plan | None, mode: str, say: Say, keep: Collection[
     """
 
     def left() -> list[Identity]:
-        kept = {process for slot in keep for process in agent.marked(mark_of(slot, site.home))}
-        return [process for process in agent.marked_for(site.mark_prefix) if process not in kept]
+        kept = {process for slot in keep for process in agent.marked(mark_of(slot, files.home))}
+        return [process for process in agent.marked_for(files.mark_prefix) if process not in kept]
 
     found = left()
-    if plan is None or (not found and site.state().get("over")):
+    if plan is None or (not found and files.state().get("over")):
         return 0
     gone = [prepared for prepared in plan.agents if prepared.slot not in keep]
     ordered_at = time.time()
-    agents = [identity for identity, _ in site.agents_left().values() if identity in found]
+    agents = [identity for identity, _ in files.agents_left().values() if identity in found]
     end = time.monotonic() + ORPHAN_SECONDS
     while agents and time.monotonic() < end:
         for process in agents:
@@ -453,7 +455,7 @@ def _clear(site: Site, plan: Plan | None, mode: str, say: Say, keep: Collection[
     if found:
         say(f"{len(found)} processes that a lost services process had left were ended")
     try:
-        with Client(site.connection(plan.server), patience_seconds=5) as client:
+        with Client(files.connection(plan.server), patience_seconds=5) as client:
             _settle(client, plan, {prepared.worker for prepared in gone}, mode, ordered_at, say)
     except StackyardError as error:
         say(f"! tasks of this machine could not be settled: {error}")

@@ -14,8 +14,8 @@ from dataclasses import replace
 from functools import partial
 
 from stackyard.clearml.client import Client
+from stackyard.services.files import QueueRule
 from stackyard.services.loss import Loss, milliseconds
-from stackyard.services.site import QueueRule
 from stackyard.services.watch import Task
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import Fate

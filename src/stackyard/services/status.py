@@ -14,7 +14,7 @@ from stackyard.agents import agent
 from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.services import embedded
-from stackyard.services.site import GIVEN, RUN, Plan, Site
+from stackyard.services.files import GIVEN, RUN, Plan, ServicesFiles
 from stackyard.services.watch import epoch
 from stackyard.settings import Settings
 from stackyard_server.rules import fate
@@ -31,13 +31,13 @@ def status(settings: Settings) -> dict[str, Any]:
     Raises:
         StackyardError: nothing was ever up here.
     """
-    site = Site(settings.home)
-    plan = site.plan()
+    files = ServicesFiles(settings.home)
+    plan = files.plan()
     if plan is None:
         raise StackyardError("nothing was ever up here; start with: stackyard up")
-    holder, state, unreadable = site.holder(), {}, None
+    holder, state, unreadable = files.holder(), {}, None
     try:
-        state = site.last_word()
+        state = files.last_word()
     except StackyardError as error:
         unreadable = str(error)
     server: dict[str, Any] = {
@@ -54,7 +54,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "running": holder is not None,
             "pid": holder.pid if holder else None,
             "metrics": state.get("metrics") if holder else None,
-            "log": str(site.log_file),
+            "log": str(files.log_file),
         },
         "queues": [],
         "workers": [],
@@ -64,22 +64,22 @@ def status(settings: Settings) -> dict[str, Any]:
     }
     problems: list[str] = found["problems"]
     if plan.mode == RUN and holder is None:
-        left = len(agent.marked_for(site.mark_prefix))
+        left = len(agent.marked_for(files.mark_prefix))
         more = f", and {left} processes of its agents are left" if left else ""
         problems.append(
-            f"the services process has died{more}; `stackyard up` puts that right (log: {site.log_file})"
+            f"the services process has died{more}; `stackyard up` puts that right (log: {files.log_file})"
         )
     if unreadable is not None:
         problems.append(f"{unreadable}; the services process writes it again, if it runs")
     elif holder is not None and time.time() - state.get("at", 0.0) > STALE_SECONDS:
         problems.append(
-            f"the services process {holder.pid} has said nothing for a while; see {site.log_file}"
+            f"the services process {holder.pid} has said nothing for a while; see {files.log_file}"
         )
     if not (found["up"] or plan.server.kind == GIVEN or _is_up(plan)):
         problems.append("not up; start with: stackyard up")
         return found
     try:
-        with Client(site.connection(plan.server), patience_seconds=2) as client:
+        with Client(files.connection(plan.server), patience_seconds=2) as client:
             found["queues"] = _queue_rows(client, plan)
             found["workers"] = _worker_rows(client, plan)
             found["server"]["answers"] = True

@@ -31,8 +31,8 @@ from stackyard.agents.gpus import Guard
 from stackyard.clearml.client import ServerError
 from stackyard.errors import StackyardError
 from stackyard.services import containers, loss, official_fate
+from stackyard.services.files import ABORT, EMBEDDED, FINISH, RUN, Plan, ServicesFiles
 from stackyard.services.keeper import Ended, Keeper, Phase, Running, counts
-from stackyard.services.site import ABORT, EMBEDDED, FINISH, RUN, Plan, Site
 from stackyard.services.watch import Task, Watch
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
@@ -60,7 +60,7 @@ class Supervisor:
     """Everything of one machine.
 
     Args:
-        site: the files.
+        files: where plan, state and key lie.
         plan: what is wanted first.
         watch: asks the server.
         start: starts an agent.
@@ -71,7 +71,7 @@ class Supervisor:
 
     def __init__(
         self,
-        site: Site,
+        files: ServicesFiles,
         plan: Plan,
         watch: Watch,
         start: Callable[[Prepared], Running] = Child,
@@ -79,7 +79,7 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.site = site
+        self.files = files
         self.plan = plan
         self.watch = watch
         self.guard = guard or Guard(plan.taken_memory_share)
@@ -206,13 +206,13 @@ class Supervisor:
 
     def _follow_plan(self) -> None:
         try:
-            read_at = self.site.plan_file.stat().st_mtime_ns
+            read_at = self.files.plan_file.stat().st_mtime_ns
         except OSError:
             return
         if read_at != self._read_at:
             self._read_at = read_at
             try:
-                plan = self.site.plan()
+                plan = self.files.plan()
             except StackyardError as error:
                 log.error("the plan before goes on: %s", error)
                 return
@@ -238,7 +238,7 @@ class Supervisor:
 
     def _take_over(self) -> None:
         """Keep the agents that a services process before this one left running when it died."""
-        for slot, (identity, digest) in self.site.agents_left().items():
+        for slot, (identity, digest) in self.files.agents_left().items():
             if keeper := self.keepers.get(slot):
                 mark = keeper.prepared.environment[MARK]
                 keeper.take_over(Agent(identity, mark), digest, self._clock())
@@ -383,7 +383,7 @@ class Supervisor:
         command += ["--folder", str(server.folder)]
         for name, value in server.options.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
-        with self.site.log_file.open("ab") as out:
+        with self.files.log_file.open("ab") as out:
             self._starter = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
@@ -417,7 +417,7 @@ class Supervisor:
         if force or found != self._shown or now - self._state_at > STATE_SECONDS:
             self._shown, self._state_at = found, now
             try:
-                self.site.write_state({**found, "at": self._wall()})
+                self.files.write_state({**found, "at": self._wall()})
             except OSError as error:
                 log.error("the state cannot be written: %s", error)
 

@@ -14,7 +14,7 @@ from stackyard.agents import agent
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.services import control, status
-from stackyard.services.site import ABORT, Site
+from stackyard.services.files import ABORT, ServicesFiles
 from stackyard.settings import Settings
 from tests.waiting import until
 
@@ -44,14 +44,14 @@ class Yard:
         return Settings(home=self.home)
 
     @property
-    def site(self) -> Site:
-        return Site(self.home)
+    def files(self) -> ServicesFiles:
+        return ServicesFiles(self.home)
 
     def up(self, **wishes: Any) -> dict[str, Any]:
         path = self.home.parent / "queues.toml"
         path.write_text(self.queues)
         ports = {"web_port": 0, "api_port": 0, "files_port": 0}
-        options = {"options": ports} if not self.site.plan_file.exists() else {}
+        options = {"options": ports} if not self.files.plan_file.exists() else {}
         return control.up(
             self.settings, control.Wishes(queues_file=path, **{**options, **wishes}), self.said.append
         )
@@ -109,20 +109,20 @@ class Yard:
         return task
 
     def slot(self, number: int = 0) -> dict[str, Any]:
-        found: dict[str, Any] = self.site.state()["slots"][number]
+        found: dict[str, Any] = self.files.state()["slots"][number]
         return found
 
     def kill_services(self) -> agent.Identity:
         """Kill the services process, and see it gone: the lock goes with the last of its threads."""
-        holder = self.site.holder()
+        holder = self.files.holder()
         assert holder is not None
         assert holder.signal(signal.SIGKILL)
-        until(lambda: self.site.holder() is None, "the lock to be free")
+        until(lambda: self.files.holder() is None, "the lock to be free")
         return holder
 
     def left(self) -> list[agent.Identity]:
         """Processes of its agents."""
-        return agent.marked_for(self.site.mark_prefix)
+        return agent.marked_for(self.files.mark_prefix)
 
 
 @pytest.fixture
@@ -132,13 +132,13 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
     try:
         yield made
     except BaseException:
-        for path in (made.site.log_file, made.site.folder / "services.out"):
+        for path in (made.files.log_file, made.files.folder / "services.out"):
             print(f"--- {path.name}\n{path.read_text() if path.exists() else ''}")
         raise
     finally:
         made.down()
         assert made.left() == [], "processes were left behind"
-        assert made.site.holder() is None
+        assert made.files.holder() is None
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client, ServerError
 from stackyard.errors import StackyardError
-from stackyard.services.site import FINISH
+from stackyard.services.files import FINISH
 from tests.stackyard.services.conftest import UNTIL, Yard
 from tests.stackyard_server.running import running_server
 from tests.waiting import PATIENCE_SECONDS, until
@@ -28,11 +28,11 @@ def test_up_works_twice_runs_a_task_and_down_leaves_nothing(
     first = yard.up()
     assert first["admin"]["login"] == "admin"
     assert (first["slots"], first["problems"]) == (["cpu-0"], [])
-    pids = (yard.slot()["pid"], yard.site.holder())
+    pids = (yard.slot()["pid"], yard.files.holder())
     again = yard.up()
     assert again["server"] == first["server"]
     assert again["admin"] is None, "shown once"
-    assert (yard.slot()["pid"], yard.site.holder()) == pids
+    assert (yard.slot()["pid"], yard.files.holder()) == pids
 
     task = yard.submit("import json, os\nprint('variables', json.dumps(sorted(os.environ.items())))\n")
     assert yard.waits(task) == "completed"
@@ -52,7 +52,7 @@ def test_up_works_twice_runs_a_task_and_down_leaves_nothing(
     done = yard.down(FINISH)
     assert (done["was_up"], done["ended"], done["aborted"]) == (True, 0, [])
     assert yard.left() == []
-    assert yard.site.holder() is None
+    assert yard.files.holder() is None
     assert not (yard.home / "server" / "server.lock").read_text(), "the server's lock is free"
     assert yard.status()["problems"] == ["not up; start with: stackyard up"]
     assert yard.down() == {"was_up": False, "ended": 0, "aborted": []}
@@ -67,7 +67,7 @@ def test_nothing_was_ever_up(yard: Yard) -> None:
 def test_agents_come_with_a_key_of_their_own_that_administers_nothing(yard: Yard) -> None:
     yard.up()
     own = connection.find(yard.settings)
-    access_key, secret_key = yard.site.key() or ("", "")
+    access_key, secret_key = yard.files.key() or ("", "")
     assert own.access_key != access_key
     assert (yard.home / "clearml.conf").stat().st_mode & 0o777 == 0o600
     theirs = connection.Connection(own.api, own.web, own.files, access_key, secret_key)
@@ -76,9 +76,9 @@ def test_agents_come_with_a_key_of_their_own_that_administers_nothing(yard: Yard
         assert (me["name"], me.get("role")) == ("Agents", "user")
         with pytest.raises(ServerError):
             client.call("users.create", name="somebody", login="somebody", password="a long password")
-    for path in (*yard.site.agents.rglob("*"), *yard.site.folder.rglob("*")):
+    for path in (*yard.files.agents.rglob("*"), *yard.files.folder.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0 or path.is_symlink(), path
-    for path in (yard.site.plan_file, yard.site.state_file, yard.site.log_file):
+    for path in (yard.files.plan_file, yard.files.state_file, yard.files.log_file):
         assert secret_key not in path.read_text(), path
 
 
@@ -154,7 +154,7 @@ def test_slots_follow_queues_toml_while_up(yard: Yard) -> None:
     assert entry["metadata"]["time_limit_seconds"]["value"] == "60"
     yard.queues = "[queues.more]\n"
     yard.up()
-    until(lambda: [slot["slot"] for slot in yard.site.state()["slots"]] == ["more-0"], "the end of cpu-0")
+    until(lambda: [slot["slot"] for slot in yard.files.state()["slots"]] == ["more-0"], "the end of cpu-0")
     until(lambda: [w["id"].partition(":")[2] for w in yard.status()["workers"]] == ["more-0"], "its leaving")
 
 
@@ -163,7 +163,7 @@ def test_the_services_process_ends_in_order_when_it_is_told_by_a_signal(
 ) -> None:
     code, go_on = waiting
     task = yard.at_work(code)
-    holder = yard.site.holder()
+    holder = yard.files.holder()
     assert holder is not None
     os.kill(holder.pid, signal.SIGTERM)
     assert holder.wait(PATIENCE_SECONDS)
@@ -176,4 +176,4 @@ def test_the_services_process_ends_in_order_when_it_is_told_by_a_signal(
     go_on.touch()
     yard.up()
     assert yard.waits(task) == "completed"
-    assert json.loads(yard.site.plan_file.read_text())["mode"] == "run"
+    assert json.loads(yard.files.plan_file.read_text())["mode"] == "run"

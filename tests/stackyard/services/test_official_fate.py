@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from stackyard.clearml.client import ServerError
+from stackyard.services.files import QueueRule
 from stackyard.services.loss import Loss
 from stackyard.services.official_fate import AGAIN_SECONDS, Limits, requeue, settle
-from stackyard.services.site import QueueRule
 from stackyard.services.watch import Task, decides_fate, task_of
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End

@@ -77,7 +77,7 @@ def test_a_killed_services_process_is_seen_and_the_next_up_takes_its_agents_over
     assert any("services process has died" in words for words in yard.status()["problems"])
     yard.up()
     assert yard.said[-1] == "agents that still ran go on under it: cpu-0"
-    assert yard.site.holder() != holder
+    assert yard.files.holder() != holder
     assert yard.slot()["pid"] == agent
     go_on.touch()
     assert yard.waits(task) == "completed"

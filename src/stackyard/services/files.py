@@ -103,7 +103,7 @@ class State:
     slots: tuple[SlotState, ...] = ()
 
 
-class Site:
+class ServicesFiles:
     """The files of one installation's services.
 
     Args:

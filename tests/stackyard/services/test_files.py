@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from stackyard.agents.configuration import Prepared
 from stackyard.cli.main import run
 from stackyard.errors import StackyardError
-from stackyard.services.site import EMBEDDED, GIVEN, RUN, Plan, QueueRule, Server, Site
+from stackyard.services.files import EMBEDDED, GIVEN, RUN, Plan, QueueRule, Server, ServicesFiles
 from stackyard.services.status import status
 from stackyard.settings import Settings
 from tests.stackyard.mutation import mutations
@@ -55,8 +55,8 @@ STATE = {
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    made = Site(tmp_path)
+def files(tmp_path: Path) -> ServicesFiles:
+    made = ServicesFiles(tmp_path)
     made.write_plan(PLAN)
     made.write_state(STATE)
     made.write_key("key", "secret")
@@ -64,15 +64,15 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_no_value_in_plan_or_state_ends_status_with_a_traceback(
-    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    files: ServicesFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("STACKYARD_HOME", str(site.home))
-    embedded = Server(EMBEDDED, "http://h", "http://h", "http://h", str(site.home / "server"))
-    site.write_plan(dataclasses.replace(PLAN, server=embedded))
-    files = {path: path.read_text() for path in (site.plan_file, site.state_file)}
+    monkeypatch.setenv("STACKYARD_HOME", str(files.home))
+    embedded = Server(EMBEDDED, "http://h", "http://h", "http://h", str(files.home / "server"))
+    files.write_plan(dataclasses.replace(PLAN, server=embedded))
+    texts = {path: path.read_text() for path in (files.plan_file, files.state_file)}
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(mutations(files))
+    @given(mutations(texts))
     def check(mutation: tuple[Path, str]) -> None:
         path, text = mutation
         path.write_text(text)
@@ -81,13 +81,13 @@ def test_no_value_in_plan_or_state_ends_status_with_a_traceback(
         assert status == 1
         assert said.err == "" or (said.err.startswith("stackyard: ") and said.err.count("\n") == 1)
         assert path.read_text() == text
-        path.write_text(files[path])
+        path.write_text(texts[path])
 
     check()
 
 
-def test_plan_state_and_key_come_back_as_they_were_written(site: Site) -> None:
-    assert (site.plan(), site.state(), site.key()) == (PLAN, STATE, ("key", "secret"))
+def test_plan_state_and_key_come_back_as_they_were_written(files: ServicesFiles) -> None:
+    assert (files.plan(), files.state(), files.key()) == (PLAN, STATE, ("key", "secret"))
 
 
 def changed(path: Path, change: Callable[[Any], object]) -> None:
@@ -113,21 +113,21 @@ def changed(path: Path, change: Callable[[Any], object]) -> None:
     ],
 )
 def test_a_plan_with_a_wrong_value_is_refused_by_name(
-    site: Site, change: Callable[[Any], object], words: str
+    files: ServicesFiles, change: Callable[[Any], object], words: str
 ) -> None:
-    changed(site.plan_file, change)
+    changed(files.plan_file, change)
     with pytest.raises(StackyardError, match=rf"plan\.json: {words}: not a plan of this version"):
-        site.plan()
+        files.plan()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"access_key": 1, "secret_key": "s"}', "{}"])
-def test_files_that_are_none_of_ours_are_one_sentence(site: Site, text: str) -> None:
-    for path in (site.plan_file, site.state_file, site.key_file):
+def test_files_that_are_none_of_ours_are_one_sentence(files: ServicesFiles, text: str) -> None:
+    for path in (files.plan_file, files.state_file, files.key_file):
         path.write_text(text, encoding="utf-8")
-    for read in (site.plan, site.key):
+    for read in (files.plan, files.key):
         with pytest.raises(StackyardError, match=r"\.json: "):
             read()
-    assert "slots" not in site.state()
+    assert "slots" not in files.state()
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_files_that_are_none_of_ours_are_one_sentence(site: Site, text: str) -> 
     ],
 )
 def test_status_names_a_state_that_cannot_be_read_and_goes_on(
-    site: Site, change: Callable[[Any], object]
+    files: ServicesFiles, change: Callable[[Any], object]
 ) -> None:
-    changed(site.state_file, change)
-    found = status(dataclasses.replace(Settings.from_environment(), home=site.home))
+    changed(files.state_file, change)
+    found = status(dataclasses.replace(Settings.from_environment(), home=files.home))
     assert found["slots"] == []
-    assert [p for p in found["problems"] if p.startswith(f"{site.state_file}: ")]
-    assert site.agents_left() == {}
+    assert [p for p in found["problems"] if p.startswith(f"{files.state_file}: ")]
+    assert files.agents_left() == {}
