@@ -289,9 +289,9 @@ def _held(path: str) -> Dict[str, Stack]:
 
 
 def _compile(python: str, places: Sequence[Path]) -> subprocess.Popen:
-    """Compile code for the stack's Python, so that no child pays for it."""
+    """Compile code for the stack's Python, so that no child pays for it; byte code that came with a clone too."""
     return subprocess.Popen(
-        [python, "-m", "compileall", "-qq", *map(str, places)],
+        [python, "-m", "compileall", "-qq", "-f", *map(str, places)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

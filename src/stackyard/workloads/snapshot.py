@@ -22,6 +22,19 @@ from stackyard_task.records import Code
 
 #: The package that runs a task, part of every snapshot.
 HARNESS = "stackyard_task"
+#: Runs in a stack's Python, 3.9 or later; every level of optimisation that a run may ask for.
+_COMPILE = """
+import importlib.util, os, pathlib, py_compile, sys
+for source in sorted(pathlib.Path(sys.argv[1]).rglob("*.py")):
+    for level in (0, 1, 2):
+        try:
+            py_compile.compile(str(source), doraise=True, optimize=level)
+        except Exception:
+            try:
+                os.unlink(importlib.util.cache_from_source(str(source), optimization=level or ""))
+            except OSError:
+                pass
+"""
 
 
 def digest_of(folder: Path) -> str:
@@ -89,18 +102,31 @@ def again(home: Path, code: Code) -> Path | None:
     return None
 
 
+def compiled(code: Path, python: Path) -> None:
+    """Compile the snapshot anew for one stack's Python, before it runs any of it.
+
+    The snapshot's digest is its sources', so byte code that lies beside them is replaced, whoever made it, and removed
+    where its source cannot be compiled. What other Pythons made is left: they do not read each other's. No measured
+    run pays for compiling. A Python that cannot be called is not an error here: starting a run will say so.
+    """
+    _called(python, ["-I", "-c", _COMPILE, str(code)], clean_environment(code))
+
+
 def warm(code: Path, python: Path, environment: dict[str, str], modules: Sequence[str]) -> None:
-    """Compile the snapshot for one stack's Python and load its heavy modules once.
+    """Load a stack's heavy modules once.
 
     The first start of a stack on a machine reads hundreds of megabytes from disk: done here, no measured run
     pays for it. A failure is not an error: the runs themselves will say what is wrong, in their records.
     """
     names = "".join(f"\ntry:\n    import {name}\nexcept Exception:\n    pass" for name in modules)
-    script = f"import compileall, sys\ncompileall.compile_dir(sys.argv[1], quiet=2){names}"
+    _called(python, ["-c", names], {**clean_environment(code), **environment})
+
+
+def _called(python: Path, arguments: Sequence[str], environment: dict[str, str]) -> None:
     try:
         subprocess.run(
-            [str(python), "-c", script, str(code)],
-            env={**clean_environment(code), **environment},
+            [str(python), *arguments],
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -116,9 +142,11 @@ def _is_code(path: Path) -> bool:
 
 
 def _is_whole(place: Path, digest: str) -> bool:
-    """Whether a snapshot's folder holds the code of that digest, and beside it only what Python compiled of it."""
+    """Whether a snapshot's folder holds the code of that digest, and beside it byte code only; no links."""
     strange = (
-        p for p in place.rglob("*") if not p.is_dir() and not _is_code(p) and p.parent.name != "__pycache__"
+        p
+        for p in place.rglob("*")
+        if p.is_symlink() or (not p.is_dir() and not _is_code(p) and p.parent.name != "__pycache__")
     )
     return next(strange, None) is None and digest_of(place) == digest
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import json
 import os
+import py_compile
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -135,9 +139,62 @@ def test_a_snapshot_knows_its_commit_and_whether_it_differs(tmp_path: Path) -> N
     assert snapshot.taken(tmp_path / "home", [source])[1].dirty is True
 
 
-def test_warming_compiles_the_snapshot_for_a_python(tmp_path: Path) -> None:
-    place, _ = snapshot.taken(tmp_path / "home", [package(tmp_path / "src" / "work")])
-    snapshot.warm(place, Path(sys.executable), {}, ("no_such_module", "json"))
-    tag = sys.implementation.cache_tag
-    assert (place / "work" / "__pycache__" / f"__init__.{tag}.pyc").exists()
-    snapshot.warm(place, Path("/nowhere/python"), {}, ())
+def test_byte_code_that_does_not_belong_to_a_snapshots_sources_is_replaced(tmp_path: Path) -> None:
+    place, code = snapshot.taken(tmp_path / "home", [package(tmp_path / "src" / "work")])
+    broken = place / "work" / "broken.py"
+    broken.write_text("def :\n")
+    for source, level in itertools.product(("work/__init__.py", "work/broken.py"), ("", 1, 2)):
+        planted = Path(importlib.util.cache_from_source(str(place / source), optimization=level))
+        planted.parent.mkdir(exist_ok=True)
+        (tmp_path / "planted.py").write_text("x = 'planted'\n")
+        py_compile.compile(
+            str(tmp_path / "planted.py"),
+            str(planted),
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+
+    def seen(*flags: str, module: str = "work") -> str:
+        command = [sys.executable, "-B", *flags, "-c", f"import {module}; print({module}.x)"]
+        done = subprocess.run(
+            command, env={"PYTHONPATH": str(place)}, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() or done.stderr.strip().splitlines()[-1].partition(":")[0]
+
+    assert seen() == seen("-O") == seen("-OO") == "planted"
+    snapshot.compiled(place, Path(sys.executable))
+    assert seen() == seen("-O") == seen("-OO") == "1"
+    assert seen(module="work.broken") == seen("-O", module="work.broken") == "SyntaxError"
+    broken.unlink()
+    assert snapshot.again(tmp_path / "home", code) == place
+    snapshot.compiled(place, Path("/nowhere/python"))
+
+
+def test_a_run_executes_its_snapshots_sources_only(yard: Any, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    shutil.copytree(yard.code, code, ignore=shutil.ignore_patterns("__pycache__"))
+    (code / "work.py").write_text(
+        "def main(parameters, channel, output):\n    channel.results(says='the source')\n"
+    )
+    (tmp_path / "planted.py").write_text(
+        "def main(parameters, channel, output):\n    channel.results(says='planted')\n"
+    )
+    py_compile.compile(
+        str(tmp_path / "planted.py"),
+        importlib.util.cache_from_source(str(code / "work.py")),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    (tmp_path / "run").mkdir()
+    task = TaskSpec(run_id="r", workload="work:main")
+    run = BareLauncher().start(task, Place(tmp_path / "run", Path(sys.executable), code))
+    while run.wait(1) is None:
+        pass
+    assert read_json(RunRecord, tmp_path / "run" / "record.json").results == {"says": "the source"}
+
+
+def test_a_link_in_a_snapshot_makes_it_another(tmp_path: Path) -> None:
+    place, code = snapshot.taken(tmp_path / "home", [package(tmp_path / "src" / "work")])
+    package(tmp_path / "elsewhere" / "numpy")
+    (place / "numpy").symlink_to(tmp_path / "elsewhere" / "numpy")
+    assert snapshot.again(tmp_path / "home", code) is None
+    again, _ = snapshot.taken(tmp_path / "home", [tmp_path / "src" / "work"])
+    assert (again, (again / "numpy").exists()) == (place, False)
