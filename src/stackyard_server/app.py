@@ -28,7 +28,7 @@ from .http.connections import BoundedProtocol
 from .http.edge import Edge
 from .moments import Clock
 from .settings import ServerSettings
-from .store import Fault, Store, StoreError, queues
+from .store import Store, StoreError, queues
 from .store.data_folder import FolderLock, check_file_system
 from .upkeep import watchdog
 from .upkeep.freeing import Freeing
@@ -155,7 +155,7 @@ class Server:
             await asyncio.sleep(TIDY_SECONDS)
             try:
                 await asyncio.to_thread(self.files.stored.unlink, self._freeing.step())
-            except (Fault, OSError):  # a full disk, say: the next pass tries again
+            except Exception:  # a full disk, say: the next pass tries again
                 log.exception("removing freed files failed")
 
     async def _fold(self) -> None:
@@ -165,7 +165,7 @@ class Server:
             try:
                 if await asyncio.to_thread(self.store.fold):
                     self.store.finish_fold()
-            except Fault:  # a full disk, say: the next pass tries again
+            except Exception:  # a full disk, say: the next pass tries again
                 log.exception("folding the log failed")
 
     @property

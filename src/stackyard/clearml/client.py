@@ -32,6 +32,8 @@ PATIENCE_SECONDS = 60.0
 TOKEN_MARGIN_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
+#: Of an address that is none, characters.
+_LONGEST_SHOWN = 200
 
 
 class ServerError(StackyardError):
@@ -175,6 +177,8 @@ class Client:
                     for piece in answer.iter_bytes():
                         stream.write(piece)
             draft.replace(file)
+        except httpx.InvalidURL as error:
+            raise ServerError(f"{url[:_LONGEST_SHOWN]!r}: no address of a file ({error})") from error
         finally:
             draft.unlink(missing_ok=True)
 

@@ -51,7 +51,7 @@ def collect(client: Client, task: Mapping[str, Any], folder: Path) -> RunRecord 
         ArchiveError: the archive of its outputs is not safe.
         OSError: the folder cannot be written.
     """
-    artifacts = {a["key"]: a["uri"] for a in (task.get("execution") or {}).get("artifacts") or []}
+    artifacts = {a["key"]: a.get("uri") or "" for a in (task.get("execution") or {}).get("artifacts") or []}
     for name, file in (("timeline", records.TIMELINE_FILE), ("output-log", records.LOG_FILE)):
         if name in artifacts:
             client.download(artifacts[name], folder / file)

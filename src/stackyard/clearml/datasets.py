@@ -196,7 +196,7 @@ def _files_of(client: Client, version: Version) -> dict[str, str]:
         return {}
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "state.json"
-        client.download(state[0]["uri"], file)
+        client.download(state[0].get("uri") or "", file)
         try:
             held = read_json(_HeldFiles, file, LIST_BYTES).dataset_file_entries or []
         except RecordError:

@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from ..store import Store
 from ..store import files as rows
@@ -201,7 +201,9 @@ def key_of_url(url: str, addresses: Iterable[str]) -> str | None:
     """The key of a file named by a URL of the file server at one of these addresses; None for any other URL."""
     for address in addresses:
         if url.startswith(f"{address}/"):
-            return key_of(unquote(urlsplit(url[len(address) :]).path))
+            # by hand: urlsplit takes what follows two slashes for a host, and may refuse it
+            path = url[len(address) :].partition("#")[0].partition("?")[0]
+            return key_of(unquote(path))
     return None
 
 

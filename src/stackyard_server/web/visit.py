@@ -87,7 +87,10 @@ def file_link(services: Services, uri: str | None) -> str | None:
     """The address of a stored file under our own origin; other addresses only where they are http(s)."""
     if not uri:
         return None
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # a client may store anything, such as "http://["
+        return None
     ours = {
         urlsplit(u).netloc
         for u in (services.urls.get("files"), *services.memory.get("files_addresses", ()))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackyard_server.files import rights as file_rights
-from stackyard_server.files.stored import StoredFiles, key_of, owner_of
+from stackyard_server.files.stored import StoredFiles, key_of, key_of_url, owner_of
 from stackyard_server.identity import Identity
 from stackyard_server.store import Store
 from stackyard_server.store import files as file_rows
@@ -84,6 +84,26 @@ def test_a_path_that_could_leave_its_folder_is_no_key(path: str) -> None:
 )
 def test_other_paths_are_keys(path: str, key: str) -> None:
     assert key_of(path) == key
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("http://f:1/a/b%20c.txt?download=1#x", "a/b c.txt"),
+        ("http://f:1//a//b", "a/b"),
+        ("http://f:1//[x/a", "[x/a"),
+        ("http://f:1/a\uff03b", "a\uff03b"),
+        ("http://f:1/a;b:c@d", "a;b:c@d"),
+        ("http://f:1/../a", None),
+        ("http://f:1/", None),
+        ("http://f:12/a", None),
+        ("http://[", None),
+        ("", None),
+    ],
+)
+def test_any_text_is_an_address_of_ours_with_a_key_or_none(url: str, key: str | None) -> None:
+    """Clients store what they like."""
+    assert key_of_url(url, ("http://e", "http://f:1")) == key
 
 
 @given(st.text(max_size=60))

@@ -84,6 +84,18 @@ def fill(server: Running) -> str:
     return task
 
 
+def test_an_address_that_is_none_holds_up_nobody(server: Running) -> None:
+    """Of a deleted model; whoever stored it."""
+    step = freed(server)
+    for uri in (f"{server.files}//[x/a", "x://["):
+        model = server.call("models.create", name="the model", uri=uri, labels={})["id"]
+        server.call("models.delete", model=model, force=True)
+    task = make_task(server)
+    put(server, f"p/the task.{task}/artifacts/data.bin", b"x")
+    server.call("tasks.delete", task=task, force=True)
+    assert (step(), step()) == (0, 1)
+
+
 def test_a_backup_of_a_running_server_is_restored_and_proven(server: Running, tmp_path: Path) -> None:
     task = fill(server)
     copy, folder = tmp_path / "copy", tmp_path / "restored"

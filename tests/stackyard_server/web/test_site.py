@@ -67,6 +67,19 @@ def test_an_unknown_task_is_said_in_words(server: Running) -> None:
     assert "Invalid task id" in answer.text
 
 
+@pytest.mark.parametrize("uri", ["http://[", "//[", "http://a\uff03b/x", "javascript:alert(1)"])
+def test_what_is_no_address_is_shown_without_a_link(server: Running, uri: str) -> None:
+    task = server.call("tasks.create", name="stored anything", type="testing")["id"]
+    artifact = {"key": "thing", "type": "x", "uri": uri}
+    server.call("tasks.add_or_update_artifacts", task=task, artifacts=[artifact])
+    model = server.call("models.create", name="stored anything", uri=uri, labels={})["id"]
+    with signed_in(server) as client:
+        for path, word in ((f"/tasks/{task}", "thing"), (f"/models/{model}", "stored anything")):
+            answer = client.get(path)
+            assert (answer.status_code, word in answer.text) == (200, True)
+            assert 'rel="noreferrer"' not in answer.text
+
+
 def test_api_and_files_answer_under_the_pages_origin(server: Running) -> None:
     headers = {"Authorization": f"Bearer {server.token}"}
     answer = server.client.post(f"{server.web}/api/v999.0/debug.ping", json={}, headers=headers)
