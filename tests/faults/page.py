@@ -9,7 +9,10 @@ from typing import Any
 TABLE: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("table.toml").read_text())["fault"]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
-COLUMNS = ("fault", "when", "the task", "reason begins with", "record", "tried again", "seen")
+COLUMNS = (
+    *("fault", "when it comes", "status of the task", "its reason begins with"),
+    *("its record", "times tried again", "what was seen"),
+)
 HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
 
 
