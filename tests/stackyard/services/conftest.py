@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,10 @@ class Yard:
         return agent.marked_for(self.files.mark_prefix)
 
 
-@pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
-    """An installation that is down again, whatever the test did."""
-    made = Yard(tmp_path / "home")
+@contextmanager
+def installation(home: Path) -> Iterator[Yard]:
+    """An installation that is down again, whatever was done to it."""
+    made = Yard(home)
     try:
         yield made
     except BaseException:
@@ -139,6 +140,20 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
         made.down()
         assert made.left() == [], "processes were left behind"
         assert made.files.holder() is None
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    """An installation for this test alone."""
+    with installation(tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """One for the tests of a file that leave it whole."""
+    with installation(tmp_path_factory.mktemp("standing") / "home") as made:
+        yield made
 
 
 @pytest.fixture
