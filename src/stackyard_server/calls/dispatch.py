@@ -2,8 +2,8 @@
 
 An endpoint is a function ``(call: Call) -> data`` marked with ``@endpoint``; its name is
 ``<module>.<function>``. The newest implementation whose version is not above the one asked for answers.
-Every function runs inside one transaction, which is committed before its answer is sent and rolled back when
-it raises.
+Every function that touches a table runs inside one transaction, which is committed before its answer is
+sent and rolled back when it raises.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from . import Call, fence, refusals
 if TYPE_CHECKING:
     from ..identity import Identity
 
-#: none: touches no table. read: may run beside writers. state: synced to disk before the answer. metrics:
-#: not synced.
+#: none: touches no table, and runs in no transaction. read: may run beside writers. state: synced to disk before the
+#: answer. metrics: not synced.
 Access = Literal["none", "read", "state", "metrics"]
 #: task: writes to the task that its field ``task`` names. run: the same, and only the task's own run makes such a call.
 Fenced = Literal["task", "run"]
@@ -145,15 +145,17 @@ def answer(entry: Endpoint, call: Call) -> Any:
 
     Args:
         entry: Who answers.
-        call: The request; its ``tx`` is set here.
+        call: The request; its ``tx`` is set here, unless the endpoint touches no table.
 
     Raises:
         ApiError: What the endpoint refused.
     """
     if not entry.batch:
         fields.check(entry.name, call.data)
+    if entry.access == "none":
+        return entry.function(call)
     store = call.services.store
-    if entry.access in ("none", "read"):
+    if entry.access == "read":
         with refusals.told(), store.reading() as tx:
             call.tx = tx
             return entry.function(call)

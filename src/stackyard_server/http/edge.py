@@ -67,7 +67,8 @@ class Edge:
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             began = time.perf_counter()
-            exchange = Exchange(scope, receive, send, self.bodies, port.always, self._cors(port, scope))
+            exchange = Exchange(scope, receive, send, self.bodies, port.always)
+            exchange.also = self._cors(port, exchange)
             exchange.counted_as = port.counted_as(exchange.method)
             try:
                 await self._answer(port, exchange)
@@ -95,10 +96,8 @@ class Edge:
             if not exchange.status:  # else the answer had begun: the connection ends instead
                 await port.refuse(exchange, refused)
 
-    def _cors(self, port: Port, scope: Scope) -> Headers:
+    def _cors(self, port: Port, exchange: Exchange) -> Headers:
         if not port.cross_origin:
             return []
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        if origin is None:
-            return []
-        return self.origins.answer_headers(origin.decode("latin-1"), preflight=scope["method"] == "OPTIONS")
+        origin = exchange.headers.get("origin")
+        return self.origins.answer_headers(origin, preflight=exchange.method == "OPTIONS")

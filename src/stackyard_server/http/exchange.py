@@ -22,17 +22,14 @@ class Exchange:
         send: Where the answer goes.
         bodies: What is held of all bodies.
         always: What the answer carries unless it says otherwise.
-        also: What it carries in any case.
     """
 
     __slots__ = (
-        *("_also", "_always", "_bodies", "_receive", "_send"),
-        *("address", "counted_as", "headers", "method", "path", "query", "scope", "state", "status"),
+        *("_always", "_bodies", "_receive", "_send"),
+        *("address", "also", "counted_as", "headers", "method", "path", "query", "scope", "state", "status"),
     )
 
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, bodies: Bodies, always: Headers, also: Headers
-    ) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, bodies: Bodies, always: Headers) -> None:
         self.scope = scope
         self.method: str = scope["method"]
         #: The path asked for, decoded once, below where the port is mounted.
@@ -48,8 +45,10 @@ class Exchange:
         self.status = 0
         #: Whatever the port keeps of it between answering and refusing.
         self.state: Any = None
+        #: What the answer carries in any case.
+        self.also: Headers = []
         self._receive, self._send, self._bodies = receive, send, bodies
-        self._always, self._also = always, also
+        self._always = always
 
     def check(self) -> None:
         """Refuse what no port takes.
@@ -106,7 +105,7 @@ class Exchange:
         """Begin an answer of so many bytes; None where the headers say how many, or none are told."""
         self.status = status
         out = complete(headers, self._always)
-        out += self._also
+        out += self.also
         if length is not None:
             out.append((b"content-length", str(length).encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": out})

@@ -105,5 +105,5 @@ def _weighs(parameter: str) -> bool:
 
 def complete(answer: Headers, always: Headers) -> Headers:
     """An answer's headers, with those of ``always`` that it does not set itself."""
-    own = {name for name, _ in answer}
+    own = dict(answer)
     return [pair for pair in always if pair[0] not in own] + answer
