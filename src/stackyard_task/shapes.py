@@ -170,7 +170,9 @@ def write_json(value: Any, path: Path) -> None:
             os.fsync(stream.fileno())
         os.chmod(name, 0o644)
         os.replace(name, str(path))
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # writing knows a descriptor only
+            error.filename = str(path)
         if os.path.exists(name):
             os.unlink(name)
         raise

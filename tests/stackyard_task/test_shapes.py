@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass, field
@@ -117,6 +118,16 @@ def test_depth_is_bounded_where_the_shape_is_free() -> None:
         from_json(Whole, {"number": 1, "anything": nested(shapes.NESTING + 1)})
     with pytest.raises(RecordError, match="nested too deeply"):
         parse("[" * 100_000, "place")
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*one\.json"):
+        shapes.write_json({}, tmp_path / "one.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device"])

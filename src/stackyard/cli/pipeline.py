@@ -213,6 +213,8 @@ def _pairs(given: list[str]) -> dict[str, str]:
         step, parted, queue = text.partition("=")
         if not (step and parted and queue):
             raise BadInputError(f"--queue {text!r}: expected STEP=QUEUE, such as train=gpu")
+        if step in found:
+            raise BadInputError(f"--queue {step}: given twice")
         found[step] = queue
     return found
 

@@ -75,7 +75,7 @@ def run_command(
     here = site.here(Premises.here(settings, defined), catalogue.declared)
     folder = RunFolder(out or Path("runs") / scenario.name)
     earlier = folder.plan() if resume else None
-    code_folder, code = _code(settings, earlier, catalogue, scenario)
+    code_folder, code = _code(settings, earlier, catalogue, scenario, write=not dry_run)
     pairs = _pairs(only or [])
     if earlier is not None:
         repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
@@ -194,15 +194,21 @@ def _as_begun(
 
 
 def _code(
-    settings: Settings, earlier: Plan | None, catalogue: Catalogue, scenario: Scenario
+    settings: Settings, earlier: Plan | None, catalogue: Catalogue, scenario: Scenario, *, write: bool
 ) -> tuple[Path, Code]:
-    """The snapshot of the measured code: on resume the one the matrix began with, where it still exists."""
+    """The snapshot of the measured code: on resume the one the matrix began with, where it still exists.
+
+    Without ``write`` no snapshot is made: the folder is where it would lie.
+    """
     if earlier is not None:
         code = earlier.code
         kept = snapshot.again(settings.home, code)
         if kept is not None:
             return kept, code
     used = [w.workload for w in scenario.workloads.values()] + [p.workload for p in scenario.preparations]
+    if not write:
+        code = catalogue.code(used)
+        return snapshot.kept(settings.home, code.digest or ""), code
     return catalogue.taken(settings.home, used)
 
 

@@ -165,6 +165,8 @@ def _asked(catalogue: Catalogue, name: str, values: list[str]) -> tuple[Workload
             raise BadInputError(f"--set {value}: expected NAME=VALUE")
         if any("\ud800" <= letter <= "\udfff" for letter in value):  # bytes of the shell that are no UTF-8
             raise BadInputError(f"--set {key}: is not UTF-8 text")
+        if key in found:
+            raise BadInputError(f"--set {key}: given twice")
         found[key] = _value(known.get(key), text)
     if declared is None:
         return None, found

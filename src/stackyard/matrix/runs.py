@@ -233,11 +233,18 @@ class RunFolder:
         So a supervisor that outlives its runner keeps the folder held until its own record is written.
 
         Raises:
-            BadInputError: another runner holds it, or the folder cannot be made.
+            BadInputError: another runner holds it, or it is no folder.
+            StackyardError: it cannot be made, or not written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileExistsError as error:
+            raise BadInputError(f"{self.path} is no folder; choose another --out") from error
+        except NotADirectoryError as error:
+            raise BadInputError(
+                f"{self.path}: cannot be written ({error.strerror}); choose another --out"
+            ) from error
         except OSError as error:
             raise unwritable(self.path, error) from error
         try:
@@ -249,8 +256,11 @@ class RunFolder:
                     f"{self.path}: another runner (process {holder or 'unknown'}) or its last run is still "
                     "at work there; wait for it or choose another --out"
                 ) from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+            except OSError as error:  # the first bytes that a full disk does not take
+                raise unwritable(self.path, error) from error
             yield descriptor
         finally:
             os.close(descriptor)

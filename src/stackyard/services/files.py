@@ -227,8 +227,12 @@ class ServicesFiles:
         except BlockingIOError:
             os.close(number)
             return None
-        os.ftruncate(number, 0)
-        os.write(number, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(number, 0)
+            os.write(number, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            os.close(number)
+            raise OSError(error.errno, error.strerror, str(self.lock_file)) from error
         return number
 
     @contextmanager

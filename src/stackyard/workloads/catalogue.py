@@ -71,6 +71,18 @@ class Catalogue:
                 f"{home}: cannot be written ({error.strerror}); set STACKYARD_HOME to a folder that can"
             ) from error
 
+    def code(self, references: Iterable[str] = ()) -> Code:
+        """Which code ``taken`` would take; nothing is written.
+
+        Raises:
+            BadInputError: one cannot be run.
+            StackyardError: something of it cannot be read.
+        """
+        try:
+            return snapshot.code_of(self.packages, self.sources(references))
+        except OSError as error:
+            raise StackyardError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
     def _own(self, reference: str) -> tuple[Path, ...]:
         name = reference
         if reference in self.declared:

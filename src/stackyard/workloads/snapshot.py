@@ -58,22 +58,20 @@ def taken(home: Path, packages: Sequence[Path], own: Sequence[Path] = ()) -> tup
     Raises:
         OSError: something cannot be read, or the snapshot cannot be written.
     """
-    mine = _named(own)
-    named = {**_named(packages), **mine}
-    digest = _digest(named)
-    place = kept(home, digest)
-    if place.is_dir() and not _is_whole(place, digest):
+    code = code_of(packages, own)
+    place = kept(home, code.digest or "")
+    if place.is_dir() and not _is_whole(place, code.digest or ""):
         # somebody edited it or cut it short, and what runs shall be what is named
         place.rename(place.with_name(f".changed-{place.name}-{os.getpid()}-{time.monotonic_ns()}"))
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=".draft-"))
         try:
-            for name, path in named.items():
+            for name, path in _named([*packages, *own]).items():
                 target = draft / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
-            if digest_of(draft) != digest:
+            if digest_of(draft) != code.digest:
                 # Saved in an editor between hashing and copying: what was copied has a digest of its own.
                 shutil.rmtree(draft)
                 return taken(home, packages, own)
@@ -85,8 +83,18 @@ def taken(home: Path, packages: Sequence[Path], own: Sequence[Path] = ()) -> tup
                     raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+    return place, code
+
+
+def code_of(packages: Sequence[Path], own: Sequence[Path] = ()) -> Code:
+    """Which code a snapshot of these would be; nothing is written.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    mine = _named(own)
     version, dirty = _git_state(packages)
-    return place, Code(version, dirty, digest, _digest(mine) if mine else None)
+    return Code(version, dirty, _digest({**_named(packages), **mine}), _digest(mine) if mine else None)
 
 
 def kept(home: Path, digest: str) -> Path:

@@ -130,9 +130,15 @@ def test_dry_run_writes_nothing(here: Any, capsys: pytest.CaptureFixture[str]) -
     assert said[0] == "tiny: 2 runs of 1 cell"
     assert "not runnable  bare-old-machine-w: no GPU" in said
     assert said[-1] == "b02  bare-new-machine-w"
-    assert not (here.folder / "runs").exists()
     assert main.run(["scenario", "run", str(write(here)), "--dry-run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["not_runnable"][0]["reason"] == "no GPU"
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["not_runnable"][0]["reason"] == "no GPU"
+    assert not (here.folder / "runs").exists()
+    assert not (here.folder / "home").exists(), "no snapshot either"
+    here.reasons = {}
+    assert main.run(["scenario", "run", str(write(here))]) == 0
+    begun = json.loads((here.folder / "runs" / "tiny" / "plan.json").read_text())
+    assert begun["code"] == plan["code"], "it names the code that would run"
 
 
 def test_nothing_runnable_is_status_3_with_the_reason(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,12 +156,14 @@ def test_nothing_runnable_is_status_3_with_the_reason(here: Any, capsys: pytest.
         (["--resume"], "holds no run to resume"),
         (["--resume", "--fresh"], "exclude each other"),
         (["--out", "tiny.toml/out"], "cannot be written (Not a directory)"),
+        (["--out", "tiny.toml"], "tiny.toml is no folder; choose another --out"),
+        (["--out", "tiny.toml", "--fresh"], "tiny.toml is no folder; choose another --out"),
     ],
 )
 def test_options_that_cannot_be_meant(
     here: Any, options: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run(["scenario", "run", str(write(here)), *options]) in (1, 2)
+    assert main.run(["scenario", "run", str(write(here)), *options]) == 2
     said = capsys.readouterr()
     assert expected in said.err.splitlines()[-1]
     assert said.out == ""

@@ -70,6 +70,10 @@ def test_a_function_of_ones_own_runs_with_the_module_beside_it(
         (["detector-train", "--out", "o", "--set", 'data={"sources": []}'], "'data' is"),
         (["simulate-firewall", "--out", "o", "--set", "sessions=x"], "expected a whole number"),
         (["simulate-firewall", "--out", "o", "--set", "sessions"], "expected NAME=VALUE"),
+        (
+            ["simulate-firewall", "--out", "o", "--set", "seed=3", "--set", "seed=3"],
+            "--set seed: given twice",
+        ),
         (["simulate-firewall", "--out", "o", "--set", "session=3"], "has no parameter 'session'"),
         (["simulate-firewall", "--out", "o", "--set", f"sessions=1{'0' * 400}"], "expected a whole number"),
         (["simulate-firewall", "--out", "o", "--set", "test_share=Infinity"], "expected a number"),

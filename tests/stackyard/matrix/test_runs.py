@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +158,21 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     ):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_at_the_very_start_is_one_sentence_with_the_folder(tmp_path: Path) -> None:
+    script = (
+        "import resource, signal, sys; from pathlib import Path; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); from stackyard.errors import StackyardError;"
+        "from stackyard.matrix.runs import RunFolder\n"
+        "try:\n"
+        "    with RunFolder(Path(sys.argv[1])).locked(): pass\n"
+        "except StackyardError as error:\n"
+        "    print(error)"
+    )
+    command = [sys.executable, "-B", "-c", script, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{tmp_path / 'out'}: cannot be written (File too large); ")
 
 
 def test_a_plan_that_is_no_json_is_one_sentence(tmp_path: Path) -> None:
