@@ -15,6 +15,8 @@ _FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>[^\n`]*)\n(?P<text>.*?)^ *```$"
 #: What a program writes between two marks: <!-- table --> ... <!-- /table -->.
 _WRITTEN = re.compile(r"<!-- ([a-z-]+) -->.*?<!-- /\1 -->", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_CELL = re.compile(r"(?<!\\)\|")
+_CODES = re.compile(r"`[^`]*`(, `[^`]*`)*")
 _ITEM = re.compile(r"([-*]|\d+\.) +")
 _END = re.compile(r"(?<=[.!?])[\"')*_]*\s+(?=[\"'(*_]*[A-Z`\[\d])")
 
@@ -63,6 +65,21 @@ def sentences(page: Path) -> Iterator[tuple[int, str]]:
         plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", plain)
         for sentence in _END.split(plain):
             yield line, sentence
+
+
+def cells(page: Path) -> Iterator[tuple[int, str]]:
+    """Sentences in the cells of a page's tables, with the row's line; pieces of code in a row count as one."""
+    text = page.read_text(encoding="utf-8")
+    for left_out in (_COMMENT, _FENCE):
+        text = left_out.sub(lambda found: "\n" * found.group().count("\n"), text)
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.startswith("|"):
+            continue
+        for cell in _CELL.split(line.strip("|")):
+            plain = _CODES.sub("`code`", cell)
+            plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", plain)
+            for sentence in _END.split(plain):
+                yield number, sentence.strip()
 
 
 def words_of(sentence: str) -> list[str]:

@@ -61,7 +61,7 @@ class Wanted:
 
 @dataclass
 class Outcome:
-    """What a run made. ``password`` is the web login's, shown once and kept nowhere."""
+    """What an installation made and kept. ``password`` is the web login's, shown once and kept nowhere."""
 
     made: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)

@@ -26,7 +26,7 @@ from stackyard.scenarios.shape import (
 
 @dataclass(frozen=True)
 class Cell:
-    """One scenario of a matrix: a value for every axis."""
+    """One cell of a matrix: a value for every axis."""
 
     #: Axis name -> value name, in axis order: deployment, stack, hardware, workload, then further axes.
     axes: Mapping[str, str]
