@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stackyard.launch.contract import Contract, Ground
+from stackyard.launch.contract import Contract, Done, Ground
 
 
 class TestBare(Contract):
@@ -27,12 +27,12 @@ class TestAgent(Contract):
         return on_agent
 
     def test_every_record_has_the_same_shape(
-        self, bare: Ground, ground: Ground, inputs: dict[str, Any], tmp_path: Path
+        self, bare: Ground, done: Done, inputs: dict[str, Any], tmp_path: Path
     ) -> None:
         """What is measured in one deployment is measured in the other, but for its way there."""
         shapes = []
-        for where, on in (("bare", bare), ("agent", ground)):
-            record = dataclasses.asdict(self.completed(on, inputs, tmp_path / where))
+        for one in (self.completed(bare, inputs, tmp_path / "bare"), done.record):
+            record = dataclasses.asdict(one)
             record["dispatch"] = None
             record["environment"].pop("code_wheel")
             shapes.append(known(record))

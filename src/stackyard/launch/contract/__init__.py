@@ -15,7 +15,7 @@ import pytest
 # before they are imported: else a failed assertion tells no values
 pytest.register_assert_rewrite("stackyard.launch.contract.cases", "stackyard.launch.contract.ground")
 
-from stackyard.launch.contract.cases import Contract  # noqa: E402 - see above
+from stackyard.launch.contract.cases import Contract, Done  # noqa: E402 - see above
 from stackyard.launch.contract.ground import Ground, code_in, record_in  # noqa: E402
 
-__all__ = ["Contract", "Ground", "code_in", "record_in"]
+__all__ = ["Contract", "Done", "Ground", "code_in", "record_in"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,15 @@ PYTHON = {
 }
 
 
+@dataclass(frozen=True)
+class Done:
+    """A run that went well, as it was left."""
+
+    folder: Path
+    parameters: dict[str, Any]
+    record: RunRecord
+
+
 class Contract:
     """Inherit it as ``class TestMine(Contract)`` and say which deployment is meant.
 
@@ -34,6 +44,7 @@ class Contract:
 
     #: The deployment's name.
     name: ClassVar[str]
+    _done: ClassVar[Done]
 
     @pytest.fixture
     def ground(self, tmp_path: Path) -> Ground:
@@ -52,10 +63,28 @@ class Contract:
         (model / "model.json").write_text("{}")
         return {"data": str(data), "model": str(model)}
 
-    def completed(self, ground: Ground, inputs: dict[str, Any], folder: Path, **more: Any) -> RunRecord:
+    @pytest.fixture
+    def done(self, ground: Ground, inputs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Done:
+        """A run that went well, made once for all tests of a deployment that only read what it left."""
+        own = type(self)
+        if "_done" not in vars(own):
+            folder = tmp_path_factory.mktemp("done") / "run"
+            own._done = Done(folder, inputs, self.completed(ground, inputs, folder))
+            ground.nothing_left()
+        return own._done
+
+    def completed(self, ground: Ground, inputs: dict[str, Any], folder: Path) -> RunRecord:
         """The record of a run that goes well."""
-        run = ground.start(folder, ground.task("complete", parameters=inputs, **more))
-        assert ground.ended(run) == 0, ground.seen()
+        task = ground.task(
+            "complete",
+            parameters=inputs,
+            threads=2,
+            environment={"CHOSEN": "by the task", "CUDA_VISIBLE_DEVICES": ""},
+            cell={"deployment": self.name},
+            block=3,
+            code=Code(version="c0ffee", dirty=True, digest="d"),
+        )
+        assert ground.ended(ground.start(folder, task)) == 0, ground.seen()
         return record_in(folder)
 
     def test_it_is_found_by_its_name_and_says_what_it_is(self, ground: Ground) -> None:
@@ -67,21 +96,9 @@ class Contract:
         assert (ground.deployment.queue(0) is not None) == ground.deployment.waits_in_queue
         assert ground.deployment.environment(0) == {"CUDA_VISIBLE_DEVICES": ""}
 
-    def test_the_same_task_leaves_the_same_record_and_folder(
-        self, ground: Ground, inputs: dict[str, Any], tmp_path: Path
-    ) -> None:
+    def test_the_same_task_leaves_the_same_record_and_folder(self, ground: Ground, done: Done) -> None:
         """A reader of run folders does not see which deployment made one, but for the cell."""
-        folder = tmp_path / "run"
-        record = self.completed(
-            ground,
-            inputs,
-            folder,
-            threads=2,
-            environment={"CHOSEN": "by the task", "CUDA_VISIBLE_DEVICES": ""},
-            cell={"deployment": self.name},
-            block=3,
-            code=Code(version="c0ffee", dirty=True, digest="d"),
-        )
+        record, folder, inputs = done.record, done.folder, done.parameters
         assert (record.status, record.failure) == ("completed", None)
         assert (record.run_id, record.block, record.cell) == ("matrix/b01", 3, {"deployment": self.name})
         assert record.parameters == inputs  # the submitter's own, wherever the copies lay
@@ -116,24 +133,19 @@ class Contract:
             2,
         )
         assert (seen.code_wheel is not None) == ground.deployment.needs_server
-        ground.nothing_left()
 
-    def test_the_workload_sees_neither_the_sdk_nor_the_agent(
-        self, ground: Ground, inputs: dict[str, Any], tmp_path: Path
-    ) -> None:
+    def test_the_workload_sees_neither_the_sdk_nor_the_agent(self, done: Done) -> None:
         """Else the SDK's memory and start-up would be in the figures of one deployment only, and its key in reach."""
-        found = self.completed(ground, inputs, tmp_path / "run").results
+        found = done.record.results
         assert found["foreign"] == []
         assert found["supervisor"] == []
         assert found["secrets"] == []
         assert set(found["environment"]) == PYTHON
         assert "task.json" in found["here"]  # in the run folder, in every deployment
 
-    def test_the_instants_of_a_dispatch_follow_each_other(
-        self, ground: Ground, inputs: dict[str, Any], tmp_path: Path
-    ) -> None:
+    def test_the_instants_of_a_dispatch_follow_each_other(self, ground: Ground, done: Done) -> None:
         """Only a run through a server has a way there, and then all of it is told."""
-        way = self.completed(ground, inputs, tmp_path / "run").dispatch
+        way = done.record.dispatch
         if not ground.deployment.needs_server:
             assert way is None
             return
