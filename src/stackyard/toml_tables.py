@@ -27,6 +27,13 @@ MOST_BYTES = 256 << 10
 MOST_LEVELS, MOST_BITS = 100, 1023
 #: Of each part of a sentence: a refused value may be as long as its file.
 _MOST_SAID = 400
+#: Which GPUs a run sees; every deployment sets it, over all else.
+GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
+#: Joined with the code's folder in a run.
+PATH_VARIABLE = "PYTHONPATH"
+#: What the harness tells its own processes; and what decides which code a run's Python executes.
+_OURS_BEGIN = "STACKYARD_"
+_OURS = {"PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]i?)?B\s*")
@@ -275,7 +282,10 @@ class Fields:
             raise self.bad(key, f"is {seen}", "a finite number")
 
     def environment(self, table: Mapping[str, Any], where: str, decimals: bool = True) -> dict[str, str]:
-        """Environment variables, their values as text; numbers with a fraction only where ``decimals`` says so."""
+        """Variables of a run, their values as text; numbers with a fraction only where ``decimals`` says so.
+
+        Those that the harness decides itself are refused: which GPUs a run sees, and which code it executes.
+        """
         found: dict[str, str] = {}
         for key, value in table.items():
             if not _VARIABLE.fullmatch(key):
@@ -287,7 +297,16 @@ class Fields:
                 raise self.bad(f"{where}.{key}", f"is {value!r}", f"a text or {number}")
             if "\0" in str(value):
                 raise self.bad(f"{where}.{key}", f"is {value!r}", "a text without the character NUL")
+            if key == GPUS_VARIABLE:
+                said = "nothing: `gpus` of [hardware.NAME] says how many GPUs a run sees"
+                raise self.bad(f"{where}.{key}", f"is {value!r}", said)
+            if key.startswith(_OURS_BEGIN) or key in _OURS:
+                raise self.bad(f"{where}.{key}", f"is {value!r}", "nothing: the harness sets it for each run")
             found[key] = str(value)
+        for entry in found.get(PATH_VARIABLE, "").split(":"):
+            if entry and not entry.startswith("/"):
+                said = "absolute folders: a run has a working folder of its own"
+                raise self.bad(f"{where}.{PATH_VARIABLE}", f"holds {entry!r}", said)
         return found
 
 

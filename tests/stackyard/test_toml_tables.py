@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,18 @@ def test_what_is_no_regular_file_is_refused_rather_than_waited_for(tmp_path: Pat
         BadInputError, match=r"f\.toml: cannot be read \(it is no regular file\); name a file"
     ):
         toml_tables.text_of(path, "name a file")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("CUDA_VISIBLE_DEVICES", "`gpus` of [hardware.NAME] says how many GPUs a run sees"),
+        ("STACKYARD_CHANNEL", "the harness sets it for each run"),
+        ("PYTHONPYCACHEPREFIX", "the harness sets it for each run"),
+        ("PYTHONDONTWRITEBYTECODE", "the harness sets it for each run"),
+    ],
+)
+def test_what_the_harness_decides_is_no_variable_of_a_file(fields: Fields, name: str, words: str) -> None:
+    expected = re.escape(f"f.toml: tunables.{name} is '', expected nothing: {words}")
+    with pytest.raises(BadInputError, match=expected):
+        fields.environment({"OMP_NUM_THREADS": 2, name: ""}, "tunables")

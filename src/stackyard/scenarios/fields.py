@@ -13,11 +13,6 @@ from stackyard.toml_tables import Fields
 from stackyard_task import workloads
 from stackyard_task.workloads import Workload
 
-#: Which GPUs a run sees; every deployment sets it, over all else.
-GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
-#: Joined with the code's folder in a run.
-PATH_VARIABLE = "PYTHONPATH"
-
 
 class ScenarioFields(Fields):
     """What scenario and pipeline files have in common beside plain values: data, and parameters of workloads.
@@ -51,24 +46,6 @@ class ScenarioFields(Fields):
         """The table of a workload's parameters, each one that a task can carry."""
         found = self.inner(table, where, "parameters")
         self.free(found, f"{where}.parameters")
-        return found
-
-    def environment(self, table: Mapping[str, Any], where: str, decimals: bool = True) -> dict[str, str]:
-        """Environment variables, none of which a deployment sets by itself."""
-        if GPUS_VARIABLE in table:
-            raise self.bad(
-                f"{where}.{GPUS_VARIABLE}",
-                f"is {table[GPUS_VARIABLE]!r}",
-                "nothing: `gpus` of [hardware.NAME] says how many GPUs a run sees",
-            )
-        found = super().environment(table, where, decimals)
-        for entry in found.get(PATH_VARIABLE, "").split(":"):
-            if entry and not entry.startswith("/"):
-                raise self.bad(
-                    f"{where}.{PATH_VARIABLE}",
-                    f"holds {entry!r}",
-                    "absolute folders: a run has a working folder of its own",
-                )
         return found
 
     def runnable(

@@ -94,6 +94,15 @@ def test_digest_changes_with_what_decides_the_environment(tmp_path: Path, lock: 
         ("installed_bytes = -1", ["installed_bytes is -1, expected a whole number"]),
         ('pyton = "3.9"', ["pyton is an unknown key", "did you mean 'python'?"]),
         ("[tunables]\nA = 1.5", ["tunables.A is 1.5, expected a text or whole number"]),
+        (
+            '[environment]\nCUDA_VISIBLE_DEVICES = "1"',
+            ["environment.CUDA_VISIBLE_DEVICES is '1', expected nothing: `gpus`"],
+        ),
+        ("[tunables]\nSTACKYARD_SLOT = 1", ["tunables.STACKYARD_SLOT is 1, expected nothing: the harness"]),
+        (
+            '[environment]\nPYTHONPATH = "lib"',
+            ["environment.PYTHONPATH holds 'lib', expected absolute folders"],
+        ),
         ("= 3", ["not TOML"]),
     ],
 )
