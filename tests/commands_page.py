@@ -19,12 +19,12 @@ test holds it to them. `stackyard COMMAND --help` says the same in the terminal.
 
 | exit status | meaning |
 |---|---|
-| 0 | done |
-| 1 | failed |
+| 0 | the command did its work |
+| 1 | the command failed |
 | 2 | the input cannot be used |
 | 3 | it cannot run on this machine |
 | 4 | the command did its work, but a run or task failed |
-| 130 | stopped by Ctrl-C |
+| 130 | you stopped it with Ctrl-C |
 """
 
 
@@ -72,7 +72,7 @@ def _section(words: str, command: Any, level: int) -> str:
     text = f"{'#' * level} {words}\n\n```text\n{usage}\n```\n\n{_text(command.help)}\n"
     rows = [_row(p) for p in command.params if not getattr(p, "hidden", False)]
     if rows:
-        text += f"\n| | |\n|---|---|\n{''.join(rows)}"
+        text += f"\n| argument or option | what it says |\n|---|---|\n{''.join(rows)}"
     return text
 
 

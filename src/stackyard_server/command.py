@@ -66,7 +66,7 @@ Folder = Annotated[
         "--folder", metavar="DIR", help="Data folder; default: $STACKYARD_SERVER_FOLDER, else HOME/server."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Login = Annotated[str, typer.Argument(help="The user's login, id or name.", metavar="LOGIN")]
 Role = Annotated[str, typer.Option("--role", help="admin, user or readonly.")]
 FromStdin = Annotated[
@@ -96,11 +96,13 @@ def _admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
 @app.command()
 def start(
     folder: Folder = None,
-    background: Annotated[bool, typer.Option("--background", help="Return once it answers.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Return once the server answers.")] = False,
     host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
-    web_port: Annotated[int | None, typer.Option(help="Default 8080; 0 takes a free one.")] = None,
-    api_port: Annotated[int | None, typer.Option(help="Default 8008.")] = None,
-    files_port: Annotated[int | None, typer.Option(help="Default 8081.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Port of the pages; default 8080; 0 takes a free one.")
+    ] = None,
+    api_port: Annotated[int | None, typer.Option(help="Port of the API; default 8008.")] = None,
+    files_port: Annotated[int | None, typer.Option(help="Port of the file server; default 8081.")] = None,
     webapp: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A build of the official web app instead of our pages.")
     ] = None,
@@ -339,7 +341,8 @@ def create_credentials(
 @credentials.command("list")
 def list_credentials(
     login: Annotated[
-        str | None, typer.Argument(help="One user's; all without it.", metavar="[LOGIN]")
+        str | None,
+        typer.Argument(help="A user whose keys to show; without it those of all.", metavar="[LOGIN]"),
     ] = None,
     folder: Folder = None,
     as_json: Json = False,
@@ -437,7 +440,8 @@ def gc(
     folder: Folder = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     outside: Annotated[
-        bool, typer.Option("--outside", help="Also files outside of tasks' folders that no document names.")
+        bool,
+        typer.Option("--outside", help="Also remove files outside of tasks' folders that no document names."),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True)
 _DATA = typer.Option(
     None, "--data", metavar="DIR", help="Folder of data sets instead of $STACKYARD_DATA or the cache."
 )
-_JSON = typer.Option(False, "--json", help="Print JSON.")
+_JSON = typer.Option(False, "--json", help="Print JSON on stdout.")
 
 
 def _here_sentence(data_set: DataSet, top: Path) -> str:
@@ -59,7 +59,7 @@ def _as_json(data_set: DataSet, top: Path) -> dict[str, object]:
 
 @app.command("list")
 def list_(
-    name: str = typer.Argument(None, help="One data set: its files, sizes and checksums."),
+    name: str = typer.Argument(None, help="Name of a data set, to show its files, sizes and checksums."),
     folder: Path = _DATA,
     as_json: bool = _JSON,
 ) -> None:
@@ -148,7 +148,7 @@ def fetch(
 
 @app.command()
 def verify(
-    name: str = typer.Argument(None, help="Name of a data set; all that are here without it."),
+    name: str = typer.Argument(None, help="Name of a data set; without it all that are here are compared."),
     folder: Path = _DATA,
     as_json: bool = _JSON,
 ) -> None:

@@ -31,16 +31,21 @@ def publish(
         typer.Option("--as", metavar="PROJECT/NAME", help="Its name on the server; default: the folder's."),
     ] = None,
     version: Annotated[
-        str | None, typer.Option("--version", metavar="1.2.3", help="Default: one more than the newest.")
+        str | None,
+        typer.Option(
+            "--version", metavar="1.2.3", help="The version it becomes; default: one more than the newest."
+        ),
     ] = None,
     parent: Annotated[
         str | None,
         typer.Option("--parent", metavar="VERSION", help="The version it builds on; default: the newest."),
     ] = None,
-    tags: Annotated[list[str] | None, typer.Option("--tag", help="Shown with it; repeatable.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="A tag that is shown with it; repeatable.")
+    ] = None,
     description: Annotated[str, typer.Option("--description", help="One or a few sentences.")] = "",
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Make a folder a version of a ClearML data set; only files that its parent lacks are uploaded."""
     from stackyard.clearml import connection, datasets
@@ -84,7 +89,8 @@ def publish(
 
 
 def published(
-    config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Show the data sets on the server: every version, its parents, its size."""
     from stackyard.clearml import connection, datasets

@@ -51,7 +51,7 @@ def doctor(
             "--online", help="Also ask package indexes whether unbuilt stacks can be had (no downloads)."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Say what this machine can run and what is missing; exit status 0 if the default stack can run."""
     settings = Settings.from_environment()

@@ -27,7 +27,9 @@ app = typer.Typer(
 )
 
 Names = Annotated[list[str] | None, typer.Argument(help="Stacks, by name.", metavar="[NAME]...")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout; progress goes to stderr.")
+]
 
 
 @app.command("list")
@@ -66,11 +68,13 @@ def build_command(
     wheels: Annotated[
         Path | None,
         typer.Option(
-            "--wheels", metavar="DIR", help="Local wheels, tried first; default: $STACKYARD_WHEELS."
+            "--wheels",
+            metavar="DIR",
+            help="A folder of wheels that is tried first; default: $STACKYARD_WHEELS.",
         ),
     ] = None,
     online: Annotated[
-        bool, typer.Option("--online", help="pip works inside the build, instead of here before it.")
+        bool, typer.Option("--online", help="Let pip work inside the build, instead of here before it.")
     ] = False,
     index: Annotated[
         str | None,
@@ -80,12 +84,16 @@ def build_command(
     ] = None,
     pip_config: Annotated[
         Path | None,
-        typer.Option("--pip-config", metavar="FILE", help="With --online: a pip.conf; does not stay."),
+        typer.Option(
+            "--pip-config", metavar="FILE", help="With --online: a pip.conf; it does not stay in the image."
+        ),
     ] = None,
     ca: Annotated[
         Path | None,
         typer.Option(
-            "--ca", metavar="FILE", help="With --online: certificates; does not stay. Default: $PIP_CERT."
+            "--ca",
+            metavar="FILE",
+            help="With --online: certificates; they do not stay in the image. Default: $PIP_CERT.",
         ),
     ] = None,
     as_json: Json = False,

@@ -29,7 +29,7 @@ Folder = Annotated[
     Path | None,
     typer.Option("--folder", metavar="DIR", help="Where docker-compose.yml is; default: the checkout."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="The server's clearml.conf; default: the one in use."),
@@ -49,15 +49,21 @@ def init(
     folder: Folder = None,
     host: Annotated[str, typer.Option(help="The name clients know this machine by.")] = "localhost",
     bind: Annotated[str, typer.Option(help="Where the TLS front listens.")] = "127.0.0.1",
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Databases, files, logs.")] = Path("/opt/clearml"),
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of databases, files and logs.")] = Path(
+        "/opt/clearml"
+    ),
     memory_mb: Annotated[
-        int, typer.Option(min=0, help="What the server may use, MiB; 0: all of the machine.")
+        int, typer.Option(min=0, help="Memory in MiB that the server may use; with 0 all of the machine's.")
     ] = 0,
     admin: Annotated[str, typer.Option(help="The first login of the web.")] = "admin",
-    web_port: Annotated[int, typer.Option()] = installation.PORTS["WEB_PORT"],
-    api_port: Annotated[int, typer.Option()] = installation.PORTS["API_PORT"],
-    files_port: Annotated[int, typer.Option()] = installation.PORTS["FILES_PORT"],
-    prometheus_port: Annotated[int, typer.Option()] = installation.PORTS["PROMETHEUS_PORT"],
+    web_port: Annotated[int, typer.Option(help="Port of the web app.")] = installation.PORTS["WEB_PORT"],
+    api_port: Annotated[int, typer.Option(help="Port of the API.")] = installation.PORTS["API_PORT"],
+    files_port: Annotated[int, typer.Option(help="Port of the file server.")] = installation.PORTS[
+        "FILES_PORT"
+    ],
+    prometheus_port: Annotated[int, typer.Option(help="Port of Prometheus.")] = installation.PORTS[
+        "PROMETHEUS_PORT"
+    ],
     as_json: Json = False,
 ) -> None:
     """Make .env, secret files, certificate and data folders; what is there is never overwritten."""

@@ -13,4 +13,6 @@ Config = Annotated[
         "--config", metavar="FILE", help="A clearml.conf; default: that of `stackyard up`, else yours."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout; progress goes to stderr.")
+]

@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or a pipeline's name: its newest run.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Stay until it has ended; failure is the exit status.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end; exit status 4 says that it failed.")]
 
 
 @app.command("run")
@@ -40,7 +40,7 @@ def run_command(
     on_change: Annotated[
         bool,
         typer.Option(
-            "--on-change", help="Only if code, data, stacks or the file changed since the last run."
+            "--on-change", help="Start it only if code, data, stacks or the file changed since the last run."
         ),
     ] = False,
     wait: Wait = False,
@@ -52,7 +52,9 @@ def run_command(
     ] = False,
     queue: Annotated[
         list[str] | None,
-        typer.Option("--queue", metavar="STEP=QUEUE", help="Instead of the file's; may be repeated."),
+        typer.Option(
+            "--queue", metavar="STEP=QUEUE", help="Another queue for a step than the file's; may be repeated."
+        ),
     ] = None,
     data_folder: Annotated[
         Path | None,
@@ -90,7 +92,7 @@ def publish_command(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Put a pipeline among the task templates, to be cloned and enqueued in the web app; again: in place."""
+    """Put a pipeline among the task templates, for the web app to clone; a second call changes it in place."""
     settings = Settings.from_environment()
     pipeline, here = prepared(file, settings, {})
     with _client(settings, config) as client:

@@ -33,7 +33,9 @@ LOG_COLUMNS = 110
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 File = Annotated[Path, typer.Argument(help="The scenario file (TOML).", metavar="FILE")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout; progress goes to stderr.")
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA."),
@@ -48,11 +50,12 @@ def run_command(
         typer.Option("--out", metavar="DIR", help="Run folder; default: runs/<name of the scenario>."),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option("--repeats", min=1, max=999, help="Blocks, instead of the file's number.")
+        int | None,
+        typer.Option("--repeats", min=1, max=999, help="Make so many blocks, instead of the file's number."),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="AXIS=VALUE", help="Only cells with this value; may be repeated."),
+        typer.Option("--only", metavar="AXIS=VALUE", help="Run only cells with this value; may be repeated."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the matrix in the run folder.")] = False,
     fresh: Annotated[
@@ -143,7 +146,7 @@ def list_command(
         "scenarios"
     ),
 ) -> None:
-    """The scenario files of a folder, with their titles."""
+    """Show the scenario files of a folder, with their titles."""
     if not folder.is_dir():
         raise BadInputError(
             f"{folder}: no such folder; run from a checkout or name the folder of scenario files"

@@ -17,7 +17,7 @@ import typer
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.settings import Settings
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 #: How much of a log is shown first, bytes.
 SHOWN_BYTES = 16_000
 FOLLOW_SECONDS = 0.3
@@ -35,11 +35,14 @@ def up(
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="clearml.conf of a server that runs elsewhere; no embedded one then."
+            metavar="FILE", help="clearml.conf of a server that runs elsewhere; no embedded one is started."
         ),
     ] = None,
     queues_file: Annotated[
-        Path | None, typer.Option("--queues", metavar="FILE", help="Instead of agents/queues.toml.")
+        Path | None,
+        typer.Option(
+            "--queues", metavar="FILE", help="The file of queues to take instead of agents/queues.toml."
+        ),
     ] = None,
     folder: Annotated[
         Path | None,
@@ -47,10 +50,15 @@ def up(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address the embedded server listens on.")] = None,
     web_port: Annotated[
-        int | None, typer.Option(help="Default 8080; a free one where that is taken.")
+        int | None, typer.Option(help="Port of the pages; default 8080, or a free one where that is taken.")
     ] = None,
-    api_port: Annotated[int | None, typer.Option(help="Default 8008.")] = None,
-    files_port: Annotated[int | None, typer.Option(help="Default 8081.")] = None,
+    api_port: Annotated[
+        int | None, typer.Option(help="Port of the API; default 8008, or a free one where that is taken.")
+    ] = None,
+    files_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the file server; default 8081, or a free one where that is taken."),
+    ] = None,
     metrics_port: Annotated[
         int, typer.Option(help="Port of the agents' metrics on the loopback address; 0: a free one.")
     ] = 0,

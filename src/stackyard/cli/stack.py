@@ -26,7 +26,9 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(image.app, name="image")
 
 Names = Annotated[list[str] | None, typer.Argument(help="Stacks, by name.", metavar="[NAME]...")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; progress goes to stderr.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout; progress goes to stderr.")
+]
 
 
 @app.command("list")
@@ -59,11 +61,15 @@ def list_command(as_json: Json = False) -> None:
 @app.command("build")
 def build_command(
     names: Names = None,
-    every: Annotated[bool, typer.Option("--all", help="Every defined stack that can be had here.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Build every defined stack that can be had here.")
+    ] = False,
     wheels: Annotated[
         Path | None,
         typer.Option(
-            "--wheels", metavar="DIR", help="Local wheels, tried first; default: $STACKYARD_WHEELS."
+            "--wheels",
+            metavar="DIR",
+            help="A folder of wheels that is tried first; default: $STACKYARD_WHEELS.",
         ),
     ] = None,
     as_json: Json = False,
@@ -146,9 +152,12 @@ def verify_command(names: Names = None, as_json: Json = False) -> None:
 @app.command("remove")
 def remove_command(
     names: Names = None,
-    every: Annotated[bool, typer.Option("--all", help="Everything below the folder of stacks.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Remove everything below the folder of stacks.")
+    ] = False,
     unused: Annotated[
-        bool, typer.Option("--unused", help="What no defined stack points to, and leftovers of builds.")
+        bool,
+        typer.Option("--unused", help="Remove what no defined stack points to, and leftovers of builds."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,

@@ -34,9 +34,12 @@ app = typer.Typer(
 
 Stack = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="The stack to run on.")]
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Follow the task to its end; its status is the exit status.")
+    bool,
+    typer.Option(
+        "--wait", help="Follow the task to its end; exit status 4 says that it failed or was aborted."
+    ),
 ]
-WholeLog = Annotated[bool, typer.Option("--whole-log", help="Also what the agent prints about itself.")]
+WholeLog = Annotated[bool, typer.Option("--whole-log", help="Also show what the agent prints about itself.")]
 AbortOnInterrupt = Annotated[
     bool, typer.Option("--abort-on-interrupt", help="Ctrl-C aborts the task instead of leaving it.")
 ]
@@ -49,7 +52,8 @@ def publish_command(
     no_examples: Annotated[
         bool,
         typer.Option(
-            "--no-examples", help="Not the small simulated data set and model that templates run on."
+            "--no-examples",
+            help="Do not publish the small simulated data set and model that templates run on.",
         ),
     ] = False,
     config: Config = None,
@@ -120,7 +124,7 @@ def submit_command(
         ),
     ] = None,
     queue: Annotated[
-        str | None, typer.Option("--queue", metavar="NAME", help="Instead of the template's.")
+        str | None, typer.Option("--queue", metavar="NAME", help="Another queue than the template's.")
     ] = None,
     stack: Stack = None,
     name: Annotated[str | None, typer.Option("--name", help="The task's name.")] = None,
@@ -179,7 +183,7 @@ def list_command(
         str, typer.Option("--project", help="That project and those below it; '': all.")
     ] = "Stackyard",
     name: Annotated[str | None, typer.Option("--name", help="Only tasks whose name holds this.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Show at most so many.")] = 20,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -209,7 +213,7 @@ def list_command(
 
 @app.command("abort")
 def abort_command(task: TaskName, config: Config = None, as_json: Json = False) -> None:
-    """End a task: out of its queue, or stopped by its worker."""
+    """End a task: take it out of its queue, or let its worker stop it."""
     with _client(Settings.from_environment(), config) as client:
         found = submissions.found(client, task)
         said = submissions.abort(client, found)

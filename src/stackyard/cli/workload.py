@@ -37,7 +37,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_command(as_json: Json = False) -> None:
-    """The declared workloads and the parameters each takes; those of ./workloads.toml too."""
+    """Show the declared workloads, those of ./workloads.toml too, and the parameters each takes."""
     declared = workloads.load(Path.cwd()).declared
     if as_json:
         rows = [
@@ -84,7 +84,7 @@ def run_command(
         float | None, typer.Option("--cores", min=0.01, help="Greatest CPU use in cores, such as 0.5.")
     ] = None,
     memory_bytes: Annotated[
-        int | None, typer.Option("--memory-bytes", min=1, help="Greatest memory.")
+        int | None, typer.Option("--memory-bytes", min=1, help="Greatest memory use in bytes.")
     ] = None,
     time_limit_seconds: Annotated[
         float | None, typer.Option("--time-limit-seconds", min=0.001, help="Longest wall time.")
