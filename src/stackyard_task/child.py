@@ -22,16 +22,24 @@ from stackyard_task.channel import CHANNEL_VARIABLE, BadInput, Channel, GateClos
 from stackyard_task.records import OUTPUTS_FOLDER, TASK_FILE, StackPin, TaskSpec, read_json
 from stackyard_task.workloads import ParameterError, checked, entry_of
 
-#: What allocators say when they get no memory: torch on the CPU, torch on the GPU, numpy, others.
+#: What torch raises since 1.13 where a GPU has no memory left, by module and name: torch is not imported to know it.
+_NO_MEMORY_TYPES = (("torch", "OutOfMemoryError"), ("torch.cuda", "OutOfMemoryError"))
+#: What torch's errors say that have no such type: before 1.13, on the CPU, and outside its allocators. Whole phrases of
+#: its own, for a workload may well raise an error about something else that is out of memory.
 _NO_MEMORY = (
-    "can't allocate memory",
-    "not enough memory",
-    "out of memory",
-    "Unable to allocate",
-    "bad_alloc",
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "CUDA out of memory. Tried to allocate",
+    "HIP out of memory. Tried to allocate",
+    "CUDA error: out of memory",
+    "std::bad_alloc",
 )
 #: No room on the disk, or none that this user may have: another machine, or the same one later, may do it.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+#: How libraries that are not Python's name an error of the system, or quote one.
+_NUMBERED = ("os error {}", "[Errno {}]", "errno = {},")
+#: An error has so many causes at most that are looked at.
+_CAUSES = 16
 
 
 class StackMismatch(Exception):
@@ -80,15 +88,38 @@ def main(run_folder: Path) -> int:
     return 0
 
 
-def kind_of(error: Exception) -> str:
-    """The kind of failure that an exception of a workload is: the code's, unless the machine lacked something."""
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return "infrastructure"
+def kind_of(error: BaseException) -> str:
+    """The kind of failure that an exception of a workload is: the code's, unless the machine lacked something.
+
+    What counts is the exception's type, or that of one it was raised from. Words count where a library has no type.
+    """
+    cause: Optional[BaseException] = error
+    for _ in range(_CAUSES):
+        if cause is None:
+            break
+        if _lacks_memory(cause):
+            return "out_of_memory"
+        if _lacks_room(cause):
+            return "infrastructure"
+        cause = cause.__cause__
+    return "code"
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    kinds = [(kind.__module__, kind.__name__) for kind in type(error).__mro__]
+    if any(kind in _NO_MEMORY_TYPES for kind in kinds):
+        return True
+    torchs = kinds[0] == ("builtins", "RuntimeError") or kinds[0][0].partition(".")[0] == "torch"
+    return torchs and "torch" in sys.modules and any(words in str(error) for words in _NO_MEMORY)
+
+
+def _lacks_room(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _NO_ROOM
     said = str(error)
-    if any(words in said for words in _NO_MEMORY):
-        return "out_of_memory"
-    # what libraries make of it when they write a model or an archive
-    return "infrastructure" if os.strerror(errno.ENOSPC) in said else "code"
+    return any(os.strerror(n) in said and any(form.format(n) in said for form in _NUMBERED) for n in _NO_ROOM)
 
 
 def resolve(spec: TaskSpec) -> tuple[Callable[[Dict[str, Any], Channel, Path], object], Dict[str, Any]]:

@@ -37,6 +37,12 @@ def fake_torch(version: str, cuda: Any = None, product: float = 12.0) -> types.M
     return module
 
 
+def caused(error: Exception, cause: Exception) -> Exception:
+    """``error`` as ``raise error from cause`` leaves it."""
+    error.__cause__ = cause
+    return error
+
+
 def python() -> str:
     return ".".join(platform.python_version_tuple()[:2])
 
@@ -137,12 +143,56 @@ def test_a_module_that_fails_at_import_is_the_codes_fault_not_the_inputs(
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "infrastructure"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "infrastructure"),
         (OSError(errno.ENOENT, "No such file or directory"), "code"),
-        (RuntimeError("CUDA out of memory"), "out_of_memory"),
+        (RuntimeError("table full: No space left on device rack 7"), "code"),
+        (
+            caused(RuntimeError("not saved"), OSError(errno.ENOSPC, "No space left on device")),
+            "infrastructure",
+        ),
         (ValueError("wanted"), "code"),
     ],
 )
 def test_a_full_disk_is_the_machines_failure(error, kind):
     assert child.kind_of(error) == kind
+
+
+TORCHS = {
+    name: type("OutOfMemoryError", (RuntimeError,), {"__module__": name}) for name in ("torch", "torch.cuda")
+}
+OWN = type("OutOfMemoryError", (RuntimeError,), {"__module__": "work"})
+CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
+GPU = "CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 7.93 GiB total capacity; 5.81 GiB already allocated)"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TORCHS["torch"]("CUDA out of memory."), "out_of_memory"),
+        (TORCHS["torch.cuda"]("CUDA out of memory."), "out_of_memory"),
+        (MemoryError("Unable to allocate 8.00 EiB"), "out_of_memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory"),
+        (RuntimeError(CPU), "out_of_memory"),
+        (RuntimeError(GPU), "out_of_memory"),
+        (
+            RuntimeError(f"Caught RuntimeError in DataLoader worker process 0.\nRuntimeError: {GPU}"),
+            "out_of_memory",
+        ),
+        (caused(ValueError("batch 4096 does not fit"), RuntimeError(GPU)), "out_of_memory"),
+        (RuntimeError("sensor 3: out of memory, dump refused"), "code"),
+        (ValueError(GPU), "code"),
+        (OWN("out of memory"), "code"),
+        (KeyError("not enough memory"), "code"),
+    ],
+)
+def test_lack_of_memory_is_told_by_type_and_by_words_of_torchs_own_only(
+    error: BaseException, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", fake_torch("1.10.2"))
+    assert child.kind_of(error) == kind
+
+
+def test_without_torch_no_words_mean_that_it_lacked_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert child.kind_of(RuntimeError(GPU)) == "code"
 
 
 WAYS = """
