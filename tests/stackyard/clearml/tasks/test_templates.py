@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +24,6 @@ from tests.installation.site import QUEUE, Site, default_stack, site
 pytestmark = pytest.mark.whole
 
 SIMULATE = workloads.load().declared["simulate-firewall"]
-LONG = os.environ.get("STACKYARD_LONG") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -160,19 +158,11 @@ def test_a_wrong_text_fails_the_clone_in_one_sentence_that_names_the_field(
     assert task["status_reason"] == "bad_input: Training/epochs is 'three', expected a whole number"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "detector-infer",
-        pytest.param("detector-evaluate", marks=pytest.mark.long),
-        pytest.param("detector-prepare", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["detector-infer", "detector-evaluate", "detector-prepare"])
 def test_every_template_runs_as_cloned(
     here: Site, published: dict[str, templates.Published], name: str
 ) -> None:
-    if name != "detector-infer" and not LONG:
-        pytest.skip("reduced count: one template as cloned; all with STACKYARD_LONG=1")
     task = clone(here, published[name].id, [])
     assert task["status"] == "completed", task["status_reason"] + here.console(task["id"])[-3000:]
     assert here.record(task)["failure"] is None
