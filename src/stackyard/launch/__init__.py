@@ -34,6 +34,10 @@ class LaunchError(Exception):
     """A run could not be started; the message says why and what to do."""
 
 
+class InDoubtError(LaunchError):
+    """A run may be under way, but nobody answers who knows: its folder stays, and nothing is started in its place."""
+
+
 @dataclass(frozen=True)
 class Place:
     """What a launcher needs to know besides the task."""
@@ -56,6 +60,9 @@ class Started(Protocol):
 
         0: completed. Whatever it left is in the run folder then, ``record.json`` last. Meanwhile the folder may hold
         ``progress.json``: what the run does, or what it waits for.
+
+        Raises:
+            InDoubtError: nobody answers any more who knows; ``Launcher.again`` may find it later.
         """
 
     def interrupt(self) -> None:
@@ -73,6 +80,7 @@ class Launcher(Protocol):
 
         Raises:
             LaunchError: it cannot be started (the stack's Python is gone, the server does not answer...).
+            InDoubtError: it may have been started all the same.
             OSError: the folder cannot be written, or a file the task names cannot be read.
         """
 

@@ -21,7 +21,7 @@ from stackyard.clearml import collecting
 from stackyard.clearml.client import FINAL, Client, ServerError, UnreachableError
 from stackyard.clearml.sending import Repository, Sender, container_arguments
 from stackyard.errors import StackyardError
-from stackyard.launch import Launcher, LaunchError, Place
+from stackyard.launch import InDoubtError, Launcher, LaunchError, Place
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.offer import Offer
 from stackyard.machine.hardware import why_not as machine_lacks
@@ -150,6 +150,7 @@ class DispatchLauncher:
 
         Raises:
             LaunchError: the server refuses it or does not answer.
+            InDoubtError: it stopped answering while the task was put into the queue.
             OSError: the folder cannot be written, or a file the task names cannot be read.
         """
         records.write_json(task, place.folder / records.TASK_FILE)
@@ -167,7 +168,7 @@ class DispatchLauncher:
         A task that was made and never enqueued is not taken up. One whose spec is not ``task`` is ended.
 
         Raises:
-            LaunchError: whether it goes on cannot be told, or it cannot be ended: start nothing in its place.
+            InDoubtError: whether it goes on cannot be told, or it cannot be ended.
         """
         try:
             id = records.read_json(_Ticket, place.folder / TICKET_FILE).task
@@ -182,7 +183,7 @@ class DispatchLauncher:
             if found[0]["status"] not in FINAL:
                 self._end(id)
         except (ServerError, UnreachableError) as error:
-            raise LaunchError(
+            raise InDoubtError(
                 f"{error} Task {id} of an earlier start may still run, so it is not started a second time"
             ) from error
         return None
@@ -237,13 +238,24 @@ class DispatchLauncher:
         return self._scripts[code]
 
     def _enqueued(self, id: str) -> str | None:
-        """Put the task into the queue; when, by the server's clock. Nothing is left where that fails."""
+        """Put the task into the queue; when, by the server's clock. Nothing is left where that fails.
+
+        Raises:
+            ServerError: it is refused.
+            UnreachableError: the server did not answer, and the task is gone.
+            InDoubtError: the task may be in the queue.
+        """
         client = self._sender.client
         try:
             answer = client.call("tasks.enqueue", task=id, queue_name=self._queue)
-        except (ServerError, UnreachableError):
-            with contextlib.suppress(ServerError, UnreachableError):
+        except (ServerError, UnreachableError) as error:
+            try:
                 client.call("tasks.delete", task=id, force=True)
+            except (ServerError, UnreachableError):
+                if isinstance(error, UnreachableError):
+                    raise InDoubtError(
+                        f"{error} Task {id} may be in queue {self._queue!r}, so it is not made a second time"
+                    ) from error
             raise
         changed = (answer.get("fields") or {}).get("status_changed")
         return None if changed is None else str(changed)
@@ -287,8 +299,10 @@ class DispatchedRun:
     def wait(self, seconds: float) -> int | None:
         """0 once the task is completed and its results are in the run folder, 1 otherwise; ``None``: not yet.
 
-        A server that does not answer is waited for; when patience is over, the run counts as failed for reasons of
-        the infrastructure, though its task may go on.
+        A server that does not answer is waited for.
+
+        Raises:
+            InDoubtError: patience is over; the task may go on, and the ticket in the folder leads to it.
         """
         end = self._clock() + seconds
         while self._status is None:
@@ -296,7 +310,7 @@ class DispatchedRun:
                 self._status = self._looked()
                 self._unanswered_since = None
             except (ServerError, UnreachableError) as error:
-                self._status = self._unanswered(error)
+                self._unanswered(error)
             left = end - self._clock()
             if self._status is not None or left <= 0:
                 break
@@ -384,21 +398,25 @@ class DispatchedRun:
         with contextlib.suppress(OSError):  # whoever finds the record needs no way back to the task
             (self._folder / TICKET_FILE).unlink()
 
-    def _unanswered(self, error: Exception) -> int | None:
-        """``None`` while patience lasts; then the status of a run that is given up."""
+    def _unanswered(self, error: Exception) -> None:
+        """Say that the server is waited for.
+
+        Raises:
+            InDoubtError: patience is over.
+        """
         now = self._clock()
         if self._unanswered_since is None:
             self._unanswered_since = now
         since = now - self._unanswered_since
         if since < self._patience_seconds:
             self._say(f"no answer from the server for {since:.0f} s, still waiting")
-            return None
-        return self._failed(
-            Failure(
-                "infrastructure",
-                f"{error} It was waited for {since:.0f} s; task {self.id} may still run, look at it there",
-            )
-        )
+            return
+        with contextlib.suppress(OSError):
+            (self._folder / records.PROGRESS_FILE).unlink()
+        raise InDoubtError(
+            f"{error} It was waited for {since:.0f} s; task {self.id} may still run, so it is not started a second "
+            "time: --resume takes it up"
+        ) from error
 
     def _pause(self) -> float:
         if self._unanswered_since is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackyard.launch import LaunchError, Place, Started
+from stackyard.launch import InDoubtError, LaunchError, Place, Started
 from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import lost, shards
@@ -82,7 +82,7 @@ class Attempt:
         self.gpus = gpus
         self._parts = [task] if workers is None else shards.parts_of(task, workers)
         self._folders = [folder] if workers is None else shards.folders_of(folder, workers)
-        #: An earlier start may go on, but nobody answers: its folder stays, so that it can be found later.
+        #: A start may go on, but nobody answers: its folder stays, so that it can be found later.
         self._in_doubt = False
 
     def record(self) -> RunRecord:
@@ -126,11 +126,15 @@ class Attempt:
             started = self._started()
         except LaunchError as error:
             failure = Failure("infrastructure", str(error))
+            self._in_doubt |= isinstance(error, InDoubtError)
             if self._in_doubt:
                 return self._failed(self.task, started_at, failure)
             return self._unrecorded(self.task, self.folder, started_at, failure)
         try:
             status, ended_by = self._watched(started, begun)
+        except InDoubtError as error:
+            self._in_doubt = True
+            return self._failed(self.task, started_at, Failure("infrastructure", str(error)))
         except BaseException:  # we fail (nobody reads our output, a bug): the run must not go on unseen
             started.interrupt()
             if started.wait(self.deployment.stop_seconds) is None:

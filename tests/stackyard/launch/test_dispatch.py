@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from stackyard.clearml.client import Client
+from stackyard.clearml.client import Client, UnreachableError
 from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
-from stackyard.launch import LaunchError, Place
+from stackyard.launch import InDoubtError, LaunchError, Place
 from stackyard.launch.dispatch import DispatchedRun, DispatchLauncher
 from stackyard_task.records import Failure, Limits, RunRecord, StackPin, TaskSpec, read_json
 from tests.stackyard.launch.conftest import connection_of
@@ -135,19 +135,51 @@ def test_a_cut_is_survived_and_said(
     assert not (tmp_path / "run" / "progress.json").exists()
 
 
-def test_patience_ends_with_a_record_that_names_the_task(
+def test_patience_ends_in_doubt_and_the_task_is_found_again(
     server: Running, wire: Wire, clock: Clock, contract_code: Path, tmp_path: Path
 ) -> None:
     known = connection_of(server)
+    folder = tmp_path / "run"
     with Client(Connection(wire.url, known.web, known.files, known.access_key, known.secret_key)) as client:
-        run = started(client, clock, tmp_path / "run", contract_code)
+        run = started(client, clock, folder, contract_code)
         wire.cut()
-        assert run.wait(1000.0) == 1
-    assert clock.now < 110
-    failure = failure_in(tmp_path / "run")
-    assert failure.kind == "infrastructure"
-    assert run.id in failure.message
-    assert "does not answer" in failure.message
+        with pytest.raises(InDoubtError, match=f"does not answer.* task {run.id} may still run"):
+            run.wait(1000.0)
+        assert clock.now < 110
+        assert sorted(path.name for path in folder.iterdir()) == ["dispatched.json", "task.json"]
+        wire.whole = True
+        launcher = DispatchLauncher(Sender(client), "nobody-serves-it")
+        found = launcher.again(
+            read_json(TaskSpec, folder / "task.json"), Place(folder, Path("python"), contract_code)
+        )
+        assert found is not None
+        assert found.id == run.id
+        found.kill()
+
+
+def test_a_task_that_may_be_in_the_queue_is_not_made_a_second_time(
+    server: Running, client: Client, clock: Clock, contract_code: Path, tmp_path: Path
+) -> None:
+    """The server takes the task, and its answer is lost, as all later ones are."""
+    asked = Client(client.connection, patience_seconds=0.0)
+    call, cut = asked.call, False
+
+    def lossy(method: str, **fields: Any) -> Any:
+        nonlocal cut
+        answer = None if cut else call(method, **fields)
+        cut = cut or method == "tasks.enqueue"
+        if cut:
+            raise UnreachableError("the server does not answer.")
+        return answer
+
+    asked.call = lossy  # type: ignore[method-assign]
+    with asked, pytest.raises(InDoubtError, match=r"Task \w+ may be in queue 'nobody-serves-it'"):
+        started(asked, clock, tmp_path, contract_code)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dispatched.json", "task.json"]
+    task, place = read_json(TaskSpec, tmp_path / "task.json"), Place(tmp_path, Path("python"), contract_code)
+    found = DispatchLauncher(Sender(client), "nobody-serves-it").again(task, place)
+    assert found is not None
+    found.kill()
 
 
 def test_a_queue_that_nobody_serves_is_said(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stackyard.launch import LaunchError, Place, Started
+from stackyard.launch import InDoubtError, LaunchError, Place, Started
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.stop import Stop
 from stackyard_server.rules.fate import Pauses
@@ -137,6 +137,61 @@ def test_a_run_that_may_go_on_is_not_started_twice_and_stays_where_it_can_be_fou
     assert len(asked) == 3
     folder = yard.out.run("b01", "agent-new-machine-w")
     assert [entry.name for entry in folder.iterdir()] == ["ticket"]
+
+
+@pytest.mark.parametrize("lost_at", ["start", "wait"])
+def test_a_run_that_gets_out_of_sight_is_found_again_rather_than_started_again(
+    yard: Any, lost_at: str
+) -> None:
+    """A launcher that stands for a server which stops answering while a run is started, or goes on."""
+    log: list[str] = []
+
+    class Run:
+        def __init__(self, folder: Path) -> None:
+            self.folder = folder
+
+        def wait(self, seconds: float) -> int:
+            if lost_at == "wait" and log.count("again") == 0:
+                raise InDoubtError("no answer")
+            records.write_json(completed(self.folder), self.folder / records.RECORD_FILE)
+            return 0
+
+        def interrupt(self) -> None:
+            log.append("interrupt")
+
+        def kill(self) -> None:
+            log.append("kill")
+
+    class Silent:
+        def start(self, task: TaskSpec, place: Place) -> Started:
+            log.append("start")
+            (place.folder / "ticket").touch()
+            if lost_at == "start":
+                raise InDoubtError("no answer")
+            return Run(place.folder)
+
+        def again(self, task: TaskSpec, place: Place) -> Started | None:
+            log.append("again")
+            return Run(place.folder)
+
+    def completed(folder: Path) -> RunRecord:
+        assert (folder / "ticket").exists(), "its folder stayed"
+        now = "2026-01-01T00:00:00+00:00"
+        return RunRecord("r", "w", "completed", started_at=now, finished_at=now)
+
+    yard.launcher = lambda deployment, gpus: Silent()
+    text = scenario(yard).replace("[axes]", '[axes]\ndeployment = ["agent"]')
+    narrow = {"repeats": 1, "only": [("stack", "new")]}
+    yard.retries = RetryPolicy(retries=0)
+    outcome = yard.run(text, **narrow)
+    assert [why for _, why in outcome.failures] == ["infrastructure: no answer"]
+    assert not (yard.out.run("b01", "agent-new-machine-w") / "record.json").exists()
+    assert yard.run(text, resume=True, **narrow).completed == 1
+    assert log == ["start", "again"]
+    yard.retries = RetryPolicy(retries=1, pauses=Pauses(0, 1, 0))
+    log.clear()
+    assert yard.run(text, fresh=True, **narrow).completed == 1
+    assert log == ["start", "again"]
 
 
 @pytest.mark.parametrize(
