@@ -225,6 +225,17 @@ def usage_of(identity: Identity) -> Usage:
     return Usage(count, rss, cpu)
 
 
+def log_of(folder: Path) -> Path | None:
+    """What the agent of a folder writes now: its own file, once it has begun; else what its start printed.
+
+    ``None``: neither is there.
+    """
+    written = [path for path in (folder / "tmp").glob(OWN_LOGS) if path.stat().st_size]
+    printed = folder / "log" / LOG
+    begun = printed if printed.is_file() else None
+    return max(written, key=lambda path: path.stat().st_mtime, default=begun)
+
+
 def _keep_last_words(temporary: Path, log: int) -> None:
     """Append what the agent before this one wrote for itself to the log, as far as it matters."""
     for path in sorted(temporary.glob(OWN_LOGS)):

@@ -232,6 +232,7 @@ def logs(
 
 def _logs() -> dict[str, Any]:
     """Log name -> a function that finds its file."""
+    from stackyard.agents.agent import log_of
     from stackyard.services.files import ServicesFiles
 
     files = ServicesFiles(Settings.from_environment().home)
@@ -241,16 +242,8 @@ def _logs() -> dict[str, Any]:
         folder = plan.server.folder
         logs["server"] = lambda: _there(Path(folder) / "server.log")
     for agent in plan.agents if plan else ():
-        logs[agent.slot] = lambda agent=agent: _agent_log(Path(agent.folder))
+        logs[agent.slot] = lambda agent=agent: log_of(Path(agent.folder))
     return logs
-
-
-def _agent_log(folder: Path) -> Path | None:
-    """What the agent writes now: its own file, once it has begun; else what its start printed."""
-    from stackyard.agents.agent import LOG, OWN_LOGS
-
-    written = [path for path in (folder / "tmp").glob(OWN_LOGS) if path.stat().st_size]
-    return max(written, key=lambda path: path.stat().st_mtime, default=_there(folder / "log" / LOG))
 
 
 def _there(path: Path) -> Path | None:
