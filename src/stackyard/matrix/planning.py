@@ -9,12 +9,16 @@ import datetime
 from collections.abc import Collection, Iterable, Sequence
 
 from stackyard import scenarios
+from stackyard.errors import BadInputError
 from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, Scenario
 from stackyard.scenarios.matrix import CellSettings
 from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
+
+#: A plan lists its runs, and is read again as one file.
+MOST_RUNS = 100_000
 
 
 def planned(
@@ -38,13 +42,19 @@ def planned(
             so that all are measured as those are; else as the supervisor chooses.
 
     Raises:
-        BadInputError: an axis or value in ``only`` is unknown, or a data set is missing.
+        BadInputError: an axis or value in ``only`` is unknown, a data set is missing, or there are too many runs.
     """
     every = scenarios.cells(scenario)
     chosen = scenarios.narrowed(every, only, scenario.axes) if only else every
     reasons = {cell.slug: _why_not(scenarios.settings_of(scenario, cell), site) for cell in chosen}
     runnable = [cell for cell in chosen if reasons[cell.slug] is None]
     count = scenario.repeats if repeats is None else repeats
+    runs = len(runnable) * (count + scenario.warm_up_runs)
+    if runs > MOST_RUNS:
+        raise BadInputError(
+            f"{scenario.name}: {runs:,} runs of {len(runnable):,} cells, expected at most {MOST_RUNS:,}; "
+            "repeat less, or choose cells with --only"
+        )
     blocks = scenarios.arranged(runnable, count, scenario.warm_up_runs, scenario.seed)
     needed = _needed(scenario, runnable)
     stacks = sorted({cell.axes["stack"] for cell in chosen} | {p.stack for p in needed})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ from stackyard.scenarios.shape import (
     WorkloadSpec,
 )
 from stackyard_task.workloads import Workload
+
+#: Cells that a file's axes may multiply to: more is a slip, for each cell is hours of runs.
+MOST_CELLS = 10_000
 
 _TOP = (
     *("name", "title", "repeats", "warm_up_runs", "seed", "time_limit_seconds"),
@@ -100,7 +104,14 @@ class _Reader(ScenarioFields):
         return scenario
 
     def cells(self, scenario: Scenario) -> None:
-        """Check what can only be seen on whole cells: that some are left, and each one's parameters."""
+        """Check what can only be seen on whole cells: that they can be counted, some are left, their parameters."""
+        product = math.prod(len(values) for values in scenario.axes.values())
+        if product > MOST_CELLS:
+            raise self.bad(
+                "axes",
+                f"multiply to {product:,} cells",
+                f"at most {MOST_CELLS:,}, those that exclude drops too",
+            )
         found = matrix.cells(scenario)
         if not found:
             raise self.bad("exclude", "leaves no cell of the matrix", "rules that keep at least one")

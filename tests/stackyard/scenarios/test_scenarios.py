@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from stackyard import scenarios, workloads
 from stackyard.errors import BadInputError
-from stackyard.scenarios import Cell, Known, References, Scenario
+from stackyard.scenarios import Cell, Known, References, Scenario, reading
 from stackyard_task.workloads import Parameter, Workload
 
 DATA = Parameter("data", "data", None, "sessions", required=True)
@@ -207,6 +208,17 @@ def test_a_bad_file_is_refused_in_one_sentence_that_names_file_and_key(name: str
         read(text)
     assert str(caught.value).startswith("demo.toml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_cells_are_bounded_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    product = math.prod(len(values) for values in read(GOOD).axes.values())
+    monkeypatch.setattr(reading, "MOST_CELLS", product)
+    read(GOOD)
+    monkeypatch.setattr(reading, "MOST_CELLS", product - 1)
+    with pytest.raises(
+        BadInputError, match=f"axes multiply to {product} cells, expected at most {product - 1}"
+    ):
+        read(GOOD)
 
 
 def test_only_narrows_and_refuses_what_it_does_not_know() -> None:
