@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
-from stackyard_task.records import RecordError, read_json
+from stackyard_task.records import LIST_BYTES, RecordError, read_json
 
 API_VERSION = 1
 KINDS = ("users", "projects", "queues", "tasks", "models")
@@ -57,7 +57,7 @@ class Bundle:
             BadInputError: it is none, or its export did not end.
         """
         try:
-            manifest = read_json(dict[str, Any], folder / "manifest.json")
+            manifest = read_json(dict[str, Any], folder / "manifest.json", LIST_BYTES)
         except RecordError as error:
             raise BadInputError(
                 f"{folder} holds no manifest.json: no bundle, or an unfinished one"

@@ -18,7 +18,7 @@ from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.settings import base
 from stackyard.toml_tables import Fields
-from stackyard_task.records import StackPin
+from stackyard_task.records import StackPin, opened
 
 #: The stack a scenario gets that names none.
 DEFAULT = "torch-2.13.0-cpu"
@@ -168,7 +168,8 @@ def read_lock(path: Path) -> list[LockedPackage]:
         BadInputError: the file is missing or empty, or a line is not ``name==version [--hash=sha256:...]``.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with opened(path) as file:
+            text = file.read().decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path}: the lock cannot be read ({error})") from error
     packages: dict[str, LockedPackage] = {}

@@ -191,6 +191,19 @@ def test_a_run_executes_its_snapshots_sources_only(yard: Any, tmp_path: Path) ->
     assert read_json(RunRecord, tmp_path / "run" / "record.json").results == {"says": "the source"}
 
 
+def test_byte_code_does_not_travel_into_a_snapshot(tmp_path: Path) -> None:
+    source = package(tmp_path / "src" / "work")
+    _, plain = snapshot.taken(tmp_path / "home", [source])
+    for planted in (source / "__pycache__" / "records.cpython-311.pyc", source / "sourceless.pyc"):
+        planted.parent.mkdir(exist_ok=True)
+        py_compile.compile(str(source / "records.py"), str(planted))
+    place, code = snapshot.taken(tmp_path / "home", [source])
+    assert code == plain
+    assert sorted(path.suffix for path in place.rglob("*") if path.is_file()) == [".py"] * 3
+    (place / "work" / "sourceless.pyc").write_bytes((source / "sourceless.pyc").read_bytes())
+    assert snapshot.again(tmp_path / "home", code) is None
+
+
 def test_a_link_in_a_snapshot_makes_it_another(tmp_path: Path) -> None:
     place, code = snapshot.taken(tmp_path / "home", [package(tmp_path / "src" / "work")])
     package(tmp_path / "elsewhere" / "numpy")
