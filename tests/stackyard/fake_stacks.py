@@ -5,8 +5,11 @@ Called fake everywhere. Nothing here reaches beyond this machine.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
+import json
+import os
 import sys
 import threading
 import zipfile
@@ -149,19 +152,30 @@ class Built:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """One built environment that many tests look at and none changes.
+    """One built environment that many tests look at and none changes; the processes of a run share it.
 
     Its wheel folder lacks one package, which an index on loopback has.
     """
-    top = tmp_path_factory.mktemp("built")
+    own = tmp_path_factory.getbasetemp()
+    top = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "built"
+    top.mkdir(exist_ok=True)
     depot = Depot(top / "home", top / "definitions", top / "wheels")
+    said = top / "said.json"
+    with (top / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            said.write_text(json.dumps(_build(depot, top / "served")))
+    return Built(depot, definition.read(depot.definitions / stacks.DEFAULT), json.loads(said.read_text()))
+
+
+def _build(depot: Depot, served: Path) -> list[str]:
     torch_wheel(depot.wheels)
     wheel(depot.wheels, "small", "1.0", {"small.py": "x = 1\n"})
-    lacking = wheel(top / "served", "lacking", "2.0", {"lacking.py": "x = 2\n"})
+    lacking = wheel(served, "lacking", "2.0", {"lacking.py": "x = 2\n"})
     lock = f"torch==9.9.0\nsmall==1.0\nlacking==2.0 --hash=sha256:{sha256(lacking)}\n"
     stack = define(depot.definitions, lock=lock)
     said: list[str] = []
-    index = Index(top / "served")
+    index = Index(served)
     try:
         with pytest.MonkeyPatch.context() as monkeypatch:
             alone(monkeypatch)
@@ -169,7 +183,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
             stacks.build(stack, depot.settings, depot.wheels, said.append)
     finally:
         index.close()
-    return Built(depot, stack, said)
+    return said
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -197,23 +198,51 @@ def test_a_clone_of_a_finished_run_names_only_what_it_used_itself(
     assert (model["tags"], model["metadata"]["task trains a model"]["value"]) == ([], trained["id"])
 
 
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [
-        ("clearml-dataset:Link/nothing//a.txt", "data set Link/nothing cannot be had"),
-        ("clearml-dataset:Link/letters@9.9.9//a.txt", "data set Link/letters@9.9.9 cannot be had"),
-        ("clearml-dataset:Link/letters//zzz.txt", "there is no 'zzz.txt' in it"),
-        ("clearml-model:" + "0" * 32, "is not registered on the server"),
-        ("clearml-artifact:{trained}/nope", "left no artifact 'nope'; it has: output-log, outputs"),
-    ],
-)
 def test_what_a_parameter_names_and_is_not_there_fails_the_task_in_a_sentence(
-    installed: Site, code: Path, trained: dict[str, Any], value: str, says: str
+    installed: Site, code: Path
 ) -> None:
-    task = installed.run(spec(read=value.replace("{trained}", trained["id"])), code)
+    task = installed.run(spec(read="clearml-dataset:Link/nothing//a.txt"), code)
     assert task["status"] == "failed"
     assert task["status_reason"].startswith("bad_input: ")
-    assert says in task["status_reason"]
+    assert "data set Link/nothing cannot be had" in task["status_reason"]
+
+
+#: Says of each reference what its task would fail with.
+REFERENCES = """
+import json, pathlib, sys, tempfile
+import clearml
+from stackyard_task import clearml_inputs, inputs
+
+task, *references = sys.argv[1:]
+fetcher = clearml_inputs.Inputs(clearml.Task.get_task(task_id=task))
+for one in references:
+    try:
+        inputs.resolved({"read": one}, fetcher, pathlib.Path(tempfile.mkdtemp()))
+    except inputs.InputError as error:
+        print(json.dumps([error.kind, str(error)]))
+"""
+
+
+def test_each_kind_of_reference_says_what_is_not_there(installed: Site, trained: dict[str, Any]) -> None:
+    says = {
+        "clearml-dataset:Link/letters@9.9.9//a.txt": "data set Link/letters@9.9.9 cannot be had",
+        "clearml-dataset:Link/letters//zzz.txt": "there is no 'zzz.txt' in it",
+        "clearml-model:" + "0" * 32: "is not registered on the server",
+        f"clearml-artifact:{trained['id']}/nope": "left no artifact 'nope'; it has: output-log, outputs",
+    }
+    asking = installed.client.call("tasks.create", name="asks", type="training")["id"]
+    done = subprocess.run(
+        [sys.executable, "-c", REFERENCES, asking, *says],
+        env={**os.environ, "CLEARML_CONFIG_FILE": str(installed.home / "clearml.conf")},
+        cwd=installed.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    assert [kind for kind, _ in told] == ["bad_input"] * len(says), done.stderr
+    assert all(words in sentence for words, (_, sentence) in zip(says.values(), told, strict=True)), told
 
 
 def test_a_stack_this_machine_lacks_is_the_infrastructures_failure(installed: Site, code: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,23 +52,19 @@ def test_building_what_is_built_says_so_at_once(at_built: Built, capsys: pytest.
 
 
 def test_verify_passes_and_fails_with_both_values(
-    at_built: Built, capsys: pytest.CaptureFixture[str]
+    at_built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main.run(["stack", "verify"]) == 0
     assert "as pinned" in capsys.readouterr().out
-    python = stacks.python_of(at_built.stack, at_built.depot.settings)
-    assert python is not None
-    (info,) = python.parents[1].glob("lib/python3*/site-packages/small-1.0.dist-info/METADATA")
-    original = info.read_text()
-    try:
-        info.write_text(original.replace("Version: 1.0", "Version: 1.7"))
-        assert main.run(["stack", "verify"]) == 1
-        assert "package small: expected 1.0, found 1.7" in capsys.readouterr().err
-        assert main.run(["stack", "verify", "--json"]) == 1
-        (row,) = json.loads(capsys.readouterr().out)["stacks"]
-        assert row["mismatches"] == [{"what": "package small", "expected": "1.0", "seen": "1.7"}]
-    finally:
-        info.write_text(original)
+    home = shutil.copytree(at_built.depot.home, tmp_path / "home", symlinks=True)
+    monkeypatch.setenv("STACKYARD_HOME", str(home))
+    (info,) = home.rglob("site-packages/small-1.0.dist-info/METADATA")
+    info.write_text(info.read_text().replace("Version: 1.0", "Version: 1.7"))
+    assert main.run(["stack", "verify"]) == 1
+    assert "package small: expected 1.0, found 1.7" in capsys.readouterr().err
+    assert main.run(["stack", "verify", "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)["stacks"]
+    assert row["mismatches"] == [{"what": "package small", "expected": "1.0", "seen": "1.7"}]
 
 
 @pytest.mark.parametrize(
