@@ -21,5 +21,7 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
         if WHOLE & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("engine"):
             item.add_marker("whole")
     # what takes minutes begins first, so that no process of a suite works alone at its end
-    long = {item.path for item in items if item.get_closest_marker("whole") or item.get_closest_marker("slow")}
+    long = {
+        item.path for item in items if item.get_closest_marker("whole") or item.get_closest_marker("slow")
+    }
     items.sort(key=lambda item: item.path not in long)
