@@ -5,6 +5,7 @@ Nothing of the user's shell (tokens, proxies, PYTHONPATH) reaches a run: its env
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import signal
@@ -15,7 +16,7 @@ import psutil
 
 from stackyard import stacks
 from stackyard.launch import LaunchError, Place
-from stackyard.launch.deployment import Deployment, Premises
+from stackyard.launch.deployment import Deployment
 from stackyard.machine.hardware import why_not as machine_lacks
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.workloads import snapshot
@@ -30,10 +31,6 @@ class BareDeployment(Deployment):
     name = "bare"
     about = "runs are started directly"
 
-    def __init__(self, premises: Premises) -> None:
-        super().__init__(premises)
-        self._launcher = BareLauncher()
-
     def why_not(self, stack: str, hardware: HardwareSpec, workers: int) -> str | None:
         """What this machine or the stack lacks, or ``None``."""
         premises = self.premises
@@ -44,15 +41,17 @@ class BareDeployment(Deployment):
 
     def launcher(self, gpus: int) -> BareLauncher:
         """One launcher for all: which GPUs a run sees stands in its task."""
-        return self._launcher
+        return BareLauncher()
+
+
+@functools.cache
+def _compiled_once(code: Path, python: Path) -> None:
+    """Byte code for a Python, made before this process starts its first run of the code with it."""
+    snapshot.compiled(code, python)
 
 
 class BareLauncher:
     """Starts runs as child processes of this one."""
-
-    def __init__(self) -> None:
-        #: Code and Python for which byte code was made here.
-        self._compiled: set[tuple[Path, Path]] = set()
 
     def start(self, task: TaskSpec, place: Place) -> BareRun:
         """Write ``task.json`` and start the supervisor in the stack's Python.
@@ -64,9 +63,7 @@ class BareLauncher:
         stack = task.stack.name if task.stack else "?"
         if place.python is None:
             raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
-        if (place.code, place.python) not in self._compiled:
-            snapshot.compiled(place.code, place.python)
-            self._compiled.add((place.code, place.python))
+        _compiled_once(place.code, place.python)
         records.write_json(task, place.folder / records.TASK_FILE)
         log = place.folder / SUPERVISOR_LOG
         with log.open("wb") as output:
