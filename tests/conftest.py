@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import List
 
+import hypothesis
 import pytest
 
 from tests import session
@@ -12,7 +13,12 @@ from tests import session
 WHOLE = {"engine", "browser", "on_agent", "in_container", "dispatched", "sent", "installed", "python"}
 
 
+#: How long an example takes says how loaded the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+
+
 def pytest_configure() -> None:
+    hypothesis.settings.load_profile("untimed")
     session.begin()
 
 

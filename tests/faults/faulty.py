@@ -26,8 +26,10 @@ def eat(parameters, channel, folder):
 
 
 def write(parameters, channel, folder):
-    """Leave a file of ``bytes`` that cannot be compressed."""
+    """Leave a file of ``bytes`` that cannot be compressed; not before there is a file called ``after``."""
     channel.phase("steady")
+    while parameters.get("after") and not os.path.exists(parameters["after"]):
+        time.sleep(0.02)
     with open(folder / "much.bin", "wb") as stream:
         for _ in range(int(parameters["bytes"]) >> 20):
             stream.write(os.urandom(1 << 20))

@@ -38,7 +38,7 @@ def row_id(row: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One installation for the rows that leave it whole: each row's task shows it, and one after the last."""
-    with lab(tmp_path_factory.mktemp("lab"), slots=1) as made:
+    with lab(tmp_path_factory.mktemp("lab"), slots=1, relayed=True) as made:
         yield made
         still_works(made)
 
@@ -173,7 +173,7 @@ def abort_queued(lab: Lab, folder: Path) -> str:
 def abort_pulled(lab: Lab, folder: Path) -> str:
     id = lab.submit("hold", seconds=LONG_SECONDS)
     until(lambda: lab.task(id)["status"] == "in_progress", "the task to be pulled")
-    lab.stackyard("task", "abort", id)
+    lab.abort(id)
     return id
 
 
@@ -185,10 +185,16 @@ def abort_running(lab: Lab, folder: Path) -> str:
 
 
 def abort_uploading(lab: Lab, folder: Path) -> str:
-    id = lab.submit("write", bytes=400 << 20)
-    first = lab.runs(id)
-    until(lambda: gone(first), "the workload's end")
+    assert lab.relay is not None
+    go_on = folder / "go on"
+    id = lab.submit("write", bytes=4 << 20, after=str(go_on))
+    lab.runs(id)
+    lab.relay.hold()
+    go_on.touch()
+    until(lab.relay.holding.is_set, "the upload to begin", lab.console(id))
     lab.stackyard("task", "abort", id)
+    until(lambda: "TASK STOPPING" in lab.console(id)(), "the task to hear of it", lab.console(id))
+    lab.relay.release()
     return id
 
 
@@ -328,7 +334,7 @@ def image_missing(lab: Lab, folder: Path) -> str:
 def abort_container_starting(lab: Lab, folder: Path) -> str:
     id = lab.submit_boxed("hold", seconds=LONG_SECONDS)
     until(lab.containers, "the container")
-    lab.stackyard("task", "abort", id)
+    lab.abort(id)
     return id
 
 

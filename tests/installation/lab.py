@@ -26,6 +26,7 @@ from stackyard.clearml.client import Client
 from stackyard.clearml.collecting import console
 from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
+from stackyard.clearml.tasks import submissions
 from stackyard.machine import docker_engine
 from stackyard.services.files import ServicesFiles
 from stackyard.settings import Settings
@@ -33,6 +34,8 @@ from stackyard.stacks import DEFAULT, images
 from stackyard_task import records
 from stackyard_task.records import Limits, RunRecord, TaskSpec
 from tests.waiting import PATIENCE_SECONDS, until
+
+from .relay import Relay
 
 ROOT = Path(__file__).resolve().parents[2]
 FINAL = ("completed", "failed", "stopped")
@@ -81,6 +84,8 @@ class Lab:
         }
         #: What stands before each command: nothing, or what runs it elsewhere.
         self.through: list[str] = []
+        #: On the way to its file server, where it was asked for.
+        self.relay: Relay | None = None
         self._code: Path | None = None
         self._found: tuple[int, Connection] | None = None
 
@@ -174,6 +179,11 @@ class Lab:
         chosen = {"image": image, "arguments": arguments}
         return self.submit(function, queue=CONTAINER_QUEUE, container=chosen, **parameters)
 
+    def abort(self, id: str) -> None:
+        """What ``stackyard task abort`` does, but at once: a command takes longer to start than some states last."""
+        with self.client as client:
+            submissions.abort(client, self.task(id))
+
     def containers(self) -> list[str]:
         """The containers that this installation's agents started, running or not: id and status."""
         found = docker_engine.connect().containers(SLOT_LABEL)
@@ -266,10 +276,19 @@ class Lab:
 
 
 @contextmanager
-def lab(home: Path, **queues: Any) -> Iterator[Lab]:
-    """An installation that is up."""
+def lab(home: Path, *, relayed: bool = False, **queues: Any) -> Iterator[Lab]:
+    """An installation that is up.
+
+    Args:
+        home: its folder.
+        relayed: whether the way to its file server can be held.
+        queues: what its queues.toml says.
+    """
     home.mkdir(parents=True, exist_ok=True)
     made = Lab(home)
+    if relayed:
+        made.relay = Relay(made.ports["files"])
+        made.variables["STACKYARD_SERVER_FILES_URL"] = made.relay.url
     try:
         made.up(**queues)
         yield made
@@ -280,6 +299,8 @@ def lab(home: Path, **queues: Any) -> Iterator[Lab]:
         raise
     finally:
         made.down()
+        if made.relay is not None:
+            made.relay.close()
         left = [p.cmdline() for p in made.processes()]
         for process in made.processes():
             with suppress(psutil.Error):

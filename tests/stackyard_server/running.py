@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import tempfile
 import threading
 import time
@@ -66,9 +67,21 @@ class Running:
 
 @contextmanager
 def running_server(
-    folder: Path | None = None, clock: Clock = time.time, role: str = "user", **settings: Any
+    folder: Path | None = None,
+    clock: Clock = time.time,
+    role: str = "user",
+    trust: ssl.SSLContext | bool = False,
+    **settings: Any,
 ) -> Iterator[Running]:
-    """A running server; gone, with its temporary folder, when the block is left."""
+    """A running server; gone, with its temporary folder, when the block is left.
+
+    Args:
+        folder: where its data lie; a temporary folder, unless one is given.
+        clock: what it takes for the time.
+        role: of the user the tests call as.
+        trust: whose certificates the tests' client trusts.
+        settings: of the server.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         ports = {"web_port": 0, "api_port": 0, "files_port": 0}
         server = Server(
@@ -87,7 +100,7 @@ def running_server(
         thread.start()
         assert up.wait(PATIENCE_SECONDS), "the server did not come up"
         urls = server.urls
-        with httpx.Client(timeout=PATIENCE_SECONDS, verify=False) as client:
+        with httpx.Client(timeout=PATIENCE_SECONDS, verify=trust) as client:
             token = client.get(f"{urls['api']}/auth.login", auth=(key, secret)).json()["data"]["token"]
             try:
                 yield Running(

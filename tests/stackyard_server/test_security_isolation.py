@@ -24,9 +24,6 @@ from tests.waiting import PATIENCE_SECONDS
 from .running import Running, running_server
 
 SOURCE = Path(stackyard_server.__file__).parent
-#: The client, before a test puts another in its place.
-real = httpx.Client
-#: Modules that turn data into code or programs, or call out.
 FORBIDDEN = {
     "pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "code", "subprocess", "requests", "httpx",
     "urllib.request", "http.client", "ftplib", "smtplib", "xmlrpc", "telnetlib", "aiohttp", "urllib3", "clearml",
@@ -147,17 +144,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate, key
 
 
-def test_tls_by_certificate_and_key_files(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tls_by_certificate_and_key_files(certificate: tuple[Path, Path]) -> None:
     """ASVS 12.1.1 and 3.3.1: TLS 1.2 or newer on all three ports, no plain HTTP beside it, a Secure cookie."""
     cert, key = certificate
     trust = ssl.create_default_context(cafile=str(cert))
-    monkeypatch.setattr(
-        "tests.stackyard_server.running.httpx.Client", lambda **more: real(verify=trust, **more)
-    )
-    with running_server(tls_certificate=cert, tls_key=key) as server:
-        with real(verify=trust, timeout=PATIENCE_SECONDS) as client:
+    with running_server(trust=trust, tls_certificate=cert, tls_key=key) as server:
+        with httpx.Client(verify=trust, timeout=PATIENCE_SECONDS) as client:
             login = client.post(f"{server.api}/auth.login", auth=(server.access_key, server.secret_key))
             assert "; Secure" in login.headers["set-cookie"]
             assert identity.COOKIE in login.headers["set-cookie"]

@@ -196,7 +196,7 @@ def _embedded(
                 for name, value in {**remembered, **wishes.options}.items()
                 if name not in embedded.PORTS
             },
-            **{f"{name}_port": urlsplit(url).port for name, url in urls.items() if urlsplit(url).port},
+            **admin.listening_ports(folder),  # where it is, it is started again
         }
         server = Server(EMBEDDED, urls["api"], urls["web"], urls["files"], str(folder), options)
         own = _own_config(settings)

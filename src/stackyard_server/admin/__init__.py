@@ -411,6 +411,17 @@ def public_urls(folder: Path, host: str | None = None) -> dict[str, str]:
     return urls
 
 
+def listening_ports(folder: Path) -> dict[str, int]:
+    """The ports a running server listens on, as settings ("web_port" ...); none where none runs.
+
+    They are not those of its public addresses where a proxy stands before it.
+    """
+    holder = (data_folder.read_lock(folder) if data_folder.held(folder) else None) or {}
+    return {
+        f"{name}_port": int(str(url).rpartition(":")[2]) for name, url in (holder.get("urls") or {}).items()
+    }
+
+
 def write_client_config(folder: Path, path: Path, login: str, replace: bool, host: str | None = None) -> Key:
     """Write a ``clearml.conf`` with a fresh key of a user, mode 0600.
 

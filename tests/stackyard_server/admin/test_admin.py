@@ -19,6 +19,7 @@ import pytest
 from stackyard_server import admin
 from stackyard_server.admin import AdminError, processes
 from stackyard_server.store import data_folder
+from tests.stackyard_server.running import running_server
 
 FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
 
@@ -251,3 +252,13 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(processes.sys, "executable", "/bin/false")
     with pytest.raises(AdminError, match="ended at once with status 1"):
         admin.start_background(tmp_path / "data", FREE_PORTS)
+
+
+def test_the_ports_it_listens_on_are_told_where_clients_come_another_way(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with running_server(folder, files_url="https://files.example.org:8443") as server:
+        ports = admin.listening_ports(folder)
+        assert f"http://127.0.0.1:{ports['api_port']}" == server.api
+        assert admin.public_urls(folder)["files"] == "https://files.example.org:8443"
+        assert ports["files_port"] not in (0, 8443)
+    assert admin.listening_ports(folder) == {}
