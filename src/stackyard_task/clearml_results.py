@@ -15,9 +15,10 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Callable, List, Sequence, Tuple
 
 import clearml
+import requests
 from clearml.backend_api.services import models, tasks
 from clearml.storage.helper import StorageHelper
 
@@ -33,6 +34,11 @@ MODEL_SUFFIXES = (".safetensors", ".json")
 FRAMEWORK = "PyTorch"
 #: ClearML's mark of a model that is a folder, packed.
 PACKAGE_TAG = "package"
+#: How long a file server that is away is waited for: it is started again, or its proxy says so meanwhile.
+PATIENCE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
+#: What a proxy says of a server that is away, as the SDK tells it.
+_AWAY = re.compile(r"\((502|503|504)\)")
 _PREVIEW_CHARACTERS = 4000
 #: A file is packed as it is where so much of it does not get smaller by a tenth: weights, archives, pictures.
 _SAMPLE_BYTES = 64 << 10
@@ -58,11 +64,13 @@ class Results:
     Args:
         task: The SDK's task.
         used: What the run was given.
+        sleep: Waits so many seconds; tests bring their own.
     """
 
-    def __init__(self, task: Any, used: Sequence[Used]) -> None:
+    def __init__(self, task: Any, used: Sequence[Used], sleep: Callable[[float], None] = time.sleep) -> None:
         self._task = task
         self._used = list(used)
+        self._sleep = sleep
         self._base = _base(task)
 
     def deliver(self, record: RunRecord, folder: Path) -> None:
@@ -125,9 +133,17 @@ class Results:
 
     def _put(self, file: Path, path: str) -> str:
         url = f"{self._base}/{path}"
-        if not clearml.StorageManager.upload_file(str(file), url, wait_for_upload=True):
-            raise NotDelivered(f"{file.name} could not be uploaded to {url}")
-        return url
+        waited, pause = 0.0, FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                if clearml.StorageManager.upload_file(str(file), url, wait_for_upload=True):
+                    return url
+                raise NotDelivered(f"{file.name} could not be uploaded to {url}")
+            except Exception as error:  # the SDK's and requests' many errors
+                if waited >= PATIENCE_SECONDS or not _is_away(error):
+                    raise
+            self._sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _register(self, artifacts: List[Any]) -> None:
         if not artifacts:
@@ -244,6 +260,11 @@ def _shrinks(file: Path) -> bool:
         stream.seek(max(0, file.stat().st_size - _SAMPLE_BYTES) // 2)
         sample = stream.read(_SAMPLE_BYTES)
     return len(zlib.compress(sample, 1)) < 0.9 * len(sample)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether an upload failed for want of a server rather than of its consent."""
+    return isinstance(error, requests.exceptions.ConnectionError) or bool(_AWAY.search(str(error)))
 
 
 def _base(task: Any) -> str:

@@ -18,6 +18,7 @@ pytest.importorskip("clearml", reason="the ClearML SDK is in the agent's Python 
 if sys.version_info < (3, 11):
     pytest.skip("the server these tests run needs Python 3.11", allow_module_level=True)
 
+import requests
 from clearml.backend_api.services.v2_23 import tasks as services
 
 from stackyard.clearml import datasets
@@ -322,6 +323,57 @@ def test_no_record_is_registered_unless_everything_was_uploaded(
     with pytest.raises(clearml_results.NotDelivered, match=fails):
         clearml_results.Results(task, []).deliver(record, tmp_path)
     assert "record" not in [a.key for request in task.sent for a in getattr(request, "artifacts", [])]
+
+
+@pytest.mark.parametrize(
+    ("says", "tries"),
+    [
+        (requests.exceptions.ConnectionError("Connection aborted."), 3),
+        (ValueError("Failed uploading object outputs.zip (503): away"), 3),
+        (ValueError("Failed uploading object outputs.zip (507): the disk is full"), 1),
+    ],
+)
+def test_a_file_server_that_is_away_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Exception, tries: int
+) -> None:
+    (tmp_path / "record.json").write_text("{}")
+    asked, pauses = [], []
+
+    def upload(file: str, url: str, **_: Any) -> str:
+        asked.append(file)
+        if len(asked) < 3:
+            raise says
+        return url
+
+    monkeypatch.setattr(clearml_results.clearml.StorageManager, "upload_file", upload)
+    monkeypatch.setattr(clearml_results, "tasks", services)
+    task = RefusedTask()
+    record = RunRecord("r", "w", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00")
+    results = clearml_results.Results(task, [], pauses.append)
+    if tries == 1:
+        with pytest.raises(clearml_results.NotDelivered, match="507"):
+            results.deliver(record, tmp_path)
+    else:
+        results.deliver(record, tmp_path)
+        assert "record" in [a.key for request in task.sent for a in getattr(request, "artifacts", [])]
+    assert len(asked) == tries
+    assert pauses == [0.5, 1.0][: tries - 1]
+
+
+def test_a_file_server_that_stays_away_ends_the_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "record.json").write_text("{}")
+    pauses: list[float] = []
+
+    def upload(file: str, url: str, **_: Any) -> str:
+        raise requests.exceptions.ConnectionError("refused")
+
+    monkeypatch.setattr(clearml_results.clearml.StorageManager, "upload_file", upload)
+    record = RunRecord("r", "w", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00")
+    with pytest.raises(clearml_results.NotDelivered, match="refused"):
+        clearml_results.Results(RefusedTask(), [], pauses.append).deliver(record, tmp_path)
+    assert 60 <= sum(pauses) < 66
 
 
 def test_outputs_are_packed_whole_and_only_what_shrinks_is_compressed(tmp_path: Path) -> None:
