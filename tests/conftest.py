@@ -11,6 +11,8 @@ from tests import session
 
 #: Fixtures that start an agent, a container, a browser or the SDK; a test with one of them is a "whole" one.
 WHOLE = {"engine", "browser", "on_agent", "in_container", "dispatched", "sent", "installed", "python"}
+#: Fixtures that take seconds of a processor: a stack of the tests' own, built by pip.
+SLOW = {"built"}
 
 
 #: How long an example takes says how loaded the machine is.
@@ -26,6 +28,8 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     for item in items:
         if WHOLE & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("engine"):
             item.add_marker("whole")
+        if SLOW & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     # what takes minutes begins first, so that no process of a suite works alone at its end
     long = {
         item.path for item in items if item.get_closest_marker("whole") or item.get_closest_marker("slow")

@@ -66,6 +66,7 @@ def test_json_is_one_object_on_stdout(here: Any, capsys: pytest.CaptureFixture[s
     assert Path(said["paths"]["html"]).exists()
 
 
+@pytest.mark.slow
 def test_no_value_in_a_file_of_a_run_folder_ends_a_command_with_a_traceback(
     here: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,6 +302,7 @@ def with_patience(process: subprocess.Popen[str]) -> None:
         return
 
 
+@pytest.mark.slow
 def test_ctrl_c_loses_nothing_and_resume_continues(yard: Any) -> None:
     """As at a terminal: SIGINT to the whole process group of a real command."""
     flag = yard.folder / "hang"
@@ -328,6 +330,7 @@ def test_ctrl_c_loses_nothing_and_resume_continues(yard: Any) -> None:
     assert len(list((yard.folder / "o" / "abandoned").glob("*/record.json"))) == 1
 
 
+@pytest.mark.slow
 def test_a_runner_that_is_killed_leaves_its_folder_held_until_its_last_run_has_a_record(yard: Any) -> None:
     path = write(yard, do="hang")
     process = started(yard, path)

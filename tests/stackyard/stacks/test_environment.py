@@ -102,6 +102,7 @@ def test_gpu_runs_need_a_gpu_the_build_has_code_for(tmp_path: Path) -> None:
     assert "2 GPUs wanted" not in (stacks.why_not(old, settings, machine(7.5, 7.0), gpus=2) or "")
 
 
+@pytest.mark.slow
 def test_what_loads_otherwise_than_pinned_never_counts_as_built(depot: Depot) -> None:
     torch_wheel(depot.wheels, cuda="12.4")  # tagged +cpu, but built for CUDA
     stack = define(depot.definitions)
@@ -111,6 +112,7 @@ def test_what_loads_otherwise_than_pinned_never_counts_as_built(depot: Depot) ->
     assert not stacks.location(stack, depot.settings).exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_that_counts(depot: Depot) -> None:
     stack = define(depot.definitions)
     folder = stacks.location(stack, depot.settings)
@@ -146,6 +148,7 @@ def alive(number: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_make_one_environment_in_place_of_what_a_kill_left(depot: Depot) -> None:
     stack = define(depot.definitions)
     folder = stacks.location(stack, depot.settings)
@@ -179,6 +182,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
     assert not stacks.location(stack, depot.settings).exists()
 
 
+@pytest.mark.slow
 def test_a_refused_build_is_remembered_until_it_is_tried_again(depot: Depot) -> None:
     stack = define(depot.definitions, indexes=("http://127.0.0.1:9/simple", "wheels"))
     (wheel_file,) = depot.wheels.glob("torch-*")
