@@ -101,6 +101,8 @@ class Client:
             RuntimeError: Anything but a 200.
         """
         prepared = request(self.url, f"/v2.34/{name}", json.dumps(data).encode(), self.token)
+        if self.connection.transport is None or self.connection.transport.is_closing():
+            self.connection = await connect(self.url)  # the server hangs up on who says nothing for long
         status, body = await self.connection.send(prepared)
         answer: dict[str, Any] = json.loads(body)
         if status != 200:
