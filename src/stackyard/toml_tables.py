@@ -21,7 +21,7 @@ from stackyard_task.records import opened
 
 #: Levels of lists and tables in a value of free shape: a task's file carries 64, some of them its own.
 NESTING = 56
-#: A file is read whole, and what it takes to read one grows with the square of a dotted key's length.
+#: A file is read whole.
 MOST_BYTES = 256 << 10
 #: Levels of tables and lists in a whole document, and bits of a whole number: as many as a float can be asked to hold.
 MOST_LEVELS, MOST_BITS = 100, 1023
@@ -34,6 +34,10 @@ PATH_VARIABLE = "PYTHONPATH"
 #: What the harness tells its own processes; and what decides which code a run's Python executes.
 _OURS_BEGIN = "STACKYARD_"
 _OURS = {"PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
+#: A key with more dots than a document may have levels: time and memory to read one grow with their square.
+_LONG_KEY = re.compile(
+    rf"""(?<![\w"'.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MOST_LEVELS}}}"""
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]i?)?B\s*")
@@ -46,6 +50,8 @@ def parse(text: str, file: str) -> dict[str, Any]:
     Raises:
         BadInputError: it is not TOML.
     """
+    if _LONG_KEY.search(text):
+        raise BadInputError(f"{file}: not TOML that can be read: a key has more than {MOST_LEVELS} parts")
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -108,7 +114,9 @@ def _check_bounds(document: dict[str, Any], file: str) -> None:
 
 
 def _said(text: str) -> str:
-    return text if len(text) <= _MOST_SAID else text[: _MOST_SAID - 4] + " ..."
+    """A part of a sentence, short and without what a terminal would act on."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: _MOST_SAID + 1])
+    return shown if len(shown) <= _MOST_SAID else shown[: _MOST_SAID - 4] + " ..."
 
 
 class Fields:
@@ -163,7 +171,7 @@ class Fields:
     def name(self, value: str, key: str) -> str:
         """A name that may stand in a folder's name."""
         if not _NAME.fullmatch(value):
-            raise self.bad(key, f"is named {value!r}", "a name of letters, digits and . _ + - (60 at most)")
+            raise self.bad(key, f"is {value!r}", "a name of ASCII letters, digits and . _ + - (60 at most)")
         return value
 
     def tables_in(self, key: str) -> list[dict[str, Any]]:

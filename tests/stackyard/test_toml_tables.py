@@ -101,13 +101,28 @@ def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes) 
         ("a = 0x" + "f" * 5000, "a number has too many digits"),
         ("a = 1" + "0" * 5000, "a number has too many digits"),
         ("a = " + "[" * 200 + "]" * 200, "nested too deeply"),
-        (".".join("a" * 200) + " = 1", "nested too deeply"),
+        (".".join("a" * 101) + " = 1", "a key has more than 100 parts"),
+        ("[" + " . ".join(['"a"', "'b'"] * 51) + "]", "a key has more than 100 parts"),
+        ("x = { " + "a." * 60_000 + "a = 1 }", "a key has more than 100 parts"),
         ("a = " + "[" * 100000, "nested too deeply"),
     ],
 )
 def test_what_can_be_written_and_neither_shown_nor_carried_is_refused(text: str, words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         toml_tables.parse(text, "f.toml")
+
+
+def test_what_is_no_long_key_is_read() -> None:
+    text = "a = [" + ", ".join(["0.5"] * 5000) + "]\nb = 'word.' \n" + ".".join("c" * 90) + " = 1\n"
+    assert len(toml_tables.parse(text, "f.toml")["a"]) == 5000
+
+
+def test_a_sentence_has_nothing_that_a_terminal_would_act_on() -> None:
+    fields = Fields("f.toml", {"\x1b[2J\x07": 1})
+    with pytest.raises(BadInputError) as refused:
+        fields.keys(fields.document, "", ("name",))
+    assert str(refused.value).isprintable()
+    assert "\\x1b[2J" in str(refused.value)
 
 
 def test_a_sentence_stays_one_however_long_the_value() -> None:

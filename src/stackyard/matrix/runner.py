@@ -103,7 +103,7 @@ class Runner:
         if not self.plan.cells:
             reasons = "; ".join(sorted({c.reason or "" for c in self.plan.not_runnable}))
             raise NotRunnableError(f"{self.plan.name}: no cell can run on this machine: {reasons}")
-        with self.folder.locked() as lock, self.stop.on_signals():
+        with self.folder.locked(made=not resume) as lock, self.stop.on_signals():
             conditions = Conditions(
                 folder=self.folder,
                 python_of=self.site.python_of,

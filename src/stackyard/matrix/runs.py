@@ -165,7 +165,7 @@ class RunFolder:
         old = self.plan()
         if resume:
             if old is None:
-                raise BadInputError(f"{self.path}: holds no run to resume; leave --resume away")
+                raise BadInputError(f"{self.path.absolute()}: holds no run to resume; leave --resume away")
             refuse_if_different(old, plan, self.path)
         elif fresh and old is not None:
             self._clear()
@@ -187,7 +187,9 @@ class RunFolder:
         return any(any((self.path / part).glob("*")) for part in ("runs", "prepared"))
 
     def _foreign(self) -> list[str]:
-        return sorted(p.name for p in self.path.iterdir() if p.name != _LOCK_FILE)
+        """What is not ours in a folder without a plan; a start that ended before its plan leaves the other three."""
+        ours = {_LOCK_FILE, SCENARIO_FILE} | (set() if self._has_runs() else {"runs"})
+        return sorted(p.name for p in self.path.iterdir() if p.name not in ours)
 
     def _clear(self) -> None:
         # The plan goes last: a removal cut short still leaves a folder we know as ours.
@@ -227,15 +229,20 @@ class RunFolder:
         folder.rename(shelf / f"{folder.name}.{number}")
 
     @contextmanager
-    def locked(self) -> Iterator[int]:
+    def locked(self, made: bool = True) -> Iterator[int]:
         """Hold the folder for one runner; answers the lock's descriptor, which a running supervisor inherits.
 
         So a supervisor that outlives its runner keeps the folder held until its own record is written.
 
+        Args:
+            made: whether a folder that is not there is made.
+
         Raises:
-            BadInputError: another runner holds it, or it is no folder.
+            BadInputError: another runner holds it, it is no folder, or it is not there and not to be made.
             StackyardError: it cannot be made, or not written.
         """
+        if not made and not self.path.exists():
+            raise BadInputError(f"{self.path.absolute()}: holds no run to resume; leave --resume away")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -30,7 +30,10 @@ _OLDER = {"asynchat", "asyncore", "distutils", "formatter", "imp", "parser", "sm
 _STACKS_OWN = {"numpy", "torch"}
 #: What an assignment may not bind for a workload's name: it is no function.
 _VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set)
-_PYTHONS_OWN = sys.stdlib_module_names | _OLDER | {"__main__"}
+#: Python runs the last two by itself, in the supervisor too.
+_PYTHONS_OWN = sys.stdlib_module_names | _OLDER | {"__main__", "sitecustomize", "usercustomize"}
+#: What the supervisor asks GPUs with.
+_SUPERVISORS_OWN = {"pynvml"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def _travelling(home: Path, first: str, held: Collection[str]) -> list[Path]:
 
 def _whose(name: str, held: Collection[str]) -> str | None:
     """Whose module of that name a run needs; ``None``: nobody's."""
-    if name in held:
+    if name in held or name in _SUPERVISORS_OWN:
         return "Stackyard's own packages"
     if name in _STACKS_OWN:
         return "the stack's packages"

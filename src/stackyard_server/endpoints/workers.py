@@ -115,7 +115,8 @@ def _note_life(call: Call, id: str, worker: str) -> None:
 
 def _seen(call: Call) -> list[Worker]:
     """The living workers a request's ``last_seen``, ``tags`` and ``system_tags`` leave."""
-    since = call.now - call.get("last_seen", DEFAULT_LAST_SEEN_SECONDS) * 1000
+    seconds = call.get("last_seen", DEFAULT_LAST_SEEN_SECONDS)
+    since = call.now - seconds * 1000 if seconds else 0  # 0: however long ago
     found = [w for w in workers.alive(call.tx, call.now) if w.last_active >= since]
     for name in ("tags", "system_tags"):
         if wanted := set(call.get(name, [])):

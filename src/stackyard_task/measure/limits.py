@@ -52,7 +52,7 @@ def hold(
         memory_limit_bytes: The memory limit the supervisor itself is already under.
 
     Raises:
-        LimitError: a limit that makes no sense, or half a core without a cgroup.
+        LimitError: a limit that makes no sense or is more than this machine has, or half a core without a cgroup.
     """
     cores, memory_bytes = limits.cores, limits.memory_bytes
     if cores is not None and not (cores > 0 and math.isfinite(cores)):
@@ -60,6 +60,11 @@ def hold(
     if memory_bytes is not None and memory_bytes <= 0:
         raise LimitError(f"limits.memory_bytes is {memory_bytes!r}, expected more than 0; correct task.json")
     mask = sorted(os.sched_getaffinity(0))
+    if cores is not None and cores > len(mask):
+        raise LimitError(f"{cores:g} cores wanted, {len(mask)} can be used here; use a machine with more")
+    if memory_bytes is not None and memory_bytes > _ram_bytes():
+        wanted, has = memory_bytes / 1e9, _ram_bytes() / 1e9
+        raise LimitError(f"{wanted:.1f} GB of memory wanted, this machine has {has:.1f} GB; use another one")
     steps: List[Callable[[], None]] = []
     by_cgroup = by_process = outside = False
     watched = None
@@ -104,6 +109,10 @@ def hold(
 def default_threads(allowed_cores: float) -> int:
     """Threads for numerical libraries: what the quota allows, which they do not look up themselves."""
     return max(1, math.floor(allowed_cores))
+
+
+def _ram_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _try(cgroup: Cgroup, cores: Optional[float] = None, memory_bytes: Optional[int] = None) -> None:

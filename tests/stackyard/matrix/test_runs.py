@@ -140,6 +140,20 @@ def test_resume_may_add_repeats_but_not_take_them_away(out: RunFolder) -> None:
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="holds no run to resume"):
         RunFolder(tmp_path).begin(plan(), "", resume=True)
+    absent = RunFolder(tmp_path / "absent")
+    with pytest.raises(BadInputError, match="absent: holds no run to resume"), absent.locked(made=False):
+        pass
+    assert not absent.path.exists()
+
+
+def test_a_start_that_ended_before_its_plan_can_be_made_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.locked():
+        pass
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "scenario.toml").write_text("")
+    folder.begin(plan(), "text")
+    assert folder.plan() == plan()
 
 
 def test_two_runners_on_one_folder_are_refused(out: RunFolder) -> None:

@@ -146,7 +146,10 @@ BROKEN = {
     "syntax": (GOOD + "[", "not TOML"),
     "unknown key": (GOOD.replace("repeats", "repeat"), "repeat is an unknown key.*did you mean 'repeats'"),
     "no name": (GOOD.replace('name = "demo"', ""), "name is missing"),
-    "name with a slash": (GOOD.replace('"demo"', '"de/mo"'), "name is named 'de/mo'"),
+    "name with a slash": (
+        GOOD.replace('"demo"', '"de/mo"'),
+        "name is 'de/mo', expected a name of ASCII letters",
+    ),
     "unknown axis": (
         GOOD.replace("hardware = [", "hardwear = ["),
         "axes.hardwear is an unknown axis.*hardware",

@@ -127,7 +127,7 @@ def test_a_file_whose_name_python_cannot_import_is_refused(tmp_path: Path) -> No
         own.found("my-work.py:main", tmp_path, ())
 
 
-@pytest.mark.parametrize("name", ["json", "stackyard_task", "torch"])
+@pytest.mark.parametrize("name", ["json", "stackyard_task", "torch", "sitecustomize", "pynvml"])
 def test_a_module_that_would_hide_one_the_run_needs_is_refused(name: str, tmp_path: Path) -> None:
     write(tmp_path, work=f"import {name}\n" + GOOD, **{name: ""})
     packages = [write(tmp_path / "packages" / "stackyard_task", records="")]

@@ -93,6 +93,7 @@ def test_workers_are_found_by_tags_and_by_when_they_were_seen(server: Running, t
     server.call("workers.register", worker="two")
     assert ids(server, tags=["gpu"]) == ["one"]
     assert ids(server, last_seen=10) == ["two"]
+    assert sorted(ids(server, last_seen=0)) == ["one", "two"]  # no filter
     assert server.call("workers.get_count")["count"] == 2
 
 
