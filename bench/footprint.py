@@ -142,7 +142,10 @@ def _measure(result: Result, home: Path, stackyard: str, environment: dict[str, 
     result.figure("load_pss_mb_mean", statistics.fmean(busy.pss_sums()) / 1e6)
     result.figure("load_pss_mb_max", max(busy.pss_sums()) / 1e6)
     result.figure("load_cpu_percent_of_core", busy.cpu_percent())
-    result.figure("load_tasks_per_minute", 60 * done / busy.seconds)
+    if done:
+        result.figure("load_tasks_per_minute", 60 * done / busy.seconds)
+    else:
+        result.row(not_measured=f"tasks per minute: none ended within {busy.seconds:.0f} s")
 
 
 def _watched(home: Path, seconds: float, without: set[int] | None = None) -> Period:
