@@ -165,7 +165,7 @@ class RunFolder:
         old = self.plan()
         if resume:
             if old is None:
-                raise BadInputError(f"{self.path.absolute()}: holds no run to resume; leave --resume away")
+                raise self._nothing_to_resume()
             refuse_if_different(old, plan, self.path)
         elif fresh and old is not None:
             self._clear()
@@ -182,6 +182,9 @@ class RunFolder:
         (self.path / "runs").mkdir(exist_ok=True)
         write_text(scenario_text, self.path / SCENARIO_FILE)
         records.write_json(plan, self.plan_path)
+
+    def _nothing_to_resume(self) -> BadInputError:
+        return BadInputError(f"{self.path.absolute()}: holds no run to resume; leave --resume away")
 
     def _has_runs(self) -> bool:
         return any(any((self.path / part).glob("*")) for part in ("runs", "prepared"))
@@ -242,7 +245,7 @@ class RunFolder:
             StackyardError: it cannot be made, or not written.
         """
         if not made and not self.path.exists():
-            raise BadInputError(f"{self.path.absolute()}: holds no run to resume; leave --resume away")
+            raise self._nothing_to_resume()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
