@@ -279,9 +279,8 @@ def _data(answer: httpx.Response, method: str) -> dict[str, Any]:
 
 def _trusted(connection: Connection, authority: Path | None) -> ssl.SSLContext | bool:
     """Whose certificates are good."""
+    # where nothing is encrypted: reading the certificates of the world takes longer than a call
     if not any(url.startswith("https:") for url in (connection.api, connection.web, connection.files)):
-        return (
-            False  # nothing is encrypted, and reading the certificates of the world takes longer than a call
-        )
+        return False
     trusted = str(authority or "") or os.environ.get("REQUESTS_CA_BUNDLE")
     return ssl.create_default_context(cafile=trusted) if trusted else True
