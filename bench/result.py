@@ -22,6 +22,7 @@ MINUTES: Dict[str, Tuple[float, float]] = {
     "statistics": (20, 4),
     "detector": (30, 6),
     "server": (60, 10),
+    "safety": (25, 8),
     "dispatch": (90, 15),
     "footprint": (15, 5),
     "installation": (30, 15),

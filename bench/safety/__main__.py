@@ -1,0 +1,55 @@
+"""``python -m bench.safety``: what one request may do to others, what a start or a restore may lose, who is let down.
+
+Each part measures figures of its own; one whose subject is not there says so among the rows and leaves them open.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from bench.result import Result, arguments
+
+#: The parts in the order they run, and the module that measures each.
+PARTS = {
+    "delays": "delays",
+    "connections": "connections",
+    "pages": "pages",
+    "folders": "folders",
+    "backups": "backups",
+    "sdk": "sdk",
+    "webapp": "webapp",
+    "baseline": "baseline",
+}
+
+
+def main() -> None:
+    """Parse the options, measure."""
+    parser = arguments("safety", (__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--only", choices=list(PARTS), action="append", help="only this part; may be repeated"
+    )
+    parser.add_argument(
+        "--baseline", type=Path, metavar="DIR", help="a checkout to compare the cost of the bounds with"
+    )
+    parser.add_argument(
+        "--webapp", type=Path, metavar="DIR", help="a build of the official web app to drive as well"
+    )
+    options = parser.parse_args()
+    modules = {
+        part: importlib.import_module(f"bench.safety.{PARTS[part]}") for part in options.only or list(PARTS)
+    }
+    result = Result("safety", [name for module in modules.values() for name in module.FIGURES])
+    for part, module in modules.items():
+        print(f"{part}:", flush=True)
+        reason = module.figures(result, options.quick, options)
+        if reason:
+            result.row(part=part, not_measured=reason)
+            print(f"not measured: {reason}", flush=True)
+        if options.json is not None:  # what is measured is kept, whatever becomes of the rest
+            result.write(options.json)
+    result.finish(options.json)
+
+
+if __name__ == "__main__":
+    main()
