@@ -177,22 +177,22 @@ def unarchive_many(call: Call) -> dict[str, Any]:
 
 @endpoint(access="state")
 def delete(call: Call) -> dict[str, Any]:
-    """Deletes a model and tells the address of its file. Left out: ``delete_external_artifacts``, since the server
-    reaches no other machine; files of its own are freed by the cleaning."""
-    model = models.delete(call.tx, call.data["model"], call.get("force", False))
-    return {"deleted": True, "url": model.get("uri")}
+    """Deletes a model and tells the address of its file, unless somebody else still needs that.
+
+    A file on this server goes, too, unless ``delete_external_artifacts`` is false; the server reaches no other machine.
+    """
+    return {"deleted": True, "url": _delete(call, call.data["model"])}
+
+
+def _delete(call: Call, id: str) -> str | None:
+    delete_file = bool(call.get("delete_external_artifacts", True))
+    return models.delete(call.tx, id, force=bool(call.get("force", False)), delete_file=delete_file)
 
 
 @endpoint(access="state")
 def delete_many(call: Call) -> dict[str, Any]:
-    """Deletes models and tells the addresses of their files. Left out: ``delete_external_artifacts`` (see
-    ``delete``)."""
-    force = call.get("force", False)
-
-    def remove(id: str) -> dict[str, Any]:
-        return {"deleted": True, "url": models.delete(call.tx, id, force).get("uri")}
-
-    return bulk.apply(call.tx, call.data["ids"], remove)
+    """``delete`` for many."""
+    return bulk.apply(call.tx, call.data["ids"], lambda id: {"deleted": True, "url": _delete(call, id)})
 
 
 @endpoint(access="state")

@@ -7,9 +7,9 @@ from typing import Any
 from ..calls import Call, bulk
 from ..calls.dispatch import endpoint
 from ..protocol.error_table import error
-from ..store import queues
+from ..store import queues, tasks
 from ..store.documents import TASK
-from ..tasks import creation, queueing, removal
+from ..tasks import creation, ending, queueing, removal
 
 #: Where a pipeline's parameters are.
 SECTION = "Args"
@@ -44,7 +44,14 @@ def start_pipeline(call: Call) -> dict[str, Any]:
 
 @endpoint("2.26", access="state")
 def delete_runs(call: Call) -> dict[str, Any]:
-    """Deletes runs of a pipeline with their steps, in any status but those that wait or run."""
+    """Deletes runs of a pipeline, in any status but those that wait or run; at least one run must be left.
+
+    With ``include_pipeline_steps`` their steps go, too.
+    """
+    runs = set(tasks.of_tag(call.tx, call.data["project"], ending.PIPELINE))
+    if runs and runs <= set(call.data["ids"]):
+        raise error("last_run", project=call.data["project"])
+    with_steps = bool(call.get("include_pipeline_steps", False))
 
     def delete(id: str) -> dict[str, Any]:
         task = TASK.get(call.tx, id, ["project", "status"])
@@ -52,7 +59,7 @@ def delete_runs(call: Call) -> dict[str, Any]:
             raise error("invalid_task_id", id=id, company=call.who.company)
         if task["status"] in ("queued", "in_progress"):
             raise error("task_undeletable", "stop it first", task=id, current=task["status"])
-        gone = removal.delete(call, id, force=True, with_urls=True, with_steps=True)
+        gone = removal.delete(call, id, force=True, with_urls=True, with_steps=with_steps)
         return {"deleted": True, **{name: gone[name] for name in ("deleted_models", "urls")}}
 
     return bulk.apply(call.tx, call.data["ids"], delete)

@@ -71,13 +71,14 @@ def merge(call: Call) -> dict[str, Any]:
 
 @endpoint(access="state")
 def delete(call: Call) -> dict[str, Any]:
-    """What was deleted with a project and all below it. Left out: ``delete_external_artifacts``, since the server
-    reaches no other machine; files of its own are freed by the cleaning."""
+    """What was deleted with a project and all below it. Files on this server go with what they belong to, unless
+    ``delete_external_artifacts`` is false; the server reaches no other machine."""
     return project_changes.delete(
         call,
         call.data["project"],
         force=call.get("force", False),
         with_contents=call.get("delete_contents", False),
+        delete_files=call.get("delete_external_artifacts", True),
     )
 
 

@@ -9,6 +9,7 @@ from .. import API_VERSION, listing
 from ..calls import Call, dispatch
 from ..calls.dispatch import endpoint
 from ..protocol import fields
+from ..rules import task_status
 from ..store import query, tasks
 from ..store.documents import TASK
 from ..store.query import Group
@@ -69,7 +70,8 @@ def unarchive(call: Call) -> dict[str, Any]:
 def delete(call: Call) -> dict[str, Any]:
     """Deletes a report that is a draft or archived, or any with ``force``."""
     task = reports.require(call, call.data["task"])
-    removal.delete(call, task["id"], force=call.get("force", False))
+    put_away = task_status.ARCHIVED in (task.get("system_tags") or [])
+    removal.delete(call, task["id"], force=put_away or bool(call.get("force", False)))
     reports.remove_if_empty(call, task.get("project"))
     return {"deleted": True}
 

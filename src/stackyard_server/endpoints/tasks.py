@@ -467,7 +467,8 @@ def _archive(call: Call, id: str) -> None:
 
 @endpoint(access="state", fenced="task")
 def delete(call: Call) -> Answer:
-    """Remove the task. Left out: ``move_to_trash``; ``delete_external_artifacts`` (its files always go)."""
+    """Remove the task with its files, which stay where ``delete_external_artifacts`` is false. Left out:
+    ``move_to_trash``."""
     return _delete(call, call.data["task"])
 
 
@@ -477,6 +478,7 @@ def _delete(call: Call, id: str) -> Document:
         id,
         force=forced(call),
         delete_models=bool(call.get("delete_output_models", True)),
+        delete_files=bool(call.get("delete_external_artifacts", True)),
         with_urls=bool(call.get("return_file_urls", False)),
         with_steps=bool(call.get("include_pipeline_steps", False)),
     )

@@ -126,15 +126,14 @@ def count_contents(tx: Transaction, id: str) -> Document:
     return contents.count(tx, projects.subtree(tx, [id]))._asdict()
 
 
-def delete(call: Call, id: str, *, force: bool, with_contents: bool) -> Document:
+def delete(call: Call, id: str, *, force: bool, with_contents: bool, delete_files: bool = True) -> Document:
     """Remove a project and all below it; its tasks and models go along, or stay without a project.
 
     Returns:
         The answer of ``projects.delete``.
 
     Raises:
-        ApiError: 400/401; 400/402 something in it is not archived, and no force; 400/110 or 400/205 with contents:
-            something in it is published, and no force.
+        ApiError: 400/401; 400/402, 400/405, 400/406, 400/413 something in it is not archived, and no force.
     """
     counted = count_contents(call.tx, id)
     if not force:
@@ -149,7 +148,7 @@ def delete(call: Call, id: str, *, force: bool, with_contents: bool) -> Document
     ids = projects.subtree(call.tx, [id])
     answer: Document = {"disassociated_tasks": 0, "deleted_models": 0, "deleted_tasks": 0, "urls": None}
     if with_contents:
-        answer |= _delete_contents(call, ids)
+        answer |= _delete_contents(call, ids, delete_files)
     else:
         contents.move(call.tx, MODEL, ids, None)
         answer["disassociated_tasks"] = contents.move(call.tx, TASK, ids, None)
@@ -158,18 +157,21 @@ def delete(call: Call, id: str, *, force: bool, with_contents: bool) -> Document
     return {"deleted": deleted, **answer}
 
 
-def _delete_contents(call: Call, ids: list[str]) -> Document:
+def _delete_contents(call: Call, ids: list[str], delete_files: bool) -> Document:
     urls: dict[str, list[str]] = {"model_urls": [], "event_urls": [], "artifact_urls": []}
     inside = contents.ids_in(call.tx, TASK, ids)
     deleted_models = 0
     for id in inside:
-        gone = removal.delete(call, id, force=True, delete_models=True, with_urls=True)
+        gone = removal.delete(
+            call, id, force=True, delete_models=True, delete_files=delete_files, with_urls=True
+        )
         deleted_models += gone["deleted_models"]
         for kind, found in gone["urls"].items():
             urls[kind] += found
     left = contents.ids_in(call.tx, MODEL, ids)
     for id in left:
-        urls["model_urls"] += models.model_file_urls(models.delete(call.tx, id, force=True))
+        if url := models.delete(call.tx, id, force=True, delete_file=delete_files):
+            urls["model_urls"].append(url)
     return {
         "deleted_models": deleted_models + len(left),
         "deleted_tasks": len(inside),

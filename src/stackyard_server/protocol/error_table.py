@@ -43,6 +43,8 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "invalid_model_id": (400, 201, "Invalid model id"),
     "model_ready": (400, 203, "Model is ready"),
     "model_used": (400, 205, "Model is used by tasks"),
+    "model_of_published": (400, 206, "Model was made by a published task"),
+    "last_run": (400, 160, "At least one run of a pipeline must be left"),
     "invalid_user": (400, 300, "Invalid user"),
     "invalid_user_id": (400, 301, "Invalid user id"),
     "invalid_project_id": (400, 401, "Invalid project id"),

@@ -105,6 +105,11 @@ def free(tx: Transaction, addresses: Iterable[str], now: int) -> None:
     tx.many("INSERT OR REPLACE INTO freed(what, at) VALUES (?, ?)", [(url, at) for url in addresses])
 
 
+def keep(tx: Transaction, entries: Iterable[str]) -> None:
+    """Take back that the files of these ids and addresses may go: whoever removed them asked to keep the files."""
+    tx.run("DELETE FROM freed WHERE what IN (SELECT value FROM json_each(?))", (as_json(entries),))
+
+
 def freed(tx: Transaction, most: int) -> set[tuple[str, int]]:
     """(id or address, since when) of what may go, ``most`` of them."""
     return {(what, at) for what, at in tx.all("SELECT what, at FROM freed LIMIT ?", (most,))}

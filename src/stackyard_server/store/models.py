@@ -25,6 +25,11 @@ def drafts_of(tx: Transaction, task: str) -> list[tuple[str, str | None]]:
     return [(id, uri) for id, uri in rows]
 
 
+def published_of(tx: Transaction, task: str) -> int:
+    """How many models a task made are published."""
+    return int(tx.value("SELECT count(*) FROM model WHERE task=? AND ready=1", (task,)))
+
+
 def release(tx: Transaction, task: str) -> int:
     """Let the models a task made be nobody's; how many they are."""
     return tx.run("UPDATE model SET task=NULL WHERE task=?", (task,))

@@ -116,9 +116,22 @@ def children(tx: Transaction, id: str) -> list[str]:
     return [child for (child,) in tx.all("SELECT id FROM task WHERE parent=?", (id,))]
 
 
+def published_children(tx: Transaction, id: str) -> int:
+    """How many tasks whose parent is that one are published."""
+    return int(tx.value("SELECT count(*) FROM task WHERE parent=? AND status='published'", (id,)))
+
+
 def release_children(tx: Transaction, id: str) -> int:
     """Take a task away from those it is the parent of; how many they are."""
     return tx.run("UPDATE task SET parent=NULL WHERE parent=?", (id,))
+
+
+def of_tag(tx: Transaction, project: str, tag: str) -> list[str]:
+    """The tasks in a project that have that system tag."""
+    sql = (
+        "SELECT id FROM task WHERE project=? AND EXISTS (SELECT 1 FROM json_each(system_tags) WHERE value=?)"
+    )
+    return [id for (id,) in tx.all(sql, (project, tag))]
 
 
 def types(tx: Transaction, projects: Iterable[str] | None = None) -> list[str]:

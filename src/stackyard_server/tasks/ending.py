@@ -10,6 +10,9 @@ from ..store import Transaction, tasks
 from ..store.documents import MODEL, TASK, Document
 from . import changes, queueing
 
+#: The system tag of a pipeline's controllers: each run of it is one.
+PIPELINE = "pipeline"
+
 
 def start(call: Call, id: str, *, force: bool, reason: str | None, message: str | None) -> Document:
     """Note that a task runs; what was started before goes on.
@@ -98,10 +101,14 @@ def _stop(call: Call, task: Document, force: bool, reason: str | None) -> Docume
 
 
 def steps_of(tx: Transaction, task: Document) -> list[Document]:
-    """The steps of a pipeline's controller; none of any other task."""
-    if "pipeline" not in (task.get("system_tags") or []):
+    """The steps of a pipeline's controller; none of any other task.
+
+    A run that was copied from this one has it as its parent, too. It is a controller itself, and so no step.
+    """
+    if PIPELINE not in (task.get("system_tags") or []):
         return []
-    return TASK.get_many(tx, tasks.children(tx, task["id"]), changes.STATUS_FIELDS)
+    children = TASK.get_many(tx, tasks.children(tx, task["id"]), changes.STATUS_FIELDS)
+    return [child for child in children if PIPELINE not in (child.get("system_tags") or [])]
 
 
 def publish(

@@ -1,7 +1,7 @@
 """Models: how one is made, changed, published and taken away; shared by ``models.*``, projects and tasks.
 
 The queries of lists are in ``listing``. Events and files are removed by those who own them: what leaves here is
-the URL of the file that nobody needs any more (``model_file_urls``).
+the URL of the file that nobody needs any more (``addresses``).
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..calls import Call
-from ..protocol.error_table import ApiError, error, field_error
+from ..protocol.error_table import error, field_error
 from ..rules import task_status
-from ..store import Transaction, events, meta, metrics, tasks
+from ..store import Transaction, events, files, meta, metrics, tasks
 from ..store import models as store_models
 from ..store.documents import COLLECTIONS, MODEL, TASK, Document, new_id
-from . import ending
+from . import addresses, ending
 
 SHORTEST_NAME = 3
-#: Where the SDK says a model will be before its file is uploaded: no file.
-PLACEHOLDER = "file:///uploading_file"
 ARCHIVED = "archived"
 #: A change of these is a change of the model itself, not of what is said about it: it moves ``last_update``.
 CONTENT = frozenset({"uri", "framework", "design", "labels", "ready", "metadata"})
@@ -164,7 +162,7 @@ def publish(call: Call, id: str, with_task: bool, force: bool) -> Document:
         ``published_task`` where a task was published.
 
     Raises:
-        ApiError: 400/201; 400/203 it is ready already.
+        ApiError: 400/201; 400/203 it is ready already; 400/110 the task cannot be published, it runs for example.
     """
     model = require(call.tx, id, ["ready", "task"])
     if model.get("ready"):
@@ -173,11 +171,7 @@ def publish(call: Call, id: str, with_task: bool, force: bool) -> Document:
     task = TASK.get(call.tx, model["task"], ["status"]) if with_task and model.get("task") else None
     if task is None or task["status"] == task_status.PUBLISHED:
         return {}
-    try:
-        with call.tx.savepoint():
-            fields = ending.publish(call, task["id"], force=force, with_model=False)
-    except ApiError:  # a task that runs stays as it is: the model is published all the same
-        return {}
+    fields = ending.publish(call, task["id"], force=force, with_model=False)
     return {"published_task": {"id": task["id"], "data": {"updated": 1, "fields": TASK.render(fields)}}}
 
 
@@ -191,11 +185,14 @@ def names_model(task: Document, kind: str, id: str) -> bool:
     return any(entry.get("model") == id for entry in task["models"].get(kind) or [])
 
 
-def delete(tx: Transaction, id: str, force: bool = False) -> Document:
-    """The model that was, taken away.
+def delete(tx: Transaction, id: str, *, force: bool = False, delete_file: bool = True) -> str | None:
+    """Take a model away.
+
+    Returns:
+        The address of its file; None where it has none, or another task or model still needs it.
 
     Raises:
-        ApiError: 400/201; 400/205 tasks use it, or the task that made it is published, and no force.
+        ApiError: 400/201; 400/205 tasks use it, 400/206 the task that made it is published, and no force.
     """
     model = require(tx, id)
     naming = naming_tasks(tx, id)
@@ -204,10 +201,8 @@ def delete(tx: Transaction, id: str, force: bool = False) -> Document:
         if users:
             raise error("model_used", "as execution model, use force=True to delete", num_tasks=len(users))
         maker = TASK.get(tx, model["task"], ["status"]) if model.get("task") else None
-        if maker and maker.get("status") == "published" and model.get("ready"):
-            raise error(
-                "model_used", "as published output model, use force=True to delete", task=model["task"]
-            )
+        if maker and maker["status"] == task_status.PUBLISHED:
+            raise error("model_of_published", "use force=True to delete", model=id, task=model["task"])
     for task in naming:
         kept = {
             kind: [entry for entry in entries if entry.get("model") != id]
@@ -215,7 +210,10 @@ def delete(tx: Transaction, id: str, force: bool = False) -> Document:
         }
         TASK.update(tx, task["id"], {"models": kept})
     forget(tx, [id])
-    return model
+    named = addresses.of_model(model)
+    if not delete_file:
+        files.keep(tx, [id, *named])
+    return next(iter(addresses.unneeded(tx, named, {id, model.get("task") or ""})), None)
 
 
 def forget(tx: Transaction, ids: Iterable[str]) -> int:
@@ -223,12 +221,6 @@ def forget(tx: Transaction, ids: Iterable[str]) -> int:
     wanted = list(ids)
     events.delete_for(tx, wanted)
     return MODEL.delete(tx, wanted)
-
-
-def model_file_urls(document: Mapping[str, Any]) -> list[str]:
-    """The files that only this model needs: what the collector may delete once it is gone."""
-    uri = document.get("uri")
-    return [uri] if uri and uri != PLACEHOLDER else []
 
 
 def archive(tx: Transaction, id: str, who: str, now: int, archived: bool) -> None:

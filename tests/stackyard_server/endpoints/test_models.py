@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stackyard_server.tasks import models
+from stackyard_server.tasks import addresses
 
 from ..running import Running, running_server
 
@@ -76,8 +76,11 @@ def test_publishing_a_model_publishes_the_task_that_made_it(server: Running) -> 
     task = make_task(server)
     server.call("tasks.started", task=task)
     id = make(server, ready=False, task=task)
-    running = server.call("models.set_ready", model=make(server, ready=False, task=task))
-    assert "published_task" not in running  # a running task cannot be published; the model is
+    assert refusal(server, "models.set_ready", model=id) == (400, 110)
+    assert refusal(server, "models.set_ready", model=id, publish_task=True) == (400, 110)
+    assert get(server, id)["ready"] is False  # a running task cannot be published, and so nothing is
+    alone = server.call("models.set_ready", model=make(server, ready=False, task=task), publish_task=False)
+    assert "published_task" not in alone
     server.call("tasks.stopped", task=task)
     answer = server.call("models.set_ready", model=id)
     assert answer["published_task"]["id"] == task
@@ -95,13 +98,33 @@ def test_publishing_many_reports_each_failure(server: Running) -> None:
 
 
 def test_a_model_in_use_is_deleted_by_force_only_and_leaves_its_tasks(server: Running) -> None:
-    id = make(server)
+    id = make(server, uri="http://files/used.pt")
     task = make_task(server)
     server.call("tasks.add_or_update_model", task=task, name="start", model=id, type="input")
     assert refusal(server, "models.delete", model=id) == (400, 205)
-    assert server.call("models.delete", model=id, force=True) == {"deleted": True, "url": "http://files/m.pt"}
+    gone = server.call("models.delete", model=id, force=True)
+    assert gone == {"deleted": True, "url": "http://files/used.pt"}
     assert server.call("tasks.get_by_id", task=task)["task"]["models"] == {"input": [], "output": []}
     assert refusal(server, "models.get_by_id", model=id) == (400, 201)
+
+
+def test_what_a_published_task_made_is_deleted_by_force_only(server: Running) -> None:
+    task = make_task(server)
+    id, put_away = (make(server, ready=False, task=task, uri=f"http://files/{n}.pt") for n in range(2))
+    server.call("models.archive_many", ids=[put_away])
+    server.call("tasks.publish", task=task, force=True)
+    for model in (id, put_away):
+        assert refusal(server, "models.delete", model=model) == (400, 206)
+    failed = server.call("models.delete_many", ids=[id])["failed"]
+    assert [entry["error"]["codes"] for entry in failed] == [[400, 206]]
+    assert server.call("models.delete", model=id, force=True)["deleted"]
+
+
+def test_a_file_that_another_model_gives_is_not_named_for_deletion(server: Running) -> None:
+    first, second = (make(server, uri="http://elsewhere/shared.pt") for _ in range(2))
+    assert server.call("models.delete", model=first) == {"deleted": True, "url": None}
+    answer = server.call("models.delete_many", ids=[second])["succeeded"]
+    assert answer == [{"id": second, "deleted": True, "url": "http://elsewhere/shared.pt"}]
 
 
 def test_deleting_a_model_takes_its_events_along(server: Running) -> None:
@@ -182,8 +205,8 @@ def test_bad_requests_get_their_error(
 
 
 def test_a_placeholder_names_no_file() -> None:
-    assert models.model_file_urls({"uri": "http://files/m.pt"}) == ["http://files/m.pt"]
-    assert models.model_file_urls({"uri": models.PLACEHOLDER}) == []
+    assert addresses.of_model({"uri": "http://files/m.pt"}) == ["http://files/m.pt"]
+    assert addresses.of_model({"uri": addresses.PLACEHOLDER}) == []
 
 
 def test_which_tasks_name_a_model_follows_every_change_of_the_tasks(server: Running) -> None:

@@ -150,8 +150,11 @@ def test_a_project_with_live_tasks_is_deleted_by_force_only_and_its_tasks_stay(
 
 def test_deleting_with_contents_names_every_file(server: Running, root: str) -> None:
     id = make(server, f"{root}/work")
-    artifact = {"key": "data", "type": "custom", "uri": "http://files/data.zip"}
-    task = make_task(server, id, execution={"artifacts": [artifact]})
+    artifacts = [
+        {"key": "data", "type": "custom", "uri": "http://files/data.zip"},
+        {"key": "taken", "type": "custom", "uri": "http://files/somebody's.zip", "mode": "input"},
+    ]
+    task = make_task(server, id, execution={"artifacts": artifacts})
     server.call("models.create", name="free model", uri="http://files/free.pt", project=id)
     server.call(
         "models.create", name="own model", uri="http://files/own.pt", project=id, task=task, ready=False

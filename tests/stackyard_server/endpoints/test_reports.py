@@ -145,13 +145,72 @@ def test_an_unknown_queue_leaves_no_copy_behind(server: Running, controller: tup
 
 def test_deleting_runs_takes_their_steps_along(server: Running, controller: tuple[str, str]) -> None:
     task, project = controller
+    kept = server.call("tasks.clone", task=task, new_task_name="another run")["id"]
     step = server.call("tasks.create", name="step one", type="training", parent=task, project=project)["id"]
     elsewhere = server.call("tasks.create", name="not a run", type="training")["id"]
-    answer = server.call("pipelines.delete_runs", ids=[task, elsewhere], project=project)
+    answer = server.call(
+        "pipelines.delete_runs", ids=[task, elsewhere], project=project, include_pipeline_steps=True
+    )
     assert [entry["id"] for entry in answer["succeeded"]] == [task]
     assert [entry["error"]["codes"] for entry in answer["failed"]] == [[400, 101]]
     assert refusal(server, "tasks.get_by_id", task=step) == (400, 101)
     assert server.call("tasks.get_by_id", task=elsewhere)
+    assert server.call("tasks.get_by_id", task=kept)
+
+
+def test_deleting_runs_leaves_steps_unless_asked(server: Running, controller: tuple[str, str]) -> None:
+    task, project = controller
+    kept = server.call("tasks.clone", task=task, new_task_name="another run")["id"]
+    steps = [
+        server.call("tasks.create", name=f"step {n}", type="training", parent=task, project=project)["id"]
+        for n in range(2)
+    ]
+    server.call("pipelines.delete_runs", ids=[task], project=project, include_pipeline_steps=False)
+    for id in (kept, *steps):
+        assert server.call("tasks.get_by_id", task=id)
+
+
+def test_another_run_is_no_step(server: Running, controller: tuple[str, str]) -> None:
+    """A run started from another has it as its parent: what is done to the one with its steps spares the other."""
+    task, project = controller
+    queue = server.call("queues.create", name=f"runs of {task}")["id"]
+    second, third = (
+        server.call("pipelines.start_pipeline", task=task, queue=queue)["pipeline"] for _ in range(2)
+    )
+    server.call("tasks.started", task=second)
+    server.call("tasks.publish", task=third, force=True)
+    server.call("tasks.stop", task=task, force=True, include_pipeline_steps=True)
+    server.call("tasks.archive", tasks=[task], include_pipeline_steps=True)
+
+    def state(id: str) -> tuple[str, list[str]]:
+        found = server.call("tasks.get_by_id", task=id)["task"]
+        return found["status"], found["system_tags"]
+
+    assert state(second) == ("in_progress", ["pipeline"])
+    assert state(third) == ("published", ["pipeline"])
+    answer = server.call("pipelines.delete_runs", ids=[task], project=project, include_pipeline_steps=True)
+    assert [entry["id"] for entry in answer["succeeded"]] == [task]
+    assert (state(second)[0], state(third)[0]) == ("in_progress", "published")
+    server.call("tasks.stopped", task=second)
+    assert refusal(server, "pipelines.delete_runs", ids=[second, third], project=project) == (400, 160)
+    assert refusal(server, "pipelines.delete_runs", ids=[second, third, "x"], project=project) == (400, 160)
+    assert server.call("pipelines.delete_runs", ids=[second], project=project)["failed"] == []
+
+
+def test_runs_deleted_together_are_all_reported_as_deleted(
+    server: Running, controller: tuple[str, str]
+) -> None:
+    task, project = controller
+    queue = server.call("queues.create", name=f"together {task}")["id"]
+    second, third = (
+        server.call("pipelines.start_pipeline", task=task, queue=queue)["pipeline"] for _ in range(2)
+    )
+    server.call("tasks.dequeue", task=second)
+    answer = server.call(
+        "pipelines.delete_runs", ids=[task, second], project=project, include_pipeline_steps=True
+    )
+    assert ([entry["id"] for entry in answer["succeeded"]], answer["failed"]) == ([task, second], [])
+    assert server.call("tasks.get_by_id", task=third)["task"]["status"] == "queued"
 
 
 # --- serving ---------------------------------------------------------------------------------------------------------

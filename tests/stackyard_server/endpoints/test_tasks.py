@@ -510,6 +510,70 @@ def test_a_deleted_task_takes_its_drafts_along_and_lets_go_of_the_rest(server: R
         assert tx.value("SELECT count(*) FROM log WHERE owner=?", (id,)) == 0
 
 
+@pytest.mark.parametrize("call", ["tasks.delete", "tasks.delete_many", "tasks.reset", "tasks.reset_many"])
+def test_clients_are_told_to_delete_only_what_the_task_put_out(server: Running, call: str) -> None:
+    other = create(server)
+    foreign = f"{server.files}/p/a%20task.{other}/artifacts/k/file.txt"
+    model = server.call("models.create", name="kept", uri=f"http://x/{call}.pt", ready=True)["id"]
+    id = create(
+        server,
+        execution={
+            "artifacts": [
+                {"key": "taken", "type": "t", "mode": "input", "uri": "http://x/taken"},
+                {"key": "own", "type": "t", "uri": "http://x/own"},
+                {"key": "link", "type": "t", "uri": foreign},
+                {"key": "model", "type": "t", "uri": f"http://x/{call}.pt"},
+            ]
+        },
+    )
+    image = {"type": "training_debug_image", "task": id, "metric": "m", "variant": "v", "iter": 1}
+    server.call("events.add", **image, url=foreign)
+    server.call("events.add", **image | {"variant": "w"}, url="http://x/image.png")
+    if call.endswith("_many"):
+        answer = server.call(call, ids=[id], return_file_urls=True, force=True)["succeeded"][0]
+    else:
+        answer = server.call(call, task=id, return_file_urls=True, force=True)
+    assert answer["urls"] == {
+        "event_urls": ["http://x/image.png"],
+        "artifact_urls": ["http://x/own"],
+        "model_urls": [],
+    }
+    assert server.call("models.get_by_id", model=model)
+
+
+def test_a_task_that_others_stand_on_is_deleted_by_force_only(server: Running) -> None:
+    parent, maker, archived = create(server), create(server), create(server)
+    server.call("tasks.publish", task=create(server, parent=parent), force=True)
+    server.call("models.create", name="model", uri="http://x/ready", task=maker, ready=True)
+    server.call("tasks.publish", task=archived, force=True)
+    server.call("tasks.archive", tasks=[archived])
+    for id in (parent, maker, archived):
+        assert refusal(server, "tasks.delete", task=id)[:2] == (400, 123)
+        failed = server.call("tasks.delete_many", ids=[id])["failed"]
+        assert [entry["error"]["codes"] for entry in failed] == [[400, 123]]
+        assert server.call("tasks.delete", task=id, force=True)["deleted"]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_files_of_a_deleted_task_stay_where_that_was_asked(server: Running, clock: Clock, kept: bool) -> None:
+    id = create(server)
+    headers = {"Authorization": f"Bearer {server.token}"}
+    path = f"/p/a task.{id}/artifacts/k/file.txt"
+    server.client.post(server.files, files={path: (path, b"content")}, headers=headers).raise_for_status()
+    weights = f"/p/a task.{id}/models/m.pt"
+    server.client.post(server.files, files={weights: (weights, b"m")}, headers=headers).raise_for_status()
+    uri = f"{server.files}{weights.replace(' ', '%20')}"
+    server.call("models.create", name="model", uri=uri, task=id, ready=False)
+    clock.seconds += 5
+    server.call("tasks.delete", task=id, force=True, delete_external_artifacts=not kept)
+    freeing = Freeing(server.store, (server.files,))
+    for _ in range(2):
+        freeing.step()
+    for name in (path, weights):
+        found = server.client.get(f"{server.files}{name.replace(' ', '%20')}", headers=headers)
+        assert found.status_code == (200 if kept else 404)
+
+
 def test_a_clone_is_a_draft_of_what_was_asked_for_not_of_what_came_out(server: Running) -> None:
     id = create(
         server,
