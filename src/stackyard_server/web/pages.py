@@ -18,6 +18,12 @@ from . import advice, shown
 from .visit import TASK_COLUMNS, TEMPLATES_PROJECT, Visit, as_page
 
 PAGE_SIZE = 50
+#: What a table of tasks may be narrowed to: name -> (its heading, filters of the API).
+SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "": ("Tasks", {}),
+    "pipelines": ("Pipelines", {"system_tags": ["pipeline"]}),
+    "reports": ("Reports", {"type": ["report"]}),
+}
 #: Entries of a queue that are shown.
 MOST_ENTRIES = 50
 #: What a table may be sorted by: column -> field of the API.
@@ -44,7 +50,7 @@ async def home(visit: Visit) -> Response:
         system_tags=["-archived"],
         search_hidden=False,
     )
-    return visit.page(
+    return await visit.page(
         "home.html", tasks=tasks["tasks"], queues=await seen_queues(visit), workers=await seen_workers(visit)
     )
 
@@ -64,7 +70,7 @@ async def projects(visit: Visit) -> Response:
         search_hidden=False,
         **filters,
     )
-    return visit.page(
+    return await visit.page(
         "projects.html", projects=answer["projects"], text=text, page=page, more=len(answer["projects"]) == PAGE_SIZE,
         sort=query.get("sort", "name"),
     )  # fmt: skip
@@ -79,10 +85,14 @@ async def tasks(visit: Visit) -> Response:
         "status": query.get("status", ""),
         "archived": query.get("archived", ""),
         "sort": query.get("sort", "-updated"),
+        "show": query.get("show", "") if query.get("show") in SHOWN else "",
     }
+    heading, narrowed = SHOWN[chosen["show"]]
     page = as_page(query.get("page"))
     column, down = chosen["sort"].removeprefix("-"), chosen["sort"].startswith("-")
-    filters: dict[str, Any] = {"system_tags": ["archived"] if chosen["archived"] else ["-archived"]}
+    tags = narrowed.get("system_tags", [])
+    wanted = ["__$all", *tags, "archived"] if chosen["archived"] else [*tags, "-archived"]
+    filters: dict[str, Any] = {**narrowed, "system_tags": wanted}
     if project:
         filters["project"] = [project]
     if chosen["q"]:
@@ -95,7 +105,7 @@ async def tasks(visit: Visit) -> Response:
         page=page,
         page_size=PAGE_SIZE,
         only_fields=TASK_COLUMNS,
-        search_hidden=bool(project),
+        search_hidden=bool(project or chosen["show"]),
         **filters,
     )
     named = None
@@ -109,9 +119,9 @@ async def tasks(visit: Visit) -> Response:
     def sorted_by(name: str) -> str:
         return link(sort=name if chosen["sort"] == "-" + name else "-" + name)
 
-    return visit.page(
+    return await visit.page(
         "tasks.html", tasks=answer["tasks"], project=named, chosen=chosen, page=page, link=link, sorted_by=sorted_by,
-        more=len(answer["tasks"]) == PAGE_SIZE, column=column, down=down,
+        more=len(answer["tasks"]) == PAGE_SIZE, column=column, down=down, heading=heading,
     )  # fmt: skip
 
 
@@ -173,17 +183,17 @@ async def reasons_for(visit: Visit, ids: list[str]) -> dict[str, str]:
 
 async def queues(visit: Visit) -> Response:
     """The queues: what waits in each, for how long, who serves it, and what is wrong."""
-    return visit.page("queues.html", queues=await seen_queues(visit), most=MOST_ENTRIES)
+    return await visit.page("queues.html", queues=await seen_queues(visit), most=MOST_ENTRIES)
 
 
 async def queues_part(visit: Visit) -> Response:
     """Only the queues themselves, for the live view."""
-    return visit.page("queue_cards.html", queues=await seen_queues(visit), most=MOST_ENTRIES)
+    return await visit.page("queue_cards.html", queues=await seen_queues(visit), most=MOST_ENTRIES)
 
 
 async def workers(visit: Visit) -> Response:
     """The workers: what each runs and when it last reported."""
-    return visit.page("workers.html", workers=await seen_workers(visit))
+    return await visit.page("workers.html", workers=await seen_workers(visit))
 
 
 async def templates(visit: Visit) -> Response:
@@ -197,7 +207,7 @@ async def templates(visit: Visit) -> Response:
             system_tags=["-archived"], search_hidden=True,
         )  # fmt: skip
         found += listed["tasks"]
-    return visit.page("templates.html", templates=found, project=TEMPLATES_PROJECT)
+    return await visit.page("templates.html", templates=found, project=TEMPLATES_PROJECT)
 
 
 async def datasets(visit: Visit) -> Response:
@@ -210,7 +220,7 @@ async def datasets(visit: Visit) -> Response:
     )  # fmt: skip
     for found in answer["tasks"]:
         found["dataset"] = ((found.get("project") or {}).get("name") or "").partition("/.datasets/")
-    return visit.page(
+    return await visit.page(
         "datasets.html", datasets=answer["tasks"], page=page, more=len(answer["tasks"]) == PAGE_SIZE
     )
 
@@ -218,4 +228,45 @@ async def datasets(visit: Visit) -> Response:
 async def account(visit: Visit, made: dict[str, str] | None = None) -> Response:
     """One's own access keys; a new one is shown once, with the client configuration it belongs to."""
     answer = await visit.ask("auth.get_credentials")
-    return visit.page("account.html", credentials=answer["credentials"], made=made, urls=visit.services.urls)
+    return await visit.page(
+        "account.html", credentials=answer["credentials"], made=made, urls=visit.services.urls
+    )
+
+
+async def models(visit: Visit) -> Response:
+    """The models, of one project or of all."""
+    query = visit.request.query_params
+    project, text, page = (
+        visit.request.path_params.get("project"),
+        query.get("q", ""),
+        as_page(query.get("page")),
+    )
+    filters: dict[str, Any] = {"project": [project]} if project else {}
+    if text:
+        filters["name"] = "(?i)" + re.escape(text)
+    answer = await visit.ask(
+        "models.get_all_ex", order_by=["-last_update"], page=page, page_size=PAGE_SIZE, system_tags=["-archived"],
+        only_fields=["id", "name", "ready", "framework", "created", "last_update", "tags", "project.name", "user.name",
+                     "task.name"], **filters,
+    )  # fmt: skip
+    named = (await visit.ask("projects.get_by_id", project=project))["project"] if project else None
+
+    def link(**changed: str) -> str:
+        return f"{visit.request.url.path}?{urlencode({k: v for k, v in {'q': text, **changed}.items() if v})}"
+
+    return await visit.page(
+        "models.html", models=answer["models"], project=named, text=text, page=page, link=link,
+        more=len(answer["models"]) == PAGE_SIZE,
+    )  # fmt: skip
+
+
+async def endpoints(visit: Visit) -> Response:
+    """Where models are served, as their containers report it."""
+    return await visit.page(
+        "endpoints.html", endpoints=(await visit.ask("serving.get_endpoints"))["endpoints"]
+    )
+
+
+async def nothing(visit: Visit, message: str = "") -> Response:
+    """What is said where no page is, or nothing has the id asked for; and where to look."""
+    return await visit.page("nothing.html", status=404, message=message)

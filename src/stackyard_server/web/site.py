@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from .. import API_VERSION
 from ..calls import Services, dispatch
@@ -25,17 +27,25 @@ from ..http.bodies import MOST_ANONYMOUS_BYTES
 from ..http.edge import Port
 from ..http.errors import Refused
 from ..http.exchange import Exchange
+from ..http.headers import encoded
 from ..http.origins import Origins
 from ..protocol.error_table import ApiError
 from ..security_log import note
-from . import actions, pages, task_pages
+from . import actions, compared, images, pages, task_pages
 from .caller import Caller
+from .official_addresses import page_here
 from .visit import TEMPLATES, Visit
 
 STATIC = Path(__file__).parent / "static"
 #: A form is a few fields of text.
 LARGEST_FORM_BYTES = 4 * 1024 * 1024
 MOST_FIELDS = 5000
+#: Code and subcode of an id that nothing has: of a task, model, project, queue.
+NO_SUCH = frozenset({(400, 101), (400, 201), (400, 401), (400, 701)})
+#: A path on this server, with its query: one slash first, for two would name another host, and to a browser a backslash
+#: is a slash.
+OWN_PAGE = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+LONGEST_ADDRESS = 2000
 #: Where a request carries its exchange.
 EXCHANGE = "stackyard.exchange"
 
@@ -54,15 +64,22 @@ class Pages(Port):
         self._router = self._routes()
 
     async def answer(self, exchange: Exchange) -> None:
-        """A page, or what a form does."""
+        """A page, or what a form does; from an address of the official web app, on to the same thing here."""
+        if exchange.method in ("GET", "HEAD") and (there := self._moved(exchange)) is not None:
+            await exchange.respond(303, b"", encoded([("location", there)]))
+            return
         await self._router({**exchange.scope, EXCHANGE: exchange}, exchange.gone, exchange.send)
+
+    def _moved(self, exchange: Exchange) -> str | None:
+        query = parse_qs(exchange.query.decode("latin-1"))
+        return page_here(exchange.path, {name: ",".join(values) for name, values in query.items()})
 
     def _routes(self) -> Router:
         shown: dict[str, Page] = {
             "/": pages.home,
             "/projects": pages.projects,
             "/projects/{project}/tasks": pages.tasks,
-            "/projects/{project}/tasks/{task}{tab:path}": task_pages.as_clients_print_it,
+            "/projects/{project}/models": pages.models,
             "/tasks": pages.tasks,
             "/tasks/{task}": task_pages.task,
             "/tasks/{task}/now": task_pages.task_now,
@@ -71,13 +88,17 @@ class Pages(Port):
             "/tasks/{task}/scalars": task_pages.task_scalars,
             "/tasks/{task}/scalars/charts": task_pages.task_scalars_part,
             "/tasks/{task}/plots": task_pages.task_plots,
+            "/tasks/{task}/images": images.task_images,
             "/tasks/{task}/clone": task_pages.clone_form,
+            "/compare": compared.compare,
+            "/models": pages.models,
             "/models/{model}": task_pages.model,
             "/new": pages.templates,
             "/datasets": pages.datasets,
             "/queues": pages.queues,
             "/queues/cards": pages.queues_part,
             "/workers": pages.workers,
+            "/endpoints": pages.endpoints,
             "/account": pages.account,
         }
         # What each form does, and the endpoint whose least role its sender needs.
@@ -102,7 +123,14 @@ class Pages(Port):
             Route("/static/{name}", self._static, methods=["GET"]),
         ]
         # the router's own redirects repeat whatever the Host header says
-        return Router(routes=routes, redirect_slashes=False)
+        return Router(routes=routes, redirect_slashes=False, default=self._nothing)
+
+    async def _nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if request.method not in ("GET", "HEAD"):
+            raise Refused(404, "Not found.")
+        answer = await self._showing(pages.nothing)(request)
+        await answer(scope, receive, send)
 
     def _visit(self, request: Request) -> Visit | None:
         """The visit of whoever the cookie says is there; None when nobody is, or no longer."""
@@ -120,11 +148,13 @@ class Pages(Port):
         async def show(request: Request) -> Response:
             visit = self._visit(request)
             if visit is None:
-                return RedirectResponse("/login", 303)
+                return RedirectResponse(login_address(request), 303)
             try:
                 return await page(visit)
             except ApiError as refused:
-                return visit.page("refused.html", status=refused.code, message=refused.message)
+                if (refused.code, refused.subcode) in NO_SUCH:
+                    return await pages.nothing(visit, refused.message)
+                return await visit.page("refused.html", status=refused.code, message=refused.message)
 
         return show
 
@@ -145,7 +175,7 @@ class Pages(Port):
                         "refused", endpoint=entry.name, user=visit.who.user, role=visit.who.role,
                         address=exchange_of(request).address, reason=refused.message,
                     )  # fmt: skip
-                return visit.page("refused.html", status=refused.code, message=refused.message)
+                return await visit.page("refused.html", status=refused.code, message=refused.message)
 
         return do
 
@@ -161,12 +191,13 @@ class Pages(Port):
             raise Refused(403, "This form was not sent from one of our pages.")
 
     async def _login_form(self, request: Request) -> Response:
-        return login_page()
+        return login_page(after=request.query_params.get("next", ""))
 
     async def _login(self, request: Request) -> Response:
         self._check_sender(request)
         form = await form_of(request, MOST_ANONYMOUS_BYTES)
         login, password = actions.text(form, "login"), form.get("password")
+        after = actions.text(form, "next")
         authenticator = self.services.authenticator
         try:
             who = await asyncio.to_thread(
@@ -177,10 +208,10 @@ class Pages(Port):
             )
         except ApiError as refused:
             wrong = "Too many attempts: wait a minute." if refused.code == 429 else "Wrong name or password."
-            answer = login_page(wrong, login, refused.code)
+            answer = login_page(wrong, login, refused.code, after)
             answer.headers.update(dict(refused.headers))
             return answer
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(own_page(after), 303)
         answer.headers.append(*cookies.keep(authenticator.issue(who), self.services.settings))
         return answer
 
@@ -203,10 +234,23 @@ class Pages(Port):
         return Response(known[name].read_bytes(), media_type=kind, headers=cached)
 
 
-def login_page(message: str = "", login: str = "", status: int = 200) -> Response:
-    """The form one signs in with."""
-    page = TEMPLATES.get_template("login.html").render(message=message, login=login)
+def login_page(message: str = "", login: str = "", status: int = 200, after: str = "") -> Response:
+    """The form one signs in with; ``after`` is the page to go on to."""
+    page = TEMPLATES.get_template("login.html").render(message=message, login=login, after=own_page(after))
     return Response(page, status, media_type="text/html")
+
+
+def login_address(request: Request) -> str:
+    """The address of that form, which remembers the page that was asked for."""
+    url = request.url
+    wanted = own_page(quote(url.path) + (f"?{url.query}" if url.query else ""))
+    return "/login" if wanted == "/" else f"/login?{urlencode({'next': wanted})}"
+
+
+def own_page(address: str) -> str:
+    """An address where it is a page of ours, else the first page: nobody is sent elsewhere by a link to the form."""
+    ours = OWN_PAGE.fullmatch(address) is not None and len(address) <= LONGEST_ADDRESS
+    return address if ours else "/"
 
 
 def exchange_of(request: Request) -> Exchange:

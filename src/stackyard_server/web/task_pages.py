@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from ..rules import queue_policy
 from . import charts, lineage, parameters, plots
 from .pages import entry_id, seen_queues
-from .visit import RUNS_PROJECT, TASK_COLUMNS, TEMPLATES_PROJECT, Visit, file_link
+from .visit import RUNS_PROJECT, TASK_COLUMNS, TEMPLATES_PROJECT, Visit, file_link, title_of
 
 LOG_LINES = 500
 #: Points a drawn series has at most.
@@ -26,12 +26,6 @@ MODEL_COLUMNS = [
     "id", "name", "created", "last_update", "ready", "uri", "framework", "comment", "tags", "labels", "metadata",
     "design", "project.name", "user.name", "task.name", "task.status",
 ]  # fmt: skip
-
-
-async def as_clients_print_it(visit: Visit) -> Response:
-    """On to a task from the address that ClearML's clients print, which is the official web app's."""
-    log = "/log" if visit.request.path_params["tab"] == "/output/log" else ""
-    return RedirectResponse(f"/tasks/{visit.request.path_params['task']}{log}", 303)
 
 
 async def task_head(visit: Visit, columns: list[str]) -> dict[str, Any]:
@@ -66,7 +60,7 @@ async def task(visit: Visit) -> Response:
         "tasks.get_all_ex", parent=[found["id"]], order_by=["created"], page=0, page_size=MOST_STEPS,
         only_fields=[*TASK_COLUMNS, "status_reason"], search_hidden=True,
     )  # fmt: skip
-    return visit.page(
+    return await visit.page(
         "task.html", tab="overview", task=found, single=single, artifacts=artifacts, steps=steps["tasks"],
         is_pipeline=is_pipeline(found), now=await now_of(visit, found), made_from=await made_from(visit, found),
     )  # fmt: skip
@@ -138,7 +132,7 @@ async def waiting_of(visit: Visit, task: dict[str, Any]) -> dict[str, Any] | Non
 async def task_now(visit: Visit) -> Response:
     """Only what the task does now, for the live view; the status rides in a header."""
     found = await task_head(visit, ["execution"])
-    answer = visit.page("task_now.html", task=found, now=await now_of(visit, found))
+    answer = await visit.page("task_now.html", task=found, now=await now_of(visit, found))
     answer.headers["x-task-status"] = found["status"]
     return answer
 
@@ -157,7 +151,7 @@ async def log_lines(visit: Visit, id: str) -> list[dict[str, Any]]:
 async def task_log(visit: Visit) -> Response:
     """The log, followed live while the task runs."""
     found = await task_head(visit, [])
-    return visit.page(
+    return await visit.page(
         "task_log.html", tab="log", task=found, lines=await log_lines(visit, found["id"]), most=LOG_LINES
     )
 
@@ -165,7 +159,7 @@ async def task_log(visit: Visit) -> Response:
 async def task_log_part(visit: Visit) -> Response:
     """Only the lines, for the live view; the status rides in a header."""
     found = await task_head(visit, [])
-    answer = visit.page("log_lines.html", task=found, lines=await log_lines(visit, found["id"]))
+    answer = await visit.page("log_lines.html", task=found, lines=await log_lines(visit, found["id"]))
     answer.headers["x-task-status"] = found["status"]
     return answer
 
@@ -185,7 +179,7 @@ async def task_scalars(visit: Visit) -> Response:
     found = await task_head(visit, [])
     values = await visit.ask("events.get_task_single_value_metrics", tasks=[found["id"]])
     single = [v for t in values["tasks"] for v in t["values"]]
-    return visit.page(
+    return await visit.page(
         "task_scalars.html",
         tab="scalars",
         task=found,
@@ -197,7 +191,7 @@ async def task_scalars(visit: Visit) -> Response:
 async def task_scalars_part(visit: Visit) -> Response:
     """Only the charts, for the live view; the status rides in a header."""
     found = await task_head(visit, [])
-    answer = visit.page("charts.html", task=found, charts=await drawn_scalars(visit, found["id"]))
+    answer = await visit.page("charts.html", task=found, charts=await drawn_scalars(visit, found["id"]))
     answer.headers["x-task-status"] = found["status"]
     return answer
 
@@ -208,13 +202,7 @@ async def task_plots(visit: Visit) -> Response:
     answer = await visit.ask("events.get_task_plots", task=found["id"])
     reported = sorted(answer["plots"], key=lambda p: (p.get("metric", ""), p.get("variant", "")))
     drawn = [plots.read(title_of(p), p.get("plot_str") or "") for p in reported[:MOST_PLOTS]]
-    return visit.page("task_plots.html", tab="plots", task=found, plots=drawn, count=len(reported))
-
-
-def title_of(plot: dict[str, Any]) -> str:
-    """A plot's metric and variant, once where they are the same."""
-    metric, variant = str(plot.get("metric", "")), str(plot.get("variant", ""))
-    return metric if variant in ("", metric) else f"{metric} · {variant}"
+    return await visit.page("task_plots.html", tab="plots", task=found, plots=drawn, count=len(reported))
 
 
 async def clone_form(visit: Visit, notice: str = "", typed: dict[str, str] | None = None) -> Response:
@@ -233,7 +221,7 @@ async def clone_form(visit: Visit, notice: str = "", typed: dict[str, str] | Non
     from_template = project == TEMPLATES_PROJECT
     held = (found.get("execution") or {}).get("queue")
     preset = (held.get("id") if isinstance(held, dict) else held) or ""
-    return visit.page(
+    return await visit.page(
         "clone.html", tab="", task=found, sections=sections, queues=answer["queues"], notice=notice, typed=before,
         from_template=from_template, project=RUNS_PROJECT if from_template else project, preset=preset,
         name=found["name"] if from_template else f"Clone of {found['name']}", status=400 if notice else 200,
@@ -264,4 +252,4 @@ async def model(visit: Visit) -> Response:
         **{"models.input.model": [id]},
     )  # fmt: skip
     link = file_link(visit.services, found.get("uri"))
-    return visit.page("model.html", model=found, made_from=origin, used=used["tasks"], link=link)
+    return await visit.page("model.html", model=found, made_from=origin, used=used["tasks"], link=link)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,20 +63,19 @@ class Visit:
         """The server's time."""
         return datetime.fromtimestamp(self.services.clock(), UTC)
 
-    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A rendered page."""
+    async def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page, rendered beside the event loop: it grows with what is shown."""
         values.setdefault("notice", self.request.query_params.get("notice", ""))
-        return HTMLResponse(
-            TEMPLATES.get_template(template).render(
-                who=self.who,
-                path=self.request.url.path,
-                statuses=shown.STATUSES,
-                ago=absent_as_none(partial(shown.ago, now=self.now)),
-                may_write=self.who.role != "readonly",
-                **values,
-            ),
-            status,
+        text = await asyncio.to_thread(
+            TEMPLATES.get_template(template).render,
+            who=self.who,
+            path=self.request.url.path,
+            statuses=shown.STATUSES,
+            ago=absent_as_none(partial(shown.ago, now=self.now)),
+            may_write=self.who.role != "readonly",
+            **values,
         )
+        return HTMLResponse(text, status)
 
 
 def as_page(text: str | None) -> int:
@@ -99,3 +99,9 @@ def file_link(services: Services, uri: str | None) -> str | None:
     if parts.netloc in ours:
         return "/files" + quote(parts.path, safe="/%")
     return uri if parts.scheme in ("http", "https") else None
+
+
+def title_of(event: dict[str, Any]) -> str:
+    """An event's metric and variant, once where they are the same."""
+    metric, variant = str(event.get("metric", "")), str(event.get("variant", ""))
+    return metric if variant in ("", metric) else f"{metric} · {variant}"

@@ -100,4 +100,4 @@ def test_sign_out_ends_the_session(page: Any, server: Running) -> None:
     kept = {"Cookie": "; ".join(f"{c['name']}={c['value']}" for c in cookies)}
     answer = server.client.get(f"{server.web}/projects", headers=kept)
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/login"
+    assert answer.headers["location"] == "/login?next=%2Fprojects"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -29,11 +30,14 @@ def test_without_sign_in_every_page_leads_to_the_login(server: Running) -> None:
         "/account",
         "/new",
         "/datasets",
+        "/models",
+        "/compare",
         f"/models/{'0' * 32}",
         f"/tasks/{'0' * 32}",
     ):
         answer = httpx.get(server.web + path)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+        after = "" if path == "/" else f"?next={quote(path, safe='')}"
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/login{after}")
 
 
 def test_a_wrong_password_is_refused_in_words(server: Running) -> None:
@@ -50,7 +54,8 @@ def test_pages_carry_a_strict_policy_and_no_inline_code(server: Running) -> None
     with signed_in(server) as client:
         for path in ("/", "/projects", "/tasks", f"/tasks/{task}", f"/tasks/{task}/log", f"/tasks/{task}/scalars",
                      f"/tasks/{task}/clone", f"/tasks/{task}/plots", f"/tasks/{task}/now", "/queues", "/queues/cards",
-                     "/workers", "/account", "/new", "/datasets"):  # fmt: skip
+                     "/workers", "/account", "/new", "/datasets", "/models", "/endpoints",
+                     f"/compare?tasks={task}"):  # fmt: skip
             answer = client.get(path)
             assert answer.status_code == 200, (path, answer.text)
             assert "script-src 'self'" in answer.headers["content-security-policy"]
@@ -63,8 +68,12 @@ def test_pages_carry_a_strict_policy_and_no_inline_code(server: Running) -> None
 def test_an_unknown_task_is_said_in_words(server: Running) -> None:
     with signed_in(server) as client:
         answer = client.get(f"/tasks/{'0' * 32}")
-    assert answer.status_code == 400
+        unknown = client.get("/no/such/page")
+    assert (answer.status_code, unknown.status_code) == (404, 404)
     assert "Invalid task id" in answer.text
+    for page in (answer, unknown):
+        assert 'name="q"' in page.text, "it offers a search"
+        assert 'href="/projects"' in page.text
 
 
 @pytest.mark.parametrize("uri", ["http://[", "//[", "http://a\uff03b/x", "javascript:alert(1)"])
@@ -109,11 +118,3 @@ def test_the_official_app_is_served_with_its_configuration(build: Path) -> None:
         assert not configuration["userSecret"]
         for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%252e%252e/secret.txt"):
             assert "secret" not in get(server.web + path).text.replace("app", "")
-
-
-def test_the_addresses_that_clients_print_lead_to_the_task(server: Running) -> None:
-    task = server.call("tasks.get_all", name="^train one$", only_fields=["id"])["tasks"][0]["id"]
-    with signed_in(server) as client:
-        for printed, tab in (("/output/log", "/log"), ("", "")):
-            answer = client.get(f"/projects/{'0' * 32}/tasks/{task}{printed}")
-            assert (answer.status_code, answer.headers["location"]) == (303, f"/tasks/{task}{tab}")

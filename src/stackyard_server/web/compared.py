@@ -1,0 +1,87 @@
+"""The page that sets tasks or models side by side: what differs first, what is equal folded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from . import shown
+from .visit import Visit
+
+#: How many are set side by side.
+MOST_COMPARED = 10
+#: Rows of a table that are shown.
+MOST_ROWS = 200
+TASK_FACTS = {"Status": "status", "Type": "type", "Started": "started", "Iteration": "last_iteration",
+              "Worker": "last_worker"}  # fmt: skip
+MODEL_FACTS = {"Framework": "framework", "Made": "created", "Comment": "comment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A table: names of rows, and in each a value of every document; None where one has none."""
+
+    title: str
+    different: list[tuple[str, list[str | None]]]
+    equal: list[tuple[str, list[str | None]]]
+    #: How many rows are left out.
+    left_out: int
+
+
+def group(title: str, columns: list[dict[str, str]]) -> Group:
+    """The values of several documents by name, those that differ apart from those that are equal. Pure."""
+    names = sorted({name for column in columns for name in column})
+    rows = [(name, [column.get(name) for column in columns]) for name in names]
+    different = [row for row in rows if len(set(row[1])) > 1]
+    equal = [row for row in rows if len(set(row[1])) == 1]
+    left_out = max(0, len(different) - MOST_ROWS) + max(0, len(equal) - MOST_ROWS)
+    return Group(title, different[:MOST_ROWS], equal[:MOST_ROWS], left_out)
+
+
+def parameters_of(task: dict[str, Any]) -> dict[str, str]:
+    """A task's parameters by section and name."""
+    return {
+        f"{section}/{name}": str(parameter.get("value") or "")
+        for section, parameters in (task.get("hyperparams") or {}).items()
+        for name, parameter in parameters.items()
+    }
+
+
+def metrics_of(task: dict[str, Any]) -> dict[str, str]:
+    """The newest value of every series of a task."""
+    return {
+        value["metric"] if value["variant"] == value["metric"] else f"{value['metric']} · {value['variant']}":
+            shown.number(value.get("value"))
+        for variants in (task.get("last_metrics") or {}).values()
+        for value in variants.values()
+    }  # fmt: skip
+
+
+async def compare(visit: Visit) -> Response:
+    """Tasks, or models, side by side: facts, parameters and newest values."""
+    query = visit.request.query_params
+    of_models = bool(query.get("models"))
+    asked = [id for id in (query.get("models") or query.get("tasks") or "").split(",") if id]
+    ids = list(dict.fromkeys(asked))[:MOST_COMPARED]
+    if of_models:
+        found = await visit.ask("models.get_all_ex", id=ids) if ids else {"models": []}
+        facts, documents = MODEL_FACTS, found["models"]
+    else:
+        found = await visit.ask("tasks.get_by_id_ex", id=ids) if ids else {"tasks": []}
+        facts, documents = TASK_FACTS, found["tasks"]
+    by_id = {document["id"]: document for document in documents}
+    side_by_side = [by_id[id] for id in ids if id in by_id]
+    groups = [
+        group("Facts", [
+            {name: str(document[field]) for name, field in facts.items() if document.get(field) is not None}
+            for document in side_by_side
+        ]),
+        group("Parameters", [parameters_of(document) for document in side_by_side]),
+        group("Newest values", [metrics_of(document) for document in side_by_side]),
+    ]  # fmt: skip
+    return await visit.page(
+        "compare.html", documents=side_by_side, of_models=of_models, groups=groups,
+        gone=[id for id in ids if id not in by_id], left_out=len(set(asked)) - len(ids),
+    )  # fmt: skip
