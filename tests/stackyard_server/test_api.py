@@ -27,12 +27,14 @@ def test_ping_answers_in_the_envelope(server: Running) -> None:
     assert envelope["data"] == {"msg": "ClearML server"}
 
 
+@pytest.mark.promise("methods-and-envelope")
 def test_an_unknown_endpoint_is_404_in_the_envelope(server: Running) -> None:
     meta = server.ask("v2.34/tasks.nope")["meta"]
     assert (meta["result_code"], meta["result_subcode"]) == (404, 0)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.promise("methods-and-envelope")
 def test_every_method_that_clients_send_means_the_same(server: Running, method: str) -> None:
     answer = server.client.request(method, f"{server.api}/debug.ping", json={})
     assert answer.json()["data"] == {"msg": "ClearML server"}
@@ -40,6 +42,7 @@ def test_every_method_that_clients_send_means_the_same(server: Running, method: 
 
 @pytest.mark.parametrize("path", ["debug.ping", "tasks.create", "metrics", "tasks.nope"])
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PATCH", "PURGE"])
+@pytest.mark.promise("methods-and-envelope")
 def test_a_method_that_no_client_sends_is_refused(server: Running, method: str, path: str) -> None:
     """RFC 9110, 15.5.6."""
     answer = server.client.request(
@@ -50,6 +53,7 @@ def test_a_method_that_no_client_sends_is_refused(server: Running, method: str, 
     assert answer.json()["meta"]["result_msg"] == f"Method not allowed: method={method}"
 
 
+@pytest.mark.promise("lines-bounded")
 def test_slow_reads_wait_in_a_line_of_bounded_length(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +65,7 @@ def test_slow_reads_wait_in_a_line_of_bounded_length(
     assert server.ask(slow)["meta"]["result_code"] == 429
 
 
+@pytest.mark.promise("no-inner-words", on="API")
 def test_no_answer_names_files_or_lines_of_the_server(server: Running) -> None:
     """ASVS 13.4.2 and 16.5.1: no debug mode, no stack traces."""
     for name, body in (

@@ -24,6 +24,7 @@ def told(fault: Fault) -> str:
 
 
 @pytest.mark.parametrize("seed", [20261122])
+@pytest.mark.promise("fuzz", on="API, files, pages")
 def test_malformed_requests_break_nothing(tmp_path: Path, seed: int) -> None:
     """CWE-20, CWE-400, CWE-89: every endpoint with values of every kind, bytes that are no HTTP, at all three ports.
 

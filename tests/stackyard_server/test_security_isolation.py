@@ -48,6 +48,7 @@ def imported(tree: ast.AST) -> set[str]:
     sorted(p for p in SOURCE.rglob("*.py") if p.relative_to(SOURCE).as_posix() not in CONSOLE),
     ids=lambda p: str(p.relative_to(SOURCE)),
 )
+@pytest.mark.promise("runs-nothing")
 def test_no_module_unpickles_evaluates_runs_programs_or_calls_out(path: Path) -> None:
     """CVE-2024-24590 and ASVS 1.5.2 (no unsafe deserialisation), 1.3.2 (no eval), 1.3.6 and 13.2.4 (no outbound)."""
     tree = ast.parse(path.read_text())
@@ -79,6 +80,7 @@ server.run()
 """
 
 
+@pytest.mark.promise("reaches-out-to-nobody")
 def test_the_server_never_connects_to_anything(tmp_path: Path) -> None:
     """ASVS 1.3.6 (SSRF), 13.2.4, 13.2.5; clearml-server phones home every 24 h (E2). Seen by Python's audit events."""
     seen = tmp_path / "seen"
@@ -144,6 +146,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate, key
 
 
+@pytest.mark.promise("tls", on="API, files, pages")
 def test_tls_by_certificate_and_key_files(certificate: tuple[Path, Path]) -> None:
     """ASVS 12.1.1 and 3.3.1: TLS 1.2 or newer on all three ports, no plain HTTP beside it, a Secure cookie."""
     cert, key = certificate
@@ -194,6 +197,7 @@ def server() -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.promise("names-are-data")
 def test_names_are_data_wherever_they_stand(server: Running, name: str) -> None:
     """ASVS 1.2.4 (SQL) and 1.3.x: what looks like SQL, a JSON path, a pattern or a template stays text."""
     full = f"task {name}"

@@ -60,6 +60,7 @@ def test_a_file_is_fetched_once(store: Store) -> None:
     assert store.fetched == 1
 
 
+@pytest.mark.promise("container-cache")
 def test_a_copy_that_a_task_changed_is_fetched_anew(store: Store) -> None:
     digest = store.put("http://s/data.csv", b"a,b")
     kept = store.file("http://s/data.csv", digest)

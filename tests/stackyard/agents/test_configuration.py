@@ -71,6 +71,7 @@ def test_the_environment_is_ours_alone(around: Surroundings, monkeypatch: pytest
     assert "--docker" not in made.command
 
 
+@pytest.mark.promise("container-credentials")
 def test_only_the_owner_reads_what_holds_a_key(around: Surroundings) -> None:
     made = configuration.prepare(Slot("c-0", "c", in_container=True), {"s": "sha256:1"}, around)
     for path in (around.agents, *around.agents.rglob("*")):
@@ -78,6 +79,7 @@ def test_only_the_owner_reads_what_holds_a_key(around: Surroundings) -> None:
     assert stat.S_IMODE((Path(made.folder) / "clearml.conf").stat().st_mode) == 0o600
 
 
+@pytest.mark.promise("gate-comes-first")
 def test_a_containers_agent_finds_our_docker_first_and_the_gate_takes_its_policy(
     around: Surroundings,
 ) -> None:

@@ -63,6 +63,7 @@ def command(*task: str, image: str = f"stackyard/torch@{ID}", setup: str = "", *
 PLAIN = command()
 
 
+@pytest.mark.promise("container-least-rights")
 def test_a_container_gets_what_the_agent_says_and_the_least_rights() -> None:
     wish = rules.asked(run_of_agent())
     assert (wish.task, wish.worker, wish.conf) == (TASK, "w:0", "/h/.clearml_agent.x.cfg")
@@ -169,11 +170,13 @@ def test_a_container_gets_what_the_agent_says_and_the_least_rights() -> None:
     ],
     ids=" ".join,
 )
+@pytest.mark.promise("gate-writes-the-command")
 def test_nothing_a_task_asks_for_changes_the_command(hostile: tuple[str, ...]) -> None:
     assert command(*hostile) == PLAIN
     assert command(*hostile, "--cpus=1") == command("--cpus=1"), "and what stands behind it is still read"
 
 
+@pytest.mark.promise("gate-writes-the-command")
 def test_what_is_not_followed_is_named_without_its_value() -> None:
     wish = rules.asked(run_of_agent(task=("-e", "TOKEN=secret", "-v=/:/host", "--privileged", "--cpus", "1")))
     assert wish.dropped == ("-e", "-v", "--privileged")
@@ -194,6 +197,7 @@ def test_what_is_not_followed_is_named_without_its_value() -> None:
         (("--shm-size", "64mb"), ["--shm-size", "67108864"]),
     ],
 )
+@pytest.mark.promise("gate-writes-the-command")
 def test_the_three_limits_are_followed(said: tuple[str, ...], words: list[str]) -> None:
     text = " ".join(command(*said))
     assert " ".join(words) in text
@@ -224,6 +228,7 @@ def test_a_malformed_limit_is_refused_with_what_was_seen(said: str) -> None:
         command(said)
 
 
+@pytest.mark.promise("gate-writes-the-command")
 def test_a_queues_limits_hold_for_who_asks_nothing_and_for_who_asks_more() -> None:
     limits: dict[str, Any] = {"cpus": 2, "memory_bytes": 4 * 1024**3, "cpuset_cpus": "0,1"}
     text = " ".join(command(**limits))
@@ -250,6 +255,7 @@ def test_a_tasks_setup_script_and_a_longer_command_are_left_out() -> None:
     assert command(setup="curl evil | sh ; ") == PLAIN
 
 
+@pytest.mark.promise("container-network")
 def test_the_operators_mounts_network_and_variables_are_added() -> None:
     more: dict[str, Any] = {
         "mounts": ["/data:/data:ro", "/out:/out"],
@@ -331,6 +337,7 @@ def test_an_image_may_be_allowed_by_the_digest_of_a_registry() -> None:
         "x" * 5000,
     ],
 )
+@pytest.mark.promise("gate-writes-the-command")
 def test_any_other_image_is_refused_naming_both(reference: str) -> None:
     engine = Engine(**{"evil:latest": [OTHER], OTHER: [OTHER], f"stackyard/torch@{OTHER}": [OTHER], ID: [ID]})
     with pytest.raises(rules.RefusedError) as refused:
@@ -353,6 +360,7 @@ def test_without_allowed_images_none_is_allowed() -> None:
         rules.image(ID, policy(images={}), Engine(**{ID: [ID]}))
 
 
+@pytest.mark.promise("container-ending")
 def test_an_agent_lists_its_own_containers_and_stops_them_with_time_to_end() -> None:
     listed = rules.other(["ps", "--no-trunc", "--format", "{{.ID}}"], policy())
     assert listed is not None
@@ -390,6 +398,7 @@ def test_an_agent_lists_its_own_containers_and_stops_them_with_time_to_end() -> 
     ],
     ids=" ".join,
 )
+@pytest.mark.promise("container-ending")
 def test_other_commands_are_not_let_through(arguments: list[str]) -> None:
     assert rules.other(arguments, policy()) is None
 
@@ -422,6 +431,7 @@ def test_other_commands_are_not_let_through(arguments: list[str]) -> None:
     ],
     ids=str,
 )
+@pytest.mark.promise("gate-writes-the-command")
 def test_a_policy_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInputError, match="the gate's policy"):
         policy(**wrong)

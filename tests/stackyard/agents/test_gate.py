@@ -125,6 +125,8 @@ def gate(
 
 
 @pytest.mark.engine
+@pytest.mark.promise("container-least-rights")
+@pytest.mark.promise("container-credentials")
 def test_an_allowed_image_runs_with_no_rights_and_reads_a_configuration_nobody_else_can(
     gate: Gate, engine: Engine, base_image: Callable[[str], str]
 ) -> None:
@@ -228,6 +230,7 @@ def test_without_a_policy_nothing_is_started(tmp_path: Path, server: Server) -> 
     assert gate("ps", STACKYARD_GATE_POLICY="").returncode == 2
 
 
+@pytest.mark.promise("gate-refusals-told")
 def test_an_engine_that_does_not_answer_fails_the_task_with_its_words(tmp_path: Path, server: Server) -> None:
     gate = Gate(tmp_path, {"base": "sha256:" + "a" * 64}, server)
     client = tmp_path / "docker"

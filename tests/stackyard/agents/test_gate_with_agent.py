@@ -132,6 +132,10 @@ def yard(
 
 
 @pytest.mark.engine
+@pytest.mark.promise("gate-comes-first", on="agent")
+@pytest.mark.promise("gate-writes-the-command", on="agent")
+@pytest.mark.promise("gate-refusals-told", on="agent")
+@pytest.mark.promise("container-ending", on="agent")
 def test_tasks_run_in_their_queues_images_only_and_are_told_when_they_are_to_end(
     yard: Yard, engine: Engine, no_containers_left: str
 ) -> None:

@@ -123,6 +123,7 @@ def test_with_tls_every_address_is_https(tmp_path: Path) -> None:
         admin.stop(folder)
 
 
+@pytest.mark.promise("other-processes-noticed", on="command")
 def test_users_and_keys_change_while_the_server_runs(started: tuple[Path, dict[str, Any]]) -> None:
     folder, word = started
     admin.add_user(folder, "ann", "Ann", "user", "correct horse")
@@ -156,6 +157,7 @@ def test_users_and_keys_change_while_the_server_runs(started: tuple[Path, dict[s
     assert "horse" not in log
 
 
+@pytest.mark.promise("last-administrator", on="command")
 @pytest.mark.parametrize(
     ("call", "said"),
     [

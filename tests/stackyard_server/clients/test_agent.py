@@ -155,6 +155,7 @@ def refusals(caplog: pytest.LogCaptureFixture, task: str) -> set[str]:
 
 
 @pytest.mark.long
+@pytest.mark.promise("fence-refuses-the-old-run", on="agent")
 def test_a_paused_agent_wakes_after_another_took_its_task(
     python: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_paused_agent_wakes_after_another_took_its_task(
 
 
 @pytest.mark.long
+@pytest.mark.promise("fence-lets-in", on="SDK, agent")
 def test_a_paused_agent_wakes_and_takes_its_own_task_again(
     python: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,7 @@ def test_models(flow: Flow, server: Running) -> None:
     assert "OK" in flow("models.py", "use")
 
 
+@pytest.mark.promise("data-sets-renamed", on="SDK")
 def test_data_sets_with_versions_and_lineage(flow: Flow) -> None:
     assert "OK" in flow("datasets.py")
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 LEAST_REPLAYED = 2500
 
 
+@pytest.mark.promise("listed-differences")
 def test_the_list_of_differences_is_well_formed() -> None:
     load_listed()
 
@@ -25,6 +26,7 @@ def test_the_list_of_differences_is_well_formed() -> None:
 @pytest.mark.skipif(
     find_recordings() is None, reason=f"{RECORDINGS_VARIABLE} names no folder with the recordings"
 )
+@pytest.mark.promise("listed-differences")
 def test_recorded_exchanges() -> None:
     folder = find_recordings()
     assert folder is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from ..running import Running, running_server
 
 DAY = 24 * 3600
@@ -62,6 +64,7 @@ def test_console_lines_keep_their_order_when_the_server_clock_jumps() -> None:
         assert [event["msg"] for event in events] == expected
 
 
+@pytest.mark.promise("clock-jumps")
 def test_tokens_survive_a_clock_set_back_and_end_with_one_set_forward() -> None:
     clock = Jumping()
     with running_server(clock=clock) as server:

@@ -22,6 +22,7 @@ FULL = 200
 ROUNDS = FULL if LONG else 5
 
 
+@pytest.mark.promise("kept-when-killed")
 def test_a_killed_server_kept_what_it_acknowledged(tmp_path: Path) -> None:
     seed = int(os.environ.get("STACKYARD_SEED") or random.SystemRandom().randrange(10**6))
     print(f"kill -9: {ROUNDS} of {FULL} rounds, STACKYARD_SEED={seed}")

@@ -53,6 +53,7 @@ class Trace:
         return "".join(found)
 
 
+@pytest.mark.promise("synced-before-the-answer")
 def test_state_and_queue_writes_are_on_the_disk_before_their_answer(tmp_path: Path) -> None:
     trace = Trace(tmp_path)
     folder = tmp_path / "data"

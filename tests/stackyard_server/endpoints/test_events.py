@@ -93,6 +93,8 @@ def test_the_same_batch_again_changes_nothing(server: Running, task: str) -> Non
     assert (figures(server, task), curve(server, task)) == before
 
 
+@pytest.mark.promise("iteration-replaced")
+@pytest.mark.promise("exact-doubles")
 def test_a_point_reported_anew_replaces_the_old_one_exactly(server: Running, task: str) -> None:
     report(server, point(task, 0, 1e300), point(task, 1, 4.0))
     report(server, point(task, 0, 2.0))
@@ -102,6 +104,7 @@ def test_a_point_reported_anew_replaces_the_old_one_exactly(server: Running, tas
     assert curve(server, task)["loss"]["a"]["y"] == [2.0, 4.0]
 
 
+@pytest.mark.promise("iteration-replaced")
 def test_one_iteration_twice_in_a_batch_counts_once(server: Running, task: str) -> None:
     report(server, point(task, 5, 1.0), point(task, 5, 3.0), point(task, 4, 8.0))
     shown = figures(server, task)
@@ -135,6 +138,7 @@ def test_single_values_are_no_iteration(server: Running, task: str) -> None:
     assert server.call("tasks.get_by_id", task=task)["task"]["last_iteration"] == 3
 
 
+@pytest.mark.promise("nan-kept")
 def test_what_is_no_finite_number_is_a_point_without_value(server: Running, task: str) -> None:
     odd = json.dumps(point(task, 0, float("nan"))), json.dumps(point(task, 1, float("-inf")))
     assert "NaN" in odd[0]
@@ -164,6 +168,7 @@ def test_what_is_no_finite_number_is_a_point_without_value(server: Running, task
         ({"type": PLOT}, "Event must have a 'plot_str' field"),
     ],
 )
+@pytest.mark.promise("whole-or-not-at-all")
 def test_a_bad_event_is_counted_and_the_rest_is_stored(
     server: Running, task: str, change: dict[str, Any], reason: str
 ) -> None:
@@ -176,6 +181,7 @@ def test_a_bad_event_is_counted_and_the_rest_is_stored(
     assert alone["result_msg"] == f"Events not added: {reason}=1"
 
 
+@pytest.mark.promise("published-stays", on="API")
 def test_a_published_task_takes_events_only_where_told_so(server: Running, task: str) -> None:
     server.call("tasks.completed", task=task)
     server.call("tasks.publish", task=task)

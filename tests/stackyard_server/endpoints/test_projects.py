@@ -101,6 +101,7 @@ def test_a_project_cannot_move_below_itself(server: Running, root: str) -> None:
     assert name_of(server, top) == root
 
 
+@pytest.mark.promise("whole-or-not-at-all")
 def test_a_move_that_would_be_too_deep_changes_nothing(server: Running, root: str) -> None:
     leaf = make(server, f"{root}/aaa/bbb/ccc/ddd")
     top = server.call("projects.get_all", name=f"^{root}/aaa$")["projects"][0]["id"]

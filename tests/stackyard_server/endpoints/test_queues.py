@@ -44,6 +44,8 @@ def test_a_new_server_has_a_default_queue(server: Running) -> None:
     assert server.call("queues.get_by_id", queue=default["id"])["queue"]["system_tags"] == ["default"]
 
 
+@pytest.mark.promise("order-of-queues")
+@pytest.mark.promise("queued-until-started")
 def test_tasks_leave_in_the_order_in_which_they_came(server: Running) -> None:
     queue, waiting = queue_of(server, "in order", 4)
     taken = [server.call("queues.get_next_task", queue=queue)["entry"]["task"] for _ in waiting]
@@ -52,6 +54,7 @@ def test_tasks_leave_in_the_order_in_which_they_came(server: Running) -> None:
     assert server.call("queues.peek_task", queue=queue) == {"task": None}
 
 
+@pytest.mark.promise("order-of-queues")
 def test_moves_change_the_order_and_answer_the_place(server: Running) -> None:
     queue, (a, b, c, d) = queue_of(server, "moved", 4)
     assert server.call("queues.move_task_to_front", queue=queue, task=d) == {"position": 0}
@@ -71,6 +74,7 @@ def test_moves_between_the_same_two_places_never_run_out_of_room(server: Running
     assert order(server, queue) == [a, b, c]
 
 
+@pytest.mark.promise("waits-in-one-queue")
 def test_a_task_waits_once(server: Running) -> None:
     queue, (task,) = queue_of(server, "once", 1)
     other = server.call("queues.create", name="once more")["id"]
@@ -105,6 +109,7 @@ def test_a_deleted_task_is_not_handed_out(server: Running) -> None:
     assert server.call("queues.get_next_task", queue=queue)["entry"]["task"] == kept
 
 
+@pytest.mark.promise("empty-poll-writes-nothing")
 def test_an_empty_poll_writes_nothing(server: Running) -> None:
     queue = server.call("queues.create", name="empty")["id"]
     with server.store.reading() as tx:
@@ -119,6 +124,7 @@ def test_an_empty_poll_writes_nothing(server: Running) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.promise("handed-out-once")
 def test_a_hundred_workers_pull_at_once_and_each_task_goes_to_one(server: Running) -> None:
     queue, waiting = queue_of(server, "pulled at once", 60)
     headers = {"Authorization": f"Bearer {server.token}"}
@@ -144,6 +150,7 @@ def test_a_hundred_workers_pull_at_once_and_each_task_goes_to_one(server: Runnin
         assert own == sorted(own, key=lambda e: waiting.index(e[0])), "a worker got tasks out of order"
 
 
+@pytest.mark.promise("queue-ids-stay")
 def test_ids_and_entries_outlive_a_restart(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         queue, waiting = queue_of(server, "kept", 3)

@@ -198,6 +198,7 @@ def test_user_properties_are_open_in_any_status_other_parameters_are_not(server:
     assert read(server, id)["hyperparams"] == {"properties": {"owner": note}}
 
 
+@pytest.mark.promise("whole-or-not-at-all")
 def test_a_batch_of_updates_is_taken_whole_or_not_at_all(server: Running) -> None:
     first, second = create(server), create(server)
 
@@ -243,6 +244,7 @@ def test_starting_again_keeps_the_first_start_and_a_new_run_forgets_the_end(
         ("tasks.failed", "time_limit: ran 9 s, its own limit is 8 s", "failed"),
     ],
 )
+@pytest.mark.promise("echo-of-an-end")
 def test_what_dies_of_a_run_that_was_ended_on_request_does_not_start_it_again(
     server: Running, clock: Clock, end: str, reason: str, status: str
 ) -> None:
@@ -315,6 +317,7 @@ def test_stopping_and_archiving_a_pipeline_takes_its_steps_along_when_asked(serv
 # Queues
 
 
+@pytest.mark.promise("waits-in-one-queue")
 def test_a_queue_that_is_named_is_made_and_a_task_waits_in_one_at_most(server: Running) -> None:
     id = create(server, system_tags=["development", "kept"])
     fields = server.call("tasks.enqueue", task=id, queue_name="made by name")["fields"]
@@ -330,6 +333,7 @@ def test_a_queue_that_is_named_is_made_and_a_task_waits_in_one_at_most(server: R
     assert waiting(server, other) == [id]
 
 
+@pytest.mark.promise("waits-in-one-queue")
 def test_a_task_leaves_its_queue_as_what_it_was(server: Running) -> None:
     id = create(server)
     server.call("tasks.started", task=id)
@@ -345,6 +349,7 @@ def test_a_task_leaves_its_queue_as_what_it_was(server: Running) -> None:
 
 
 @pytest.mark.parametrize("call", ["stopped", "failed", "completed", "close", "publish", "stop"])
+@pytest.mark.promise("waits-in-one-queue")
 def test_a_task_that_ends_does_not_wait_any_more(server: Running, call: str) -> None:
     place = queue(server, "ending")
     id = create(server)

@@ -57,6 +57,7 @@ def test_a_worker_is_seen_from_register_to_unregister(server: Running) -> None:
     server.call("workers.unregister", worker="w:0")
 
 
+@pytest.mark.promise("workers-known")
 def test_a_silent_worker_is_gone_after_its_timeout(server: Running, time: Time) -> None:
     server.call("workers.register", worker="short", timeout=60)
     server.call("workers.register", worker="usual")
@@ -97,6 +98,7 @@ def test_workers_are_found_by_tags_and_by_when_they_were_seen(server: Running, t
     assert server.call("workers.get_count")["count"] == 2
 
 
+@pytest.mark.promise("workers-known")
 def test_the_same_id_of_two_users_is_two_workers(server: Running) -> None:
     with server.store.writing() as tx:
         other = identity.add_user(tx, 0, name="other", role="user")
@@ -136,6 +138,7 @@ def test_machine_series(server: Running, time: Time) -> None:
     ]
 
 
+@pytest.mark.promise("workers-known")
 def test_series_are_bounded_and_old_measurements_forgotten(server: Running, time: Time) -> None:
     meta = server.ask("workers.get_activity_report", from_date=0, to_date=time.now, interval=1)["meta"]
     assert (meta["result_code"], meta["result_subcode"]) == (400, 12)

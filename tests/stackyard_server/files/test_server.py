@@ -159,6 +159,7 @@ def test_head_says_the_same_without_the_content(server: Running) -> None:
         ("a.mht", "application/octet-stream", None),
     ],
 )
+@pytest.mark.promise("nothing-runs-on-our-origin", on="files")
 def test_nothing_that_runs_is_shown_on_our_origin(
     server: Running, name: str, kind: str, how: str | None
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_name_cannot_break_out_of_its_header(server: Running) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"])
+@pytest.mark.promise("files-need-sign-in", on="files")
 def test_every_verb_needs_a_token(server: Running, method: str) -> None:
     upload(server, {"secret.txt": b"1"})
     for headers in (
@@ -210,6 +212,7 @@ def test_every_verb_needs_a_token(server: Running, method: str) -> None:
     assert get(server, "secret.txt").content == b"1"
 
 
+@pytest.mark.promise("files-need-sign-in", on="files, pages")
 def test_a_cookie_is_as_good_as_the_header_also_on_the_web_port(server: Running) -> None:
     upload(server, {"img/x.png": b"png"})
     for url in (server.files, f"{server.web}/files"):
@@ -228,6 +231,7 @@ def test_a_list_to_delete_comes_as_json_when_the_cookie_lets_in(server: Running)
     assert get(server, "form.txt").status_code == 200
 
 
+@pytest.mark.promise("role-table", on="files")
 def test_whoever_may_only_read_may_only_get(server: Running) -> None:
     upload(server, {"shared.txt": b"1"})
     reader = {"Authorization": f"Bearer {token_of(server, 'readonly', 'reader')}"}
@@ -240,6 +244,7 @@ def test_whoever_may_only_read_may_only_get(server: Running) -> None:
     assert get(server, "shared.txt").content == b"1"
 
 
+@pytest.mark.promise("session-ends-at-once", on="files")
 def test_a_revoked_token_is_refused_at_once(server: Running) -> None:
     upload(server, {"revoked.txt": b"1"})
     token = {"Authorization": f"Bearer {token_of(server, 'user', 'leaver')}"}
@@ -249,6 +254,7 @@ def test_a_revoked_token_is_refused_at_once(server: Running) -> None:
     assert upload(server, {"revoked.txt": b"2"}, token).status_code == 401
 
 
+@pytest.mark.promise("published-stays", on="files")
 def test_what_is_published_stays(server: Running) -> None:
     path = f"p/t.{ID}/artifacts/x.bin"
     upload(server, {path: b"first"})
@@ -306,6 +312,7 @@ def test_a_list_that_is_none_is_refused(server: Running, body: str) -> None:
     assert answer.status_code == 400
 
 
+@pytest.mark.promise("files-need-sign-in", on="files")
 def test_a_folder_is_neither_listed_nor_deleted_as_a_file(server: Running) -> None:
     upload(server, {"folder/x": b"1"})
     for path in ("folder", "folder/"):
@@ -317,6 +324,7 @@ def test_a_folder_is_neither_listed_nor_deleted_as_a_file(server: Running) -> No
 
 
 @pytest.mark.parametrize("path", [p for p in ESCAPES if p.strip("/")])
+@pytest.mark.promise("files-stay-in-their-folder", on="files")
 def test_no_spelling_leaves_the_folder(server: Running, path: str) -> None:
     before = set(on_disk(server))
     raw = path.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
@@ -329,6 +337,7 @@ def test_no_spelling_leaves_the_folder(server: Running, path: str) -> None:
             assert raw_get(server, f"/{spelled}") in (b"404", b"400")
 
 
+@pytest.mark.promise("files-stay-in-their-folder", on="files")
 def test_the_folders_own_files_cannot_be_named(server: Running) -> None:
     inside = server.server.settings.folder
     blob = next(iter(on_disk(server))).relative_to(inside)
@@ -351,6 +360,7 @@ def raw_get(server: Running, path: str) -> bytes:
         return connection.recv(65536).split(b" ")[1]
 
 
+@pytest.mark.promise("files-stay-in-their-folder", on="files")
 def test_a_link_in_the_folder_is_not_followed(server: Running, tmp_path: Path) -> None:
     upload(server, {"link.txt": b"inside"})
     outside = tmp_path / "outside"
@@ -367,6 +377,7 @@ def test_a_link_in_the_folder_is_not_followed(server: Running, tmp_path: Path) -
 # --- limits and broken uploads ---
 
 
+@pytest.mark.promise("files-whole-and-bounded", on="files")
 def test_a_torn_upload_leaves_nothing(server: Running) -> None:
     before = set(on_disk(server))
     host, port = server.files.removeprefix("http://").split(":")
@@ -419,6 +430,7 @@ def test_markup_in_a_path_comes_back_as_text(server: Running) -> None:
     assert "<script>" not in answer.text
 
 
+@pytest.mark.promise("files-whole-and-bounded", on="files")
 def test_the_size_limit_holds_with_and_without_an_announced_length() -> None:
     with running_server(max_upload_bytes=1_000_000) as server:
         assert upload(server, {"fits": b"x" * 900_000}).status_code == 200

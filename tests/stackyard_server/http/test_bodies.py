@@ -71,6 +71,7 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("port", "path", "headers"), WRITES)
+@pytest.mark.promise("role-before-body", on="API, files, pages")
 def test_whoever_may_not_is_refused_before_the_body_came(
     server: Running, reader: str, port: str, path: str, headers: list[tuple[str, str]]
 ) -> None:
@@ -84,6 +85,7 @@ def test_whoever_may_not_is_refused_before_the_body_came(
 @pytest.mark.parametrize(
     ("port", "path", "headers"), [*WRITES, ("web", "/login", FORM), ("web", "/logout", FORM)]
 )
+@pytest.mark.promise("role-before-body", on="API, files, pages")
 def test_other_sites_are_refused_before_the_body_came(
     server: Running, port: str, path: str, headers: list[tuple[str, str]]
 ) -> None:
@@ -106,6 +108,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize(("port", "path", "headers", "begin", "most"), TAKEN)
+@pytest.mark.promise("sizes-bounded", on="API, files, pages")
 def test_a_body_is_cut_off_while_it_comes(
     server: Running, port: str, path: str, headers: list[tuple[str, str]], begin: bytes, most: int
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_body_is_cut_off_while_it_comes(
 
 
 @pytest.mark.parametrize(("port", "path", "headers", "begin", "most"), TAKEN)
+@pytest.mark.promise("sizes-bounded", on="API, files, pages")
 def test_a_body_that_is_announced_too_large_is_refused_at_once(
     server: Running, port: str, path: str, headers: list[tuple[str, str]], begin: bytes, most: int
 ) -> None:
@@ -129,6 +133,7 @@ def test_a_body_that_is_announced_too_large_is_refused_at_once(
     ("port", "path", "headers"),
     [("api", "/debug.ping", JSON), ("web", "/login", FORM), ("web", "/login", PARTS)],
 )
+@pytest.mark.promise("sizes-bounded", on="API")
 def test_strangers_may_say_little(
     server: Running, port: str, path: str, headers: list[tuple[str, str]]
 ) -> None:
@@ -170,6 +175,7 @@ def test_whoever_is_known_may_say_more(server: Running) -> None:
     ("port", "path", "headers"),
     [("api", "/users.set_preferences", JSON), ("files", "/delete_many", JSON), ("web", "/queues", FORM)],
 )
+@pytest.mark.promise("sizes-bounded")
 def test_bodies_being_received_are_bounded_together(
     server: Running, monkeypatch: pytest.MonkeyPatch, port: str, path: str, headers: list[tuple[str, str]]
 ) -> None:
@@ -180,6 +186,7 @@ def test_bodies_being_received_are_bounded_together(
     assert server.call("debug.ping")
 
 
+@pytest.mark.promise("cut-off-changes-nothing")
 def test_a_request_that_is_cut_off_changes_nothing(server: Running) -> None:
     """Half a batch is no batch."""
     body = b'{"preferences":{"half":1}}\n'

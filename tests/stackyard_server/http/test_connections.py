@@ -26,6 +26,7 @@ def server() -> Iterator[Running]:
         yield running
 
 
+@pytest.mark.promise("smuggling-refused")
 def test_smuggled_lengths_are_refused(server: Running) -> None:
     """ASVS 4.2.1 (request smuggling): Transfer-Encoding together with Content-Length, or one that is unknown."""
     for headers in (
@@ -38,6 +39,7 @@ def test_smuggled_lengths_are_refused(server: Running) -> None:
             assert said(connection).startswith(b"HTTP/1.1 400"), headers
 
 
+@pytest.mark.promise("security-log")
 def test_what_is_no_http_is_noted_and_counted(server: Running, caplog: pytest.LogCaptureFixture) -> None:
     """ASVS 16.4: a flood of nonsense is one line a time in the security log, and few of them."""
     for _ in range(100):
@@ -49,6 +51,7 @@ def test_what_is_no_http_is_noted_and_counted(server: Running, caplog: pytest.Lo
     assert len(lines) <= 2 * BURST
 
 
+@pytest.mark.promise("heads-bounded", on="API, files, pages")
 def test_headers_without_an_end_are_cut(server: Running) -> None:
     """CWE-400: neither uvicorn nor its parser bound them."""
     for port in ("api", "files", "web"):
@@ -70,6 +73,7 @@ def test_headers_without_an_end_are_cut(server: Running) -> None:
     ],
     ids=["no HTTP", "headers too large"],
 )
+@pytest.mark.promise("headers-everywhere", on="API, files, pages")
 def test_what_is_no_request_is_answered_with_the_headers_of_every_answer(
     sent: bytes, status: bytes, port: str, server: Running
 ) -> None:
@@ -101,6 +105,7 @@ def test_trailers_are_no_headers(server: Running) -> None:
 
 @pytest.mark.parametrize("port", ["api", "files", "web"])
 @pytest.mark.parametrize("piece", [b"x: y\r\n" * 1000, b"y" * 7000])
+@pytest.mark.promise("heads-bounded", on="API, files, pages")
 def test_trailers_without_an_end_are_cut(piece: bytes, port: str, server: Running) -> None:
     with dial(server, port) as connection:
         connection.sendall(
@@ -192,6 +197,7 @@ SLOW: list[tuple[str, dict[str, Any], Callable[[Any], None], float]] = [
 
 
 @pytest.mark.parametrize(("state", "prepare", "seconds"), [c[1:] for c in SLOW], ids=[c[0] for c in SLOW])
+@pytest.mark.promise("slow-clients-go")
 def test_a_slow_client_is_let_go(
     state: dict[str, Any], prepare: Callable[[Any], None], seconds: float
 ) -> None:
@@ -214,6 +220,7 @@ def test_a_client_that_is_merely_slow_is_kept() -> None:
     assert not waiting._is_stuck(3600.0)
 
 
+@pytest.mark.promise("lines-bounded")
 def test_connections_are_bounded(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit a connection is closed at once; the others go on."""
     with dial(server) as held:
@@ -228,6 +235,7 @@ def test_connections_are_bounded(server: Running, monkeypatch: pytest.MonkeyPatc
         assert said(held).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.promise("named-proxies-only")
 def test_forwarded_addresses_are_believed_of_named_proxies_only(server: Running) -> None:
     """E2: a spoofed X-Forwarded-For would lift the limits on signing in."""
     for trusted, seen in (((), "127.0.0.1"), (("127.0.0.1",), "203.0.113.7")):

@@ -60,6 +60,7 @@ def cookie_of(server: Running, port: str, path: str, signs_in: bool) -> Morsel[s
 
 
 @pytest.mark.parametrize(("port", "path", "signs_in"), WAYS)
+@pytest.mark.promise("cookie-rules", on="API, pages")
 def test_the_cookie_has_the_same_rules_on_every_way(
     server: Running, port: str, path: str, signs_in: bool
 ) -> None:
@@ -88,6 +89,7 @@ def test_the_token_is_read_out_of_the_cookies(sent: str, token: str | None) -> N
 
 
 @pytest.mark.parametrize("path", ["/queues", "/files/x", "/api/users.get_current_user"])
+@pytest.mark.promise("cookie-rules", on="API, files, pages")
 def test_every_port_reads_the_same_cookie(server: Running, path: str) -> None:
     """Of two cookies of the name the first counts, on pages as on API and files."""
     for first, second, good in ((server.token, "x", True), ("x", server.token, False)):

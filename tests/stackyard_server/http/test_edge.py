@@ -82,6 +82,7 @@ def test_what_is_said_once_is_answered(server: Running, port: str) -> None:
         ("Host", "localhost", "evil.example"),
     ],
 )
+@pytest.mark.promise("said-twice", on="API, files, pages")
 def test_what_is_said_twice_is_refused(
     server: Running, port: str, first: int, name: str, good: str, other: str
 ) -> None:
@@ -100,6 +101,7 @@ def test_what_is_said_twice_is_refused(
 
 
 @pytest.mark.parametrize("port", PORTS)
+@pytest.mark.promise("no-compressed-bodies", on="API, files, pages")
 def test_encoded_bodies_are_refused(server: Running, port: str) -> None:
     """ASVS 5.2.3: no decompression bombs."""
     headers = {**signed_in(server, port), "Content-Encoding": "gzip"}
@@ -121,6 +123,7 @@ def carries(answer: httpx.Response, port: str) -> None:
 
 
 @pytest.mark.parametrize("port", PORTS)
+@pytest.mark.promise("headers-everywhere", on="API, files, pages")
 def test_every_answer_carries_the_headers(server: Running, port: str) -> None:
     """ASVS 3.4.3 and 3.4.4, whatever the answer is: S10(d) names those for 404 and 500 of the pages."""
     seen = set()
@@ -145,6 +148,7 @@ def test_every_answer_carries_the_headers(server: Running, port: str) -> None:
 
 @pytest.mark.parametrize("fault", ["unforeseen", "full disk"])
 @pytest.mark.parametrize("port", PORTS)
+@pytest.mark.promise("no-inner-words", on="API, files, pages")
 def test_a_fault_is_told_in_a_sentence(
     server: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, port: str, fault: str
 ) -> None:
@@ -197,6 +201,7 @@ def test_the_official_app_has_its_own_policy_on_every_answer(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("port", PORTS)
+@pytest.mark.promise("security-log")
 def test_refusals_are_in_the_security_log(
     server: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, port: str
 ) -> None:

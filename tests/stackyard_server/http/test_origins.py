@@ -89,6 +89,7 @@ FORGED: dict[str, tuple[str, str, dict[str, str], bytes]] = {
 
 
 @pytest.mark.parametrize("name", FORGED)
+@pytest.mark.promise("own-pages-only", on="API")
 def test_other_sites_cannot_use_the_cookie(server: Running, browser: httpx.Client, name: str) -> None:
     """CVE-2024-24593 (CSRF in the api server); ASVS 3.5.1 to 3.5.3."""
     endpoint, method, headers, body = FORGED[name]
@@ -105,6 +106,7 @@ def test_other_sites_cannot_use_the_cookie(server: Running, browser: httpx.Clien
         assert allowed.status_code != 403, "a client that sends Authorization chose to call"
 
 
+@pytest.mark.promise("own-pages-only", on="API")
 def test_our_own_pages_can_use_the_cookie(server: Running, browser: httpx.Client) -> None:
     """As the official web app calls: from the same origin, with JSON."""
     ours = {"Origin": server.api, "Sec-Fetch-Site": "same-origin", "Content-Type": JSON}
@@ -146,6 +148,7 @@ def cors_of(answer: httpx.Response) -> dict[str, str]:
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "https://lab.example.org.evil.example", "*"]
 )
+@pytest.mark.promise("cors-off", on="API, files, pages")
 def test_cors_is_off_for_whoever_is_not_named(server: Running, browser: httpx.Client, origin: str) -> None:
     """ASVS 3.4.2; clearml-server echoes any origin with credentials (E2)."""
     ask = {"Origin": origin, "Access-Control-Request-Method": "POST"}
@@ -154,6 +157,7 @@ def test_cors_is_off_for_whoever_is_not_named(server: Running, browser: httpx.Cl
         assert cors_of(browser.get(f"{port}/debug.ping", headers={"Origin": origin})) == {}, port
 
 
+@pytest.mark.promise("cors-off", on="API, files, pages")
 def test_cors_names_an_origin_the_operator_named(server: Running, browser: httpx.Client) -> None:
     ask = {"Origin": PARTNER, "Access-Control-Request-Method": "POST"}
     for url in (server.api, f"{server.web}/api", server.files, f"{server.web}/files"):
@@ -212,6 +216,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("headers", ELSEWHERE)
+@pytest.mark.promise("own-pages-only", on="pages")
 def test_other_sites_cannot_send_a_form(
     server: Running, browser: httpx.Client, headers: dict[str, str]
 ) -> None:
@@ -247,6 +252,7 @@ def test_forms_are_taken_at_the_address_users_know(browser: httpx.Client) -> Non
 
 @pytest.mark.parametrize("port", ["files", "web"])
 @pytest.mark.parametrize("headers", ELSEWHERE)
+@pytest.mark.promise("own-pages-only", on="files, pages")
 def test_other_sites_cannot_change_a_file(
     server: Running, browser: httpx.Client, headers: dict[str, str], port: str
 ) -> None:

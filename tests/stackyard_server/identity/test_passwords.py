@@ -51,6 +51,7 @@ def login(server: Running, name: str, secret: str) -> httpx.Response:
         return client.post(f"{server.api}/auth.login", auth=(name, secret))
 
 
+@pytest.mark.promise("no-default-secret")
 def test_a_new_folder_has_no_user_no_key_and_a_key_of_its_own(tmp_path: Any) -> None:
     """ASVS 13.2.3 and E2: nothing is the same in two installations, and nobody can sign in to a new one."""
     store = Store(tmp_path / "data")
@@ -61,6 +62,7 @@ def test_a_new_folder_has_no_user_no_key_and_a_key_of_its_own(tmp_path: Any) -> 
     store.close()
 
 
+@pytest.mark.promise("passwords-argon2id")
 def test_only_an_argon2id_hash_of_a_password_is_kept(server: Running) -> None:
     """CVE-2024-24595 (passwords in plain text): argon2id with 19 MiB and t=2, or nothing."""
     add_ada(server)
@@ -79,6 +81,7 @@ def test_only_an_argon2id_hash_of_a_password_is_kept(server: Running) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 257])
+@pytest.mark.promise("passwords-argon2id")
 def test_a_password_too_short_or_too_long_is_refused(server: Running, password: str) -> None:
     """ASVS 6.2.1 and 6.2.9: at least 8 characters, and no hashing of megabytes."""
     with pytest.raises(ApiError) as refused, console(server) as tx:
@@ -89,6 +92,7 @@ def test_a_password_too_short_or_too_long_is_refused(server: Running, password: 
     assert login(server, "ada", password).status_code == 401
 
 
+@pytest.mark.promise("wrong-password-alike")
 def test_a_wrong_password_and_an_unknown_login_answer_alike(server: Running) -> None:
     """ASVS 6.3.8: nobody learns which logins exist."""
     add_ada(server)
@@ -97,6 +101,7 @@ def test_a_wrong_password_and_an_unknown_login_answer_alike(server: Running) -> 
     assert messages == {(401, "Unauthorized (invalid credentials) (failed to locate provided credentials)")}
 
 
+@pytest.mark.promise("hashing-off-the-loop")
 def test_passwords_are_hashed_off_the_event_loop(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a hash takes its time, others are answered."""
     add_ada(server)
@@ -119,6 +124,7 @@ def test_passwords_are_hashed_off_the_event_loop(server: Running, monkeypatch: p
         assert signing_in.result().status_code == 200
 
 
+@pytest.mark.promise("guessing-slowed", on="API, pages")
 def test_guessing_at_a_login_is_slowed_down(server: Running, hands: Hands) -> None:
     """ASVS 6.3.1: after some wrong passwords 429 with Retry-After, even for the right one; then it goes on."""
     add_ada(server)
@@ -138,6 +144,7 @@ def test_guessing_at_a_login_is_slowed_down(server: Running, hands: Hands) -> No
     assert login(server, "ada", PASSWORD).status_code == 200
 
 
+@pytest.mark.promise("guessing-slowed", on="API")
 def test_spraying_logins_from_one_address_is_slowed_down(server: Running) -> None:
     """ASVS 6.3.1: many logins, one password each, from one address."""
     statuses = [
@@ -146,6 +153,7 @@ def test_spraying_logins_from_one_address_is_slowed_down(server: Running) -> Non
     assert statuses == [401] * authenticator.ADDRESS_LIMIT + [429] * 3
 
 
+@pytest.mark.promise("guessing-slowed")
 def test_a_user_who_signed_in_from_an_address_is_not_locked_out_by_others(
     hands: Hands, tmp_path: Any
 ) -> None:
@@ -167,6 +175,7 @@ def test_a_user_who_signed_in_from_an_address_is_not_locked_out_by_others(
     store.close()
 
 
+@pytest.mark.promise("guessing-slowed", on="API")
 def test_right_keys_are_never_held_back(server: Running) -> None:
     """An agent with a stale key must not lock out its neighbours on the same address, nor users with passwords."""
     add_ada(server)
@@ -198,6 +207,7 @@ def test_an_ipv6_host_counts_as_its_network() -> None:
     assert network_of("unix") == "unix"
 
 
+@pytest.mark.promise("last-administrator")
 def test_the_last_administrator_stays(server: Running) -> None:
     with console(server) as tx:
         only = identity.add_user(tx, 0, name="Root", role="admin")
@@ -216,6 +226,7 @@ def test_a_login_that_could_be_mistaken_is_refused(server: Running, login_name: 
     assert (refused.value.code, refused.value.subcode) == (400, 800)
 
 
+@pytest.mark.promise("security-log")
 def test_the_security_log_names_events_and_no_secret(
     server: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -238,6 +249,7 @@ def test_the_security_log_names_events_and_no_secret(
         assert secret not in text
 
 
+@pytest.mark.promise("security-log")
 def test_nothing_a_client_sends_starts_a_line_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     """ASVS 16.4.1: log injection."""
     caplog.set_level(logging.INFO, "stackyard_server.security")
@@ -250,6 +262,7 @@ def test_nothing_a_client_sends_starts_a_line_of_its_own(caplog: pytest.LogCaptu
     assert len(line.splitlines()) == 1
 
 
+@pytest.mark.promise("security-log")
 def test_repeated_events_are_counted_not_written(caplog: pytest.LogCaptureFixture) -> None:
     """ASVS 16.4: a flood of failures does not fill the disk."""
     for _ in range(500):

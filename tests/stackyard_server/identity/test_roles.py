@@ -103,6 +103,7 @@ def cast() -> Iterator[Cast]:
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
+@pytest.mark.promise("role-table", on="API")
 def test_every_endpoint_asks_for_the_role_of_the_table(cast: Cast, name: str) -> None:
     """ASVS 8.2.1: least role per endpoint, as registered and as answered, for every implementation of it."""
     for entry in TABLE[name]:
@@ -121,6 +122,7 @@ def test_every_endpoint_asks_for_the_role_of_the_table(cast: Cast, name: str) ->
             assert answered[0] < 500, (role, answered)
 
 
+@pytest.mark.promise("role-table", on="API")
 def test_a_role_nobody_knows_may_nothing(cast: Cast) -> None:
     """A role written into the database by something newer opens nothing."""
     with cast.server.store.writing() as tx:
@@ -136,12 +138,14 @@ def test_a_role_nobody_knows_may_nothing(cast: Cast) -> None:
 @pytest.mark.parametrize(
     "header", ["X-Clearml-Impersonate-As", "X-Clearml-Act-As", "X-Trains-Impersonate-As", "X-Trains-Act-As"]
 )
+@pytest.mark.promise("no-impersonation")
 def test_nobody_acts_as_somebody_else(cast: Cast, role: str, header: str) -> None:
     """The headers by which ClearML's web server may be any user (E2: free login by default)."""
     assert cast.ask(role, "users.get_current_user", None, **{header: cast.ids["other"]}) == (400, 6)
     assert cast.ask(role, "auth.login", None, **{header: cast.ids["other"]}) == (400, 6)
 
 
+@pytest.mark.promise("no-impersonation")
 def test_no_one_gets_a_token_for_another(cast: Cast) -> None:
     assert cast.ask("user", "auth.get_token_for_user", {"user": cast.ids["other"]}) == (403, 20)
     assert cast.ask("admin", "auth.get_token_for_user", {"user": cast.ids["other"]}) == (400, 6)
@@ -158,6 +162,7 @@ def test_an_administrator_can_have_a_token_looked_at(cast: Cast) -> None:
     assert cast.answer("admin", "auth.validate_token", {"token": "x"})[2]["valid"] is False
 
 
+@pytest.mark.promise("own-keys")
 def test_keys_are_managed_by_their_owner_only(cast: Cast) -> None:
     """ASVS 8.2.2 (IDOR): another user's key is as if it were not there, for administrators too."""
     key = cast.keys["other"][0]
@@ -180,6 +185,7 @@ def test_a_read_only_user_keeps_their_own_things(cast: Cast) -> None:
     assert cast.answer("readonly", "users.get_preferences")[2]["preferences"] == {"a": {"b": 1}}
 
 
+@pytest.mark.promise("own-keys")
 def test_preferences_are_ones_own_merged_and_bounded(cast: Cast) -> None:
     for given in ({"a": {"b": 1, "c": [1]}}, {"a.b": {"d": 2}}, {"e": None}, {"..": 1}):
         assert cast.ask("user", "users.set_preferences", {"preferences": given}) == (200, 0)
@@ -196,6 +202,7 @@ def test_preferences_are_ones_own_merged_and_bounded(cast: Cast) -> None:
     assert cast.ask("user", "users.set_preferences", big) == (400, 800)
 
 
+@pytest.mark.promise("own-name")
 def test_names_are_changed_by_their_owner_or_an_administrator(cast: Cast) -> None:
     """ASVS 8.2.2 and 8.2.3: and only names: role, login and password are no fields of users.update."""
     body = {
@@ -224,11 +231,21 @@ def test_an_administrator_adds_and_removes_users(cast: Cast) -> None:
     assert cast.ask("admin", "users.get_by_id", {"user": data["id"]}) == (400, 301)
 
 
+@pytest.mark.promise("api-users-cannot-sign-in")
+def test_a_user_made_through_the_api_has_no_way_in_until_given_a_password(cast: Cast) -> None:
+    made = cast.answer("admin", "auth.create_user", {"name": "Eve", "email": "eve@example.org"})[2]["id"]
+    for login in ("Eve", "eve@example.org", made):
+        for password in ("", "Eve", "password"):
+            answer = cast.server.client.post(f"{cast.server.api}/auth.login", auth=(login, password))
+            assert answer.status_code == 401, (login, password)
+
+
 PRIVATE = ["password", "login", "email", "role", "preferences", "generation", "disabled"]
 
 
 @pytest.mark.parametrize("field", PRIVATE)
 @pytest.mark.parametrize("name", ["users.get_all", "users.get_all_ex"])
+@pytest.mark.promise("private-fields")
 def test_what_is_private_of_a_user_is_neither_shown_nor_searched(cast: Cast, name: str, field: str) -> None:
     """ASVS 8.2.3: no projection, filter, pattern or order reaches a password hash, not even one bit at a time."""
     with cast.server.store.writing() as tx:
@@ -250,6 +267,7 @@ def test_what_is_private_of_a_user_is_neither_shown_nor_searched(cast: Cast, nam
 
 
 @pytest.mark.parametrize("path", [f"user.{field}" for field in PRIVATE])
+@pytest.mark.promise("private-fields")
 def test_what_is_private_of_a_user_is_not_shown_by_a_join(cast: Cast, path: str) -> None:
     """ASVS 8.2.3, through the tasks of the user."""
     if "tasks.get_all_ex" not in TABLE or "tasks.create" not in TABLE:
@@ -263,6 +281,7 @@ def test_what_is_private_of_a_user_is_not_shown_by_a_join(cast: Cast, path: str)
         assert "generation" not in shown
 
 
+@pytest.mark.promise("store-secrets")
 def test_secrets_of_outside_stores_are_for_administrators(cast: Cast) -> None:
     """CVE-2024-43779 (stored credentials readable by others): hidden at every depth."""
     bucket = {"bucket": "b", "key": "AKIA", "secret": "s3cr3t"}
@@ -283,6 +302,7 @@ def test_secrets_of_outside_stores_are_for_administrators(cast: Cast) -> None:
     assert cast.answer("admin", "storage.get_settings")[2]["settings"]["aws"]["secret"] == ""
 
 
+@pytest.mark.promise("store-secrets")
 def test_the_settings_shown_to_administrators_hold_no_secret(cast: Cast) -> None:
     """ASVS 13.3: neither the signing key nor any hash."""
     code, _, data = cast.answer("admin", "server.config")

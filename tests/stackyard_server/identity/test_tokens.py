@@ -80,6 +80,7 @@ def test_a_token_carries_the_claims_clients_read(server: Running) -> None:
     assert jwt.get_unverified_header(server.token) == {"alg": "HS256", "typ": "JWT"}
 
 
+@pytest.mark.promise("tokens-live-a-day")
 def test_life_is_a_day_and_no_more_whatever_is_asked(server: Running, hands: Hands) -> None:
     """clearml-server default of 30 days, a year at most (E2): here 24 hours at most."""
     for asked, given in ((None, DAY), (2, 2), (31_536_000, DAY)):
@@ -100,6 +101,7 @@ def test_life_is_a_day_and_no_more_whatever_is_asked(server: Running, hands: Han
     assert on_files(server, token) == 401
 
 
+@pytest.mark.promise("tokens-live-a-day")
 def test_a_session_cannot_be_carried_on_for_ever(server: Running, hands: Hands) -> None:
     """ASVS 7.3: a token exchanged for the next keeps its session, and that ends after 30 days."""
     token = token_of(login(server, server.access_key, server.secret_key))
@@ -180,6 +182,7 @@ FORGERIES: dict[str, Callable[[dict[str, Any], str], str]] = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.promise("tokens-forged")
 def test_a_forged_token_is_refused(server: Running, name: str) -> None:
     """ASVS 9.1.1 and 9.1.2 (MAC, algorithm allow-list, no "none"), 9.2.1 to 9.2.3 (exp, type, whose)."""
     good = token_of(login(server, server.access_key, server.secret_key))
@@ -191,6 +194,7 @@ def test_a_forged_token_is_refused(server: Running, name: str) -> None:
     assert (meta["result_code"], meta["result_subcode"]) == (401, 30), meta
 
 
+@pytest.mark.promise("no-default-secret")
 def test_the_token_key_is_made_on_first_start_and_differs_between_servers(server: Running) -> None:
     """E2 and ASVS 13.2.3: no default secret. A token of one server is worth nothing on another."""
     with running_server() as other:
@@ -235,6 +239,7 @@ ENDINGS: dict[str, Callable[[Running, str, str, str], None]] = {
 
 
 @pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.promise("session-ends-at-once", on="API, files")
 def test_a_session_ends_at_once_on_api_and_files(server: Running, hands: Hands, name: str) -> None:
     """ASVS 7.4.1 to 7.4.5 and 8.3.2; clearml-server keeps a revoked token good for 12 h on its file server (E2)."""
     with console(server) as tx:
@@ -253,6 +258,7 @@ def test_a_session_ends_at_once_on_api_and_files(server: Running, hands: Hands, 
         assert on_files(server, ended) == 401
 
 
+@pytest.mark.promise("session-ends-at-once", on="API")
 def test_a_disabled_user_gets_in_by_nothing_and_again_once_enabled(server: Running) -> None:
     """ASVS 7.4.2: neither key nor password of a disabled user opens anything; old sessions do not come back."""
     with console(server) as tx:
@@ -270,6 +276,7 @@ def test_a_disabled_user_gets_in_by_nothing_and_again_once_enabled(server: Runni
     assert whoami(server, token)[:2] == (401, 30)
 
 
+@pytest.mark.promise("clock-jumps", on="API")
 def test_a_clock_that_jumps_breaks_no_token(server: Running, hands: Hands) -> None:
     """Set back, tokens stay good; set ahead, they expire and the client signs in again."""
     before = hands.now

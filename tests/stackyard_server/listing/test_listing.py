@@ -64,6 +64,7 @@ def names(answer: dict[str, Any]) -> list[str]:
     return [task["name"].removeprefix("task ") for task in answer["tasks"]]
 
 
+@pytest.mark.promise("paged-by-position")
 def test_pages_follow_each_other_until_a_short_one(server: Running) -> None:
     pages = [
         server.call(

@@ -37,6 +37,7 @@ DEEP: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", DEEP)
+@pytest.mark.promise("nesting-bounded")
 def test_nesting_is_bounded(server: Running, name: str) -> None:
     """Recursion: neither an exhausted stack nor something stored that cannot be shown again."""
     assert post(server, "users.set_preferences", DEEP[name])[:2] in ((400, 0), (400, 12))

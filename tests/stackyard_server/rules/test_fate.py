@@ -49,6 +49,7 @@ OVER = "time_limit: ran 5 s, queue cpu's limit is 1 s"
         *("archived", "archived and not started"),
     ],
 )
+@pytest.mark.promise("stopped-instead")
 def test_a_lost_task(task: Lost, found: Fate) -> None:
     assert fate.reported(task, End.AGENT_KILLED, 9) == found
 
@@ -117,6 +118,7 @@ def test_an_abort_does_not_hide_that_the_time_was_over() -> None:
     assert fate.reported(replace(LOST, **STOPPING, status_reason=OVER), End.ABORTED) == Fate("failed", OVER)
 
 
+@pytest.mark.promise("retries-counted")
 def test_pauses_grow_up_to_a_bound() -> None:
     asked = (0, 1, 2, 5, 6, 7, 10_000)
     assert [fate.TASK_PAUSES.seconds(n) for n in asked] == [10, 20, 40, 320, 640, 640, 640]
@@ -183,6 +185,7 @@ def test_a_silent_task_is_left_alone_until_the_time_is_over() -> None:
     assert at(11) is not None
 
 
+@pytest.mark.promise("silence-while-away")
 def test_silence_while_the_server_could_not_hear_does_not_count() -> None:
     assert at(100, listening_since=95 * MINUTE) is None
     assert at(106, listening_since=95 * MINUTE) is not None

@@ -72,6 +72,7 @@ def test_the_present_run_and_people_pass(
         ("tasks.add_or_update_artifacts", "old-helper", 30, "4fe3a91c", "", "older than the queueing"),
     ],
 )
+@pytest.mark.promise("fence-refuses-the-old-run")
 def test_what_belongs_to_an_earlier_run_is_refused(
     call: str, session: str, issued_at: int, header: str, worker: str, why: str
 ) -> None:

@@ -35,6 +35,7 @@ tmpfs /tmp/other tmpfs rw 0 0
         "lustre",
     ],
 )
+@pytest.mark.promise("one-server-per-folder")
 def test_a_network_file_system_is_refused_in_one_sentence(tmp_path: Path, kind: str) -> None:
     mounts = MOUNTS.format(place=str(tmp_path).replace(" ", "\\040"), kind=kind)
     folder = tmp_path / "data"
@@ -58,6 +59,7 @@ def test_the_nearest_and_the_latest_mount_counts() -> None:
     assert data_folder.mount_of(Path("/mnt/z"), mounts) == ("/mnt", "xfs")
 
 
+@pytest.mark.promise("one-server-per-folder")
 def test_a_second_server_is_refused_and_the_first_ones_end_lets_it_in(tmp_path: Path) -> None:
     first = FolderLock(tmp_path)
     assert data_folder.held(tmp_path)
@@ -68,6 +70,7 @@ def test_a_second_server_is_refused_and_the_first_ones_end_lets_it_in(tmp_path: 
     FolderLock(tmp_path).release()
 
 
+@pytest.mark.promise("one-server-per-folder")
 def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from stackyard_server.store.data_folder import FolderLock\n"

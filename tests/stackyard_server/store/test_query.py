@@ -55,6 +55,7 @@ alternatives = st.tuples(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(alternatives, min_size=1, max_size=3))
+@pytest.mark.promise("patterns-linear")
 def test_a_pattern_finds_what_the_regular_expression_finds(
     connection: sqlite3.Connection, parts: list[tuple[str, list[str], str]]
 ) -> None:

@@ -69,6 +69,7 @@ def test_count_mean_and_points_are_those_of_distinct_iterations(
     assert points == kept
 
 
+@pytest.mark.promise("other-processes-noticed")
 def test_what_another_process_removed_is_noticed(store: Store) -> None:
     memory = Memory(store)
     write(store, memory, "p", [(0, 1.0), (1, 2.0)])

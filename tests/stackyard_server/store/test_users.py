@@ -36,6 +36,7 @@ def test_without_an_administrator_the_first_user_owns(tx: Transaction) -> None:
     assert users.owners(tx) == [("u1", "Ada")]
 
 
+@pytest.mark.promise("session-ends-at-once")
 def test_a_change_ends_the_sessions_of_that_user_only(tx: Transaction) -> None:
     assert users.change(tx, "u2", {"role": "readonly"})
     assert [USER.field(tx, id, "generation") for id in ("u1", "u2")] == [0, 1]

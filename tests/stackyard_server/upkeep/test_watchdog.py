@@ -100,6 +100,7 @@ def look(server: Running, time: Time, minutes: float) -> list[str]:
     return [v.status for _, v in watchdog.check(server.server.services, listening_since=0)]
 
 
+@pytest.mark.promise("silence-is-loss")
 def test_signs_of_life_keep_a_task_running(server: Running, time: Time) -> None:
     worker = Worker(server, "a:0")
     task, _ = started_by(server, worker)
@@ -121,6 +122,7 @@ def policy(server: Running, queue: str, **values: object) -> None:
     server.call("queues.add_or_update_metadata", queue=queue, metadata=items)
 
 
+@pytest.mark.promise("retries-counted")
 def test_a_task_is_tried_again_after_a_while_and_fails_when_it_is_lost_too_often(
     server: Running, time: Time
 ) -> None:
@@ -183,6 +185,7 @@ def test_what_waits_for_its_retry_keeps_nobody_else_waiting(server: Running, tim
     assert server.call("queues.get_next_task", queue=queue)["entry"]["task"] == task
 
 
+@pytest.mark.promise("stopped-instead")
 def test_a_task_that_no_queue_gave_out_is_stopped(server: Running, time: Time) -> None:
     task = server.call("tasks.create", name="by hand", type="training")["id"]
     server.call("tasks.started", task=task, force=True)
@@ -190,6 +193,8 @@ def test_a_task_that_no_queue_gave_out_is_stopped(server: Running, time: Time) -
     assert status(server, task) == "stopped"
 
 
+@pytest.mark.promise("handed-out-once")
+@pytest.mark.promise("silence-is-loss")
 def test_a_task_that_was_taken_and_never_started_goes_back(server: Running, time: Time) -> None:
     queue = server.call("queues.get_default")["id"]
     task = server.call("tasks.create", name="taken", type="training")["id"]
@@ -205,6 +210,7 @@ def test_a_task_that_was_taken_and_never_started_goes_back(server: Running, time
     assert look(server, time, 60) == [], "what waits is not lost"
 
 
+@pytest.mark.promise("silence-while-away")
 def test_the_time_the_server_was_away_is_not_silence(server: Running, time: Time) -> None:
     worker = Worker(server, "a:0")
     started_by(server, worker)
@@ -218,6 +224,7 @@ def test_the_time_the_server_was_away_is_not_silence(server: Running, time: Time
     assert hearing.since == 7_205_000
 
 
+@pytest.mark.promise("fence-refuses-the-old-run")
 def test_after_a_requeue_the_old_worker_is_refused_and_the_new_one_works(
     server: Running, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -251,6 +258,7 @@ def test_after_a_requeue_the_old_worker_is_refused_and_the_new_one_works(
     assert new.ask("tasks.completed", task=task) == OK
 
 
+@pytest.mark.promise("fence-lets-in")
 def test_the_old_worker_may_pull_the_task_again(server: Running, time: Time) -> None:
     old = Worker(server, "old:0")
     child = Worker(server, "old")
@@ -268,6 +276,7 @@ def test_the_old_worker_may_pull_the_task_again(server: Running, time: Time) -> 
     assert next_child.ask("tasks.edit", task=task, force=True, runtime={"a": "2"}) == OK
 
 
+@pytest.mark.promise("fence-refuses-the-old-run")
 def test_a_batch_keeps_what_is_not_fenced(server: Running, time: Time) -> None:
     old = Worker(server, "old:0")
     task, _ = started_by(server, old)
@@ -283,6 +292,7 @@ def test_a_batch_keeps_what_is_not_fenced(server: Running, time: Time) -> None:
     assert task in next(iter(answer["errors_info"]))
 
 
+@pytest.mark.promise("fence-lets-in")
 def test_people_may_still_stop_reset_and_edit_a_fenced_task(server: Running, time: Time) -> None:
     controller = Worker(server, "old")  # on the machine of the old worker, signed in long before
     old = Worker(server, "old:0")
@@ -295,6 +305,7 @@ def test_people_may_still_stop_reset_and_edit_a_fenced_task(server: Running, tim
     assert controller.ask("tasks.reset", task=task, force=True) == OK
 
 
+@pytest.mark.promise("fence-refuses-the-old-run")
 def test_the_fence_outlives_a_restart(tmp_path: Any, time: Time) -> None:
     settings: dict[str, Any] = {"watchdog_minutes": 10, "requeue_limit": 1}
     with running_server(tmp_path / "data", clock=time, **settings) as server:
@@ -354,6 +365,7 @@ def test_a_task_beyond_its_queues_limit_is_asked_to_stop_and_then_failed(server:
 
 
 @pytest.mark.parametrize("end", ["tasks.stopped", "tasks.failed"])
+@pytest.mark.promise("time-limit-is-the-reason")
 def test_one_that_obeys_has_failed_for_its_time_limit(server: Running, time: Time, end: str) -> None:
     worker = Worker(server, "a:0")
     task, _ = started_by(server, worker)
@@ -397,6 +409,7 @@ def lose(server: Running, task: str, worker: str = "a:0", **seen: Any) -> dict[s
     )
 
 
+@pytest.mark.promise("losses-reported")
 def test_a_loss_that_was_seen_counts_like_one_the_watchdog_noticed(server: Running, time: Time) -> None:
     task, queue = started_by(server, Worker(server, "a:0"))
     words = "infrastructure: the agent was killed by signal 9; queued again (1 of 1), in 10 s"
@@ -414,6 +427,7 @@ def test_a_loss_that_was_seen_counts_like_one_the_watchdog_noticed(server: Runni
     assert found(server, task)["status_reason"].startswith(f"{VANISHED}; tried again 1 of 1")
 
 
+@pytest.mark.promise("losses-reported")
 def test_a_report_that_comes_again_is_not_a_second_loss(server: Running, time: Time) -> None:
     worker = Worker(server, "a:0")
     task, queue = started_by(server, worker)
@@ -473,6 +487,7 @@ def scalar(task: str, iteration: int) -> dict[str, Any]:
     return {**named, "task": task, "iter": iteration, "value": 1.0}
 
 
+@pytest.mark.promise("lost-run-stays")
 def test_a_task_that_is_tried_again_counts_its_iterations_from_0(server: Running, time: Time) -> None:
     """The SDK adds what it finds there to every iteration it reports."""
     task, queue = started_by(server, Worker(server, "a:0"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from ..running import Running
 
 
@@ -24,6 +26,7 @@ def test_a_task_is_found_and_shows_what_it_left(page: Any) -> None:
     page.get_by_text('{"answer": 42}').wait_for()
 
 
+@pytest.mark.promise("pages-escape", on="pages")
 def test_the_log_shows_lines_as_text(page: Any) -> None:
     open_task(page)
     page.get_by_role("link", name="Log").click()

@@ -49,6 +49,7 @@ def test_a_wrong_password_is_refused_in_words(server: Running) -> None:
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.promise("pages-escape", on="pages")
 def test_pages_carry_a_strict_policy_and_no_inline_code(server: Running) -> None:
     task = server.call("tasks.get_all", name="^train one$", only_fields=["id"])["tasks"][0]["id"]
     with signed_in(server) as client:
@@ -77,6 +78,7 @@ def test_an_unknown_task_is_said_in_words(server: Running) -> None:
 
 
 @pytest.mark.parametrize("uri", ["http://[", "//[", "http://a\uff03b/x", "javascript:alert(1)"])
+@pytest.mark.promise("pages-escape", on="pages")
 def test_what_is_no_address_is_shown_without_a_link(server: Running, uri: str) -> None:
     task = server.call("tasks.create", name="stored anything", type="testing")["id"]
     artifact = {"key": "thing", "type": "x", "uri": uri}
