@@ -101,11 +101,17 @@ def delete_for_model(call: Call) -> dict[str, Any]:
 
 @endpoint(access="metrics", fenced="task")
 def clear_task_log(call: Call) -> dict[str, Any]:
-    """Remove the console lines of a task, or those older than ``threshold_sec``: how many there were."""
+    """Remove the console lines of a task: how many there were.
+
+    ``threshold_sec`` spares what is newer, ``exclude_metrics`` what is of these metrics, ``include_metrics`` all else.
+    """
     task, threshold = call.data["task"], call.get("threshold_sec", 0)
     _unlocked(call, task)
     before = call.now - threshold * 1000 if 0 < threshold < 10**12 else None
-    return {"deleted": logs.delete_for(call.tx, [task], before)}
+    only, but = call.get("include_metrics"), requests.wanted(call.get("exclude_metrics"))
+    if only == []:
+        raise field_error("include_metrics", ": at least one metric was expected.")
+    return {"deleted": logs.delete_for(call.tx, [task], before, only=requests.wanted(only), but=but)}
 
 
 @endpoint("2.18", access="none")
@@ -118,20 +124,23 @@ def clear_scroll(call: Call) -> dict[str, Any]:
 # Console
 
 
-@endpoint("2.9")
+@endpoint("2.9", slow=True)
 def get_task_log(call: Call) -> dict[str, Any]:
-    """Console lines from the newest backwards (or forwards) from a timestamp: {events, returned, total}."""
+    """Console lines from the newest backwards (or forwards) from a timestamp: {events, returned, total}.
+
+    ``metrics`` narrows them to lines of these metrics.
+    """
+    wanted = requests.wanted(call.get("metrics"))
     task, earlier = requests.task(call), call.get("navigate_earlier", True)
     start = call.get("from_timestamp")
     if start is not None:
         start = max(-1, min(int(start), events.LAST_INSTANT + 1))
-    rows = logs.read(
-        call.tx, task, requests.size(call, "batch_size", 500, requests.LONGEST_PAGE), start, earlier
-    )
+    size = requests.size(call, "batch_size", 500, requests.LONGEST_PAGE)
+    rows = logs.read(call.tx, task, size, start, earlier, wanted)
     if call.get("order", "desc" if earlier else "asc") != ("desc" if earlier else "asc"):
         rows.reverse()
     found = [requests.shown(logs.shown(task, row)) for row in rows]
-    return {"events": found, "returned": len(found), "total": logs.count(call.tx, task)}
+    return {"events": found, "returned": len(found), "total": logs.count(call.tx, task, wanted)}
 
 
 @endpoint("1.7", name="get_task_log")
@@ -374,7 +383,7 @@ def _kind(call: Call) -> str:
     return str(kind)
 
 
-@endpoint()
+@endpoint(slow=True)
 def get_task_metrics(call: Call) -> dict[str, Any]:
     """The metrics of which each task reported a kind of event; single values are no series here."""
     tasks, kind = requests.tasks(call), _kind(call)
@@ -385,7 +394,8 @@ def get_task_metrics(call: Call) -> dict[str, Any]:
             if point is not None and point[0] > scalars.SINGLE_VALUE:
                 found[series.owner].append(series.metric)
     elif kind == logs.KIND:
-        found = {task: [""] if logs.read(call.tx, task, 1) else [] for task in tasks}
+        for task, metric, _ in logs.pairs(call.tx, tasks):
+            found[task].append(metric)
     else:
         for task, metric, _ in samples.pairs(call.tx, tasks, kind):
             found[task].append(metric)
@@ -394,14 +404,14 @@ def get_task_metrics(call: Call) -> dict[str, Any]:
     }
 
 
-@endpoint()
+@endpoint(slow=True)
 def get_multi_task_metrics(call: Call) -> dict[str, Any]:
     """The metrics and variants of a kind of event over several tasks."""
     tasks, kind = requests.tasks(call), _kind(call)
     if kind == scalars.KIND:
         pairs = [(s.metric, s.variant) for s in scalars.names(call.tx, tasks)]
     elif kind == logs.KIND:
-        pairs = [("", "")] if any(logs.read(call.tx, task, 1) for task in tasks) else []
+        pairs = [(metric, variant) for _, metric, variant in logs.pairs(call.tx, tasks)]
     else:
         pairs = [(metric, variant) for _, metric, variant in samples.pairs(call.tx, tasks, kind)]
     found: dict[str, list[str]] = {}
@@ -424,8 +434,10 @@ def get_task_events(call: Call) -> dict[str, Any]:
         found, total = _points(call, series, rows), scalars.count(call.tx, series)
         last = rows[-1][0] if rows else after
     elif kind == logs.KIND:
-        rows = logs.read(call.tx, task, size, after, descending)
-        found, total = [requests.shown(logs.shown(task, row)) for row in rows], logs.count(call.tx, task)
+        wanted = requests.wanted(call.get("metrics"))
+        rows = logs.read(call.tx, task, size, after, descending, wanted)
+        found = [requests.shown(logs.shown(task, row)) for row in rows]
+        total = logs.count(call.tx, task, wanted)
         last = rows[-1][0] if rows else after
     else:
         rows = samples.page(call.tx, kind, task, size, after, descending)

@@ -9,19 +9,22 @@ from .. import API_VERSION, listing
 from ..calls import Call, dispatch
 from ..calls.dispatch import endpoint
 from ..protocol import fields
+from ..protocol.error_table import field_error
 from ..rules import task_status
 from ..store import query, tasks
-from ..store.documents import TASK
+from ..store.documents import MODEL, TASK
 from ..store.query import Group
 from ..tasks import ending, removal, reports
 
-#: What a report shows of tasks, and who answers each part.
+#: What a report shows of tasks, who answers each part, and what of that answer is shown.
 PARTS = {
-    "plots": "events.get_multi_task_plots",
-    "scalar_metrics_iter_histogram": "events.multi_task_scalar_metrics_iter_histogram",
-    "single_value_metrics": "events.get_task_single_value_metrics",
+    "plots": ("events.get_multi_task_plots", "plots"),
+    "scalar_metrics_iter_histogram": ("events.multi_task_scalar_metrics_iter_histogram", "metrics"),
+    "single_value_metrics": ("events.get_task_single_value_metrics", "tasks"),
 }
 IMAGES = "debug_images"
+#: Tasks times metrics whose images one answer looks for.
+MOST_SERIES = 10_000
 #: A task that is a report.
 REPORT = query.has(TASK, ("type",), Group("", [reports.TYPE]))
 
@@ -78,8 +81,13 @@ def delete(call: Call) -> dict[str, Any]:
 
 @endpoint()
 def get_all_ex(call: Call) -> dict[str, Any]:
-    """The reports that fit, joined with what they name; ``project`` means the reports about it and below."""
+    """The reports that fit, joined with what they name; ``project`` means the reports about it and below.
+
+    null among the projects means the reports about none.
+    """
     wanted = {**call.data, "search_hidden": True, "include_subprojects": True}
+    if isinstance(call.get("project"), list):
+        wanted["project"] = [reports.root_folder(call.tx) if p is None else p for p in call.data["project"]]
     return listing.get_all_ex(call, TASK, also=[REPORT], data=wanted)
 
 
@@ -91,18 +99,30 @@ def get_tags(call: Call) -> dict[str, Any]:
 
 @endpoint("2.30", slow=True)
 def get_task_data(call: Call) -> dict[str, Any]:
-    """What a report shows of tasks: the tasks, and the plots, images and scalars asked for, as ``events.*`` answers."""
-    answer = listing.get_all_ex(call, TASK, data={"search_hidden": True, "page_size": 500, **call.data})
-    ids = [task["id"] for task in answer["tasks"]]
+    """What a report shows of tasks: the tasks, and the plots, images and scalars asked for.
+
+    With ``model_events`` the ids are of models, which stand in the place of the tasks.
+    """
+    models = bool(call.get("model_events", False))
+    data = {"search_hidden": True, "page_size": call.get("size", listing.MOST), **call.data}
+    found = listing.get_all_ex(call, MODEL if models else TASK, data=data)
+    shown = found["models" if models else "tasks"]
+    answer: dict[str, Any] = {"tasks": shown}
+    ids = [document["id"] for document in shown]
     if not ids:
         return answer
-    for part, name in PARTS.items():
-        if part in call.data and call.data[part] is not None:
-            answer[part] = _ask(call, name, {**call.data[part], "tasks": ids})
+    for part, (name, key) in PARTS.items():
+        if call.get(part) is not None:
+            wanted = {**call.data[part], "tasks": ids, "model_events": models}
+            answer[part] = _ask(call, name, wanted)[key]
     if call.get(IMAGES) is not None:
-        wanted = call.data[IMAGES].get("metrics") or {}
-        metrics = [{**(wanted if isinstance(wanted, dict) else {}), "task": id} for id in ids]
-        answer[IMAGES] = _ask(call, f"events.{IMAGES}", {**call.data[IMAGES], "metrics": metrics})
+        given = call.data[IMAGES].get("metrics") or {}
+        named = given if isinstance(given, list) else [given]
+        if len(named) * len(ids) > MOST_SERIES:
+            raise field_error(f"{IMAGES}.metrics", f": more than {MOST_SERIES} of all tasks together.")
+        metrics = [{**(m if isinstance(m, dict) else {}), "task": id} for id in ids for m in named]
+        wanted = {**call.data[IMAGES], "metrics": metrics, "model_events": models}
+        answer[IMAGES] = _ask(call, f"events.{IMAGES}", wanted)["metrics"]
     return answer
 
 

@@ -194,7 +194,7 @@ def _shown(collection: Collection, data: Mapping[str, Any]) -> list[Condition]:
     """What is tagged hidden stays out, unless it was asked for."""
     if collection.name not in HIDEABLE or data.get("search_hidden"):
         return []
-    if collection.name != "task" and data.get("id"):
+    if data.get("id"):
         return []
     projects = data.get("project") if collection.name == "task" else None
     named = [p for p in projects if isinstance(p, str)] if isinstance(projects, list) else []

@@ -50,7 +50,7 @@ def tasks(call: Call) -> dict[str, str]:
 
 
 def wanted(metrics: Any) -> Wanted:
-    """``[{metric, variants}]`` of a request as ``{metric: variants}``.
+    """``[{metric, variants}]`` of a request, or names of metrics, as ``{metric: variants}``.
 
     Raises:
         ApiError: 400/12.
@@ -58,7 +58,8 @@ def wanted(metrics: Any) -> Wanted:
     if not metrics:
         return None
     found: dict[str, list[str]] = {}
-    for item in metrics if isinstance(metrics, list) else [metrics]:
+    for given in metrics if isinstance(metrics, list) else [metrics]:
+        item = {"metric": given} if isinstance(given, str) else given
         metric = item.get("metric") if isinstance(item, dict) else None
         variants = (item.get("variants") if isinstance(item, dict) else None) or []
         if not isinstance(metric, str) or not isinstance(variants, list):

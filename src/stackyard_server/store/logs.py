@@ -13,11 +13,17 @@ from typing import Any
 import orjson
 
 from . import Transaction, metrics
+from .scalars import Wanted
 
 KIND = "log"
 #: How long a batch is remembered, milliseconds.
 REMEMBERED = 10 * 60 * 1000
 _COLUMNS = "timestamp, received, worker, level, msg, extra"
+#: The metric and variant of a line, which few have.
+_METRIC, _VARIANT = (
+    f"CASE extra WHEN '{{}}' THEN '' ELSE ifnull(json_extract(extra, '$.{name}'), '') || '' END"
+    for name in ("metric", "variant")
+)
 
 
 def store_lines(tx: Transaction, lines: Sequence[tuple[Any, ...]]) -> None:
@@ -39,8 +45,26 @@ def shown(owner: str, row: tuple[Any, ...]) -> dict[str, Any]:
     return event
 
 
+def _of(wanted: Wanted) -> tuple[str, list[str]]:
+    """The condition that a line is of these metrics, or variants of them, and what is bound in it."""
+    if wanted is None:
+        return "1", []
+    whole = [metric for metric, variants in wanted.items() if not variants]
+    single = [[metric, variant] for metric, variants in wanted.items() for variant in variants]
+    sql = (
+        f"({_METRIC} IN (SELECT value FROM json_each(?)) OR json_array({_METRIC}, {_VARIANT}) IN "
+        "(SELECT value FROM json_each(?)))"
+    )
+    return sql, [metrics.as_json(whole), metrics.as_json(single)]
+
+
 def read(
-    tx: Transaction, owner: str, size: int, after: int | None = None, descending: bool = True
+    tx: Transaction,
+    owner: str,
+    size: int,
+    after: int | None = None,
+    descending: bool = True,
+    wanted: Wanted = None,
 ) -> list[tuple[Any, ...]]:
     """The next lines of a task; the lines of one millisecond stay together.
 
@@ -50,35 +74,66 @@ def read(
         size: Lines wanted; more where the last millisecond has more.
         after: The last timestamp of the page before.
         descending: From the newest backwards.
+        wanted: Only lines of these metrics and variants; "" is the metric of the lines without one.
     """
     compare, order = ("<", "DESC") if descending else (">", "ASC")
     bound, parameters = ("", [owner]) if after is None else (f"AND timestamp{compare}?", [owner, after])
+    only, named = _of(wanted)
     rows = tx.all(
-        f"SELECT number, {_COLUMNS} FROM log WHERE owner=? {bound} ORDER BY timestamp {order}, number {order} LIMIT ?",
-        [*parameters, size],
+        f"SELECT number, {_COLUMNS} FROM log WHERE owner=? {bound} AND {only} "
+        f"ORDER BY timestamp {order}, number {order} LIMIT ?",
+        [*parameters, *named, size],
     )
     if len(rows) == size:
         number, timestamp = rows[-1][:2]
         rows += tx.all(
-            f"SELECT number, {_COLUMNS} FROM log WHERE owner=? AND timestamp=? AND number{compare}? "
+            f"SELECT number, {_COLUMNS} FROM log WHERE owner=? AND timestamp=? AND number{compare}? AND {only} "
             f"ORDER BY number {order}",
-            (owner, timestamp, number),
+            (owner, timestamp, number, *named),
         )
     return [row[1:] for row in rows]
 
 
-def count(tx: Transaction, owner: str) -> int:
+def count(tx: Transaction, owner: str, wanted: Wanted = None) -> int:
     """The number of lines of a task."""
-    return int(tx.value("SELECT count(*) FROM log WHERE owner=?", (owner,)))
+    only, named = _of(wanted)
+    return int(tx.value(f"SELECT count(*) FROM log WHERE owner=? AND {only}", (owner, *named)))
 
 
-def delete_for(tx: Transaction, owners: Iterable[str], before: int | None = None) -> int:
-    """Remove the lines of these tasks, or those older than an instant; the number removed."""
-    wanted = metrics.as_json(owners)
-    sql = "DELETE FROM log WHERE owner IN (SELECT value FROM json_each(?))"
-    if before is None:
-        return tx.run(sql, (wanted,))
-    return tx.run(f"{sql} AND timestamp<?", (wanted, before))
+def pairs(tx: Transaction, owners: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(owner, metric, variant) of the lines of these tasks, in order; "" of lines without one."""
+    sql = (
+        f"SELECT DISTINCT owner, {_METRIC} AS metric, {_VARIANT} AS variant FROM log "
+        "WHERE owner IN (SELECT value FROM json_each(?)) ORDER BY metric, variant"
+    )
+    return [(owner, metric, variant) for owner, metric, variant in tx.all(sql, (metrics.as_json(owners),))]
+
+
+def delete_for(
+    tx: Transaction,
+    owners: Iterable[str],
+    before: int | None = None,
+    *,
+    only: Wanted = None,
+    but: Wanted = None,
+) -> int:
+    """Remove lines of these tasks; the number removed.
+
+    Args:
+        tx: A writing transaction.
+        owners: The tasks.
+        before: Only lines older than this instant.
+        only: Only lines of these metrics and variants.
+        but: No lines of these.
+    """
+    sql, bound = "DELETE FROM log WHERE owner IN (SELECT value FROM json_each(?))", [metrics.as_json(owners)]
+    if before is not None:
+        sql = f"{sql} AND timestamp<{int(before)}"
+    for wanted, form in ((only, "{}"), (but, "NOT {}")):
+        if wanted is not None:
+            condition, named = _of(wanted)
+            sql, bound = f"{sql} AND {form.format(condition)}", [*bound, *named]
+    return tx.run(sql, bound)
 
 
 def digest(session: str, body: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 from ..calls import Call
 from ..protocol.error_table import error
 from ..rules import project_names, task_status
-from ..store import projects
+from ..store import Transaction, projects
 from ..store.documents import PROJECT, TASK, Document
 from . import changes, creation
 
@@ -16,6 +16,8 @@ TYPE = "report"
 TAGS = ["hidden", "reports"]
 #: Where the reports of a project are, below it.
 FOLDER = ".reports"
+#: What publishing closes.
+TEXT = frozenset({"report", "report_assets"})
 UPDATABLE = ("name", "tags", "comment", "report", "report_assets")
 
 
@@ -44,6 +46,11 @@ def folder_of(call: Call, project: str | None) -> str:
     return projects.find(call.tx, name) or projects.create(
         call.tx, call.who, name, call.now, {"system_tags": ["hidden"]}
     )
+
+
+def root_folder(tx: Transaction) -> str | None:
+    """The id of the hidden project for reports about no project; None where there is none yet."""
+    return projects.find(tx, FOLDER)
 
 
 def create(call: Call) -> Document:
@@ -78,10 +85,10 @@ def update(call: Call) -> Document:
     """What was set.
 
     Raises:
-        ApiError: 400/101, 400/800; 400/110 the report is published.
+        ApiError: 400/101, 400/800; 400/110 the text of a published report.
     """
     task = require(call, call.data["task"])
-    if task["status"] == task_status.PUBLISHED and set(call.data) & {"report", "name", "report_assets"}:
+    if task["status"] == task_status.PUBLISHED and set(call.data) & TEXT:
         raise error("invalid_task_status", expected=task_status.CREATED, status=task["status"])
     given = written(call.data, UPDATABLE)
     return changes.shown(changes.save(call, task["id"], given)) if given else {}

@@ -286,6 +286,34 @@ def test_a_log_downloads_as_text_and_forgets_on_demand(server: Running, task: st
     assert texts(server, task) == []
 
 
+def test_lines_of_a_metric_are_read_and_cleared_alone(server: Running, task: str) -> None:
+    report(
+        server,
+        line(task, "plain"),
+        line(task, "a", AT + 1, metric="gpu", variant="0"),
+        line(task, "b", AT + 2, metric="gpu", variant="1"),
+        line(task, "c", AT + 3, metric="net"),
+    )
+    assert texts(server, task, metrics=["gpu"]) == ["b", "a"]
+    assert texts(server, task, metrics=[{"metric": "gpu", "variants": ["1"]}, {"metric": "net"}]) == [
+        "c",
+        "b",
+    ]
+    assert texts(server, task, metrics=[{"metric": ""}]) == ["plain"]
+    told = server.call("events.get_task_metrics", tasks=[task], event_type=LOG)
+    assert told == {"metrics": [{"task": task, "metrics": ["", "gpu", "net"]}]}
+    told = server.call("events.get_multi_task_metrics", tasks=[task], event_type=LOG)["metrics"]
+    assert {m["metric"]: m["variants"] for m in told} == {"": [""], "gpu": ["0", "1"], "net": [""]}
+    clear = "events.clear_task_log"
+    assert server.ask(clear, task=task, include_metrics=[])["meta"]["result_code"] == 400
+    assert server.call(clear, task=task, exclude_metrics=["gpu", "net", ""]) == {"deleted": 0}
+    assert server.call(clear, task=task, include_metrics=["net"]) == {"deleted": 1}
+    assert texts(server, task) == ["b", "a", "plain"]
+    assert server.call(clear, task=task, exclude_metrics=["gpu"]) == {"deleted": 1}
+    assert texts(server, task) == ["b", "a"]
+    assert server.call(clear, task=task) == {"deleted": 2}
+
+
 def plot(task: str, iteration: int, text: str, variant: str = "s") -> dict[str, Any]:
     return {
         "type": PLOT,

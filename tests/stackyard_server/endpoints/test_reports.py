@@ -10,6 +10,7 @@ import pytest
 from ..running import Running, running_server
 
 PLOT = '{"data": [], "layout": {}}'
+IMAGE = "training_debug_image"
 
 
 class Clock:
@@ -63,7 +64,10 @@ def test_a_published_report_stays_as_it_is(server: Running) -> None:
     id = server.call("reports.create", name="final words", report="done")["id"]
     server.call("reports.publish", task=id)
     assert refusal(server, "reports.update", task=id, report="changed") == (400, 110)
-    assert server.call("reports.update", task=id, tags=["fine"])["updated"] == 1
+    said = {"name": "last words", "tags": ["fine"], "comment": "read this"}
+    assert server.call("reports.update", task=id, **said)["updated"] == 1
+    task = server.call("tasks.get_by_id", task=id)["task"]
+    assert {name: task[name] for name in said} == said
     assert refusal(server, "reports.delete", task=id) == (400, 123)
     server.call("reports.delete", task=id, force=True)
     assert refusal(server, "reports.update", task=id, tags=[]) == (400, 101)
@@ -87,20 +91,59 @@ def test_a_report_shows_what_it_embeds_in_one_answer(server: Running) -> None:
             "variant": "a",
             "value": 2.0,
         },
+        *(
+            {"type": IMAGE, "task": task, "iter": n, "metric": m, "variant": "v", "url": f"http://f/{m}/{n}"}
+            for m in ("img", "other")
+            for n in range(2)
+        ),
     ]
+    single = {"type": "training_stats_scalar", "task": task, "iter": -(2**31), "value": 7.0}
+    lines.append({**single, "metric": "Summary", "variant": "best"})
     server.call_lines("events.add_batch", lines)
     answer = server.call(
         "reports.get_task_data",
         id=[task],
         only_fields=["name"],
-        plots={"iters": 1},
-        scalar_metrics_iter_histogram={"samples": 100},
+        plots={"iters": 1, "metrics": [{"metric": "m", "variants": ["v"]}]},
+        scalar_metrics_iter_histogram={"samples": 100, "metrics": [{"metric": "loss", "variants": ["a"]}]},
         single_value_metrics={},
+        debug_images={"iters": 1, "metrics": [{"metric": "img", "variants": ["v"]}]},
     )
     assert answer["tasks"] == [{"id": task, "name": "shown task"}]
-    assert task in answer["plots"]["plots"]["m"]["v"]
-    assert answer["scalar_metrics_iter_histogram"]["metrics"]["loss"]["a"][task]["y"] == [2.0]
-    assert "tasks" in answer["single_value_metrics"]
+    assert answer["plots"]["m"]["v"][task]["0"]["plots"][0]["plot_str"] == PLOT
+    assert answer["scalar_metrics_iter_histogram"] == {
+        "loss": {"a": {task: {"name": "shown task", "x": [1], "y": [2.0]}}}
+    }
+    (single,) = answer["single_value_metrics"]
+    assert (single["task"], [v["value"] for v in single["values"]]) == (task, [7.0])
+    (images,) = answer["debug_images"]
+    assert [[e["url"] for e in i["events"]] for i in images["iterations"]] == [["http://f/img/1"]]
+
+
+def test_a_report_shows_models_too(server: Running) -> None:
+    model = server.call("models.create", name="shown model", uri="http://f/m", ready=False)["id"]
+    point = {"type": "training_stats_scalar", "task": model, "iter": 1, "metric": "loss", "variant": "a"}
+    server.call_lines("events.add_batch", [{**point, "value": 3.0, "model_event": True}])
+    answer = server.call(
+        "reports.get_task_data", id=[model], model_events=True, scalar_metrics_iter_histogram={}
+    )
+    assert [found["id"] for found in answer["tasks"]] == [model]
+    assert answer["scalar_metrics_iter_histogram"]["loss"]["a"][model]["y"] == [3.0]
+
+
+def test_reports_about_no_project_are_found_by_null(server: Running) -> None:
+    root = server.call("reports.create", name="about everything")["id"]
+    project = server.call("projects.create", name="one subject")["id"]
+    about = server.call("reports.create", name="about one", project=project)["id"]
+
+    def ids(project: list[str | None]) -> list[str]:
+        return [t["id"] for t in server.call("reports.get_all_ex", project=project)["tasks"]]
+
+    assert root in ids([None])
+    assert about not in ids([None])
+    assert {root, about} <= set(ids([None, project]))
+    found = server.call("tasks.get_all_ex", id=[about], only_fields=["name"])["tasks"]
+    assert found == [{"id": about, "name": "about one"}]  # asked for by id, hidden or not
 
 
 # --- pipelines -------------------------------------------------------------------------------------------------------
