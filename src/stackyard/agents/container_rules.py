@@ -31,11 +31,13 @@ WORKER_LABEL = "stackyard.worker"
 STACK_LABEL = "stackyard.stack"
 #: Processes a container may have; a fork bomb ends there.
 PIDS = 4096
+#: A container's weight where cores are short, against 1024 of what else runs there: server and agents come first.
+CPU_SHARES = 512
 #: How long a container may take to end after SIGTERM; the agent itself would give it one second.
 STOP_SECONDS = 15
 
 #: An engine refuses less, in words that mean little to a task's owner.
-_LEAST_MEMORY_BYTES = 6 * 1024**2
+_LEAST = {"--cpus": 0.01, "--memory": 6 * 1024**2, "--shm-size": 1}
 
 #: Limits a task may set, and other spellings of the same.
 LIMITS = {"--cpus": "--cpus", "--memory": "--memory", "-m": "--memory", "--shm-size": "--shm-size"}
@@ -314,7 +316,7 @@ def command(
     """
     words = [allowed.docker, "run", "--rm", "--init", "--pull", "never"]
     words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", str(allowed.pids)]
-    words += ["--log-driver", "json-file", "--log-opt", "max-size=10m"]
+    words += ["--cpu-shares", str(CPU_SHARES), "--log-driver", "json-file", "--log-opt", "max-size=10m"]
     words += ["--ulimit", "core=0", "--stop-timeout", str(allowed.stop_seconds)]
     labels = {
         **our_labels(allowed),
@@ -391,7 +393,8 @@ def size_bytes(text: str) -> int | None:
     if found is None:
         return None
     powers = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-    return int(float(found[1]) * 1024 ** powers[found[2].lower()])
+    size = float(found[1]) * 1024 ** powers[found[2].lower()]
+    return int(size) if size < math.inf else None
 
 
 def _mount(entry: object) -> Mount:
@@ -469,7 +472,7 @@ def _limit_words(wish: Asked, allowed: Policy) -> list[str]:
             value = _amount(name, said)
             if most is not None and value > most:
                 raise RefusedError(
-                    f"{name} {said} is more than queue {allowed.queue!r} gives a task "
+                    f"{name} {said[:40]} is more than queue {allowed.queue!r} gives a task "
                     f"({_words(name, most)}); ask for less"
                 )
         if value is not None:
@@ -488,8 +491,7 @@ def _amount(name: str, said: str) -> float | int:
         value: float | int | None = float(said) if _CPUS.match(said) else None
     else:
         value = size_bytes(said)
-    least = _LEAST_MEMORY_BYTES if name == "--memory" else 0
-    if not value or value < least:
+    if value is None or not _LEAST[name] <= value < math.inf:
         raise RefusedError(
             f"{name} {said[:40]!r} is no amount a container can have; expected something like 2 or 4g"
         )

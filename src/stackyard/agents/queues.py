@@ -29,8 +29,11 @@ METADATA = ("time_limit_seconds", "retries", "silence_seconds")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _MOUNT = r"/[^:,]*:/[^:,]*(:r[ow])?"
+#: What a queue may say of its containers alone: the most that a task gets.
+_CONTAINER_KEYS = ("cpus", "memory", "shm")
 _QUEUE_KEYS = (
     *("about", "deployment", "slots", "cores", "stacks"),
+    *_CONTAINER_KEYS,
     *("time_limit_seconds", "retries", "silence_seconds"),
 )
 
@@ -48,6 +51,10 @@ class Queue:
     cores: int | None = None
     #: Names of the stacks it serves; ``None``: every stack the machine has.
     stacks: tuple[str, ...] | None = None
+    #: What a container gets that asks for nothing, and the most it may ask for; ``None``: from the machine.
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    shm_bytes: int | None = None
     time_limit_seconds: float | None = None
     #: Further tries of a task that the infrastructure lost; ``None``: the server's own rule.
     retries: int | None = None
@@ -130,9 +137,15 @@ def _queue(fields: Fields, name: str, table: Any) -> Queue:
     deployment = fields.text(table, where, "deployment", DEPLOYMENTS[0])
     if deployment not in DEPLOYMENTS:
         raise fields.bad(f"{where}.deployment", f"is {deployment!r}", fields.one_of(deployment, DEPLOYMENTS))
+    if deployment != "container" and (held := [key for key in _CONTAINER_KEYS if key in table]):
+        expected = 'nothing: a task on the host is held by "cores" alone; only containers have more limits'
+        raise fields.bad(f"{where}.{held[0]}", f"is {table[held[0]]!r}", expected)
 
     def whole(key: str, low: int, high: int = 10_000) -> int | None:
         return fields.whole(table, where, key, low, low, high) if key in table else None
+
+    def size(key: str) -> int | None:
+        return fields.size(table[key], f"{where}.{key}") if key in table else None
 
     return Queue(
         name=name,
@@ -140,6 +153,9 @@ def _queue(fields: Fields, name: str, table: Any) -> Queue:
         slots=None if table.get("slots") == GPUS else fields.whole(table, where, "slots", 1, 0, 10_000),
         cores=whole("cores", 1),
         stacks=fields.texts(table, where, "stacks"),
+        cpus=fields.positive(table, where, "cpus", None),
+        memory_bytes=size("memory"),
+        shm_bytes=size("shm"),
         time_limit_seconds=fields.positive(table, where, "time_limit_seconds", None),
         retries=whole("retries", 0, fate.MOST_RETRIES),
         silence_seconds=fields.positive(table, where, "silence_seconds", None),

@@ -6,10 +6,15 @@ Pure: queues and what the machine offers in, slots out. May import errors and ``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stackyard.agents.queues import Queue
 from stackyard.errors import BadInputError
+
+#: Memory that no container gets, so that server, agents and the machine itself go on: the greater of the two,
+#: but never more than half of what there is.
+ROOM_SHARE, ROOM_BYTES = 0.1, 1 << 30
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Slot:
     cores: tuple[int, ...] = ()
     #: Its GPU's index; ``None``: a CPU slot.
     gpu: int | None = None
+    #: What a container gets that asks for nothing, and the most it may ask for; ``None``: no limit, as on the host.
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    shm_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,14 +51,23 @@ class MachineOffer:
     images: frozenset[str] = frozenset()
     #: Stacks whose environments are here.
     stacks: frozenset[str] = frozenset()
+    #: Bytes of memory that may be used; ``None``: not known.
+    memory_bytes: int | None = None
 
 
 def slots_of(queues: Iterable[Queue], offer: MachineOffer) -> tuple[list[Slot], dict[str, str]]:
     """The slots of this machine, and for each queue it does not serve the reason.
 
     Raises:
-        BadInputError: a queue asks for more cores than there are.
+        BadInputError: a queue asks for more cores, CPUs or memory than there are.
     """
+    told = {queue.name: queue for queue in queues}
+    slots, absent = _places(told.values(), offer)
+    boxes = sum(slot.in_container for slot in slots)
+    return [_limited(slot, told[slot.queue], boxes, offer) for slot in slots], absent
+
+
+def _places(queues: Iterable[Queue], offer: MachineOffer) -> tuple[list[Slot], dict[str, str]]:
     slots: list[Slot] = []
     absent: dict[str, str] = {}
     for queue in queues:
@@ -67,6 +85,45 @@ def slots_of(queues: Iterable[Queue], offer: MachineOffer) -> tuple[list[Slot], 
                 for number, cores in enumerate(_shares(queue, queue.slots, offer.cores))
             ]
     return slots, absent
+
+
+def _limited(slot: Slot, queue: Queue, boxes: int, offer: MachineOffer) -> Slot:
+    """A slot with what its containers get: what its queue says, else an even share of the machine.
+
+    Cores are shared within a queue as for agents; memory is shared among all ``boxes`` container slots of the machine,
+    because it cannot be taken back from a neighbour.
+    """
+    if not slot.in_container:
+        return slot
+    cores = len(slot.cores or offer.cores)
+    if queue.cpus is not None and queue.cpus > cores:
+        raise BadInputError(
+            f"queue {queue.name}: {queue.cpus:g} cpus were asked for, a slot has {cores} cores here; "
+            "lower cpus in queues.toml"
+        )
+    memory = queue.memory_bytes
+    if offer.memory_bytes is not None:
+        if memory is not None and memory > offer.memory_bytes:
+            raise BadInputError(
+                f"queue {queue.name}: memory of {memory / _MIB:,.0f} MiB was asked for, this machine has "
+                f"{offer.memory_bytes / _MIB:,.0f} MiB; lower memory in queues.toml"
+            )
+        memory = memory or _memory_share(offer.memory_bytes, boxes)
+    shm = queue.shm_bytes
+    if shm is not None and memory is not None and shm > memory:
+        raise BadInputError(
+            f"queue {queue.name}: shm of {shm / _MIB:,.0f} MiB was asked for, a task has {memory / _MIB:,.0f} MiB of "
+            "memory, which holds it too; lower shm or raise memory in queues.toml"
+        )
+    if shm is None and memory is not None:
+        shm = memory // 2  # as Linux sizes /dev/shm; what lies there counts as the container's memory
+    return replace(slot, cpus=float(queue.cpus or cores), memory_bytes=memory, shm_bytes=shm)
+
+
+def _memory_share(total: int, boxes: int) -> int:
+    """What each of so many containers gets of a machine's memory, in whole MiB."""
+    room = min(max(ROOM_BYTES, int(total * ROOM_SHARE)), total // 2)
+    return (total - room) // boxes // _MIB * _MIB
 
 
 def _why_not(queue: Queue, offer: MachineOffer) -> str | None:

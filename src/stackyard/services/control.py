@@ -159,7 +159,15 @@ def _offer(settings: Settings) -> tuple[slots.MachineOffer, dict[str, str], dict
         obstacle = str(error)
     cores = tuple(sorted(os.sched_getaffinity(0)))
     gpus = tuple(gpu.index for gpu in machine.gpus)
-    offer = slots.MachineOffer(cores, gpus, machine.gpu_obstacle, obstacle, frozenset(held), frozenset(built))
+    offer = slots.MachineOffer(
+        cores,
+        gpus,
+        machine.gpu_obstacle,
+        obstacle,
+        frozenset(held),
+        frozenset(built),
+        machine.usable_ram_bytes,
+    )
     return offer, held, built
 
 

@@ -84,7 +84,9 @@ def test_a_containers_agent_finds_our_docker_first_and_the_gate_takes_its_policy
     around: Surroundings,
 ) -> None:
     image = "sha256:" + "a" * 64
-    slot = Slot("gpu-container-1", "gpu-container", in_container=True, cores=(2, 3), gpu=1)
+    slot = Slot(
+        "gpu-container-1", "gpu-container", True, (2, 3), 1, cpus=2.0, memory_bytes=4 << 30, shm_bytes=2 << 30
+    )
     made = configuration.prepare(slot, {"torch-2": image}, around)
     first = Path(made.environment["PATH"].split(":")[0]) / "docker"
     assert first.stat().st_mode & 0o100
@@ -97,6 +99,7 @@ def test_a_containers_agent_finds_our_docker_first_and_the_gate_takes_its_policy
     assert (policy.queue, policy.docker, policy.network) == ("gpu-container", "/usr/bin/docker", "host")
     assert policy.allowed == {image: "torch-2"}
     assert (policy.cpuset, policy.gpu) == ("2,3", 1)
+    assert (policy.cpus, policy.memory_bytes, policy.shm_bytes) == (2, 4 << 30, 2 << 30)
     assert [(m.source, m.read_only) for m in policy.mounts] == [("/data", True), ("/scratch", False)]
     assert policy.labels == {configuration.SLOT_LABEL: made.environment[MARK]}
     assert policy.environment[MARK] == made.environment[MARK]

@@ -221,6 +221,9 @@ def test_the_three_limits_are_followed(said: tuple[str, ...], words: list[str]) 
         "--cpus=1e9",
         "--memory=nan",
         "--cpus=inf",
+        "--cpus=0.001",
+        pytest.param("--cpus=" + "9" * 400, id="more CPUs than a number holds"),
+        pytest.param("--memory=" + "9" * 400, id="more bytes than a number holds"),
     ],
 )
 def test_a_malformed_limit_is_refused_with_what_was_seen(said: str) -> None:
@@ -239,9 +242,21 @@ def test_a_queues_limits_hold_for_who_asks_nothing_and_for_who_asks_more() -> No
         rules.RefusedError, match=r"--cpus 3 is more than queue 'cpu-container' gives a task \(2\)"
     ):
         command("--cpus=3", **limits)
-    with pytest.raises(rules.RefusedError, match=r"--memory 5g is more .* \(4,096 MiB\)"):
-        command("--memory=5g", **limits)
+    for more in ("5g", "900t"):
+        with pytest.raises(
+            rules.RefusedError, match=rf"--memory {more} is more .* \(4,096 MiB\); ask for less"
+        ):
+            command(f"--memory={more}", **limits)
+    with pytest.raises(rules.RefusedError, match=r"--shm-size 2g is more .* \(1,024 MiB\)"):
+        command("--shm-size=2g", shm_bytes=1024**3, **limits)
+    assert "--shm-size 1073741824" in " ".join(command(shm_bytes=1024**3, **limits))
     assert "--cpus 2 " in " ".join(command("--cpus=1", task_arguments=["--memory"], **limits))
+
+
+def test_where_cores_are_short_a_container_comes_after_server_and_agents() -> None:
+    assert int(PLAIN[PLAIN.index("--cpu-shares") + 1]) < 1024
+    assert PLAIN.count("--cpu-shares") == 1
+    assert command("--cpu-shares=262144") == PLAIN
 
 
 def test_a_gpu_is_given_by_the_queue_only() -> None:

@@ -54,6 +54,18 @@ def test_limits_become_metadata_the_server_can_read(tmp_path: Path) -> None:
             "agents.pass_environment is ['A-B'], expected a list of var",
         ),
         ("[queues.a]\n[containers]\nmounts = ['data:/data']\n", "expected a list of /HOST:/CONTAINER"),
+        (
+            "[queues.a]\nmemory = '4 GiB'\n",
+            "queues.a.memory is '4 GiB', expected nothing: a task on the host is held by \"cores\" alone",
+        ),
+        (
+            "[queues.a]\ndeployment = 'container'\nmemory = 'lots'\n",
+            "queues.a.memory is 'lots', expected a size above 0",
+        ),
+        (
+            "[queues.a]\ndeployment = 'container'\ncpus = 0\n",
+            "queues.a.cpus is 0, expected a number above 0",
+        ),
         ("[queues.a", "not TOML"),
         ("queues = 3", "expected a table"),
     ],
@@ -99,3 +111,64 @@ def test_container_queues_exist_only_where_engine_and_image_do() -> None:
     (slot,), _ = slots_of([queue], MachineOffer((0,), images=frozenset({"new"})))
     assert slot.in_container
     assert allowed_images(queue, {"new": "sha256:1", "x": "sha256:2"}) == {"new": "sha256:1"}
+
+
+GIB = 1 << 30
+
+
+def machine(memory_gib: float = 24, cores: int = 8) -> MachineOffer:
+    """A machine that can serve containers."""
+    return MachineOffer(
+        cores=tuple(range(cores)), images=frozenset({"new"}), memory_bytes=int(memory_gib * GIB)
+    )
+
+
+@pytest.mark.promise("container-limits")
+def test_a_container_queue_that_says_nothing_gets_limits_from_the_machine() -> None:
+    (slot,), _ = slots_of([Queue("c", "container")], machine(24, 8))
+    assert (slot.cpus, slot.cores) == (8, ())
+    assert slot.memory_bytes is not None
+    assert slot.memory_bytes <= 24 * GIB * 0.9, "room is left for server and agents"
+    assert slot.memory_bytes > 21 * GIB
+    assert slot.shm_bytes == slot.memory_bytes // 2, "as Linux sizes it"
+    (small,), _ = slots_of([Queue("c", "container")], machine(1.5, 1))
+    assert small.memory_bytes == 0.75 * GIB, "a small machine keeps half"
+
+
+@pytest.mark.promise("container-limits")
+@pytest.mark.parametrize("memory_gib", [1.9, 8, 24, 2000])
+def test_all_containers_of_a_machine_together_leave_room_for_server_and_agents(memory_gib: float) -> None:
+    queues = [Queue("a", "container", slots=3), Queue("b", "container", slots=2), Queue("host", "agent")]
+    slots, _ = slots_of(queues, machine(memory_gib))
+    shares = [slot.memory_bytes for slot in slots if slot.memory_bytes is not None]
+    assert len(shares) == 5
+    assert memory_gib * GIB - sum(shares) >= min(GIB, memory_gib * GIB / 2)
+    assert [slot.cpus for slot in slots] == [2, 2, 2, 4, 4, None]
+
+
+def test_a_queue_says_what_its_containers_get(tmp_path: Path) -> None:
+    text = "[queues.c]\ndeployment = 'container'\ncpus = 1.5\nmemory = '4 GiB'\nshm = '512 MiB'\n"
+    (slot,), _ = slots_of(queues.read(written(tmp_path, text)).queues.values(), machine())
+    assert (slot.cpus, slot.memory_bytes, slot.shm_bytes) == (1.5, 4 * GIB, GIB // 2)
+
+
+@pytest.mark.parametrize(
+    ("queue", "words"),
+    [
+        (Queue("c", "container", cpus=64), "queue c: 64 cpus were asked for, a slot has 8 cores here"),
+        (Queue("c", "container", cpus=2, cores=1), "queue c: 2 cpus were asked for, a slot has 1 cores here"),
+        (
+            Queue("c", "container", memory_bytes=900 << 40),
+            "queue c: memory of 943,718,400 MiB was asked for, this machine has 24,576 MiB",
+        ),
+        (
+            Queue("c", "container", memory_bytes=GIB, shm_bytes=2 * GIB),
+            "queue c: shm of 2,048 MiB was asked for, a task has 1,024 MiB of memory",
+        ),
+    ],
+)
+def test_limits_beyond_the_machine_are_one_sentence(queue: Queue, words: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        slots_of([queue], machine())
+    assert words in str(caught.value)
+    assert str(caught.value).endswith("in queues.toml")

@@ -36,10 +36,18 @@ def test_no_container_outlives_its_agent(
     found = yard.up()
     assert (found["slots"], found["problems"]) == (["boxes-0"], [])
     label = f"{SLOT_LABEL}={mark_of('boxes-0', yard.home)}"
+    refused = yard.submit(
+        ENDLESS, "boxes", container={"image": image.reference, "arguments": "--memory=900t"}
+    )
+    assert yard.waits(refused) == "failed"
+    reason = yard.task(refused)["status_reason"]
+    assert reason.startswith("bad_input: --memory 900t is more than queue 'boxes' gives a task ("), reason
     task = yard.submit(ENDLESS, "boxes", container={"image": image.reference, "arguments": "--memory 1g"})
     yard.begun(task)
     (container,) = engine.containers(label)
     assert (container.image_id, container.memory_bytes) == (image.image_id, 2**30)
+    assert container.cpus == len(os.sched_getaffinity(0)), "it asked for none, and has the queue's limit"
+    assert container.shm_bytes
 
     os.kill(yard.slot()["pid"], signal.SIGKILL)
     until(lambda: yard.task(task)["status"] == "queued", "the task to be queued again")
