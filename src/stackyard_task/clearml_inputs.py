@@ -14,8 +14,9 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar
 
 import clearml
 from clearml.backend_api.services import models, projects, tasks
+from clearml.storage.helper import StorageHelper
 
-from stackyard_task.inputs import InputError, kept
+from stackyard_task.inputs import InputError, copied, kept
 
 CACHE_VARIABLE = "STACKYARD_CACHE"
 #: The hyperparameter section in which ClearML's pages look for the data sets of a task.
@@ -59,7 +60,9 @@ class Inputs:
             copy = clearml.StorageManager.get_local_copy(url, extract_archive=False, force_download=True)
             if copy is None:
                 raise InputError(f"{name} cannot be fetched from {url}", "infrastructure")
-            return Path(copy)
+            if StorageHelper.get(url).get_driver_direct_access(url) is None:
+                return Path(copy)
+            return copied(Path(copy), cache)  # the SDK gives the file itself where it lies on this machine
 
         return kept(cache, sha256, name, fetch)
 

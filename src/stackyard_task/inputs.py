@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ FILE, FOLDER, DATASET = "clearml-file", "clearml-folder", "clearml-dataset"
 MODEL, ARTIFACT = "clearml-model", "clearml-artifact"
 SCHEMES = (FILE, FOLDER, DATASET, MODEL, ARTIFACT)
 _PIECE_BYTES = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class InputError(Exception):
@@ -92,7 +94,7 @@ def kept(cache: Path, sha256: str, name: str, fetch: Callable[[], Path]) -> Path
         cache: Holds one folder per digest; made if missing.
         sha256: What the content must have, on each use.
         name: The file's name there.
-        fetch: Brings a copy that may be moved.
+        fetch: Brings a copy that is ours: it is moved, or removed where it is not what was asked for.
 
     Raises:
         InputError: what was fetched has another digest.
@@ -116,6 +118,30 @@ def kept(cache: Path, sha256: str, name: str, fetch: Callable[[], Path]) -> Path
     return place
 
 
+def copied(path: Path, cache: Path) -> Path:
+    """A copy below ``cache`` of a file that is not ours to move.
+
+    Raises:
+        InputError: it is no regular file, or cannot be read.
+        OSError: the cache cannot be written.
+    """
+    if not path.is_file():  # a device or a pipe would never end
+        raise InputError(f"{path} is not a file")
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    cache.mkdir(parents=True, exist_ok=True)
+    with source, tempfile.NamedTemporaryFile(dir=str(cache), prefix=".copy-", delete=False) as target:
+        copy = Path(target.name)
+        try:
+            shutil.copyfileobj(source, target, _PIECE_BYTES)
+        except BaseException:
+            copy.unlink()
+            raise
+    return copy
+
+
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's content, read piece by piece."""
     total = hashlib.sha256()
@@ -129,7 +155,7 @@ def digest_of(path: Path) -> str:
 
 def _file(rest: str, fetcher: Fetcher) -> Path:
     sha256, _, url = rest.partition(":")
-    if len(sha256) != 64 or not url:
+    if not _DIGEST.match(sha256) or not url:
         raise InputError(f"{FILE}:{rest} is not {FILE}:<sha256>:<url>")
     return fetcher.file(url, sha256)
 
@@ -149,7 +175,7 @@ class _Listing:
 def _folder(rest: str, fetcher: Fetcher, scratch: Path) -> Path:
     """A folder of links to kept files: its list names each by digest, address and place."""
     sha256, _, url = rest.partition(":")
-    if len(sha256) != 64 or not url:
+    if not _DIGEST.match(sha256) or not url:
         raise InputError(f"{FOLDER}:{rest} is not {FOLDER}:<sha256>:<url>")
     try:
         files = read_json(_Listing, fetcher.file(url, sha256), LIST_BYTES).files

@@ -22,7 +22,7 @@ import requests
 from clearml.backend_api.services.v2_23 import tasks as services
 
 from stackyard.clearml import datasets
-from stackyard_task import clearml_link, clearml_results, workloads
+from stackyard_task import clearml_link, clearml_results, inputs, workloads
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
 from tests.installation.site import Site, site, snapshot_with
 from tests.stackyard_detector.declared import WORKLOADS
@@ -224,6 +224,25 @@ for one in references:
 """
 
 
+def refusals(installed: Site, *references: str) -> list[list[str]]:
+    """What a task that names these references would fail with: kind and sentence of each that is refused."""
+    asking = installed.client.call("tasks.create", name="asks", type="training")["id"]
+    done = subprocess.run(
+        [sys.executable, "-c", REFERENCES, asking, *references],
+        env={
+            **os.environ,
+            "CLEARML_CONFIG_FILE": str(installed.home / "clearml.conf"),
+            "STACKYARD_CACHE": str(installed.home / "kept"),
+        },
+        cwd=installed.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+
+
 def test_each_kind_of_reference_says_what_is_not_there(installed: Site, trained: dict[str, Any]) -> None:
     says = {
         "clearml-dataset:Link/letters@9.9.9//a.txt": "data set Link/letters@9.9.9 cannot be had",
@@ -231,19 +250,23 @@ def test_each_kind_of_reference_says_what_is_not_there(installed: Site, trained:
         "clearml-model:" + "0" * 32: "is not registered on the server",
         f"clearml-artifact:{trained['id']}/nope": "left no artifact 'nope'; it has: output-log, outputs",
     }
-    asking = installed.client.call("tasks.create", name="asks", type="training")["id"]
-    done = subprocess.run(
-        [sys.executable, "-c", REFERENCES, asking, *says],
-        env={**os.environ, "CLEARML_CONFIG_FILE": str(installed.home / "clearml.conf")},
-        cwd=installed.home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    assert [kind for kind, _ in told] == ["bad_input"] * len(says), done.stderr
+    told = refusals(installed, *says)
+    assert [kind for kind, _ in told] == ["bad_input"] * len(says), told
     assert all(words in sentence for words, (_, sentence) in zip(says.values(), told, strict=True)), told
+
+
+def test_a_file_of_the_agents_machine_is_never_moved_or_deleted(installed: Site, tmp_path: Path) -> None:
+    original = tmp_path / "original.csv"
+    original.write_bytes(b"a,b")
+    original.chmod(0o644)
+    digest, other = inputs.digest_of(original), "0" * 64
+    for address in (f"file://{original}", str(original)):
+        (told,) = refusals(installed, *(f"clearml-file:{sha256}:{address}" for sha256 in (digest, other)))
+        assert f"SHA-256 {digest}, but {other} was asked for" in told[1]
+        assert (original.read_bytes(), original.stat().st_mode & 0o777) == (b"a,b", 0o644)
+        assert sorted(path.name for path in (installed.home / "kept" / "files").iterdir()) == [digest]
+    ((_, sentence),) = refusals(installed, f"clearml-file:{digest}x:file://{original}")
+    assert "is not clearml-file:" in sentence
 
 
 def test_a_stack_this_machine_lacks_is_the_infrastructures_failure(installed: Site, code: Path) -> None:
