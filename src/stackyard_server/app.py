@@ -19,17 +19,20 @@ import uvicorn
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
-from . import endpoints, identity
+from . import endpoints, identity, program
 from .api import Api
 from .calls import Services
 from .files import addresses as file_addresses
+from .files import matching
+from .files import stored as stored_files
 from .files.server import FileServer
 from .http.connections import BoundedProtocol
 from .http.edge import Edge
 from .moments import Clock
 from .settings import ServerSettings
 from .store import Store, StoreError, queues
-from .store.data_folder import FolderLock, check_file_system
+from .store import check as check_database
+from .store.data_folder import FolderLock, check_file_system, close_to_others
 from .upkeep import watchdog
 from .upkeep.freeing import Freeing
 from .web.site import Pages
@@ -58,6 +61,7 @@ class Server:
 
     Raises:
         StoreError: The folder cannot be used, or an address is taken.
+        ApartError: Its database is damaged, or not that of its contents; nothing was changed.
     """
 
     def __init__(self, settings: ServerSettings, clock: Clock = time.time) -> None:
@@ -70,11 +74,19 @@ class Server:
         except BaseException:
             for listening in getattr(self, "sockets", {}).values():
                 listening.close()
+            if hasattr(self, "store"):
+                self.store.close()
             self.lock.release()
             raise
 
     def _open(self, settings: ServerSettings, clock: Clock) -> None:
+        if not check_database(settings.folder):
+            log.warning(
+                "the database is too large to be checked at the start: %s verify does it", program.COMMAND
+            )
         self.store = Store(settings.folder)
+        matching.check(self.store)
+        close_to_others(settings.folder)
         with self.store.writing() as tx:
             self.new = identity.found(tx, int(clock() * 1000))
             queues.found(tx, int(clock() * 1000))
@@ -149,12 +161,15 @@ class Server:
         self.lock.note(urls=self.urls, public=public)
 
     async def _tidy(self) -> None:
-        """What has to go, goes: what a crash left, then again and again the files of what was deleted."""
-        await asyncio.to_thread(self.files.stored.sweep, time.time() - 1)
+        """What has to go, goes, again and again: the files of what was deleted, then their contents."""
+        kept = self.files.stored
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             try:
-                await asyncio.to_thread(self.files.stored.unlink, self._freeing.step())
+                self._freeing.step()
+                while due := kept.due(time.time() - stored_files.GRACE_SECONDS):
+                    await asyncio.to_thread(kept.unlink, due)
+                    kept.forget(due)
             except Exception:  # a full disk, say: the next pass tries again
                 log.exception("removing freed files failed")
 
@@ -198,7 +213,7 @@ class Server:
             self.api.close()
             self.files.close()
             self.services.authenticator.close()
-            self.store.close()
+            self.store.close(sealed=True)
             self.lock.release()
 
     def stop(self) -> None:

@@ -424,7 +424,33 @@ def verify(folder: Folder = None, as_json: Json = False) -> None:
         typer.echo(
             f"sound: {sum(found['rows'].values())} rows, {found['files']} files of {_size(found['bytes'])}"
         )
+    if not as_json and (left := found["unclaimed"]["count"]):
+        typer.echo(
+            f"{left} contents belong to no file, as uploads leave that were cut off: {COMMAND} gc takes them"
+        )
     _fail_on_problems(found)
+
+
+@app.command()
+def reconcile(
+    folder: Folder = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take a database and contents that are apart as they are; removes nothing from the disk."""
+    where = folder_of(folder)
+    with _admin() as admin:
+        found = admin.reconcile(where, dry_run)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    typer.echo("would be done:" if dry_run else f"{where}: database and contents belong together now")
+    if found["new_database"]:
+        typer.echo("  a new database: users, tasks and queues are lost")
+    typer.echo(f"  {found['recovered']['count']} contents without a file become files below recovered/")
+    typer.echo(f"  {found['forgotten']['count']} files without a content are forgotten")
+    for path in found["forgotten"]["paths"]:
+        typer.echo(f"    {path}")
 
 
 def _fail_on_problems(found: dict[str, Any]) -> None:

@@ -29,12 +29,15 @@ from ..protocol.error_table import ApiError
 from ..settings import ServerSettings
 from ..store import (
     FILE_NAME,
+    ApartError,
+    DamagedError,
     Store,
     StoreError,
     Transaction,
     credentials,
     data_folder,
     files,
+    opening,
     queues,
     tasks,
     users,
@@ -44,6 +47,7 @@ from ..store.documents import USER
 from ..upkeep import UpkeepError, verification
 from ..upkeep import backup as backups
 from ..upkeep import gc as garbage
+from ..upkeep import reconcile as reconciling
 from ..upkeep import restore as restoring
 from . import client_config, processes
 from .adopting import adopt
@@ -95,8 +99,24 @@ def _sentences() -> Iterator[None]:
         raise AdminError(str(fault), usage=True) from fault
     except ApiError as fault:
         raise AdminError(fault.message, usage=True) from fault
+    except ApartError as fault:
+        raise AdminError(f"{fault}. {_ways_on(fault)}") from fault
     except (StoreError, processes.ProcessError, UpkeepError) as fault:
         raise AdminError(str(fault)) from fault
+
+
+def _ways_on(fault: ApartError) -> str:
+    """What to do about a database and contents that are apart."""
+    restore = f"restore a backup into a new folder ({COMMAND} restore BACKUP --folder NEW)"
+    if isinstance(fault, DamagedError):
+        return (
+            f"Nothing was changed: {restore}, or, where only you changed the database, "
+            f"take it as it is with {COMMAND} reconcile."
+        )
+    return (
+        f"Nothing was changed: put back what is missing, {restore}, "
+        f"or go on with what is there: {COMMAND} reconcile."
+    )
 
 
 # --- the process ---
@@ -169,8 +189,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
     Raises:
         AdminError: There is no data folder, or its settings cannot be used.
     """
-    if not (folder / FILE_NAME).is_file():
-        raise AdminError(f"{folder} holds no server yet: {COMMAND} start", usage=True)
+    _check_there(folder)
     told = read_settings(folder, options)
     running = data_folder.held(folder)
     holder = (data_folder.read_lock(folder) or {}) if running else {}
@@ -257,11 +276,16 @@ def _contents(tx: Transaction, now: int) -> dict[str, Any]:
 # --- users and keys ---
 
 
+def _check_there(folder: Path) -> None:
+    """Refuse a folder that no server ever had; one that lost its database is told so by the store."""
+    if not (folder / FILE_NAME).is_file() and not opening.belongs_to_server(folder):
+        raise AdminError(f"{folder} holds no server yet: {COMMAND} start", usage=True)
+
+
 @contextmanager
 def _opened(folder: Path) -> Iterator[tuple[Store, int]]:
     """The store of an existing folder, beside a running server or without one, and the moment."""
-    if not (folder / FILE_NAME).is_file():
-        raise AdminError(f"{folder} holds no server yet: {COMMAND} start", usage=True)
+    _check_there(folder)
     with _sentences():
         data_folder.check_file_system(folder)
         with _security_log(folder):
@@ -466,9 +490,37 @@ def restore(source: Path, folder: Path, verify: bool) -> dict[str, Any]:
 
 
 def verify(folder: Path) -> dict[str, Any]:
-    """Check a folder's rows, files and hashes (see ``upkeep.verification``)."""
-    with _opened(folder) as (store, _):
-        return verification.verify(store)
+    """Check a folder's rows, files and hashes (see ``upkeep.verification``); of one whose database and contents are
+    apart, say in what."""
+    try:
+        with _opened(folder) as (store, _):
+            return verification.verify(store)
+    except AdminError as refused:
+        if not isinstance(refused.__cause__, ApartError):
+            raise
+        return verification.tell_apart(folder, str(refused))
+
+
+def reconcile(folder: Path, dry_run: bool) -> dict[str, Any]:
+    """Take database and contents of a folder as they are found (see ``upkeep.reconcile``).
+
+    Raises:
+        AdminError: There is no data folder, a server has it, or its database is damaged.
+    """
+    _check_there(folder)
+    with _sentences():
+        data_folder.check_file_system(folder)
+        os.umask(0o077)
+        lock = data_folder.FolderLock(folder)
+        try:
+            return reconciling.reconcile(folder, int(time.time() * 1000), dry_run)
+        except DamagedError as fault:
+            raise AdminError(
+                f"{fault}. Restore a backup; without one move {FILE_NAME} and its -wal away first: "
+                "the files stay, all else is lost."
+            ) from fault
+        finally:
+            lock.release()
 
 
 def take_in(

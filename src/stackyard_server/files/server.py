@@ -109,7 +109,6 @@ class FileServer(Port):
         elif method == "DELETE":
             who = self._admit(exchange, "user")
             file = self._delete(who, path)
-            await self._unlink([file.blob])
             await self._reply(exchange, file.path)
         elif method == "POST" and path == "/":
             who = self._admit(exchange, "user")
@@ -121,9 +120,7 @@ class FileServer(Port):
                 raise Refused(403, "A list of files is expected as application/json")
             beyond = Refused(413, f"A list of files may have at most {LARGEST_LIST_BYTES} bytes")
             body = await exchange.body(LARGEST_LIST_BYTES, beyond)
-            answer, gone = self._delete_many(who, body)
-            await self._unlink(gone)
-            await self._reply(exchange, answer)
+            await self._reply(exchange, self._delete_many(who, body))
         else:
             raise Refused(405)
 
@@ -247,7 +244,7 @@ class FileServer(Port):
             files = await loop.run_in_executor(
                 self._threads, lambda: [self.stored.settle(one, now, user) for one in upload.files]
             )
-            await self._unlink(self._record(who, files))
+            self._record(who, files)
         except Disconnected:
             log.info("an upload of %s broke off", who.user)
             raise
@@ -256,21 +253,17 @@ class FileServer(Port):
             await asyncio.shield(loop.run_in_executor(self._threads, upload.discard))
         await self._reply(exchange, keys)
 
-    def _record(self, who: Identity, files: list[StoredFile]) -> list[str]:
-        """Make settled files visible, all or none; the contents they replace."""
-        replaced: list[str] = []
+    def _record(self, who: Identity, files: list[StoredFile]) -> None:
+        """Make settled files visible, all or none."""
         try:
             with self.services.store.writing() as tx:
                 # Once more: what held while the bytes came in may have been published since.
                 for file in files:
                     self._may_replace(tx, who, file.path)
-                    old = rows.record(tx, file)
-                    if old:
-                        replaced.append(old)
+                    rows.record(tx, file)
         except BaseException:
-            self.stored.unlink(file.blob for file in files)
+            self.stored.unlink(file.blob for file in files)  # no row ever named them
             raise
-        return replaced
 
     def _check_replacing(self, who: Identity, keys: list[str]) -> None:
         with self.services.store.reading() as tx:
@@ -334,13 +327,8 @@ class FileServer(Port):
             rows.forget(tx, [file])
         return file
 
-    async def _unlink(self, blobs: list[str]) -> None:
-        """Remove contents whose rows are gone; a large file takes the file system a while."""
-        if blobs:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self.stored.unlink, blobs)
-
-    def _delete_many(self, who: Identity, body: bytes) -> tuple[dict[str, Any], list[str]]:
-        """(which of the named files and folders are removed and why the others are not, contents to remove)."""
+    def _delete_many(self, who: Identity, body: bytes) -> dict[str, Any]:
+        """Which of the named files and folders are removed, and why the others are not."""
         try:
             asked = orjson.loads(body) if body else {}
         except orjson.JSONDecodeError:
@@ -352,7 +340,6 @@ class FileServer(Port):
             raise Refused(400, "files: a list of paths is expected")
         deleted: dict[str, str] = {}
         errors: dict[str, list[str]] = {}
-        gone: list[str] = []
         with self.services.store.writing() as tx:
             for path in paths:
                 named = stored_files.key_of_url(path, self._addresses)
@@ -375,9 +362,8 @@ class FileServer(Port):
                     errors.setdefault(f"Not allowed: {refused}", []).append(path)
                     continue
                 rows.forget(tx, below)
-                gone += [one.blob for one in below]
                 deleted[path] = shown
-        return {"deleted": deleted, "errors": errors}, gone
+        return {"deleted": deleted, "errors": errors}
 
     @property
     def _addresses(self) -> tuple[str, ...]:

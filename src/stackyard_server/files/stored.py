@@ -2,8 +2,9 @@
 
 The content lies in ``files/<2 digits>/<32 digits>`` under a random name, written to ``files/incoming``, synced and
 renamed before the row that makes it visible is committed. Content under a name never changes: a second upload gets
-a new name, so a reader, or a backup made of hard links, keeps what it began with. What a crash leaves behind has no
-row, and ``sweep`` removes it. See docs/security.md for what this shuts out.
+a new name, so a reader, or a backup made of hard links, keeps what it began with. A content goes only where a row says
+so (``doomed``), and some time after it said so: that no row names a content is no reason. See docs/security.md for what
+this shuts out.
 
 Here: the paths that may be keys, and content on disk. The rows are in ``store.files``, who may replace or remove a file
 in ``rights``, HTTP in ``server``.
@@ -28,6 +29,10 @@ from ..store.files import StoredFile
 
 #: The longest path that is kept, bytes of UTF-8.
 LONGEST_PATH_BYTES = 4000
+#: How long a content stays whose file was deleted or replaced, seconds.
+GRACE_SECONDS = 60.0
+#: Contents removed in one pass.
+AT_ONCE = 1000
 #: Decoded more often than this, a path is nonsense.
 DECODINGS = 4
 BLOB = re.compile(r"[0-9a-f]{32}")
@@ -175,25 +180,25 @@ class StoredFiles:
         for path in self.incoming.iterdir():
             path.unlink(missing_ok=True)
 
-    def sweep(self, before: float) -> int:
-        """Remove contents without a row that were written before an instant (epoch seconds, the machine's clock).
+    def due(self, before: float) -> list[str]:
+        """Contents of which a row says since before an instant (epoch seconds, the machine's clock) that they may
+        go; so many as one pass removes."""
+        with self.store.reading() as tx:
+            return rows.due(tx, int(before * 1000), AT_ONCE)
 
-        Returns:
-            How many were removed.
-        """
+    def forget(self, blobs: list[str]) -> None:
+        """Strike out contents that are gone."""
+        if blobs:
+            with self.store.writing() as tx:
+                rows.forget_doomed(tx, blobs)
+
+    def reap(self, before: float) -> int:
+        """Remove every content that is ``due``; how many. A server does it step by step, beside its event loop."""
         gone = 0
-        for path in self.blobs():
-            try:
-                old = path.stat().st_mtime < before
-            except FileNotFoundError:
-                continue
-            if not old:
-                continue
-            with self.store.reading() as tx:
-                lost = not rows.holds(tx, path.name)
-            if lost:
-                path.unlink(missing_ok=True)
-                gone += 1
+        while blobs := self.due(before):
+            self.unlink(blobs)
+            self.forget(blobs)
+            gone += len(blobs)
         return gone
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from . import functions, schema
+from . import functions, mark, opening, schema
 
 Durability = Literal["state", "metrics"]
 
@@ -35,6 +35,14 @@ FOLD_FROM_BYTES = 8 * 1024 * 1024
 
 class StoreError(Exception):
     """The data folder cannot be used; the message says what to do."""
+
+
+class ApartError(StoreError):
+    """Database and contents are not of one another; nothing was changed."""
+
+
+class DamagedError(ApartError):
+    """The database cannot be read as one, or is not what a server left; nothing was changed."""
 
 
 def is_full(fault: BaseException) -> bool:
@@ -111,27 +119,28 @@ class Store:
 
     Args:
         folder: The data folder; made (0700) if it is missing.
+        reconciled: Whether the database becomes that of the contents beside it, whatever both say.
 
     Raises:
-        StoreError: The folder is on a network file system, in use by another server, or of a newer release.
+        StoreError: The folder is of a newer release.
+        ApartError: The database is not that of the contents beside it, is older than they are, or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reconciled: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.path = folder / FILE_NAME
+        with _refusing():
+            found = opening.Found(None, 0, None) if reconciled else opening.examine(folder, FILE_NAME)
         made = not self.path.exists()
         self._writer = self._connect()
         if made:
             os.chmod(self.path, 0o600)
-        try:
-            schema.migrate(self._writer)
-        except schema.TooNew as newer:
-            self._writer.close()
-            raise StoreError(str(newer)) from newer
+        self._mark = self._settle(found, reconciled)
         fenced = self._writer.execute("SELECT task FROM hand_out WHERE requeued IS NOT NULL")
         self._fenced: set[str] = {task for (task,) in fenced}
         self._durability: Durability | None = None
+        self._changes = 0
         self._group: Group | None = None
         self._folding: sqlite3.Connection | None = None
         self._fold_lock = threading.Lock()
@@ -158,6 +167,22 @@ class Store:
         functions.register(connection)
         return connection
 
+    def _settle(self, found: opening.Found, reconciled: bool) -> mark.Mark:
+        """Bring the tables to this version; the mark beside the contents says whose they are."""
+        if found.marked and found.marked.seal and schema.version_of(self._writer) != len(schema.MIGRATIONS):
+            before = mark.Mark(self.folder, found.marked.identity, found.commits, found.marked)
+            before.seal(found.commits, None)
+            before.close()
+        try:
+            schema.migrate(self._writer)
+        except schema.TooNew as newer:
+            self._writer.close()
+            raise StoreError(str(newer)) from newer
+        if reconciled:  # another one from now on: what knew the former one is not to take it for that
+            self._writer.execute("UPDATE lineage SET identity=lower(hex(randomblob(16)))")
+        identity, commits = self._writer.execute("SELECT identity, commits FROM lineage").fetchone()
+        return mark.Mark(self.folder, identity, commits, found.marked)
+
     def _data_version(self) -> int:
         version: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
         return version
@@ -179,12 +204,23 @@ class Store:
         connection = self._begin(durability)
         try:
             yield Transaction(connection, self._fenced)
-            connection.execute("COMMIT")
+            self._commit()
         except BaseException:
             self.rolled_back += 1
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def _commit(self) -> None:
+        """Commit, counted where anything was written; the mark says so once it is done."""
+        connection, commits = self._writer, None
+        if connection.total_changes != self._changes:
+            ((commits,),) = connection.execute(
+                "UPDATE lineage SET commits=commits+1 RETURNING commits"
+            ).fetchall()
+        connection.execute("COMMIT")
+        if commits is not None:
+            self._mark.note(commits, self._durability == "state")
 
     def _begin(self, durability: Durability) -> sqlite3.Connection:
         self.commit_group()
@@ -194,6 +230,7 @@ class Store:
             connection.execute(f"PRAGMA synchronous={level}")
             self._durability = durability
         connection.execute("BEGIN IMMEDIATE")
+        self._changes = connection.total_changes
         return connection
 
     @contextmanager
@@ -231,7 +268,7 @@ class Store:
             return
         fault: BaseException | None = None
         try:
-            self._writer.execute("COMMIT")
+            self._commit()
         except sqlite3.Error as failed:
             fault = failed
             self.rolled_back += 1
@@ -254,6 +291,7 @@ class Store:
                 with self._lock:
                     self._all_readers.append(self._folding)
             self._folding.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._mark.sync()
             return True
 
     def finish_fold(self) -> None:
@@ -285,11 +323,56 @@ class Store:
         finally:
             connection.execute("COMMIT")
 
-    def close(self) -> None:
-        """Close every connection; the log is folded into the database file."""
+    def close(self, sealed: bool = False) -> None:
+        """Close every connection; the log is folded into the database file.
+
+        Args:
+            sealed: Whether the mark is to say what that file is now: the next start then knows it byte by byte.
+        """
         self.commit_group()
         with self._fold_lock:
             self._closed = True
         for connection in self._all_readers:
             connection.close()
+        commits = 0
+        if sealed:
+            (commits,) = self._writer.execute("SELECT commits FROM lineage").fetchone()
         self._writer.close()
+        if sealed and (seal := opening.seal_of(self.path, commits)):
+            self._mark.seal(commits, seal)
+        self._mark.close()
+
+
+def check_alone(folder: Path) -> None:
+    """Look for damage in a database, whatever the contents beside it say; nothing where there is none.
+
+    Raises:
+        ApartError: It is damaged, or no database of this server.
+        StoreError: It is of a newer release.
+    """
+    with _refusing():
+        opening.check_alone(folder, FILE_NAME)
+
+
+def check(folder: Path) -> bool:
+    """Look for damage in the database of a folder that nobody has open; whether it was looked at to the end.
+
+    Raises:
+        ApartError: It is damaged, or not that of the contents beside it.
+        StoreError: It is of a newer release.
+    """
+    with _refusing():
+        return opening.check(folder, FILE_NAME)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What is found before a database is opened, as the errors of this room."""
+    try:
+        yield
+    except schema.TooNew as newer:
+        raise StoreError(str(newer)) from newer
+    except opening.Damaged as fault:
+        raise DamagedError(str(fault)) from fault
+    except opening.Apart as fault:
+        raise ApartError(str(fault)) from fault

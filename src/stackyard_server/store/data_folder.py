@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
+import stat
 import time
 from pathlib import Path
 from typing import IO, Any
 
 from . import StoreError
+
+log = logging.getLogger(__name__)
 
 LOCK_NAME = "server.lock"
 PATIENCE_TRIES = 5
@@ -99,6 +103,22 @@ def mount_of(folder: Path, mounts: str) -> tuple[str, str]:
         if inside and len(place) >= len(best[0]):
             best = (place, fields[2])
     return best
+
+
+def close_to_others(folder: Path) -> None:
+    """Take from a data folder what others than its owner may do with it: it may have been made by hand.
+
+    One that others share (its sticky bit is set), or that is somebody else's, is left as it is, and the log says so.
+    """
+    about = folder.stat()
+    if not stat.S_IMODE(about.st_mode) & 0o077:
+        return
+    if about.st_mode & stat.S_ISVTX or about.st_uid != os.geteuid():
+        log.warning(
+            "%s can be opened by others: make it a folder that only the server's user can open", folder
+        )
+        return
+    folder.chmod(stat.S_IMODE(about.st_mode) & 0o700)
 
 
 class FolderLock:

@@ -68,32 +68,71 @@ def holds(tx: Transaction, blob: str, key: str | None = None) -> bool:
     return tx.value("SELECT 1 FROM file WHERE path=? AND blob=?", (key, blob)) is not None
 
 
-def record(tx: Transaction, file: StoredFile) -> str | None:
-    """Make a file visible under its key.
-
-    Returns:
-        The content it replaces, to be removed after the commit; None for a new key.
-    """
-    old: str | None = tx.value("SELECT blob FROM file WHERE path=?", (file.path,))
+def record(tx: Transaction, file: StoredFile) -> None:
+    """Make a file visible under its key; a content that it replaces may go from then on."""
     tx.run(
         f"INSERT INTO file({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT(path) DO UPDATE SET blob=excluded.blob, "
         "bytes=excluded.bytes, sha256=excluded.sha256, created=excluded.created, user=excluded.user",
         (file.path, file.blob, file.bytes, file.sha256, file.created, file.owner, file.user),
     )
-    return old
 
 
 def forget(tx: Transaction, files: Iterable[StoredFile]) -> int:
-    """Remove rows; the contents go after the commit."""
-    paths = as_json(file.path for file in files)
-    return tx.run("DELETE FROM file WHERE path IN (SELECT value FROM json_each(?))", (paths,))
+    """Remove rows; the contents may go from then on."""
+    return forget_keys(tx, (file.path for file in files))
+
+
+def forget_keys(tx: Transaction, keys: Iterable[str]) -> int:
+    """The same by key."""
+    return tx.run("DELETE FROM file WHERE path IN (SELECT value FROM json_each(?))", (as_json(keys),))
+
+
+def contents(tx: Transaction, prefix: str) -> dict[str, str]:
+    """The key of each content whose name begins so (two digits, as its folder is called)."""
+    return dict(tx.all("SELECT blob, path FROM file WHERE blob >= ? AND blob < ?", (prefix, f"{prefix}g")))
+
+
+def add(tx: Transaction, found: Iterable[StoredFile]) -> None:
+    """Files under keys that are new."""
+    tx.many(
+        f"INSERT INTO file({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(f.path, f.blob, f.bytes, f.sha256, f.created, f.owner, f.user) for f in found],
+    )
 
 
 def usage(tx: Transaction) -> tuple[int, int]:
     """(files, bytes) that are kept."""
     row = tx.one("SELECT files, bytes FROM file_usage")
     return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+# Doomed: contents that no file has any more. Triggers note them when a row goes or gets another content.
+
+
+def doom(tx: Transaction, blobs: Iterable[str], at: int) -> None:
+    """Note that contents without a file may go, since an instant (epoch milliseconds)."""
+    tx.many("INSERT OR IGNORE INTO doomed(blob, at) VALUES (?, ?)", [(blob, at) for blob in blobs])
+
+
+def doomed(tx: Transaction, prefix: str = "") -> set[str]:
+    """Contents that may go, now or later, whose name begins so."""
+    return {
+        blob
+        for (blob,) in tx.all("SELECT blob FROM doomed WHERE blob >= ? AND blob < ?", (prefix, f"{prefix}g"))
+    }
+
+
+def due(tx: Transaction, before: int, most: int) -> list[str]:
+    """Contents that may go since before an instant (epoch milliseconds), ``most`` of them; never one of a file."""
+    unnamed = "NOT EXISTS (SELECT 1 FROM file WHERE file.blob = doomed.blob)"
+    sql = f"SELECT blob FROM doomed WHERE at < ? AND {unnamed} LIMIT ?"
+    return [blob for (blob,) in tx.all(sql, (before, most))]
+
+
+def forget_doomed(tx: Transaction, blobs: Iterable[str]) -> None:
+    """Strike out contents that are gone."""
+    tx.many("DELETE FROM doomed WHERE blob=?", [(blob,) for blob in blobs])
 
 
 # Freed: ids of removed tasks and models, and addresses that removed ones named, with when (full seconds).

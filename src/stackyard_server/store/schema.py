@@ -216,12 +216,41 @@ ALTER TABLE hand_out ADD COLUMN user TEXT NOT NULL DEFAULT '';
 ALTER TABLE hand_out DROP COLUMN lost;
 """
 
+V4 = """
+-- Which database this is and how many commits it has had. The folder of contents says the same (mark), so that a start
+-- notices contents of another database and a database that lost something.
+CREATE TABLE lineage (
+    one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL, commits INTEGER NOT NULL
+);
+INSERT INTO lineage VALUES (1, lower(hex(randomblob(16))), 0);
+-- Contents that no file has any more, since when (milliseconds): they alone may be removed, some time later.
+CREATE TABLE doomed (blob TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER file_doomed AFTER DELETE ON file
+    BEGIN INSERT OR REPLACE INTO doomed VALUES (old.blob, strftime('%s', 'now') * 1000); END;
+CREATE TRIGGER file_content_doomed AFTER UPDATE OF blob ON file WHEN new.blob <> old.blob
+    BEGIN INSERT OR REPLACE INTO doomed VALUES (old.blob, strftime('%s', 'now') * 1000); END;
+"""
+
 #: One script per schema version, oldest first.
-MIGRATIONS = [V1, V2, V3]
+MIGRATIONS = [V1, V2, V3, V4]
 
 
 class TooNew(Exception):
     """The database was written by a newer release."""
+
+
+def newer(version: int) -> TooNew:
+    """What is said of a database of that later version."""
+    return TooNew(
+        f"The data folder was written by a newer release (schema {version}, "
+        f"this one knows {len(MIGRATIONS)}): use that release, or restore a backup made by this one."
+    )
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of a database; 0 of a new one."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def migrate(connection: sqlite3.Connection) -> int:
@@ -233,12 +262,9 @@ def migrate(connection: sqlite3.Connection) -> int:
     Raises:
         TooNew: The database is of a later version than this release knows.
     """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = version_of(connection)
     if version > len(MIGRATIONS):
-        raise TooNew(
-            f"The data folder was written by a newer release (schema {version}, "
-            f"this one knows {len(MIGRATIONS)}): use that release, or restore a backup made by this one."
-        )
+        raise newer(version)
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")
     return len(MIGRATIONS)

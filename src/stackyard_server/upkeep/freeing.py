@@ -33,13 +33,13 @@ class Freeing:
         self.store, self.addresses = store, addresses
         self._seen: set[tuple[str, int]] = set()
 
-    def step(self) -> list[str]:
-        """Forget the files of what an earlier pass saw; their contents, to be removed now."""
+    def step(self) -> int:
+        """Forget the files of what an earlier pass saw; how many. Their contents may go from then on."""
         with self.store.reading() as tx:
             waiting = files.freed(tx, AT_ONCE)
         due, self._seen = waiting & self._seen, waiting
         if not due:
-            return []
+            return 0
         with self.store.writing() as tx:
             # an id and an address may both lead to a file
             gone = list(dict.fromkeys(file for what, at in due for file in self._files(tx, what, at)))
@@ -47,7 +47,7 @@ class Freeing:
             files.forget_freed(tx, due)
         if gone:
             log.info("%d files of deleted tasks and models go", len(gone))
-        return [file.blob for file in gone]
+        return len(gone)
 
     def _files(self, tx: Transaction, what: str, at: int) -> list[StoredFile]:
         """The files that may go with an id or an address."""

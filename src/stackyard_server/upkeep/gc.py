@@ -1,21 +1,24 @@
 """What nothing needs any more, found and removed; beside a running server or without one.
 
 Kinds: files of deleted tasks and models that no document names; events whose task or model is gone; sessions that
-ended and would be expired by now; old samples of workers and queues; leftovers of uploads that broke off. Files
-outside of any task's or model's folder are named and kept unless asked for: somebody may know their address by
-heart.
+ended and would be expired by now; old samples of workers and queues; contents of files that went; leftovers of uploads
+that broke off. Files outside of any task's or model's folder are named and kept unless asked for: somebody may know
+their address by heart.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from ..files.stored import StoredFiles
+from ..files import matching
+from ..files.stored import GRACE_SECONDS, StoredFiles
 from ..store import Store, Transaction, events, files, leftovers
 from ..store.files import StoredFile
 
@@ -42,34 +45,46 @@ def collect(store: Store, now: int, dry_run: bool, unowned: bool = False) -> dic
 
     Returns:
         By kind ``{count, bytes}``, bytes None where rows are not measured, and ``paths`` for files (the first 1000).
+        The contents of ``files`` stay for a grace time, and are ``contents`` of a later call, or go by the server.
+
+    Raises:
+        ApartError: Rows and contents are apart: what is rubbish is not known.
     """
     stored = StoredFiles(store)
+    sides = matching.compare(stored)
+    matching.refuse(store, sides)
     with store.reading() as tx:
         owned, others = _unneeded_files(tx, now)
         owners = leftovers.owners(tx)
         event_counts = _event_sizes(tx, owners)
         old = {kind: leftovers.count_old(tx, kind, before) for kind, before in _old_rows(now)}
-        broken_off = list(_broken_off(stored, tx))
+    broken_off = list(_broken_off(stored, sides))
+    graced = list(_sizes(map(stored.locate, stored.due(_graced()))))
     found: dict[str, Any] = {
         "files": _sized(owned),
         "files_outside": {**_sized(others), "kept": not unowned},
         "events": event_counts,
         **{kind: {"count": count, "bytes": None} for kind, count in old.items()},
+        "contents": {"count": len(graced), "bytes": sum(known.st_size for _, known in graced)},
         "leftovers": {"count": len(broken_off), "bytes": sum(size for _, size in broken_off)},
         "dry_run": dry_run,
     }
     if dry_run:
         return found
-    _remove_files(store, stored, [*owned, *(others if unowned else [])])
+    stored.reap(_graced())
+    _remove_files(store, [*owned, *(others if unowned else [])])
     for owner in owners:
         with store.writing() as tx:  # one at a time: a server beside is not kept waiting
             events.delete_for(tx, [owner])
     for kind, before in _old_rows(now):
         with store.writing() as tx:
             leftovers.remove_old(tx, kind, before)
-    for path, _ in broken_off:
-        path.unlink(missing_ok=True)
+    _remove_leftovers(store, stored, [path for path, _ in broken_off])
     return found
+
+
+def _graced() -> float:
+    return time.time() - GRACE_SECONDS  # rows of contents carry the machine's time
 
 
 def _old_rows(now: int) -> list[tuple[leftovers.Kind, int]]:
@@ -121,27 +136,38 @@ def _event_sizes(tx: Transaction, owners: list[str]) -> dict[str, Any]:
     return {"count": count, "bytes": size, "owners": len(owners)}
 
 
-def _broken_off(stored: StoredFiles, tx: Transaction) -> Iterator[tuple[Path, int]]:
+def _broken_off(stored: StoredFiles, sides: matching.Sides) -> Iterator[tuple[Path, int]]:
     """Uploads that broke off and contents without a row, old enough not to be on their way in."""
     old = time.time() - LEFTOVER_SECONDS  # files carry the machine's time
-    for path in [*stored.incoming.iterdir(), *stored.blobs()]:
-        try:
-            known = path.stat()
-        except FileNotFoundError:
-            continue
-        inside = path.parent != stored.incoming and files.holds(tx, path.name)
-        if known.st_mtime < old and not inside:
+    unclaimed = map(stored.locate, sides.unclaimed)
+    for path, known in _sizes([*stored.incoming.iterdir(), *unclaimed]):
+        if known.st_mtime < old:
             yield path, known.st_size
 
 
-def _remove_files(store: Store, stored: StoredFiles, unneeded: list[StoredFile]) -> None:
+def _sizes(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            yield path, path.stat()
+
+
+def _remove_leftovers(store: Store, stored: StoredFiles, paths: list[Path]) -> None:
+    """Uploads at once; of contents a row says so first, so that each removal is one that a row asked for."""
+    contents = []
+    for path in paths:
+        if path.parent == stored.incoming:
+            path.unlink(missing_ok=True)
+        else:
+            contents.append(path.name)
+    if contents:
+        with store.writing() as tx:
+            files.doom(tx, [blob for blob in contents if not files.holds(tx, blob)], 0)
+        stored.reap(_graced())
+
+
+def _remove_files(store: Store, unneeded: list[StoredFile]) -> None:
     for begin in range(0, len(unneeded), 1000):
         part = unneeded[begin : begin + 1000]
-        gone = []
         with store.writing() as tx:
-            for file in part:
-                # Uploaded again meanwhile: another content.
-                if files.holds(tx, file.blob, file.path):
-                    gone.append(file)
-            files.forget(tx, gone)
-        stored.unlink(file.blob for file in gone)
+            # Uploaded again meanwhile: another content.
+            files.forget(tx, [file for file in part if files.holds(tx, file.blob, file.path)])

@@ -5,14 +5,14 @@ Works beside a running server: rows are one snapshot, and a file that went meanw
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
+from ..files import matching
 from ..files.stored import StoredFiles
 from ..store import Store, copies, files
+from ..store.mark import digest_of
 
-STEP_BYTES = 1024 * 1024
 #: Faults that are named; more are counted.
 NAMED = 100
 
@@ -21,7 +21,9 @@ def verify(store: Store) -> dict[str, Any]:
     """Check rows, references and files.
 
     Returns:
-        ``ok``, ``problems`` (sentences), ``rows`` (by table), ``files`` and ``bytes`` that were read.
+        ``ok``, ``problems`` (sentences), ``rows`` (by table), ``files`` and ``bytes`` that were read, ``unclaimed``:
+        contents that no file has, as a kill in the middle of an upload leaves them (their names, the first 100, and
+        how many; ``gc`` takes them away after a day). Most contents without a file are a problem.
     """
     problems: list[str] = []
     with store.reading() as tx:
@@ -29,6 +31,9 @@ def verify(store: Store) -> dict[str, Any]:
         rows = copies.count_rows(tx)
         kept = files.every(tx)
     stored = StoredFiles(store)
+    sides = matching.compare(stored)
+    if sides.surplus:
+        problems.append(sides.surplus)
     read = 0
     for file in kept:
         fault = check_file(stored.locate(file.blob), file.bytes, file.sha256)
@@ -45,6 +50,27 @@ def verify(store: Store) -> dict[str, Any]:
         "rows": rows,
         "files": len(kept),
         "bytes": read,
+        "unclaimed": {"count": len(sides.unclaimed), "names": sides.unclaimed[:NAMED]},
+    }
+
+
+def tell_apart(folder: Path, fault: str) -> dict[str, Any]:
+    """What ``verify`` says of a folder whose database cannot be opened as that of its contents: the fault, and what
+    is missing on either side."""
+    sides = matching.compare_closed(folder)
+    problems = [fault]
+    problems += [f"{key}: the content is missing" for key in sides.missing[:NAMED]]
+    if len(sides.missing) > NAMED:
+        problems.append(f"... and {len(sides.missing) - NAMED} more")
+    if sides.unclaimed:
+        problems.append(f"{len(sides.unclaimed)} of {sides.contents} contents belong to no file")
+    return {
+        "ok": False,
+        "problems": problems,
+        "rows": {},
+        "files": 0,
+        "bytes": 0,
+        "unclaimed": {"count": len(sides.unclaimed), "names": sides.unclaimed[:NAMED]},
     }
 
 
@@ -59,13 +85,3 @@ def check_file(path: Path, size: int, sha256: str) -> str | None:
     if seen != size:
         return f"the content has {seen} bytes, its row says {size}"
     return None if found == sha256 else "the content is not what was uploaded (SHA-256 differs)"
-
-
-def digest_of(path: Path) -> tuple[str, int]:
-    """(SHA-256, bytes) of a file."""
-    digest, seen = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while data := file.read(STEP_BYTES):
-            digest.update(data)
-            seen += len(data)
-    return digest.hexdigest(), seen

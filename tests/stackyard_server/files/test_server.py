@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +68,10 @@ def token_of(server: Running, role: str, login: str) -> str:
 
 
 def on_disk(server: Running) -> list[Path]:
-    return [path for path in server.server.files.stored.folder.rglob("*") if path.is_file()]
+    """Contents and uploads on their way in; those that may go have gone."""
+    stored = server.server.files.stored
+    stored.reap(time.time() + 1)
+    return [*stored.blobs(), *stored.incoming.iterdir()]
 
 
 def test_files_come_back_as_they_went(server: Running) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stackyard_server.files import matching
 from stackyard_server.files import rights as file_rights
-from stackyard_server.files.stored import StoredFiles, key_of, key_of_url, owner_of
+from stackyard_server.files.stored import GRACE_SECONDS, StoredFiles, key_of, key_of_url, owner_of
 from stackyard_server.identity import Identity
 from stackyard_server.store import Store
 from stackyard_server.store import files as file_rows
@@ -126,8 +128,7 @@ def keep(stored: StoredFiles, key: str, content: bytes, user: str = "u1") -> Sto
     incoming.write(content)
     file = stored.settle(incoming, 1000, user)
     with stored.store.writing() as tx:
-        old = file_rows.record(tx, file)
-    stored.unlink([old] if old else [])
+        file_rows.record(tx, file)
     return file
 
 
@@ -139,6 +140,9 @@ def stored(tmp_path: Path) -> StoredFiles:
 def test_content_lies_under_a_random_name_and_a_second_upload_leaves_no_rest(stored: StoredFiles) -> None:
     first = keep(stored, "a/b", b"one")
     second = keep(stored, "a/b", b"two!")
+    assert stored.reap(time.time() - GRACE_SECONDS) == 0, "a reader may be at the first one"
+    assert stored.reap(time.time() + 1) == 1
+    assert stored.reap(time.time() + 1) == 0
     assert [path.name for path in stored.blobs()] == [second.blob] != [first.blob]
     assert stored.locate(second.blob).read_bytes() == b"two!"
     assert stored.locate(second.blob).parent.parent == stored.folder
@@ -156,17 +160,19 @@ def test_below_a_folder_means_below_and_not_beside(stored: StoredFiles) -> None:
         assert {file.path for file in file_rows.under(tx, "a")} == {"a/x", "a/b/y"}
 
 
-def test_what_a_crash_left_is_swept_and_what_is_kept_stays(stored: StoredFiles) -> None:
+def test_what_no_row_names_stays_and_what_broke_off_goes(stored: StoredFiles) -> None:
     kept = keep(stored, "a", b"1")
     torn = stored.begin("b")
     torn.write(b"half")
     lost = stored.begin("c")
     lost.write(b"settled, never recorded")
-    stored.settle(lost, 1, None)
+    settled = stored.settle(lost, 1, None)
     stored.clear_incoming()
-    assert stored.sweep(before=1e12) == 1
+    assert stored.reap(time.time() + 1) == 0
     assert list(stored.incoming.iterdir()) == []
-    assert [path.name for path in stored.blobs()] == [kept.blob]
+    assert {path.name for path in stored.blobs()} == {kept.blob, settled.blob}
+    sides = matching.compare(stored)
+    assert (sides.contents, sides.unclaimed, sides.missing, sides.apart) == (2, [settled.blob], [], None)
 
 
 def who(user: str, role: str = "user") -> Identity:

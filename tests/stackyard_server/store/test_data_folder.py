@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,16 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         assert said["urls"] == {"web": "x"}
         child.kill()
     FolderLock(tmp_path).release()
+
+
+def test_a_folder_that_others_can_open_is_closed_to_them(tmp_path: Path) -> None:
+    made = tmp_path / "made by hand"
+    made.mkdir(mode=0o755)
+    made.chmod(0o755)
+    data_folder.close_to_others(made)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    data_folder.close_to_others(shared)
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777, "others keep their things there"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from stackyard_server import app
+from stackyard_server.files import stored as stored_files
 from stackyard_server.files.stored import StoredFiles
 from stackyard_server.store import Store, copies
 from stackyard_server.store import files as file_rows
@@ -53,14 +54,7 @@ def make_task(server: Running, name: str = "the task") -> str:
 
 def freed(server: Running) -> Callable[[], int]:
     """One pass over what was freed, as the server makes them; the number of files removed."""
-    passes = freeing.Freeing(server.store, (server.files,))
-
-    def step() -> int:
-        gone = passes.step()
-        server.server.files.stored.unlink(gone)
-        return len(gone)
-
-    return step
+    return freeing.Freeing(server.store, (server.files,)).step
 
 
 def fill(server: Running) -> str:
@@ -236,7 +230,10 @@ def test_deleting_a_task_frees_its_files_after_a_while(server: Running) -> None:
         assert tx.all("SELECT * FROM freed") == []
         for table in ("metric", "log", "scalar"):
             assert tx.value(f"SELECT count(*) FROM {table}") == 0
-    assert len(list(server.server.files.stored.blobs())) == 1
+    stored = server.server.files.stored
+    assert len(list(stored.blobs())) == 2, "a content stays a while longer than its file"
+    stored.reap(time.time() + 1)
+    assert len(list(stored.blobs())) == 1
 
 
 def test_a_file_that_a_model_still_names_stays(server: Running) -> None:
@@ -254,6 +251,7 @@ def test_a_file_that_a_model_still_names_stays(server: Running) -> None:
 
 def test_a_running_server_frees_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "TIDY_SECONDS", 0.02)
+    monkeypatch.setattr(stored_files, "GRACE_SECONDS", 0.0)
     with running_server() as server:
         task = fill(server)
         server.call("tasks.delete", task=task, force=True)
@@ -274,8 +272,8 @@ def test_below_a_path_of_a_proxy_files_are_freed_and_kept_all_the_same() -> None
         server.call("models.delete", model=model, force=True)
         with server.store.writing() as tx:
             tx.run("UPDATE file SET created = created - 2000")
-        assert passes.step() == []
-        assert len(passes.step()) == 1
+        assert passes.step() == 0
+        assert passes.step() == 1
         with server.store.reading() as tx:
             (left,) = tx.all("SELECT path FROM file")
         assert left == (f"p/t.{task}/models/one m.bin",)
@@ -347,6 +345,7 @@ def test_gc_takes_what_nobody_needs_and_says_so_before(server: Running) -> None:
     assert would["leftovers"] == {"count": 1, "bytes": 7}
     did = gc.collect(server.store, now, dry_run=False)
     assert {**did, "dry_run": True} == would
+    assert len(list(stored.blobs())) == 5, "the content stays a while longer than its file"
     after = gc.collect(server.store, now, dry_run=True)
     kinds = ("files", "events", "sessions", "worker_samples", "leftovers")
     assert [after[kind]["count"] for kind in kinds] == [0] * 5
