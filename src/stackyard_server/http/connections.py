@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ..security_log import note
 from . import headers
+from .reuse import may_fork
 
 #: Takes uvicorn's place: its warning for every malformed request would let anyone fill the disk. Such requests are in
 #: the security log, which counts repetitions.
@@ -95,17 +96,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._framing_bytes += len(data)
         super().data_received(data)
         if self._in_body and self._framing_bytes > MOST_FRAMING_BYTES:
-            note("malformed_request", address=self.client[0] if self.client else "")
+            self._note_malformed()
             self.transport.abort()
             return
-        if self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
-            note("malformed_request", address=self.client[0] if self.client else "")
         if self._in_headers and self._received_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self._refuse(431, "The request's headers are too large.")
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP; uvicorn's own answer lacks the headers that every other has."""
+        """Answer what is no HTTP; uvicorn's own answer lacks the headers that every other has.
+
+        An answer that is under way is lost with it: what came may have been part of its request.
+        """
+        self._note_malformed()
         self._refuse(400, msg)
+
+    def _note_malformed(self) -> None:
+        note("malformed_request", address=self.client[0] if self.client else "")
 
     def _refuse(self, status: int, sentence: str) -> None:
         body = sentence.encode()
@@ -143,10 +149,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is there."""
+        """The request is there: from now on its answer may say that the connection ends.
+
+        Not before: what a client still sends to a closed connection would cost it the answer.
+        """
         self._in_headers, self._in_body = True, False
         self._received_bytes = 0
         super().on_message_complete()
+        if self.cycle.keep_alive and may_fork(self.headers):
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing came for long after an answer."""
