@@ -8,7 +8,7 @@ from .. import listing
 from ..calls import Call, bulk
 from ..calls.dispatch import endpoint
 from ..protocol.error_table import error
-from ..rules import project_names
+from ..rules import metadata, project_names
 from ..store import models as store_models
 from ..store import projects
 from ..store.documents import MODEL, Document
@@ -18,7 +18,7 @@ EDITABLE = (
     "name", "tags", "system_tags", "task", "comment", "uri", "project", "parent", "framework", "design", "labels",
     "ready", "metadata", "ui_cache",
 )  # fmt: skip
-UPDATABLE = ("name", "tags", "system_tags", "task", "comment", "project", "ready", "ui_cache")
+UPDATABLE = ("name", "tags", "system_tags", "task", "comment", "project", "ready", "metadata", "ui_cache")
 
 
 @endpoint(slow=True)
@@ -118,10 +118,8 @@ def add_or_update_metadata(call: Call) -> dict[str, Any]:
     """1 if the model exists: entries are put in by key, or put in the place of all (``replace_metadata``)."""
     model = models.require(call.tx, call.data["model"], ["metadata"])
     held = {} if call.get("replace_metadata") else model.get("metadata") or {}
-    metadata = held | models.read_metadata(call.data["metadata"])
-    return {
-        "updated": models.note_change(call.tx, model["id"], call.who.user, call.now, {"metadata": metadata})
-    }
+    kept = held | metadata.read(call.data["metadata"])
+    return {"updated": models.note_change(call.tx, model["id"], call.who.user, call.now, {"metadata": kept})}
 
 
 @endpoint("2.13", access="state")
@@ -129,10 +127,8 @@ def delete_metadata(call: Call) -> dict[str, Any]:
     """1 if the model exists: the entries of these keys are gone."""
     model = models.require(call.tx, call.data["model"], ["metadata"])
     gone = set(call.data["keys"])
-    metadata = {key: entry for key, entry in (model.get("metadata") or {}).items() if key not in gone}
-    return {
-        "updated": models.note_change(call.tx, model["id"], call.who.user, call.now, {"metadata": metadata})
-    }
+    kept = {key: entry for key, entry in (model.get("metadata") or {}).items() if key not in gone}
+    return {"updated": models.note_change(call.tx, model["id"], call.who.user, call.now, {"metadata": kept})}
 
 
 @endpoint(access="state")

@@ -14,7 +14,8 @@ from .. import listing
 from ..calls import Call, Raw
 from ..calls.dispatch import endpoint
 from ..listing.filters import keys_of
-from ..protocol.error_table import ApiError, error
+from ..projects import workloads
+from ..protocol.error_table import error
 from ..store import query
 from ..store import users as store_users
 from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection, new_id
@@ -81,10 +82,13 @@ def get_user_companies(call: Call) -> dict[str, Any]:
     }
 
 
-@endpoint()
-def get_project_usages(call: Call) -> dict[str, Any]:
-    """Nothing yet: no client asks, and what the official server answers was never seen."""
-    raise ApiError(404, 0, "Project usages are not kept by this server")
+@endpoint(slow=True)
+def get_project_workloads(call: Call) -> dict[str, Any]:
+    """How long tasks of these projects and below ran, day by day: by project, user and queue.
+
+    The use of CPU and GPU is not measured over time, and so null.
+    """
+    return workloads.usage(call)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ..calls.dispatch import endpoint
 from ..listing.projection import Virtual
 from ..moments import iso
 from ..protocol.error_table import error, field_error
-from ..rules import queueing, task_status
+from ..rules import metadata, queueing, task_status
 from ..store import Transaction, hand_outs, queues, workers
 from ..store.documents import QUEUE, TASK, Document
 from ..tasks import queueing as task_queueing
@@ -56,7 +56,7 @@ def create(call: Call) -> dict[str, Any]:
         display_name=_text(call, "display_name"),
         tags=call.get("tags", []),
         system_tags=call.get("system_tags", []),
-        metadata=_by_key(call.get("metadata", [])),
+        metadata=metadata.read(call.get("metadata")),
     )
     return {"id": id}
 
@@ -111,7 +111,7 @@ def get_all_ex(call: Call) -> dict[str, Any]:
 
 @endpoint("2.4", access="state")
 def update(call: Call) -> dict[str, Any]:
-    """Rename or tag a queue: how many changed and to what."""
+    """Rename or tag a queue, or set its metadata: how many changed and to what."""
     changes: Document = {}
     if call.get("name") is not None:
         changes["name"] = queues.checked_name(call.data["name"])
@@ -120,6 +120,8 @@ def update(call: Call) -> dict[str, Any]:
     for name in ("tags", "system_tags"):
         if call.get(name) is not None:
             changes[name] = call.data[name]
+    if call.get("metadata") is not None:
+        changes["metadata"] = metadata.read(call.data["metadata"])
     return {"updated": queues.update(call.tx, call.data["queue"], changes), "fields": changes}
 
 
@@ -150,15 +152,11 @@ def clear_queue(call: Call) -> dict[str, Any]:
     return {"removed_tasks": waiting}
 
 
-def _by_key(items: list[dict[str, Any] | None]) -> Document:
-    return {i["key"]: i for i in items if i and i.get("key")}
-
-
 @endpoint("2.13", access="state")
 def add_or_update_metadata(call: Call) -> dict[str, Any]:
     """Set items of a queue's metadata, or all of it with ``replace_metadata``."""
     queue = queues.find(call.tx, call.data["queue"])
-    items = _by_key(call.data["metadata"])
+    items = metadata.read(call.data["metadata"])
     kept = {} if call.get("replace_metadata", False) else queue.get("metadata", {})
     return {"updated": queues.update(call.tx, queue["id"], {"metadata": {**kept, **items}})}
 
@@ -177,22 +175,62 @@ def delete_metadata(call: Call) -> dict[str, Any]:
 
 @endpoint("2.4", access="state")
 def add_task(call: Call) -> dict[str, Any]:
-    """Let a task wait at the end of a queue; its status stays."""
+    """Let a task wait at the end of a queue; its status stays.
+
+    The task names that queue as its own, unless ``update_execution_queue`` is false.
+    """
     queue, task = call.data["queue"], call.data["task"]
     queues.number_of(call.tx, queue)
     if not TASK.exists(call.tx, task):
         raise error("invalid_task_id", id=task, company=call.who.company)
     queues.add(call.tx, queue, task, call.now)
+    _name_queue(call, task, queue)
     return {"added": 1}
+
+
+def _name_queue(call: Call, task: str, queue: str) -> None:
+    """Let a task name a queue as its own, unless the request says not to."""
+    if call.get("update_execution_queue", True):
+        held = TASK.field(call.tx, task, "execution") or {}
+        TASK.update(call.tx, task, {"execution": {**held, "queue": queue}})
 
 
 @endpoint("2.4", access="state")
 def remove_task(call: Call) -> dict[str, Any]:
-    """Take a task out of a queue; its status stays."""
+    """Take a task out of a queue; its status stays, but with ``update_task_status`` it gets back its earlier one."""
     queue, task = call.data["queue"], call.data["task"]
     if queues.remove_task(call.tx, task, call.now) != queue:
         raise queues.not_waiting(call.tx, queue, task)
+    if call.get("update_task_status", False):
+        task_queueing.dequeue(call, task)
     return {"removed": 1}
+
+
+@endpoint()
+def get_by_task_id(call: Call) -> dict[str, Any]:
+    """The queue in which a task waits: its id, name and display name; nothing where it waits in none."""
+    task = call.data["task"]
+    if not TASK.exists(call.tx, task):
+        raise error("invalid_task_id", id=task, company=call.who.company)
+    id = queues.of_task(call.tx, task)
+    if id is None:
+        return {}
+    found = queues.find(call.tx, id)
+    return {name: found.get(name) for name in ("id", "name", "display_name")}
+
+
+@endpoint(access="state")
+def move_task_to_queue(call: Call) -> dict[str, Any]:
+    """Move a waiting task from a queue to the end of another; ``update_execution_queue`` as ``add_task``."""
+    queue, task, target = call.data["queue"], call.data["task"], call.data["target_queue"]
+    queues.number_of(call.tx, target)
+    if queues.remove_task(call.tx, task, call.now) != queue:
+        raise queues.not_waiting(call.tx, queue, task)
+    if target == queue:
+        raise error("already_queued", task=task)
+    queues.add(call.tx, target, task, call.now)
+    _name_queue(call, task, target)
+    return {"moved": 1}
 
 
 def _nothing_waits(call: Call) -> dict[str, Any] | None:
@@ -242,23 +280,17 @@ def _move(call: Call, places: int | None, *, towards_head: bool) -> dict[str, An
     return {"position": queues.move(call.tx, queue, task, places, towards_head=towards_head)}
 
 
-def _places(call: Call) -> int:
-    count: int = call.get("count", 1)
-    if count < 0:
-        raise field_error("count", f": a positive number was expected, found {count}.")
-    return count
-
-
 @endpoint("2.4", access="state")
 def move_task_forward(call: Call) -> dict[str, Any]:
-    """Move a waiting task ``count`` places towards the head: its new place."""
-    return _move(call, _places(call), towards_head=True)
+    """Move a waiting task ``count`` places towards the head: its new place. A count below 0 moves it backward."""
+    return _move(call, call.get("count", 1), towards_head=True)
 
 
 @endpoint("2.4", access="state")
 def move_task_backward(call: Call) -> dict[str, Any]:
-    """Move a waiting task ``count`` places towards the tail: its new place."""
-    return _move(call, _places(call), towards_head=False)
+    """Move a waiting task ``count`` places towards the tail: its new place. A count below 0 moves it forward: so the
+    web app says that somebody dragged it up."""
+    return _move(call, call.get("count", 1), towards_head=False)
 
 
 @endpoint("2.4", access="state")

@@ -177,7 +177,7 @@ def _field(collection: Collection, key: str, value: Any, data: Mapping[str, Any]
     if kind == "date" and name not in RANGES:
         return [query.all_of(_compared(name, key, value))]
     if kind in ("date", "number"):
-        bounds = _bounds(value, _instant if kind == "date" else _number)
+        bounds = _bounds(value, instant if kind == "date" else _number)
         return [NOTHING] if bounds is None else query.within(name, bounds)
     groups = grouped(key, value)
     if keys == ("parent",) and collection.name == "project":
@@ -267,8 +267,12 @@ def _number(value: Any) -> float:
     raise ValueError(value)
 
 
-def _instant(value: Any) -> int:
-    """Epoch milliseconds of ISO text, or of an epoch in seconds or milliseconds."""
+def instant(value: Any) -> int:
+    """Epoch milliseconds of ISO text, or of an epoch in seconds or milliseconds.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(value, str):
         if not value.lstrip("-").replace(".", "", 1).isdigit():
             return moments.parse(value)
@@ -290,10 +294,10 @@ def _compared(name: str, key: str, value: Any) -> list[Condition]:
             raise wrong_type(key, item, "str")
         operator, text = COMPARISON.match(item).groups()  # type: ignore[union-attr]  # matches every text
         try:
-            instant = _instant(text)
+            at = instant(text)
         except (ValueError, OverflowError):
             raise field_error(key, f": invalid date {item!r}.") from None
-        found.append(query.compares(name, "=" if operator in (None, "==") else operator, instant))
+        found.append(query.compares(name, "=" if operator in (None, "==") else operator, at))
     return found
 
 

@@ -253,6 +253,13 @@ def add(tx: Transaction, queue_id: str, task_id: str, now: int, not_before: int 
     hand_outs.requeue(tx, task_id, now)
 
 
+def of_task(tx: Transaction, task_id: str) -> str | None:
+    """The queue a task waits in; None where it waits in none."""
+    sql = "SELECT q.id FROM queue_entry e JOIN queue q ON q.number=e.queue WHERE e.task=?"
+    queue: str | None = tx.value(sql, (task_id,))
+    return queue
+
+
 def remove_task(tx: Transaction, task_id: str, now: int) -> str | None:
     """Take a task out of the queue it waits in.
 

@@ -43,6 +43,16 @@ class Run(NamedTuple):
     parameter: str | None
 
 
+class Past(NamedTuple):
+    """When a task ran (epoch milliseconds), and whose work that was."""
+
+    project: str | None
+    user: str | None
+    queue: str | None
+    started: int
+    ended: int
+
+
 _LIFE = (
     "SELECT t.id, max(coalesce(t.last_update, t.status_changed, t.started, t.created, 0), coalesce(h.at, 0)), "
     "coalesce(t.last_worker, h.header), coalesce(t.status_message, ''), coalesce(t.status_reason, ''), "
@@ -86,6 +96,36 @@ def running(tx: Transaction, before: int, section: str, name: str) -> list[Run]:
         (before,),
     )
     return [Run(*row) for row in rows]
+
+
+def runs_between(
+    tx: Transaction, projects: Iterable[str] | None, since: int, until: int, now: int, *, development: bool
+) -> list[Past]:
+    """What ran between two instants; one that runs still ended now.
+
+    Args:
+        tx: Where to read.
+        projects: Only tasks in these projects; None: in any.
+        since: Epoch milliseconds.
+        until: The same.
+        now: The same.
+        development: Also what was run by hand, without an agent.
+    """
+    ended = (
+        "CASE WHEN completed>=started THEN completed WHEN status='in_progress' THEN ?1 "
+        "ELSE started + 1000*ifnull(active_duration, 0) END"
+    )
+    sql = (
+        f"SELECT project, user, json_extract(execution, '$.queue'), started, {ended} AS ended FROM task "
+        "WHERE started IS NOT NULL AND started<?2 AND ended>?3"
+    )
+    bound: list[Any] = [now, until, since]
+    if not development:
+        sql += " AND NOT instr(ifnull(system_tags, ''), '\"development\"')"
+    if projects is not None:
+        sql += " AND project IN (SELECT value FROM json_each(?4))"
+        bound.append(as_json(projects))
+    return [Past(*row) for row in tx.all(sql, bound)]
 
 
 def count_silent(tx: Transaction, before: int) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..calls import Call
-from ..protocol.error_table import error, field_error
-from ..rules import task_status
+from ..protocol.error_table import error
+from ..rules import metadata, task_status
 from ..store import Transaction, events, files, meta, metrics, tasks
 from ..store import models as store_models
 from ..store.documents import COLLECTIONS, MODEL, TASK, Document, new_id
@@ -47,7 +47,7 @@ def create(call: Call) -> str:
         "id": new_id(), "company": "" if call.get("public") else call.who.company, "user": call.who.user,
         "name": call.data["name"], "created": call.now, "tags": [], "system_tags": [], "uri": call.data["uri"],
         "design": {}, "labels": {}, "ready": call.get("ready", True), "last_update": call.now,
-        "last_change": call.now, "last_changed_by": call.who.user, "metadata": read_metadata(call.get("metadata")),
+        "last_change": call.now, "last_changed_by": call.who.user, "metadata": metadata.read(call.get("metadata")),
         "last_iteration": 0,
     }  # fmt: skip
     given = ("task", "project", "parent", "comment", "framework", "design", "labels")
@@ -76,7 +76,7 @@ def change(call: Call, names: Iterable[str]) -> Document:
     for name in {"tags", "system_tags"} & set(given):
         given[name] = clean_tags(given[name])
     if "metadata" in given:
-        given["metadata"] = read_metadata(given["metadata"])
+        given["metadata"] = metadata.read(given["metadata"])
     if "labels" in given:
         given["ui_cache"] = given.get("ui_cache", {})
     if given:
@@ -121,32 +121,6 @@ def check_references(tx: Transaction, data: Mapping[str, Any]) -> None:
 def clean_tags(tags: Iterable[str | None]) -> list[str]:
     """Tags as they are kept: none twice, in order."""
     return sorted({tag for tag in tags if tag is not None})
-
-
-def read_metadata(value: Any) -> dict[str, dict[str, str]]:
-    """Metadata as it is kept, by key, from a list of entries or from a dict of them.
-
-    Raises:
-        ApiError: 400/12.
-    """
-    if value is None:
-        return {}
-    if not isinstance(value, list | dict):
-        raise field_error("metadata", f": ('value is wrong, expected type \"dict\"', {value!r}).")
-    entries = value if isinstance(value, list) else [
-        {"key": key, **entry} if isinstance(entry, dict) else entry for key, entry in value.items()
-    ]  # fmt: skip
-    kept = {}
-    for entry in entries:
-        if not isinstance(entry, dict) or any(
-            not isinstance(v, str) for v in entry.values() if v is not None
-        ):
-            raise field_error("metadata", f": ('value is wrong, expected type \"str\"', {entry!r}).")
-        if not entry.get("key"):
-            raise field_error("metadata", ": error for field 'key': field is required!.")
-        names = ("key", "type", "value")
-        kept[entry["key"]] = {name: entry[name] for name in names if entry.get(name) is not None}
-    return kept
 
 
 def publish(call: Call, id: str, with_task: bool, force: bool) -> Document:

@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -129,3 +130,42 @@ def test_what_is_wrong_with_a_download_is_said_at_once(server: Running) -> None:
         assert (meta["result_code"], meta["result_subcode"]) == (400, subcode)
     for data in ({}, {"entity_type": "user"}, {"entity_type": "task", "field_mappings": []}):
         assert server.ask("organization.prepare_download_for_get_all", **data)["meta"]["result_subcode"] == 12
+
+
+def test_running_time_is_told_by_day_project_user_and_queue(server: Running) -> None:
+    project = server.call("projects.create", name="loads/one")["id"]
+    above = server.call("projects.get_all", name="^loads$")["projects"][0]["id"]
+    queue = server.call("queues.get_default")
+    task, local = (
+        server.call("tasks.create", name=name, type="training", project=project, system_tags=tags)["id"]
+        for name, tags in (("queued", []), ("by hand", ["development"]))
+    )
+    server.call("tasks.enqueue", task=task, queue=queue["id"])
+    began = clock()
+    for id in (task, local):
+        server.call("tasks.started", task=id)
+    clock.ahead += 7200
+    server.call("tasks.completed", task=task)
+    since = datetime.fromtimestamp(began - 23.5 * 3600, UTC).isoformat()
+    asked = {"projects": [above], "from_date": since, "to_date": clock() + 60, "usage_fields": ["duration"]}
+    found = server.call("organization.get_project_workloads", **asked)
+    assert {key: [(t["id"], t["name"]) for t in part["total"]] for key, part in found.items()} == {
+        "projects": [(project, "loads/one")],
+        "users": [(server.user_id, "tester")],
+        "queues": [(queue["id"], "default")],
+    }
+    (series,) = found["queues"]["series"]
+    assert series["duration"] == pytest.approx([1800, 5400], abs=30)
+    assert series["dates"][1] - series["dates"][0] == 86400
+    with_local = server.call(
+        "organization.get_project_workloads",
+        **asked | {"projects": ["*"], "include_development": True, "breakdown_keys": ["queue"]},
+    )
+    totals = {t["id"]: t["duration"] for t in with_local["queues"]["total"]}
+    assert totals[queue["id"]] == pytest.approx(7200, abs=60)
+    assert totals[None] == pytest.approx(7200, abs=60)  # it runs until now, and came from no queue
+    unmeasured = server.call("organization.get_project_workloads", **asked | {"usage_fields": ["gpu_usage"]})
+    assert [t["gpu_usage"] for t in unmeasured["users"]["total"]] == [None]
+    for bad in ({"from_date": "soon"}, {"from_date": 0}, {"to_date": "then"}):
+        answer = server.ask("organization.get_project_workloads", **asked | bad)["meta"]
+        assert (answer["result_code"], answer["result_subcode"]) == (400, 12)

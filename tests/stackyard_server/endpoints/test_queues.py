@@ -91,7 +91,12 @@ def test_what_is_not_there_is_refused_with_the_known_codes(server: Running) -> N
     assert refused(server, "queues.create", name="codes") == (400, 801)
     assert refused(server, "queues.create", name="q") == (400, 800)
     assert refused(server, "queues.delete", queue=queue) == (400, 702)
-    assert refused(server, "queues.move_task_forward", queue=queue, task=task, count=-1) == (400, 12)
+    assert refused(server, "queues.move_task_forward", queue=queue, task=task, count="1") == (400, 12)
+    assert refused(server, "queues.get_by_task_id", task="nope") == (400, 101)
+    for fields in ({"target_queue": "nope"}, {"queue": "nope", "target_queue": queue}):
+        found = refused(server, "queues.move_task_to_queue", **{"queue": queue, "task": task, **fields})
+        assert found in ((400, 701), (400, 703))
+    assert order(server, queue) == [task]
     assert refused(server, "queues.get_queue_metrics", from_date=0, to_date=9, interval=0) == (400, 12)
     assert refused(server, "queues.get_next_task", queue=5) == (400, 12)
 
@@ -199,3 +204,78 @@ def test_renaming_and_metadata(server: Running) -> None:
     assert server.call("queues.get_by_id", queue=queue)["queue"]["metadata"] == {"a": item}
     server.call("queues.delete_metadata", queue=queue, keys=["a"])
     assert server.call("queues.get_by_id", queue=queue)["queue"]["metadata"] == {}
+
+
+def execution_queue(server: Running, task: str) -> str:
+    queue: str = server.call("tasks.get_by_id", task=task)["task"]["execution"]["queue"]
+    return queue
+
+
+def test_a_task_that_is_dragged_up_moves_up(server: Running) -> None:
+    """The web app asks to move it backward by its new place less the old one."""
+    queue, (a, b, c) = queue_of(server, "dragged", 3)
+    assert server.call("queues.move_task_backward", queue=queue, task=c, count=-1) == {"position": 1}
+    assert order(server, queue) == [a, c, b]
+    assert server.call("queues.move_task_forward", queue=queue, task=a, count=-2) == {"position": 2}
+    assert order(server, queue) == [c, b, a]
+    assert server.call("queues.move_task_backward", queue=queue, task=a, count=-(2**62)) == {"position": 0}
+
+
+def test_a_task_moves_to_another_queue_and_names_it(server: Running) -> None:
+    queue, (task, stays) = queue_of(server, "from here", 2)
+    target, (waits,) = queue_of(server, "to there", 1)
+    server.call("queues.update", queue=target, display_name="There")
+    assert server.call("queues.get_by_task_id", task=task)["name"] == "from here"
+    moved = server.call("queues.move_task_to_queue", queue=queue, task=task, target_queue=target)
+    assert moved == {"moved": 1}
+    assert (order(server, queue), order(server, target)) == ([stays], [waits, task])
+    found = server.call("queues.get_by_task_id", task=task)
+    assert found == {"id": target, "name": "to there", "display_name": "There"}
+    assert execution_queue(server, task) == target
+    again = {"queue": target, "task": task, "target_queue": queue, "update_execution_queue": False}
+    server.call("queues.move_task_to_queue", **again)
+    assert (order(server, queue), execution_queue(server, task)) == ([stays, task], target)
+    assert refused(server, "queues.move_task_to_queue", **again) == (400, 703)
+    assert server.call("queues.get_next_task", queue=queue)["entry"]["task"] == stays
+    assert server.call("queues.get_by_task_id", task=stays) == {}
+
+
+def test_a_task_taken_out_of_its_queue_gets_its_earlier_status_if_that_is_asked(server: Running) -> None:
+    queue, (first, second) = queue_of(server, "taken out", 2)
+    server.call("queues.remove_task", queue=queue, task=first, update_task_status=True)
+    server.call("queues.remove_task", queue=queue, task=second)
+    assert [server.call("tasks.get_by_id", task=t)["task"]["status"] for t in (first, second)] == [
+        "created",
+        "queued",
+    ]
+
+
+def test_a_task_put_into_a_queue_names_it(server: Running) -> None:
+    queue, (task,) = queue_of(server, "put first", 1)
+    other, _ = queue_of(server, "put second", 0)
+    server.call("queues.remove_task", queue=queue, task=task)
+    server.call("queues.add_task", queue=other, task=task)
+    assert execution_queue(server, task) == other
+    server.call("queues.remove_task", queue=other, task=task)
+    server.call("queues.add_task", queue=queue, task=task, update_execution_queue=False)
+    assert execution_queue(server, task) == other
+
+
+@pytest.mark.parametrize(
+    "entry", [{"a": {"type": "t", "value": "1"}}, [{"key": "a", "type": "t", "value": "1"}]]
+)
+def test_metadata_is_taken_as_an_object_and_as_a_list(server: Running, entry: object) -> None:
+    name = f"metadata {type(entry).__name__}"
+    kept = {"a": {"key": "a", "type": "t", "value": "1"}}
+    id = server.call("queues.create", name=name, metadata=entry)["id"]
+    assert server.call("queues.get_by_id", queue=id)["queue"]["metadata"] == kept
+    server.call("queues.update", queue=id, metadata={"b": {"value": "2"}})
+    assert server.call("queues.get_by_id", queue=id)["queue"]["metadata"] == {"b": {"key": "b", "value": "2"}}
+    server.call("queues.add_or_update_metadata", queue=id, metadata=entry)
+    assert set(server.call("queues.get_by_id", queue=id)["queue"]["metadata"]) == {"a", "b"}
+    assert refused(server, "queues.update", queue=id, metadata={"a": 1}) == (400, 12)
+    model = server.call("models.create", name="model", uri="http://x/m", metadata=entry)["id"]
+    for call in ("models.update", "models.edit"):
+        server.call("models.delete_metadata", model=model, keys=["a"])
+        assert server.call(call, model=model, metadata=entry)["updated"] == 1
+        assert server.call("models.get_by_id", model=model)["model"]["metadata"] == kept

@@ -256,6 +256,30 @@ def test_runs_deleted_together_are_all_reported_as_deleted(
     assert server.call("tasks.get_by_id", task=third)["task"]["status"] == "queued"
 
 
+def test_a_pipeline_starts_as_a_new_one(server: Running, controller: tuple[str, str]) -> None:
+    task, _ = controller
+    named = {"task": task, "new_project_name": f"other {task}", "new_pipeline_name": "weekly"}
+    assert server.call("pipelines.check_new_run", **named) == {}
+    started = server.call(
+        "pipelines.start_pipeline", **named, new_pipeline_version="2.0", new_pipeline_run=7,
+        queue=server.call("queues.get_default")["id"], args=[{"name": "size", "value": "5"}],
+    )  # fmt: skip
+    project = started["new_project"]
+    assert project["name"] == f"other {task}/.pipelines/weekly"
+    run = server.call("tasks.get_by_id", task=started["pipeline"])["task"]
+    assert (run["name"], run["project"], run["runtime"]) == ("weekly #7", project["id"], {"version": "2.0"})
+    assert run["hyperparams"]["properties"]["version"]["value"] == "2.0"
+    assert run["hyperparams"]["Args"]["size"]["value"] == "5"
+    shown = server.call("projects.get_by_id", project=project["id"])["project"]
+    assert shown["system_tags"] == ["hidden", "pipeline"]
+    assert server.call("pipelines.check_new_run", **named) == {"existing_project": project}
+    again = server.call("pipelines.start_pipeline", **{**named, "queue": run["execution"]["queue"]})
+    assert again["new_project"] == project
+    bad = {**named, "new_pipeline_name": "a/b"}
+    for call in ("pipelines.check_new_run", "pipelines.start_pipeline"):
+        assert refusal(server, call, **bad) == (400, 12)
+
+
 # --- serving ---------------------------------------------------------------------------------------------------------
 
 
