@@ -51,6 +51,8 @@ class Endpoint:
     glance: Callable[[Call], Any] | None = None
     #: Whose writes it refuses to a task that was queued again (``fence``).
     fenced: Fenced | None = None
+    #: Why it is not served, though its name and fields are known; "" where it is.
+    absent: str = ""
 
 
 _table: dict[str, list[Endpoint]] = {}
@@ -67,6 +69,7 @@ def endpoint(
     slow: bool = False,
     glance: Callable[[Call], Any] | None = None,
     fenced: Fenced | None = None,
+    absent: str = "",
 ) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
     """Mark a function as the implementation of ``<its module>.<its name>`` from an API version on.
 
@@ -81,6 +84,7 @@ def endpoint(
         glance: Looks whether there is anything to write before a transaction for writing begins.
         fenced: "task" where it writes to the task that its field ``task`` names, "run" where only that task's own run
             makes such a call: an earlier run's writes are refused.
+        absent: Why it answers 404 to requests whose fields are right.
     """
 
     def mark(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
@@ -99,6 +103,7 @@ def endpoint(
             slow,
             glance,
             fenced,
+            absent,
         )
         known = _table.setdefault(full, [])
         known.append(entry)
@@ -152,6 +157,8 @@ def answer(entry: Endpoint, call: Call) -> Any:
     """
     if not entry.batch:
         fields.check(entry.name, call.data)
+    if entry.absent:
+        raise error("unknown_endpoint", entry.absent, name=entry.name)
     if entry.access == "none":
         return entry.function(call)
     store = call.services.store

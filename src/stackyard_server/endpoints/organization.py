@@ -82,6 +82,11 @@ def get_user_companies(call: Call) -> dict[str, Any]:
     }
 
 
+@endpoint(access="none", absent="no client calls it, and what the official server answers was never seen")
+def get_project_usages(call: Call) -> None:
+    """Nothing."""
+
+
 @endpoint(slow=True)
 def get_project_workloads(call: Call) -> dict[str, Any]:
     """How long tasks of these projects and below ran, day by day: by project, user and queue.
