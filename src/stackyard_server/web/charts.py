@@ -1,114 +1,156 @@
-"""Line charts as SVG, drawn here: no script, no build step, works offline. Pure."""
+"""The pages of scalars and plots, and the data their charts are drawn from in the browser (``static/charts.js``).
+
+What a page draws is bounded: so many metrics, lines, points and bytes. What is left out is said.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
 
-WIDTH, HEIGHT = 560, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 28
-#: What lies closer together is one place: below, steps would be less than floats can be.
-LEAST_SPAN = 1e-300
-#: How many colours ``style.css`` has for series.
-COLOURS = 8
+import orjson
+from starlette.responses import Response
 
+from ..http.headers import PAGES_THAT_DRAW
+from .task_pages import SINGLE, task_head
+from .visit import Visit, as_page, title_of
 
-@dataclass(frozen=True)
-class Line:
-    """One series: its name, its path and how it ends."""
+#: Metrics (each a chart) and plots of one page, and lines of a chart.
+METRICS_OF_PAGE, PLOTS_OF_PAGE, MOST_LINES = 24, 24, 40
+#: Points of one page in all, and of one line.
+MOST_POINTS, MOST_SAMPLES, FEWEST_SAMPLES = 200_000, 1000, 20
+#: A plot beyond this is not drawn: a browser would hang. A figure of the SDK is some 100 kB.
+LARGEST_PLOT_BYTES = 8 * 1024 * 1024
 
-    name: str
-    colour: int
-    #: The ``d`` of an SVG path; a series of one point is a dot.
-    path: str
-    dot: tuple[float, float] | None
-    last: str
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A mark on an axis: where, in SVG units, and its text."""
-
-    at: float
-    text: str
+Lines = dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Chart:
-    """What the template draws."""
-
-    title: str
-    lines: list[Line]
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    #: Places on the x axis with a word to them.
-    marks: list[Tick]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    right: int = WIDTH - RIGHT
-    top: int = TOP
-    bottom: int = HEIGHT - BOTTOM
+async def drawing(visit: Visit, template: str, **values: Any) -> Response:
+    """A page with charts: where this server's files lie, and a policy that lets pictures be drawn."""
+    addresses = [visit.services.urls.get("files"), *visit.services.memory.get("files_addresses", ())]
+    files = json.dumps([address for address in dict.fromkeys(addresses) if address])
+    answer = await visit.page(template, files=files, **values)
+    answer.headers["content-security-policy"] = PAGES_THAT_DRAW
+    return answer
 
 
-def shown(value: float) -> str:
-    """A number in at most about six characters."""
-    if value == 0:
-        return "0"
-    if float(value).is_integer() and abs(value) < 1e6:
-        return str(int(value))
-    return f"{value:.4g}"
+async def as_json(value: Any) -> Response:
+    """Data for a chart, written down beside the event loop; no number is null."""
+    body = await asyncio.to_thread(orjson.dumps, value, option=orjson.OPT_NON_STR_KEYS)
+    return Response(body, media_type="application/json")
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers between two values, 1-2-5 steps (Heckbert, Graphics Gems 1990: nice numbers for labels)."""
-    span = high - low
-    if span <= LEAST_SPAN or not math.isfinite(span):
-        return [low]
-    raw = span / count
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw * 0.999)
-    first = math.ceil(low / step)
-    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+def sliced(names: list[str], page: int, size: int) -> tuple[list[str], bool]:
+    """The names of one page, and whether there are further ones. Pure."""
+    return names[page * size : (page + 1) * size], len(names) > (page + 1) * size
 
 
-def draw(
-    title: str,
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    marks: Sequence[tuple[float, str]] = (),
-) -> Chart | None:
-    """A chart of series ``{name: (x, y)}`` with marks ``(x, word)``; None where no point is finite."""
-    points = {
-        name: [(x, y) for x, y in zip(xs, ys) if y is not None and math.isfinite(y) and math.isfinite(x)]
-        for name, (xs, ys) in series.items()
-    }
-    everything = [p for some in points.values() for p in some]
-    if not everything:
-        return None
-    low_x, high_x = min(p[0] for p in everything), max(p[0] for p in everything)
-    low_y, high_y = min(p[1] for p in everything), max(p[1] for p in everything)
-    margin = (high_y - low_y) * 0.05 or abs(high_y) * 0.05 or 1.0
-    low_y, high_y = low_y - margin, high_y + margin
+def chosen(variants: Mapping[str, list[str]], metrics: list[str]) -> tuple[list[dict[str, Any]], int, int]:
+    """What is asked of the API for a page of metrics. Pure.
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - low_x) / (high_x - low_x) if high_x > low_x else 0.5
-        up = (y - low_y) / (high_y - low_y)
-        inner_width, inner_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-        return round(LEFT + across * inner_width, 1), round(TOP + (1 - up) * inner_height, 1)
+    Returns:
+        Its ``metrics``; the points of each line; how many lines are left out.
+    """
+    wanted = [{"metric": m, "variants": sorted(variants.get(m, ()))[:MOST_LINES]} for m in metrics]
+    lines = sum(len(item["variants"]) for item in wanted)
+    left_out = sum(len(variants.get(m, ())) for m in metrics) - lines
+    samples = max(FEWEST_SAMPLES, min(MOST_SAMPLES, MOST_POINTS // max(1, lines)))
+    return [item for item in wanted if item["variants"]], samples, left_out
 
-    lines = []
-    for number, (name, some) in enumerate(points.items()):
-        if not some:
-            continue
-        placed = [place(*p) for p in some]
-        path = "M" + " L".join(f"{x} {y}" for x, y in placed) if len(placed) > 1 else ""
-        dot = placed[0] if len(placed) == 1 else None
-        lines.append(Line(name, number % COLOURS, path, dot, shown(some[-1][1])))
-    return Chart(
-        title,
-        lines,
-        [Tick(place(x, low_y)[0], shown(x)) for x in ticks(low_x, high_x)],
-        [Tick(place(low_x, y)[1], shown(y)) for y in ticks(low_y, high_y)],
-        [Tick(place(x, low_y)[0], text) for x, text in marks if low_x <= x <= high_x],
-    )
+
+async def names_of_scalars(visit: Visit, tasks: list[str]) -> dict[str, list[str]]:
+    """The variants of every metric of tasks that is a line, by metric."""
+    found = await visit.ask("events.get_multi_task_metrics", tasks=tasks, event_type="training_stats_scalar")
+    return {item["metric"]: item["variants"] for item in found["metrics"] if item["metric"] != SINGLE}
+
+
+async def task_scalars(visit: Visit) -> Response:
+    """The scalars, a chart for each metric, followed live while the task runs."""
+    found = await task_head(visit, [])
+    values = await visit.ask("events.get_task_single_value_metrics", tasks=[found["id"]])
+    single = [v for t in values["tasks"] for v in t["values"]]
+    page = as_page(visit.request.query_params.get("page"))
+    variants = await names_of_scalars(visit, [found["id"]])
+    metrics, more = sliced(sorted(variants), page, METRICS_OF_PAGE)
+    return await drawing(
+        visit, "task_scalars.html", tab="scalars", task=found, single=single, page=page, more=more, count=len(variants),
+        drawn=bool(metrics), left_out=chosen(variants, metrics)[2],
+    )  # fmt: skip
+
+
+async def task_scalars_data(visit: Visit) -> Response:
+    """``{metric: {variant: {x, y}}}`` of one page; the status rides in a header."""
+    found = await task_head(visit, [])
+    variants = await names_of_scalars(visit, [found["id"]])
+    metrics, _ = sliced(sorted(variants), as_page(visit.request.query_params.get("page")), METRICS_OF_PAGE)
+    wanted, samples, _ = chosen(variants, metrics)
+    lines: dict[str, Lines] = {}
+    if wanted:
+        lines = await visit.ask(
+            "events.scalar_metrics_iter_histogram", task=found["id"], samples=samples, metrics=wanted
+        )
+    answer = await as_json(lines)
+    answer.headers["x-task-status"] = found["status"]
+    return answer
+
+
+async def compared_scalars_data(visit: Visit) -> Response:
+    """The same of several tasks; a line for each variant and task."""
+    ids = visit.request.query_params.get("tasks", "").split(",")
+    variants = await names_of_scalars(visit, ids)
+    metrics, _ = sliced(sorted(variants), 0, METRICS_OF_PAGE)
+    wanted, samples, _ = chosen(variants, metrics)
+    lines: dict[str, Lines] = {}
+    if wanted:
+        answer = await visit.ask(
+            "events.multi_task_scalar_metrics_iter_histogram",
+            tasks=ids,
+            metrics=wanted,
+            samples=max(FEWEST_SAMPLES, samples // len(ids)),
+        )
+        for metric, by_variant in answer["metrics"].items():
+            for variant, by_task in by_variant.items():
+                for line in by_task.values():
+                    lines.setdefault(metric, {})[f"{line['name']} · {variant}"] = line
+    return await as_json(lines)
+
+
+async def task_plots(visit: Visit) -> Response:
+    """The plots a task reported, the newest of each; each is fetched when one comes to see it."""
+    found = await task_head(visit, [])
+    reported = await visit.ask("events.get_multi_task_metrics", tasks=[found["id"]], event_type="plot")
+    pairs = sorted((m["metric"], variant) for m in reported["metrics"] for variant in m["variants"])
+    page = as_page(visit.request.query_params.get("page"))
+    plots = [
+        {"title": title_of({"metric": metric, "variant": variant}),
+         "source": f"/tasks/{found['id']}/plots/data?{urlencode({'metric': metric, 'variant': variant})}"}
+        for metric, variant in pairs[page * PLOTS_OF_PAGE : (page + 1) * PLOTS_OF_PAGE]
+    ]  # fmt: skip
+    return await drawing(
+        visit, "task_plots.html", tab="plots", task=found, plots=plots, count=len(pairs), page=page,
+        more=len(pairs) > (page + 1) * PLOTS_OF_PAGE,
+    )  # fmt: skip
+
+
+async def task_plot_data(visit: Visit) -> Response:
+    """The figure of one plot as it was reported, not looked into here: a browser reads it.
+
+    What is not sent is no error: the answer is empty, and its header ``x-left-out`` says why.
+    """
+    query = visit.request.query_params
+    wanted = [{"metric": query.get("metric", ""), "variants": [query.get("variant", "")]}]
+    answer = await visit.ask("events.get_task_plots", task=visit.request.path_params["task"], metrics=wanted)
+    if not answer["plots"]:
+        return _left_out("there is no such plot any more")
+    text = str(answer["plots"][0].get("plot_str") or "")
+    if len(text) > LARGEST_PLOT_BYTES:
+        most = f"{len(text) / 1e6:.1f} MB are more than the {LARGEST_PLOT_BYTES / 1e6:.1f} MB that are drawn here"
+        return _left_out(f"{most}; the API has the whole plot")
+    return Response(text.encode("utf-8", "replace"), media_type="application/json")
+
+
+def _left_out(why: str) -> Response:
+    return Response(status_code=204, headers={"x-left-out": why})

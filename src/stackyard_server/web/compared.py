@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from . import shown
+from .charts import drawing, names_of_scalars
 from .visit import Visit
 
 #: How many are set side by side.
@@ -81,7 +82,9 @@ async def compare(visit: Visit) -> Response:
         group("Parameters", [parameters_of(document) for document in side_by_side]),
         group("Newest values", [metrics_of(document) for document in side_by_side]),
     ]  # fmt: skip
-    return await visit.page(
-        "compare.html", documents=side_by_side, of_models=of_models, groups=groups,
-        gone=[id for id in ids if id not in by_id], left_out=len(set(asked)) - len(ids),
+    shown_ids = [document["id"] for document in side_by_side]
+    drawn = bool(shown_ids) and not of_models and bool(await names_of_scalars(visit, shown_ids))
+    return await drawing(
+        visit, "compare.html", drawn=drawn, ids=",".join(shown_ids), documents=side_by_side, of_models=of_models,
+        groups=groups, gone=[id for id in ids if id not in by_id], left_out=len(set(asked)) - len(ids),
     )  # fmt: skip

@@ -7,10 +7,8 @@ body is read. Pages need no script; ``live.js`` only follows a running task.
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.datastructures import FormData
@@ -31,12 +29,12 @@ from ..http.headers import encoded
 from ..http.origins import Origins
 from ..protocol.error_table import ApiError
 from ..security_log import note
-from . import actions, compared, images, pages, task_pages
+from . import actions, charts, compared, images, pages, task_pages
+from .assets import Assets
 from .caller import Caller
 from .official_addresses import page_here
 from .visit import TEMPLATES, Visit
 
-STATIC = Path(__file__).parent / "static"
 #: A form is a few fields of text.
 LARGEST_FORM_BYTES = 4 * 1024 * 1024
 MOST_FIELDS = 5000
@@ -61,6 +59,7 @@ class Pages(Port):
     def __init__(self, services: Services, origins: Origins) -> None:
         self.services = services
         self._origins = origins
+        self._assets = Assets()
         self._router = self._routes()
 
     async def answer(self, exchange: Exchange) -> None:
@@ -85,12 +84,14 @@ class Pages(Port):
             "/tasks/{task}/now": task_pages.task_now,
             "/tasks/{task}/log": task_pages.task_log,
             "/tasks/{task}/log/lines": task_pages.task_log_part,
-            "/tasks/{task}/scalars": task_pages.task_scalars,
-            "/tasks/{task}/scalars/charts": task_pages.task_scalars_part,
-            "/tasks/{task}/plots": task_pages.task_plots,
+            "/tasks/{task}/scalars": charts.task_scalars,
+            "/tasks/{task}/scalars/data": charts.task_scalars_data,
+            "/tasks/{task}/plots": charts.task_plots,
+            "/tasks/{task}/plots/data": charts.task_plot_data,
             "/tasks/{task}/images": images.task_images,
             "/tasks/{task}/clone": task_pages.clone_form,
             "/compare": compared.compare,
+            "/compare/scalars": charts.compared_scalars_data,
             "/models": pages.models,
             "/models/{model}": task_pages.model,
             "/new": pages.templates,
@@ -225,13 +226,11 @@ class Pages(Port):
         return answer
 
     async def _static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        known = {path.name: path for path in STATIC.iterdir()}
-        if name not in known:
+        takes_gzip = headers.takes_gzip(exchange_of(request).headers.get("accept-encoding", ""))
+        found = await asyncio.to_thread(self._assets.find, request.path_params["name"], takes_gzip)
+        if found is None:
             raise Refused(404, "Not found.")
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        cached = {"cache-control": "public, max-age=300"}
-        return Response(known[name].read_bytes(), media_type=kind, headers=cached)
+        return Response(found.body, media_type=found.media_type, headers=found.headers)
 
 
 def login_page(message: str = "", login: str = "", status: int = 200, after: str = "") -> Response:

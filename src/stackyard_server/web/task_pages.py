@@ -1,4 +1,4 @@
-"""The pages about one task: overview, what it does now, log, scalars, plots, and the form that copies it.
+"""The pages about one task: overview, what it does now, log, and the form that copies it. Charts are in ``charts``.
 
 A page is ``async (visit) -> Response``. Imports no endpoint: pages ask by name, as any client does.
 """
@@ -11,15 +11,13 @@ from typing import Any
 from starlette.responses import Response
 
 from ..rules import queue_policy
-from . import charts, lineage, parameters, plots
+from . import lineage, parameters
 from .pages import entry_id, seen_queues
-from .visit import RUNS_PROJECT, TASK_COLUMNS, TEMPLATES_PROJECT, Visit, file_link, title_of
+from .visit import RUNS_PROJECT, TASK_COLUMNS, TEMPLATES_PROJECT, Visit, file_link
 
 LOG_LINES = 500
-#: Points a drawn series has at most.
-SAMPLES = 400
-#: Steps of a pipeline, newest values of a running task, and plots that are shown.
-MOST_STEPS, MOST_LATEST, MOST_PLOTS = 200, 24, 60
+#: Steps of a pipeline and newest values of a running task that are shown.
+MOST_STEPS, MOST_LATEST = 200, 24
 #: The metric under which single values are reported.
 SINGLE = "Summary"
 MODEL_COLUMNS = [
@@ -162,47 +160,6 @@ async def task_log_part(visit: Visit) -> Response:
     answer = await visit.page("log_lines.html", task=found, lines=await log_lines(visit, found["id"]))
     answer.headers["x-task-status"] = found["status"]
     return answer
-
-
-async def drawn_scalars(visit: Visit, id: str) -> list[charts.Chart]:
-    """Every scalar as a chart, one a metric, one line a variant."""
-    answer = await visit.ask("events.scalar_metrics_iter_histogram", task=id, samples=SAMPLES, key="iter")
-    drawn = [
-        charts.draw(metric, {v["name"]: (v["x"], v["y"]) for v in variants.values()})
-        for metric, variants in sorted(answer.items())
-    ]
-    return [chart for chart in drawn if chart]
-
-
-async def task_scalars(visit: Visit) -> Response:
-    """The scalars, followed live while the task runs."""
-    found = await task_head(visit, [])
-    values = await visit.ask("events.get_task_single_value_metrics", tasks=[found["id"]])
-    single = [v for t in values["tasks"] for v in t["values"]]
-    return await visit.page(
-        "task_scalars.html",
-        tab="scalars",
-        task=found,
-        charts=await drawn_scalars(visit, found["id"]),
-        single=single,
-    )
-
-
-async def task_scalars_part(visit: Visit) -> Response:
-    """Only the charts, for the live view; the status rides in a header."""
-    found = await task_head(visit, [])
-    answer = await visit.page("charts.html", task=found, charts=await drawn_scalars(visit, found["id"]))
-    answer.headers["x-task-status"] = found["status"]
-    return answer
-
-
-async def task_plots(visit: Visit) -> Response:
-    """The plots a task reported, the newest of each."""
-    found = await task_head(visit, [])
-    answer = await visit.ask("events.get_task_plots", task=found["id"])
-    reported = sorted(answer["plots"], key=lambda p: (p.get("metric", ""), p.get("variant", "")))
-    drawn = [plots.read(title_of(p), p.get("plot_str") or "") for p in reported[:MOST_PLOTS]]
-    return await visit.page("task_plots.html", tab="plots", task=found, plots=drawn, count=len(reported))
 
 
 async def clone_form(visit: Visit, notice: str = "", typed: dict[str, str] | None = None) -> Response:

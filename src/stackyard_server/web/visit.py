@@ -19,6 +19,7 @@ from ..calls import Services
 from ..identity import Identity
 from ..program import COMMAND
 from . import shown
+from .assets import PLOTLY
 from .caller import Caller
 
 #: Where the templates of tasks are, and where what is started from them goes unless another project is named.
@@ -35,6 +36,7 @@ TEMPLATES = jinja2.Environment(
     undefined=jinja2.ChainableUndefined,
 )
 TEMPLATES.globals["command"] = COMMAND
+TEMPLATES.globals["plotly"] = PLOTLY
 
 
 def absent_as_none(show: Callable[[Any], Any]) -> Callable[[Any], Any]:

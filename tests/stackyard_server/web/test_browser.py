@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ..running import Running
+from . import plotted
 
 
 def open_task(page: Any) -> None:
@@ -39,10 +40,65 @@ def test_scalars_are_drawn(page: Any) -> None:
     open_task(page)
     page.get_by_role("link", name="Scalars").click()
     figure = page.locator("figure", has_text="loss")
-    assert figure.locator("path.line").count() == 2
-    assert figure.get_by_text("train").is_visible()
-    box = figure.locator("path.line").first.bounding_box()
-    assert box["width"] > 200
+    figure.locator(".scatterlayer .js-line").nth(1).wait_for()
+    assert figure.locator(".scatterlayer .js-line").count() == 2
+    assert figure.get_by_text("Newest: train 0.02, valid 0.01961").is_visible()
+    assert figure.locator(".scatterlayer .js-line").first.bounding_box()["width"] > 200
+
+
+@pytest.fixture(scope="module")
+def plots(server: Running) -> str:
+    return plotted.leave_plots(server)
+
+
+def test_plots_of_every_kind_are_drawn_and_what_is_left_out_is_said(page: Any, plots: str) -> None:
+    page.goto(f"/tasks/{plots}/plots")
+    for name, kind in plotted.KINDS.items():
+        figure = page.locator(f'figure[data-title="{name}"]')
+        figure.scroll_into_view_if_needed()
+        figure.locator(kind.drawn).nth(kind.count - 1).wait_for(state="attached")
+        assert figure.locator(kind.drawn).count() == kind.count, name
+        assert not figure.locator("p.hint").is_visible(), name
+    markers = page.locator('figure[data-title="markers"]')
+    markers.scroll_into_view_if_needed()
+    assert markers.locator(".scatterlayer .js-line").count() == 0, (
+        "points that were not joined are not joined here"
+    )
+    confusion = page.locator('figure[data-title="confusion"]')
+    assert confusion.locator(".xtitle, .ytitle").all_text_contents() == ["said", "true"]
+
+    # and a picture is shown, and what is left out is said; on the same page, for it takes its time to be drawn
+
+    def said(name: str) -> str:
+        figure = page.locator(f'figure[data-title="{name}"]')
+        figure.scroll_into_view_if_needed()
+        figure.locator("p.hint").wait_for()
+        return str(figure.locator("p.hint").inner_text())
+
+    assert said("many") == "Walk: 20,000 of 60,000 points are drawn."
+    assert "MB are more than" in said("too large")
+    assert said("no figure") == "It is no figure."
+    assert said("no JSON") == "What was reported is no figure that can be read."
+    assert said("picture elsewhere").startswith("A picture lies elsewhere: http://elsewhere/x.png")
+    figure = page.locator('figure[data-title="picture"]')
+    figure.scroll_into_view_if_needed()
+    picture = figure.get_by_role("img", name="picture")
+    picture.wait_for()
+    page.wait_for_function("(one) => one.complete", arg=picture.element_handle())
+    assert picture.evaluate("(one) => one.naturalWidth") == 40
+
+
+def test_debug_images_are_shown(page: Any, plots: str) -> None:
+    page.goto(f"/tasks/{plots}")
+    page.get_by_role("link", name="Images").click()
+    newest = page.get_by_role("img", name="samples · grey, iteration 1")
+    newest.wait_for()
+    page.wait_for_function("(one) => one.complete", arg=newest.element_handle())
+    assert newest.evaluate("(one) => one.naturalWidth") == 40
+    assert page.get_by_role("img", name="samples · grey, iteration 0").is_visible()
+    assert page.get_by_role("link", name="x.png").get_attribute("href") == "https://elsewhere.example/x.png"
+    assert page.get_by_text("s3://bucket/x.png").is_visible()
+    assert page.locator("main img").count() == 2, "nothing is loaded from elsewhere"
 
 
 def test_clone_with_another_parameter_waits_in_the_queue(page: Any, server: Running) -> None:

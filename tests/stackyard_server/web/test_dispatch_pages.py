@@ -85,9 +85,11 @@ def test_a_running_task_shows_how_far_it_is_and_what_it_uses_now(
     server.call("tasks.edit", task=left.running, runtime={"progress": "77"}, force=True)
     now.get_by_text("77 %").last.wait_for()
     page.get_by_role("link", name="Plots").click()
-    assert page.locator("figcaption").all_inner_texts() == ["CPU", "RAM"]
-    assert page.locator("svg .mark").count() == 2
-    assert page.get_by_text("heatmap is not drawn here").is_visible()
+    timeline = page.locator("figure", has_text="timeline")
+    timeline.locator(".scatterlayer .js-line").nth(1).wait_for()
+    assert timeline.locator(".scatterlayer .js-line").count() == 2
+    for text in ("CPU", "RAM", "training"):
+        assert timeline.get_by_text(text, exact=True).first.is_visible()
 
 
 def test_lineage_is_followed_from_the_model_to_the_first_version_of_the_data(page: Any, left: Left) -> None:
