@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 
 from stackyard import workloads
-from stackyard.agents.agent import Identity, marked_for
 from stackyard.agents.configuration import SLOT_LABEL
+from stackyard.agents.lineage import Identity, marked_for
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.clearml.collecting import console

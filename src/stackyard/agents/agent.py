@@ -1,72 +1,29 @@
 """A real ``clearml-agent`` as a process: started, watched, asked to end, and ended with all it started.
 
-A process is known by its number and its start time, and those an agent started by the mark in their environment
-(``configuration.MARK``), never by a name. Signals go to a pidfd, so a number that was given anew is never hit.
-Linux. May import psutil and ``configuration``'s values; talks to no server.
+Who belongs to it is ``lineage``'s to say. Signals go to a pidfd, so a number that was given anew is never hit.
+Linux. May import psutil, ``lineage`` and ``configuration``'s values; talks to no server.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from stackyard.agents import lineage
 from stackyard.agents.configuration import MARK, Prepared, clean
+from stackyard.agents.lineage import Group, Identity
 
 LOG = "agent.log"
 LOG_BYTES = 2_000_000
 #: Where a running agent writes, in its temporary folder.
 OWN_LOGS = ".clearml_agent_daemon_out*.txt"
 LAST_WORDS_BYTES = 20_000
-_PROC = Path("/proc")
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A process, not only its number."""
-
-    pid: int
-    #: Kernel ticks since boot at its start.
-    started: int
-
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return started_at(self.pid) == self.started
-
-    def signal(self, number: signal.Signals) -> bool:
-        """Send it a signal; whether it was there."""
-        try:
-            handle = os.pidfd_open(self.pid)
-        except OSError:
-            return False
-        try:
-            if not self.alive():
-                return False
-            signal.pidfd_send_signal(handle, number)
-            return True
-        except ProcessLookupError:
-            return False
-        finally:
-            os.close(handle)
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it is gone, waiting for that at most so long."""
-        try:
-            handle = os.pidfd_open(self.pid)
-        except OSError:
-            return True
-        try:
-            return not self.alive() or bool(select.select([handle], [], [], max(0.0, seconds))[0])
-        finally:
-            os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -89,6 +46,8 @@ class Agent:
     def __init__(self, identity: Identity, mark: str) -> None:
         self.identity = identity
         self.mark = mark
+        #: The cgroup that holds it and all it started; ``None``: none could be made.
+        self.group = Group.of(identity.pid)
 
     def ended(self) -> int | None:
         """0 once it is gone, however it ended; ``None``: it runs."""
@@ -98,9 +57,31 @@ class Agent:
         """Ask it to end: it unregisters its worker, and aborts its task if it has one."""
         self.identity.signal(signal.SIGINT)
 
+    def started(self, before: float = float("inf")) -> list[Identity]:
+        """What it and its tasks started, and still runs.
+
+        Args:
+            before: only what began before this instant (``lineage.ticks_now``).
+        """
+        found = set(lineage.descendants(self.identity.pid) if self.identity.alive() else ())
+        found |= set(self.group.members() if self.group else ())
+        return [
+            process
+            for process in found
+            if process != self.identity and process.pid != os.getpid() and process.started < before
+        ]
+
     def clear(self, grace_seconds: float) -> int:
         """End whatever is left of it and what it started; how many processes there were."""
-        return end_all(lambda: marked(self.mark), grace_seconds)
+
+        def left() -> set[Identity]:
+            rest = {*self.started(), *lineage.marked(self.mark)}
+            return rest | {self.identity} if self.identity.alive() else rest
+
+        count = lineage.end_all(left, grace_seconds, self.group.kill if self.group else None)
+        if self.group is not None:
+            self.group.remove()
+        return count
 
     def usage(self) -> Usage:
         """What it and all it started use now."""
@@ -129,15 +110,19 @@ class Child(Agent):
                 stderr=log,
                 start_new_session=True,
                 umask=0o077,
+                preexec_fn=lineage.become_subreaper,  # one system call, which takes no lock
             )
         finally:
             os.close(log)
+        mark = prepared.environment[MARK]
+        # it has one thread yet; all it starts inherits cgroup and cores
+        if (group := Group.make(mark)) is not None and not group.join(self.process.pid):
+            group.remove()
         if prepared.cores:
-            # it has one thread yet; all it starts inherits this
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(self.process.pid, prepared.cores)
-        identity = Identity(self.process.pid, started_at(self.process.pid) or 0)
-        super().__init__(identity, prepared.environment[MARK])
+        identity = Identity(self.process.pid, lineage.started_at(self.process.pid) or 0)
+        super().__init__(identity, mark)
 
     def ended(self) -> int | None:
         """Its exit status; ``None``: it runs."""
@@ -149,62 +134,6 @@ class Child(Agent):
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(grace_seconds)
         return count
-
-
-def started_at(pid: int) -> int | None:
-    """When a process started, in the kernel's ticks since boot; ``None``: there is none, or only a zombie."""
-    try:
-        fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in ("Z", "X") else int(fields[19])
-
-
-def marked(mark: str) -> list[Identity]:
-    """The processes that carry a mark, the calling one excluded."""
-    return [found for found, held in _marks() if held == mark]
-
-
-def marked_for(prefix: str) -> list[Identity]:
-    """The processes whose mark begins with ``prefix``, the calling one excluded."""
-    return [found for found, held in _marks() if held.startswith(prefix)]
-
-
-def _marks() -> Iterable[tuple[Identity, str]]:
-    start = f"{MARK}=".encode()
-    for entry in _PROC.iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        started = started_at(int(entry.name))
-        try:
-            variables = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if started is None:
-            continue
-        for variable in variables:
-            if variable.startswith(start):
-                yield Identity(int(entry.name), started), variable[len(start) :].decode(errors="replace")
-                break
-
-
-def end_all(find: Callable[[], list[Identity]], grace_seconds: float) -> int:
-    """End every process that ``find`` finds: asked first, then killed, until none is left; how many there were."""
-    found = find()
-    for process in found:
-        process.signal(signal.SIGTERM)
-    end = time.monotonic() + grace_seconds
-    for process in found:
-        process.wait(end - time.monotonic())
-    for _ in range(50):
-        left = find()
-        if not left:
-            break
-        for process in left:
-            process.signal(signal.SIGKILL)
-        for process in left:
-            process.wait(0.5)
-    return len(found)
 
 
 def usage_of(identity: Identity) -> Usage:

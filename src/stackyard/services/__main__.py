@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from stackyard.agents import lineage
 from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.services import metrics
@@ -55,7 +56,8 @@ def main() -> int:
         return Client(files.connection(server), patience_seconds=0)
 
     watch = Watch(client, lambda: found[0].workers(), renewed=renewed)
-    supervisor = Supervisor(files, plan, watch)
+    lineage.become_subreaper()
+    supervisor = Supervisor(files, plan, watch, reaps=True)
     found.append(supervisor)
     wake = listen(supervisor)
     try:

@@ -22,9 +22,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stackyard import extras, stacks
-from stackyard.agents import agent, configuration, queues, slots
-from stackyard.agents.agent import Identity
+from stackyard.agents import configuration, lineage, queues, slots
+from stackyard.agents.agent import Agent
 from stackyard.agents.configuration import MARK, Prepared, Surroundings, mark_of
+from stackyard.agents.lineage import Group, Identity
 from stackyard.agents.queues import AUTO, QueuesFile
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client, ServerError
@@ -437,26 +438,44 @@ def _clear(
 ) -> int:
     """End what a services process that is gone left running, and settle its agents' tasks; how many processes.
 
-    Agents are those whose number and start time the state file holds; what else they started carries their mark.
-    Those of the slots ``keep`` go on: the next services process takes them over.
+    Agents are those whose number and start time the state file holds. What else they started is below them, in their
+    cgroup, or carries their mark. Those of the slots ``keep`` go on: the next services process takes them over.
     """
+    before = {
+        slot: Agent(identity, mark_of(slot, files.home))
+        for slot, (identity, _) in files.agents_left().items()
+    }
+    groups = {
+        slot["slot"]: group
+        for slot in files.state().get("slots", [])
+        if (group := Group.at(slot.get("group") or "", mark_of(slot["slot"], files.home)))
+    }
 
-    def left() -> list[Identity]:
-        kept = {process for slot in keep for process in agent.marked(mark_of(slot, files.home))}
-        return [process for process in agent.marked_for(files.mark_prefix) if process not in kept]
+    def of(slot: str) -> set[Identity]:
+        found = set(lineage.marked(mark_of(slot, files.home)))
+        found |= set(groups[slot].members() if slot in groups else ())
+        return found | {before[slot].identity, *before[slot].started()} if slot in before else found
+
+    def left() -> set[Identity]:
+        found = set(lineage.marked_for(files.mark_prefix)).union(*map(of, {*before, *groups}))
+        alive = {process for process in found if process.pid != os.getpid() and process.alive()}
+        return alive.difference(*map(of, keep))
 
     found = left()
     if plan is None or (not found and files.state().get("over")):
         return 0
     gone = [prepared for prepared in plan.agents if prepared.slot not in keep]
     ordered_at = time.time()
-    agents = [identity for identity, _ in files.agents_left().values() if identity in found]
+    agents = [agent.identity for agent in before.values() if agent.identity in found]
     end = time.monotonic() + ORPHAN_SECONDS
     while agents and time.monotonic() < end:
         for process in agents:
             process.signal(signal.SIGINT)
         agents = [process for process in agents if not process.wait(AGAIN_SECONDS)]
-    agent.end_all(left, GRACE_SECONDS)
+    lineage.end_all(left, GRACE_SECONDS)
+    for slot, group in groups.items():
+        if slot not in keep:
+            group.remove()
     for prepared in gone:
         if prepared.in_container and plan.docker:
             containers.end(plan.docker, prepared.environment.get(MARK, ""))

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackyard.agents.agent import Identity, started_at
 from stackyard.agents.configuration import Prepared, mark_of, write_private
+from stackyard.agents.lineage import Identity, started_at
 from stackyard.clearml.connection import Connection
 from stackyard.errors import StackyardError
 from stackyard_task.records import RecordError, from_json, read_json
@@ -90,6 +90,8 @@ class SlotState:
     cores: tuple[int, ...]
     gpu: int | None
     digest: str = ""
+    #: Folder of the cgroup of all that its agent started.
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from stackyard.agents.agent import LOG, Identity, Usage
+from stackyard.agents.agent import LOG, Usage
 from stackyard.agents.configuration import Prepared
+from stackyard.agents.lineage import Group, Identity
 from stackyard_server.rules import fate
 
 log = logging.getLogger(__name__)
@@ -50,12 +51,17 @@ class Running(Protocol):
     """An agent's process (``agents.agent.Agent``)."""
 
     identity: Identity
+    #: The cgroup of all it started.
+    group: Group | None
 
     def ended(self) -> int | None:
         """Its exit status; ``None``: it runs."""
 
     def interrupt(self) -> None:
         """Ask it to end."""
+
+    def started(self, before: float = ...) -> list[Identity]:
+        """What it started and still runs, as far as it began before an instant."""
 
     def clear(self, grace_seconds: float) -> int:
         """End whatever is left of it."""
@@ -175,6 +181,7 @@ class Keeper:
             "digest": self.prepared.digest,
             "pid": agent.identity.pid if agent else None,
             "started": agent.identity.started if agent else None,
+            "group": str(agent.group.folder) if agent and agent.group else None,
             "cores": list(self.prepared.cores),
             "gpu": self.prepared.gpu,
             "in_container": self.prepared.in_container,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackyard.agents import agent
+from stackyard.agents import lineage
 from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.services import embedded
@@ -64,7 +64,7 @@ def status(settings: Settings) -> dict[str, Any]:
     }
     problems: list[str] = found["problems"]
     if plan.mode == RUN and holder is None:
-        left = len(agent.marked_for(files.mark_prefix))
+        left = len(lineage.marked_for(files.mark_prefix))
         more = f", and {left} processes of its agents are left" if left else ""
         problems.append(
             f"the services process has died{more}; `stackyard up` puts that right (log: {files.log_file})"

@@ -23,16 +23,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import psutil
-
-from stackyard.agents.agent import Agent, Child, Usage, started_at
+from stackyard.agents import lineage
+from stackyard.agents.agent import Agent, Child, Usage
 from stackyard.agents.configuration import MARK, Prepared
 from stackyard.agents.gpus import Guard
+from stackyard.agents.lineage import Adopted, started_at
 from stackyard.clearml.client import ServerError
 from stackyard.errors import StackyardError
 from stackyard.services import containers, loss, official_fate
 from stackyard.services.files import ABORT, EMBEDDED, FINISH, RUN, Plan, ServicesFiles
-from stackyard.services.keeper import Ended, Keeper, Phase, Running, counts
+from stackyard.services.keeper import GRACE_SECONDS, Ended, Keeper, Phase, Running, counts
+from stackyard.services.leftovers import Leftovers
 from stackyard.services.watch import Task, Watch
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
@@ -67,6 +68,7 @@ class Supervisor:
         guard: tells which GPUs are taken.
         clock: monotonic seconds.
         wall: epoch seconds.
+        reaps: whether this process is a subreaper, so that what outlives an agent becomes its child.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Supervisor:
         guard: Guard | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        reaps: bool = False,
     ) -> None:
         self.files = files
         self.plan = plan
@@ -98,8 +101,8 @@ class Supervisor:
         self._ended = False
         #: Since when no agent has run any more although the end was ordered.
         self._gone_at: float | None = None
-        #: Task id -> a task that is asked to stop because its time is over.
-        self._stopping: dict[str, Task] = {}
+        #: Task id -> a task that is asked to stop because its time is over, and when it was seen so last.
+        self._stopping: dict[str, tuple[Task, float]] = {}
         #: Task id -> since when its agent has gone on without it.
         self._left: dict[str, float] = {}
         self._limits = official_fate.Limits(lambda: watch.client, watch.do)
@@ -110,6 +113,9 @@ class Supervisor:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._silent_since: float | None = None
         self._starter: subprocess.Popen[bytes] | None = None
+        self._starter_began = 0
+        self._leftovers = Leftovers()
+        self._adopted = Adopted(self._own_children) if reaps else None
         self._next_server_at = 0.0
         self._adopt(plan)
         self._take_over()
@@ -127,6 +133,7 @@ class Supervisor:
             self._sleep(wake)
         self.watch.stop(JOBS_SECONDS)
         self._reap_starter(JOBS_SECONDS)
+        self._end_adopted()
         self._ended = True
         self._write_state(self._clock(), force=True)
 
@@ -170,7 +177,10 @@ class Supervisor:
                 self._limits.hold(seen.tasks, self.plan.queues, self._wall())
             self._follow_stops(now)
             self._report_left(now)
+            if not self._ending():  # then each agent ends with all it started
+                self._leftovers.end(seen, self._on_host())
         self._keep_server(now)
+        self._end_adopted()
         while not self._postponed.empty():
             self._later.append(self._postponed.get())
         for at, job in self._later:
@@ -334,13 +344,19 @@ class Supervisor:
         """See to it that nothing still runs of a task that was failed for its time."""
         running = {task.id: task for task in self.watch.seen.tasks}
         for id in set(self._stopping) - set(running):
-            self._postponed.put((now + KILL_SECONDS, partial(self._end_task_of, self._stopping.pop(id))))
+            ended = partial(self._end_task_of, *self._stopping.pop(id))
+            self._postponed.put((now + KILL_SECONDS, ended))
         for task in running.values():
             if fate.is_stopping(task.message) and fate.says(task.reason, fate.TIME_LIMIT):
-                self._stopping[task.id] = task
+                self._stopping[task.id] = task, self.watch.seen.at
 
-    def _end_task_of(self, task: Task) -> None:
-        """End what still runs of a task that has failed; its agent stays. A job of the watch's."""
+    def _end_task_of(self, task: Task, ran_at: float) -> None:
+        """End what still runs of a task that has failed; its agent stays. A job of the watch's.
+
+        Args:
+            task: it.
+            ran_at: monotonic seconds when it was seen to run last: what its agent started later is another's.
+        """
         now = self.watch.client.call("tasks.get_all", id=[task.id], only_fields=["status"])["tasks"]
         if not now or now[0]["status"] != "failed":
             return
@@ -348,20 +364,31 @@ class Supervisor:
             agent = keeper.agent
             if keeper.worker != task.worker or agent is None:
                 continue
-            ended = False
-            with suppress(psutil.Error):
-                for process in psutil.Process(agent.identity.pid).children(recursive=True):
-                    with suppress(psutil.Error):
-                        if (
-                            process.environ().get("CLEARML_TASK_ID") == task.id
-                            or task.id in process.cmdline()
-                        ):
-                            process.kill()
-                            ended = True
-            if ended:
+            left = agent.started(lineage.ticks(ran_at))
+            for process in left:
+                process.signal(signal.SIGKILL)
+            if left:
                 log.warning("task %s: what still ran of it was killed", task.id)
                 if keeper.prepared.in_container and self.plan.docker:
                     containers.end(self.plan.docker, keeper.prepared.environment.get(MARK, ""))
+
+    # -- processes ---------------------------------------------------------------------------------
+
+    def _on_host(self) -> list[tuple[str, Running]]:
+        """Worker id and process of the agents whose tasks run on the host."""
+        found = [(keeper.worker, keeper.agent, keeper.prepared) for keeper in self.keepers.values()]
+        return [(worker, agent) for worker, agent, prepared in found if agent and not prepared.in_container]
+
+    def _own_children(self) -> set[int]:
+        agents = {keeper.agent.identity.pid for keeper in self.keepers.values() if keeper.agent}
+        return agents | ({self._starter.pid} if self._starter else set())
+
+    def _end_adopted(self) -> None:
+        """End what outlived its agent in spite of all."""
+        # what a server's starter leaves us is the server
+        if self._adopted is not None and self._starter is None and (left := self._adopted.left()):
+            log.warning("%d processes that outlived their agent are ended", len(left))
+            lineage.end_all(self._adopted.left, GRACE_SECONDS)
 
     # -- the embedded server -----------------------------------------------------------------------
 
@@ -383,6 +410,7 @@ class Supervisor:
         command += ["--folder", str(server.folder)]
         for name, value in server.options.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
+        self._starter_began = lineage.ticks()
         with self.files.log_file.open("ab") as out:
             self._starter = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -392,6 +420,8 @@ class Supervisor:
         if self._starter is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._starter.wait(seconds)
+                if self._adopted is not None:
+                    self._adopted.spare(self._starter_began, lineage.ticks())
                 self._starter = None
 
     # -- what is so --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stackyard.agents import agent
+from stackyard.agents import lineage
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.services import control, status
@@ -113,7 +113,7 @@ class Yard:
         found: dict[str, Any] = self.files.state()["slots"][number]
         return found
 
-    def kill_services(self) -> agent.Identity:
+    def kill_services(self) -> lineage.Identity:
         """Kill the services process, and see it gone: the lock goes with the last of its threads."""
         holder = self.files.holder()
         assert holder is not None
@@ -121,9 +121,9 @@ class Yard:
         until(lambda: self.files.holder() is None, "the lock to be free")
         return holder
 
-    def left(self) -> list[agent.Identity]:
+    def left(self) -> list[lineage.Identity]:
         """Processes of its agents."""
-        return agent.marked_for(self.files.mark_prefix)
+        return lineage.marked_for(self.files.mark_prefix)
 
 
 @contextmanager

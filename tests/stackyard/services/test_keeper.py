@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from stackyard.agents.agent import Identity, Usage
+from stackyard.agents.agent import Usage
 from stackyard.agents.configuration import Prepared
+from stackyard.agents.lineage import Group, Identity
 from stackyard.services.keeper import END_SECONDS, Keeper, Phase
 
 
 class SimulatedAgent:
     """Ends when told to by the test, or when interrupted if it is obedient."""
+
+    group: Group | None = None
 
     def __init__(self, obedient: bool = True) -> None:
         self.identity = Identity(1, 1)
@@ -26,6 +29,9 @@ class SimulatedAgent:
         self.interrupted += 1
         if self.obedient:
             self.status = 254
+
+    def started(self, before: float = float("inf")) -> list[Identity]:
+        return []
 
     def clear(self, grace_seconds: float) -> int:
         self.cleared += 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stackyard.agents.lineage import Identity, started_at
 from stackyard_server import admin
 from tests.stackyard.services.conftest import ONE_QUEUE, Yard, installation
 from tests.waiting import until
@@ -21,6 +23,43 @@ def yard(standing: Yard) -> Yard:
     standing.queues = ONE_QUEUE
     standing.up()
     return standing
+
+
+#: Leaves a process that does all it can not to be found: another parent, session, environment and name.
+HIDES = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        code = "import os, time; open({path!r} + str(os.getpid()), 'w').close(); time.sleep(600)"
+        os.execve(sys.executable, ["hidden", "-c", code], {{}})
+    os._exit(0)
+os.wait()
+while not any(name.startswith({name!r}) for name in os.listdir({folder!r})):
+    time.sleep(0.02)
+print('began', flush=True)
+"""
+
+
+class Hidden:
+    """A task's code that leaves a hidden process, and that process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.code = HIDES.format(path=str(folder / "pid-"), name="pid-", folder=str(folder))
+
+    @property
+    def process(self) -> Identity:
+        (path,) = self.folder.glob("pid-*")
+        pid = int(path.name.removeprefix("pid-"))
+        return Identity(pid, started_at(pid) or 0)
+
+
+@pytest.fixture
+def hidden(tmp_path: Path) -> Iterator[Hidden]:
+    found = Hidden(tmp_path)
+    yield found
+    found.process.signal(signal.SIGKILL)
 
 
 ENDLESS = "import time\nprint('began', flush=True)\nwhile True: time.sleep(0.05)\n"
@@ -114,6 +153,45 @@ def test_what_died_with_the_services_process_is_settled_by_the_next_up(
     go_on.touch()
     assert yard.waits(task) == "completed"
     assert yard.task(task)["runtime"]["stackyard_retries"] == 1
+
+
+def test_what_a_task_hides_goes_on_with_it_ends_after_it_and_its_agent_stays(
+    yard: Yard, hidden: Hidden, waiting: tuple[str, Path]
+) -> None:
+    code, go_on = waiting
+    agent = yard.slot()["pid"]
+    task = yard.at_work(hidden.code + code)
+    left, looked = hidden.process, yard.files.state()["at"]
+    until(lambda: yard.files.state()["at"] > looked + 5, "some looks at what the agent runs")
+    assert left.alive()
+    go_on.touch()
+    assert yard.waits(task) == "completed"
+    until(lambda: not left.alive(), "the end of what the task left")
+    assert yard.waits(yard.submit()) == "completed"
+    assert (yard.slot()["pid"], yard.slot()["phase"]) == (agent, "running")
+
+
+def test_what_a_task_hides_ends_with_its_agent(yard: Yard, hidden: Hidden) -> None:
+    yard.queues = "[queues.cpu]\nretries = 0\n"
+    task = yard.at_work(hidden.code + ENDLESS)
+    left = hidden.process
+    os.kill(yard.slot()["pid"], signal.SIGKILL)
+    until(lambda: not left.alive(), "the end of what the task hid")
+    assert yard.waits(task) == "failed"
+
+
+def test_what_a_task_hides_is_found_when_agent_and_services_process_are_gone(
+    yard: Yard, hidden: Hidden
+) -> None:
+    yard.at_work(hidden.code + ENDLESS)
+    if yard.slot()["group"] is None:
+        pytest.skip("no cgroup may be made here")
+    left, agent = hidden.process, yard.slot()["pid"]
+    yard.kill_services()
+    os.kill(agent, signal.SIGKILL)
+    assert left.alive()
+    yard.down()
+    assert not left.alive()
 
 
 def test_a_killed_services_process_and_then_down(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""What tasks left running on the host when they were over: found by when it began, and ended.
+
+An agent has one task at a time and starts it once the server counts it as running. So what runs below an agent and
+began before a moment at which its task did not yet run, belongs to a task that is over. What a task left is asked to
+end, and killed at the next look. Containers end with their task by themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stackyard.agents import lineage
+from stackyard.agents.lineage import Identity
+from stackyard.services.keeper import Running
+from stackyard.services.watch import Seen
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Past:
+    """What was seen of one agent."""
+
+    agent: Identity
+    #: The task it had at the last look: id and start.
+    task: tuple[str, float | None] | None = None
+    #: Monotonic seconds at which the task it has now did not yet run.
+    free_at: float = float("-inf")
+
+
+class Leftovers:
+    """Looks below every agent whenever the server has said what they run."""
+
+    def __init__(self) -> None:
+        self._past: dict[str, _Past] = {}
+        self._asked: set[Identity] = set()
+        self._looked_at = float("-inf")
+
+    def end(self, seen: Seen, agents: Iterable[tuple[str, Running]]) -> None:
+        """Tell what is left over to end.
+
+        Args:
+            seen: what the server said last.
+            agents: worker id and process of every agent on the host.
+        """
+        if seen.at <= self._looked_at:
+            return
+        before, self._looked_at = self._looked_at, seen.at
+        left = {
+            process: worker
+            for worker, agent in agents
+            for process in agent.started(self._free_before(worker, agent, seen, before))
+        }
+        for process, worker in left.items():
+            again = process in self._asked
+            log.warning(
+                "%s: process %d of a task that is over is %s",
+                worker,
+                process.pid,
+                "killed" if again else "ended",
+            )
+            process.signal(signal.SIGKILL if again else signal.SIGTERM)
+        self._asked = set(left)
+
+    def _free_before(self, worker: str, agent: Running, seen: Seen, before: float) -> float:
+        """Before when (``lineage.ticks``) a process must have begun to be left over."""
+        past = self._past.get(worker)
+        if past is None or past.agent != agent.identity:
+            past = self._past[worker] = _Past(agent.identity)
+        running, told = seen.running.get(worker), seen.workers.get(worker)
+        task = None if running is None else (running.id, running.started)
+        if task is None:
+            # a task that counts as over may still be at its last steps: its agent says so
+            if told is not None and told.task is None:
+                past.free_at = seen.at
+        elif task != past.task:
+            past.free_at = max(past.free_at, before)
+        past.task = task
+        return lineage.ticks(past.free_at) if past.free_at > float("-inf") else float("-inf")

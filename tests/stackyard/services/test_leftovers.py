@@ -1,0 +1,110 @@
+"""Which processes are left over: never one of the task that runs, whatever order the server's words come in."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from stackyard.agents import lineage
+from stackyard.agents.lineage import Identity
+from stackyard.services.leftovers import Leftovers
+from stackyard.services.watch import Seen, Task, Worker
+
+WORKER = "host:cpu-0"
+HZ = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class SimulatedAgent:
+    """An agent whose processes began at the test's instants, in monotonic seconds."""
+
+    began: dict[str, float] = field(default_factory=dict)
+    identity: Identity = field(default_factory=lambda: Identity(1, 1))
+    signals: list[tuple[str, signal.Signals]] = field(default_factory=list)
+
+    def started(self, before: float = float("inf")) -> list[Any]:
+        return [Told(name, self) for name, at in self.began.items() if at * HZ < before]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A process that notes which signals it gets."""
+
+    name: str
+    agent: SimulatedAgent = field(compare=False)
+    pid: int = 0
+
+    def signal(self, number: signal.Signals) -> bool:
+        self.agent.signals.append((self.name, number))
+        return True
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's ticks count as the test's seconds do."""
+    monkeypatch.setattr(lineage, "ticks", lambda at: int(at * HZ))
+
+
+def seen(at: float, runs: str | None = None, says: str | None = None, started: float = 0.0) -> Seen:
+    """What the server said at an instant: the task that counts as running, and the one the agent speaks of."""
+    task = runs and Task(runs, runs, "in_progress", WORKER, None, started, started, "", "")
+    return Seen(at, None, workers={WORKER: Worker(at, says)}, tasks=(task,) if task else ())
+
+
+def signals(agent: SimulatedAgent, *words: Seen) -> list[tuple[str, signal.Signals]]:
+    """Which signals its processes got after these words of the server's."""
+    leftovers = Leftovers()
+    for word in words:
+        leftovers.end(word, [(WORKER, agent)])  # type: ignore[list-item]
+    return agent.signals
+
+
+def test_what_is_there_when_an_agent_has_no_task_is_asked_to_end_and_then_killed() -> None:
+    agent = SimulatedAgent({"left": 5.0})
+    assert signals(agent, seen(4, "a", "a"), seen(6, "a", "a")) == []
+    assert signals(agent, seen(6, "a", "a"), seen(8), seen(8), seen(10)) == [
+        ("left", signal.SIGTERM),
+        ("left", signal.SIGKILL),
+    ], "the same word twice is one look"
+
+
+def test_a_task_that_counts_as_over_may_be_at_its_last_steps() -> None:
+    agent = SimulatedAgent({"its main process": 5.0})
+    assert signals(agent, seen(6, "a", "a"), seen(8, None, "a"), seen(60, None, "a")) == []
+
+
+def test_an_agent_without_a_pause_ends_what_the_task_before_left() -> None:
+    agent = SimulatedAgent({"left": 5.0, "of b": 8.5})
+    assert signals(agent, seen(6, "a", "a"), seen(8, "a", "a"), seen(10, "b", "b")) == [
+        ("left", signal.SIGTERM)
+    ]
+
+
+def test_a_task_that_began_between_two_looks_keeps_all_it_started() -> None:
+    agent = SimulatedAgent({"of b": 8.5, "also of b": 11.0})
+    words = [seen(8), seen(10, "b", None), seen(12, "b", "b"), seen(600, "b", "b")]
+    assert signals(agent, *words) == [], "its agent's word may be older than the server's"
+
+
+def test_the_next_try_of_a_task_is_another_run() -> None:
+    agent = SimulatedAgent({"of the first": 5.0, "of the second": 21.0})
+    words = [seen(6, "a", "a", started=4), seen(20, "a", "a", started=4), seen(22, "a", "a", started=20.5)]
+    assert signals(agent, *words) == [("of the first", signal.SIGTERM)]
+
+
+def test_nothing_is_known_of_what_ran_before_the_first_look() -> None:
+    agent = SimulatedAgent({"of a": 5.0})
+    assert signals(agent, seen(6, "a", "a"), seen(8, "a", "a")) == []
+
+
+def test_another_agent_begins_anew() -> None:
+    agent = SimulatedAgent({})
+    leftovers = Leftovers()
+    leftovers.end(seen(10), [(WORKER, agent)])  # type: ignore[list-item]
+    agent.identity, agent.began = Identity(2, 2), {"of a": 9.0}
+    leftovers.end(seen(12, "a", "a"), [(WORKER, agent)])  # type: ignore[list-item]
+    assert agent.signals == [("of a", signal.SIGTERM)], "at the look before, the task did not yet run"
