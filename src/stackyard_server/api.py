@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from .calls import Call, Raw, Services, dispatch
+from .calls import Call, Raw, Services, dispatch, pieces
 from .calls.dispatch import Endpoint
 from .http import cookies, headers
-from .http.bodies import MOST_ANONYMOUS_BYTES
 from .http.edge import Port
 from .http.exchange import Exchange
 from .http.headers import Headers
 from .http.origins import Origins
 from .identity import Identity
 from .monitoring import exposition
-from .protocol import envelope
+from .protocol import bounds, envelope, fields
+from .protocol.bounds import Bound
 from .protocol.error_table import ApiError, error
 from .security_log import note
+from .store import Reading
 
 #: Every endpoint takes all of them; the edge answers OPTIONS where browsers ask beforehand.
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
@@ -32,8 +35,10 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 COMPRESS_FROM = 1400
 #: Messages name what was sent, but do not send it all back.
 LONGEST_MESSAGE = 4000
-#: Slow reads at the same time, and how many more may wait.
-READERS, MOST_WAITING = 4, 128
+#: Bodies and answers below this are worked on where they are, bytes; larger ones in a thread, compressed step by step.
+IN_PLACE_BYTES, STEP_BYTES = 64 * 1024, 256 * 1024
+#: Large bodies that are read at the same time.
+PARSERS = 2
 #: Nobody acts as somebody else here, whatever their role.
 IMPERSONATION = (
     "x-clearml-impersonate-as", "x-clearml-act-as", "x-trains-impersonate-as", "x-trains-act-as",
@@ -41,6 +46,8 @@ IMPERSONATION = (
 #: Where the server's own figures are, on the API's port only.
 METRICS_PATH = "/metrics"
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
+JSON, GZIPPED = (b"content-type", b"application/json"), (b"content-encoding", b"gzip")
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -53,6 +60,22 @@ class Asked:
     who: Identity | None = None
 
 
+@dataclass(slots=True)
+class Encoded:
+    """An answer, ready to be sent."""
+
+    body: bytes
+    headers: Headers
+
+    async def send(self, exchange: Exchange, status: int, also: Headers) -> None:
+        """Send it."""
+        await exchange.respond(status, self.body, [*self.headers, *also])
+
+
+#: (fields, lines, whether the fields were checked) of a request.
+Said = tuple[dict[str, Any], list[dict[str, Any]], bool]
+
+
 class Api(Port):
     """The application; one for the server's life."""
 
@@ -62,8 +85,8 @@ class Api(Port):
     def __init__(self, services: Services, origins: Origins) -> None:
         self.services = services
         self._origins = origins
-        self._threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="reader")
-        self._reading = 0
+        self._parsers = ThreadPoolExecutor(PARSERS, thread_name_prefix="parser")
+        self._watching = ThreadPoolExecutor(1, thread_name_prefix="metrics")
 
     def counted_as(self, method: str) -> str | None:
         """Requests are counted by endpoint, "" where there is none; what browsers ask beforehand is not."""
@@ -87,25 +110,74 @@ class Api(Port):
         dispatch.allow(entry, who)
         if who is not None and who.proof == "cookie":
             self._origins.check(exchange.headers, entry.access in ("none", "read"), exchange.brings_body)
-        body = await exchange.body(
-            MOST_ANONYMOUS_BYTES if who is None else self.services.settings.max_body_bytes
-        )
-        call = self._call(exchange, entry, asked.requested, body, who)
+        most_bytes = self.services.settings.max_body_bytes
+        bound = bounds.of_endpoint(entry.name, None if who is None else who.role, most_bytes)
+        body = await exchange.body(bound)
+        call = await self._call(exchange, entry, body, who, bound)
+        head = head_of(exchange, 200, 0, "OK")
+        packs = headers.takes_gzip(exchange.headers.get("accept-encoding", ""))
         if entry.slow:
-            data = await self._answered(entry, call)
+            user = exchange.address if who is None else who.user
+            work = partial(self._read, entry, call, head, packs)
+            answer = await self.services.readers.read(user, work, exchange.gone)
+        else:
+            answer = await self._written(entry, call, head, packs, bound)
+        await answer.send(exchange, 200, headers.encoded(call.answer_headers))
+
+    def _read(
+        self, entry: Endpoint, call: Call, head: dict[str, Any], packs: bool, reading: Reading
+    ) -> Encoded:
+        """A read's answer, ready to be sent; in a thread."""
+        call.reading = reading
+        return self._encoded(head, dispatch.answer(entry, call), packs)
+
+    async def _written(
+        self, entry: Endpoint, call: Call, head: dict[str, Any], packs: bool, bound: Bound
+    ) -> Encoded:
+        """What was written, or was small to read, ready to be sent."""
+        if entry.pieces == "lines" and not call.lines and len(call.body) > pieces.BYTES:
+            data = await pieces.lines(entry, call, partial(self._parsed, entry, bound))
+        elif entry.pieces == "ids" and pieces.has_many(call):
+            data = await pieces.ids(entry, call)
         elif entry.access == "metrics":
             data = await dispatch.answer_together(entry, call)
         else:
             data = dispatch.answer(entry, call)
-        out = headers.encoded(call.answer_headers)
+        encoded = self._encoded(head, data, packs=False)
+        if packs and len(encoded.body) > COMPRESS_FROM:
+            encoded.body = await self._aside(len(encoded.body), partial(packed, encoded.body))
+            encoded.headers.append(GZIPPED)
+        return encoded
+
+    def _encoded(self, head: dict[str, Any], data: Any, packs: bool) -> Encoded:
         if isinstance(data, Raw):
-            out += headers.encoded(data.headers.items())
-            await exchange.respond(200, data.body, [(b"content-type", data.content_type.encode()), *out])
-            return
-        encoded = envelope.encode(head_of(exchange, 200, 0, "OK"), data)
+            kind = (b"content-type", data.content_type.encode())
+            return Encoded(data.body, [kind, *headers.encoded(data.headers.items())])
+        body = envelope.encode(head, data)
         if self.services.rewrite is not None:
-            encoded = self.services.rewrite(encoded)
-        await send_json(exchange, 200, encoded, out)
+            body = self.services.rewrite(body)
+        if packs and len(body) > COMPRESS_FROM:
+            return Encoded(packed(body), [JSON, GZIPPED])
+        return Encoded(body, [JSON])
+
+    async def _aside(self, size: int, work: Callable[[], Found]) -> Found:
+        """Work on so many bytes: in a thread where they are many."""
+        if size <= IN_PLACE_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._parsers, work)
+
+    async def _parsed(
+        self, entry: Endpoint, bound: Bound, text: bytes, only_looked_at: bool
+    ) -> list[dict[str, Any]]:
+        """The lines of a piece of a batch."""
+
+        def parse() -> list[dict[str, Any]]:
+            lines = envelope.parse_lines(text, bound)
+            if entry.prepare is not None and not only_looked_at:
+                entry.prepare(lines)
+            return lines
+
+        return await self._aside(len(text), parse)
 
     async def refuse(self, exchange: Exchange, refused: ApiError) -> None:
         """The refusal in an envelope; an encoded body is refused as ClearML does, in plain text."""
@@ -120,38 +192,26 @@ class Api(Port):
             )  # fmt: skip
         head = head_of(exchange, refused.code, refused.subcode, refused.message[:LONGEST_MESSAGE])
         out = headers.encoded(refused.headers)
-        await send_json(exchange, refused.code, envelope.encode(head, {}), out)
+        body, kind = envelope.encode(head, {}), [JSON]
+        if len(body) > COMPRESS_FROM and headers.takes_gzip(exchange.headers.get("accept-encoding", "")):
+            body, kind = packed(body), [JSON, GZIPPED]
+        await exchange.respond(refused.code, body, [*kind, *out])
 
-    async def _answered(self, entry: Endpoint, call: Call) -> Any:
-        """A slow read's answer, from a thread; so many at a time, and so many waiting.
-
-        Raises:
-            ApiError: 429 there are more.
-        """
-        if self._reading >= READERS + MOST_WAITING:
-            raise error("too_many", "the server is busy reading")
-        self._reading += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, dispatch.answer, entry, call)
-        finally:
-            self._reading -= 1
-
-    def _call(
-        self, exchange: Exchange, entry: Endpoint, requested: str, body: bytes, who: Identity | None
+    async def _call(
+        self, exchange: Exchange, entry: Endpoint, body: bytes, who: Identity | None, bound: Bound
     ) -> Call:
         content_type = exchange.headers.get("content-type", "").encode("latin-1")
-        parsed = envelope.parse_body(content_type, body, exchange.query)
-        lines: list[dict[str, Any]] = []
-        if isinstance(parsed, list):
-            if not entry.batch:
-                raise error("validation", "one JSON object was expected, found several lines")
-            lines, parsed = parsed, {}
-        elif entry.batch:
-            lines = [parsed] if parsed else []
+        in_pieces = entry.pieces == "lines" and len(body) > pieces.BYTES
+        if in_pieces and content_type.startswith(envelope.BATCH):
+            bounds.check_lines(body, bound)
+            said: Said = {}, [], False
+        else:
+            parse = partial(self._fields_and_lines, entry, content_type, body, exchange.query, bound)
+            said = await self._aside(len(body), parse)
+        parsed, lines, checked = said
         return Call(
             name=entry.name,
-            version=envelope.parse_version(requested),
+            version=envelope.parse_version(exchange.state.requested),
             data=parsed,
             tx=None,  # type: ignore[arg-type]  # set by dispatch.answer
             services=self.services,
@@ -161,7 +221,29 @@ class Api(Port):
             headers=exchange.headers,
             lines=lines,
             body=body,
+            checked=checked,
         )
+
+    @staticmethod
+    def _fields_and_lines(
+        entry: Endpoint, content_type: bytes, body: bytes, query: bytes, bound: Bound
+    ) -> Said:
+        """What a request says."""
+        parsed = envelope.parse_body(content_type, body, query, bound)
+        lines: list[dict[str, Any]] = []
+        if isinstance(parsed, list):
+            if not entry.batch:
+                raise error("validation", "one JSON object was expected, found several lines")
+            lines, parsed = parsed, {}
+        elif entry.batch:
+            lines = [parsed] if parsed else []
+        if len(body) <= IN_PLACE_BYTES:
+            return parsed, lines, False
+        if entry.prepare is not None:
+            entry.prepare(lines or [parsed])
+        if not entry.batch:
+            fields.check(entry.name, parsed)
+        return parsed, lines, not entry.batch
 
     async def _caller(self, exchange: Exchange, entry: Endpoint) -> Identity | None:
         """Who calls; None only where the endpoint needs no sign-in.
@@ -202,13 +284,15 @@ class Api(Port):
         services, now = self.services, int(self.services.clock() * 1000)
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(
-            self._threads, exposition.text, services.store, services.meter, now
+            self._watching, exposition.text, services.store, services.meter, now
         )
         await exchange.respond(200, found, [(b"content-type", exposition.CONTENT_TYPE.encode())])
 
     def close(self) -> None:
-        """Let running reads end."""
-        self._threads.shutdown()
+        """End what is read, and let the rest be done."""
+        self.services.readers.close()
+        self._parsers.shutdown()
+        self._watching.shutdown()
 
 
 def requested_version(version: str) -> str | float:
@@ -230,11 +314,8 @@ def head_of(exchange: Exchange, code: int, subcode: int, message: str) -> dict[s
     )
 
 
-async def send_json(exchange: Exchange, status: int, body: bytes, extra: Headers) -> None:
-    """An envelope, compressed where the client takes it and it is worth it."""
-    out = [(b"content-type", b"application/json"), *extra]
-    if len(body) > COMPRESS_FROM and headers.takes_gzip(exchange.headers.get("accept-encoding", "")):
-        packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-        body = packer.compress(body) + packer.flush()
-        out.append((b"content-encoding", b"gzip"))
-    await exchange.respond(status, body, out)
+def packed(body: bytes) -> bytes:
+    """An answer in gzip; step by step, so that a thread lets others go on."""
+    packer, view = zlib.compressobj(1, zlib.DEFLATED, 31), memoryview(body)
+    parts = [packer.compress(view[at : at + STEP_BYTES]) for at in range(0, len(body), STEP_BYTES)]
+    return b"".join((*parts, packer.flush()))

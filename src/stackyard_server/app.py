@@ -45,7 +45,7 @@ TIDY_SECONDS = 60
 #: How often the log is looked at, seconds.
 FOLD_SECONDS = 1.0
 #: How long a stop waits for answers in progress, seconds.
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 6
 
 
 class _Listener(uvicorn.Server):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .protocol.bounds import REQUESTS
 from .rules import fate
 
 FILE_NAME = "server.toml"
@@ -49,7 +50,7 @@ class ServerSettings:
     cors_origins: tuple[str, ...] = ()
     #: Addresses of reverse proxies whose X-Forwarded-For is believed; none by default.
     trusted_proxies: tuple[str, ...] = ()
-    max_body_bytes: int = 64 * 1024 * 1024
+    max_body_bytes: int = REQUESTS["document"].bytes
     max_upload_bytes: int = 50 * 1024**3
     #: What the data folder may use before uploads are refused; None is no limit.
     disk_budget_bytes: int | None = None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stackyard_server import api, endpoints
+from stackyard_server import endpoints
+from stackyard_server.protocol import bounds
 
 from .running import Running, running_server
 
@@ -61,7 +62,8 @@ def test_slow_reads_wait_in_a_line_of_bounded_length(
     slow = next(
         n for n, entries in endpoints.load().items() for e in entries if e.slow and e.role == "readonly"
     )
-    monkeypatch.setattr(server.server.api, "_reading", api.READERS + api.MOST_WAITING)
+    monkeypatch.setattr(bounds, "READS", 0)
+    monkeypatch.setattr(bounds, "WAITING", 0)
     assert server.ask(slow)["meta"]["result_code"] == 429
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import moments
 from ..monitoring.meter import Meter
-from ..store import Store, Transaction
+from ..store import Reading, Store, Transaction
+from .readers import Readers
 
 if TYPE_CHECKING:
     from ..identity import Authenticator, Identity
@@ -39,6 +40,8 @@ class Services:
     rewrite: Callable[[bytes], bytes] | None = None
     #: The addresses clients use: "web", "api", "files".
     urls: dict[str, str] = field(default_factory=dict)
+    #: The threads in which is read.
+    readers: Readers = field(default_factory=Readers)
     #: What is counted for those who watch the server.
     meter: Meter = field(default_factory=Meter)
 
@@ -58,11 +61,15 @@ class Call:
     #: Epoch milliseconds.
     now: int
     address: str = ""
+    #: What can end the read; None of what nobody ends.
+    reading: Reading | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     #: The lines of a batch request (NDJSON).
     lines: list[dict[str, Any]] = field(default_factory=list)
     #: Response headers the endpoint wants to add, e.g. a cookie.
     answer_headers: list[tuple[str, str]] = field(default_factory=list)
+    #: Whether the fields were checked already.
+    checked: bool = False
     #: The bytes of the body as they came.
     body: bytes = b""
     #: What is to be done once the transaction is committed (removing files...), in this order.

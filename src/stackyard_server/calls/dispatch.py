@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Access = Literal["none", "read", "state", "metrics"]
 #: task: writes to the task that its field ``task`` names. run: the same, and only the task's own run makes such a call.
 Fenced = Literal["task", "run"]
+Pieces = Literal["lines", "ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,14 @@ class Endpoint:
     signed_in: bool
     #: Takes NDJSON.
     batch: bool
-    #: May take long: runs in a thread of its own, on a snapshot. Reads only.
+    #: Grows with what is stored or asked: runs in a thread, on a snapshot. Reads only.
     slow: bool
     #: Looks, on a snapshot, whether there is anything to write: what it answers is the answer, None goes on.
     glance: Callable[[Call], Any] | None = None
+    #: How it may be done in several transactions (``pieces``): line by line, or id by id.
+    pieces: Pieces | None = None
+    #: What can be done beforehand with large lines, in any thread.
+    prepare: Callable[[list[dict[str, Any]]], None] | None = None
     #: Whose writes it refuses to a task that was queued again (``fence``).
     fenced: Fenced | None = None
     #: Why it is not served, though its name and fields are known; "" where it is.
@@ -66,8 +71,10 @@ def endpoint(
     role: str | None = None,
     signed_in: bool = True,
     batch: bool = False,
-    slow: bool = False,
+    slow: bool | None = None,
     glance: Callable[[Call], Any] | None = None,
+    pieces: Pieces | None = None,
+    prepare: Callable[[list[dict[str, Any]]], None] | None = None,
     fenced: Fenced | None = None,
     absent: str = "",
 ) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
@@ -80,8 +87,10 @@ def endpoint(
         role: The least role allowed; by default "readonly" for reads, "user" for writes.
         signed_in: False for the few that answer before anyone signed in.
         batch: It takes NDJSON (``call.lines``).
-        slow: Its reading may take long.
+        slow: Whether it grows with what is stored or asked. Every read does, unless it says that it does not.
         glance: Looks whether there is anything to write before a transaction for writing begins.
+        pieces: "lines" or "ids" where a large call may be done in several transactions.
+        prepare: What can be done beforehand with large lines, in any thread.
         fenced: "task" where it writes to the task that its field ``task`` names, "run" where only that task's own run
             makes such a call: an earlier run's writes are refused.
         absent: Why it answers 404 to requests whose fields are right.
@@ -100,8 +109,10 @@ def endpoint(
             least,
             signed_in,
             batch,
-            slow,
+            access == "read" if slow is None else slow,
             glance,
+            pieces,
+            prepare,
             fenced,
             absent,
         )
@@ -155,7 +166,7 @@ def answer(entry: Endpoint, call: Call) -> Any:
     Raises:
         ApiError: What the endpoint refused.
     """
-    if not entry.batch:
+    if not entry.batch and not call.checked:
         fields.check(entry.name, call.data)
     if entry.absent:
         raise error("unknown_endpoint", entry.absent, name=entry.name)
@@ -163,7 +174,7 @@ def answer(entry: Endpoint, call: Call) -> Any:
         return entry.function(call)
     store = call.services.store
     if entry.access == "read":
-        with refusals.told(), store.reading() as tx:
+        with refusals.told(), store.reading(call.reading) as tx:
             call.tx = tx
             return entry.function(call)
     if entry.glance is not None:
@@ -186,7 +197,7 @@ async def answer_together(entry: Endpoint, call: Call) -> Any:
         ApiError: What the endpoint refused.
         store.Fault: The commit failed; nothing of the moment was written.
     """
-    if not entry.batch:
+    if not entry.batch and not call.checked:
         fields.check(entry.name, call.data)
     loop = asyncio.get_running_loop()
     committed: asyncio.Future[None] = loop.create_future()

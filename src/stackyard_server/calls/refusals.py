@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from ..protocol.error_table import ApiError, error
 from ..store.refusals import (
     AlreadyQueued,
+    AnswerTooLarge,
     BadPattern,
     NotQueued,
     ProjectExists,
     ProjectTooDeep,
     QueueNameTaken,
     QueueNameTooShort,
+    ReadEnded,
     Refusal,
     UnknownProject,
     UnknownQueue,
@@ -40,6 +42,10 @@ def told() -> Iterator[None]:
 def api_error(refusal: Refusal) -> ApiError:
     """The answer that says what was refused."""
     match refusal:
+        case ReadEnded():
+            return error("read_ended")
+        case AnswerTooLarge():
+            return error("answer_too_large", bytes=refusal.most)
         case BadPattern():
             return error("bad_regex", err=refusal, extra_info=None)
         case UnknownProject():

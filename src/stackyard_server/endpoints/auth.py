@@ -52,7 +52,7 @@ def create_credentials(call: Call) -> dict[str, Any]:
     return {"credentials": {**shown, "label": label} if label is not None else shown}
 
 
-@endpoint()
+@endpoint(slow=False)
 def get_credentials(call: Call) -> dict[str, Any]:
     """The caller's access keys: key, label, when and from where it was last used; never the secret."""
     keys = []
@@ -88,7 +88,7 @@ def revoke_credentials(call: Call) -> dict[str, Any]:
     return {"revoked": 1}
 
 
-@endpoint(role="admin")
+@endpoint(role="admin", slow=False)
 def validate_token(call: Call) -> dict[str, Any]:
     """Whether a token is good, and whose it is."""
     try:
@@ -98,7 +98,7 @@ def validate_token(call: Call) -> dict[str, Any]:
     return {"company": who.company, "user": who.user, "valid": True}
 
 
-@endpoint(role="admin")
+@endpoint(role="admin", slow=False)
 def get_token_for_user(call: Call) -> dict[str, Any]:
     """Never a token: nobody acts as somebody else, whatever their role."""
     raise error("impersonation", "impersonation not allowed", role=call.who.role)

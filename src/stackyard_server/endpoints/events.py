@@ -25,6 +25,8 @@ from ..store.scalars import Memory, Name
 
 LONGEST_RAW_PAGE = 200_000
 MOST_SAMPLES = 6_000
+#: What a point of a line takes of an answer.
+POINT_BYTES = 30
 #: Who reported where neither the event nor the request says it.
 UNKNOWN_WORKER = "<unknown>"
 #: The fields of a downloaded console line, in order.
@@ -48,7 +50,7 @@ def _unlocked(call: Call, id: str, model: bool = False) -> None:
 # Taking in
 
 
-@endpoint(access="metrics", batch=True, fenced="run")
+@endpoint(access="metrics", batch=True, pieces="lines", prepare=events.prepare, fenced="run")
 def add_batch(call: Call) -> dict[str, Any]:
     """How many events were stored, and how many were not, by reason."""
     if not call.lines:
@@ -56,7 +58,7 @@ def add_batch(call: Call) -> dict[str, Any]:
     return _take_in(call, call.lines)
 
 
-@endpoint(access="metrics", fenced="run")
+@endpoint(access="metrics", prepare=events.prepare, fenced="run")
 def add(call: Call) -> dict[str, Any]:
     """As ``add_batch``, for one event."""
     return _take_in(call, [call.data])
@@ -124,7 +126,7 @@ def clear_scroll(call: Call) -> dict[str, Any]:
 # Console
 
 
-@endpoint("2.9", slow=True)
+@endpoint("2.9")
 def get_task_log(call: Call) -> dict[str, Any]:
     """Console lines from the newest backwards (or forwards) from a timestamp: {events, returned, total}.
 
@@ -169,7 +171,7 @@ def _old_log(call: Call, descending: bool, turn: bool) -> dict[str, Any]:
     return {"events": found, "returned": len(found), "total": total, "scroll_id": scroll_id}
 
 
-@endpoint(slow=True)
+@endpoint()
 def download_task_log(call: Call) -> Raw:
     """A task's console as an attachment: a JSON object a line, or text by ``line_format``."""
     task = requests.task(call)
@@ -213,10 +215,12 @@ def _line(call: Call, series: Name, name: str) -> dict[str, Any] | None:
     x, y = scalars.histogram(call.tx, series.number, wanted, "iter" if key == "iter" else "timestamp")
     if not x:
         return None
+    if call.tx.reading is not None:
+        call.tx.reading.take(POINT_BYTES * len(x))
     return {"name": name, "x": [requests.instant(i) for i in x] if key == "iso_time" else x, "y": y}
 
 
-@endpoint(slow=True)
+@endpoint()
 def scalar_metrics_iter_histogram(call: Call) -> dict[str, Any]:
     """{metric: {variant: {name, x, y}}}; long series as averages over stretches of equal width."""
     found: dict[str, Any] = {}
@@ -226,7 +230,7 @@ def scalar_metrics_iter_histogram(call: Call) -> dict[str, Any]:
     return found
 
 
-@endpoint(slow=True)
+@endpoint()
 def multi_task_scalar_metrics_iter_histogram(call: Call) -> dict[str, Any]:
     """The same for several tasks: {metrics: {metric: {variant: {task: {name, x, y}}}}}."""
     tasks = requests.tasks(call)
@@ -237,7 +241,7 @@ def multi_task_scalar_metrics_iter_histogram(call: Call) -> dict[str, Any]:
     return {"metrics": found}
 
 
-@endpoint("2.16", slow=True)
+@endpoint("2.16")
 def scalar_metrics_iter_raw(call: Call) -> dict[str, Any]:
     """The points of one metric as they were reported, page by page: {variants: {variant: {y, iter}}}."""
     task = requests.task(call)
@@ -278,7 +282,7 @@ def _points(call: Call, series: list[Name], rows: list[tuple[Any, ...]]) -> list
     return found
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_scalar_metric_data(call: Call) -> dict[str, Any]:
     """The points of one metric as events, newest iteration first, page by page."""
     task = call.get("task")
@@ -318,7 +322,7 @@ def get_task_single_value_metrics(call: Call) -> dict[str, Any]:
     tasks, wanted = requests.tasks(call), requests.wanted(call.get("metrics"))
     values: dict[str, list[dict[str, Any]]] = {}
     for owner, metric, variant, value, stamp in scalars.single_values(call.tx, tasks):
-        if wanted is None or (metric in wanted and (not wanted[metric] or variant in wanted[metric])):
+        if scalars.is_wanted(wanted, metric, variant):
             one = {"metric": metric, "variant": variant, "value": value, "timestamp": stamp}
             values.setdefault(owner, []).append(one)
     found = [{"task": t, "task_name": name, "values": values[t]} for t, name in tasks.items() if t in values]
@@ -360,7 +364,7 @@ def get_vector_metrics_and_variants(call: Call) -> dict[str, Any]:
     return {"metrics": found}
 
 
-@endpoint(slow=True)
+@endpoint()
 def vector_metrics_iter_histogram(call: Call) -> dict[str, Any]:
     """The vectors of one series by iteration."""
     metric, variant = call.data["metric"], call.data["variant"]
@@ -383,7 +387,7 @@ def _kind(call: Call) -> str:
     return str(kind)
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_task_metrics(call: Call) -> dict[str, Any]:
     """The metrics of which each task reported a kind of event; single values are no series here."""
     tasks, kind = requests.tasks(call), _kind(call)
@@ -404,7 +408,7 @@ def get_task_metrics(call: Call) -> dict[str, Any]:
     }
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_multi_task_metrics(call: Call) -> dict[str, Any]:
     """The metrics and variants of a kind of event over several tasks."""
     tasks, kind = requests.tasks(call), _kind(call)
@@ -420,7 +424,7 @@ def get_multi_task_metrics(call: Call) -> dict[str, Any]:
     return {"metrics": [{"metric": metric, "variants": variants} for metric, variants in found.items()]}
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_task_events(call: Call) -> dict[str, Any]:
     """The events of one kind by iteration (console lines: by time), page by page."""
     task, kind = requests.task(call), _kind(call)
@@ -453,14 +457,14 @@ def get_task_events(call: Call) -> dict[str, Any]:
 # Plots and images
 
 
-@endpoint("1.8", slow=True)
+@endpoint("1.8")
 def get_task_plots(call: Call) -> dict[str, Any]:
     """The plots of the newest iterations of every metric and variant; all in one answer, so there is no scrolling."""
     plots = steps.latest_plots(call, [requests.task(call)])
     return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": None}
 
 
-@endpoint("1.8", slow=True)
+@endpoint("1.8")
 def get_multi_task_plots(call: Call) -> dict[str, Any]:
     """The same for several tasks: {plots: {metric: {variant: {task: {iter: {name, plots}}}}}}."""
     tasks = requests.tasks(call)
@@ -483,37 +487,37 @@ def get_multi_task_plots(call: Call) -> dict[str, Any]:
     return {"plots": found, "returned": len(plots), "total": len(plots), "scroll_id": scroll_id}
 
 
-@endpoint("2.7", slow=True)
+@endpoint("2.7")
 def debug_images(call: Call) -> dict[str, Any]:
     """The debug images of the newest iterations, by task; a scroll id goes to earlier and later ones."""
     return steps.iterations(call, steps.IMAGES)
 
 
-@endpoint(slow=True)
+@endpoint()
 def plots(call: Call) -> dict[str, Any]:
     """As ``debug_images``, of plots."""
     return steps.iterations(call, steps.PLOTS)
 
 
-@endpoint("2.12", slow=True)
+@endpoint("2.12")
 def get_debug_image_sample(call: Call) -> dict[str, Any]:
     """One debug image, the iterations there are of it, and a scroll id to go on from."""
     return steps.first(call, steps.IMAGES, call.data["variant"])
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_plot_sample(call: Call) -> dict[str, Any]:
     """The plots of one metric and iteration, the iterations there are, and a scroll id to go on from."""
     return steps.first(call, steps.PLOTS, None)
 
 
-@endpoint("2.12", slow=True)
+@endpoint("2.12")
 def next_debug_image_sample(call: Call) -> dict[str, Any]:
     """The image before or after: of the next variant, or of the next iteration."""
     return steps.following(call, steps.IMAGES)
 
 
-@endpoint(slow=True)
+@endpoint()
 def next_plot_sample(call: Call) -> dict[str, Any]:
     """The plots before or after: of the next metric, or of the next iteration."""
     return steps.following(call, steps.PLOTS)

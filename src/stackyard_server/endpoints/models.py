@@ -21,13 +21,13 @@ EDITABLE = (
 UPDATABLE = ("name", "tags", "system_tags", "task", "comment", "project", "ready", "metadata", "ui_cache")
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_all(call: Call) -> dict[str, Any]:
     """The models that fit, as ids and plain values."""
     return listing.get_all(call, MODEL)
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The models that fit, joined with what they name; with ``include_stats``, how many labels each has."""
     answer = listing.get_all_ex(call, MODEL)
@@ -68,7 +68,7 @@ def update_for_task(call: Call) -> dict[str, Any]:
     raise error("retired", "use tasks.add_or_update_model")
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_frameworks(call: Call) -> dict[str, Any]:
     """The frameworks of the models in these projects and below; of all models where none is named."""
     ids = call.get("projects")
@@ -140,7 +140,7 @@ def set_ready(call: Call) -> dict[str, Any]:
     return {"fields": {}, "updated": 1, **published}
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def publish_many(call: Call) -> dict[str, Any]:
     """Publishes models, and the tasks that made them unless ``publish_tasks`` is false."""
     with_task, force = call.get("publish_tasks", True), call.get("force_publish_task", False)
@@ -149,7 +149,7 @@ def publish_many(call: Call) -> dict[str, Any]:
     )
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def archive_many(call: Call) -> dict[str, Any]:
     """Archives models: a tag that callers filter by."""
 
@@ -160,7 +160,7 @@ def archive_many(call: Call) -> dict[str, Any]:
     return bulk.apply(call.tx, call.data["ids"], archive)
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def unarchive_many(call: Call) -> dict[str, Any]:
     """Brings archived models back."""
 
@@ -185,7 +185,7 @@ def _delete(call: Call, id: str) -> str | None:
     return models.delete(call.tx, id, force=bool(call.get("force", False)), delete_file=delete_file)
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def delete_many(call: Call) -> dict[str, Any]:
     """``delete`` for many."""
     return bulk.apply(call.tx, call.data["ids"], lambda id: {"deleted": True, "url": _delete(call, id)})

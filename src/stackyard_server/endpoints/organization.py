@@ -38,7 +38,7 @@ COUNTED: dict[str, tuple[Collection, list[Condition]]] = {
 }
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_tags(call: Call) -> dict[str, Any]:
     """The tags of all tasks and models; with ``include_system`` their system tags too."""
     names = ["tags", "system_tags"] if call.get("include_system") else ["tags"]
@@ -50,7 +50,7 @@ def get_tags(call: Call) -> dict[str, Any]:
     return {name: sorted(values) for name, values in found.items()}
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_entities_count(call: Call) -> dict[str, Any]:
     """How many of each kind that is asked for its filters find. Left out: ``limit``."""
     users = call.get("active_users")
@@ -66,7 +66,7 @@ def get_entities_count(call: Call) -> dict[str, Any]:
     return answer
 
 
-@endpoint()
+@endpoint(slow=False)
 def get_user_companies(call: Call) -> dict[str, Any]:
     """The caller's company: there is one, and its administrators own it (where there is none, its first user)."""
     owners = store_users.owners(call.tx)
@@ -87,7 +87,7 @@ def get_project_usages(call: Call) -> None:
     """Nothing."""
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_project_workloads(call: Call) -> dict[str, Any]:
     """How long tasks of these projects and below ran, day by day: by project, user and queue.
 
@@ -153,7 +153,7 @@ def prepare_download_for_get_all(call: Call) -> dict[str, Any]:
     return {"prepare_id": downloads_of(call).add(Prepared(call.who.user, call.now, call.data))}
 
 
-@endpoint(slow=True)
+@endpoint()
 def download_for_get_all(call: Call) -> Raw:
     """The prepared list as CSV: a column per field mapping, in their order."""
     id = call.data["prepare_id"]

@@ -20,7 +20,7 @@ def get_all(call: Call) -> dict[str, Any]:
     return listing.get_all(call, PROJECT, also=project_contents.containing(call))
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The projects that fit, joined with what they name, hidden ones marked; with ``include_stats``,
     ``check_own_contents`` and ``include_dataset_stats`` what is in them.
@@ -100,37 +100,37 @@ def make_private(call: Call) -> dict[str, Any]:
     return {"updated": projects.set_company(call.tx, PROJECT, call.get("ids", []), call.who.company)}
 
 
-@endpoint("2.8", slow=True)
+@endpoint("2.8")
 def get_task_tags(call: Call) -> dict[str, Any]:
     """The tags of tasks in these projects and below."""
     return project_contents.tags(call, TASK)
 
 
-@endpoint("2.8", slow=True)
+@endpoint("2.8")
 def get_model_tags(call: Call) -> dict[str, Any]:
     """The tags of models in these projects and below."""
     return project_contents.tags(call, MODEL)
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_project_tags(call: Call) -> dict[str, Any]:
     """The tags of these projects and those below."""
     return project_contents.tags(call, PROJECT)
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_user_names(call: Call) -> dict[str, Any]:
     """The users who made something in these projects."""
     return {"users": project_contents.users(call)}
 
 
-@endpoint("2.12", slow=True)
+@endpoint("2.12")
 def get_task_parents(call: Call) -> dict[str, Any]:
     """The tasks that are parents of tasks in these projects."""
     return {"parents": project_contents.parents(call)}
 
 
-@endpoint("2.9", slow=True)
+@endpoint("2.9")
 def get_hyper_parameters(call: Call) -> dict[str, Any]:
     """A page of the sections and names of parameters that tasks in the project have."""
     found = project_contents.hyper_parameters(call)
@@ -139,14 +139,14 @@ def get_hyper_parameters(call: Call) -> dict[str, Any]:
     return {"total": len(found), "remaining": remaining, "parameters": parameters}
 
 
-@endpoint("2.13", slow=True)
+@endpoint("2.13")
 def get_hyperparam_values(call: Call) -> dict[str, Any]:
     """The values one parameter has in tasks of these projects. Left out: ``pattern``, ``page`` and ``page_size``."""
     values = project_contents.hyper_parameter_values(call)
     return {"total": len(values), "values": values}
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_model_metadata_keys(call: Call) -> dict[str, Any]:
     """A page of the keys of metadata that models in the project have."""
     found = project_contents.metadata_keys(call)
@@ -154,14 +154,14 @@ def get_model_metadata_keys(call: Call) -> dict[str, Any]:
     return {"total": len(found), "remaining": remaining, "keys": shown}
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_model_metadata_values(call: Call) -> dict[str, Any]:
     """The values one key of metadata has in models of these projects."""
     values = project_contents.metadata_values(call)
     return {"total": len(values), "values": values}
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_unique_metric_variants(call: Call) -> dict[str, Any]:
     """The scalar series of tasks in the project (``ids``: of these tasks; ``model_metrics``: of models)."""
     return {"metrics": project_contents.metric_variants(call, MODEL if call.get("model_metrics") else TASK)}

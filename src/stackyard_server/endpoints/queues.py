@@ -76,7 +76,7 @@ def get_by_id(call: Call) -> dict[str, Any]:
     return {"queue": _as_asked(call, listing.rendered(call, QUEUE, found, only, virtual=_virtual(call)))}
 
 
-@endpoint("2.4")
+@endpoint("2.4", slow=False)
 def get_default(call: Call) -> dict[str, Any]:
     """The id and name of the queue that is taken when none is named."""
     id = queues.default(call.tx)
@@ -263,13 +263,13 @@ def get_next_task(call: Call) -> dict[str, Any]:
     return answer
 
 
-@endpoint("2.15")
+@endpoint("2.15", slow=False)
 def get_num_entries(call: Call) -> dict[str, Any]:
     """How many tasks wait in a queue."""
     return {"num": queues.depth(call.tx, call.data["queue"])}
 
 
-@endpoint("2.15")
+@endpoint("2.15", slow=False)
 def peek_task(call: Call) -> dict[str, Any]:
     """The task that would be handed out next; null where none waits."""
     return {"task": queues.first(call.tx, call.data["queue"], call.now)}
@@ -305,7 +305,7 @@ def move_task_to_back(call: Call) -> dict[str, Any]:
     return _move(call, None, towards_head=False)
 
 
-@endpoint("2.4", slow=True)
+@endpoint("2.4")
 def get_queue_metrics(call: Call) -> dict[str, Any]:
     """How many tasks waited and how long, over time: of all queues together, or of each queue named.
 

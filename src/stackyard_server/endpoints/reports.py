@@ -97,7 +97,7 @@ def get_tags(call: Call) -> dict[str, Any]:
     return {"tags": tasks.tags_of_type(call.tx, reports.TYPE)}
 
 
-@endpoint("2.30", slow=True)
+@endpoint("2.30")
 def get_task_data(call: Call) -> dict[str, Any]:
     """What a report shows of tasks: the tasks, and the plots, images and scalars asked for.
 

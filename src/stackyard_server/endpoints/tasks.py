@@ -46,13 +46,13 @@ def forced(call: Call) -> bool:
 # Reading
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_all(call: Call) -> Answer:
     """Tasks that match, without joins. Left out: fields of hyper-datasets (``input.view...``)."""
     return listing.get_all(call, TASK)
 
 
-@endpoint(slow=True)
+@endpoint()
 def get_all_ex(call: Call) -> Answer:
     """Tasks that match, with joins and scrolls. Left out: fields of hyper-datasets."""
     return listing.get_all_ex(call, TASK)
@@ -492,19 +492,19 @@ def each(call: Call, function: Callable[[str], Document | None]) -> Answer:
     return bulk.apply(call.tx, ids_of(call), function)
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def stop_many(call: Call) -> Answer:
     """``stop`` for many."""
     return each(call, lambda id: {"fields": _stop(call, id), "updated": 1})
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def publish_many(call: Call) -> Answer:
     """``publish`` for many."""
     return each(call, lambda id: {"fields": _publish(call, id), "updated": 1})
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def reset_many(call: Call) -> Answer:
     """``reset`` for many."""
 
@@ -516,7 +516,7 @@ def reset_many(call: Call) -> Answer:
     return each(call, one)
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def enqueue_many(call: Call) -> Answer:
     """``enqueue`` for many. Left out: ``validate_tasks`` (they are always checked)."""
     queue = queueing.resolve_queue(call, call.data)
@@ -526,13 +526,13 @@ def enqueue_many(call: Call) -> Answer:
     return answer
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def dequeue_many(call: Call) -> Answer:
     """``dequeue`` for many."""
     return each(call, lambda id: {"dequeued": True, **_dequeue(call, id)})
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def archive_many(call: Call) -> Answer:
     """``archive`` for many."""
 
@@ -543,7 +543,7 @@ def archive_many(call: Call) -> Answer:
     return each(call, one)
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def unarchive_many(call: Call) -> Answer:
     """Take tasks out of the archive."""
 
@@ -554,7 +554,7 @@ def unarchive_many(call: Call) -> Answer:
     return each(call, one)
 
 
-@endpoint(access="state")
+@endpoint(access="state", pieces="ids")
 def delete_many(call: Call) -> Answer:
     """``delete`` for many."""
     return each(call, lambda id: _delete(call, id))

@@ -12,7 +12,7 @@ import orjson
 from .. import identity, listing
 from ..calls import Call
 from ..calls.dispatch import endpoint
-from ..protocol.envelope import MOST_DEPTH
+from ..protocol.bounds import MOST_DEPTH
 from ..protocol.error_table import error
 from ..store import contents
 from ..store.documents import USER, Document
@@ -28,7 +28,7 @@ GETTING_STARTED = {
 }
 
 
-@endpoint()
+@endpoint(slow=False)
 def get_current_user(call: Call) -> dict[str, Any]:
     """The caller, their company and role, and what the web app shows newcomers.
 
@@ -40,7 +40,7 @@ def get_current_user(call: Call) -> dict[str, Any]:
     return {"user": user, "getting_started": GETTING_STARTED, "settings": {"max_download_items": 50000}}
 
 
-@endpoint()
+@endpoint(slow=False)
 def get_by_id(call: Call) -> dict[str, Any]:
     """One user. ``preferences`` are the user's own business: always empty here."""
     user = USER.get(call.tx, call.data["user"])
@@ -96,7 +96,7 @@ def delete(call: Call) -> dict[str, Any]:
     return {}
 
 
-@endpoint()
+@endpoint(slow=False)
 def get_preferences(call: Call) -> dict[str, Any]:
     """What the caller's web pages keep."""
     return {"preferences": own(call).get("preferences", {})}
@@ -109,11 +109,11 @@ def set_preferences(call: Call) -> dict[str, Any]:
     A name with dots is a path: ``{"a.b": 1}`` is ``{"a": {"b": 1}}``.
     """
     kept = own(call).get("preferences", {})
-    changed = merged(kept, unfolded(call.data["preferences"]))
-    if len(orjson.dumps(changed)) > MOST_PREFERENCES_BYTES:
+    merge(kept, call.data["preferences"])
+    if len(orjson.dumps(kept)) > MOST_PREFERENCES_BYTES:
         raise error("data_validation", preferences=f"{MOST_PREFERENCES_BYTES} bytes of JSON at most")
-    USER.update(call.tx, call.who.user, {"preferences": changed})
-    return {"updated": 1, "fields": {"preferences": changed} if call.get("return_updated") else {}}
+    USER.update(call.tx, call.who.user, {"preferences": kept})
+    return {"updated": 1, "fields": {"preferences": kept} if call.get("return_updated") else {}}
 
 
 def own(call: Call) -> Document:
@@ -124,28 +124,30 @@ def own(call: Call) -> Document:
     return user
 
 
-def unfolded(given: dict[str, Any], depth: int = 0) -> dict[str, Any]:
-    """Names with dots as nested objects, at every depth.
+def merge(kept: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
+    """Put what is given into what is kept: objects are merged, anything else is replaced; names with dots are paths.
 
     Raises:
         ApiError: 400/800 too deep.
     """
-    together: dict[str, Any] = {}
     for name, value in given.items():
-        path = name.split(".") if all(name.split(".")) else [name]
-        if depth + len(path) > MOST_DEPTH:
+        parts = name.split(".")
+        path = parts if all(parts) else [name]
+        below = depth + len(path)
+        if below > MOST_DEPTH:
             raise error("data_validation", preferences=f"{MOST_DEPTH} levels at most")
-        inner = unfolded(value, depth + len(path)) if isinstance(value, dict) else value
-        for part in reversed(path):
-            inner = {part: inner}
-        together = merged(together, inner)
-    return together
+        place, last = kept, path[-1]
+        for part in path[:-1]:
+            place = _object_at(place, part)
+        if isinstance(value, dict):
+            merge(_object_at(place, last), value, below)
+        else:
+            place[last] = value
 
 
-def merged(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Objects are merged, anything else is replaced."""
-    together = dict(kept)
-    for name, value in given.items():
-        old = together.get(name)
-        together[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return together
+def _object_at(place: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object of that name, in place of whatever else stands there."""
+    found = place.get(name)
+    if not isinstance(found, dict):
+        found = place[name] = {}
+    return found

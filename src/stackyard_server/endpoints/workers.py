@@ -221,7 +221,7 @@ def _dates(call: Call) -> range:
     return machine_series.starts(int(since * 1000), int(until * 1000), interval * 1000)
 
 
-@endpoint("2.4", slow=True)
+@endpoint("2.4")
 def get_metric_keys(call: Call) -> dict[str, Any]:
     """What the machines of the workers measured lately, by category.
 
@@ -234,7 +234,7 @@ def get_metric_keys(call: Call) -> dict[str, Any]:
     return {"categories": machine_series.categories(s.stats for s in measured)}
 
 
-@endpoint("2.4", slow=True)
+@endpoint("2.4")
 def get_stats(call: Call) -> dict[str, Any]:
     """What the machines of the workers measured over time; with ``split_by_resource`` also by device."""
     dates = _dates(call)
@@ -304,7 +304,7 @@ def _metric(key: str, kinds: list[str], series: Series, split: bool, variants: b
     return [{"metric": key, "stats": stats}]
 
 
-@endpoint("2.4", slow=True)
+@endpoint("2.4")
 def get_activity_report(call: Call) -> dict[str, Any]:
     """How many workers reported over time, and how many of them were running a task."""
     dates = _dates(call)

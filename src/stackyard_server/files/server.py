@@ -37,7 +37,9 @@ from ..http.headers import Headers
 from ..http.origins import Origins
 from ..identity import Identity, roles
 from ..program import COMMAND
+from ..protocol import bounds
 from ..protocol.error_table import ApiError
+from ..store import Transaction
 from ..store import files as rows
 from ..store.files import StoredFile
 from . import downloads
@@ -50,9 +52,10 @@ log = logging.getLogger(__name__)
 
 #: Bytes that go to the disk, or come from it, in one step.
 STEP_BYTES = 1024 * 1024
+#: Files and folders removed in one transaction.
+STEP_PATHS = 100
 #: From this share of the budget on, the log warns.
 WARN_SHARE = 0.9
-LARGEST_LIST_BYTES = 4 * 1024 * 1024
 
 HTML = (b"content-type", b"text/html; charset=utf-8")
 END = {"type": "http.response.body", "body": b""}
@@ -118,9 +121,9 @@ class FileServer(Port):
             json = exchange.headers.get("content-type", "").startswith("application/json")
             if who.proof == "cookie" and not json:
                 raise Refused(403, "A list of files is expected as application/json")
-            beyond = Refused(413, f"A list of files may have at most {LARGEST_LIST_BYTES} bytes")
-            body = await exchange.body(LARGEST_LIST_BYTES, beyond)
-            await self._reply(exchange, self._delete_many(who, body))
+            beyond = Refused(413, f"A list of files may have at most {bounds.PATHS.bytes} bytes")
+            body = await exchange.body(bounds.PATHS, beyond)
+            await self._reply(exchange, await self._delete_many(who, body))
         else:
             raise Refused(405)
 
@@ -327,12 +330,14 @@ class FileServer(Port):
             rows.forget(tx, [file])
         return file
 
-    def _delete_many(self, who: Identity, body: bytes) -> dict[str, Any]:
-        """Which of the named files and folders are removed, and why the others are not."""
+    async def _delete_many(self, who: Identity, body: bytes) -> dict[str, Any]:
+        """Which of the named files and folders are removed, and why the others are not; some paths at a time."""
         try:
-            asked = orjson.loads(body) if body else {}
-        except orjson.JSONDecodeError:
-            asked = None
+            asked = await asyncio.to_thread(bounds.read, body, bounds.PATHS) if body else {}
+        except ApiError as refused:
+            raise Refused(
+                400, "Json payload is missing" if refused.subcode == 0 else refused.message
+            ) from None
         paths = asked.get("files") if isinstance(asked, dict) else None
         if not paths:
             raise Refused(400, "Json payload is missing")
@@ -340,30 +345,43 @@ class FileServer(Port):
             raise Refused(400, "files: a list of paths is expected")
         deleted: dict[str, str] = {}
         errors: dict[str, list[str]] = {}
-        with self.services.store.writing() as tx:
-            for path in paths:
-                named = stored_files.key_of_url(path, self._addresses)
-                shown = named or unquote(path).strip("/")
-                key = named or key_of(shown)
-                if not shown:
-                    errors.setdefault("Empty path not allowed", []).append(path)
-                    continue
-                file = rows.find(tx, key) if key else None
-                below = rows.under(tx, key) if key and file is None else []
-                if key is None or (file is None and not below):
-                    errors.setdefault("Not found", []).append(path)
-                    continue
-                if file is not None:
-                    below, refused = [file], file_rights.may_change(tx, who, file, self._addresses)
-                else:
-                    refused = file_rights.may_remove_folder(tx, who, key, below, self._addresses)
-                if refused:
-                    security_log.note("file_delete_refused", user=who.user, path=key, why=refused)
-                    errors.setdefault(f"Not allowed: {refused}", []).append(path)
-                    continue
-                rows.forget(tx, below)
-                deleted[path] = shown
+        for begin in range(0, len(paths), STEP_PATHS):
+            with self.services.store.writing() as tx:
+                self._delete_some(tx, who, paths[begin : begin + STEP_PATHS], deleted, errors)
+            await asyncio.sleep(0)
         return {"deleted": deleted, "errors": errors}
+
+    def _delete_some(
+        self,
+        tx: Transaction,
+        who: Identity,
+        paths: list[str],
+        deleted: dict[str, str],
+        errors: dict[str, list[str]],
+    ) -> None:
+        """Remove some files and folders."""
+        for path in paths:
+            named = stored_files.key_of_url(path, self._addresses)
+            shown = named or unquote(path).strip("/")
+            key = named or key_of(shown)
+            if not shown:
+                errors.setdefault("Empty path not allowed", []).append(path)
+                continue
+            file = rows.find(tx, key) if key else None
+            below = rows.under(tx, key) if key and file is None else []
+            if key is None or (file is None and not below):
+                errors.setdefault("Not found", []).append(path)
+                continue
+            if file is not None:
+                below, refused = [file], file_rights.may_change(tx, who, file, self._addresses)
+            else:
+                refused = file_rights.may_remove_folder(tx, who, key, below, self._addresses)
+            if refused:
+                security_log.note("file_delete_refused", user=who.user, path=key, why=refused)
+                errors.setdefault(f"Not allowed: {refused}", []).append(path)
+                continue
+            rows.forget(tx, below)
+            deleted[path] = shown
 
     @property
     def _addresses(self) -> tuple[str, ...]:

@@ -13,8 +13,6 @@ from ..protocol.error_table import ApiError, error
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-#: Of callers nobody knows, bytes.
-MOST_ANONYMOUS_BYTES = 64 * 1024
 #: All bodies held at the same time, over all ports, bytes.
 MOST_HELD_BYTES = 256 * 1024 * 1024
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ..protocol.bounds import Bound
 from ..protocol.error_table import ApiError, error
 from .bodies import Bodies, Body, Receive, announced_bytes
 from .headers import Headers, check_repeated, complete, read
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+#: What is written of an answer at a time, so that a client that reads slowly lets others go on.
+STEP_BYTES = 256 * 1024
 
 
 class Exchange:
@@ -79,14 +84,14 @@ class Exchange:
         """
         return Body(self._receive, self.announced_bytes, limit_bytes, beyond)
 
-    async def body(self, limit_bytes: int, beyond: ApiError | None = None) -> bytes:
+    async def body(self, bound: Bound, beyond: ApiError | None = None) -> bytes:
         """The whole body, in memory.
 
         Raises:
-            ApiError: ``beyond`` (by default 413): it is larger than the limit; 429 too much is being received.
+            ApiError: ``beyond`` (by default 413): it is larger than the bound; 429 too much is being received.
             Disconnected: The client left.
         """
-        return await self._bodies.whole(self.incoming(limit_bytes, beyond), limit_bytes)
+        return await self._bodies.whole(self.incoming(bound.bytes, beyond), bound.bytes)
 
     async def gone(self) -> MutableMapping[str, Any]:
         """ASGI's ``receive`` for applications that do not read the body: returns once the client has left."""
@@ -113,4 +118,9 @@ class Exchange:
     async def respond(self, status: int, body: bytes, headers: Headers) -> None:
         """One complete answer."""
         await self.start(status, headers, len(body))
-        await self._send({"type": "http.response.body", "body": body})
+        begin = 0
+        while len(body) - begin > STEP_BYTES:
+            part = body[begin : begin + STEP_BYTES]
+            await self._send({"type": "http.response.body", "body": part, "more_body": True})
+            begin += STEP_BYTES
+        await self._send({"type": "http.response.body", "body": body[begin:] if begin else body})

@@ -15,14 +15,14 @@ from urllib.parse import parse_qsl
 import orjson
 
 from .. import API_VERSION
+from . import bounds
+from .bounds import Bound
 from .error_table import ApiError, error
 
 PATH = re.compile(r"/(?:v(\d{1,9}\.?\d{1,9})/)?([A-Za-z_]\w*)\.([A-Za-z_]\w*)/?", re.ASCII)
 #: Longer paths are no endpoint's and are not remembered.
 REMEMBERED_PATH = 128
 BATCH = b"application/json-lines"
-#: How deep a request may nest: what is kept must be writable again (orjson writes 254 levels), with room around it.
-MOST_DEPTH = 100
 #: Fields of a query or form, and how deep their dotted names nest.
 MOST_PAIRS, MOST_PARENTS = 1000, 20
 
@@ -55,25 +55,20 @@ def parse_version(version: str) -> tuple[int, int]:
     return int(major), int(minor or 0)
 
 
-def parse_body(content_type: bytes, body: bytes, query: bytes) -> dict[str, Any] | list[dict[str, Any]]:
+def parse_body(
+    content_type: bytes, body: bytes, query: bytes, bound: Bound
+) -> dict[str, Any] | list[dict[str, Any]]:
     """The data of a request: a dict, or a list of dicts for a batch (one JSON object a line).
 
     Raises:
-        ApiError: 400/0 malformed JSON; 400/12 JSON that is no object.
+        ApiError: 400/0 malformed JSON; 400/12 JSON that is no object, or more than may be.
     """
     if content_type.startswith(BATCH):
-        return _parse_lines(body)
+        return parse_lines(body, bound)
     data: Any = {}
     if body:
-        if content_type.startswith(b"application/x-www-form-urlencoded"):
-            data = _parse_pairs(body)
-        else:
-            try:
-                data = orjson.loads(body)
-            except orjson.JSONDecodeError:
-                raise error("bad_request") from None
-        if is_deep(data, body.count(b"{") + body.count(b"[")):
-            raise error("validation", f"nested deeper than {MOST_DEPTH} levels")
+        is_form = content_type.startswith(b"application/x-www-form-urlencoded")
+        data = _parse_pairs(body) if is_form else bounds.read(body, bound)
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -83,14 +78,23 @@ def parse_body(content_type: bytes, body: bytes, query: bytes) -> dict[str, Any]
     return data
 
 
-def _parse_lines(body: bytes) -> list[dict[str, Any]]:
+def parse_lines(body: bytes, bound: Bound) -> list[dict[str, Any]]:
+    """The objects of a batch, or of a piece of one.
+
+    Raises:
+        ApiError: 400/0 malformed; 400/12 more than may be.
+    """
+    bounds.check_lines(body, bound)
+    if bounds.has_more(body, bound.values):
+        for line in body.splitlines():
+            bounds.check_text(line, bound)
     lines = _lines_at_once(body)
     if lines is None:
         lines = [_parse_line(line) for line in body.splitlines() if line.strip()]
     brackets = body.count(b"{") + body.count(b"[")
     for line in lines:
-        if is_deep(line, brackets - len(lines) + 1):
-            raise error("validation", f"nested deeper than {MOST_DEPTH} levels")
+        if brackets - len(lines) + 1 > bound.depth:
+            bounds.check_shape(line, body, bound)
         if not isinstance(line, dict):
             raise ApiError(400, 0, f"json lines must contain objects, found: {type(line).__name__}")
     return lines
@@ -115,23 +119,6 @@ def _parse_line(line: bytes) -> Any:
             return orjson.loads(orjson.dumps(json.loads(line)))
         except (ValueError, TypeError, RecursionError):
             raise error("bad_request") from None
-
-
-def is_deep(value: Any, brackets: int) -> bool:
-    """Whether a value nests too deep; ``brackets`` is how deep it can be at most, judged by its text."""
-    if brackets <= MOST_DEPTH:
-        return False
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(MOST_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _parse_pairs(text: bytes) -> dict[str, Any]:

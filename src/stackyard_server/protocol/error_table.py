@@ -30,6 +30,12 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "impersonation": (400, 6, "Impersonation error"),
     "missing_field": (400, 11, "Missing required fields"),
     "validation": (400, 12, "Validation error"),
+    "read_ended": (400, 12, "The read took too long and was ended: ask for less, or with fewer conditions"),
+    "answer_too_large": (
+        400,
+        12,
+        "The answer would be too large: ask for fewer (page_size), or for less (only_fields)",
+    ),
     "lookup": (400, 14, "Lookup error (probably an invalid field name or unsupported nested field)"),
     "reference": (400, 16, "Invalid value for fields"),
     "empty_batch": (400, 17, "Batch request contains no items"),

@@ -50,23 +50,26 @@ def tasks(call: Call) -> dict[str, str]:
 
 
 def wanted(metrics: Any) -> Wanted:
-    """``[{metric, variants}]`` of a request, or names of metrics, as ``{metric: variants}``.
+    """``[{metric, variants}]`` of a request, or names of metrics, as ``{metric: variants}``; without variants, all.
 
     Raises:
         ApiError: 400/12.
     """
     if not metrics:
         return None
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
+    whole: set[str] = set()
     for given in metrics if isinstance(metrics, list) else [metrics]:
         item = {"metric": given} if isinstance(given, str) else given
         metric = item.get("metric") if isinstance(item, dict) else None
         variants = (item.get("variants") if isinstance(item, dict) else None) or []
         if not isinstance(metric, str) or not isinstance(variants, list):
             raise field_error("metrics", ": objects with metric and variants were expected.")
-        if found.get(metric, True):
-            found[metric] = [*found.get(metric, []), *variants] if variants else []
-    return found
+        known = found.setdefault(metric, {})
+        if not variants:
+            whole.add(metric)
+        known.update((variant, None) for variant in variants if isinstance(variant, str))
+    return {metric: {} if metric in whole else variants for metric, variants in found.items()}
 
 
 def size(call: Call, name: str, default: int, most: int) -> int:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import functions, mark, opening, schema
+from .refusals import AnswerTooLarge, ReadEnded
 
 Durability = Literal["state", "metrics"]
 
@@ -50,27 +51,123 @@ def is_full(fault: BaseException) -> bool:
     return isinstance(fault, sqlite3.OperationalError) and "full" in str(fault)
 
 
+class Reading:
+    """One read: it can be ended from another thread, and takes so many bytes at most.
+
+    Args:
+        most_bytes: What the rows that are weighed may have together; None is no limit.
+    """
+
+    __slots__ = ("_connection", "_lock", "_room_bytes", "ended", "most_bytes")
+
+    def __init__(self, most_bytes: int | None = None) -> None:
+        self.most_bytes = self._room_bytes = most_bytes
+        #: Whether it was told to end.
+        self.ended = False
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+
+    def end(self) -> None:
+        """End it: what runs stops at its next step, and nothing more begins. Said again, it stops what began since."""
+        with self._lock:
+            self.ended = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    def take(self, count: int) -> None:
+        """Weigh what was read.
+
+        Raises:
+            AnswerTooLarge: It is more than the read may have.
+        """
+        if self._room_bytes is not None and self.most_bytes is not None:
+            self._room_bytes -= count
+            if self._room_bytes < 0:
+                raise AnswerTooLarge(self.most_bytes)
+
+    def give_back(self) -> None:
+        """What was weighed so far was passed on, and is held no more."""
+        self._room_bytes = self.most_bytes
+
+    @contextmanager
+    def on(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Inside, the read runs on a connection.
+
+        Raises:
+            ReadEnded: It was ended.
+        """
+        with self._lock:
+            self._connection = connection
+        try:
+            yield
+        except sqlite3.OperationalError as fault:
+            if self.ended:
+                raise ReadEnded from fault
+            raise
+        finally:
+            with self._lock:
+                self._connection = None
+
+
 class Transaction:
     """What runs inside one transaction. Values are SQLite's: int, float, str, bytes, None."""
 
-    __slots__ = ("connection", "fenced")
+    __slots__ = ("connection", "fenced", "reading")
 
-    def __init__(self, connection: sqlite3.Connection, fenced: set[str]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, fenced: set[str], reading: Reading | None = None
+    ) -> None:
         self.connection = connection
         #: Tasks that were queued again after they ran (``hand_outs``); one set for the whole store.
         self.fenced = fenced
+        #: The read it belongs to; None of one that nobody ends.
+        self.reading = reading
 
     def all(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Every row."""
+        self.check()
         return self.connection.execute(sql, parameters).fetchall()
+
+    def weighed(
+        self, sql: str, parameters: Sequence[Any] | dict[str, Any], weigh: Callable[[tuple[Any, ...]], int]
+    ) -> list[tuple[Any, ...]]:
+        """Every row, each weighed before the next is read.
+
+        Args:
+            sql: What is asked.
+            parameters: What is bound.
+            weigh: The bytes that a row takes.
+
+        Raises:
+            AnswerTooLarge: They have more than the read may have.
+        """
+        if self.reading is None or self.reading.most_bytes is None:
+            return self.all(sql, parameters)
+        self.check()
+        rows = []
+        for row in self.connection.execute(sql, parameters):
+            self.reading.take(weigh(row))
+            rows.append(row)
+        return rows
+
+    def check(self) -> None:
+        """Go on only where nobody ended the read.
+
+        Raises:
+            ReadEnded: Somebody did.
+        """
+        if self.reading is not None and self.reading.ended:
+            raise ReadEnded
 
     def one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> tuple[Any, ...] | None:
         """The first row, if any."""
+        self.check()
         row: tuple[Any, ...] | None = self.connection.execute(sql, parameters).fetchone()
         return row
 
     def value(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
         """The first column of the first row; None where there is no row."""
+        self.check()
         row = self.connection.execute(sql, parameters).fetchone()
         return None if row is None else row[0]
 
@@ -308,8 +405,15 @@ class Store:
             return 0
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """A snapshot, on this thread's own read-only connection."""
+    def reading(self, read: Reading | None = None) -> Iterator[Transaction]:
+        """A snapshot, on this thread's own read-only connection.
+
+        Args:
+            read: What can end it; None where nobody does.
+
+        Raises:
+            ReadEnded: Somebody did.
+        """
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = self._connect()
@@ -319,7 +423,11 @@ class Store:
                 self._all_readers.append(connection)
         connection.execute("BEGIN")
         try:
-            yield Transaction(connection, self._fenced)
+            if read is None:
+                yield Transaction(connection, self._fenced)
+            else:
+                with read.on(connection):
+                    yield Transaction(connection, self._fenced, read)
         finally:
             connection.execute("COMMIT")
 

@@ -34,6 +34,11 @@ def as_json(values: Iterable[Any]) -> str:
     return orjson.dumps(list(values)).decode()
 
 
+def weight(row: tuple[Any, ...]) -> int:
+    """The bytes of a row's texts."""
+    return sum(len(value) for value in row if isinstance(value, (str, bytes)))
+
+
 #: Lists that are kept in alphabetical order, whatever the order they came in.
 SORTED = frozenset({"tags", "system_tags"})
 
@@ -84,7 +89,7 @@ class Collection:
             else [n for n in dict.fromkeys(["id", *fields]) if n in self.fields]
         )
         sql = f'SELECT {", ".join(names)} FROM "{self.name}" WHERE id IN (SELECT value FROM json_each(?))'
-        rows = tx.all(sql, (as_json(wanted),))
+        rows = tx.weighed(sql, (as_json(wanted),), weight)
         by_id = {}
         for row in rows:
             document = self.read(names, row)

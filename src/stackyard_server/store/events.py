@@ -29,6 +29,8 @@ PLAIN = {
     samples.VECTOR: frozenset(_NAMED | {"key", "values"}),
     logs.KIND: frozenset({"type", "task", "msg", "level", "timestamp", "ts", "worker"}),
 }
+#: Of a metric's or variant's name, characters.
+LONGEST_NAME = 4096
 #: Told to the server, not part of the event.
 UNKEPT = frozenset({"allow_locked", "model_event", "received", "@timestamp"})
 #: What differs from one point of a series to the next.
@@ -71,6 +73,14 @@ def owner(tx: Transaction, id: str, model: bool) -> Owner | None:
     if row is None:
         return None
     return Owner(id, model, bool(row[0]) if model else row[0] in LOCKED, row[1] or 0)
+
+
+def prepare(events: Iterable[dict[str, Any]]) -> None:
+    """Make large plots ready to be written; touches no table, so any thread may do it."""
+    for event in events:
+        text = event.get("plot_str")
+        if isinstance(text, str) and len(text) >= samples.COMPRESS_FROM and event.get("type") == samples.PLOT:
+            event["plot_str"] = samples.pack(text)
 
 
 class Batch:
@@ -233,13 +243,15 @@ class Batch:
             if not isinstance(value, list):
                 raise Refused("Event must have a 'values' field")
             return orjson.dumps(value).decode(), None
+        if kind == samples.PLOT:
+            value = samples.pack(value) if isinstance(value, str) else value
+            if isinstance(value, samples.Packed):
+                if value.source_urls:
+                    further["source_urls"] = value.source_urls
+                return value.body, value.length
         if not isinstance(value, str):
             raise Refused(f"Event must have a '{name}' field")
-        if kind == samples.IMAGE:
-            return value, None
-        if urls := samples.source_urls(value):
-            further["source_urls"] = urls
-        return samples.packed(value), len(value)
+        return value, None
 
     @staticmethod
     def _note(owner: Owner, metric: str, kind: str, stamp: int) -> None:
@@ -341,6 +353,8 @@ def named(event: dict[str, Any], name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise Refused(f"Event '{name}' must be a string")
+    if len(value) > LONGEST_NAME:
+        raise Refused(f"Event '{name}' must have {LONGEST_NAME} characters at most")
     return value
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import orjson
 
 from . import Transaction, functions
-from .documents import Collection, Document, as_json
+from .documents import Collection, Document, as_json, weight
 
 #: Conditions that an index answers with at most this many rows drive the search; above it, the order does.
 FEW = 1000
@@ -559,7 +559,7 @@ class Query:
         names = [n for n in dict.fromkeys(["id", *fields]) if n in self.collection.fields]
         among = "number IN (SELECT value FROM json_each(?))"
         sql = f'SELECT number, {", ".join(names)} FROM "{self.collection.name}" WHERE {among}'
-        rows = tx.all(sql, (as_json(numbers),))
+        rows = tx.weighed(sql, (as_json(numbers),), weight)
         by_number = {row[0]: self.collection.read(names, row[1:]) for row in rows}
         return [by_number[n] for n in numbers if n in by_number]
 

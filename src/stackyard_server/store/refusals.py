@@ -11,6 +11,18 @@ class BadPattern(Refusal, ValueError):
     """A regular expression that is malformed, too long, or that cannot run in linear time; the message says which."""
 
 
+class ReadEnded(Refusal):
+    """A read was ended before it was done: it took too long, its client went, or the server stops."""
+
+
+class AnswerTooLarge(Refusal):
+    """What was asked for has more bytes than one answer may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+
 class UnknownProject(Refusal):
     """No project has that id."""
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from . import Transaction
 from .documents import as_json
-from .scalars import Wanted
+from .scalars import Wanted, is_wanted
 
 PLOT = "plot"
 IMAGE = "training_debug_image"
 VECTOR = "training_stats_vector"
 #: Bodies from this size on are compressed, bytes.
 COMPRESS_FROM = 100_000
+STEP_BYTES = 256 * 1024
+#: A plot with images from elsewhere is no longer, characters: a longer one is not looked through for them.
+LONGEST_WITH_IMAGES = 1024 * 1024
 
 _COLUMNS = "owner, kind, metric, variant, iter, key, timestamp, received, worker, length, extra, body"
 _UPSERT = (
@@ -33,11 +37,33 @@ _UPSERT = (
 Row = tuple[Any, ...]
 
 
+def weight(row: Row) -> int:
+    """The bytes that an event's body has once it is unpacked."""
+    body, length = row[-1], row[-3]
+    return length if isinstance(body, bytes) and length else len(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A plot's body that was made ready before it is written."""
+
+    body: str | bytes
+    length: int
+    source_urls: list[str]
+
+
+def pack(text: str) -> Packed:
+    """A plot's body, made ready; what takes long is done in steps, so that a thread lets others go on."""
+    return Packed(packed(text), len(text), source_urls(text))
+
+
 def packed(text: str) -> str | bytes:
     """A body as it is kept."""
     if len(text) < COMPRESS_FROM:
         return text
-    return zlib.compress(text.encode(), 6)
+    packer, view = zlib.compressobj(6), memoryview(text.encode())
+    parts = [packer.compress(view[at : at + STEP_BYTES]) for at in range(0, len(view), STEP_BYTES)]
+    return b"".join((*parts, packer.flush()))
 
 
 def unpacked(body: str | bytes) -> str:
@@ -46,8 +72,8 @@ def unpacked(body: str | bytes) -> str:
 
 
 def source_urls(plot: str) -> list[str]:
-    """The images a plot shows from elsewhere."""
-    if '"source"' not in plot:
+    """The images a plot shows from elsewhere; one that shows images is short."""
+    if len(plot) > LONGEST_WITH_IMAGES or '"source"' not in plot:
         return []
     try:
         images = orjson.loads(plot)["layout"]["images"]
@@ -95,7 +121,7 @@ def pairs(
         row = tx.one(sql.format(">="), (owner, kind, *here))
         while row is not None:
             metric, variant = row
-            if wanted is None or (metric in wanted and (not wanted[metric] or variant in wanted[metric])):
+            if is_wanted(wanted, metric, variant):
                 found.append((owner, metric, variant))
             row = tx.one(sql.format(">"), (owner, kind, metric, variant))
     return sorted(found, key=lambda p: (p[1], p[2]))
@@ -105,10 +131,11 @@ def latest(tx: Transaction, kind: str, pair: tuple[str, str, str], iterations: i
     """The events of the newest iterations of one metric and variant, newest first."""
     owner, metric, variant = pair
     where = "owner=? AND kind=? AND metric=? AND variant=?"
-    return tx.all(
+    return tx.weighed(
         f"SELECT {_COLUMNS} FROM sample WHERE {where} AND iter IN "
         f"(SELECT DISTINCT iter FROM sample WHERE {where} ORDER BY iter DESC LIMIT ?) ORDER BY iter DESC, key",
         (owner, kind, metric, variant, owner, kind, metric, variant, iterations),
+        weight,
     )
 
 
@@ -128,10 +155,11 @@ def at(
     tx: Transaction, kind: str, owner: str, iteration: int, metric: str, variants: Iterable[str]
 ) -> list[Row]:
     """The events of one iteration of a metric, by variant."""
-    return tx.all(
+    return tx.weighed(
         f"SELECT {_COLUMNS} FROM sample WHERE owner=? AND kind=? AND metric=? AND "
         "variant IN (SELECT value FROM json_each(?)) AND iter=? ORDER BY variant, key",
         (owner, kind, metric, as_json(variants), iteration),
+        weight,
     )
 
 
@@ -150,9 +178,10 @@ def page(
         return []
     last = keys[-1][0]
     reach = ">=" if descending else "<="
-    return tx.all(
+    return tx.weighed(
         f"SELECT {_COLUMNS} FROM sample WHERE owner=? AND kind=? {bound} AND iter{reach}? {order_by}",
         [*parameters, last],
+        weight,
     )
 
 

@@ -9,7 +9,7 @@ batches, so that a batch that only appends looks nothing up. Imports the store o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import lt
@@ -254,7 +254,12 @@ class Name:
 
 
 #: {metric: its variants, or nothing for all}; None for every metric.
-Wanted = dict[str, list[str]] | None
+Wanted = Mapping[str, Collection[str]] | None
+
+
+def is_wanted(wanted: Wanted, metric: str, variant: str) -> bool:
+    """Whether a series is among those asked for; a metric without variants stands for all of its."""
+    return wanted is None or (metric in wanted and (not wanted[metric] or variant in wanted[metric]))
 
 
 def names(tx: Transaction, owners: Iterable[str], wanted: Wanted = None) -> list[Name]:
@@ -267,9 +272,7 @@ def names(tx: Transaction, owners: Iterable[str], wanted: Wanted = None) -> list
     found = [Name(*row) for row in rows]
     if wanted is None:
         return found
-    return [
-        n for n in found if n.metric in wanted and (not wanted[n.metric] or n.variant in wanted[n.metric])
-    ]
+    return [n for n in found if is_wanted(wanted, n.metric, n.variant)]
 
 
 def histogram(

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .. import API_VERSION
 from ..calls import Call, Services, dispatch
 from ..identity import Identity
 from ..protocol import envelope
+from ..store import Reading
 
 
 class Caller:
     """Calls endpoints for one signed-in user; roles and field checks hold as for every client."""
 
-    def __init__(self, services: Services, who: Identity, address: str) -> None:
+    def __init__(
+        self,
+        services: Services,
+        who: Identity,
+        address: str,
+        gone: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
         self.services = services
         self.who = who
         self.address = address
+        #: Returns once whoever asks has left.
+        self._gone = gone
 
     async def __call__(self, name: str, /, **data: Any) -> dict[str, Any]:
         """The data of the answer.
@@ -37,8 +46,13 @@ class Caller:
             now=int(self.services.clock() * 1000),
             address=self.address,
         )
-        if entry.slow:
-            answer: dict[str, Any] = await asyncio.to_thread(dispatch.answer, entry, call)
-        else:
-            answer = dispatch.answer(entry, call)
+        if not entry.slow:
+            answer: dict[str, Any] = dispatch.answer(entry, call)
+            return answer
+
+        def read(reading: Reading) -> Any:
+            call.reading = reading
+            return dispatch.answer(entry, call)
+
+        answer = await self.services.readers.read(self.who.user, read, self._gone)
         return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.datastructures import FormData
@@ -21,12 +22,13 @@ from starlette.types import Message, Receive, Scope, Send
 from .. import API_VERSION
 from ..calls import Services, dispatch
 from ..http import cookies, headers
-from ..http.bodies import MOST_ANONYMOUS_BYTES
 from ..http.edge import Port
 from ..http.errors import Refused
 from ..http.exchange import Exchange
 from ..http.headers import encoded
 from ..http.origins import Origins
+from ..protocol import bounds
+from ..protocol.bounds import Bound
 from ..protocol.error_table import ApiError
 from ..security_log import note
 from . import actions, charts, compared, images, pages, task_pages
@@ -35,9 +37,6 @@ from .caller import Caller
 from .official_addresses import page_here
 from .visit import TEMPLATES, Visit
 
-#: A form is a few fields of text.
-LARGEST_FORM_BYTES = 4 * 1024 * 1024
-MOST_FIELDS = 5000
 #: Code and subcode of an id that nothing has: of a task, model, project, queue.
 NO_SUCH = frozenset({(400, 101), (400, 201), (400, 401), (400, 701)})
 #: A path on this server, with its query: one slash first, for two would name another host, and to a browser a backslash
@@ -143,7 +142,7 @@ class Pages(Port):
             return None
         if who is None:
             return None
-        return Visit(request, self.services, who, Caller(self.services, who, exchange.address))
+        return Visit(request, self.services, who, Caller(self.services, who, exchange.address, exchange.gone))
 
     def _showing(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
@@ -169,7 +168,7 @@ class Pages(Port):
                 return RedirectResponse("/login", 303)
             try:
                 dispatch.allow(entry, visit.who)
-                return await action(visit, await form_of(request, LARGEST_FORM_BYTES))
+                return await action(visit, await form_of(request, bounds.FORM))
             except ApiError as refused:
                 if refused.code == 403:
                     note(
@@ -196,7 +195,7 @@ class Pages(Port):
 
     async def _login(self, request: Request) -> Response:
         self._check_sender(request)
-        form = await form_of(request, MOST_ANONYMOUS_BYTES)
+        form = await form_of(request, replace(bounds.FORM, bytes=bounds.STRANGER.bytes))
         login, password = actions.text(form, "login"), form.get("password")
         after = actions.text(form, "next")
         authenticator = self.services.authenticator
@@ -258,21 +257,21 @@ def exchange_of(request: Request) -> Exchange:
     return exchange
 
 
-async def form_of(request: Request, limit_bytes: int) -> FormData:
+async def form_of(request: Request, bound: Bound) -> FormData:
     """The fields of a form; files in it are refused.
 
     Raises:
         Refused: 413 too large; 400 malformed.
     """
     beyond = Refused(413, "The form is too large.")
-    body = await exchange_of(request).body(limit_bytes, beyond)
+    body = await exchange_of(request).body(bound, beyond)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body}
 
     try:
         return await Request(request.scope, receive).form(
-            max_files=0, max_fields=MOST_FIELDS, max_part_size=limit_bytes
+            max_files=0, max_fields=bound.values, max_part_size=bound.bytes
         )
     except MultiPartException as fault:
         raise Refused(400, fault.message) from None

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from stackyard_server import identity
-from stackyard_server.http.bodies import MOST_ANONYMOUS_BYTES, MOST_HELD_BYTES
-from stackyard_server.web.site import LARGEST_FORM_BYTES
+from stackyard_server.http.bodies import MOST_HELD_BYTES
+from stackyard_server.protocol import bounds
 
 from ..running import Running, running_server
 from .lines import chunks, dial, head, said, status
@@ -102,8 +102,8 @@ TAKEN = [
     ("files", "/delete_many", JSON, b'{"files":["', 4 * 1024 * 1024),
     ("web/files", "/", PARTS, FILE, 1_000_000),
     ("web/files", "/delete_many", JSON, b'{"files":["', 4 * 1024 * 1024),
-    ("web", "/queues", PARTS, FIELD, LARGEST_FORM_BYTES),
-    ("web", "/queues", FORM, b"name=", LARGEST_FORM_BYTES),
+    ("web", "/queues", PARTS, FIELD, bounds.FORM.bytes),
+    ("web", "/queues", FORM, b"name=", bounds.FORM.bytes),
 ]
 
 
@@ -139,11 +139,11 @@ def test_strangers_may_say_little(
 ) -> None:
     ours = [("Sec-Fetch-Site", "same-origin")]
     request = head("POST", port, path, [*headers, *CHUNKED, *ours])
-    assert answer_before_the_end(server, port, request, FIELD + b"x" * MOST_ANONYMOUS_BYTES) == 413
+    assert answer_before_the_end(server, port, request, FIELD + b"x" * bounds.STRANGER.bytes) == 413
 
 
 def test_many_fields_are_one_body(server: Running) -> None:
-    """S6: 200 fields of 3 MB each, each of them within the bound of one field."""
+    """200 fields of 3 MB each, each of them within the bound of one field."""
     one = FIELD + b"x" * 3_000_000 + b"\r\n"
     request = head("POST", "web", "/queues", [*PARTS, *CHUNKED, *signed_in("web", server.token)])
     assert answer_before_the_end(server, "web", request, one * 2) == 413

@@ -18,6 +18,7 @@ from stackyard_server.files.server import FileServer
 from stackyard_server.http.edge import Edge, Port
 from stackyard_server.http.exchange import Exchange
 from stackyard_server.monitoring.meter import Meter
+from stackyard_server.protocol import bounds
 from stackyard_server.settings import ServerSettings
 from stackyard_server.web.visit import Visit
 
@@ -300,7 +301,7 @@ def test_a_stop_that_waited_long_enough_is_told(tmp_path: Path) -> None:
 
 def test_who_left_is_neither_answered_nor_counted(tmp_path: Path) -> None:
     async def answer(exchange: Exchange) -> None:
-        await exchange.body(1000)
+        await exchange.body(bounds.STRANGER)
 
     half = {"type": "http.request", "body": b"half", "more_body": True}
     statuses, meter = passed(tmp_path, answer, half, {"type": "http.disconnect"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stackyard_server.protocol.envelope import MOST_DEPTH
+from stackyard_server.protocol.bounds import MOST_DEPTH
 
 from ..http.lines import dial, said
 from ..running import Running, running_server
