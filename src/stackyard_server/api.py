@@ -20,7 +20,7 @@ from .http import cookies, headers
 from .http.edge import Port
 from .http.exchange import Exchange
 from .http.headers import Headers
-from .http.origins import Origins
+from .http.origins import FILES_PATH, Origins
 from .identity import Identity
 from .monitoring import exposition
 from .protocol import bounds, envelope, fields
@@ -76,6 +76,18 @@ class Encoded:
 Said = tuple[dict[str, Any], list[dict[str, Any]], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a caller gets an answer."""
+
+    head: dict[str, Any]
+    #: Whether they take gzip.
+    packs: bool
+    #: How the addresses of our files begin: as they are kept, and as this caller sees them.
+    kept: bytes
+    shown: bytes
+
+
 class Api(Port):
     """The application; one for the server's life."""
 
@@ -112,28 +124,23 @@ class Api(Port):
             self._origins.check(exchange.headers, entry.access in ("none", "read"), exchange.brings_body)
         most_bytes = self.services.settings.max_body_bytes
         bound = bounds.of_endpoint(entry.name, None if who is None else who.role, most_bytes)
-        body = await exchange.body(bound)
+        form = self._form(exchange)
+        body = (await exchange.body(bound)).replace(form.shown, form.kept)
         call = await self._call(exchange, entry, body, who, bound)
-        head = head_of(exchange, 200, 0, "OK")
-        packs = headers.takes_gzip(exchange.headers.get("accept-encoding", ""))
         if entry.slow:
             user = exchange.address if who is None else who.user
-            work = partial(self._read, entry, call, head, packs)
+            work = partial(self._read, entry, call, form)
             answer = await self.services.readers.read(user, work, exchange.gone)
         else:
-            answer = await self._written(entry, call, head, packs, bound)
+            answer = await self._written(entry, call, form, bound)
         await answer.send(exchange, 200, headers.encoded(call.answer_headers))
 
-    def _read(
-        self, entry: Endpoint, call: Call, head: dict[str, Any], packs: bool, reading: Reading
-    ) -> Encoded:
+    def _read(self, entry: Endpoint, call: Call, form: Form, reading: Reading) -> Encoded:
         """A read's answer, ready to be sent; in a thread."""
         call.reading = reading
-        return self._encoded(head, dispatch.answer(entry, call), packs)
+        return self._encoded(form, dispatch.answer(entry, call), form.packs)
 
-    async def _written(
-        self, entry: Endpoint, call: Call, head: dict[str, Any], packs: bool, bound: Bound
-    ) -> Encoded:
+    async def _written(self, entry: Endpoint, call: Call, form: Form, bound: Bound) -> Encoded:
         """What was written, or was small to read, ready to be sent."""
         if entry.pieces == "lines" and not call.lines and len(call.body) > pieces.BYTES:
             data = await pieces.lines(entry, call, partial(self._parsed, entry, bound))
@@ -143,19 +150,20 @@ class Api(Port):
             data = await dispatch.answer_together(entry, call)
         else:
             data = dispatch.answer(entry, call)
-        encoded = self._encoded(head, data, packs=False)
-        if packs and len(encoded.body) > COMPRESS_FROM:
+        encoded = self._encoded(form, data, packs=False)
+        if form.packs and len(encoded.body) > COMPRESS_FROM:
             encoded.body = await self._aside(len(encoded.body), partial(packed, encoded.body))
             encoded.headers.append(GZIPPED)
         return encoded
 
-    def _encoded(self, head: dict[str, Any], data: Any, packs: bool) -> Encoded:
+    def _encoded(self, form: Form, data: Any, packs: bool) -> Encoded:
         if isinstance(data, Raw):
             kind = (b"content-type", data.content_type.encode())
             return Encoded(data.body, [kind, *headers.encoded(data.headers.items())])
-        body = envelope.encode(head, data)
+        body = envelope.encode(form.head, data)
         if self.services.rewrite is not None:
             body = self.services.rewrite(body)
+        body = body.replace(form.kept, form.shown)
         if packs and len(body) > COMPRESS_FROM:
             return Encoded(packed(body), [JSON, GZIPPED])
         return Encoded(body, [JSON])
@@ -178,6 +186,18 @@ class Api(Port):
             return lines
 
         return await self._aside(len(text), parse)
+
+    def _form(self, exchange: Exchange) -> Form:
+        """How the caller gets the answer. Who calls below the web port is a page, and loads from its own origin only."""
+        kept = f"{self.services.urls['files']}/"
+        below = exchange.scope.get("root_path")
+        origin = self._origins.of_pages(exchange.headers, exchange.scope["scheme"]) if below else ""
+        return Form(
+            head=head_of(exchange, 200, 0, "OK"),
+            packs=headers.takes_gzip(exchange.headers.get("accept-encoding", "")),
+            kept=kept.encode(),
+            shown=f"{origin}{FILES_PATH}/".encode() if origin else kept.encode(),
+        )
 
     async def refuse(self, exchange: Exchange, refused: ApiError) -> None:
         """The refusal in an envelope; an encoded body is refused as ClearML does, in plain text."""

@@ -28,6 +28,7 @@ from .files import stored as stored_files
 from .files.server import FileServer
 from .http.connections import BoundedProtocol
 from .http.edge import Edge
+from .http.origins import FILES_PATH
 from .moments import Clock
 from .settings import ServerSettings
 from .store import Store, StoreError, queues
@@ -120,10 +121,14 @@ class Server:
         """What listens on each port; the web port also has API and files, under the origin of its pages."""
         api, files = self.edge.before(self.api), self.edge.before(self.files)
         webapp = self.settings.webapp
-        shown = WebApp(webapp, self.services) if webapp else Pages(self.services, self.edge.origins)
+        shown = (
+            WebApp(webapp, self.services, self.edge.origins)
+            if webapp
+            else Pages(self.services, self.edge.origins)
+        )
         # the pages take the rest: a mount of "/" would leave paths with a line's end to the router's own answer
         web = Router(
-            [Mount("/api", api), Mount("/files", files)],
+            [Mount("/api", api), Mount(FILES_PATH, files)],
             default=self.edge.before(shown),
             redirect_slashes=False,
         )

@@ -22,6 +22,8 @@ FILE_NAME = "server.toml"
 PREFIX = "STACKYARD_SERVER_"
 #: Listening here means every address of the machine: no client can use it as a name.
 WILDCARDS = ("0.0.0.0", "::", "")
+#: The one page of the official web app, from which a folder is known to be a build of it.
+WEBAPP_PAGE = "index.html"
 
 
 class SettingsError(ValueError):
@@ -142,6 +144,14 @@ def _checked(kinds: Mapping[str, Any], name: str, value: Any, where: str) -> Any
     raise SettingsError(f"{where}: {name} is {value!r}; expected {wanted}")
 
 
+def webapp_build(folder: Path) -> Path | None:
+    """Where a build of the web app has its page: in the folder, or in its ``browser``, where the build leaves it."""
+    for place in (folder, folder / "browser"):
+        if (place / WEBAPP_PAGE).is_file():
+            return place
+    return None
+
+
 def _check(settings: ServerSettings) -> None:
     for name in ("web_port", "api_port", "files_port"):
         if not 0 <= getattr(settings, name) <= 65535:
@@ -152,9 +162,10 @@ def _check(settings: ServerSettings) -> None:
         path = getattr(settings, name)
         if path is not None and not path.is_file():
             raise SettingsError(f"{name}: {path}: no such file")
-    if settings.webapp is not None and not (settings.webapp / "index.html").is_file():
+    if settings.webapp is not None and webapp_build(settings.webapp) is None:
         raise SettingsError(
-            f"webapp: {settings.webapp}: holds no index.html; expected a build of the web app"
+            f"webapp: {settings.webapp}: holds no {WEBAPP_PAGE}, nor does its folder browser; "
+            "expected a build of the web app"
         )
     for name in ("token_seconds", "max_body_bytes", "max_upload_bytes"):
         if getattr(settings, name) <= 0:

@@ -57,17 +57,8 @@ PAGES: Headers = [
     (b"cache-control", b"no-store"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
-#: A build of the official web app: it brings inline styles and images as data; scripts only its own.
-WEBAPP: Headers = [
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        b"img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'self'; "
-        b"base-uri 'self'; form-action 'self'; object-src 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-]
+#: A build of the official web app; its policy is made from its pages (``web.policy``).
+WEBAPP: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
 
 
 def read(sent: Headers) -> dict[str, str]:

@@ -7,6 +7,7 @@ chose to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,10 @@ from .headers import Headers
 #: person: nobody's page, but the address bar or a bookmark. unsaid: no browser, or one that says nothing. other: a page
 #: of another site.
 Sender = Literal["ours", "named", "person", "unsaid", "other"]
+#: Where the web port has the file server.
+FILES_PATH = "/files"
+#: A name or address with a port or none, as a request names its host.
+HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 JSON_TYPES = ("application/json", "application/json-lines")
 #: What a page of an allowed origin may send.
 PREFLIGHT: Headers = [
@@ -37,6 +42,7 @@ class Origins:
     def __init__(self, settings: ServerSettings) -> None:
         given = (settings.web_url, settings.api_url)
         self._ours = {urlsplit(url).netloc.lower() for url in given if url}
+        self._web_url = (settings.web_url or "").rstrip("/")
         self._allowed = {origin.rstrip("/").lower() for origin in settings.cors_origins}
 
     def sender(self, headers: Mapping[str, str]) -> Sender:
@@ -57,6 +63,13 @@ class Origins:
         if site == "same-site" and self.allows(origin):
             return "named"
         return "person" if site == "none" else "other"
+
+    def of_pages(self, headers: Mapping[str, str], scheme: str) -> str:
+        """Where a browser sees our pages: as the operator says, else where it asks. "" where it names no host."""
+        if self._web_url:
+            return self._web_url
+        host = headers.get("host", "")
+        return f"{scheme}://{host}" if HOST.fullmatch(host) else ""
 
     def check(self, headers: Mapping[str, str], reads: bool, body: bool) -> None:
         """Check a call of the API whose only proof is the cookie.
