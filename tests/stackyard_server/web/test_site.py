@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from ..running import Running, running_server
+from ..running import Running
 from .conftest import LOGIN, PASSWORD
 
 
@@ -96,27 +95,3 @@ def test_api_and_files_answer_under_the_pages_origin(server: Running) -> None:
     answer = server.client.post(f"{server.web}/api/v999.0/debug.ping", json={}, headers=headers)
     assert answer.json()["data"] == {"msg": "ClearML server"}
     assert server.client.get(f"{server.web}/files/nothing/here", headers=headers).status_code == 404
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Path:
-    """What a build of the official web app looks like from outside."""
-    folder = tmp_path / "build"
-    (folder / "assets").mkdir(parents=True)
-    (folder / "index.html").write_text("<!doctype html><title>app</title>")
-    (folder / "main.js").write_text("console.log(1)")
-    (tmp_path / "secret.txt").write_text("secret")
-    return folder
-
-
-def test_the_official_app_is_served_with_its_configuration(build: Path) -> None:
-    with running_server(webapp=build) as server:
-        get = server.client.get
-        assert "<title>app</title>" in get(f"{server.web}/").text
-        assert "<title>app</title>" in get(f"{server.web}/projects/abc/tasks/def/info-output/log").text
-        assert get(f"{server.web}/main.js").headers["content-type"].startswith("text/javascript")
-        configuration = get(f"{server.web}/configuration.json").json()
-        assert configuration["apiBaseUrl"] == "/api"
-        assert not configuration["userSecret"]
-        for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%252e%252e/secret.txt"):
-            assert "secret" not in get(server.web + path).text.replace("app", "")
