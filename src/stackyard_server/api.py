@@ -125,7 +125,9 @@ class Api(Port):
         most_bytes = self.services.settings.max_body_bytes
         bound = bounds.of_endpoint(entry.name, None if who is None else who.role, most_bytes)
         form = self._form(exchange)
-        body = (await exchange.body(bound)).replace(form.shown, form.kept)
+        body = await exchange.body(bound)
+        if form.shown != form.kept:
+            body = body.replace(form.shown, form.kept)
         call = await self._call(exchange, entry, body, who, bound)
         if entry.slow:
             user = exchange.address if who is None else who.user
@@ -163,7 +165,8 @@ class Api(Port):
         body = envelope.encode(form.head, data)
         if self.services.rewrite is not None:
             body = self.services.rewrite(body)
-        body = body.replace(form.kept, form.shown)
+        if form.shown != form.kept:
+            body = body.replace(form.kept, form.shown)
         if packs and len(body) > COMPRESS_FROM:
             return Encoded(packed(body), [JSON, GZIPPED])
         return Encoded(body, [JSON])
@@ -188,7 +191,7 @@ class Api(Port):
         return await self._aside(len(text), parse)
 
     def _form(self, exchange: Exchange) -> Form:
-        """How the caller gets the answer. Who calls below the web port is a page, and loads from its own origin only."""
+        """How the caller gets the answer; a page, which calls below the web port, loads from its own origin only."""
         kept = f"{self.services.urls['files']}/"
         below = exchange.scope.get("root_path")
         origin = self._origins.of_pages(exchange.headers, exchange.scope["scheme"]) if below else ""
