@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests import session
+from tests.counts import examples
 
 #: Fixtures that start an agent, a container, a browser or the SDK; a test with one of them is a "whole" one.
 WHOLE = {"engine", "browser", "on_agent", "in_container", "dispatched", "sent", "installed", "python"}
@@ -16,7 +17,7 @@ SLOW = {"built"}
 
 
 #: How long an example takes says how loaded the machine is.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=examples(100))
 
 
 def pytest_configure() -> None:

@@ -60,6 +60,7 @@ def until_gone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_no_process_of_an_interrupted_run_lives(tmp_path: Path, number: signal.Signals) -> None:
     with a_run(tmp_path) as (run, folder):
         assert len(session.named_by(folder)) >= 2, "what it left, and its watcher"

@@ -86,6 +86,8 @@ class Lab:
         self.through: list[str] = []
         #: On the way to its file server, where it was asked for.
         self.relay: Relay | None = None
+        #: Whether the last task that was looked at completed, so that nobody has to try it once more.
+        self.works = False
         self._code: Path | None = None
         self._found: tuple[int, Connection] | None = None
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stackyard_task.channel import CHANNEL_VARIABLE, PHASES, Channel
 from stackyard_task.listener import Listener
 from stackyard_task.records import Environment, GpuUse, Measurement, RunRecord, from_json, parse, to_json
+from tests.counts import examples
 
 
 def connected() -> Tuple[Channel, Listener, int, int]:
@@ -74,7 +75,7 @@ def test_an_unknown_phase_is_refused_where_it_is_written() -> None:
         Channel().phase("lunch")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.binary(max_size=60).map(lambda b: b.replace(b"\n", b"")), max_size=20))
 def test_no_line_a_broken_child_writes_breaks_the_listener(lines: list[bytes]) -> None:
     read, write = os.pipe()
@@ -136,7 +137,7 @@ MESSAGES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(MESSAGES, max_size=6))
 def test_values_of_the_wrong_type_cost_their_message_and_never_the_record(
     messages: List[Dict[str, Any]],

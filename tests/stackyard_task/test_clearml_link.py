@@ -199,6 +199,7 @@ def test_a_clone_of_a_finished_run_names_only_what_it_used_itself(
     assert (model["tags"], model["metadata"]["task trains a model"]["value"]) == ([], trained["id"])
 
 
+@pytest.mark.long
 def test_what_a_parameter_names_and_is_not_there_fails_the_task_in_a_sentence(
     installed: Site, code: Path
 ) -> None:
@@ -287,23 +288,19 @@ def test_an_aborted_run_ends_as_aborted_and_leaves_its_record(
     assert installed.record(task)["failure"]["kind"] == "interrupted"
 
 
-def test_a_run_whose_task_was_ended_elsewhere_says_nothing_over_that(
+def test_a_run_whose_code_fails_says_so_and_one_that_was_ended_elsewhere_nothing_over_that(
     installed: Site, code: Path, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
     id = installed.send(spec(seconds=0.5, begun=str(begun)), code)
     until(begun.exists, "the workload's start")
     installed.client.call("tasks.failed", task=id, status_reason="ended by somebody")
-    installed.run(spec(), code)  # its agent has done with the first one
-    task = installed.task(id)
+    failed = installed.run(spec(read="/no/such/file"), code)
+    assert failed["status"] == "failed"
+    assert failed["status_reason"].startswith("code: ")
+    assert installed.record(failed)["failure"]["kind"] == "code"
+    task = installed.task(id)  # now its agent has done with it
     assert (task["status"], task["status_reason"]) == ("failed", "ended by somebody")
-
-
-def test_a_run_whose_code_fails_says_so_and_keeps_its_record(installed: Site, code: Path) -> None:
-    task = installed.run(spec(read="/no/such/file"), code)
-    assert task["status"] == "failed"
-    assert task["status_reason"].startswith("code: ")
-    assert installed.record(task)["failure"]["kind"] == "code"
 
 
 # -- without a server ------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ def test_a_completed_run_says_what_it_used(tmp_path: Path, method: str) -> None:
 
 
 @needs_cgroup
+@pytest.mark.slow
 def test_results_that_no_record_holds_are_the_workloads_failure_not_an_unreadable_record(
     tmp_path: Path,
 ) -> None:
@@ -183,6 +184,7 @@ def test_told_to_stop_it_ends_the_tree_and_leaves_a_record(tmp_path: Path, metho
     assert not (tmp_path / "progress.json").exists()
 
 
+@pytest.mark.slow
 def test_the_child_dies_with_a_killed_supervisor(tmp_path: Path) -> None:
     process = started(tmp_path, "processes", "spawning", parameters={"megabytes": 1})
     process.communicate(timeout=PATIENCE_SECONDS)

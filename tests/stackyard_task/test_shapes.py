@@ -17,6 +17,7 @@ from stackyard_task import shapes
 from stackyard_task.measure.timeline import CAPACITY, Timeline
 from stackyard_task.records import Course
 from stackyard_task.shapes import RecordError, from_json, parse, read_json, to_json
+from tests.counts import examples
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.dictionaries(st.sampled_from(list(Whole.__dataclass_fields__)), PLAIN))
 def test_whatever_comes_is_taken_unchanged_or_refused(value: Dict[str, Any]) -> None:
     try:

@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from stackyard.clearml.client import Client
+from stackyard.clearml.tasks import submissions
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
 from stackyard.stacks.images import StackImage
+from tests.installation.agents import connection_of
 from tests.stackyard_server.clients.conftest import environment
 from tests.stackyard_server.running import Running, running_server
 from tests.waiting import until
@@ -154,6 +157,14 @@ def test_tasks_run_in_their_queues_images_only_and_are_told_when_they_are_to_end
     assert "uid 1000" in log or f"uid {os.geteuid()}" in log
     assert "evil False host False" in " ".join(log.split())  # a report of the agent may end within a line
     assert "stackyard: ignored: --privileged, -v, --user" in log
+
+    # Aborted while its container starts: the agent stops it.
+    starting = yard.submit(yard.image.reference, wait=True)
+    until(lambda: engine.containers(no_containers_left), "the container", yard.log)
+    with Client(connection_of(yard.server)) as client:
+        submissions.abort(client, yard.server.call("tasks.get_by_id", task=starting)["task"])
+    until(lambda: not engine.containers(no_containers_left), "the container's end", yard.log)
+    assert yard.ended(starting)["status"] == "stopped"
 
     # Aborted: the script itself hears of it and has time to end.
     waiting = yard.submit(yard.image.reference, wait=True)

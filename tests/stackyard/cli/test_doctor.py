@@ -49,6 +49,7 @@ def test_a_missing_python_is_said_in_plain_words(depot: Depot, capsys: pytest.Ca
     assert "no Python 3.42 that runs was found" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_indexes_are_asked_only_with_online(
     depot: Depot,
     serve: Callable[..., Index],

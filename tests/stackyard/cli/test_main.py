@@ -80,6 +80,7 @@ def test_an_error_is_one_sentence_and_debug_shows_the_traceback(capsys: pytest.C
         main.run(["scenario", "validate", "absent.toml", "--debug"])
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"{sys.executable} -m stackyard.cli.main scenario --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from stackyard.cli import main
 from stackyard.cli import scenario as command
 from stackyard.matrix.runs import RunFolder
+from tests.counts import examples
 from tests.stackyard.mutation import changed, mutations
 from tests.waiting import PATIENCE_SECONDS
 
@@ -49,6 +50,7 @@ def write(yard: Any, do: str = "nothing", text: str = FILE) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_run_ends_with_the_path_of_the_report(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["scenario", "run", str(write(here))]) == 0
     said = capsys.readouterr()
@@ -77,7 +79,9 @@ def test_no_value_in_a_file_of_a_run_folder_ends_a_command_with_a_traceback(
     files = {path: path.read_text() for name in names for path in Path("o").rglob(name)}
     capsys.readouterr()
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(mutations(files))
     def check(mutation: tuple[Path, str]) -> None:
         path, text = mutation
@@ -97,6 +101,7 @@ def test_no_value_in_a_file_of_a_run_folder_ends_a_command_with_a_traceback(
     check()
 
 
+@pytest.mark.slow
 def test_a_record_that_cannot_be_read_is_named_and_its_run_made_again(
     here: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,6 +200,7 @@ def test_validate_and_list(here: Any, capsys: pytest.CaptureFixture[str]) -> Non
     assert "cannot be used" in shown[1]
 
 
+@pytest.mark.slow
 def test_report_merges_folders(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(here)
     for stack in ("old", "new"):
@@ -208,6 +214,7 @@ def test_report_merges_folders(here: Any, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_resume_keeps_repeats_and_cells_unless_told_otherwise(
     here: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +231,7 @@ def test_resume_keeps_repeats_and_cells_unless_told_otherwise(
     assert (outcome["kept"], outcome["completed"]) == (2, 3)
 
 
+@pytest.mark.slow
 def test_resume_uses_the_code_the_matrix_began_with(here: Any) -> None:
     path = write(here)
     assert main.run(["scenario", "run", str(path), "--out", "o"]) == 0

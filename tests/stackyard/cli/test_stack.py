@@ -90,6 +90,7 @@ def test_what_cannot_be_done_is_one_sentence(
     assert not depot.home.exists()
 
 
+@pytest.mark.slow
 def test_a_stack_no_source_has_exits_3_with_the_reason(
     depot: Depot, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +135,7 @@ def test_remove_asks_and_takes_only_what_it_should(
     assert "nothing to remove" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_build_as_ctrl_c_does(depot: Depot) -> None:
     stack = define(depot.definitions)
     command = [sys.executable, "-m", "stackyard.cli.main", "stack", "build"]

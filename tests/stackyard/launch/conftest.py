@@ -25,6 +25,15 @@ from tests.engine import base_image, engine, stack_image  # noqa: F401 - fixture
 from tests.installation.agents import RunningAgent, agent_of, connection_of
 from tests.stackyard_server.running import Running, running_server
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A class that inherits the contract may leave some of its tests to the full counts."""
+    for item in items:
+        own = getattr(item, "originalname", None) or item.name
+        if own in getattr(getattr(item, "cls", None), "at_full_counts", ()):
+            item.add_marker("long")
+
+
 STACK = "torch-2.13.0-cpu"
 STACKS = {STACK: {"python": sys.executable, "digest": None, "environment": {}}}
 

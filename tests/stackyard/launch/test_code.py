@@ -16,17 +16,9 @@ from stackyard.launch.agent import AgentLauncher
 from stackyard.launch.contract import Ground, record_in
 from stackyard.settings import base
 from stackyard.workloads import wheel
-from stackyard_task.records import Code, TaskSpec
-from tests.stackyard.launch.conftest import AgentGround
+from stackyard_task.records import TaskSpec
+from tests.stackyard.launch.conftest import ENGINE, WHOLE, AgentGround
 from tests.stackyard_detector.declared import WORKLOADS
-
-
-def test_a_record_says_which_code_ran(on_agent: AgentGround, tmp_path: Path) -> None:
-    spec = on_agent.task("fail", parameters={"how": "raise"}, code=Code("c0ffee", True, "d1"))
-    assert on_agent.ended(on_agent.start(tmp_path / "run", spec)) == 1
-    seen = record_in(tmp_path / "run").environment
-    assert (seen.code_version, seen.code_dirty, seen.code_digest) == ("c0ffee", True, "d1")
-    assert seen.code_wheel == wheel.built(on_agent.code).sha256
 
 
 def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: AgentGround, tmp_path: Path) -> None:
@@ -53,6 +45,9 @@ def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: AgentGr
     assert "but the task was sent with" in failure.message
 
 
+@pytest.mark.parametrize(
+    "ground", ["bare", pytest.param("agent", marks=[*WHOLE.marks, pytest.mark.long]), ENGINE], indirect=True
+)
 def test_the_example_of_a_function_of_ones_own_runs_on_every_deployment(
     ground: Ground, tmp_path: Path
 ) -> None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from stackyard.launch.contract import Contract, Done, Ground
+from stackyard.workloads import wheel
+
+#: What the same supervisor does in every deployment: at reduced counts, bare shows it.
+SUPERVISORS = {
+    "test_a_workload_that_fails_is_a_record_with_its_reason",
+    "test_a_time_limit_ends_the_whole_tree",
+    "test_half_a_core_is_half_a_core",
+}
 
 
 class TestBare(Contract):
@@ -21,6 +29,11 @@ class TestBare(Contract):
 
 class TestAgent(Contract):
     name = "agent"
+    #: Of the limits, the container's is another one; an abort is seen by stackyard_task/test_clearml_link too.
+    at_full_counts: ClassVar[set[str]] = SUPERVISORS | {
+        "test_a_memory_limit_is_the_workloads_own",
+        "test_an_interrupt_leaves_a_record",
+    }
 
     @pytest.fixture
     def ground(self, on_agent: Ground) -> Ground:
@@ -38,10 +51,15 @@ class TestAgent(Contract):
             shapes.append(known(record))
         assert shapes[0] == shapes[1]
 
+    def test_a_record_says_in_which_wheel_its_code_came(self, ground: Ground, done: Done) -> None:
+        assert done.record.environment.code_wheel == wheel.built(ground.code).sha256
+
 
 @pytest.mark.engine
 class TestContainer(Contract):
     name = "container"
+    #: A run through a server is taken up by its task, wherever that runs: the agent's shows it.
+    at_full_counts: ClassVar[set[str]] = SUPERVISORS | {"test_a_run_is_taken_up_where_it_can_be"}
 
     @pytest.fixture
     def ground(self, in_container: Ground) -> Ground:

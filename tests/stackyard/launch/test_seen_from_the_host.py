@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stackyard.launch.contract import record_in
-from tests.stackyard.launch.conftest import AgentGround, command
+from tests.stackyard.launch.conftest import ENGINE, WHOLE, AgentGround, command
 from tests.waiting import until
 
 MEGABYTES, SECONDS = 800, 6.0
@@ -85,6 +85,9 @@ def workload_of(deployment: AgentGround) -> int:
     return until(found, "a workload", deployment.log)[0]
 
 
+@pytest.mark.parametrize(
+    "dispatched", [WHOLE, pytest.param("container", marks=[*ENGINE.marks, pytest.mark.long])], indirect=True
+)
 def test_cpu_and_memory_agree_with_the_record(dispatched: AgentGround, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root sees the cgroups of others from the host")

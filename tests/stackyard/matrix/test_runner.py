@@ -60,6 +60,7 @@ def test_a_run_sees_the_snapshot_and_nothing_of_the_users_shell(
     assert task["environment"]["CUDA_VISIBLE_DEVICES"] == ""
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_recorded_and_the_matrix_goes_on(yard: Any) -> None:
     text = scenario(yard, more=f'[workloads.bad]\nworkload = "{ENTRY}"\nparameters = {{ do = "raise" }}')
     outcome = yard.run(text)
@@ -107,6 +108,7 @@ def test_stopping_ends_the_run_in_order_and_resume_makes_the_rest(yard: Any) -> 
         os.kill(int(hanging.read_text()), 0)
 
 
+@pytest.mark.slow
 def test_preparations_run_once_before_and_are_kept_on_resume(yard: Any) -> None:
     flag = yard.folder / "flag"
     more = f"""
@@ -134,6 +136,7 @@ workload = "{ENTRY}"
     assert len(yard.lines()) == 7
 
 
+@pytest.mark.slow
 def test_resume_after_a_crash_makes_only_what_is_missing_and_more_repeats_may_be_asked(yard: Any) -> None:
     text = scenario(yard)
     yard.run(text)
@@ -150,6 +153,7 @@ def test_resume_after_a_crash_makes_only_what_is_missing_and_more_repeats_may_be
         yard.run(scenario(yard, do="raise"), resume=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(yard: Any) -> None:
     """The record cannot be written: told from an error of ours, without a traceback and without going on."""
     if os.geteuid() != 0 or not sys.platform.startswith("linux"):

@@ -108,6 +108,7 @@ def export(server: Running, folder: Path, projects: list[str] | None = None) -> 
         return exporting.export(client, folder, QUIET, projects)
 
 
+@pytest.mark.slow
 def test_everything_arrives_at_another_server_under_new_ids(
     filled: tuple[Running, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ def test_everything_arrives_at_another_server_under_new_ids(
         assert not target.call("tasks.get_all", name="not wanted")["tasks"]
 
 
+@pytest.mark.slow
 def test_an_import_that_is_repeated_makes_nothing_twice(
     filled: tuple[Running, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -217,6 +219,7 @@ def test_into_the_embedded_server_ids_and_times_stay(
         assert (tmp_path / "back").stat().st_size == 7000
 
 
+@pytest.mark.slow
 def test_there_and_back_gives_the_same(filled: tuple[Running, dict[str, str]], tmp_path: Path) -> None:
     source, ids = filled
     export(source, tmp_path / "one", ["lab"])

@@ -22,6 +22,7 @@ from stackyard.reports.statistics import (
     summarise,
     unpaired_ratio,
 )
+from tests.counts import examples
 
 LONG = os.environ.get("STACKYARD_LONG") == "1"
 
@@ -146,7 +147,7 @@ def test_rank_drawing_is_a_plain_bootstrap_of_medians() -> None:
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.floats(1e-3, 1e6), min_size=6, max_size=12), st.floats(0.01, 100))
 def test_units_do_not_change_a_ratio(values: list[float], factor: float) -> None:
     other = [value * 1.3 for value in values]
@@ -156,7 +157,7 @@ def test_units_do_not_change_a_ratio(values: list[float], factor: float) -> None
     assert scaled.verdict == plain.verdict == DIFFERENT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.floats(0.1, 1e9), min_size=6, max_size=15))
 def test_an_interval_lies_within_the_runs_and_around_the_median(values: list[float]) -> None:
     summary = summarise(values)

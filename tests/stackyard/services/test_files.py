@@ -17,6 +17,7 @@ from stackyard.errors import StackyardError
 from stackyard.services.files import EMBEDDED, GIVEN, RUN, Plan, QueueRule, Server, ServicesFiles
 from stackyard.services.status import status
 from stackyard.settings import Settings
+from tests.counts import examples
 from tests.stackyard.mutation import mutations
 
 AGENT = Prepared(
@@ -71,7 +72,9 @@ def test_no_value_in_plan_or_state_ends_status_with_a_traceback(
     files.write_plan(dataclasses.replace(PLAN, server=embedded))
     texts = {path: path.read_text() for path in (files.plan_file, files.state_file)}
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(mutations(texts))
     def check(mutation: tuple[Path, str]) -> None:
         path, text = mutation

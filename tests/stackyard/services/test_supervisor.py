@@ -202,8 +202,14 @@ def test_a_killed_services_process_and_then_down(tmp_path: Path) -> None:
         assert yard.left() == []
 
 
-def test_an_embedded_server_that_died_is_started_again_where_it_was(yard: Yard) -> None:
+def test_an_embedded_server_that_died_under_a_task_is_started_again_where_it_was(
+    yard: Yard, waiting: tuple[str, Path]
+) -> None:
+    code, go_on = waiting
     found = yard.up()
+    task = yard.submit(code)
+    yard.begun(task)
+    agent = yard.slot()["pid"]
     pid = admin.status(yard.home / "server")["pid"]
     os.kill(pid, signal.SIGKILL)
     folder = yard.home / "server"
@@ -211,7 +217,10 @@ def test_an_embedded_server_that_died_is_started_again_where_it_was(yard: Yard) 
         lambda: (now := admin.status(folder))["pid"] not in (pid, None) and now["urls"] and now, "a server"
     )
     assert again["urls"]["api"] == found["server"]["api"]
-    assert yard.waits(yard.submit()) == "completed", "the agent goes on"
+    go_on.touch()
+    assert yard.waits(task) == "completed"
+    assert "stackyard_retries" not in yard.task(task).get("runtime", {})
+    assert yard.slot()["pid"] == agent, "the agent goes on"
 
 
 def test_a_task_is_stopped_at_its_queues_limit(yard: Yard) -> None:

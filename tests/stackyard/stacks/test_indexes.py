@@ -78,6 +78,7 @@ def test_a_cpu_build_where_cuda_is_asked_is_refused(
         source(stack)
 
 
+@pytest.mark.slow
 def test_the_first_source_that_holds_the_build_is_taken_and_the_others_are_explained(
     tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +112,7 @@ def test_an_index_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: py
             source(define(tmp_path, indexes=(address,)))
 
 
+@pytest.mark.slow
 def test_an_index_without_metadata_and_ranges_is_not_trusted_unless_the_lock_knows_the_file(
     tmp_path: Path, serve: Serve
 ) -> None:

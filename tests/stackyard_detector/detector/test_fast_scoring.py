@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from stackyard_detector.detector import fast_scoring
 from stackyard_detector.detector.config import DetectorConfig, Weights
 from stackyard_detector.detector.windows import pack
+from tests.counts import LONG
 
 pytestmark = pytest.mark.torch
 
@@ -73,7 +73,7 @@ def test_both_scorers_agree(input_kind, start_padding, quantitative, layers):
 
 
 #: 200 at full counts.
-RANDOM_CONFIGURATIONS = 200 if os.environ.get("STACKYARD_LONG") else 15
+RANDOM_CONFIGURATIONS = 200 if LONG else 3
 
 
 @pytest.mark.parametrize("seed", range(RANDOM_CONFIGURATIONS))

@@ -55,8 +55,17 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(array, weights_of(other)[name], err_msg=name)
 
 
-@pytest.mark.parametrize("input_kind", ["scalar", "one-hot", "embedding"])
-@pytest.mark.parametrize("quantitative", [False, True])
+@pytest.mark.parametrize(
+    ("input_kind", "quantitative"),
+    [
+        ("scalar", False),
+        ("one-hot", True),
+        ("embedding", False),
+        pytest.param("scalar", True, marks=pytest.mark.long),
+        pytest.param("one-hot", False, marks=pytest.mark.long),
+        pytest.param("embedding", True, marks=pytest.mark.long),
+    ],
+)
 def test_it_learns_what_follows_what(input_kind, quantitative):
     config = DetectorConfig(3, 1, 16, input=input_kind, quantitative=quantitative)
     listener = Listener()

@@ -53,6 +53,7 @@ def status(server: Running, task: str) -> str:
     return found
 
 
+@pytest.mark.long
 def test_it_registers_runs_streams_the_console_is_aborted_and_leaves(
     server: Running, python: str, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def run_here(flow: Flow) -> tuple[str, str, str]:
     return done[1], done[2], done[3]
 
 
+@pytest.mark.long
 def test_a_local_pipeline_passes_data_between_its_steps(flow: Flow, server: Running) -> None:
     controller, first_step, last = run_here(flow)
     assert first_step == "completed"

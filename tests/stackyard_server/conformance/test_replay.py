@@ -70,8 +70,8 @@ def test_a_server_that_is_already_running_is_reached_by_its_addresses() -> None:
     ("flow", "endpoint", "field"),
     [
         ("s02_models", "tasks.edit", "script"),
-        ("s05_dataset", "projects.update", "system_tags"),
-        ("s05_dataset", "tasks.edit", "runtime"),
+        pytest.param("s05_dataset", "projects.update", "system_tags", marks=pytest.mark.long),
+        pytest.param("s05_dataset", "tasks.edit", "runtime", marks=pytest.mark.long),
         ("a02_agent_abort", "tasks.started", "status_message"),
     ],
 )

@@ -14,6 +14,7 @@ from stackyard_server.files.stored import StoredFiles, key_of
 from stackyard_server.files.uploads import Upload, parameters
 from stackyard_server.http.errors import Refused
 from stackyard_server.store import Store
+from tests.counts import examples
 
 SOUND = (
     b'--b\r\nContent-Disposition: form-data; name="a/one"; filename="one"\r\nContent-Type: text/plain\r\n\r\n1\r\n1\r\n'
@@ -45,7 +46,7 @@ def take(stored: StoredFiles, body: bytes, step: int) -> dict[str, int] | int:
 
 
 @given(step=st.integers(1, 400))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_body_is_read_the_same_in_pieces_of_any_size(stored: StoredFiles, step: int) -> None:
     assert take(stored, SOUND, step) == {"a/one": 4, "a/zé": 15}
 
@@ -56,7 +57,7 @@ def test_a_body_is_read_the_same_in_pieces_of_any_size(stored: StoredFiles, step
     ),
     step=st.integers(1, 200),
 )
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 def test_a_broken_body_is_refused_or_read_never_more(
     stored: StoredFiles, cuts: list[tuple[int, int, bytes]], step: int
 ) -> None:

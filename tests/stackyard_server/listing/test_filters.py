@@ -18,6 +18,7 @@ from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.store import Store, Transaction, query
 from stackyard_server.store.documents import PROJECT, TASK, USER
 from stackyard_server.store.query import Query
+from tests.counts import examples
 
 LOSS = "0" * 32, "1" * 32
 BY_LOSS = f"last_metrics.{LOSS[0]}.{LOSS[1]}.value"
@@ -255,7 +256,9 @@ filters = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=filters, order=st.lists(names, max_size=3), start=st.integers(0, 26), size=st.integers(1, 30))
 @example(data={}, order=["-" + BY_LOSS], start=18, size=4)
 @example(data={"project": ["p1"]}, order=[BY_LOSS, "-name"], start=0, size=30)
@@ -327,7 +330,9 @@ FIELDS = [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=4))
 def test_whatever_is_sent_is_answered_or_refused(tx: Transaction, data: dict[str, Any]) -> None:
     with contextlib.suppress(ApiError):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackyard_server.store import functions, query
+from tests.counts import examples
 
 TEXTS = [
     "",
@@ -53,7 +54,7 @@ alternatives = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(alternatives, min_size=1, max_size=3))
 @pytest.mark.promise("patterns-linear")
 def test_a_pattern_finds_what_the_regular_expression_finds(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stackyard_server.store import Store, events, metrics, scalars
 from stackyard_server.store.scalars import Memory, Points
+from tests.counts import examples
 
 NOW = 1_795_293_768_694
 Value = float | None
@@ -42,7 +43,7 @@ def write(store: Store, memory: Memory, owner: str, batch: list[tuple[int, Value
         scalars.store_points(tx, [Points(series, iters, values, [NOW] * count, [form] * count)], NOW)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(batches, st.booleans())
 def test_count_mean_and_points_are_those_of_distinct_iterations(
     store: Store, given_batches: list[list[tuple[int, Value]]], forgetful: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -119,20 +120,42 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-@pytest.fixture
-def page(server: Running, browser: Any) -> Iterator[Any]:
-    """A page of someone who signed in; a message on the browser's console fails the test."""
-    context = browser.new_context(base_url=server.web)
-    opened = context.new_page()
-    opened.set_default_timeout(10_000)
+@contextmanager
+def opened(browser: Any, server: Running, session: Any = None) -> Iterator[Any]:
+    """A page with the cookies of a session; a message on the browser's console fails the test."""
+    context = browser.new_context(base_url=server.web, storage_state=session)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
     complaints: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda fault: complaints.append(str(fault)))
-    opened.goto("/login")
-    opened.get_by_label("Name").fill(LOGIN)
-    opened.get_by_label("Password").fill(PASSWORD)
-    opened.get_by_role("button", name="Sign in").click()
-    opened.wait_for_url(server.web + "/")
-    yield opened
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda fault: complaints.append(str(fault)))
+    yield page
     context.close()
     assert complaints == []
+
+
+@contextmanager
+def signed_in(browser: Any, server: Running) -> Iterator[Any]:
+    """A page of someone who has just signed in, by the form."""
+    with opened(browser, server) as page:
+        page.goto("/login")
+        page.get_by_label("Name").fill(LOGIN)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(server.web + "/")
+        yield page
+
+
+@pytest.fixture(scope="module")
+def session(server: Running, browser: Any) -> Any:
+    """What a browser keeps of someone who signed in."""
+    with signed_in(browser, server) as page:
+        return page.context.storage_state()
+
+
+@pytest.fixture
+def page(server: Running, browser: Any, session: Any) -> Iterator[Any]:
+    """The first page of someone who signed in."""
+    with opened(browser, server, session) as page:
+        page.goto("/")
+        yield page

@@ -9,6 +9,7 @@ import pytest
 
 from ..running import Running
 from . import plotted
+from .conftest import signed_in
 
 
 def open_task(page: Any) -> None:
@@ -152,10 +153,11 @@ def test_tables_filter_and_sort(page: Any, server: Running) -> None:
     assert up == down[::-1]
 
 
-def test_sign_out_ends_the_session(page: Any, server: Running) -> None:
-    cookies = page.context.cookies()
-    page.get_by_role("button", name="Sign out").click()
-    page.wait_for_url(server.web + "/login")
+def test_sign_out_ends_the_session(browser: Any, server: Running) -> None:
+    with signed_in(browser, server) as page:
+        cookies = page.context.cookies()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(server.web + "/login")
     kept = {"Cookie": "; ".join(f"{c['name']}={c['value']}" for c in cookies)}
     answer = server.client.get(f"{server.web}/projects", headers=kept)
     assert answer.status_code == 303

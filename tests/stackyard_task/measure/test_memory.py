@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stackyard_task.measure.cgroup import Charge
 from stackyard_task.measure.memory import ChargedMemory, ProcessMemory
 from stackyard_task.measure.proc import Residency, Shares
+from tests.counts import examples
 
 MB = 1 << 20
 
@@ -133,7 +134,7 @@ readings = st.dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(readings, min_size=1, max_size=8), st.booleans())
 def test_the_estimate_lies_between_its_bounds_and_never_below_one_process(
     intervals: list[Dict[int, Residency]], shares_known: bool

@@ -43,6 +43,11 @@ def work(parameters, channel, output_folder):
         raise BadInput(parameters["refuse"])
     if parameters.get("gate"):
         raise GateClosed(parameters["gate"])
+    if parameters.get("model"):
+        (Path(str(output_folder)) / "model").mkdir()
+        (Path(str(output_folder)) / "model" / "model.safetensors").write_bytes(b"weights")
+    if parameters.get("weights"):
+        made += "+" + (Path(parameters["weights"]) / "model.safetensors").read_text()
     if parameters.get("hang"):
         while True:
             import time
@@ -110,7 +115,8 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
 
 
 def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(yard: Yard) -> None:
-    state = yard.run(CHAIN)
+    text = CHAIN.replace('say = "one"', 'say = "one", model = true')
+    state = yard.run(text.replace('say = "two"', 'say = "two", weights = "model:first"'))
     assert state.completed, state.reason
     assert [(step.name, step.status, step.queue) for step in state.steps] == [
         (name, "completed", "cpu") for name in ("first", "second")
@@ -120,7 +126,7 @@ def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(yard: 
     last = state.steps[1]
     assert last.id is not None
     assert last.ran_seconds is not None
-    assert yard.result(last.id) == "one+two"
+    assert yard.result(last.id) == "one+two+weights"
     record = yard.site.record(yard.site.task(last.id))
     assert record["measurement"]["wall_seconds"] > 0
     assert record["dispatch"]["task_id"] == last.id
@@ -149,7 +155,7 @@ def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(yard: 
     again, queue = watching.rerun(yard.site.client, state.id, "second")
     assert queue == "cpu"
     assert yard.site.ended(again)["status"] == "completed"
-    assert yard.result(again) == "one+two"
+    assert yard.result(again) == "one+two+weights"
     assert [s.name for s in watching.state_of(yard.site.client, state.id).steps][-1] == "second again"
     with pytest.raises(BadInputError, match="has no step 'third'; it has: first, second"):
         watching.rerun(yard.site.client, state.id, "third")
@@ -181,19 +187,6 @@ parameters = { say = "three", read = "step:second/made.txt" }
 """
 
 
-def test_a_failing_step_says_which_and_why_and_later_ones_do_not_start(yard: Yard) -> None:
-    """Here a gate that stays closed; a failure of another kind is told in the same way by a controller here."""
-    state = yard.run(CHAIN.replace('say = "two"', 'gate = "F1 0.4, at least 0.9 is demanded"') + THIRD)
-    assert state.status == "failed"
-    first, second, third = state.steps
-    assert (first.status, second.status, third.status) == ("completed", "failed", "pending")
-    assert state.reason.startswith(f"gate: step second failed (task {second.id}): F1 0.4, at least 0.9")
-    assert state.reason.endswith("; not started: third")
-    assert third.id is None
-    with pytest.raises(BadInputError, match="never started"):
-        watching.rerun(yard.site.client, state.id, "third")
-
-
 def test_an_aborted_pipeline_takes_its_steps_with_it(yard: Yard) -> None:
     submitted = yard.submission(CHAIN.replace('say = "one"', "hang = true")).submit()
 
@@ -218,15 +211,32 @@ def test_a_queue_that_is_not_there_is_refused_before_anything_starts(yard: Yard)
         yard.submission(CHAIN.replace("[steps.second]", '[steps.second]\nqueue = "gpu"')).submit()
 
 
-def test_the_controller_can_run_here(yard: Yard) -> None:
-    text = CHAIN.replace('"chain"', '"local"')
-    submitted = yard.submission(text.replace('say = "two"', 'refuse = "no"')).submit(enqueue=False)
+def test_a_failing_step_says_which_and_why_and_later_ones_do_not_start(yard: Yard) -> None:
+    """The controller runs here, which is the same one; the step is a gate that stays closed."""
+    text = CHAIN.replace('"chain"', '"local"').replace(
+        'say = "two"', 'gate = "F1 0.4, at least 0.9 is demanded"'
+    )
+    submitted = yard.submission(text + THIRD).submit(enqueue=False)
     with controller.started(yard.site.client, submitted.id):
         told = list(watching.follow(yard.site.client, submitted.id))
     lines, (last, state) = [line for line, _ in told], told[-1]
     assert any(line.startswith("step first: completed after") for line in lines)
-    assert last.startswith("pipeline local: failed: bad_input: step second failed")
-    assert (state.steps[0].status, state.steps[1].status) == ("completed", "failed")
+    assert last.startswith("pipeline local: failed: gate: step second failed")
+    assert state.status == "failed"
+    first, second, third = state.steps
+    assert (first.status, second.status, third.status) == ("completed", "failed", "pending")
+    assert state.reason.startswith(f"gate: step second failed (task {second.id}): F1 0.4, at least 0.9")
+    assert state.reason.endswith("; not started: third")
+    assert third.id is None
+    with pytest.raises(BadInputError, match="never started"):
+        watching.rerun(yard.site.client, state.id, "third")
+
+
+@pytest.mark.long
+def test_a_controller_on_an_agent_fails_with_its_step(yard: Yard) -> None:
+    state = yard.run(CHAIN.replace('say = "one"', 'refuse = "no"'))
+    assert state.status == "failed"
+    assert state.reason.startswith(f"bad_input: step first failed (task {state.steps[0].id}): no")
 
 
 RAW = """
@@ -366,6 +376,7 @@ def test_a_push_starts_the_pipeline_where_it_changed_something(
         assert len(runs_of(yard, "pushed")) == 2
 
 
+@pytest.mark.long
 def test_prepare_train_evaluate_infer_on_simulated_sessions(yard: Yard) -> None:
     stack, python = default_stack()
     if python is None:

@@ -154,6 +154,7 @@ def test_lists_are_filtered_and_abort_takes_a_waiting_task_out(here: Site) -> No
         submissions.found(here.client, "never")
 
 
+@pytest.mark.long
 def test_a_failed_task_is_told_with_its_reason(here: Site) -> None:
     submitted = submissions.submit(here.client, "simulate", Wanted({"test_share": "1"}), OFFER)
     told = list(following.follow(here.client, submitted.id))
