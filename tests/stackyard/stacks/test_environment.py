@@ -112,7 +112,7 @@ def test_what_loads_otherwise_than_pinned_never_counts_as_built(depot: Depot) ->
     assert not stacks.location(stack, depot.settings).exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_leaves_nothing_that_counts(depot: Depot) -> None:
     stack = define(depot.definitions)
     folder = stacks.location(stack, depot.settings)

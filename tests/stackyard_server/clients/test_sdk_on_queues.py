@@ -57,7 +57,7 @@ def test_tuning_with_optuna_on_a_queue(flow: Flow, template: str, worker: Agent)
     assert "OK" in flow("tuning.py", "queue", template)
 
 
-@pytest.mark.parametrize("how", ["by time", "by trigger"])
+@pytest.mark.parametrize("how", [pytest.param("by time", marks=pytest.mark.long), "by trigger"])
 def test_schedulers(how: str, flow: Flow, template: str, worker: Agent) -> None:
     assert "OK" in flow("schedulers.py", how, template)
 
