@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from .calls import Call, Raw, Services, dispatch, pieces
+from .calls import Call, Raw, Services, dispatch, pieces, unknown
 from .calls.dispatch import Endpoint
 from .http import cookies, headers
 from .http.edge import Port
@@ -72,8 +72,8 @@ class Encoded:
         await exchange.respond(status, self.body, [*self.headers, *also])
 
 
-#: (fields, lines, whether the fields were checked) of a request.
-Said = tuple[dict[str, Any], list[dict[str, Any]], bool]
+#: (fields, lines, whether the fields were checked, those that nobody knows) of a request.
+Said = tuple[dict[str, Any], list[dict[str, Any]], bool, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +227,11 @@ class Api(Port):
         in_pieces = entry.pieces == "lines" and len(body) > pieces.BYTES
         if in_pieces and content_type.startswith(envelope.BATCH):
             bounds.check_lines(body, bound)
-            said: Said = {}, [], False
+            said: Said = {}, [], False, []
         else:
             parse = partial(self._fields_and_lines, entry, content_type, body, exchange.query, bound)
             said = await self._aside(len(body), parse)
-        parsed, lines, checked = said
+        parsed, lines, checked, strange = said
         return Call(
             name=entry.name,
             version=envelope.parse_version(exchange.state.requested),
@@ -245,6 +245,7 @@ class Api(Port):
             lines=lines,
             body=body,
             checked=checked,
+            unknown=strange,
         )
 
     @staticmethod
@@ -260,13 +261,14 @@ class Api(Port):
             lines, parsed = parsed, {}
         elif entry.batch:
             lines = [parsed] if parsed else []
+        strange = unknown.of(entry, parsed, lines)
         if len(body) <= IN_PLACE_BYTES:
-            return parsed, lines, False
+            return parsed, lines, False, strange
         if entry.prepare is not None:
             entry.prepare(lines or [parsed])
         if not entry.batch:
             fields.check(entry.name, parsed)
-        return parsed, lines, not entry.batch
+        return parsed, lines, not entry.batch, strange
 
     async def _caller(self, exchange: Exchange, entry: Endpoint) -> Identity | None:
         """Who calls; None only where the endpoint needs no sign-in.

@@ -62,6 +62,8 @@ class ServerSettings:
     requeue_limit: int = fate.USUAL_RETRIES
     #: How long a task may take that was asked to stop, and run beyond a limit of its own before it is asked.
     time_limit_grace_seconds: float = fate.USUAL_GRACE_SECONDS
+    #: What becomes of a call that deletes, resets or stops something and has a field nobody knows: "refuse", or "log".
+    unknown_fields: str = "refuse"
     #: Addresses that stood in stored file URLs before; rewritten on read.
     former_files_urls: tuple[str, ...] = field(default=())
 
@@ -167,6 +169,8 @@ def _check(settings: ServerSettings) -> None:
             f"webapp: {settings.webapp}: holds no {WEBAPP_PAGE}, nor does its folder browser; "
             "expected a build of the web app"
         )
+    if settings.unknown_fields not in ("refuse", "log"):
+        raise SettingsError(f"unknown_fields is {settings.unknown_fields!r}; expected 'refuse' or 'log'")
     for name in ("token_seconds", "max_body_bytes", "max_upload_bytes"):
         if getattr(settings, name) <= 0:
             raise SettingsError(f"{name} is {getattr(settings, name)}; expected more than 0")

@@ -70,6 +70,8 @@ class Call:
     answer_headers: list[tuple[str, str]] = field(default_factory=list)
     #: Whether the fields were checked already.
     checked: bool = False
+    #: The fields that nobody knows (``unknown``); None where they were not looked for yet.
+    unknown: list[str] | None = None
     #: The bytes of the body as they came.
     body: bytes = b""
     #: What is to be done once the transaction is committed (removing files...), in this order.

@@ -9,8 +9,8 @@ sent and rolled back when it raises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..identity import roles
@@ -18,7 +18,7 @@ from ..protocol import fields
 from ..protocol.envelope import parse_version
 from ..protocol.error_table import ApiError, error
 from ..store import Transaction
-from . import Call, fence, refusals
+from . import Call, fence, refusals, unknown
 
 if TYPE_CHECKING:
     from ..identity import Identity
@@ -58,6 +58,12 @@ class Endpoint:
     fenced: Fenced | None = None
     #: Why it is not served, though its name and fields are known; "" where it is.
     absent: str = ""
+    #: It takes something away: a field it does not know is refused.
+    destructive: bool = False
+    #: The collection that it lists: each of that collection's fields is a filter.
+    lists: str | None = None
+    #: Fields that are known and change nothing, and why each cannot.
+    ignores: Mapping[str, str] = field(default_factory=dict)
 
 
 _table: dict[str, list[Endpoint]] = {}
@@ -77,6 +83,9 @@ def endpoint(
     prepare: Callable[[list[dict[str, Any]]], None] | None = None,
     fenced: Fenced | None = None,
     absent: str = "",
+    destructive: bool = False,
+    lists: str | None = None,
+    ignores: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
     """Mark a function as the implementation of ``<its module>.<its name>`` from an API version on.
 
@@ -94,6 +103,10 @@ def endpoint(
         fenced: "task" where it writes to the task that its field ``task`` names, "run" where only that task's own run
             makes such a call: an earlier run's writes are refused.
         absent: Why it answers 404 to requests whose fields are right.
+        destructive: It takes something away (deletes, resets, clears, stops, archives): a field that nobody knows may
+            have narrowed that, and is refused.
+        lists: The collection it lists, by name: each of its fields is a filter.
+        ignores: Fields of ``fields.json`` that change nothing, and why each cannot: it never narrows.
     """
 
     def mark(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
@@ -115,6 +128,9 @@ def endpoint(
             prepare,
             fenced,
             absent,
+            destructive,
+            lists,
+            ignores or {},
         )
         known = _table.setdefault(full, [])
         known.append(entry)
@@ -166,8 +182,7 @@ def answer(entry: Endpoint, call: Call) -> Any:
     Raises:
         ApiError: What the endpoint refused.
     """
-    if not entry.batch and not call.checked:
-        fields.check(entry.name, call.data)
+    _check(entry, call)
     if entry.absent:
         raise error("unknown_endpoint", entry.absent, name=entry.name)
     if entry.access == "none":
@@ -197,8 +212,7 @@ async def answer_together(entry: Endpoint, call: Call) -> Any:
         ApiError: What the endpoint refused.
         store.Fault: The commit failed; nothing of the moment was written.
     """
-    if not entry.batch and not call.checked:
-        fields.check(entry.name, call.data)
+    _check(entry, call)
     loop = asyncio.get_running_loop()
     committed: asyncio.Future[None] = loop.create_future()
 
@@ -217,6 +231,12 @@ async def answer_together(entry: Endpoint, call: Call) -> Any:
     for action in call.after_commit:
         action()
     return answered
+
+
+def _check(entry: Endpoint, call: Call) -> None:
+    if not entry.batch and not call.checked:
+        fields.check(entry.name, call.data)
+    unknown.check(entry, call)
 
 
 def _written(entry: Endpoint, call: Call, tx: Transaction) -> Any:

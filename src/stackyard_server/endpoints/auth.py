@@ -76,7 +76,7 @@ def edit_credentials(call: Call) -> dict[str, Any]:
     return {"updated": 1}
 
 
-@endpoint(access="state", role="readonly")
+@endpoint(access="state", role="readonly", destructive=True)
 def revoke_credentials(call: Call) -> dict[str, Any]:
     """How many of the caller's keys are gone: one. Tokens made with it end with it."""
     access_key = call.get("access_key") or call.get("key_id")

@@ -85,7 +85,7 @@ def _take_in(call: Call, lines: list[dict[str, Any]]) -> dict[str, Any]:
     return answer
 
 
-@endpoint(access="metrics", fenced="task")
+@endpoint(access="metrics", fenced="task", destructive=True)
 def delete_for_task(call: Call) -> dict[str, Any]:
     """Remove every event of a task: how many there were."""
     task = call.data["task"]
@@ -93,7 +93,7 @@ def delete_for_task(call: Call) -> dict[str, Any]:
     return {"deleted": events.delete_for(call.tx, [task])}
 
 
-@endpoint(access="metrics")
+@endpoint(access="metrics", destructive=True)
 def delete_for_model(call: Call) -> dict[str, Any]:
     """Remove every event of a model: how many there were."""
     model = call.data["model"]
@@ -101,7 +101,7 @@ def delete_for_model(call: Call) -> dict[str, Any]:
     return {"deleted": events.delete_for(call.tx, [model])}
 
 
-@endpoint(access="metrics", fenced="task")
+@endpoint(access="metrics", fenced="task", destructive=True)
 def clear_task_log(call: Call) -> dict[str, Any]:
     """Remove the console lines of a task: how many there were.
 

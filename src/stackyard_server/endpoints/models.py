@@ -21,13 +21,13 @@ EDITABLE = (
 UPDATABLE = ("name", "tags", "system_tags", "task", "comment", "project", "ready", "metadata", "ui_cache")
 
 
-@endpoint()
+@endpoint(lists="model")
 def get_all(call: Call) -> dict[str, Any]:
     """The models that fit, as ids and plain values."""
     return listing.get_all(call, MODEL)
 
 
-@endpoint()
+@endpoint(lists="model")
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The models that fit, joined with what they name; with ``include_stats``, how many labels each has."""
     answer = listing.get_all_ex(call, MODEL)
@@ -39,7 +39,7 @@ def get_all_ex(call: Call) -> dict[str, Any]:
     return answer
 
 
-@endpoint()
+@endpoint(lists="model")
 def get_by_id_ex(call: Call) -> dict[str, Any]:
     """The models of these ids, joined with what they name."""
     return listing.get_by_id_ex(call, MODEL)
@@ -122,7 +122,7 @@ def add_or_update_metadata(call: Call) -> dict[str, Any]:
     return {"updated": models.note_change(call.tx, model["id"], call.who.user, call.now, {"metadata": kept})}
 
 
-@endpoint("2.13", access="state")
+@endpoint("2.13", access="state", destructive=True)
 def delete_metadata(call: Call) -> dict[str, Any]:
     """1 if the model exists: the entries of these keys are gone."""
     model = models.require(call.tx, call.data["model"], ["metadata"])
@@ -149,7 +149,7 @@ def publish_many(call: Call) -> dict[str, Any]:
     )
 
 
-@endpoint(access="state", pieces="ids")
+@endpoint(access="state", pieces="ids", destructive=True)
 def archive_many(call: Call) -> dict[str, Any]:
     """Archives models: a tag that callers filter by."""
 
@@ -171,7 +171,7 @@ def unarchive_many(call: Call) -> dict[str, Any]:
     return bulk.apply(call.tx, call.data["ids"], unarchive)
 
 
-@endpoint(access="state")
+@endpoint(access="state", destructive=True)
 def delete(call: Call) -> dict[str, Any]:
     """Deletes a model and tells the address of its file, unless somebody else still needs that.
 
@@ -185,7 +185,7 @@ def _delete(call: Call, id: str) -> str | None:
     return models.delete(call.tx, id, force=bool(call.get("force", False)), delete_file=delete_file)
 
 
-@endpoint(access="state", pieces="ids")
+@endpoint(access="state", pieces="ids", destructive=True)
 def delete_many(call: Call) -> dict[str, Any]:
     """``delete`` for many."""
     return bulk.apply(call.tx, call.data["ids"], lambda id: {"deleted": True, "url": _delete(call, id)})

@@ -98,7 +98,7 @@ def check_new_run(call: Call) -> dict[str, Any]:
     return {"existing_project": {"id": id, "name": name}} if id else {}
 
 
-@endpoint("2.26", access="state")
+@endpoint("2.26", access="state", destructive=True)
 def delete_runs(call: Call) -> dict[str, Any]:
     """Deletes runs of a pipeline, in any status but those that wait or run; at least one run must be left.
 

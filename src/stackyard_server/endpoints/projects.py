@@ -14,13 +14,13 @@ from ..store import projects
 from ..store.documents import MODEL, PROJECT, TASK
 
 
-@endpoint()
+@endpoint(lists="project")
 def get_all(call: Call) -> dict[str, Any]:
     """The projects that fit, as ids and plain values."""
     return listing.get_all(call, PROJECT, also=project_contents.containing(call))
 
 
-@endpoint()
+@endpoint(lists="project")
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The projects that fit, joined with what they name, hidden ones marked; with ``include_stats``,
     ``check_own_contents`` and ``include_dataset_stats`` what is in them.
@@ -63,13 +63,13 @@ def move(call: Call) -> dict[str, Any]:
     return {"moved": project_changes.move(call, call.data["project"], call.get("new_location", ""))}
 
 
-@endpoint(access="state")
+@endpoint(access="state", destructive=True)
 def merge(call: Call) -> dict[str, Any]:
     """How many tasks, models and projects were put into ``destination_project``; the merged one is gone."""
     return project_changes.merge(call, call.data["project"], call.get("destination_project"))
 
 
-@endpoint(access="state")
+@endpoint(access="state", destructive=True)
 def delete(call: Call) -> dict[str, Any]:
     """What was deleted with a project and all below it. Files on this server go with what they belong to, unless
     ``delete_external_artifacts`` is false; the server reaches no other machine."""

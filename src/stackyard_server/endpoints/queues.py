@@ -85,14 +85,14 @@ def get_default(call: Call) -> dict[str, Any]:
     return {"id": id, "name": queues.find(call.tx, id)["name"]}
 
 
-@endpoint("2.4")
+@endpoint("2.4", lists="queue")
 def get_all(call: Call) -> dict[str, Any]:
     """The queues asked for, with their entries."""
     answer = listing.get_all(call, QUEUE, virtual=_virtual(call))
     return {"queues": [_as_asked(call, queue) for queue in answer["queues"]]}
 
 
-@endpoint("2.4")
+@endpoint("2.4", lists="queue")
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The queues asked for with their entries' task names and the workers that listen.
 
@@ -125,7 +125,7 @@ def update(call: Call) -> dict[str, Any]:
     return {"updated": queues.update(call.tx, call.data["queue"], changes), "fields": changes}
 
 
-@endpoint("2.4", access="state")
+@endpoint("2.4", access="state", destructive=True)
 def delete(call: Call) -> dict[str, Any]:
     """Remove a queue; one in which tasks wait only with ``force``, and they get their earlier status back."""
     queue = call.data["queue"]
@@ -140,7 +140,7 @@ def delete(call: Call) -> dict[str, Any]:
     return {"deleted": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", destructive=True)
 def clear_queue(call: Call) -> dict[str, Any]:
     """Take every task out of a queue: which they were. They get their earlier status back."""
     queue = call.data.get("queue")
@@ -161,7 +161,7 @@ def add_or_update_metadata(call: Call) -> dict[str, Any]:
     return {"updated": queues.update(call.tx, queue["id"], {"metadata": {**kept, **items}})}
 
 
-@endpoint("2.13", access="state")
+@endpoint("2.13", access="state", destructive=True)
 def delete_metadata(call: Call) -> dict[str, Any]:
     """Remove items of a queue's metadata."""
     queue = queues.find(call.tx, call.data["queue"])
@@ -195,7 +195,7 @@ def _name_queue(call: Call, task: str, queue: str) -> None:
         TASK.update(call.tx, task, {"execution": {**held, "queue": queue}})
 
 
-@endpoint("2.4", access="state")
+@endpoint("2.4", access="state", destructive=True)
 def remove_task(call: Call) -> dict[str, Any]:
     """Take a task out of a queue; its status stays, but with ``update_task_status`` it gets back its earlier one."""
     queue, task = call.data["queue"], call.data["task"]

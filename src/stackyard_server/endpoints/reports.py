@@ -55,7 +55,7 @@ def publish(call: Call) -> dict[str, Any]:
     return {"fields": ending.publish(call, id, force=True, message=call.get("message")), "updated": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", destructive=True)
 def archive(call: Call) -> dict[str, Any]:
     """Archives a report."""
     ending.archive(call, reports.require(call, call.data["task"])["id"], message=call.get("message"))
@@ -69,7 +69,7 @@ def unarchive(call: Call) -> dict[str, Any]:
     return {"unarchived": 1}
 
 
-@endpoint(access="state")
+@endpoint(access="state", destructive=True)
 def delete(call: Call) -> dict[str, Any]:
     """Deletes a report that is a draft or archived, or any with ``force``."""
     task = reports.require(call, call.data["task"])
@@ -79,7 +79,7 @@ def delete(call: Call) -> dict[str, Any]:
     return {"deleted": True}
 
 
-@endpoint()
+@endpoint(lists="task")
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The reports that fit, joined with what they name; ``project`` means the reports about it and below.
 
@@ -97,7 +97,7 @@ def get_tags(call: Call) -> dict[str, Any]:
     return {"tags": tasks.tags_of_type(call.tx, reports.TYPE)}
 
 
-@endpoint("2.30")
+@endpoint("2.30", lists="task")
 def get_task_data(call: Call) -> dict[str, Any]:
     """What a report shows of tasks: the tasks, and the plots, images and scalars asked for.
 

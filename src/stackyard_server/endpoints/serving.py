@@ -17,7 +17,7 @@ def register_container(call: Call) -> dict[str, Any]:
     return {}
 
 
-@endpoint("2.30", access="none", role="user")
+@endpoint("2.30", access="none", role="user", destructive=True)
 def unregister_container(call: Call) -> dict[str, Any]:
     """Nothing: the container is forgotten."""
     serving.containers_of(call).remove(call.who.user, call.data["container_id"])

@@ -58,7 +58,7 @@ def set_settings(call: Call) -> dict[str, Any]:
     return {"updated": 1}
 
 
-@endpoint(access="state", role="admin")
+@endpoint(access="state", role="admin", destructive=True)
 def reset_settings(call: Call) -> dict[str, Any]:
     """How many settings were taken away: the sections named in ``keys``."""
     settings = {**kept(call)}

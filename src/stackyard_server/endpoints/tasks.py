@@ -46,19 +46,19 @@ def forced(call: Call) -> bool:
 # Reading
 
 
-@endpoint()
+@endpoint(lists="task")
 def get_all(call: Call) -> Answer:
     """Tasks that match, without joins. Left out: fields of hyper-datasets (``input.view...``)."""
     return listing.get_all(call, TASK)
 
 
-@endpoint()
+@endpoint(lists="task")
 def get_all_ex(call: Call) -> Answer:
     """Tasks that match, with joins and scrolls. Left out: fields of hyper-datasets."""
     return listing.get_all_ex(call, TASK)
 
 
-@endpoint()
+@endpoint(lists="task")
 def get_by_id_ex(call: Call) -> Answer:
     """The tasks of these ids, with joins."""
     return listing.get_by_id_ex(call, TASK)
@@ -238,7 +238,7 @@ def edit_hyper_params(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint(access="state", fenced="task")
+@endpoint(access="state", fenced="task", destructive=True)
 def delete_hyper_params(call: Call) -> Answer:
     """Remove sections, or single parameters; see ``edit_hyper_params``."""
     contents.delete_parameters(call, call.data["task"], call.data["hyperparams"], force=forced(call))
@@ -255,7 +255,7 @@ def edit_configuration(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint(access="state", fenced="task")
+@endpoint(access="state", fenced="task", destructive=True)
 def delete_configuration(call: Call) -> Answer:
     """Remove configuration objects by name."""
     contents.delete_configuration(call, call.data["task"], call.data["configuration"], force=forced(call))
@@ -283,7 +283,7 @@ def add_or_update_artifacts(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint("2.10", access="state", fenced="task")
+@endpoint("2.10", access="state", fenced="task", destructive=True)
 def delete_artifacts(call: Call) -> Answer:
     """Remove artifacts by key and mode ("output" where none is given)."""
     contents.delete_artifacts(call, call.data["task"], call.data["artifacts"])
@@ -298,7 +298,7 @@ def add_or_update_model(call: Call) -> Answer:
     return {"updated": 1}
 
 
-@endpoint(access="state", fenced="task")
+@endpoint(access="state", fenced="task", destructive=True)
 def delete_models(call: Call) -> Answer:
     """Take models off a task's lists."""
     contents.drop_models(call, call.data["task"], call.data["models"])
@@ -324,7 +324,7 @@ def started(call: Call) -> Answer:
     return {"fields": fields, "started": done, "updated": done}
 
 
-@endpoint(access="state", fenced="task")
+@endpoint(access="state", fenced="task", destructive=True)
 def stop(call: Call) -> Answer:
     """Ask for the task's end."""
     return {"fields": _stop(call, call.data["task"]), "updated": 1}
@@ -398,7 +398,7 @@ def _publish(call: Call, id: str) -> Document:
     return ending.publish(call, id, force=forced(call), with_model=with_model, **told(call))
 
 
-@endpoint(access="state", fenced="task")
+@endpoint(access="state", fenced="task", destructive=True)
 def reset(call: Call) -> Answer:
     """Make a draft of the task again."""
     done = _reset(call, call.data["task"])
@@ -442,7 +442,7 @@ def _enqueue(call: Call, id: str, queue: str) -> Document:
     )
 
 
-@endpoint(access="state", fenced="task")
+@endpoint(access="state", fenced="task", destructive=True)
 def dequeue(call: Call) -> Answer:
     """Take the task out of its queue. Left out: ``remove_from_all_queues`` (a task waits in one at most)."""
     return {"dequeued": 1, **_dequeue(call, call.data["task"])}
@@ -452,7 +452,7 @@ def _dequeue(call: Call, id: str) -> Document:
     return queueing.dequeue(call, id, new_status=call.get("new_status"), **told(call))
 
 
-@endpoint(access="state")
+@endpoint(access="state", destructive=True)
 def archive(call: Call) -> Answer:
     """Put tasks away; all of them or none."""
     ids = [task["id"] for task in changes.require_all(call.tx, ids_of(call, "tasks"), ["id"])]
@@ -465,7 +465,7 @@ def _archive(call: Call, id: str) -> None:
     ending.archive(call, id, with_steps=bool(call.get("include_pipeline_steps", False)), **told(call))
 
 
-@endpoint(access="state", fenced="task")
+@endpoint(access="state", fenced="task", destructive=True)
 def delete(call: Call) -> Answer:
     """Remove the task with its files, which stay where ``delete_external_artifacts`` is false. Left out:
     ``move_to_trash``."""
@@ -492,7 +492,7 @@ def each(call: Call, function: Callable[[str], Document | None]) -> Answer:
     return bulk.apply(call.tx, ids_of(call), function)
 
 
-@endpoint(access="state", pieces="ids")
+@endpoint(access="state", pieces="ids", destructive=True)
 def stop_many(call: Call) -> Answer:
     """``stop`` for many."""
     return each(call, lambda id: {"fields": _stop(call, id), "updated": 1})
@@ -504,7 +504,7 @@ def publish_many(call: Call) -> Answer:
     return each(call, lambda id: {"fields": _publish(call, id), "updated": 1})
 
 
-@endpoint(access="state", pieces="ids")
+@endpoint(access="state", pieces="ids", destructive=True)
 def reset_many(call: Call) -> Answer:
     """``reset`` for many."""
 
@@ -526,13 +526,13 @@ def enqueue_many(call: Call) -> Answer:
     return answer
 
 
-@endpoint(access="state", pieces="ids")
+@endpoint(access="state", pieces="ids", destructive=True)
 def dequeue_many(call: Call) -> Answer:
     """``dequeue`` for many."""
     return each(call, lambda id: {"dequeued": True, **_dequeue(call, id)})
 
 
-@endpoint(access="state", pieces="ids")
+@endpoint(access="state", pieces="ids", destructive=True)
 def archive_many(call: Call) -> Answer:
     """``archive`` for many."""
 
@@ -554,7 +554,7 @@ def unarchive_many(call: Call) -> Answer:
     return each(call, one)
 
 
-@endpoint(access="state", pieces="ids")
+@endpoint(access="state", pieces="ids", destructive=True)
 def delete_many(call: Call) -> Answer:
     """``delete`` for many."""
     return each(call, lambda id: _delete(call, id))

@@ -49,13 +49,13 @@ def get_by_id(call: Call) -> dict[str, Any]:
     return {"user": {**USER.render(user), "preferences": ""}}
 
 
-@endpoint()
+@endpoint(lists="user")
 def get_all(call: Call) -> dict[str, Any]:
     """The users asked for, with ClearML's filters, order and paging."""
     return listing.get_all(call, USER)
 
 
-@endpoint("2.8")
+@endpoint("2.8", lists="user")
 def get_all_ex(call: Call) -> dict[str, Any]:
     """The users asked for, the company as an object; with ``active_in_projects``, those who made tasks there."""
     projects = call.get("active_in_projects")
@@ -88,7 +88,7 @@ def create(call: Call) -> dict[str, Any]:
     return {}
 
 
-@endpoint(access="state", role="admin")
+@endpoint(access="state", role="admin", destructive=True)
 def delete(call: Call) -> dict[str, Any]:
     """Nothing; the user is gone, with their keys and sessions. What they made stays."""
     identity.remove(call.tx, call.data["user"], by=call.who.user)

@@ -63,7 +63,7 @@ def _id(call: Call) -> str:
     return id
 
 
-@endpoint("2.4", access="state")
+@endpoint("2.4", access="state", destructive=True)
 def unregister(call: Call) -> dict[str, Any]:
     """Nothing; the worker is forgotten, if it was known."""
     workers.remove(call.tx, call.who.user, call.data["worker"])

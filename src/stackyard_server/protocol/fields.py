@@ -2,13 +2,14 @@
 
 The facts are data (``fields.json``): one line per endpoint, ``{"required": [...], "fields": {name: form}}``.
 A form is "string", "integer", "number", "boolean", "object", "any", ``{"enum": [...]}``, ``[form]`` (a list),
-``{"map": form}`` (an object with free keys) or ``{"object": {name: form}, "required": [...]}``. Fields that are
-not listed are let through and ignored, as clients expect. null stands for absent.
+``{"map": form}`` (an object with free keys) or ``{"object": {name: form}, "required": [...]}``. null stands for
+absent. Fields that are not listed pass here; ``unknown`` names them.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,41 @@ def check(endpoint: str, data: dict[str, Any]) -> None:
                 fit(form, value)
             except Mismatch as fault:
                 raise _refused(name, fault) from None
+
+
+#: Fields that clients send with every call: which HTTP method they would use. All methods mean the same.
+ALWAYS = frozenset({"method"})
+#: Stands among an endpoint's fields where any others may be sent, and are kept.
+ANY = "*"
+
+
+def unknown(endpoint: str, data: dict[str, Any], deep: bool = False) -> list[str]:
+    """The fields of a request that are not among the facts; none where there are no facts.
+
+    Args:
+        endpoint: Its name.
+        data: The request's fields.
+        deep: Also the fields of objects inside, as ``outer.inner``.
+    """
+    facts = table().get(endpoint)
+    if facts is None or ANY in facts["fields"]:
+        return []
+    forms = facts["fields"]
+    found = [name for name in data if name not in forms and name not in ALWAYS]
+    if deep:
+        for name, form in forms.items():
+            found += _inside(name, form, data.get(name))
+    return found
+
+
+def _inside(path: str, form: Any, value: Any) -> Iterator[str]:
+    if isinstance(form, list) and isinstance(value, list):
+        yield from dict.fromkeys(name for item in value for name in _inside(path, form[0], item))
+    elif isinstance(form, dict) and "object" in form and isinstance(value, dict):
+        inner = form["object"]
+        yield from (f"{path}.{name}" for name in value if name not in inner)
+        for name in inner.keys() & value.keys():
+            yield from _inside(f"{path}.{name}", inner[name], value[name])
 
 
 def _refused(name: str, fault: Mismatch) -> ApiError:
