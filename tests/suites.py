@@ -208,9 +208,8 @@ def run(suite: Suite, extent: Extent) -> Counts:
     report.unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
     environment["STACKYARD_LONG"] = "1" if extent.full_counts else ""
-    environment.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # else each of hundreds of processes compiles all it imports
+    # else each of hundreds of processes compiles all that it imports
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment.setdefault("OMP_NUM_THREADS", "1")  # threads that outnumber free cores spin for minutes
     if not path:
         del environment["PYTHONPATH"]
