@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -26,6 +28,7 @@ from .files import addresses as file_addresses
 from .files import matching
 from .files import stored as stored_files
 from .files.server import FileServer
+from .http import shares
 from .http.connections import BoundedProtocol
 from .http.edge import Edge
 from .http.origins import FILES_PATH
@@ -47,6 +50,8 @@ TIDY_SECONDS = 60
 FOLD_SECONDS = 1.0
 #: How long a stop waits for answers in progress, seconds.
 PATIENCE_SECONDS = 6
+#: Then the process ends, seconds after it was told to.
+LAST_SECONDS = 9.5
 
 
 class _Listener(uvicorn.Server):
@@ -67,6 +72,8 @@ class Server:
 
     def __init__(self, settings: ServerSettings, clock: Clock = time.time) -> None:
         self.settings = settings
+        shares.raise_limit()
+        BoundedProtocol.shares = shares.Shares(shares.most_connections, settings.trusted_proxies)
         settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_file_system(settings.folder)
         self.lock = FolderLock(settings.folder)
@@ -170,6 +177,7 @@ class Server:
         kept = self.files.stored
         while True:
             await asyncio.sleep(TIDY_SECONDS)
+            self.services.expire()
             try:
                 self._freeing.step()
                 while due := kept.due(time.time() - stored_files.GRACE_SECONDS):
@@ -227,14 +235,28 @@ class Server:
             listener.should_exit = True
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve in this thread until SIGINT or SIGTERM."""
+        """Serve in this thread until SIGINT or SIGTERM; gone within ``LAST_SECONDS`` of it, whatever is under way."""
+
+        def stop(*_: object) -> None:
+            self.stop()
+            last = threading.Timer(LAST_SECONDS, _leave)
+            last.daemon = True
+            last.start()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self.stop())
+            signal.signal(number, stop)
         # What was made so far stays for good: the collector need not walk it again and again while answering.
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(self.serve(ready))
+
+
+def _leave() -> None:
+    """End the process as it is: what was answered is on the disk, and the next start reads it from the log."""
+    log.warning("The stop took more than %s s: the process ends without waiting any longer.", LAST_SECONDS)
+    logging.shutdown()
+    os._exit(0)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import moments
 from ..monitoring.meter import Meter
 from ..store import Reading, Store, Transaction
+from .kept import Kept
 from .readers import Readers
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ class Services:
     readers: Readers = field(default_factory=Readers)
     #: What is counted for those who watch the server.
     meter: Meter = field(default_factory=Meter)
+
+    def expire(self) -> None:
+        """Forget what is kept in memory and over."""
+        now = int(self.clock() * 1000)
+        for kept in list(self.memory.values()):
+            if isinstance(kept, Kept):
+                kept.expire(now)
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ class Endpoint:
     signed_in: bool
     #: Takes NDJSON.
     batch: bool
-    #: Grows with what is stored or asked: runs in a thread, on a snapshot. Reads only.
+    #: Grows with what is stored or asked: runs in a thread, on a snapshot. Of what changes nothing only.
     slow: bool
     #: Looks, on a snapshot, whether there is anything to write: what it answers is the answer, None goes on.
     glance: Callable[[Call], Any] | None = None

@@ -119,7 +119,7 @@ def clear_task_log(call: Call) -> dict[str, Any]:
 @endpoint("2.18", access="none")
 def clear_scroll(call: Call) -> dict[str, Any]:
     """Forget where a reader stood."""
-    requests.scrolls_of(call).close(call.data["scroll_id"])
+    requests.scrolls_of(call).drop(call.data["scroll_id"])
     return {}
 
 
@@ -468,7 +468,7 @@ def get_task_plots(call: Call) -> dict[str, Any]:
 def get_multi_task_plots(call: Call) -> dict[str, Any]:
     """The same for several tasks: {plots: {metric: {variant: {task: {iter: {name, plots}}}}}}."""
     tasks = requests.tasks(call)
-    state = requests.scrolls_of(call).get(call.get("scroll_id"), "multi plots")
+    state = requests.scrolls_of(call).find(call.get("scroll_id"), "multi plots", call.now)
     if state is not None or call.get("scroll_id") == EXHAUSTED:
         return {"plots": {}, "returned": 0, "total": state["total"] if state else 0, "scroll_id": EXHAUSTED}
     plots = steps.latest_plots(call, tasks)
@@ -482,7 +482,7 @@ def get_multi_task_plots(call: Call) -> dict[str, Any]:
     scroll_id = (
         None
         if call.get("no_scroll", False)
-        else requests.scrolls_of(call).open("multi plots", total=len(plots))
+        else requests.scrolls_of(call).open("multi plots", call.who.user, call.now, total=len(plots))
     )
     return {"plots": found, "returned": len(plots), "total": len(plots), "scroll_id": scroll_id}
 

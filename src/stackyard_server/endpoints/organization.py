@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from .. import listing
 from ..calls import Call, Raw
 from ..calls.dispatch import endpoint
+from ..calls.kept import Kept
 from ..listing.filters import keys_of
 from ..projects import workloads
+from ..protocol.bounds import ANSWER_BYTES
 from ..protocol.error_table import error
 from ..store import query
 from ..store import users as store_users
@@ -96,47 +97,9 @@ def get_project_workloads(call: Call) -> dict[str, Any]:
     return workloads.usage(call)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A download someone asked for."""
-
-    user: str
-    at: int
-    data: Mapping[str, Any]
-
-
-class Downloads:
-    """The prepared downloads of the last minutes."""
-
-    def __init__(self) -> None:
-        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, prepared: Prepared) -> str:
-        """Keep one; its id."""
-        id = new_id()
-        with self._lock:
-            self._prepared[id] = prepared
-            while len(self._prepared) > MOST_PREPARED:
-                self._prepared.popitem(last=False)
-        return id
-
-    def get(self, id: str, user: str, now: int) -> Prepared | None:
-        """The one of that id, if it is that user's and not too old."""
-        with self._lock:
-            prepared = self._prepared.get(id)
-        if prepared is None or prepared.user != user or now - prepared.at > PREPARED_LIFE_MS:
-            return None
-        return prepared
-
-
-_downloads_made = threading.Lock()
-
-
-def downloads_of(call: Call) -> Downloads:
-    """The server's prepared downloads."""
-    with _downloads_made:
-        downloads: Downloads = call.services.memory.setdefault("downloads", Downloads())
+def downloads_of(call: Call) -> Kept[str, bytes]:
+    """The server's prepared downloads: the user's request under an id, as JSON."""
+    downloads: Kept[str, bytes] = call.services.memory.setdefault("downloads", Kept(MOST_PREPARED))
     return downloads
 
 
@@ -150,25 +113,30 @@ def prepare_download_for_get_all(call: Call) -> dict[str, Any]:
         raise error("validation", "field_mappings must not be empty", field="field_mappings")
     # what is wrong with the request is said now, not when the browser downloads
     next(listing.every(call, COLLECTIONS[call.data["entity_type"]], call.data, 1, _fields(call.data)), None)
-    return {"prepare_id": downloads_of(call).add(Prepared(call.who.user, call.now, call.data))}
+    id, kept = new_id(), orjson.dumps({**call.data, "by": call.who.user})
+    downloads_of(call).put(id, kept, call.who.user, len(kept), call.now + PREPARED_LIFE_MS, call.now)
+    return {"prepare_id": id}
 
 
 @endpoint()
 def download_for_get_all(call: Call) -> Raw:
     """The prepared list as CSV: a column per field mapping, in their order."""
     id = call.data["prepare_id"]
-    prepared = downloads_of(call).get(id, call.who.user, call.now)
-    if prepared is None:
+    kept = downloads_of(call).get(id, call.now)
+    data = None if kept is None else orjson.loads(kept)
+    if data is None or data.pop("by") != call.who.user:
         raise error("validation", "unknown or expired download", prepare_id=id)
-    entity = prepared.data["entity_type"]
+    entity = data["entity_type"]
     text = io.StringIO()
     writer = csv.writer(text)
-    mappings = prepared.data["field_mappings"]
+    mappings = data["field_mappings"]
     writer.writerow([cell(m.get("name") or m["field"]) for m in mappings])
     columns = [(keys_of(m["field"]), _names(m.get("values"))) for m in mappings]
-    fields = _fields(prepared.data)
-    for document in listing.every(call, COLLECTIONS[entity], prepared.data, MOST_ROWS, fields):
+    fields = _fields(data)
+    for document in listing.every(call, COLLECTIONS[entity], data, MOST_ROWS, fields):
         writer.writerow([cell(names.get(v := at(document, keys), v)) for keys, names in columns])
+        if text.tell() > ANSWER_BYTES:
+            raise error("answer_too_large", bytes=ANSWER_BYTES)
     headers = {"Content-Disposition": f'attachment; filename="{entity}s.csv"'}
     return Raw(text.getvalue().encode(), "text/csv; charset=utf-8", headers)
 

@@ -31,7 +31,7 @@ def container_status_report(call: Call) -> dict[str, Any]:
     return {}
 
 
-@endpoint(access="none")
+@endpoint(access="none", slow=True)
 def get_endpoints(call: Call) -> dict[str, Any]:
     """The addresses at which models are served, with what their containers measured together."""
     by_url: dict[str, list[serving.Container]] = {}
@@ -41,7 +41,7 @@ def get_endpoints(call: Call) -> dict[str, Any]:
     return {"endpoints": [serving.summary(containers) for containers in by_url.values()]}
 
 
-@endpoint(access="none")
+@endpoint(access="none", slow=True)
 def get_loading_instances(call: Call) -> dict[str, Any]:
     """The containers that do not serve yet."""
     loading = [c for c in serving.containers_of(call).alive(call.now) if not c.url]
@@ -59,7 +59,7 @@ def get_loading_instances(call: Call) -> dict[str, Any]:
     }
 
 
-@endpoint("2.30", access="none")
+@endpoint("2.30", access="none", slow=True)
 def get_endpoint_details(call: Call) -> dict[str, Any]:
     """One address: what is served there, and by which containers."""
     containers = serving_at(call)
@@ -72,7 +72,7 @@ def get_endpoint_details(call: Call) -> dict[str, Any]:
     }
 
 
-@endpoint("2.30", access="none")
+@endpoint("2.30", access="none", slow=True)
 def get_endpoint_metrics_history(call: Call) -> dict[str, Any]:
     """A chart of one measure of an address over time, and with ``instance_charts`` one of each container.
 

@@ -20,6 +20,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
@@ -35,6 +36,7 @@ from ..http.errors import Refused
 from ..http.exchange import Exchange
 from ..http.headers import Headers
 from ..http.origins import Origins
+from ..http.shares import Shares, most_files
 from ..identity import Identity, roles
 from ..program import COMMAND
 from ..protocol import bounds
@@ -91,6 +93,8 @@ class FileServer(Port):
         self.stored = StoredFiles(services.store)
         self._origins = origins
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="files")
+        #: Files that are being sent or received.
+        self._open = Shares(most_files)
         self._warned = False
         #: Bytes of uploads in progress: they count before they are rows.
         self._pending_bytes = 0
@@ -108,14 +112,16 @@ class FileServer(Port):
             await self._say(exchange, 200, "OK")
         elif method in ("GET", "HEAD"):
             self._admit(exchange, "readonly")
-            await self._download(exchange)
+            with self._opening(exchange):
+                await self._download(exchange)
         elif method == "DELETE":
             who = self._admit(exchange, "user")
             file = self._delete(who, path)
             await self._reply(exchange, file.path)
         elif method == "POST" and path == "/":
             who = self._admit(exchange, "user")
-            await self._upload(exchange, who)
+            with self._opening(exchange):
+                await self._upload(exchange, who)
         elif method == "POST" and path == "/delete_many":
             who = self._admit(exchange, "user")
             json = exchange.headers.get("content-type", "").startswith("application/json")
@@ -157,6 +163,21 @@ class FileServer(Port):
             security_log.note("file_role_refused", **about)
             raise Refused(403, f"Users with the role {who.role} may only read files")
         return who
+
+    @contextlib.contextmanager
+    def _opening(self, exchange: Exchange) -> Iterator[None]:
+        """Inside, one file may be open.
+
+        Raises:
+            Refused: 429 too many are.
+        """
+        address = exchange.address
+        if not self._open.take(address):
+            raise Refused(429, "Too many files are being sent or received: come again in a moment")
+        try:
+            yield
+        finally:
+            self._open.give_back(address)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 

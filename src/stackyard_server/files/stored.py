@@ -102,13 +102,24 @@ class Incoming:
         self._digest.update(data)
         self.bytes += len(data)
 
+    def close(self) -> None:
+        """All of it came: it need not stay open.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def sync(self) -> None:
-        """Bring it to the disk and close it."""
-        assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._file = None
+        """Bring it to the disk, closed."""
+        self.close()
+        number = os.open(self._path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
     def move_to(self, target: Path) -> str:
         """Put it in its place.

@@ -108,6 +108,8 @@ class Upload:
             self._current.write(data[start:end])
 
     def _part_end(self) -> None:
+        if self._current is not None:  # an upload has one file open at a time
+            self._current.close()
         self._current = None
 
 

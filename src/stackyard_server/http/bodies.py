@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ..protocol.bounds import HELD_BYTES
 from ..protocol.error_table import ApiError, error
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-
-#: All bodies held at the same time, over all ports, bytes.
-MOST_HELD_BYTES = 256 * 1024 * 1024
 
 
 class Disconnected(Exception):
@@ -92,7 +90,7 @@ class Bodies:
                 parts.append(part)
                 held += len(part)
                 self.held_bytes += len(part)
-                if self.held_bytes > max(MOST_HELD_BYTES, limit_bytes):
+                if self.held_bytes > max(HELD_BYTES, limit_bytes):
                     raise error("too_many", "the server is busy receiving")
             return b"".join(parts)
         finally:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
+from itertools import islice
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ..security_log import note
-from . import headers
+from . import headers, shares
 from .reuse import may_fork
 
 #: Takes uvicorn's place: its warning for every malformed request would let anyone fill the disk. Such requests are in
@@ -36,34 +36,34 @@ SLOWEST_BYTES_PER_SECOND = 512
 #: A client that reads nothing of its answer is let go.
 UNREAD_SECONDS = 120.0
 LOOK_EVERY_SECONDS = 5.0
-MOST_CONNECTIONS = 4096
-
-
-def connection_limit() -> int:
-    """Open connections at most: what the process may open, less what the store and files need."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return max(16, min(MOST_CONNECTIONS, allowed - 128))
+#: How many of an address's connections are looked at for one that nobody needs.
+LOOKED_AT = 64
 
 
 class TooManyRequests(Exception):
     """A connection sent more requests than it waits for answers."""
 
 
+class HeadersTooLarge(Exception):
+    """A request's line and headers together are larger than they may be."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits."""
 
-    #: Open connections of this process, over all ports.
-    held: ClassVar[set[BoundedProtocol]] = set()
-    limit: ClassVar[int] = connection_limit()
+    #: Open connections of this process, over all ports, by address, oldest first.
+    held: ClassVar[dict[str, dict[BoundedProtocol, None]]] = {}
+    shares: ClassVar[shares.Shares] = shares.Shares(shares.most_connections)
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self.logger = log
         self._in_headers = True
         self._in_body = False
-        self._received_bytes = 0
+        self._received_bytes = self._head_bytes = 0
+        #: The address it counts for.
+        self._address: str | None = None
+        self._counted = self.shares
         #: Since the last content of a body.
         self._framing_bytes = 0
         self._began = self._wrote = self.loop.time()
@@ -72,21 +72,55 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
-        if len(self.held) >= self.limit:
+        peer = transport.get_extra_info("peername")
+        address = shares.network(str(peer[0])) if peer else ""
+        if not self.shares.take(address) and not (self._make_room(address) and self.shares.take(address)):
             self.transport = transport
             transport.abort()
             return
-        self.held.add(self)
+        self._address, self._counted = address, self.shares
+        self.held.setdefault(address, {})[self] = None
         super().connection_made(transport)
         self._looking = self.loop.call_later(LOOK_EVERY_SECONDS, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        self.held.discard(self)
+        self._let_go()
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
         super().connection_lost(exc)
+
+    def _let_go(self) -> None:
+        """Count it no more."""
+        address, self._address = self._address, None
+        if address is None:
+            return
+        self._counted.give_back(address)
+        del self.held[address][self]
+        if not self.held[address]:
+            del self.held[address]
+
+    def _make_room(self, address: str) -> bool:
+        """End a connection on which nothing happens: of an address that has its share, else of whoever has most."""
+        whose = address
+        if self.shares.held[address] < self.shares.of(address):
+            whose = max(self.held, key=lambda one: len(self.held[one]), default=address)
+        for connection in islice(self.held.get(whose, ()), LOOKED_AT):
+            if connection.is_idle:
+                connection.transport.abort()
+                connection._let_go()
+                return True
+        return False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing came of a request that is not answered."""
+        return (
+            self._in_headers
+            and not self._received_bytes
+            and (self.cycle is None or self.cycle.response_complete)
+        )
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -108,7 +142,10 @@ class BoundedProtocol(HttpToolsProtocol):
         An answer that is under way is lost with it: what came may have been part of its request.
         """
         self._note_malformed()
-        self._refuse(400, msg)
+        if self._head_bytes > MOST_HEADER_BYTES:
+            self._refuse(431, "The request's headers are too large.")
+        else:
+            self._refuse(400, msg)
 
     def _note_malformed(self) -> None:
         note("malformed_request", address=self.client[0] if self.client else "")
@@ -127,8 +164,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; or a trailer, which is dropped: it comes too late to decide anything (RFC 9110, 6.5.1)."""
+        """A header; or a trailer, which is dropped: it comes too late to decide anything (RFC 9110, 6.5.1).
+
+        Raises:
+            HeadersTooLarge: which ends the connection.
+        """
         if self._in_headers:
+            self._head_bytes += len(name) + len(value)
+            if self._head_bytes > MOST_HEADER_BYTES:
+                raise HeadersTooLarge
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
@@ -154,7 +198,7 @@ class BoundedProtocol(HttpToolsProtocol):
         Not before: what a client still sends to a closed connection would cost it the answer.
         """
         self._in_headers, self._in_body = True, False
-        self._received_bytes = 0
+        self._received_bytes = self._head_bytes = 0
         super().on_message_complete()
         if self.cycle.keep_alive and may_fork(self.headers):
             self.cycle.keep_alive = False

@@ -59,12 +59,17 @@ class Exchange:
         """Refuse what no port takes.
 
         Raises:
-            ApiError: 400/0 said twice; 415 a body in another encoding.
+            ApiError: 400/0 said twice, or no host (RFC 9112, 3.2); 415 a body in another encoding.
         """
         if len(self.headers) != len(self.scope["headers"]):
             check_repeated(self.scope["headers"])
+        if "host" not in self.headers and self.scope.get("http_version") == "1.1":
+            raise error("bad_request")
         if "content-encoding" in self.headers:
             raise error("encoded_body", self.headers["content-encoding"])
+        transfer = self.headers.get("transfer-encoding")
+        if transfer is not None and transfer.strip().lower() != "chunked":
+            raise error("encoded_body", transfer)
 
     @property
     def announced_bytes(self) -> int:

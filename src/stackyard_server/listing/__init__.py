@@ -144,6 +144,8 @@ def every(
     for start in range(0, len(numbers), MOST):
         page = numbers[start : start + MOST]
         yield from projection.documents(call.tx, wanted.fetch(call.tx, page, projection.columns))
+        if call.tx.reading is not None:  # that page was passed on
+            call.tx.reading.give_back()
 
 
 def count(

@@ -2,26 +2,25 @@
 
 Two kinds: ``token`` packs a position into the id itself, so nothing is kept; ``Scrolls`` keeps a reader's state under a
 random id, in memory, for as long as there is room. Neither gives access to anything: what may be read is checked with
-each call. Imports nothing of the server but its ids and errors.
+each call.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import threading
-from collections import OrderedDict
 from typing import Any
 
 import orjson
 
+from ..calls.kept import Kept
 from ..protocol.error_table import error
 from ..store.documents import new_id
 
 #: What ClearML answers when nothing is left to read.
 EXHAUSTED = "FFFF"
-#: States kept at most; the one unused longest goes first.
-KEPT = 4096
+#: States kept at most, for how long after their last use, and what objects take of their JSON.
+KEPT, LIFE_MS, OBJECTS_SHARE = 4096, 3_600_000, 4
 
 
 def token(**position: Any) -> str:
@@ -52,43 +51,34 @@ def position(scroll_id: str | None, *names: str) -> dict[str, Any]:
     return found
 
 
-class Scrolls:
+class Scrolls(Kept[str, dict[str, Any]]):
     """States of readers by scroll id."""
 
     def __init__(self) -> None:
-        self._states: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._lock = threading.Lock()
+        super().__init__(KEPT)
 
-    def get(self, scroll_id: str | None, purpose: str) -> dict[str, Any] | None:
+    def find(self, scroll_id: str | None, purpose: str, now: int) -> dict[str, Any] | None:
         """The state under an id, if it is there and was kept for that purpose."""
-        with self._lock:
-            state = self._states.get(scroll_id or "")
-            if state is None or state["purpose"] != purpose:
-                return None
-            self._states.move_to_end(scroll_id or "")
-            return state
+        state = self.get(scroll_id or "", now)
+        return None if state is None or state["purpose"] != purpose else state
 
-    def require(self, scroll_id: str, purpose: str) -> dict[str, Any]:
+    def require(self, scroll_id: str, purpose: str, now: int) -> dict[str, Any]:
         """The state under an id.
 
         Raises:
             ApiError: 400/1104 there is none.
         """
-        state = self.get(scroll_id, purpose)
+        state = self.find(scroll_id, purpose, now)
         if state is None:
             raise error("invalid_scroll_id", scroll_id=scroll_id[:100])
         return state
 
-    def open(self, purpose: str, **state: Any) -> str:
+    def open(self, purpose: str, user: str, now: int, **state: Any) -> str:
         """A new id for a state."""
         scroll_id = new_id()
-        with self._lock:
-            self._states[scroll_id] = {"purpose": purpose, **state}
-            while len(self._states) > KEPT:
-                self._states.popitem(last=False)
+        self.keep(scroll_id, {"purpose": purpose, **state}, user, now)
         return scroll_id
 
-    def close(self, scroll_id: str) -> None:
-        """Forget a state."""
-        with self._lock:
-            self._states.pop(scroll_id, None)
+    def keep(self, scroll_id: str, state: dict[str, Any], user: str, now: int) -> None:
+        """Keep a state as it is now."""
+        self.put(scroll_id, state, user, OBJECTS_SHARE * len(orjson.dumps(state)), now + LIFE_MS, now)

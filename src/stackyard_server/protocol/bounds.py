@@ -54,6 +54,10 @@ READ_SECONDS: float = _TABLE["answer"]["seconds"]
 #: Reads at the same time, and how many may wait; together, and of one user.
 READS, READS_OF_A_USER = _TABLE["reads"]["at_once"], _TABLE["reads"]["of_a_user"]
 WAITING, WAITING_OF_A_USER = _TABLE["reads"]["waiting"], _TABLE["reads"]["waiting_of_a_user"]
+#: Descriptors: how many always stay free, how many the store has for itself, connections and files of clients at most.
+DESCRIPTORS: dict[str, int] = _TABLE["descriptors"]
+#: All bodies held at the same time, and each store in memory, bytes.
+HELD_BYTES, STORE_BYTES = _TABLE["memory"]["bodies"], _TABLE["memory"]["stores"]
 
 #: How deep anything may nest: what is kept must be writable again (orjson writes 254 levels), with room around it.
 MOST_DEPTH = CALL.depth

@@ -38,10 +38,11 @@ def iterations(call: Call, what: str) -> dict[str, Any]:
         call.get("navigate_earlier", True),
     )
     scroll_id = call.get("scroll_id")
-    state = requests.scrolls_of(call).get(scroll_id, what)
-    if state is None:
-        scroll_id = requests.scrolls_of(call).open(what, seen={})
-        state = requests.scrolls_of(call).require(scroll_id, what)
+    scrolls = requests.scrolls_of(call)
+    state = scrolls.find(scroll_id, what, call.now)
+    if scroll_id is None or state is None:
+        scroll_id = scrolls.open(what, call.who.user, call.now, seen={})
+        state = scrolls.require(scroll_id, what, call.now)
     found = []
     for task, items in by_task.items():
         everything = any(item.get("metric") is None for item in items)
@@ -52,6 +53,7 @@ def iterations(call: Call, what: str) -> dict[str, Any]:
             state["seen"][task] = (iterations[-1], iterations[0])
         shown = [{"events": _events_at(call, what, task, i, places), "iter": i} for i in iterations]
         found.append({"iterations": shown, "task": task})
+    scrolls.keep(scroll_id, state, call.who.user, call.now)
     return {"metrics": found, "scroll_id": scroll_id}
 
 
@@ -99,11 +101,13 @@ def first(call: Call, what: str, variant: str | None) -> dict[str, Any]:
         if (what == PLOTS or stop[2] == variant) and (latest is None or stop[0] <= latest)
     ]
     scroll_id = call.get("scroll_id")
-    state = requests.scrolls_of(call).get(scroll_id, f"{what} sample")
-    if state is None:
-        scroll_id = requests.scrolls_of(call).open(f"{what} sample", only=None, stop=None)
-        state = requests.scrolls_of(call).require(scroll_id, f"{what} sample")
+    scrolls, purpose = requests.scrolls_of(call), f"{what} sample"
+    state = scrolls.find(scroll_id, purpose, call.now)
+    if scroll_id is None or state is None:
+        scroll_id = scrolls.open(purpose, call.who.user, call.now, only=None, stop=None)
+        state = scrolls.require(scroll_id, purpose, call.now)
     state |= {"only": only, "stop": stops[-1] if stops else None}
+    scrolls.keep(scroll_id, state, call.who.user, call.now)
     return _sample(call, what, task, scroll_id or "", state["stop"])
 
 
@@ -114,7 +118,8 @@ def following(call: Call, what: str) -> dict[str, Any]:
         ApiError: the scroll is unknown.
     """
     task, scroll_id = requests.task(call), call.data["scroll_id"]
-    state = requests.scrolls_of(call).require(scroll_id, f"{what} sample")
+    scrolls = requests.scrolls_of(call)
+    state = scrolls.require(scroll_id, f"{what} sample", call.now)
     here, earlier = state["stop"], call.get("navigate_earlier", True)
     stops = _stops(call, what, task, state["only"])
     if here is None:
@@ -128,6 +133,7 @@ def following(call: Call, what: str) -> dict[str, Any]:
         stops = [s for s in stops if s < here] if earlier else [s for s in stops if s > here]
     stop = (stops[-1] if earlier else stops[0]) if stops else None
     state["stop"] = stop or here
+    scrolls.keep(scroll_id, state, call.who.user, call.now)
     return _sample(call, what, task, scroll_id, stop)
 
 

@@ -5,20 +5,26 @@ Nothing here is written to disk, and the containers of a server that restarted s
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from .. import moments
 from ..calls import Call
+from ..calls.kept import Kept
+from ..protocol.error_table import error
 
 #: A container that is silent for so long is gone, seconds.
 SILENCE_SECONDS = 600
 #: Containers remembered; the oldest go first. Reports remembered of each.
 MOST_CONTAINERS = 1000
 MOST_REPORTS = 500
+#: What one may say of itself, as JSON; what its objects take of that; what a report takes.
+MOST_DESCRIBED_BYTES, OBJECTS_SHARE, REPORT_BYTES = 64 * 1024, 4, 400
+#: However long one says that it may be silent.
+LONGEST_SILENCE_SECONDS = 24 * 3600
 DESCRIBED = (
     "endpoint_name", "endpoint_url", "model_name", "model_source", "model_version", "preprocess_artifact",
     "input_type", "input_size", "tags", "system_tags", "reference",
@@ -34,62 +40,61 @@ MEASURED = {
 CHARTS = {"requests": sum, "requests_min": sum, "latency_ms": lambda values: sum(values) / len(values)}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Container:
-    """One serving container."""
+    """One serving container, as it reported last; a further report makes another of it."""
 
     id: str
     seen_at: int
     timeout_seconds: int = SILENCE_SECONDS
-    described: dict[str, Any] = field(default_factory=dict)
-    measured: dict[str, float] = field(default_factory=dict)
+    described: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
     #: (when, what was measured), oldest first.
-    history: deque[tuple[int, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=MOST_REPORTS))
+    history: tuple[tuple[int, Mapping[str, float]], ...] = ()
 
     @property
     def url(self) -> str | None:
         """Where it answers; None while it loads."""
         return self.described.get("endpoint_url")
 
-    def alive(self, now: int) -> bool:
-        """Whether it reported lately."""
-        return now - self.seen_at <= self.timeout_seconds * 1000
+    @property
+    def until(self) -> int:
+        """When it counts as gone, unless it reports again."""
+        return self.seen_at + min(self.timeout_seconds, LONGEST_SILENCE_SECONDS) * 1000
 
 
-class Containers:
-    """The containers of the server's life."""
+class Containers(Kept[tuple[str, str], Container]):
+    """The containers of the server's life, by user and id."""
 
     def __init__(self) -> None:
-        self._containers: OrderedDict[tuple[str, str], Container] = OrderedDict()
-        self._lock = threading.Lock()
+        super().__init__(MOST_CONTAINERS)
 
     def report(self, user: str, data: dict[str, Any], now: int) -> None:
-        """Take in what a container says of itself: registering or reporting."""
+        """Take in what a container says of itself: registering or reporting.
+
+        Raises:
+            ApiError: 400/800 it says too much.
+        """
         key = (user, data["container_id"])
+        known = self.get(key, now) or Container(data["container_id"], now)
+        described = {**known.described, **{n: data[n] for n in DESCRIBED if data.get(n) is not None}}
+        size = len(orjson.dumps([key, described]))
+        if size > MOST_DESCRIBED_BYTES:
+            raise error("data_validation", container=f"{MOST_DESCRIBED_BYTES} bytes of JSON at most")
         measured = {name: data[sent] for name, sent in MEASURED.items() if data.get(sent) is not None}
-        with self._lock:
-            container = self._containers.pop(key, None) or Container(data["container_id"], now)
-            container.seen_at = now
-            container.timeout_seconds = data.get("timeout") or container.timeout_seconds
-            container.described |= {n: data[n] for n in DESCRIBED if data.get(n) is not None}
-            container.measured |= measured
-            if measured:
-                container.history.append((now, measured))
-            self._containers[key] = container
-            while len(self._containers) > MOST_CONTAINERS:
-                self._containers.popitem(last=False)
+        history = (*known.history[1 - MOST_REPORTS :], (now, measured)) if measured else known.history
+        timeout = data.get("timeout") or known.timeout_seconds
+        container = Container(known.id, now, timeout, described, {**known.measured, **measured}, history)
+        size = OBJECTS_SHARE * size + REPORT_BYTES * len(history)
+        self.put(key, container, user, size, container.until, now)
 
     def remove(self, user: str, id: str) -> None:
         """Forget a container; one that is not known is no fault."""
-        with self._lock:
-            self._containers.pop((user, id), None)
+        self.drop((user, id))
 
     def alive(self, now: int) -> list[Container]:
         """The containers that reported lately, oldest first."""
-        with self._lock:
-            for key in [key for key, container in self._containers.items() if not container.alive(now)]:
-                del self._containers[key]
-            return list(self._containers.values())
+        return self.values(now)
 
 
 def containers_of(call: Call) -> Containers:

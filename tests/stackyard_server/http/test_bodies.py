@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from stackyard_server import identity
-from stackyard_server.http.bodies import MOST_HELD_BYTES
 from stackyard_server.protocol import bounds
 
 from ..running import Running, running_server
@@ -180,7 +179,7 @@ def test_bodies_being_received_are_bounded_together(
     server: Running, monkeypatch: pytest.MonkeyPatch, port: str, path: str, headers: list[tuple[str, str]]
 ) -> None:
     """What is held is counted over all ports."""
-    monkeypatch.setattr(server.server.edge.bodies, "held_bytes", MOST_HELD_BYTES)
+    monkeypatch.setattr(server.server.edge.bodies, "held_bytes", bounds.HELD_BYTES)
     request = head("POST", port, path, [*headers, *CHUNKED, *signed_in(port, server.token)])
     assert answer_before_the_end(server, port, request, b"x" * 500_000) == 429
     assert server.call("debug.ping")

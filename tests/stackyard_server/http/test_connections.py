@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from stackyard_server.http import connections
+from stackyard_server.http.shares import Shares
 from stackyard_server.security_log import BURST
 from tests.waiting import PATIENCE_SECONDS
 
@@ -87,6 +88,29 @@ def test_what_is_no_request_is_answered_with_the_headers_of_every_answer(
     assert b"content-security-policy: default-src 'none'; frame-ancestors 'none'" in lines
     assert b"cache-control: no-store" in lines
     assert sentence.endswith(b".")
+
+
+@pytest.mark.parametrize("port", ["api", "files", "web"])
+def test_headers_are_bounded_however_they_come(port: str, server: Running) -> None:
+    """In one segment too, with their end."""
+    with dial(server, port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70_000 + b"\r\n\r\n")
+        assert said(connection).startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize("port", ["api", "files", "web"])
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [(b"", b"400"), (b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", b"415")],
+    ids=["no host", "encoded"],
+)
+def test_a_request_says_where_it_goes_and_comes_as_it_is(
+    lines: bytes, code: bytes, port: str, server: Running
+) -> None:
+    """RFC 9112, 3.2 and 6.1."""
+    with dial(server, port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n" + lines + b"\r\n0\r\n\r\n")
+        assert said(connection).startswith(b"HTTP/1.1 " + code)
 
 
 def test_trailers_are_no_headers(server: Running) -> None:
@@ -220,19 +244,52 @@ def test_a_client_that_is_merely_slow_is_kept() -> None:
     assert not waiting._is_stuck(3600.0)
 
 
+ASKED = b"GET /debug.ping HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
 @pytest.mark.promise("lines-bounded")
 def test_connections_are_bounded(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit a connection is closed at once; the others go on."""
+    monkeypatch.setattr(connections.BoundedProtocol, "shares", Shares(lambda: 1))
     with dial(server) as held:
-        held.sendall(b"GET /debug.ping HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert said(held).startswith(b"HTTP/1.1 200")
-        monkeypatch.setattr(connections.BoundedProtocol, "limit", 0)
+        held.sendall(ASKED[:20])
         with dial(server) as refused:
             with contextlib.suppress(OSError):
-                refused.sendall(b"GET /debug.ping HTTP/1.1\r\nHost: x\r\n\r\n")
+                refused.sendall(ASKED)
             assert said(refused) == b""
-        held.sendall(b"GET /debug.ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        held.sendall(ASKED[20:])
         assert said(held).startswith(b"HTTP/1.1 200")
+
+
+def test_one_address_leaves_connections_to_the_others(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it does with its own: half of all connections are the others'."""
+    monkeypatch.setattr(connections.BoundedProtocol, "shares", Shares(lambda: 8))
+    host, port = server.api.removeprefix("http://").split(":")
+
+    def from_address(address: str) -> socket.socket:
+        return socket.create_connection((host, int(port)), PATIENCE_SECONDS, source_address=(address, 0))
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):
+            with contextlib.suppress(OSError):
+                slow = stack.enter_context(from_address("127.0.0.2"))
+                slow.sendall(ASKED[:20])
+        for _ in range(3):
+            other = stack.enter_context(from_address("127.0.0.3"))
+            other.sendall(ASKED)
+            assert said(other).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_that_nobody_uses_makes_room(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections.BoundedProtocol, "shares", Shares(lambda: 2))
+    with dial(server) as idle:
+        idle.sendall(ASKED)
+        assert said(idle).startswith(b"HTTP/1.1 200")
+        with dial(server) as busy:
+            busy.sendall(ASKED)
+            assert said(busy).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.promise("named-proxies-only")
