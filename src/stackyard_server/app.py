@@ -92,7 +92,7 @@ class Server:
             log.warning(
                 "the database is too large to be checked at the start: %s verify does it", program.COMMAND
             )
-        self.store = Store(settings.folder)
+        self.store = Store(settings.folder, serving=True)
         matching.check(self.store)
         close_to_others(settings.folder)
         with self.store.writing() as tx:

@@ -389,6 +389,8 @@ def backup(
         f"{target}: {sum(manifest['rows'].values())} rows, {manifest['files']} files of "
         f"{_size(manifest['bytes'])} ({manifest['linked']} linked{left})"
     )
+    typer.echo(f"digest {manifest['digest']}")
+    typer.echo("Keep the digest elsewhere: restore --digest knows by it that nobody changed the backup.")
 
 
 @app.command()
@@ -398,18 +400,27 @@ def restore(
     verify_copy: Annotated[
         bool, typer.Option("--verify", help="Prove rows, files and hashes of the copy.")
     ] = False,
+    digest: Annotated[
+        str | None,
+        typer.Option(help="What backup printed: refuse any other backup.", metavar="DIGEST"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put a backup into an empty data folder."""
+    """Put a backup into an empty data folder, once all of it was checked."""
     where = folder_of(folder)
     with _admin() as admin:
-        found = admin.restore(source, where, verify_copy)
+        found = admin.restore(source, where, verify_copy, digest)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
-    else:
+    elif found["ok"]:
         typer.echo(f"{where}: {found['files']} files of {_size(found['bytes'])}, as of {found['made_at']}")
-        if found.get("ok"):
+        if verify_copy:
             typer.echo("verified: rows, files and hashes are as in the backup")
+        if not found["checked"]:
+            typer.echo(
+                "Taken on trust: users, keys, settings and all else are as whoever could write to the backup left "
+                f"them. Its digest is {found['digest']}; compare it with the one that backup printed."
+            )
     _fail_on_problems(found)
 
 

@@ -148,6 +148,8 @@ def backup(
     else:
         parts = ", ".join(f"{name} {about['bytes']} bytes" for name, about in manifest["parts"].items())
         typer.echo(f"{target}: {parts}. It holds every secret: keep it as you keep them.")
+        typer.echo(f"digest {manifest['digest']}")
+        typer.echo("Keep the digest elsewhere: restore --digest knows by it that nobody changed the backup.")
 
 
 @app.command()
@@ -157,19 +159,27 @@ def restore(
         bool, typer.Option("--settings", help="Put .env and server/secrets back first.")
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only verify the backup.")] = False,
+    digest: Annotated[
+        str | None,
+        typer.Option(help="What backup printed: refuse any other backup.", metavar="DIGEST"),
+    ] = None,
     folder: Folder = None,
 ) -> None:
     """Put a backup into an installation whose data folders are empty, and start it."""
     where = folder_of(folder)
+    manifest = backups.verify(source, digest)
     if check:
-        manifest = backups.verify(source)
-        typer.echo(f"sound: {len(manifest['parts'])} parts, made {manifest['made_at']}")
+        typer.echo(f"sound: {len(manifest['parts'])} parts, made {manifest['made_at']}, {manifest['digest']}")
         return
-    backups.verify(source)
+    if digest is None:
+        _say(
+            "taken on trust: databases, files and secrets are as whoever could write to the backup left them; "
+            f"its digest is {manifest['digest']}, compare it with the one that backup printed"
+        )
     if settings:
         backups.restore_settings(source, where)
         installation.install(where, installation.Wanted())  # the data folders
-    manifest = backups.restore(source.absolute(), where, _say)
+    manifest = backups.restore(source.absolute(), where, _say, digest=digest)
     typer.echo(f"restored, as of {manifest['made_at']}")
 
 

@@ -10,19 +10,21 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import shutil
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from stackyard.errors import BadInputError, StackyardError
+from stackyard.official import archives
 from stackyard.official.compose import Compose
 from stackyard.official.installation import read_env
-from stackyard_task.records import RecordError, from_json, read_json
+from stackyard_task.records import LIST_BYTES, RecordError, from_json, parse
 
 API_VERSION = 1
+MANIFEST = "manifest.json"
 #: What writes: stopped while a backup is made, in this order.
 WRITERS = ("front", "webserver", "fileserver", "apiserver")
 STORES = ("elasticsearch", "mongo", "redis")
@@ -54,7 +56,7 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
         compose: instead of one of ``folder``.
 
     Returns:
-        The manifest: when, of what, and every part's size and SHA-256.
+        The manifest: when, of what, and every part's size and SHA-256; and its ``digest``, to be kept elsewhere.
 
     Raises:
         BadInputError: ``target`` exists.
@@ -72,14 +74,14 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
         compose.run("stop", *WRITERS)
         try:
             say("MongoDB: mongodump")
-            with _private(target / MONGO) as file:
+            with archives.private(target / MONGO) as file:
                 compose.shell("mongo", _MONGO.format(tool="mongodump", options=""), stdout=file)
             say("Elasticsearch: snapshot")
             _snapshot(compose, data / "snapshots" / stamp, stamp, target / ELASTIC)
             say("uploaded files")
-            _pack(target / FILES, data / "data" / "fileserver", ".")
+            archives.pack(target / FILES, data / "data" / "fileserver", ".")
             say("settings and secrets")
-            _pack(target / SETTINGS, folder, ".env", "server/secrets")
+            archives.pack(target / SETTINGS, folder, ".env", "server/secrets")
         finally:
             say("starting again")
             compose.run("up", "-d", "--wait", "--no-recreate", *reversed(WRITERS))
@@ -89,12 +91,18 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
             "images": _images(compose),
             "parts": {name: _about(target / name) for name in PARTS},
         }
-        with _private(target / "manifest.json") as file:
-            file.write(json.dumps(manifest, indent=1).encode())
+        text = json.dumps(manifest, indent=1).encode()
+        with archives.private(target / MANIFEST) as file:
+            file.write(text)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    return manifest
+    return {**manifest, "digest": _digest(text)}
+
+
+def _digest(text: bytes) -> str:
+    """What a manifest is known by; it states the digests of all parts."""
+    return f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -104,17 +112,30 @@ class _Parts:
     parts: dict[str, dict[str, Any]]
 
 
-def verify(source: Path) -> dict[str, Any]:
-    """A backup's manifest, once every part was found as it says.
+def verify(source: Path, digest: str | None = None) -> dict[str, Any]:
+    """A backup's manifest with its ``digest``, once every part was found as it says and holds what it may hold.
+
+    Args:
+        source: what ``backup`` made.
+        digest: what it printed then, where somebody kept it.
 
     Raises:
-        BadInputError: it is no backup, or a part is missing or changed.
+        BadInputError: it is no backup, not the one of that digest, or a part is missing, changed, or would be unpacked
+            elsewhere.
     """
+    fault = f"{source} holds no {MANIFEST} of a backup"
     try:
-        manifest = read_json(dict[str, Any], source / "manifest.json")
-        parts = from_json(_Parts, manifest, "manifest.json").parts
-    except RecordError as error:
-        raise BadInputError(f"{source} holds no manifest.json of a backup") from error
+        with archives.open_regular(source / MANIFEST) as file:
+            text = file.read(LIST_BYTES + 1)
+        manifest = from_json(dict[str, Any], parse(text.decode(), MANIFEST), MANIFEST)
+        parts = from_json(_Parts, manifest, MANIFEST).parts
+    except (RecordError, UnicodeDecodeError, BadInputError) as error:
+        raise BadInputError(fault) from error
+    if len(text) > LIST_BYTES:
+        raise BadInputError(fault)
+    own = _digest(text)
+    if digest is not None and digest.strip().lower().removeprefix("sha256:") != own.removeprefix("sha256:"):
+        raise BadInputError(f"{source} is not the backup of that digest: its own is {own}")
     if manifest.get("api_version") != API_VERSION:
         raise BadInputError(f"{source}: api_version {manifest.get('api_version')!r}; expected {API_VERSION}")
     for name in PARTS:
@@ -122,23 +143,34 @@ def verify(source: Path) -> dict[str, Any]:
             raise BadInputError(f"{source / name} is missing")
         if _about(source / name) != parts.get(name):
             raise BadInputError(f"{source / name} is not what the manifest says: size or SHA-256 differ")
-    return manifest
+    archives.check(source / SETTINGS, _is_setting)
+    archives.check(source / FILES)
+    _snapshot_name(source / ELASTIC)
+    return {**manifest, "digest": own}
+
+
+def _is_setting(name: PurePosixPath, is_folder: bool) -> bool:
+    """Whether a member of the settings is ``.env``, or a file right in ``server/secrets``."""
+    if is_folder:
+        return str(name) in ("server", "server/secrets")
+    return str(name) == ".env" or str(name.parent) == "server/secrets"
 
 
 def restore_settings(source: Path, folder: Path) -> None:
-    """Put ``.env`` and the secrets of a backup into a checkout that has none.
+    """Put ``.env`` and the secrets of a backup into a checkout that has none; nothing else, whatever it holds.
 
     Raises:
-        BadInputError: it has some.
+        BadInputError: it has some, or the backup holds what does not belong there; nothing was written.
     """
     for name in (".env", "server/secrets"):
-        if (folder / name).exists():
+        if os.path.lexists(folder / name):
             raise BadInputError(f"{folder / name} is there already; restore into a checkout without one")
-    with tarfile.open(source / SETTINGS) as archive:
-        archive.extractall(folder, filter="tar" if os.geteuid() == 0 else "data")
+    archives.unpack(source / SETTINGS, folder, _is_setting, owned=os.geteuid() == 0)
 
 
-def restore(source: Path, folder: Path, say: Say, compose: Compose | None = None) -> dict[str, Any]:
+def restore(
+    source: Path, folder: Path, say: Say, compose: Compose | None = None, digest: str | None = None
+) -> dict[str, Any]:
     """Put a backup's databases and files into an installation whose data folders are empty, and start it.
 
     The installation's secrets may be others than those at the time of the backup: users of ClearML come from the
@@ -148,7 +180,7 @@ def restore(source: Path, folder: Path, say: Say, compose: Compose | None = None
         BadInputError: the backup is not sound, or something is in the data folders.
         StackyardError: a part could not be put back.
     """
-    manifest = verify(source)
+    manifest = verify(source, digest)
     data = Path(read_env(folder)["CLEARML_FOLDER"])
     for name in ("data/mongo/db", "data/elastic", "data/fileserver"):
         if (data / name).is_dir() and any((data / name).iterdir()):
@@ -173,8 +205,7 @@ def restore(source: Path, folder: Path, say: Say, compose: Compose | None = None
     if said.get("snapshot", {}).get("shards", {}).get("failed"):
         raise StackyardError(f"Elasticsearch restored the snapshot in part only: {json.dumps(said)[:300]}")
     say("uploaded files")
-    with tarfile.open(source / FILES) as archive:
-        archive.extractall(data / "data" / "fileserver", filter="data")
+    archives.unpack(source / FILES, data / "data" / "fileserver")
     if os.geteuid() == 0:
         _own(data / "data" / "fileserver")
     say("starting ClearML")
@@ -195,7 +226,7 @@ def _snapshot(compose: Compose, folder: Path, stamp: str, target: Path) -> None:
         state = said.get("snapshot", {}).get("state")
         if state != "SUCCESS":
             raise StackyardError(f"Elasticsearch's snapshot ended as {state!r}: {json.dumps(said)[:300]}")
-        _pack(target, folder.parent, folder.name)
+        archives.pack(target, folder.parent, folder.name)
     finally:
         _elastic(compose, "DELETE", "/_snapshot/stackyard", {})
         shutil.rmtree(folder, ignore_errors=True)
@@ -216,16 +247,26 @@ def _elastic(compose: Compose, method: str, path: str, body: dict[str, Any]) -> 
     return answer
 
 
-def _unpack_snapshot(archive_path: Path, folder: Path) -> str:
+def _snapshot_name(path: Path) -> str:
+    """The one folder that the archive of a snapshot holds.
+
+    Raises:
+        BadInputError: it holds none, or more.
+    """
+    tops = {name.parts[0] for name in archives.check(path)}
+    name = tops.pop() if len(tops) == 1 else ""
+    if not re.fullmatch(r"[0-9a-z]{1,40}", name):
+        raise BadInputError(f"{path} holds no snapshot")
+    return name
+
+
+def _unpack_snapshot(path: Path, folder: Path) -> str:
     """The snapshot's name, once its files lie below ``folder``."""
-    with tarfile.open(archive_path) as archive:
-        stamp = archive.next()
-        if stamp is None or "/" in stamp.name or not stamp.isdir():
-            raise BadInputError(f"{archive_path} holds no snapshot")
-        archive.extractall(folder, filter="data")
+    name = _snapshot_name(path)
+    archives.unpack(path, folder)
     if os.geteuid() == 0:
         _own(folder)
-    return stamp.name
+    return name
 
 
 def _own(folder: Path) -> None:
@@ -235,19 +276,12 @@ def _own(folder: Path) -> None:
         os.chown(path, about.st_uid, about.st_gid, follow_symlinks=False)
 
 
-def _pack(target: Path, folder: Path, *names: str) -> None:
-    with _private(target) as file, tarfile.open(fileobj=file, mode="w") as archive:
-        for name in names:
-            archive.add(folder / name, arcname=name)
-
-
-def _private(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
-
-
 def _about(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    sha256 = hashlib.sha256()
+    with archives.open_regular(path) as file:
+        while piece := file.read(archives.STEP_BYTES):
+            sha256.update(piece)
+        return {"bytes": file.tell(), "sha256": sha256.hexdigest()}
 
 
 def _images(compose: Compose) -> dict[str, str]:

@@ -483,10 +483,11 @@ def backup(folder: Path, target: Path) -> dict[str, Any]:
         return backups.backup(store, target, now)
 
 
-def restore(source: Path, folder: Path, verify: bool) -> dict[str, Any]:
-    """Put a backup into an empty folder; with ``verify``, prove the copy (see ``upkeep.restore``)."""
+def restore(source: Path, folder: Path, verify: bool, digest: str | None = None) -> dict[str, Any]:
+    """Put a backup into an empty folder, once all of it was looked at; with ``verify``, prove the copy; with
+    ``digest``, only the backup it was printed for (see ``upkeep.restore``)."""
     with _sentences():
-        return restoring.restore(source, folder, verify)
+        return restoring.restore(source, folder, verify, digest)
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -32,6 +32,8 @@ Fault = sqlite3.Error
 FILE_NAME = "server.sqlite"
 #: A log below this is left to grow.
 FOLD_FROM_BYTES = 8 * 1024 * 1024
+#: Where SQLite itself folds it in, at the end of a commit.
+FOLD_AT_PAGES = 16_000
 
 
 class StoreError(Exception):
@@ -217,13 +219,14 @@ class Store:
     Args:
         folder: The data folder; made (0700) if it is missing.
         reconciled: Whether the database becomes that of the contents beside it, whatever both say.
+        serving: Whether this is the server, which alone folds the log in.
 
     Raises:
         StoreError: The folder is of a newer release.
         ApartError: The database is not that of the contents beside it, is older than they are, or damaged.
     """
 
-    def __init__(self, folder: Path, reconciled: bool = False) -> None:
+    def __init__(self, folder: Path, reconciled: bool = False, serving: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.path = folder / FILE_NAME
@@ -233,7 +236,7 @@ class Store:
         self._writer = self._connect()
         if made:
             os.chmod(self.path, 0o600)
-        self._mark = self._settle(found, reconciled)
+        self._mark = self._settle(found, reconciled, serving)
         fenced = self._writer.execute("SELECT task FROM hand_out WHERE requeued IS NOT NULL")
         self._fenced: set[str] = {task for (task,) in fenced}
         self._durability: Durability | None = None
@@ -259,16 +262,16 @@ class Store:
         connection.execute("PRAGMA temp_store=MEMORY")
         # Folding the log in waits for the disk, so ``fold`` does it from a thread; this is for what it cannot finish
         # under constant writing. Events rewrite the same pages so often that rarer is far cheaper.
-        connection.execute("PRAGMA wal_autocheckpoint=16000")
+        connection.execute(f"PRAGMA wal_autocheckpoint={FOLD_AT_PAGES}")
         connection.execute("PRAGMA cache_size=-16000")
         functions.register(connection)
         return connection
 
-    def _settle(self, found: opening.Found, reconciled: bool) -> mark.Mark:
+    def _settle(self, found: opening.Found, reconciled: bool, serving: bool) -> mark.Mark:
         """Bring the tables to this version; the mark beside the contents says whose they are."""
         if found.marked and found.marked.seal and schema.version_of(self._writer) != len(schema.MIGRATIONS):
             before = mark.Mark(self.folder, found.marked.identity, found.commits, found.marked)
-            before.seal(found.commits, None)
+            before.unseal()
             before.close()
         try:
             schema.migrate(self._writer)
@@ -278,7 +281,12 @@ class Store:
         if reconciled:  # another one from now on: what knew the former one is not to take it for that
             self._writer.execute("UPDATE lineage SET identity=lower(hex(randomblob(16)))")
         identity, commits = self._writer.execute("SELECT identity, commits FROM lineage").fetchone()
-        return mark.Mark(self.folder, identity, commits, found.marked)
+        # as last read from the disk: the seal may be gone meanwhile
+        marked = mark.read(self.folder) if found.marked else None
+        made = mark.Mark(self.folder, identity, commits, marked, keeps_seal=serving)
+        if made.is_sealed:
+            self._writer.execute("PRAGMA wal_autocheckpoint=0")  # ``fold`` unseals first
+        return made
 
     def _data_version(self) -> int:
         version: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
@@ -387,6 +395,7 @@ class Store:
                 self._folding = self._connect()
                 with self._lock:
                     self._all_readers.append(self._folding)
+            self._mark.unseal()
             self._folding.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._mark.sync()
             return True
@@ -396,7 +405,9 @@ class Store:
         anew, and one that starts anew is synced far sooner than one that grows.
         """
         self.commit_group()
+        self._mark.unseal()
         self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self._writer.execute(f"PRAGMA wal_autocheckpoint={FOLD_AT_PAGES}")
 
     def _log_bytes(self) -> int:
         try:
@@ -445,9 +456,11 @@ class Store:
         commits = 0
         if sealed:
             (commits,) = self._writer.execute("SELECT commits FROM lineage").fetchone()
+        if self._log_bytes():  # the last one to close folds it in
+            self._mark.unseal()
         self._writer.close()
         if sealed and (seal := opening.seal_of(self.path, commits)):
-            self._mark.seal(commits, seal)
+            self._mark.seal(seal)
         self._mark.close()
 
 

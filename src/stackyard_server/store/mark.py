@@ -7,7 +7,7 @@ leaves out what is torn in its log, silently.
 ``synced`` counts commits that were on the disk before they were answered. ``written`` counts all; it holds as long as
 the machine runs (``boot``), for a process that is killed loses nothing. The mark itself is synced when the log is
 folded in and at the end; the kernel brings it to the disk within seconds anyway. The ``seal`` is the digest of the
-database file as a server left it that ended by itself.
+database file as a server left it that ended by itself. It holds until the log is folded in for the first time after.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,25 +106,32 @@ class Mark:
         identity: Its database's.
         commits: How many that has.
         marked: What the mark says that is there and stays; None to make a new one.
+        keeps_seal: Whether a seal stays while the log is not folded in: for the one process that folds it.
     """
 
-    def __init__(self, folder: Path, identity: str, commits: int, marked: Marked | None) -> None:
+    def __init__(
+        self, folder: Path, identity: str, commits: int, marked: Marked | None, keeps_seal: bool = False
+    ) -> None:
         self.identity = identity
+        self._folder = folder
         self._boot = boot()
         self._failed = False
         # Of commits that were found nobody knows whether they are on the disk yet: the next one tells.
         self._synced = marked.synced if marked else 0
+        self._written = commits
+        self._seal = marked.seal if marked and keeps_seal else None
+        self._lock = threading.Lock()
         path = folder / FOLDER / NAME
         path.parent.mkdir(mode=0o700, exist_ok=True)
         if marked is None:
-            self._make(path, commits)
+            self._make(path)
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
-    def _make(self, path: Path, commits: int) -> None:
+    def _make(self, path: Path) -> None:
         draft = path.with_name(f".{NAME}.{os.getpid()}")
         number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(number, self._text(commits))
+            os.write(number, self._text())
             os.fsync(number)
         finally:
             os.close(number)
@@ -134,27 +142,54 @@ class Mark:
         finally:
             os.close(parent)
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the database file is said to be what a server left."""
+        return self._seal is not None
+
     def note(self, commits: int, synced: bool) -> None:
         """Say how far the database has come. Never raises: what was committed is committed."""
-        if synced:
-            self._synced = commits
-        self._write(self._text(commits))
+        with self._lock:
+            self._written = commits
+            if synced:
+                self._synced = commits
+            self._write(self._text())
 
-    def seal(self, commits: int, seal: Seal | None) -> None:
-        """Say what the database file is now that nobody writes it; None where somebody is about to."""
-        if seal:
-            self._synced = commits
-        self._write(self._text(commits, seal))
+    def seal(self, seal: Seal) -> None:
+        """Say what the database file is now that nobody has it open."""
+        with self._lock:
+            self._written = self._synced = seal.commits
+            self._seal = seal
+            self._write(self._text())
         self.sync()
 
-    def _text(self, commits: int, seal: Seal | None = None) -> bytes:
+    def unseal(self) -> None:
+        """Say that the database file is about to change, whoever sealed it; any thread."""
+        with self._lock:
+            try:
+                there = read(self._folder)
+            except MalformedMark:
+                there = None
+            if self._seal is None and (there is None or there.seal is None):
+                return
+            if there is not None:  # another process may have come further
+                self._synced, self._written = (
+                    max(self._synced, there.synced),
+                    max(self._written, there.written),
+                )
+            self._seal = None
+            self._write(self._text())
+        self.sync()
+
+    def _text(self) -> bytes:
+        seal = self._seal
         stated = (
             f'{{"sha256": "{seal.sha256}", "bytes": {seal.bytes}, "commits": {seal.commits}}}'
             if seal
             else "null"
         )
         line = (
-            f'{{"identity": "{self.identity}", "synced": {self._synced}, "written": {commits}, '
+            f'{{"identity": "{self.identity}", "synced": {self._synced}, "written": {self._written}, '
             f'"boot": "{self._boot}", "seal": {stated}}}'
         )
         return line.ljust(SIZE - 1).encode() + b"\n"

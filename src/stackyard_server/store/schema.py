@@ -231,6 +231,8 @@ CREATE TRIGGER file_content_doomed AFTER UPDATE OF blob ON file WHEN new.blob <>
     BEGIN INSERT OR REPLACE INTO doomed VALUES (old.blob, strftime('%s', 'now') * 1000); END;
 """
 
+#: The first version whose databases know which one they are.
+WITH_LINEAGE = 4
 #: One script per schema version, oldest first.
 MIGRATIONS = [V1, V2, V3, V4]
 

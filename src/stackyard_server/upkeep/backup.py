@@ -4,10 +4,14 @@ Rows come first, in one snapshot (SQLite's backup API), then the contents they n
 target share a disk (contents never change), else as copies. A file that was deleted in between is left out with its
 row. The copy appears under its name when it is complete. It holds password hashes and the signing key: it is
 readable by its owner only, and to be kept like the server itself.
+
+Its manifest states the digests of database and settings, and the database those of the contents. So the digest of the
+manifest stands for all of it: who keeps it elsewhere knows the backup again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,11 +22,9 @@ from .. import moments, settings
 from ..files.stored import StoredFiles, sync_folder
 from ..store import FILE_NAME, Store, copies, schema
 from ..store.documents import new_id
+from ..store.mark import digest_of
 from . import UpkeepError
-from .verification import digest_of
-
-MANIFEST = "manifest.json"
-API_VERSION = 1
+from .inspection import API_VERSION, MANIFEST
 
 
 def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
@@ -34,11 +36,12 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
         now: Epoch milliseconds.
 
     Returns:
-        The manifest: ``made_at``, ``schema``, ``database`` (bytes, sha256), ``rows`` (by table), ``files``,
-        ``bytes``, ``linked``, ``left_out`` (files that went meanwhile).
+        The manifest: ``made_at``, ``schema``, ``database`` and ``settings`` (bytes, sha256; None without
+        server.toml), ``rows`` (by table), ``files``, ``bytes``, ``linked``, ``left_out`` (files that went meanwhile);
+        and its ``digest``, to be kept elsewhere.
 
     Raises:
-        UpkeepError: The target cannot be used.
+        UpkeepError: The target cannot be used, or the database is damaged.
     """
     target = target.absolute()
     if target.exists():
@@ -50,7 +53,13 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
     partial.mkdir(mode=0o700)
     try:
         copies.copy(store, partial / FILE_NAME)
-        counts = _copy_files(StoredFiles(store), partial)
+        with copies.opened(partial / FILE_NAME) as copied:
+            faults, wanted = copies.torn(copied), copies.files(copied)
+        if faults:
+            raise UpkeepError(
+                f"{store.path} is damaged, and no backup was made: {faults[0]} ({len(faults)} found)."
+            )
+        counts = _copy_files(StoredFiles(store), partial, wanted)
         stated = store.folder / settings.FILE_NAME
         if stated.is_file():
             shutil.copyfile(stated, partial / settings.FILE_NAME)
@@ -63,11 +72,11 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
     return manifest
 
 
-def _copy_files(stored: StoredFiles, folder: Path) -> dict[str, int]:
+def _copy_files(stored: StoredFiles, folder: Path, wanted: list[tuple[Any, Any, Any, Any]]) -> dict[str, int]:
     counts = {"files": 0, "bytes": 0, "linked": 0, "left_out": 0}
     made: set[Path] = set()
     gone = []
-    for key, blob, size in copies.files(folder / FILE_NAME):
+    for key, blob, size, _ in wanted:
         goal = folder / "files" / blob[:2] / blob
         if goal.parent not in made:
             goal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -112,21 +121,28 @@ def copy(source: Path, goal: Path) -> None:
 
 
 def _manifest(folder: Path, now: int, counts: dict[str, int]) -> dict[str, Any]:
-    database = folder / FILE_NAME
-    rows = copies.count_copied_rows(database)
-    sha256, size = digest_of(database)
+    database, stated = folder / FILE_NAME, folder / settings.FILE_NAME
+    with copies.opened(database) as copied:
+        rows = copies.count_rows(copied)
     manifest = {
         "api_version": API_VERSION,
         "made_at": moments.iso(now),
         "schema": len(schema.MIGRATIONS),
-        "database": {"bytes": size, "sha256": sha256},
+        "database": _about(database),
+        "settings": _about(stated) if stated.is_file() else None,
         "rows": rows,
         **counts,
     }
     path = folder / MANIFEST
-    path.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    text = json.dumps(manifest, indent=1).encode()
+    path.write_bytes(text)
     for file in (database, path):
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
     sync_folder(folder)
-    return manifest
+    return {**manifest, "digest": f"sha256:{hashlib.sha256(text).hexdigest()}"}
+
+
+def _about(path: Path) -> dict[str, Any]:
+    sha256, size = digest_of(path)
+    return {"bytes": size, "sha256": sha256}

@@ -18,7 +18,7 @@ import yaml
 
 from stackyard.cli import main
 from stackyard.errors import BadInputError, NotRunnableError
-from stackyard.official import backup, installation, keys, sizing
+from stackyard.official import archives, backup, installation, keys, sizing
 from stackyard_server import identity
 from tests.compose import plugin
 from tests.compose.stack import ROOT, copy_installation
@@ -379,15 +379,23 @@ def test_a_key_for_the_sdk_over_tls_with_our_own_authority(
 
 
 def test_a_changed_backup_is_found(tmp_path: Path) -> None:
+    (tmp_path / "stamp").mkdir()
     for name in backup.PARTS:
-        (tmp_path / name).write_bytes(name.encode())
+        if name == backup.MONGO:
+            (tmp_path / name).write_bytes(name.encode())
+        else:
+            archives.pack(tmp_path / name, tmp_path, *(["stamp"] if name == backup.ELASTIC else []))
     manifest = {
         "api_version": 1,
         "made_at": "now",
         "parts": {n: backup._about(tmp_path / n) for n in backup.PARTS},
     }
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    assert backup.verify(tmp_path) == manifest
+    found = backup.verify(tmp_path)
+    assert {**manifest, "digest": found["digest"]} == found
+    assert backup.verify(tmp_path, found["digest"].upper().removeprefix("SHA256:")) == found
+    with pytest.raises(BadInputError, match="not the backup of that digest"):
+        backup.verify(tmp_path, "sha256:" + "0" * 64)
     (tmp_path / backup.MONGO).write_bytes(b"mongo.archive.gX")
     with pytest.raises(BadInputError, match=r"mongo\.archive\.gz is not what"):
         backup.verify(tmp_path)
@@ -399,7 +407,7 @@ def test_a_changed_backup_is_found(tmp_path: Path) -> None:
 def test_settings_of_a_backup_go_into_a_checkout_without_any(folder: Path, tmp_path: Path) -> None:
     installation.install(folder, wanted(folder))
     (tmp_path / "backup").mkdir()
-    backup._pack(tmp_path / "backup" / backup.SETTINGS, folder, ".env", "server/secrets")
+    archives.pack(tmp_path / "backup" / backup.SETTINGS, folder, ".env", "server/secrets")
     other = tmp_path / "other"
     other.mkdir()
     copy_installation(other)

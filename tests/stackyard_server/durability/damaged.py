@@ -115,7 +115,7 @@ def spoil(folders: Folders, kind: str, place: Path, dice: random.Random) -> Ackn
     else:
         with database.open("r+b") as file:
             file.seek(dice.randrange(database.stat().st_size // PAGE_BYTES) * PAGE_BYTES)
-            file.write(dice.randbytes(PAGE_BYTES))
+            file.write(dice.choice([dice.randbytes(PAGE_BYTES), bytes(PAGE_BYTES)]))
     if kind in WHOLE and dice.random() < 0.5:
         for beside in (log, place / f"{FILE_NAME}-shm"):
             beside.unlink(missing_ok=True)
