@@ -31,12 +31,14 @@ from ..store import (
     FILE_NAME,
     ApartError,
     DamagedError,
+    Fault,
     Store,
     StoreError,
     Transaction,
     credentials,
     data_folder,
     files,
+    is_damage,
     opening,
     queues,
     tasks,
@@ -103,6 +105,13 @@ def _sentences() -> Iterator[None]:
         raise AdminError(f"{fault}. {_ways_on(fault)}") from fault
     except (StoreError, processes.ProcessError, UpkeepError) as fault:
         raise AdminError(str(fault)) from fault
+    except Fault as fault:
+        if not is_damage(fault):
+            raise AdminError(f"The database could not be read or written: {fault}.") from fault
+        raise AdminError(
+            f"{FILE_NAME} is damaged ({fault}): see {COMMAND} verify, and restore a backup into a new folder "
+            f"({COMMAND} restore BACKUP --folder NEW)."
+        ) from fault
 
 
 def _ways_on(fault: ApartError) -> str:

@@ -111,6 +111,13 @@ class Reading:
                 self._connection = None
 
 
+def is_damage(fault: BaseException) -> bool:
+    """Whether a database could not be read because it is damaged."""
+    return isinstance(fault, sqlite3.DatabaseError) and any(
+        word in str(fault) for word in ("malformed", "not a database")
+    )
+
+
 class Transaction:
     """What runs inside one transaction. Values are SQLite's: int, float, str, bytes, None."""
 
@@ -440,7 +447,8 @@ class Store:
                 with read.on(connection):
                     yield Transaction(connection, self._fenced, read)
         finally:
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")  # nothing was written, and a damaged database ends a commit
 
     def close(self, sealed: bool = False) -> None:
         """Close every connection; the log is folded into the database file.

@@ -68,15 +68,23 @@ def count_rows(tx: Transaction) -> dict[str, int]:
 
 def faults(tx: Transaction) -> list[str]:
     """What SQLite finds wrong with the database, and rows that refer to missing ones, as sentences."""
-    found = [str(row[0]) for row in tx.all("PRAGMA integrity_check") if row[0] != "ok"]
-    for table, row, parent, _ in tx.all("PRAGMA foreign_key_check"):
-        found.append(f"row {row} of {table} refers to a missing row of {parent}")
+    found = _said(tx, "integrity_check")
+    if not found:
+        for table, row, parent, _ in tx.all("PRAGMA foreign_key_check"):
+            found.append(f"row {row} of {table} refers to a missing row of {parent}")
     return found
 
 
 def torn(tx: Transaction) -> list[str]:
     """What SQLite finds wrong when it looks at each page once: less than ``faults``, in a third of the time."""
-    return [str(row[0]) for row in tx.all("PRAGMA quick_check") if row[0] != "ok"]
+    return _said(tx, "quick_check")
+
+
+def _said(tx: Transaction, check: str) -> list[str]:
+    try:
+        return [" ".join(str(row[0]).split()) for row in tx.all(f"PRAGMA {check}") if row[0] != "ok"]
+    except sqlite3.DatabaseError as fault:  # it is so damaged that the check itself ends
+        return [str(fault)]
 
 
 def strange_structure(tx: Transaction, version: int) -> list[str]:

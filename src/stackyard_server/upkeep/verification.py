@@ -10,11 +10,13 @@ from typing import Any
 
 from ..files import matching
 from ..files.stored import StoredFiles
-from ..store import Store, copies, files
+from ..store import Fault, Store, copies, files
 from ..store.mark import digest_of
 
 #: Faults that are named; more are counted.
 NAMED = 100
+#: What is said of rows that cannot be read.
+NOTHING: dict[str, Any] = {"rows": {}, "files": 0, "bytes": 0, "unclaimed": {"count": 0, "names": []}}
 
 
 def verify(store: Store) -> dict[str, Any]:
@@ -28,8 +30,12 @@ def verify(store: Store) -> dict[str, Any]:
     problems: list[str] = []
     with store.reading() as tx:
         problems += [f"database: {fault}" for fault in copies.faults(tx)]
-        rows = copies.count_rows(tx)
-        kept = files.every(tx)
+        try:
+            rows, kept = copies.count_rows(tx), files.every(tx)
+        except Fault:
+            if not problems:
+                raise
+            return {"ok": False, "problems": problems[:NAMED], **NOTHING}
     stored = StoredFiles(store)
     sides = matching.compare(stored)
     if sides.surplus:
@@ -64,14 +70,8 @@ def tell_apart(folder: Path, fault: str) -> dict[str, Any]:
         problems.append(f"... and {len(sides.missing) - NAMED} more")
     if sides.unclaimed:
         problems.append(f"{len(sides.unclaimed)} of {sides.contents} contents belong to no file")
-    return {
-        "ok": False,
-        "problems": problems,
-        "rows": {},
-        "files": 0,
-        "bytes": 0,
-        "unclaimed": {"count": len(sides.unclaimed), "names": sides.unclaimed[:NAMED]},
-    }
+    unclaimed = {"count": len(sides.unclaimed), "names": sides.unclaimed[:NAMED]}
+    return {"ok": False, "problems": problems, **NOTHING, "unclaimed": unclaimed}
 
 
 def check_file(path: Path, size: int, sha256: str) -> str | None:

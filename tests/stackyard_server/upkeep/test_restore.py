@@ -1,0 +1,115 @@
+"""A restore believes nothing: hostile backups, the digest, and what it says of what it takes on trust."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stackyard_server import admin
+from stackyard_server.store import Store, mark
+from stackyard_server.upkeep import UpkeepError, backup, restore
+
+from . import hostile
+
+LONG = os.environ.get("STACKYARD_LONG") == "1"
+
+
+def test_a_hostile_backup_writes_nothing_outside_its_target(tmp_path: Path) -> None:
+    seed = int(os.environ.get("STACKYARD_SEED") or random.SystemRandom().randrange(10**6))
+    dice = random.Random(seed)
+    place = hostile.make(tmp_path / "place")
+    restored: Counter[bool] = Counter()
+    for number in range(hostile.COUNT if LONG else 40):
+        said = hostile.spoil(place, dice)
+        came, faults = hostile.judge(place, verify=dice.random() < 0.3)
+        assert faults == [], f"{said}, backup {number}, STACKYARD_SEED={seed}"
+        restored[came] += 1
+    assert restored[False] > restored[True], "most of them cannot be believed"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    store = Store(folder)
+    store.close()
+    (folder / "server.toml").write_text("requeue_limit = 3\n")
+    return folder
+
+
+def test_the_digest_knows_the_backup_again(folder: Path, tmp_path: Path) -> None:
+    made = admin.backup(folder, tmp_path / "copy")
+    assert made["digest"].startswith("sha256:")
+    found = admin.restore(tmp_path / "copy", tmp_path / "known", verify=True, digest=made["digest"])
+    assert (found["ok"], found["checked"], found["digest"]) == (True, True, made["digest"])
+    assert (tmp_path / "known" / "server.toml").read_text() == "requeue_limit = 3\n"
+    with closing(sqlite3.connect(tmp_path / "copy" / "server.sqlite")) as rows:
+        rows.execute("INSERT INTO meta VALUES ('theirs', 'x')")
+        rows.commit()
+    hostile._mend(tmp_path / "copy")
+    rows_fault = "rows, the manifest says"
+    (problem,) = admin.restore(tmp_path / "copy", tmp_path / "trusted", verify=False)["problems"]
+    assert rows_fault in problem
+    with pytest.raises(admin.AdminError, match="is not the backup of that digest"):
+        admin.restore(tmp_path / "copy", tmp_path / "refused", verify=False, digest=made["digest"])
+    assert not (tmp_path / "trusted").exists()
+    assert not (tmp_path / "refused").exists()
+
+
+def test_settings_that_the_manifest_does_not_name_are_left_behind(folder: Path, tmp_path: Path) -> None:
+    (folder / "server.toml").unlink()
+    admin.backup(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "server.toml").write_text('host = "0.0.0.0"\n')
+    assert admin.restore(tmp_path / "copy", tmp_path / "restored", verify=False)["ok"]
+    assert not (tmp_path / "restored" / "server.toml").exists()
+
+
+def test_a_restored_folder_is_another_one(folder: Path, tmp_path: Path) -> None:
+    """Its database is not taken for that of the folder it was copied from."""
+    admin.backup(folder, tmp_path / "copy")
+    admin.restore(tmp_path / "copy", tmp_path / "restored", verify=True)
+    former, now = mark.read(folder), mark.read(tmp_path / "restored")
+    assert former is not None
+    assert now is not None
+    assert former.identity != now.identity
+
+
+def test_a_backup_that_changes_while_it_is_read_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.backup(folder, tmp_path / "copy")
+    copy = restore._copy
+
+    def change_first(source: Path, part: restore.inspection.Part, goal: Path) -> None:
+        with (source / part.path[-1]).open("ab") as file:
+            file.write(b"\n#")
+        copy(source, part, goal)
+
+    monkeypatch.setattr(restore, "_copy", change_first)
+    with pytest.raises(UpkeepError, match="changed while it was read"):
+        restore.restore(tmp_path / "copy", tmp_path / "restored", verify=False)
+    assert not (tmp_path / "restored").exists()
+
+
+def test_no_backup_is_made_of_a_damaged_database(folder: Path, tmp_path: Path) -> None:
+    store = Store(folder)
+    with store.writing() as tx:
+        root = tx.value("SELECT rootpage FROM sqlite_master WHERE name='user'")
+    store.close()
+    with (folder / "server.sqlite").open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    store = Store(folder)
+    with pytest.raises(UpkeepError, match=r"is damaged, and no backup was made"):
+        backup.backup(store, tmp_path / "copy", 0)
+    store.close()
+    assert admin.verify(folder)["problems"][0].startswith("database: ")
+    with pytest.raises(admin.AdminError, match=r"server\.sqlite is damaged .* restore a backup"):
+        admin.list_users(folder)
+    assert not (tmp_path / "copy").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".copy")]
