@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from .calls import Call, Raw, Services, dispatch, pieces, unknown
+from .calls import Call, Raw, Services, dispatch, pieces, refusals, unknown
 from .calls.dispatch import Endpoint
 from .http import cookies, headers
 from .http.edge import Port
@@ -27,7 +27,7 @@ from .protocol import bounds, envelope, fields
 from .protocol.bounds import Bound
 from .protocol.error_table import ApiError, error
 from .security_log import note
-from .store import Reading
+from .store import Reading, Transaction
 
 #: Every endpoint takes all of them; the edge answers OPTIONS where browsers ask beforehand.
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
@@ -66,6 +66,8 @@ class Encoded:
 
     body: bytes
     headers: Headers
+    #: Reads what follows the body (``Raw.more``).
+    more: Callable[[Transaction], bytes] | None = None
 
     async def send(self, exchange: Exchange, status: int, also: Headers) -> None:
         """Send it."""
@@ -133,6 +135,9 @@ class Api(Port):
             user = exchange.address if who is None else who.user
             work = partial(self._read, entry, call, form)
             answer = await self.services.readers.read(user, work, exchange.gone)
+            if answer.more is not None:
+                await self._stream(exchange, user, answer, headers.encoded(call.answer_headers))
+                return
         else:
             answer = await self._written(entry, call, form, bound)
         await answer.send(exchange, 200, headers.encoded(call.answer_headers))
@@ -141,6 +146,22 @@ class Api(Port):
         """A read's answer, ready to be sent; in a thread."""
         call.reading = reading
         return self._encoded(form, dispatch.answer(entry, call), form.packs)
+
+    async def _stream(self, exchange: Exchange, user: str, answer: Encoded, also: Headers) -> None:
+        """An answer of any length, part by part; nothing is held of it while the client reads a part."""
+        more, store = answer.more, self.services.store
+        assert more is not None
+
+        def read(reading: Reading) -> bytes:
+            with refusals.told(), store.reading(reading) as tx:
+                return more(tx)
+
+        part = answer.body or await self.services.readers.read(user, read, exchange.gone)
+        await exchange.start(200, [*answer.headers, *also], None)
+        while part:
+            await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
+            part = await self.services.readers.read(user, read, exchange.gone)
+        await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _written(self, entry: Endpoint, call: Call, form: Form, bound: Bound) -> Encoded:
         """What was written, or was small to read, ready to be sent."""
@@ -161,7 +182,7 @@ class Api(Port):
     def _encoded(self, form: Form, data: Any, packs: bool) -> Encoded:
         if isinstance(data, Raw):
             kind = (b"content-type", data.content_type.encode())
-            return Encoded(data.body, [kind, *headers.encoded(data.headers.items())])
+            return Encoded(data.body, [kind, *headers.encoded(data.headers.items())], data.more)
         body = envelope.encode(form.head, data)
         if self.services.rewrite is not None:
             body = self.services.rewrite(body)

@@ -23,6 +23,8 @@ class Raw:
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Reads what follows the body, part by part, b"" at the end; each in a transaction of its own. None: nothing does.
+    more: Callable[[Transaction], bytes] | None = None
 
 
 @dataclass(slots=True)

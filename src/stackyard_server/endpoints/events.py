@@ -19,7 +19,7 @@ from ..listing.scrolls import EXHAUSTED, position, token
 from ..protocol.error_table import ApiError, error, field_error
 from ..reported import requests
 from ..reported import samples as steps
-from ..store import events, logs, samples, scalars
+from ..store import Transaction, events, logs, samples, scalars
 from ..store.documents import TASK
 from ..store.scalars import Memory, Name
 
@@ -29,6 +29,8 @@ MOST_SAMPLES = 6_000
 POINT_BYTES = 30
 #: Who reported where neither the event nor the request says it.
 UNKNOWN_WORKER = "<unknown>"
+#: Of a download, in one transaction.
+LINES_AT_A_TIME = 2000
 #: The fields of a downloaded console line, in order.
 LINE_FIELDS = ("level", "msg", "worker", "model_event", "@timestamp", "metric", "variant", "asctime")
 
@@ -175,26 +177,38 @@ def _old_log(call: Call, descending: bool, turn: bool) -> dict[str, Any]:
 def download_task_log(call: Call) -> Raw:
     """A task's console as an attachment: a JSON object a line, or text by ``line_format``."""
     task = requests.task(call)
-    lines = []
-    as_text = call.get("line_type", "json") == "text"
     form = call.get("line_format", "{asctime} {worker} {level} {msg}")
-    for row in logs.read(call.tx, task, 2**62, None, descending=False):
-        event = requests.shown(logs.shown(task, row))
-        event["asctime"] = event.pop("timestamp")
-        if event["worker"] == UNKNOWN_WORKER:  # the real server adds its own fields behind the client's
-            order = [n for n in LINE_FIELDS if n != "worker"]
-            order.insert(order.index("@timestamp") + 1, "worker")
-        else:
-            order = list(LINE_FIELDS)
-        event = {n: event.pop(n) for n in order if n in event} | event
-        del event["type"], event["task"]
-        if as_text:
-            event["asctime"] = requests.instant(event["asctime"])
-            lines.append(_filled(form, event).encode())
-        else:
-            lines.append(orjson.dumps(event))
+    written = _as_json if call.get("line_type", "json") != "text" else partial(_as_text, form)
+    place = logs.START
+
+    def more(tx: Transaction) -> bytes:
+        nonlocal place
+        rows, place = logs.from_place(tx, task, place, LINES_AT_A_TIME)
+        return b"".join(written(_line_fields(task, row)) + b"\n" for row in rows)
+
     headers = {"Content-Disposition": f"attachment; filename=task_{task}.log"}
-    return Raw(b"\n".join(lines) + b"\n" if lines else b"", headers=headers)
+    return Raw(b"", headers=headers, more=more)
+
+
+def _line_fields(task: str, row: tuple[Any, ...]) -> dict[str, Any]:
+    event = requests.shown(logs.shown(task, row))
+    event["asctime"] = event.pop("timestamp")
+    if event["worker"] == UNKNOWN_WORKER:  # the real server adds its own fields behind the client's
+        order = [n for n in LINE_FIELDS if n != "worker"]
+        order.insert(order.index("@timestamp") + 1, "worker")
+    else:
+        order = list(LINE_FIELDS)
+    event = {n: event.pop(n) for n in order if n in event} | event
+    del event["type"], event["task"]
+    return event
+
+
+def _as_json(event: dict[str, Any]) -> bytes:
+    return orjson.dumps(event)
+
+
+def _as_text(form: str, event: dict[str, Any]) -> bytes:
+    return _filled(form, {**event, "asctime": requests.instant(event["asctime"])}).encode()
 
 
 def _filled(form: str, event: dict[str, Any]) -> str:
@@ -459,19 +473,26 @@ def get_task_events(call: Call) -> dict[str, Any]:
 
 @endpoint("1.8")
 def get_task_plots(call: Call) -> dict[str, Any]:
-    """The plots of the newest iterations of every metric and variant; all in one answer, so there is no scrolling."""
-    plots = steps.latest_plots(call, [requests.task(call)])
-    return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": None}
+    """The plots of the newest iterations of every metric and variant.
+
+    As many as an answer may have; where there are more, the scroll id goes on behind them.
+    """
+    skip = position(call.get("scroll_id"), "skip").get("skip", 0)
+    plots, total = steps.latest_plots(call, [requests.task(call)], max(0, skip))
+    following = token(skip=skip + len(plots)) if skip + len(plots) < total else None
+    return {"plots": plots, "returned": len(plots), "total": total, "scroll_id": following}
 
 
 @endpoint("1.8")
 def get_multi_task_plots(call: Call) -> dict[str, Any]:
     """The same for several tasks: {plots: {metric: {variant: {task: {iter: {name, plots}}}}}}."""
-    tasks = requests.tasks(call)
-    state = requests.scrolls_of(call).find(call.get("scroll_id"), "multi plots", call.now)
-    if state is not None or call.get("scroll_id") == EXHAUSTED:
-        return {"plots": {}, "returned": 0, "total": state["total"] if state else 0, "scroll_id": EXHAUSTED}
-    plots = steps.latest_plots(call, tasks)
+    tasks, scrolls = requests.tasks(call), requests.scrolls_of(call)
+    scroll_id = call.get("scroll_id")
+    state = scrolls.find(scroll_id, "multi plots", call.now)
+    skip, total = (state["skip"], state["total"]) if state else (0, 0)
+    if scroll_id == EXHAUSTED or (state is not None and skip >= total):
+        return {"plots": {}, "returned": 0, "total": total, "scroll_id": EXHAUSTED}
+    plots, total = steps.latest_plots(call, tasks, skip)
     found: dict[str, Any] = {}
     for plot in plots:
         by_task = (
@@ -479,12 +500,10 @@ def get_multi_task_plots(call: Call) -> dict[str, Any]:
         )
         one = by_task.setdefault(str(plot["iter"]), {"name": tasks[plot["task"]], "plots": []})
         one["plots"].append(plot)
-    scroll_id = (
-        None
-        if call.get("no_scroll", False)
-        else requests.scrolls_of(call).open("multi plots", call.who.user, call.now, total=len(plots))
-    )
-    return {"plots": found, "returned": len(plots), "total": len(plots), "scroll_id": scroll_id}
+    following = None
+    if not call.get("no_scroll", False):
+        following = scrolls.open("multi plots", call.who.user, call.now, skip=skip + len(plots), total=total)
+    return {"plots": found, "returned": len(plots), "total": total, "scroll_id": following}
 
 
 @endpoint("2.7")

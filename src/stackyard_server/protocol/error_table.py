@@ -34,7 +34,7 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "answer_too_large": (
         400,
         12,
-        "The answer would be too large: ask for fewer (page_size), or for less (only_fields)",
+        "The answer would be too large: ask for fewer (page_size, batch_size), or for less of each (only_fields)",
     ),
     "lookup": (400, 14, "Lookup error (probably an invalid field name or unsupported nested field)"),
     "reference": (400, 16, "Invalid value for fields"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..calls import Call
+from ..protocol.bounds import ANSWER_BYTES
 from ..store import samples
 from . import requests
 
@@ -13,18 +14,32 @@ IMAGES, PLOTS = "images", "plots"
 KIND_OF = {IMAGES: samples.IMAGE, PLOTS: samples.PLOT}
 
 
-def latest_plots(call: Call, owners: Iterable[str]) -> list[dict[str, Any]]:
-    """The plots of each owner's newest iterations."""
+def latest_plots(call: Call, owners: Iterable[str], skip: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The plots of each owner's newest iterations, as many as one answer may have, and how many there are.
+
+    Args:
+        call: The request.
+        owners: The tasks or models.
+        skip: How many were answered before.
+    """
     wanted, iterations = (
         requests.wanted(call.get("metrics")),
         requests.size(call, "iters", 1, requests.LONGEST_PAGE),
     )
     model = call.get("model_events", False)
-    found = []
-    for pair in samples.pairs(call.tx, owners, samples.PLOT, wanted):
-        for row in samples.latest(call.tx, samples.PLOT, pair, iterations):
-            found.append(requests.shown(samples.shown(row), model))
-    return found
+    numbers = [
+        place
+        for pair in samples.pairs(call.tx, owners, samples.PLOT, wanted)
+        for place in samples.latest(call.tx, samples.PLOT, pair, iterations)
+    ]
+    fit, room = 0, ANSWER_BYTES
+    for _, size in numbers[skip:]:
+        room -= size
+        if room < 0 and fit:
+            break
+        fit += 1
+    rows = samples.rows(call.tx, [number for number, _ in numbers[skip : skip + fit]])
+    return [requests.shown(samples.shown(row), model) for row in rows], len(numbers)
 
 
 def iterations(call: Call, what: str) -> dict[str, Any]:

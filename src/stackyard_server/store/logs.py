@@ -13,11 +13,14 @@ from typing import Any
 import orjson
 
 from . import Transaction, metrics
+from .documents import weight
 from .scalars import Wanted
 
 KIND = "log"
 #: How long a batch is remembered, milliseconds.
 REMEMBERED = 10 * 60 * 1000
+#: The place before a task's first line.
+START = (-(2**63), -(2**63))
 _COLUMNS = "timestamp, received, worker, level, msg, extra"
 #: The metric and variant of a line, which few have.
 _METRIC, _VARIANT = (
@@ -79,19 +82,41 @@ def read(
     compare, order = ("<", "DESC") if descending else (">", "ASC")
     bound, parameters = ("", [owner]) if after is None else (f"AND timestamp{compare}?", [owner, after])
     only, named = _of(wanted)
-    rows = tx.all(
+    rows = tx.weighed(
         f"SELECT number, {_COLUMNS} FROM log WHERE owner=? {bound} AND {only} "
         f"ORDER BY timestamp {order}, number {order} LIMIT ?",
         [*parameters, *named, size],
+        weight,
     )
     if len(rows) == size:
         number, timestamp = rows[-1][:2]
-        rows += tx.all(
+        rows += tx.weighed(
             f"SELECT number, {_COLUMNS} FROM log WHERE owner=? AND timestamp=? AND number{compare}? AND {only} "
             f"ORDER BY number {order}",
             (owner, timestamp, number, *named),
+            weight,
         )
     return [row[1:] for row in rows]
+
+
+def from_place(
+    tx: Transaction, owner: str, place: tuple[int, int], size: int
+) -> tuple[list[tuple[Any, ...]], tuple[int, int]]:
+    """The lines of a task behind a place, oldest first, and the place where to go on.
+
+    Args:
+        tx: Any transaction.
+        owner: The task.
+        place: Timestamp and number of the last line that was read; ``START`` before any.
+        size: Lines at most.
+    """
+    rows = tx.weighed(
+        f"SELECT number, {_COLUMNS} FROM log WHERE owner=? AND (timestamp, number) > (?, ?) "
+        "ORDER BY timestamp, number LIMIT ?",
+        (owner, *place, size),
+        weight,
+    )
+    return [row[1:] for row in rows], (rows[-1][1], rows[-1][0]) if rows else place
 
 
 def count(tx: Transaction, owner: str, wanted: Wanted = None) -> int:

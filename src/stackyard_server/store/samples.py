@@ -127,16 +127,27 @@ def pairs(
     return sorted(found, key=lambda p: (p[1], p[2]))
 
 
-def latest(tx: Transaction, kind: str, pair: tuple[str, str, str], iterations: int) -> list[Row]:
-    """The events of the newest iterations of one metric and variant, newest first."""
+def latest(tx: Transaction, kind: str, pair: tuple[str, str, str], iterations: int) -> list[tuple[int, int]]:
+    """(row number, bytes) of the events of the newest iterations of one metric and variant, newest first."""
     owner, metric, variant = pair
     where = "owner=? AND kind=? AND metric=? AND variant=?"
-    return tx.weighed(
-        f"SELECT {_COLUMNS} FROM sample WHERE {where} AND iter IN "
+    return tx.all(
+        f"SELECT number, coalesce(length, length(body)) FROM sample WHERE {where} AND iter IN "
         f"(SELECT DISTINCT iter FROM sample WHERE {where} ORDER BY iter DESC LIMIT ?) ORDER BY iter DESC, key",
         (owner, kind, metric, variant, owner, kind, metric, variant, iterations),
+    )
+
+
+def rows(tx: Transaction, numbers: Iterable[int]) -> list[Row]:
+    """The events of these row numbers, in their order."""
+    wanted = list(numbers)
+    found = tx.weighed(
+        f"SELECT number, {_COLUMNS} FROM sample WHERE number IN (SELECT value FROM json_each(?))",
+        (as_json(wanted),),
         weight,
     )
+    by_number = {row[0]: row[1:] for row in found}
+    return [by_number[number] for number in wanted if number in by_number]
 
 
 def places(tx: Transaction, kind: str, owner: str, wanted: Wanted = None) -> list[tuple[int, str, str]]:
