@@ -100,6 +100,7 @@ class Reading:
         """
         with self._lock:
             self._connection = connection
+        functions.watch(lambda: self.ended)
         try:
             yield
         except sqlite3.OperationalError as fault:
@@ -107,6 +108,7 @@ class Reading:
                 raise ReadEnded from fault
             raise
         finally:
+            functions.watch(None)
             with self._lock:
                 self._connection = None
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 import functools
 import re
 import sqlite3
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import re2
 
-from .refusals import BadPattern
+from .refusals import BadPattern, ReadEnded
 
 #: Characters that mean something in a regular expression.
 SPECIAL = frozenset(".^$*+?{}[]\\|()")
 #: How many alternatives of plain text are still compared one by one.
 MOST_ALTERNATIVES = 100
-#: No pattern is longer, characters.
-LONGEST = 20_000
+#: No pattern is longer, characters; and none that needs an automaton.
+LONGEST, LONGEST_AUTOMATON = 20_000, 2_000
+#: What an automaton may take, bytes: it bounds the steps of one character, too.
+AUTOMATON_BYTES = 128 * 1024
+#: A pattern is looked for in stretches of a long text; a match that is longer than what they share may be missed.
+STRETCH, SHARED = 64 * 1024, 8 * 1024
 
 
 def checked(pattern: str) -> str:
@@ -43,19 +49,46 @@ def compiled(pattern: str) -> Any:
     Raises:
         BadPattern: Malformed, or uses look-around or back-references.
     """
+    if len(pattern) > LONGEST_AUTOMATON:
+        raise BadPattern(f"longer than {LONGEST_AUTOMATON} characters")
     try:
         re.compile(pattern)  # the message clients know is that of Python's parser
         options = re2.Options()
         options.log_errors = False
-        options.max_mem = 1 << 20
+        options.max_mem = AUTOMATON_BYTES
         return re2.compile(pattern, options)
     except (re.error, re2.error, RecursionError, OverflowError) as fault:
         raise BadPattern(str(fault)) from fault
 
 
+#: Whether the read of this thread was ended; a long text asks in between.
+_thread = threading.local()
+
+
+def watch(ended: Callable[[], bool] | None) -> None:
+    """Let functions that this thread's statements call ask whether they are to go on; None: they are."""
+    _thread.ended = ended
+
+
+def stopped() -> bool:
+    """Whether this thread's read was ended."""
+    ended = getattr(_thread, "ended", None)
+    return ended is not None and bool(ended())
+
+
 def matches(pattern: str, text: str | None) -> bool:
     """Whether the pattern occurs in the text, case-sensitive."""
-    return text is not None and compiled(pattern).search(text) is not None
+    if text is None:
+        return False
+    automaton = compiled(pattern)
+    if len(text) <= STRETCH:
+        return automaton.search(text) is not None
+    for start in range(0, len(text) - SHARED, STRETCH - SHARED):
+        if automaton.search(text, start, min(len(text), start + STRETCH)) is not None:
+            return True
+        if stopped():
+            raise ReadEnded
+    return False
 
 
 def member(document: str | None, keys: str) -> Any:
