@@ -11,7 +11,7 @@ from stackyard_server.calls import bulk, refusals
 from stackyard_server.listing import filters
 from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.rules import project_names
-from stackyard_server.store import Transaction, projects, queues
+from stackyard_server.store import Reading, Transaction, projects, queues
 from stackyard_server.store import refusals as stored
 from stackyard_server.store.documents import TASK
 
@@ -38,7 +38,20 @@ def deep(tx: Transaction) -> None:
     projects.relocate(tx, projects.find(tx, "a") or "", above, "a")
 
 
+def ended(tx: Transaction) -> None:
+    reading = Reading()
+    reading.end()
+    Transaction(tx.connection, tx.fenced, reading).value("SELECT 1")
+
+
+def weighty(tx: Transaction) -> None:
+    limited = Transaction(tx.connection, tx.fenced, Reading(most_bytes=10))
+    limited.weighed("SELECT 'eleven bytes'", (), lambda row: len(row[0]))
+
+
 REFUSED: dict[type[stored.Refusal], tuple[Callable[[Transaction], object], int, str]] = {
+    stored.ReadEnded: (ended, 12, "took too long"),
+    stored.AnswerTooLarge: (weighty, 12, "bytes=10"),
     stored.BadPattern: (lambda tx: filters.asked(TASK, {"name": "("}, {}), 21, "subpattern"),
     stored.UnknownProject: (lambda tx: projects.require(tx, "nobody"), 401, "id=nobody"),
     stored.ProjectExists: (taken, 801, "name=first"),

@@ -242,9 +242,9 @@ def test_after_a_requeue_the_old_worker_is_refused_and_the_new_one_works(
         "tasks.stopped",
         "tasks.failed",
         "tasks.edit",
-        "tasks.dequeue",
     ):
         assert old.ask(name, task=task, force=True) == REFUSED
+    assert old.ask("tasks.dequeue", task=task) == REFUSED
     assert old.report(task) == REFUSED
     new = Worker(server, "new:0")
     take(server, new, task, queue)
