@@ -23,6 +23,7 @@ EXCEPTIONS = {
     "stackyard_server/upkeep/test_copies.py": "backup, restore, verification and gc of one folder",
     "stackyard_server/web/test_browser.py": "the pages in a real browser",
     "stackyard_server/web/test_dispatch_pages.py": "the pages of what was dispatched, in a real browser",
+    "stackyard_server/web/test_narrow.py": "the pages on narrow screens, and what refreshes, in a real browser",
     "stackyard_server/web/test_shapes.py": "the pages' pure parts: advice, lineage, parameters",
     "stackyard_detector/readers/test_any_bytes.py": "every reader on any bytes",
     "stackyard_detector/readers/test_real_logs.py": "every reader on public logs",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,7 +162,7 @@ def _say_started(word: dict[str, Any], where: Path, as_json: bool) -> None:
             ("secret", "secret_key"),
         ):
             typer.echo(f"  {label:9s}{first[name]}")
-        where_told = "" if where == folder_of(None) else f" --folder {where}"
+        where_told = "" if where == folder_of(None) else f" --folder {shlex.quote(str(where))}"
         typer.echo(f"Next: {COMMAND} config{where_told}   (writes a clearml.conf for the SDK and agents)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,7 +96,7 @@ def run_command(
         done = outcome.completed + outcome.failed
         raise Interrupted(
             f"stopped after {done} of {count(plan.runs_total, 'run')}; continue with: "
-            f"stackyard scenario run {file} --out {folder.path} --resume"
+            f"stackyard scenario run {shlex.quote(str(file))} --out {shlex.quote(str(folder.path))} --resume"
         )
     _report([folder.path], folder.path, as_json, outcome)
     if outcome.failed:

@@ -15,7 +15,8 @@ import orjson
 from starlette.responses import Response
 
 from ..http.headers import PAGES_THAT_DRAW
-from .task_pages import SINGLE, task_head
+from . import results
+from .task_pages import task_head
 from .visit import Visit, as_page, title_of
 
 #: Metrics (each a chart) and plots of one page, and lines of a chart.
@@ -64,7 +65,7 @@ def chosen(variants: Mapping[str, list[str]], metrics: list[str]) -> tuple[list[
 async def names_of_scalars(visit: Visit, tasks: list[str]) -> dict[str, list[str]]:
     """The variants of every metric of tasks that is a line, by metric."""
     found = await visit.ask("events.get_multi_task_metrics", tasks=tasks, event_type="training_stats_scalar")
-    return {item["metric"]: item["variants"] for item in found["metrics"] if item["metric"] != SINGLE}
+    return {item["metric"]: item["variants"] for item in found["metrics"] if item["metric"] != results.SINGLE}
 
 
 async def task_scalars(visit: Visit) -> Response:
@@ -76,8 +77,8 @@ async def task_scalars(visit: Visit) -> Response:
     variants = await names_of_scalars(visit, [found["id"]])
     metrics, more = sliced(sorted(variants), page, METRICS_OF_PAGE)
     return await drawing(
-        visit, "task_scalars.html", tab="scalars", task=found, single=single, page=page, more=more, count=len(variants),
-        drawn=bool(metrics), left_out=chosen(variants, metrics)[2],
+        visit, "task_scalars.html", tab="scalars", task=found, single=results.read(single), page=page, more=more,
+        count=len(variants), drawn=bool(metrics), left_out=chosen(variants, metrics)[2],
     )  # fmt: skip
 
 

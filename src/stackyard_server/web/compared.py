@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
 
-from . import shown
+from . import results, shown
 from .charts import drawing, names_of_scalars
 from .visit import Visit
 
@@ -15,9 +16,19 @@ from .visit import Visit
 MOST_COMPARED = 10
 #: Rows of a table that are shown.
 MOST_ROWS = 200
-TASK_FACTS = {"Status": "status", "Type": "type", "Started": "started", "Iteration": "last_iteration",
-              "Worker": "last_worker"}  # fmt: skip
-MODEL_FACTS = {"Framework": "framework", "Made": "created", "Comment": "comment"}
+TASK_FACTS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "Status": ("status", lambda status: shown.STATUSES.get(status, (status, ""))[0]),
+    "Type": ("type", str),
+    "Started": ("started", shown.moment),
+    "Run time": ("active_duration", shown.duration),
+    "Iteration": ("last_iteration", str),
+    "Worker": ("last_worker", str),
+}
+MODEL_FACTS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "Framework": ("framework", str),
+    "Made": ("created", shown.moment),
+    "Comment": ("comment", str),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ def metrics_of(task: dict[str, Any]) -> dict[str, str]:
     """The newest value of every series of a task."""
     return {
         value["metric"] if value["variant"] == value["metric"] else f"{value['metric']} · {value['variant']}":
-            shown.number(value.get("value"))
+            results.number(value.get("value"))
         for variants in (task.get("last_metrics") or {}).values()
         for value in variants.values()
     }  # fmt: skip
@@ -76,7 +87,7 @@ async def compare(visit: Visit) -> Response:
     side_by_side = [by_id[id] for id in ids if id in by_id]
     groups = [
         group("Facts", [
-            {name: str(document[field]) for name, field in facts.items() if document.get(field) is not None}
+            {name: show(document[field]) for name, (field, show) in facts.items() if document.get(field) is not None}
             for document in side_by_side
         ]),
         group("Parameters", [parameters_of(document) for document in side_by_side]),

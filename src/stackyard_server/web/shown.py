@@ -21,8 +21,8 @@ STATUSES = {
 
 
 def moment(text: str | None) -> str:
-    """``2026-11-21 20:42`` (UTC) of an ISO instant; a dash for none."""
-    return text[:16].replace("T", " ") if text else "–"
+    """``2026-11-21 20:42 UTC`` of an ISO instant; a dash for none."""
+    return f"{text[:16].replace('T', ' ')} UTC" if text else "–"
 
 
 def ago(text: str | None, now: datetime) -> str:
@@ -60,11 +60,6 @@ def size(count: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
-
-
-def number(value: Any) -> str:
-    """A measured value, short."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def name_of(joined: Any) -> str:

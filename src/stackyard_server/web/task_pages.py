@@ -11,15 +11,15 @@ from typing import Any
 from starlette.responses import Response
 
 from ..rules import queue_policy
-from . import lineage, parameters
+from . import lineage, parameters, results
 from .pages import entry_id, seen_queues
 from .visit import RUNS_PROJECT, TASK_COLUMNS, TEMPLATES_PROJECT, Visit, file_link
 
 LOG_LINES = 500
+#: Rows of a table of parameters or artifacts that are shown.
+MOST_ROWS = 200
 #: Steps of a pipeline and newest values of a running task that are shown.
 MOST_STEPS, MOST_LATEST = 200, 24
-#: The metric under which single values are reported.
-SINGLE = "Summary"
 MODEL_COLUMNS = [
     "id", "name", "created", "last_update", "ready", "uri", "framework", "comment", "tags", "labels", "metadata",
     "design", "project.name", "user.name", "task.name", "task.status",
@@ -44,8 +44,8 @@ async def task_head(visit: Visit, columns: list[str]) -> dict[str, Any]:
 
 async def task(visit: Visit) -> Response:
     """A task: what it is and does, its parameters, results, artifacts, models, and what it was made from."""
-    wanted = ["comment", "hyperparams", "configuration", "execution", "models", "container", "script", "parent",
-              "parent.type", "parent.system_tags", "execution.queue.name", "models.input.model.name",
+    wanted = ["comment", "report", "hyperparams", "configuration", "execution", "models", "container", "script",
+              "parent", "parent.type", "parent.system_tags", "execution.queue.name", "models.input.model.name",
               "models.output.model.name"]  # fmt: skip
     found = await task_head(visit, wanted)
     values = await visit.ask("events.get_task_single_value_metrics", tasks=[found["id"]])
@@ -59,8 +59,9 @@ async def task(visit: Visit) -> Response:
         only_fields=[*TASK_COLUMNS, "status_reason"], search_hidden=True,
     )  # fmt: skip
     return await visit.page(
-        "task.html", tab="overview", task=found, single=single, artifacts=artifacts, steps=steps["tasks"],
-        is_pipeline=is_pipeline(found), now=await now_of(visit, found), made_from=await made_from(visit, found),
+        "task.html", tab="overview", task=found, single=results.read(single, found.get("hyperparams")),
+        most=MOST_ROWS, artifacts=artifacts, steps=steps["tasks"], is_pipeline=is_pipeline(found),
+        now=await now_of(visit, found), made_from=await made_from(visit, found),
     )  # fmt: skip
 
 
@@ -100,7 +101,7 @@ async def now_of(visit: Visit, task: dict[str, Any]) -> dict[str, Any] | None:
         {"metric": metric["name"], "variant": variant["name"], "value": variant["last_value"]}
         for metric in sorted(answer["metrics"], key=lambda m: m["name"])
         for variant in metric["variants"]
-        if metric["name"] != SINGLE
+        if metric["name"] != results.SINGLE
     ]
     return {"latest": latest[:MOST_LATEST], "progress": progress_of(task)}
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stackyard_server import identity
+from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
 
@@ -125,7 +126,7 @@ def opened(browser: Any, server: Running, session: Any = None) -> Iterator[Any]:
     """A page with the cookies of a session; a message on the browser's console fails the test."""
     context = browser.new_context(base_url=server.web, storage_state=session)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda fault: complaints.append(str(fault)))

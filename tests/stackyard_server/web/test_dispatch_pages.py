@@ -79,7 +79,7 @@ def test_a_running_task_shows_how_far_it_is_and_what_it_uses_now(
     for name, value in (
         ("step time · seconds", "0.0125"),
         ("CPU · percent of a core", "187"),
-        ("GPU · MB", "2048"),
+        ("GPU · MB", "2,048"),
     ):
         assert value in now.locator("div", has_text=name).last.inner_text()
     server.call("tasks.edit", task=left.running, runtime={"progress": "77"}, force=True)
