@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from stackyard_server.endpoints import events
+from stackyard_server.reported import samples
+
 from ..running import Running, running_server
 
 SCALAR, LOG, PLOT, IMAGE = "training_stats_scalar", "log", "plot", "training_debug_image"
@@ -345,6 +348,35 @@ def test_large_plots_come_back_whole_and_are_small_on_disk(server: Running, task
     assert several["plots"]["table"]["s"][task]["1"]["name"] == "reporting"
     after = server.call("events.get_multi_task_plots", tasks=[task], scroll_id=several["scroll_id"])
     assert (after["returned"], after["scroll_id"]) == (0, "FFFF")
+
+
+def test_plots_that_are_too_large_together_come_one_after_the_other(
+    server: Running, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer has what it may have; the scroll goes on behind it, of one task and of several."""
+    monkeypatch.setattr(samples, "ANSWER_BYTES", 2000)
+    report(server, *(plot(task, 0, json.dumps({"data": ["x" * 700]}), variant=f"v{n}") for n in range(5)))
+    for name, whose in (("get_task_plots", {"task": task}), ("get_multi_task_plots", {"tasks": [task]})):
+        seen, scroll_id = [], None
+        for returned in (2, 2, 1):
+            told = server.call(f"events.{name}", scroll_id=scroll_id, **whose)
+            assert (told["returned"], told["total"]) == (returned, 5)
+            found, scroll_id = told["plots"], told["scroll_id"]
+            seen += [p["variant"] for p in found] if isinstance(found, list) else sorted(found["table"])
+        assert seen == [f"v{n}" for n in range(5)]
+    assert server.call("events.get_multi_task_plots", tasks=[task], scroll_id=scroll_id)["returned"] == 0
+
+
+def test_a_console_of_any_length_is_downloaded_in_parts(
+    server: Running, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines of one millisecond too; nothing twice, nothing left out."""
+    monkeypatch.setattr(events, "LINES_AT_A_TIME", 3)
+    report(server, *(line(task, f"{n}", AT + n // 5) for n in range(20)))
+    url = f"{server.api}/events.download_task_log"
+    headers = {"Authorization": f"Bearer {server.token}"}
+    answer = server.client.post(url, json={"task": task}, headers=headers)
+    assert [json.loads(text)["msg"] for text in answer.text.splitlines()] == [f"{n}" for n in range(20)]
 
 
 def image(task: str, variant: str, iteration: int, url: str) -> dict[str, Any]:

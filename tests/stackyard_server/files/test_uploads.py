@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,17 @@ def test_the_files_of_one_request_are_bounded(stored: StoredFiles) -> None:
         for n in range(1001)
     )
     assert take(stored, many + b"--b--\r\n", 65536) == 413
+
+
+@pytest.mark.promise("descriptors-shared")
+def test_an_upload_has_one_file_open_at_a_time(stored: StoredFiles) -> None:
+    """However many came: each takes a descriptor, and the process has few."""
+    before = len(os.listdir("/proc/self/fd"))
+    upload = Upload(stored, b"b")
+    for number in range(200):
+        upload.feed(b'--b\r\nContent-Disposition: form-data; name="%d"; filename="x"\r\n\r\n1\r\n' % number)
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    upload.discard()
 
 
 @pytest.mark.parametrize(
