@@ -8,7 +8,7 @@ from typing import Any
 
 from stackyard.reports import amdahl, deployments, factors
 from stackyard.reports.cells import CellRuns, Matrix, arrange
-from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pareto_front
+from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pairs, pareto_front
 from stackyard.reports.loading import Run, Study
 from stackyard.reports.metrics import HEADLINE, Metric, flat_results, is_throughput, metrics_of
 from stackyard.reports.report import (
@@ -99,7 +99,8 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
     baseline = choose_baseline(matrix, cells, options)
     by_key = {metric.key: metric for metric in metrics}
     spoken = [by_key[key] for key in HEADLINE if key in by_key]
-    comparisons = compare(matrix, cells, metrics, baseline, options)
+    compared = pairs(matrix, cells, baseline)
+    comparisons = compare(compared.chosen, metrics, options)
     wall, memory = by_key.get("wall_seconds"), by_key.get("peak_rss_bytes")
     front = [by_key[k] for k in ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes") if k in by_key]
     front = [metric for metric in front if all(c.values(metric) for c in cells if c.completed)]
@@ -139,6 +140,14 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
         factors=analysed,
         amdahl=scaling,
         results_differing=_differing(reports),
+        left_out=[
+            *(
+                f"{axis} has {len(matrix.axes[axis])} levels, so each is compared with {level} only, and "
+                f"{missed:,} pairs are left out"
+                for axis, (level, missed) in compared.left_out.items()
+            ),
+            *([why] if (why := factors.too_many(cells)) else []),
+        ],
         parities=parities,
         shares=shares,
     )

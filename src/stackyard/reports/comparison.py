@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stackyard.errors import BadInputError
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label, matching, same_but
@@ -13,6 +15,10 @@ from stackyard.reports.wording import counted, inside, open_together, quantity, 
 
 #: More settings than this are counted instead of named.
 MOST_TOGETHER = 4
+#: Of an axis with more levels each is compared with one of them only: all pairs grow with their square.
+MOST_LEVELS = 12
+#: Pairs of a workload that differ in one axis; beyond, each level of every axis is compared with one only.
+MOST_PAIRS = 3_000
 #: The verdict of a headline over settings that do not agree.
 MIXED = "mixed"
 
@@ -58,46 +64,72 @@ def _apart(a: CellRuns, b: CellRuns) -> bool:
     return not blocks[0] or not blocks[1] or not {s for s, _ in blocks[0]} & {s for s, _ in blocks[1]}
 
 
-def pairs(
-    matrix: Matrix, cells: Sequence[CellRuns], baseline: CellRuns | None
-) -> Iterator[tuple[CellRuns, CellRuns, str | None, str]]:
-    """(reference, other, axis, setting): cells that differ in one axis, then the rest against the baseline.
+Pair = tuple[CellRuns, CellRuns, str | None, str]
 
-    The reference is the one with the baseline's value on that axis, else the earlier one.
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which cells are compared, in order."""
+
+    #: (reference, other, axis, setting); no axis: the cells differ in several, and the reference is the baseline.
+    chosen: list[Pair]
+    #: Axis -> (level others were compared with, pairs that were left out for it).
+    left_out: dict[str, tuple[str, int]]
+
+
+def pairs(matrix: Matrix, cells: Sequence[CellRuns], baseline: CellRuns | None) -> Pairs:
+    """Cells that differ in one axis, then the rest against the baseline.
+
+    The reference is the one with the baseline's value on that axis, else the earlier one. Of an axis with more than
+    MOST_LEVELS levels in a setting, or where all pairs together would be more than MOST_PAIRS, each level is compared
+    with the reference only.
     """
     cells = [cell for cell in cells if cell.completed]
-    against_baseline: list[tuple[CellRuns, CellRuns]] = []
-    controlled: dict[str, list[tuple[CellRuns, CellRuns, str | None, str]]] = {
-        axis: [] for axis in matrix.axes
-    }
-    for i, first in enumerate(cells):
-        for second in cells[i + 1 :]:
-            differing = same_but(first, second)
-            if len(differing) == 1:
-                axis = differing[0]
-                swap = baseline is not None and second.axes.get(axis) == baseline.axes.get(axis)
-                a, b = (second, first) if swap else (first, second)
-                others = [name for name in matrix.varying if name != axis]
-                setting = label(a.axes, others) if any(a.axes.get(o) for o in others) else ""
-                controlled.setdefault(axis, []).append((a, b, axis, setting))
-            elif baseline is not None and baseline in (first, second):
-                against_baseline.append((baseline, second if first is baseline else first))
-    for found in controlled.values():
-        yield from found
-    for a, b in against_baseline:
-        yield a, b, None, ""
+    places = {id(cell): place for place, cell in enumerate(cells)}
+    groups = {axis: _settings(matrix, cells, axis) for axis in matrix.axes}
+    count = sum(len(group) * (len(group) - 1) // 2 for found in groups.values() for group in found)
+    most = MOST_LEVELS if count <= MOST_PAIRS else 2
+    chosen: list[Pair] = []
+    left_out: dict[str, tuple[str, int]] = {}
+    for axis, found in groups.items():
+        others = [name for name in matrix.varying if name != axis]
+        wanted = baseline.axes.get(axis) if baseline is not None else None
+        made = []
+        for group in found:
+            first = next((cell for cell in group if cell.axes.get(axis) == wanted), group[0])
+            rest = [cell for cell in group if cell is not first]
+            made += [(first, cell) for cell in rest]
+            if len(group) <= most:
+                made += itertools.combinations(rest, 2)
+            elif missed := len(rest) * (len(rest) - 1) // 2:
+                _, before = left_out.get(axis, ("", 0))
+                left_out[axis] = (wanted or "the first of each setting", before + missed)
+        made.sort(key=lambda pair: sorted((places[id(pair[0])], places[id(pair[1])])))
+        for a, b in made:
+            setting = label(a.axes, others) if any(a.axes.get(other) for other in others) else ""
+            chosen.append((a, b, axis, setting))
+    if baseline is not None:
+        chosen += [
+            (baseline, cell, None, "")
+            for cell in cells
+            if cell is not baseline and len(same_but(baseline, cell)) != 1
+        ]
+    return Pairs(chosen, left_out)
 
 
-def compare(
-    matrix: Matrix,
-    cells: Sequence[CellRuns],
-    metrics: Sequence[Metric],
-    baseline: CellRuns | None,
-    options: ReportOptions,
-) -> list[Comparison]:
-    """Every pair of ``pairs`` on every metric that both cells measured."""
+def _settings(matrix: Matrix, cells: Sequence[CellRuns], axis: str) -> list[list[CellRuns]]:
+    """Groups of cells that differ in that axis alone, each in the cells' order."""
+    others = [name for name in matrix.axes if name != axis]
+    groups: dict[tuple[str | None, ...], list[CellRuns]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(cell.axes.get(name) for name in others), []).append(cell)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def compare(chosen: Sequence[Pair], metrics: Sequence[Metric], options: ReportOptions) -> list[Comparison]:
+    """Every chosen pair on every metric that both cells measured."""
     found = []
-    for reference, other, axis, setting in pairs(matrix, cells, baseline):
+    for reference, other, axis, setting in chosen:
         for metric in metrics:
             if not reference.values(metric) or not other.values(metric):
                 continue

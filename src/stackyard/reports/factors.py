@@ -22,6 +22,8 @@ from stackyard.reports.wording import inside
 
 #: Beyond this many combinations of levels the search for the sub-matrix is greedy, no longer exhaustive.
 MOST_COMBINATIONS = 200_000
+#: Cells and runs of an analysis: its time grows with the cube of the first, its memory with the second.
+MOST_CELLS, MOST_RUNS = 144, 1_000
 #: A factor that explains at least this share, and more than any other, dominates.
 DOMINANT_SHARE = 0.5
 STACK = "stack"
@@ -87,13 +89,27 @@ def _greedy(present: set[tuple[str, ...]], levels: Sequence[tuple[str, ...]]) ->
     return [tuple(values) for values in kept]
 
 
+def too_many(cells: Sequence[CellRuns]) -> str | None:
+    """Why the factors of so many cells are not analysed, in words; ``None``: they are."""
+    completed = [cell for cell in cells if cell.completed]
+    runs = sum(len(cell.completed) for cell in completed)
+    if len(completed) <= MOST_CELLS and runs <= MOST_RUNS:
+        return None
+    return (
+        f"factors are analysed for up to {MOST_CELLS} cells and {MOST_RUNS:,} runs, "
+        f"these are {len(completed):,} cells and {runs:,} runs"
+    )
+
+
 def explain(
     cells: Sequence[CellRuns], factors: Sequence[str], metric: Metric, options: ReportOptions
 ) -> FactorReport | None:
-    """The factor analysis of one metric; ``None`` where no factor varies or there are too few runs.
+    """The factor analysis of one metric; ``None`` where no factor varies, or there are too few runs or too many.
 
     Every cell of the sub-matrix is used in the blocks that hold at least two of its cells.
     """
+    if too_many(cells) is not None:
+        return None
     values = {id(cell): {b: v for b, v in cell.by_block(metric).items() if v > 0} for cell in cells}
     usable = [cell for cell in cells if len(values[id(cell)]) >= 2 and all(f in cell.axes for f in factors)]
     if len(usable) < 2:

@@ -24,6 +24,8 @@ from stackyard_task.records import (
 
 PLAN_FILE = "plan.json"
 RUNS_FOLDER = "runs"
+#: Results of a record that are read, each figure or text counted, those in lists too.
+MOST_RESULTS = 500
 #: A timeline is shortened to this many points when read; each keeps the greatest value of its stretch.
 TIMELINE_POINTS = 240
 
@@ -79,6 +81,8 @@ class Study:
     unreadable: tuple[Unreadable, ...] = field(default=())
     #: Plans and timelines that cannot be read; ``folder`` is the file's path in its source.
     damaged: tuple[Unreadable, ...] = field(default=())
+    #: Run folders whose records hold more results than are read, and how many are left out of each.
+    shortened: tuple[tuple[str, int], ...] = ()
     #: Records seen twice (the same run in two folders); the copy is left out.
     duplicates: int = 0
 
@@ -95,6 +99,7 @@ def load(folders: Sequence[Path]) -> Study:
     plans: list[PlanSummary] = []
     unreadable: list[Unreadable] = []
     damaged: list[Unreadable] = []
+    shortened: list[tuple[str, int]] = []
     seen: set[tuple[str, str, str | None]] = set()
     duplicates = 0
     resolved = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
@@ -117,6 +122,9 @@ def load(folders: Sequence[Path]) -> Study:
                 duplicates += 1
                 continue
             seen.add(identity)
+            record.results, missed = _first(record.results, MOST_RESULTS)
+            if missed:
+                shortened.append((run_folder.name, missed))
             timeline = None
             try:
                 timeline = _read_timeline(run_folder / TIMELINE_FILE)
@@ -131,7 +139,15 @@ def load(folders: Sequence[Path]) -> Study:
             "as `stackyard scenario run` leaves them"
         )
     sources = tuple(folder.name for folder in resolved)
-    return Study(tuple(runs), tuple(plans), sources, tuple(unreadable), tuple(damaged), duplicates)
+    return Study(
+        tuple(runs),
+        tuple(plans),
+        sources,
+        tuple(unreadable),
+        tuple(damaged),
+        tuple(shortened),
+        duplicates,
+    )
 
 
 def _run_folders(folder: Path) -> list[Path]:
@@ -150,6 +166,26 @@ def _read_record(run_folder: Path) -> RunRecord:
     if not (run_folder / RECORD_FILE).exists():
         raise RecordError("no record.json: the run did not come to its end")
     return read_json(RunRecord, run_folder / RECORD_FILE)
+
+
+def _first(results: Mapping[str, Any], most: int) -> tuple[dict[str, Any], int]:
+    """The first so many results, and how many there are beyond them."""
+    seen = 0
+
+    def taken(value: Any) -> Any:
+        nonlocal seen
+        if isinstance(value, Mapping):
+            return {key: inner for key, item in value.items() if (inner := taken(item)) is not _LEFT_OUT}
+        if isinstance(value, list):
+            return [inner for item in value if (inner := taken(item)) is not _LEFT_OUT]
+        seen += 1
+        return value if seen <= most else _LEFT_OUT
+
+    found = taken(results)
+    return found, max(0, seen - most)
+
+
+_LEFT_OUT = object()
 
 
 @dataclass(frozen=True)

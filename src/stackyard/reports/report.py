@@ -245,6 +245,8 @@ class WorkloadReport:
     amdahl: list[AmdahlReport]
     #: Names of the results the cells disagree on.
     results_differing: list[str]
+    #: What is not compared because it would be too much, in words.
+    left_out: list[str]
     #: Deployments against each other; empty where only one took part.
     parities: list[ParityReport] = field(default_factory=list)
     shares: list[VarianceShares] = field(default_factory=list)

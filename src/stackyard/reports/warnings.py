@@ -13,7 +13,7 @@ from scipy import stats
 
 from stackyard.reports.cells import CellRuns, Matrix
 from stackyard.reports.deployments import failures, retries
-from stackyard.reports.loading import Run, Study
+from stackyard.reports.loading import MOST_RESULTS, Run, Study
 from stackyard.reports.metrics import CATALOGUE, Metric
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
@@ -91,6 +91,11 @@ ADVICE: dict[str, tuple[str, str]] = {
         "note",
         "Start-up is most of the wall time: compare the steady phase, or lengthen the run.",
     ),
+    "comparisons-left-out": (
+        "note",
+        "Give the folders of fewer cells, or plan fewer: time and memory would grow with the square of their number.",
+    ),
+    "results-left-out": ("note", "Write what is long into a file of the run; a record is for figures."),
     "duplicate-records": ("note", "The same run was given twice; the copy was left out."),
 }
 
@@ -123,6 +128,9 @@ def warnings_of(study: Study, matrix: Matrix, workloads: Sequence[WorkloadReport
             names = ", ".join(workload.results_differing)
             message = f"{workload.name}: cells disagree by more than 1 % on {names}."
             found.append(Warning("results-differ", *_split("results-differ", message)))
+        if workload.left_out:
+            message = f"{workload.name}: {'; '.join(workload.left_out)}."
+            found.append(Warning("comparisons-left-out", *_split("comparisons-left-out", message)))
     order = list(ADVICE)
     return sorted(found, key=lambda w: (w.severity != "warning", order.index(w.code)))
 
@@ -384,6 +392,15 @@ def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
         yield "mostly-start-up", message, _slugs(cell for _, cell in starting)
 
 
+def _lengthy(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    if study.shortened:
+        names = _some(f"{folder} ({missed:,} left out)" for folder, missed in study.shortened)
+        message = (
+            f"Of {count(len(study.shortened), 'record')} the first {MOST_RESULTS} results are read: {names}."
+        )
+        yield "results-left-out", message, []
+
+
 _RULES: tuple[Callable[[Study, Matrix], Iterator[Finding]], ...] = (
     _failed,
     _planned,
@@ -396,4 +413,5 @@ _RULES: tuple[Callable[[Study, Matrix], Iterator[Finding]], ...] = (
     _pins,
     _uniform,
     _measuring,
+    _lengthy,
 )
