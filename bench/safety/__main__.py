@@ -18,6 +18,7 @@ PARTS = {
     "folders": "folders",
     "backups": "backups",
     "sdk": "sdk",
+    "addresses": "addresses",
     "webapp": "webapp",
     "baseline": "baseline",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,21 @@ def metrics_of(task: dict[str, Any]) -> dict[str, str]:
     }  # fmt: skip
 
 
+def groups_of(
+    documents: list[dict[str, Any]], facts: dict[str, tuple[str, Callable[[Any], str]]]
+) -> list[Group]:
+    """The tables of a comparison. Takes longer the more parameters there are: not for the event loop."""
+    said = [
+        {name: show(document[key]) for name, (key, show) in facts.items() if document.get(key) is not None}
+        for document in documents
+    ]
+    return [
+        group("Facts", said),
+        group("Parameters", [parameters_of(document) for document in documents]),
+        group("Newest values", [metrics_of(document) for document in documents]),
+    ]
+
+
 async def compare(visit: Visit) -> Response:
     """Tasks, or models, side by side: facts, parameters and newest values."""
     query = visit.request.query_params
@@ -85,14 +101,7 @@ async def compare(visit: Visit) -> Response:
         facts, documents = TASK_FACTS, found["tasks"]
     by_id = {document["id"]: document for document in documents}
     side_by_side = [by_id[id] for id in ids if id in by_id]
-    groups = [
-        group("Facts", [
-            {name: show(document[field]) for name, (field, show) in facts.items() if document.get(field) is not None}
-            for document in side_by_side
-        ]),
-        group("Parameters", [parameters_of(document) for document in side_by_side]),
-        group("Newest values", [metrics_of(document) for document in side_by_side]),
-    ]  # fmt: skip
+    groups = await asyncio.to_thread(groups_of, side_by_side, facts)
     shown_ids = [document["id"] for document in side_by_side]
     drawn = bool(shown_ids) and not of_models and bool(await names_of_scalars(visit, shown_ids))
     return await drawing(

@@ -17,6 +17,8 @@ _NAMED = re.compile(r"clearml-(dataset|model|artifact):([0-9a-f]{32})")
 _ID = re.compile(r"[0-9a-f]{32}")
 DATASETS_SECTION = "Datasets"
 STRUCTURE = "Dataset Struct"
+#: Of a data set with some 10,000 ancestors; reading more would hold everybody up.
+LONGEST_STRUCTURE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ def references(hyperparams: Mapping[str, Any] | None) -> list[Reference]:
 def dataset_parents(id: str, configuration: Mapping[str, Any] | None) -> list[str]:
     """The ids of the data sets that a data set extends; none where its structure cannot be read."""
     text = ((configuration or {}).get(STRUCTURE) or {}).get("value")
+    if len(text or "") > LONGEST_STRUCTURE:
+        return []
     try:
         nodes: dict[str, dict[str, Any]] = json.loads(text or "{}")
         own = next((node for node in nodes.values() if node.get("job_id") == id), {})

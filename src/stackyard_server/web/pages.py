@@ -6,6 +6,7 @@ Imports no endpoint: pages ask by name, as any client does.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -151,18 +152,26 @@ async def seen_queues(visit: Visit, ids: list[str] | None = None) -> list[dict[s
     alive = await seen_workers(visit)
     found: list[dict[str, Any]] = answer["queues"]
     for queue in found:
-        entries, queue["depth"] = queue["entries"], len(queue["entries"])
-        queue["workers"] = [w for w in alive if queue["id"] in [q["id"] for q in w.get("queues") or []]]
-        queue["policy"] = policy = queue_policy.read(queue.get("metadata"))
-        queue["oldest"] = max((seconds_since(visit, e["added"]) or 0.0 for e in entries), default=None)
-        reasons_of = await reasons_for(visit, [entry_id(e) for e in entries[:MOST_ENTRIES]])
-        for entry in entries:
-            reason = reasons_of.get(entry_id(entry), "")
-            entry["again"] = reason if fate.says(reason, fate.INFRASTRUCTURE) else ""
-        waits = [seconds_since(visit, e["added"]) or 0.0 for e in entries if not e["again"]]
-        seen = [w["seen"] for w in queue["workers"]]
-        queue["wrong"] = advice.about_queue(queue["depth"], max(waits, default=None), seen, policy.unread)
+        reasons_of = await reasons_for(visit, [entry_id(e) for e in queue["entries"][:MOST_ENTRIES]])
+        await asyncio.to_thread(look_at, visit, queue, alive, reasons_of)
     return found
+
+
+def look_at(
+    visit: Visit, queue: dict[str, Any], alive: list[dict[str, Any]], reasons_of: dict[str, str]
+) -> None:
+    """Add to a queue what its page says beyond the API. Takes longer the more waits: not for the event loop."""
+    entries, queue["depth"] = queue["entries"], len(queue["entries"])
+    queue["workers"] = [w for w in alive if queue["id"] in [q["id"] for q in w.get("queues") or []]]
+    queue["policy"] = policy = queue_policy.read(queue.get("metadata"))
+    waited = [seconds_since(visit, entry["added"]) or 0.0 for entry in entries]
+    queue["oldest"] = max(waited, default=None)
+    for entry in entries:
+        reason = reasons_of.get(entry_id(entry), "")
+        entry["again"] = reason if fate.says(reason, fate.INFRASTRUCTURE) else ""
+    waits = [seconds for seconds, entry in zip(waited, entries) if not entry["again"]]
+    seen = [w["seen"] for w in queue["workers"]]
+    queue["wrong"] = advice.about_queue(queue["depth"], max(waits, default=None), seen, policy.unread)
 
 
 def entry_id(entry: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ A page is ``async (visit) -> Response``. Imports no endpoint: pages ask by name,
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,17 +51,16 @@ async def task(visit: Visit) -> Response:
     found = await task_head(visit, wanted)
     values = await visit.ask("events.get_task_single_value_metrics", tasks=[found["id"]])
     single = [v for t in values["tasks"] for v in t["values"]]
-    artifacts = [
-        {**a, "link": file_link(visit.services, a.get("uri"))}
-        for a in found.get("execution", {}).get("artifacts") or []
-    ]
+    shown = await asyncio.to_thread(results.read, single, found.get("hyperparams"))
+    stored = found.get("execution", {}).get("artifacts") or []
+    artifacts = [{**a, "link": file_link(visit.services, a.get("uri"))} for a in stored[:MOST_ROWS]]
     steps = await visit.ask(
         "tasks.get_all_ex", parent=[found["id"]], order_by=["created"], page=0, page_size=MOST_STEPS,
         only_fields=[*TASK_COLUMNS, "status_reason"], search_hidden=True,
     )  # fmt: skip
     return await visit.page(
-        "task.html", tab="overview", task=found, single=results.read(single, found.get("hyperparams")),
-        most=MOST_ROWS, artifacts=artifacts, steps=steps["tasks"], is_pipeline=is_pipeline(found),
+        "task.html", tab="overview", task=found, single=shown, most=MOST_ROWS, artifacts=artifacts,
+        artifacts_left_out=len(stored) - len(artifacts), steps=steps["tasks"], is_pipeline=is_pipeline(found),
         now=await now_of(visit, found), made_from=await made_from(visit, found),
     )  # fmt: skip
 
@@ -72,8 +72,8 @@ def is_pipeline(task: dict[str, Any]) -> bool:
 
 async def made_from(visit: Visit, task: dict[str, Any]) -> list[dict[str, Any]]:
     """The data sets, models and tasks that a task was given, with their names and where it says so."""
-    named = lineage.references(task.get("hyperparams"))
-    parents = lineage.dataset_parents(task["id"], task.get("configuration"))
+    named = await asyncio.to_thread(lineage.references, task.get("hyperparams"))
+    parents = await asyncio.to_thread(lineage.dataset_parents, task["id"], task.get("configuration"))
     of_tasks = [r.id for r in named if r.kind != "model"] + parents
     names: dict[str, dict[str, Any]] = {}
     if of_tasks:

@@ -50,16 +50,19 @@ KINDS = {
          "layout": {"xaxis": {"title": "said"}, "yaxis": {"title": "true"}}},
         ".heatmaplayer image", 1,
     ),
-    "surface": Kind({"data": [{"type": "surface", "z": SQUARE}]}, ".gl-container canvas", 1),
-    "points in space": Kind(
-        {"data": [{"type": "scatter3d", "mode": "markers", "x": [1, 2], "y": [1, 2], "z": [1, 2]}]},
-        ".gl-container canvas", 1,
-    ),
     "table": Kind(
         {"data": [{"type": "table", "header": {"values": ["a", "b"]}, "cells": {"values": [[1, 2], [3, 4]]}}]},
         ".table .column-cells .column-cell", 6,
     ),
     "pie": Kind({"data": [{"type": "pie", "values": [1, 2, 3]}]}, ".slice", 3),
+}  # fmt: skip
+#: What a browser without a graphics card draws slowly.
+IN_SPACE = {
+    "surface": Kind({"data": [{"type": "surface", "z": SQUARE}]}, ".gl-container canvas", 1),
+    "points in space": Kind(
+        {"data": [{"type": "scatter3d", "mode": "markers", "x": [1, 2], "y": [1, 2], "z": [1, 2]}]},
+        ".gl-container canvas", 1,
+    ),
 }  # fmt: skip
 #: A figure of more points than a browser draws with ease, and one beyond what is fetched.
 MANY = {"data": [{"type": "scatter", "mode": "lines", "name": "walk", "y": [i % 7 for i in range(60_000)]}]}
@@ -107,4 +110,18 @@ def leave_plots(server: Running) -> str:
     images.append({**images[0], "variant": "elsewhere", "url": "https://elsewhere.example/x.png"})
     images.append({**images[0], "variant": "no address", "url": "s3://bucket/x.png"})
     server.call_lines("events.add_batch", [*plots, *images])
+    return task
+
+
+def leave_plots_in_space(server: Running) -> str:
+    """A task with plots of three dimensions; its id."""
+    task: str = server.call("tasks.create", name="plotted in space", type="training")["id"]
+    plot = {"type": "plot", "task": task, "iter": 1}
+    server.call_lines(
+        "events.add_batch",
+        [
+            {**plot, "metric": name, "variant": name, "plot_str": json.dumps(kind.figure)}
+            for name, kind in IN_SPACE.items()
+        ],
+    )
     return task

@@ -89,6 +89,15 @@ def test_plots_of_every_kind_are_drawn_and_what_is_left_out_is_said(page: Any, p
     assert picture.evaluate("(one) => one.naturalWidth") == 40
 
 
+@pytest.mark.long
+def test_plots_of_three_dimensions_are_drawn(page: Any, server: Running) -> None:
+    page.goto(f"/tasks/{plotted.leave_plots_in_space(server)}/plots")
+    for name, kind in plotted.IN_SPACE.items():
+        figure = page.locator(f'figure[data-title="{name}"]')
+        figure.scroll_into_view_if_needed()
+        figure.locator(kind.drawn).first.wait_for(state="attached")
+
+
 def test_debug_images_are_shown(page: Any, plots: str) -> None:
     page.goto(f"/tasks/{plots}")
     page.get_by_role("link", name="Images").click()
