@@ -21,7 +21,8 @@ from tests.waiting import PATIENCE_SECONDS
 from ..running import Running, running_server
 
 FLOWS = Path(__file__).parent / "flows"
-#: Laid over the generated configuration by ``environment``: what makes a flow quick, nothing that makes it work.
+#: Laid over the generated configuration by ``environment``: what makes a flow quick, nothing that makes it work. How
+#: the SDK is without it, forked reporter and all, is in ``test_forked`` and ``test_generated_config``.
 #: The SDK reports from a forked process by default, and there a flush waits for the end of a fixed 5 s period: the
 #: event that is to cut it short (``BackgroundReportService._flush_event``) is a thread's, set in the parent only.
 QUICK = """
