@@ -197,7 +197,7 @@ def list_command(
     if not rows:
         typer.echo("no task fits")
         return
-    table = Table("id", "name", "status", "queue", "worker", "created", "why", box=None, pad_edge=False)
+    table = Table("id", "name", "status", "queue", "worker", "created (UTC)", "why", box=None, pad_edge=False)
     for column in table.columns:
         column.no_wrap = True
     for row in rows:

@@ -10,6 +10,7 @@ from ..calls.dispatch import endpoint
 from ..projects import changes as project_changes
 from ..projects import contents as project_contents
 from ..projects import stats as project_stats
+from ..rules import project_names
 from ..store import projects
 from ..store.documents import MODEL, PROJECT, TASK
 
@@ -17,6 +18,7 @@ from ..store.documents import MODEL, PROJECT, TASK
 @endpoint(lists="project")
 def get_all(call: Call) -> dict[str, Any]:
     """The projects that fit, as ids and plain values."""
+    _ask_for_path(call)
     return listing.get_all(call, PROJECT, also=project_contents.containing(call))
 
 
@@ -27,6 +29,7 @@ def get_all_ex(call: Call) -> dict[str, Any]:
 
     Left out: ``permission_roots_only`` and ``allow_public``, since there is one company without permissions of its own.
     """
+    _ask_for_path(call)
     answer = listing.get_all_ex(call, PROJECT, also=project_contents.containing(call))
     found = answer["projects"]
     hidden = project_contents.hidden_among(call.tx, [project["id"] for project in found])
@@ -35,6 +38,12 @@ def get_all_ex(call: Call) -> dict[str, Any]:
             project["hidden"] = True
     project_stats.add(call, found)
     return answer
+
+
+def _ask_for_path(call: Call) -> None:
+    """A name that is asked for is the path that it stands for."""
+    if isinstance(call.data.get("name"), str):
+        call.data["name"] = project_names.pattern_of(call.data["name"])
 
 
 @endpoint()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from ..protocol.error_table import error
+import re
+
+from ..protocol.error_table import ApiError, error
 
 #: The least length of a path's last part.
 SHORTEST = 3
 #: The most parts of a path.
 MAX_DEPTH = 10
+#: A pattern that is one name, as clients ask for it: nothing in it but letters and what is escaped.
+EXACT = re.compile(r"\^((?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])*)\$")
 
 
 def normalise(name: str) -> str:
@@ -22,8 +26,24 @@ def normalise(name: str) -> str:
     if len(parts) > MAX_DEPTH:
         raise error("project_depth", max_depth=MAX_DEPTH)
     if len(parts[-1]) < SHORTEST:
-        raise error("validation", "Project name cannot be blank")
+        raise error("validation", "Project name cannot be blank")  # so ClearML says of one that is too short
     return "/".join(parts)
+
+
+def pattern_of(asked: str) -> str:
+    """The pattern that finds a project under each name that ``normalise`` takes for its own.
+
+    Clients ask for a project by the name they gave it, slashes and all, before they make it: where they find
+    nothing they make it, and are refused if it is there.
+    """
+    exact = EXACT.fullmatch(asked)
+    if exact is None:
+        return asked
+    name = re.sub(r"\\(.)", r"\1", exact[1])
+    try:
+        return f"^{re.escape(normalise(name))}$"
+    except ApiError:
+        return asked
 
 
 def split(name: str) -> tuple[str, str]:

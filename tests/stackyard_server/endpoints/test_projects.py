@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -369,3 +370,12 @@ def test_public_projects_belong_to_no_company_until_they_are_private_again(
     assert server.call("projects.get_by_id", project=id)["project"]["company"] == ""
     assert server.call("projects.make_private", ids=[id])["updated"] == 1
     assert server.call("projects.get_by_id", project=id)["project"]["company"] == company
+
+
+@pytest.mark.parametrize("name", ["/slashed/lead", "slashed//inner", "/slashed/ both /"])
+def test_a_project_is_found_under_the_name_it_was_made_with(server: Running, name: str) -> None:
+    """The SDK asks for the exact name before it makes a project, at each ``Task.init``."""
+    made = server.call("projects.create", name=name)["id"]
+    for endpoint in ("projects.get_all", "projects.get_all_ex"):
+        found = server.call(endpoint, name=f"^{re.escape(name)}$", search_hidden=True)["projects"]
+        assert [project["id"] for project in found] == [made]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stackyard_server.protocol.error_table import ApiError
-from stackyard_server.rules.project_names import normalise, parents, split
+from stackyard_server.rules.project_names import normalise, parents, pattern_of, split
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,21 @@ def test_a_path_splits_into_parents_and_last_part() -> None:
     assert split("a/b/c") == ("a/b", "c")
     assert split("root") == ("", "root")
     assert parents("a/b/c") == ["a", "a/b"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "finds"),
+    [
+        ("^/lead$", "^lead$"),
+        ("^proj//zzz/$", "^proj/zzz$"),
+        (r"^/x/\.pipelines/a\ b$", r"^x/\.pipelines/a\ b$"),
+        (r"^\/lead\/sub\-one$", r"^lead/sub\-one$"),
+        ("^/lead", "^/lead"),
+        ("^/lead.*$", "^/lead.*$"),
+        (r"^/a\d$", r"^/a\d$"),
+        ("^//$", "^//$"),
+        ("/lead", "/lead"),
+    ],
+)
+def test_a_name_asked_for_exactly_is_asked_for_as_it_is_kept(asked: str, finds: str) -> None:
+    assert pattern_of(asked) == finds
