@@ -295,6 +295,30 @@ def set_role(
     typer.echo(f"{login} is {role} now")
 
 
+@users.command("disable")
+def disable_user(login: Login, folder: Folder = None) -> None:
+    """Lock a user out: sessions end at once, password and keys are refused."""
+    with _admin() as admin:
+        admin.disable_user(folder_of(folder), login)
+    typer.echo(f"{login} is locked out")
+
+
+@users.command("enable")
+def enable_user(login: Login, folder: Folder = None) -> None:
+    """Let a disabled user in again; ended sessions stay ended."""
+    with _admin() as admin:
+        admin.enable_user(folder_of(folder), login)
+    typer.echo(f"{login} may come in again")
+
+
+@users.command("end-sessions")
+def end_sessions(login: Login, folder: Folder = None) -> None:
+    """End every session of a user; password and keys stay good."""
+    with _admin() as admin:
+        admin.end_sessions(folder_of(folder), login)
+    typer.echo(f"the sessions of {login} ended")
+
+
 @users.command("password")
 def set_password(
     login: Login, prompt: Prompt = False, password_stdin: FromStdin = False, folder: Folder = None

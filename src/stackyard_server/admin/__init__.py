@@ -7,6 +7,7 @@ Here is what needs settings, folder and store together; backups, checks and clea
 
 from __future__ import annotations
 
+import itertools
 import logging
 import logging.handlers
 import os
@@ -336,17 +337,18 @@ def generate_password() -> str:
 
 
 def ensure_admin(store: Store) -> First | None:
-    """Make the administrator of a folder that has none; None when there is one."""
+    """Make the administrator of a folder that has none who could sign in; None when there is one."""
     with store.writing() as tx:
         if users.has_admin(tx):
             return None
         password = generate_password()
         now = int(time.time() * 1000)
-        user = identity.add_user(
-            tx, now, name="Administrator", role="admin", login=ADMIN_LOGIN, password=password
-        )
+        # the usual login may be taken: by an administrator who lost password and keys, say
+        logins = itertools.chain([ADMIN_LOGIN], (f"{ADMIN_LOGIN}{number}" for number in itertools.count(2)))
+        login = next(login for login in logins if users.by(tx, "login", login) is None)
+        user = identity.add_user(tx, now, name="Administrator", role="admin", login=login, password=password)
         access_key, secret_key = identity.add_credentials(tx, user, label="made on first start")
-    return First(ADMIN_LOGIN, password, access_key, secret_key)
+    return First(login, password, access_key, secret_key)
 
 
 def add_user(folder: Path, login: str, name: str | None, role: str, password: str) -> str:
@@ -379,6 +381,24 @@ def set_role(folder: Path, login: str, role: str) -> None:
     """Give a user another role; their sessions end."""
     with _opened(folder) as (store, _), store.writing() as tx:
         identity.set_role(tx, _user(tx, login), role)
+
+
+def disable_user(folder: Path, login: str) -> None:
+    """Lock a user out: sessions end at once, password and keys are refused."""
+    with _opened(folder) as (store, _), store.writing() as tx:
+        identity.disable(tx, _user(tx, login))
+
+
+def enable_user(folder: Path, login: str) -> None:
+    """Let a disabled user in again; ended sessions stay ended."""
+    with _opened(folder) as (store, _), store.writing() as tx:
+        identity.enable(tx, _user(tx, login))
+
+
+def end_sessions(folder: Path, login: str) -> None:
+    """End every session of a user; password and keys stay good."""
+    with _opened(folder) as (store, _), store.writing() as tx:
+        identity.end_sessions(tx, _user(tx, login))
 
 
 def set_password(folder: Path, login: str, password: str) -> None:

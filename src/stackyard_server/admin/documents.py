@@ -27,6 +27,8 @@ KINDS: dict[str, Collection] = {
 }
 #: Names of other documents: an object where the answer joined them, an id inside.
 REFERENCES = frozenset({"user", "project", "task", "parent", "company"})
+#: Of a user: who may come in here, and as what, is said here alone; whoever comes with documents is a plain user.
+OF_THIS_SERVER = frozenset({"login", "password", "role", "disabled", "generation", "preferences"})
 #: Fields that an explicit null takes off a document that is here.
 REMOVABLE = frozenset(
     {"started", "completed", "published", "parent", "last_worker", "last_worker_report", "active_duration"}
@@ -128,7 +130,7 @@ def _read(collection: Collection, given: Mapping[str, Any]) -> Document:
     document: Document = {}
     for field, kind in collection.fields.items():
         value = given.get(field)
-        if value is None or field in ("login", "password"):
+        if value is None or (collection is USER and field in OF_THIS_SERVER):
             continue
         if field in REFERENCES and isinstance(value, Mapping):
             value = value.get("id")

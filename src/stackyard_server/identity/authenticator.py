@@ -30,8 +30,8 @@ from .users import ACCESS_KEY, digest
 REMEMBERED = 4096
 #: Passwords hashed at the same time (19 MiB each), and how many more may wait.
 HASHERS, MOST_WAITING = 2, 32
-#: Wrong passwords from one address, and for one login from addresses it never came from, before they have to wait;
-#: each counts for so many seconds.
+#: Wrong passwords from one address (and for a login where it came from before, by itself), and for one login from
+#: addresses it never came from, before they have to wait; each counts for so many seconds.
 ADDRESS_LIMIT, ADDRESS_LEAK_SECONDS = 20, 15.0
 LOGIN_LIMIT, LOGIN_LEAK_SECONDS = 10, 60.0
 #: How often "last used" of an access key is written down at most, seconds.
@@ -55,6 +55,7 @@ class Authenticator:
         self._addresses = Throttle(clock, ADDRESS_LIMIT, ADDRESS_LEAK_SECONDS)
         self._key_addresses = Throttle(clock, ADDRESS_LIMIT, ADDRESS_LEAK_SECONDS)
         self._logins = Throttle(clock, LOGIN_LIMIT, LOGIN_LEAK_SECONDS)
+        self._at_home = Throttle(clock, ADDRESS_LIMIT, ADDRESS_LEAK_SECONDS)
         self._came_before: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._used: dict[str, float] = {}
         self._hashers = ThreadPoolExecutor(HASHERS, "hasher")
@@ -112,14 +113,19 @@ class Authenticator:
             ApiError: 401/22; 429 with ``Retry-After`` after too many wrong ones.
         """
         network = network_of(address)
-        before = (login, network) in self._came_before
-        wait = max(self._addresses.wait_seconds(network), 0.0 if before else self._logins.wait_seconds(login))
+        home = f"{network} {login}"
+        # Where somebody signed in before, what others guess there about other logins is not held against them.
+        if (login, network) in self._came_before:
+            wait = self._at_home.wait_seconds(home)
+        else:
+            wait = max(self._addresses.wait_seconds(network), self._logins.wait_seconds(login))
         if wait > 0:
             note("locked_out", login=login, address=address, seconds=math.ceil(wait))
             raise _too_many(wait)
         # Counted before the answer is known: many at once must not get more tries than one after the other.
         self._addresses.count(network)
         self._logins.count(login)
+        self._at_home.count(home)
         with self._lock:
             if self._hashing >= HASHERS + MOST_WAITING:
                 raise _too_many(1)
@@ -140,6 +146,7 @@ class Authenticator:
             raise wrong_credentials()
         self._addresses.take_back(network)
         self._logins.take_back(login)
+        self._at_home.take_back(home)
         with self._lock:
             self._came_before[login, network] = None
             self._came_before.move_to_end((login, network))
@@ -188,7 +195,6 @@ class Authenticator:
         if who.session:
             until = max(who.expires_at, int(self.clock()) + self.token_seconds)
             credentials.end_session(tx, who.session, until)
-            credentials.forget_sessions(tx, int(self.clock()) - 7 * DAY_SECONDS)
             note("logout", logging.INFO, user=who.user)
         self.forget()
 

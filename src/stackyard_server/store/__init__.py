@@ -458,6 +458,8 @@ class Store:
         Args:
             sealed: Whether the mark is to say what that file is now: the next start then knows it byte by byte.
         """
+        if self._closed:
+            return
         self.commit_group()
         with self._fold_lock:
             self._closed = True

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from . import Transaction
 
+#: Ended sessions that are remembered even after their tokens expired.
+MOST_ENDED_SESSIONS = 10_000
+
 # Access keys
 
 
@@ -74,9 +77,21 @@ def end_session(tx: Transaction, session: str, until: int) -> None:
     tx.run("INSERT OR REPLACE INTO revoked_session VALUES (?, ?)", (session, until))
 
 
+def expired_sessions(most_kept: int = MOST_ENDED_SESSIONS) -> str:
+    """SQL for the ended sessions that expired before an instant (?, epoch seconds) and are not among the last to.
+
+    A clock may be ahead for a moment. What it calls expired then is good again once it is set back: so many are kept
+    whatever it says.
+    """
+    kept = f"SELECT session FROM revoked_session ORDER BY expires DESC LIMIT {most_kept}"
+    return f"revoked_session WHERE expires < ? AND session NOT IN ({kept})"
+
+
 def forget_sessions(tx: Transaction, before: int) -> int:
-    """Forget ended sessions whose tokens expired before that (epoch seconds); how many."""
-    return tx.run("DELETE FROM revoked_session WHERE expires<?", (before,))
+    """Forget ended sessions whose tokens expired before that (epoch seconds), but for the last of them; how many."""
+    if tx.value("SELECT count(*) FROM revoked_session") <= MOST_ENDED_SESSIONS:
+        return 0
+    return tx.run(f"DELETE FROM {expired_sessions()}", (before,))
 
 
 def is_ended(tx: Transaction, session: str) -> bool:

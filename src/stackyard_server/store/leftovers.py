@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Iterator
 from typing import Literal
 
-from . import Transaction
+from . import Transaction, credentials
 
 Kind = Literal["sessions", "worker_samples", "queue_samples", "hand_outs"]
 
 _OLD: dict[Kind, str] = {
-    "sessions": "revoked_session WHERE expires < ?",
+    "sessions": credentials.expired_sessions(),
     "worker_samples": "worker_sample WHERE at < ?",
     "queue_samples": "queue_sample WHERE at < ?",
     "hand_outs": "hand_out WHERE at < ? AND task NOT IN (SELECT id FROM task)",

@@ -31,6 +31,12 @@ def change(tx: Transaction, id: str, changes: Mapping[str, Any]) -> bool:
     )
 
 
+#: Whether a user can sign in, if not disabled: by a password or an access key.
+_GETS_IN = (
+    "(login IS NOT NULL AND password IS NOT NULL OR EXISTS (SELECT 1 FROM credential c WHERE c.user=user.id))"
+)
+
+
 def is_admin(tx: Transaction, id: str) -> bool:
     """Whether a user administers the server, and is not disabled."""
     sql = "SELECT 1 FROM user WHERE id=? AND role='admin' AND NOT disabled"
@@ -38,14 +44,14 @@ def is_admin(tx: Transaction, id: str) -> bool:
 
 
 def is_other_admin(tx: Transaction, id: str) -> bool:
-    """Whether somebody else administers the server, and is not disabled."""
-    sql = "SELECT 1 FROM user WHERE role='admin' AND NOT disabled AND id<>? LIMIT 1"
+    """Whether somebody else administers the server, is not disabled and can sign in."""
+    sql = f"SELECT 1 FROM user WHERE role='admin' AND NOT disabled AND id<>? AND {_GETS_IN} LIMIT 1"
     return tx.value(sql, (id,)) is not None
 
 
 def has_admin(tx: Transaction) -> bool:
-    """Whether any user, disabled or not, is an administrator."""
-    return tx.value("SELECT 1 FROM user WHERE role='admin' LIMIT 1") is not None
+    """Whether any user, disabled or not, is an administrator who could sign in."""
+    return tx.value(f"SELECT 1 FROM user WHERE role='admin' AND {_GETS_IN} LIMIT 1") is not None
 
 
 def owners(tx: Transaction) -> list[tuple[str, str]]:

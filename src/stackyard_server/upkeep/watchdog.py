@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..calls import Services
 from ..rules import fate, queue_policy, task_status
 from ..rules.queue_policy import QueuePolicy
-from ..store import Transaction, hand_outs, queues, tasks, workers
+from ..store import Transaction, credentials, hand_outs, queues, tasks, workers
 from ..store.documents import TASK
 from ..tasks import loss
 
@@ -26,6 +26,7 @@ BY = "__watchdog__"
 DAY_MS = 24 * 3600 * 1000
 QUEUE_SAMPLES_DAYS = 31
 WORKER_SAMPLES_DAYS = 7
+SESSIONS_DAYS = 7
 PRUNE_SECONDS = 3600.0
 
 
@@ -144,12 +145,14 @@ def check_limits(services: Services) -> list[tuple[str, fate.OverTime]]:
 
 
 def prune(services: Services) -> None:
-    """Forget what is too old to show: samples of queues and machines, silent workers, hand-outs of deleted tasks."""
+    """Forget what is too old to show: samples of queues and machines, silent workers, hand-outs of deleted
+    tasks, sessions that ended long ago."""
     now = int(services.clock() * 1000)
     with services.store.writing("metrics") as tx:
         queues.prune_samples(tx, now - QUEUE_SAMPLES_DAYS * DAY_MS)
         workers.prune(tx, now, now - WORKER_SAMPLES_DAYS * DAY_MS)
         hand_outs.prune(tx)
+        credentials.forget_sessions(tx, now // 1000 - SESSIONS_DAYS * DAY_MS // 1000)
 
 
 def check_seconds(allowed_seconds: float) -> float:

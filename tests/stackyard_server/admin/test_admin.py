@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from stackyard_server import admin
+from stackyard_server import admin, identity
 from stackyard_server.admin import AdminError, processes
-from stackyard_server.store import data_folder
+from stackyard_server.store import Store, data_folder
 from tests.stackyard_server.running import running_server
 
 FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
@@ -140,6 +140,18 @@ def test_users_and_keys_change_while_the_server_runs(started: tuple[Path, dict[s
     admin.set_password(folder, "ann", "another horse")
     assert login(word, "ann", "correct horse") == 401
     assert login(word, "ann", "another horse") == 200
+    held = httpx.get(f"{word['urls']['api']}/auth.login", auth=("ann", "another horse")).json()["data"][
+        "token"
+    ]
+    header = {"Authorization": f"Bearer {held}"}
+    assert httpx.get(f"{word['urls']['files']}/none", headers=header).status_code == 404
+    admin.end_sessions(folder, "ann")
+    assert httpx.get(f"{word['urls']['files']}/none", headers=header).status_code == 401
+    admin.disable_user(folder, "ann")
+    assert login(word, "ann", "another horse") == 401
+    assert [u["disabled"] for u in admin.list_users(folder) if u["login"] == "ann"] == [True]
+    admin.enable_user(folder, "ann")
+    assert login(word, "ann", "another horse") == 200
     admin.set_role(folder, "ann", "readonly")
     assert [u["role"] for u in admin.list_users(folder) if u["login"] == "ann"] == ["readonly"]
     admin.remove_user(folder, "ann")
@@ -150,6 +162,9 @@ def test_users_and_keys_change_while_the_server_runs(started: tuple[Path, dict[s
         "credentials_added",
         "credentials_revoked",
         "password_changed",
+        "sessions_ended",
+        "user_disabled",
+        "user_enabled",
         "role_changed",
         "user_removed",
     ):
@@ -165,6 +180,7 @@ def test_users_and_keys_change_while_the_server_runs(started: tuple[Path, dict[s
         (lambda f: admin.add_user(f, "bob", None, "user", "short"), "8 to 256 characters"),
         (lambda f: admin.add_user(f, "admin", None, "user", "long enough"), "login=admin"),
         (lambda f: admin.set_role(f, "admin", "user"), "only administrator"),
+        (lambda f: admin.disable_user(f, "admin"), "only administrator"),
         (lambda f: admin.remove_user(f, "nobody"), "no user is called 'nobody'"),
         (lambda f: admin.revoke_credentials(f, "NONE"), "no access key is called 'NONE'"),
         (lambda f: admin.add_credentials(f, "nobody", None), "no user is called 'nobody'"),
@@ -264,3 +280,22 @@ def test_the_ports_it_listens_on_are_told_where_clients_come_another_way(tmp_pat
         assert admin.public_urls(folder)["files"] == "https://files.example.org:8443"
         assert ports["files_port"] not in (0, 8443)
     assert admin.listening_ports(folder) == {}
+
+
+@pytest.mark.promise("last-administrator", on="command")
+def test_an_administrator_nobody_can_sign_in_as_is_none(tmp_path: Path) -> None:
+    """Taken over from another server, say: without password and key."""
+    store = Store(tmp_path / "data")
+    with store.writing() as tx:
+        identity.found(tx, 0)
+        identity.add_user(tx, 0, name="Ghost", role="admin")
+        identity.add_user(tx, 0, name="Admin", role="user", login="admin", password="long enough")
+    first = admin.ensure_admin(store)
+    assert first is not None
+    assert first.login == "admin2"
+    assert admin.ensure_admin(store) is None
+    store.close()
+    for change in (admin.disable_user, admin.remove_user, lambda f, login: admin.set_role(f, login, "user")):
+        with pytest.raises(AdminError, match="only administrator"):
+            change(tmp_path / "data", "admin2")
+    admin.remove_user(tmp_path / "data", "Ghost")

@@ -11,7 +11,7 @@ import pytest
 from stackyard_server import identity
 from stackyard_server.admin.documents import DocumentError, load_documents
 from stackyard_server.store import Store, meta
-from stackyard_server.store.documents import MODEL, PROJECT, QUEUE, TASK
+from stackyard_server.store.documents import MODEL, PROJECT, QUEUE, TASK, USER
 
 PROJECT_ID, TASK_ID, QUEUE_ID, MODEL_ID = ("1" * 32, "2" * 32, "3" * 32, "4" * 32)
 HASH_LOSS, HASH_A = (hashlib.md5(name.encode()).hexdigest() for name in ("loss", "a"))
@@ -162,3 +162,13 @@ def test_an_event_that_cannot_be_kept_stops_the_whole(store: Store) -> None:
         load_documents(store, {**DOCUMENTS, "events": events})
     with store.reading() as tx:
         assert TASK.get(tx, TASK_ID) is None
+
+
+def test_whoever_comes_along_is_a_plain_user(store: Store) -> None:
+    """A bundle is somebody's file: roles, passwords and logins are said on this server alone."""
+    taken = {"role": "admin", "login": "boss", "password": "x", "disabled": True, "generation": 7}
+    load_documents(store, {"users": [{"id": "a" * 32, "name": "Boss", **taken}]})
+    with store.reading() as tx:
+        user = USER.get(tx, "a" * 32, ("role", "login", "password", "disabled", "generation"))
+    assert user is not None
+    assert {name: user.get(name) or None for name in taken} == {**dict.fromkeys(taken), "role": "user"}

@@ -171,6 +171,19 @@ def test_a_user_who_signed_in_from_an_address_is_not_locked_out_by_others(
         door.sign_in("ada", PASSWORD, "10.9.1.1")
     assert refused.value.code == 429
     assert door.sign_in("ada", PASSWORD, "10.0.0.1").name == "Ada"
+    for i in range(authenticator.ADDRESS_LIMIT + 5):  # of anybody beside her
+        with pytest.raises(ApiError):
+            door.sign_in(f"somebody {i}", "wrong guess", "10.0.0.1")
+    with pytest.raises(ApiError) as refused:
+        door.sign_in("bob", PASSWORD, "10.0.0.1")
+    assert refused.value.code == 429
+    assert door.sign_in("ada", PASSWORD, "10.0.0.1").name == "Ada"
+    codes = []
+    for _ in range(authenticator.ADDRESS_LIMIT + 2):  # her own login is no free guess there
+        with pytest.raises(ApiError) as refused:
+            door.sign_in("ada", "wrong guess", "10.0.0.1")
+        codes.append(refused.value.code)
+    assert codes == [401] * authenticator.ADDRESS_LIMIT + [429] * 2
     door.close()
     store.close()
 
@@ -215,7 +228,11 @@ def test_the_last_administrator_stays(server: Running) -> None:
         with pytest.raises(ApiError), console(server) as tx:
             change(tx, only)
     with console(server) as tx:
-        identity.add_user(tx, 0, name="Root too", role="admin")
+        too = identity.add_user(tx, 0, name="Root too", role="admin")
+    with pytest.raises(ApiError), console(server) as tx:
+        identity.remove(tx, only)  # the other one has neither password nor key
+    with console(server) as tx:
+        identity.add_credentials(tx, too)
         identity.remove(tx, only)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from stackyard_server import identity
 from stackyard_server.store import Transaction
+from stackyard_server.upkeep import watchdog
 
 from ..running import Running, running_server
 from .console import Hands, console
@@ -239,8 +240,8 @@ ENDINGS: dict[str, Callable[[Running, str, str, str], None]] = {
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-@pytest.mark.promise("session-ends-at-once", on="API, files")
-def test_a_session_ends_at_once_on_api_and_files(server: Running, hands: Hands, name: str) -> None:
+@pytest.mark.promise("session-ends-at-once", on="API, files, pages")
+def test_a_session_ends_at_once_on_every_port(server: Running, hands: Hands, name: str) -> None:
     """ASVS 7.4.1 to 7.4.5 and 8.3.2; clearml-server keeps a revoked token good for 12 h on its file server (E2)."""
     with console(server) as tx:
         user = identity.add_user(tx, 0, name="leaver", login=f"leaver {name}", password=PASSWORD)
@@ -252,10 +253,23 @@ def test_a_session_ends_at_once_on_api_and_files(server: Running, hands: Hands, 
     for good in (token, renewed):
         assert whoami(server, good)[0] == 200
         assert on_files(server, good) == 200
+        assert below_the_pages(server, good) == {"page": 200, "/api": 200, "/files": 404}
     ENDINGS[name](server, token, user, key)
     for ended in (token, renewed):
         assert whoami(server, ended)[:2] == (401, 30)
         assert on_files(server, ended) == 401
+        assert below_the_pages(server, ended) == {"page": 303, "/api": 401, "/files": 401}
+
+
+def below_the_pages(server: Running, token: str) -> dict[str, int]:
+    """What the web port answers, to the cookie and to the token: a page, the API and the file server."""
+    cookie = {"Cookie": f"{identity.COOKIE}={token}"}
+    bearer = {"Authorization": f"Bearer {token}"}
+    return {
+        "page": server.client.get(f"{server.web}/queues", headers=cookie).status_code,
+        "/api": server.client.get(f"{server.web}/api/users.get_current_user", headers=bearer).status_code,
+        "/files": server.client.get(f"{server.web}/files/none", headers=bearer).status_code,
+    }
 
 
 @pytest.mark.promise("session-ends-at-once", on="API")
@@ -274,6 +288,27 @@ def test_a_disabled_user_gets_in_by_nothing_and_again_once_enabled(server: Runni
     assert login(server, key, secret).status_code == 200
     assert login(server, "on leave", PASSWORD).status_code == 200
     assert whoami(server, token)[:2] == (401, 30)
+
+
+@pytest.mark.promise("session-ends-at-once", on="API, files")
+def test_an_ended_session_stays_ended_though_the_clock_was_ahead_for_a_moment(
+    server: Running, hands: Hands
+) -> None:
+    """What a clock calls expired is good again once it is set back."""
+    before = hands.now
+    token = token_of(login(server, server.access_key, server.secret_key))
+    logged_out(server, token, "", "")
+    try:
+        hands.now = before + 30 * DAY
+        other = token_of(login(server, server.access_key, server.secret_key))
+        logged_out(server, other, "", "")
+        watchdog.prune(server.server.services)
+    finally:
+        hands.now = before
+    server.server.services.authenticator.forget()
+    for ended in (token, other):
+        assert whoami(server, ended)[:2] == (401, 30)
+        assert on_files(server, ended) == 401
 
 
 @pytest.mark.promise("clock-jumps", on="API")

@@ -18,7 +18,7 @@ import pytest
 from stackyard_server import app
 from stackyard_server.files import stored as stored_files
 from stackyard_server.files.stored import StoredFiles
-from stackyard_server.store import Store, copies
+from stackyard_server.store import Store, copies, credentials
 from stackyard_server.store import files as file_rows
 from stackyard_server.upkeep import UpkeepError, backup, freeing, gc, restore, verification
 
@@ -322,7 +322,8 @@ def test_gc_takes_what_nobody_needs_and_says_so_before(server: Running) -> None:
         )
         number = tx.value("SELECT number FROM metric WHERE owner=?", (gone,))
         tx.many("INSERT INTO scalar VALUES (?, ?, 1.0, 0, 0, 0)", [(number, 1), (number, 2)])
-        tx.many("INSERT INTO revoked_session VALUES (?, ?)", [("old", 1), ("new", now)])
+        last = [(f"new {number}", now) for number in range(credentials.MOST_ENDED_SESSIONS)]
+        tx.many("INSERT INTO revoked_session VALUES (?, ?)", [("old", 1), *last])
         tx.many(
             "INSERT INTO worker_sample VALUES (?, 'u', 'w', NULL, '{}')",
             [(now - 31 * DAY_MS,), (now - DAY_MS,)],
