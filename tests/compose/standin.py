@@ -179,9 +179,14 @@ def options():
 
 
 def mongosh():
-    given = options()
-    if not mongo_knows(given["host"], given["username"], given["password"]):
-        sys.exit("MongoServerError: Authentication failed.")
+    said = options()["eval"]
+    file = re.search(r"readFileSync\(process\.env\.(\w+)", said)
+    asked = re.search(
+        r'connect\("mongodb://(\w+):" \+ encodeURIComponent\(\w+\) \+ "@(\w+):27017/admin"\)', said
+    )
+    with open(os.environ[file[1]], encoding="utf-8") as password:
+        if not mongo_knows(asked[2], asked[1], password.read().strip()):
+            sys.exit("MongoServerError: Authentication failed.")
     print(1)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,9 @@ PATIENCE_SECONDS = 60.0
 TOKEN_MARGIN_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
+#: What a download leaves free on the disk, or this part of a smaller one: what tasks leave is not ours to bound.
+RESERVED_BYTES = 1024**3
+RESERVED_PART = 20
 #: Of an address that is none, characters.
 _LONGEST_SHOWN = 200
 
@@ -45,8 +49,18 @@ class ServerError(StackyardError):
         self.subcode = subcode
 
 
+class TooLargeError(ServerError):
+    """What the server has would leave too little room on a disk here."""
+
+
 class UnreachableError(StackyardError):
     """The server does not answer."""
+
+
+def room_bytes(folder: Path) -> int:
+    """How much of a folder's disk what comes from a server may take; less than 0 where it is fuller already."""
+    disk = shutil.disk_usage(folder)
+    return disk.free - min(RESERVED_BYTES, disk.total // RESERVED_PART)
 
 
 class Client:
@@ -160,11 +174,13 @@ class Client:
         )
 
     def download(self, url: str, file: Path) -> None:
-        """Bring a file of the file server here, whole or not at all.
+        """Bring a file of the file server here, whole or not at all. It may fill the disk down to ``RESERVED_BYTES``.
 
         Raises:
             ServerError: it is not there, or may not be read.
             UnreachableError: the server does not answer.
+            TooLargeError: there is no room for it.
+            OSError: it cannot be written.
         """
         if not url.startswith(self.connection.files + "/"):
             raise ServerError(f"{url}: not on the file server {self.connection.files}")
@@ -173,8 +189,14 @@ class Client:
             with self._reaching(), self._http.stream("GET", url, headers=self._authorization()) as answer:
                 if answer.status_code != 200:
                     raise ServerError(f"{url}: cannot be read ({answer.status_code})", answer.status_code)
+                left = room_bytes(file.parent)
                 with draft.open("wb") as stream:
                     for piece in answer.iter_bytes():
+                        left -= len(piece)
+                        if left < 0:
+                            left = room_bytes(file.parent)  # others take room, and give it back
+                        if left < 0:
+                            raise TooLargeError(f"{url}: too large for the disk of {file.parent}")
                         stream.write(piece)
             draft.replace(file)
         except httpx.InvalidURL as error:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import datetime
 import re
-import shutil
 import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stackyard.clearml.client import Client, ServerError
+from stackyard.clearml.client import Client, ServerError, room_bytes
 from stackyard_task import records
 from stackyard_task.records import (
     FAILURE_KINDS,
@@ -87,9 +86,11 @@ def unpack(archive: Path, target: Path) -> None:
             members = packed.infolist()
             for member in members:
                 _check(member)
-            needed, free = sum(member.file_size for member in members), shutil.disk_usage(target).free
-            if needed > free:
-                raise ArchiveError(f"the outputs are {needed} bytes, and {free} are free in {target}")
+            needed, room = sum(member.file_size for member in members), room_bytes(target)
+            if needed > room:
+                raise ArchiveError(
+                    f"the outputs are {needed} bytes, and {max(0, room)} may be taken in {target}"
+                )
             for member in members:
                 packed.extract(member, target)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:

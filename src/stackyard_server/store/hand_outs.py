@@ -1,9 +1,9 @@
 """Hand-outs: to whom a queue gave a task last, and what is remembered of its earlier runs.
 
-A task that is queued again after it was handed out has a *fence*: what its earlier run still writes is refused. Who
-is refused is decided in ``rules.fencing``; here is what the decision needs. Tasks with a fence are also known by
-their ids in memory (``Transaction.fenced``), so that all others cost a look into an empty set. That set may hold
-more than the table does (a transaction that was undone, a deleted task), never less.
+A task that is queued again after it was handed out, or reset while it runs, has a *fence*: what its earlier run still
+writes is refused. Who is refused is decided in ``rules.fencing``; here is what the decision needs. Tasks with a fence
+are also known by their ids in memory (``Transaction.fenced``), so that all others cost a look into an empty set. That
+set may hold more than the table does (a transaction that was undone, a deleted task), never less.
 """
 
 from __future__ import annotations
@@ -48,6 +48,20 @@ def requeue(tx: Transaction, task_id: str, now: int) -> None:
         "UPDATE hand_out SET requeued=?, former=?, at=NULL, session='', header='', workers='[]', unstarted=0 "
         "WHERE task=?",
         (now, orjson.dumps(sorted(known)).decode(), task_id),
+    )
+    tx.run("UPDATE run_session SET fenced=1 WHERE task=?", (task_id,))
+    tx.fenced.add(task_id)
+
+
+def reset(tx: Transaction, task_id: str, now: int, session: str) -> None:
+    """Give a task that was made a draft again while it ran its fence: only whoever did that, and sessions begun since,
+    may run it. Names of workers do not count: the same machine may run it anew, without a queue."""
+    if tx.value("SELECT 1 FROM run_session WHERE task=? AND session=?", (task_id, session)) is not None:
+        return  # the run itself begins anew
+    tx.run(
+        "INSERT INTO hand_out(task, at, session, header, workers, requeued) VALUES (?1, NULL, ?2, '', '[]', ?3) "
+        "ON CONFLICT(task) DO UPDATE SET at=NULL, session=?2, header='', workers='[]', requeued=?3, unstarted=0",
+        (task_id, session, now),
     )
     tx.run("UPDATE run_session SET fenced=1 WHERE task=?", (task_id,))
     tx.fenced.add(task_id)

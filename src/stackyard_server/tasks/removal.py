@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..calls import Call
 from ..protocol.error_table import error
 from ..rules import task_document, task_status
-from ..store import Transaction, events, files, models, projects, queues, samples, tasks
+from ..store import Transaction, events, files, hand_outs, models, projects, queues, samples, tasks
 from ..store.documents import MODEL, TASK, Document
 from . import addresses, changes, ending
 
@@ -38,6 +38,8 @@ def reset(
     if task["status"] == task_status.PUBLISHED and not force:
         raise error("invalid_task_status", task_id=id, status=task["status"])
     removed = queues.remove_task(call.tx, id, call.now) is not None
+    if task["status"] == task_status.IN_PROGRESS:
+        hand_outs.reset(call.tx, id, call.now, call.who.session)
     kept = task_document.reset_parts(task, everything)
     urls = _event_urls(call.tx, id) if with_urls or delete_files else []
     if delete_files:

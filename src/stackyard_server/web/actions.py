@@ -18,7 +18,7 @@ CONTAINER = ("image", "arguments")
 
 
 def go(path: str, notice: str = "") -> Response:
-    """On to a page (303: with GET), with a sentence to show there."""
+    """On to a page (303: with GET), with the word of a sentence to show there (``notices``)."""
     return RedirectResponse(f"{path}?{urlencode({'notice': notice})}" if notice else path, 303)
 
 
@@ -54,8 +54,8 @@ async def clone(visit: Visit, form: FormData) -> Response:
     if queue := text(form, "queue"):
         try:
             await visit.ask("tasks.enqueue", task=copy["id"], queue=queue)
-        except ApiError as refused:
-            return go(f"/tasks/{copy['id']}", f"The copy was made, but not enqueued: {refused.message}")
+        except ApiError:
+            return go(f"/tasks/{copy['id']}", "not-enqueued")
     return go(f"/tasks/{copy['id']}")
 
 
@@ -104,7 +104,7 @@ async def archive(visit: Visit, form: FormData) -> Response:
     """Out of the tables; nothing is lost."""
     id = visit.request.path_params["task"]
     await visit.ask("tasks.archive_many", ids=[id])
-    return go(f"/tasks/{id}", "Archived.")
+    return go(f"/tasks/{id}", "archived")
 
 
 async def unarchive(visit: Visit, form: FormData) -> Response:
@@ -129,4 +129,4 @@ async def create_credentials(visit: Visit, form: FormData) -> Response:
 async def revoke_credentials(visit: Visit, form: FormData) -> Response:
     """An access key less."""
     await visit.ask("auth.revoke_credentials", access_key=text(form, "access_key"))
-    return go("/account", "The key was revoked.")
+    return go("/account", "key-revoked")

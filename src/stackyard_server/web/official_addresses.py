@@ -12,9 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-#: What is not part of this server, and what is nearest to it.
-NO_HYPER_DATASETS = "Hyper-Datasets are not part of this server. These are its data sets."
-NO_ENTERPRISE = "That page belongs to ClearML's paid server. This server has no such page."
 #: The last word of a task's address there -> the page of the task here.
 TABS = {"log": "/log", "console": "/log", "scalars": "/scalars", "scalar": "/scalars", "plots": "/plots",
         "debugImages": "/images", "execution": "#code", "artifacts": "#artifacts", "hyper-params": "#parameters",
@@ -120,8 +117,8 @@ TABLE: tuple[tuple[str, Callable[[Address], str]], ...] = (
     (r"endpoints(/.*)?", _fixed("/endpoints")),
     (r"settings(/.*)?|profile", _fixed("/account")),
     (r"widgets", _widget),
-    (r"hyperdatasets(/.*)?", _fixed("/datasets", notice=NO_HYPER_DATASETS)),
-    (r"(enterprise|applications)(/.*)?", _fixed("/", notice=NO_ENTERPRISE)),
+    (r"hyperdatasets(/.*)?", _fixed("/datasets", notice="no-hyper-datasets")),
+    (r"(enterprise|applications)(/.*)?", _fixed("/", notice="no-enterprise")),
     (r"signup", _fixed("/login")),
 )  # fmt: skip
 _PATTERNS = tuple((re.compile(pattern), page) for pattern, page in TABLE)

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse
 from ..calls import Services
 from ..identity import Identity
 from ..program import COMMAND
-from . import breaking, results, shown
+from . import breaking, notices, results, shown
 from .assets import PLOTLY
 from .caller import Caller
 
@@ -68,7 +68,7 @@ class Visit:
 
     async def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, rendered beside the event loop: it grows with what is shown."""
-        values.setdefault("notice", self.request.query_params.get("notice", ""))
+        values.setdefault("notice", notices.sentence(self.request.query_params.get("notice", "")))
         text = await asyncio.to_thread(
             TEMPLATES.get_template(template).render,
             who=self.who,

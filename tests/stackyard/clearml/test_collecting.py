@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stackyard.clearml import collecting
 from stackyard.clearml.collecting import ArchiveError, complete, unpack
 from stackyard_task.records import Dispatch, RunRecord, TaskSpec
 
@@ -49,6 +50,15 @@ def test_what_is_no_archive_or_damaged_is_one_sentence(tmp_path: Path) -> None:
     good.write_bytes(good.read_bytes().replace(b"whole", b"holes"))
     with pytest.raises(ArchiveError, match="cannot be unpacked"):
         unpack(good, tmp_path)
+
+
+def test_outputs_that_leave_no_room_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "room_bytes", lambda folder: 3)
+    target = tmp_path / "outputs"
+    target.mkdir()
+    with pytest.raises(ArchiveError, match="and 3 may be taken"):
+        unpack(archive(tmp_path, "file.txt", text="four"), target)
+    assert list(target.iterdir()) == []
 
 
 def test_files_and_folders_are_unpacked(tmp_path: Path) -> None:

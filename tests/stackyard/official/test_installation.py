@@ -242,6 +242,22 @@ def test_compose_refuses_to_start_without_the_secrets() -> None:
         assert text[place:].startswith(f"${{{name}:?"), f"{name} may be empty"
 
 
+def test_no_health_check_puts_a_password_on_a_command_line() -> None:
+    """Every user of the machine reads the list of processes; the shell's own words are not in it."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    checks = {
+        name: " ".join(about["healthcheck"]["test"])
+        for name, about in services.items()
+        if "healthcheck" in about
+    }
+    assert len(checks) >= 8
+    for name, command in checks.items():
+        for part in re.split(r"[|;]|&&", command):
+            if "$(cat" in part:
+                assert re.search(r"CMD-SHELL printf |^\s*printf |[A-Z]+=\$+\(cat [^)]*\)", part), (name, part)
+        assert "--password" not in command, name
+
+
 def test_image_references_stand_once() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     images = re.findall(r"^ +image: ([^\s$]+)$", text, re.MULTILINE)

@@ -326,6 +326,45 @@ def test_queueing_again_by_hand_fences_too(server: Running) -> None:
     assert old.ask("tasks.completed", task=task, force=True) == REFUSED
 
 
+@pytest.mark.parametrize("from_queue", [True, False])
+@pytest.mark.promise("fence-refuses-the-old-run")
+def test_a_reset_of_a_running_task_shuts_its_run_out(server: Running, time: Time, from_queue: bool) -> None:
+    run, person = Worker(server, "here:0"), Worker(server, "desk")
+    if from_queue:
+        task, queue = started_by(server, run)
+    else:
+        task = server.call("tasks.create", name="by hand", type="training")["id"]
+        queue = server.call("queues.get_default")["id"]
+        assert run.ask("tasks.started", task=task) == OK
+    assert run.log(task) == OK
+    time.now += 60
+    assert person.ask("tasks.reset", task=task, force=True) == OK
+    assert run.log(task)[0] == 400
+    assert run.ask("tasks.completed", task=task, force=True) == REFUSED
+    assert server.call("events.get_task_log", task=task)["total"] == 0
+    assert person.ask("tasks.edit", task=task, force=True, comment="again") == OK
+    again = Worker(server, "here:0")  # the same machine, without a queue
+    assert again.ask("tasks.started", task=task) == OK
+    assert again.log(task) == OK
+    assert person.log(task) == OK, "whoever reset it may run it"
+    assert again.ask("tasks.stopped", task=task, force=True) == OK
+    server.call("tasks.enqueue", task=task, queue=queue)
+    new = Worker(server, "there:0")
+    take(server, new, task, queue)
+    assert new.log(task) == OK
+    assert run.log(task)[0] == 400
+
+
+@pytest.mark.promise("fence-lets-in")
+def test_a_run_that_resets_its_own_task_goes_on(server: Running, time: Time) -> None:
+    run = Worker(server, "here:0")
+    task, _ = started_by(server, run)
+    time.now += 60
+    assert run.ask("tasks.reset", task=task, force=True) == OK
+    assert run.ask("tasks.started", task=task) == OK
+    assert run.log(task) == OK
+
+
 def test_tasks_never_queued_again_have_no_fence(server: Running) -> None:
     worker = Worker(server, "a:0")
     task, _ = started_by(server, worker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -95,3 +96,39 @@ def test_api_and_files_answer_under_the_pages_origin(server: Running) -> None:
     answer = server.client.post(f"{server.web}/api/v999.0/debug.ping", json={}, headers=headers)
     assert answer.json()["data"] == {"msg": "ClearML server"}
     assert server.client.get(f"{server.web}/files/nothing/here", headers=headers).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"script": {"requirements": {"pip": 5}}},
+        {"script": {"requirements": 5}},
+        {"script": {"requirements": {"pip": {"a": [1]}}, "repository": {"x": 1}}},
+        {"hyperparams": {"Args": {"a": {"section": "Args", "name": "a", "value": "http://["}}}},
+        {"container": {"image": "x", "arguments": "[", "setup_shell_script": "\x00"}},
+        {"runtime": {"progress": "much", "stackyard_retries": [], "pipeline_hash": 5}},
+        {"configuration": {"General": {"name": "General", "value": "{", "type": "json"}}},
+        {"execution": {"artifacts": [{"key": "a", "type": "x", "content_size": -1, "timestamp": 10**15}]}},
+    ],
+)
+@pytest.mark.promise("pages-escape", on="pages")
+def test_whatever_a_task_holds_its_pages_are_shown(server: Running, document: dict[str, Any]) -> None:
+    answer = server.ask("tasks.create", name="odd", type="testing", **document)
+    if answer["meta"]["result_code"] != 200:
+        return  # it is refused where it would be stored
+    task = answer["data"]["id"]
+    with signed_in(server) as client:
+        for page in ("", "/log", "/scalars", "/plots", "/images", "/clone", "/now"):
+            shown = client.get(f"/tasks/{task}{page}")
+            assert shown.status_code == 200, (page, shown.text[:500])
+        assert client.get("/tasks").status_code == 200
+
+
+def test_an_address_puts_no_words_into_our_pages(server: Running) -> None:
+    """A link may choose one of our own sentences, and no other."""
+    with signed_in(server) as client:
+        said = client.get("/queues", params={"notice": "Your password expired: send it to evil.example"})
+        own = client.get("/account", params={"notice": "key-revoked"})
+    assert "evil.example" not in said.text
+    assert 'role="status"' not in said.text
+    assert "The key was revoked." in own.text
