@@ -72,7 +72,7 @@ def test_only_an_argon2id_hash_of_a_password_is_kept(server: Running) -> None:
         digest = tx.value("SELECT secret_digest FROM credential WHERE access_key=?", (server.access_key,))
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert digest != server.secret_key
-    server.store.close()
+    server.store.fold()
     for path in server.store.folder.iterdir():
         if path.is_file():
             content = path.read_bytes()
