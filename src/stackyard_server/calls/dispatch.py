@@ -9,8 +9,8 @@ sent and rolled back when it raises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..identity import roles
@@ -62,8 +62,6 @@ class Endpoint:
     destructive: bool = False
     #: The collection that it lists: each of that collection's fields is a filter.
     lists: str | None = None
-    #: Fields that are known and change nothing, and why each cannot.
-    ignores: Mapping[str, str] = field(default_factory=dict)
 
 
 _table: dict[str, list[Endpoint]] = {}
@@ -85,7 +83,6 @@ def endpoint(
     absent: str = "",
     destructive: bool = False,
     lists: str | None = None,
-    ignores: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
     """Mark a function as the implementation of ``<its module>.<its name>`` from an API version on.
 
@@ -106,7 +103,6 @@ def endpoint(
         destructive: It takes something away (deletes, resets, clears, stops, archives): a field that nobody knows may
             have narrowed that, and is refused.
         lists: The collection it lists, by name: each of its fields is a filter.
-        ignores: Fields of ``fields.json`` that change nothing, and why each cannot: it never narrows.
     """
 
     def mark(function: Callable[[Call], Any]) -> Callable[[Call], Any]:
@@ -130,7 +126,6 @@ def endpoint(
             absent,
             destructive,
             lists,
-            ignores or {},
         )
         known = _table.setdefault(full, [])
         known.append(entry)

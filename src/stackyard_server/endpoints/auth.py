@@ -111,6 +111,7 @@ def create_user(call: Call) -> dict[str, Any]:
     Left out: ``company`` (there is one).
     """
     names = {name: call.get(name) for name in ("given_name", "family_name", "email")}
+    names["role"] = call.get("role", "user")
     return {"id": identity.add_user(call.tx, call.now, name=call.data["name"], by=call.who.user, **names)}
 
 

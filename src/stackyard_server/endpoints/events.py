@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -231,7 +231,10 @@ def _line(call: Call, series: Name, name: str) -> dict[str, Any] | None:
         return None
     if call.tx.reading is not None:
         call.tx.reading.take(POINT_BYTES * len(x))
-    return {"name": name, "x": [requests.instant(i) for i in x] if key == "iso_time" else x, "y": y}
+    line = {"name": name, "x": [requests.instant(i) for i in x] if key == "iso_time" else x, "y": y}
+    if series.label is not None:
+        line["x_axis_label"] = series.label
+    return line
 
 
 @endpoint()
@@ -425,6 +428,8 @@ def get_task_metrics(call: Call) -> dict[str, Any]:
 @endpoint()
 def get_multi_task_metrics(call: Call) -> dict[str, Any]:
     """The metrics and variants of a kind of event over several tasks."""
+    if call.get("model_metrics"):
+        call.data["model_events"] = True
     tasks, kind = requests.tasks(call), _kind(call)
     if kind == scalars.KIND:
         pairs = [(s.metric, s.variant) for s in scalars.names(call.tx, tasks)]
@@ -440,32 +445,48 @@ def get_multi_task_metrics(call: Call) -> dict[str, Any]:
 
 @endpoint()
 def get_task_events(call: Call) -> dict[str, Any]:
-    """The events of one kind by iteration (console lines: by time), page by page."""
-    task, kind = requests.task(call), _kind(call)
+    """The events of one kind by iteration (console lines: by time), page by page; kind after kind without one."""
+    task = requests.task(call)
+    kinds = [_kind(call)] if call.get("event_type") else list(events.PLAIN)
     here = position(call.get("scroll_id"), "after")
-    after, descending = here.get("after"), call.get("order", "asc") == "desc"
-    size = requests.size(call, "batch_size", 500, requests.LONGEST_PAGE)
-    model = call.get("model_events", False)
+    at = here.get("kind", 0)
+    at = at if isinstance(at, int) and 0 <= at < len(kinds) else 0
+    pages = [_events(call, task, kinds[at], here.get("after"))]
+    while not pages[-1].events and at + 1 < len(kinds):
+        at += 1
+        pages.append(_events(call, task, kinds[at], None))
+    page = pages[-1]
+    total = page.total
+    if len(kinds) > 1:
+        total = sum(_events(call, task, kind, None, size=1).total for kind in kinds)
+    last = -(2**63) + 1 if page.last is None else page.last
+    following = token(after=last, kind=at) if len(kinds) > 1 else token(after=last)
+    return {"returned": len(page.events), "total": total, "scroll_id": following, "events": page.events}
+
+
+class EventPage(NamedTuple):
+    """Some events of one kind, how many there are, and where a reader stands behind them."""
+
+    events: list[dict[str, Any]]
+    total: int
+    last: int | None
+
+
+def _events(call: Call, task: str, kind: str, after: int | None, size: int | None = None) -> EventPage:
+    wanted, descending = requests.wanted(call.get("metrics")), call.get("order", "asc") == "desc"
+    size = size or requests.size(call, "batch_size", 500, requests.LONGEST_PAGE)
     if kind == scalars.KIND:
         series = _series(call, [task])
-        rows = scalars.page(call.tx, series, size, after, descending)
-        found, total = _points(call, series, rows), scalars.count(call.tx, series)
-        last = rows[-1][0] if rows else after
-    elif kind == logs.KIND:
-        wanted = requests.wanted(call.get("metrics"))
-        rows = logs.read(call.tx, task, size, after, descending, wanted)
-        found = [requests.shown(logs.shown(task, row)) for row in rows]
-        total = logs.count(call.tx, task, wanted)
-        last = rows[-1][0] if rows else after
-    else:
-        rows = samples.page(call.tx, kind, task, size, after, descending)
-        found, total = (
-            [requests.shown(samples.shown(row), model) for row in rows],
-            samples.count(call.tx, kind, task),
-        )
-        last = rows[-1][4] if rows else after
-    following = token(after=last) if last is not None else token(after=-(2**63) + 1)
-    return {"returned": len(found), "total": total, "scroll_id": following, "events": found}
+        points = scalars.page(call.tx, series, size, after, descending)
+        last = points[-1][0] if points else after
+        return EventPage(_points(call, series, points), scalars.count(call.tx, series), last)
+    if kind == logs.KIND:
+        lines = logs.read(call.tx, task, size, after, descending, wanted)
+        found = [requests.shown(logs.shown(task, line)) for line in lines]
+        return EventPage(found, logs.count(call.tx, task, wanted), lines[-1][0] if lines else after)
+    rows = samples.page(call.tx, kind, task, size, after, descending, wanted)
+    found = [requests.shown(samples.shown(row), call.get("model_events", False)) for row in rows]
+    return EventPage(found, samples.count(call.tx, kind, task, wanted), rows[-1][4] if rows else after)
 
 
 # Plots and images
@@ -527,7 +548,7 @@ def get_debug_image_sample(call: Call) -> dict[str, Any]:
 @endpoint()
 def get_plot_sample(call: Call) -> dict[str, Any]:
     """The plots of one metric and iteration, the iterations there are, and a scroll id to go on from."""
-    return steps.first(call, steps.PLOTS, None)
+    return steps.first(call, steps.PLOTS, call.get("variant"))
 
 
 @endpoint("2.12")

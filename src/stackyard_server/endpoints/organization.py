@@ -60,7 +60,7 @@ def get_entities_count(call: Call) -> dict[str, Any]:
         filters = call.get(name)
         if filters is None:
             continue
-        data = {"search_hidden": call.get("search_hidden"), **filters}
+        data = {**{name: call.get(name) for name in ("search_hidden", "allow_public")}, **filters}
         if users and "user" not in data:
             data["user"] = users
         answer[name] = listing.count(call, collection, data, also)

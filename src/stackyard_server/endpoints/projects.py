@@ -150,9 +150,12 @@ def get_hyper_parameters(call: Call) -> dict[str, Any]:
 
 @endpoint("2.13")
 def get_hyperparam_values(call: Call) -> dict[str, Any]:
-    """The values one parameter has in tasks of these projects. Left out: ``pattern``, ``page`` and ``page_size``."""
+    """The values one parameter has in tasks of these projects that ``pattern`` occurs in; a page where one is asked."""
     values = project_contents.hyper_parameter_values(call)
-    return {"total": len(values), "values": values}
+    shown = values
+    if call.get("page") is not None or call.get("page_size") is not None:
+        shown, _ = project_contents.page(values, call)
+    return {"total": len(values), "values": shown}
 
 
 @endpoint()

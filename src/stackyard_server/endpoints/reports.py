@@ -52,13 +52,19 @@ def move(call: Call) -> dict[str, Any]:
 def publish(call: Call) -> dict[str, Any]:
     """Publishes a report, from any status."""
     id = reports.require(call, call.data["task"])["id"]
-    return {"fields": ending.publish(call, id, force=True, message=call.get("message")), "updated": 1}
+    return {"fields": ending.publish(call, id, force=True, message=_message(call)), "updated": 1}
+
+
+def _message(call: Call) -> str | None:
+    """What is said of a change; the web app calls it a comment."""
+    message: str | None = call.get("message", call.get("comment"))
+    return message
 
 
 @endpoint(access="state", destructive=True)
 def archive(call: Call) -> dict[str, Any]:
     """Archives a report."""
-    ending.archive(call, reports.require(call, call.data["task"])["id"], message=call.get("message"))
+    ending.archive(call, reports.require(call, call.data["task"])["id"], message=_message(call))
     return {"archived": 1}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from .. import API_VERSION, SERVER_VERSION
 from ..calls import Call, dispatch
 from ..calls.dispatch import endpoint
+from ..protocol.error_table import field_error
 from ..protocol.fields import table
 
 
@@ -32,11 +33,17 @@ def report_stats_option(call: Call) -> dict[str, Any]:
 
 @endpoint(access="none", role="admin")
 def config(call: Call) -> dict[str, Any]:
-    """This server's settings, which hold no secret. Left out: ``path``."""
-    return {
+    """This server's settings, which hold no secret; with ``path``, the one of that name."""
+    found = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(call.services.settings).items()
     }
+    path = call.get("path")
+    if path is None:
+        return found
+    if path not in found:
+        raise field_error("path", f": no setting is called {path!r}.")
+    return {path: found[path]}
 
 
 @endpoint(access="none", role="admin")

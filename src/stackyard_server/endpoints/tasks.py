@@ -217,14 +217,14 @@ def move(call: Call) -> Answer:
 
 @endpoint("2.9", access="state")
 def make_public(call: Call) -> Answer:
-    """The number of tasks; there is one company, which sees them all anyway."""
-    return {"updated": len(TASK.get_many(call.tx, ids_of(call), ["id"]))}
+    """How many tasks belong to no company now: everybody's to read, and nobody's to change."""
+    return {"updated": projects.set_company(call.tx, TASK, ids_of(call), "")}
 
 
 @endpoint("2.9", access="state")
 def make_private(call: Call) -> Answer:
-    """The number of tasks; see ``make_public``."""
-    return {"updated": len(TASK.get_many(call.tx, ids_of(call), ["id"]))}
+    """How many tasks belong to the caller's company again."""
+    return {"updated": projects.set_company(call.tx, TASK, ids_of(call), call.who.company)}
 
 
 # Contents

@@ -104,12 +104,12 @@ def get_preferences(call: Call) -> dict[str, Any]:
 
 @endpoint(access="state", role="readonly")
 def set_preferences(call: Call) -> dict[str, Any]:
-    """Whether the caller's preferences changed; given objects are merged into them, at every depth.
+    """Whether the caller's preferences changed: each section that is given takes the place of the one there was.
 
-    A name with dots is a path: ``{"a.b": 1}`` is ``{"a": {"b": 1}}``.
+    A name with dots goes deeper: ``{"a.b": 1}`` replaces ``b`` in the section ``a`` alone.
     """
     kept = own(call).get("preferences", {})
-    merge(kept, call.data["preferences"])
+    replace(kept, call.data["preferences"])
     if len(orjson.dumps(kept)) > MOST_PREFERENCES_BYTES:
         raise error("data_validation", preferences=f"{MOST_PREFERENCES_BYTES} bytes of JSON at most")
     USER.update(call.tx, call.who.user, {"preferences": kept})
@@ -124,8 +124,8 @@ def own(call: Call) -> Document:
     return user
 
 
-def merge(kept: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
-    """Put what is given into what is kept: objects are merged, anything else is replaced; names with dots are paths.
+def replace(kept: dict[str, Any], given: dict[str, Any]) -> None:
+    """Put what is given in the place of what is kept; names with dots are paths.
 
     Raises:
         ApiError: 400/800 too deep.
@@ -133,16 +133,12 @@ def merge(kept: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
     for name, value in given.items():
         parts = name.split(".")
         path = parts if all(parts) else [name]
-        below = depth + len(path)
-        if below > MOST_DEPTH:
+        if len(path) > MOST_DEPTH:
             raise error("data_validation", preferences=f"{MOST_DEPTH} levels at most")
-        place, last = kept, path[-1]
+        place = kept
         for part in path[:-1]:
             place = _object_at(place, part)
-        if isinstance(value, dict):
-            merge(_object_at(place, last), value, below)
-        else:
-            place[last] = value
+        place[path[-1]] = value
 
 
 def _object_at(place: dict[str, Any], name: str) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def _list(
     references = referenced(collection) if joined else {}
     wanted = asked(collection, data, references, also)
     name = f"{collection.name}s"
-    if joined and "scroll_id" in data and data.get("size") is not None:
+    if "scroll_id" in data and data.get("size") is not None:
         return _scrolled(call, wanted, projection, data, name)
     limit, offset = _page(data)
     return {name: _read(call, wanted, projection, limit, offset)}
@@ -263,6 +263,8 @@ def _whole(data: Mapping[str, Any], name: str, least: int, default: int) -> int:
     value = data.get(name)
     if value is None:
         return default
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type(name, value, "int")
     if value < least:

@@ -18,9 +18,11 @@ from ..store import query
 from ..store.documents import Collection
 from ..store.query import METRIC_NUMBERS, NOTHING, Condition, Group, Key, Keys, Query
 
-#: Asked for as [from, to]; the other instants take comparisons.
-RANGES = frozenset({"created", "started", "active_duration", "last_iteration"})
 COMPARISON = re.compile(r"^\s*(>=|<=|==|>|<|=)?\s*(.*?)\s*$", re.DOTALL)
+#: Instants that take no comparisons.
+STARTS = frozenset({"created", "started"})
+#: Fields of hyper-datasets, which no task here has.
+VIEWS = "input.view."
 #: What a search for words looks through.
 SEARCHED = {
     "task": ("id", "name", "comment", "report"),
@@ -149,9 +151,13 @@ def conditions(collection: Collection, data: Mapping[str, Any]) -> list[Conditio
             found += _nested_filters(collection, value)
         elif key == "search_text":
             found += _search(collection, value)
+        elif collection.name == "task" and key.startswith(VIEWS):
+            found.append(NOTHING)
         elif visible(collection, key.partition(".")[0]):
             found += _field(collection, bounded(key), value, data)
     found += _shown(collection, data)
+    if data.get("allow_public") is False or data.get("non_public") is True:
+        found.append(query.owned())
     if collection.name == "project" and data.get("shallow_search") and not data.get("parent"):
         found.append(query.at_root())
     check_parts("filters", len(found))
@@ -174,7 +180,7 @@ def _field(collection: Collection, key: str, value: Any, data: Mapping[str, Any]
         if not isinstance(value, bool):
             raise wrong_type(key, value, "bool")
         return [query.is_flag(name, value)]
-    if kind == "date" and name not in RANGES:
+    if kind == "date" and not _is_range(name, value):
         return [query.all_of(_compared(name, key, value))]
     if kind in ("date", "number"):
         bounds = _bounds(value, instant if kind == "date" else _number)
@@ -192,7 +198,7 @@ def _field(collection: Collection, key: str, value: Any, data: Mapping[str, Any]
 
 def _shown(collection: Collection, data: Mapping[str, Any]) -> list[Condition]:
     """What is tagged hidden stays out, unless it was asked for."""
-    if collection.name not in HIDEABLE or data.get("search_hidden"):
+    if collection.name not in HIDEABLE or data.get("search_hidden") or data.get("include_hidden_projects"):
         return []
     if data.get("id"):
         return []
@@ -255,6 +261,15 @@ def _bounds(value: Any, read: Any) -> list[float | None] | None:
         return [None if v is None else read(v) for v in value]
     except (ValueError, OverflowError):
         return None
+
+
+def _is_range(name: str, value: Any) -> bool:
+    """Whether instants are asked for as ``[from, to]``; ``created`` and ``started`` always are."""
+    if name in STARTS:
+        return True
+    given = value if isinstance(value, list) else [value]
+    compared = any(isinstance(v, str) and COMPARISON.match(v)[1] for v in given)  # type: ignore[index]  # always matches
+    return len(given) == 2 and not compared
 
 
 def _number(value: Any) -> float:
@@ -343,12 +358,16 @@ def _nested_filters(collection: Collection, value: Any) -> Iterator[Condition]:
     for key, wanted in value.items():
         keys = keys_of(bounded(key))
         kind = collection.fields.get(keys[0])
-        if wanted is None or not visible(collection, keys[0]):
+        if wanted is None:
             continue
+        if not visible(collection, keys[0]):
+            raise lookup_error(keys[0])
         if not isinstance(wanted, dict):
             raise wrong_type(f"filters.{key}", wanted, "dict")
         if kind not in ("choice", "texts", "object", "text") or (len(keys) > 1) != (kind == "object"):
-            continue
+            raise field_error(
+                f"filters.{key}", ": texts and lists of texts are filtered so, and no other field."
+            )
         groups = [
             _include_exclude(f"filters.{key}.any", wanted.get("any"), Group(" OR ")),
             _include_exclude(f"filters.{key}.all", wanted.get("all"), Group(" AND ")),

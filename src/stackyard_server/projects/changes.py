@@ -5,7 +5,7 @@ The tree itself is in ``store.projects``; tasks and models leave through the doo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..calls import Call
@@ -42,13 +42,25 @@ def given(data: Mapping[str, Any]) -> Document:
     }
 
 
+def require_own(tx: Transaction, id: str, fields: Iterable[str]) -> Document:
+    """The project of that id, to be changed; a public one is nobody's to change.
+
+    Raises:
+        ApiError: 400/401.
+    """
+    project = projects.require(tx, id, [*fields, "company"])
+    if project.get("company") == "":
+        raise error("invalid_project_id", id=id)
+    return project
+
+
 def update(call: Call) -> Document:
     """What was set. A name may change in its last part only.
 
     Raises:
         ApiError: 400/401, 400/408, 400/801, and those of names.
     """
-    project = projects.require(call.tx, call.data["project"], ["name", "parent"])
+    project = require_own(call.tx, call.data["project"], ["name", "parent"])
     fields = given(call.data)
     if "name" in fields:
         fields["name"] = name = project_names.normalise(fields["name"])
@@ -80,7 +92,7 @@ def move(call: Call, id: str, location: str) -> int:
     Raises:
         ApiError: 400/401, 400/409, 400/801; 400/410 into itself.
     """
-    project = projects.require(call.tx, id, ["name", "basename", "parent"])
+    project = require_own(call.tx, id, ["name", "basename", "parent"])
     location = "/".join(part for part in (piece.strip() for piece in location.split("/")) if part)
     if f"{location}/".startswith(f"{project['name']}/"):
         raise error("project_inside_itself", project=project["name"], new_location=location)
@@ -104,7 +116,7 @@ def merge(call: Call, id: str, into: str | None) -> Document:
     Raises:
         ApiError: 400/401, 400/409, 400/801; 400/410 into itself or below itself.
     """
-    project = projects.require(call.tx, id, ["name"])
+    project = require_own(call.tx, id, ["name"])
     target = projects.require(call.tx, into, ["id", "name", "path"]) if into else None
     if target and f"{target['name']}/".startswith(f"{project['name']}/"):
         raise error("project_inside_itself", project=id, destination_project=into)
@@ -135,17 +147,10 @@ def delete(call: Call, id: str, *, force: bool, with_contents: bool, delete_file
     Raises:
         ApiError: 400/401; 400/402, 400/405, 400/406, 400/413 something in it is not archived, and no force.
     """
-    counted = count_contents(call.tx, id)
-    if not force:
-        for kind, row in (
-            ("tasks", "project_has_tasks"),
-            ("reports", "project_has_tasks"),
-            ("models", "project_has_models"),
-        ):
-            if counted[f"non_archived_{kind}"]:
-                raise error(row, "use force=true", id=id)
-    parent = projects.require(call.tx, id, ["parent"]).get("parent")
+    parent = require_own(call.tx, id, ["parent"]).get("parent")
     ids = projects.subtree(call.tx, [id])
+    if not force and (kind := contents.first_unarchived(call.tx, ids)):
+        raise error(f"project_has_{kind}", "use force=true", id=id)
     answer: Document = {"disassociated_tasks": 0, "deleted_models": 0, "deleted_tasks": 0, "urls": None}
     if with_contents:
         answer |= _delete_contents(call, ids, delete_files)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..calls import Call
 from ..listing.filters import conditions
-from ..store import Transaction, contents
+from ..store import Transaction, contents, query
 from ..store.documents import MODEL, PROJECT, TASK, Collection, Document
 from ..store.metrics import name_hash
 from ..store.query import Condition
@@ -30,7 +30,7 @@ def tags(call: Call, collection: Collection) -> Document:
     wanted: Mapping[str, Any] = call.get("filter", {})
     filters = {name: wanted[name] for name in ("tags", "system_tags") if wanted.get(name) is not None}
     inside = contents.scope(call.tx, call.get("projects"), True, collection)
-    found = [inside, *conditions(collection, {**filters, "search_hidden": True})]
+    found = [inside, *_owned(call), *conditions(collection, {**filters, "search_hidden": True})]
     answer: Document = {"tags": contents.tags(call.tx, collection, "tags", found)}
     if call.get("include_system"):
         answer["system_tags"] = contents.tags(call.tx, collection, "system_tags", found)
@@ -51,8 +51,11 @@ def parents(call: Call) -> list[Document]:
     """The tasks that are parents of tasks in the projects, by name."""
     inside = contents.scope(call.tx, call.get("projects"), bool(call.get("include_subprojects")))
     state = call.get("tasks_state")
+    name = Condition(*query.matching("p.name", call.data["task_name"])) if call.get("task_name") else None
     found = []
-    for parent in contents.parents(call.tx, [inside], state if state in ("active", "archived") else None):
+    for parent in contents.parents(
+        call.tx, [inside], state if state in ("active", "archived") else None, name
+    ):
         shown: Document = {"id": parent.id, "name": parent.name}
         if parent.project:
             shown["project"] = {"id": parent.project, "name": parent.project_name}
@@ -81,9 +84,15 @@ def hyper_parameters(call: Call) -> list[tuple[str, str]]:
 
 
 def hyper_parameter_values(call: Call) -> list[str]:
-    """The distinct values of one parameter."""
+    """The distinct values of one parameter that ``pattern`` occurs in."""
     section, name = call.data["section"], call.data["name"]
-    return contents.parameter_values(call.tx, [_asked(call, "projects")], section, name, MOST_VALUES)
+    found = [_asked(call, "projects"), *_owned(call)]
+    return contents.parameter_values(call.tx, found, section, name, MOST_VALUES, call.get("pattern"))
+
+
+def _owned(call: Call) -> list[Condition]:
+    """Where ``allow_public`` is false, only what belongs to the company."""
+    return [] if call.get("allow_public", True) else [query.owned()]
 
 
 def metadata_keys(call: Call) -> list[str]:
@@ -93,7 +102,8 @@ def metadata_keys(call: Call) -> list[str]:
 
 def metadata_values(call: Call) -> list[str]:
     """The distinct values under one key of the metadata."""
-    return contents.metadata_values(call.tx, [_asked(call, "projects")], call.data["key"], MOST_VALUES)
+    found = [_asked(call, "projects"), *_owned(call)]
+    return contents.metadata_values(call.tx, found, call.data["key"], MOST_VALUES)
 
 
 def metric_variants(call: Call, collection: Collection) -> list[Document]:
@@ -114,13 +124,22 @@ def metric_variants(call: Call, collection: Collection) -> list[Document]:
 
 
 def containing(call: Call) -> list[Condition]:
-    """What must be in a listed project or below it: by ``children_type`` and ``active_users``."""
+    """What must be in a listed project or below it: by ``children_type`` (with its tags) and ``active_users``."""
     found = []
     if kind := call.get("children_type"):
-        found.append(contents.holding(kind))
+        found.append(contents.holding(kind, _tags_of_children(call, kind)))
     if isinstance(call.get("active_users"), list) and call.data["active_users"]:
         found.append(contents.holding_work_of(call.data["active_users"]))
     return found
+
+
+def _tags_of_children(call: Call, kind: str) -> list[Condition]:
+    """What ``children_tags`` and ``children_tags_filter`` ask of the children; pipelines and data sets are projects."""
+    collection = {"report": TASK, "task": TASK, "model": MODEL}.get(kind, PROJECT)
+    wanted = {"tags": call.get("children_tags"), "search_hidden": True}
+    if call.get("children_tags_filter") is not None:
+        wanted["filters"] = {"tags": call.data["children_tags_filter"]}
+    return conditions(collection, wanted)
 
 
 def hidden_among(tx: Transaction, ids: Iterable[str]) -> set[str]:

@@ -13,12 +13,20 @@ from ..calls import Call
 from ..listing.filters import conditions
 from ..protocol.error_table import field_error
 from ..store import contents, projects
-from ..store.documents import TASK, Document
+from ..store.documents import PROJECT, TASK, Document
 
 STATUSES = (
     "closed", "completed", "created", "failed", "in_progress", "published", "publishing", "queued", "stopped",
     "unknown",
 )  # fmt: skip
+#: What tells the tasks of a kind of children (``children_type``) from others.
+KINDS: dict[str, dict[str, list[str]]] = {
+    "pipeline": {"system_tags": ["pipeline"], "type": ["controller"]},
+    "dataset": {"system_tags": ["dataset"], "type": ["data_processing"]},
+    "report": {"type": ["report"]},
+}
+#: The hidden folder of a project in which each of its data sets is a project.
+DATASETS = ".datasets"
 #: Ends that count as completed in the last day; a failure is none of them.
 DONE = frozenset({"completed", "published", "publishing", "closed", "stopped"})
 DAY_MS = 24 * 3600 * 1000
@@ -65,6 +73,8 @@ def add(call: Call, documents: list[Document]) -> None:
         ApiError: 400/12 a malformed ``include_stats_filter``.
     """
     ids = [project["id"] for project in documents]
+    if call.get("children_type") == "dataset":
+        _add_datasets(call, documents, ids)
     if call.get("check_own_contents"):
         _add_own(call, documents, ids)
     if call.get("include_stats"):
@@ -90,8 +100,11 @@ def _add_own(call: Call, documents: list[Document], ids: list[str]) -> None:
 
 def _add_figures(call: Call, documents: list[Document], ids: list[str]) -> None:
     below: Mapping[str, list[tuple[str, str]]] = {}
+    named = below
     if call.get("stats_with_children", True):
-        below = projects.descendants(call.tx, ids, bool(call.get("search_hidden")))
+        named = below = projects.descendants(call.tx, ids, bool(call.get("search_hidden")))
+        if call.get("children_type") in KINDS:  # they are in hidden folders
+            below = projects.descendants(call.tx, ids, True)
     everywhere = {*ids, *(id for children in below.values() for id, _ in children)}
     figures = task_figures(call, everywhere)
     for project in documents:
@@ -100,8 +113,26 @@ def _add_figures(call: Call, documents: list[Document], ids: list[str]) -> None:
         for id in (project["id"], *(child for child, _ in children)):
             if id in figures:
                 total.add(figures[id])
-        project["stats"] = {_state(call): total.shown()}
-        project["sub_projects"] = [{"id": id, "name": name} for id, name in children]
+        project["stats"] = {**project.get("stats", {}), _state(call): total.shown()}
+        project["sub_projects"] = [{"id": id, "name": name} for id, name in named.get(project["id"], [])]
+
+
+def _add_datasets(call: Call, documents: list[Document], ids: list[str]) -> None:
+    """How many data sets there are in each project and below, with their tags; and how many are its own."""
+    below = projects.descendants(call.tx, ids, True)
+    everywhere = {*ids, *(id for children in below.values() for id, _ in children)}
+    found = PROJECT.get_many(call.tx, everywhere, ["name", "tags", "system_tags"])
+    known = {p["id"]: p for p in found}
+    for project in documents:
+        here = [known[id] for id in (project["id"], *(child for child, _ in below.get(project["id"], [])))]
+        sets = [p for p in here if "dataset" in (p.get("system_tags") or [])]
+        tags = sorted({tag for p in sets for tag in p.get("tags") or []})
+        project["stats"] = {"datasets": {"count": len(sets), "tags": tags}}
+        if call.get("check_own_contents"):
+            own = f"{known[project['id']]['name']}/{DATASETS}"
+            project["own_datasets"] = sum(
+                p["id"] == project["id"] or p["name"].rpartition("/")[0] == own for p in sets
+            )
 
 
 def task_figures(call: Call, ids: Iterable[str]) -> dict[str, Figures]:
@@ -116,6 +147,7 @@ def task_figures(call: Call, ids: Iterable[str]) -> dict[str, Figures]:
             "include_stats_filter", f": ('value is wrong, expected type \"dict\"', {wanted!r})."
         )
     found = conditions(TASK, {**wanted, "search_hidden": True})
+    found += conditions(TASK, {**KINDS.get(call.get("children_type", ""), {}), "search_hidden": True})
     figures: dict[str, Figures] = {}
     for row in contents.count_tasks(call.tx, ids, _state(call), found, since=call.now - DAY_MS):
         of_status = Figures(

@@ -44,16 +44,22 @@ def wrong(value: Any, expected: str) -> Mismatch:
     return Mismatch(f"('value is wrong, expected type \"{expected}\"', {value!r})")
 
 
-def fit(form: Any, value: Any) -> None:
+def fit(form: Any, value: Any) -> Any:
     """Check one value against its form.
+
+    Returns:
+        The value; 1 for 1.0 where a whole number is meant, since JSON knows no difference. What is inside is replaced
+        in place.
 
     Raises:
         Mismatch: It does not fit.
     """
     if value is None or form == "any":
-        return
+        return value
     if isinstance(form, str):
         name, kinds = TYPES[form]
+        if form == "integer" and isinstance(value, float) and value.is_integer():
+            value = int(value)
         if not isinstance(value, kinds) or (isinstance(value, bool) and form != "boolean"):
             raise wrong(value, name)
         if isinstance(value, int) and abs(value) > WIDEST:
@@ -61,18 +67,19 @@ def fit(form: Any, value: Any) -> None:
     elif isinstance(form, list):
         if not isinstance(value, list):
             raise wrong(value, "list")
-        for item in value:
+        for at, item in enumerate(value):
             if item is None and isinstance(form[0], dict) and "object" in form[0]:
                 raise wrong(item, "dict")
-            fit(form[0], item)
+            if (fitting := fit(form[0], item)) is not item:
+                value[at] = fitting
     elif "enum" in form:
         if value not in form["enum"]:
             raise Mismatch(f"value {value!r} is not a valid choice.")
     elif not isinstance(value, dict):
         raise wrong(value, "dict")
     elif "map" in form:
-        for item in value.values():
-            fit(form["map"], item)
+        for name, item in value.items():
+            value[name] = fit(form["map"], item)
     else:
         for name in form.get("required", ()):
             if value.get(name) is None:
@@ -80,9 +87,10 @@ def fit(form: Any, value: Any) -> None:
         for name, inner in form["object"].items():
             if name in value:
                 try:
-                    fit(inner, value[name])
+                    value[name] = fit(inner, value[name])
                 except Mismatch as fault:
                     raise Mismatch(f"error for field '{name}': {fault}.") from None
+    return value
 
 
 def check(endpoint: str, data: dict[str, Any]) -> None:
@@ -104,7 +112,8 @@ def check(endpoint: str, data: dict[str, Any]) -> None:
         form = forms.get(name)
         if form is not None and value is not None:
             try:
-                fit(form, value)
+                if (fitting := fit(form, value)) is not value:
+                    data[name] = fitting
             except Mismatch as fault:
                 raise _refused(name, fault) from None
 

@@ -98,32 +98,39 @@ def _events_at(
     ]
 
 
-def _stops(call: Call, what: str, task: str, metric: str | None) -> list[tuple[int, str, str]]:
-    """Where a reader of samples can stand, ascending: each image, or the plots of one metric together."""
+def _stops(
+    call: Call, what: str, task: str, metric: str | None, only_variant: str | None
+) -> list[tuple[int, str, str]]:
+    """Where a reader of samples can stand, ascending: each image, or the plots of one metric together (of one variant,
+    where one is asked for)."""
     places = samples.places(call.tx, KIND_OF[what], task, None if metric is None else {metric: []})
     if what == PLOTS:
+        places = [p for p in places if only_variant in (None, p[2])]
         places = sorted({(i, m, "") for i, m, _ in places})
     return places
 
 
 def first(call: Call, what: str, variant: str | None) -> dict[str, Any]:
-    """The newest image or plot of a metric; opens the scroll that ``following`` goes on with."""
+    """The newest image of a metric and variant, or the newest plots of a metric (of one variant, where one is given).
+
+    It opens the scroll that ``following`` goes on with.
+    """
     task, metric, latest = requests.task(call), call.data["metric"], call.get("iteration")
     only = metric if call.get("navigate_current_metric", True) else None
     stops = [
         stop
-        for stop in _stops(call, what, task, metric)
+        for stop in _stops(call, what, task, metric, variant)
         if (what == PLOTS or stop[2] == variant) and (latest is None or stop[0] <= latest)
     ]
     scroll_id = call.get("scroll_id")
     scrolls, purpose = requests.scrolls_of(call), f"{what} sample"
     state = scrolls.find(scroll_id, purpose, call.now)
     if scroll_id is None or state is None:
-        scroll_id = scrolls.open(purpose, call.who.user, call.now, only=None, stop=None)
+        scroll_id = scrolls.open(purpose, call.who.user, call.now, only=None, variant=None, stop=None)
         state = scrolls.require(scroll_id, purpose, call.now)
-    state |= {"only": only, "stop": stops[-1] if stops else None}
+    state |= {"only": only, "variant": variant, "stop": stops[-1] if stops else None}
     scrolls.keep(scroll_id, state, call.who.user, call.now)
-    return _sample(call, what, task, scroll_id or "", state["stop"])
+    return _sample(call, what, task, scroll_id or "", state)
 
 
 def following(call: Call, what: str) -> dict[str, Any]:
@@ -136,7 +143,7 @@ def following(call: Call, what: str) -> dict[str, Any]:
     scrolls = requests.scrolls_of(call)
     state = scrolls.require(scroll_id, f"{what} sample", call.now)
     here, earlier = state["stop"], call.get("navigate_earlier", True)
-    stops = _stops(call, what, task, state["only"])
+    stops = _stops(call, what, task, state["only"], state["variant"])
     if here is None:
         stops = []
     elif call.get("next_iteration", False):
@@ -149,17 +156,18 @@ def following(call: Call, what: str) -> dict[str, Any]:
     stop = (stops[-1] if earlier else stops[0]) if stops else None
     state["stop"] = stop or here
     scrolls.keep(scroll_id, state, call.who.user, call.now)
-    return _sample(call, what, task, scroll_id, stop)
+    return _sample(call, what, task, scroll_id, {**state, "stop": stop})
 
 
-def _sample(
-    call: Call, what: str, task: str, scroll_id: str, stop: tuple[int, str, str] | None
-) -> dict[str, Any]:
+def _sample(call: Call, what: str, task: str, scroll_id: str, state: dict[str, Any]) -> dict[str, Any]:
+    stop: tuple[int, str, str] | None = state["stop"]
     name = "event" if what == IMAGES else "events"
     if stop is None:
-        return {"scroll_id": scroll_id, name: None if what == IMAGES else []}
+        nothing = {"min_iteration": None, "max_iteration": None}
+        return {"scroll_id": scroll_id, name: None if what == IMAGES else [], **nothing}
     iteration, metric, variant = stop
-    places = samples.places(call.tx, KIND_OF[what], task, {metric: [variant] if what == IMAGES else []})
+    one = variant if what == IMAGES else state["variant"]
+    places = samples.places(call.tx, KIND_OF[what], task, {metric: [one] if one else []})
     found = _events_at(call, what, task, iteration, places)
     return {
         "scroll_id": scroll_id,

@@ -84,17 +84,24 @@ class Parent(NamedTuple):
     project_name: str | None
 
 
-def parents(tx: Transaction, found: Sequence[Condition], state: State | None) -> list[Parent]:
-    """The tasks that are parents of tasks, by name; of archived tasks, of the others, or of both."""
+def parents(
+    tx: Transaction, found: Sequence[Condition], state: State | None, named: Condition | None = None
+) -> list[Parent]:
+    """The tasks that are parents of tasks, by name; of archived tasks, of the others, or of both.
+
+    ``named`` is a condition on the parents' row ``p``.
+    """
     where, parameters = clause(found)
+    by_name = named or EVERYTHING
     archived = "EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = 'archived')"
     only = {"archived": archived, "active": f"NOT {archived}", None: "1"}[state]
     sql = f"""
         SELECT p.id, p.name, project.id, project.name FROM task p LEFT JOIN project ON project.id = p.project
         WHERE p.id IN (SELECT d.parent FROM task d WHERE d.parent IS NOT NULL AND {where} AND {only})
+            AND {by_name.sql}
         ORDER BY p.name, p.number
     """
-    return [Parent(*row) for row in tx.all(sql, parameters)]
+    return [Parent(*row) for row in tx.all(sql, [*parameters, *by_name.parameters])]
 
 
 def parameters(tx: Transaction, found: Sequence[Condition]) -> list[tuple[str, str]]:
@@ -109,18 +116,29 @@ def parameters(tx: Transaction, found: Sequence[Condition]) -> list[tuple[str, s
 
 
 def parameter_values(
-    tx: Transaction, found: Sequence[Condition], section: str, name: str, most: int
+    tx: Transaction,
+    found: Sequence[Condition],
+    section: str,
+    name: str,
+    most: int,
+    pattern: str | None = None,
 ) -> list[str]:
-    """The distinct values of one parameter, in order, ``most`` of them."""
+    """The distinct values of one parameter that a pattern occurs in, in order, ``most`` of them.
+
+    Raises:
+        BadPattern: It is none.
+    """
     where, bound = clause(found)
+    fits, fitting = query.matching("found", pattern) if pattern else ("1", [])
     sql = f"""
         SELECT DISTINCT json_extract(entry.value, '$.value') AS found FROM task d,
             json_each(d.hyperparams) AS section, json_each(section.value) AS entry
         WHERE instr(d.hyperparams, ?) AND section.key = ? AND entry.key = ? AND found IS NOT NULL AND {where}
+            AND {fits}
         ORDER BY found LIMIT ?
     """
     written = orjson.dumps(name).decode()
-    return [value for (value,) in tx.all(sql, [written, section, name, *bound, most])]
+    return [value for (value,) in tx.all(sql, [written, section, name, *bound, *fitting, most])]
 
 
 def metadata_keys(tx: Transaction, found: Sequence[Condition]) -> list[str]:
@@ -159,18 +177,21 @@ def _series(tx: Transaction, owners: str, bound: list[str]) -> list[tuple[str, s
 # What a project must hold, itself or below
 
 _HOLDING = {
-    "pipeline": "SELECT p.id FROM project p, json_each(p.system_tags) AS tag WHERE tag.value = 'pipeline'",
-    "dataset": "SELECT p.id FROM project p, json_each(p.system_tags) AS tag WHERE tag.value = 'dataset'",
-    "report": "SELECT project FROM task WHERE type = 'report'",
-    "task": "SELECT DISTINCT project FROM task",
-    "model": "SELECT DISTINCT project FROM model",
+    "pipeline": f"SELECT d.id FROM project d WHERE {tagged('pipeline').sql}",
+    "dataset": f"SELECT d.id FROM project d WHERE {tagged('dataset').sql}",
+    "report": "SELECT d.project FROM task d WHERE d.type = 'report'",
+    "task": "SELECT DISTINCT d.project FROM task d WHERE 1",
+    "model": "SELECT DISTINCT d.project FROM model d WHERE 1",
 }
 
 
-def holding(kind: str) -> Condition:
-    """A project holds something of that kind; everything does of a kind that is none."""
+def holding(kind: str, found: Sequence[Condition] = ()) -> Condition:
+    """A project holds something of that kind that meets these conditions; everything does of a kind that is none."""
     start = _HOLDING.get(kind)
-    return EVERYTHING if start is None else Condition(f"d.id IN ({_and_above(start)})")
+    if start is None:
+        return EVERYTHING
+    where, bound = clause(found)
+    return Condition(f"d.id IN ({_and_above(f'{start} AND {where}')})", bound)
 
 
 def holding_work_of(users: Iterable[str]) -> Condition:
@@ -287,6 +308,31 @@ def count(tx: Transaction, ids: Iterable[str]) -> Contents:
         reports=int(tasks[0]),
         non_archived_reports=int(tasks[1]),
     )
+
+
+def first_unarchived(
+    tx: Transaction, ids: Iterable[str]
+) -> Literal["tasks", "models", "datasets", "pipelines"] | None:
+    """What there is in these projects, without those below them, that is not archived; None where nothing is.
+
+    A data set and a pipeline are projects whose versions and runs are tasks.
+    """
+    inside = as_json(ids)
+    live = "NOT EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = 'archived')"
+    among = "d.project IN (SELECT value FROM json_each(?))"
+    kind = "CASE WHEN {} THEN 'pipelines' WHEN {} THEN 'datasets' ELSE 'tasks' END".format(
+        *(
+            f"EXISTS (SELECT 1 FROM json_each(p.system_tags) WHERE value = '{tag}')"
+            for tag in ("pipeline", "dataset")
+        )
+    )
+    sql = f"SELECT DISTINCT {kind} FROM task d JOIN project p ON p.id = d.project WHERE {among} AND {live}"
+    found = {kind for (kind,) in tx.all(sql, (inside,))}
+    if tx.value(f"SELECT 1 FROM model d WHERE {among} AND {live} LIMIT 1", (inside,)):
+        found.add("models")
+    order: tuple[Literal["tasks", "models", "datasets", "pipelines"], ...]
+    order = ("tasks", "models", "datasets", "pipelines")
+    return next((kind for kind in order if kind in found), None)
 
 
 # All of it

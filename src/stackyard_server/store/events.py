@@ -236,7 +236,7 @@ class Batch:
 
     def _body(
         self, kind: str, event: dict[str, Any], further: dict[str, Any]
-    ) -> tuple[str | bytes, int | None]:
+    ) -> tuple[str | bytes | None, int | None]:
         name = {samples.PLOT: "plot_str", samples.IMAGE: "url", samples.VECTOR: "values"}[kind]
         value = event.get(name)
         if kind == samples.VECTOR:
@@ -249,8 +249,8 @@ class Batch:
                 if value.source_urls:
                     further["source_urls"] = value.source_urls
                 return value.body, value.length
-        if not isinstance(value, str):
-            raise Refused(f"Event must have a '{name}' field")
+        if value is not None and not isinstance(value, str):
+            raise Refused(f"Event '{name}' must be a string")
         return value, None
 
     @staticmethod
@@ -374,14 +374,12 @@ def whole(value: Any) -> int:
 
 
 def number(event: dict[str, Any]) -> float | None:
-    """The value of a scalar; None for one that is no finite number.
+    """The value of a scalar; None for one that has none, or no finite number.
 
     Raises:
-        Refused: It is missing or nothing like a number.
+        Refused: It is nothing like a number.
     """
-    if "value" not in event:
-        raise Refused("Event must have a 'value' field")
-    value = event["value"]
+    value = event.get("value")
     if value is None:
         return None
     try:

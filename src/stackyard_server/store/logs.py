@@ -48,19 +48,6 @@ def shown(owner: str, row: tuple[Any, ...]) -> dict[str, Any]:
     return event
 
 
-def _of(wanted: Wanted) -> tuple[str, list[str]]:
-    """The condition that a line is of these metrics, or variants of them, and what is bound in it."""
-    if wanted is None:
-        return "1", []
-    whole = [metric for metric, variants in wanted.items() if not variants]
-    single = [[metric, variant] for metric, variants in wanted.items() for variant in variants]
-    sql = (
-        f"({_METRIC} IN (SELECT value FROM json_each(?)) OR json_array({_METRIC}, {_VARIANT}) IN "
-        "(SELECT value FROM json_each(?)))"
-    )
-    return sql, [metrics.as_json(whole), metrics.as_json(single)]
-
-
 def read(
     tx: Transaction,
     owner: str,
@@ -81,7 +68,7 @@ def read(
     """
     compare, order = ("<", "DESC") if descending else (">", "ASC")
     bound, parameters = ("", [owner]) if after is None else (f"AND timestamp{compare}?", [owner, after])
-    only, named = _of(wanted)
+    only, named = metrics.among(wanted, _METRIC, _VARIANT)
     rows = tx.weighed(
         f"SELECT number, {_COLUMNS} FROM log WHERE owner=? {bound} AND {only} "
         f"ORDER BY timestamp {order}, number {order} LIMIT ?",
@@ -121,7 +108,7 @@ def from_place(
 
 def count(tx: Transaction, owner: str, wanted: Wanted = None) -> int:
     """The number of lines of a task."""
-    only, named = _of(wanted)
+    only, named = metrics.among(wanted, _METRIC, _VARIANT)
     return int(tx.value(f"SELECT count(*) FROM log WHERE owner=? AND {only}", (owner, *named)))
 
 
@@ -156,7 +143,7 @@ def delete_for(
         sql = f"{sql} AND timestamp<{int(before)}"
     for wanted, form in ((only, "{}"), (but, "NOT {}")):
         if wanted is not None:
-            condition, named = _of(wanted)
+            condition, named = metrics.among(wanted, _METRIC, _VARIANT)
             sql, bound = f"{sql} AND {form.format(condition)}", [*bound, *named]
     return tx.run(sql, bound)
 

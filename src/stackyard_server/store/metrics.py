@@ -6,7 +6,7 @@ Written by ``scalars`` with every batch; here it is read, and removed together w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,21 @@ SHOWN = (
 LastMetrics = dict[str, dict[str, dict[str, Any]]]
 
 _generation = 0
+
+
+def among(
+    wanted: Mapping[str, Collection[str]] | None, metric: str = "metric", variant: str = "variant"
+) -> tuple[str, list[str]]:
+    """The condition that two expressions are of these metrics, or variants of them, and what is bound in it."""
+    if wanted is None:
+        return "1", []
+    whole = [name for name, variants in wanted.items() if not variants]
+    single = [[name, one] for name, variants in wanted.items() for one in variants]
+    sql = (
+        f"({metric} IN (SELECT value FROM json_each(?)) OR json_array({metric}, {variant}) IN "
+        "(SELECT value FROM json_each(?)))"
+    )
+    return sql, [as_json(whole), as_json(single)]
 
 
 @lru_cache(maxsize=20_000)

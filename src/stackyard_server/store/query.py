@@ -402,6 +402,11 @@ def _and_below(start: str) -> str:
     return f"WITH RECURSIVE below(id) AS ({start} UNION {step}) SELECT id FROM below"
 
 
+def owned() -> Condition:
+    """Belongs to the company: nobody made it public."""
+    return Condition("d.company <> ''")
+
+
 def in_projects(ids: Iterable[str], column: str = "project") -> Condition:
     """A column names one of these projects."""
     return Condition(f"d.{column} IN (SELECT value FROM json_each(?))", [as_json(ids)])

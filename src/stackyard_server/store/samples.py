@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from . import Transaction
+from . import Transaction, metrics
 from .documents import as_json
 from .scalars import Wanted, is_wanted
 
@@ -40,7 +40,7 @@ Row = tuple[Any, ...]
 def weight(row: Row) -> int:
     """The bytes that an event's body has once it is unpacked."""
     body, length = row[-1], row[-3]
-    return length if isinstance(body, bytes) and length else len(body)
+    return length if isinstance(body, bytes) and length else len(body or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,9 @@ def shown(row: Row) -> dict[str, Any]:
     }  # fmt: skip
     if key:
         event["key"] = key
-    if kind == PLOT:
+    if body is None:
+        pass
+    elif kind == PLOT:
         event |= {"plot_str": unpacked(body), "plot_len": length}
     elif kind == IMAGE:
         event["url"] = body
@@ -132,7 +134,7 @@ def latest(tx: Transaction, kind: str, pair: tuple[str, str, str], iterations: i
     owner, metric, variant = pair
     where = "owner=? AND kind=? AND metric=? AND variant=?"
     return tx.all(
-        f"SELECT number, coalesce(length, length(body)) FROM sample WHERE {where} AND iter IN "
+        f"SELECT number, coalesce(length, length(body), 0) FROM sample WHERE {where} AND iter IN "
         f"(SELECT DISTINCT iter FROM sample WHERE {where} ORDER BY iter DESC LIMIT ?) ORDER BY iter DESC, key",
         (owner, kind, metric, variant, owner, kind, metric, variant, iterations),
     )
@@ -175,13 +177,21 @@ def at(
 
 
 def page(
-    tx: Transaction, kind: str, owner: str, size: int, after: int | None = None, descending: bool = False
+    tx: Transaction,
+    kind: str,
+    owner: str,
+    size: int,
+    after: int | None = None,
+    descending: bool = False,
+    wanted: Wanted = None,
 ) -> list[Row]:
     """The next events of a kind by iteration; those of one iteration stay together."""
     compare, order = ("<", "DESC") if descending else (">", "ASC")
-    bound, parameters = (
-        ("", [owner, kind]) if after is None else (f"AND iter{compare}?", [owner, kind, after])
-    )
+    only, named = metrics.among(wanted)
+    bound = f"AND {only}"
+    parameters: list[str | int] = [owner, kind, *named]
+    if after is not None:
+        bound, parameters = f"{bound} AND iter{compare}?", [*parameters, after]
     order_by = f"ORDER BY iter {order}, timestamp {order}, number {order}"
     keys = tx.all(f"SELECT iter FROM sample WHERE owner=? AND kind=? {bound} ORDER BY iter {order} LIMIT ?",
                   [*parameters, size])  # fmt: skip
@@ -196,9 +206,11 @@ def page(
     )
 
 
-def count(tx: Transaction, kind: str, owner: str) -> int:
+def count(tx: Transaction, kind: str, owner: str, wanted: Wanted = None) -> int:
     """The number of events of a kind."""
-    return int(tx.value("SELECT count(*) FROM sample WHERE owner=? AND kind=?", (owner, kind)))
+    only, named = metrics.among(wanted)
+    sql = f"SELECT count(*) FROM sample WHERE owner=? AND kind=? AND {only}"
+    return int(tx.value(sql, (owner, kind, *named)))
 
 
 def vector(tx: Transaction, owner: str, metric: str, variant: str) -> list[tuple[int, Any]]:
@@ -214,7 +226,7 @@ def urls(tx: Transaction, owners: Iterable[str]) -> list[str]:
     """Every file that debug images and plots of these tasks or models point to."""
     rows = tx.all(
         "SELECT kind, CASE kind WHEN 'plot' THEN extra ELSE body END FROM sample WHERE owner IN "
-        "(SELECT value FROM json_each(?)) AND (kind=? OR (kind=? AND extra LIKE '%source_urls%'))",
+        "(SELECT value FROM json_each(?)) AND body IS NOT NULL AND (kind=? OR (kind=? AND extra LIKE '%source_urls%'))",
         (as_json(owners), IMAGE, PLOT),
     )
     found: list[str] = []

@@ -251,6 +251,8 @@ class Name:
     owner: str
     metric: str
     variant: str
+    #: What its axis of iterations is called; None: nothing else.
+    label: str | None = None
 
 
 #: {metric: its variants, or nothing for all}; None for every metric.
@@ -265,8 +267,8 @@ def is_wanted(wanted: Wanted, metric: str, variant: str) -> bool:
 def names(tx: Transaction, owners: Iterable[str], wanted: Wanted = None) -> list[Name]:
     """The series of these tasks or models, ordered by metric and variant."""
     rows = tx.all(
-        "SELECT number, owner, metric, variant FROM metric WHERE owner IN (SELECT value FROM json_each(?)) "
-        "ORDER BY metric, variant",
+        "SELECT number, owner, metric, variant, x_axis_label FROM metric "
+        "WHERE owner IN (SELECT value FROM json_each(?)) ORDER BY metric, variant",
         (as_json(owners),),
     )
     found = [Name(*row) for row in rows]

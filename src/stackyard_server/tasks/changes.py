@@ -22,14 +22,22 @@ STATUS_FIELDS = (
 SHORTEST_NAME = 3
 
 
-def require(tx: Transaction, id: str, fields: Iterable[str] | None = STATUS_FIELDS) -> Document:
-    """The task of that id, with these fields.
+def require(
+    tx: Transaction, id: str, fields: Iterable[str] | None = STATUS_FIELDS, *, public: bool = False
+) -> Document:
+    """The task of that id, with these fields, to be changed.
+
+    Args:
+        tx: Where to read.
+        id: The task's.
+        fields: Columns; None: all.
+        public: Also one that was made public, which is everybody's to read and nobody's to change.
 
     Raises:
         ApiError: 400/101.
     """
-    task = TASK.get(tx, id, fields)
-    if task is None:
+    task = TASK.get(tx, id, None if fields is None else [*fields, "company"])
+    if task is None or (task.get("company") == "" and not public):
         raise error("invalid_task_id", id=id, company=meta.company(tx))
     return task
 

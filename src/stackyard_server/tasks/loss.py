@@ -31,7 +31,7 @@ def report(call: Call) -> Fate | None:
         ApiError: 400/101 no such task; 400/12 a value out of bounds; 403/20 another user's agent took the task.
     """
     data = call.data
-    task = changes.require(call.tx, data["task"], FIELDS)
+    task = changes.require(call.tx, data["task"], FIELDS, public=True)
     taker = hand_outs.taker(call.tx, task["id"])
     if not roles.allows(call.who.role, "admin") and taker not in (call.who.user, hand_outs.UNKNOWN):
         raise error("not_your_task", task=task["id"])

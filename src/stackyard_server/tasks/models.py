@@ -24,13 +24,13 @@ CONTENT = frozenset({"uri", "framework", "design", "labels", "ready", "metadata"
 
 
 def require(tx: Transaction, id: str, fields: Iterable[str] | None = None) -> Document:
-    """The model of that id.
+    """The model of that id, to be changed; a public one is nobody's to change.
 
     Raises:
         ApiError: 400/201.
     """
-    model = MODEL.get(tx, id, fields)
-    if model is None:
+    model = MODEL.get(tx, id, None if fields is None else [*fields, "company"])
+    if model is None or model.get("company") == "":
         raise error("invalid_model_id", company=meta.company(tx), id=id)
     return model
 
@@ -43,8 +43,9 @@ def create(call: Call) -> str:
     """
     check_name(call.data["name"])
     check_references(call.tx, call.data)
+    company = "" if call.get("public") or call.get("_public") else call.who.company
     document: Document = {
-        "id": new_id(), "company": "" if call.get("public") else call.who.company, "user": call.who.user,
+        "id": new_id(), "company": company, "user": call.who.user,
         "name": call.data["name"], "created": call.now, "tags": [], "system_tags": [], "uri": call.data["uri"],
         "design": {}, "labels": {}, "ready": call.get("ready", True), "last_update": call.now,
         "last_change": call.now, "last_changed_by": call.who.user, "metadata": metadata.read(call.get("metadata")),

@@ -168,7 +168,7 @@ def test_what_is_no_finite_number_is_a_point_without_value(server: Running, task
         ({"value": [1]}, "Event 'value' must be a number"),
         ({"metric": ["m"]}, "Event 'metric' must be a string"),
         ({"timestamp": -1}, "Event 'timestamp' must be milliseconds since 1970"),
-        ({"type": PLOT}, "Event must have a 'plot_str' field"),
+        ({"type": PLOT, "plot_str": 1}, "Event 'plot_str' must be a string"),
     ],
 )
 @pytest.mark.promise("whole-or-not-at-all")
@@ -433,6 +433,63 @@ def test_metrics_are_listed_by_kind(server: Running, task: str) -> None:
         assert told == {"metrics": [{"task": task, "metrics": names}]}
     several = server.call("events.get_multi_task_metrics", tasks=[task], event_type=SCALAR)
     assert several == {"metrics": [{"metric": "loss", "variants": ["a"]}]}
+
+
+def test_an_event_without_its_contents_is_kept(server: Running, task: str) -> None:
+    bare = [
+        {"type": kind, "task": task, "metric": "bare", "variant": "v", "iter": 1, "timestamp": AT}
+        for kind in (SCALAR, PLOT, IMAGE)
+    ]
+    assert report(server, *bare)["data"]["added"] == 3
+    assert curve(server, task)["bare"]["v"]["y"] == [None]
+    (plot,) = server.call("events.get_task_plots", task=task)["plots"]
+    assert (plot["metric"], "plot_str" in plot) == ("bare", False)
+    images = server.call("events.debug_images", metrics=[{"task": task}])["metrics"][0]["iterations"]
+    assert "url" not in images[0]["events"][0]
+    assert server.call("tasks.reset", task=task, return_file_urls=True)["urls"]["event_urls"] == []
+
+
+def test_events_of_all_kinds_are_read_page_by_page(server: Running, task: str) -> None:
+    sent = [point(task, i, 1.0) for i in range(3)]
+    sent += [line(task, "x", AT + i) for i in range(2)] + [image(task, "v", 0, "http://f/1")]
+    report(server, *sent, plot(task, 0, "{}"))
+    found: list[str] = []
+    scroll: dict[str, str] = {}
+    while True:
+        answer = server.call("events.get_task_events", task=task, batch_size=2, **scroll)
+        assert answer["total"] == 7
+        if not answer["events"]:
+            break
+        found += [event["type"] for event in answer["events"]]
+        scroll = {"scroll_id": answer["scroll_id"]}
+    assert sorted(found) == sorted([SCALAR] * 3 + [LOG] * 2 + [IMAGE, PLOT])
+    only = server.call("events.get_task_events", task=task, event_type=PLOT, metrics=[{"metric": "no"}])
+    assert (only["events"], only["total"]) == ([], 0)
+
+
+def test_an_axis_with_a_name_shows_it(server: Running, task: str) -> None:
+    report(server, point(task, 0, 1.0, x_axis_label="epoch"), point(task, 0, 1.0, variant="b"))
+    shown = curve(server, task)["loss"]
+    assert (shown["a"]["x_axis_label"], "x_axis_label" in shown["b"]) == ("epoch", False)
+    several = server.call("events.multi_task_scalar_metrics_iter_histogram", tasks=[task])["metrics"]
+    assert several["loss"]["a"][task]["x_axis_label"] == "epoch"
+
+
+def test_where_there_is_no_sample_there_is_no_range(server: Running, task: str) -> None:
+    for call, name, nothing in (
+        ("events.get_debug_image_sample", "event", None),
+        ("events.get_plot_sample", "events", []),
+    ):
+        answer = server.call(call, task=task, metric="none", variant="none")
+        assert (answer[name], answer["min_iteration"], answer["max_iteration"]) == (nothing, None, None)
+
+
+def test_plots_of_one_variant_are_shown_alone(server: Running, task: str) -> None:
+    report(server, plot(task, 0, "{}", "a"), plot(task, 1, "{}", "b"))
+    first = server.call("events.get_plot_sample", task=task, metric="table", variant="a")
+    assert [(e["variant"], e["iter"]) for e in first["events"]] == [("a", 0)]
+    more = {"task": task, "scroll_id": first["scroll_id"], "navigate_earlier": False}
+    assert server.call("events.next_plot_sample", **more)["events"] == []
 
 
 def test_models_have_events_of_their_own(server: Running, task: str) -> None:

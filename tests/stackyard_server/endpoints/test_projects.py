@@ -234,6 +234,97 @@ def test_statistics_follow_the_filter(server: Running, root: str) -> None:
     assert total(system_tags=["-pipeline"]) == 1
 
 
+def test_overviews_of_a_kind_count_that_kind_alone(server: Running, root: str) -> None:
+    top = make(server, root)
+    make_task(server, top)
+    for kind, marks in (("pipeline", ["t1"]), ("dataset", ["t2"])):
+        name = f"{root}/.{kind}s/one"
+        folder = make(server, name, system_tags=["hidden", kind], tags=marks)
+        server.call("projects.update", project=parent_of(server, folder), system_tags=["hidden"])
+        of_kind = {"pipeline": "controller", "dataset": "data_processing"}[kind]
+        make_task(server, folder, type=of_kind, system_tags=[kind])
+        make_task(server, folder)
+    for number in range(3):
+        server.call("reports.create", name=f"report {number}", project=top, tags=["t3"])
+
+    def overview(kind: str, **more: Any) -> dict[str, Any] | None:
+        asked = {
+            "children_type": kind,
+            "include_stats": True,
+            "check_own_contents": True,
+            "id": [top],
+            **more,
+        }
+        return next(iter(listed(server, **asked)), None)
+
+    for kind, number, tag in (("pipeline", 1, "t1"), ("dataset", 1, "t2"), ("report", 3, "t3")):
+        found = overview(kind)
+        assert found is not None
+        assert found["stats"]["active"]["total_tasks"] == number
+        assert found["sub_projects"] == []
+        assert overview(kind, children_tags=[tag]) is not None
+        assert overview(kind, children_tags=["no such tag"]) is None
+        assert overview(kind, children_tags=["__$not", tag]) is None
+        assert overview(kind, children_tags_filter={"any": {"include": [tag]}}) is not None
+        assert overview(kind, children_tags_filter={"any": {"exclude": [tag]}}) is None
+    found = overview("dataset")
+    assert found is not None
+    assert (found["stats"]["datasets"], found["own_datasets"]) == ({"count": 1, "tags": ["t2"]}, 1)
+    assert "own_datasets" not in listed(server, id=[top], check_own_contents=True)[0]
+
+
+def parent_of(server: Running, id: str) -> str:
+    parent: str = server.call("projects.get_by_id", project=id)["project"]["parent"]
+    return parent
+
+
+def test_a_project_says_by_what_it_is_kept(server: Running, root: str) -> None:
+    """Each kind of contents that is not archived has a code of its own."""
+    for kind, code in (("tasks", 402), ("models", 405), ("dataset", 406), ("pipeline", 413)):
+        project = make(server, f"{root}/{kind}", system_tags=[kind] if code > 405 else [])
+        if kind == "models":
+            server.call("models.create", name="kept", uri=f"http://f/{root}", project=project)
+        else:
+            make_task(server, project)
+        assert refusal(server, "projects.delete", project=project) == (400, code)
+        assert server.call("projects.delete", project=project, force=True)["deleted"] == 1
+
+
+def test_menus_offer_what_was_asked_for(server: Running, root: str) -> None:
+    top = make(server, root)
+    entry = {"section": "Args", "name": "lr"}
+    for value in ("0.1", "0.2", "1.0"):
+        make_task(server, top, hyperparams={"Args": {"lr": {**entry, "value": value}}})
+    asked = {"projects": [top], "section": "Args", "name": "lr"}
+    values = "projects.get_hyperparam_values"
+    assert server.call(values, **asked, pattern="^0") == {"total": 2, "values": ["0.1", "0.2"]}
+    assert server.call(values, **asked, page=1, page_size=2) == {"total": 3, "values": ["1.0"]}
+    assert server.ask(values, **asked, pattern="[")["meta"]["result_subcode"] == 21
+    for name in ("first parent", "second parent"):
+        make_task(server, top, parent=make_task(server, top, name=name))
+    found = server.call("projects.get_task_parents", projects=[top], task_name="^first")["parents"]
+    assert [parent["name"] for parent in found] == ["first parent"]
+
+
+def test_what_is_public_is_nobodys_to_change(server: Running, root: str) -> None:
+    project = make(server, root)
+    task = make_task(server, project)
+    model = server.call("models.create", name="a model", uri="http://f/public")["id"]
+    for service, id, field, code in (
+        ("projects", project, "description", 401),
+        ("tasks", task, "comment", 101),
+        ("models", model, "comment", 201),
+    ):
+        one = service.removesuffix("s")
+        assert server.call(f"{service}.make_private", ids=[id]) == {"updated": 0}
+        assert server.call(f"{service}.make_public", ids=[id]) == {"updated": 1}
+        assert refusal(server, f"{service}.update", **{one: id, field: "changed"}) == (400, code)
+        assert refusal(server, f"{service}.delete", **{one: id, "force": True}) == (400, code)
+        assert server.call(f"{service}.get_by_id", **{one: id})[one]["id"] == id
+        assert server.call(f"{service}.make_private", ids=[id]) == {"updated": 1}
+        assert server.call(f"{service}.update", **{one: id, field: "changed"})["updated"] == 1
+
+
 def test_the_number_of_statements_does_not_grow_with_the_list(
     server: Running, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

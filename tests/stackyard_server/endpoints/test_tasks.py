@@ -624,3 +624,17 @@ def test_a_reader_reads_and_changes_nothing() -> None:
         assert server.call("tasks.get_all") == {"tasks": []}
         assert refusal(server, "tasks.create", name="a task", type="training")[:2] == (403, 20)
         assert refusal(server, "tasks.delete", task="x", force=True)[:2] == (403, 20)
+
+
+def test_one_value_stands_for_a_list_of_one(server: Running) -> None:
+    project = server.call("projects.create", name="of one value")["id"]
+    id = create(server, project=project)
+    headers = {"Authorization": f"Bearer {server.token}"}
+    for call in ("tasks.get_all", "tasks.get_all_ex"):
+        found = server.call(call, id=id, project=project, only_fields="name", page_size=1.0, page=0.0)[
+            "tasks"
+        ]
+        assert [task["name"] for task in found] == ["a task"]
+        asked = f"{server.api}/{call}?id={id}&only_fields=status"
+        tasks = server.client.get(asked, headers=headers).json()["data"]["tasks"]
+        assert [task["status"] for task in tasks] == ["created"]

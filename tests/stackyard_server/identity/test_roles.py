@@ -186,16 +186,25 @@ def test_a_read_only_user_keeps_their_own_things(cast: Cast) -> None:
 
 
 @pytest.mark.promise("own-keys")
-def test_preferences_are_ones_own_merged_and_bounded(cast: Cast) -> None:
-    for given in ({"a": {"b": 1, "c": [1]}}, {"a.b": {"d": 2}}, {"e": None}, {"..": 1}):
+def test_preferences_are_ones_own_replaced_by_section_and_bounded(cast: Cast) -> None:
+    sections = {"a": {"old": 1}, "f": {"g": {"h.i": 1}}}
+    for given in (
+        sections,
+        {"a": {"b": 1, "c": [1]}},
+        {"a.b": {"d": 2}},
+        {"e": None},
+        {"..": 1},
+        {"f.g.j": 2},
+    ):
         assert cast.ask("user", "users.set_preferences", {"preferences": given}) == (200, 0)
     assert cast.answer("user", "users.get_preferences")[2]["preferences"] == {
         "a": {"b": {"d": 2}, "c": [1]},
+        "f": {"g": {"h.i": 1, "j": 2}},
         "e": None,
         "..": 1,
     }
-    for deep in ({".".join("a" * 2000): 1}, {"a": {".".join("b" * 99): {".".join("c" * 99): 1}}}):
-        assert cast.ask("user", "users.set_preferences", {"preferences": deep}) == (400, 800)
+    deep = {".".join("a" * 2000): 1}
+    assert cast.ask("user", "users.set_preferences", {"preferences": deep}) == (400, 800)
     assert cast.answer("other", "users.get_preferences")[2]["preferences"] == {}
     assert cast.answer("admin", "users.get_by_id", {"user": cast.ids["user"]})[2]["user"]["preferences"] == ""
     big = {"preferences": {"big": "x" * 300_000}}

@@ -154,6 +154,12 @@ FOUND: list[tuple[dict[str, Any], Any]] = [
     ({"created": [">=1970-01-01", "<2099-01-01"]}, lambda t: False),
     ({"last_update": [">1970-01-01T00:33:18"]}, lambda t: t.get("last_update", 0) > 1_998_000),
     ({"last_update": [">=1970-01-01T00:33:18", "<1998.999"]}, lambda t: t.get("last_update") == 1_998_000),
+    (
+        {"last_update": ["1970-01-01T00:33:17", "1970-01-01T00:33:19"]},
+        lambda t: 1_997_000 <= t.get("last_update", 0) <= 1_999_000,
+    ),
+    ({"last_update": [None, "1970-01-01T00:33:18"]}, lambda t: t.get("last_update", 10**9) <= 1_998_000),
+    ({"input.view.entries.dataset": ["x"]}, lambda t: False),
     ({BY_LOSS: [3, 9]}, lambda t: 3 <= (loss(t["last_iteration"]) or 0) <= 9),
     (
         {"_any_": {"pattern": "0?3", "fields": ["name", "comment"]}},
