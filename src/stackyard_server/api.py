@@ -47,6 +47,8 @@ IMPERSONATION = (
 METRICS_PATH = "/metrics"
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 JSON, GZIPPED = (b"content-type", b"application/json"), (b"content-encoding", b"gzip")
+#: Whoever keeps an answer for others must know that it depends on this.
+VARIES = (b"vary", b"Accept-Encoding")
 Found = TypeVar("Found")
 
 
@@ -188,9 +190,9 @@ class Api(Port):
             body = self.services.rewrite(body)
         if form.shown != form.kept:
             body = body.replace(form.kept, form.shown)
-        if packs and len(body) > COMPRESS_FROM:
-            return Encoded(packed(body), [JSON, GZIPPED])
-        return Encoded(body, [JSON])
+        if len(body) <= COMPRESS_FROM:
+            return Encoded(body, [JSON])
+        return Encoded(packed(body), [JSON, VARIES, GZIPPED]) if packs else Encoded(body, [JSON, VARIES])
 
     async def _aside(self, size: int, work: Callable[[], Found]) -> Found:
         """Work on so many bytes: in a thread where they are many."""
@@ -237,8 +239,11 @@ class Api(Port):
         head = head_of(exchange, refused.code, refused.subcode, refused.message[:LONGEST_MESSAGE])
         out = headers.encoded(refused.headers)
         body, kind = envelope.encode(head, {}), [JSON]
-        if len(body) > COMPRESS_FROM and headers.takes_gzip(exchange.headers.get("accept-encoding", "")):
-            body, kind = packed(body), [JSON, GZIPPED]
+        if len(body) > COMPRESS_FROM:
+            kind.append(VARIES)
+            if headers.takes_gzip(exchange.headers.get("accept-encoding", "")):
+                body = packed(body)
+                kind.append(GZIPPED)
         await exchange.respond(refused.code, body, [*kind, *out])
 
     async def _call(

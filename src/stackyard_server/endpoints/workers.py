@@ -10,12 +10,14 @@ from typing import Any
 
 from ..calls import Call
 from ..calls.dispatch import endpoint
+from ..listing.filters import grouped
 from ..moments import iso
 from ..protocol.error_table import error, field_error
 from ..rules import machine_series
 from ..rules.machine_series import Series
 from ..store import queues, workers
 from ..store.documents import PROJECT, QUEUE, TASK, USER, Document
+from ..store.query import Group
 from ..store.workers import Worker
 
 #: How far back ``get_metric_keys`` looks.
@@ -119,13 +121,21 @@ def _seen(call: Call) -> list[Worker]:
     since = call.now - seconds * 1000 if seconds else 0  # 0: however long ago
     found = [w for w in workers.alive(call.tx, call.now) if w.last_active >= since]
     for name in ("tags", "system_tags"):
-        if wanted := set(call.get(name, [])):
+        if wanted := call.get(name, []):
             held = {
                 "tags": lambda w: {*w.tags, *w.registered_tags},
                 "system_tags": lambda w: set(w.system_tags),
             }[name]
-            found = [w for w in found if wanted & held(w)]
+            groups = grouped(name, wanted)
+            found = [w for w in found if all(fits(group, held(w)) for group in groups)]
     return found
+
+
+def fits(group: Group, held: set[str]) -> bool:
+    """Whether a worker has some of the tags asked for (all, after ``__$all``), and none of those left out."""
+    wanted = {tag for tag in group.includes if tag is not None}
+    fitting = wanted <= held if group.joiner == " AND " else not wanted or bool(wanted & held)
+    return fitting and held.isdisjoint(group.excludes)
 
 
 @endpoint("2.4")

@@ -82,6 +82,14 @@ PAGES = {
 }
 
 
+def allowed(path: str) -> list[str]:
+    """The methods that a path takes."""
+    methods = ["GET", "HEAD"]
+    if path in ("/", "/delete_many"):
+        methods.append("POST")
+    return methods if path == "/" else [*methods, "DELETE"]
+
+
 class FileServer(Port):
     """The application of the files port, and of ``/files`` on the web port."""
 
@@ -131,14 +139,15 @@ class FileServer(Port):
             body = await exchange.body(bounds.PATHS, beyond)
             await self._reply(exchange, await self._delete_many(who, body))
         else:
-            raise Refused(405)
+            refused = Refused(405)
+            refused.headers.append(("Allow", ", ".join(allowed(path))))
+            raise refused
 
     async def refuse(self, exchange: Exchange, refused: ApiError) -> None:
         """The refusal as a sentence, or as the page of its status."""
         own = isinstance(refused, Refused)
-        await self._say(
-            exchange, refused.code, refused.message if own else refused.message.rpartition("reason=")[2]
-        )
+        sentence = refused.message if own else refused.message.rpartition("reason=")[2]
+        await self._say(exchange, refused.code, sentence, headers.encoded(refused.headers))
 
     def _admit(self, exchange: Exchange, least: str) -> Identity:
         """Who asks, allowed to do what needs at least a role.
@@ -418,9 +427,11 @@ class FileServer(Port):
             body = body.replace(bytes([mark]), b"\\u%04x" % mark)
         await exchange.respond(200, body, [HTML])
 
-    async def _say(self, exchange: Exchange, status: int, sentence: str = "") -> None:
+    async def _say(
+        self, exchange: Exchange, status: int, sentence: str = "", more: Headers | None = None
+    ) -> None:
         """A sentence, as the kind ClearML's file server uses, or the page of the status; no markup of others."""
-        out = [HTML]
+        out = [HTML, *(more or [])]
         if status == 416:
             out.append((b"content-range", f"bytes */{sentence}".encode()))
         if status in PAGES and (not sentence or status == 416):

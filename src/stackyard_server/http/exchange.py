@@ -17,6 +17,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: What is written of an answer at a time, so that a client that reads slowly lets others go on.
 STEP_BYTES = 256 * 1024
 
+#: The encodings of a body that change nothing (RFC 9110, 8.4.1).
+PLAIN = frozenset({"", "identity"})
+
 
 class Exchange:
     """One HTTP exchange.
@@ -65,8 +68,9 @@ class Exchange:
             check_repeated(self.scope["headers"])
         if "host" not in self.headers and self.scope.get("http_version") == "1.1":
             raise error("bad_request")
-        if "content-encoding" in self.headers:
-            raise error("encoded_body", self.headers["content-encoding"])
+        encoding = self.headers.get("content-encoding")
+        if encoding is not None and encoding.strip().lower() not in PLAIN:
+            raise error("encoded_body", encoding)
         transfer = self.headers.get("transfer-encoding")
         if transfer is not None and transfer.strip().lower() != "chunked":
             raise error("encoded_body", transfer)

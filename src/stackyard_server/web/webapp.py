@@ -80,7 +80,9 @@ class WebApp(Port):
             Refused: 405; 404 a file that the build does not have.
         """
         if exchange.method not in ("GET", "HEAD"):
-            raise Refused(405, "Only GET is served here.")
+            refused = Refused(405, "Only GET is served here.")
+            refused.headers.append(("Allow", "GET, HEAD"))
+            raise refused
         name = exchange.path.lstrip("/")
         if "\0" in name or "\\" in name:
             return self._page(self.folder)

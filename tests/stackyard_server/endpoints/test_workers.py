@@ -157,3 +157,21 @@ def test_the_machine_numbers_agents_send_are_taken(server: Running) -> None:
     stats = {"memory_free": 23103.523, "disk_free_home": 60.467, "gpu_memory_used": [1.5], "unknown": "x"}
     server.call("workers.status_report", worker="w:0", timestamp=1, machine_stats=stats, tags=None)
     server.call("workers.status_report", worker="w:0", timestamp=1, machine_stats=None)
+
+
+def test_workers_are_left_out_by_their_tags(server: Running) -> None:
+    for name, tags in (("tagged a", ["x", "y"]), ("tagged b", ["x"]), ("tagged c", [])):
+        server.call("workers.register", worker=name, tags=tags, system_tags=["of this test"])
+
+    def seen(*tags: str) -> set[str]:
+        found = server.call("workers.get_all", tags=list(tags), system_tags=["of this test"])["workers"]
+        assert server.call("workers.get_count", tags=list(tags), system_tags=["of this test"])[
+            "count"
+        ] == len(found)
+        return {worker["id"].removeprefix("tagged ") for worker in found}
+
+    assert seen("-x") == {"c"}
+    assert seen("x", "-y") == {"b"}
+    assert seen("x", "y") == {"a", "b"}
+    assert seen("__$all", "x", "y") == {"a"}
+    assert seen("__$not", "y") == {"b", "c"}

@@ -210,6 +210,7 @@ def test_every_verb_needs_a_token(server: Running, method: str) -> None:
     ):
         answer = server.client.request(method, f"{server.files}/secret.txt", headers=headers)
         assert answer.status_code == (405 if method in ("PUT", "PATCH", "POST") else 401)
+        assert answer.headers.get("allow") == ("GET, HEAD, DELETE" if answer.status_code == 405 else None)
         assert b"secret" not in answer.content
     for path in ("/", "/delete_many"):
         assert server.client.post(f"{server.files}{path}", json={"files": ["secret.txt"]}).status_code == 401

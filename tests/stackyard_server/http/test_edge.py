@@ -110,6 +110,12 @@ def test_encoded_bodies_are_refused(server: Running, port: str) -> None:
     assert (answer.status_code, answer.text) == (415, "Content encoding is not supported (gzip)")
 
 
+@pytest.mark.parametrize("port", PORTS)
+def test_a_body_that_says_it_is_not_encoded_is_read(server: Running, port: str) -> None:
+    headers = {**signed_in(server, port), "Content-Encoding": "identity"}
+    assert server.client.get(url(server, port, PATHS[port]), headers=headers).status_code == 200
+
+
 # --- what every answer carries ---
 
 
@@ -193,6 +199,7 @@ def test_the_official_app_has_its_own_policy_on_every_answer(tmp_path: Path) -> 
         for method, path, expected in (("GET", "/", 200), ("GET", "/projects/x", 200), ("POST", "/", 405)):
             answer = server.client.request(method, f"{server.web}{path}")
             assert answer.status_code == expected
+            assert answer.headers.get("allow") == ("GET, HEAD" if expected == 405 else None)
             assert "object-src 'none'" in answer.headers["content-security-policy"]
             assert answer.headers["x-content-type-options"] == "nosniff"
         assert server.client.get(f"{server.web}/api/debug.ping").json()["data"]

@@ -74,3 +74,4 @@ def test_an_answer_is_compressed_only_for_whoever_takes_it(server: Running) -> N
         answer = server.client.get(f"{server.api}/tasks.get_by_id?task={task}", headers=headers)
         assert answer.json()["data"]["task"]["id"] == task
         assert answer.headers.get("content-encoding") == coded
+        assert answer.headers["vary"] == "Accept-Encoding"
