@@ -75,7 +75,7 @@ def get_by_id(call: Call) -> Answer:
     shown["last_metrics"] = metrics.last_metrics(call.tx, [id]).get(id, {})
     shown["unique_metrics"] = metrics.unique_metrics(call.tx, [id]).get(id, [])
     if call.version < CONTAINER_SINCE:
-        shown["execution"] = task_document.with_docker_command(shown.get("execution"), shown.get("container"))
+        shown["execution"] = task_document.for_old_clients(shown)
     return {"task": shown}
 
 
@@ -150,7 +150,7 @@ def validate(call: Call) -> Answer:
 
 @endpoint(access="state")
 def create(call: Call) -> Answer:
-    """The id of a new draft. Left out: ``input`` (hyper-datasets); ``execution.model`` and ``dataviews``."""
+    """The id of a new draft. Left out: ``input`` and ``execution.dataviews`` (hyper-datasets)."""
     return {"id": creation.create(call, call.data)}
 
 

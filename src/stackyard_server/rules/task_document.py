@@ -25,6 +25,8 @@ SCRIPT_FIELDS = (
     "diff",
 )
 EXECUTION_FIELDS = ("queue", "model_desc", "model_labels", "framework", "artifacts", "test_split")
+#: What the input model is called of a client that gives it no name.
+INPUT_MODEL = "Input Model"
 #: The section of what users note about a task; it may be changed in any status.
 NOTES_SECTION = "properties"
 #: Text that is kept to the letter: white space in it has a meaning.
@@ -222,8 +224,21 @@ def translate_legacy(sent: Mapping[str, Any]) -> Part:
     return out
 
 
-def with_docker_command(part: Mapping[str, Any] | None, container: Mapping[str, Any] | None) -> Part:
-    """An execution as clients that know no ``container`` read it."""
+def with_input_model(held: Mapping[str, Any] | None, model: str, updated: str) -> Part:
+    """The models with one in the place of the first input: what old clients say by ``execution.model``."""
+    before = present(held)
+    entry = {"name": INPUT_MODEL, "model": model, "updated": updated}
+    return {"input": [entry, *(before.get("input") or [])[1:]], "output": before.get("output") or []}
+
+
+def for_old_clients(document: Mapping[str, Any]) -> Part:
+    """The execution of a task as clients before 2.13 read it: they know neither ``container`` nor ``models``."""
+    part = _with_docker_command(document.get("execution"), document.get("container"))
+    taken = present(document.get("models")).get("input") or []
+    return {**part, "model": taken[0].get("model")} if taken else part
+
+
+def _with_docker_command(part: Mapping[str, Any] | None, container: Mapping[str, Any] | None) -> Part:
     words = [present(container).get(name, "") for name in ("image", "arguments")]
     command = " ".join(word for word in words if word) if words[0] else ""
     return {**(part or {}), "docker_cmd": command} if command else dict(part or {})

@@ -185,6 +185,7 @@ def check_references(tx: Transaction, data: Mapping[str, Any]) -> None:
     named: list[tuple[str, str, Any]] = [
         ("project", "project", data.get("project")),
         ("parent", "task", data.get("parent")),
+        ("execution.model", "model", (data.get("execution") or {}).get("model")),
     ]
     for item in (data.get("models") or {}).get("input") or []:
         if item:

@@ -79,7 +79,7 @@ def edited_parts(call: Call, data: Mapping[str, Any], held: Mapping[str, Any]) -
     Args:
         call: When.
         data: The request's fields.
-        held: The task's parts, as far as they are merged: ``script``, ``execution`` and ``runtime``.
+        held: The task's parts, as far as they are merged: ``script``, ``execution``, ``runtime`` and ``models``.
     """
     sent = {**task_document.present(data), **task_document.translate_legacy(data)}
     parts: Document = {}
@@ -98,6 +98,8 @@ def edited_parts(call: Call, data: Mapping[str, Any], held: Mapping[str, Any]) -
         parts["container"] = task_document.present(sent["container"])
     if "models" in sent:
         parts["models"] = task_document.models(sent["models"], moments.iso(call.now))
+    elif model := task_document.present(sent.get("execution")).get("model"):
+        parts["models"] = task_document.with_input_model(held.get("models"), model, moments.iso(call.now))
     if "runtime" in sent:
         # how often it was tried again is the server's to count
         parts["runtime"] = fate.with_tries(sent["runtime"], fate.tries(held.get("runtime")))

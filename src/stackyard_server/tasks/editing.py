@@ -26,6 +26,8 @@ def edit(call: Call, data: Mapping[str, Any], *, force: bool) -> Document:
     merged: list[str] = [name for name in ("execution", "script", "runtime") if name in sent]
     if "output_dest" in sent:
         merged.append("output")
+    if "execution" in sent:
+        merged.append("models")
     task = changes.require(call.tx, id, [*changes.STATUS_FIELDS, *merged])
     if not force:
         changes.require_open(task, {task_status.CREATED})

@@ -638,3 +638,22 @@ def test_one_value_stands_for_a_list_of_one(server: Running) -> None:
         asked = f"{server.api}/{call}?id={id}&only_fields=status"
         tasks = server.client.get(asked, headers=headers).json()["data"]["tasks"]
         assert [task["status"] for task in tasks] == ["created"]
+
+
+def test_the_input_model_of_older_clients_is_one_of_the_models(server: Running) -> None:
+    first, second = (server.call("models.create", name=n, uri=f"http://x/{n}")["id"] for n in ("one", "two"))
+    id = create(server, execution={"model": first})
+    assert [(m["name"], m["model"]) for m in read(server, id)["models"]["input"]] == [("Input Model", first)]
+    server.call("tasks.add_or_update_model", task=id, name="out", model=first, type="output")
+    server.call("tasks.edit", task=id, execution={"model": second})
+    models = read(server, id)["models"]
+    assert [m["model"] for m in models["input"]] == [second]
+    assert [m["model"] for m in models["output"]] == [first]
+    headers = {"Authorization": f"Bearer {server.token}"}
+    old = server.client.get(f"{server.api}/v2.5/tasks.get_by_id?task={id}", headers=headers).json()
+    assert old["data"]["task"]["execution"]["model"] == second
+    assert "model" not in read(server, id)["execution"]
+    assert refusal(server, "tasks.create", name="a task", type="training", execution={"model": "x"})[:2] == (
+        400,
+        16,
+    )
