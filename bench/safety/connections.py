@@ -20,6 +20,8 @@ DESCRIPTORS = 1024
 IDLE, SLOW, ASKED = 900, 100, 100
 HOSTILE, OTHER = "127.0.0.2", "127.0.0.3"
 PARTS = 995
+#: What was sent is worked on by then.
+SETTLED_SECONDS = 2.0
 
 
 def dial(server: Server, port: str, address: str) -> socket.socket:
@@ -99,6 +101,7 @@ def figures(result: Result, quick: bool, options: Any) -> str:
 
 
 def _left(server: Server) -> int:
+    time.sleep(SETTLED_SECONDS)
     with contextlib.suppress(OSError):
         urllib.request.urlopen(f"{server.urls['files']}/", timeout=5).read()
     return DESCRIPTORS - server.open_descriptors

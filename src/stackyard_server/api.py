@@ -36,7 +36,7 @@ COMPRESS_FROM = 1400
 #: Messages name what was sent, but do not send it all back.
 LONGEST_MESSAGE = 4000
 #: Bodies and answers below this are worked on where they are, bytes; larger ones in a thread, compressed step by step.
-IN_PLACE_BYTES, STEP_BYTES = 64 * 1024, 256 * 1024
+IN_PLACE_BYTES, STEP_BYTES = 256 * 1024, 256 * 1024
 #: Large bodies that are read at the same time.
 PARSERS = 2
 #: Nobody acts as somebody else here, whatever their role.
@@ -70,10 +70,6 @@ class Encoded:
     headers: Headers
     #: Reads what follows the body (``Raw.more``).
     more: Callable[[Transaction], bytes] | None = None
-
-    async def send(self, exchange: Exchange, status: int, also: Headers) -> None:
-        """Send it."""
-        await exchange.respond(status, self.body, [*self.headers, *also])
 
 
 #: (fields, lines, whether the fields were checked, those that nobody knows) of a request.
@@ -142,7 +138,8 @@ class Api(Port):
                 return
         else:
             answer = await self._written(entry, call, form, bound)
-        await answer.send(exchange, 200, headers.encoded(call.answer_headers))
+        out = headers.encoded(call.answer_headers)
+        await exchange.respond(200, answer.body, [*answer.headers, *out] if out else answer.headers)
 
     def _read(self, entry: Endpoint, call: Call, form: Form, reading: Reading) -> Encoded:
         """A read's answer, ready to be sent; in a thread."""
@@ -255,8 +252,11 @@ class Api(Port):
             bounds.check_lines(body, bound)
             said: Said = {}, [], False, []
         else:
-            parse = partial(self._fields_and_lines, entry, content_type, body, exchange.query, bound)
-            said = await self._aside(len(body), parse)
+            asked = entry, content_type, body, exchange.query, bound
+            if len(body) <= IN_PLACE_BYTES:
+                said = self._fields_and_lines(*asked)
+            else:
+                said = await self._aside(len(body), partial(self._fields_and_lines, *asked))
         parsed, lines, checked, strange = said
         return Call(
             name=entry.name,

@@ -18,7 +18,7 @@ from . import Call, dispatch
 from .dispatch import Endpoint
 
 #: Of a batch of events, and of a list of ids.
-BYTES, IDS = 128 * 1024, 8
+BYTES, IDS = 512 * 1024, 8
 
 #: From a piece's text to its lines, in a thread; whether it is only looked at.
 Parse = Callable[[bytes, bool], Awaitable[list[dict[str, Any]]]]

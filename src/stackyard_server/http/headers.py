@@ -84,6 +84,8 @@ def check_repeated(sent: Headers) -> None:
 
 def takes_gzip(accept_encoding: str) -> bool:
     """Whether a client takes an answer in gzip: it names it, with no weight or one above 0 (RFC 9110, 12.4.2)."""
+    if not accept_encoding:
+        return False
     for part in accept_encoding.lower().split(","):
         coding, *parameters = (piece.strip() for piece in part.split(";"))
         if coding in GZIP:

@@ -124,6 +124,12 @@ ALWAYS = frozenset({"method"})
 ANY = "*"
 
 
+def takes_any(endpoint: str) -> bool:
+    """Whether any field may be sent, or nothing is known of them."""
+    facts = table().get(endpoint)
+    return facts is None or ANY in facts["fields"]
+
+
 def unknown(endpoint: str, data: dict[str, Any], deep: bool = False) -> list[str]:
     """The fields of a request that are not among the facts; none where there are no facts.
 
@@ -132,10 +138,9 @@ def unknown(endpoint: str, data: dict[str, Any], deep: bool = False) -> list[str
         data: The request's fields.
         deep: Also the fields of objects inside, as ``outer.inner``.
     """
-    facts = table().get(endpoint)
-    if facts is None or ANY in facts["fields"]:
+    if takes_any(endpoint):
         return []
-    forms = facts["fields"]
+    forms = table()[endpoint]["fields"]
     found = [name for name in data if name not in forms and name not in ALWAYS]
     if deep:
         for name, form in forms.items():
