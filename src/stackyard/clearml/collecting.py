@@ -26,6 +26,8 @@ from stackyard_task.records import (
     TaskSpec,
 )
 
+#: Files of a run's outputs that are unpacked.
+MOST_FILES = 100_000
 #: Lines of the task's console that are kept when it fails without a record.
 CONSOLE_LINES = 500
 #: "kind: sentence", as the supervisor, the entry script and the server write reasons.
@@ -84,6 +86,11 @@ def unpack(archive: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as packed:
             members = packed.infolist()
+            if len(members) > MOST_FILES:
+                raise ArchiveError(
+                    f"the outputs are {len(members):,} files, more than the {MOST_FILES:,} that are unpacked; they "
+                    "stay on the server"
+                )
             for member in members:
                 _check(member)
             needed, room = sum(member.file_size for member in members), room_bytes(target)

@@ -42,8 +42,10 @@ from stackyard.stacks.definition import StackSpec
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
 
-#: The user whose key the agents have.
-AGENTS_LOGIN = "stackyard-agents"
+#: The users whose keys the agents and our side's commands have: login -> name. Neither administers anything, because
+#: a task on the host can read both keys.
+AGENTS_LOGIN, OWN_LOGIN = "stackyard-agents", "stackyard"
+_NAMES = {AGENTS_LOGIN: "Agents", OWN_LOGIN: "Stackyard"}
 #: How long agents may take to come up before ``up`` returns all the same.
 UP_SECONDS = 45.0
 #: What the services process may take besides the tasks it waits for.
@@ -210,17 +212,22 @@ def _embedded(
         server = Server(EMBEDDED, urls["api"], urls["web"], urls["files"], str(folder), options)
         own = _own_config(settings)
         if not _opens(server, _key_of(own)):
-            admin.write_client_config(folder, own, admin.ADMIN_LOGIN, True)
+            _add_user(admin, folder, OWN_LOGIN)
+            admin.write_client_config(folder, own, OWN_LOGIN, True)
             if first is not None:  # our side has a key of its own now
                 admin.revoke_credentials(folder, first["access_key"])
         if not _opens(server, files.key()):
-            if AGENTS_LOGIN not in {user["login"] for user in admin.list_users(folder)}:
-                # nobody is to log in with this password
-                admin.add_user(folder, AGENTS_LOGIN, "Agents", "user", admin.generate_password())
+            _add_user(admin, folder, AGENTS_LOGIN)
             key = admin.add_credentials(folder, AGENTS_LOGIN, f"agents of {_machine_name()}")
             files.write_key(key.access_key, key.secret_key)
     shown = None if first is None else {"login": first["login"], "password": first["password"]}
     return server, shown
+
+
+def _add_user(admin: Any, folder: Path, login: str) -> None:
+    """Make sure that a user of ours is there; nobody is to log in with the password."""
+    if login not in {user["login"] for user in admin.list_users(folder)}:
+        admin.add_user(folder, login, _NAMES[login], "user", admin.generate_password())
 
 
 def _own_config(settings: Settings) -> Path:

@@ -61,6 +61,16 @@ def test_outputs_that_leave_no_room_are_not_unpacked(tmp_path: Path, monkeypatch
     assert list(target.iterdir()) == []
 
 
+def test_outputs_of_too_many_files_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "MOST_FILES", 2)
+    target = tmp_path / "outputs"
+    target.mkdir()
+    unpack(archive(tmp_path, "a", "b"), target)
+    with pytest.raises(ArchiveError, match="are 3 files, more than the 2 that are unpacked"):
+        unpack(archive(tmp_path, "c", "d", "e"), target)
+    assert sorted(path.name for path in target.iterdir()) == ["a", "b"]
+
+
 def test_files_and_folders_are_unpacked(tmp_path: Path) -> None:
     target = tmp_path / "outputs"
     target.mkdir()

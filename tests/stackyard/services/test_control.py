@@ -21,6 +21,7 @@ from tests.waiting import PATIENCE_SECONDS, until
 pytestmark = pytest.mark.whole
 
 
+@pytest.mark.promise("keys-administer-nothing")
 def test_up_works_twice_runs_a_task_and_down_leaves_nothing(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,7 +50,7 @@ def test_up_works_twice_runs_a_task_and_down_leaves_nothing(
     rss = next(line for line in text.splitlines() if line.startswith("stackyard_agent_rss_bytes{"))
     assert float(rss.split()[-1]) > 1e7
 
-    agents_have_a_key_of_their_own_that_administers_nothing(yard)
+    agents_and_our_side_have_keys_of_their_own_that_administer_nothing(yard)
 
     done = yard.down(FINISH)
     assert (done["was_up"], done["ended"], done["aborted"]) == (True, 0, [])
@@ -60,17 +61,18 @@ def test_up_works_twice_runs_a_task_and_down_leaves_nothing(
     assert yard.down() == {"was_up": False, "ended": 0, "aborted": []}
 
 
-def agents_have_a_key_of_their_own_that_administers_nothing(yard: Yard) -> None:
+def agents_and_our_side_have_keys_of_their_own_that_administer_nothing(yard: Yard) -> None:
     own = connection.find(yard.settings)
     access_key, secret_key = yard.files.key() or ("", "")
     assert own.access_key != access_key
     assert (yard.home / "clearml.conf").stat().st_mode & 0o777 == 0o600
     theirs = connection.Connection(own.api, own.web, own.files, access_key, secret_key)
-    with Client(theirs) as client:
-        me = client.call("users.get_current_user")["user"]
-        assert (me["name"], me.get("role")) == ("Agents", "user")
-        with pytest.raises(ServerError):
-            client.call("users.create", name="somebody", login="somebody", password="a long password")
+    for key, name in ((theirs, "Agents"), (own, "Stackyard")):
+        with Client(key) as client:
+            me = client.call("users.get_current_user")["user"]
+            assert (me["name"], me.get("role")) == (name, "user")
+            with pytest.raises(ServerError):
+                client.call("users.create", name="somebody", login="somebody", password="a long password")
     for path in (*yard.files.agents.rglob("*"), *yard.files.folder.rglob("*")):
         if yard.files.agents / "cpu-0" not in path.parents:  # what tasks leave there is theirs
             assert path.stat().st_mode & 0o077 == 0 or path.is_symlink(), path
