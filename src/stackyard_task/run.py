@@ -491,6 +491,9 @@ def _utc_now() -> str:
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command line: one argument, the run folder."""
     given = sys.argv[1:] if arguments is None else arguments
+    # What lies beside this package has any name, and is for the child: here Python's own modules go before it.
+    code = str(Path(__file__).resolve().parent.parent)
+    sys.path.sort(key=lambda entry: os.path.realpath(entry) == code)
     if len(given) != 1:
         print("usage: python -m stackyard_task.run RUN_FOLDER", file=sys.stderr)
         return 2

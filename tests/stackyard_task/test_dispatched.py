@@ -233,6 +233,20 @@ def test_the_entry_script_runs_the_code_it_was_sent_with_and_leaves_nothing(tmp_
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_what_lies_beside_the_package_is_not_for_the_agents_python(tmp_path: Path) -> None:
+    main = (
+        "def main(code, begun, wheel):\n"
+        "    import colorsys, sys\n"
+        "    print(colorsys.rgb_to_yiq, str(code) in sys.path)\n"
+    )
+    files = {"stackyard_task/__init__.py": "", "stackyard_task/dispatched.py": main, "colorsys.py": "raise 1"}
+    content = packed(files)
+    done = entered(tmp_path, content, hashlib.sha256(content).hexdigest())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().startswith("<function rgb_to_yiq")
+    assert done.stdout.decode().endswith(" False\n")
+
+
 def test_other_code_does_not_run(tmp_path: Path) -> None:
     content = packed({"stackyard_task/__init__.py": "", "stackyard_task/dispatched.py": "print('ran')"})
     done = entered(tmp_path, content, "a" * 64)

@@ -22,18 +22,21 @@ from stackyard_task.records import Code
 
 #: The package that runs a task, part of every snapshot.
 HARNESS = "stackyard_task"
-#: Runs in a stack's Python, 3.9 or later; every level of optimisation that a run may ask for.
+#: Runs in a stack's Python, 3.9 or later. What a run with another level of optimisation would read is removed: such a
+#: run compiles for itself, and the others do not wait for what they never read.
 _COMPILE = """
 import importlib.util, os, pathlib, py_compile, sys
 for source in sorted(pathlib.Path(sys.argv[1]).rglob("*.py")):
-    for level in (0, 1, 2):
+    stale = {importlib.util.cache_from_source(str(source), optimization=level) for level in ("", 1, 2)}
+    try:
+        stale.discard(py_compile.compile(str(source), doraise=True))
+    except Exception:
+        pass
+    for path in stale:
         try:
-            py_compile.compile(str(source), doraise=True, optimize=level)
-        except Exception:
-            try:
-                os.unlink(importlib.util.cache_from_source(str(source), optimization=level or ""))
-            except OSError:
-                pass
+            os.unlink(path)
+        except OSError:
+            pass
 """
 
 
@@ -114,8 +117,9 @@ def compiled(code: Path, python: Path) -> None:
     """Compile the snapshot anew for one stack's Python, before it runs any of it.
 
     The snapshot's digest is its sources', so byte code that lies beside them is replaced, whoever made it, and removed
-    where its source cannot be compiled. What other Pythons made is left: they do not read each other's. No measured
-    run pays for compiling. A Python that cannot be called is not an error here: starting a run will say so.
+    where its source cannot be compiled, or where only a run with another level of optimisation would read it. What
+    other Pythons made is left: they do not read each other's. No measured run pays for compiling. A Python that cannot
+    be called is not an error here: starting a run will say so.
     """
     _called(python, ["-I", "-c", _COMPILE, str(code)], clean_environment(code))
 

@@ -356,7 +356,10 @@ def _v2_parents(place: Place) -> List[str]:
 
 
 def _sweep(parent: str) -> None:
-    """Remove empty cgroups of supervisors that no longer live."""
+    """Remove cgroups of supervisors that no longer live, and end what a killed one left running in them.
+
+    Their children died with them; what had detached itself would run beside the runs that follow.
+    """
     try:
         names = [name for name in os.listdir(parent) if name.startswith(PREFIX)]
     except OSError:
@@ -364,8 +367,26 @@ def _sweep(parent: str) -> None:
     for name in names:
         owner = name[len(PREFIX) :].split("-", 1)[0]
         if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            _end_members(f"{parent}/{name}")
             with contextlib.suppress(OSError):
                 os.rmdir(f"{parent}/{name}")
+
+
+def _end_members(folder: str) -> None:
+    """SIGKILL for what runs in a cgroup, if the owner's number in its name is of our own process namespace."""
+    for _ in range(20):
+        pids = [int(word) for word in _words(f"{folder}/cgroup.procs")]
+        try:
+            ours = os.readlink("/proc/self/ns/pid")
+            strange = any(os.readlink(f"/proc/{pid}/ns/pid") != ours for pid in pids)
+        except OSError:  # one has just ended
+            continue
+        if not pids or strange:
+            return
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
 
 
 def _stat_value(stat: bytes, key: bytes) -> int:

@@ -191,6 +191,26 @@ def test_a_run_executes_its_snapshots_sources_only(yard: Any, tmp_path: Path) ->
     assert read_json(RunRecord, tmp_path / "run" / "record.json").results == {"says": "the source"}
 
 
+def test_a_module_beside_a_workload_is_for_the_workload_alone(yard: Any, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    shutil.copytree(yard.code, code, ignore=shutil.ignore_patterns("__pycache__"))
+    (code / "pynvml.py").write_text(
+        "import pathlib, sys\n"
+        f"with pathlib.Path({str(tmp_path / 'loaded')!r}).open('a') as file:\n"
+        "    file.write(sys.argv[0].rpartition('/')[2] + '\\n')\n"
+    )
+    (code / "work.py").write_text(
+        "import pynvml\ndef main(parameters, channel, output):\n    channel.results(says=pynvml.__file__)\n"
+    )
+    (tmp_path / "run").mkdir()
+    task = TaskSpec(run_id="r", workload="work:main")
+    run = BareLauncher().start(task, Place(tmp_path / "run", Path(sys.executable), code))
+    while run.wait(1) is None:
+        pass
+    assert read_json(RunRecord, tmp_path / "run" / "record.json").results == {"says": str(code / "pynvml.py")}
+    assert (tmp_path / "loaded").read_text() == "child.py\n", "and not the supervisor, which asks NVML too"
+
+
 def test_byte_code_does_not_travel_into_a_snapshot(tmp_path: Path) -> None:
     source = package(tmp_path / "src" / "work")
     _, plain = snapshot.taken(tmp_path / "home", [source])

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Callable, Dict
 
@@ -11,6 +16,7 @@ import pytest
 from stackyard_task.measure import cgroup
 from stackyard_task.measure.cgroup import CgroupV1, CgroupV2, Charge
 from stackyard_task.measure.cgroup_places import Place, Places, find_places, memory_limit_bytes, quota_cores
+from tests.waiting import PATIENCE_SECONDS
 
 V2_FILES = {
     "cgroup.procs": "12\n345\n",
@@ -206,6 +212,45 @@ def test_cgroups_of_killed_supervisors_are_swept(tmp_path: Path) -> None:
     cgroup.create("1-test", places, maker(v1_files))
     assert not dead.exists()
     assert living.exists()
+
+
+#: A supervisor that is killed, and what its run had detached from it.
+KILLED = """
+import os, sys, time
+from stackyard_task.measure import cgroup
+made = cgroup.create(f"{os.getpid()}-test")
+if made is None:
+    print(0, flush=True)
+elif (left := os.fork()) == 0:
+    made.join()
+    os.setsid()
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+else:
+    os.waitpid(left, 0)
+"""
+
+
+def test_what_a_killed_supervisors_run_left_ends_before_the_next_begins() -> None:
+    supervisor = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE)
+    assert supervisor.stdout is not None
+    left = int(supervisor.stdout.readline())
+    supervisor.kill()
+    supervisor.wait()
+    supervisor.stdout.close()
+    if left == 0:
+        pytest.skip("no writable cgroup on this machine")
+    handle = os.pidfd_open(left)
+    try:
+        assert select.select([handle], [], [], 0.0)[0] == [], "it outlives its supervisor"
+        made = cgroup.create(f"{os.getpid()}-test")
+        assert made is not None
+        made.remove()
+        assert select.select([handle], [], [], PATIENCE_SECONDS)[0] == [handle]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
 
 
 def proc(tmp_path: Path, cgroups: str, mounts: str) -> str:
