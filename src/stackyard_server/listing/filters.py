@@ -21,6 +21,8 @@ from ..store.query import METRIC_NUMBERS, NOTHING, Condition, Group, Key, Keys, 
 COMPARISON = re.compile(r"^\s*(>=|<=|==|>|<|=)?\s*(.*?)\s*$", re.DOTALL)
 #: Instants that take no comparisons.
 STARTS = frozenset({"created", "started"})
+#: What the SDK's triggers call the types of tasks.
+TYPES = "task_types"
 #: Fields of hyper-datasets, which no task here has.
 VIEWS = "input.view."
 #: What a search for words looks through.
@@ -153,6 +155,8 @@ def conditions(collection: Collection, data: Mapping[str, Any]) -> list[Conditio
             found += _search(collection, value)
         elif collection.name == "task" and key.startswith(VIEWS):
             found.append(NOTHING)
+        elif collection.name == "task" and key == TYPES:
+            found += _field(collection, "type", value, data)
         elif visible(collection, key.partition(".")[0]):
             found += _field(collection, bounded(key), value, data)
     found += _shown(collection, data)

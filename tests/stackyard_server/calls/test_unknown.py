@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from stackyard_server import endpoints, settings
+from stackyard_server.calls import unknown
 from stackyard_server.calls.dispatch import Endpoint
 
+from ..conformance.recordings import find_recordings, load_flows
 from ..running import Running, running_server
 
 #: What the names of calls that take something away have in them...
@@ -74,6 +76,24 @@ def value_of(form: Any) -> Any:
     if isinstance(form, dict) and "enum" in form:
         return form["enum"][0]
     return {"integer": 1, "number": 1.0, "boolean": False, "object": {}}.get(form, "x")
+
+
+@pytest.mark.skipif(
+    find_recordings() is None, reason="STACKYARD_CONTRACT names no folder with the recordings"
+)
+def test_what_recorded_clients_send_is_known() -> None:
+    folder = find_recordings()
+    assert folder is not None
+    sent = [exchange for flow in load_flows(folder).values() for exchange in flow]
+    unknown_ones = {
+        f"{exchange.place} {exchange.endpoint} {name}"
+        for exchange in sent
+        if exchange.client in ("sdk", "agent", "web") and isinstance(exchange.request, dict)
+        if (entry := newest().get(exchange.endpoint)) is not None
+        if not any(str(name).startswith("__") for name in exchange.request)
+        for name in unknown.of(entry, exchange.request)
+    }
+    assert unknown_ones == set()
 
 
 def test_nothing_was_done(server: Running) -> None:

@@ -34,6 +34,7 @@ SHAPES = frozenset(
 NOTHING: dict[str, Any] = {
     "id": [NOBODY], "name": "^no such thing$", "tags": ["no such tag"], "system_tags": ["no such tag"],
     "user": [NOBODY], "project": [NOBODY], "status": ["failed"], "type": ["qc"], "parent": [NOBODY],
+    "task_types": ["qc"],
     "status_changed": [">2999-01-01"], "last_update": [">2999-01-01"], "search_text": "nosuchword",
     "_any_": {"fields": ["name"], "pattern": "^no such thing$"}, "_all_": {"fields": ["name"], "pattern": "^no$"},
     "_or_": {"fields": ["name"], "pattern": "^no such thing$"}, "_and_": {"fields": ["name"], "pattern": "^no$"},
