@@ -34,7 +34,7 @@ from .http.edge import Edge
 from .http.origins import FILES_PATH
 from .moments import Clock
 from .settings import ServerSettings
-from .store import Store, StoreError, queues
+from .store import Store, StoreError, metrics, queues
 from .store import check as check_database
 from .store.data_folder import FolderLock, check_file_system, close_to_others
 from .upkeep import watchdog
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 TIDY_SECONDS = 60
 #: How often the log is looked at, seconds.
 FOLD_SECONDS = 1.0
+#: How often points of removed series are removed, seconds.
+CLEAR_SECONDS = 0.5
 #: How long a stop waits for answers in progress, seconds.
 PATIENCE_SECONDS = 6
 #: Then the process ends, seconds after it was told to.
@@ -196,6 +198,19 @@ class Server:
             except Exception:  # a full disk, say: the next pass tries again
                 log.exception("folding the log failed")
 
+    async def _clear(self) -> None:
+        """The points of series that were removed go some at a time, so that nobody waits for all of them."""
+        while True:
+            await asyncio.sleep(CLEAR_SECONDS)
+            try:
+                with self.store.reading() as tx:
+                    left = metrics.has_gone(tx)
+                if left:
+                    with self.store.writing("metrics") as tx:
+                        metrics.clear_gone(tx)
+            except Exception:  # a full disk, say: the next pass tries again
+                log.exception("removing points failed")
+
     @property
     def urls(self) -> dict[str, str]:
         """The addresses as they are listened on, by "web", "api", "files"."""
@@ -215,6 +230,7 @@ class Server:
         upkeep = [
             asyncio.create_task(self._tidy()),
             asyncio.create_task(self._fold()),
+            asyncio.create_task(self._clear()),
             asyncio.create_task(watchdog.watch(self.services)),
         ]
         try:

@@ -21,6 +21,9 @@ SHOWN = (
 
 LastMetrics = dict[str, dict[str, dict[str, Any]]]
 
+#: So many points are removed at a time; the series of more have an owner of this form until theirs are.
+AT_ONCE, GONE = 20_000, "gone:"
+
 _generation = 0
 
 
@@ -103,18 +106,55 @@ def unique_metrics(tx: Transaction, ids: Iterable[str]) -> dict[str, list[str]]:
 
 
 def delete_for(tx: Transaction, ids: Iterable[str]) -> int:
-    """Remove every series of these tasks and models with all of its points.
+    """Remove every series of these tasks and models with all of its points; of many, the points go later.
 
     Returns:
         The number of points removed.
     """
     global _generation
     _generation += 1
-    owners = as_json(ids)
+    whose = list(ids)
+    owners = as_json(whose)
     series = "SELECT number FROM metric WHERE owner IN (SELECT value FROM json_each(?))"
+    counted: int = tx.value(
+        "SELECT coalesce(sum(count), 0) FROM metric WHERE owner IN (SELECT value FROM json_each(?))",
+        (owners,),
+    )
+    if counted > AT_ONCE and not all(id.startswith(GONE) for id in whose):
+        # nobody finds them any more; ``clear_gone`` removes them, so that no other request waits for it
+        tx.run(
+            f"UPDATE metric SET owner='{GONE}' || number WHERE owner IN (SELECT value FROM json_each(?))",
+            (owners,),
+        )
+        return counted
     points = tx.run(f"DELETE FROM scalar WHERE series IN ({series})", (owners,))
     tx.run("DELETE FROM metric WHERE owner IN (SELECT value FROM json_each(?))", (owners,))
     return points
+
+
+def has_gone(tx: Transaction) -> bool:
+    """Whether points are left of series that were removed."""
+    return _gone(tx) is not None
+
+
+def clear_gone(tx: Transaction) -> None:
+    """Remove some of the points that are left of a series that was removed, and the series with the last of them."""
+    number = _gone(tx)
+    last = "SELECT iter FROM scalar WHERE series=? ORDER BY iter LIMIT 1 OFFSET ?"
+    bound = None if number is None else tx.value(last, (number, AT_ONCE - 1))
+    if bound is not None:
+        tx.run("DELETE FROM scalar WHERE series=? AND iter<=?", (number, bound))
+    elif number is not None:
+        tx.run("DELETE FROM scalar WHERE series=?", (number,))
+        tx.run("DELETE FROM metric WHERE number=?", (number,))
+
+
+def _gone(tx: Transaction) -> int | None:
+    # an owner of this form sorts before the character behind its colon
+    number: int | None = tx.value(
+        f"SELECT number FROM metric WHERE owner>='{GONE}' AND owner<'gone;' LIMIT 1"
+    )
+    return number
 
 
 def generation() -> int:
