@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stackyard_server import endpoints
-from stackyard_server.calls.dispatch import Endpoint
+from stackyard_server.calls.endpoint import Endpoint
 from stackyard_server.protocol import fields
 from stackyard_server.protocol.ignored_fields import IGNORED
 

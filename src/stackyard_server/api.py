@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .calls import Call, Raw, Services, dispatch, pieces, refusals, unknown
-from .calls.dispatch import Endpoint
+from .calls.endpoint import Endpoint
 from .http import cookies, headers
 from .http.edge import Port
 from .http.exchange import Exchange

@@ -15,7 +15,7 @@ from typing import Any
 from ..protocol import bounds, fields
 from ..protocol.error_table import ApiError, error
 from . import Call, dispatch
-from .dispatch import Endpoint
+from .endpoint import Endpoint
 
 #: Of a batch of events, and of a list of ids.
 BYTES, IDS = 512 * 1024, 8

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..protocol import fields
 from ..protocol.error_table import error
 from ..store.documents import COLLECTIONS
 from . import Call
-
-if TYPE_CHECKING:
-    from .dispatch import Endpoint
+from .endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ import importlib
 import pkgutil
 
 from ..calls import dispatch
+from ..calls.endpoint import Endpoint
 
 
-def load() -> dict[str, list[dispatch.Endpoint]]:
+def load() -> dict[str, list[Endpoint]]:
     """Every endpoint there is, by name, newest first; from then on ``dispatch`` knows them."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")

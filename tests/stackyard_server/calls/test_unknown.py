@@ -12,7 +12,7 @@ import pytest
 
 from stackyard_server import endpoints, settings
 from stackyard_server.calls import unknown
-from stackyard_server.calls.dispatch import Endpoint
+from stackyard_server.calls.endpoint import Endpoint
 
 from ..conformance.recordings import find_recordings, load_flows
 from ..running import Running, running_server

@@ -8,6 +8,7 @@ import pytest
 
 from stackyard_server import endpoints
 from stackyard_server.calls import dispatch
+from stackyard_server.calls.endpoint import Endpoint
 from tests.stackyard_server.running import running_server
 
 from .recordings import RECORDINGS_VARIABLE, find_recordings, load_flows
@@ -82,7 +83,7 @@ def test_the_suite_sees_a_server_that_drops_a_field(
     folder = find_recordings()
     assert folder is not None
 
-    def drop(entry: dispatch.Endpoint) -> dispatch.Endpoint:
+    def drop(entry: Endpoint) -> Endpoint:
         def forgetful(call: dispatch.Call) -> object:
             call.data.pop(field, None)
             return entry.function(call)

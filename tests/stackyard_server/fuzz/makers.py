@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from stackyard_server.calls.dispatch import Endpoint
+from stackyard_server.calls.endpoint import Endpoint
 
 from .values import REGEX_BOMBS, STRINGS, Field, Known, hostile, maybe_hostile
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from stackyard_server import endpoints, identity, security_log
-from stackyard_server.calls.dispatch import Endpoint
+from stackyard_server.calls.endpoint import Endpoint
 from tests.waiting import PATIENCE_SECONDS
 
 from ..running import Running, running_server
