@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import orjson
@@ -27,6 +27,8 @@ MOST_POINTS, MOST_SAMPLES, FEWEST_SAMPLES = 200_000, 1000, 20
 LARGEST_PLOT_BYTES = 8 * 1024 * 1024
 
 Lines = dict[str, dict[str, Any]]
+#: A metric, or a metric and a variant.
+Name = TypeVar("Name", str, tuple[str, str])
 
 
 async def drawing(visit: Visit, template: str, **values: Any) -> Response:
@@ -44,9 +46,10 @@ async def as_json(value: Any) -> Response:
     return Response(body, media_type="application/json")
 
 
-def sliced(names: list[str], page: int, size: int) -> tuple[list[str], bool]:
-    """The names of one page, and whether there are further ones. Pure."""
-    return names[page * size : (page + 1) * size], len(names) > (page + 1) * size
+def sliced(names: Iterable[Name], page: int, size: int) -> tuple[list[Name], bool]:
+    """The names of one page in their order, and whether there are further ones. Pure; not for the event loop."""
+    ordered = sorted(names)
+    return ordered[page * size : (page + 1) * size], len(ordered) > (page + 1) * size
 
 
 def chosen(variants: Mapping[str, list[str]], metrics: list[str]) -> tuple[list[dict[str, Any]], int, int]:
@@ -65,7 +68,11 @@ def chosen(variants: Mapping[str, list[str]], metrics: list[str]) -> tuple[list[
 async def names_of_scalars(visit: Visit, tasks: list[str]) -> dict[str, list[str]]:
     """The variants of every metric of tasks that is a line, by metric."""
     found = await visit.ask("events.get_multi_task_metrics", tasks=tasks, event_type="training_stats_scalar")
-    return {item["metric"]: item["variants"] for item in found["metrics"] if item["metric"] != results.SINGLE}
+    return await asyncio.to_thread(
+        lambda: {
+            item["metric"]: item["variants"] for item in found["metrics"] if item["metric"] != results.SINGLE
+        }
+    )
 
 
 async def task_scalars(visit: Visit) -> Response:
@@ -75,7 +82,7 @@ async def task_scalars(visit: Visit) -> Response:
     single = [v for t in values["tasks"] for v in t["values"]]
     page = as_page(visit.request.query_params.get("page"))
     variants = await names_of_scalars(visit, [found["id"]])
-    metrics, more = sliced(sorted(variants), page, METRICS_OF_PAGE)
+    metrics, more = await asyncio.to_thread(sliced, variants, page, METRICS_OF_PAGE)
     return await drawing(
         visit, "task_scalars.html", tab="scalars", task=found, single=results.read(single), page=page, more=more,
         count=len(variants), drawn=bool(metrics), left_out=chosen(variants, metrics)[2],
@@ -86,7 +93,9 @@ async def task_scalars_data(visit: Visit) -> Response:
     """``{metric: {variant: {x, y}}}`` of one page; the status rides in a header."""
     found = await task_head(visit, [])
     variants = await names_of_scalars(visit, [found["id"]])
-    metrics, _ = sliced(sorted(variants), as_page(visit.request.query_params.get("page")), METRICS_OF_PAGE)
+    metrics, _ = await asyncio.to_thread(
+        sliced, variants, as_page(visit.request.query_params.get("page")), METRICS_OF_PAGE
+    )
     wanted, samples, _ = chosen(variants, metrics)
     lines: dict[str, Lines] = {}
     if wanted:
@@ -102,7 +111,7 @@ async def compared_scalars_data(visit: Visit) -> Response:
     """The same of several tasks; a line for each variant and task."""
     ids = visit.request.query_params.get("tasks", "").split(",")
     variants = await names_of_scalars(visit, ids)
-    metrics, _ = sliced(sorted(variants), 0, METRICS_OF_PAGE)
+    metrics, _ = await asyncio.to_thread(sliced, variants, 0, METRICS_OF_PAGE)
     wanted, samples, _ = chosen(variants, metrics)
     lines: dict[str, Lines] = {}
     if wanted:
@@ -123,17 +132,19 @@ async def task_plots(visit: Visit) -> Response:
     """The plots a task reported, the newest of each; each is fetched when one comes to see it."""
     found = await task_head(visit, [])
     reported = await visit.ask("events.get_multi_task_metrics", tasks=[found["id"]], event_type="plot")
-    pairs = sorted((m["metric"], variant) for m in reported["metrics"] for variant in m["variants"])
+    pairs = await asyncio.to_thread(
+        lambda: [(m["metric"], variant) for m in reported["metrics"] for variant in m["variants"]]
+    )
     page = as_page(visit.request.query_params.get("page"))
+    here, more = await asyncio.to_thread(sliced, pairs, page, PLOTS_OF_PAGE)
     plots = [
         {"title": title_of({"metric": metric, "variant": variant}),
          "source": f"/tasks/{found['id']}/plots/data?{urlencode({'metric': metric, 'variant': variant})}"}
-        for metric, variant in pairs[page * PLOTS_OF_PAGE : (page + 1) * PLOTS_OF_PAGE]
+        for metric, variant in here
     ]  # fmt: skip
     return await drawing(
-        visit, "task_plots.html", tab="plots", task=found, plots=plots, count=len(pairs), page=page,
-        more=len(pairs) > (page + 1) * PLOTS_OF_PAGE,
-    )  # fmt: skip
+        visit, "task_plots.html", tab="plots", task=found, plots=plots, count=len(pairs), page=page, more=more
+    )
 
 
 async def task_plot_data(visit: Visit) -> Response:
