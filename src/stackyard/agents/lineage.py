@@ -97,6 +97,11 @@ def children(pid: int) -> list[Identity]:
     return [found for child in _children(pid) if (found := _identity(child)) is not None]
 
 
+def dead_children(pid: int) -> int:
+    """How many children of a process have ended and were not waited for."""
+    return sum((fields := _stat(child)) is not None and fields[0] == "Z" for child in _children(pid))
+
+
 def descendants(pid: int) -> list[Identity]:
     """All below a process that still run."""
     found: dict[int, Identity] = {}

@@ -101,6 +101,8 @@ class Keeper:
         self.wanted: Prepared | None = prepared
         #: Why no agent is to run for the time being; ``None``: one may.
         self.hold: str | None = None
+        #: Whether the agent is to be replaced once it has no task.
+        self.worn = False
         self.agent: Running | None = None
         self.phase = Phase.WAITING
         self.restarts = 0
@@ -189,7 +191,11 @@ class Keeper:
         }
 
     def _may_stay(self) -> bool:
-        return self.wanted is not None and self.wanted.digest == self.prepared.digest and self.hold is None
+        return (
+            self.wanted is not None
+            and self.wanted.digest == self.prepared.digest
+            and not (self.hold or self.worn)
+        )
 
     def _begin(self, now: float) -> None:
         if self.wanted is None:
@@ -205,7 +211,7 @@ class Keeper:
             except OSError as error:
                 self._fail(now, f"the agent cannot be started ({error})")
                 return
-            self.phase, self.started_at, self._asked = Phase.RUNNING, now, False
+            self.phase, self.started_at, self._asked, self.worn = Phase.RUNNING, now, False, False
             log.info("%s: agent started (process %d)", self.worker, self.agent.identity.pid)
 
     def _note_end(self, now: float, status: int) -> Ended:

@@ -39,15 +39,15 @@ class Leftovers:
         self._asked: set[Identity] = set()
         self._looked_at = float("-inf")
 
-    def end(self, seen: Seen, agents: Iterable[tuple[str, Running]]) -> None:
-        """Tell what is left over to end.
+    def end(self, seen: Seen, agents: Iterable[tuple[str, Running]]) -> bool:
+        """Tell what is left over to end; whether ``seen`` was new.
 
         Args:
             seen: what the server said last.
             agents: worker id and process of every agent on the host.
         """
         if seen.at <= self._looked_at:
-            return
+            return False
         before, self._looked_at = self._looked_at, seen.at
         left = {
             process: worker
@@ -64,6 +64,7 @@ class Leftovers:
             )
             process.signal(signal.SIGKILL if again else signal.SIGTERM)
         self._asked = set(left)
+        return True
 
     def _free_before(self, worker: str, agent: Running, seen: Seen, before: float) -> float:
         """Before when (``lineage.ticks``) a process must have begun to be left over."""

@@ -49,6 +49,8 @@ STATE_SECONDS = 5.0
 FRESH_SECONDS = 10.0
 #: How long an agent may take to see that its task was failed for its time, before what runs it is killed.
 KILL_SECONDS = 10.0
+#: Dead processes that may hang on an agent.
+MOST_DEAD = 200
 #: How long the server may not answer before it is started again.
 SERVER_SECONDS = 5.0
 #: How long a server that does not answer is waited for at the end, before what is left to tell it is dropped.
@@ -177,8 +179,9 @@ class Supervisor:
                 self._limits.hold(seen.tasks, self.plan.queues, self._wall())
             self._follow_stops(now)
             self._report_left(now)
-            if not self._ending():  # then each agent ends with all it started
-                self._leftovers.end(seen, self._on_host())
+            # at the end each agent ends with all it started
+            if not self._ending() and self._leftovers.end(seen, self._on_host()):
+                self._look_for_worn()
         self._keep_server(now)
         self._end_adopted()
         while not self._postponed.empty():
@@ -378,6 +381,12 @@ class Supervisor:
         """Worker id and process of the agents whose tasks run on the host."""
         found = [(keeper.worker, keeper.agent, keeper.prepared) for keeper in self.keepers.values()]
         return [(worker, agent) for worker, agent, prepared in found if agent and not prepared.in_container]
+
+    def _look_for_worn(self) -> None:
+        """Have agents replaced that many dead processes of their tasks hang on: an agent waits for its own only."""
+        for keeper in self.keepers.values():
+            if keeper.agent is not None and not keeper.worn:
+                keeper.worn = lineage.dead_children(keeper.agent.identity.pid) > MOST_DEAD
 
     def _own_children(self) -> set[int]:
         agents = {keeper.agent.identity.pid for keeper in self.keepers.values() if keeper.agent}

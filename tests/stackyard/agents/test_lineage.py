@@ -123,6 +123,14 @@ def test_a_cgroup_holds_what_hides_after_its_agent_is_gone(processes: list[int])
     assert not group.folder.exists()
 
 
+def test_the_dead_that_nobody_waits_for_are_counted() -> None:
+    code = "import os, time\nfor _ in range(3):\n    os.fork() or os._exit(0)\ntime.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        until(lambda: lineage.dead_children(parent.pid) == 3, "three dead children")
+        assert lineage.children(parent.pid) == []
+        parent.kill()
+
+
 MOUNTS = "30 25 0:26 {root} {point} rw,nosuid - {kind} cgroup rw{options}\n"
 
 

@@ -108,6 +108,18 @@ def test_a_gpu_taken_by_others_ends_an_idle_agent_only_and_it_comes_back() -> No
     assert made.phase is Phase.RUNNING
 
 
+def test_a_worn_agent_is_replaced_once_it_has_no_task() -> None:
+    made, started = keeper()
+    made.step(0.0, idle=True)
+    made.worn = True
+    made.step(1.0, idle=False)
+    assert (made.phase, started[0].interrupted) == (Phase.RUNNING, 0)
+    for now in (2.0, 3.0, 4.0):
+        made.step(now, idle=True)
+    assert (len(started), started[0].interrupted, made.worn) == (2, 1, False)
+    assert (made.phase, made.failures, made.restarts) == (Phase.RUNNING, 0, 0)
+
+
 def test_a_change_waits_for_the_running_task() -> None:
     made, started = keeper()
     made.step(0.0, idle=True)
