@@ -30,6 +30,7 @@ SECTIONS = {
     "locking.md": (
         "One process, one writer",
         "What survives what",
+        "Database and contents stay together",
         "Queues",
         "Workers",
         "The watchdog",

@@ -56,6 +56,7 @@ def rename(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as copied:
         if schema.version_of(copied) >= schema.WITH_LINEAGE:
             copied.execute("UPDATE lineage SET identity=lower(hex(randomblob(16)))")
+            copied.execute("DELETE FROM doomed")  # of the former one's contents
 
 
 def count_rows(tx: Transaction) -> dict[str, int]:

@@ -7,6 +7,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from . import damaged
 
 LONG = os.environ.get("STACKYARD_LONG") == "1"
@@ -14,6 +16,7 @@ LONG = os.environ.get("STACKYARD_LONG") == "1"
 EVERY = 1 if LONG else 4
 
 
+@pytest.mark.promise("a-start-loses-nothing")
 def test_a_start_loses_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("STACKYARD_SEED") or random.SystemRandom().randrange(10**6))
     dice = random.Random(seed)

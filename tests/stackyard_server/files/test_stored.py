@@ -137,6 +137,7 @@ def stored(tmp_path: Path) -> StoredFiles:
     return StoredFiles(Store(tmp_path / "data"))
 
 
+@pytest.mark.promise("contents-go-by-a-row")
 def test_content_lies_under_a_random_name_and_a_second_upload_leaves_no_rest(stored: StoredFiles) -> None:
     first = keep(stored, "a/b", b"one")
     second = keep(stored, "a/b", b"two!")
@@ -160,6 +161,7 @@ def test_below_a_folder_means_below_and_not_beside(stored: StoredFiles) -> None:
         assert {file.path for file in file_rows.under(tx, "a")} == {"a/x", "a/b/y"}
 
 
+@pytest.mark.promise("contents-go-by-a-row")
 def test_what_no_row_names_stays_and_what_broke_off_goes(stored: StoredFiles) -> None:
     kept = keep(stored, "a", b"1")
     torn = stored.begin("b")

@@ -102,6 +102,7 @@ def mark_overwritten(folder: Path) -> None:
     (folder / "files" / mark.NAME).write_text("{}")
 
 
+@pytest.mark.promise("apart-is-refused")
 @pytest.mark.parametrize(
     ("happen", "says"),
     [
@@ -128,6 +129,7 @@ def test_what_does_not_belong_together_is_refused_and_left_alone(
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.promise("lost-commits-are-noticed")
 def test_an_older_database_of_the_same_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / FILE_NAME, tmp_path / "old")
     store = Store(folder)
@@ -138,6 +140,7 @@ def test_an_older_database_of_the_same_folder_is_refused(folder: Path, tmp_path:
         Store(folder)
 
 
+@pytest.mark.promise("lost-commits-are-noticed")
 def test_metrics_that_the_machine_lost_are_no_fault_but_those_of_a_killed_process_are(tmp_path: Path) -> None:
     """A killed process loses nothing it wrote; a machine without power loses what was not synced."""
     folder = tmp_path / "data"
@@ -187,6 +190,7 @@ def test_an_earlier_release_without_rows_does_not_become_the_database_of_content
         Store(folder)
 
 
+@pytest.mark.promise("damage-is-noticed")
 def test_a_seal_is_gone_once_somebody_writes(folder: Path) -> None:
     marked = mark.read(folder)
     assert marked is not None
@@ -201,6 +205,7 @@ def test_a_seal_is_gone_once_somebody_writes(folder: Path) -> None:
     Store(folder).close()
 
 
+@pytest.mark.promise("damage-is-noticed")
 def test_damage_after_a_kill_is_found_by_sqlite(folder: Path, tmp_path: Path) -> None:
     store = Store(folder)
     for number in range(200):
@@ -215,6 +220,7 @@ def test_damage_after_a_kill_is_found_by_sqlite(folder: Path, tmp_path: Path) ->
         check(folder)
 
 
+@pytest.mark.promise("damage-is-noticed")
 def test_a_check_that_takes_too_long_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(folder)
     write(store, "not sealed any more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -32,26 +33,44 @@ def get(server: Running, path: str) -> bytes | None:
     return answer.content if answer.status_code == 200 else None
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """One that a server left, with as many files."""
-    folder = tmp_path / "data"
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that a server left, with as many files."""
+    folder = tmp_path_factory.mktemp("left") / "data"
     with running_server(folder=folder) as server:
         for number in range(COUNT):
             put(server, f"f/{number}", b"content %d" % number)
     return folder
 
 
+@pytest.fixture
+def folder(left: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(left, tmp_path / "data")
+
+
+def start(folder: Path) -> None:
+    """What a start does, in this process: it is refused."""
+    mask = os.umask(0o077)
+    try:
+        admin.serve(
+            admin.read_settings(folder, {"web_port": 0, "api_port": 0, "files_port": 0}), lambda *_: None
+        )
+    finally:
+        os.umask(mask)
+
+
 def contents(folder: Path) -> int:
     return len(list((folder / "files").glob("[0-9a-f][0-9a-f]/*")))
 
 
+@pytest.mark.promise("apart-is-refused", on="command")
 def test_without_its_database_a_start_ends_with_a_sentence_and_deletes_nothing(folder: Path) -> None:
     (folder / "server.sqlite").unlink()
     ports = [f"--{name}-port=0" for name in ("web", "api", "files")]
-    start = [sys.executable, "-m", "stackyard_server.command", "start", "--folder", str(folder), *ports]
+    command = [sys.executable, "-m", "stackyard_server.command", "start", "--folder", str(folder), *ports]
     for more in ([], ["--background"]):
-        done = subprocess.run([*start, *more], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=120)
         assert done.returncode == 1
         (sentence,) = done.stderr.splitlines()
         for word in ("server.sqlite is missing", "Nothing was changed", "restore BACKUP", "reconcile"):
@@ -79,6 +98,7 @@ def test_reconcile_makes_files_of_contents_and_a_new_database(folder: Path) -> N
     assert admin.verify(folder)["ok"]
 
 
+@pytest.mark.promise("apart-is-refused")
 def test_files_without_their_contents_stop_a_start_until_they_are_given_up(folder: Path) -> None:
     store = Store(folder)
     lost, *_ = StoredFiles(store).blobs()
@@ -86,7 +106,7 @@ def test_files_without_their_contents_stop_a_start_until_they_are_given_up(folde
     kept = lost.read_bytes()
     lost.unlink()
     with pytest.raises(admin.AdminError, match="1 files have no content, the first is f/"):
-        admin.start_background(folder, {"web_port": 0, "api_port": 0, "files_port": 0})
+        start(folder)
     (problem,) = admin.verify(folder)["problems"]
     assert problem.endswith("the content is missing")
     lost.write_bytes(kept)
@@ -101,6 +121,7 @@ def test_files_without_their_contents_stop_a_start_until_they_are_given_up(folde
     assert admin.verify(folder)["ok"]
 
 
+@pytest.mark.promise("apart-is-refused")
 def test_most_contents_without_a_file_stop_a_start_and_gc(folder: Path) -> None:
     store = Store(folder)
     with store.writing() as tx:  # as no kill leaves it
@@ -108,7 +129,7 @@ def test_most_contents_without_a_file_stop_a_start_and_gc(folder: Path) -> None:
         tx.run("DELETE FROM doomed")
     store.close()
     for refused in (
-        lambda: admin.start_background(folder, {"web_port": 0, "api_port": 0, "files_port": 0}),
+        lambda: start(folder),
         lambda: admin.collect_garbage(folder, dry_run=False),
     ):
         with pytest.raises(admin.AdminError, match=f"{COUNT - 1} of {COUNT} contents belong to no file"):
@@ -117,6 +138,7 @@ def test_most_contents_without_a_file_stop_a_start_and_gc(folder: Path) -> None:
     assert not admin.verify(folder)["ok"]
 
 
+@pytest.mark.promise("apart-is-refused")
 def test_what_a_kill_left_of_an_upload_is_no_reason_to_refuse(folder: Path) -> None:
     left = folder / "files" / "ab" / ("ab" + "1" * 30)
     left.parent.mkdir(exist_ok=True)
@@ -134,7 +156,7 @@ def test_a_damaged_database_is_called_damaged_and_not_reconciled(folder: Path) -
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096)
     with pytest.raises(admin.AdminError, match=r"changed or damaged\. Nothing was changed: restore a backup"):
-        admin.start_background(folder, {"web_port": 0, "api_port": 0, "files_port": 0})
+        start(folder)
     with pytest.raises(admin.AdminError, match=r"is damaged .* Restore a backup"):
         admin.reconcile(folder, dry_run=False)
     assert contents(folder) == COUNT
@@ -153,7 +175,7 @@ def test_a_copy_of_an_older_database_is_refused_and_reconciled(folder: Path, tmp
         put(server, "later", b"later")
     shutil.copy(tmp_path / "old", folder / "server.sqlite")
     with pytest.raises(admin.AdminError, match="lost the last"):
-        admin.start_background(folder, {"web_port": 0, "api_port": 0, "files_port": 0})
+        start(folder)
     did = admin.reconcile(folder, dry_run=False)
     (path,) = did["recovered"]["paths"]
     with running_server(folder=folder, role="admin") as server:
