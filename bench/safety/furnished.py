@@ -95,12 +95,12 @@ def _trained(server: Running, project: str, name: str, rate: float) -> str:
         }
     )
     drawn = {"data": [{"type": "scatter", "mode": "markers", "x": [1, 2, 3], "y": [3, 1, 2], "name": "found"}],
-             "layout": {"title": {"text": "Found"}}}  # fmt: skip
+             "layout": {"title": "Found"}}  # fmt: skip
     events.append(
         {"type": "plot", "metric": "curve", "variant": "roc", "iter": 0, "plot_str": json.dumps(drawn)}
     )
     table = {"data": [{"type": "table", "header": {"values": ["name", "score"]}, "cells": {"values": [["a"], [1]]}}],
-             "layout": {"title": {"text": "Best"}}}  # fmt: skip
+             "layout": {"title": "Best"}}  # fmt: skip
     events.append(
         {"type": "plot", "metric": "table", "variant": "best", "iter": 0, "plot_str": json.dumps(table)}
     )

@@ -60,7 +60,10 @@ def _sign_in(page: Any, login: str, password: str) -> None:
     page.locator("input[formcontrolname=name]").fill(login)
     page.locator("input[type=password]").fill(password)
     page.get_by_role("button", name=re.compile("login", re.IGNORECASE)).click()
-    page.get_by_role("button", name="GET STARTED").click()
+    page.get_by_role("button", name="GET STARTED").wait_for()
+    while page.locator("mat-dialog-container").count():  # it greets whoever is new, more than once
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
 
 
 def _showing(page: Any, path: str, shown: str) -> Callable[[], object]:
@@ -216,6 +219,79 @@ def _actions(page: Any, server: Running, there: Furnished) -> Iterator[Step]:
         confirm("publish")
         until(lambda: status(there.report) == "published", "published")
 
+    def project_menu(row: str, item: str, where: str) -> None:
+        page.goto(where)
+        page.get_by_text(row, exact=True).first.click(button="right")
+        page.get_by_role("menuitem", name=re.compile(item, re.IGNORECASE)).first.click()
+
+    archived = f"/projects/{there.project}/tasks?archive=true"
+
+    def restore() -> None:
+        project_menu("to delete", "restore", archived)
+        tags = lambda: server.call("tasks.get_by_id", task=there.tasks[3])["task"]["system_tags"]  # noqa: E731
+        until(lambda: "archived" not in tags(), "restored")
+
+    def delete() -> None:
+        server.call("tasks.archive", tasks=[there.tasks[3]])
+        project_menu("to delete", "delete", archived)
+        confirm("delete")
+        until(lambda: not found("to delete"), "deleted")
+
+    def reset() -> None:
+        menu("train one", "reset")
+        confirm("reset")
+        until(lambda: status(there.tasks[0]) == "created", "reset")
+
+    def abort() -> None:
+        task = server.call("tasks.create", name="going on", type="training", project=there.project)["id"]
+        server.call("tasks.started", task=task, force=True)
+        menu("going on", "abort")
+        confirm("abort|ok|yes")
+        until(lambda: status(task) == "stopped", "stopped")
+
+    def move() -> None:
+        menu("draft", "move to project")
+        page.locator("mat-dialog-container input").first.fill("Fresh")
+        page.get_by_role("option", name=re.compile("Fresh")).first.click()
+        confirm("move")
+        fresh = found("Fresh", "projects")[0]["id"]
+        until(
+            lambda: server.call("tasks.get_by_id", task=there.tasks[2])["task"]["project"] == fresh, "moved"
+        )
+
+    def new_report() -> None:
+        page.goto("/reports")
+        page.get_by_role("button", name=re.compile("new report", re.IGNORECASE)).click()
+        page.locator("mat-dialog-container input").first.fill("Second look")
+        confirm("create")
+        page.get_by_text(re.compile("start editing the report", re.IGNORECASE)).wait_for()
+
+    def archive_model() -> None:
+        project_menu("net weights", "archive", f"/projects/{there.project}/models")
+        kept = lambda: server.call("models.get_by_id", model=there.model)["model"]["system_tags"]  # noqa: E731
+        until(lambda: "archived" in kept(), "archived")
+
+    def rename_queue() -> None:
+        project_menu("night", "update", "/workers-and-queues/queues")
+        page.locator("mat-dialog-container input").first.fill("late night")
+        confirm("update|save|rename")
+        until(lambda: bool(found("late night", "queues")), "the queue's name")
+
+    def delete_queue() -> None:
+        project_menu("late night", "delete", "/workers-and-queues/queues")
+        confirm("delete")
+        until(lambda: not found("late night", "queues"), "deleted")
+
+    def download() -> None:
+        page.goto(f"/projects/{there.project}/tasks/{there.tasks[1]}/artifacts/artifact/report/output")
+        address = (
+            page.locator("sm-experiment-info-artifacts, sm-root")
+            .get_by_text(re.compile("/files/.*report.json"))
+            .last.inner_text()
+        )
+        answer = page.request.get("".join(address.split()))
+        assert answer.body() == b'{"answer": 42}\n', f"{answer.status} {address}"
+
     def sign_out() -> None:
         page.goto("/settings/profile")
         page.locator(
@@ -233,4 +309,14 @@ def _actions(page: Any, server: Running, there: Furnished) -> Iterator[Step]:
     yield "make a queue", new_queue
     yield "make an access key", new_key
     yield "publish a report", publish_report
+    yield "make a report", new_report
+    yield "rename a queue", rename_queue
+    yield "delete a queue", delete_queue
+    yield "move a task to another project", move
+    yield "restore a task", restore
+    yield "delete a task", delete
+    yield "abort a task", abort
+    yield "reset a task", reset
+    yield "archive a model", archive_model
+    yield "load an artifact down", download
     yield "sign out", sign_out

@@ -27,6 +27,8 @@ FIGURES = ("webapp_actions_failed",)
 LOGIN, PASSWORD = "ada", "correct horse battery"
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
+#: How often a step is tried whose browser says that the machine's network changed meanwhile.
+AGAIN = 3
 #: What the app asks of others, what it does without, and its editor's race with its own page.
 NO_FAULT = re.compile(
     r"updates\.clear\.ml|api\.github\.com|unpkg\.com|onboarding\.json|Failed to fetch|status of 404|^[a-z]{1,2}$"
@@ -71,11 +73,14 @@ def drive(build: Path, chromium: str, steps: Callable[..., Iterator[screens.Step
         there = furnish(server)
         with opened(server, chromium) as (page, faults):
             for name, step in steps(page, server, there, (LOGIN, PASSWORD)):
-                faults.clear()
-                try:
-                    step()
-                except (Error, AssertionError) as fault:
-                    faults.append(str(fault).split("\nCall log")[0][:300])
+                for _ in range(AGAIN):
+                    faults.clear()
+                    try:
+                        step()
+                    except (Error, AssertionError) as fault:
+                        faults.append(str(fault).split("\nCall log")[0][:300])
+                    if not any("ERR_NETWORK_CHANGED" in fault for fault in faults):
+                        break
                 done[name] = [one for one in faults if not NO_FAULT.search(one)]
     return done
 
