@@ -164,7 +164,7 @@ class Api(Port):
 
     async def _written(self, entry: Endpoint, call: Call, form: Form, bound: Bound) -> Encoded:
         """What was written, or was small to read, ready to be sent."""
-        if entry.pieces == "lines" and not call.lines and len(call.body) > pieces.BYTES:
+        if entry.pieces == "lines" and not call.lines and len(call.body) > pieces.LARGE_BYTES:
             data = await pieces.lines(entry, call, partial(self._parsed, entry, bound))
         elif entry.pieces == "ids" and pieces.has_many(call):
             data = await pieces.ids(entry, call)
@@ -247,7 +247,7 @@ class Api(Port):
         self, exchange: Exchange, entry: Endpoint, body: bytes, who: Identity | None, bound: Bound
     ) -> Call:
         content_type = exchange.headers.get("content-type", "").encode("latin-1")
-        in_pieces = entry.pieces == "lines" and len(body) > pieces.BYTES
+        in_pieces = entry.pieces == "lines" and len(body) > pieces.LARGE_BYTES
         if in_pieces and content_type.startswith(envelope.BATCH):
             bounds.check_lines(body, bound)
             said: Said = {}, [], False, []

@@ -17,8 +17,8 @@ from ..protocol.error_table import ApiError, error
 from . import Call, dispatch
 from .endpoint import Endpoint
 
-#: Of a batch of events, and of a list of ids.
-BYTES, IDS = 512 * 1024, 8
+#: A larger batch of events is taken in by pieces; a piece of it, and of a list of ids.
+LARGE_BYTES, BYTES, IDS = 512 * 1024, 128 * 1024, 8
 
 #: From a piece's text to its lines, in a thread; whether it is only looked at.
 Parse = Callable[[bytes, bool], Awaitable[list[dict[str, Any]]]]

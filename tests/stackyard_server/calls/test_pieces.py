@@ -24,7 +24,7 @@ def scalar(task: str, number: int) -> dict[str, object]:
 
 
 def test_a_large_batch_is_taken_in_whole(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "BYTES", 100_000)
+    monkeypatch.setattr(pieces, "LARGE_BYTES", 100_000)
     task = server.call("tasks.create", name="batch", type="training")["id"]
     lines = [scalar(task, number) for number in range(4000)]
     lines[2000:2000] = [{"type": "log", "task": task, "msg": f"{n}", "timestamp": n} for n in range(100)]
@@ -41,7 +41,7 @@ def test_a_large_batch_is_taken_in_whole(server: Running, monkeypatch: pytest.Mo
 def test_a_large_batch_with_a_line_that_is_none_stores_nothing(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "BYTES", 100_000)
+    monkeypatch.setattr(pieces, "LARGE_BYTES", 100_000)
     task = server.call("tasks.create", name="malformed", type="training")["id"]
     text = "\n".join(json.dumps(scalar(task, number)) for number in range(4000)) + "\n{]"
     headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json-lines"}
