@@ -60,6 +60,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.logger = log
         self._in_headers = True
         self._in_body = False
+        #: Whether it ends as soon as nothing goes on.
+        self._ends = False
         self._received_bytes = self._head_bytes = 0
         #: The address it counts for.
         self._address: str | None = None
@@ -129,6 +131,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received_bytes += len(data)
         self._framing_bytes += len(data)
         super().data_received(data)
+        # Not where the request ended: what came together with its end is another one, which is done and answered.
+        if self._ends and self.cycle is not None and self.cycle.response_complete:
+            self.transport.close()
+            return
         if self._in_body and self._framing_bytes > MOST_FRAMING_BYTES:
             self._note_malformed()
             self.transport.abort()
@@ -186,7 +192,7 @@ class BoundedProtocol(HttpToolsProtocol):
         Raises:
             TooManyRequests: which ends the connection, as what is no HTTP does.
         """
-        self._in_headers, self._in_body = False, True
+        self._in_headers, self._in_body, self._ends = False, True, False
         self._began, self._received_bytes, self._framing_bytes = self.loop.time(), 0, 0
         if len(self.pipeline) >= MOST_PIPELINED:
             raise TooManyRequests
@@ -202,8 +208,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         if self.cycle.keep_alive and may_fork(self.headers):
             self.cycle.keep_alive = False
-            if self.cycle.response_complete:
-                self.transport.close()
+            self._ends = self.cycle.response_complete
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing came for long after an answer."""

@@ -68,6 +68,23 @@ def test_a_refusal_reaches_a_client_that_still_sends(port: str, server: Running)
             assert connection.recv(1) == b"", "once all has come, the server closes"
 
 
+def test_a_request_that_comes_with_the_end_of_a_refused_one_is_answered_if_it_is_done(
+    server: Running,
+) -> None:
+    """The refusal comes before the body, and the client goes on: done without an answer it would be done twice."""
+    token = {"Authorization": f"Bearer {server.token}"}
+    server.client.post(f"{server.files}/", files={"twice": b"content"}, headers=token)
+    sent = [*token.items(), *SDK_FILES]
+    with dial(server, "files") as connection:
+        connection.sendall(head("PUT", "files", "/twice", [*sent, ("Content-Length", "1")]))
+        answer = said(connection)
+        assert (status(answer), closes(answer)) == (405, False)
+        connection.sendall(b"x" + head("DELETE", "files", "/twice", sent))
+        answer = said(connection)
+        assert (status(answer), closes(answer)) == (200, True)
+        assert connection.recv(1) == b"", "the server closed it"
+
+
 def test_two_requests_in_each_other_are_noted_while_an_answer_is_under_way(
     server: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
