@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse
 from ..calls import Services
 from ..identity import Identity
 from ..program import COMMAND
-from . import breaking, notices, results, shown
+from . import breaking, notices, results, shown, terminal
 from .assets import PLOTLY
 from .caller import Caller
 
@@ -46,7 +46,7 @@ def absent_as_none(show: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _SHOWS: tuple[Callable[..., Any], ...] = (
     shown.moment, shown.duration, shown.size, shown.name_of, shown.whole, results.number,
-    breaking.breakable, breaking.cut, breaking.shell,
+    breaking.breakable, breaking.cut, breaking.shell, terminal.printed,
 )  # fmt: skip
 for _show in _SHOWS:
     TEMPLATES.filters[_show.__name__] = absent_as_none(_show)

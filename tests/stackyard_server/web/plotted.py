@@ -52,7 +52,12 @@ KINDS = {
     ),
     "table": Kind(
         {"data": [{"type": "table", "header": {"values": ["a", "b"]}, "cells": {"values": [[1, 2], [3, 4]]}}]},
-        ".table .column-cells .column-cell", 6,
+        ".framed tbody td", 4,
+    ),
+    "parallel": Kind(
+        {"data": [{"type": "parcoords", "dimensions": [{"label": n, "values": [1, 2]} for n in ("rate", "depth")]}],
+         "layout": {"title": "parallel"}},
+        ".axis-title", 2,
     ),
     "pie": Kind({"data": [{"type": "pie", "values": [1, 2, 3]}]}, ".slice", 3),
 }  # fmt: skip
@@ -64,6 +69,23 @@ IN_SPACE = {
         ".gl-container canvas", 1,
     ),
 }  # fmt: skip
+#: A table whose texts are long, and formatted as plotly.js does; the last of its rows must be found.
+LONG_TABLE = {
+    "data": [{
+        "type": "table",
+        "header": {"values": [["<b>name</b>"], ["loss"], "where"]},
+        "cells": {"values": [[f"row {i}<br>of many" for i in range(30)], packed(*(i / 3 for i in range(30))),
+                             ['<a href="https://elsewhere.example/">there</a>', "<img src=x>", "&lt;b&gt;"] * 10],
+                  "format": [None, ".2f"]},
+    }],
+    "layout": {"title": "What was found"},
+}  # fmt: skip
+ENDLESS_TABLE = {"data": [{"type": "table", "cells": {"values": [list(range(2500))]}}]}
+#: Kinds of plot whose outlines or tiles a browser would fetch from elsewhere.
+MAPS = {
+    kind: {"data": [{"type": kind, "lat": [1, 2], "lon": [3, 4], "locations": ["FRA"], "z": [1]}]}
+    for kind in ("scattergeo", "choropleth", "scattermap", "densitymapbox")
+}
 #: A figure of more points than a browser draws with ease, and one beyond what is fetched.
 MANY = {"data": [{"type": "scatter", "mode": "lines", "name": "walk", "y": [i % 7 for i in range(60_000)]}]}
 TOO_LARGE = {"data": [{"y": [1]}], "layout": {"meta": "x" * 9_000_000}}
@@ -89,6 +111,9 @@ def leave_plots(server: Running) -> str:
         "many": MANY,
         "too large": TOO_LARGE,
         "no figure": [1],
+        "long table": LONG_TABLE,
+        "endless table": ENDLESS_TABLE,
+        **MAPS,
     }  # fmt: skip
     plots = [
         {

@@ -81,12 +81,37 @@ def test_plots_of_every_kind_are_drawn_and_what_is_left_out_is_said(page: Any, p
     assert said("no figure") == "It is no figure."
     assert said("no JSON") == "What was reported is no figure that can be read."
     assert said("picture elsewhere").startswith("A picture lies elsewhere: http://elsewhere/x.png")
+    for kind in plotted.MAPS:
+        assert said(kind).startswith(f"A map ({kind}) is not drawn here")
+    assert said("endless table") == "The first 1,000 of 2,500 rows are shown."
     figure = page.locator('figure[data-title="picture"]')
     figure.scroll_into_view_if_needed()
     picture = figure.get_by_role("img", name="picture")
     picture.wait_for()
     page.wait_for_function("(one) => one.complete", arg=picture.element_handle())
     assert picture.evaluate("(one) => one.naturalWidth") == 40
+
+
+def test_every_row_of_a_reported_table_can_be_seen(page: Any, plots: str) -> None:
+    page.goto(f"/tasks/{plots}/plots?page=0")
+    figure = page.locator('figure[data-title="long table"]')
+    figure.scroll_into_view_if_needed()
+    frame = figure.get_by_role("region", name="Table: long table")
+    rows = frame.locator("tbody tr")
+    rows.nth(29).wait_for()
+    assert rows.count() == 30
+    assert figure.get_by_text("30 rows; the table scrolls.").is_visible()
+    assert figure.locator("figcaption").inner_text() == "long table: What was found"
+    assert frame.get_by_role("columnheader").all_inner_texts() == ["name", "loss", "where"]
+    assert frame.evaluate("(one) => one.scrollHeight > one.clientHeight")
+    frame.focus()
+    page.keyboard.press("End")
+    page.wait_for_function(
+        "(one) => one.scrollTop + one.clientHeight > one.scrollHeight - 2", arg=frame.element_handle()
+    )
+    assert rows.nth(29).get_by_role("cell").all_inner_texts() == ["row 29\nof many", "9.67", "<b>"]
+    assert rows.nth(28).get_by_role("cell").last.inner_text() == "<img src=x>"
+    assert rows.nth(0).get_by_role("link", name="there").get_attribute("href") == "https://elsewhere.example/"
 
 
 @pytest.mark.long
@@ -96,6 +121,7 @@ def test_plots_of_three_dimensions_are_drawn(page: Any, server: Running) -> None
         figure = page.locator(f'figure[data-title="{name}"]')
         figure.scroll_into_view_if_needed()
         figure.locator(kind.drawn).first.wait_for(state="attached")
+        assert figure.locator(".legend").count() == 0, "a lone series without a name needs none"
 
 
 def test_debug_images_are_shown(page: Any, plots: str) -> None:

@@ -6,10 +6,16 @@
   // the most marks that a browser draws with ease, by the kind of trace
   const MOST = { scatter: 20000, scattergl: 100000, scatter3d: 50000, bar: 5000 };
   const MOST_OF_OTHERS = 20000, MOST_TRACES = 100, MOST_NOTES = 300;
+  const MOST_ROWS = 1000, MOST_COLUMNS = 100, MOST_CELLS = 20000, MOST_IN_CELL = 1000;
   // these count, bin or paint whatever they are given
   const WHOLE = new Set(["heatmap", "surface", "contour", "histogram", "histogram2d", "histogram2dcontour", "image",
-    "table", "parcoords", "mesh3d", "box", "violin"]);
-  const GL = /gl$|3d$|^(surface|cone|isosurface|streamtube|volume|parcoords|splom|(scatter|density|choropleth)map(box)?)$/;
+    "parcoords", "mesh3d", "box", "violin"]);
+  // a map's outlines or tiles lie elsewhere, and a page loads nothing from there
+  const MAP = /^(scattergeo|choropleth|(scatter|density|choropleth)map(box)?)$/;
+  const IN_SPACE = /3d$|^(surface|cone|isosurface|streamtube|volume)$/;
+  // a legend of these names their parts
+  const SHARES = /^(pie|funnelarea|sunburst|treemap|icicle)$/;
+  const GL = /gl$|3d$|^(surface|cone|isosurface|streamtube|volume|parcoords|splom)$/;
   const CONFIG = { responsive: true, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false };
 
   let loading;
@@ -119,8 +125,84 @@
     if (part.type === "heatmapgl") part.type = "heatmap";
   };
 
+  // Text as plotly.js writes it: its few tags and entities, as elements of ours. Another's tag is text.
+  const written = (text, into) => {
+    const names = { amp: "&", lt: "<", gt: ">", nbsp: "\u00a0", quot: '"' };
+    let bold = false, link = null;
+    for (const part of text.split(/(<\/?(?:br|b|strong|i|em|u|s|sub|sup|span|a)(?:\s[^<>]*)?\/?>)/i)) {
+      const tag = /^<(\/?)(br|b|strong|i|em|u|s|sub|sup|span|a)\b/i.exec(part), name = tag?.[2].toLowerCase();
+      if (name === "br") into.append(document.createElement("br"));
+      else if (name === "b" || name === "strong") bold = !tag[1];
+      else if (name === "a") link = tag[1] ? null : /\shref\s*=\s*["'](https?:\/\/[^"'\s]+)["']/i.exec(part)?.[1];
+      else if (!tag && part) {
+        let node = document.createTextNode(part.replace(/&(amp|lt|gt|nbsp|quot);/g, (_, word) => names[word]));
+        const wrap = (kind, more) => { const outer = Object.assign(document.createElement(kind), more); outer.append(node); node = outer; };
+        if (bold) wrap("b");
+        if (link) wrap("a", { href: link, rel: "noreferrer" });
+        into.append(node);
+      }
+    }
+  };
+
+  // One of what plotly.js takes for a whole table, for a column, or for each cell.
+  const each = (value, column, row) => {
+    const held = isList(value) ? value[Math.min(column, value.length - 1)] : value;
+    return isList(held) ? held[Math.min(row, held.length - 1)] : held;
+  };
+
+  // A number in the forms of d3 that tables use: ".2f", ",d", ".1%", ".3g"; in any other as it is.
+  const formatted = (value, format) => {
+    const form = typeof value === "number" && /^(,?)(?:\.(\d{1,2}))?([fdge%])$/.exec(format || "");
+    if (!form) return String(value ?? "");
+    const digits = Number(form[2] ?? (form[3] === "d" ? 0 : 6));
+    if (form[3] === "g") return value.toPrecision(Math.max(1, digits));
+    if (form[3] === "e") return value.toExponential(digits);
+    const [shown, end] = form[3] === "%" ? [value * 100, "%"] : [value, ""];
+    return shown.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: Boolean(form[1]) }) + end;
+  };
+
+  // A table of plotly.js as one of HTML, in a frame that scrolls: every row can be seen, searched, and read out.
+  const asTable = (trace, title, said) => {
+    const columnsOf = (part) => (isList(part?.values) ? [...part.values] : []).map(unpacked).map((one) => isList(one) ? one : [one]);
+    const heads = columnsOf(trace.header), cells = columnsOf(trace.cells), all = Math.max(heads.length, cells.length);
+    const columns = Math.min(all, MOST_COLUMNS), count = Math.max(0, ...cells.map((column) => column.length));
+    const rows = Math.min(count, MOST_ROWS, Math.floor(MOST_CELLS / Math.max(1, columns)));
+    if (columns < all) said.push(`the first ${columns} of ${all.toLocaleString("en")} columns are shown`);
+    if (rows < count) said.push(`the first ${rows.toLocaleString("en")} of ${count.toLocaleString("en")} rows are shown`);
+    const order = isList(trace.columnorder) ? [...trace.columnorder].map((place, i) => [place, i]).sort((a, b) => a[0] - b[0]).map(([, i]) => i) : [];
+    const places = Array.from({ length: columns }, (_, i) => order.length >= columns ? order[i] : i);
+    const table = document.createElement("table");
+    let shortened = 0;
+    const row = (into, kind, part, values, number) => {
+      const line = into.insertRow();
+      for (const column of places) {
+        const cell = document.createElement(kind), value = values[column]?.[number];
+        const text = (each(part?.prefix, column, number) ?? "") + formatted(value, each(part?.format, column, number)) + (each(part?.suffix, column, number) ?? "");
+        if (kind === "th") cell.scope = "col";
+        if (typeof (kind === "th" ? cells[column]?.[0] : value) === "number") cell.className = "number";
+        if (text.length > MOST_IN_CELL) shortened++;
+        written(text.length > MOST_IN_CELL ? text.slice(0, MOST_IN_CELL) + "…" : text, cell);
+        line.append(cell);
+      }
+    };
+    const deep = Math.min(10, Math.max(0, ...heads.map((head) => head.length)));
+    if (deep) { const head = table.createTHead(); for (let i = 0; i < deep; i++) row(head, "th", trace.header, heads, i); }
+    const body = table.createTBody();
+    for (let i = 0; i < rows; i++) row(body, "td", trace.cells, cells, i);
+    if (shortened) said.push(`texts of more than ${MOST_IN_CELL.toLocaleString("en")} characters are cut`);
+    if (!rows) said.push("the table has no rows");
+    else if (rows === count && rows > 10) said.push(`${rows.toLocaleString("en")} rows; the table scrolls`);
+    const frame = document.createElement("div");
+    frame.className = "framed";
+    frame.tabIndex = 0;
+    frame.setAttribute("role", "region");
+    frame.setAttribute("aria-label", `Table: ${title}`);
+    frame.append(table);
+    return frame;
+  };
+
   // A reported figure as it is drawn.
-  const read = (figure, title, files, said) => {
+  const read = (figure, title, files, said, width) => {
     if (!figure || typeof figure !== "object" || Array.isArray(figure)) throw new Error("it is no figure");
     const objects = (list) => (Array.isArray(list) ? list : []).filter((one) => one && typeof one === "object");
     const layout = figure.layout && typeof figure.layout === "object" ? { ...figure.layout } : {};
@@ -135,16 +217,43 @@
       layout[name] = notes.slice(0, MOST_NOTES);
     }
     [layout, ...made.data].forEach((part) => modern(part));
+    const maps = made.data.filter((trace) => MAP.test(trace.type || ""));
+    if (maps.length) {
+      said.push(`a map (${[...new Set(maps.map((trace) => trace.type))].join(", ")}) is not drawn here, for its outlines or tiles lie elsewhere; the API has the plot`);
+    }
+    made.tables = made.data.filter((trace) => trace.type === "table");
+    made.data = made.data.filter((trace) => trace.type !== "table" && !maps.includes(trace));
+    made.leftOut = maps.length > 0;
     made.data.forEach((trace) => bound(trace, said));
     pictures(made, files, said);
     const heading = layout.title?.text;
     const repeats = !heading || title.split(" · ").includes(heading) || heading === title;
     if (repeats) delete layout.title;
     delete layout.width;
-    const rows = Math.max(0, ...made.data.map((trace) => trace.type === "table" ? trace.cells?.values?.[0]?.length || 0 : 15));
-    layout.height = Math.min(800, Math.max(160, Number(layout.height) || Math.min(380, 110 + 30 * rows)));
+    const has = (kinds) => made.data.some((trace) => kinds.test(trace.type || ""));
+    const space = has(IN_SPACE), across = has(/^parcoords$/);
+    layout.height = Math.min(800, Math.max(160, Number(layout.height) || (space ? Math.min(480, Math.max(340, width)) : 380)));
     layout.autosize = true;
-    layout.margin = { l: 56, r: 24, t: repeats ? 24 : 56, b: 48, ...layout.margin };
+    // parallel coordinates have their axes' names above them, and the ends of their first and last axis beside them
+    const top = (repeats ? 24 : 56) + (across ? 32 : 0), side = across ? { l: 72, r: 72 } : space ? { l: 8, r: 8 } : { l: 56, r: 24 };
+    layout.margin = { ...side, t: top, b: space ? 16 : 48, ...layout.margin };
+    if (space) {
+      // farther off than plotly.js stands by itself, and on a narrow screen farther still, all axes' names are in view
+      const scale = made.data.some((trace) => trace.showscale !== false && !/^scatter3d$/.test(trace.type)) ? 100 : 0;
+      const far = Math.min(3, Math.max(1, 1.1 * (layout.height - 40) / Math.max(1, width - 16 - scale)));
+      for (const name of ["scene", ...Object.keys(layout).filter((one) => /^scene\d+$/.test(one))]) {
+        const scene = layout[name] = { ...layout[name] };
+        scene.camera ??= { eye: { x: 1.5 * far, y: 1.5 * far, z: 1.1 * far }, center: { x: 0, y: 0, z: -0.15 } };
+      }
+    }
+    if (across) {
+      // where the names would run into each other, the chart is wider than its card, which scrolls
+      const axes = made.data.flatMap((trace) => objects(trace.dimensions));
+      const longest = Math.max(0, ...axes.map((axis) => String(axis.label || "").length));
+      const least = 144 + Math.min(100, axes.length) * Math.min(240, Math.max(80, 20 + 7 * longest));
+      if (least > width) { layout.width = least; layout.autosize = false; }
+    }
+    if (made.data.length === 1 && !made.data[0].name && !SHARES.test(made.data[0].type || "")) made.data[0].showlegend = false;
     return made;
   };
 
@@ -163,8 +272,15 @@
       const text = await answer.text();
       let given;
       try { given = JSON.parse(text); } catch { throw new Error("what was reported is no figure that can be read"); }
-      const made = read(given, figure.dataset.title, JSON.parse(figure.dataset.files), said);
-      if (!made.data.length && made.layout.images?.length) {
+      const made = read(given, figure.dataset.title, JSON.parse(figure.dataset.files), said, figure.clientWidth - 34);
+      figure.querySelectorAll(".framed").forEach((one) => one.remove());
+      area.after(...made.tables.map((trace) => asTable(trace, figure.dataset.title, said)));
+      area.classList.toggle("scrolls", Boolean(made.layout.width));
+      if (made.layout.width) area.tabIndex = 0;
+      area.hidden = !made.data.length && (made.tables.length > 0 || made.leftOut);
+      if (area.hidden) {
+        if (made.layout.title?.text && made.tables.length) figure.querySelector("figcaption").textContent = `${figure.dataset.title}: ${made.layout.title.text.replace(/<[^<>]*>/g, " ")}`;
+      } else if (!made.data.length && made.layout.images?.length) {
         // a picture and nothing else, as matplotlib's come: shown as it is
         area.replaceChildren(...made.layout.images.map(({ source }) => Object.assign(new Image(), { src: source, alt: figure.dataset.title })));
       } else if (!made.data.length) {
