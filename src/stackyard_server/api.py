@@ -168,6 +168,8 @@ class Api(Port):
             data = await pieces.lines(entry, call, partial(self._parsed, entry, bound))
         elif entry.pieces == "ids" and pieces.has_many(call):
             data = await pieces.ids(entry, call)
+        elif entry.pieces == "steps":
+            data = await pieces.steps(entry, call)
         elif entry.access == "metrics":
             data = await dispatch.answer_together(entry, call)
         else:

@@ -33,8 +33,9 @@ from .http.connections import BoundedProtocol
 from .http.edge import Edge
 from .http.origins import FILES_PATH
 from .moments import Clock
+from .protocol import bounds
 from .settings import ServerSettings
-from .store import Store, StoreError, metrics, queues
+from .store import Largest, Store, StoreError, metrics, queues
 from .store import check as check_database
 from .store.data_folder import FolderLock, check_file_system, close_to_others
 from .upkeep import watchdog
@@ -94,7 +95,9 @@ class Server:
             log.warning(
                 "the database is too large to be checked at the start: %s verify does it", program.COMMAND
             )
-        self.store = Store(settings.folder, serving=True)
+        most_bytes = max(bounds.STORED["bytes"], settings.max_body_bytes)
+        largest = Largest(most_bytes, bounds.STORED["values"], bounds.STORED["series"], bounds.has_more)
+        self.store = Store(settings.folder, serving=True, largest=largest)
         matching.check(self.store)
         close_to_others(settings.folder)
         with self.store.writing() as tx:

@@ -9,7 +9,7 @@ sent and rolled back when it raises.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ..identity import roles
@@ -22,6 +22,9 @@ from .endpoint import Access, Endpoint, Fenced, Pieces
 
 if TYPE_CHECKING:
     from ..identity import Identity
+
+#: Work that lets others come in where it yields; what it returns is the answer.
+Steps = Generator[None, None, Any]
 
 _table: dict[str, list[Endpoint]] = {}
 
@@ -54,7 +57,7 @@ def endpoint(
         batch: It takes NDJSON (``call.lines``).
         slow: Whether it grows with what is stored or asked. Every read does, unless it says that it does not.
         glance: Looks whether there is anything to write before a transaction for writing begins.
-        pieces: "lines" or "ids" where a large call may be done in several transactions.
+        pieces: "lines", "ids" or "steps" where a large call may be done in several transactions.
         prepare: What can be done beforehand with large lines, in any thread.
         fenced: "task" where it writes to the task that its field ``task`` names, "run" where only that task's own run
             makes such a call: an earlier run's writes are refused.
@@ -154,9 +157,53 @@ def answer(entry: Endpoint, call: Call) -> Any:
             return answered
     with refusals.told(), store.writing("metrics" if entry.access == "metrics" else "state") as tx:
         answered = _written(entry, call, tx)
+        while entry.pieces == "steps":  # all of them together
+            over, answer = _stepped(answered)
+            if over:
+                answered = answer
+                break
     for action in call.after_commit:
         action()
     return answered
+
+
+def step(entry: Endpoint, call: Call, work: Steps | None) -> tuple[Steps | None, Any]:
+    """Do the next step of an endpoint's work, in a transaction of its own.
+
+    Args:
+        entry: Who answers.
+        call: The request.
+        work: What is left; None at the beginning.
+
+    Returns:
+        What is left, and None; None and the answer where it is done.
+
+    Raises:
+        ApiError: What the endpoint refused.
+    """
+    if work is None:
+        _check(entry, call)
+    with (
+        refusals.told(),
+        call.services.store.writing("metrics" if entry.access == "metrics" else "state") as tx,
+    ):
+        begun: Steps = _written(entry, call, tx) if work is None else work
+        call.tx = tx
+        over, answered = _stepped(begun)
+    if not over:
+        return begun, None
+    for action in call.after_commit:
+        action()
+    return None, answered
+
+
+def _stepped(work: Steps) -> tuple[bool, Any]:
+    """Whether work is done, and its answer."""
+    try:
+        next(work)
+    except StopIteration as over:
+        return True, over.value
+    return False, None
 
 
 async def answer_together(entry: Endpoint, call: Call) -> Any:

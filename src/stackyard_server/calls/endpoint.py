@@ -13,7 +13,8 @@ from . import Call
 Access = Literal["none", "read", "state", "metrics"]
 #: task: writes to the task that its field ``task`` names. run: the same, and only the task's own run makes such a call.
 Fenced = Literal["task", "run"]
-Pieces = Literal["lines", "ids"]
+#: steps: its function is a generator, which lets others come in where it yields, and returns the answer.
+Pieces = Literal["lines", "ids", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Endpoint:
     slow: bool
     #: Looks, on a snapshot, whether there is anything to write: what it answers is the answer, None goes on.
     glance: Callable[[Call], Any] | None = None
-    #: How it may be done in several transactions (``pieces``): line by line, or id by id.
+    #: How it may be done in several transactions (``pieces``): line by line, id by id, or step by step.
     pieces: Pieces | None = None
     #: What can be done beforehand with large lines, in any thread.
     prepare: Callable[[list[dict[str, Any]]], None] | None = None

@@ -78,6 +78,24 @@ async def ids(entry: Endpoint, call: Call) -> dict[str, Any]:
     return together
 
 
+async def steps(entry: Endpoint, call: Call) -> Any:
+    """A call whose endpoint works step by step: what it answers at the end.
+
+    Raises:
+        ApiError: What the endpoint refuses; what earlier steps did stays done.
+    """
+    work, answered = dispatch.step(entry, call, None)
+    while work is not None:
+        await asyncio.sleep(0)
+        work, answered = dispatch.step(entry, call, work)
+    return answered
+
+
+def is_due(number: int) -> bool:
+    """Whether others are to come in before the item of that number: so many were done since they last did."""
+    return number > 0 and number % IDS == 0
+
+
 def has_many(call: Call) -> bool:
     """Whether a call is for more ids than are done at a time."""
     wanted = call.data.get("ids")

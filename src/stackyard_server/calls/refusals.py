@@ -14,6 +14,7 @@ from ..store.refusals import (
     AlreadyQueued,
     AnswerTooLarge,
     BadPattern,
+    DocumentTooLarge,
     NotQueued,
     ProjectExists,
     ProjectTooDeep,
@@ -46,6 +47,8 @@ def api_error(refusal: Refusal) -> ApiError:
             return error("read_ended")
         case AnswerTooLarge():
             return error("answer_too_large", bytes=refusal.most)
+        case DocumentTooLarge():
+            return error("document_too_large", bytes=refusal.most_bytes, values=refusal.most_values)
         case BadPattern():
             return error("bad_regex", err=refusal, extra_info=None)
         case UnknownProject():

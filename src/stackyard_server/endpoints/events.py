@@ -7,7 +7,7 @@ plots before 1.8, which no client of these years asks for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -103,8 +103,8 @@ def delete_for_model(call: Call) -> dict[str, Any]:
     return {"deleted": events.delete_for(call.tx, [model])}
 
 
-@endpoint(access="metrics", fenced="task", destructive=True)
-def clear_task_log(call: Call) -> dict[str, Any]:
+@endpoint(access="metrics", pieces="steps", fenced="task", destructive=True)
+def clear_task_log(call: Call) -> Generator[None, None, dict[str, Any]]:
     """Remove the console lines of a task: how many there were.
 
     ``threshold_sec`` spares what is newer, ``exclude_metrics`` what is of these metrics, ``include_metrics`` all else.
@@ -115,7 +115,14 @@ def clear_task_log(call: Call) -> dict[str, Any]:
     only, but = call.get("include_metrics"), requests.wanted(call.get("exclude_metrics"))
     if only == []:
         raise field_error("include_metrics", ": at least one metric was expected.")
-    return {"deleted": logs.delete_for(call.tx, [task], before, only=requests.wanted(only), but=but)}
+    deleted, place = 0, logs.START
+    while True:
+        gone, further = logs.delete_next(call.tx, task, place, before, only=requests.wanted(only), but=but)
+        deleted += gone
+        if further is None:
+            return {"deleted": deleted}
+        place = further
+        yield
 
 
 @endpoint("2.18", access="none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 from .. import listing
@@ -13,6 +14,8 @@ from ..projects import stats as project_stats
 from ..rules import project_names
 from ..store import projects
 from ..store.documents import MODEL, PROJECT, TASK
+
+Steps = Generator[None, None, dict[str, Any]]
 
 
 @endpoint(lists="project")
@@ -72,22 +75,24 @@ def move(call: Call) -> dict[str, Any]:
     return {"moved": project_changes.move(call, call.data["project"], call.get("new_location", ""))}
 
 
-@endpoint(access="state", destructive=True)
-def merge(call: Call) -> dict[str, Any]:
+@endpoint(access="state", pieces="steps", destructive=True)
+def merge(call: Call) -> Steps:
     """How many tasks, models and projects were put into ``destination_project``; the merged one is gone."""
-    return project_changes.merge(call, call.data["project"], call.get("destination_project"))
+    return (yield from project_changes.merge(call, call.data["project"], call.get("destination_project")))
 
 
-@endpoint(access="state", destructive=True)
-def delete(call: Call) -> dict[str, Any]:
+@endpoint(access="state", pieces="steps", destructive=True)
+def delete(call: Call) -> Steps:
     """What was deleted with a project and all below it. Files on this server go with what they belong to, unless
     ``delete_external_artifacts`` is false; the server reaches no other machine."""
-    return project_changes.delete(
-        call,
-        call.data["project"],
-        force=call.get("force", False),
-        with_contents=call.get("delete_contents", False),
-        delete_files=call.get("delete_external_artifacts", True),
+    return (
+        yield from project_changes.delete(
+            call,
+            call.data["project"],
+            force=call.get("force", False),
+            with_contents=call.get("delete_contents", False),
+            delete_files=call.get("delete_external_artifacts", True),
+        )
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from .. import listing
-from ..calls import Call
+from ..calls import Call, pieces
 from ..calls.dispatch import endpoint
 from ..listing.projection import Virtual
 from ..moments import iso
@@ -125,31 +125,44 @@ def update(call: Call) -> dict[str, Any]:
     return {"updated": queues.update(call.tx, call.data["queue"], changes), "fields": changes}
 
 
-@endpoint("2.4", access="state", destructive=True)
-def delete(call: Call) -> dict[str, Any]:
+@endpoint("2.4", access="state", pieces="steps", destructive=True)
+def delete(call: Call) -> Generator[None, None, dict[str, Any]]:
     """Remove a queue; one in which tasks wait only with ``force``, and they get their earlier status back."""
     queue = call.data["queue"]
-    if queues.depth(call.tx, queue):
+    while queues.depth(call.tx, queue):  # others may come while the first ones go
         if not call.get("force", False):
             raise error("queue_not_empty", "use force=true to delete", id=queue)
-        for entry in queues.entries(call.tx, queue):
-            task_queueing.dequeue(call, entry.task)
-    for task in task_queueing.left_behind(call.tx, queue):
-        task_queueing.dequeue(call, task)
+        yield from _empty(call, queue)
+    for number, task in enumerate(task_queueing.left_behind(call.tx, queue)):
+        if pieces.is_due(number):
+            yield
+        if task_queueing.is_left_behind(call.tx, task):
+            task_queueing.dequeue(call, task)
+    for entry in queues.entries(call.tx, queue):
+        task_queueing.dequeue(call, entry.task)
     queues.delete(call.tx, queue)
     return {"deleted": 1}
 
 
-@endpoint(access="state", destructive=True)
-def clear_queue(call: Call) -> dict[str, Any]:
+def _empty(call: Call, queue: str) -> Generator[None, None, list[str]]:
+    """Take every task out of a queue that waits there now: which they were."""
+    removed = []
+    for number, entry in enumerate(queues.entries(call.tx, queue)):
+        if pieces.is_due(number):
+            yield
+        if queues.of_task(call.tx, entry.task) == queue:  # nobody took it meanwhile
+            task_queueing.dequeue(call, entry.task)
+            removed.append(entry.task)
+    return removed
+
+
+@endpoint(access="state", pieces="steps", destructive=True)
+def clear_queue(call: Call) -> Generator[None, None, dict[str, Any]]:
     """Take every task out of a queue: which they were. They get their earlier status back."""
     queue = call.data.get("queue")
     if not isinstance(queue, str) or not QUEUE.exists(call.tx, queue):
         raise error("invalid_queue_id", queue=queue)
-    waiting = [entry.task for entry in queues.entries(call.tx, queue)]
-    for task in waiting:
-        task_queueing.dequeue(call, task)
-    return {"removed_tasks": waiting}
+    return {"removed_tasks": (yield from _empty(call, queue))}
 
 
 @endpoint("2.13", access="state")

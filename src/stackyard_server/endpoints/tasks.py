@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, TypedDict
 
 from .. import listing
-from ..calls import Call, bulk
+from ..calls import Call, bulk, pieces
 from ..calls.dispatch import endpoint
 from ..protocol.error_table import error
 from ..protocol.fields import check
@@ -17,6 +17,7 @@ from ..store.documents import TASK, Document
 from ..tasks import changes, contents, creation, editing, ending, loss, queueing, removal
 
 Answer = dict[str, Any]
+Steps = Generator[None, None, Answer]
 #: Clients of earlier levels of the API read ``execution.docker_cmd`` instead.
 CONTAINER_SINCE = (2, 13)
 
@@ -182,21 +183,25 @@ def update_batch(call: Call) -> Answer:
     return {"updated": sum(editing.update(call, line)["updated"] for line in call.lines)}
 
 
-@endpoint(access="state")
-def update_tags(call: Call) -> Answer:
+@endpoint(access="state", pieces="steps")
+def update_tags(call: Call) -> Steps:
     """Add tags to tasks and remove tags from them."""
     add, remove = changes.tags_of(call.get("add_tags")), changes.tags_of(call.get("remove_tags"))
     if not add and not remove:
         raise error("validation", "add_tags or remove_tags must be given")
-    tasks = TASK.get_many(call.tx, ids_of(call), ["tags"])
-    for task in tasks:
-        held = [tag for tag in changes.tags_of([*(task.get("tags") or []), *add]) if tag not in remove]
-        changes.save(call, task["id"], {"tags": held}, alive=False)
-    return {"updated": len(tasks) * (bool(add) + bool(remove))}
+    gone, done = set(remove), 0
+    for number, id in enumerate(dict.fromkeys(ids_of(call))):
+        if pieces.is_due(number):
+            yield
+        if (task := TASK.get(call.tx, id, ["tags"])) is not None:
+            held = [tag for tag in changes.tags_of([*(task.get("tags") or []), *add]) if tag not in gone]
+            changes.save(call, id, {"tags": held}, alive=False)
+            done += 1
+    return {"updated": done * (bool(add) + bool(remove))}
 
 
-@endpoint(access="state")
-def move(call: Call) -> Answer:
+@endpoint(access="state", pieces="steps")
+def move(call: Call) -> Steps:
     """Move tasks to a project, made where ``project_name`` has none."""
     ids = ids_of(call)
     if not ids:
@@ -209,7 +214,10 @@ def move(call: Call) -> Answer:
         projects.require(call.tx, project, ["id"])
     else:
         raise error("validation", "project or project_name must be given")
-    for task in tasks:
+    for number, task in enumerate(tasks):
+        if pieces.is_due(number):
+            yield
+            projects.require(call.tx, project, ["id"])
         changes.save(call, task["id"], {"project": project}, alive=False)
     projects.touch(call.tx, [project, *(task.get("project") for task in tasks)], call.now)
     return {"project_id": project}
@@ -452,12 +460,15 @@ def _dequeue(call: Call, id: str) -> Document:
     return queueing.dequeue(call, id, new_status=call.get("new_status"), **told(call))
 
 
-@endpoint(access="state", destructive=True)
-def archive(call: Call) -> Answer:
-    """Put tasks away; all of them or none."""
+@endpoint(access="state", pieces="steps", destructive=True)
+def archive(call: Call) -> Steps:
+    """Put tasks away; none where one of them does not exist."""
     ids = [task["id"] for task in changes.require_all(call.tx, ids_of(call, "tasks"), ["id"])]
-    for id in ids:
-        _archive(call, id)
+    for number, id in enumerate(ids):
+        if pieces.is_due(number):
+            yield
+        if number < pieces.IDS or TASK.exists(call.tx, id):  # it may have gone meanwhile
+            _archive(call, id)
     return {"archived": len(ids)}
 
 

@@ -5,17 +5,21 @@ The tree itself is in ``store.projects``; tasks and models leave through the doo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
-from ..calls import Call
+from ..calls import Call, pieces
 from ..protocol.error_table import error
 from ..rules import project_names
 from ..store import Transaction, contents, projects, tasks
-from ..store.documents import MODEL, PROJECT, TASK, Document
+from ..store.documents import MODEL, PROJECT, TASK, Collection, Document
 from ..tasks import models, removal
 
+Steps = Generator[None, None, Document]
+
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
+#: So many tasks or models are put elsewhere in one step.
+MOVED = 100
 #: The hidden project below which each data set has one of its own.
 DATASETS = ".datasets"
 
@@ -107,7 +111,7 @@ def move(call: Call, id: str, location: str) -> int:
     return moved
 
 
-def merge(call: Call, id: str, into: str | None) -> Document:
+def merge(call: Call, id: str, into: str | None) -> Steps:
     """Put what is in a project into another (None: into none), and remove it.
 
     Returns:
@@ -120,12 +124,35 @@ def merge(call: Call, id: str, into: str | None) -> Document:
     target = projects.require(call.tx, into, ["id", "name", "path"]) if into else None
     if target and f"{target['name']}/".startswith(f"{project['name']}/"):
         raise error("project_inside_itself", project=id, destination_project=into)
-    entities = sum(contents.move(call.tx, collection, [id], into) for collection in (TASK, MODEL))
     children = projects.children(call.tx, id)
-    moved = sum(projects.relocate(call.tx, child, target, basename) for child, basename in children)
+    projects.check_children(call.tx, id, target)
+    moved = 0
+    for number, (child, basename) in enumerate(children):
+        if pieces.is_due(number):
+            yield
+        if number < pieces.IDS or PROJECT.exists(call.tx, child):  # it may have gone meanwhile
+            moved += projects.relocate(call.tx, child, target, basename)
+    entities = 0
+    for collection in (TASK, MODEL):
+        entities += yield from _move_contents(call, collection, [id], into)
+    if into:
+        projects.require(call.tx, into, ["id"])
+    for child, basename in projects.children(call.tx, id):  # came meanwhile
+        moved += projects.relocate(call.tx, child, target, basename)
     PROJECT.delete(call.tx, [id])
     projects.touch(call.tx, [into, *(child for child, _ in children)], call.now)
     return {"moved_entities": entities, "moved_projects": moved}
+
+
+def _move_contents(
+    call: Call, collection: Collection, ids: list[str], into: str | None
+) -> Generator[None, None, int]:
+    """Put the tasks, or models, of these projects into another, or into none: how many."""
+    moved = 0
+    while (some := contents.move(call.tx, collection, ids, into, MOVED)) == MOVED:
+        moved += some
+        yield
+    return moved + some
 
 
 def count_contents(tx: Transaction, id: str) -> Document:
@@ -138,7 +165,7 @@ def count_contents(tx: Transaction, id: str) -> Document:
     return contents.count(tx, projects.subtree(tx, [id]))._asdict()
 
 
-def delete(call: Call, id: str, *, force: bool, with_contents: bool, delete_files: bool = True) -> Document:
+def delete(call: Call, id: str, *, force: bool, with_contents: bool, delete_files: bool = True) -> Steps:
     """Remove a project and all below it; its tasks and models go along, or stay without a project.
 
     Returns:
@@ -153,32 +180,44 @@ def delete(call: Call, id: str, *, force: bool, with_contents: bool, delete_file
         raise error(f"project_has_{kind}", "use force=true", id=id)
     answer: Document = {"disassociated_tasks": 0, "deleted_models": 0, "deleted_tasks": 0, "urls": None}
     if with_contents:
-        answer |= _delete_contents(call, ids, delete_files)
+        answer |= yield from _delete_contents(call, ids, delete_files)
     else:
-        contents.move(call.tx, MODEL, ids, None)
-        answer["disassociated_tasks"] = contents.move(call.tx, TASK, ids, None)
+        yield from _move_contents(call, MODEL, ids, None)
+        answer["disassociated_tasks"] = yield from _move_contents(call, TASK, ids, None)
+    ids = projects.subtree(call.tx, [id])
+    for collection in (TASK, MODEL):  # of projects that came meanwhile
+        yield from _move_contents(call, collection, ids, None)
     deleted = PROJECT.delete(call.tx, ids)
     projects.touch(call.tx, [parent], call.now)
     return {"deleted": deleted, **answer}
 
 
-def _delete_contents(call: Call, ids: list[str], delete_files: bool) -> Document:
+def _delete_contents(call: Call, ids: list[str], delete_files: bool) -> Steps:
     urls: dict[str, list[str]] = {"model_urls": [], "event_urls": [], "artifact_urls": []}
-    inside = contents.ids_in(call.tx, TASK, ids)
-    deleted_models = 0
-    for id in inside:
-        gone = removal.delete(
-            call, id, force=True, delete_models=True, delete_files=delete_files, with_urls=True
-        )
-        deleted_models += gone["deleted_models"]
-        for kind, found in gone["urls"].items():
-            urls[kind] += found
-    left = contents.ids_in(call.tx, MODEL, ids)
-    for id in left:
+    deleted_tasks = deleted_models = 0
+    while inside := contents.ids_in(call.tx, TASK, ids):  # others may come while the first ones go
+        for number, id in enumerate(inside):
+            if pieces.is_due(number):
+                yield
+            if number >= pieces.IDS and not TASK.exists(call.tx, id):
+                continue
+            gone = removal.delete(
+                call, id, force=True, delete_models=True, delete_files=delete_files, with_urls=True
+            )
+            deleted_tasks += 1
+            deleted_models += gone["deleted_models"]
+            for kind, found in gone["urls"].items():
+                urls[kind] += found
+    for number, id in enumerate(contents.ids_in(call.tx, MODEL, ids)):
+        if pieces.is_due(number):
+            yield
+        if number >= pieces.IDS and not MODEL.exists(call.tx, id):
+            continue
+        deleted_models += 1
         if url := models.delete(call.tx, id, force=True, delete_file=delete_files):
             urls["model_urls"].append(url)
     return {
-        "deleted_models": deleted_models + len(left),
-        "deleted_tasks": len(inside),
+        "deleted_models": deleted_models,
+        "deleted_tasks": deleted_tasks,
         "urls": {kind: list(dict.fromkeys(found)) for kind, found in urls.items()},
     }

@@ -49,6 +49,8 @@ KINDS: dict[str, str] = {
 }
 #: The kind that a role's requests are held to at most.
 LARGEST: dict[str, str] = _TABLE["largest"]
+#: What one document may have in all, however it came to it: bytes and values of its fields, series of ``last_metrics``.
+STORED: dict[str, int] = _TABLE["stored"]
 #: No answer is larger, and no read takes longer.
 ANSWER_BYTES: int = _TABLE["answer"]["bytes"]
 READ_SECONDS: float = _TABLE["answer"]["seconds"]

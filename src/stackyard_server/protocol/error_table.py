@@ -36,6 +36,7 @@ ERRORS: dict[str, tuple[int, int, str]] = {
         12,
         "The answer would be too large: ask for fewer (page_size, batch_size), or for less of each (only_fields)",
     ),
+    "document_too_large": (400, 12, "It would have more in all than a document may have: keep less in it"),
     "lookup": (400, 14, "Lookup error (probably an invalid field name or unsupported nested field)"),
     "reference": (400, 16, "Invalid value for fields"),
     "empty_batch": (400, 17, "Batch request contains no items"),

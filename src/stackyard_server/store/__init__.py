@@ -18,6 +18,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,19 +121,37 @@ def is_damage(fault: BaseException) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """What one document may have in all."""
+
+    most_bytes: int
+    most_values: int
+    #: Of scalars.
+    most_series: int
+    #: Whether a JSON text has more values than that.
+    has_more: Callable[[bytes, int], bool]
+
+
 class Transaction:
     """What runs inside one transaction. Values are SQLite's: int, float, str, bytes, None."""
 
-    __slots__ = ("connection", "fenced", "reading")
+    __slots__ = ("connection", "fenced", "largest", "reading")
 
     def __init__(
-        self, connection: sqlite3.Connection, fenced: set[str], reading: Reading | None = None
+        self,
+        connection: sqlite3.Connection,
+        fenced: set[str],
+        reading: Reading | None = None,
+        largest: Largest | None = None,
     ) -> None:
         self.connection = connection
         #: Tasks that were queued again after they ran (``hand_outs``); one set for the whole store.
         self.fenced = fenced
         #: The read it belongs to; None of one that nobody ends.
         self.reading = reading
+        #: What a document that is written may have; None where nobody says.
+        self.largest = largest
 
     def all(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Every row."""
@@ -229,13 +248,21 @@ class Store:
         folder: The data folder; made (0700) if it is missing.
         reconciled: Whether the database becomes that of the contents beside it, whatever both say.
         serving: Whether this is the server, which alone folds the log in.
+        largest: What a document may have that is written; None is no bound.
 
     Raises:
         StoreError: The folder is of a newer release.
         ApartError: The database is not that of the contents beside it, is older than they are, or damaged.
     """
 
-    def __init__(self, folder: Path, reconciled: bool = False, serving: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        reconciled: bool = False,
+        serving: bool = False,
+        largest: Largest | None = None,
+    ) -> None:
+        self._largest = largest
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.path = folder / FILE_NAME
@@ -317,7 +344,7 @@ class Store:
         """
         connection = self._begin(durability)
         try:
-            yield Transaction(connection, self._fenced)
+            yield Transaction(connection, self._fenced, largest=self._largest)
             self._commit()
         except BaseException:
             self.rolled_back += 1
@@ -359,7 +386,9 @@ class Store:
         """
         group, alone = self._group, self._group is None
         if group is None:
-            group = self._group = Group(Transaction(self._begin("metrics"), self._fenced))
+            group = self._group = Group(
+                Transaction(self._begin("metrics"), self._fenced, None, self._largest)
+            )
             soon(self.commit_group)
         try:
             if alone:  # nobody else's is in it yet, so that the whole of it can be undone

@@ -345,7 +345,12 @@ def ids_in(tx: Transaction, collection: Collection, projects: Iterable[str]) -> 
     return [id for (id,) in rows]
 
 
-def move(tx: Transaction, collection: Collection, projects: Iterable[str], into: str | None) -> int:
-    """Put the tasks, or models, of these projects into another, or into none; how many."""
-    among = "project IN (SELECT value FROM json_each(?))"
-    return tx.run(f'UPDATE "{collection.name}" SET project=? WHERE {among}', (into, as_json(projects)))
+def move(
+    tx: Transaction, collection: Collection, projects: Iterable[str], into: str | None, most: int
+) -> int:
+    """Put tasks, or models, of these projects into another, or into none, so many at most; how many."""
+    among = (
+        f'SELECT number FROM "{collection.name}" WHERE project IN (SELECT value FROM json_each(?)) LIMIT ?'
+    )
+    sql = f'UPDATE "{collection.name}" SET project=? WHERE number IN ({among})'
+    return tx.run(sql, (into, as_json(projects), most))

@@ -16,6 +16,7 @@ import orjson
 
 from .. import moments
 from . import Transaction
+from .refusals import DocumentTooLarge
 
 #: text: a string searched by pattern; choice: a string matched whole; date: an instant; number; flag: true or false;
 #: texts: a list of strings; object: any JSON.
@@ -39,6 +40,8 @@ def weight(row: tuple[Any, ...]) -> int:
     return sum(len(value) for value in row if isinstance(value, (str, bytes)))
 
 
+#: Where so much is written of a document, or more, it is looked at as a whole.
+LOOKED_AT_BYTES = 64 * 1024
 #: Lists that are kept in alphabetical order, whatever the order they came in.
 SORTED = frozenset({"tags", "system_tags"})
 
@@ -128,18 +131,60 @@ class Collection:
         return {name: self.decoded(name, value) for name, value in zip(names, row) if value is not None}
 
     def insert(self, tx: Transaction, document: Mapping[str, Any]) -> None:
-        """Add a document; fields it does not know are left out."""
+        """Add a document; fields it does not know are left out.
+
+        Raises:
+            DocumentTooLarge: It has more than one may have.
+        """
         names = [n for n in document if n in self.fields]
         marks = ", ".join("?" * len(names))
         sql = f'INSERT INTO "{self.name}" ({", ".join(names)}) VALUES ({marks})'
-        tx.run(sql, [self.encoded(n, document[n]) for n in names])
+        columns = {n: self.encoded(n, document[n]) for n in names}
+        self._hold(tx, None, columns)
+        tx.run(sql, list(columns.values()))
 
     def update(self, tx: Transaction, id: str, changes: Mapping[str, Any]) -> int:
-        """Set these fields (None removes one); 1 if the document exists."""
+        """Set these fields (None removes one); 1 if the document exists.
+
+        Raises:
+            DocumentTooLarge: It would have more than one may have.
+        """
         if not changes:
             return 0
         sql = f'UPDATE "{self.name}" SET {", ".join(f"{n}=?" for n in changes)} WHERE id=?'
-        return tx.run(sql, [*(self.encoded(n, v) for n, v in changes.items()), id])
+        columns = {n: self.encoded(n, v) for n, v in changes.items()}
+        self._hold(tx, id, columns)
+        return tx.run(sql, [*columns.values(), id])
+
+    def _hold(self, tx: Transaction, id: str | None, columns: Mapping[str, Any]) -> None:
+        """Hold a document to what one may have in all; one that has more already may lose some of it.
+
+        Args:
+            tx: The transaction.
+            id: The document's; None of a new one.
+            columns: What is to be written.
+
+        Raises:
+            DocumentTooLarge: It would have more.
+        """
+        largest, written = tx.largest, weight(tuple(columns.values()))
+        if largest is None or written < LOOKED_AT_BYTES:
+            return
+        held: dict[str, Any] = {}
+        if id is not None:
+            row = tx.one(f'SELECT {", ".join(self.fields)} FROM "{self.name}" WHERE id=?', (id,))
+            held = dict(zip(self.fields, row or ()))
+            if written <= weight(tuple(held.get(name) for name in columns)):
+                return
+        texts = {name: value for name, value in {**held, **columns}.items() if isinstance(value, str)}
+        whole = [value.encode() for name, value in texts.items() if self.fields[name] in ("texts", "object")]
+        size = sum(map(len, whole)) + sum(
+            len(value.encode())
+            for name, value in texts.items()
+            if self.fields[name] not in ("texts", "object")
+        )
+        if size > largest.most_bytes or largest.has_more(b",".join(whole), largest.most_values):
+            raise DocumentTooLarge(largest.most_bytes, largest.most_values)
 
     def delete(self, tx: Transaction, ids: Iterable[str]) -> int:
         """The number of documents removed."""

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from . import Transaction, logs, metrics, samples, scalars
-from .scalars import Memory, Points
+from .scalars import Memory, Points, TooManySeries
 
 #: The instants that have a date, milliseconds: 1970 to 9999.
 LAST_INSTANT = 253402300799999
@@ -152,7 +152,10 @@ class Batch:
         known = None if name[1] is None else self.memory.named.get(name)
         lasting = known is not None
         if known is None:
-            series = self.memory.series(self.tx, id_, named(event, "metric"), named(event, "variant"))
+            try:
+                series = self.memory.series(self.tx, id_, named(event, "metric"), named(event, "variant"))
+            except TooManySeries as full:
+                raise Refused(f"A task or model has {full.most} series of scalars at most") from None
             plain = PLAIN[scalars.KIND]
             further = {n: v for n, v in event.items() if n not in plain and n not in UNKEPT}
             form = self.memory.form(self.tx, text(event.get("worker")) or self.worker, further)

@@ -19,6 +19,8 @@ from .scalars import Wanted
 KIND = "log"
 #: How long a batch is remembered, milliseconds.
 REMEMBERED = 10 * 60 * 1000
+#: Lines that are looked at in one step, where they are to go.
+LOOKED_AT = 5_000
 #: The place before a task's first line.
 START = (-(2**63), -(2**63))
 _COLUMNS = "timestamp, received, worker, level, msg, extra"
@@ -121,31 +123,53 @@ def pairs(tx: Transaction, owners: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(owner, metric, variant) for owner, metric, variant in tx.all(sql, (metrics.as_json(owners),))]
 
 
-def delete_for(
+def delete_for(tx: Transaction, owners: Iterable[str]) -> int:
+    """Remove every line of these tasks; the number removed."""
+    return tx.run(
+        "DELETE FROM log WHERE owner IN (SELECT value FROM json_each(?))", [metrics.as_json(owners)]
+    )
+
+
+def delete_next(
     tx: Transaction,
-    owners: Iterable[str],
+    owner: str,
+    place: tuple[int, int],
     before: int | None = None,
     *,
     only: Wanted = None,
     but: Wanted = None,
-) -> int:
-    """Remove lines of these tasks; the number removed.
+) -> tuple[int, tuple[int, int] | None]:
+    """Look at some lines of a task, and remove those that are to go.
 
     Args:
         tx: A writing transaction.
-        owners: The tasks.
+        owner: The task.
+        place: Behind which it looks; ``START`` before any line.
         before: Only lines older than this instant.
         only: Only lines of these metrics and variants.
         but: No lines of these.
+
+    Returns:
+        The number removed, and the place where to go on; None where no line is left to be looked at.
     """
-    sql, bound = "DELETE FROM log WHERE owner IN (SELECT value FROM json_each(?))", [metrics.as_json(owners)]
+    behind = "FROM log WHERE owner=? AND (timestamp, number) > (?, ?)"
+    last = tx.one(
+        f"SELECT timestamp, number {behind} ORDER BY timestamp, number LIMIT 1 OFFSET ?",
+        (owner, *place, LOOKED_AT - 1),
+    )
+    sql, bound = f"DELETE {behind}", [owner, *place]
+    if last is not None:
+        sql, bound = f"{sql} AND (timestamp, number) <= (?, ?)", [*bound, *last]
     if before is not None:
-        sql = f"{sql} AND timestamp<{int(before)}"
+        sql, bound = f"{sql} AND timestamp<?", [*bound, before]
     for wanted, form in ((only, "{}"), (but, "NOT {}")):
         if wanted is not None:
             condition, named = metrics.among(wanted, _METRIC, _VARIANT)
             sql, bound = f"{sql} AND {form.format(condition)}", [*bound, *named]
-    return tx.run(sql, bound)
+    gone = tx.run(sql, bound)
+    if last is None or (before is not None and last[0] >= before):
+        return gone, None
+    return gone, (last[0], last[1])
 
 
 def digest(session: str, body: bytes) -> bytes:

@@ -168,6 +168,25 @@ def relocate(tx: Transaction, id: str, parent: Document | None, basename: str) -
     return len(changes)
 
 
+def check_children(tx: Transaction, id: str, parent: Document | None) -> None:
+    """Look whether all that is right below a project can be put below another (None: at the root).
+
+    Raises:
+        ProjectExists: Another project has the name that one would have.
+        ProjectTooDeep: The branch would reach too deep.
+    """
+    old = require(tx, id, ["name"])["name"]
+    cut, new = len(old) + 1, f"{parent['name']}/" if parent else ""
+    for name in tx.all(BELOW + "SELECT p.name FROM below JOIN project p ON p.id=below.id", (as_json([id]),)):
+        if project_names.depth(new + name[0][cut:]) > project_names.MAX_DEPTH:
+            raise ProjectTooDeep(project_names.MAX_DEPTH)
+    names = {new + basename: child for child, basename in children(tx, id)}
+    taken = "SELECT name, id FROM project WHERE name IN (SELECT value FROM json_each(?))"
+    for name, other in tx.all(taken, (as_json(names),)):
+        if names[name] != other:
+            raise ProjectExists(name)
+
+
 def set_company(tx: Transaction, collection: Collection, ids: Iterable[str], company: str) -> int:
     """How many documents changed hands: "" is everyone's, as public documents are."""
     sql = f'UPDATE "{collection.name}" SET company=? WHERE company<>? AND id IN (SELECT value FROM json_each(?))'

@@ -23,6 +23,14 @@ class AnswerTooLarge(Refusal):
         self.most = most
 
 
+class DocumentTooLarge(Refusal):
+    """With what is to be written a document would have more bytes, or more values, than one may have."""
+
+    def __init__(self, most_bytes: int, most_values: int) -> None:
+        super().__init__(most_bytes, most_values)
+        self.most_bytes, self.most_values = most_bytes, most_values
+
+
 class UnknownProject(Refusal):
     """No project has that id."""
 

@@ -43,6 +43,14 @@ _POINTS = "INSERT INTO scalar(series, iter, value, timestamp, delay, form) VALUE
 _REPLACE = _POINTS.replace("INSERT", "INSERT OR REPLACE", 1)
 
 
+class TooManySeries(Exception):
+    """A task or model has as many series as one may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+
 class Series:
     """What is known of one series: its number (None before its first point) and its figures."""
 
@@ -98,6 +106,8 @@ class Memory:
         self._store = store
         self._series: dict[tuple[str, str, str], Series] = {}
         self._forms: dict[Any, int] = {}
+        #: How many series tasks and models have, of those that got new ones.
+        self._counts: dict[str, int] = {}
         #: Series, form and axis label by what names them in an event.
         self.named: dict[Any, tuple[Series, int, str | None]] = {}
         self._valid: tuple[Any, ...] = ()
@@ -108,16 +118,33 @@ class Memory:
         if valid != self._valid or len(self._series) + len(self._forms) + len(self.named) > REMEMBERED:
             self._series.clear()
             self._forms.clear()
+            self._counts.clear()
             self.named.clear()
             self._valid = valid
 
     def series(self, tx: Transaction, owner: str, metric: str, variant: str) -> Series:
-        """The series of that name, with its figures."""
+        """The series of that name, with its figures.
+
+        Raises:
+            TooManySeries: There is none, and its owner may have no more.
+        """
         key = (owner, metric, variant)
         known = self._series.get(key)
         if known is None:
-            known = self._series[key] = self._load(tx, Series(*key))
+            known = self._load(tx, Series(*key))
+            if known.number is None:
+                self._count(tx, owner)
+            self._series[key] = known
         return known
+
+    def _count(self, tx: Transaction, owner: str) -> None:
+        """Note that a task or model gets another series."""
+        count = self._counts.get(owner)
+        if count is None:
+            count = int(tx.value("SELECT count(*) FROM metric WHERE owner=?", (owner,)))
+        if tx.largest is not None and count >= tx.largest.most_series:
+            raise TooManySeries(tx.largest.most_series)
+        self._counts[owner] = count + 1
 
     def _load(self, tx: Transaction, series: Series) -> Series:
         row = tx.one(

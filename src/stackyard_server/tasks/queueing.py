@@ -118,3 +118,8 @@ def dequeue(
 def left_behind(tx: Transaction, queue: str) -> list[str]:
     """Tasks that a queue gave away and nobody has started: still queued, in no queue."""
     return tasks.left_behind(tx, queue)
+
+
+def is_left_behind(tx: Transaction, task: str) -> bool:
+    """Whether a task is still queued, in no queue."""
+    return queues.of_task(tx, task) is None and TASK.field(tx, task, "status") == task_status.QUEUED

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .. import API_VERSION
-from ..calls import Call, Services, dispatch
+from ..calls import Call, Services, dispatch, pieces
 from ..identity import Identity
 from ..protocol import envelope
 from ..store import Reading
@@ -47,7 +47,11 @@ class Caller:
             address=self.address,
         )
         if not entry.slow:
-            answer: dict[str, Any] = dispatch.answer(entry, call)
+            answer: dict[str, Any]
+            if entry.pieces == "steps":
+                answer = await pieces.steps(entry, call)
+            else:
+                answer = dispatch.answer(entry, call)
             return answer
 
         def read(reading: Reading) -> Any:

@@ -9,9 +9,10 @@ import pytest
 
 from stackyard_server.calls import bulk, refusals
 from stackyard_server.listing import filters
+from stackyard_server.protocol import bounds
 from stackyard_server.protocol.error_table import ApiError
 from stackyard_server.rules import project_names
-from stackyard_server.store import Reading, Transaction, projects, queues
+from stackyard_server.store import Largest, Reading, Transaction, projects, queues
 from stackyard_server.store import refusals as stored
 from stackyard_server.store.documents import TASK
 
@@ -49,9 +50,16 @@ def weighty(tx: Transaction) -> None:
     limited.weighed("SELECT 'eleven bytes'", (), lambda row: len(row[0]))
 
 
+def grown(tx: Transaction) -> None:
+    largest = Largest(100_000, 10, 10, bounds.has_more)
+    bounded = Transaction(tx.connection, tx.fenced, largest=largest)
+    TASK.insert(bounded, {"id": "t2", "comment": "x" * 100_001})
+
+
 REFUSED: dict[type[stored.Refusal], tuple[Callable[[Transaction], object], int, str]] = {
     stored.ReadEnded: (ended, 12, "took too long"),
     stored.AnswerTooLarge: (weighty, 12, "bytes=10"),
+    stored.DocumentTooLarge: (grown, 12, "bytes=100000, values=10"),
     stored.BadPattern: (lambda tx: filters.asked(TASK, {"name": "("}, {}), 21, "subpattern"),
     stored.UnknownProject: (lambda tx: projects.require(tx, "nobody"), 401, "id=nobody"),
     stored.ProjectExists: (taken, 801, "name=first"),

@@ -132,6 +132,49 @@ def test_the_fields_of_a_form_are_bounded(server: Running) -> None:
     assert answer.status_code == 400
 
 
+def parameters(count: int, kind: str) -> list[dict[str, str]]:
+    return [{"section": "Args", "name": f"{kind}{i}", "value": "1", "type": "int"} for i in range(count)]
+
+
+def test_a_document_does_not_grow_beyond_its_bound(server: Running) -> None:
+    """Request by request, or as a copy; what is refused leaves it as it was, and what takes away is done."""
+    task = server.call("tasks.create", name="grows", type="training")["id"]
+    told, many = "", 0
+    for part in range(6):
+        body = json.dumps({"task": task, "hyperparams": parameters(20_000, f"p{part}_")}).encode()
+        status, told = post(server, "tasks.edit_hyper_params", body)
+        if status != 200:
+            break
+        many += 20_000
+    assert told.startswith(
+        "It would have more in all than a document may have: keep less in it: bytes=16777216"
+    )
+    kept = server.call("tasks.get_by_id", task=task)["task"]["hyperparams"]["Args"]
+    assert 20_000 <= many == len(kept)
+    assert server.call("tasks.get_by_id", task=server.call("tasks.clone", task=task)["id"])["task"]
+    beyond = {"new_task_configuration": {f"c{i}": {"name": f"c{i}", "value": "1"} for i in range(45_000)}}
+    status, again = post(server, "tasks.clone", json.dumps({"task": task, **beyond}).encode())
+    assert (status, again) == (400, told)
+    status, again = post(
+        server, "tasks.edit", json.dumps({"task": task, "script": {"diff": "x" * 16_000_000}}).encode()
+    )
+    assert (status, again) == (400, told)
+    fewer = [{"section": "Args", "name": f"p0_{i}"} for i in range(1000)]
+    server.call("tasks.delete_hyper_params", task=task, hyperparams=fewer)
+    assert len(server.call("tasks.get_by_id", task=task)["task"]["hyperparams"]["Args"]) == many - 1000
+
+
+def test_a_task_has_so_many_series_at_most(server: Running) -> None:
+    task = server.call("tasks.create", name="series", type="training")["id"]
+    most = bounds.STORED["series"]
+    names = [f"v{number}" for number in range(most + 5)]
+    line = {"type": "training_stats_scalar", "task": task, "metric": "m", "iter": 1, "value": 1.0}
+    told = server.call_lines("events.add_batch", [{**line, "variant": name} for name in names])
+    assert told["errors_info"] == {f"A task or model has {most} series of scalars at most": 5}
+    again = server.call_lines("events.add_batch", [{**line, "variant": "v1", "iter": 2}])
+    assert again["added"] == 1, "the series it has go on"
+
+
 def endpoint_cookie() -> str:
     from stackyard_server import identity
 
@@ -158,6 +201,7 @@ def test_the_page_shows_the_table() -> None:
         f"{bounds.ANSWER_BYTES // 2**20} MiB", f"{bounds.READ_SECONDS} s", f"{bounds.READS} reads",
         f"{bounds.READS_OF_A_USER} of one user", f"{bounds.DESCRIPTORS['kept_free']} descriptors",
         f"{bounds.DESCRIPTORS['connections']:,} connections", f"{bounds.HELD_BYTES // 2**20} MiB",
-        f"{bounds.STORE_BYTES // 2**20} MiB",
+        f"{bounds.STORE_BYTES // 2**20} MiB", f"{bounds.STORED['bytes'] // 2**20} MiB",
+        f"{bounds.STORED['values']:,} values", f"{bounds.STORED['series']:,} series",
     ):  # fmt: skip
         assert words in costs, words
