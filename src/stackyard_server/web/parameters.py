@@ -7,12 +7,17 @@ not fit the field of its type (a reference, several lines) gets a plain one, so 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from ..rules import queue_policy
 
 INTEGERS = frozenset({"int", "integer"})
 NUMBERS = frozenset({"float", "number", "double"})
 FLAGS = frozenset({"bool", "boolean", "flag"})
+#: Fields that a form shows; what is left out is copied as it is.
+MOST_FIELDS = 500
 #: A value longer than this gets several lines.
 LONGEST_LINE = 80
 #: The other one, written alike.
@@ -50,6 +55,31 @@ def field(section: str, name: str, parameter: dict[str, Any], typed: str | None 
     description = str(parameter.get("description") or "")
     control, choices = control_of(kind, value)
     return Field(key_of(section, name), name, value, kind, description, control, choices)
+
+
+def sections(
+    hyperparams: Mapping[str, Mapping[str, dict[str, Any]]], typed: Mapping[str, str]
+) -> tuple[dict[str, list[Field]], int]:
+    """The fields of a form by section, the first of them, and how many are left out.
+
+    Args:
+        hyperparams: A task's parameters by section and name.
+        typed: What stood in the form before, by its fields' names.
+    """
+    shown, room = {}, MOST_FIELDS
+    for section, items in sorted(hyperparams.items(), key=by_section):
+        names = sorted(items)[:room]
+        room -= len(names)
+        if names:
+            shown[section] = [
+                field(section, name, items[name], typed.get(key_of(section, name))) for name in names
+            ]
+    return shown, sum(map(len, hyperparams.values())) - (MOST_FIELDS - room)
+
+
+def by_section(item: tuple[str, Any]) -> tuple[bool, str]:
+    """What sorts sections: by name, how the task is run last."""
+    return item[0] == queue_policy.TASK_TIME_LIMIT[0], item[0]
 
 
 def control_of(

@@ -11,7 +11,6 @@ from typing import Any
 
 from starlette.responses import Response
 
-from ..rules import queue_policy
 from . import lineage, parameters, results
 from .pages import entry_id, seen_queues
 from .visit import RUNS_PROJECT, TASK_COLUMNS, TEMPLATES_PROJECT, Visit, file_link
@@ -168,27 +167,17 @@ async def clone_form(visit: Visit, notice: str = "", typed: dict[str, str] | Non
     found = await task_head(visit, ["hyperparams", "execution.queue", "container", "comment"])
     answer = await visit.ask("queues.get_all_ex", order_by=["name"])
     before = typed or {}
-    sections = {
-        section: [
-            parameters.field(section, name, item, before.get(parameters.key_of(section, name)))
-            for name, item in sorted(items.items())
-        ]
-        for section, items in sorted((found.get("hyperparams") or {}).items(), key=by_section)
-    }
+    sections, left_out = await asyncio.to_thread(parameters.sections, found.get("hyperparams") or {}, before)
     project = found["project"]["name"] if found.get("project") else ""
     from_template = project == TEMPLATES_PROJECT
     held = (found.get("execution") or {}).get("queue")
     preset = (held.get("id") if isinstance(held, dict) else held) or ""
     return await visit.page(
-        "clone.html", tab="", task=found, sections=sections, queues=answer["queues"], notice=notice, typed=before,
+        "clone.html", tab="", task=found, sections=sections, left_out=left_out, queues=answer["queues"],
+        notice=notice, typed=before,
         from_template=from_template, project=RUNS_PROJECT if from_template else project, preset=preset,
         name=found["name"] if from_template else f"Clone of {found['name']}", status=400 if notice else 200,
     )  # fmt: skip
-
-
-def by_section(item: tuple[str, Any]) -> tuple[bool, str]:
-    """What sorts sections: by name, how the task is run last."""
-    return item[0] == queue_policy.TASK_TIME_LIMIT[0], item[0]
 
 
 async def model(visit: Visit) -> Response:

@@ -8,6 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from stackyard_server.web.parameters import key_of
+
 from ..running import Running
 from .conftest import LOGIN, PASSWORD
 
@@ -132,3 +134,19 @@ def test_an_address_puts_no_words_into_our_pages(server: Running) -> None:
     assert "evil.example" not in said.text
     assert 'role="status"' not in said.text
     assert "The key was revoked." in own.text
+
+
+def test_a_form_shows_some_of_many_parameters_and_copies_all(server: Running) -> None:
+    """What is typed is changed; what the form leaves out is in the copy as it was."""
+    many = {f"p{n:05}": {"section": "Args", "name": f"p{n:05}", "value": str(n)} for n in range(7000)}
+    task = server.call("tasks.create", name="many", type="training", hyperparams={"Args": many})["id"]
+    with signed_in(server) as client:
+        shown = client.get(f"/tasks/{task}/clone").text
+        assert shown.count('name="p:Args') == 500
+        assert "6500 more parameters are left out here." in shown
+        typed = {"name": "copy", key_of("Args", "p00001"): "other"}
+        answer = client.post(f"/tasks/{task}/clone", data=typed)
+    copy = server.call("tasks.get_by_id", task=answer.headers["location"].rpartition("/")[2])["task"]
+    values = {name: item["value"] for name, item in copy["hyperparams"]["Args"].items()}
+    assert values == {**{name: item["value"] for name, item in many.items()}, "p00001": "other"}
+    server.call("tasks.delete_many", ids=[task, copy["id"]], force=True)
