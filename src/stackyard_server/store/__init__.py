@@ -273,6 +273,8 @@ class Store:
         if made:
             os.chmod(self.path, 0o600)
         self._mark = self._settle(found, reconciled, serving)
+        #: Whether a seal may still stand that only the server leaves as it is while it writes.
+        self._unseals = not serving
         fenced = self._writer.execute("SELECT task FROM hand_out WHERE requeued IS NOT NULL")
         self._fenced: set[str] = {task for (task,) in fenced}
         self._durability: Durability | None = None
@@ -365,6 +367,9 @@ class Store:
 
     def _begin(self, durability: Durability) -> sqlite3.Connection:
         self.commit_group()
+        if self._unseals:  # SQLite may fold the log in at the end of any commit
+            self._mark.unseal()
+            self._unseals = False
         connection = self._writer
         if durability != self._durability:
             level = "FULL" if durability == "state" else "NORMAL"

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import Store, Transaction, schema
+from . import FILE_NAME, Store, Transaction, mark, schema
 
 
 def copy(store: Store, path: Path) -> None:
@@ -57,6 +57,15 @@ def rename(path: Path) -> None:
         if schema.version_of(copied) >= schema.WITH_LINEAGE:
             copied.execute("UPDATE lineage SET identity=lower(hex(randomblob(16)))")
             copied.execute("DELETE FROM doomed")  # of the former one's contents
+
+
+def make_mark(folder: Path) -> None:
+    """Say beside the contents of a folder that they are those of the copy in it; nothing of an earlier release."""
+    with closing(sqlite3.connect(folder / FILE_NAME)) as copied:
+        if schema.version_of(copied) < schema.WITH_LINEAGE:
+            return
+        identity, commits = copied.execute("SELECT identity, commits FROM lineage").fetchone()
+    mark.Mark(folder, identity, commits, None).close()
 
 
 def count_rows(tx: Transaction) -> dict[str, int]:
@@ -112,18 +121,21 @@ def strange_structure(tx: Transaction, version: int) -> list[str]:
     return sentences
 
 
-def _structure(connection: sqlite3.Connection) -> dict[tuple[str, str], Any]:
-    """What makes each table (its columns), index, view and trigger (their text), by kind and name."""
-    made: dict[tuple[str, str], Any] = {}
-    for kind, name, table, sql in connection.execute(
-        "SELECT type, name, tbl_name, sql FROM sqlite_master"
-    ).fetchall():
-        if re.fullmatch(r"sqlite_(sequence|stat\d)", str(name)) or (kind == "index" and sql is None):
-            continue
-        if kind == "table" and not str(sql).upper().startswith("CREATE VIRTUAL"):
-            quoted = str(name).replace('"', '""')
-            columns = connection.execute(f'PRAGMA table_xinfo("{quoted}")').fetchall()
-            made[str(kind), str(name)] = tuple(columns)
-        else:
-            made[str(kind), str(name)] = (table, " ".join(str(sql).split()))
-    return made
+def _structure(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What makes each table, index, view and trigger, by kind and name: the text that SQLite keeps of it.
+
+    All of a table stands there: columns, constraints and what becomes of a row that breaks one, references.
+    """
+    return {
+        (str(kind), str(name)): (str(table), *_lines(str(sql)))
+        for kind, name, table, sql in connection.execute(
+            "SELECT type, name, tbl_name, sql FROM sqlite_master"
+        )
+        if not re.fullmatch(r"sqlite_(sequence|stat\d)", str(name)) and (kind != "index" or sql is not None)
+    }
+
+
+def _lines(sql: str) -> tuple[str, ...]:
+    """A text without how it is set; its lines stay, for a remark ends with its line."""
+    lines = (" ".join(line.split()) for line in sql.splitlines())
+    return tuple(line for line in lines if line)

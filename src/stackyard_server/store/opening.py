@@ -81,6 +81,10 @@ def examine(folder: Path, name: str) -> Found:
                 raise Damaged(f"{path} does not say which database it is")
             identity, commits = row
         if marked is None:
+            if commits:  # each was noted there; a restored or new database has its mark before its first
+                raise Apart(
+                    f"{folder / mark.FOLDER / mark.NAME} is missing: nobody can say whether {path} has every commit"
+                )
             if has_contents(folder) and found.execute("SELECT 1 FROM file LIMIT 1").fetchone() is None:
                 raise Apart(f"{path} names none of the contents in {folder / mark.FOLDER}")
         elif identity is None:
@@ -96,7 +100,7 @@ def check(folder: Path, name: str) -> bool:
     """Look for damage in the database of a folder that nobody has open.
 
     One that is sealed must be as it was left, byte by byte. Another one is checked by SQLite, as far as
-    ``CHECK_SECONDS`` allow.
+    ``CHECK_SECONDS`` allow; so is one with a log, for whoever was killed may have folded a part of it in.
 
     Returns:
         Whether it was looked at to the end.
@@ -108,11 +112,13 @@ def check(folder: Path, name: str) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         return True
     seal = found.marked.seal if found.marked else None
+    has_log = _has_log(path)
     # Without its log and with more commits the file was folded since, by somebody who did not say so.
-    if seal and (seal.commits == found.commits or _has_log(path)):
-        if mark.digest_of(path) != (seal.sha256, seal.bytes):
+    if seal and (seal.commits == found.commits or has_log):
+        if mark.digest_of(path) == (seal.sha256, seal.bytes):
+            return True
+        if not has_log:
             raise Damaged(f"{path} is not what the server left when it ended: it was changed or damaged")
-        return True
     return _check_by_sqlite(path, time.monotonic() + CHECK_SECONDS)
 
 

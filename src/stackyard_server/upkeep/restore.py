@@ -63,6 +63,7 @@ def restore(source: Path, folder: Path, verify: bool, digest: str | None = None)
                 told["files"] += 1
                 told["bytes"] += part.bytes
         copies.rename(draft / FILE_NAME)
+        copies.make_mark(draft)
         for below in (path for path in draft.rglob("*") if path.is_dir()):
             sync_folder(below)
         for name in ("files", settings.FILE_NAME, FILE_NAME):

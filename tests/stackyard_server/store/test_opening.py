@@ -102,6 +102,10 @@ def mark_overwritten(folder: Path) -> None:
     (folder / "files" / mark.NAME).write_text("{}")
 
 
+def without_mark(folder: Path) -> None:
+    (folder / "files" / mark.NAME).unlink()
+
+
 @pytest.mark.promise("apart-is-refused")
 @pytest.mark.parametrize(
     ("happen", "says"),
@@ -115,6 +119,7 @@ def mark_overwritten(folder: Path) -> None:
         (changed, "is not what the server left"),
         (of_an_earlier_release, "older than the contents"),
         (mark_overwritten, "mark is damaged"),
+        (without_mark, "mark is missing"),
     ],
 )
 def test_what_does_not_belong_together_is_refused_and_left_alone(
@@ -203,6 +208,49 @@ def test_a_seal_is_gone_once_somebody_writes(folder: Path) -> None:
     assert marked.seal is None
     assert check(folder)
     Store(folder).close()
+
+
+@pytest.fixture
+def killed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a kill leaves of a command that removes much, in the commit at whose end SQLite folds the log in."""
+    monkeypatch.setattr("stackyard_server.store.FOLD_AT_PAGES", 8)
+    store = Store(folder)
+    monkeypatch.setattr(store._mark, "note", lambda *_: shutil.copytree(folder, tmp_path / "killed"))
+    before = mark.digest_of(folder / FILE_NAME)
+    with store.writing() as tx:
+        for number in range(200):
+            meta.put(tx, f"key {number}", "y" * 500)
+    store.close()
+    assert mark.digest_of(tmp_path / "killed" / FILE_NAME) != before
+    assert (tmp_path / "killed" / f"{FILE_NAME}-wal").stat().st_size
+    return tmp_path / "killed"
+
+
+@pytest.mark.promise("damage-is-noticed")
+def test_a_command_that_is_killed_while_it_writes_leaves_no_seal(killed: Path) -> None:
+    marked = mark.read(killed)
+    assert marked is not None
+    assert marked.seal is None
+    assert check(killed)
+    Store(killed, serving=True).close()
+
+
+@pytest.mark.promise("damage-is-noticed")
+def test_beside_a_log_a_seal_that_does_not_fit_is_no_fault_but_damage_is(killed: Path) -> None:
+    """A server beside the command may have written its own seal over what the command said."""
+    marked = mark.read(killed)
+    assert marked is not None
+    said = mark.Mark(killed, marked.identity, marked.written, marked)
+    said.seal(mark.Seal("0" * 64, 4096, marked.written - 1))
+    said.close()
+    assert check(killed)
+    size = (killed / FILE_NAME).stat().st_size
+    (killed / f"{FILE_NAME}-wal").write_bytes(b"\0")
+    with (killed / FILE_NAME).open("r+b") as file:
+        file.seek(size - 8 * 4096)
+        file.write(b"\xff" * 4 * 4096)
+    with pytest.raises(DamagedError, match="is damaged"):
+        check(killed)
 
 
 @pytest.mark.promise("damage-is-noticed")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stackyard_server import admin
-from stackyard_server.store import Store, mark
+from stackyard_server.store import ApartError, Store, mark, meta
 from stackyard_server.upkeep import UpkeepError, backup, restore
 
 from . import hostile
@@ -59,6 +59,44 @@ def test_the_digest_knows_the_backup_again(folder: Path, tmp_path: Path) -> None
         admin.restore(tmp_path / "copy", tmp_path / "refused", verify=False, digest=made["digest"])
     assert not (tmp_path / "trusted").exists()
     assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "ours", "theirs"),
+    [
+        ("file", "user TEXT\n", "user TEXT, UNIQUE (user) ON CONFLICT REPLACE\n"),
+        ("task", "name TEXT", "name TEXT CHECK (name <> 'x')"),
+        ("file", "owner TEXT", "owner TEXT REFERENCES task(id) ON DELETE CASCADE"),
+        ("file", "sha256 TEXT NOT NULL", "sha256 TEXT NOT NULL ON CONFLICT IGNORE"),
+    ],
+)
+def test_a_table_with_rules_of_somebody_elses_is_not_restored(
+    folder: Path, tmp_path: Path, table: str, ours: str, theirs: str
+) -> None:
+    """Its columns are those of this server; rows that a server acknowledged would go, or never come, all the same."""
+    admin.backup(folder, tmp_path / "copy")
+    with closing(sqlite3.connect(tmp_path / "copy" / "server.sqlite", isolation_level=None)) as rows:
+        rows.execute("PRAGMA writable_schema=ON")
+        made = rows.execute("SELECT sql FROM sqlite_master WHERE name=?", (table,)).fetchone()[0]
+        assert ours in made
+        rows.execute("UPDATE sqlite_master SET sql=? WHERE name=?", (made.replace(ours, theirs, 1), table))
+    hostile._mend(tmp_path / "copy")
+    found = admin.restore(tmp_path / "copy", tmp_path / "refused", verify=True)
+    assert not found["ok"]
+    assert f"table '{table}' is not as this server makes it" in " ".join(found["problems"])
+    assert not (tmp_path / "refused").exists()
+
+
+def test_a_restored_folder_notices_from_the_first_that_its_mark_is_gone(folder: Path, tmp_path: Path) -> None:
+    store = Store(folder)
+    with store.writing() as tx:
+        meta.put(tx, "x", "y")
+    store.close()
+    admin.backup(folder, tmp_path / "copy")
+    assert admin.restore(tmp_path / "copy", tmp_path / "restored", verify=False)["ok"]
+    (tmp_path / "restored" / "files" / mark.NAME).unlink()
+    with pytest.raises(ApartError, match="mark is missing"):
+        Store(tmp_path / "restored")
 
 
 def test_settings_that_the_manifest_does_not_name_are_left_behind(folder: Path, tmp_path: Path) -> None:
