@@ -153,7 +153,7 @@ class Server:
             lifespan="off",
             http=BoundedProtocol,
             proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=list(settings.trusted_proxies),
+            forwarded_allow_ips=shares.believed(settings.trusted_proxies),
             log_config=None,
             access_log=False,
             server_header=False,

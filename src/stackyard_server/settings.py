@@ -7,6 +7,7 @@ folder, that before the default. A name nobody knows is an error: a misspelt lim
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import tomllib
 import types
 import typing
@@ -50,7 +51,7 @@ class ServerSettings:
     token_seconds: int = 24 * 3600
     #: Origins that may call the API from a browser; none by default.
     cors_origins: tuple[str, ...] = ()
-    #: Addresses of reverse proxies whose X-Forwarded-For is believed; none by default.
+    #: Addresses or networks of reverse proxies whose X-Forwarded-For is believed; none by default.
     trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: int = REQUESTS["document"].bytes
     max_upload_bytes: int = 50 * 1024**3
@@ -154,6 +155,14 @@ def webapp_build(folder: Path) -> Path | None:
     return None
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _check(settings: ServerSettings) -> None:
     for name in ("web_port", "api_port", "files_port"):
         if not 0 <= getattr(settings, name) <= 65535:
@@ -171,6 +180,12 @@ def _check(settings: ServerSettings) -> None:
         )
     if settings.unknown_fields not in ("refuse", "log"):
         raise SettingsError(f"unknown_fields is {settings.unknown_fields!r}; expected 'refuse' or 'log'")
+    for proxy in settings.trusted_proxies:
+        if proxy != "*" and not _is_network(proxy):
+            raise SettingsError(
+                f"trusted_proxies names {proxy!r}; expected an address such as 10.0.0.5, a network such as "
+                "10.0.0.0/24 (its first address), or *"
+            )
     for name in ("token_seconds", "max_body_bytes", "max_upload_bytes"):
         if getattr(settings, name) <= 0:
             raise SettingsError(f"{name} is {getattr(settings, name)}; expected more than 0")

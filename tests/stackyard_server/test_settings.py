@@ -43,6 +43,8 @@ def test_options_before_environment_before_file_before_default(tmp_path: Path) -
         ("token_seconds = 0", "expected more than 0"),
         ('tls_key = "/nowhere"', "go together"),
         ('files_url = "labbox:8081"', "begins with http://"),
+        ('trusted_proxies = ["proxy.lan"]', "trusted_proxies names 'proxy.lan'; expected an address"),
+        ('trusted_proxies = ["10.0.0.5/24"]', "names '10.0.0.5/24'"),
         ('webapp = "/nowhere"', "holds no index.html"),
         ("web_port = ", "server.toml"),
     ],

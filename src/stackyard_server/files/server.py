@@ -180,7 +180,7 @@ class FileServer(Port):
         Raises:
             Refused: 429 too many are.
         """
-        address = exchange.address
+        address = self._open.counted_as(exchange.address)
         if not self._open.take(address):
             raise Refused(429, "Too many files are being sent or received: come again in a moment")
         try:

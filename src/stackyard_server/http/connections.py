@@ -75,7 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
         peer = transport.get_extra_info("peername")
-        address = shares.network(str(peer[0])) if peer else ""
+        address = self.shares.counted_as(str(peer[0])) if peer else ""
         if not self.shares.take(address) and not (self._make_room(address) and self.shares.take(address)):
             self.transport = transport
             transport.abort()

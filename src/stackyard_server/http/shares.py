@@ -39,11 +39,45 @@ def most_files() -> int:
     return min(DESCRIPTORS["files"], _open_to_clients() // 3)
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+#: What an IPv4 address is on a socket that takes both kinds.
+MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
 def network(address: str) -> str:
     """What counts as one address: of IPv6 the first half, which is what one network is given (RFC 6177)."""
-    if ":" not in address or address.startswith("::ffff:"):
+    try:
+        read = _unwrapped(address)
+    except ValueError:
         return address
-    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+    return str(read) if read.version == 4 else str(ipaddress.ip_network((read, 64), strict=False))
+
+
+def _unwrapped(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address, without its zone; an IPv4 one also where it is written as IPv6.
+
+    Raises:
+        ValueError: It is none.
+    """
+    read = ipaddress.ip_address(address.partition("%")[0])
+    return (read.version == 6 and read.ipv4_mapped) or read
+
+
+def believed(proxies: Iterable[str]) -> list[str]:
+    """Named proxies, addresses or networks, in every form in which they may connect; "*" is everybody."""
+    named = list(proxies)
+    if "*" in named:
+        return ["*"]
+    forms = []
+    for given in map(ipaddress.ip_network, named):
+        forms.append(given)
+        if given.version == 4:
+            inside = int(MAPPED.network_address) + int(given.network_address)
+            forms.append(ipaddress.IPv6Network((inside, 96 + given.prefixlen)))
+        elif given.subnet_of(MAPPED):
+            inside = int(given.network_address) - int(MAPPED.network_address)
+            forms.append(ipaddress.IPv4Network((inside, given.prefixlen - 96)))
+    return [str(form) for form in forms]
 
 
 class Shares:
@@ -51,27 +85,41 @@ class Shares:
 
     Args:
         most: How many there are.
-        whole: Addresses that may have all of them: proxies, for whom many stand behind one address.
+        whole: Addresses and networks that may have all of them, each address: proxies, for whom many stand behind
+            one; "*" is everybody.
     """
 
     def __init__(self, most: Callable[[], int], whole: Iterable[str] = ()) -> None:
         self.most = most()
-        self.whole = frozenset(whole)
+        forms = believed(whole)
+        self._everybody = forms == ["*"]
+        self._whole = [] if self._everybody else [ipaddress.ip_network(form) for form in forms]
         self.held: Counter[str] = Counter()
 
-    def of(self, address: str) -> int:
-        """How many an address may have."""
-        return self.most if address in self.whole or "*" in self.whole else max(1, self.most // 2)
+    def counted_as(self, address: str) -> str:
+        """What an address counts as: a proxy as itself, others as their network."""
+        return address if self._has_whole(address) else network(address)
 
-    def take(self, address: str) -> bool:
-        """One more for an address; False where it, or all together, have what they may have."""
-        if self.held.total() >= self.most or self.held[address] >= self.of(address):
+    def _has_whole(self, address: str) -> bool:
+        try:
+            read = _unwrapped(address)
+        except ValueError:
+            return self._everybody
+        return self._everybody or any(read in proxies for proxies in self._whole)
+
+    def of(self, counted: str) -> int:
+        """How many one may have that is counted as this."""
+        return self.most if self._has_whole(counted) else max(1, self.most // 2)
+
+    def take(self, counted: str) -> bool:
+        """One more; False where it, or all together, have what they may have."""
+        if self.held.total() >= self.most or self.held[counted] >= self.of(counted):
             return False
-        self.held[address] += 1
+        self.held[counted] += 1
         return True
 
-    def give_back(self, address: str) -> None:
+    def give_back(self, counted: str) -> None:
         """One that it took."""
-        self.held[address] -= 1
-        if not self.held[address]:
-            del self.held[address]
+        self.held[counted] -= 1
+        if not self.held[counted]:
+            del self.held[counted]

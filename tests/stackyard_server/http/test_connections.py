@@ -295,7 +295,7 @@ def test_a_connection_that_nobody_uses_makes_room(server: Running, monkeypatch: 
 @pytest.mark.promise("named-proxies-only")
 def test_forwarded_addresses_are_believed_of_named_proxies_only(server: Running) -> None:
     """E2: a spoofed X-Forwarded-For would lift the limits on signing in."""
-    for trusted, seen in (((), "127.0.0.1"), (("127.0.0.1",), "203.0.113.7")):
+    for trusted, seen in (((), "127.0.0.1"), (("127.0.0.0/8",), "203.0.113.7")):
         with running_server(trusted_proxies=trusted) as other:
             auth, headers = (other.access_key, other.secret_key), {"X-Forwarded-For": "203.0.113.7"}
             other.server.services.authenticator._used.clear()
