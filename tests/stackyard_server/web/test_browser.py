@@ -100,7 +100,7 @@ def test_every_row_of_a_reported_table_can_be_seen(page: Any, plots: str) -> Non
     rows = frame.locator("tbody tr")
     rows.nth(29).wait_for()
     assert rows.count() == 30
-    assert figure.get_by_text("30 rows; the table scrolls.").is_visible()
+    assert figure.get_by_text("30 rows, 3 columns; the table scrolls.").is_visible()
     assert figure.locator("figcaption").inner_text() == "long table: What was found"
     assert frame.get_by_role("columnheader").all_inner_texts() == ["name", "loss", "where"]
     assert frame.evaluate("(one) => one.scrollHeight > one.clientHeight")

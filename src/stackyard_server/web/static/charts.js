@@ -191,13 +191,13 @@
     for (let i = 0; i < rows; i++) row(body, "td", trace.cells, cells, i);
     if (shortened) said.push(`texts of more than ${MOST_IN_CELL.toLocaleString("en")} characters are cut`);
     if (!rows) said.push("the table has no rows");
-    else if (rows === count && rows > 10) said.push(`${rows.toLocaleString("en")} rows; the table scrolls`);
     const frame = document.createElement("div");
     frame.className = "framed";
     frame.tabIndex = 0;
     frame.setAttribute("role", "region");
     frame.setAttribute("aria-label", `Table: ${title}`);
     frame.append(table);
+    if (rows === count && columns === all) frame.dataset.whole = `${rows.toLocaleString("en")} rows, ${columns} columns`;
     return frame;
   };
 
@@ -240,7 +240,7 @@
     if (space) {
       // farther off than plotly.js stands by itself, and on a narrow screen farther still, all axes' names are in view
       const scale = made.data.some((trace) => trace.showscale !== false && !/^scatter3d$/.test(trace.type)) ? 100 : 0;
-      const far = Math.min(3, Math.max(1, 1.1 * (layout.height - 40) / Math.max(1, width - 16 - scale)));
+      const far = Math.min(3, Math.max(1, 1.45 * (layout.height - 40) / Math.max(1, width - 16 - scale)));
       for (const name of ["scene", ...Object.keys(layout).filter((one) => /^scene\d+$/.test(one))]) {
         const scene = layout[name] = { ...layout[name] };
         scene.camera ??= { eye: { x: 1.5 * far, y: 1.5 * far, z: 1.1 * far }, center: { x: 0, y: 0, z: -0.15 } };
@@ -275,6 +275,10 @@
       const made = read(given, figure.dataset.title, JSON.parse(figure.dataset.files), said, figure.clientWidth - 34);
       figure.querySelectorAll(".framed").forEach((one) => one.remove());
       area.after(...made.tables.map((trace) => asTable(trace, figure.dataset.title, said)));
+      for (const frame of figure.querySelectorAll(".framed[data-whole]")) {
+        const cut = frame.scrollHeight > frame.clientHeight || frame.scrollWidth > frame.clientWidth;
+        if (cut) said.push(`${frame.dataset.whole}; the table scrolls`);
+      }
       area.classList.toggle("scrolls", Boolean(made.layout.width));
       if (made.layout.width) area.tabIndex = 0;
       area.hidden = !made.data.length && (made.tables.length > 0 || made.leftOut);
