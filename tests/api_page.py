@@ -14,6 +14,7 @@ from stackyard_server import endpoints
 from stackyard_server.calls.endpoint import Endpoint
 from stackyard_server.protocol import fields
 from stackyard_server.protocol.ignored_fields import IGNORED
+from stackyard_server.store.documents import COLLECTIONS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "clearml-api.md"
 #: What each service is for.
@@ -90,8 +91,10 @@ def known() -> str:
             used = sorted(set(fields.table().get(name, {"fields": {}})["fields"]) - set(ignored))
             kept = fields.ANY in used
             shown = [*_code(n for n in used if n != fields.ANY)]
-            if entries[0].lists:
-                shown.append(f"each field of a {entries[0].lists}")
+            if listed := entries[0].lists:
+                shown.append(
+                    f"each field of {f'a {listed}' if listed in COLLECTIONS else f'what `{listed}` names'}"
+                )
             if kept or name == "events.add_batch":
                 shown.append("any other is kept with the event")
             why = "; ".join(

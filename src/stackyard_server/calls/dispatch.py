@@ -64,7 +64,8 @@ def endpoint(
         absent: Why it answers 404 to requests whose fields are right.
         destructive: It takes something away (deletes, resets, clears, stops, archives): a field that nobody knows may
             have narrowed that, and is refused.
-        lists: The collection it lists, by name: each of its fields is a filter.
+        lists: The collection it lists, by name, or its field that says which: each of the collection's fields is a
+            filter.
     """
 
     def mark(function: Callable[[Call], Any]) -> Callable[[Call], Any]:

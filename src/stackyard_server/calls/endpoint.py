@@ -46,5 +46,5 @@ class Endpoint:
     absent: str = ""
     #: It takes something away: a field it does not know is refused.
     destructive: bool = False
-    #: The collection that it lists: each of that collection's fields is a filter.
+    #: The collection that it lists, or its own field that names one: each of that collection's fields is a filter.
     lists: str | None = None

@@ -452,23 +452,26 @@ def get_multi_task_metrics(call: Call) -> dict[str, Any]:
 
 @endpoint()
 def get_task_events(call: Call) -> dict[str, Any]:
-    """The events of one kind by iteration (console lines: by time), page by page; kind after kind without one."""
+    """The events of a kind by iteration (console lines: by time), page by page; without one those of every kind, kind
+    after kind."""
     task = requests.task(call)
     kinds = [_kind(call)] if call.get("event_type") else list(events.PLAIN)
+    size = requests.size(call, "batch_size", 500, requests.LONGEST_PAGE)
     here = position(call.get("scroll_id"), "after")
-    at = here.get("kind", 0)
+    at, after = here.get("kind", 0), here.get("after")
     at = at if isinstance(at, int) and 0 <= at < len(kinds) else 0
-    pages = [_events(call, task, kinds[at], here.get("after"))]
-    while not pages[-1].events and at + 1 < len(kinds):
+    page = _events(call, task, kinds[at], after, size)
+    found = page.events
+    while len(found) < size and at + 1 < len(kinds):
         at += 1
-        pages.append(_events(call, task, kinds[at], None))
-    page = pages[-1]
+        page = _events(call, task, kinds[at], None, size - len(found))
+        found += page.events
     total = page.total
     if len(kinds) > 1:
-        total = sum(_events(call, task, kind, None, size=1).total for kind in kinds)
+        total = sum(_events(call, task, kind, None, 1).total for kind in kinds)
     last = -(2**63) + 1 if page.last is None else page.last
     following = token(after=last, kind=at) if len(kinds) > 1 else token(after=last)
-    return {"returned": len(page.events), "total": total, "scroll_id": following, "events": page.events}
+    return {"returned": len(found), "total": total, "scroll_id": following, "events": found}
 
 
 class EventPage(NamedTuple):
@@ -479,9 +482,8 @@ class EventPage(NamedTuple):
     last: int | None
 
 
-def _events(call: Call, task: str, kind: str, after: int | None, size: int | None = None) -> EventPage:
+def _events(call: Call, task: str, kind: str, after: int | None, size: int) -> EventPage:
     wanted, descending = requests.wanted(call.get("metrics")), call.get("order", "asc") == "desc"
-    size = size or requests.size(call, "batch_size", 500, requests.LONGEST_PAGE)
     if kind == scalars.KIND:
         series = _series(call, [task])
         points = scalars.page(call.tx, series, size, after, descending)

@@ -23,6 +23,9 @@ PATH = re.compile(r"/(?:v(\d{1,9}\.?\d{1,9})/)?([A-Za-z_]\w*)\.([A-Za-z_]\w*)/?"
 #: Longer paths are no endpoint's and are not remembered.
 REMEMBERED_PATH = 128
 BATCH = b"application/json-lines"
+FORM = b"application/x-www-form-urlencoded"
+#: A form whose body begins so is the JSON that every other body is.
+JSON_BEGINS = (b"{", b"[", b'"')
 #: Fields of a query or form, and how deep their dotted names nest.
 MOST_PAIRS, MOST_PARENTS = 1000, 20
 
@@ -67,10 +70,9 @@ def parse_body(
         return parse_lines(body, bound)
     data: Any = {}
     if body:
-        is_form = content_type.startswith(b"application/x-www-form-urlencoded")
+        # curl calls every body a form, and a form without a pair is none
+        is_form = content_type.startswith(FORM) and b"=" in body and body.lstrip()[:1] not in JSON_BEGINS
         data = _parse_pairs(body) if is_form else bounds.read(body, bound)
-    if data is None:
-        data = {}
     if not isinstance(data, dict):
         raise error("validation", f"a JSON object was expected, found: {type(data).__name__}")
     if query:

@@ -84,9 +84,13 @@ def test_submit_and_wait_shows_what_happens_and_what_it_came_to(here: Site) -> N
     outcome = json.loads(shown.stdout)
     assert outcome["record"]["parameters"]["sessions"] == 40
     assert outcome["record"]["dispatch"]["user_code_at"]
-    assert "forty" in stackyard("task", "list").stdout
     listed = json.loads(stackyard("task", "list", "--status", "completed", "--json").stdout)
-    assert "forty" in {task["name"] for task in listed["tasks"]}
+    (created,) = {task["created"] for task in listed["tasks"] if task["name"] == "forty"}
+    assert created.endswith("+00:00")
+    head, *rows = stackyard("task", "list").stdout.splitlines()
+    (row,) = (row for row in rows if "  forty " in row)
+    # the instant stands below the name of its zone
+    assert row[head.index("created (UTC)") :].startswith(created[:19].replace("T", " "))
 
 
 def test_a_refusal_is_one_sentence_and_exit_status_2(here: Site) -> None:

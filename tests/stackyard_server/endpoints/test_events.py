@@ -463,6 +463,12 @@ def test_events_of_all_kinds_are_read_page_by_page(server: Running, task: str) -
         found += [event["type"] for event in answer["events"]]
         scroll = {"scroll_id": answer["scroll_id"]}
     assert sorted(found) == sorted([SCALAR] * 3 + [LOG] * 2 + [IMAGE, PLOT])
+    at_once = server.call("events.get_task_events", task=task)
+    assert (at_once["returned"], [event["type"] for event in at_once["events"]]) == (7, found)
+    assert server.call("events.get_task_events", task=task, scroll_id=at_once["scroll_id"])["events"] == []
+    backwards = server.call("events.get_task_events", task=task, batch_size=4, order="desc")["events"]
+    assert [(event["type"], event.get("iter")) for event in backwards[:3]] == [(SCALAR, i) for i in (2, 1, 0)]
+    assert backwards[3]["type"] != SCALAR
     only = server.call("events.get_task_events", task=task, event_type=PLOT, metrics=[{"metric": "no"}])
     assert (only["events"], only["total"]) == ([], 0)
 

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -169,3 +170,78 @@ def test_running_time_is_told_by_day_project_user_and_queue(server: Running) -> 
     for bad in ({"from_date": "soon"}, {"from_date": 0}, {"to_date": "then"}):
         answer = server.ask("organization.get_project_workloads", **asked | bad)["meta"]
         assert (answer["result_code"], answer["result_subcode"]) == (400, 12)
+
+
+def test_runs_of_pipelines_and_versions_of_data_sets_are_counted_as_the_web_app_asks(
+    server: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The web app 2.5 sends null where it means "-archived", and adds both to what it shows."""
+    for kind, tag in (("pipelines", "pipeline"), ("datasets", "dataset")):
+        folder = server.call("projects.create", name=f"runs/.{kind}/nightly", system_tags=["hidden", tag])[
+            "id"
+        ]
+        for tags in ([tag], [tag], [tag, "archived"], []):
+            server.call(
+                "tasks.create", name="nightly run", type="controller", project=folder, system_tags=tags
+            )
+    server.call("tasks.create", name="nightly import", type="training", system_tags=["dataset"])
+    asked = {"_any_": {"pattern": "nightly", "fields": ["name", "id"]}, "search_hidden": True}
+    asked |= {"shallow_search": False}
+    with caplog.at_level("WARNING", logger="stackyard_server.calls.unknown"):
+        counted = server.call(
+            "organization.get_entities_count",
+            pipeline_runs=asked | {"system_tags": [None, "pipeline"]},
+            dataset_versions=asked | {"system_tags": [None, "dataset"]},
+            limit=1,
+        )
+    assert counted == {"pipeline_runs": 2, "dataset_versions": 3}
+    assert caplog.text == ""
+    assert server.call("organization.get_entities_count", pipeline_runs=asked) == {"pipeline_runs": 3}
+    nothing = {"_any_": {"pattern": "no such", "fields": ["name"]}, "search_hidden": True}
+    assert server.call("organization.get_entities_count", dataset_versions=nothing) == {"dataset_versions": 0}
+
+
+def rows(server: Running, entity: str, **wanted: Any) -> list[str]:
+    """The names in a download of what is wanted."""
+    id = server.call(
+        "organization.prepare_download_for_get_all",
+        entity_type=entity,
+        field_mappings=[{"field": "name"}],
+        **wanted,
+    )["prepare_id"]
+    status, text = download(server, server.token, id)
+    assert status == 200
+    return [row[0] for row in csv.reader(io.StringIO(text))][1:]
+
+
+def test_a_download_is_narrowed_by_each_filter_of_its_list(
+    server: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = server.call("projects.create", name="narrow/here")["id"]
+    above = server.call("projects.get_all", name="^narrow$")["projects"][0]["id"]
+    for name, more in {"first": {"comment": "said"}, "second": {"type": "testing", "tags": ["x"]}}.items():
+        server.call("tasks.create", **{"name": name, "type": "training", "project": project, **more})
+    server.call("models.create", name="narrow net", uri="file:///n", project=project, framework="ONNX")
+    with caplog.at_level("WARNING", logger="stackyard_server.calls.unknown"):
+        assert rows(server, "task", project=[project], order_by=["name"]) == ["first", "second"]
+        for wanted in (
+            {"name": "^sec"},
+            {"tags": ["x"]},
+            {"type": ["testing"]},
+            {"task_types": ["testing"]},
+            {"_any_": {"pattern": "second", "fields": ["name"]}},
+            {"_or_": {"pattern": "second", "fields": ["name"]}},
+            {"_all_": {"pattern": "second", "fields": ["name"]}},
+            {"_and_": {"pattern": "second", "fields": ["name"]}},
+            {"filters": {"tags": {"any": {"include": ["x"]}}}},
+            {"search_text": "-first"},
+        ):
+            assert rows(server, "task", project=[project], **wanted) == ["second"], wanted
+        assert rows(server, "task", project=[above]) == []
+        assert rows(server, "task", project=[above], include_subprojects=True, comment="said") == ["first"]
+        assert rows(server, "model", project=[project], framework=["ONNX"]) == ["narrow net"]
+        assert rows(server, "model", project=[project], framework=["none"]) == []
+    assert caplog.text == ""
+    with caplog.at_level("WARNING", logger="stackyard_server.calls.unknown"):
+        rows(server, "task", project=[project], framework=["ONNX"])
+    assert "'framework'" in caplog.text  # a model's field, which no task has

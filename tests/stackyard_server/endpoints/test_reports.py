@@ -42,7 +42,9 @@ def refusal(server: Running, endpoint: str, **data: Any) -> tuple[int, int]:
 
 def test_a_report_is_kept_in_the_hidden_folder_of_its_project(server: Running) -> None:
     project = server.call("projects.create", name="written about")["id"]
-    made = server.call("reports.create", name="findings", report="# hi", project=project, tags=["x"])
+    sent = {"project": project, "projectName": "what the web app makes itself"}
+    made = server.call("reports.create", name="findings", report="# hi", tags=["x"], **sent)
+    assert server.call("projects.get_all", name="makes itself")["projects"] == []
     folder = server.call("projects.get_by_id", project=made["project_id"])["project"]
     assert (folder["name"], folder["system_tags"]) == ("written about/.reports", ["hidden"])
     found = server.call("reports.get_all_ex", project=[project], only_fields=["name", "report"])["tasks"]

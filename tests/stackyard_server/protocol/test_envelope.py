@@ -55,6 +55,31 @@ def test_nesting_of_a_sensible_depth_is_kept(server: Running) -> None:
     assert server.call("users.get_preferences")["preferences"]["deep"] == deep
 
 
+#: What curl says of any body.
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"[1]", b"[{}]", b'"x"', b'""', b"0", b"false", b" null\n"])
+@pytest.mark.promise("listed-differences")
+def test_a_body_that_is_no_object_is_refused(server: Running, body: bytes) -> None:
+    """By a list of what would all be shown, and by a call that takes nothing."""
+    for name in ("projects.get_all", "debug.ping", "v2.34/tasks.get_all_ex"):
+        for content_type in ("application/json", "text/plain", FORM):
+            assert post(server, name, body, content_type)[:2] == (400, 12), (name, body)
+
+
+def test_an_empty_body_is_an_object_without_fields(server: Running) -> None:
+    for content_type in ("application/json", FORM):
+        for body in (b"", b"{}"):
+            assert post(server, "projects.get_all", body, content_type)[0] == 200
+
+
+def test_what_curl_calls_a_form_is_read_as_the_json_it_is(server: Running) -> None:
+    for body in (b'{"name": "a=b", "page": "x"}', b"page=x"):
+        assert post(server, "projects.get_all", body, FORM)[:2] == (400, 12)
+    assert post(server, "projects.get_all", b"no pair", FORM)[:2] == (400, 0)
+
+
 #: Bodies, and whether they are JSON at all.
 NUMBERS = {
     "beyond 64 bits": b"99999999999999999999999999",

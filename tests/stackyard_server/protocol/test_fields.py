@@ -19,7 +19,8 @@ def unread(name: str) -> set[str]:
     entries = endpoints.load()[name]
     service = name.partition(".")[0]
     texts = {t for e in entries for t in reach.texts((f"endpoints.{service}", e.function.__name__))}
-    listed = COLLECTIONS[entries[0].lists].fields if entries[0].lists else {}
+    lists = entries[0].lists
+    listed = COLLECTIONS[lists].fields if lists in COLLECTIONS else {}
     prefixes = tuple(text for text in texts if text.endswith(".") and text.count(".") > 1)
     known = set(fields.table().get(name, {"fields": {}})["fields"]) - {fields.ANY}
     return {f for f in known - texts - set(listed) if not f.startswith(prefixes)}
