@@ -131,6 +131,9 @@ def _ways_on(fault: ApartError) -> str:
 
 # --- the process ---
 
+#: Room on the disk without which a start may fail: its log, the log's index and the mark.
+NEEDED_BYTES = 1024 * 1024
+
 
 def read_settings(folder: Path, options: Mapping[str, Any] | None = None) -> ServerSettings:
     """The settings for a folder: options before environment before ``server.toml`` (see ``settings``).
@@ -162,8 +165,17 @@ def serve(told: ServerSettings, ready: Callable[[dict[str, str], First | None], 
 
     with _sentences():
         os.umask(0o077)
-        server = Server(told)
-        first = ensure_admin(server.store)
+        try:
+            server = Server(told)
+            first = ensure_admin(server.store)
+        except (Fault, OSError) as fault:
+            free = shutil.disk_usage(told.folder).free if told.folder.is_dir() else NEEDED_BYTES
+            if free >= NEEDED_BYTES:
+                raise
+            raise AdminError(
+                f"{told.folder / FILE_NAME} could not be written: its disk is full ({free} bytes are free, a start "
+                f"needs {NEEDED_BYTES}). Nothing is lost: make room, and start again."
+            ) from fault
         server.run(lambda: ready(server.urls, first))
 
 

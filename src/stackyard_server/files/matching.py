@@ -6,13 +6,17 @@ and most contents without a row, are left by no kill: database and contents are 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..program import COMMAND
 from ..store import FILE_NAME, ApartError, Store, mark, opening
 from ..store import files as rows
 from .stored import BLOB, StoredFiles
+
+log = logging.getLogger(__name__)
 
 #: Paths that are named; more are counted.
 NAMED = 100
@@ -70,12 +74,21 @@ def compare_closed(folder: Path) -> Sides:
 
 
 def check(store: Store) -> None:
-    """Refuse a folder whose rows and contents are apart.
+    """Refuse a folder whose rows and contents are apart; the log names what a kill may have left.
 
     Raises:
         ApartError: They are.
     """
-    refuse(store, compare(StoredFiles(store)))
+    sides = compare(StoredFiles(store))
+    refuse(store, sides)
+    if sides.unclaimed:
+        log.warning(
+            "%d contents belong to no file, the first is %s: a kill during an upload leaves such, and so does a "
+            "database that is older than its contents. `%s verify` names them; `gc` removes them after a day",
+            len(sides.unclaimed),
+            sides.unclaimed[0],
+            COMMAND,
+        )
 
 
 def refuse(store: Store, sides: Sides) -> None:

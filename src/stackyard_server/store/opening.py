@@ -55,6 +55,10 @@ def examine(folder: Path, name: str) -> Found:
     path = folder / name
     # Before the database: a server beside may commit meanwhile, and says so here only after it did.
     marked = _marked(folder)
+    if path.exists() and not path.is_file():
+        raise Apart(f"{path} is no file, so it is no database")
+    if marked and Path(f"{path}-journal").exists():
+        raise Apart(f"{path}-journal is not this server's, and SQLite would undo by it: move it away")
     if not path.exists() or path.stat().st_size == 0:
         if marked or has_contents(folder) or _has_log(path):
             kind = "is missing" if not path.exists() else "is empty"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stackyard_server import admin, settings
 from stackyard_server.store import Store
 from stackyard_server.upkeep import verification
 
@@ -46,6 +47,17 @@ def fill(place: Path) -> Path:
             except OSError:
                 continue
     return filler
+
+
+def test_a_start_on_a_full_disk_says_so(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "umask", lambda _: 0)  # it would stay for the tests after this one
+    folder = small_disk / "data"
+    filler = fill(small_disk)
+    told = settings.read(folder, {"web_port": 0, "api_port": 0, "files_port": 0})
+    with pytest.raises(admin.AdminError, match=r"its disk is full \(\d+ bytes are free, a start needs"):
+        admin.serve(told, lambda *_: None)
+    filler.unlink()
+    Store(folder).close()
 
 
 def test_a_full_disk_refuses_clearly_and_loses_nothing(small_disk: Path) -> None:

@@ -106,6 +106,15 @@ def without_mark(folder: Path) -> None:
     (folder / "files" / mark.NAME).unlink()
 
 
+def a_folder(folder: Path) -> None:
+    without_database(folder)
+    (folder / FILE_NAME).mkdir()
+
+
+def with_journal(folder: Path) -> None:
+    (folder / f"{FILE_NAME}-journal").write_bytes(bytes(600))
+
+
 @pytest.mark.promise("apart-is-refused")
 @pytest.mark.parametrize(
     ("happen", "says"),
@@ -120,6 +129,8 @@ def without_mark(folder: Path) -> None:
         (of_an_earlier_release, "older than the contents"),
         (mark_overwritten, "mark is damaged"),
         (without_mark, "mark is missing"),
+        (a_folder, "is no file"),
+        (with_journal, "journal is not this server's"),
     ],
 )
 def test_what_does_not_belong_together_is_refused_and_left_alone(

@@ -139,12 +139,15 @@ def test_most_contents_without_a_file_stop_a_start_and_gc(folder: Path) -> None:
 
 
 @pytest.mark.promise("apart-is-refused")
-def test_what_a_kill_left_of_an_upload_is_no_reason_to_refuse(folder: Path) -> None:
+def test_what_a_kill_left_of_an_upload_is_named_and_no_reason_to_refuse(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     left = folder / "files" / "ab" / ("ab" + "1" * 30)
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"settled, never recorded")
     with running_server(folder=folder):
         pass
+    assert f"1 contents belong to no file, the first is {left.name}" in caplog.text
     found = admin.verify(folder)
     assert found["ok"]
     assert found["unclaimed"] == {"count": 1, "names": [left.name]}
