@@ -90,7 +90,7 @@ def _tried(result: Result, quick: bool, server: Server, pings: Pings) -> int:
     result.row(part="delays", request="none", ping_ms=round(pings.worst_ms(), 1))
     worst: list[tuple[float, float, str]] = []
     largest = list(hostile.largest(server))
-    known = list(hostile.known(server))
+    known = [*hostile.known(server), *hostile.stored(server)]
     for request in [*known, *(largest[::QUICK_STEP] if quick else largest)]:
         pings.worst_ms()
         begun = time.perf_counter()

@@ -101,6 +101,35 @@ def known(server: Server) -> Iterator[Hostile]:
         )  # fmt: skip
 
 
+def stored(server: Server) -> Iterator[Hostile]:
+    """Requests that grow with what is stored. In this order: later ones find what earlier ones left."""
+    yard = server.yard
+    some, many, change = (
+        yard.crowd[:5000],
+        yard.many_parameters,
+        {"section": "Args", "name": "p1", "value": "2"},
+    )
+    tags = [f"tag {number}" for number in range(100)]
+    yield from (
+        Hostile("one of 39,000 parameters", "user", "/tasks.edit_hyper_params",
+                lambda: dumped(task=many, hyperparams=[change])),
+        Hostile("a copy of 39,000 parameters", "user", "/tasks.clone", lambda: dumped(task=many)),
+        Hostile("39,000 parameters", "readonly", "/tasks.get_by_id", lambda: dumped(task=many), gzip=True),
+        Hostile("a form of 39,000 parameters", "readonly", f"/tasks/{many}/clone", bytes, port="web", method="GET"),
+        Hostile("a page of 39,000 parameters", "readonly", f"/tasks/{many}", bytes, port="web", method="GET"),
+        Hostile("39,000 parameters compared", "readonly", f"/compare?tasks={many}", bytes, port="web", method="GET"),
+        Hostile("100 tags for 5,000 tasks", "user", "/tasks.update_tags", lambda: dumped(ids=some, add_tags=tags)),
+        Hostile("5,000 tasks moved", "user", "/tasks.move", lambda: dumped(ids=some, project=yard.project)),
+        Hostile("a queue of 5,000 tasks cleared", "user", "/queues.clear_queue",
+                lambda: dumped(queue=yard.crowded_queues[0])),
+        Hostile("a queue of 5,000 tasks deleted", "user", "/queues.delete",
+                lambda: dumped(queue=yard.crowded_queues[1], force=True)),
+        Hostile("5,000 tasks archived", "user", "/tasks.archive", lambda: dumped(tasks=some)),
+        Hostile("a project of 5,000 tasks deleted", "user", "/projects.delete",
+                lambda: dumped(project=yard.crowded_project, force=True, delete_contents=True)),
+    )  # fmt: skip
+
+
 def dumped(**data: Any) -> bytes:
     """A request's fields."""
     return json.dumps(data, separators=(",", ":")).encode()

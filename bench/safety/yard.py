@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 
 from bench.server import processes
 from stackyard_server import identity
-from stackyard_server.store import Store, queues, samples
+from stackyard_server.store import Store, Transaction, queues, samples
 from stackyard_server.store.documents import PROJECT, TASK, Document, new_id
 
 ROLES = ("readonly", "user", "admin")
@@ -31,6 +32,8 @@ COMMENTED, COMMENT = 2_000, "loss 0.123 at step 45; " * 400
 #: Tasks whose comment is as large as any was before requests were bounded.
 LARGE, LARGE_BYTES = 6, 50_000_000
 PLOTS, PLOT_BYTES = 30, 3_000_000
+#: Tasks that wait in two queues, and the parameters of the task that has most.
+CROWD, PARAMETERS = 10_000, 39_000
 
 
 @dataclass
@@ -46,14 +49,21 @@ class Yard:
     large: list[str] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
     queue: str = ""
+    #: Tasks that wait, the queues and the project they are in, and a task with as many parameters as one may have.
+    crowd: list[str] = field(default_factory=list)
+    crowded_queues: list[str] = field(default_factory=list)
+    crowded_project: str = ""
+    many_parameters: str = ""
 
 
 def make_empty(folder: Path) -> Yard:
     """A folder with users, and nothing that is large."""
-    return make(folder, commented=2, large=0, plots=0)
+    return make(folder, commented=2, large=0, plots=0, crowd=2)
 
 
-def make(folder: Path, commented: int = COMMENTED, large: int = LARGE, plots: int = PLOTS) -> Yard:
+def make(
+    folder: Path, commented: int = COMMENTED, large: int = LARGE, plots: int = PLOTS, crowd: int = CROWD
+) -> Yard:
     """A folder as one that is in use."""
     store, now, chance = Store(folder), int(time.time() * 1000), random.Random(10)
     pairs = {}
@@ -89,6 +99,7 @@ def make(folder: Path, commented: int = COMMENTED, large: int = LARGE, plots: in
             yard.large.append(new_id())
             add(yard.large[-1], "large " + "x" * LARGE_BYTES)
         add(yard.plotted, "")
+        _add_crowd(tx, yard, owner, now, crowd)
         rows = []
         for number in range(plots):
             ys = [chance.random() for _ in range(PLOT_BYTES // 20)]
@@ -98,6 +109,36 @@ def make(folder: Path, commented: int = COMMENTED, large: int = LARGE, plots: in
         samples.store_samples(tx, rows)
     store.close()
     return yard
+
+
+def _add_crowd(tx: Transaction, yard: Yard, owner: str, now: int, count: int) -> None:
+    """Tasks of one project that wait in two queues, and one with many parameters."""
+    who = SimpleNamespace(user=owner)
+    yard.crowded_queues = [queues.create(tx, who, f"crowded {number}", now) for number in range(2)]
+    held = PROJECT.get(tx, yard.project) or {}
+    yard.crowded_project = new_id()
+    PROJECT.insert(tx, {**held, "id": yard.crowded_project, "name": "crowd", "basename": "crowd"})
+    base: Document = {
+        "company": held["company"], "user": owner, "type": "training", "created": now, "last_update": now,
+        "last_change": now, "status_changed": now, "project": yard.crowded_project, "tags": [], "system_tags": [],
+        "runtime": {}, "execution": {"artifacts": []}, "models": {"input": [], "output": []},
+    }  # fmt: skip
+    for number in range(count):
+        id = new_id()
+        queued = {"status": "queued", "enqueue_status": "created", "hyperparams": {}}
+        TASK.insert(tx, {**base, "id": id, "name": f"waiting {number}", **queued})
+        queues.add(tx, yard.crowded_queues[number % 2], id, now)
+        yard.crowd.append(id)
+    names = [f"p{number}" for number in range(PARAMETERS if count > 2 else 10)]
+    many = {name: {"section": "Args", "name": name, "value": "1"} for name in names}
+    yard.many_parameters = new_id()
+    large = {
+        "id": yard.many_parameters,
+        "name": "many parameters",
+        "status": "created",
+        "project": yard.project,
+    }
+    TASK.insert(tx, {**base, **large, "hyperparams": {"Args": many}})
 
 
 class Server:
