@@ -142,6 +142,7 @@ class Memory:
         count = self._counts.get(owner)
         if count is None:
             count = int(tx.value("SELECT count(*) FROM metric WHERE owner=?", (owner,)))
+            self._counts[owner] = count
         if tx.largest is not None and count >= tx.largest.most_series:
             raise TooManySeries(tx.largest.most_series)
         self._counts[owner] = count + 1
