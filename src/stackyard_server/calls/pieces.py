@@ -45,6 +45,7 @@ async def lines(entry: Endpoint, call: Call, parse: Parse) -> dict[str, Any]:
             if not refused.details or (refused.code, refused.subcode) != NOTHING_ADDED:
                 raise
             errors.update(refused.details)
+            await asyncio.sleep(0)  # nothing was waited for
         else:
             added += answer["added"]
             errors.update(answer["errors_info"])
