@@ -52,8 +52,9 @@ def of(entry: Endpoint, data: dict[str, Any], lines: Iterable[dict[str, Any]] = 
         return list(dict.fromkeys(name for line in lines for name in fields.unknown(entry.name, line, deep)))
     found = fields.unknown(entry.name, data, deep)
     if found and entry.lists is not None:
-        collection = COLLECTIONS.get(data.get(entry.lists, entry.lists))
-        if collection is None:  # the fields' check refuses the call
+        # a collection, or the request's field that names one: of any type, and refused later where it is none
+        collection = COLLECTIONS.get(entry.lists) or COLLECTIONS.get(str(data.get(entry.lists)))
+        if collection is None:
             return found
         shown = {*collection.fields, *collection.virtual} - collection.private
         found = [name for name in found if name.partition(".")[0] not in shown]

@@ -141,3 +141,10 @@ def test_an_operator_may_let_destructive_calls_pass(caplog: pytest.LogCaptureFix
 def test_any_other_word_of_the_setting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(settings.SettingsError, match="unknown_fields is 'ignore'"):
         settings.read(tmp_path, {"unknown_fields": "ignore"})
+
+
+@pytest.mark.parametrize("value", [["x"], {"a": 1}, None, 5])
+def test_a_field_named_like_the_collection_that_is_listed_is_only_unknown(
+    server: Running, value: Any
+) -> None:
+    assert server.ask("projects.get_all", project=value, nobody=1)["meta"]["result_code"] == 200

@@ -56,9 +56,9 @@ def test_what_is_archived_counts_by_itself(tx: Transaction, ids: dict[str, str])
 
 def test_contents_move_to_another_project_or_to_none(tx: Transaction, ids: dict[str, str]) -> None:
     TASK.insert(tx, {"id": "t1", "project": ids["run"]})
-    assert contents.move(tx, TASK, [ids["run"]], ids["desk"]) == 1
+    assert contents.move(tx, TASK, [ids["run"]], ids["desk"], most=10) == 1
     assert contents.ids_in(tx, TASK, [ids["desk"]]) == ["t1"]
-    assert contents.move(tx, TASK, [ids["desk"]], None) == 1
+    assert contents.move(tx, TASK, [ids["desk"]], None, most=10) == 1
     assert TASK.field(tx, "t1", "project") is None
 
 
