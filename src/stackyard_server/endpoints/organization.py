@@ -17,27 +17,27 @@ from ..listing.filters import keys_of
 from ..projects import workloads
 from ..protocol.bounds import ANSWER_BYTES
 from ..protocol.error_table import error
-from ..store import query
+from ..store import condition
 from ..store import users as store_users
+from ..store.condition import Condition, Group
 from ..store.documents import COLLECTIONS, MODEL, PROJECT, TASK, Collection, new_id
-from ..store.query import Condition, Group
 
 #: The rows of one download, and for how long and how many of them are prepared at once.
 MOST_ROWS = 50_000
 PREPARED_LIFE_MS = 600_000
 MOST_PREPARED = 200
 
-REPORT = query.has(TASK, ("type",), Group("", ["report"]))
+REPORT = condition.has(TASK, ("type",), Group("", ["report"]))
 #: What is counted: of which collection, and which of its documents.
 COUNTED: dict[str, tuple[Collection, list[Condition]]] = {
     "projects": (PROJECT, []),
-    "tasks": (TASK, [query.none_of(REPORT)]),
+    "tasks": (TASK, [condition.none_of(REPORT)]),
     "models": (MODEL, []),
     "pipelines": (PROJECT, []),
     "datasets": (PROJECT, []),
     "reports": (TASK, [REPORT]),
-    "pipeline_runs": (TASK, [query.tagged("pipeline")]),
-    "dataset_versions": (TASK, [query.tagged("dataset")]),
+    "pipeline_runs": (TASK, [condition.tagged("pipeline")]),
+    "dataset_versions": (TASK, [condition.tagged("dataset")]),
 }
 #: The web app 2.5 means "-archived" here, and sends null: its minus stands before the quote.
 RUNS = ("pipeline_runs", "dataset_versions")

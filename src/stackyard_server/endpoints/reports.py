@@ -11,9 +11,9 @@ from ..calls.dispatch import endpoint
 from ..protocol import fields
 from ..protocol.error_table import field_error
 from ..rules import task_status
-from ..store import query, tasks
+from ..store import condition, tasks
+from ..store.condition import Group
 from ..store.documents import MODEL, TASK
-from ..store.query import Group
 from ..tasks import ending, removal, reports
 
 #: What a report shows of tasks, who answers each part, and what of that answer is shown.
@@ -26,7 +26,7 @@ IMAGES = "debug_images"
 #: Tasks times metrics whose images one answer looks for.
 MOST_SERIES = 10_000
 #: A task that is a report.
-REPORT = query.has(TASK, ("type",), Group("", [reports.TYPE]))
+REPORT = condition.has(TASK, ("type",), Group("", [reports.TYPE]))
 
 
 @endpoint(access="state")

@@ -16,8 +16,8 @@ from ..protocol.error_table import error, field_error
 from ..rules import machine_series
 from ..rules.machine_series import Series
 from ..store import queues, workers
+from ..store.condition import Group
 from ..store.documents import PROJECT, QUEUE, TASK, USER, Document
-from ..store.query import Group
 from ..store.workers import Worker
 
 #: How far back ``get_metric_keys`` looks.

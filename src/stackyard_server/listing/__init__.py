@@ -15,8 +15,9 @@ from typing import Any
 
 from ..calls import Call
 from ..protocol.error_table import error
+from ..store.condition import Condition
 from ..store.documents import Collection, Document, new_id
-from ..store.query import Condition, Query
+from ..store.query import Query
 from .filters import asked, keys_of, wrong_type
 from .projection import Projection, Virtual, pick, referenced
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from .. import moments
 from ..protocol.error_table import ApiError, error, field_error
-from ..store import query
+from ..store import condition, query
+from ..store.condition import METRIC_NUMBERS, NOTHING, Condition, Group, Keys
 from ..store.documents import Collection
-from ..store.query import METRIC_NUMBERS, NOTHING, Condition, Group, Key, Keys, Query
+from ..store.query import Key, Query
 
 COMPARISON = re.compile(r"^\s*(>=|<=|==|>|<|=)?\s*(.*?)\s*$", re.DOTALL)
 #: Instants that take no comparisons.
@@ -146,9 +147,9 @@ def conditions(collection: Collection, data: Mapping[str, Any]) -> list[Conditio
         if value is None:
             continue
         if key in ("_any_", "_or_"):
-            found.append(query.any_of(_several(collection, key, value)))
+            found.append(condition.any_of(_several(collection, key, value)))
         elif key in ("_all_", "_and_"):
-            found.append(query.all_of(_several(collection, key, value)))
+            found.append(condition.all_of(_several(collection, key, value)))
         elif key == "filters":
             found += _nested_filters(collection, value)
         elif key == "search_text":
@@ -161,9 +162,9 @@ def conditions(collection: Collection, data: Mapping[str, Any]) -> list[Conditio
             found += _field(collection, bounded(key), value, data)
     found += _shown(collection, data)
     if data.get("allow_public") is False or data.get("non_public") is True:
-        found.append(query.owned())
+        found.append(condition.owned())
     if collection.name == "project" and data.get("shallow_search") and not data.get("parent"):
-        found.append(query.at_root())
+        found.append(condition.at_root())
     check_parts("filters", len(found))
     return found
 
@@ -179,25 +180,25 @@ def _field(collection: Collection, key: str, value: Any, data: Mapping[str, Any]
     if kind == "text":
         if not isinstance(value, str):
             raise wrong_type(key, value, "str")
-        return [query.matches_name(collection, name, value)]
+        return [condition.matches_name(collection, name, value)]
     if kind == "flag":
         if not isinstance(value, bool):
             raise wrong_type(key, value, "bool")
-        return [query.is_flag(name, value)]
+        return [condition.is_flag(name, value)]
     if kind == "date" and not _is_range(name, value):
-        return [query.all_of(_compared(name, key, value))]
+        return [condition.all_of(_compared(name, key, value))]
     if kind in ("date", "number"):
         bounds = _bounds(value, instant if kind == "date" else _number)
-        return [NOTHING] if bounds is None else query.within(name, bounds)
+        return [NOTHING] if bounds is None else condition.within(name, bounds)
     groups = grouped(key, value)
     if keys == ("parent",) and collection.name == "project":
-        return [query.below(group, bool(data.get("shallow_search"))) for group in groups]
+        return [condition.below(group, bool(data.get("shallow_search"))) for group in groups]
     if keys == ("project",) and data.get("include_subprojects"):
-        return [query.inside(name, group) for group in groups]
+        return [condition.inside(name, group) for group in groups]
     if keys == ("type",):
         for group in groups:
             group.includes = [v.lower() if isinstance(v, str) else v for v in group.includes]
-    return [query.has(collection, keys, group) for group in groups]
+    return [condition.has(collection, keys, group) for group in groups]
 
 
 def _shown(collection: Collection, data: Mapping[str, Any]) -> list[Condition]:
@@ -208,7 +209,7 @@ def _shown(collection: Collection, data: Mapping[str, Any]) -> list[Condition]:
         return []
     projects = data.get("project") if collection.name == "task" else None
     named = [p for p in projects if isinstance(p, str)] if isinstance(projects, list) else []
-    return [query.shown(named)]
+    return [condition.shown(named)]
 
 
 # Values: alternatives, exclusions, null for empty, and the ``__$`` operators
@@ -316,7 +317,7 @@ def _compared(name: str, key: str, value: Any) -> list[Condition]:
             at = instant(text)
         except (ValueError, OverflowError):
             raise field_error(key, f": invalid date {item!r}.") from None
-        found.append(query.compares(name, "=" if operator in (None, "==") else operator, at))
+        found.append(condition.compares(name, "=" if operator in (None, "==") else operator, at))
     return found
 
 
@@ -325,7 +326,7 @@ def _series(keys: Keys, value: Any) -> list[Condition]:
     if len(keys) != 4 or keys[3] not in METRIC_NUMBERS:
         return []
     bounds = _bounds(value, _number)
-    return [NOTHING] if bounds is None else [query.series(keys[1], keys[2], keys[3], bounds)]
+    return [NOTHING] if bounds is None else [condition.series(keys[1], keys[2], keys[3], bounds)]
 
 
 # Several fields at once
@@ -349,9 +350,9 @@ def _several(collection: Collection, key: str, value: Any) -> list[Condition]:
         if dates is not None:
             if collection.fields.get(keys[0]) != "date":
                 raise lookup_error(name)
-            found.append(query.all_of(_compared(keys[0], key, dates)))
+            found.append(condition.all_of(_compared(keys[0], key, dates)))
         elif pattern is not None and keys[0] in collection.fields:
-            found.append(query.matches(collection, keys, pattern).never_null())
+            found.append(condition.matches(collection, keys, pattern).never_null())
     return found
 
 
@@ -376,9 +377,9 @@ def _nested_filters(collection: Collection, value: Any) -> Iterator[Condition]:
             _include_exclude(f"filters.{key}.any", wanted.get("any"), Group(" OR ")),
             _include_exclude(f"filters.{key}.all", wanted.get("all"), Group(" AND ")),
         ]
-        parts = [query.holds(collection, keys, group) for group in groups if group is not None]
+        parts = [condition.holds(collection, keys, group) for group in groups if group is not None]
         if parts:
-            yield query.any_of(parts) if wanted.get("op") == "or" else query.all_of(parts)
+            yield condition.any_of(parts) if wanted.get("op") == "or" else condition.all_of(parts)
 
 
 def _include_exclude(key: str, value: Any, group: Group) -> Group | None:
@@ -404,12 +405,12 @@ def _search(collection: Collection, value: Any) -> Iterator[Condition]:
     words = re.sub(r'"[^"]*"?', " ", value).split()[:MOST_WORDS]
     some = [w for w in words if w[0] != "-"]
     if some and not phrases:
-        yield query.any_of([query.contains(searched, word) for word in some])
+        yield condition.any_of([condition.contains(searched, word) for word in some])
     for phrase in phrases:
-        yield query.contains(searched, phrase)
+        yield condition.contains(searched, phrase)
     for word in words:
         if word[0] == "-" and len(word) > 1:
-            yield query.none_of(query.contains(searched, word[1:]))
+            yield condition.none_of(condition.contains(searched, word[1:]))
 
 
 # --- order ------------------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..protocol.error_table import error, field_error
 from ..store import Transaction, meta, metrics
+from ..store.condition import Keys
 from ..store.documents import COLLECTIONS, Collection, Document
-from ..store.query import Keys
 from .filters import bounded, keys_of, lookup_error, visible, wrong_type
 
 #: From documents' ids to a field that is put together from other tables; ids that have none may be absent.

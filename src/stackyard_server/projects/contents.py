@@ -11,10 +11,10 @@ from typing import Any
 
 from ..calls import Call
 from ..listing.filters import conditions
-from ..store import Transaction, contents, query
+from ..store import Transaction, condition, contents
+from ..store.condition import Condition
 from ..store.documents import MODEL, PROJECT, TASK, Collection, Document
 from ..store.metrics import name_hash
-from ..store.query import Condition
 
 #: How many values a menu gets at most, and how many unless it asks for more.
 MOST_VALUES = 1000
@@ -51,7 +51,7 @@ def parents(call: Call) -> list[Document]:
     """The tasks that are parents of tasks in the projects, by name."""
     inside = contents.scope(call.tx, call.get("projects"), bool(call.get("include_subprojects")))
     state = call.get("tasks_state")
-    name = Condition(*query.matching("p.name", call.data["task_name"])) if call.get("task_name") else None
+    name = Condition(*condition.matching("p.name", call.data["task_name"])) if call.get("task_name") else None
     found = []
     for parent in contents.parents(
         call.tx, [inside], state if state in ("active", "archived") else None, name
@@ -92,7 +92,7 @@ def hyper_parameter_values(call: Call) -> list[str]:
 
 def _owned(call: Call) -> list[Condition]:
     """Where ``allow_public`` is false, only what belongs to the company."""
-    return [] if call.get("allow_public", True) else [query.owned()]
+    return [] if call.get("allow_public", True) else [condition.owned()]
 
 
 def metadata_keys(call: Call) -> list[str]:

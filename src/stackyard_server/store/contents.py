@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from . import Transaction, projects, query
+from . import Transaction, condition, projects
+from .condition import EVERYTHING, Condition, clause, none_of, tagged
 from .documents import TASK, Collection, as_json
-from .query import EVERYTHING, Condition, clause, none_of, tagged
 
 State = Literal["active", "archived"]
 #: Where projects stand in the documents of each collection.
@@ -29,7 +29,7 @@ def scope(
         return EVERYTHING
     if with_children:
         wanted = projects.subtree(tx, wanted)
-    return query.in_projects(wanted, _PROJECT_OF[collection.name])
+    return condition.in_projects(wanted, _PROJECT_OF[collection.name])
 
 
 def in_state(state: State) -> Condition:
@@ -59,10 +59,10 @@ def tags(
 def makers(tx: Transaction, found: Mapping[str, Condition]) -> list[tuple[str, str]]:
     """(id, name) of the users who made documents; the conditions by collection."""
     made = [
-        f'EXISTS (SELECT 1 FROM "{table}" d WHERE d.user = u.id AND {condition.sql})'
-        for table, condition in found.items()
+        f'EXISTS (SELECT 1 FROM "{table}" d WHERE d.user = u.id AND {met.sql})'
+        for table, met in found.items()
     ]
-    bound = [parameter for condition in found.values() for parameter in condition.parameters]
+    bound = [parameter for met in found.values() for parameter in met.parameters]
     sql = f"SELECT u.id, u.name FROM user u WHERE {' OR '.join(made)} ORDER BY u.number"
     return [(id, name) for id, name in tx.all(sql, bound)]
 
@@ -129,7 +129,7 @@ def parameter_values(
         BadPattern: It is none.
     """
     where, bound = clause(found)
-    fits, fitting = query.matching("found", pattern) if pattern else ("1", [])
+    fits, fitting = condition.matching("found", pattern) if pattern else ("1", [])
     sql = f"""
         SELECT DISTINCT json_extract(entry.value, '$.value') AS found FROM task d,
             json_each(d.hyperparams) AS section, json_each(section.value) AS entry
@@ -238,7 +238,7 @@ def count_tasks(
         found: What else must hold of a task.
         since: From when on completions count, epoch milliseconds.
     """
-    wanted = [query.in_projects(ids), in_state(state), *(c.without_index() for c in found)]
+    wanted = [condition.in_projects(ids), in_state(state), *(c.without_index() for c in found)]
     where, bound = clause(wanted)
     sql = f"""
         SELECT d.project, d.status, count(*), sum(max(0, ifnull(d.completed - d.started, 0))),
@@ -250,13 +250,13 @@ def count_tasks(
 
 def count_models(tx: Transaction, ids: Iterable[str], state: State) -> dict[str, int]:
     """How many models there are in each of these projects, without those below it."""
-    where, bound = clause([query.in_projects(ids), in_state(state)])
+    where, bound = clause([condition.in_projects(ids), in_state(state)])
     return dict(tx.all(f"SELECT d.project, count(*) FROM model d WHERE {where} GROUP BY d.project", bound))
 
 
 def dataset_sizes(tx: Transaction, ids: Iterable[str]) -> dict[str, tuple[int, int]]:
     """(files, bytes) of the newest version of the data set in each of these projects."""
-    where, bound = clause([query.in_projects(ids), tagged("dataset"), none_of(tagged("archived"))])
+    where, bound = clause([condition.in_projects(ids), tagged("dataset"), none_of(tagged("archived"))])
     sql = f"""
         SELECT d.project, max(d.created), json_extract(d.runtime, '$.ds_file_count'),
             json_extract(d.runtime, '$.ds_total_size')

@@ -12,8 +12,8 @@ import orjson
 
 from ..rules import project_names
 from . import Transaction
+from .condition import none_of, tagged
 from .documents import PROJECT, Collection, Document, as_json, new_id
-from .query import none_of, tagged
 from .refusals import ProjectExists, ProjectTooDeep, UnknownProject
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackyard_server.store import functions, query
+from stackyard_server.store import condition, functions
 from tests.counts import examples
 
 TEXTS = [
@@ -42,7 +42,7 @@ def connection() -> sqlite3.Connection:
 
 
 def found(connection: sqlite3.Connection, pattern: str) -> list[str]:
-    sql, parameters = query.matching("x", pattern)
+    sql, parameters = condition.matching("x", pattern)
     return [row[0] for row in connection.execute(f"SELECT x FROM t WHERE {sql}", parameters)]
 
 
@@ -66,6 +66,6 @@ def test_a_pattern_finds_what_the_regular_expression_finds(
 
 def test_plain_text_needs_no_regular_expression() -> None:
     for pattern in ("^lab/alpha$", "lab", "^lab/.*", "^lab$|^lab\\/alpha$", "run\\ 1", "one$"):
-        assert "REGEXP" not in query.matching("x", pattern)[0], pattern
+        assert "REGEXP" not in condition.matching("x", pattern)[0], pattern
     for pattern in ("a.c", "a+", "[ab]", "\\d", "(a)", "^a.*$"):
-        assert "REGEXP" in query.matching("x", pattern)[0], pattern
+        assert "REGEXP" in condition.matching("x", pattern)[0], pattern
