@@ -3,7 +3,7 @@
 What clients may say: a pattern for texts, lists with ``-x``, null and the ``__$`` operators for everything matched
 whole, pairs for ranges, ``>=``-like comparisons for instants, ``_any_`` / ``_all_`` over several fields, ``filters``,
 ``search_text``. Keys nobody knows are ignored: that is what clients are used to. What it all means in SQL is in
-``store.query``.
+``store.condition``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``store.query``: every way in which a pattern is answered finds what the regular expression says."""
+"""``store.condition``: every way in which a pattern is answered finds what the regular expression says."""
 
 from __future__ import annotations
 
