@@ -10,26 +10,24 @@ from pathlib import Path
 
 from bench.result import Result, arguments
 
-#: The parts in the order they run, and the module that measures each.
-PARTS = {
-    "delays": "delays",
-    "connections": "connections",
-    "pages": "pages",
-    "folders": "folders",
-    "backups": "backups",
-    "sdk": "sdk",
-    "addresses": "addresses",
-    "webapp": "webapp",
-    "baseline": "baseline",
-}
+#: The parts in the order they run; the module of that name measures each.
+PARTS = (
+    "delays",
+    "connections",
+    "pages",
+    "folders",
+    "backups",
+    "sdk",
+    "addresses",
+    "webapp",
+    "baseline",
+)
 
 
 def main() -> None:
     """Parse the options, measure."""
     parser = arguments("safety", (__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--only", choices=list(PARTS), action="append", help="only this part; may be repeated"
-    )
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
     parser.add_argument(
         "--baseline", type=Path, metavar="DIR", help="a checkout to compare the cost of the bounds with"
     )
@@ -37,9 +35,7 @@ def main() -> None:
         "--webapp", type=Path, metavar="DIR", help="a build of the official web app to drive as well"
     )
     options = parser.parse_args()
-    modules = {
-        part: importlib.import_module(f"bench.safety.{PARTS[part]}") for part in options.only or list(PARTS)
-    }
+    modules = {part: importlib.import_module(f"bench.safety.{part}") for part in options.only or PARTS}
     result = Result("safety", [name for module in modules.values() for name in module.FIGURES])
     for part, module in modules.items():
         print(f"{part}:", flush=True)
