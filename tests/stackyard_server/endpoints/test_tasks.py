@@ -7,21 +7,10 @@ from typing import Any
 
 import pytest
 
-from stackyard_server.upkeep.freeing import Freeing
-
 from ..running import Running, running_server
+from .asking import Clock, create, queue, read, refusal, waiting
 
 MINUTE = 60
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_795_293_737.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture(scope="module")
@@ -33,31 +22,6 @@ def clock() -> Clock:
 def server(clock: Clock) -> Iterator[Running]:
     with running_server(clock=clock) as running:
         yield running
-
-
-def create(server: Running, **more: Any) -> str:
-    id: str = server.call("tasks.create", **{"name": "a task", "type": "training", **more})["id"]
-    return id
-
-
-def read(server: Running, id: str) -> dict[str, Any]:
-    task: dict[str, Any] = server.call("tasks.get_by_id", task=id)["task"]
-    return task
-
-
-def refusal(server: Running, name: str, /, **data: Any) -> tuple[int, int, str]:
-    meta = server.ask(name, **data)["meta"]
-    return meta["result_code"], meta["result_subcode"], meta["result_msg"]
-
-
-def queue(server: Running, name: str) -> str:
-    known = server.call("queues.get_all", name=f"^{name}$")["queues"]
-    id: str = known[0]["id"] if known else server.call("queues.create", name=name)["id"]
-    return id
-
-
-def waiting(server: Running, queue_id: str) -> list[str]:
-    return [e["task"] for e in server.call("queues.get_by_id", queue=queue_id)["queue"]["entries"]]
 
 
 # Drafts
@@ -397,64 +361,6 @@ def test_a_worker_that_listens_is_seen_when_asked_for(server: Running, clock: Cl
     assert answer["queue_watched"] is True
 
 
-# Results
-
-
-def test_a_reset_leaves_the_draft_and_takes_the_results(server: Running) -> None:
-    id = create(
-        server,
-        hyperparams={"Args": {"lr": {"value": "0.1"}}},
-        script={"repository": "r"},
-        execution={
-            "artifacts": [
-                {"key": "in", "type": "t", "mode": "input", "uri": "http://x/in"},
-                {"key": "out", "type": "t", "uri": "http://x/out"},
-            ]
-        },
-    )
-    server.call("tasks.started", task=id)
-    server.call("events.add", task=id, type="log", msg="a line")
-    server.call(
-        "events.add", task=id, type="training_stats_scalar", metric="m", variant="v", iter=3, value=1.0
-    )
-    server.call("tasks.edit_runtime", task=id, runtime={"progress": "5"})
-    server.call("tasks.completed", task=id)
-    assert read(server, id)["last_metrics"]
-    answer = server.call("tasks.reset", task=id, return_file_urls=True)
-    assert answer["urls"]["artifact_urls"] == ["http://x/out"]
-    task = read(server, id)
-    assert (task["status"], task["status_message"], task["last_iteration"]) == ("created", "reset", 0)
-    assert (task["runtime"], task["last_metrics"], task["metric_stats"]) == ({}, {}, {})
-    assert [a["key"] for a in task["execution"]["artifacts"]] == ["in"]
-    assert task["hyperparams"]["Args"]["lr"]["value"] == "0.1"
-    assert not {"started", "completed", "active_duration", "last_worker"} & set(task)
-    assert server.call("events.get_task_log", task=id)["total"] == 0
-    server.call("tasks.reset", task=id, clear_all=True)
-    wiped = read(server, id)
-    assert (wiped["script"]["repository"], wiped["execution"]["artifacts"]) == ("", [])
-    assert wiped["hyperparams"]["Args"]["lr"]["value"] == "0.1"
-
-
-def test_a_reset_frees_the_files_of_the_run_and_nobody_elses(server: Running, clock: Clock) -> None:
-    id, other = create(server), create(server)
-    headers = {"Authorization": f"Bearer {server.token}"}
-    urls = {}
-    for owner in (id, other):
-        path = f"/p/a task.{owner}/artifacts/k/file.txt"
-        server.client.post(server.files, files={path: (path, b"content")}, headers=headers).raise_for_status()
-        urls[owner] = f"{server.files}{path.replace(' ', '%20')}"
-    artifacts = [{"key": key, "type": "t", "uri": uri} for key, uri in urls.items()]
-    artifacts.append({"key": "broken", "type": "t", "uri": "http://[x"})
-    server.call("tasks.add_or_update_artifacts", task=id, artifacts=artifacts)
-    clock.seconds += 5
-    server.call("tasks.reset", task=id)
-    freeing = Freeing(server.store, (server.files,))
-    freeing.step()
-    freeing.step()
-    assert server.client.get(urls[id], headers=headers).status_code == 404
-    assert server.client.get(urls[other], headers=headers).content == b"content"
-
-
 def test_publishing_publishes_the_newest_output_model_and_is_for_good(server: Running) -> None:
     id = create(server)
     models = [
@@ -477,106 +383,6 @@ def test_publishing_publishes_the_newest_output_model_and_is_for_good(server: Ru
         110,
         f"Invalid task status: task_id={id}, status=published",
     )
-
-
-def test_a_deleted_task_takes_its_drafts_along_and_lets_go_of_the_rest(server: Running) -> None:
-    id = create(server)
-    used, free, ready = (
-        server.call("models.create", name=name, uri=f"http://x/{name}", task=id, ready=name == "ready")["id"]
-        for name in ("used", "free", "ready")
-    )
-    child = create(server, parent=id, models={"input": [{"name": "m", "model": used}]})
-    server.call("tasks.started", task=id)
-    server.call("events.add", task=id, type="log", msg="a line")
-    server.call(
-        "tasks.add_or_update_artifacts", task=id, artifacts=[{"key": "k", "type": "t", "uri": "http://x/a"}]
-    )
-    code, subcode, message = refusal(server, "tasks.delete", task=id)
-    assert (code, subcode) == (400, 123)
-    assert message.endswith(f"task={id}, expected=created, current=in_progress")
-    answer = server.call("tasks.delete", task=id, force=True, return_file_urls=True)
-    assert (answer["deleted"], answer["updated_children"]) == (True, 1)
-    assert (answer["deleted_models"], answer["updated_models"]) == (1, 2)
-    assert answer["urls"] == {
-        "event_urls": [],
-        "artifact_urls": ["http://x/a"],
-        "model_urls": ["http://x/free"],
-    }
-    assert "parent" not in read(server, child)
-    assert refusal(server, "models.get_by_id", model=free)[:2] == (400, 201)
-    assert "task" not in server.call("models.get_by_id", model=ready)["model"]
-    company = read(server, child)["company"]
-    assert refusal(server, "tasks.delete", task=id) == (
-        400,
-        101,
-        f"Invalid task id: id={id}, company={company}",
-    )
-    with server.store.reading() as tx:
-        assert tx.value("SELECT count(*) FROM log WHERE owner=?", (id,)) == 0
-
-
-@pytest.mark.parametrize("call", ["tasks.delete", "tasks.delete_many", "tasks.reset", "tasks.reset_many"])
-def test_clients_are_told_to_delete_only_what_the_task_put_out(server: Running, call: str) -> None:
-    other = create(server)
-    foreign = f"{server.files}/p/a%20task.{other}/artifacts/k/file.txt"
-    model = server.call("models.create", name="kept", uri=f"http://x/{call}.pt", ready=True)["id"]
-    id = create(
-        server,
-        execution={
-            "artifacts": [
-                {"key": "taken", "type": "t", "mode": "input", "uri": "http://x/taken"},
-                {"key": "own", "type": "t", "uri": "http://x/own"},
-                {"key": "link", "type": "t", "uri": foreign},
-                {"key": "model", "type": "t", "uri": f"http://x/{call}.pt"},
-            ]
-        },
-    )
-    image = {"type": "training_debug_image", "task": id, "metric": "m", "variant": "v", "iter": 1}
-    server.call("events.add", **image, url=foreign)
-    server.call("events.add", **image | {"variant": "w"}, url="http://x/image.png")
-    if call.endswith("_many"):
-        answer = server.call(call, ids=[id], return_file_urls=True, force=True)["succeeded"][0]
-    else:
-        answer = server.call(call, task=id, return_file_urls=True, force=True)
-    assert answer["urls"] == {
-        "event_urls": ["http://x/image.png"],
-        "artifact_urls": ["http://x/own"],
-        "model_urls": [],
-    }
-    assert server.call("models.get_by_id", model=model)
-
-
-def test_a_task_that_others_stand_on_is_deleted_by_force_only(server: Running) -> None:
-    parent, maker, archived = create(server), create(server), create(server)
-    server.call("tasks.publish", task=create(server, parent=parent), force=True)
-    server.call("models.create", name="model", uri="http://x/ready", task=maker, ready=True)
-    server.call("tasks.publish", task=archived, force=True)
-    server.call("tasks.archive", tasks=[archived])
-    for id in (parent, maker, archived):
-        assert refusal(server, "tasks.delete", task=id)[:2] == (400, 123)
-        failed = server.call("tasks.delete_many", ids=[id])["failed"]
-        assert [entry["error"]["codes"] for entry in failed] == [[400, 123]]
-        assert server.call("tasks.delete", task=id, force=True)["deleted"]
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_files_of_a_deleted_task_stay_where_that_was_asked(server: Running, clock: Clock, kept: bool) -> None:
-    id = create(server)
-    headers = {"Authorization": f"Bearer {server.token}"}
-    path = f"/p/a task.{id}/artifacts/k/file.txt"
-    server.client.post(server.files, files={path: (path, b"content")}, headers=headers).raise_for_status()
-    weights = f"/p/a task.{id}/models/m.pt"
-    server.client.post(server.files, files={weights: (weights, b"m")}, headers=headers).raise_for_status()
-    uri = f"{server.files}{weights.replace(' ', '%20')}"
-    server.call("models.create", name="model", uri=uri, task=id, ready=False)
-    clock.seconds += 5
-    server.call("tasks.delete", task=id, force=True, delete_external_artifacts=not kept)
-    freeing = Freeing(server.store, (server.files,))
-    for _ in range(2):
-        freeing.step()
-    for name in (path, weights):
-        found = server.client.get(f"{server.files}{name.replace(' ', '%20')}", headers=headers)
-        assert found.status_code == (200 if kept else 404)
 
 
 def test_a_clone_is_a_draft_of_what_was_asked_for_not_of_what_came_out(server: Running) -> None:
