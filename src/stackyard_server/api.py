@@ -189,9 +189,7 @@ class Api(Port):
             body = self.services.rewrite(body)
         if form.shown != form.kept:
             body = body.replace(form.kept, form.shown)
-        if len(body) <= COMPRESS_FROM:
-            return Encoded(body, [JSON])
-        return Encoded(packed(body), [JSON, VARIES, GZIPPED]) if packs else Encoded(body, [JSON, VARIES])
+        return sealed(body, packs)
 
     async def _aside(self, size: int, work: Callable[[], Found]) -> Found:
         """Work on so many bytes: in a thread where they are many."""
@@ -237,13 +235,9 @@ class Api(Port):
             )  # fmt: skip
         head = head_of(exchange, refused.code, refused.subcode, refused.message[:LONGEST_MESSAGE])
         out = headers.encoded(refused.headers)
-        body, kind = envelope.encode(head, {}), [JSON]
-        if len(body) > COMPRESS_FROM:
-            kind.append(VARIES)
-            if headers.takes_gzip(exchange.headers.get("accept-encoding", "")):
-                body = packed(body)
-                kind.append(GZIPPED)
-        await exchange.respond(refused.code, body, [*kind, *out])
+        packs = headers.takes_gzip(exchange.headers.get("accept-encoding", ""))
+        answer = sealed(envelope.encode(head, {}), packs)
+        await exchange.respond(refused.code, answer.body, [*answer.headers, *out])
 
     async def _call(
         self, exchange: Exchange, entry: Endpoint, body: bytes, who: Identity | None, bound: Bound
@@ -365,6 +359,13 @@ def head_of(exchange: Exchange, code: int, subcode: int, message: str) -> dict[s
         subcode,
         message,
     )
+
+
+def sealed(body: bytes, packs: bool) -> Encoded:
+    """An envelope with its headers, compressed where the caller takes it and it is worth it."""
+    if len(body) <= COMPRESS_FROM:
+        return Encoded(body, [JSON])
+    return Encoded(packed(body), [JSON, VARIES, GZIPPED]) if packs else Encoded(body, [JSON, VARIES])
 
 
 def packed(body: bytes) -> bytes:

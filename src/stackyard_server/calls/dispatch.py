@@ -158,11 +158,6 @@ def answer(entry: Endpoint, call: Call) -> Any:
             return answered
     with refusals.told(), store.writing("metrics" if entry.access == "metrics" else "state") as tx:
         answered = _written(entry, call, tx)
-        while entry.pieces == "steps":  # all of them together
-            over, answer = _stepped(answered)
-            if over:
-                answered = answer
-                break
     for action in call.after_commit:
         action()
     return answered
@@ -188,8 +183,8 @@ def step(entry: Endpoint, call: Call, work: Steps | None) -> tuple[Steps | None,
         refusals.told(),
         call.services.store.writing("metrics" if entry.access == "metrics" else "state") as tx,
     ):
-        begun: Steps = _written(entry, call, tx) if work is None else work
-        call.tx = tx
+        _enter(entry, call, tx)  # at every step: the task may have been queued again meanwhile
+        begun: Steps = entry.function(call) if work is None else work
         over, answered = _stepped(begun)
     if not over:
         return begun, None
@@ -242,7 +237,11 @@ def _check(entry: Endpoint, call: Call) -> None:
 
 
 def _written(entry: Endpoint, call: Call, tx: Transaction) -> Any:
+    _enter(entry, call, tx)
+    return entry.function(call)
+
+
+def _enter(entry: Endpoint, call: Call, tx: Transaction) -> None:
     call.tx = tx
     if tx.fenced and entry.fenced is not None:
         fence.check(call, by_run=entry.fenced == "run")
-    return entry.function(call)

@@ -466,19 +466,16 @@ def get_task_events(call: Call) -> dict[str, Any]:
         at += 1
         page = _events(call, task, kinds[at], None, size - len(found))
         found += page.events
-    total = page.total
-    if len(kinds) > 1:
-        total = sum(_events(call, task, kind, None, 1).total for kind in kinds)
+    total = sum(_total(call, task, kind) for kind in kinds)
     last = -(2**63) + 1 if page.last is None else page.last
     following = token(after=last, kind=at) if len(kinds) > 1 else token(after=last)
     return {"returned": len(found), "total": total, "scroll_id": following, "events": found}
 
 
 class EventPage(NamedTuple):
-    """Some events of one kind, how many there are, and where a reader stands behind them."""
+    """Some events of one kind, and where a reader stands behind them."""
 
     events: list[dict[str, Any]]
-    total: int
     last: int | None
 
 
@@ -488,14 +485,24 @@ def _events(call: Call, task: str, kind: str, after: int | None, size: int) -> E
         series = _series(call, [task])
         points = scalars.page(call.tx, series, size, after, descending)
         last = points[-1][0] if points else after
-        return EventPage(_points(call, series, points), scalars.count(call.tx, series), last)
+        return EventPage(_points(call, series, points), last)
     if kind == logs.KIND:
         lines = logs.read(call.tx, task, size, after, descending, wanted)
         found = [requests.shown(logs.shown(task, line)) for line in lines]
-        return EventPage(found, logs.count(call.tx, task, wanted), lines[-1][0] if lines else after)
+        return EventPage(found, lines[-1][0] if lines else after)
     rows = samples.page(call.tx, kind, task, size, after, descending, wanted)
     found = [requests.shown(samples.shown(row), call.get("model_events", False)) for row in rows]
-    return EventPage(found, samples.count(call.tx, kind, task, wanted), rows[-1][4] if rows else after)
+    return EventPage(found, rows[-1][4] if rows else after)
+
+
+def _total(call: Call, task: str, kind: str) -> int:
+    """How many events of a kind there are; none of them is read."""
+    wanted = requests.wanted(call.get("metrics"))
+    if kind == scalars.KIND:
+        return scalars.count(call.tx, _series(call, [task]))
+    if kind == logs.KIND:
+        return logs.count(call.tx, task, wanted)
+    return samples.count(call.tx, kind, task, wanted)
 
 
 # Plots and images

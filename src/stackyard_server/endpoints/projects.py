@@ -30,7 +30,7 @@ def get_all_ex(call: Call) -> dict[str, Any]:
     """The projects that fit, joined with what they name, hidden ones marked; with ``include_stats``,
     ``check_own_contents`` and ``include_dataset_stats`` what is in them.
 
-    Left out: ``permission_roots_only`` and ``allow_public``, since there is one company without permissions of its own.
+    Left out: ``permission_roots_only``, since there is one company without permissions of its own.
     """
     _ask_for_path(call)
     answer = listing.get_all_ex(call, PROJECT, also=project_contents.containing(call))

@@ -138,7 +138,9 @@ def delete(call: Call) -> Generator[None, None, dict[str, Any]]:
             yield
         if task_queueing.is_left_behind(call.tx, task):
             task_queueing.dequeue(call, task)
-    for entry in queues.entries(call.tx, queue):
+    for entry in queues.entries(call.tx, queue):  # of this moment's step
+        if not call.get("force", False):
+            raise error("queue_not_empty", "use force=true to delete", id=queue)
         task_queueing.dequeue(call, entry.task)
     queues.delete(call.tx, queue)
     return {"deleted": 1}

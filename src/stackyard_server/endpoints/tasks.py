@@ -49,13 +49,13 @@ def forced(call: Call) -> bool:
 
 @endpoint(lists="task")
 def get_all(call: Call) -> Answer:
-    """Tasks that match, without joins. Left out: fields of hyper-datasets (``input.view...``)."""
+    """Tasks that match, without joins; no task has the fields of hyper-datasets (``input.view...``)."""
     return listing.get_all(call, TASK)
 
 
 @endpoint(lists="task")
 def get_all_ex(call: Call) -> Answer:
-    """Tasks that match, with joins and scrolls. Left out: fields of hyper-datasets."""
+    """Tasks that match, with joins and scrolls."""
     return listing.get_all_ex(call, TASK)
 
 

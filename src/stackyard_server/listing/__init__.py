@@ -7,13 +7,11 @@ other additions are their services' own.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..calls import Call
+from ..calls.kept import Kept
 from ..protocol.error_table import error
 from ..store.condition import Condition
 from ..store.documents import Collection, Document, new_id
@@ -28,51 +26,25 @@ SCROLL_LIFE_MS = 600_000
 MOST_SCROLLS = 2000
 
 
-@dataclass(slots=True)
-class Scroll:
-    """How far one reader of a list has come."""
-
-    position: int
-    user: str
-    used_at: int
-
-
-class Scrolls:
-    """The scrolls of the server's life; the oldest go first."""
+class Places(Kept[str, tuple[str, int]]):
+    """How far readers of lists have come, and whose each scroll is."""
 
     def __init__(self) -> None:
-        self._scrolls: OrderedDict[str, Scroll] = OrderedDict()
-        self._lock = threading.Lock()
+        super().__init__(MOST_SCROLLS)
 
     def position(self, id: str | None, user: str, now: int) -> int | None:
         """Where that scroll of that user stands; None when it is not known (any more)."""
-        with self._lock:
-            scroll = self._scrolls.get(id or "")
-            if scroll is None or scroll.user != user or now - scroll.used_at > SCROLL_LIFE_MS:
-                return None
-            return scroll.position
+        owner, position = self.get(id or "", now) or (None, 0)
+        return position if owner == user else None
 
     def move(self, id: str, user: str, position: int, now: int) -> None:
         """Remember where a scroll stands now."""
-        with self._lock:
-            self._scrolls[id] = Scroll(position, user, now)
-            self._scrolls.move_to_end(id)
-            while len(self._scrolls) > MOST_SCROLLS or self._oldest_is_over(now):
-                self._scrolls.popitem(last=False)
-
-    def _oldest_is_over(self, now: int) -> bool:
-        return now - next(iter(self._scrolls.values())).used_at > SCROLL_LIFE_MS
+        self.put(id, (user, position), user, 0, now + SCROLL_LIFE_MS, now)
 
 
-_scrolls_made = threading.Lock()
-
-
-def scrolls_of(call: Call) -> Scrolls:
-    """The server's scrolls."""
-    with _scrolls_made:
-        scrolls = call.services.memory.setdefault("scrolls", None) or Scrolls()
-        call.services.memory["scrolls"] = scrolls
-    found: Scrolls = scrolls
+def places_of(call: Call) -> Places:
+    """How far the readers of this server's lists have come."""
+    found: Places = call.services.memory.setdefault("places", Places())
     return found
 
 
@@ -235,18 +207,18 @@ def _scrolled(
 ) -> dict[str, Any]:
     """The next part of a list; with ``refresh_scroll`` all that was read of it so far, again."""
     size = min(_whole(data, "size", 1, MOST), MOST)
-    scrolls = scrolls_of(call)
+    places = places_of(call)
     id = data.get("scroll_id")
     if id is not None and not isinstance(id, str):
         raise wrong_type("scroll_id", id, "str")
-    position = scrolls.position(id, call.who.user, call.now)
+    position = places.position(id, call.who.user, call.now)
     if id is None or position is None:
         id, position = new_id(), 0
     limit = size
     if data.get("refresh_scroll"):
         limit, position = min(max(size, position), MOST), 0
     documents = _read(call, wanted, projection, limit, position)
-    scrolls.move(id, call.who.user, position + len(documents), call.now)
+    places.move(id, call.who.user, position + len(documents), call.now)
     return {name: documents, "scroll_id": id}
 
 

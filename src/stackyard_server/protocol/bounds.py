@@ -8,7 +8,7 @@ docs/security.md shows the table.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,16 @@ def check_shape(value: Any, text: bytes, bound: Bound) -> None:
             return
         level = below
     raise _beyond(f"nested deeper than {bound.depth} levels")
+
+
+def check_names(names: Iterable[str], bound: Bound) -> None:
+    """Hold the names of a form or a query to their length.
+
+    Raises:
+        ApiError: 400/12.
+    """
+    if any(len(name) > bound.name for name in names):
+        raise _beyond(f"a name longer than {bound.name} characters")
 
 
 def pieces(text: bytes, most: int) -> list[tuple[int, int]]:

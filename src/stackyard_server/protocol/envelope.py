@@ -72,11 +72,11 @@ def parse_body(
     if body:
         # curl calls every body a form, and a form without a pair is none
         is_form = content_type.startswith(FORM) and b"=" in body and body.lstrip()[:1] not in JSON_BEGINS
-        data = _parse_pairs(body) if is_form else bounds.read(body, bound)
+        data = _parse_pairs(body, bound) if is_form else bounds.read(body, bound)
     if not isinstance(data, dict):
         raise error("validation", f"a JSON object was expected, found: {type(data).__name__}")
     if query:
-        data = {**_parse_pairs(query), **data}
+        data = {**_parse_pairs(query, bound), **data}
     return data
 
 
@@ -94,8 +94,10 @@ def parse_lines(body: bytes, bound: Bound) -> list[dict[str, Any]]:
     if lines is None:
         lines = [_parse_line(line) for line in body.splitlines() if line.strip()]
     brackets = body.count(b"{") + body.count(b"[")
+    # what has few brackets and short lines has less of everything
+    is_bounded = brackets - len(lines) < bound.depth and max(map(len, body.split(b"\n"))) <= bound.name
     for line in lines:
-        if brackets - len(lines) + 1 > bound.depth:
+        if not is_bounded:
             bounds.check_shape(line, body, bound)
         if not isinstance(line, dict):
             raise ApiError(400, 0, f"json lines must contain objects, found: {type(line).__name__}")
@@ -123,13 +125,14 @@ def _parse_line(line: bytes) -> Any:
             raise error("bad_request") from None
 
 
-def _parse_pairs(text: bytes) -> dict[str, Any]:
+def _parse_pairs(text: bytes, bound: Bound) -> dict[str, Any]:
     """Form or query fields: digits are numbers, ``a.b=1`` nests, repeated keys and ``k[]`` are lists."""
     data: dict[str, Any] = {}
     try:
         pairs = parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=MOST_PAIRS)
     except ValueError:
         raise error("bad_request") from None
+    bounds.check_names((key for key, _ in pairs), bound)
     for key, raw in pairs:
         value: Any = raw
         if raw.isascii() and raw.isdigit() and len(raw) < 19:

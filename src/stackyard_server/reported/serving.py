@@ -18,7 +18,7 @@ from ..protocol.error_table import error
 
 #: A container that is silent for so long is gone, seconds.
 SILENCE_SECONDS = 600
-#: Containers remembered; the oldest go first. Reports remembered of each.
+#: Containers remembered; the oldest of the user who has most go first. Reports remembered of each.
 MOST_CONTAINERS = 1000
 MOST_REPORTS = 500
 #: What one may say of itself, as JSON; what its objects take of that; what a report takes.

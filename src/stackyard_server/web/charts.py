@@ -83,8 +83,9 @@ async def task_scalars(visit: Visit) -> Response:
     page = as_page(visit.request.query_params.get("page"))
     variants = await names_of_scalars(visit, [found["id"]])
     metrics, more = await asyncio.to_thread(sliced, variants, page, METRICS_OF_PAGE)
+    read = await asyncio.to_thread(results.read, single)
     return await drawing(
-        visit, "task_scalars.html", tab="scalars", task=found, single=results.read(single), page=page, more=more,
+        visit, "task_scalars.html", tab="scalars", task=found, single=read, page=page, more=more,
         count=len(variants), drawn=bool(metrics), left_out=chosen(variants, metrics)[2],
     )  # fmt: skip
 
@@ -105,27 +106,6 @@ async def task_scalars_data(visit: Visit) -> Response:
     answer = await as_json(lines)
     answer.headers["x-task-status"] = found["status"]
     return answer
-
-
-async def compared_scalars_data(visit: Visit) -> Response:
-    """The same of several tasks; a line for each variant and task."""
-    ids = visit.request.query_params.get("tasks", "").split(",")
-    variants = await names_of_scalars(visit, ids)
-    metrics, _ = await asyncio.to_thread(sliced, variants, 0, METRICS_OF_PAGE)
-    wanted, samples, _ = chosen(variants, metrics)
-    lines: dict[str, Lines] = {}
-    if wanted:
-        answer = await visit.ask(
-            "events.multi_task_scalar_metrics_iter_histogram",
-            tasks=ids,
-            metrics=wanted,
-            samples=max(FEWEST_SAMPLES, samples // len(ids)),
-        )
-        for metric, by_variant in answer["metrics"].items():
-            for variant, by_task in by_variant.items():
-                for line in by_task.values():
-                    lines.setdefault(metric, {})[f"{line['name']} · {variant}"] = line
-    return await as_json(lines)
 
 
 async def task_plots(visit: Visit) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from . import results, shown
-from .charts import drawing, names_of_scalars
+from .charts import FEWEST_SAMPLES, METRICS_OF_PAGE, Lines, as_json, chosen, drawing, names_of_scalars, sliced
 from .visit import Visit
 
 #: How many are set side by side.
@@ -103,8 +104,34 @@ async def compare(visit: Visit) -> Response:
     side_by_side = [by_id[id] for id in ids if id in by_id]
     groups = await asyncio.to_thread(groups_of, side_by_side, facts)
     shown_ids = [document["id"] for document in side_by_side]
-    drawn = bool(shown_ids) and not of_models and bool(await names_of_scalars(visit, shown_ids))
+    variants = await names_of_scalars(visit, shown_ids) if shown_ids and not of_models else {}
+    metrics, _ = await asyncio.to_thread(sliced, variants, 0, METRICS_OF_PAGE)
     return await drawing(
-        visit, "compare.html", drawn=drawn, ids=",".join(shown_ids), documents=side_by_side, of_models=of_models,
-        groups=groups, gone=[id for id in ids if id not in by_id], left_out=len(set(asked)) - len(ids),
+        visit, "compare.html", drawn=bool(variants), metrics_left_out=len(variants) - len(metrics),
+        lines_left_out=chosen(variants, metrics)[2], ids=",".join(shown_ids), documents=side_by_side,
+        of_models=of_models, groups=groups, gone=[id for id in ids if id not in by_id],
+        left_out=len(set(asked)) - len(ids),
     )  # fmt: skip
+
+
+async def compared_scalars_data(visit: Visit) -> Response:
+    """``{metric: {name of a task and variant: {x, y}}}`` of several tasks."""
+    ids = list(dict.fromkeys(visit.request.query_params.get("tasks", "").split(",")))[:MOST_COMPARED]
+    variants = await names_of_scalars(visit, ids)
+    metrics, _ = await asyncio.to_thread(sliced, variants, 0, METRICS_OF_PAGE)
+    wanted, samples, _ = chosen(variants, metrics)
+    lines: dict[str, Lines] = {}
+    if wanted:
+        answer = await visit.ask(
+            "events.multi_task_scalar_metrics_iter_histogram",
+            tasks=ids,
+            metrics=wanted,
+            samples=max(FEWEST_SAMPLES, samples // len(ids)),
+        )
+        for metric, by_variant in answer["metrics"].items():
+            for variant, by_task in by_variant.items():
+                names = Counter(line["name"] for line in by_task.values())
+                for id, line in by_task.items():
+                    told_apart = f" {id[:8]}" if names[line["name"]] > 1 else ""
+                    lines.setdefault(metric, {})[f"{line['name']}{told_apart} · {variant}"] = line
+    return await as_json(lines)

@@ -51,9 +51,10 @@ async def task_images(visit: Visit) -> Response:
     events: dict[str, dict[str, Any]] = {}
     for event in answer["events"]:
         events.setdefault(str(event.get("url") or ""), event)
-    images = [read(event, file_link(visit.services, event.get("url"))) for event in events.values()]
+    shown = list(events.values())[:MOST_IMAGES]  # an iteration stays together, and may have any number
+    images = [read(event, file_link(visit.services, event.get("url"))) for event in shown]
     return await visit.page(
-        "task_images.html", tab="images", task=found, images=images[:MOST_IMAGES], count=answer["total"], after=after,
-        left_out=max(0, len(images) - MOST_IMAGES),
+        "task_images.html", tab="images", task=found, images=images, count=answer["total"], after=after,
+        left_out=len(events) - len(shown),
         further=answer["scroll_id"] if len(answer["events"]) >= MOST_IMAGES else None,
     )  # fmt: skip

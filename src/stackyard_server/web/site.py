@@ -90,7 +90,7 @@ class Pages(Port):
             "/tasks/{task}/images": images.task_images,
             "/tasks/{task}/clone": task_pages.clone_form,
             "/compare": compared.compare,
-            "/compare/scalars": charts.compared_scalars_data,
+            "/compare/scalars": compared.compared_scalars_data,
             "/models": pages.models,
             "/models/{model}": task_pages.model,
             "/new": pages.templates,
@@ -270,8 +270,10 @@ async def form_of(request: Request, bound: Bound) -> FormData:
         return {"type": "http.request", "body": body}
 
     try:
-        return await Request(request.scope, receive).form(
+        form = await Request(request.scope, receive).form(
             max_files=0, max_fields=bound.values, max_part_size=bound.bytes
         )
-    except MultiPartException as fault:
+        bounds.check_names(form, bound)
+    except (MultiPartException, ApiError) as fault:
         raise Refused(400, fault.message) from None
+    return form

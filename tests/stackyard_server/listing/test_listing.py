@@ -134,13 +134,18 @@ def test_an_unknown_or_forgotten_scroll_starts_again(server: Running) -> None:
 
 def test_scrolls_are_bounded_and_their_owners_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MOST_SCROLLS", 10)
-    scrolls = listing.Scrolls()
+    scrolls = listing.Places()
     for number in range(50):
         scrolls.move(str(number), "ada", number, 0)
     assert [scrolls.position(str(n), "ada", 0) for n in (0, 39, 40, 49)] == [None, None, 40, 49]
     assert scrolls.position("49", "bob", 0) is None
     scrolls.move("new", "ada", 1, listing.SCROLL_LIFE_MS + 1)
-    assert scrolls.position("49", "ada", 1) is None
+    assert scrolls.position("49", "ada", listing.SCROLL_LIFE_MS + 1) is None
+    for number in range(5):
+        scrolls.move(f"bob {number}", "bob", number, listing.SCROLL_LIFE_MS + 1)
+    for number in range(50):
+        scrolls.move(f"ada {number}", "ada", number, listing.SCROLL_LIFE_MS + 1)
+    assert scrolls.position("bob 0", "bob", listing.SCROLL_LIFE_MS + 1) == 0, "nobody pushes out others'"
 
 
 def test_only_what_is_asked_for_is_shown(server: Running) -> None:

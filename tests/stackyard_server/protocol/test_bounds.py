@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from stackyard_server import endpoints
-from stackyard_server.protocol import bounds
+from stackyard_server.protocol import bounds, envelope
 from stackyard_server.protocol.error_table import ApiError
 
 from ..running import Running, running_server
@@ -113,6 +113,33 @@ def test_what_clients_send_is_taken(server: Running) -> None:
     parameters = {f"p{i}": {"section": "Args", "name": f"p{i}", "value": "[1, 2, 3]"} for i in range(10_000)}
     made = server.call("tasks.create", name="many", type="training", hyperparams={"Args": parameters})
     server.call("tasks.edit", task=made["id"], script={"diff": "x, [" * 1_000_000}, force=True)
+
+
+@pytest.mark.promise("contents-bounded", on="API")
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"values": list(range(bounds.REQUESTS["events"].items + 1))},
+        {"n" * (bounds.REQUESTS["events"].name + 1): 1},
+    ],
+)
+def test_an_event_of_a_batch_is_held_to_its_bounds(server: Running, event: dict[str, Any]) -> None:
+    with pytest.raises(ApiError) as refused:
+        envelope.parse_lines(json.dumps(event).encode(), bounds.REQUESTS["events"])
+    assert (refused.value.code, refused.value.subcode) == (400, 12)
+
+
+@pytest.mark.promise("contents-bounded", on="API")
+def test_the_names_of_a_query_and_of_a_form_are_bounded(server: Running) -> None:
+    long = "n" * (bounds.CALL.name + 1)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for more in ({"params": {long: "1"}}, {"content": f"{long}=1", "headers": form}):
+        answer = server.client.post(
+            f"{server.api}/debug.ping",
+            **{**more, "headers": {"Authorization": f"Bearer {server.token}", **more.get("headers", {})}},  # type: ignore[arg-type, dict-item]
+        )
+        assert answer.json()["meta"]["result_code"] == 400
+        assert "a name longer than" in answer.json()["meta"]["result_msg"]
 
 
 @pytest.mark.promise("contents-bounded", on="files")
