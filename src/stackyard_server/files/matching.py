@@ -18,7 +18,7 @@ from .stored import BLOB, StoredFiles
 
 log = logging.getLogger(__name__)
 
-#: Paths that are named; more are counted.
+#: Paths and faults that are named; more are counted.
 NAMED = 100
 #: So many contents without a row are left by kills at most, however few others there are.
 LEFT_BY_KILLS = 16
@@ -48,13 +48,23 @@ class Sides:
         return self.surplus
 
 
+def told(problems: list[str]) -> list[str]:
+    """The first of many faults, and how many more there are."""
+    more = len(problems) - NAMED
+    return problems[:NAMED] + ([f"... and {more} more"] if more > 0 else [])
+
+
 def compare(stored: StoredFiles) -> Sides:
-    """Look at every name on disk and in the table; for a folder that nobody changes, or with a second look."""
+    """Look at every name in the table and on disk.
+
+    Beside a running server what is ``missing`` is right: a content stays for a while after its row is gone. What is
+    ``unclaimed`` may be an upload that has its row by now.
+    """
     sides = Sides()
     for prefix in (f"{number:02x}" for number in range(256)):
-        on_disk = set(_names(stored.folder / prefix))
         with stored.store.reading() as tx:
             kept, doomed = rows.contents(tx, prefix), rows.doomed(tx, prefix)
+        on_disk = set(_names(stored.folder / prefix))
         sides.contents += len(on_disk - doomed)
         sides.unclaimed += sorted(on_disk - doomed - kept.keys())
         sides.missing += sorted(kept[blob] for blob in kept.keys() - on_disk)

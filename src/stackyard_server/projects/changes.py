@@ -20,8 +20,6 @@ Steps = Generator[None, None, Document]
 EDITABLE = ("name", "description", "tags", "system_tags", "default_output_destination")
 #: So many tasks or models are put elsewhere in one step.
 MOVED = 100
-#: The hidden project below which each data set has one of its own.
-DATASETS = ".datasets"
 
 
 def create(call: Call) -> str:
@@ -83,7 +81,7 @@ def _rename_dataset(tx: Transaction, project: Document, name: str) -> None:
     its ``Dataset.rename`` renames the project alone.
     """
     above, before = project_names.split(project["name"])
-    if project_names.split(above)[1] == DATASETS:
+    if project_names.split(above)[1] == project_names.DATASETS:
         tasks.rename_versions(tx, project["id"], before, project_names.split(name)[1])
 
 
@@ -172,14 +170,20 @@ def delete(call: Call, id: str, *, force: bool, with_contents: bool, delete_file
         The answer of ``projects.delete``.
 
     Raises:
-        ApiError: 400/401; 400/402, 400/405, 400/406, 400/413 something in it is not archived, and no force.
+        ApiError: 400/401; 400/402, 400/405, 400/406, 400/413 something in it is not archived, and no force; 400/101 or
+            400/201 a task or model was to be deleted that is public, and so nobody's.
     """
     parent = require_own(call.tx, id, ["parent"]).get("parent")
     ids = projects.subtree(call.tx, [id])
+    for below in ids:
+        require_own(call.tx, below, [])
     if not force and (kind := contents.first_unarchived(call.tx, ids)):
         raise error(f"project_has_{kind}", "use force=true", id=id)
     answer: Document = {"disassociated_tasks": 0, "deleted_models": 0, "deleted_tasks": 0, "urls": None}
-    if with_contents:
+    if with_contents:  # refused before anything is done
+        for collection, refusal in ((TASK, "invalid_task_id"), (MODEL, "invalid_model_id")):
+            if public := contents.first_public(call.tx, collection, ids):
+                raise error(refusal, "it is public", id=public, company=call.who.company)
         answer |= yield from _delete_contents(call, ids, delete_files)
     else:
         yield from _move_contents(call, MODEL, ids, None)

@@ -12,6 +12,7 @@ from typing import Any
 from ..calls import Call
 from ..listing.filters import conditions
 from ..protocol.error_table import field_error
+from ..rules import project_names
 from ..store import contents, projects
 from ..store.documents import PROJECT, TASK, Document
 
@@ -25,8 +26,6 @@ KINDS: dict[str, dict[str, list[str]]] = {
     "dataset": {"system_tags": ["dataset"], "type": ["data_processing"]},
     "report": {"type": ["report"]},
 }
-#: The hidden folder of a project in which each of its data sets is a project.
-DATASETS = ".datasets"
 #: Ends that count as completed in the last day; a failure is none of them.
 DONE = frozenset({"completed", "published", "publishing", "closed", "stopped"})
 DAY_MS = 24 * 3600 * 1000
@@ -129,7 +128,7 @@ def _add_datasets(call: Call, documents: list[Document], ids: list[str]) -> None
         tags = sorted({tag for p in sets for tag in p.get("tags") or []})
         project["stats"] = {"datasets": {"count": len(sets), "tags": tags}}
         if call.get("check_own_contents"):
-            own = f"{known[project['id']]['name']}/{DATASETS}"
+            own = f"{known[project['id']]['name']}/{project_names.DATASETS}"
             project["own_datasets"] = sum(
                 p["id"] == project["id"] or p["name"].rpartition("/")[0] == own for p in sets
             )

@@ -24,8 +24,6 @@ BREAKDOWNS: dict[str, tuple[str, Collection]] = {
     "user": ("users", USER),
     "queue": ("queues", QUEUE),
 }
-#: What may be asked of each; only the time tasks ran is measured here.
-USAGES = ("duration", "cpu_usage", "gpu_usage")
 
 
 @dataclass

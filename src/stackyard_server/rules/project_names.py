@@ -10,6 +10,8 @@ from ..protocol.error_table import ApiError, error
 SHORTEST = 3
 #: The most parts of a path.
 MAX_DEPTH = 10
+#: The hidden project below which each data set of a project has one of its own.
+DATASETS = ".datasets"
 #: A pattern that is one name, as clients ask for it: nothing in it but letters and what is escaped.
 EXACT = re.compile(r"\^((?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])*)\$")
 

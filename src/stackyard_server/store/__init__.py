@@ -247,7 +247,7 @@ class Store:
     Args:
         folder: The data folder; made (0700) if it is missing.
         reconciled: Whether the database becomes that of the contents beside it, whatever both say.
-        serving: Whether this is the server, which alone folds the log in.
+        serving: Whether this is the server: it keeps a seal until it folds the log in.
         largest: What a document may have that is written; None is no bound.
 
     Raises:

@@ -318,7 +318,7 @@ def first_unarchived(
     A data set and a pipeline are projects whose versions and runs are tasks.
     """
     inside = as_json(ids)
-    live = "NOT EXISTS (SELECT 1 FROM json_each(d.system_tags) WHERE value = 'archived')"
+    live = none_of(tagged("archived")).sql
     among = "d.project IN (SELECT value FROM json_each(?))"
     kind = "CASE WHEN {} THEN 'pipelines' WHEN {} THEN 'datasets' ELSE 'tasks' END".format(
         *(
@@ -336,6 +336,13 @@ def first_unarchived(
 
 
 # All of it
+
+
+def first_public(tx: Transaction, collection: Collection, projects: Iterable[str]) -> str | None:
+    """The id of a task, or model, in these projects that was made public; None where there is none."""
+    where, bound = clause([condition.in_projects(projects), none_of(condition.owned())])
+    found: str | None = tx.value(f'SELECT d.id FROM "{collection.name}" d WHERE {where} LIMIT 1', bound)
+    return found
 
 
 def ids_in(tx: Transaction, collection: Collection, projects: Iterable[str]) -> list[str]:

@@ -77,13 +77,13 @@ def end_session(tx: Transaction, session: str, until: int) -> None:
     tx.run("INSERT OR REPLACE INTO revoked_session VALUES (?, ?)", (session, until))
 
 
-def expired_sessions(most_kept: int = MOST_ENDED_SESSIONS) -> str:
+def expired_sessions() -> str:
     """SQL for the ended sessions that expired before an instant (?, epoch seconds) and are not among the last to.
 
     A clock may be ahead for a moment. What it calls expired then is good again once it is set back: so many are kept
     whatever it says.
     """
-    kept = f"SELECT session FROM revoked_session ORDER BY expires DESC LIMIT {most_kept}"
+    kept = f"SELECT session FROM revoked_session ORDER BY expires DESC LIMIT {MOST_ENDED_SESSIONS}"
     return f"revoked_session WHERE expires < ? AND session NOT IN ({kept})"
 
 

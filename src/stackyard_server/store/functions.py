@@ -81,10 +81,11 @@ def matches(pattern: str, text: str | None) -> bool:
     if text is None:
         return False
     automaton = compiled(pattern)
-    if len(text) <= STRETCH:
-        return automaton.search(text) is not None
-    for start in range(0, len(text) - SHARED, STRETCH - SHARED):
-        if automaton.search(text, start, min(len(text), start + STRETCH)) is not None:
+    data = text.encode()  # once: of a str each search would encode it whole
+    if len(data) <= STRETCH:
+        return automaton.search(data) is not None
+    for start in range(0, len(data) - SHARED, STRETCH - SHARED):
+        if automaton.search(data, start, min(len(data), start + STRETCH)) is not None:
             return True
         if stopped():
             raise ReadEnded

@@ -7,7 +7,8 @@ leaves out what is torn in its log, silently.
 ``synced`` counts commits that were on the disk before they were answered. ``written`` counts all; it holds as long as
 the machine runs (``boot``), for a process that is killed loses nothing. The mark itself is synced when the log is
 folded in and at the end; the kernel brings it to the disk within seconds anyway. The ``seal`` is the digest of the
-database file as a server left it that ended by itself. It holds until the log is folded in for the first time after.
+database file as a server left it that ended by itself. It holds until the log is folded in for the first time after, or
+a command writes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +108,7 @@ class Mark:
         identity: Its database's.
         commits: How many that has.
         marked: What the mark says that is there and stays; None to make a new one.
-        keeps_seal: Whether a seal stays while the log is not folded in: for the one process that folds it.
+        keeps_seal: Whether a seal stays while the log is not folded in: for the server.
     """
 
     def __init__(
@@ -218,9 +220,16 @@ class Mark:
 
 def digest_of(path: Path) -> tuple[str, int]:
     """(SHA-256, bytes) of a file."""
-    digest, seen = hashlib.sha256(), 0
     with path.open("rb") as file:
-        while data := file.read(STEP_BYTES):
-            digest.update(data)
-            seen += len(data)
+        return digest_of_rest(file)
+
+
+def digest_of_rest(file: IO[bytes], copy: IO[bytes] | None = None) -> tuple[str, int]:
+    """(SHA-256, bytes) of what is left of an open file, written to ``copy`` as it is read."""
+    digest, seen = hashlib.sha256(), 0
+    while data := file.read(STEP_BYTES):
+        digest.update(data)
+        seen += len(data)
+        if copy is not None:
+            copy.write(data)
     return digest.hexdigest(), seen

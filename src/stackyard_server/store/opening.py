@@ -1,6 +1,7 @@
 """What is looked at before a database is opened: whether it is one, whole, and that of the contents beside it.
 
-Nothing is written here, whatever is found. SQLite would fold a torn log in and make a new file where there is none.
+Database and log stay as they are, whatever is found. SQLite would fold a torn log in and make a new file where there is
+none.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What nothing needs any more, found and removed; beside a running server or without one.
 
 Kinds: files of deleted tasks and models that no document names; events whose task or model is gone; sessions that
-ended and would be expired by now; old samples of workers and queues; contents of files that went; leftovers of uploads
-that broke off. Files outside of any task's or model's folder are named and kept unless asked for: somebody may know
-their address by heart.
+ended and would be expired by now, but for the last 10,000; old samples of workers and queues; contents of files that
+went; leftovers of uploads that broke off. Files outside of any task's or model's folder are named and kept unless asked
+for: somebody may know their address by heart.
 """
 
 from __future__ import annotations

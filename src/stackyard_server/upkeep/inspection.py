@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from .. import settings
+from ..files import matching
 from ..files.stored import BLOB, key_of
 from ..store import FILE_NAME, Fault, copies, schema
+from ..store.mark import digest_of_rest
 from . import UpkeepError
 
 MANIFEST = "manifest.json"
@@ -29,9 +31,6 @@ API_VERSION = 1
 MOST_MANIFEST_BYTES = 1024 * 1024
 MOST_SETTINGS_BYTES = 64 * 1024
 SHA256 = re.compile(r"[0-9a-f]{64}")
-STEP_BYTES = 1024 * 1024
-#: Faults that are named; more are counted.
-NAMED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,7 @@ class Inspection:
 
     def told(self) -> list[str]:
         """The problems, the first hundred of them."""
-        more = len(self.problems) - NAMED
-        return self.problems[:NAMED] + ([f"... and {more} more"] if more > 0 else [])
+        return matching.told(self.problems)
 
 
 def inspect(source: Path, digest: str | None = None) -> Inspection:
@@ -142,7 +140,7 @@ def _look(
             if most is not None and length > most:
                 found.problems.append(f"{name}: it has {length} bytes; at most {most} are expected")
                 return None
-            read = digest_of(file)
+            read = digest_of_rest(file)
     except UpkeepError as fault:
         found.problems.append(f"{name}: {fault}")
         return None
@@ -216,12 +214,3 @@ def open_part(source: Path, path: tuple[str, ...]) -> Iterator[IO[bytes]]:
         raise UpkeepError("a folder on the way to it is none") from None
     finally:
         os.close(folder)
-
-
-def digest_of(file: IO[bytes]) -> tuple[str, int]:
-    """(SHA-256, bytes) of the rest of a file."""
-    digest, seen = hashlib.sha256(), 0
-    while data := file.read(STEP_BYTES):
-        digest.update(data)
-        seen += len(data)
-    return digest.hexdigest(), seen

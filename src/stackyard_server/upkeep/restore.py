@@ -16,6 +16,7 @@ from typing import Any
 from .. import settings
 from ..files.stored import sync_folder
 from ..store import FILE_NAME, Fault, Store, copies, data_folder
+from ..store.mark import digest_of_rest
 from . import UpkeepError, inspection, verification
 
 DRAFT = ".restoring"
@@ -92,12 +93,11 @@ def _copy(source: Path, part: inspection.Part, goal: Path) -> None:
     goal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with inspection.open_part(source, part.path) as old, goal.open("xb") as new:
         os.fchmod(new.fileno(), 0o600)
-        shutil.copyfileobj(old, new, inspection.STEP_BYTES)
+        read = digest_of_rest(old, new)
         new.flush()
         os.fsync(new.fileno())
-    with goal.open("rb") as copied:
-        if inspection.digest_of(copied) != (part.sha256, part.bytes):
-            raise UpkeepError(f"{'/'.join(part.path)} of the backup changed while it was read.")
+    if read != (part.sha256, part.bytes):
+        raise UpkeepError(f"{'/'.join(part.path)} of the backup changed while it was read.")
 
 
 def _verified(folder: Path) -> list[str]:

@@ -13,8 +13,6 @@ from ..files.stored import StoredFiles
 from ..store import Fault, Store, copies, files
 from ..store.mark import digest_of
 
-#: Faults that are named; more are counted.
-NAMED = 100
 #: What is said of rows that cannot be read.
 NOTHING: dict[str, Any] = {"rows": {}, "files": 0, "bytes": 0, "unclaimed": {"count": 0, "names": []}}
 
@@ -35,7 +33,7 @@ def verify(store: Store) -> dict[str, Any]:
         except Fault:
             if not problems:
                 raise
-            return {"ok": False, "problems": problems[:NAMED], **NOTHING}
+            return {"ok": False, "problems": matching.told(problems), **NOTHING}
     stored = StoredFiles(store)
     sides = matching.compare(stored)
     if sides.surplus:
@@ -51,12 +49,11 @@ def verify(store: Store) -> dict[str, Any]:
                 problems.append(f"{file.path}: {fault}")
     return {
         "ok": not problems,
-        "problems": problems[:NAMED]
-        + ([f"... and {len(problems) - NAMED} more"] if len(problems) > NAMED else []),
+        "problems": matching.told(problems),
         "rows": rows,
         "files": len(kept),
         "bytes": read,
-        "unclaimed": {"count": len(sides.unclaimed), "names": sides.unclaimed[:NAMED]},
+        "unclaimed": {"count": len(sides.unclaimed), "names": sides.unclaimed[: matching.NAMED]},
     }
 
 
@@ -64,13 +61,10 @@ def tell_apart(folder: Path, fault: str) -> dict[str, Any]:
     """What ``verify`` says of a folder whose database cannot be opened as that of its contents: the fault, and what
     is missing on either side."""
     sides = matching.compare_closed(folder)
-    problems = [fault]
-    problems += [f"{key}: the content is missing" for key in sides.missing[:NAMED]]
-    if len(sides.missing) > NAMED:
-        problems.append(f"... and {len(sides.missing) - NAMED} more")
+    problems = [fault, *matching.told([f"{key}: the content is missing" for key in sides.missing])]
     if sides.unclaimed:
         problems.append(f"{len(sides.unclaimed)} of {sides.contents} contents belong to no file")
-    unclaimed = {"count": len(sides.unclaimed), "names": sides.unclaimed[:NAMED]}
+    unclaimed = {"count": len(sides.unclaimed), "names": sides.unclaimed[: matching.NAMED]}
     return {"ok": False, "problems": problems, **NOTHING, "unclaimed": unclaimed}
 
 

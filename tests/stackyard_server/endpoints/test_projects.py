@@ -168,6 +168,24 @@ def test_deleting_with_contents_names_every_file(server: Running, root: str) -> 
     assert refusal(server, "tasks.get_by_id", task=task) == (400, 101)
 
 
+@pytest.mark.parametrize("of", ["task", "model", "project below"])
+def test_what_is_public_inside_keeps_a_project_from_being_deleted(
+    server: Running, root: str, of: str
+) -> None:
+    """Nothing at all is deleted then."""
+    id = make(server, f"{root}/outer")
+    below = make(server, f"{root}/outer/below")
+    tasks = [make_task(server, id) for _ in range(20)]
+    model = server.call("models.create", name="a model", uri="http://f/m.pt", project=id)["id"]
+    service, public = {"task": ("tasks", tasks[-1]), "model": ("models", model)}.get(of, ("projects", below))
+    server.call(f"{service}.make_public", ids=[public])
+    assert refusal(server, "projects.delete", project=id, force=True, delete_contents=True)[0] == 400
+    assert len(server.call("tasks.get_all", project=[id])["tasks"]) == 20
+    server.call(f"{service}.make_private", ids=[public])
+    gone = server.call("projects.delete", project=id, force=True, delete_contents=True)
+    assert (gone["deleted"], gone["deleted_tasks"], gone["deleted_models"]) == (2, 20, 1)
+
+
 # --- lists and statistics --------------------------------------------------------------------------------------------
 
 
