@@ -61,7 +61,7 @@ class Agent:
         """What it and its tasks started, and still runs.
 
         Args:
-            before: only what began before this instant (``lineage.ticks_now``).
+            before: only what began before this instant (``lineage.ticks``).
         """
         found = set(lineage.descendants(self.identity.pid) if self.identity.alive() else ())
         found |= set(self.group.members() if self.group else ())

@@ -76,14 +76,12 @@ def become_subreaper() -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def ticks(at: float | None = None) -> int:
-    """An instant in the unit of ``Identity.started``.
+def ticks() -> int:
+    """This instant in the unit of ``Identity.started``.
 
-    Args:
-        at: monotonic seconds; ``None``: now.
+    An instant on another clock cannot be turned into it later: this one goes on while the machine sleeps.
     """
-    ago = 0.0 if at is None else time.monotonic() - at
-    return int((time.clock_gettime(time.CLOCK_BOOTTIME) - ago) * os.sysconf("SC_CLK_TCK"))
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def started_at(pid: int) -> int | None:

@@ -57,8 +57,9 @@ def check(path: Path, expected: Expected = anything) -> list[PurePosixPath]:
             if not expected(name, member.isdir()):
                 raise BadInputError(f"{path}: {member.name!r} is not expected in it")
             names[name] = member.isdir()
+    above = {parent for name in names for parent in name.parents}
     for name, is_folder in names.items():
-        if is_folder is False and any(name in other.parents for other in names):
+        if is_folder is False and name in above:
             raise BadInputError(f"{path}: {str(name)!r} is a file, and others lie below it")
     return list(names)
 

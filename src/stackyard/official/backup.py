@@ -59,7 +59,8 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
         The manifest: when, of what, and every part's size and SHA-256; and its ``digest``, to be kept elsewhere.
 
     Raises:
-        BadInputError: ``target`` exists.
+        BadInputError: ``target`` exists, or a part holds what no restore takes; the writers were started again and
+            ``target`` removed.
         StackyardError: a part could not be made; the writers were started again and ``target`` removed.
     """
     values = read_env(folder)
@@ -94,6 +95,8 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
         text = json.dumps(manifest, indent=1).encode()
         with archives.private(target / MANIFEST) as file:
             file.write(text)
+        say("looking at all of it as a restore does")
+        verify(target)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise

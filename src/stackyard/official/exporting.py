@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stackyard.clearml.client import Client, ServerError
+from stackyard.clearml.client import Client, ServerError, TooLargeError
 from stackyard.errors import BadInputError
 from stackyard.official.bundle import HERE, Bundle, digest, walk
 
@@ -162,6 +162,8 @@ def _fetch(client: Client, urls: list[str], folder: Path) -> tuple[list[dict[str
         name = f"{len(entries):06d}"
         try:
             client.download(url, folder / name)
+        except TooLargeError:
+            raise
         except ServerError:
             missing.append(path)
             continue

@@ -142,8 +142,12 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
         results_differing=_differing(reports),
         left_out=[
             *(
-                f"{axis} has {len(matrix.axes[axis])} levels, so each is compared with {level} only, and "
-                f"{missed:,} pairs are left out"
+                (
+                    f"all {compared.too_many:,} pairs would be too many, so each of {axis} is compared with "
+                    if compared.too_many
+                    else f"{axis} has {len(matrix.axes[axis])} levels, so each is compared with "
+                )
+                + f"{level} only, and {missed:,} pairs are left out"
                 for axis, (level, missed) in compared.left_out.items()
             ),
             *([why] if (why := factors.too_many(cells)) else []),

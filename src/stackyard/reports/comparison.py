@@ -75,6 +75,8 @@ class Pairs:
     chosen: list[Pair]
     #: Axis -> (level others were compared with, pairs that were left out for it).
     left_out: dict[str, tuple[str, int]]
+    #: How many all pairs would be, where that was why some were left out; 0 where it was an axis with many levels.
+    too_many: int = 0
 
 
 def pairs(matrix: Matrix, cells: Sequence[CellRuns], baseline: CellRuns | None) -> Pairs:
@@ -114,7 +116,7 @@ def pairs(matrix: Matrix, cells: Sequence[CellRuns], baseline: CellRuns | None) 
             for cell in cells
             if cell is not baseline and len(same_but(baseline, cell)) != 1
         ]
-    return Pairs(chosen, left_out)
+    return Pairs(chosen, left_out, count if count > MOST_PAIRS else 0)
 
 
 def _settings(matrix: Matrix, cells: Sequence[CellRuns], axis: str) -> list[list[CellRuns]]:

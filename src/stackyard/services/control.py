@@ -458,15 +458,16 @@ def _clear(
         if (group := Group.at(slot.get("group") or "", mark_of(slot["slot"], files.home)))
     }
 
-    def of(slot: str) -> set[Identity]:
-        found = set(lineage.marked(mark_of(slot, files.home)))
-        found |= set(groups[slot].members() if slot in groups else ())
+    def below(slot: str) -> set[Identity]:
+        found = set(groups[slot].members() if slot in groups else ())
         return found | {before[slot].identity, *before[slot].started()} if slot in before else found
 
     def left() -> set[Identity]:
-        found = set(lineage.marked_for(files.mark_prefix)).union(*map(of, {*before, *groups}))
+        # the marks of all slots in one look at every process
+        found = set(lineage.marked_for(files.mark_prefix)).union(*map(below, {*before, *groups}))
         alive = {process for process in found if process.pid != os.getpid() and process.alive()}
-        return alive.difference(*map(of, keep))
+        kept = (below(slot).union(lineage.marked(mark_of(slot, files.home))) for slot in keep)
+        return alive.difference(*kept)
 
     found = left()
     if plan is None or (not found and files.state().get("over")):

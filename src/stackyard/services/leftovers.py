@@ -12,7 +12,6 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stackyard.agents import lineage
 from stackyard.agents.lineage import Identity
 from stackyard.services.keeper import Running
 from stackyard.services.watch import Seen
@@ -27,7 +26,7 @@ class _Past:
     agent: Identity
     #: The task it had at the last look: id and start.
     task: tuple[str, float | None] | None = None
-    #: Monotonic seconds at which the task it has now did not yet run.
+    #: When (``lineage.ticks``) the task it has now did not yet run.
     free_at: float = float("-inf")
 
 
@@ -37,7 +36,7 @@ class Leftovers:
     def __init__(self) -> None:
         self._past: dict[str, _Past] = {}
         self._asked: set[Identity] = set()
-        self._looked_at = float("-inf")
+        self._last = Seen()
 
     def end(self, seen: Seen, agents: Iterable[tuple[str, Running]]) -> bool:
         """Tell what is left over to end; whether ``seen`` was new.
@@ -46,9 +45,9 @@ class Leftovers:
             seen: what the server said last.
             agents: worker id and process of every agent on the host.
         """
-        if seen.at <= self._looked_at:
+        if seen.at <= self._last.at:
             return False
-        before, self._looked_at = self._looked_at, seen.at
+        before, self._last = self._last.ticks, seen
         left = {
             process: worker
             for worker, agent in agents
@@ -76,8 +75,8 @@ class Leftovers:
         if task is None:
             # a task that counts as over may still be at its last steps: its agent says so
             if told is not None and told.task is None:
-                past.free_at = seen.at
+                past.free_at = seen.ticks
         elif task != past.task:
             past.free_at = max(past.free_at, before)
         past.task = task
-        return lineage.ticks(past.free_at) if past.free_at > float("-inf") else float("-inf")
+        return past.free_at

@@ -351,14 +351,14 @@ class Supervisor:
             self._postponed.put((now + KILL_SECONDS, ended))
         for task in running.values():
             if fate.is_stopping(task.message) and fate.says(task.reason, fate.TIME_LIMIT):
-                self._stopping[task.id] = task, self.watch.seen.at
+                self._stopping[task.id] = task, self.watch.seen.ticks
 
     def _end_task_of(self, task: Task, ran_at: float) -> None:
         """End what still runs of a task that has failed; its agent stays. A job of the watch's.
 
         Args:
             task: it.
-            ran_at: monotonic seconds when it was seen to run last: what its agent started later is another's.
+            ran_at: when (``lineage.ticks``) it was seen to run last: what its agent started later is another's.
         """
         now = self.watch.client.call("tasks.get_all", id=[task.id], only_fields=["status"])["tasks"]
         if not now or now[0]["status"] != "failed":
@@ -367,7 +367,7 @@ class Supervisor:
             agent = keeper.agent
             if keeper.worker != task.worker or agent is None:
                 continue
-            left = agent.started(lineage.ticks(ran_at))
+            left = agent.started(ran_at)
             for process in left:
                 process.signal(signal.SIGKILL)
             if left:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stackyard.agents import lineage
 from stackyard.clearml.client import Client, ServerError, UnreachableError
 from stackyard.errors import StackyardError
 
@@ -77,6 +78,8 @@ class Seen:
 
     #: Monotonic seconds.
     at: float = float("-inf")
+    #: The same instant as processes state when they began (``lineage.ticks``): it goes on while the machine sleeps.
+    ticks: float = float("-inf")
     #: Why it could not be asked; ``None``: it answered.
     fault: str | None = "not asked yet"
     #: Whether it did not answer at all; one that refuses, lives.
@@ -172,7 +175,7 @@ class Watch:
 
     def look(self) -> Seen:
         """Ask once."""
-        at = self._clock()
+        at, ticks = self._clock(), lineage.ticks()
         try:
             ours = set(self._workers())
             workers = {
@@ -193,7 +196,7 @@ class Watch:
                 fault = self._refusal  # says more than that it came too often
             self._renew(error)
             return replace(self.seen, fault=fault, silent=isinstance(error, UnreachableError))
-        return Seen(at, None, workers=workers, tasks=tasks, decides_fate=decides)
+        return Seen(at, ticks, None, workers=workers, tasks=tasks, decides_fate=decides)
 
     def _run(self) -> None:
         while True:

@@ -7,9 +7,6 @@ import signal
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
-
-from stackyard.agents import lineage
 from stackyard.agents.lineage import Identity
 from stackyard.services.leftovers import Leftovers
 from stackyard.services.watch import Seen, Task, Worker
@@ -43,16 +40,17 @@ class Told:
         return True
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel's ticks count as the test's seconds do."""
-    monkeypatch.setattr(lineage, "ticks", lambda at: int(at * HZ))
+def seen(
+    at: float, runs: str | None = None, says: str | None = None, started: float = 0.0, asleep: float = 0.0
+) -> Seen:
+    """What the server said at an instant: the task that counts as running, and the one the agent speaks of.
 
-
-def seen(at: float, runs: str | None = None, says: str | None = None, started: float = 0.0) -> Seen:
-    """What the server said at an instant: the task that counts as running, and the one the agent speaks of."""
+    ``asleep``: the seconds that the machine has slept by then; the kernel's ticks count them.
+    """
     task = runs and Task(runs, runs, "in_progress", WORKER, None, started, started, "", "")
-    return Seen(at, None, workers={WORKER: Worker(at, says)}, tasks=(task,) if task else ())
+    return Seen(
+        at, (at + asleep) * HZ, None, workers={WORKER: Worker(at, says)}, tasks=(task,) if task else ()
+    )
 
 
 def signals(agent: SimulatedAgent, *words: Seen) -> list[tuple[str, signal.Signals]]:
@@ -108,3 +106,9 @@ def test_another_agent_begins_anew() -> None:
     agent.identity, agent.began = Identity(2, 2), {"of a": 9.0}
     leftovers.end(seen(12, "a", "a"), [(WORKER, agent)])  # type: ignore[list-item]
     assert agent.signals == [("of a", signal.SIGTERM)], "at the look before, the task did not yet run"
+
+
+def test_what_a_task_started_before_the_machine_slept_is_not_left_over() -> None:
+    agent = SimulatedAgent({"of b": 9.0})
+    words = [seen(8), seen(10, "b", "b"), seen(12, "b", "b", asleep=3600), seen(14, "b", "b", asleep=3600)]
+    assert signals(agent, *words) == []
