@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from stackyard.clearml.client import Client
+from stackyard.clearml import client as clients
+from stackyard.clearml.client import Client, TooLargeError
 from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError
 from stackyard.official import bundle as bundles
@@ -251,6 +252,16 @@ def test_a_bundle_that_was_tampered_with_is_refused(
         pytest.raises(BadInputError, match="not what it was"),
     ):
         importing.take_in(client, tmp_path / "bundle", QUIET)
+
+
+def test_a_disk_without_room_ends_an_export_and_calls_nothing_missing(
+    filled: tuple[Running, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "room_bytes", lambda folder: -1)
+    with pytest.raises(TooLargeError):
+        export(filled[0], tmp_path / "bundle", ["lab"])
+    with pytest.raises(BadInputError):
+        bundles.Bundle.read(tmp_path / "bundle")
 
 
 def test_an_unfinished_export_is_no_bundle(tmp_path: Path) -> None:
