@@ -31,12 +31,14 @@ from tests import session
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
 #: Most tests wait for other processes most of the time.
-PROCESSES_PER_CORE = 3
+PROCESSES_PER_CORE = 4
 #: How long suites have to clean up after Ctrl-C.
 GRACE_SECONDS = 20.0
 #: pytest's exit status where marks leave no test.
 NO_TESTS = 5
 OLD_STACK = "torch-1.10.2-cu102"
+#: What suites run tasks on, in the order in which they are built.
+STACKS = (stacks.DEFAULT, OLD_STACK)
 #: What a stack's Python gets beside it.
 TOOLS = ("pytest>=8,<10", "pytest-xdist>=3.6", "hypothesis>=6.100")
 
@@ -74,6 +76,8 @@ class Suite:
     marks: str = ""
     #: Of the extents that run it.
     extents: tuple[str, ...] = ("reduced", "long")
+    #: The stack that must be there before it begins, of those that ``STACKS`` has in this order; "": none.
+    stack: str = stacks.DEFAULT
 
     def file(self, ending: str) -> Path:
         """Where its output ("log") or its report ("xml") lies."""
@@ -109,9 +113,8 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
 EVERY = ("fast", "reduced", "long")
 #: What takes longest begins first.
 SUITES = (
-    Suite("our side", ("tests/stackyard",), control, workers=3, extents=EVERY),
-    Suite("faults", ("tests/faults",), control, share="load"),
-    Suite("server", ("tests/stackyard_server",), control, extents=EVERY),
+    Suite("our side", ("tests/stackyard",), control, workers=5, extents=EVERY),
+    Suite("server", ("tests/stackyard_server",), control, extents=EVERY, stack=""),
     # these need the ClearML SDK or OpenTelemetry, which the agent's Python has and no stack
     Suite(
         "task, agent's Python",
@@ -123,12 +126,14 @@ SUITES = (
         control,
         workers=1,
     ),
+    Suite("faults", ("tests/faults",), control, share="load"),
     Suite(
         "task, default stack",
         ("tests/stackyard_task", "tests/stackyard_detector"),
         lambda: stack_python(stacks.DEFAULT),
         OLD_STACK,
         workers=1,
+        stack=OLD_STACK,
     ),
     Suite(
         "task, Python 3.9 and torch 1.10.2",
@@ -136,6 +141,7 @@ SUITES = (
         lambda: stack_python(OLD_STACK),
         stacks.DEFAULT,
         workers=1,
+        stack=OLD_STACK,
     ),
     # of the guest, only what depends on torch's version or Python's
     Suite(
@@ -145,14 +151,16 @@ SUITES = (
         stacks.DEFAULT,
         workers=1,
         marks="torch or python",
+        stack=OLD_STACK,
     ),
-    Suite("task, our own Python", ("tests/stackyard_task",), control, extents=("fast",)),
+    Suite("task, our own Python", ("tests/stackyard_task",), control, extents=("fast",), stack=""),
     Suite(
         "house",
         tuple(f"tests/{path.name}" for path in sorted((ROOT / "tests").glob("test_*.py"))),
         control,
         workers=1,
         extents=EVERY,
+        stack="",
     ),
 )
 
@@ -261,13 +269,21 @@ class Places:
                 self._changed.notify_all()
 
 
+def build(stack: str) -> None:
+    """Build a stack that suites run tasks on; where it cannot be had, they say so themselves."""
+    with contextlib.suppress(StackyardError, subprocess.CalledProcessError):
+        stack_python(stack)
+
+
 def run_all(suites: Sequence[Suite], extent: Extent) -> Counts:
-    """Run suites side by side; each one's output in one piece when it has ended."""
+    """Run suites side by side, and build the stacks meanwhile; each one's output in one piece when it has ended."""
     total, said, interrupted = Counts(), threading.Lock(), threading.Event()
     places = Places(PROCESSES_PER_CORE * (os.cpu_count() or 2))
 
     def one(turn: int, suite: Suite) -> None:
         with places.taken(suite.workers, turn):
+            if suite.stack in built:
+                built[suite.stack].result()
             if interrupted.is_set():
                 return
             begun = time.monotonic()
@@ -283,7 +299,8 @@ def run_all(suites: Sequence[Suite], extent: Extent) -> Counts:
                 suite.passed_before().write_text(json.dumps({"suite": suite.name, "passed": counts.passed}))
             total.add(counts)
 
-    pool = ThreadPoolExecutor(max(1, len(suites)))
+    builder, pool = ThreadPoolExecutor(1), ThreadPoolExecutor(max(1, len(suites)))
+    built = {stack: builder.submit(build, stack) for stack in STACKS} if extent is not FAST else {}
     begun_all = [pool.submit(one, turn, suite) for turn, suite in enumerate(suites)]
     try:
         for suite_ended in begun_all:
@@ -312,10 +329,6 @@ def main() -> int:
     suites = [s for s in SUITES if options.only in s.name and extent.name in s.extents]
     if extent is REDUCED:
         print("reduced counts: `make test-long` runs every suite in full")
-    for stack in (stacks.DEFAULT, OLD_STACK) if extent is not FAST else ():
-        # suites of our side run tasks on real stacks, too; where one cannot be built, they say so themselves
-        with contextlib.suppress(StackyardError, subprocess.CalledProcessError):
-            stack_python(stack)
     if extent is LONG:
         for suite in [s for s in suites if s.passed_before().exists()]:
             passed = json.loads(suite.passed_before().read_text())["passed"]
