@@ -38,6 +38,7 @@ from .settings import ServerSettings
 from .store import Largest, Store, StoreError, metrics, queues
 from .store import check as check_database
 from .store.data_folder import FolderLock, check_file_system, close_to_others
+from .store.parameters import Keeper
 from .upkeep import watchdog
 from .upkeep.freeing import Freeing
 from .web.site import Pages
@@ -51,6 +52,8 @@ TIDY_SECONDS = 60
 FOLD_SECONDS = 1.0
 #: How often points of removed series are removed, seconds.
 CLEAR_SECONDS = 0.5
+#: How often it is looked whether a list asked for a parameter whose values are not kept.
+KEEP_SECONDS = 1.0
 #: How long a stop waits for answers in progress, seconds.
 PATIENCE_SECONDS = 6
 #: Then the process ends, seconds after it was told to.
@@ -214,6 +217,17 @@ class Server:
             except Exception:  # a full disk, say: the next pass tries again
                 log.exception("removing points failed")
 
+    async def _keep(self) -> None:
+        """The values of parameters that lists asked for are taken in, some tasks at a time."""
+        keeper = Keeper(self.store)
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            try:
+                while keeper.step():
+                    await asyncio.sleep(0.01)
+            except Exception:  # a full disk, say: the next pass tries again
+                log.exception("taking in the values of a parameter failed")
+
     @property
     def urls(self) -> dict[str, str]:
         """The addresses as they are listened on, by "web", "api", "files"."""
@@ -234,6 +248,7 @@ class Server:
             asyncio.create_task(self._tidy()),
             asyncio.create_task(self._fold()),
             asyncio.create_task(self._clear()),
+            asyncio.create_task(self._keep()),
             asyncio.create_task(watchdog.watch(self.services)),
         ]
         try:

@@ -405,12 +405,12 @@ def _search(collection: Collection, value: Any) -> Iterator[Condition]:
     words = re.sub(r'"[^"]*"?', " ", value).split()[:MOST_WORDS]
     some = [w for w in words if w[0] != "-"]
     if some and not phrases:
-        yield condition.any_of([condition.contains(searched, word) for word in some])
+        yield condition.contains(collection, searched, some)
     for phrase in phrases:
-        yield condition.contains(searched, phrase)
+        yield condition.contains(collection, searched, [phrase])
     for word in words:
         if word[0] == "-" and len(word) > 1:
-            yield condition.none_of(condition.contains(searched, word[1:]))
+            yield condition.none_of(condition.contains(collection, searched, [word[1:]]))
 
 
 # --- order ------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from . import functions, mark, opening, schema
+from . import functions, mark, opening, parameters, schema
 from .refusals import AnswerTooLarge, ReadEnded
 
 Durability = Literal["state", "metrics"]
@@ -136,7 +136,7 @@ class Largest:
 class Transaction:
     """What runs inside one transaction. Values are SQLite's: int, float, str, bytes, None."""
 
-    __slots__ = ("connection", "fenced", "largest", "reading")
+    __slots__ = ("connection", "fenced", "largest", "reading", "wanted")
 
     def __init__(
         self,
@@ -144,10 +144,13 @@ class Transaction:
         fenced: set[str],
         reading: Reading | None = None,
         largest: Largest | None = None,
+        wanted: parameters.Wanted | None = None,
     ) -> None:
         self.connection = connection
         #: Tasks that were queued again after they ran (``hand_outs``); one set for the whole store.
         self.fenced = fenced
+        #: Parameters that lists asked for (``parameters``); one for the whole store.
+        self.wanted = wanted or parameters.Wanted()
         #: The read it belongs to; None of one that nobody ends.
         self.reading = reading
         #: What a document that is written may have; None where nobody says.
@@ -277,6 +280,8 @@ class Store:
         self._unseals = not serving
         fenced = self._writer.execute("SELECT task FROM hand_out WHERE requeued IS NOT NULL")
         self._fenced: set[str] = {task for (task,) in fenced}
+        #: The parameters that lists asked for lately.
+        self.wanted = parameters.Wanted()
         self._durability: Durability | None = None
         self._changes = 0
         self._group: Group | None = None
@@ -346,7 +351,7 @@ class Store:
         """
         connection = self._begin(durability)
         try:
-            yield Transaction(connection, self._fenced, largest=self._largest)
+            yield Transaction(connection, self._fenced, None, self._largest, self.wanted)
             self._commit()
         except BaseException:
             self.rolled_back += 1
@@ -392,7 +397,7 @@ class Store:
         group, alone = self._group, self._group is None
         if group is None:
             group = self._group = Group(
-                Transaction(self._begin("metrics"), self._fenced, None, self._largest)
+                Transaction(self._begin("metrics"), self._fenced, None, self._largest, self.wanted)
             )
             soon(self.commit_group)
         try:
@@ -478,10 +483,10 @@ class Store:
         connection.execute("BEGIN")
         try:
             if read is None:
-                yield Transaction(connection, self._fenced)
+                yield Transaction(connection, self._fenced, None, None, self.wanted)
             else:
                 with read.on(connection):
-                    yield Transaction(connection, self._fenced, read)
+                    yield Transaction(connection, self._fenced, read, None, self.wanted)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")  # nothing was written, and a damaged database ends a commit

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import orjson
 
 from . import functions
 from .documents import Collection, as_json
+from .parameters import kept_of, number_of
 
 #: Columns whose value may pick few rows through an index.
 INDEXED = {
@@ -32,6 +33,9 @@ METRIC_NUMBERS = frozenset(
     {"value", "min_value", "min_value_iteration", "max_value", "max_value_iteration", "first_value"}
     | {"first_value_iteration", "count", "mean_value"}
 )
+
+#: Those of them that an index has in order.
+WALKED_NUMBERS = frozenset({"value", "min_value", "max_value"})
 
 Keys = tuple[str, ...]
 Parameters = list[Any]
@@ -51,6 +55,10 @@ class Condition:
     scans: bool = False
     #: Whether it allows a single value only.
     single: bool = False
+    #: The same condition as an index answers it, where that is written otherwise.
+    driving: Condition | None = None
+    #: The JSON path of the parameter whose values must be kept for that (``parameters``).
+    parameter: str | None = None
 
     def without_index(self) -> Condition:
         """The same condition, answered without an index."""
@@ -111,10 +119,17 @@ def marks(values: list[Any]) -> tuple[str, Parameters]:
 
 def extract(column: str, keys: Sequence[str]) -> tuple[str, Parameters]:
     """The SQL expression of the value at these names below a JSON column, and its parameters."""
-    # SQLite's JSON paths have no way to write some names
-    if any('"' in key or "\\" in key or not key.isprintable() for key in keys):
+    path = json_path(keys)
+    if path is None:
         return f"member({column}, ?)", [orjson.dumps(list(keys)).decode()]
-    return f"json_extract({column}, ?)", ["$" + "".join(f'."{key}"' for key in keys)]
+    return f"json_extract({column}, ?)", [path]
+
+
+def json_path(keys: Sequence[str]) -> str | None:
+    """SQLite's JSON path of these names; None where it has no way to write one of them."""
+    if any('"' in key or "\\" in key or not key.isprintable() for key in keys):
+        return None
+    return "$" + "".join(f'."{key}"' for key in keys)
 
 
 def _items(column: str, keys: Keys) -> tuple[str, str, Parameters]:
@@ -141,7 +156,17 @@ def has(collection: Collection, keys: Keys, group: Group) -> Condition:
         inside, parameters = marks(group.includes)
         sql = f"d.id IN (SELECT task FROM task_model WHERE model IN ({inside}) AND kind = '{keys[1]}')"
         return Condition(sql, parameters, f"+{sql}", "models")
-    return holds(collection, keys, group)
+    held = holds(collection, keys, group)
+    path = json_path(keys[1:]) if collection.name == "task" and keys[0] == "hyperparams" else None
+    if path is None or not group.is_plain:
+        return held
+    sql = (
+        "d.number IN (SELECT v.task FROM parameter p CROSS JOIN json_each(?) w CROSS JOIN parameter_value v "
+        f"ON v.parameter = p.number AND v.number IS {number_of('w.value')} AND v.value = {kept_of('w.value')} "
+        "WHERE p.path = ?)"
+    )
+    driving = Condition(sql, [as_json(group.includes), path])
+    return replace(held, column="hyperparams", driving=driving, parameter=path)
 
 
 def holds(collection: Collection, keys: Keys, group: Group) -> Condition:
@@ -253,8 +278,13 @@ def series(metric: str, variant: str, number: str, bounds: Sequence[float | None
     """There is a scalar series of these hashes with a number (``METRIC_NUMBERS``) as ``within`` says."""
     wanted = _within(f"m.{number}", bounds)
     same = "m.owner = d.id AND m.metric_hash = ? AND m.variant_hash = ?"
-    sql = f"EXISTS (SELECT 1 FROM metric m WHERE {same}{''.join(f' AND {c.sql}' for c in wanted)})"
-    return Condition(sql, [metric, variant, *(p for c in wanted for p in c.parameters)])
+    bounded = "".join(f" AND {c.sql}" for c in wanted)
+    parameters = [metric, variant, *(p for c in wanted for p in c.parameters)]
+    sql = f"EXISTS (SELECT 1 FROM metric m WHERE {same}{bounded})"
+    if number not in WALKED_NUMBERS or not wanted:
+        return Condition(sql, parameters)
+    owners = f"SELECT m.owner FROM metric m WHERE m.metric_hash = ? AND m.variant_hash = ?{bounded}"
+    return Condition(sql, parameters, column="series", driving=Condition(f"d.id IN ({owners})", parameters))
 
 
 # Texts
@@ -307,7 +337,12 @@ def matching(column: str, pattern: str) -> tuple[str, Parameters]:
     plain = functions.literals(functions.checked(pattern))
     if plain is None:
         functions.compiled(pattern)
-        return f"{column} REGEXP ?", [pattern]
+        needed = functions.needed(pattern)
+        if not needed:
+            return f"{column} REGEXP ?", [pattern]
+        # most texts are told apart without calling back into Python
+        there = " AND ".join([f"instr({column}, ?) > 0"] * len(needed))
+        return f"CASE WHEN {there} THEN {column} REGEXP ? ELSE 0 END", [*needed, pattern]
     if all(p.from_start and p.to_end for p in plain):
         return f"{column} IN ({', '.join('?' * len(plain))})", [p.text for p in plain]
     found = [_literal(column, literal) for literal in plain]
@@ -332,10 +367,27 @@ def _literal(column: str, literal: functions.Literal) -> tuple[str, Parameters]:
     return f"({column} >= ? AND {column} < ?)", [text, after]
 
 
-def contains(names: Iterable[str], text: str) -> Condition:
-    """The text of one of these columns contains this one, whatever the case."""
-    escaped = re.sub(r"([\\%_])", r"\\\1", text)
-    return any_of([Condition(f"ifnull(d.{name} LIKE ? ESCAPE '\\', 0)", [f"%{escaped}%"]) for name in names])
+def contains(collection: Collection, names: Iterable[str], texts: Iterable[str]) -> Condition:
+    """The text of one of these columns contains one of these, whatever the case."""
+    patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", text) + "%" for text in texts]
+
+    def one(row: str, name: str) -> Condition:
+        like = f"ifnull({row}.{name} LIKE ? ESCAPE '\\', 0)"
+        return any_of([Condition(like, [pattern]) for pattern in patterns])
+
+    found = any_of([one("d", name) for name in names])
+    if collection.name != "task":
+        return found
+    told = "t INDEXED BY task_told WHERE (ifnull(t.comment, '') <> '' OR ifnull(t.report, '') <> '')"
+    parts = [
+        ("t WHERE 1", [one("t", "name")]),
+        ("t WHERE 1", [one("t", "id")]),
+        (told, [one("t", "comment"), one("t", "report")]),
+    ]
+    selects = [(f"SELECT t.number FROM task {rows} AND", any_of(conditions)) for rows, conditions in parts]
+    sql = " UNION ALL ".join(f"{select} {condition.sql}" for select, condition in selects)
+    driving = Condition(f"d.number IN ({sql})", [p for _, condition in selects for p in condition.parameters])
+    return replace(found, column="words", scans=True, driving=driving)
 
 
 # Projects

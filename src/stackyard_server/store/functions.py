@@ -23,6 +23,8 @@ from .refusals import BadPattern, ReadEnded
 SPECIAL = frozenset(".^$*+?{}[]\\|()")
 #: How many alternatives of plain text are still compared one by one.
 MOST_ALTERNATIVES = 100
+#: How many texts are looked for before a pattern is.
+MOST_NEEDED = 3
 #: No pattern is longer, characters; and none that needs an automaton.
 LONGEST, LONGEST_AUTOMATON = 20_000, 2_000
 #: What an automaton may take, bytes: it bounds the steps of one character, too.
@@ -166,6 +168,25 @@ def _literal(pattern: str) -> Literal | None:
         text.append(char)
         at += 1
     return Literal("".join(text), from_start, to_end)
+
+
+def needed(pattern: str) -> list[str]:
+    """Texts without which a pattern is found nowhere, the longest first; only such as are easily told."""
+    if any(char in "|()[]\\" for char in pattern):
+        return []
+    found, run = [""], ""
+    for char in pattern:
+        if char not in SPECIAL:
+            run += char
+            continue
+        # what stands before one of these may be absent
+        found.append(run[:-1] if char in "*?{" else run)
+        run = ""
+        if char == "{":  # what follows are numbers
+            break
+    else:
+        found.append(run)
+    return sorted(filter(None, set(found)), key=lambda text: (-len(text), text))[:MOST_NEEDED]
 
 
 def after(text: str) -> str | None:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import Transaction
-from .condition import Condition, Keys, Parameters, clause, extract
+from . import Transaction, parameters
+from .condition import Condition, Keys, Parameters, clause, extract, json_path
 from .documents import Collection, Document, as_json, weight
 
 #: Conditions that an index answers with at most this many rows drive the search; above it, the order does.
@@ -44,6 +44,8 @@ class Key:
     column: str | None = None
     #: (metric hash, variant hash, number), where it is one number of a scalar series.
     series: tuple[str, str, str] | None = None
+    #: The JSON path, where it is a parameter of a task.
+    parameter: str | None = None
 
     def term(self) -> str:
         """The ORDER BY term."""
@@ -67,13 +69,54 @@ def by_reference(name: str, target: Collection, field: str, descending: bool) ->
 
 def by_value(keys: Keys, descending: bool) -> Key:
     """By what lies below a JSON column. Values that start with a number sort as numbers, before all other text."""
-    value, parameters = extract(f"d.{keys[0]}", keys[1:])
+    value, bound = extract(f"d.{keys[0]}", keys[1:])
     direction = "DESC" if descending else "ASC"
-    number = (
-        "typeof(v) IN ('integer', 'real') OR v GLOB '[0-9]*' OR v GLOB '[-+.][0-9]*' OR v GLOB '-.[0-9]*'"
+    sql = f"(SELECT {parameters.number_of('v')} FROM (SELECT {value} AS v))"
+    path = json_path(keys[1:]) if keys[0] == "hyperparams" else None
+    return Key(f"{sql} {direction} NULLS LAST, {value}", descending, [*bound, *bound], parameter=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A table that has the documents in an order: rows ``s`` of it, each with one document."""
+
+    #: Table and the way to the document ``d``.
+    source: str
+    where: str
+    parameters: Parameters
+    keys: tuple[Key, ...]
+
+
+def _walks(tx: Transaction, collection: Collection, first: Key) -> tuple[list[Walk], Condition] | None:
+    """The tables to walk one after the other for a key of an order, and what is true of documents in none of them."""
+    name = collection.name
+    if first.series is not None:
+        metric, variant, number = first.series
+        seen = "INDEXED BY task_seen" if name == "task" else ""
+        walk = Walk(
+            f'metric s CROSS JOIN "{name}" d {seen} ON d.id = s.owner',
+            f"s.metric_hash = ? AND s.variant_hash = ? AND s.{number} IS NOT NULL",
+            [metric, variant],
+            (Key(f"s.{number}", first.descending),),
+        )
+        missing = Condition(
+            "NOT EXISTS (SELECT 1 FROM metric m WHERE m.owner = d.id AND m.metric_hash = ? AND m.variant_hash = ? "
+            f"AND m.{number} IS NOT NULL)",
+            [metric, variant],
+        )
+        return [walk], missing
+    if first.parameter is None or (kept := parameters.find(tx, first.parameter)) is None:
+        return None
+    source = "parameter_value s CROSS JOIN task d ON d.number = s.task"
+    number_key, value_key = (Key(f"s.{one}", first.descending) for one in ("number", "value"))
+    walks = [
+        Walk(source, "s.parameter = ? AND s.number IS NOT NULL", [kept], (number_key, value_key)),
+        Walk(source, "s.parameter = ? AND s.number IS NULL", [kept], (value_key,)),
+    ]
+    missing = Condition(
+        "NOT EXISTS (SELECT 1 FROM parameter_value m WHERE m.parameter = ? AND m.task = d.number)", [kept]
     )
-    sql = f"(SELECT CASE WHEN {number} THEN CAST(v AS REAL) END FROM (SELECT {value} AS v))"
-    return Key(f"{sql} {direction} NULLS LAST, {value}", descending, [*parameters, *parameters])
+    return walks, missing
 
 
 # --- search -----------------------------------------------------------------------------------------------------------
@@ -108,8 +151,9 @@ class Query:
             among = Condition("d.number IN (SELECT value FROM json_each(?))", [as_json(sorted(few))])
             rest = [c.without_index() for c in self.conditions]
             return self._select(tx, [among, *rest], self.order, limit, offset) if few else []
-        if self.order and self.order[0].series is not None:
-            return self._walk_series(tx, self.order[0], limit, offset)
+        found = _walks(tx, self.collection, self.order[0]) if self.order else None
+        if found is not None:
+            return self._walk(tx, *found, limit, offset)
         return self._select(tx, self._along_the_order(self.order), self.order, limit, offset)
 
     def _few(self, tx: Transaction) -> set[int] | None:
@@ -118,12 +162,22 @@ class Query:
         for condition in sorted(self.conditions, key=lambda c: c.scans):
             if condition.column is None or (condition.scans and found is not None):
                 continue
+            driving = self._driving(tx, condition)
+            if driving is None:
+                continue
             most = -1 if condition.column == "id" else FEW + 1
-            sql = f'SELECT d.number FROM "{self.collection.name}" d WHERE {condition.sql} LIMIT ?'
-            numbers = {row[0] for row in tx.all(sql, [*condition.parameters, most])}
+            sql = f'SELECT d.number FROM "{self.collection.name}" d WHERE {driving.sql} LIMIT ?'
+            numbers = {row[0] for row in tx.all(sql, [*driving.parameters, most])}
             if len(numbers) <= FEW or most < 0:
                 found = numbers if found is None else found & numbers
         return found
+
+    def _driving(self, tx: Transaction, condition: Condition) -> Condition | None:
+        """A condition as an index answers it; None where none does now."""
+        if condition.parameter is None:
+            return condition.driving or condition
+        kept = parameters.find(tx, condition.parameter)
+        return None if kept is None else condition.driving
 
     def _along_the_order(self, order: list[Key]) -> list[Condition]:
         """The conditions, written so that SQLite walks the index of the order."""
@@ -150,32 +204,28 @@ class Query:
         """Ties are in the order in which documents were made, its reverse after a descending key: an index's order."""
         return bool(self.order) and self.order[-1].descending
 
-    def _walk_series(self, tx: Transaction, first: Key, limit: int, offset: int) -> list[int]:
-        """Along the values of a series, then the documents without it."""
-        assert first.series is not None
-        metric, variant, number = first.series
+    def _walk(
+        self, tx: Transaction, walks: list[Walk], missing: Condition, limit: int, offset: int
+    ) -> list[int]:
+        """Along tables that have the order, then the documents that are in none of them."""
         joins, join_bound, rest = _joined(self.order[1:])
         where, bound = clause([c.without_index() for c in self.conditions])
-        bound = [*join_bound, metric, variant, *bound]
-        source = (
-            f'FROM metric s CROSS JOIN "{self.collection.name}" d ON d.id = s.owner {joins} '
-            f"WHERE s.metric_hash = ? AND s.variant_hash = ? AND s.{number} IS NOT NULL AND {where}"
-        )
-        keys = [Key(f"s.{number}", first.descending), *rest]
-        sql = f"SELECT d.number {source} {_order_by(keys, self._newest_first)} LIMIT ? OFFSET ?"
-        found = [row[0] for row in tx.all(sql, [*bound, *_bound(keys), limit, offset])]
-        if len(found) == limit:
-            return found
-        before = offset + len(found)
-        if not found and offset:
-            before = tx.value(f"SELECT count(*) {source}", bound)
-        missing = Condition(
-            "NOT EXISTS (SELECT 1 FROM metric m WHERE m.owner = d.id AND m.metric_hash = ? AND m.variant_hash = ? "
-            f"AND m.{number} IS NOT NULL)",
-            [metric, variant],
-        )
+        found: list[int] = []
+        for walk in walks:
+            source = f"FROM {walk.source} {joins} WHERE {walk.where} AND {where}"
+            among = [*join_bound, *walk.parameters, *bound]
+            keys = [*walk.keys, *rest]
+            sql = f"SELECT d.number {source} {_order_by(keys, self._newest_first)} LIMIT ? OFFSET ?"
+            part = [row[0] for row in tx.all(sql, [*among, *_bound(keys), limit - len(found), offset])]
+            found += part
+            if len(found) == limit:
+                return found
+            if part or not offset:
+                offset = 0
+            else:
+                offset -= tx.value(f"SELECT count(*) {source}", among)
         others = [missing, *self._along_the_order(self.order[1:])]
-        return found + self._select(tx, others, self.order[1:], limit - len(found), max(0, offset - before))
+        return found + self._select(tx, others, self.order[1:], limit - len(found), offset)
 
     def fetch(self, tx: Transaction, numbers: Sequence[int], fields: Iterable[str]) -> list[Document]:
         """The documents of these row numbers, in that order, with these columns (and the id)."""

@@ -231,10 +231,58 @@ CREATE TRIGGER file_content_doomed AFTER UPDATE OF blob ON file WHEN new.blob <>
     BEGIN INSERT OR REPLACE INTO doomed VALUES (old.blob, strftime('%s', 'now') * 1000); END;
 """
 
+V5 = """
+-- Lists of many tasks: what they are often narrowed by stands beside what they are walked by or looked up by, so that a
+-- row is read only where it is shown.
+DROP INDEX task_last_update;
+CREATE INDEX task_last_update ON task(last_update, status, system_tags, type, project);
+DROP INDEX task_project;
+CREATE INDEX task_project ON task(project, last_update, status, system_tags, type);
+CREATE INDEX task_seen ON task(id, status, system_tags, type, project);
+DROP INDEX metric_value;
+CREATE INDEX metric_value ON metric(metric_hash, variant_hash, value, owner);
+CREATE INDEX metric_least ON metric(metric_hash, variant_hash, min_value, owner);
+CREATE INDEX metric_greatest ON metric(metric_hash, variant_hash, max_value, owner);
+-- A search for words reads these few besides names and ids.
+CREATE INDEX task_told ON task(id) WHERE ifnull(comment, '') <> '' OR ifnull(report, '') <> '';
+-- Parameters (JSON paths below hyperparams) that lists are sorted or filtered by. Tasks up to the number "last" were
+-- there when one came in; those up to "filled" have their values (-1: its values go). Whatever is written later has
+-- its own by the triggers.
+CREATE TABLE parameter (
+    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, filled INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL
+);
+-- Their values as they are, of a text the first characters; number: what stands in front of it, where that is a number.
+CREATE TABLE parameter_value (
+    parameter INTEGER NOT NULL, task INTEGER NOT NULL, number REAL, value, PRIMARY KEY (parameter, task)
+) WITHOUT ROWID;
+CREATE INDEX parameter_value_order ON parameter_value(parameter, number, value);
+CREATE TRIGGER parameter_value_new AFTER INSERT ON task WHEN NEW.hyperparams IS NOT NULL BEGIN
+    INSERT INTO parameter_value
+        SELECT parameter, NEW.number, CASE WHEN typeof(v) IN ('integer', 'real') OR v GLOB '[0-9]*'
+            OR v GLOB '[-+.][0-9]*' OR v GLOB '-.[0-9]*' THEN CAST(v AS REAL) END,
+            CASE typeof(v) WHEN 'text' THEN substr(v, 1, 200) ELSE v END
+        FROM (SELECT number AS parameter, json_extract(NEW.hyperparams, path) AS v FROM parameter WHERE filled >= 0)
+        WHERE v IS NOT NULL;
+END;
+CREATE TRIGGER parameter_value_changed AFTER UPDATE OF hyperparams ON task
+WHEN NEW.hyperparams IS NOT OLD.hyperparams BEGIN
+    DELETE FROM parameter_value WHERE task = OLD.number AND parameter IN (SELECT number FROM parameter);
+    INSERT INTO parameter_value
+        SELECT parameter, NEW.number, CASE WHEN typeof(v) IN ('integer', 'real') OR v GLOB '[0-9]*'
+            OR v GLOB '[-+.][0-9]*' OR v GLOB '-.[0-9]*' THEN CAST(v AS REAL) END,
+            CASE typeof(v) WHEN 'text' THEN substr(v, 1, 200) ELSE v END
+        FROM (SELECT number AS parameter, json_extract(NEW.hyperparams, path) AS v FROM parameter WHERE filled >= 0)
+        WHERE v IS NOT NULL;
+END;
+CREATE TRIGGER parameter_value_gone AFTER DELETE ON task BEGIN
+    DELETE FROM parameter_value WHERE task = OLD.number AND parameter IN (SELECT number FROM parameter);
+END;
+"""
+
 #: The first version whose databases know which one they are.
 WITH_LINEAGE = 4
 #: One script per schema version, oldest first.
-MIGRATIONS = [V1, V2, V3, V4]
+MIGRATIONS = [V1, V2, V3, V4, V5]
 
 
 class TooNew(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stackyard_server.store import FILE_NAME, Store, StoreError, schema
+from stackyard_server.store import FILE_NAME, Store, StoreError, mark, schema
 from stackyard_server.upkeep import verification
 
 from ..running import running_server
@@ -31,6 +31,9 @@ def folder_of(tmp_path: Path, version: int) -> Path:
     load(VERSIONS[version].read_text(encoding="utf-8"), folder / FILE_NAME)
     with closing(sqlite3.connect(folder / FILE_NAME)) as rows:
         ((blob,),) = rows.execute("SELECT blob FROM file")
+        if version >= schema.WITH_LINEAGE:
+            ((identity, commits),) = rows.execute("SELECT identity, commits FROM lineage")
+            mark.Mark(folder, identity, commits, None).close()
     content = folder / "files" / blob[:2] / blob
     content.parent.mkdir(parents=True)
     content.write_bytes(b"stored content")

@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stackyard_server.calls import refusals
-from stackyard_server.listing.filters import asked
+from stackyard_server.listing.filters import asked, keys_of
 from stackyard_server.protocol.error_table import ApiError
-from stackyard_server.store import Store, Transaction, query
+from stackyard_server.store import Store, Transaction, condition, parameters, query
 from stackyard_server.store.documents import PROJECT, TASK, USER
 from stackyard_server.store.query import Query
 from tests.counts import examples
 
 LOSS = "0" * 32, "1" * 32
 BY_LOSS = f"last_metrics.{LOSS[0]}.{LOSS[1]}.value"
+LEAST_LOSS = BY_LOSS.replace("value", "min_value")
 STATUSES = ("created", "in_progress", "completed")
 TAGS = ((), ("a",), ("a", "b"), ("b", "c"))
 SYSTEM_TAGS = ((), ("archived",), ("development",), ())
@@ -60,8 +61,9 @@ def loss(number: int) -> float | None:
     return None if number % 5 == 0 else float((number * 7) % 24)
 
 
-@pytest.fixture(scope="module")
-def tx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transaction]:
+@pytest.fixture(scope="module", params=["documents", "kept values"])
+def tx(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transaction]:
+    """All of them; parameters are looked for in the documents, and in the values that are kept."""
     store = Store(tmp_path_factory.mktemp("store") / "data")
     with store.writing() as writing:
         USER.insert(writing, {"id": "u1", "name": "Zoe", "role": "user", "password": "secret"})
@@ -72,7 +74,13 @@ def tx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transaction]:
             PROJECT.insert(
                 writing, {"id": f"p{number}", "name": name, "parent": parent, "system_tags": hidden}
             )
-        for number, task in enumerate(DOCUMENTS):
+        for number, task in enumerate(DOCUMENTS[:12]):
+            TASK.insert(writing, task)
+            add_metric(writing, task["id"], loss(number))
+    if request.param == "kept values":
+        keep(store, "hyperparams.Args.a.b.value", "hyperparams.Args.none.value")
+    with store.writing() as writing:
+        for number, task in enumerate(DOCUMENTS[12:], start=12):
             TASK.insert(writing, task)
             add_metric(writing, task["id"], loss(number))
     with store.reading() as reading:
@@ -80,13 +88,26 @@ def tx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transaction]:
     store.close()
 
 
+def keep(store: Store, *names: str) -> None:
+    """Have the values of these parameters kept."""
+    for name in names:
+        store.wanted.ask(condition.json_path(keys_of(name)[1:]) or "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parameters, "FROM_TASKS", 1)
+        keeper = parameters.Keeper(store)
+        while keeper.step():
+            pass
+    with store.reading() as tx:
+        assert tx.value("SELECT count(*) FROM parameter WHERE filled>=last") == len(names)
+
+
 def add_metric(tx: Transaction, owner: str, value: float | None) -> None:
     if value is not None:
         sql = (
-            "INSERT INTO metric(owner, metric_hash, variant_hash, metric, variant, value, max_value, count, total, "
-            "finite) VALUES (?, ?, ?, 'loss', 'train', ?, ?, 1, ?, 1)"
+            "INSERT INTO metric(owner, metric_hash, variant_hash, metric, variant, value, min_value, max_value, "
+            "count, total, finite) VALUES (?, ?, ?, 'loss', 'train', ?, ?, ?, 1, ?, 1)"
         )
-        tx.run(sql, (owner, *LOSS, value, -value, value))
+        tx.run(sql, (owner, *LOSS, value, value, -value, value))
 
 
 @pytest.fixture(params=[0, 1000], ids=["along the order", "few rows first"])
@@ -115,6 +136,8 @@ FOUND: list[tuple[dict[str, Any], Any]] = [
     ({"name": "run 0[12]"}, lambda t: t["name"] in ("run 01", "run 02")),
     ({"name": "^run 1"}, lambda t: t["name"].startswith("run 1")),
     ({"name": "RUN"}, lambda t: False),
+    ({"name": "run .*7$"}, lambda t: t["name"].endswith("7")),
+    ({"name": "ru?n? *x*0[1]{1}"}, lambda t: t["name"] == "run 01"),
     ({"name": "^run\\ 03$|^run\\ 04$"}, lambda t: t["name"] in ("run 03", "run 04")),
     ({"comment": "c1"}, lambda t: t.get("comment") == "c1"),
     ({"type": ["-training"]}, lambda t: t["type"] != "training"),
@@ -183,6 +206,13 @@ FOUND: list[tuple[dict[str, Any], Any]] = [
     ({"search_text": "c1 c2"}, lambda t: t.get("comment") in ("c1", "c2")),
     ({"search_text": '"run 1" -c1'}, lambda t: t["name"].startswith("run 1") and t.get("comment") != "c1"),
     ({"search_text": "%"}, lambda t: False),
+    ({"search_text": "t07 c1"}, lambda t: t["id"] == "t07" or t.get("comment") == "c1"),
+    ({BY_LOSS: [3]}, lambda t: loss(t["last_iteration"]) == 3),
+    ({BY_LOSS.replace("value", "max_value"): [-9, -3]}, lambda t: 3 <= (loss(t["last_iteration"]) or 0) <= 9),
+    ({BY_LOSS.replace("value", "count"): [1, 1]}, lambda t: loss(t["last_iteration"]) is not None),
+    ({"hyperparams.Args.a.b.value": ["-3"]}, lambda t: t["id"] != "t03"),
+    ({"hyperparams.Args.a.b.value": ["03", 3]}, lambda t: False),
+    ({"hyperparams.Args.none.value": [None]}, lambda t: True),
     ({"no_such_field": ["x"], "password": "secret"}, lambda t: True),
     ({"name": None, "tags": None, "parent": None}, lambda t: True),
 ]
@@ -257,7 +287,12 @@ filters = st.fixed_dictionaries(
         "project": st.lists(st.sampled_from(["p0", "p1", "p2", "p3", "p4", "-p1"]), max_size=3),
         "status": st.lists(st.sampled_from([*STATUSES, "-created"]), max_size=2),
         "system_tags": st.sampled_from([["-archived"], ["development"]]),
-        "name": st.sampled_from(["run", "^run 1", "[13579]$"]),
+        "name": st.sampled_from(["run", "^run 1", "[13579]$", "run .*1"]),
+        "hyperparams.Args.a.b.value": st.lists(
+            st.sampled_from(["3", "15", "x", "-4"]), min_size=1, max_size=3
+        ),
+        "search_text": st.sampled_from(["c1", "run", "c1 t02", "-c3"]),
+        BY_LOSS: st.sampled_from([[3, 9], [None, 9], [20, None]]),
     },
 )
 
@@ -356,6 +391,7 @@ def filled(folder: Path, number: int) -> Store:
             id = hashlib.md5(str(n).encode()).hexdigest()
             small = n % 40 == 0
             task = {"id": id, "name": f"run {n}", "status": STATUSES[n % 3], "created": n, "system_tags": []}
+            task["hyperparams"] = {"Args": {"lr": {"name": "lr", "value": str(n)}}}
             TASK.insert(
                 tx, {**task, "project": "small" if small else "big", "last_update": (n * 7919) % number}
             )
@@ -388,11 +424,19 @@ COSTS: list[dict[str, Any]] = [
     {},
     {"project": ["big"]},
     {"name": "run", "order_by": ["-last_update"]},
+    {"order_by": [LEAST_LOSS], "system_tags": ["-archived"]},
+    {"order_by": ["-" + LEAST_LOSS]},
+    {LEAST_LOSS: [1000, 1100], "order_by": ["-last_update"]},
+    {"order_by": ["hyperparams.Args.lr.value"], "status": ["completed"]},
+    {"order_by": ["-hyperparams.Args.lr.value"]},
+    {"hyperparams.Args.lr.value": [str(n) for n in range(1000, 1100)]},
 ]
 
 
 def test_cost_follows_what_is_asked_for_not_what_is_stored(tmp_path: Path) -> None:
     small, large = filled(tmp_path / "small", 2500), filled(tmp_path / "large", 15_000)
+    for store in (small, large):
+        keep(store, "hyperparams.Args.lr.value")
     try:
         for data in COSTS:
             before, after = steps(small, data), steps(large, data)
