@@ -35,7 +35,7 @@ from .http.origins import FILES_PATH
 from .moments import Clock
 from .protocol import bounds
 from .settings import ServerSettings
-from .store import Largest, Store, StoreError, metrics, queues
+from .store import Largest, Store, StoreError, logs, metrics, queues
 from .store import check as check_database
 from .store.data_folder import FolderLock, check_file_system, close_to_others
 from .store.parameters import Keeper
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 TIDY_SECONDS = 60
 #: How often the log is looked at, seconds.
 FOLD_SECONDS = 1.0
-#: How often points of removed series are removed, seconds.
+#: How often points and lines that were removed are cleared, seconds.
 CLEAR_SECONDS = 0.5
 #: How often it is looked whether a list asked for a parameter whose values are not kept.
 KEEP_SECONDS = 1.0
@@ -205,17 +205,18 @@ class Server:
                 log.exception("folding the log failed")
 
     async def _clear(self) -> None:
-        """The points of series that were removed go some at a time, so that nobody waits for all of them."""
+        """Points of series and console lines that were removed go some at a time: nobody waits for all of them."""
         while True:
             await asyncio.sleep(CLEAR_SECONDS)
-            try:
-                with self.store.reading() as tx:
-                    left = metrics.has_gone(tx)
-                if left:
-                    with self.store.writing("metrics") as tx:
-                        metrics.clear_gone(tx)
-            except Exception:  # a full disk, say: the next pass tries again
-                log.exception("removing points failed")
+            for kind in (metrics, logs):
+                try:
+                    with self.store.reading() as tx:
+                        left = kind.has_gone(tx)
+                    if left:
+                        with self.store.writing("metrics") as tx:
+                            kind.clear_gone(tx)
+                except Exception:  # a full disk, say: the next pass tries again
+                    log.exception("removing points or lines failed")
 
     async def _keep(self) -> None:
         """The values of parameters that lists asked for are taken in, some tasks at a time."""

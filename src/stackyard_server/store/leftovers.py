@@ -62,12 +62,12 @@ def texts(tx: Transaction) -> Iterator[str]:
 
 
 def owners(tx: Transaction) -> list[str]:
-    """Owners of events that are neither task nor model."""
+    """Owners of events that are neither task nor model, but for lines that go already."""
     found: set[str] = set()
     for table in ("metric", "sample", "log"):
         rows = tx.all(
             f"SELECT DISTINCT owner FROM {table} WHERE owner NOT IN (SELECT id FROM task) "
-            "AND owner NOT IN (SELECT id FROM model)"
+            "AND owner NOT IN (SELECT id FROM model) AND owner NOT IN (SELECT owner FROM log_gone)"
         )
         found.update(owner for (owner,) in rows)
     return sorted(found)

@@ -21,6 +21,8 @@ KIND = "log"
 REMEMBERED = 10 * 60 * 1000
 #: Lines that are looked at in one step, where they are to go.
 LOOKED_AT = 5_000
+#: Of more lines than these those that were removed go some at a time.
+AT_ONCE = 10_000
 #: The place before a task's first line.
 START = (-(2**63), -(2**63))
 _COLUMNS = "timestamp, received, worker, level, msg, extra"
@@ -29,6 +31,9 @@ _METRIC, _VARIANT = (
     f"CASE extra WHEN '{{}}' THEN '' ELSE ifnull(json_extract(extra, '$.{name}'), '') || '' END"
     for name in ("metric", "variant")
 )
+
+#: The lines of a task (its id is bound twice), without those that are gone.
+_OF_OWNER = "log WHERE owner=? AND number>ifnull((SELECT number FROM log_gone WHERE owner=?), -1)"
 
 
 def store_lines(tx: Transaction, lines: Sequence[tuple[Any, ...]]) -> None:
@@ -69,20 +74,20 @@ def read(
         wanted: Only lines of these metrics and variants; "" is the metric of the lines without one.
     """
     compare, order = ("<", "DESC") if descending else (">", "ASC")
-    bound, parameters = ("", [owner]) if after is None else (f"AND timestamp{compare}?", [owner, after])
+    bound, parameters = ("", []) if after is None else (f"AND timestamp{compare}?", [after])
     only, named = metrics.among(wanted, _METRIC, _VARIANT)
     rows = tx.weighed(
-        f"SELECT number, {_COLUMNS} FROM log WHERE owner=? {bound} AND {only} "
+        f"SELECT number, {_COLUMNS} FROM {_OF_OWNER} {bound} AND {only} "
         f"ORDER BY timestamp {order}, number {order} LIMIT ?",
-        [*parameters, *named, size],
+        [owner, owner, *parameters, *named, size],
         weight,
     )
     if len(rows) == size:
         number, timestamp = rows[-1][:2]
         rows += tx.weighed(
-            f"SELECT number, {_COLUMNS} FROM log WHERE owner=? AND timestamp=? AND number{compare}? AND {only} "
+            f"SELECT number, {_COLUMNS} FROM {_OF_OWNER} AND timestamp=? AND number{compare}? AND {only} "
             f"ORDER BY number {order}",
-            (owner, timestamp, number, *named),
+            (owner, owner, timestamp, number, *named),
             weight,
         )
     return [row[1:] for row in rows]
@@ -100,9 +105,9 @@ def from_place(
         size: Lines at most.
     """
     rows = tx.weighed(
-        f"SELECT number, {_COLUMNS} FROM log WHERE owner=? AND (timestamp, number) > (?, ?) "
+        f"SELECT number, {_COLUMNS} FROM {_OF_OWNER} AND (timestamp, number) > (?, ?) "
         "ORDER BY timestamp, number LIMIT ?",
-        (owner, *place, size),
+        (owner, owner, *place, size),
         weight,
     )
     return [row[1:] for row in rows], (rows[-1][1], rows[-1][0]) if rows else place
@@ -111,23 +116,49 @@ def from_place(
 def count(tx: Transaction, owner: str, wanted: Wanted = None) -> int:
     """The number of lines of a task."""
     only, named = metrics.among(wanted, _METRIC, _VARIANT)
-    return int(tx.value(f"SELECT count(*) FROM log WHERE owner=? AND {only}", (owner, *named)))
+    return int(tx.value(f"SELECT count(*) FROM {_OF_OWNER} AND {only}", (owner, owner, *named)))
 
 
 def pairs(tx: Transaction, owners: Iterable[str]) -> list[tuple[str, str, str]]:
     """(owner, metric, variant) of the lines of these tasks, in order; "" of lines without one."""
     sql = (
         f"SELECT DISTINCT owner, {_METRIC} AS metric, {_VARIANT} AS variant FROM log "
-        "WHERE owner IN (SELECT value FROM json_each(?)) ORDER BY metric, variant"
+        "LEFT JOIN log_gone gone USING (owner) WHERE owner IN (SELECT value FROM json_each(?)) "
+        "AND log.number>ifnull(gone.number, -1) ORDER BY metric, variant"
     )
     return [(owner, metric, variant) for owner, metric, variant in tx.all(sql, (metrics.as_json(owners),))]
 
 
 def delete_for(tx: Transaction, owners: Iterable[str]) -> int:
-    """Remove every line of these tasks; the number removed."""
-    return tx.run(
-        "DELETE FROM log WHERE owner IN (SELECT value FROM json_each(?))", [metrics.as_json(owners)]
-    )
+    """Remove every line of these tasks; the number removed. Many of a task are no more found, and go later."""
+    removed = 0
+    for owner in owners:
+        lines = count(tx, owner)
+        removed += lines
+        if lines > AT_ONCE:
+            tx.run(
+                "INSERT OR REPLACE INTO log_gone SELECT owner, max(number) FROM log WHERE owner=?", (owner,)
+            )
+        elif lines:
+            tx.run(f"DELETE FROM {_OF_OWNER}", (owner, owner))
+    return removed
+
+
+def has_gone(tx: Transaction) -> bool:
+    """Whether lines are left that were removed."""
+    return tx.one("SELECT 1 FROM log_gone LIMIT 1") is not None
+
+
+def clear_gone(tx: Transaction) -> None:
+    """Remove some of the lines that are left of a task whose lines were removed."""
+    found = tx.one("SELECT owner, number FROM log_gone LIMIT 1")
+    if found is None:
+        return
+    # the last one stays until the others have gone: no line that comes meanwhile gets a number below it
+    some = "SELECT number FROM log WHERE owner=? AND number<? LIMIT ?"
+    if tx.run(f"DELETE FROM log WHERE number IN ({some})", (*found, AT_ONCE)) < AT_ONCE:
+        tx.run("DELETE FROM log WHERE owner=? AND number=?", found)
+        tx.run("DELETE FROM log_gone WHERE owner=?", found[:1])
 
 
 def delete_next(
@@ -152,12 +183,12 @@ def delete_next(
     Returns:
         The number removed, and the place where to go on; None where no line is left to be looked at.
     """
-    behind = "FROM log WHERE owner=? AND (timestamp, number) > (?, ?)"
+    behind = f"FROM {_OF_OWNER} AND (timestamp, number) > (?, ?)"
     last = tx.one(
         f"SELECT timestamp, number {behind} ORDER BY timestamp, number LIMIT 1 OFFSET ?",
-        (owner, *place, LOOKED_AT - 1),
+        (owner, owner, *place, LOOKED_AT - 1),
     )
-    sql, bound = f"DELETE {behind}", [owner, *place]
+    sql, bound = f"DELETE {behind}", [owner, owner, *place]
     if last is not None:
         sql, bound = f"{sql} AND (timestamp, number) <= (?, ?)", [*bound, *last]
     if before is not None:

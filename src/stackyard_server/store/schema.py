@@ -245,6 +245,8 @@ CREATE INDEX metric_least ON metric(metric_hash, variant_hash, min_value, owner)
 CREATE INDEX metric_greatest ON metric(metric_hash, variant_hash, max_value, owner);
 -- A search for words reads these few besides names and ids.
 CREATE INDEX task_told ON task(id) WHERE ifnull(comment, '') <> '' OR ifnull(report, '') <> '';
+-- Of these tasks the lines up to a number are gone: nobody finds them any more, and they are removed some at a time.
+CREATE TABLE log_gone (owner TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 -- Parameters (JSON paths below hyperparams) that lists are sorted or filtered by. Tasks up to the number "last" were
 -- there when one came in; those up to "filled" have their values (-1: its values go). Whatever is written later has
 -- its own by the triggers.
