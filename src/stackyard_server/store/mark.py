@@ -4,11 +4,11 @@
 database with fewer commits than the mark knows is told that something is gone, which SQLite itself passes over: it
 leaves out what is torn in its log, silently.
 
-``synced`` counts commits that were on the disk before they were answered. ``written`` counts all; it holds as long as
-the machine runs (``boot``), for a process that is killed loses nothing. The mark itself is synced when the log is
-folded in and at the end; the kernel brings it to the disk within seconds anyway. The ``seal`` is the digest of the
-database file as a server left it that ended by itself. It holds until the log is folded in for the first time after, or
-a command writes.
+``synced`` counts commits that were on the disk before they were answered. ``written`` counts those of metrics too, of
+those that follow each other within moments the first; it holds as long as the machine runs (``boot``), for a process
+that is killed loses nothing. The mark itself is synced when the log is folded in and at the end; the kernel brings it
+to the disk within seconds anyway. The ``seal`` is the digest of the database file as a server left it that ended by
+itself. It holds until the log is folded in for the first time after, or a command writes.
 """
 
 from __future__ import annotations

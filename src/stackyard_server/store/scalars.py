@@ -35,6 +35,8 @@ FIGURES = (
     "first_value_iteration", "count", "mean_value", "total", "finite", "x_axis_label",
 )  # fmt: skip
 _UPDATE = f"UPDATE metric SET {', '.join(f'{n}=?' for n in FIGURES)} WHERE number=?"
+#: Where least and greatest stay, the indexes of them are left alone.
+_UPDATE_REST = f"UPDATE metric SET {', '.join(f'{n}=?' for n in (FIGURES[0], *FIGURES[5:]))} WHERE number=?"
 _INSERT = (
     f"INSERT INTO metric(owner, metric_hash, variant_hash, metric, variant, {', '.join(FIGURES)}) "
     f"VALUES ({', '.join('?' * (5 + len(FIGURES)))})"
@@ -176,9 +178,10 @@ class Memory:
 
 def store_points(tx: Transaction, batch: Iterable[Points], now: int) -> None:
     """Write the points of a batch and bring the figures of their series up to date."""
-    updates, fresh, replaced = [], [], []
+    updates, rest, fresh, replaced = [], [], [], []
     for points in batch:
         series, iters = points.series, points.iters
+        bounds = series.figures()[1:5]
         if series.number is None:
             owner, metric, variant = series.owner, series.metric, series.variant
             names = (owner, metrics.name_hash(metric), metrics.name_hash(variant), metric, variant)
@@ -197,12 +200,19 @@ def store_points(tx: Transaction, batch: Iterable[Points], now: int) -> None:
         else:
             _replace(tx, series, iters, points.values)
             replaced.append(rows)
-        updates.append((*series.figures(), series.number))
+        figures = series.figures()
+        if figures[1:5] == bounds:
+            rest.append((figures[0], *figures[5:], series.number))
+        else:
+            updates.append((*figures, series.number))
     if fresh:
         tx.connection.executemany(_POINTS, chain.from_iterable(fresh))
     if replaced:
         tx.connection.executemany(_REPLACE, chain.from_iterable(replaced))
-    tx.connection.executemany(_UPDATE, updates)
+    if updates:
+        tx.connection.executemany(_UPDATE, updates)
+    if rest:
+        tx.connection.executemany(_UPDATE_REST, rest)
 
 
 def _append(series: Series, iters: list[int], values: list[float | None]) -> None:
