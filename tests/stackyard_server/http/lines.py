@@ -14,10 +14,10 @@ from ..running import Running
 PORTS = ("api", "files", "web", "web/api", "web/files")
 
 
-def dial(server: Running, port: str = "api") -> socket.socket:
-    """A connection to a port."""
+def dial(server: Running, port: str = "api", source: str = "127.0.0.1") -> socket.socket:
+    """A connection to a port, from an address of this machine."""
     host, _, number = getattr(server, port.partition("/")[0]).removeprefix("http://").partition(":")
-    connection = socket.create_connection((host, int(number)), timeout=PATIENCE_SECONDS)
+    connection = socket.create_connection((host, int(number)), PATIENCE_SECONDS, (source, 0))
     connection.settimeout(30)
     return connection
 

@@ -266,28 +266,24 @@ def test_one_address_leaves_connections_to_the_others(
 ) -> None:
     """Whatever it does with its own: half of all connections are the others'."""
     monkeypatch.setattr(connections.BoundedProtocol, "shares", Shares(lambda: 8))
-    host, port = server.api.removeprefix("http://").split(":")
-
-    def from_address(address: str) -> socket.socket:
-        return socket.create_connection((host, int(port)), PATIENCE_SECONDS, source_address=(address, 0))
-
     with contextlib.ExitStack() as stack:
         for _ in range(12):
             with contextlib.suppress(OSError):
-                slow = stack.enter_context(from_address("127.0.0.2"))
+                slow = stack.enter_context(dial(server, source="127.0.0.2"))
                 slow.sendall(ASKED[:20])
         for _ in range(3):
-            other = stack.enter_context(from_address("127.0.0.3"))
+            other = stack.enter_context(dial(server, source="127.0.0.3"))
             other.sendall(ASKED)
             assert said(other).startswith(b"HTTP/1.1 200")
 
 
 def test_a_connection_that_nobody_uses_makes_room(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections.BoundedProtocol, "shares", Shares(lambda: 2))
-    with dial(server) as idle:
+    address = "127.0.0.9"  # at which no other test's connection is
+    with dial(server, source=address) as idle:
         idle.sendall(ASKED)
         assert said(idle).startswith(b"HTTP/1.1 200")
-        with dial(server) as busy:
+        with dial(server, source=address) as busy:
             busy.sendall(ASKED)
             assert said(busy).startswith(b"HTTP/1.1 200")
 
