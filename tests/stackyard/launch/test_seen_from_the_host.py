@@ -18,7 +18,7 @@ from stackyard.launch.contract import record_in
 from tests.stackyard.launch.conftest import ENGINE, WHOLE, AgentGround, command
 from tests.waiting import until
 
-MEGABYTES, SECONDS = 800, 6.0
+MEGABYTES, SECONDS = 800, 3.0
 TOLERANCE = 0.02
 
 

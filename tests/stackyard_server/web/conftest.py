@@ -99,9 +99,9 @@ def fill(server: Running) -> None:
     server.call("tasks.completed", task=task, force=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """A headless Chromium; skipped where there is none."""
+    """A headless Chromium, one for all tests of a process; skipped where there is none."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
