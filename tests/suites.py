@@ -39,6 +39,8 @@ NO_TESTS = 5
 OLD_STACK = "torch-1.10.2-cu102"
 #: What suites run tasks on, in the order in which they are built.
 STACKS = (stacks.DEFAULT, OLD_STACK)
+#: Folders that no suite depends on.
+MADE_HERE = {"runs", "dist", "build"}
 #: What a stack's Python gets beside it.
 TOOLS = ("pytest>=8,<10", "pytest-xdist>=3.6", "hypothesis>=6.100")
 
@@ -167,10 +169,12 @@ SUITES = (
 
 @functools.cache
 def code_digest() -> str:
-    """A digest of everything the suites depend on."""
+    """A digest of everything the suites depend on: of all but what is made here."""
     digest = hashlib.sha256()
-    for folder in ("src", "tests", "agents", "scenarios", "pipelines", "server", "bench", "tasks"):
-        for path in sorted((ROOT / folder).rglob("*")):
+    for top in sorted(ROOT.iterdir()):
+        if top.name.startswith(".") or top.name in MADE_HERE:
+            continue
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
                 digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -208,12 +212,13 @@ FAST = Extent("fast", "not long and not whole and not slow")
 
 def run(suite: Suite, extent: Extent) -> Counts:
     """Run a suite; what pytest said is in its log."""
+    for ending in ("log", "xml"):  # of an earlier run
+        suite.file(ending).unlink(missing_ok=True)
     try:
         python, path = suite.interpreter()
     except (StackyardError, subprocess.CalledProcessError) as reason:
         return Counts(skipped=1, reasons=[f"whole suite {suite.name!r}: {reason}"])
     report = suite.file("xml")
-    report.unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
     environment["STACKYARD_LONG"] = "1" if extent.full_counts else ""
     # else each of hundreds of processes compiles all that it imports
@@ -295,7 +300,7 @@ def run_all(suites: Sequence[Suite], extent: Extent) -> Counts:
                 print(suite.file("log").read_text(errors="replace"), flush=True)
             figures = f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped"
             print(f"== {suite.name}: {figures} in {took:.0f} s", flush=True)
-            if extent.full_counts and not counts.failed:
+            if extent.full_counts and counts.passed and not counts.failed:
                 suite.passed_before().write_text(json.dumps({"suite": suite.name, "passed": counts.passed}))
             total.add(counts)
 
@@ -327,6 +332,8 @@ def main() -> int:
     HOME.mkdir(parents=True, exist_ok=True)
     extent = LONG if options.long else FAST if options.fast else REDUCED
     suites = [s for s in SUITES if options.only in s.name and extent.name in s.extents]
+    if not suites:
+        parser.error(f"no suite's name holds {options.only!r}")
     if extent is REDUCED:
         print("reduced counts: `make test-long` runs every suite in full")
     if extent is LONG:

@@ -66,7 +66,9 @@ class Identity:
         except OSError:
             return True
         try:
-            return not self.alive() or bool(select.select([handle], [], [], max(0.0, seconds))[0])
+            gone = select.poll()  # select knows no descriptor from 1024 on
+            gone.register(handle, select.POLLIN)
+            return not self.alive() or bool(gone.poll(1000 * max(0.0, seconds)))
         finally:
             os.close(handle)
 

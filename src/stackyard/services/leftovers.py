@@ -24,8 +24,9 @@ class _Past:
     """What was seen of one agent."""
 
     agent: Identity
-    #: The task it had at the last look: id and start.
-    task: tuple[str, float | None] | None = None
+    #: The task it had when one was last known to run, and the one it said itself at the last look.
+    task: str | None = None
+    told: str | None = None
     #: When (``lineage.ticks``) the task it has now did not yet run.
     free_at: float = float("-inf")
 
@@ -71,12 +72,14 @@ class Leftovers:
         if past is None or past.agent != agent.identity:
             past = self._past[worker] = _Past(agent.identity)
         running, told = seen.running.get(worker), seen.workers.get(worker)
-        task = None if running is None else (running.id, running.started)
-        if task is None:
+        if running is None:
             # a task that counts as over may still be at its last steps: its agent says so
             if told is not None and told.task is None:
-                past.free_at = seen.ticks
-        elif task != past.task:
-            past.free_at = max(past.free_at, before)
-        past.task = task
+                past.free_at, past.task = seen.ticks, None
+        else:
+            # one that was started anew by itself, or was left out of a look, is no other one
+            if running.id not in (past.task, past.told):
+                past.free_at = max(past.free_at, before)
+            past.task = running.id
+        past.told = told.task if told is not None else past.told
         return past.free_at

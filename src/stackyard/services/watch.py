@@ -161,10 +161,14 @@ class Watch:
         return self._decides_fate
 
     def tasks(self, statuses: list[str], ours: set[str]) -> list[Task]:
-        """The tasks of these workers that have one of these statuses; among the 500 that changed last."""
+        """The tasks of these workers that have one of these statuses; the 500 that changed last.
+
+        An official server does not narrow by worker: there it is those among the 500 of all workers.
+        """
         found = self.client.call(
             "tasks.get_all",
             status=statuses,
+            last_worker=sorted(ours),
             only_fields=list(FIELDS),
             order_by=["-last_update"],
             page=0,

@@ -67,7 +67,7 @@ async def ids(entry: Endpoint, call: Call) -> dict[str, Any]:
     """
     if not call.checked:
         fields.check(entry.name, call.data)
-    wanted = list(dict.fromkeys(id for id in call.data["ids"] if id is not None))
+    wanted = list(dict.fromkeys(id for id in call.data["ids"] if id is not None)) or call.data["ids"][:1]
     together: dict[str, Any] = {}
     for begin in range(0, len(wanted), IDS):
         data = {**call.data, "ids": wanted[begin : begin + IDS]}

@@ -20,6 +20,8 @@ from ..store.documents import Collection
 from ..store.query import Key, Query
 
 COMPARISON = re.compile(r"^\s*(>=|<=|==|>|<|=)?\s*(.*?)\s*$", re.DOTALL)
+#: Kinds of fields that hold texts, or may.
+TEXTUAL = frozenset({"text", "choice", "texts", "object"})
 #: Instants that take no comparisons.
 STARTS = frozenset({"created", "started"})
 #: What the SDK's triggers call the types of tasks.
@@ -175,6 +177,8 @@ def _field(collection: Collection, key: str, value: Any, data: Mapping[str, Any]
     if name == "last_metrics":
         return _series(keys, value)
     kind = collection.fields.get(name)
+    if kind == "object" and len(keys) == 1:  # nothing is this document as a whole
+        return [] if value == [] else [NOTHING]
     if kind is None or (len(keys) > 1) != (kind == "object"):
         return []
     if kind == "text":
@@ -345,14 +349,19 @@ def _several(collection: Collection, key: str, value: Any) -> list[Condition]:
     found = []
     for name in dict.fromkeys(names):
         keys = keys_of(bounded(name))
+        kind = collection.fields.get(keys[0])
         if not visible(collection, keys[0]):
             raise lookup_error(keys[0])
+        if kind is not None and (len(keys) > 1) != (kind == "object"):
+            raise lookup_error(name)
         if dates is not None:
-            if collection.fields.get(keys[0]) != "date":
+            if kind != "date":
                 raise lookup_error(name)
             found.append(condition.all_of(_compared(keys[0], key, dates)))
-        elif pattern is not None and keys[0] in collection.fields:
+        elif pattern is not None and kind in TEXTUAL:
             found.append(condition.matches(collection, keys, pattern).never_null())
+        elif pattern is not None:  # no pattern is found in a number
+            found.append(NOTHING)
     return found
 
 

@@ -127,8 +127,6 @@ _WORDS = {
     End.JUST_TAKEN: "its agent was ended when it had only just taken it",
     End.ABORTED: "aborted by stackyard down",
 }
-#: Ends that a number belongs to.
-NUMBERED = (End.AGENT_KILLED, End.AGENT_EXITED)
 VANISHED = "worker vanished"
 #: Of a task that had run for longer than its agent's end says.
 ENDED_UNDER_IT = "its agent was told to end while it ran"

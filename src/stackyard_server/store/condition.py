@@ -299,18 +299,21 @@ def matches(collection: Collection, keys: Keys, pattern: str) -> Condition:
     column = f"d.{keys[0]}"
     if len(keys) == 1 and collection.fields[keys[0]] == "texts":
         sql, parameters = matching("value", pattern)
-        return Condition(f"EXISTS (SELECT 1 FROM json_each({column}) WHERE {sql})", parameters)
+        some = f"SELECT 1 FROM json_each({column}) WHERE typeof(value) = 'text' AND {sql}"
+        return Condition(f"EXISTS ({some})", parameters)
     if keys[:2] in LISTS and len(keys) > 2:
         source, inner, bound = _items(column, keys)
         sql, parameters = matching("v", pattern)
         rows = f"SELECT {inner} AS v {source}"
-        return Condition(f"EXISTS (SELECT 1 FROM ({rows}) WHERE {sql})", [*bound, *parameters])
+        some = f"SELECT 1 FROM ({rows}) WHERE typeof(v) = 'text' AND {sql}"
+        return Condition(f"EXISTS ({some})", [*bound, *parameters])
     if len(keys) == 1:
         sql, parameters = matching(column, pattern)
         return Condition(sql, parameters)
     inner, bound = extract(column, keys[1:])
     sql, parameters = matching("v", pattern)
-    return Condition(f"(SELECT {sql} FROM (SELECT {inner} AS v))", [*parameters, *bound])
+    text = f"CASE typeof(v) WHEN 'text' THEN {sql} ELSE 0 END"
+    return Condition(f"(SELECT {text} FROM (SELECT {inner} AS v))", [*parameters, *bound])
 
 
 def matches_name(collection: Collection, name: str, pattern: str) -> Condition:
@@ -369,11 +372,16 @@ def _literal(column: str, literal: functions.Literal) -> tuple[str, Parameters]:
 
 def contains(collection: Collection, names: Iterable[str], texts: Iterable[str]) -> Condition:
     """The text of one of these columns contains one of these, whatever the case."""
-    patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", text) + "%" for text in texts]
+    # LIKE knows the case of ASCII only
+    forms = [
+        ("LIKE ? ESCAPE '\\'", "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%")
+        if text.isascii()
+        else ("REGEXP ?", f"(?i){re.escape(text)}")
+        for text in texts
+    ]
 
     def one(row: str, name: str) -> Condition:
-        like = f"ifnull({row}.{name} LIKE ? ESCAPE '\\', 0)"
-        return any_of([Condition(like, [pattern]) for pattern in patterns])
+        return any_of([Condition(f"ifnull({row}.{name} {form}, 0)", [text]) for form, text in forms])
 
     found = any_of([one("d", name) for name in names])
     if collection.name != "task":

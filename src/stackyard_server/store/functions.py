@@ -10,6 +10,7 @@ import functools
 import re
 import sqlite3
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,9 @@ def compiled(pattern: str) -> Any:
     if len(pattern) > LONGEST_AUTOMATON:
         raise BadPattern(f"longer than {LONGEST_AUTOMATON} characters")
     try:
-        re.compile(pattern)  # the message clients know is that of Python's parser
+        with warnings.catch_warnings():  # of what a pattern might mean one day
+            warnings.simplefilter("ignore")
+            re.compile(pattern)  # the message clients know is that of Python's parser
         options = re2.Options()
         options.log_errors = False
         options.max_mem = AUTOMATON_BYTES
@@ -78,9 +81,9 @@ def stopped() -> bool:
     return ended is not None and bool(ended())
 
 
-def matches(pattern: str, text: str | None) -> bool:
-    """Whether the pattern occurs in the text, case-sensitive."""
-    if text is None:
+def matches(pattern: str, text: Any) -> bool:
+    """Whether the pattern occurs in the text, case-sensitive; in what is no text it does not."""
+    if not isinstance(text, str):
         return False
     automaton = compiled(pattern)
     data = text.encode()  # once: of a str each search would encode it whole

@@ -22,9 +22,9 @@ MOST, MOST_WANTED = 16, 64
 FROM_TASKS = 5_000
 #: How many tasks are taken in by one transaction, and how many values go.
 AT_ONCE = 500
-#: The characters that are kept of a text.
+#: The characters that are kept of a text: those that agree in them are in the order of their tasks.
 KEPT_CHARACTERS = 200
-#: How many steps pass before a parameter makes room for another again.
+#: How many steps without work pass before a parameter makes room for another again.
 REST_STEPS = 600
 #: No path is longer.
 LONGEST_PATH = 1_000
@@ -46,22 +46,25 @@ class Wanted:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._paths: dict[str, None] = {}
+        self._paths: dict[str, int] = {}
+        #: How often lists asked so far.
+        self.count = 0
 
     def ask(self, path: str) -> None:
         """Note that a list asked for one."""
         if len(path) > LONGEST_PATH:
             return
         with self._lock:
+            self.count += 1
             self._paths.pop(path, None)
-            self._paths[path] = None
+            self._paths[path] = self.count
             if len(self._paths) > MOST_WANTED:
                 del self._paths[next(iter(self._paths))]
 
-    def latest_first(self) -> list[str]:
-        """Their paths."""
+    def latest_first(self, since: int = 0) -> list[str]:
+        """The paths of those that were asked for since so many questions."""
         with self._lock:
-            return list(reversed(self._paths))
+            return [path for path, number in reversed(self._paths.items()) if number > since]
 
     def forget(self, path: str) -> None:
         """One that cannot be kept."""
@@ -82,10 +85,11 @@ class Keeper:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._rest = 0
+        #: How often lists had asked when a parameter last made room.
+        self._heard = 0
 
     def step(self) -> bool:
         """Whether there was something to do."""
-        self._rest = max(0, self._rest - 1)
         with self._store.reading() as tx:
             rows = tx.all("SELECT number, path, filled, last FROM parameter")
             kept = {path: number for number, path, _, _ in rows}
@@ -100,12 +104,18 @@ class Keeper:
             if filled < last:
                 self._fill(number, filled, last)
                 return True
-        if wished and len(kept) < MOST:
+        self._rest = max(0, self._rest - 1)
+        if not wished:
+            return False
+        if len(kept) < MOST:
             self._begin(wished[0])
-        elif wished and not self._rest:
-            self._rest = REST_STEPS
-            self._make_room(list(kept))
-        return bool(wished)
+            return True
+        # a parameter that made room comes back only if a list asks for it again
+        if self._rest or not set(wished) & set(self._store.wanted.latest_first(self._heard)):
+            return False
+        self._rest, self._heard = REST_STEPS, self._store.wanted.count
+        self._make_room(list(kept))
+        return True
 
     def _begin(self, path: str) -> None:
         with self._store.writing() as tx:

@@ -62,7 +62,7 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
         counts = _copy_files(StoredFiles(store), partial, wanted)
         stated = store.folder / settings.FILE_NAME
         if stated.is_file():
-            shutil.copyfile(stated, partial / settings.FILE_NAME)
+            copy(stated, partial / settings.FILE_NAME)
         manifest = _manifest(partial, now, counts)
         partial.rename(target)
         sync_folder(target.parent)
@@ -90,7 +90,7 @@ def _copy_files(stored: StoredFiles, folder: Path, wanted: list[tuple[Any, Any, 
         counts["bytes"] += size
     copies.forget_files(folder / FILE_NAME, gone)
     counts["left_out"] = len(gone)
-    for parent in made:
+    for parent in (*made, *({folder / "files"} if made else ())):
         sync_folder(parent)
     return counts
 

@@ -9,6 +9,8 @@ for: somebody may know their address by heart.
 from __future__ import annotations
 
 import contextlib
+import html
+import json
 import os
 import re
 import time
@@ -31,7 +33,8 @@ SAMPLES_MS = 30 * DAY_MS
 LEFTOVER_SECONDS = 24 * 3600
 #: What a row of a scalar point takes, bytes, about.
 POINT_BYTES = 40
-ADDRESS = re.compile(r"https?://[^/\s\"'\\<>]+/([^\s\"'\\<>]+)")
+#: What stands in an address as it stands in a path, however the rest is encoded.
+RUN = re.compile("[A-Za-z0-9]+")
 
 
 def collect(store: Store, now: int, dry_run: bool, unowned: bool = False) -> dict[str, Any]:
@@ -109,22 +112,37 @@ def _unneeded_files(tx: Transaction, now: int) -> tuple[list[StoredFile], list[S
     loose = files.without_owner(tx, now - FILE_GRACE_MS)
     if not loose:
         return [], []
-    named = _named_keys(tx, {file.path for file in loose})
+    named = _named(tx, [file.path for file in loose])
     unneeded = [file for file in loose if file.path not in named]
     return [f for f in unneeded if f.owner], [f for f in unneeded if not f.owner]
 
 
-def _named_keys(tx: Transaction, wanted: set[str]) -> set[str]:
-    """Which of these paths stand in an address of any document, plot or image; whatever the host."""
+def _named(tx: Transaction, keys: Iterable[str]) -> set[str]:
+    """Which of these paths stand in any document, plot or image, in whatever address and however encoded.
+
+    In doubt a path is named: a longer one that begins alike names it, too. A path is looked for only where its longest
+    run of letters and digits stands.
+    """
+    by_run: dict[str, set[str]] = {}
+    for key in keys:
+        by_run.setdefault(max(RUN.findall(key), key=len, default=""), set()).add(key)
     found: set[str] = set()
     for text in leftovers.texts(tx):
-        for path in ADDRESS.findall(text):
-            plain = path.partition("?")[0]
-            for spelled in (plain, plain.partition("#")[0], plain.rstrip(").,;:!?]}*_`|")):
-                # Behind a proxy the server may stand below a path: each end of the address is looked at.
-                for whole in (spelled.strip("/"), unquote(spelled).strip("/")):
-                    found |= {whole, whole.partition("/")[2]} & wanted
+        plain = unquote(text)
+        forms = {text, plain, html.unescape(plain)}
+        runs = {"", *(run for form in forms for run in RUN.findall(form))}
+        for key in (key for run in runs & by_run.keys() for key in by_run[run]):
+            if any(spelled in form for form in forms for spelled in _in_json(key)):
+                found.add(key)
+        for run in runs & by_run.keys():
+            by_run[run] -= found
     return found
+
+
+def _in_json(key: str) -> set[str]:
+    """A path as it stands in a text, and in a JSON text within one or two others."""
+    once = {json.dumps(key, ensure_ascii=ascii)[1:-1] for ascii in (True, False)}
+    return {key, *once, *(json.dumps(text, ensure_ascii=False)[1:-1] for text in once)}
 
 
 def _event_sizes(tx: Transaction, owners: list[str]) -> dict[str, Any]:

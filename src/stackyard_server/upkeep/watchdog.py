@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..calls import Services
 from ..rules import fate, queue_policy, task_status
@@ -169,12 +171,14 @@ async def watch(services: Services) -> None:
     while True:
         await asyncio.sleep(pause)
         hearing.tick(int(services.clock() * 1000), time.monotonic(), tolerance_seconds=pause)
-        try:
-            if settings.watchdog_minutes > 0:
-                check(services, hearing.since)
-            check_limits(services)
-            if time.monotonic() - pruned > PRUNE_SECONDS:
-                pruned = time.monotonic()
-                prune(services)
-        except Exception:  # the edge of a tick: the disk may be full, the next look may do better
-            log.exception("the watchdog failed")
+        looks: list[Callable[[], object]] = [partial(check_limits, services)]
+        if settings.watchdog_minutes > 0:
+            looks.insert(0, partial(check, services, hearing.since))
+        if time.monotonic() - pruned > PRUNE_SECONDS:
+            pruned = time.monotonic()
+            looks.append(partial(prune, services))
+        for look in looks:
+            try:
+                look()
+            except Exception:  # the edge of a tick: the disk may be full, the next look may do better
+                log.exception("the watchdog failed")

@@ -88,10 +88,10 @@ def test_a_task_that_began_between_two_looks_keeps_all_it_started() -> None:
     assert signals(agent, *words) == [], "its agent's word may be older than the server's"
 
 
-def test_the_next_try_of_a_task_is_another_run() -> None:
-    agent = SimulatedAgent({"of the first": 5.0, "of the second": 21.0})
-    words = [seen(6, "a", "a", started=4), seen(20, "a", "a", started=4), seen(22, "a", "a", started=20.5)]
-    assert signals(agent, *words) == [("of the first", signal.SIGTERM)]
+def test_what_the_first_try_of_a_task_left_ends_in_the_pause_before_the_next() -> None:
+    agent = SimulatedAgent({"of the first": 5.0, "of the second": 23.0})
+    words = [seen(6, "a", "a", started=4), seen(20, "a", "a", started=4), seen(22), seen(24, "a", "a", 23)]
+    assert signals(agent, *words) == [("of the first", signal.SIGTERM), ("of the first", signal.SIGKILL)]
 
 
 def test_nothing_is_known_of_what_ran_before_the_first_look() -> None:
@@ -112,3 +112,18 @@ def test_what_a_task_started_before_the_machine_slept_is_not_left_over() -> None
     agent = SimulatedAgent({"of b": 9.0})
     words = [seen(8), seen(10, "b", "b"), seen(12, "b", "b", asleep=3600), seen(14, "b", "b", asleep=3600)]
     assert signals(agent, *words) == []
+
+
+def test_a_task_that_starts_anew_by_itself_keeps_its_processes() -> None:
+    agent = SimulatedAgent({"its own": 5.0})
+    assert signals(agent, seen(6, "a", "a"), seen(8, "a", "a", started=7.0), seen(10, "a", "a", 7.0)) == []
+
+
+def test_a_task_that_a_look_left_out_keeps_its_processes() -> None:
+    agent = SimulatedAgent({"its own": 5.0})
+    assert signals(agent, seen(6, "a", "a"), seen(8, None, "a"), seen(10, "a", "a"), seen(12, "a", "a")) == []
+
+
+def test_a_task_that_its_agent_spoke_of_before_keeps_its_processes() -> None:
+    agent = SimulatedAgent({"of b": 6.5})
+    assert signals(agent, seen(6, "a", "a"), seen(8, None, "b"), seen(10, "b", "b"), seen(12, "b", "b")) == []

@@ -33,7 +33,7 @@ def document(number: int) -> dict[str, Any]:
     task: dict[str, Any] = {
         "id": f"t{number:02d}",
         "user": "u1",
-        "name": f"run {number:02d}",
+        "name": f"run {number:02d}" + (" über" if number == 5 else ""),
         "type": "training" if number % 2 else "testing",
         "status": STATUSES[number % 3],
         "tags": list(TAGS[number % 4]),
@@ -45,6 +45,7 @@ def document(number: int) -> dict[str, Any]:
         "hyperparams": {"Args": {"a.b": {"name": "a.b", "value": str(number)}, 'q"': {"value": "x"}}},
         "models": {"input": [{"name": "in", "model": f"m{number % 3}"}, "odd"], "output": []},
         "execution": {"queue": "q1"} if number % 3 else {},
+        "runtime": {"n": 5},
     }
     if number % 4:
         task["comment"] = f"c{number % 6}"
@@ -202,6 +203,14 @@ FOUND: list[tuple[dict[str, Any], Any]] = [
         {"_or_": {"fields": ["last_update", "created"], "datetime": [">1970-01-01T00:33:19"]}},
         lambda t: t.get("last_update", 0) > 1_999_000,
     ),
+    ({"_any_": {"pattern": "1.?", "fields": ["created", "last_iteration"]}}, lambda t: False),
+    ({"_any_": {"pattern": "1", "fields": ["created", "comment"]}}, lambda t: t.get("comment") == "c1"),
+    ({"_any_": {"pattern": "^5$", "fields": ["runtime.n"]}}, lambda t: False),
+    ({"_any_": {"pattern": "5", "fields": ["runtime.n"]}}, lambda t: False),
+    ({"_any_": {"pattern": "5?", "fields": ["runtime.n"]}}, lambda t: False),
+    ({"hyperparams": ["x"]}, lambda t: False),
+    ({"hyperparams": []}, lambda t: True),
+    ({"search_text": "ÜBER"}, lambda t: t["name"] == "run 05 über"),
     ({"search_text": "RUN"}, lambda t: True),
     ({"search_text": "c1 c2"}, lambda t: t.get("comment") in ("c1", "c2")),
     ({"search_text": '"run 1" -c1'}, lambda t: t["name"].startswith("run 1") and t.get("comment") != "c1"),
@@ -319,6 +328,9 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"name": "x" * 30_000}, 21, "longer than"),
     ({"_any_": {"pattern": "(", "fields": ["name"]}}, 21, "unterminated subpattern"),
     ({"_any_": {"pattern": "a", "fields": ["nope"]}}, 14, '"nope"'),
+    ({"_any_": {"pattern": "a", "fields": ["project.name"]}}, 14, '"project.name"'),
+    ({"_any_": {"pattern": "a", "fields": ["name.x"]}}, 14, '"name.x"'),
+    ({"_all_": {"pattern": "a", "fields": ["execution"]}}, 14, '"execution"'),
     ({"_any_": {"pattern": 1, "fields": ["name"]}}, 12, "_any_.pattern"),
     ({"_any_": ["name"]}, 12, "_any_"),
     ({"order_by": ["nope"]}, 14, 'Cannot resolve field "nope"'),

@@ -143,3 +143,22 @@ def test_what_is_remembered_of_questions_is_bounded() -> None:
     for number in range(1000):
         wanted.ask(f"$.{number}")
     assert wanted.latest_first() == [f"$.{number}" for number in range(999, 999 - parameters.MOST_WANTED, -1)]
+
+
+def test_what_made_room_comes_back_only_if_it_is_asked_for_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parameters, "MOST", 2)
+    monkeypatch.setattr(parameters, "REST_STEPS", 1)
+    for id in "abc":
+        add(store, id, lr="1", depth="2", width="3")
+    keeper = parameters.Keeper(store)
+    for name in ("lr", "depth", "width"):
+        values(store, name)
+        for _ in range(20):
+            keeper.step()
+    assert not [step for _ in range(20) if (step := keeper.step())], "nobody asks, and nothing is done"
+    assert values(store, "lr") is None
+    for _ in range(20):
+        keeper.step()
+    assert values(store, "lr")
