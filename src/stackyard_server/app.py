@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -317,8 +318,17 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(2048)
     except OSError as fault:
         listening.close()
-        raise StoreError(
-            f"Cannot listen on {host}:{port}: {fault.strerror}. Choose another port or stop what uses it."
-        ) from fault
+        raise StoreError(f"Cannot listen on {host}:{port}: {fault.strerror}. {_way_on(fault)}") from fault
     listening.setblocking(False)
     return listening
+
+
+def _way_on(fault: OSError) -> str:
+    """What to do about an address that cannot be listened on."""
+    if isinstance(fault, socket.gaierror):
+        return "Set host to an IP address of this machine, or to a name that it knows."
+    if fault.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL, errno.ENODEV):
+        return "Set host to an address of this machine."
+    if fault.errno == errno.EACCES:
+        return "Choose a port from 1024 on, or start it as a user who may take lower ones."
+    return "Choose another port or stop what uses it."

@@ -1,30 +1,49 @@
 """What the server is told: folder, addresses, limits. A plain value, from file, environment and options.
 
 An option goes before the environment (``STACKYARD_SERVER_API_PORT``), that before ``server.toml`` in the data
-folder, that before the default. A name nobody knows is an error: a misspelt limit is no limit.
+folder, that before the default. A name nobody knows is an error: a misspelt limit is no limit. So is a value that its
+kind (``setting_kinds``) does not know: an empty text means nothing, never everything.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import ipaddress
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from .protocol.bounds import REQUESTS
 from .rules import fate
+from .setting_kinds import (
+    Choice,
+    File,
+    Host,
+    Kind,
+    Listed,
+    Network,
+    Number,
+    Origin,
+    Place,
+    Url,
+    Whole,
+    is_wildcard,
+)
 
 FILE_NAME = "server.toml"
 PREFIX = "STACKYARD_SERVER_"
-#: Listening here means every address of the machine: no client can use it as a name.
-WILDCARDS = ("0.0.0.0", "::", "")
 #: The one page of the official web app, from which a folder is known to be a build of it.
 WEBAPP_PAGE = "index.html"
+#: The most that is asked of a time: a year.
+YEAR_SECONDS = 365 * 24 * 3600
+#: The longest text that SQLite keeps.
+MOST_BODY_BYTES = 1_000_000_000
+MOST_BYTES = 1024**5
+#: How much of a value a sentence repeats.
+LONGEST_SHOWN = 200
+
+Port = Annotated[int, Whole(0, 65535, " (0: a free one)")]
 
 
 class SettingsError(ValueError):
@@ -33,40 +52,42 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Every setting with its default. Ports: 0 takes a free one."""
+    """Every setting with its kind and its default; what is None where nobody says cannot be said to be."""
 
     folder: Path
-    host: str = "127.0.0.1"
-    web_port: int = 8080
-    api_port: int = 8008
-    files_port: int = 8081
+    host: Annotated[str, Host()] = "127.0.0.1"
+    web_port: Port = 8080
+    api_port: Port = 8008
+    files_port: Port = 8081
     #: The addresses clients use, where they differ from host and port (a proxy, a DNS name).
-    web_url: str | None = None
-    api_url: str | None = None
-    files_url: str | None = None
+    web_url: Annotated[str | None, Url()] = None
+    api_url: Annotated[str | None, Url()] = None
+    files_url: Annotated[str | None, Url()] = None
     #: A build of the official web app to serve instead of our own pages.
-    webapp: Path | None = None
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
-    token_seconds: int = 24 * 3600
+    webapp: Annotated[Path | None, Place()] = None
+    tls_certificate: Annotated[Path | None, File()] = None
+    tls_key: Annotated[Path | None, File()] = None
+    token_seconds: Annotated[int, Whole(1, YEAR_SECONDS)] = 24 * 3600
     #: Origins that may call the API from a browser; none by default.
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: Annotated[tuple[str, ...], Listed(Origin())] = ()
     #: Addresses or networks of reverse proxies whose X-Forwarded-For is believed; none by default.
-    trusted_proxies: tuple[str, ...] = ()
-    max_body_bytes: int = REQUESTS["document"].bytes
-    max_upload_bytes: int = 50 * 1024**3
+    trusted_proxies: Annotated[tuple[str, ...], Listed(Network())] = ()
+    max_body_bytes: Annotated[int, Whole(1, MOST_BODY_BYTES)] = REQUESTS["document"].bytes
+    max_upload_bytes: Annotated[int, Whole(1, MOST_BYTES)] = 50 * 1024**3
     #: What the data folder may use before uploads are refused; None is no limit.
-    disk_budget_bytes: int | None = None
-    #: A running task nobody reported on for so long has lost its worker, unless its queue says otherwise.
-    watchdog_minutes: float = fate.USUAL_SILENCE_MINUTES
+    disk_budget_bytes: Annotated[int | None, Whole(1, MOST_BYTES)] = None
+    #: A running task nobody reported on for so long has lost its worker, unless its queue says otherwise; 0: never.
+    watchdog_minutes: Annotated[float, Number(0, YEAR_SECONDS / 60, " (0: never)")] = (
+        fate.USUAL_SILENCE_MINUTES
+    )
     #: How often a task whose worker vanished is tried again, unless its queue says otherwise.
-    requeue_limit: int = fate.USUAL_RETRIES
+    requeue_limit: Annotated[int, Whole(0, fate.MOST_RETRIES)] = fate.USUAL_RETRIES
     #: How long a task may take that was asked to stop, and run beyond a limit of its own before it is asked.
-    time_limit_grace_seconds: float = fate.USUAL_GRACE_SECONDS
+    time_limit_grace_seconds: Annotated[float, Number(0, YEAR_SECONDS)] = fate.USUAL_GRACE_SECONDS
     #: What becomes of a call that deletes, resets or stops something and has a field nobody knows: "refuse", or "log".
-    unknown_fields: str = "refuse"
+    unknown_fields: Annotated[str, Choice(("refuse", "log"))] = "refuse"
     #: Addresses that stood in stored file URLs before; rewritten on read.
-    former_files_urls: tuple[str, ...] = field(default=())
+    former_files_urls: Annotated[tuple[str, ...], Listed(Url())] = field(default=())
 
     @property
     def behind_tls(self) -> bool:
@@ -78,7 +99,7 @@ class ServerSettings:
         told: str | None = getattr(self, f"{name}_url")
         if told:
             return told.rstrip("/")
-        if self.host in WILDCARDS:
+        if is_wildcard(self.host):
             return None
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls_certificate else 'http'}://{host}:{port}"
@@ -97,54 +118,57 @@ def read(
     Raises:
         SettingsError: A value or name that cannot be used.
     """
-    kinds = typing.get_type_hints(ServerSettings)
     values: dict[str, Any] = {}
+    #: Where each of them was said, for the words of what cannot be used together.
+    sources: dict[str, str] = {}
+
+    def take(name: str, value: Any, where: str) -> None:
+        values[name], sources[name] = _checked(name, value, where), where
+
     path = folder / FILE_NAME
     if path.is_file():
         try:
             stated = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        except ValueError as fault:  # no TOML, no UTF-8, or a number of thousands of digits
             raise SettingsError(f"{path}: {fault}") from None
         for name, value in stated.items():
-            values[name] = _checked(kinds, name, value, str(path))
+            take(name, value, str(path))
     for key, text in (environment or {}).items():
         name = key.removeprefix(PREFIX).lower()
         if key.startswith(PREFIX) and name != "folder":
-            values[name] = _checked(kinds, name, text, key)
+            take(name, text, key)
     for name, value in (options or {}).items():
         if value is not None:
-            values[name] = _checked(kinds, name, value, f"--{name.replace('_', '-')}")
-    values.pop("folder", None)
+            take(name, value, f"--{name.replace('_', '-')}")
     settings = ServerSettings(folder=folder.absolute(), **values)
-    _check(settings)
+    _check_together(settings, sources)
     return settings
 
 
-def _checked(kinds: Mapping[str, Any], name: str, value: Any, where: str) -> Any:
-    """A value in the field's type."""
-    if name not in kinds or name == "folder":
-        known = ", ".join(f.name for f in dataclasses.fields(ServerSettings) if f.name != "folder")
-        raise SettingsError(f"{where}: no setting is called {name!r}; known: {known}")
-    kind = kinds[name]
-    if isinstance(kind, types.UnionType):
-        if value in ("", None):
-            return None
-        kind = next(part for part in kind.__args__ if part is not type(None))
+def _kinds() -> dict[str, Kind]:
+    """The kind of each setting, as it is declared beside its field."""
+    hints = typing.get_type_hints(ServerSettings, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if name != "folder"}
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    """A value as its field has it."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise SettingsError(f"{where}: no setting is called {name!r}; known: {', '.join(KINDS)}")
     try:
-        if kind is Path:
-            return Path(str(value)).expanduser().absolute()
-        if kind in (int, float) and not isinstance(value, bool):
-            return kind(value)
-        if kind is str and isinstance(value, str):
-            return value
-        if typing.get_origin(kind) is tuple:
-            parts = value.split(",") if isinstance(value, str) else list(value)
-            if all(isinstance(part, str) for part in parts):
-                return tuple(part.strip() for part in parts if part.strip())
-    except (TypeError, ValueError):
-        pass
-    wanted = "a list of texts" if typing.get_origin(kind) is tuple else f"a value of type {kind.__name__}"
-    raise SettingsError(f"{where}: {name} is {value!r}; expected {wanted}")
+        return kind.read(value)
+    except ValueError:
+        raise SettingsError(f"{where}: {name} is {_shown(value)}; expected {kind.wanted}") from None
+
+
+def _shown(value: Any) -> str:
+    """A value as it was said, as far as a sentence can hold it."""
+    try:
+        text = repr(str(value) if isinstance(value, Path) else value)
+    except ValueError:  # a number of thousands of digits
+        return "a very large number"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def webapp_build(folder: Path) -> Path | None:
@@ -155,43 +179,16 @@ def webapp_build(folder: Path) -> Path | None:
     return None
 
 
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check(settings: ServerSettings) -> None:
-    for name in ("web_port", "api_port", "files_port"):
-        if not 0 <= getattr(settings, name) <= 65535:
-            raise SettingsError(f"{name} is {getattr(settings, name)}; expected 0 to 65535")
+def _check_together(settings: ServerSettings, sources: Mapping[str, str]) -> None:
+    """Refuse values that are good by themselves and not with one another, or not with what lies on the disk."""
     if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise SettingsError("tls_certificate and tls_key go together: one of them is missing")
-    for name in ("tls_certificate", "tls_key"):
-        path = getattr(settings, name)
-        if path is not None and not path.is_file():
-            raise SettingsError(f"{name}: {path}: no such file")
+        said, missing = ("tls_certificate", "tls_key")[:: 1 if settings.tls_certificate else -1]
+        raise SettingsError(f"{sources[said]}: {said} and {missing} go together: {missing} is missing")
     if settings.webapp is not None and webapp_build(settings.webapp) is None:
         raise SettingsError(
-            f"webapp: {settings.webapp}: holds no {WEBAPP_PAGE}, nor does its folder browser; "
+            f"{sources['webapp']}: webapp: {settings.webapp}: holds no {WEBAPP_PAGE}, nor does its folder browser; "
             "expected a build of the web app"
         )
-    if settings.unknown_fields not in ("refuse", "log"):
-        raise SettingsError(f"unknown_fields is {settings.unknown_fields!r}; expected 'refuse' or 'log'")
-    for proxy in settings.trusted_proxies:
-        if proxy != "*" and not _is_network(proxy):
-            raise SettingsError(
-                f"trusted_proxies names {proxy!r}; expected an address such as 10.0.0.5, a network such as "
-                "10.0.0.0/24 (its first address), or *"
-            )
-    for name in ("token_seconds", "max_body_bytes", "max_upload_bytes"):
-        if getattr(settings, name) <= 0:
-            raise SettingsError(f"{name} is {getattr(settings, name)}; expected more than 0")
-    for name in ("web_url", "api_url", "files_url"):
-        url = getattr(settings, name)
-        if url is not None and not url.startswith(("http://", "https://")):
-            raise SettingsError(
-                f"{name} is {url!r}; expected an address that begins with http:// or https://"
-            )
+
+
+KINDS = _kinds()

@@ -17,6 +17,7 @@ from functools import partial
 from ..calls import Services
 from ..rules import fate, queue_policy, task_status
 from ..rules.queue_policy import QueuePolicy
+from ..settings import YEAR_SECONDS
 from ..store import Transaction, credentials, hand_outs, queues, tasks, workers
 from ..store.documents import TASK
 from ..tasks import loss
@@ -60,13 +61,26 @@ def policies(tx: Transaction) -> dict[str, tuple[str, QueuePolicy]]:
 
 
 def silent(services: Services, tx: Transaction, now: int) -> list[fate.Silent]:
-    """The tasks without a sign of life for as long as allowed that run, or that a worker took and never started."""
+    """The tasks without a sign of life for as long as allowed that run, or that a worker took and never started.
+
+    Where ``watchdog_minutes`` is 0, only what a queue says by itself is a silence that counts.
+    """
     settings, asked = services.settings, policies(tx)
-    usual = int(settings.watchdog_minutes * 60_000)
-    least = min([usual, *(int(p.silence_seconds * 1000) for _, p in asked.values() if p.silence_seconds)])
-    found = []
+    usual = int(settings.watchdog_minutes * 60_000) or None
+    own = {
+        id: int(min(policy.silence_seconds, YEAR_SECONDS) * 1000)
+        for id, (_, policy) in asked.items()
+        if policy.silence_seconds is not None
+    }
+    counted = [*own.values(), *([usual] if usual is not None else [])]
+    if not counted:
+        return []
+    least, found = min(counted), []
     for task in (*tasks.silent(tx, now - least), *tasks.taken(tx, now - least)):
         known = asked.get(task.queue or "") if task.handed_out else None
+        allowed = own.get(task.queue or "", usual) if known else usual
+        if allowed is None:
+            continue
         policy = known[1] if known else QueuePolicy()
         lost = fate.Lost(
             status_message=task.status_message,
@@ -77,7 +91,6 @@ def silent(services: Services, tx: Transaction, now: int) -> list[fate.Silent]:
             was_started=task.status == task_status.IN_PROGRESS,
             is_archived=fate.is_archived(task.system_tags),
         )
-        allowed = usual if policy.silence_seconds is None else int(policy.silence_seconds * 1000)
         found.append(fate.Silent(task.id, lost, task.last_sign, task.worker or None, allowed))
     return found
 
@@ -163,17 +176,17 @@ def check_seconds(allowed_seconds: float) -> float:
 
 
 async def watch(services: Services) -> None:
-    """Look and forget, again and again, until cancelled. ``watchdog_minutes`` 0 takes no worker for lost."""
-    settings = services.settings
-    pause = check_seconds(min(settings.watchdog_minutes or 60, 1) * 60)
+    """Look and forget, again and again, until cancelled."""
+    pause = check_seconds(min(services.settings.watchdog_minutes or 60, 1) * 60)
     hearing = Hearing(int(services.clock() * 1000), time.monotonic())
     pruned = time.monotonic()
     while True:
         await asyncio.sleep(pause)
         hearing.tick(int(services.clock() * 1000), time.monotonic(), tolerance_seconds=pause)
-        looks: list[Callable[[], object]] = [partial(check_limits, services)]
-        if settings.watchdog_minutes > 0:
-            looks.insert(0, partial(check, services, hearing.since))
+        looks: list[Callable[[], object]] = [
+            partial(check, services, hearing.since),
+            partial(check_limits, services),
+        ]
         if time.monotonic() - pruned > PRUNE_SECONDS:
             pruned = time.monotonic()
             looks.append(partial(prune, services))

@@ -82,6 +82,32 @@ def test_a_taken_port_is_said_by_the_start(started: tuple[Path, dict[str, Any]],
     assert not data_folder.held(tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("nosuch.invalid", "Set host to an IP address of this machine, or to a name that it knows."),
+        ("203.0.113.7", "Set host to an address of this machine."),
+    ],
+)
+def test_a_host_that_is_not_this_machines_is_said_by_the_start(tmp_path: Path, host: str, said: str) -> None:
+    told = admin.read_settings(tmp_path, {"host": host, "web_port": 0, "api_port": 0, "files_port": 0})
+    mask = os.umask(0o077)
+    try:
+        with pytest.raises(AdminError, match=f"Cannot listen on {host}:0: ") as refused:
+            admin.serve(told, lambda *_: None)
+    finally:
+        os.umask(mask)
+    assert str(refused.value).endswith(said)
+
+
+@pytest.mark.promise("empty-opens-nothing", on="command")
+def test_an_empty_host_opens_nothing(tmp_path: Path) -> None:
+    with pytest.raises(AdminError, match="--host: host is ''; expected an IP address") as refused:
+        admin.start_background(tmp_path / "data", {"host": ""})
+    assert refused.value.usage
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_key_that_is_none_is_said_by_the_start(tmp_path: Path) -> None:
     for name in ("certificate.pem", "key.pem"):
         (tmp_path / name).write_text("nonsense")

@@ -6,7 +6,7 @@ import pytest
 
 from stackyard_server.upkeep import watchdog
 
-from ..running import Running
+from ..running import Running, running_server
 from .vanishing import OK, VANISHED, Time, Worker, found, look, policy, started_by, status, take
 
 
@@ -70,6 +70,30 @@ def test_a_queue_says_how_often_and_how_long(server: Running, time: Time) -> Non
     server.call("tasks.enqueue", task=task, queue=queue)
     take(server, Worker(server, "again:0"), task, queue)
     assert look(server, time, 2) == ["failed"], "nothing is tried again where the queue says so"
+
+
+def test_a_queues_own_silence_counts_where_the_server_takes_nobody_for_lost(time: Time) -> None:
+    with running_server(clock=time, watchdog_minutes=0, requeue_limit=1) as server:
+        task, queue = started_by(server, Worker(server, "a:0"))
+        assert look(server, time, 60 * 24) == [], "nobody said how long is too long"
+        policy(server, queue, silence_seconds=90)
+        assert look(server, time, 2) == ["queued"]
+        take(server, Worker(server, "b:0"), task, queue)
+        by_hand = server.call("tasks.create", name="by hand", type="training")["id"]
+        server.call("tasks.started", task=by_hand, force=True)
+        assert look(server, time, 1.4) == []
+        assert look(server, time, 0.2) == ["failed"]
+        assert (status(server, task), status(server, by_hand)) == ("failed", "in_progress")
+
+
+def test_a_silence_of_ages_ends_no_look(server: Running, time: Time) -> None:
+    task, queue = started_by(server, Worker(server, "a:0"))
+    policy(server, queue, silence_seconds="1e306")
+    assert look(server, time, 60 * 24 * 30) == []
+    assert status(server, task) == "in_progress"
+    by_hand = server.call("tasks.create", name="by hand", type="training")["id"]
+    server.call("tasks.started", task=by_hand, force=True)
+    assert look(server, time, 11) == ["stopped"], "of others it still looks"
 
 
 def test_what_waits_for_its_retry_keeps_nobody_else_waiting(server: Running, time: Time) -> None:
