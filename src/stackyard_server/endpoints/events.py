@@ -92,7 +92,7 @@ def delete_for_task(call: Call) -> dict[str, Any]:
     """Remove every event of a task: how many there were."""
     task = call.data["task"]
     _unlocked(call, task)
-    return {"deleted": events.delete_for(call.tx, [task])}
+    return _deleted(call, task)
 
 
 @endpoint(access="metrics", destructive=True)
@@ -100,7 +100,13 @@ def delete_for_model(call: Call) -> dict[str, Any]:
     """Remove every event of a model: how many there were."""
     model = call.data["model"]
     _unlocked(call, model, model=True)
-    return {"deleted": events.delete_for(call.tx, [model])}
+    return _deleted(call, model)
+
+
+def _deleted(call: Call, owner: str) -> dict[str, Any]:
+    counted = events.count(call.tx, owner)
+    events.delete_for(call.tx, [owner])
+    return {"deleted": counted}
 
 
 @endpoint(access="metrics", pieces="steps", fenced="task", destructive=True)

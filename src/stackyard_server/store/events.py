@@ -410,11 +410,14 @@ def instant(event: dict[str, Any], now: int) -> int:
     raise Refused("Event 'timestamp' must be milliseconds since 1970")
 
 
-def delete_for(tx: Transaction, owner_ids: Iterable[str]) -> int:
-    """Remove every event of these tasks and models, and with the scalars what ``last_metrics`` shows.
+def count(tx: Transaction, owner: str) -> int:
+    """How many events a task or model has."""
+    return metrics.count_points(tx, [owner]) + samples.count_all(tx, owner) + logs.count(tx, owner)
 
-    Returns:
-        The number of events removed.
-    """
+
+def delete_for(tx: Transaction, owner_ids: Iterable[str]) -> None:
+    """Remove every event of these tasks and models, and with the scalars what ``last_metrics`` shows."""
     ids = list(owner_ids)
-    return metrics.delete_for(tx, ids) + samples.delete_for(tx, ids) + logs.delete_for(tx, ids)
+    metrics.delete_for(tx, ids)
+    samples.delete_for(tx, ids)
+    logs.delete_for(tx, ids)

@@ -17,6 +17,8 @@ _OLD: dict[Kind, str] = {
     "queue_samples": "queue_sample WHERE at < ?",
     "hand_outs": "hand_out WHERE at < ? AND task NOT IN (SELECT id FROM task)",
 }
+#: The keys of tables without row numbers.
+_KEYS = {"revoked_session": "session", "hand_out": "task"}
 #: Columns whose texts may name files.
 _TEXTS = {
     "task": (
@@ -41,9 +43,13 @@ def count_old(tx: Transaction, kind: Kind, before: int) -> int:
     return count
 
 
-def remove_old(tx: Transaction, kind: Kind, before: int) -> int:
-    """Remove the rows that ``count_old`` counts; how many."""
-    return tx.run(f"DELETE FROM {_OLD[kind]}", (before,))
+def remove_old(tx: Transaction, kind: Kind, before: int, most: int) -> int:
+    """Remove some of the rows that ``count_old`` counts; how many."""
+    table = _OLD[kind].partition(" ")[0]
+    key = _KEYS.get(table, "rowid")
+    return tx.run(
+        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {_OLD[kind]} LIMIT ?)", (before, most)
+    )
 
 
 def texts(tx: Transaction) -> Iterator[str]:

@@ -7,6 +7,7 @@ bytes (``repeated``). Imports the store only.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,9 +21,9 @@ KIND = "log"
 #: How long a batch is remembered, milliseconds.
 REMEMBERED = 10 * 60 * 1000
 #: Lines that are looked at in one step, where they are to go.
-LOOKED_AT = 5_000
-#: Of more lines than these those that were removed go some at a time.
-AT_ONCE = 10_000
+LOOKED_AT = 500
+#: More lines than these go later, so many at a time, as long as a step may take (seconds): a line may be long.
+FEW, AT_ONCE, STEP_SECONDS = 20, 50, 0.02
 #: The place before a task's first line.
 START = (-(2**63), -(2**63))
 _COLUMNS = "timestamp, received, worker, level, msg, extra"
@@ -129,19 +130,16 @@ def pairs(tx: Transaction, owners: Iterable[str]) -> list[tuple[str, str, str]]:
     return [(owner, metric, variant) for owner, metric, variant in tx.all(sql, (metrics.as_json(owners),))]
 
 
-def delete_for(tx: Transaction, owners: Iterable[str]) -> int:
-    """Remove every line of these tasks; the number removed. Many of a task are no more found, and go later."""
-    removed = 0
+def delete_for(tx: Transaction, owners: Iterable[str]) -> None:
+    """Remove every line of these tasks; many of a task are no more found, and go later (``clear_gone``)."""
     for owner in owners:
-        lines = count(tx, owner)
-        removed += lines
-        if lines > AT_ONCE:
-            tx.run(
-                "INSERT OR REPLACE INTO log_gone SELECT owner, max(number) FROM log WHERE owner=?", (owner,)
-            )
-        elif lines:
-            tx.run(f"DELETE FROM {_OF_OWNER}", (owner, owner))
-    return removed
+        few = tx.all(f"SELECT number FROM {_OF_OWNER} LIMIT ?", (owner, owner, FEW + 1))
+        if len(few) <= FEW:
+            tx.many("DELETE FROM log WHERE number=?", few)
+            continue
+        # a last line that stays until the others have gone: none that comes meanwhile gets a number below it
+        store_lines(tx, [(owner, 0, 0, "", None, None, "{}")])
+        tx.run("INSERT OR REPLACE INTO log_gone VALUES (?, last_insert_rowid())", (owner,))
 
 
 def has_gone(tx: Transaction) -> bool:
@@ -154,11 +152,13 @@ def clear_gone(tx: Transaction) -> None:
     found = tx.one("SELECT owner, number FROM log_gone LIMIT 1")
     if found is None:
         return
-    # the last one stays until the others have gone: no line that comes meanwhile gets a number below it
+    until = time.monotonic() + STEP_SECONDS
     some = "SELECT number FROM log WHERE owner=? AND number<? LIMIT ?"
-    if tx.run(f"DELETE FROM log WHERE number IN ({some})", (*found, AT_ONCE)) < AT_ONCE:
-        tx.run("DELETE FROM log WHERE owner=? AND number=?", found)
-        tx.run("DELETE FROM log_gone WHERE owner=?", found[:1])
+    while tx.run(f"DELETE FROM log WHERE number IN ({some})", (*found, AT_ONCE)) == AT_ONCE:
+        if time.monotonic() >= until:
+            return
+    tx.run("DELETE FROM log WHERE owner=? AND number=?", found)
+    tx.run("DELETE FROM log_gone WHERE owner=?", found[:1])
 
 
 def delete_next(

@@ -105,31 +105,29 @@ def unique_metrics(tx: Transaction, ids: Iterable[str]) -> dict[str, list[str]]:
     return {id: [] for id in ids}
 
 
-def delete_for(tx: Transaction, ids: Iterable[str]) -> int:
-    """Remove every series of these tasks and models with all of its points; of many, the points go later.
+def count_points(tx: Transaction, ids: Iterable[str]) -> int:
+    """How many points the series of these tasks and models have."""
+    sql = "SELECT coalesce(sum(count), 0) FROM metric WHERE owner IN (SELECT value FROM json_each(?))"
+    counted: int = tx.value(sql, (as_json(ids),))
+    return counted
 
-    Returns:
-        The number of points removed.
-    """
+
+def delete_for(tx: Transaction, ids: Iterable[str]) -> None:
+    """Remove every series of these tasks and models with all of its points; of many, the points go later."""
     global _generation
     _generation += 1
     whose = list(ids)
     owners = as_json(whose)
     series = "SELECT number FROM metric WHERE owner IN (SELECT value FROM json_each(?))"
-    counted: int = tx.value(
-        "SELECT coalesce(sum(count), 0) FROM metric WHERE owner IN (SELECT value FROM json_each(?))",
-        (owners,),
-    )
-    if counted > AT_ONCE and not all(id.startswith(GONE) for id in whose):
+    if count_points(tx, whose) > AT_ONCE and not all(id.startswith(GONE) for id in whose):
         # nobody finds them any more; ``clear_gone`` removes them, so that no other request waits for it
         tx.run(
             f"UPDATE metric SET owner='{GONE}' || number WHERE owner IN (SELECT value FROM json_each(?))",
             (owners,),
         )
-        return counted
-    points = tx.run(f"DELETE FROM scalar WHERE series IN ({series})", (owners,))
+        return
+    tx.run(f"DELETE FROM scalar WHERE series IN ({series})", (owners,))
     tx.run("DELETE FROM metric WHERE owner IN (SELECT value FROM json_each(?))", (owners,))
-    return points
 
 
 def has_gone(tx: Transaction) -> bool:

@@ -235,6 +235,11 @@ def urls(tx: Transaction, owners: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def delete_for(tx: Transaction, owners: Iterable[str]) -> int:
-    """Remove the events of these tasks or models; the number removed."""
-    return tx.run("DELETE FROM sample WHERE owner IN (SELECT value FROM json_each(?))", (as_json(owners),))
+def count_all(tx: Transaction, owner: str) -> int:
+    """The number of an owner's samples of every kind."""
+    return int(tx.value("SELECT count(*) FROM sample WHERE owner=?", (owner,)))
+
+
+def delete_for(tx: Transaction, owners: Iterable[str]) -> None:
+    """Remove every sample of these tasks and models."""
+    tx.run("DELETE FROM sample WHERE owner IN (SELECT value FROM json_each(?))", (as_json(owners),))

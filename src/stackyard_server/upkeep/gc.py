@@ -16,12 +16,13 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
 from ..files import matching
 from ..files.stored import GRACE_SECONDS, StoredFiles
-from ..store import Store, Transaction, events, files, leftovers
+from ..store import Store, Transaction, events, files, leftovers, logs, metrics
 from ..store.files import StoredFile
 
 DAY_MS = 24 * 3600 * 1000
@@ -31,6 +32,8 @@ FILE_GRACE_MS = DAY_MS
 SAMPLES_MS = 30 * DAY_MS
 #: An upload this old is none any more, seconds.
 LEFTOVER_SECONDS = 24 * 3600
+#: Old rows that go in one transaction: a server beside is not kept waiting.
+AT_ONCE = 2_000
 #: What a row of a scalar point takes, bytes, about.
 POINT_BYTES = 40
 #: What stands in an address as it stands in a path, however the rest is encoded.
@@ -80,10 +83,25 @@ def collect(store: Store, now: int, dry_run: bool, unowned: bool = False) -> dic
         with store.writing() as tx:  # one at a time: a server beside is not kept waiting
             events.delete_for(tx, [owner])
     for kind, before in _old_rows(now):
-        with store.writing() as tx:
-            leftovers.remove_old(tx, kind, before)
+        left = AT_ONCE
+        while left == AT_ONCE:
+            with store.writing() as tx:
+                left = leftovers.remove_old(tx, kind, before, AT_ONCE)
+    for events_of in (metrics, logs):
+        while _cleared_some(store, events_of):
+            pass
     _remove_leftovers(store, stored, [path for path, _ in broken_off])
     return found
+
+
+def _cleared_some(store: Store, kind: ModuleType) -> bool:
+    """Whether points or lines were left that were removed; some of them have gone now."""
+    with store.reading() as tx:
+        if not kind.has_gone(tx):
+            return False
+    with store.writing("metrics") as tx:
+        kind.clear_gone(tx)
+    return True
 
 
 def _graced() -> float:
