@@ -102,6 +102,7 @@ class Server:
         most_bytes = max(bounds.STORED["bytes"], settings.max_body_bytes)
         largest = Largest(most_bytes, bounds.STORED["values"], bounds.STORED["series"], bounds.has_more)
         self.store = Store(settings.folder, serving=True, largest=largest)
+        self._keeper = Keeper(self.store)
         matching.check(self.store)
         close_to_others(settings.folder)
         with self.store.writing() as tx:
@@ -221,11 +222,11 @@ class Server:
 
     async def _keep(self) -> None:
         """The values of parameters that lists asked for are taken in, some tasks at a time."""
-        keeper = Keeper(self.store)
         while True:
             await asyncio.sleep(KEEP_SECONDS)
             try:
-                while keeper.step():
+                while (work := await asyncio.to_thread(self._keeper.look)) is not None:
+                    work()
                     await asyncio.sleep(0.01)
             except Exception:  # a full disk, say: the next pass tries again
                 log.exception("taking in the values of a parameter failed")
@@ -259,6 +260,7 @@ class Server:
             for task in upkeep:
                 task.cancel()
             await asyncio.gather(*upkeep, return_exceptions=True)
+            self._keeper.end()
             self.api.close()
             self.files.close()
             self.services.authenticator.close()

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from . import functions, mark, opening, parameters, schema
+from . import functions, mark, opening, schema
 from .refusals import AnswerTooLarge, ReadEnded
+from .wanted import Wanted
 
 Durability = Literal["state", "metrics"]
 
@@ -147,13 +148,13 @@ class Transaction:
         fenced: set[str],
         reading: Reading | None = None,
         largest: Largest | None = None,
-        wanted: parameters.Wanted | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
         self.connection = connection
         #: Tasks that were queued again after they ran (``hand_outs``); one set for the whole store.
         self.fenced = fenced
         #: Parameters that lists asked for (``parameters``); one for the whole store.
-        self.wanted = wanted or parameters.Wanted()
+        self.wanted = wanted or Wanted()
         #: The read it belongs to; None of one that nobody ends.
         self.reading = reading
         #: What a document that is written may have; None where nobody says.
@@ -284,7 +285,7 @@ class Store:
         fenced = self._writer.execute("SELECT task FROM hand_out WHERE requeued IS NOT NULL")
         self._fenced: set[str] = {task for (task,) in fenced}
         #: The parameters that lists asked for lately.
-        self.wanted = parameters.Wanted()
+        self.wanted = Wanted()
         self._durability: Durability | None = None
         self._changes = 0
         self._counted = -COUNTED_SECONDS
@@ -355,7 +356,7 @@ class Store:
         """
         connection = self._begin(durability)
         try:
-            yield Transaction(connection, self._fenced, None, self._largest, self.wanted)
+            yield Transaction(connection, self._fenced, largest=self._largest, wanted=self.wanted)
             self._commit()
         except BaseException:
             self.rolled_back += 1
@@ -414,7 +415,7 @@ class Store:
         group, alone = self._group, self._group is None
         if group is None:
             group = self._group = Group(
-                Transaction(self._begin("metrics"), self._fenced, None, self._largest, self.wanted)
+                Transaction(self._begin("metrics"), self._fenced, largest=self._largest, wanted=self.wanted)
             )
             soon(self.commit_group)
         try:
@@ -500,10 +501,10 @@ class Store:
         connection.execute("BEGIN")
         try:
             if read is None:
-                yield Transaction(connection, self._fenced, None, None, self.wanted)
+                yield Transaction(connection, self._fenced, wanted=self.wanted)
             else:
                 with read.on(connection):
-                    yield Transaction(connection, self._fenced, read, None, self.wanted)
+                    yield Transaction(connection, self._fenced, read, wanted=self.wanted)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")  # nothing was written, and a damaged database ends a commit

@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-if TYPE_CHECKING:
-    from . import Store, Transaction
+from . import Reading, Store, Transaction
 
-#: How many parameters are kept, and how many more of those that were asked for are remembered.
-MOST, MOST_WANTED = 16, 64
+#: How many parameters are kept.
+MOST = 16
 #: Of fewer tasks than these all are opened each time: that is quick.
 FROM_TASKS = 5_000
 #: How many tasks are taken in by one transaction, and how many values go.
 AT_ONCE = 500
-#: The characters that are kept of a text: those that agree in them are in the order of their tasks.
+#: For how long documents are opened at a time.
+LOOK_SECONDS = 0.2
+_HAS_TASKS = "SELECT count(*) FROM (SELECT 1 FROM task LIMIT ?)"
+#: The characters that are kept of a text.
 KEPT_CHARACTERS = 200
 #: How many steps without work pass before a parameter makes room for another again.
 REST_STEPS = 600
-#: No path is longer.
-LONGEST_PATH = 1_000
 
 
 def number_of(value: str) -> str:
@@ -39,37 +41,6 @@ def number_of(value: str) -> str:
 def kept_of(value: str) -> str:
     """The SQL of what is kept of a value."""
     return f"CASE typeof({value}) WHEN 'text' THEN substr({value}, 1, {KEPT_CHARACTERS}) ELSE {value} END"
-
-
-class Wanted:
-    """The parameters that were asked for lately, by their paths; any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._paths: dict[str, int] = {}
-        #: How often lists asked so far.
-        self.count = 0
-
-    def ask(self, path: str) -> None:
-        """Note that a list asked for one."""
-        if len(path) > LONGEST_PATH:
-            return
-        with self._lock:
-            self.count += 1
-            self._paths.pop(path, None)
-            self._paths[path] = self.count
-            if len(self._paths) > MOST_WANTED:
-                del self._paths[next(iter(self._paths))]
-
-    def latest_first(self, since: int = 0) -> list[str]:
-        """The paths of those that were asked for since so many questions."""
-        with self._lock:
-            return [path for path, number in reversed(self._paths.items()) if number > since]
-
-    def forget(self, path: str) -> None:
-        """One that cannot be kept."""
-        with self._lock:
-            self._paths.pop(path, None)
 
 
 def find(tx: Transaction, path: str) -> int | None:
@@ -87,35 +58,48 @@ class Keeper:
         self._rest = 0
         #: How often lists had asked when a parameter last made room.
         self._heard = 0
+        self._looking = threading.Lock()
+        self._read = Reading()
 
-    def step(self) -> bool:
-        """Whether there was something to do."""
-        with self._store.reading() as tx:
+    def look(self) -> Callable[[], None] | None:
+        """What is to be done next, by the thread that writes; None: nothing. Documents are opened here, in any thread.
+
+        Raises:
+            ReadEnded: It was told to end.
+        """
+        with self._looking, self._store.reading(self._read) as tx:
             rows = tx.all("SELECT number, path, filled, last FROM parameter")
-            kept = {path: number for number, path, _, _ in rows}
+            for number, path, filled, last in rows:
+                if filled < 0:
+                    return partial(self._empty, number)
+                if filled < last:
+                    return partial(self._fill, number, *_values(tx, path, filled, last))
+            kept = [path for _, path, _, _ in rows]
             wished = [path for path in self._store.wanted.latest_first() if path not in kept]
-            if wished:
-                tasks = tx.value("SELECT count(*) FROM (SELECT 1 FROM task LIMIT ?)", (FROM_TASKS,))
-                wished = wished if tasks >= FROM_TASKS else []
-        for number, _, filled, last in rows:
-            if filled < 0:
-                self._empty(number)
-                return True
-            if filled < last:
-                self._fill(number, filled, last)
-                return True
-        self._rest = max(0, self._rest - 1)
-        if not wished:
-            return False
+            self._rest = max(0, self._rest - 1)
+            if not wished or tx.value(_HAS_TASKS, (FROM_TASKS,)) < FROM_TASKS:
+                return None
         if len(kept) < MOST:
-            self._begin(wished[0])
-            return True
+            return partial(self._begin, wished[0])
         # a parameter that made room comes back only if a list asks for it again
         if self._rest or not set(wished) & set(self._store.wanted.latest_first(self._heard)):
-            return False
+            return None
         self._rest, self._heard = REST_STEPS, self._store.wanted.count
-        self._make_room(list(kept))
-        return True
+        return partial(self._make_room, kept)
+
+    def step(self) -> bool:
+        """Look and do it; whether there was something to do."""
+        work = self.look()
+        if work is not None:
+            work()
+        return work is not None
+
+    def end(self) -> None:
+        """End a look that is under way, and wait for it."""
+        self._read.end()
+        while not self._looking.acquire(timeout=0.02):
+            self._read.end()
+        self._looking.release()
 
     def _begin(self, path: str) -> None:
         with self._store.writing() as tx:
@@ -129,18 +113,14 @@ class Keeper:
                 (path,),
             )
 
-    def _fill(self, number: int, filled: int, last: int) -> None:
+    def _fill(self, number: int, values: list[tuple[int, float | None, Any]], filled: int) -> None:
         with self._store.writing("metrics") as tx:
-            tasks = "SELECT number AS task, hyperparams FROM task WHERE number>? AND number<=? ORDER BY number LIMIT ?"
-            reached = tx.value(f"SELECT max(task) FROM ({tasks})", (filled, last, AT_ONCE))
-            to = last if reached is None else reached
-            tx.run(
-                f"INSERT OR REPLACE INTO parameter_value SELECT ?, task, {number_of('v')}, {kept_of('v')} FROM "
-                "(SELECT t.number AS task, json_extract(t.hyperparams, p.path) AS v FROM parameter p, task t "
-                "WHERE p.number=? AND t.number>? AND t.number<=?) WHERE v IS NOT NULL",
-                (number, number, filled, to),
+            # what was written since the documents were opened has its row already
+            tx.many(
+                "INSERT OR IGNORE INTO parameter_value SELECT ?, number, ?, ? FROM task WHERE number=?",
+                [(number, first, value, task) for task, first, value in values if value is not None],
             )
-            tx.run("UPDATE parameter SET filled=? WHERE number=?", (to, number))
+            tx.run("UPDATE parameter SET filled=? WHERE number=? AND filled>=0", (filled, number))
 
     def _make_room(self, kept: Sequence[str]) -> None:
         asked = self._store.wanted.latest_first()
@@ -157,3 +137,20 @@ class Keeper:
             )
             if gone < AT_ONCE:
                 tx.run("DELETE FROM parameter WHERE number=?", (number,))
+
+
+def _values(
+    tx: Transaction, path: str, filled: int, last: int
+) -> tuple[list[tuple[int, float | None, Any]], int]:
+    """(task, number, value) of the next tasks, and how far they reach; fewer where their documents are large."""
+    until = time.monotonic() + LOOK_SECONDS
+    sql = (
+        f"SELECT task, {number_of('v')}, {kept_of('v')} FROM (SELECT number AS task, json_extract(hyperparams, ?) AS v "
+        "FROM task WHERE number>? AND number<=? ORDER BY number LIMIT ?)"
+    )
+    found: list[tuple[int, float | None, Any]] = []
+    for row in tx.connection.execute(sql, (path, filled, last, AT_ONCE)):
+        found.append(row)
+        if time.monotonic() > until:
+            return found, row[0]
+    return found, found[-1][0] if len(found) == AT_ONCE else last

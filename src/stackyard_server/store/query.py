@@ -109,13 +109,18 @@ def _walks(tx: Transaction, collection: Collection, first: Key) -> tuple[list[Wa
         return None
     source = "parameter_value s CROSS JOIN task d ON d.number = s.task"
     number_key, value_key = (Key(f"s.{one}", first.descending) for one in ("number", "value"))
-    walks = [
-        Walk(source, "s.parameter = ? AND s.number IS NOT NULL", [kept], (number_key, value_key)),
-        Walk(source, "s.parameter = ? AND s.number IS NULL", [kept], (value_key,)),
-    ]
-    missing = Condition(
-        "NOT EXISTS (SELECT 1 FROM parameter_value m WHERE m.parameter = ? AND m.task = d.number)", [kept]
+    # of texts that begin alike no more is kept
+    longer = (
+        f"CASE WHEN length(s.value) >= {parameters.KEPT_CHARACTERS} THEN json_extract(d.hyperparams, ?) END"
     )
+    rest_key = Key(longer, first.descending, [first.parameter])
+    number_there, text_there = "s.number IS NOT NULL", "s.number IS NULL AND s.value IS NOT NULL"
+    walks = [
+        Walk(source, f"s.parameter = ? AND {number_there}", [kept], (number_key, value_key, rest_key)),
+        Walk(source, f"s.parameter = ? AND {text_there}", [kept], (value_key, rest_key)),
+    ]
+    there = "m.parameter = ? AND m.task = d.number AND m.value IS NOT NULL"
+    missing = Condition(f"NOT EXISTS (SELECT 1 FROM parameter_value m WHERE {there})", [kept])
     return walks, missing
 
 

@@ -254,27 +254,25 @@ CREATE TABLE parameter (
     number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, filled INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL
 );
 -- Their values as they are, of a text the first characters; number: what stands in front of it, where that is a number.
+-- A task without the parameter has no row, or one with NULL: it was written while the values were taken in.
 CREATE TABLE parameter_value (
     parameter INTEGER NOT NULL, task INTEGER NOT NULL, number REAL, value, PRIMARY KEY (parameter, task)
 ) WITHOUT ROWID;
 CREATE INDEX parameter_value_order ON parameter_value(parameter, number, value);
-CREATE TRIGGER parameter_value_new AFTER INSERT ON task WHEN NEW.hyperparams IS NOT NULL BEGIN
-    INSERT INTO parameter_value
-        SELECT parameter, NEW.number, CASE WHEN typeof(v) IN ('integer', 'real') OR v GLOB '[0-9]*'
+CREATE TRIGGER parameter_value_new AFTER INSERT ON task BEGIN
+    INSERT OR REPLACE INTO parameter_value
+        SELECT number, NEW.number, CASE WHEN typeof(v) IN ('integer', 'real') OR v GLOB '[0-9]*'
             OR v GLOB '[-+.][0-9]*' OR v GLOB '-.[0-9]*' THEN CAST(v AS REAL) END,
             CASE typeof(v) WHEN 'text' THEN substr(v, 1, 200) ELSE v END
-        FROM (SELECT number AS parameter, json_extract(NEW.hyperparams, path) AS v FROM parameter WHERE filled >= 0)
-        WHERE v IS NOT NULL;
+        FROM (SELECT number, json_extract(NEW.hyperparams, path) AS v FROM parameter WHERE filled >= 0);
 END;
 CREATE TRIGGER parameter_value_changed AFTER UPDATE OF hyperparams ON task
 WHEN NEW.hyperparams IS NOT OLD.hyperparams BEGIN
-    DELETE FROM parameter_value WHERE task = OLD.number AND parameter IN (SELECT number FROM parameter);
-    INSERT INTO parameter_value
-        SELECT parameter, NEW.number, CASE WHEN typeof(v) IN ('integer', 'real') OR v GLOB '[0-9]*'
+    INSERT OR REPLACE INTO parameter_value
+        SELECT number, NEW.number, CASE WHEN typeof(v) IN ('integer', 'real') OR v GLOB '[0-9]*'
             OR v GLOB '[-+.][0-9]*' OR v GLOB '-.[0-9]*' THEN CAST(v AS REAL) END,
             CASE typeof(v) WHEN 'text' THEN substr(v, 1, 200) ELSE v END
-        FROM (SELECT number AS parameter, json_extract(NEW.hyperparams, path) AS v FROM parameter WHERE filled >= 0)
-        WHERE v IS NOT NULL;
+        FROM (SELECT number, json_extract(NEW.hyperparams, path) AS v FROM parameter WHERE filled >= 0);
 END;
 CREATE TRIGGER parameter_value_gone AFTER DELETE ON task BEGIN
     DELETE FROM parameter_value WHERE task = OLD.number AND parameter IN (SELECT number FROM parameter);

@@ -42,7 +42,13 @@ def document(number: int) -> dict[str, Any]:
         "created": 1_000_000 + number,
         "last_update": 2_000_000 - 1000 * (number % 7),
         "last_iteration": number,
-        "hyperparams": {"Args": {"a.b": {"name": "a.b", "value": str(number)}, 'q"': {"value": "x"}}},
+        "hyperparams": {
+            "Args": {
+                "a.b": {"name": "a.b", "value": str(number)},
+                'q"': {"value": "x"},
+                "long": {"value": "x" * (190 + 5 * (number * 7 % 11))},
+            }
+        },
         "models": {"input": [{"name": "in", "model": f"m{number % 3}"}, "odd"], "output": []},
         "execution": {"queue": "q1"} if number % 3 else {},
         "runtime": {"n": 5},
@@ -79,7 +85,7 @@ def tx(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
             TASK.insert(writing, task)
             add_metric(writing, task["id"], loss(number))
     if request.param == "kept values":
-        keep(store, "hyperparams.Args.a.b.value", "hyperparams.Args.none.value")
+        keep(store, *(f"hyperparams.Args.{name}.value" for name in ("a.b", "none", "long")))
     with store.writing() as writing:
         for number, task in enumerate(DOCUMENTS[12:], start=12):
             TASK.insert(writing, task)
@@ -264,6 +270,7 @@ KEYS: dict[str, Any] = {
     "last_iteration": lambda n: DOCUMENTS[n]["last_iteration"],
     "hyperparams.Args.a.b.value": lambda n: n,
     "hyperparams.Args.none.value": lambda n: None,
+    "hyperparams.Args.long.value": lambda n: n * 7 % 11,
     BY_LOSS: loss,
     BY_LOSS.replace("value", "max_value"): lambda n: None if loss(n) is None else -float(loss(n) or 0),
     "user.name": lambda n: "Zoe",

@@ -10,6 +10,7 @@ import pytest
 
 from stackyard_server.store import Store, parameters
 from stackyard_server.store.documents import TASK
+from stackyard_server.store.refusals import ReadEnded
 
 
 @pytest.fixture
@@ -48,7 +49,8 @@ def values(store: Store, name: str) -> dict[str, tuple[float | None, Any]] | Non
     with store.reading() as tx:
         number = parameters.find(tx, path(name))
         rows = tx.all(
-            "SELECT t.id, v.number, v.value FROM parameter_value v JOIN task t ON t.number=v.task WHERE parameter=?",
+            "SELECT t.id, v.number, v.value FROM parameter_value v JOIN task t ON t.number=v.task "
+            "WHERE parameter=? AND v.value IS NOT NULL",
             (number,),
         )
         return None if number is None else {id: (first, value) for id, first, value in rows}
@@ -89,6 +91,45 @@ def test_what_is_written_between_the_steps_is_not_lost(store: Store) -> None:
     assert done
     expected = {**dict.fromkeys("abcdefgh", (1.0, "1")), **dict.fromkeys(done, (2.0, "2"))}
     assert values(store, "lr") == {**expected, **{f"new {id}": (3.0, "3") for id in done}}
+
+
+def test_what_changes_between_look_and_work_counts(store: Store) -> None:
+    for id in "abc":
+        add(store, id, lr="1")
+    with store.reading() as tx:
+        parameters.find(tx, path("lr"))
+    keeper = parameters.Keeper(store)
+    assert keeper.step(), "it is to be kept"
+    work_due = keeper.look()
+    assert work_due is not None
+    with store.writing() as tx:
+        TASK.update(tx, "a", {"hyperparams": hyperparams(depth="2")})
+        TASK.update(tx, "b", {"hyperparams": hyperparams(lr="3")})
+    work_due()
+    work(store, keeper)
+    assert values(store, "lr") == {"b": (3.0, "3"), "c": (1.0, "1")}
+
+
+def test_a_look_at_large_documents_ends_in_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parameters, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(parameters, "AT_ONCE", 100)
+    for id in "abcde":
+        add(store, id, lr="1")
+    with store.reading() as tx:
+        parameters.find(tx, path("lr"))
+    assert work(store) >= 5, "a task at a time"
+    assert values(store, "lr") == dict.fromkeys("abcde", (1.0, "1"))
+
+
+def test_a_keeper_that_was_ended_looks_no_more(store: Store) -> None:
+    for id in "abc":
+        add(store, id, lr="1")
+    with store.reading() as tx:
+        parameters.find(tx, path("lr"))
+    keeper = parameters.Keeper(store)
+    keeper.end()
+    with pytest.raises(ReadEnded):
+        keeper.look()
 
 
 def test_of_few_tasks_nothing_is_kept(store: Store) -> None:
@@ -134,15 +175,6 @@ def test_no_name_is_in_the_way_of_what_is_written(store: Store, odd: str) -> Non
         TASK.update(tx, "a", {"hyperparams": hyperparams(**{odd: "3"})})
     kept = values(store, odd)
     assert kept is None or kept == {"a": (3, "3"), "b": (1, "1"), "c": (1, "1"), "d": (2, "2")}
-
-
-def test_what_is_remembered_of_questions_is_bounded() -> None:
-    wanted = parameters.Wanted()
-    wanted.ask("x" * (parameters.LONGEST_PATH + 1))
-    assert wanted.latest_first() == []
-    for number in range(1000):
-        wanted.ask(f"$.{number}")
-    assert wanted.latest_first() == [f"$.{number}" for number in range(999, 999 - parameters.MOST_WANTED, -1)]
 
 
 def test_what_made_room_comes_back_only_if_it_is_asked_for_again(
