@@ -242,9 +242,9 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
     if free < 1024**3:
         problems.append(f"Only {free / 1e6:.0f} MB are free on the disk of the data folder.")
     if held["running_without_worker"]:
-        problems.append(
-            f"{held['running_without_worker']} tasks are in progress and no worker has reported on them for 10 minutes."
-        )
+        number = held["running_without_worker"]
+        tasks = "1 task is" if number == 1 else f"{number} tasks are"
+        problems.append(f"{tasks} in progress and no worker has reported on that for 10 minutes.")
     if held["waiting_without_worker"]:
         names = ", ".join(held["waiting_without_worker"])
         problems.append(f"Tasks wait in queues that no worker listens to: {names}.")

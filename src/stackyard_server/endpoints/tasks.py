@@ -530,8 +530,12 @@ def reset_many(call: Call) -> Answer:
 @endpoint(access="state", pieces="ids")
 def enqueue_many(call: Call) -> Answer:
     """``enqueue`` for many. Left out: ``validate_tasks`` (they are always checked)."""
+    name = call.get("queue_name")
+    makes = bool(name) and queues.by_name(call.tx, name) is None
     queue = queueing.resolve_queue(call, call.data)
     answer = each(call, lambda id: {"fields": _enqueue(call, id, queue), "queued": True, "updated": 1})
+    if makes and not answer["succeeded"]:
+        queues.delete(call.tx, queue)  # for nobody
     if call.get("verify_watched_queue", False):
         answer["queue_watched"] = queues.is_watched(call.tx, queue, call.now)
     return answer

@@ -195,7 +195,7 @@ class FileServer(Port):
         file = None
         if key is not None:
             with self.services.store.reading() as tx:
-                file = rows.find(tx, key)
+                file = rows.find_named(tx, key)
         if file is None:
             raise Refused(404)
         out = downloads.description(file, download=b"download" in exchange.query)
@@ -350,7 +350,7 @@ class FileServer(Port):
         key = key_of(path)
         shown = path.strip("/")
         with self.services.store.writing() as tx:
-            file = rows.find(tx, key) if key else None
+            file = rows.find_named(tx, key) if key else None
             if file is None:
                 raise Refused(404, f"File {shown} not found")
             refused = file_rights.may_change(tx, who, file, self._addresses)
@@ -397,7 +397,7 @@ class FileServer(Port):
             if not shown:
                 errors.setdefault("Empty path not allowed", []).append(path)
                 continue
-            file = rows.find(tx, key) if key else None
+            file = rows.find_named(tx, key) if key else None
             below = rows.under(tx, key) if key and file is None else []
             if key is None or (file is None and not below):
                 errors.setdefault("Not found", []).append(path)

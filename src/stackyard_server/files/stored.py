@@ -224,8 +224,12 @@ def key_of_url(url: str, addresses: Iterable[str]) -> str | None:
 
 
 def spellings(address: str, key: str) -> set[str]:
-    """The URLs under which clients name a file of the server at that address."""
-    return {f"{address}/{quote(key, safe='/')}", f"{address}/{quote(key, safe=SDK_SAFE)}", f"{address}/{key}"}
+    """The URLs under which clients name a file of the server at that address (of a double quote: ``find_named``)."""
+    return {
+        f"{address}/{spelled}"
+        for form in {key, key.replace('"', "%22")}
+        for spelled in (quote(form, safe="/"), quote(form, safe=SDK_SAFE), form)
+    }
 
 
 def sync_folder(folder: Path) -> None:

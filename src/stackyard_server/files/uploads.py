@@ -122,6 +122,6 @@ def parameters(disposition: str) -> dict[str, str]:
         if star:
             extended[name.lower()] = unquote(value.split("'", 2)[-1], errors="surrogateescape")
         else:
-            # What HTML's form encoding escapes in names; urllib3 and browsers do so.
-            found[name.lower()] = value.replace("%22", '"')
+            # as it comes: the SDK has quoted the path before, and names it so from then on
+            found[name.lower()] = value
     return {**found, **extended}

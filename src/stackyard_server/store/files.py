@@ -34,6 +34,12 @@ def find(tx: Transaction, key: str) -> StoredFile | None:
     return StoredFile(*row) if row else None
 
 
+def find_named(tx: Transaction, key: str) -> StoredFile | None:
+    """The file that a client names so: forms send a double quote as %22, whether it stood so in the name or not."""
+    forms = dict.fromkeys((key, key.replace('"', "%22"), key.replace("%22", '"')))
+    return next((file for form in forms if (file := find(tx, form)) is not None), None)
+
+
 def under(tx: Transaction, key: str) -> list[StoredFile]:
     """Every file below a folder."""
     # "0" follows "/" in every encoding SQLite compares by.

@@ -147,7 +147,7 @@ def _named(tx: Transaction, keys: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for text in leftovers.texts(tx):
         plain = unquote(text)
-        forms = {text, plain, html.unescape(plain)}
+        forms = {text, plain, html.unescape(plain), unquote(plain)}
         runs = {"", *(run for form in forms for run in RUN.findall(form))}
         for key in (key for run in runs & by_run.keys() for key in by_run[run]):
             if any(spelled in form for form in forms for spelled in _in_json(key)):
@@ -158,9 +158,10 @@ def _named(tx: Transaction, keys: Iterable[str]) -> set[str]:
 
 
 def _in_json(key: str) -> set[str]:
-    """A path as it stands in a text, and in a JSON text within one or two others."""
-    once = {json.dumps(key, ensure_ascii=ascii)[1:-1] for ascii in (True, False)}
-    return {key, *once, *(json.dumps(text, ensure_ascii=False)[1:-1] for text in once)}
+    """A path as it stands in a text, and in a JSON text within one or two others (of a quote: ``find_named``)."""
+    named = {key, key.replace("%22", '"')}
+    once = {json.dumps(one, ensure_ascii=ascii)[1:-1] for one in named for ascii in (True, False)}
+    return {*named, *once, *(json.dumps(text, ensure_ascii=False)[1:-1] for text in once)}
 
 
 def _event_sizes(tx: Transaction, owners: list[str]) -> dict[str, Any]:

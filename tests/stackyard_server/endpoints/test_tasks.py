@@ -463,3 +463,15 @@ def test_the_input_model_of_older_clients_is_one_of_the_models(server: Running) 
         400,
         16,
     )
+
+
+def test_no_queue_is_made_for_tasks_that_are_all_refused(server: Running) -> None:
+    running = create(server)
+    server.call("tasks.started", task=running)
+    named = {"queue_name": "made by many"}
+    answer = server.call("tasks.enqueue_many", ids=[running, "nope"], **named)
+    assert (len(answer["failed"]), answer["succeeded"]) == (2, [])
+    assert server.call("queues.get_all", name="^made by many$")["queues"] == []
+    fresh = create(server)
+    assert server.call("tasks.enqueue_many", ids=[running, fresh], **named)["succeeded"][0]["id"] == fresh
+    assert len(server.call("queues.get_all", name="^made by many$")["queues"]) == 1

@@ -187,12 +187,35 @@ def test_download_makes_anything_an_attachment(server: Running) -> None:
     assert answer.headers["content-disposition"] == 'attachment; filename="x y.png"'
 
 
+def test_a_double_quote_in_a_name_is_found_again_however_it_came(server: Running) -> None:
+    """The SDK quotes the path first; forms, and requests' own way, send a quote as %22."""
+    for sent, stored in (
+        ("zz a%22b/x.json", None),
+        ('zz c"d/x.json', None),
+        ("zz e%22f/x.json", 'zz e"f/x.json'),
+    ):
+        named = stored or sent
+        if stored is None:
+            server.client.post(
+                f"{server.files}/", files={sent: ("x", b"content")}, headers=bearer(server)
+            ).raise_for_status()
+        else:  # as an earlier release kept it
+            assert upload(server, {"zz other.json": b"content"}).status_code == 200
+            with server.store.writing() as tx:
+                tx.run("UPDATE file SET path=? WHERE path='zz other.json'", (stored,))
+        for spelled in (sent, sent.replace("%22", '"')):
+            assert get(server, spelled).content == b"content", (sent, spelled)
+        gone = server.client.delete(f"{server.files}/{urllib.parse.quote(named)}", headers=bearer(server))
+        assert gone.status_code == 200
+        assert get(server, sent).status_code == 404
+
+
 def test_a_name_cannot_break_out_of_its_header(server: Running) -> None:
     upload(server, {'a%22;filename=evil.html;"é.txt': b"1"})
     for path in ('a";filename=evil.html;', 'a";filename=evil.html;"é.txt'):
         answer = get(server, path)
         if answer.status_code == 200:
-            assert answer.headers["content-disposition"].startswith("inline; filename*=UTF-8''a%22")
+            assert answer.headers["content-disposition"].startswith("inline; filename*=UTF-8''a%2522")
 
 
 # --- who may ---

@@ -25,19 +25,38 @@ def task(server: Running) -> str:
     queue = server.call("queues.create", name="brand new")["id"]
     server.call("tasks.enqueue", task=task, queue=queue)
     server.call("workers.register", worker="a-machine-with-a-long-name.example.org:cpu:0:slot-12", queues=[])
-    server.call("models.create", name=LONG, uri="http://elsewhere/" + "m" * 90, labels={}, project=project)
+    words = "ValueError: http://h/" + "abcdef%20" * 40
+    model = {"uri": "http://elsewhere/" + "m" * 90, "labels": {}, "comment": words}
+    server.call("models.create", name=LONG, project=project, **model)
     return task
 
 
-def test_no_page_is_wider_than_a_telephone(page: Any, task: str) -> None:
+@pytest.fixture(scope="module")
+def failed(server: Running) -> str:
+    """A pipeline that failed with long words of other people's, and its step."""
+    words = "ValueError: http://h/" + "abcdef%20" * 40
+    made = {"type": "controller", "system_tags": ["pipeline"]}
+    pipeline: str = server.call("tasks.create", name="a pipeline", **made)["id"]
+    step = server.call("tasks.create", name="step one", type="training", parent=pipeline)["id"]
+    for task in (step, pipeline):
+        server.call("tasks.started", task=task)
+        server.call(
+            "tasks.failed", task=task, status_message=words, status_reason="worker execution exit code 1"
+        )
+    return pipeline
+
+
+def test_no_page_is_wider_than_a_telephone(page: Any, task: str, failed: str, server: Running) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto("/account")
     page.get_by_label("A new key").fill("a_laptop_of_mine_" * 4)
     page.get_by_role("button", name="Make it").click()
     page.get_by_role("button", name="Revoke").wait_for()
+    model = server.call("models.get_all", only_fields=["id"])["models"][0]["id"]
     for path in ("/", "/projects", "/tasks", f"/tasks/{task}", f"/tasks/{task}/log", f"/tasks/{task}/scalars",
                  f"/tasks/{task}/plots", f"/tasks/{task}/images", f"/tasks/{task}/clone", "/models", "/datasets",
-                 "/queues", "/workers", "/account", "/new", f"/compare?tasks={task}", "/endpoints"):  # fmt: skip
+                 "/queues", "/workers", "/account", "/new", f"/compare?tasks={task}", "/endpoints",
+                 f"/tasks/{failed}", f"/tasks/{failed}/log", f"/models/{model}"):  # fmt: skip
         page.goto(path)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{path} is {wide} wide"
