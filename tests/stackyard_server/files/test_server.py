@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 import urllib.parse
@@ -215,7 +216,8 @@ def test_a_name_cannot_break_out_of_its_header(server: Running) -> None:
     for path in ('a";filename=evil.html;', 'a";filename=evil.html;"é.txt'):
         answer = get(server, path)
         if answer.status_code == 200:
-            assert answer.headers["content-disposition"].startswith("inline; filename*=UTF-8''a%2522")
+            shown = answer.headers["content-disposition"]
+            assert re.fullmatch("""inline; filename(="[^"]*"|\\*=UTF-8''[^;"]*)""", shown), shown
 
 
 # --- who may ---
