@@ -119,6 +119,8 @@ class Api(Port):
         entry = asked.entry = dispatch.find(asked.name, asked.requested)
         exchange.counted_as = entry.name
         who = asked.who = await self._caller(exchange, entry)
+        if who is not None:
+            exchange.holder = who.user
         dispatch.allow(entry, who)
         if who is not None and who.proof == "cookie":
             self._origins.check(exchange.headers, entry.access in ("none", "read"), exchange.brings_body)
@@ -159,7 +161,7 @@ class Api(Port):
         await exchange.start(200, [*answer.headers, *also], None)
         while part:
             await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
-            part = await self.services.readers.read(user, read, exchange.gone)
+            part = await self.services.readers.read(user, read, exchange.gone, goes_on=True)
         await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _written(self, entry: Endpoint, call: Call, form: Form, bound: Bound) -> Encoded:
@@ -324,6 +326,7 @@ class Api(Port):
             who = await self.services.authenticator.admitted(authorization, None, exchange.address)
             if who is None:
                 raise error("no_credentials")
+            exchange.holder = who.user
         except ApiError as refused:
             asked = [(b"www-authenticate", b'Basic realm="stackyard"')] if refused.code == 401 else []
             await exchange.respond(refused.code, refused.message.encode(), [TEXT, *asked])

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 from . import endpoints, identity, program
 from .api import Api
 from .calls import Services
+from .calls.readers import Readers
 from .files import addresses as file_addresses
 from .files import matching
 from .files import stored as stored_files
@@ -113,6 +114,8 @@ class Server:
             store=self.store, authenticator=authenticator, clock=clock, settings=settings
         )
         self.edge = Edge(settings, self.services.meter)
+        self.services.readers = Readers(self.edge.unsent.has_room)
+        self.edge.unsent.freed = self.services.readers.let_in
         endpoints.load()
         self.api = Api(self.services, self.edge.origins)
         self.files = FileServer(self.services, self.edge.origins)

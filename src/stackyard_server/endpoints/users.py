@@ -96,7 +96,7 @@ def delete(call: Call) -> dict[str, Any]:
     return {}
 
 
-@endpoint(slow=False)
+@endpoint()
 def get_preferences(call: Call) -> dict[str, Any]:
     """What the caller's web pages keep."""
     return {"preferences": own(call).get("preferences", {})}

@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 
 #: Bytes that go to the disk, or come from it, in one step.
 STEP_BYTES = 1024 * 1024
+#: And of a file that is sent: so much of it is in memory for each client that takes one slowly.
+PART_BYTES = 256 * 1024
 #: Files and folders removed in one transaction.
 STEP_PATHS = 100
 #: From this share of the budget on, the log warns.
@@ -191,6 +193,7 @@ class FileServer(Port):
     # --- reading ---------------------------------------------------------------------------------------------------
 
     async def _download(self, exchange: Exchange) -> None:
+        exchange.holder = None  # what is held are parts, of so many files at most
         key = key_of(exchange.path)
         file = None
         if key is not None:
@@ -225,7 +228,7 @@ class FileServer(Port):
 
         def start() -> tuple[int, bytes]:
             number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            return number, os.pread(number, min(STEP_BYTES, end - begin), begin)
+            return number, os.pread(number, min(PART_BYTES, end - begin), begin)
 
         try:
             number, data = await loop.run_in_executor(self._threads, start)
@@ -241,7 +244,7 @@ class FileServer(Port):
                 if not more:
                     return
                 data = await loop.run_in_executor(
-                    self._threads, os.pread, number, min(STEP_BYTES, end - position), position
+                    self._threads, os.pread, number, min(PART_BYTES, end - position), position
                 )
                 position += len(data)
             if position < end:

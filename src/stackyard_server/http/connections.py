@@ -15,7 +15,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ..security_log import note
 from . import headers, shares
+from .exchange import PACE
 from .reuse import may_fork
+from .unsent import Pace
 
 #: Takes uvicorn's place: its warning for every malformed request would let anyone fill the disk. Such requests are in
 #: the security log, which counts repetitions.
@@ -33,8 +35,6 @@ HEADER_SECONDS = 30.0
 #: A body must arrive at this pace on average, after so long.
 BODY_GRACE_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 512
-#: A client that reads nothing of its answer is let go.
-UNREAD_SECONDS = 120.0
 LOOK_EVERY_SECONDS = 5.0
 #: How many of an address's connections are looked at for one that nobody needs.
 LOOKED_AT = 64
@@ -68,8 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._counted = self.shares
         #: Since the last content of a body.
         self._framing_bytes = 0
-        self._began = self._wrote = self.loop.time()
-        self._unread_bytes = 0
+        self._began = self.loop.time()
+        self._pace = Pace()
         self._looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -196,6 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._began, self._received_bytes, self._framing_bytes = self.loop.time(), 0, 0
         if len(self.pipeline) >= MOST_PIPELINED:
             raise TooManyRequests
+        self.scope[PACE] = self._pace  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -226,10 +227,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._looking = self.loop.call_later(LOOK_EVERY_SECONDS, self._look)
 
     def _is_stuck(self, now: float) -> bool:
-        unread = self.transport.get_write_buffer_size()
-        if unread == 0 or unread != self._unread_bytes:
-            self._unread_bytes, self._wrote = unread, now
-        elif now - self._wrote > UNREAD_SECONDS:
+        if self._pace.is_too_slow(self.transport.get_write_buffer_size(), now):
             return True
         waited = now - self._began
         if self._in_body:

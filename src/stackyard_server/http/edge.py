@@ -20,6 +20,7 @@ from .errors import refusal
 from .exchange import Exchange, Scope, Send
 from .headers import Headers, encoded
 from .origins import Origins
+from .unsent import Unsent
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Edge:
     def __init__(self, settings: ServerSettings, meter: Meter) -> None:
         self.origins = Origins(settings)
         self.bodies = Bodies()
+        self.unsent = Unsent()
         self._meter = meter
 
     def before(self, port: Port) -> Application:
@@ -67,7 +69,7 @@ class Edge:
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             began = time.perf_counter()
-            exchange = Exchange(scope, receive, send, self.bodies, port.always)
+            exchange = Exchange(scope, receive, send, self.bodies, self.unsent, port.always)
             exchange.also = self._cors(port, exchange)
             exchange.counted_as = port.counted_as(exchange.method)
             try:

@@ -9,14 +9,14 @@ from ..protocol.bounds import Bound
 from ..protocol.error_table import ApiError, error
 from .bodies import Bodies, Body, Receive, announced_bytes
 from .headers import Headers, check_repeated, complete, read
+from .unsent import COUNTED_BYTES, PART_BYTES, Pace, Unsent
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-#: What is written of an answer at a time, so that a client that reads slowly lets others go on.
-STEP_BYTES = 256 * 1024
-
+#: Where a connection keeps in the scope how fast its client takes answers.
+PACE = "stackyard.pace"
 #: The encodings of a body that change nothing (RFC 9110, 8.4.1).
 PLAIN = frozenset({"", "identity"})
 
@@ -29,15 +29,19 @@ class Exchange:
         receive: Where the body comes from.
         send: Where the answer goes.
         bodies: What is held of all bodies.
+        unsent: What is held of all answers.
         always: What the answer carries unless it says otherwise.
     """
 
     __slots__ = (
-        *("_always", "_bodies", "_receive", "_send"),
-        *("address", "also", "counted_as", "headers", "method", "path", "query", "scope", "state", "status"),
+        *("_always", "_bodies", "_pace", "_receive", "_send", "_unsent"),
+        *("address", "also", "counted_as", "headers", "holder", "method", "path", "query", "scope", "state"),
+        "status",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, bodies: Bodies, always: Headers) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, bodies: Bodies, unsent: Unsent, always: Headers
+    ) -> None:
         self.scope = scope
         self.method: str = scope["method"]
         #: The path asked for, decoded once, below where the port is mounted.
@@ -47,6 +51,8 @@ class Exchange:
         self.headers = read(scope["headers"])
         #: The client's address.
         self.address: str = scope["client"][0] if scope.get("client") else ""
+        #: For whom the answer is held: the user, once known. None where it is bounded, or kept, in another way.
+        self.holder: str | None = self.address
         #: The name under which the exchange is counted; None is not counted.
         self.counted_as: str | None = None
         #: The answer's status once it has begun; 0 before.
@@ -55,7 +61,8 @@ class Exchange:
         self.state: Any = None
         #: What the answer carries in any case.
         self.also: Headers = []
-        self._receive, self._send, self._bodies = receive, send, bodies
+        self._receive, self._send, self._bodies, self._unsent = receive, send, bodies, unsent
+        self._pace: Pace = scope.get(PACE) or Pace()
         self._always = always
 
     def check(self) -> None:
@@ -113,7 +120,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             await self.start(message["status"], list(message.get("headers", ())), None)
         else:
-            await self._send(message)
+            await self._write(message.get("body", b""), message.get("more_body", False))
 
     async def start(self, status: int, headers: Headers, length: int | None) -> None:
         """Begin an answer of so many bytes; None where the headers say how many, or none are told."""
@@ -126,10 +133,30 @@ class Exchange:
 
     async def respond(self, status: int, body: bytes, headers: Headers) -> None:
         """One complete answer."""
-        await self.start(status, headers, len(body))
-        begin = 0
-        while len(body) - begin > STEP_BYTES:
-            part = body[begin : begin + STEP_BYTES]
+        if len(body) > COUNTED_BYTES and self.holder is not None:
+            with self._unsent.holding(self.holder, len(body)):
+                await self.start(status, headers, len(body))
+                await self._write_parts(body, more=False)
+        else:
+            await self.start(status, headers, len(body))
+            await self._write(body, more=False)
+
+    async def _write(self, body: bytes, more: bool) -> None:
+        """A part of an answer, or all of it; what is large is counted while the client takes it."""
+        if len(body) <= COUNTED_BYTES:
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+            self._pace.written_bytes += len(body)
+        elif self.holder is None:
+            await self._write_parts(body, more)
+        else:
+            with self._unsent.holding(self.holder, len(body)):
+                await self._write_parts(body, more)
+
+    async def _write_parts(self, body: bytes, more: bool) -> None:
+        """Each part once the client has taken the one before; the end once it has taken the last."""
+        for begin in range(0, len(body), PART_BYTES):
+            part = body[begin : begin + PART_BYTES]
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
-            begin += STEP_BYTES
-        await self._send({"type": "http.response.body", "body": body[begin:] if begin else body})
+            self._pace.written_bytes += len(part)
+        if not more:
+            await self._send({"type": "http.response.body", "body": b""})

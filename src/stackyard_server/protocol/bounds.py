@@ -61,6 +61,9 @@ WAITING, WAITING_OF_A_USER = _TABLE["reads"]["waiting"], _TABLE["reads"]["waitin
 DESCRIPTORS: dict[str, int] = _TABLE["descriptors"]
 #: All bodies held at the same time, and each store in memory, bytes.
 HELD_BYTES, STORE_BYTES = _TABLE["memory"]["bodies"], _TABLE["memory"]["stores"]
+#: Answers that clients have not taken: what all of them have before nobody gets a second one, and those of one user
+#: before the next is read, bytes.
+UNSENT_BYTES, UNSENT_BYTES_OF_A_USER = _TABLE["memory"]["unsent"], _TABLE["memory"]["unsent_of_a_user"]
 
 #: How deep anything may nest: what is kept must be writable again (orjson writes 254 levels), with room around it.
 MOST_DEPTH = CALL.depth

@@ -30,6 +30,7 @@ class Assets:
     def __init__(self) -> None:
         self._known = {path.name: path for path in FOLDER.iterdir() if path.is_file()}
         self._compressed = lru_cache(maxsize=len(self._known))(self._compress)
+        self._plain = lru_cache(maxsize=len(self._known))(Path.read_bytes)
 
     def find(self, name: str, takes_gzip: bool) -> Asset | None:
         """A file, None where there is none of that name. Reads and compresses: not for the event loop."""
@@ -42,7 +43,7 @@ class Assets:
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         if takes_gzip and path.stat().st_size >= COMPRESS_FROM:
             return Asset(self._compressed(path), kind, {**headers, "content-encoding": "gzip"})
-        return Asset(path.read_bytes(), kind, headers)
+        return Asset(self._plain(path), kind, headers)
 
     @staticmethod
     def _compress(path: Path) -> bytes:

@@ -142,6 +142,7 @@ class Pages(Port):
             return None
         if who is None:
             return None
+        exchange.holder = who.user
         return Visit(request, self.services, who, Caller(self.services, who, exchange.address, exchange.gone))
 
     def _showing(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
@@ -225,7 +226,9 @@ class Pages(Port):
         return answer
 
     async def _static(self, request: Request) -> Response:
-        takes_gzip = headers.takes_gzip(exchange_of(request).headers.get("accept-encoding", ""))
+        exchange = exchange_of(request)
+        exchange.holder = None  # a file is in memory once, for all who ask
+        takes_gzip = headers.takes_gzip(exchange.headers.get("accept-encoding", ""))
         found = await asyncio.to_thread(self._assets.find, request.path_params["name"], takes_gzip)
         if found is None:
             raise Refused(404, "Not found.")

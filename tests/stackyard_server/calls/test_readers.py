@@ -141,3 +141,32 @@ def test_a_read_holds_so_many_bytes(store: Store) -> None:
         tx.reading.give_back()
         with pytest.raises(AnswerTooLarge):
             tx.weighed(rows, ('["a", "b", "c"]',), lambda row: 50)
+
+
+@pytest.mark.promise("unread-bounded", on="API, pages")
+def test_who_takes_no_answers_waits_and_is_refused_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others go on; a read waits for room, begins once there is some, and is refused where there is none for long."""
+
+    async def main() -> None:
+        full = {"greedy"}
+        readers = Readers(lambda user: user not in full)
+        waiting = asyncio.ensure_future(readers.read("greedy", lambda _: 1))
+        await asyncio.sleep(0)
+        assert await readers.read("other", lambda _: 2) == 2
+        assert not waiting.done()
+        full.clear()
+        readers.let_in()
+        assert await waiting == 1
+        full.add("greedy")
+        monkeypatch.setattr(bounds, "READ_SECONDS", 0.01)
+        goes_on = asyncio.ensure_future(readers.read("greedy", lambda _: 3, goes_on=True))
+        with pytest.raises(ApiError, match="earlier answers are not read"):
+            await readers.read("greedy", lambda _: 4)
+        assert not goes_on.done()
+        monkeypatch.setattr(bounds, "READ_SECONDS", 20)
+        full.clear()
+        readers.let_in()
+        assert await goes_on == 3
+        readers.close()
+
+    asyncio.run(main())

@@ -14,6 +14,7 @@ import pytest
 
 from stackyard_server.http import connections
 from stackyard_server.http.shares import Shares
+from stackyard_server.http.unsent import GRACE_SECONDS, Pace
 from stackyard_server.security_log import BURST
 from tests.waiting import PATIENCE_SECONDS
 
@@ -192,8 +193,7 @@ def protocol(**state: Any) -> Any:
         "_in_body": False,
         "_received_bytes": 0,
         "_began": 0.0,
-        "_wrote": 0.0,
-        "_unread_bytes": 0,
+        "_pace": Pace(),
     }
     for name, value in {**values, **state}.items():
         setattr(held, name, value)
@@ -216,7 +216,7 @@ SLOW: list[tuple[str, dict[str, Any], Callable[[Any], None], float]] = [
         "sends a body by the byte", {"_in_headers": False, "_in_body": True, "_received_bytes": 30},
         lambda held: None, connections.BODY_GRACE_SECONDS,
     ),
-    ("reads nothing", {"cycle": object()}, unread, connections.UNREAD_SECONDS),
+    ("reads nothing", {"cycle": object()}, unread, GRACE_SECONDS),
 ]  # fmt: skip
 
 
