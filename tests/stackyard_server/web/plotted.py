@@ -55,7 +55,7 @@ KINDS = {
         ".framed tbody td", 4,
     ),
     "parallel": Kind(
-        {"data": [{"type": "parcoords", "dimensions": [{"label": n, "values": [1, 2]} for n in ("rate", "depth")]}],
+        {"data": [{"type": "parcoords", "dimensions": [{"label": n, "values": [1, 2]} for n in ("rate", ["depth"])]}],
          "layout": {"title": "parallel"}},
         ".axis-title", 2,
     ),

@@ -60,6 +60,8 @@ def test_plots_of_every_kind_are_drawn_and_what_is_left_out_is_said(page: Any, p
         figure.locator(kind.drawn).nth(kind.count - 1).wait_for(state="attached")
         assert figure.locator(kind.drawn).count() == kind.count, name
         assert not figure.locator("p.hint").is_visible(), name
+    names = page.locator('figure[data-title="parallel"] .axis-title').all_text_contents()
+    assert sorted(names) == ["depth", "rate"]
     markers = page.locator('figure[data-title="markers"]')
     markers.scroll_into_view_if_needed()
     assert markers.locator(".scatterlayer .js-line").count() == 0, (

@@ -249,6 +249,7 @@
     if (across) {
       // where the names would run into each other, the chart is wider than its card, which scrolls
       const axes = made.data.flatMap((trace) => objects(trace.dimensions));
+      for (const axis of axes) if (Array.isArray(axis.label)) axis.label = axis.label.join(" "); // as the SDK's optimisers say
       const longest = Math.max(0, ...axes.map((axis) => String(axis.label || "").length));
       const least = 144 + Math.min(100, axes.length) * Math.min(240, Math.max(80, 20 + 7 * longest));
       if (least > width) { layout.width = least; layout.autosize = false; }
@@ -308,8 +309,11 @@
     const names = Object.keys(lines).sort();
     const data = names.map((name) => ({ name, x: lines[name].x, y: lines[name].y, type: "scatter", hovertemplate: "%{x}: %{y:.6g}",
       mode: lines[name].x.length > 1 ? "lines" : "markers" }));
-    const layout = { height: 280, autosize: true, margin: { l: 56, r: 16, t: 16, b: 40 }, template: template(area),
-      showlegend: names.length > 1 && names.length <= 10, uirevision: "kept" };
+    const legend = names.length > 1 && names.length <= 10;
+    // on a narrow screen each name has a line of its own below the curves
+    const below = legend && area.clientWidth < 480 ? 19 * names.length : 0;
+    const layout = { height: 280 + below, autosize: true, margin: { l: 56, r: 16, t: 16, b: 40 }, template: template(area),
+      showlegend: legend, uirevision: "kept" };
     figure.querySelector(".hint").textContent = "Newest: " + names.slice(0, 20).map((name) => `${name} ${shown(lines[name].y.at(-1))}`).join(", ")
       + (names.length > 20 ? `, and ${names.length - 20} more` : "");
     return plotly().then((drawn) => drawn.react(area, data, layout, CONFIG));
