@@ -1,8 +1,9 @@
 """The door of the command line: what ``command`` does, as functions that return values and raise
 ``AdminError``.
 
-Here is what needs settings, folder and store together; backups, checks and cleaning are in ``upkeep``, the process in
-``processes``, HTTP nowhere. With ``app`` it is all that ``stackyard.cli`` may import of this package.
+Here is what needs settings, folder and store together; ``opened`` opens a folder for a command. Backups, checks and
+cleaning are in ``upkeep``, the process in ``processes``, HTTP nowhere. With ``app`` it is all that ``stackyard.cli``
+may import of this package.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import identity, moments, security_log, settings
+from .. import identity, moments, settings
 from ..program import COMMAND
 from ..protocol.error_table import ApiError
 from ..settings import ServerSettings
@@ -34,45 +34,37 @@ from ..store import (
     DamagedError,
     Fault,
     Store,
-    StoreError,
     Transaction,
     credentials,
     data_folder,
     files,
-    is_damage,
-    opening,
+    is_full,
+    migration_bytes,
     queues,
     tasks,
     users,
     workers,
 )
 from ..store.documents import USER
-from ..upkeep import UpkeepError, verification
 from ..upkeep import backup as backups
 from ..upkeep import gc as garbage
 from ..upkeep import reconcile as reconciling
 from ..upkeep import restore as restoring
+from ..upkeep import verification
 from . import client_config, processes
 from .adopting import adopt
 from .documents import DocumentError as DocumentError
 from .documents import load_documents as load_documents
+from .opened import LOG_FORM, NEEDED_BYTES, check_there, free_bytes, opened, sentences
+from .opened import AdminError as AdminError
 from .uploaded import UploadedError, load_files
 
 ADMIN_LOGIN = "admin"
 #: How long a start and a stop may take, seconds.
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
-LOG_FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOG_BYTES = 10 * 1024 * 1024
 PORTS = ("web", "api", "files")
-
-
-class AdminError(Exception):
-    """What was asked cannot be done; the message says why and what to do. ``usage``: the input is at fault."""
-
-    def __init__(self, message: str, usage: bool = False) -> None:
-        super().__init__(message)
-        self.usage = usage
 
 
 @dataclass(frozen=True)
@@ -93,46 +85,7 @@ class Key:
     secret_key: str
 
 
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Every error of the rooms below as one kind."""
-    try:
-        yield
-    except settings.SettingsError as fault:
-        raise AdminError(str(fault), usage=True) from fault
-    except ApiError as fault:
-        raise AdminError(fault.message, usage=True) from fault
-    except ApartError as fault:
-        raise AdminError(f"{fault}. {_ways_on(fault)}") from fault
-    except (StoreError, processes.ProcessError, UpkeepError) as fault:
-        raise AdminError(str(fault)) from fault
-    except Fault as fault:
-        if not is_damage(fault):
-            raise AdminError(f"The database could not be read or written: {fault}.") from fault
-        raise AdminError(
-            f"{FILE_NAME} is damaged ({fault}): see {COMMAND} verify, and restore a backup into a new folder "
-            f"({COMMAND} restore BACKUP --folder NEW)."
-        ) from fault
-
-
-def _ways_on(fault: ApartError) -> str:
-    """What to do about a database and contents that are apart."""
-    restore = f"restore a backup into a new folder ({COMMAND} restore BACKUP --folder NEW)"
-    if isinstance(fault, DamagedError):
-        return (
-            f"Nothing was changed: {restore}, or, where only you changed the database, "
-            f"take it as it is with {COMMAND} reconcile."
-        )
-    return (
-        f"Nothing was changed: put back what is missing, {restore}, "
-        f"or go on with what is there: {COMMAND} reconcile."
-    )
-
-
 # --- the process ---
-
-#: Room on the disk without which a start may fail: its log, the log's index and the mark.
-NEEDED_BYTES = 1024 * 1024
 
 
 def read_settings(folder: Path, options: Mapping[str, Any] | None = None) -> ServerSettings:
@@ -141,7 +94,7 @@ def read_settings(folder: Path, options: Mapping[str, Any] | None = None) -> Ser
     Raises:
         AdminError: One of them cannot be used.
     """
-    with _sentences():
+    with sentences():
         return settings.read(folder, options, os.environ)
 
 
@@ -163,18 +116,19 @@ def serve(told: ServerSettings, ready: Callable[[dict[str, str], First | None], 
     """
     from ..app import Server  # the other commands need no HTTP
 
-    with _sentences():
+    with sentences():
         os.umask(0o077)
+        needed = NEEDED_BYTES + migration_bytes(told.folder)
         try:
             server = Server(told)
             first = ensure_admin(server.store)
         except (Fault, OSError) as fault:
-            free = shutil.disk_usage(told.folder).free if told.folder.is_dir() else NEEDED_BYTES
-            if free >= NEEDED_BYTES:
+            free = free_bytes(told.folder)
+            if free >= needed and not is_full(fault):
                 raise
             raise AdminError(
                 f"{told.folder / FILE_NAME} could not be written: its disk is full ({free} bytes are free, a start "
-                f"needs {NEEDED_BYTES}). Nothing is lost: make room, and start again."
+                f"needs {needed}). Nothing is lost: make room, and start again."
             ) from fault
         server.run(lambda: ready(server.urls, first))
 
@@ -189,7 +143,7 @@ def start_background(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]
         AdminError: It cannot start; the message says why.
     """
     read_settings(folder, options)
-    with _sentences():
+    with sentences():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         data_folder.check_file_system(folder)
         return processes.spawn(folder.absolute(), dict(options), START_SECONDS)
@@ -201,7 +155,7 @@ def stop(folder: Path) -> int | None:
     Raises:
         AdminError: It did not end. Nothing is killed.
     """
-    with _sentences():
+    with sentences():
         return processes.end(folder, STOP_SECONDS)
 
 
@@ -211,7 +165,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
     Raises:
         AdminError: There is no data folder, or its settings cannot be used.
     """
-    _check_there(folder)
+    check_there(folder)
     told = read_settings(folder, options)
     running = data_folder.held(folder)
     holder = (data_folder.read_lock(folder) or {}) if running else {}
@@ -227,7 +181,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
         problems.append(f"No server runs on this folder: {COMMAND} start")
     elif not urls:
         problems.append("The server is starting, or hangs in it: see server.log in the data folder.")
-    with _opened(folder) as (store, now), store.reading() as tx:
+    with opened(folder) as (store, now), store.reading() as tx:
         held = _contents(tx, now)
     database = sum(p.stat().st_size for p in folder.glob(f"{FILE_NAME}*"))
     free = shutil.disk_usage(folder).free
@@ -298,42 +252,6 @@ def _contents(tx: Transaction, now: int) -> dict[str, Any]:
 # --- users and keys ---
 
 
-def _check_there(folder: Path) -> None:
-    """Refuse a folder that no server ever had; one that lost its database is told so by the store."""
-    if not (folder / FILE_NAME).is_file() and not opening.belongs_to_server(folder):
-        raise AdminError(f"{folder} holds no server yet: {COMMAND} start", usage=True)
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[tuple[Store, int]]:
-    """The store of an existing folder, beside a running server or without one, and the moment."""
-    _check_there(folder)
-    with _sentences():
-        data_folder.check_file_system(folder)
-        with _security_log(folder):
-            store = Store(folder)
-            try:
-                yield store, int(time.time() * 1000)
-            finally:
-                store.close()
-
-
-@contextmanager
-def _security_log(folder: Path) -> Iterator[None]:
-    """What the command line does to users and keys stands in the server's log, too."""
-    handler = logging.FileHandler(folder / processes.LOG_NAME, delay=True)
-    handler.setFormatter(logging.Formatter(LOG_FORM))
-    old = security_log.log.level
-    security_log.log.addHandler(handler)
-    security_log.log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        security_log.log.removeHandler(handler)
-        security_log.log.setLevel(old)
-        handler.close()
-
-
 def _user(tx: Transaction, login: str) -> str:
     """The id of the user of that login, id or name."""
     try:
@@ -369,13 +287,13 @@ def add_user(folder: Path, login: str, name: str | None, role: str, password: st
     Raises:
         AdminError: The login is taken, or something is not acceptable.
     """
-    with _opened(folder) as (store, now), store.writing() as tx:
+    with opened(folder) as (store, now), store.writing() as tx:
         return identity.add_user(tx, now, name=name or login, role=role, login=login, password=password)
 
 
 def list_users(folder: Path) -> list[dict[str, Any]]:
     """Every user: id, login, name, role, disabled, keys, created_at."""
-    with _opened(folder) as (store, _), store.reading() as tx:
+    with opened(folder) as (store, _), store.reading() as tx:
         listed = users.overview(tx)
     for user in listed:
         created = user.pop("created")
@@ -385,50 +303,50 @@ def list_users(folder: Path) -> list[dict[str, Any]]:
 
 def remove_user(folder: Path, login: str) -> None:
     """Remove a user, their keys and sessions; what they made stays."""
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         identity.remove(tx, _user(tx, login))
 
 
 def set_role(folder: Path, login: str, role: str) -> None:
     """Give a user another role; their sessions end."""
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         identity.set_role(tx, _user(tx, login), role)
 
 
 def disable_user(folder: Path, login: str) -> None:
     """Lock a user out: sessions end at once, password and keys are refused."""
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         identity.disable(tx, _user(tx, login))
 
 
 def enable_user(folder: Path, login: str) -> None:
     """Let a disabled user in again; ended sessions stay ended."""
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         identity.enable(tx, _user(tx, login))
 
 
 def end_sessions(folder: Path, login: str) -> None:
     """End every session of a user; password and keys stay good."""
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         identity.end_sessions(tx, _user(tx, login))
 
 
 def set_password(folder: Path, login: str, password: str) -> None:
     """Give a user another password; their sessions end."""
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         identity.set_password(tx, _user(tx, login), password)
 
 
 def add_credentials(folder: Path, login: str, label: str | None) -> Key:
     """A new access key for a user."""
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         return Key(*identity.add_credentials(tx, _user(tx, login), label))
 
 
 def list_credentials(folder: Path, login: str | None) -> list[dict[str, Any]]:
     """The access keys of one user, or of all: user, access_key, label, last_used_at, last_used_from."""
     found = []
-    with _opened(folder) as (store, _), store.reading() as tx:
+    with opened(folder) as (store, _), store.reading() as tx:
         for user in [_user(tx, login)] if login else users.ids(tx):
             shown = users.shown_name(tx, user)
             for access_key, label, used, where in credentials.of(tx, user):
@@ -450,7 +368,7 @@ def revoke_credentials(folder: Path, access_key: str) -> None:
     Raises:
         AdminError: There is no such key.
     """
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         known = credentials.find(tx, access_key)
         if known is None:
             raise AdminError(f"no access key is called {access_key!r}", usage=True)
@@ -504,7 +422,7 @@ def write_client_config(folder: Path, path: Path, login: str, replace: bool, hos
     taken = AdminError(f"{path} is there already and was left as it is: --force replaces it", usage=True)
     if path.exists() and not replace:
         raise taken
-    with _opened(folder) as (store, _), store.writing() as tx:
+    with opened(folder) as (store, _), store.writing() as tx:
         user = _user(tx, login)
         access_key, secret_key = identity.add_credentials(tx, user, label=f"clearml.conf {path}"[:200])
         text = client_config.client_config(urls, access_key, secret_key)
@@ -520,14 +438,14 @@ def write_client_config(folder: Path, path: Path, login: str, replace: bool, hos
 
 def backup(folder: Path, target: Path) -> dict[str, Any]:
     """Copy a folder's rows and files, beside a running server (see ``upkeep.backup``)."""
-    with _opened(folder) as (store, now):
+    with opened(folder, target) as (store, now):
         return backups.backup(store, target, now)
 
 
 def restore(source: Path, folder: Path, verify: bool, digest: str | None = None) -> dict[str, Any]:
     """Put a backup into an empty folder, once all of it was looked at; with ``verify``, prove the copy; with
     ``digest``, only the backup it was printed for (see ``upkeep.restore``)."""
-    with _sentences():
+    with sentences(folder):
         return restoring.restore(source, folder, verify, digest)
 
 
@@ -535,7 +453,7 @@ def verify(folder: Path) -> dict[str, Any]:
     """Check a folder's rows, files and hashes (see ``upkeep.verification``); of one whose database and contents are
     apart, say in what."""
     try:
-        with _opened(folder) as (store, _):
+        with opened(folder) as (store, _):
             return verification.verify(store)
     except AdminError as refused:
         if not isinstance(refused.__cause__, ApartError):
@@ -549,8 +467,8 @@ def reconcile(folder: Path, dry_run: bool) -> dict[str, Any]:
     Raises:
         AdminError: There is no data folder, a server has it, or its database is damaged.
     """
-    _check_there(folder)
-    with _sentences():
+    check_there(folder)
+    with sentences(folder):
         data_folder.check_file_system(folder)
         os.umask(0o077)
         lock = data_folder.FolderLock(folder)
@@ -582,7 +500,7 @@ def take_in(
     """
     if data_folder.held(folder):
         raise AdminError(f"the server runs; stop it first: {COMMAND} stop", usage=True)
-    with _opened(folder) as (store, _):
+    with opened(folder) as (store, _):
         try:
             counts = load_documents(store, adopt(store, documents))
             return {**counts, "files": load_files(store, uploaded)["written"]}
@@ -592,5 +510,5 @@ def take_in(
 
 def collect_garbage(folder: Path, dry_run: bool, unowned: bool = False) -> dict[str, Any]:
     """Remove what nothing needs any more, or say what would go (see ``upkeep.gc``)."""
-    with _opened(folder) as (store, now):
+    with opened(folder) as (store, now):
         return garbage.collect(store, now, dry_run, unowned)

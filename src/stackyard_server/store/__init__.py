@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -256,9 +256,10 @@ class Store:
         reconciled: Whether the database becomes that of the contents beside it, whatever both say.
         serving: Whether this is the server: it keeps a seal until it folds the log in.
         largest: What a document may have that is written; None is no bound.
+        migrates: Whether tables of an earlier release are brought to this one; a server and ``reconciled`` do.
 
     Raises:
-        StoreError: The folder is of a newer release.
+        StoreError: The folder is of a newer release, of an earlier one, or half restored.
         ApartError: The database is not that of the contents beside it, is older than they are, or damaged.
     """
 
@@ -268,6 +269,7 @@ class Store:
         reconciled: bool = False,
         serving: bool = False,
         largest: Largest | None = None,
+        migrates: bool = False,
     ) -> None:
         self._largest = largest
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -275,6 +277,14 @@ class Store:
         self.path = folder / FILE_NAME
         with _refusing():
             found = opening.Found(None, 0, None) if reconciled else opening.examine(folder, FILE_NAME)
+        if found.version not in (0, len(schema.MIGRATIONS)) and not (migrates or serving):
+            raise StoreError(
+                f"{self.path} was written by an earlier release (schema {found.version}, this one has "
+                f"{len(schema.MIGRATIONS)}): start the server of this release once, or use the release that wrote it."
+            )
+        if serving:
+            with suppress(OSError):  # an empty one: its restore was ended after all was in place
+                (folder / opening.DRAFT).rmdir()
         made = not self.path.exists()
         self._writer = self._connect()
         if made:
@@ -533,6 +543,21 @@ class Store:
         self._mark.close()
 
 
+def check_restored(folder: Path) -> None:
+    """Refuse a folder that a restore did not come to the end of.
+
+    Raises:
+        StoreError: It is one.
+    """
+    with _refusing():
+        opening.check_restored(folder, FILE_NAME)
+
+
+def migration_bytes(folder: Path) -> int:
+    """The room that it takes to bring a folder's tables to this release; 0 where they are of it."""
+    return opening.migration_bytes(folder, FILE_NAME)
+
+
 def check_alone(folder: Path) -> None:
     """Look for damage in a database, whatever the contents beside it say; nothing where there is none.
 
@@ -560,8 +585,8 @@ def _refusing() -> Iterator[None]:
     """What is found before a database is opened, as the errors of this room."""
     try:
         yield
-    except schema.TooNew as newer:
-        raise StoreError(str(newer)) from newer
+    except (schema.TooNew, opening.Unfinished) as refused:
+        raise StoreError(str(refused)) from refused
     except opening.Damaged as fault:
         raise DamagedError(str(fault)) from fault
     except opening.Apart as fault:

@@ -12,6 +12,9 @@ from typing import Any
 
 from . import FILE_NAME, Store, Transaction, mark, schema
 
+#: The first version whose databases keep parameters for lists.
+WITH_PARAMETERS = 5
+
 
 def copy(store: Store, path: Path) -> None:
     """Copy the rows, all of one moment, into a new file that only its owner reads; nobody waits meanwhile."""
@@ -57,6 +60,10 @@ def rename(path: Path) -> None:
         if schema.version_of(copied) >= schema.WITH_LINEAGE:
             copied.execute("UPDATE lineage SET identity=lower(hex(randomblob(16)))")
             copied.execute("DELETE FROM doomed")  # of the former one's contents
+        if schema.version_of(copied) >= WITH_PARAMETERS:
+            # what lists remember, made again when they ask; a path that is none would stop every task
+            copied.execute("DELETE FROM parameter_value")
+            copied.execute("DELETE FROM parameter")
 
 
 def make_mark(folder: Path) -> None:

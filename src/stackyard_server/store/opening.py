@@ -17,6 +17,8 @@ from pathlib import Path
 from . import mark, schema
 
 IDENTITY = re.compile(r"[0-9a-f]{32}")
+#: The folder inside a data folder where a restore makes what it then moves into place.
+DRAFT = ".restoring"
 #: How long the check of a database may take that nobody sealed, seconds; and steps of SQLite between looks at it.
 CHECK_SECONDS = 30.0
 CHECK_STEPS = 100_000
@@ -32,6 +34,10 @@ class Damaged(Exception):
     """The database cannot be read as one; the message says in what."""
 
 
+class Unfinished(Exception):
+    """A restore into the folder was broken off; the message says how to go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A database as it lies there: None is not known, for it is new or of an earlier release."""
@@ -39,6 +45,8 @@ class Found:
     identity: str | None
     commits: int
     marked: mark.Marked | None
+    #: Of its tables; 0 of a new one.
+    version: int = 0
 
 
 def examine(folder: Path, name: str) -> Found:
@@ -49,11 +57,13 @@ def examine(folder: Path, name: str) -> Found:
         name: Of the database in it.
 
     Raises:
+        Unfinished: A restore was broken off before it came to the database.
         Apart: There are contents and no database, or one that is empty, another's, or older than they are.
         Damaged: SQLite cannot read it, or it is no database of this server.
         schema.TooNew: It is of a later release.
     """
     path = folder / name
+    check_restored(folder, name)
     # Before the database: a server beside may commit meanwhile, and says so here only after it did.
     marked = _marked(folder)
     if path.exists() and not path.is_file():
@@ -98,7 +108,35 @@ def examine(folder: Path, name: str) -> Found:
             raise Apart(f"{path} is not the database of the contents in {folder / mark.FOLDER}")
         elif lost := marked.missing(commits):
             raise Apart(f"{path} or its log lost the last {lost} of {commits + lost} commits")
-        return Found(identity, commits, marked)
+        return Found(identity, commits, marked, version)
+
+
+def check_restored(folder: Path, name: str) -> None:
+    """Refuse a folder that a restore did not come to the end of: the database comes last.
+
+    Raises:
+        Unfinished: It is one.
+    """
+    path = folder / name
+    if (folder / DRAFT).exists() and (not path.exists() or (path.is_file() and path.stat().st_size == 0)):
+        raise Unfinished(
+            f"A restore into {folder} was broken off: repeat it with this folder, which clears what it left, "
+            "or choose another folder."
+        )
+
+
+def migration_bytes(folder: Path, name: str) -> int:
+    """The room that it takes to bring a database to this release: each page may be written to the log and then to the
+    file; 0 where it is of this release, or says nothing."""
+    path = folder / name
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return 0
+        with _only_reading(path) as found:
+            version = schema.version_of(found)
+    except (OSError, Damaged, sqlite3.Error):
+        return 0
+    return 2 * path.stat().st_size if 0 < version < len(schema.MIGRATIONS) else 0
 
 
 def check(folder: Path, name: str) -> bool:
@@ -111,7 +149,7 @@ def check(folder: Path, name: str) -> bool:
         Whether it was looked at to the end.
 
     Raises:
-        Apart, Damaged: What was found.
+        Unfinished, Apart, Damaged: What was found.
     """
     path, found = folder / name, examine(folder, name)
     if not path.exists() or path.stat().st_size == 0:
@@ -131,10 +169,12 @@ def check_alone(folder: Path, name: str) -> None:
     """Look for damage in a database, whatever the contents beside it say.
 
     Raises:
+        Unfinished: A restore was broken off before it came to the database.
         Damaged: There is some, or it is no database of this server.
         schema.TooNew: It is of a later release.
     """
     path = folder / name
+    check_restored(folder, name)
     if not path.exists() or path.stat().st_size == 0:
         return
     with _only_reading(path) as found:

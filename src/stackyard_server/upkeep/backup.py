@@ -14,7 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from ..files.stored import StoredFiles, sync_folder
 from ..store import FILE_NAME, Store, copies, schema
 from ..store.documents import new_id
 from ..store.mark import digest_of
-from . import UpkeepError
+from . import UpkeepError, drafts
 from .inspection import API_VERSION, MANIFEST
 
 
@@ -42,6 +45,7 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
 
     Raises:
         UpkeepError: The target cannot be used, or the database is damaged.
+        OSError, Fault: The disk is full, say; nothing is left of the copy.
     """
     target = target.absolute()
     if target.exists():
@@ -49,9 +53,7 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
     if store.folder.resolve() in target.resolve().parents:
         raise UpkeepError(f"{target} is inside the data folder: choose a folder elsewhere.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{new_id()}")
-    partial.mkdir(mode=0o700)
-    try:
+    with _draft(target) as partial:
         copies.copy(store, partial / FILE_NAME)
         with copies.opened(partial / FILE_NAME) as copied:
             faults, wanted = copies.torn(copied), copies.files(copied)
@@ -66,10 +68,26 @@ def backup(store: Store, target: Path, now: int) -> dict[str, Any]:
         manifest = _manifest(partial, now, counts)
         partial.rename(target)
         sync_folder(target.parent)
+    return manifest
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """A new folder beside the target, removed after an error; what broken-off backups left there is gone."""
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}")
+    for path in target.parent.iterdir():
+        if ours.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            with suppress(OSError, drafts.HeldError), drafts.held(path) as sure:
+                if sure:  # nobody works there: its backup was killed
+                    shutil.rmtree(path)
+    partial = target.with_name(f".{target.name}.{new_id()}")
+    partial.mkdir(mode=0o700)
+    try:
+        with drafts.held(partial):
+            yield partial
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return manifest
 
 
 def _copy_files(stored: StoredFiles, folder: Path, wanted: list[tuple[Any, Any, Any, Any]]) -> dict[str, int]:

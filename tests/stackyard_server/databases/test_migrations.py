@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stackyard_server import admin
 from stackyard_server.store import FILE_NAME, Store, StoreError, mark, schema
 from stackyard_server.upkeep import verification
 
@@ -89,6 +90,33 @@ def test_a_released_migration_was_not_edited(tmp_path: Path, version: int) -> No
         )
 
 
+@pytest.mark.promise("the-server-alone-migrates")
+def test_a_command_changes_nothing_of_an_earlier_release(tmp_path: Path) -> None:
+    """A server of that release may run beside it, and has to start again afterwards."""
+    folder = folder_of(tmp_path, 4)
+
+    def held() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    before = held()
+    for call in (
+        lambda: admin.verify(folder),
+        lambda: admin.status(folder),
+        lambda: admin.backup(folder, tmp_path / "copy"),
+        lambda: admin.collect_garbage(folder, dry_run=False),
+        lambda: admin.add_user(folder, "ann", None, "user", "long enough for a password"),
+        lambda: admin.list_users(folder),
+        lambda: admin.list_credentials(folder, None),
+        lambda: admin.write_client_config(folder, tmp_path / "clearml.conf", "admin", False),
+        lambda: admin.take_in(folder, {}, []),
+    ):
+        with pytest.raises(admin.AdminError, match=r"earlier release \(schema 4, .*start the server of this"):
+            call()
+    assert held() == before
+    Store(folder, serving=True).close()
+    assert admin.list_users(folder) is not None
+
+
 def test_a_later_version_is_reached_step_by_step_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,14 +129,14 @@ def test_a_later_version_is_reached_step_by_step_or_not_at_all(
     torn = "UPDATE meta SET value='torn' WHERE key='x';\nCREATE TABLE half (a);\nNONSENSE;"
     monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, good, torn])
     with pytest.raises(sqlite3.OperationalError, match="NONSENSE"):
-        Store(tmp_path)
+        Store(tmp_path, migrates=True)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         assert database.execute("PRAGMA user_version").fetchone()[0] == present + 1
         assert database.execute("SELECT value FROM meta WHERE key='x'").fetchone() == ("moved",)
         assert database.execute("SELECT 1 FROM sqlite_master WHERE name='half'").fetchone() is None
     monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:present])
     with pytest.raises(StoreError, match="written by a newer release"):
-        Store(tmp_path)
+        Store(tmp_path, migrates=True)
 
 
 def test_a_dump_makes_the_same_database(tmp_path: Path) -> None:

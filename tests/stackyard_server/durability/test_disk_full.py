@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from stackyard_server import admin, settings
-from stackyard_server.store import Store
-from stackyard_server.upkeep import verification
+from stackyard_server.store import Store, schema
+from stackyard_server.upkeep import restore, verification
 
 from .child import running_child
 
@@ -58,6 +61,63 @@ def test_a_start_on_a_full_disk_says_so(small_disk: Path, monkeypatch: pytest.Mo
         admin.serve(told, lambda *_: None)
     filler.unlink()
     Store(folder).close()
+
+
+def test_every_command_on_a_full_disk_names_the_place(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    folder, copy = small_disk / "data", tmp_path / "copy"
+    Store(folder).close()
+    admin.backup(folder, copy)
+    filler = fill(small_disk)
+    said = rf"^{folder} could not be written, its disk is full \(\d+ bytes are free\): make room"
+    for call in (
+        lambda: admin.verify(folder),
+        lambda: admin.collect_garbage(folder, dry_run=False),
+        lambda: admin.list_users(folder),
+        lambda: admin.reconcile(folder, dry_run=False),
+    ):
+        with pytest.raises(admin.AdminError, match=said):
+            call()
+    with pytest.raises(
+        admin.AdminError, match=r"restored: its disk has \d+ bytes free, the backup needs \d+"
+    ):
+        admin.restore(copy, small_disk / "restored", verify=False)
+    monkeypatch.setattr(restore, "_check_room", lambda *_: None)  # it filled up meanwhile
+    with pytest.raises(admin.AdminError, match=r"restored could not be written, its disk is full"):
+        admin.restore(copy, small_disk / "restored", verify=False)
+    filler.unlink()
+    assert admin.verify(folder)["ok"]
+    Store(tmp_path / "elsewhere").close()
+    fill(small_disk)
+    with pytest.raises(admin.AdminError, match=r"backup could not be written, its disk is full"):
+        admin.backup(tmp_path / "elsewhere", small_disk / "backup")
+    assert {path.name for path in small_disk.iterdir()} == {"data", "filler"}
+
+
+def test_a_migration_without_room_says_what_it_needs(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    folder = small_disk / "data"
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "server.sqlite")) as rows:
+        for script in schema.MIGRATIONS[:4]:
+            rows.executescript(script)
+        rows.execute("PRAGMA user_version=4")
+        rows.executemany(
+            "INSERT INTO task(id, last_update, status, name) VALUES (?, ?, 'created', ?)",
+            [(f"{number:032x}", number, "x" * 100) for number in range(15_000)],
+        )
+        rows.commit()
+    needed = 1024 * 1024 + 2 * (folder / "server.sqlite").stat().st_size
+    (small_disk / "filler").write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 1_500_000))
+    told = settings.read(folder, {"web_port": 0, "api_port": 0, "files_port": 0})
+    with pytest.raises(admin.AdminError, match=rf"its disk is full .* a start needs {needed}\)"):
+        admin.serve(told, lambda *_: None)
+    (small_disk / "filler").unlink()
+    Store(folder, serving=True).close()
 
 
 def test_a_full_disk_refuses_clearly_and_loses_nothing(small_disk: Path) -> None:

@@ -17,6 +17,7 @@ from stackyard_server.store import (
     Store,
     StoreError,
     check,
+    check_alone,
     mark,
     meta,
     opening,
@@ -189,11 +190,48 @@ def test_a_new_folder_and_one_of_an_earlier_release_are_taken(tmp_path: Path) ->
         )
         rows.commit()
     put_content(folder)
-    Store(folder).close()
+    Store(folder, serving=True).close()
     marked = mark.read(folder)
     assert marked is not None
     with closing(sqlite3.connect(folder / FILE_NAME)) as rows:
         assert rows.execute("SELECT identity FROM lineage").fetchone() == (marked.identity,)
+
+
+def test_an_earlier_release_is_changed_by_the_server_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / FILE_NAME).touch()
+    of_an_earlier_release(folder)
+    before = (folder / FILE_NAME).read_bytes()
+    with pytest.raises(
+        StoreError, match=r"earlier release \(schema 3.*start the server of this release once"
+    ):
+        Store(folder)
+    assert (folder / FILE_NAME).read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == [FILE_NAME]
+    assert opening.migration_bytes(folder, FILE_NAME) == 2 * len(before)
+    Store(folder, serving=True).close()
+    assert opening.migration_bytes(folder, FILE_NAME) == 0
+    Store(folder).close()
+
+
+@pytest.mark.parametrize("database", [False, True])
+def test_a_folder_half_restored_is_none_of_a_server(tmp_path: Path, database: bool) -> None:
+    folder = tmp_path / "data"
+    (folder / opening.DRAFT).mkdir(parents=True)
+    if database:
+        (folder / FILE_NAME).touch()
+    for look in (Store, check, check_alone):
+        with pytest.raises(StoreError, match="was broken off: repeat it with this folder"):
+            look(folder)
+    assert {path.name for path in folder.iterdir()} == {opening.DRAFT, *([FILE_NAME] if database else [])}
+
+
+def test_an_empty_draft_of_a_restore_goes_with_the_start(folder: Path) -> None:
+    (folder / opening.DRAFT).mkdir()
+    Store(folder).close()
+    Store(folder, serving=True).close()
+    assert not (folder / opening.DRAFT).exists()
 
 
 def test_an_earlier_release_without_rows_does_not_become_the_database_of_contents(tmp_path: Path) -> None:

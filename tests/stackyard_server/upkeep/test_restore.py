@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -13,7 +14,8 @@ import pytest
 
 from stackyard_server import admin
 from stackyard_server.store import ApartError, Store, mark, meta
-from stackyard_server.upkeep import UpkeepError, backup, restore
+from stackyard_server.store.documents import TASK
+from stackyard_server.upkeep import UpkeepError, backup, drafts, restore
 
 from . import hostile
 
@@ -151,3 +153,121 @@ def test_no_backup_is_made_of_a_damaged_database(folder: Path, tmp_path: Path) -
         admin.list_users(folder)
     assert not (tmp_path / "copy").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".copy")]
+
+
+def killed_restore(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A restore in a process of its own that is gone in the middle, at once."""
+
+    def gone(*_: object) -> None:
+        os._exit(9)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            if step == "copying":
+                monkeypatch.setattr(restore, "_copy", gone)
+            elif step == "naming":
+                monkeypatch.setattr(restore.copies, "rename", gone)
+            else:
+                real = Path.rename
+
+                def move(path: Path, goal: Path) -> Path:
+                    return gone() if path.name == "server.sqlite" else real(path, goal)  # type: ignore[return-value]
+
+                monkeypatch.setattr(Path, "rename", move)
+            restore.restore(source, folder, verify=False)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def serve(folder: Path) -> None:
+    mask = os.umask(0o077)
+    try:
+        told = admin.read_settings(folder, {"web_port": 0, "api_port": 0, "files_port": 0})
+        admin.serve(told, lambda *_: pytest.fail("it started"))
+    finally:
+        os.umask(mask)
+
+
+@pytest.mark.promise("a-half-restored-folder-is-refused")
+@pytest.mark.parametrize("step", ["copying", "naming", "moving"])
+def test_a_restore_that_was_killed_is_repeated_and_nothing_else_goes_on_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    admin.backup(folder, tmp_path / "copy")
+    target = tmp_path / "target"
+    killed_restore(tmp_path / "copy", target, monkeypatch, step)
+    assert (target / restore.DRAFT).is_dir()
+    for call in (
+        lambda: serve(target),
+        lambda: admin.verify(target),
+        lambda: admin.status(target),
+        lambda: admin.list_users(target),
+        lambda: admin.backup(target, tmp_path / "other"),
+        lambda: admin.collect_garbage(target, dry_run=True),
+        lambda: admin.reconcile(target, dry_run=False),
+        lambda: admin.take_in(target, {}, []),
+    ):
+        with pytest.raises(admin.AdminError, match="was broken off: repeat it with this folder"):
+            call()
+    assert not (target / "server.sqlite").exists()
+    assert admin.restore(tmp_path / "copy", target, verify=True)["ok"]
+    assert not (target / restore.DRAFT).exists()
+    assert (target / "server.toml").read_text() == "requeue_limit = 3\n"
+
+
+def test_what_is_not_a_restores_is_not_cleared(folder: Path, tmp_path: Path) -> None:
+    admin.backup(folder, tmp_path / "copy")
+    target = tmp_path / "target"
+    (target / restore.DRAFT).mkdir(parents=True)
+    (target / "mine").write_text("kept")
+    with pytest.raises(admin.AdminError, match="is not empty"):
+        admin.restore(tmp_path / "copy", target, verify=False)
+    (target / "mine").unlink()
+    with (
+        drafts.held(target / restore.DRAFT),
+        pytest.raises(admin.AdminError, match=r"Another process works in .*\.restoring"),
+    ):
+        admin.restore(tmp_path / "copy", target, verify=False)
+    assert admin.restore(tmp_path / "copy", target, verify=False)["ok"]
+
+
+def test_a_restore_that_fails_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.backup(folder, tmp_path / "copy")
+    (tmp_path / "target").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(restore.copies, "make_mark", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restore.restore(tmp_path / "copy", tmp_path / "target", verify=False)
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_parameters_that_lists_remember_are_not_restored(folder: Path, tmp_path: Path) -> None:
+    """They are made again when a list asks; a path that is none would end every later tasks.create."""
+    with closing(sqlite3.connect(folder / "server.sqlite")) as rows:
+        rows.execute("INSERT INTO parameter(path, filled, last) VALUES ('$[', 0, 0)")
+        rows.execute("INSERT INTO parameter_value VALUES (1, 1, 1.0, 1)")
+        rows.commit()
+    admin.backup(folder, tmp_path / "copy")
+    assert admin.restore(tmp_path / "copy", tmp_path / "target", verify=True)["ok"]
+    store = Store(tmp_path / "target")
+    with store.writing() as tx:
+        assert tx.value("SELECT count(*) FROM parameter") == 0
+        assert tx.value("SELECT count(*) FROM parameter_value") == 0
+        TASK.insert(tx, {"id": "a" * 32, "hyperparams": {"Args": {"x": {"value": 1}}}})
+    store.close()
+
+
+def test_a_backup_that_does_not_fit_says_what_it_needs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.backup(folder, tmp_path / "copy")
+    monkeypatch.setattr(restore.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1))
+    with pytest.raises(
+        admin.AdminError, match=r"target: its disk has 1 bytes free, the backup needs \d{5,}:"
+    ):
+        admin.restore(tmp_path / "copy", tmp_path / "target", verify=False)
+    assert not (tmp_path / "target").exists()
