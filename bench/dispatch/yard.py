@@ -26,7 +26,7 @@ from stackyard.machine.docker_engine import obstacle
 from stackyard.settings import Settings
 from stackyard.stacks import images
 from stackyard.stacks.definition import StackSpec
-from stackyard.workloads import catalogue, snapshot
+from stackyard.workloads import packages, snapshot
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
 from tests.installation.agents import agent_of
 
@@ -146,7 +146,7 @@ def yard(home: Path, stack_name: str = stacks.DEFAULT) -> Iterator[Yard]:
     if python is None:
         raise NotHere(f"stack {stack_name} is not built; build it: stackyard stack build {stack_name}")
     code = home / "code"
-    for source in catalogue.installed():
+    for source in packages.folders():
         shutil.copytree(source, code / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     (code / "bench_tiny.py").write_text(TINY)
     snapshot.warm(code, python, {}, ("numpy", "torch"))

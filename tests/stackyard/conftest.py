@@ -23,7 +23,7 @@ from stackyard.matrix.site import Site
 from stackyard.matrix.stop import Stop
 from stackyard.scenarios import Known
 from stackyard.settings import Settings
-from stackyard.workloads import catalogue
+from stackyard.workloads import packages
 from stackyard_task.records import Code, RunRecord, StackPin
 from stackyard_task.workloads import Workload
 from tests.engine import base_image, engine, no_containers_left, stack_image  # noqa: F401 - fixtures too
@@ -175,7 +175,7 @@ class Yard:
 def code_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package of this checkout and the workload above."""
     folder = tmp_path_factory.mktemp("code")
-    for source in catalogue.installed():
+    for source in packages.folders():
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "work_for_tests.py").write_text(WORK)
     return folder

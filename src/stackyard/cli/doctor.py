@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from stackyard import stacks
+from stackyard import stacks, workloads
 from stackyard.errors import NotRunnableError, StackyardError
 from stackyard.launch import installed
 from stackyard.launch.deployment import Deployment, Premises
@@ -23,9 +23,11 @@ from stackyard.scenarios.shape import WHOLE_MACHINE
 from stackyard.settings import Settings
 from stackyard.stacks import indexes, pythons
 from stackyard.stacks.definition import StackSpec
+from stackyard.workloads import packages
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
+_PACKAGES = "Packages of workloads"
 #: States of a finding, and the mark each gets.
 _MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]--[/]", "no": "[red]no[/]", "info": "  "}
 
@@ -62,6 +64,7 @@ def doctor(
         *_machine(machine, settings),
         *(_stack(stack, settings, machine, online) for stack in defined.values()),
         *_deployments(Premises(settings, defined, machine)),
+        *_workloads(),
         *_data(settings),
         *_tools(),
     ]
@@ -89,8 +92,10 @@ def _print(findings: list[Finding], ready: bool) -> None:
         if finding.command:
             console.print(f"       -> {escape(finding.command)}")
     console.print()
+    broken = [f.name for f in findings if f.section == _PACKAGES and f.state == "no"]
     if ready:
-        console.print("This machine can run scenarios on the default stack.")
+        without = f" that name no workload of {', '.join(broken)}" if broken else ""
+        console.print(f"This machine can run scenarios{escape(without)} on the default stack.")
     else:
         console.print("Not ready: the default stack is not built. -> stackyard stack build")
 
@@ -192,6 +197,20 @@ def _through_server(deployment: Deployment) -> Finding:
     found = re.search(r"`([^`]+)`|build it: (.+)", reason)
     command = (found[1] or found[2]) if found else None
     return Finding(section, deployment.name, "missing", f"not runnable: {reason}", command)
+
+
+def _workloads() -> list[Finding]:
+    """The packages of workloads, and why one cannot be used: whatever names none of its workloads runs all the same."""
+    catalogue, findings = workloads.load(), []
+    for package in packages.found():
+        fault = package.fault
+        for name in package.declared:
+            reason = catalogue.why_not(name)
+            if fault is None and reason is not None:
+                fault = f"workload {name!r} cannot be run: {reason}"
+        state = "ok" if fault is None else "no"
+        findings.append(Finding(_PACKAGES, package.name, state, fault or ", ".join(package.declared)))
+    return findings
 
 
 def _data(settings: Settings) -> list[Finding]:

@@ -194,6 +194,7 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         workloads=catalogue.declared,
         queues=queues,
         why_not=catalogue.why_not,
+        unread=catalogue.unread(),
     )
     code_folder, code = catalogue.taken(settings.home, [step.workload for step in pipeline.steps])
     here = Here(

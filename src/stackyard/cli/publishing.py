@@ -87,7 +87,11 @@ def publish(
         )
         missing += examples.publish(sender, workshop, say)
     presets = examples.presets() if with_examples else {}
-    done = templates.publish(sender, templates.defined(catalogue.declared, presets), made_with)
+    reasons = {name: catalogue.why_not(name) for name in catalogue.declared}
+    declared = {name: workload for name, workload in catalogue.declared.items() if reasons[name] is None}
+    missing += [f"no template of {name}: {why}" for name, why in reasons.items() if why is not None]
+    missing += [f"no template of package {name}: {why}" for name, why in catalogue.faults.items()]
+    done = templates.publish(sender, templates.defined(declared, presets), made_with)
     try:
         prepared, here = pipeline.prepared(base() / PIPELINE, settings, {})
         id, outcome = Submission(prepared, sender, here).publish()

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +15,12 @@ from rich.console import Console
 
 from stackyard import extras, reports, scenarios, stacks, toml_tables, workloads
 from stackyard.cli import progress
-from stackyard.errors import BadInputError, Interrupted, RunsFailedError
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.launch import installed
 from stackyard.launch.deployment import Premises
+from stackyard.machine import data as data_sets
 from stackyard.matrix import planning, site
+from stackyard.matrix.inputs import Inputs
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
 from stackyard.reports.wording import count
@@ -85,8 +87,9 @@ def run_command(
         repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
     measure = os.environ.get("STACKYARD_MEASURE") or None
     plan = planning.planned(scenario, here, code, repeats=repeats, only=pairs, measure=measure)
+    _refuse_missing(file, scenario, catalogue, here.dataset, plan)
     if dry_run:
-        _print_plan(plan, as_json)
+        _dry(plan, folder, as_json, resume=resume, fresh=fresh)
         return
     with progress.watcher(Console(stderr=True)) as watcher:
         watcher.message(_intention(plan, folder.path))
@@ -122,9 +125,11 @@ def report_command(
 
 
 @app.command("validate")
-def validate_command(file: File, as_json: Json = False) -> None:
-    """Check a scenario file and say how many cells and runs it means; nothing is started or looked up."""
-    scenario, _ = _read(file, stacks.load(), workloads.load(file.parent))
+def validate_command(file: File, as_json: Json = False, data: Data = None) -> None:
+    """Check a scenario file, and that the files it names are there; say how many cells and runs it means."""
+    catalogue, folder = workloads.load(file.parent), Settings.from_environment(data).data
+    scenario, _ = _read(file, stacks.load(), catalogue)
+    _refuse_missing(file, scenario, catalogue, lambda reference: data_sets.check_name(reference, folder))
     cells = scenarios.cells(scenario)
     runs = len(cells) * (scenario.repeats + scenario.warm_up_runs)
     said = {
@@ -152,10 +157,13 @@ def list_command(
         raise BadInputError(
             f"{folder}: no such folder; run from a checkout or name the folder of scenario files"
         )
-    defined, catalogue = stacks.load(), workloads.load(folder)
+    defined, catalogue, data = stacks.load(), workloads.load(folder), Settings.from_environment().data
     for file in sorted(folder.glob("*.toml")):
         try:
             scenario, _ = _read(file, defined, catalogue)
+            _refuse_missing(
+                file, scenario, catalogue, lambda reference: data_sets.check_name(reference, data)
+            )
             typer.echo(f"{file}  {count(len(scenarios.cells(scenario)), 'cell')}  {scenario.title}")
         except BadInputError as error:
             typer.echo(f"{file}  cannot be used: {error}")
@@ -174,8 +182,38 @@ def _read(
         default_deployment=installed.DEFAULT,
         workloads=catalogue.declared,
         why_not=catalogue.why_not if checked else lambda reference: None,
+        unread=catalogue.unread(),
     )
     return scenarios.read(text, str(file), known), text
+
+
+def _refuse_missing(
+    file: Path,
+    scenario: Scenario,
+    catalogue: Catalogue,
+    dataset: Callable[[str], object],
+    plan: Plan | None = None,
+) -> None:
+    """See that the files are there that the runs of a plan read, or without one all that the scenario file names.
+
+    Raises:
+        BadInputError: one is not.
+    """
+    cells, preparations = scenarios.cells(scenario), list(scenario.preparations)
+    if plan is not None:
+        planned = {cell.name for cell in plan.cells}
+        cells = [cell for cell in cells if cell.slug in planned]
+        preparations = [p for p in preparations if p.name in plan.preparations]
+    found = Inputs(scenario, file, catalogue.declared, dataset, _is_elsewhere)
+    found.refuse_missing(cells, preparations)
+
+
+def _is_elsewhere(deployment: str) -> bool:
+    """Whether runs of a deployment may happen where other files lie than here."""
+    try:
+        return installed.named(deployment).needs_server
+    except StackyardError:  # it cannot be loaded here; planning says why
+        return True
 
 
 def _pairs(given: list[str]) -> list[tuple[str, str]]:
@@ -248,15 +286,34 @@ def _intention(plan: Plan, folder: Path) -> str:
     return f"{plan.name}: {count(len(plan.cells), 'cell')} x {count(plan.repeats, 'run')}{prepare}, in {folder}{left}"
 
 
-def _print_plan(plan: Plan, as_json: bool) -> None:
+def _dry(plan: Plan, folder: RunFolder, as_json: bool, *, resume: bool, fresh: bool) -> None:
+    """Say what would run, of a matrix that is continued only what is left, and whether that would be refused.
+
+    Raises:
+        BadInputError: it is to be continued, and cannot be.
+    """
+    try:
+        folder.refuse(plan, resume=resume, fresh=fresh)
+    except BadInputError as error:
+        if resume:
+            raise
+        typer.echo(f"this run would be refused: {error}", err=True)
+    _print_plan(plan, folder.kept(plan) if resume else set(), folder if resume else None, as_json)
+
+
+def _print_plan(plan: Plan, kept: Collection[str], earlier: RunFolder | None, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(plan), indent=1))
+        typer.echo(json.dumps({**dataclasses.asdict(plan), "kept": sorted(kept)}, indent=1))
         return
-    typer.echo(f"{plan.title}: {count(plan.runs_total, 'run')} of {count(len(plan.cells), 'cell')}")
+    stand = f"; {len(kept)} of them stand" if kept else ""
+    typer.echo(f"{plan.title}: {count(plan.runs_total, 'run')} of {count(len(plan.cells), 'cell')}{stand}")
     for name in plan.preparations:
-        typer.echo(f"prepare  {name}")
+        record = earlier.record(earlier.preparation(name)) if earlier else None
+        if record is None or record.status != "completed":
+            typer.echo(f"prepare  {name}")
     for cell in plan.not_runnable:
         typer.echo(f"not runnable  {cell.name}: {cell.reason}")
     for block in plan.blocks:
         for name in block.order:
-            typer.echo(f"{block.name}  {name}")
+            if f"{block.name}-{name}" not in kept:
+                typer.echo(f"{block.name}  {name}")

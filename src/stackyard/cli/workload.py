@@ -38,7 +38,10 @@ app = typer.Typer(
 @app.command("list")
 def list_command(as_json: Json = False) -> None:
     """Show the declared workloads, those of ./workloads.toml too, and the parameters each takes."""
-    declared = workloads.load(Path.cwd()).declared
+    catalogue = workloads.load(Path.cwd())
+    declared = catalogue.declared
+    for package, why in catalogue.faults.items():
+        typer.echo(f"package {package} cannot be used: {why}", err=True)
     if as_json:
         rows = [
             {

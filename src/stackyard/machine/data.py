@@ -157,7 +157,7 @@ def resolve(reference: str, folder: Path) -> Path:
     entry = next((f for f in listed.files if f.path == plain), None)
     if entry is None:
         files = ", ".join(f.path for f in listed.files)
-        raise BadInputError(f"{reference}: data set {name} has no file {plain!r}; it has: {files}")
+        raise BadInputError(f"{reference}: data set {name} has no file {file!r}; it has: {files}")
     if entry.address is None:
         raise BadInputError(
             f"{reference}: is not in {folder}, and no public address serves it "
@@ -167,6 +167,18 @@ def resolve(reference: str, folder: Path) -> Path:
         f"{reference}: is not in {folder}; get it with: stackyard data fetch {name}, "
         "or name a folder that has it by --data or STACKYARD_DATA"
     )
+
+
+def check_name(reference: str, folder: Path) -> None:
+    """See that "dataset:NAME/FILE" means a file of a known data set, or one that is here.
+
+    Raises:
+        BadInputError: it means neither.
+    """
+    name, _, file = reference.removeprefix(PREFIX).partition("/")
+    listed = next((known_set.files for known_set in known() if known_set.name == name), ())
+    if not any(entry.path == uncompressed_name(file) for entry in listed):
+        resolve(reference, folder)
 
 
 def uncompressed_name(file: str) -> str:

@@ -162,13 +162,26 @@ class RunFolder:
         Raises:
             BadInputError: the folder holds runs and neither is asked for; nothing to resume; it is not ours.
         """
+        self.refuse(plan, resume=resume, fresh=fresh)
+        if fresh and self.plan() is not None:
+            self._clear()
+        (self.path / "runs").mkdir(exist_ok=True)
+        write_text(scenario_text, self.path / SCENARIO_FILE)
+        records.write_json(plan, self.plan_path)
+
+    def refuse(self, plan: Plan, *, resume: bool = False, fresh: bool = False) -> None:
+        """Refuse what ``begin`` would refuse; nothing is written.
+
+        Raises:
+            BadInputError: as of ``begin``.
+        """
         old = self.plan()
         if resume:
             if old is None:
                 raise self._nothing_to_resume()
             refuse_if_different(old, plan, self.path)
         elif fresh and old is not None:
-            self._clear()
+            return
         elif old is not None and self._has_runs():
             raise BadInputError(
                 f"{self.path}: already holds runs of {old.name!r}; continue them with --resume, "
@@ -179,9 +192,12 @@ class RunFolder:
                 f"{self.path}: is not empty and not a run folder (found {self._foreign()[0]!r}); "
                 "choose another --out"
             )
-        (self.path / "runs").mkdir(exist_ok=True)
-        write_text(scenario_text, self.path / SCENARIO_FILE)
-        records.write_json(plan, self.plan_path)
+
+    def kept(self, plan: Plan) -> set[str]:
+        """Names of the run folders whose runs stand, of those that ``plan`` has; nothing is moved."""
+        names = {(block.name, cell) for block in plan.blocks for cell in block.order}
+        places = (self.run(block, cell) for block, cell in names)
+        return {place.name for place in places if counts_as_done(self.record(place))}
 
     def _nothing_to_resume(self) -> BadInputError:
         return BadInputError(f"{self.path.absolute()}: holds no run to resume; leave --resume away")
@@ -191,6 +207,10 @@ class RunFolder:
 
     def _foreign(self) -> list[str]:
         """What is not ours in a folder without a plan; a start that ended before its plan leaves the other three."""
+        if not self.path.exists():
+            return []
+        if not self.path.is_dir():
+            raise BadInputError(f"{self.path} is no folder; choose another --out")
         ours = {_LOCK_FILE, SCENARIO_FILE} | (set() if self._has_runs() else {"runs"})
         return sorted(p.name for p in self.path.iterdir() if p.name not in ours)
 
@@ -312,6 +332,11 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
             "mend that and resume again"
         )
     if new.repeats < old.repeats:
+        if not lines:
+            raise BadInputError(
+                f"{path}: the matrix there has {old.repeats} repeats, and {new.repeats} are fewer: "
+                "its runs are not taken away; give as many or more, or choose another --out"
+            )
         lines.append(f"repeats: {old.repeats} then, {new.repeats} now")
     if lines:
         shown = "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")

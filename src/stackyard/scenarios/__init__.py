@@ -6,7 +6,7 @@ the declared workloads of the seam, nothing else: which stacks and deployments e
 
 from stackyard.scenarios.matrix import Block, Cell, arranged, cells, narrowed, settings_of
 from stackyard.scenarios.reading import Known, read
-from stackyard.scenarios.references import References, dataset_references, prepared_names, resolved
+from stackyard.scenarios.references import References, dataset_references, files, prepared_names, resolved
 from stackyard.scenarios.shape import Choice, Preparation, Scenario, differences, plain
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "cells",
     "dataset_references",
     "differences",
+    "files",
     "narrowed",
     "plain",
     "prepared_names",

@@ -49,15 +49,18 @@ class ScenarioFields(Fields):
         return found
 
     def runnable(
-        self, name: str, key: str, declared: Collection[str], why_not: Callable[[str], str | None]
+        self,
+        name: str,
+        key: str,
+        declared: Collection[str],
+        why_not: Callable[[str], str | None],
+        unread: str = "",
     ) -> None:
-        """Refuse a workload that is neither declared nor a function of the user's own that can be called."""
-        if name in declared:
-            return
-        if ":" not in name:
+        """Refuse a workload that is neither declared nor a function of the user's own, or cannot be called."""
+        if name not in declared and ":" not in name:
             if name.endswith(".py"):
                 raise self.bad(key, f"is {name!r}", f'a function in it, such as "{name}:main"')
-            raise self.bad(key, f"is {name!r}", self.one_of(name, declared))
+            raise self.bad(key, f"is {name!r}", self.one_of(name, declared) + unread)
         reason = why_not(name)
         if reason is not None:
             raise BadInputError(f"{self.file}: {key} is {name!r}: {reason}")

@@ -44,8 +44,10 @@ class Known:
     default_deployment: str
     #: Declared workloads, by name.
     workloads: Mapping[str, Workload] = field(default_factory=dict)
-    #: Why a function of the user's own, as the file names it, cannot be called; ``None``: it can.
+    #: Why a workload, declared or a function of the user's own, cannot be called; ``None``: it can.
     why_not: Callable[[str], str | None] = lambda reference: None
+    #: Words about packages whose declarations cannot be read, for a name that is not declared.
+    unread: str = ""
 
 
 def read(text: str, file: str, known: Known) -> Scenario:
@@ -224,7 +226,7 @@ class _Reader(ScenarioFields):
 
     def workload_name(self, table: dict[str, Any], where: str) -> str:
         name = self.text(table, where, "workload")
-        self.runnable(name, f"{where}.workload", self.known.workloads, self.known.why_not)
+        self.runnable(name, f"{where}.workload", self.known.workloads, self.known.why_not, self.known.unread)
         return name
 
     def divisible(self, workload: WorkloadSpec, given: Mapping[str, Any], where: str) -> None:

@@ -15,6 +15,9 @@ DATASET = "dataset:"
 #: Keys whose plain relative values are paths seen from the scenario file.
 PATH_KEYS = ("path", "labels_path", "templates_path", "model", "resume_from")
 
+#: Of those, the keys of a source.
+_SOURCE_KEYS = PATH_KEYS[:3]
+
 
 @dataclass(frozen=True)
 class References:
@@ -58,6 +61,33 @@ def prepared_names(value: Any, data: Mapping[str, Any]) -> set[str]:
 def dataset_references(value: Any, data: Mapping[str, Any]) -> set[str]:
     """The ``dataset:...`` references inside ``value`` or the data it names."""
     return {text for text in strings(expanded(value, data)) if text.startswith(DATASET)}
+
+
+def files(value: Any, data: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """The files that ``value`` names, each with its key: paths of sources, and references to data sets anywhere.
+
+    Args:
+        value: parameters, references not yet replaced.
+        data: the tables [data.NAME].
+        where: the key of ``value``.
+    """
+    if isinstance(value, str):
+        if value.startswith(DATA) and value[len(DATA) :] in data:
+            name = value[len(DATA) :]
+            yield from files({"sources": data[name]}, {}, f"data.{name}")
+        elif value.startswith(DATASET):
+            yield where, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key == "sources" and isinstance(inner, (list, tuple)):
+                for index, source in enumerate(inner):
+                    for of in _SOURCE_KEYS if isinstance(source, Mapping) else ():
+                        if isinstance(source.get(of), str) and not source[of].startswith(DATASET):
+                            yield f"{where}.sources[{index}].{of}", source[of]
+            yield from files(inner, data, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from files(inner, data, f"{where}[{index}]")
 
 
 def resolved(value: Any, data: Mapping[str, Any], references: References) -> Any:

@@ -6,19 +6,14 @@ beside its modules. Its code travels with every snapshot. Nothing of it is impor
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.workloads import declarations, own, snapshot
+from stackyard.workloads import declarations, own, packages, snapshot
 from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
-
-#: Entry point group in which a package that declares workloads names itself.
-GROUP = "stackyard.workloads"
 
 
 @dataclass(frozen=True)
@@ -31,6 +26,8 @@ class Catalogue:
     packages: tuple[Path, ...]
     #: Where functions of the user's own are looked for; ``None``: nowhere.
     folder: Path | None = None
+    #: Packages that cannot be used -> why.
+    faults: Mapping[str, str] = field(default_factory=dict)
 
     def why_not(self, reference: str) -> str | None:
         """Why a reference, a declared name or "FILE.py:FUNCTION", cannot be run, or ``None``."""
@@ -84,54 +81,52 @@ class Catalogue:
             raise StackyardError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
     def _own(self, reference: str) -> tuple[Path, ...]:
-        name = reference
-        if reference in self.declared:
-            name = self.declared[reference].entry
-            if name.partition(":")[0].partition(".")[0] in {package.name for package in self.packages}:
-                return ()
-        if ":" not in name or self.folder is None:
+        workload = self.declared.get(reference)
+        if workload is None and (":" not in reference or self.folder is None):
             raise BadInputError(
                 f"there is no workload {reference!r}; there are: {', '.join(sorted(self.declared))}"
+                f"{self.unread()}"
             )
-        return own.found(name, self.folder.resolve(), self.packages).sources
+        entry = reference if workload is None else workload.entry
+        try:
+            if self.folder is None and entry.partition(":")[0].partition(".")[0] not in self._packaged():
+                raise BadInputError("it is in no package that travels with every task")
+            return own.found(entry, (self.folder or Path()).resolve(), self.packages).sources
+        except BadInputError as error:
+            if workload is None:
+                raise
+            raise BadInputError(f"its entry is {entry!r}: {error}") from error
+
+    def _packaged(self) -> set[str]:
+        return {package.name for package in self.packages}
+
+    def unread(self) -> str:
+        """Words that follow a name that is not declared: packages that may declare it, but cannot be used."""
+        return "".join(f" (and package {name!r} cannot be used: {why})" for name, why in self.faults.items())
 
 
 def load(folder: Path | None = None) -> Catalogue:
     """The workloads of the installed packages and, with a folder, what lies there.
 
+    A package that cannot be used is left out; ``Catalogue.faults`` says why.
+
     Raises:
-        BadInputError: a declaration cannot be used, or a name is declared twice.
+        BadInputError: the folder's declarations cannot be used, or declare a name that a package has.
+        StackyardError: the harness is gone.
     """
-    packages = installed()
-    files = [package / declarations.FILE for package in packages]
-    if folder is not None and folder.resolve() not in packages:
-        files.append(folder / declarations.FILE)
-    declared: dict[str, Workload] = {}
-    for file in files:
-        if not file.is_file():
-            continue
-        for name, workload in declarations.read(file).items():
+    guests = packages.found()
+    usable = [guest for guest in guests if guest.fault is None and guest.folder is not None]
+    folders = (packages.harness(), *(guest.folder for guest in usable if guest.folder is not None))
+    declared = {name: workload for guest in usable for name, workload in guest.declared.items()}
+    faults = {guest.name: guest.fault for guest in guests if guest.fault is not None}
+    places = {guest.folder for guest in guests}
+    if folder is not None and folder.resolve() not in places:
+        file = folder / declarations.FILE
+        for name, workload in (declarations.read(file) if file.is_file() else {}).items():
             if name in declared:
-                raise BadInputError(f"{file}: workload {name!r} is declared already; choose another name")
+                whose = next(guest.name for guest in usable if name in guest.declared)
+                raise BadInputError(
+                    f"{file}: workload {name!r} is declared already, by package {whose!r}; choose another name"
+                )
             declared[name] = workload
-    return Catalogue(declared, packages, folder)
-
-
-def installed() -> tuple[Path, ...]:
-    """The folders of the packages that every snapshot holds: the harness, then its guests by name."""
-    guests = {point.value for point in importlib.metadata.entry_points(group=GROUP)}
-    return tuple(_folder(name) for name in (snapshot.HARNESS, *sorted(guests)))
-
-
-def _folder(package: str) -> Path:
-    """Where a package lies; found, not imported.
-
-    Raises:
-        StackyardError: it is gone.
-    """
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise StackyardError(
-            f"package {package!r}, which declares workloads, cannot be found; install it again"
-        )
-    return Path(next(iter(spec.submodule_search_locations))).resolve()
+    return Catalogue(declared, folders, folder, faults)

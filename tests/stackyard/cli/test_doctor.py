@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from stackyard import stacks
 from stackyard.cli import main
 from stackyard.stacks import indexes
 from tests.stackyard.fake_stacks import Built, Depot, Index, define
+from tests.stackyard.guest_package import GOOD, install
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -39,6 +41,21 @@ def test_with_the_default_stack_it_exits_0(
     assert answer["machine"]["cores"] >= 1
     states = {finding["name"]: finding["state"] for finding in answer["findings"]}
     assert states[stacks.DEFAULT] == "ok"
+
+
+def test_a_package_of_workloads_that_cannot_be_used_is_named_with_its_fault(
+    built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACKYARD_HOME", str(built.depot.home))
+    monkeypatch.setenv("STACKYARD_STACKS", str(built.depot.definitions))
+    install(tmp_path, monkeypatch, "guest_a", "[broken\n")
+    install(tmp_path / "b", monkeypatch, "guest_b", GOOD.replace(".work:", ".none:"))
+    assert main.run(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert f"no guest_a: {tmp_path}/guest_a/workloads.toml: " in out
+    assert "no guest_b: workload 'guest-work' cannot be run: its entry is 'guest_b.none:main': " in out
+    assert "ok stackyard_detector: " in out
+    assert "can run scenarios that name no workload of guest_a, guest_b on the default stack" in out
 
 
 def test_a_missing_python_is_said_in_plain_words(depot: Depot, capsys: pytest.CaptureFixture[str]) -> None:

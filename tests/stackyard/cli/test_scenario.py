@@ -147,6 +147,99 @@ def test_dry_run_writes_nothing(here: Any, capsys: pytest.CaptureFixture[str]) -
     assert begun["code"] == plan["code"], "it names the code that would run"
 
 
+def test_dry_run_of_a_matrix_that_goes_on_lists_what_is_left(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(here)
+    line = ["scenario", "run", str(path), "--out", "o"]
+    assert main.run(line) == 0
+    capsys.readouterr()
+    assert main.run([*line, "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 3
+    assert said.err.startswith("this run would be refused: o: already holds runs of 'tiny'")
+    assert main.run([*line, "--dry-run", "--fresh"]) == 0
+    assert capsys.readouterr().err == ""
+    dry = [*line, "--dry-run", "--resume", "--repeats", "2"]
+    assert main.run(dry) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "tiny: 4 runs of 2 cells; 2 of them stand"
+    assert [row.split()[0] for row in said.out.splitlines()[1:]] == ["b02", "b02"]
+    assert main.run([*dry, "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)["kept"]
+    assert kept == ["b01-bare-new-machine-w", "b01-bare-old-machine-w"]
+    path.write_text(path.read_text().replace('do = "nothing"', 'do = "raise"'))
+    assert main.run(dry) == 2
+    assert "workloads.w.parameters.do: 'nothing' then, 'raise' now" in capsys.readouterr().err
+    assert main.run([*dry[:-2], "--out", "empty"]) == 2
+    assert "holds no run to resume" in capsys.readouterr().err
+    assert not Path("empty").exists()
+
+
+def test_fewer_repeats_than_there_are_is_what_the_refusal_says(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["scenario", "run", str(write(here)), "--out", "o", "--only", "stack=new"]
+    assert main.run([*line, "--repeats", "2"]) == 0
+    capsys.readouterr()
+    assert main.run([*line, "--resume", "--repeats", "1"]) == 2
+    assert "o: the matrix there has 2 repeats, and 1 are fewer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ('[data.d]\nsources = [{ path = "gone.txt", format = "json" }]', "data.d.sources[0].path"),
+        (
+            '[data.d]\nsources = [{ path = "here.txt", labels_path = "gone.txt", format = "json" }]',
+            "data.d.sources[0].labels_path",
+        ),
+    ],
+)
+def test_a_file_that_a_scenario_names_and_is_not_there_is_told_before_anything_starts(
+    here: Any, capsys: pytest.CaptureFixture[str], more: str, key: str
+) -> None:
+    (here.folder / "here.txt").touch()
+    path = write(here, text=FILE.replace("{ do", '{ data = "data:d", do') + more)
+    for line in (["validate", str(path)], ["run", str(path), "--out", "o"], ["run", str(path), "--dry-run"]):
+        assert main.run(["scenario", *line]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"stackyard: {path}: {key} is 'gone.txt': there is no file ")
+    assert not Path("o").exists()
+    (here.folder / "gone.txt").touch()
+    assert main.run(["scenario", "validate", str(path)]) == 0
+    assert main.run(["scenario", "run", str(path), "--out", "o"]) == 0
+
+
+def test_a_data_set_has_the_file_that_a_scenario_names_or_validate_says_so(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = '[data.d]\nsources = [{ path = "dataset:SET", format = "sequences" }]'
+    text = FILE.replace("{ do", '{ data = "data:d", do') + more
+    path = write(here, text=text.replace("SET", "hdfs_logdeep/hdfs_train.gz"))
+    assert main.run(["scenario", "validate", str(path)]) == 0  # it need not be here
+    path = write(here, text=text.replace("SET", "hdfs_logdeep/nofile.gz"))
+    assert main.run(["scenario", "validate", str(path)]) == 2
+    assert "data set hdfs_logdeep has no file 'nofile.gz'" in capsys.readouterr().err
+    path = write(here, text=text.replace("SET", "of_mine/week.gz"))
+    assert main.run(["scenario", "validate", str(path)]) == 2
+    mine = here.folder / "sets" / "of_mine" / "week.gz"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    assert main.run(["scenario", "validate", str(path), "--data", str(here.folder / "sets")]) == 0
+
+
+def test_the_entry_of_a_declaration_is_checked_before(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(here, text=FILE.replace("work_for_tests:work", "w"))
+    declared = here.folder / "workloads.toml"
+    declared.write_text('[w]\nentry = "work_for_tests:none"\nhelp = "w"\n')
+    for line in (["validate"], ["run", "--dry-run"]):
+        assert main.run(["scenario", line[0], str(path), *line[1:]]) == 2
+        said = capsys.readouterr().err
+        assert "workloads.w.workload is 'w': its entry is 'work_for_tests:none': " in said
+        assert "defines no function 'none'" in said
+
+
 def test_nothing_runnable_is_status_3_with_the_reason(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
     here.reasons = {"old": "no GPU", "new": "not built"}
     assert main.run(["scenario", "run", str(write(here))]) == 3

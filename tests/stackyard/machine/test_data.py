@@ -41,6 +41,18 @@ def test_every_set_says_what_where_from_and_under_which_licence() -> None:
         assert len(paths) == len(set(paths))
 
 
+def test_a_name_means_a_listed_file_or_one_that_is_here(tmp_path: Path) -> None:
+    data.check_name("dataset:hdfs_logdeep/hdfs_train", tmp_path)
+    data.check_name("dataset:hdfs_logdeep/hdfs_train.xz", tmp_path)
+    with pytest.raises(BadInputError, match=r"hdfs_logdeep has no file 'nofile\.gz'"):
+        data.check_name("dataset:hdfs_logdeep/nofile.gz", tmp_path)
+    with pytest.raises(BadInputError, match="there is no data set 'mine'"):
+        data.check_name("dataset:mine/week.csv", tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "week.csv").touch()
+    data.check_name("dataset:mine/week.csv", tmp_path)
+
+
 @pytest.mark.parametrize("file", [f for s in data.known() for f in s.files], ids=lambda f: f.path)
 def test_every_file_has_a_checksum_and_either_a_pinned_address_or_says_how_it_was_made(
     file: data.DataFile,

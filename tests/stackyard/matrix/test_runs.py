@@ -133,7 +133,7 @@ def test_resume_may_add_repeats_but_not_take_them_away(out: RunFolder) -> None:
     more = plan(repeats=9, scenario={**plan().scenario, "repeats": 9, "title": "Another"})
     out.begin(more, "", resume=True)
     assert out.plan() == more
-    with pytest.raises(BadInputError, match="repeats: 9 then, 2 now"):
+    with pytest.raises(BadInputError, match="has 9 repeats, and 2 are fewer"):
         out.begin(plan(), "", resume=True)
 
 

@@ -11,7 +11,8 @@ import pytest
 from stackyard import workloads
 from stackyard.errors import BadInputError
 from stackyard.settings import base
-from stackyard.workloads import catalogue, own
+from stackyard.workloads import own
+from tests.stackyard.guest_package import install
 
 DECLARED = """
 [count]
@@ -44,7 +45,9 @@ def test_a_folder_declares_workloads_of_its_own(tmp_path: Path) -> None:
 
 def test_a_name_is_declared_once(tmp_path: Path) -> None:
     (tmp_path / "workloads.toml").write_text(DECLARED.replace("[count", "[detector-train"))
-    with pytest.raises(BadInputError, match="'detector-train' is declared already"):
+    with pytest.raises(
+        BadInputError, match="'detector-train' is declared already, by package 'stackyard_detector'"
+    ):
         workloads.load(tmp_path)
 
 
@@ -105,6 +108,36 @@ def test_looking_for_workloads_imports_none_of_their_packages() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_package_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(workloads.catalogue.StackyardError, match="package 'gone_away'"):
-        catalogue._folder("gone_away")
+def test_the_entry_of_a_declaration_is_looked_for_like_a_function_of_ones_own(tmp_path: Path) -> None:
+    package = tmp_path / "mypkg"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "job.py").write_text("def main(parameters, channel, output_folder): pass\n")
+    refused = {
+        "mypkg.jobb:main": "there is no module 'mypkg.jobb'",
+        "mypkg.job:mainn": "defines no function 'mainn'",
+        "nowhere:main": "there is no module 'nowhere'",
+        "stackyard_detector.detector:none": "defines no function 'none'",
+        "stackyard_detector.nothing:main": "there is no module 'stackyard_detector.nothing'",
+    }
+    for entry, words in refused.items():
+        (tmp_path / "workloads.toml").write_text(f'[count]\nentry = "{entry}"\nhelp = "count"\n')
+        reason = workloads.load(tmp_path).why_not("count") or ""
+        assert reason.startswith(f"its entry is {entry!r}: ")
+        assert words in reason
+    (tmp_path / "workloads.toml").write_text('[count]\nentry = "mypkg.job:main"\nhelp = "count"\n')
+    assert workloads.load(tmp_path).why_not("count") is None
+
+
+def test_a_broken_package_stands_in_nobodys_way_and_is_named_where_a_name_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", monkeypatch, "guest_a", "[broken\n")
+    own_folder = tmp_path / "own"
+    own_folder.mkdir()
+    (own_folder / "work.py").write_text("def main(parameters, channel, output_folder): pass\n")
+    found = workloads.load(own_folder)
+    assert found.why_not("work.py:main") is None
+    assert found.why_not("detector-train") is None
+    assert "(and package 'guest_a' cannot be used: " in (found.why_not("guest-work") or "")
+    assert tmp_path / "site" / "guest_a" not in found.packages

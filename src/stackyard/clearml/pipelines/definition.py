@@ -78,6 +78,7 @@ def read(
     workloads: Mapping[str, Workload],
     queues: Mapping[str, str] | None = None,
     why_not: Callable[[str], str | None] = lambda reference: None,
+    unread: str = "",
 ) -> Pipeline:
     """The pipeline that ``text`` describes.
 
@@ -88,12 +89,14 @@ def read(
         default_stack: of steps that name none.
         workloads: declared workloads, by name.
         queues: step -> queue, instead of what the file says.
-        why_not: why a function of the user's own, as the file names it, cannot be called; ``None``: it can.
+        why_not: why a workload, declared or a function of the user's own, cannot be called; ``None``: it can.
+        unread: words about packages whose declarations cannot be read, for a name that is not declared.
 
     Raises:
         BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
     """
-    return _Reader(file, text, stacks, default_stack, dict(queues or {}), workloads, why_not).pipeline()
+    given = (stacks, default_stack, dict(queues or {}), workloads, why_not, unread)
+    return _Reader(file, text, *given).pipeline()
 
 
 def wired(value: Any) -> Any:
@@ -134,10 +137,12 @@ class _Reader(ScenarioFields):
         queues: dict[str, str],
         workloads: Mapping[str, Workload],
         why_not: Callable[[str], str | None],
+        unread: str,
     ) -> None:
         super().__init__(file, text)
         self.workloads = workloads
         self.why_not = why_not
+        self.unread = unread
         self.stacks = stacks
         self.default_stack = default_stack
         self.queues = queues
@@ -183,7 +188,7 @@ class _Reader(ScenarioFields):
             )
         self.keys(table, where, _STEP_KEYS)
         workload = self.text(table, where, "workload")
-        self.runnable(workload, f"{where}.workload", self.workloads, self.why_not)
+        self.runnable(workload, f"{where}.workload", self.workloads, self.why_not, self.unread)
         given = references.expanded(self.parameters(table, where), data)
         self.workload_parameters(self.workloads.get(workload), given, given, f"{where}.parameters", data)
         stack = self.text(table, where, "stack", self.default_stack)

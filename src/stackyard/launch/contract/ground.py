@@ -15,7 +15,7 @@ import psutil
 
 from stackyard.launch import Launcher, Place, Started
 from stackyard.launch.deployment import Deployment
-from stackyard.workloads import catalogue
+from stackyard.workloads import packages
 from stackyard_task.records import RECORD_FILE, RunRecord, StackPin, TaskSpec, read_json
 
 #: Ends what hangs, and nothing else: whatever is waited for ends the waiting, on a loaded machine too.
@@ -120,7 +120,7 @@ class Ground:
 
 def code_in(folder: Path) -> Path:
     """Make a folder a snapshot of the code that is installed, with the contract's workloads beside it."""
-    for source in catalogue.installed():
+    for source in packages.folders():
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(_WORKLOADS, folder)
     return folder
