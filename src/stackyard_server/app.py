@@ -26,6 +26,7 @@ from . import endpoints, identity, program
 from .api import Api
 from .calls import Services
 from .calls.readers import Readers
+from .failures import Failures
 from .files import addresses as file_addresses
 from .files import matching
 from .files import stored as stored_files
@@ -181,6 +182,7 @@ class Server:
                 former = file_addresses.settle(tx, present, settings)
             self.services.memory["files_addresses"] = (present, *former)
             self.services.rewrite = file_addresses.rewriter(present, former)
+        self._failures = Failures()
         self._freeing = Freeing(self.store, self.services.memory.get("files_addresses", ()))
         public = {name: settings.public_url(name, s.getsockname()[1]) for name, s in self.sockets.items()}
         self.lock.note(urls=self.urls, public=public)
@@ -191,48 +193,40 @@ class Server:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             self.services.expire()
-            try:
+            with self._failures.noted("removing freed files"):
                 self._freeing.step()
                 while due := kept.due(time.time() - stored_files.GRACE_SECONDS):
                     await asyncio.to_thread(kept.unlink, due)
                     kept.forget(due)
-            except Exception:  # a full disk, say: the next pass tries again
-                log.exception("removing freed files failed")
 
     async def _fold(self) -> None:
         """The database's log is folded in beside the event loop, so that no answer waits for it."""
         while True:
             await asyncio.sleep(FOLD_SECONDS)
-            try:
+            with self._failures.noted("folding the log"):
                 if await asyncio.to_thread(self.store.fold):
                     self.store.finish_fold()
-            except Exception:  # a full disk, say: the next pass tries again
-                log.exception("folding the log failed")
 
     async def _clear(self) -> None:
         """Points of series and console lines that were removed go some at a time: nobody waits for all of them."""
         while True:
             await asyncio.sleep(CLEAR_SECONDS)
             for kind in (metrics, logs):
-                try:
+                with self._failures.noted("removing points or lines"):
                     with self.store.reading() as tx:
                         left = kind.has_gone(tx)
                     if left:
                         with self.store.writing("metrics") as tx:
                             kind.clear_gone(tx)
-                except Exception:  # a full disk, say: the next pass tries again
-                    log.exception("removing points or lines failed")
 
     async def _keep(self) -> None:
         """The values of parameters that lists asked for are taken in, some tasks at a time."""
         while True:
             await asyncio.sleep(KEEP_SECONDS)
-            try:
+            with self._failures.noted("taking in the values of a parameter"):
                 while (work := await asyncio.to_thread(self._keeper.look)) is not None:
                     work()
                     await asyncio.sleep(0.01)
-            except Exception:  # a full disk, say: the next pass tries again
-                log.exception("taking in the values of a parameter failed")
 
     @property
     def urls(self) -> dict[str, str]:
