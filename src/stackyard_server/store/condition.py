@@ -360,28 +360,44 @@ def _literal(column: str, literal: functions.Literal) -> tuple[str, Parameters]:
         return f"{column} = ?", [text]
     if not text:
         return f"{column} IS NOT NULL", []
+    # as bytes: of a text SQLite's functions see what stands before its first U+0000 only
+    data = text.encode()
     if literal.to_end:
-        return f"substr({column}, -length(?)) = ?", [text, text]
+        return f"substr(CAST({column} AS BLOB), -{len(data)}) = ?", [data]
     if not literal.from_start:
         return f"instr({column}, ?) > 0", [text]
     after = functions.after(text)  # a prefix as a range, which an index can answer
     if after is None:
-        return f"substr({column}, 1, length(?)) = ?", [text, text]
+        return f"substr(CAST({column} AS BLOB), 1, {len(data)}) = ?", [data]
     return f"({column} >= ? AND {column} < ?)", [text, after]
 
 
+def _contains(column: str, text: str) -> Condition:
+    if not text.isascii():
+        pattern = f"(?i){re.escape(text)}"
+        functions.compiled(pattern)
+        return Condition(f"ifnull({column} REGEXP ?, 0)", [pattern])
+    # lower and LIKE know the case of ASCII only; LIKE is quicker, and ends at U+0000
+    whole = f"instr(lower({column}), ?) > 0"
+    if "\0" in text:
+        return Condition(f"ifnull({whole}, 0)", [text.lower()])
+    like = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+    return Condition(
+        f"CASE WHEN {column} LIKE ? ESCAPE '\\' THEN 1 WHEN instr({column}, char(0)) THEN {whole} ELSE 0 END",
+        [like, text.lower()],
+    )
+
+
 def contains(collection: Collection, names: Iterable[str], texts: Iterable[str]) -> Condition:
-    """The text of one of these columns contains one of these, whatever the case."""
-    # LIKE knows the case of ASCII only
-    forms = [
-        ("LIKE ? ESCAPE '\\'", "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%")
-        if text.isascii()
-        else ("REGEXP ?", f"(?i){re.escape(text)}")
-        for text in texts
-    ]
+    """The text of one of these columns contains one of these, whatever the case.
+
+    Raises:
+        BadPattern: A text that is not all ASCII is too long.
+    """
+    wanted = list(texts)
 
     def one(row: str, name: str) -> Condition:
-        return any_of([Condition(f"ifnull({row}.{name} {form}, 0)", [text]) for form, text in forms])
+        return any_of([_contains(f"{row}.{name}", text) for text in wanted])
 
     found = any_of([one("d", name) for name in names])
     if collection.name != "task":

@@ -351,6 +351,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"last_update": ["soon"]}, 12, "last_update"),
     ({"last_update": [1]}, 12, "last_update"),
     ({"search_text": 1}, 12, "search_text"),
+    ({"search_text": "é" * 3000}, 21, "longer than"),
     ({"filters": {"tags": {"any": {"include": "a"}}}}, 12, "filters.tags.any"),
     ({"tags": ["__$all", *map(str, range(300))]}, 12, "tags"),
 ]

@@ -29,6 +29,10 @@ TEXTS = [
     "é",
     "a b",
     "\\",
+    "a\0b",
+    "b\0",
+    "\0lab",
+    "lab\ud7ff",
 ]
 
 
@@ -47,7 +51,7 @@ def found(connection: sqlite3.Connection, pattern: str) -> list[str]:
 
 
 pieces = st.sampled_from(
-    ["a", "b", "lab", "/", "\\.", "\\-", "\\ ", "\\|", "é", "_", "%", "\\\\", "x", "", "."]
+    ["a", "b", "lab", "/", "\\.", "\\-", "\\ ", "\\|", "é", "_", "%", "\\\\", "x", "", ".", "\0", "\ud7ff"]
 )
 alternatives = st.tuples(
     st.sampled_from(["", "^"]), st.lists(pieces, max_size=3), st.sampled_from(["", "$", ".*"])
@@ -69,3 +73,13 @@ def test_plain_text_needs_no_regular_expression() -> None:
         assert "REGEXP" not in condition.matching("x", pattern)[0], pattern
     for pattern in ("a.c", "a+", "[ab]", "\\d", "(a)", "^a.*$"):
         assert "REGEXP" in condition.matching("x", pattern)[0], pattern
+
+
+@pytest.mark.parametrize(
+    "text", ["b", "A", "\0", "a\0", "\0b", "0", "LAB", "é", "%", "_", "\\", "\0L", "lab\ud7ff"]
+)
+def test_a_word_is_found_wherever_it_stands(connection: sqlite3.Connection, text: str) -> None:
+    """Whatever the case; behind U+0000, too, where SQL's own functions end."""
+    word = condition._contains("x", text)
+    rows = connection.execute(f"SELECT x FROM t WHERE {word.sql}", word.parameters)
+    assert [row[0] for row in rows] == [one for one in TEXTS if text.lower() in one.lower()]
