@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +48,10 @@ def up(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The embedded server's data folder; default: HOME/server."),
+        typer.Option(
+            metavar="DIR",
+            help="The embedded server's data folder; default: that of the one that is up, else HOME/server.",
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address the embedded server listens on.")] = None,
     web_port: Annotated[
@@ -71,24 +76,47 @@ def up(
     from stackyard.cli.server import folder_of
     from stackyard.services import control
 
+    named = folder or os.environ.get("STACKYARD_SERVER_FOLDER")
     options = {"host": host, "web_port": web_port, "api_port": api_port, "files_port": files_port}
     settings = Settings.from_environment()
+    embedded = {"--folder": folder, **{f"--{name.replace('_', '-')}": told for name, told in options.items()}}
+    if config is not None and (given := [name for name, told in embedded.items() if told is not None]):
+        raise BadInputError(
+            f"--config names a server that runs elsewhere, and {given[0]} is for the embedded one; give one of them"
+        )
     wishes = control.Wishes(
         config=_absolute(config),
         queues_file=_absolute(queues_file),
-        folder=folder_of(folder),
+        folder=folder_of(folder) if named and config is None else None,
         options={name: value for name, value in options.items() if value is not None},
         metrics_port=metrics_port,
     )
-    found = control.up(settings, wishes, _say(as_json))
-    found["notes"] = []
-    found["templates"] = [] if no_templates else _publish_templates(found)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    else:
-        _show_up(found)
+    made: list[dict[str, str]] = []
+    try:
+        found = control.up(settings, wishes, _say(as_json), made.append)
+        found["notes"] = []
+        found["templates"] = [] if no_templates else _publish_templates(found)
+        if as_json:
+            typer.echo(json.dumps(found, indent=1))
+        else:
+            _show_up(found)
+    except BaseException:
+        if made:
+            _say_unseen(made[0]["login"], made[0]["folder"])
+        raise
     if found["problems"]:
         raise typer.Exit(1)
+
+
+def _say_unseen(login: str, folder: str) -> None:
+    """What to do about the password of a new server that was cut off before it was shown, or while it was."""
+    command = f"stackyard server user password {login} --folder {shlex.quote(folder)}"
+    with contextlib.suppress(OSError):
+        typer.echo(
+            f"Cut off: the first password of {login} is kept nowhere; if you have not seen it, make another with "
+            f"`{command}`.",
+            err=True,
+        )
 
 
 def _publish_templates(found: dict[str, Any]) -> list[str]:
@@ -276,7 +304,14 @@ def _following(path: Path) -> Iterator[str]:
 
 
 def _say(quiet: bool) -> Any:
-    return (lambda text: None) if quiet else typer.echo
+    """What says a line: what is under way goes on where nobody reads any more."""
+
+    def say(text: str) -> None:
+        if not quiet:
+            with contextlib.suppress(BrokenPipeError):
+                typer.echo(text)
+
+    return say
 
 
 def _absolute(path: Path | None) -> Path | None:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,13 +26,24 @@ from stackyard.agents.configuration import MARK, Prepared, Surroundings, mark_of
 from stackyard.agents.lineage import Group, Identity
 from stackyard.agents.queues import AUTO, QueuesFile
 from stackyard.clearml import connection
-from stackyard.clearml.client import Client, ServerError
-from stackyard.clearml.connection import CONFIG_FILE, Connection
+from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.machine import docker_engine, hardware
-from stackyard.services import containers, embedded, loss, official_fate
-from stackyard.services.files import EMBEDDED, FINISH, GIVEN, RUN, Plan, QueueRule, Server, ServicesFiles
+from stackyard.services import containers, embedded, loss, official_fate, serving
+from stackyard.services.files import (
+    EMBEDDED,
+    FINISH,
+    GIVEN,
+    RUN,
+    STARTING,
+    Plan,
+    QueueRule,
+    Server,
+    ServicesFiles,
+)
 from stackyard.services.keeper import AGAIN_SECONDS
+from stackyard.services.serving import Say
+from stackyard.services.serving import Wishes as Wishes
 from stackyard.services.watch import decides_fate, task_of
 from stackyard.settings import Settings
 from stackyard.stacks import images
@@ -42,10 +51,6 @@ from stackyard.stacks.definition import StackSpec
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
 
-#: The users whose keys the agents and our side's commands have: login -> name. Neither administers anything, because
-#: a task on the host can read both keys.
-AGENTS_LOGIN, OWN_LOGIN = "stackyard-agents", "stackyard"
-_NAMES = {AGENTS_LOGIN: "Agents", OWN_LOGIN: "Stackyard"}
 #: How long agents may take to come up before ``up`` returns all the same.
 UP_SECONDS = 45.0
 #: What the services process may take besides the tasks it waits for.
@@ -55,41 +60,28 @@ GRACE_SECONDS = 5.0
 ORPHAN_SECONDS = 15.0
 LOOPBACK = ("127.", "::1", "localhost")
 
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What ``stackyard up`` was told."""
-
-    #: A clearml.conf of a server that runs elsewhere; ``None``: the embedded one.
-    config: Path | None = None
-    queues_file: Path | None = None
-    #: Data folder of the embedded server; ``None``: HOME/server.
-    folder: Path | None = None
-    #: Its settings, as ``stackyard server start`` knows them.
-    options: Mapping[str, Any] = field(default_factory=dict)
-    #: Port of the services' metrics on the loopback address; 0: a free one.
-    metrics_port: int = 0
-
-
 # -- up ----------------------------------------------------------------------------------------------
 
 
-def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
+def up(
+    settings: Settings, wishes: Wishes, say: Say, made: Callable[[dict[str, str]], None] = lambda first: None
+) -> dict[str, Any]:
     """Have server and agents running as ``queues.toml`` says; what runs already stays.
+
+    A server that it starts is in the plan before it runs: whatever ends ``up``, ``down`` and ``status`` know of it.
 
     Args:
         settings: where Stackyard's home is.
         wishes: what was asked for.
         say: called with one line whenever something was done.
+        made: called as soon as a new embedded server has an administrator, with their login and password.
 
     Returns:
         ``server`` (addresses), ``admin`` (login and password of a new embedded server, else ``None``), ``slots``,
         ``absent`` (queue -> why this machine does not serve it), ``problems``.
 
     Raises:
-        StackyardError: something of it cannot be had; the message says what.
+        StackyardError: something of it cannot be had, or what runs is not as wished; the message says what.
     """
     extras.check("clearml", "no agent can be started")
     files = ServicesFiles(settings.home)
@@ -105,12 +97,14 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
             raise StackyardError(
                 "the services are on their way down; try again when `stackyard down` is done"
             )
+        if before is not None:
+            serving.refuse_another(files, wishes, before, running is not None)
         if wishes.config is not None:
-            server = _given(settings, files, wishes.config)
-        elif running is not None and before is not None and before.server.kind == GIVEN:
+            server = serving.given(settings, files, wishes.config)
+        elif before is not None and before.mode == RUN and before.server.kind == GIVEN:
             server = before.server
         else:
-            server, first = _embedded(settings, files, wishes, before, say)
+            server, first = serving.embedded_one(settings, files, wishes, before, say, made)
         left: list[str] = []
         if running is None:
             left = sorted({slot.name for slot in found} & set(files.agents_left()))
@@ -120,7 +114,7 @@ def up(settings: Settings, wishes: Wishes, say: Say) -> dict[str, Any]:
         plan = Plan(
             mode=RUN,
             server=server,
-            machine=_machine_name(),
+            machine=serving.machine_name(),
             agents=_agents(files, settings, found, told, server, held, specs),
             queues=rules,
             absent=absent,
@@ -174,86 +168,6 @@ def _offer(settings: Settings) -> tuple[slots.MachineOffer, dict[str, str], dict
     return offer, held, built
 
 
-def _given(settings: Settings, files: ServicesFiles, path: Path) -> Server:
-    """A server that runs elsewhere; our side and the agents come with the key of its clearml.conf."""
-    read = connection.read(path, {})
-    with Client(read, patience_seconds=5) as client:
-        client.call("users.get_current_user")
-    configuration.write_private(_own_config(settings), path.read_text(encoding="utf-8"))
-    files.write_key(read.access_key, read.secret_key)
-    return Server(GIVEN, read.api, read.web, read.files)
-
-
-def _embedded(
-    settings: Settings, files: ServicesFiles, wishes: Wishes, before: Plan | None, say: Say
-) -> tuple[Server, dict[str, str] | None]:
-    """The embedded server, started unless it runs; login and password of a new one."""
-    folder = (wishes.folder or settings.home / "server").absolute()
-    first = None
-    with embedded.admin() as admin:
-        remembered: Mapping[str, Any] = {}
-        if before is not None and before.server.kind == EMBEDDED and before.server.folder == str(folder):
-            remembered = before.server.options
-        runs = embedded.is_held(folder, admin)
-        if not runs:
-            options = embedded.options(folder, admin, {**remembered, **wishes.options})
-            word = admin.start_background(folder, options)
-            first = word["admin"]
-            say(f"server started (process {word['pid']})")
-        urls = admin.public_urls(folder)
-        options = {
-            **{
-                name: value
-                for name, value in {**remembered, **wishes.options}.items()
-                if name not in embedded.PORTS
-            },
-            **admin.listening_ports(folder),  # where it is, it is started again
-        }
-        server = Server(EMBEDDED, urls["api"], urls["web"], urls["files"], str(folder), options)
-        own = _own_config(settings)
-        if not _opens(server, _key_of(own)):
-            _add_user(admin, folder, OWN_LOGIN)
-            admin.write_client_config(folder, own, OWN_LOGIN, True)
-            if first is not None:  # our side has a key of its own now
-                admin.revoke_credentials(folder, first["access_key"])
-        if not _opens(server, files.key()):
-            _add_user(admin, folder, AGENTS_LOGIN)
-            key = admin.add_credentials(folder, AGENTS_LOGIN, f"agents of {_machine_name()}")
-            files.write_key(key.access_key, key.secret_key)
-    shown = None if first is None else {"login": first["login"], "password": first["password"]}
-    return server, shown
-
-
-def _add_user(admin: Any, folder: Path, login: str) -> None:
-    """Make sure that a user of ours is there; nobody is to log in with the password."""
-    if login not in {user["login"] for user in admin.list_users(folder)}:
-        admin.add_user(folder, login, _NAMES[login], "user", admin.generate_password())
-
-
-def _own_config(settings: Settings) -> Path:
-    return settings.home / CONFIG_FILE
-
-
-def _key_of(path: Path) -> tuple[str, str] | None:
-    try:
-        found = connection.read(path, {})
-    except StackyardError:
-        return None
-    return found.access_key, found.secret_key
-
-
-def _opens(server: Server, key: tuple[str, str] | None) -> bool:
-    """Whether a key is good for the server."""
-    if key is None:
-        return False
-    with Client(Connection(server.api, server.web, server.files, *key), patience_seconds=5) as client:
-        try:
-            client.call("users.get_current_user")
-        except ServerError:
-            return False
-    return True
-
-
 def _queues(client: Client, told: QueuesFile, say: Say) -> dict[str, QueueRule]:
     """Queue id -> rule, with every queue on the server and its metadata as ``queues.toml`` says."""
     known = {entry["name"]: entry for entry in client.pages("queues.get_all", "queues")}
@@ -295,7 +209,7 @@ def _agents(
     on_loopback = str(urlsplit(server.api).hostname).startswith(LOOPBACK)
     around = Surroundings(
         home=files.home,
-        machine=_machine_name(),
+        machine=serving.machine_name(),
         server=files.connection(server),
         passed={name: os.environ[name] for name in told.pass_environment if name in os.environ},
         docker=docker_engine.client_path(),
@@ -311,11 +225,6 @@ def _agents(
 def _docker() -> str | None:
     client = docker_engine.client_path()
     return str(client) if client else None
-
-
-def _machine_name() -> str:
-    """This machine's name in worker ids."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname().partition(".")[0]) or "machine"
 
 
 def _start_services(files: ServicesFiles, metrics_port: int) -> int:
@@ -348,13 +257,15 @@ def _start_services(files: ServicesFiles, metrics_port: int) -> int:
 
 
 def _await_agents(files: ServicesFiles, plan: Plan) -> list[str]:
-    """What is wrong with the agents once they had time to come up."""
+    """What is wrong with the agents once they, and the services process' first word, had time to come."""
     wanted = {agent.worker for agent in plan.agents}
     end = time.monotonic() + UP_SECONDS
     with Client(files.connection(plan.server), patience_seconds=2) as client:
         while True:
             there = {worker["id"] for worker in client.call("workers.get_all")["workers"]}
-            if wanted <= there or time.monotonic() > end:
+            holder = files.holder()
+            spoke = holder is None or files.state().get("pid") == holder.pid
+            if (wanted <= there and spoke) or time.monotonic() > end:
                 break
             time.sleep(0.2)
     return [
@@ -394,7 +305,7 @@ def down(settings: Settings, mode: str, limit_seconds: float, say: Say) -> dict[
             files.write_plan(replace(plan, mode=mode, ordered_at=now, deadline_at=now + limit_seconds))
             _await_end(holder, (limit_seconds if mode == FINISH else 0.0) + END_SECONDS)
             found["aborted"] = _aborted(files, plan, tasks)
-        elif plan.mode == RUN:
+        elif plan.mode in (RUN, STARTING):
             files.write_plan(replace(plan, mode=mode))
         found["ended"] = _clear(files, plan, mode, say)
         if plan.server.kind == EMBEDDED and plan.server.folder:
@@ -470,7 +381,7 @@ def _clear(
         return alive.difference(*kept)
 
     found = left()
-    if plan is None or (not found and files.state().get("over")):
+    if plan is None or (not found and (files.state().get("over") or not plan.agents)):
         return 0
     gone = [prepared for prepared in plan.agents if prepared.slot not in keep]
     ordered_at = time.time()

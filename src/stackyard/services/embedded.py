@@ -49,6 +49,39 @@ def is_held(folder: Path, admin: admin_module) -> bool:  # type: ignore[valid-ty
         return False  # a new folder
 
 
+def runs(folder: Path) -> bool:
+    """The same, for who has not entered the door."""
+    with admin() as door:
+        return is_held(folder, door)
+
+
+def has_users(folder: Path, admin: admin_module) -> bool:  # type: ignore[valid-type]
+    """Whether a server made its administrator in that data folder."""
+    try:
+        return bool(admin.list_users(folder))  # type: ignore[attr-defined]
+    except admin.AdminError:  # type: ignore[attr-defined]
+        return False  # a new folder
+
+
+def refuse_others(folder: Path, admin: admin_module, wished: Mapping[str, Any]) -> None:  # type: ignore[valid-type]
+    """Refuse addresses that the server that runs on the folder does not listen on; port 0 is any.
+
+    Raises:
+        BadInputError: the message names both.
+    """
+    ports = admin.listening_ports(folder)  # type: ignore[attr-defined]
+    urls = admin.status(folder)["urls"]  # type: ignore[attr-defined]
+    host = next(iter(urls.values()), "").partition("://")[2].rpartition(":")[0]
+    for name, value in wished.items():
+        here = ports.get(name) if name in PORTS else host
+        told = value if name in PORTS else admin.read_settings(folder, {name: value}).host  # type: ignore[attr-defined]
+        if here and told and told != here:
+            raise BadInputError(
+                f"the embedded server of {folder} is up with {name.replace('_', ' ')} {here}, not {value}: "
+                "run `stackyard down` first"
+            )
+
+
 @contextmanager
 def admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
     """The embedded server's door; its errors become ours."""

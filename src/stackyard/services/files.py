@@ -21,8 +21,9 @@ from stackyard.clearml.connection import Connection
 from stackyard.errors import StackyardError
 from stackyard_task.records import RecordError, from_json, read_json
 
-#: What the plan asks for: keep running; end when tasks have; end and abort tasks.
-RUN, FINISH, ABORT = "run", "finish", "abort"
+#: What the plan asks for: keep running; end when tasks have; end and abort tasks. STARTING: ``up`` starts a server, or
+#: was cut off before it knew the agents.
+RUN, FINISH, ABORT, STARTING = "run", "finish", "abort", "starting"
 EMBEDDED, GIVEN = "embedded", "given"
 
 

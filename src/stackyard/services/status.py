@@ -14,7 +14,7 @@ from stackyard.agents import lineage
 from stackyard.clearml.client import Client
 from stackyard.errors import StackyardError
 from stackyard.services import embedded
-from stackyard.services.files import GIVEN, RUN, Plan, ServicesFiles
+from stackyard.services.files import GIVEN, RUN, STARTING, Plan, ServicesFiles
 from stackyard.services.watch import epoch
 from stackyard.settings import Settings
 from stackyard_server.rules import fate
@@ -69,6 +69,16 @@ def status(settings: Settings) -> dict[str, Any]:
         problems.append(
             f"the services process has died{more}; `stackyard up` puts that right (log: {files.log_file})"
         )
+    if plan.mode == STARTING and holder is None:
+        found["server"]["answers"] = _is_up(plan)
+        if found["server"]["answers"]:
+            problems.append(
+                "`stackyard up` was cut off when the server ran and no agent yet: run it again, "
+                "or end the server with `stackyard down`"
+            )
+        else:
+            problems.append("`stackyard up` was cut off and nothing runs; start with: stackyard up")
+        return found
     if unreadable is not None:
         problems.append(f"{unreadable}; the services process writes it again, if it runs")
     elif holder is not None and time.time() - state.get("at", 0.0) > STALE_SECONDS:
@@ -92,8 +102,7 @@ def status(settings: Settings) -> dict[str, Any]:
 
 
 def _is_up(plan: Plan) -> bool:
-    with embedded.admin() as admin:
-        return plan.server.folder is not None and embedded.is_held(Path(plan.server.folder), admin)
+    return plan.server.folder is not None and embedded.runs(Path(plan.server.folder))
 
 
 def _queue_rows(client: Client, plan: Plan) -> list[dict[str, Any]]:

@@ -39,6 +39,8 @@ def spawn(folder: Path, options: dict[str, Any], patience_seconds: float) -> dic
 
     Raises:
         ProcessError: It cannot start.
+
+    Whoever is interrupted meanwhile leaves no server behind.
     """
     log_path = folder / LOG_NAME
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -60,8 +62,13 @@ def spawn(folder: Path, options: dict[str, Any], patience_seconds: float) -> dic
     finally:
         os.close(say)
         os.close(log)
-    with os.fdopen(hear, "rb") as pipe:
-        said = _hear(pipe.fileno(), patience_seconds)
+    try:
+        with os.fdopen(hear, "rb") as pipe:
+            said = _hear(pipe.fileno(), patience_seconds)
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
     if said is None:
         child.terminate()
         raise ProcessError(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +75,36 @@ def test_what_cannot_be_is_one_sentence(
     assert run(["up", "--queues", str(queues)]) == 2
     assert "slots is 'many'" in capsys.readouterr().err
     assert not (home / "server").exists(), "nothing was started"
+
+
+def test_up_into_a_closed_pipe_goes_on_and_says_how_to_have_another_password(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queues = tmp_path / "queues.toml"
+    queues.write_text("[queues.cpu]\nslots = 0\n")
+    nobody, out = os.pipe()
+    os.close(nobody)
+    command = [sys.executable, "-m", "stackyard.cli.main", *UP, "--queues", str(queues)]
+    try:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(out)
+    assert done.returncode == 1
+    folder = home / "server"
+    assert done.stderr == (
+        "Cut off: the first password of admin is kept nowhere; if you have not seen it, make another with "
+        f"`stackyard server user password admin --folder {folder}`.\n"
+    )
+    assert run(["status"]) == 0
+    assert run(["server", "user", "password", "admin", "--folder", str(folder)]) == 0
+    capsys.readouterr()
+    assert run(["down"]) == 0
+    assert "server stopped" in capsys.readouterr().out
+
+
+def test_options_of_an_embedded_server_are_refused_beside_one_that_runs_elsewhere(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in (["--api-port", "9"], ["--folder", str(tmp_path / "mine")], ["--host", "127.0.0.1"]):
+        assert run(["up", "--config", str(tmp_path / "given.conf"), *given]) == 2
+        assert f"and {given[0]} is for the embedded one" in capsys.readouterr().err
