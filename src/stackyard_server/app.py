@@ -99,7 +99,8 @@ class Server:
     def _open(self, settings: ServerSettings, clock: Clock) -> None:
         if not check_database(settings.folder):
             log.warning(
-                "the database is too large to be checked at the start: %s verify does it", program.COMMAND
+                "the database is too large to be checked at the start: %s does it",
+                program.hint("verify", settings.folder),
             )
         most_bytes = max(bounds.STORED["bytes"], settings.max_body_bytes)
         largest = Largest(most_bytes, bounds.STORED["values"], bounds.STORED["series"], bounds.has_more)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .program import COMMAND
+from .program import COMMAND, hint, version
 
 if TYPE_CHECKING:
     from . import admin as admin_module
@@ -136,7 +136,6 @@ def start(
         def ready(urls: dict[str, str], first: admin_module.First | None) -> None:
             made = vars(first) if first else None
             _say_started({"pid": os.getpid(), "urls": urls, "admin": made}, where, as_json)
-            sys.stdout.flush()
 
         admin.serve(settings, ready)
 
@@ -146,6 +145,18 @@ def _absolute(path: Path | None) -> str | None:
 
 
 def _say_started(word: dict[str, Any], where: Path, as_json: bool) -> None:
+    try:
+        _show_started(word, where, as_json)
+        sys.stdout.flush()
+    except OSError:
+        if word.get("admin"):
+            another = hint(f"user password {word['admin']['login']}", where)
+            said = "Not shown: the new administrator's password and key are kept nowhere; make another password with"
+            typer.echo(f"{said} `{another}`.", err=True)
+        raise
+
+
+def _show_started(word: dict[str, Any], where: Path, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({**word, "folder": str(where)}))
         return
@@ -224,7 +235,7 @@ def config(
     """Write a clearml.conf for the SDK and agents, readable by you only."""
     where, path = folder_of(folder), to.expanduser().absolute()
     replace = force
-    if path.exists() and not force and sys.stdin.isatty():
+    if path.exists() and not path.is_dir() and not force and sys.stdin.isatty():
         replace = typer.confirm(f"{path} is there already. Replace it?", err=True)
         if not replace:
             raise typer.Exit(1)
@@ -452,17 +463,23 @@ def restore(
 @app.command()
 def verify(folder: Folder = None, as_json: Json = False) -> None:
     """Check rows, references, files and hashes; the server may run."""
+    where = folder_of(folder)
     with _admin() as admin:
-        found = admin.verify(folder_of(folder))
+        found = admin.verify(where)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     elif found["ok"]:
         typer.echo(
             f"sound: {sum(found['rows'].values())} rows, {found['files']} files of {_size(found['bytes'])}"
         )
-    if not as_json and (left := found["unclaimed"]["count"]):
+    left = found["unclaimed"]["count"]
+    if not as_json and left and found["apart"]:
         typer.echo(
-            f"{left} contents belong to no file, as uploads leave that were cut off: {COMMAND} gc takes them"
+            f"{left} contents are there that the database has no file for: all are kept, gc takes none"
+        )
+    elif not as_json and left:
+        typer.echo(
+            f"{left} contents belong to no file, as uploads leave that were cut off: {hint('gc', where)} takes them"
         )
     _fail_on_problems(found)
 
@@ -531,17 +548,42 @@ def _size(count: int) -> str:
     return f"{count} B"
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"{COMMAND} {version()}")
+        raise typer.Exit
+
+
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A ClearML-compatible server: start, stop, users, keys, backups."""
+
+
 def main() -> None:
     """``stackyard-server``: run the command line and exit. Status: 0 done, 1 failed, 2 input, 130 interrupted."""
-    app.info.help = "A ClearML-compatible server: start, stop, users, keys, backups."
+    app.callback()(_options)  # ``stackyard`` has these options of its own
+    # Accepted anywhere on the line: who meets an error repeats the command with --debug behind it.
+    debug = "--debug" in sys.argv[1:]
     try:
-        app(prog_name=COMMAND)
+        app([word for word in sys.argv[1:] if word != "--debug"], prog_name=COMMAND)
     except RefusedError as error:
+        if debug:
+            raise
         print(f"{COMMAND}: {error}", file=sys.stderr)
         sys.exit(2 if error.usage else 1)
+    except BrokenPipeError:  # the reader of our output left: nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
+        if debug:
+            raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"{COMMAND}: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"{COMMAND}: {where}{error.strerror or error}; see the traceback with --debug", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -104,7 +104,19 @@ def test_its_commands_are_those_of_stackyard_server(
 def test_what_cannot_be_done_is_one_sentence(alone: Alone, tmp_path: Path) -> None:
     done = alone("verify", "--folder", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"stackyard-server: {tmp_path} holds no server yet: stackyard-server start\n"
+    start = f"stackyard-server start --folder {tmp_path}"
+    assert done.stderr == f"stackyard-server: {tmp_path} holds no server yet: {start}\n"
+    assert alone("status", "--folder", tmp_path).returncode == 1
+
+
+def test_it_knows_the_options_that_come_before_a_command(alone: Alone, tmp_path: Path) -> None:
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert alone("--version").stdout == f"stackyard-server {whole['version']}\n"
+    for line in (["--debug", "verify"], ["verify", "--debug"]):
+        done = alone(*line, "--folder", tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith("Traceback")
+        assert "holds no server yet" in done.stderr.splitlines()[-1]
 
 
 def test_it_asks_for_what_the_extra_of_the_whole_asks_for() -> None:

@@ -43,10 +43,7 @@ def is_free(host: str, port: int) -> bool:
 
 def is_held(folder: Path, admin: admin_module) -> bool:  # type: ignore[valid-type]
     """Whether a server runs on that data folder."""
-    try:
-        return bool(admin.status(folder)["running"])  # type: ignore[attr-defined]
-    except admin.AdminError:  # type: ignore[attr-defined]
-        return False  # a new folder
+    return bool(admin.runs(folder))  # type: ignore[attr-defined]
 
 
 def runs(folder: Path) -> bool:

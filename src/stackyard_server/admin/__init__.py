@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import identity, moments, settings
-from ..program import COMMAND
+from ..files import matching
+from ..program import hint
 from ..protocol.error_table import ApiError
 from ..settings import ServerSettings
 from ..store import (
@@ -45,6 +46,7 @@ from ..store import (
     users,
     workers,
 )
+from ..store import check as check_database
 from ..store.documents import USER
 from ..upkeep import backup as backups
 from ..upkeep import gc as garbage
@@ -116,7 +118,7 @@ def serve(told: ServerSettings, ready: Callable[[dict[str, str], First | None], 
     """
     from ..app import Server  # the other commands need no HTTP
 
-    with sentences():
+    with sentences(of=told.folder):
         os.umask(0o077)
         needed = NEEDED_BYTES + migration_bytes(told.folder)
         try:
@@ -155,7 +157,7 @@ def stop(folder: Path) -> int | None:
     Raises:
         AdminError: It did not end. Nothing is killed.
     """
-    with sentences():
+    with sentences(of=folder):
         return processes.end(folder, STOP_SECONDS)
 
 
@@ -165,7 +167,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
     Raises:
         AdminError: There is no data folder, or its settings cannot be used.
     """
-    check_there(folder)
+    check_there(folder, usage=False)
     told = read_settings(folder, options)
     running = data_folder.held(folder)
     holder = (data_folder.read_lock(folder) or {}) if running else {}
@@ -178,7 +180,8 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
         if fault
     ]
     if not running:
-        problems.append(f"No server runs on this folder: {COMMAND} start")
+        problems.append(f"No server runs on this folder: {hint('start', folder)}")
+        problems += _why_no_start(folder)
     elif not urls:
         problems.append("The server is starting, or hangs in it: see server.log in the data folder.")
     with opened(folder) as (store, now), store.reading() as tx:
@@ -191,7 +194,7 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
         effect = "uploads are refused" if used >= budget else "uploads are refused at 100 %"
         problems.append(
             f"{100 * used / budget if budget else 100:.0f} % of the disk budget is used, {effect}: "
-            f"see what can go with {COMMAND} gc --dry-run"
+            f"see what can go with {hint('gc --dry-run', folder)}"
         )
     if free < 1024**3:
         problems.append(f"Only {free / 1e6:.0f} MB are free on the disk of the data folder.")
@@ -212,6 +215,23 @@ def status(folder: Path, options: Mapping[str, Any] | None = None) -> dict[str, 
         "disk": {"database_bytes": database, "free_bytes": free, "used_bytes": used, "budget_bytes": budget},
         "problems": problems,
     }
+
+
+def runs(folder: Path) -> bool:
+    """Whether a server has the folder now."""
+    return data_folder.held(folder)
+
+
+def _why_no_start(folder: Path) -> list[str]:
+    """Why a start would refuse a folder that no server has: in one sentence, or none."""
+    try:
+        with sentences(of=folder):
+            check_database(folder)
+            if apart := matching.compare_closed(folder).apart:
+                raise ApartError(f"{folder}: {apart}")
+    except AdminError as refused:
+        return [str(refused)]
+    return []
 
 
 def _ask(name: str, url: str) -> str | None:
@@ -252,12 +272,14 @@ def _contents(tx: Transaction, now: int) -> dict[str, Any]:
 # --- users and keys ---
 
 
-def _user(tx: Transaction, login: str) -> str:
+def _user(tx: Transaction, login: str, folder: Path) -> str:
     """The id of the user of that login, id or name."""
     try:
         id: str = identity.find_user(tx, login)["id"]
     except ApiError:
-        raise AdminError(f"no user is called {login!r}; see: {COMMAND} user list", usage=True) from None
+        raise AdminError(
+            f"no user is called {login!r}; see: {hint('user list', folder)}", usage=True
+        ) from None
     return id
 
 
@@ -304,50 +326,50 @@ def list_users(folder: Path) -> list[dict[str, Any]]:
 def remove_user(folder: Path, login: str) -> None:
     """Remove a user, their keys and sessions; what they made stays."""
     with opened(folder) as (store, _), store.writing() as tx:
-        identity.remove(tx, _user(tx, login))
+        identity.remove(tx, _user(tx, login, folder))
 
 
 def set_role(folder: Path, login: str, role: str) -> None:
     """Give a user another role; their sessions end."""
     with opened(folder) as (store, _), store.writing() as tx:
-        identity.set_role(tx, _user(tx, login), role)
+        identity.set_role(tx, _user(tx, login, folder), role)
 
 
 def disable_user(folder: Path, login: str) -> None:
     """Lock a user out: sessions end at once, password and keys are refused."""
     with opened(folder) as (store, _), store.writing() as tx:
-        identity.disable(tx, _user(tx, login))
+        identity.disable(tx, _user(tx, login, folder))
 
 
 def enable_user(folder: Path, login: str) -> None:
     """Let a disabled user in again; ended sessions stay ended."""
     with opened(folder) as (store, _), store.writing() as tx:
-        identity.enable(tx, _user(tx, login))
+        identity.enable(tx, _user(tx, login, folder))
 
 
 def end_sessions(folder: Path, login: str) -> None:
     """End every session of a user; password and keys stay good."""
     with opened(folder) as (store, _), store.writing() as tx:
-        identity.end_sessions(tx, _user(tx, login))
+        identity.end_sessions(tx, _user(tx, login, folder))
 
 
 def set_password(folder: Path, login: str, password: str) -> None:
     """Give a user another password; their sessions end."""
     with opened(folder) as (store, _), store.writing() as tx:
-        identity.set_password(tx, _user(tx, login), password)
+        identity.set_password(tx, _user(tx, login, folder), password)
 
 
 def add_credentials(folder: Path, login: str, label: str | None) -> Key:
     """A new access key for a user."""
     with opened(folder) as (store, _), store.writing() as tx:
-        return Key(*identity.add_credentials(tx, _user(tx, login), label))
+        return Key(*identity.add_credentials(tx, _user(tx, login, folder), label))
 
 
 def list_credentials(folder: Path, login: str | None) -> list[dict[str, Any]]:
     """The access keys of one user, or of all: user, access_key, label, last_used_at, last_used_from."""
     found = []
     with opened(folder) as (store, _), store.reading() as tx:
-        for user in [_user(tx, login)] if login else users.ids(tx):
+        for user in [_user(tx, login, folder)] if login else users.ids(tx):
             shown = users.shown_name(tx, user)
             for access_key, label, used, where in credentials.of(tx, user):
                 found.append(
@@ -419,11 +441,13 @@ def write_client_config(folder: Path, path: Path, login: str, replace: bool, hos
         AdminError: The file is there and may not be replaced; there is no such user.
     """
     urls = public_urls(folder, host)
+    if path.is_dir():
+        raise AdminError(f"{path} is a folder: name the file to write in it", usage=True)
     taken = AdminError(f"{path} is there already and was left as it is: --force replaces it", usage=True)
     if path.exists() and not replace:
         raise taken
     with opened(folder) as (store, _), store.writing() as tx:
-        user = _user(tx, login)
+        user = _user(tx, login, folder)
         access_key, secret_key = identity.add_credentials(tx, user, label=f"clearml.conf {path}"[:200])
         text = client_config.client_config(urls, access_key, secret_key)
         try:
@@ -499,7 +523,7 @@ def take_in(
         AdminError: The server runs, or something cannot be taken over; documents come all or not at all.
     """
     if data_folder.held(folder):
-        raise AdminError(f"the server runs; stop it first: {COMMAND} stop", usage=True)
+        raise AdminError(f"the server runs; stop it first: {hint('stop', folder)}", usage=True)
     with opened(folder) as (store, _):
         try:
             counts = load_documents(store, adopt(store, documents))

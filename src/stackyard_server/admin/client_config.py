@@ -6,6 +6,7 @@ environment variable for what the agent starts.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,17 +51,24 @@ def write_private(path: Path, text: str, replace: bool) -> None:
 
     Raises:
         FileExistsError: It is there already and may not be replaced.
+        OSError: It cannot be written; ``filename`` is what the caller named.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    target = path if not replace else path.with_name(f".{path.name}.{new_id()}")
-    number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            target.replace(path)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as fault:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), fault.filename) from fault
+    target = path if not replace else path.with_name(f".{path.name}.{new_id()}")
+    try:
+        number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                target.replace(path)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+    except OSError as fault:  # of a hidden name, where a file is replaced
+        raise OSError(fault.errno, fault.strerror, str(path)) from fault

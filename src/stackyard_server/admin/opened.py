@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import security_log, settings
-from ..program import COMMAND
+from ..program import COMMAND, hint
 from ..protocol.error_table import ApiError
 from ..store import (
     FILE_NAME,
     ApartError,
+    ChangedError,
     DamagedError,
     Fault,
     Store,
@@ -38,6 +39,10 @@ NEEDED_BYTES = 1024 * 1024
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+#: Codes and subcodes of the API: another has that value; a value cannot be accepted.
+TAKEN, NOT_ACCEPTED = (400, 801), (400, 800)
+
+
 class AdminError(Exception):
     """What was asked cannot be done; the message says why and what to do. ``usage``: the input is at fault."""
 
@@ -47,20 +52,22 @@ class AdminError(Exception):
 
 
 @contextmanager
-def sentences(*places: Path) -> Iterator[None]:
+def sentences(*places: Path, of: Path | None = None) -> Iterator[None]:
     """Every error of the rooms below as one kind.
 
     Args:
         places: What is written there; the one whose disk is full is named.
+        of: The data folder, for the commands that help; the first place, where it is not said.
     """
+    folder = of or (places[0] if places else Path("DIR"))
     try:
         yield
     except settings.SettingsError as fault:
         raise AdminError(str(fault), usage=True) from fault
     except ApiError as fault:
-        raise AdminError(fault.message, usage=True) from fault
+        raise AdminError(_said(fault), usage=True) from fault
     except ApartError as fault:
-        raise AdminError(f"{fault}. {_ways_on(fault)}") from fault
+        raise AdminError(f"{fault}. {_ways_on(fault, folder)}") from fault
     except (StoreError, processes.ProcessError, UpkeepError) as fault:
         raise AdminError(str(fault)) from fault
     except (Fault, OSError) as fault:
@@ -71,7 +78,7 @@ def sentences(*places: Path) -> Iterator[None]:
         if not is_damage(fault):
             raise AdminError(f"The database could not be read or written: {fault}.") from fault
         raise AdminError(
-            f"{FILE_NAME} is damaged ({fault}): see {COMMAND} verify, and restore a backup into a new folder "
+            f"{FILE_NAME} is damaged ({fault}): see {hint('verify', folder)}, and restore a backup into a new folder "
             f"({COMMAND} restore BACKUP --folder NEW)."
         ) from fault
 
@@ -93,26 +100,46 @@ def free_bytes(place: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def _ways_on(fault: ApartError) -> str:
+def _ways_on(fault: ApartError, folder: Path) -> str:
     """What to do about a database and contents that are apart."""
     restore = f"restore a backup into a new folder ({COMMAND} restore BACKUP --folder NEW)"
-    if isinstance(fault, DamagedError):
+    reconcile = hint("reconcile", folder)
+    if isinstance(fault, ChangedError):
         return (
             f"Nothing was changed: {restore}, or, where only you changed the database, "
-            f"take it as it is with {COMMAND} reconcile."
+            f"take it as it is with {reconcile}."
+        )
+    if isinstance(fault, DamagedError):
+        return (
+            f"Nothing was changed: {restore}; without one move {FILE_NAME} and its -wal away, then call {reconcile}: "
+            "the files stay, all else is lost."
         )
     return (
-        f"Nothing was changed: put back what is missing, {restore}, "
-        f"or go on with what is there: {COMMAND} reconcile."
+        f"Nothing was changed: put back what is missing, {restore}, or go on with what is there: {reconcile}."
     )
 
 
-def check_there(folder: Path) -> None:
-    """Refuse a folder that no server ever had; one that lost its database is told so by the store."""
-    with sentences():
+def _said(fault: ApiError) -> str:
+    """A refusal of the API's rooms for somebody who typed a command: no code, no ``key=value``."""
+    named = {name.replace("_", " "): value for name, value in fault.details.items()}
+    if named and (fault.code, fault.subcode) == TAKEN:
+        return f"{' and '.join(f'the {name} {value!r}' for name, value in named.items())} is taken; choose another"
+    if named and (fault.code, fault.subcode) == NOT_ACCEPTED:
+        return "; ".join(f"{name}: {why}" for name, why in named.items())
+    return fault.message
+
+
+def check_there(folder: Path, usage: bool = True) -> None:
+    """Refuse a folder that no server ever had; one that lost its database is told so by the store.
+
+    Args:
+        folder: The data folder.
+        usage: Whether it is a mistake to name such a folder.
+    """
+    with sentences(of=folder):
         check_restored(folder)
     if not (folder / FILE_NAME).is_file() and not opening.belongs_to_server(folder):
-        raise AdminError(f"{folder} holds no server yet: {COMMAND} start", usage=True)
+        raise AdminError(f"{folder} holds no server yet: {hint('start', folder)}", usage)
 
 
 @contextmanager

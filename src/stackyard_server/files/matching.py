@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..program import COMMAND
+from ..program import hint
 from ..store import FILE_NAME, ApartError, Store, mark, opening
 from ..store import files as rows
 from .stored import BLOB, StoredFiles
@@ -94,10 +94,10 @@ def check(store: Store) -> None:
     if sides.unclaimed:
         log.warning(
             "%d contents belong to no file, the first is %s: a kill during an upload leaves such, and so does a "
-            "database that is older than its contents. `%s verify` names them; `gc` removes them after a day",
+            "database that is older than its contents. `%s` names them; `gc` removes them after a day",
             len(sides.unclaimed),
             sides.unclaimed[0],
-            COMMAND,
+            hint("verify", store.folder),
         )
 
 

@@ -38,7 +38,7 @@ from ..http.headers import Headers
 from ..http.origins import Origins
 from ..http.shares import Shares, most_files
 from ..identity import Identity, roles
-from ..program import COMMAND
+from ..program import hint
 from ..protocol import bounds
 from ..protocol.error_table import ApiError
 from ..store import Transaction
@@ -233,7 +233,11 @@ class FileServer(Port):
         try:
             number, data = await loop.run_in_executor(self._threads, start)
         except FileNotFoundError:
-            log.error("%s: the content of a stored file is missing: run `%s verify`", file.path, COMMAND)
+            log.error(
+                "%s: the content of a stored file is missing: run `%s`",
+                file.path,
+                hint("verify", self.services.store.folder),
+            )
             raise Refused(404) from None
         try:
             await exchange.start(status, out, end - begin)
@@ -341,11 +345,11 @@ class FileServer(Port):
             share = 100 * used / budget if budget else 100
             log.warning(
                 "%.0f %% of the disk budget (%d of %d bytes) is used; at 100 %% uploads are refused. "
-                "See what can go: %s gc --dry-run",
+                "See what can go: %s",
                 share,
                 used,
                 budget,
-                COMMAND,
+                hint("gc --dry-run", self.services.store.folder),
             )
         self._warned = near
 

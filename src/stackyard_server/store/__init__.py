@@ -53,6 +53,10 @@ class DamagedError(ApartError):
     """The database cannot be read as one, or is not what a server left; nothing was changed."""
 
 
+class ChangedError(DamagedError):
+    """The database is not what a server left, and may be one all the same; nothing was changed."""
+
+
 def is_full(fault: BaseException) -> bool:
     """Whether a database could not be written because the disk is full."""
     return isinstance(fault, sqlite3.OperationalError) and "full" in str(fault)
@@ -587,6 +591,8 @@ def _refusing() -> Iterator[None]:
         yield
     except (schema.TooNew, opening.Unfinished) as refused:
         raise StoreError(str(refused)) from refused
+    except opening.Changed as fault:
+        raise ChangedError(str(fault)) from fault
     except opening.Damaged as fault:
         raise DamagedError(str(fault)) from fault
     except opening.Apart as fault:

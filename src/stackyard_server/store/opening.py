@@ -34,6 +34,10 @@ class Damaged(Exception):
     """The database cannot be read as one; the message says in what."""
 
 
+class Changed(Damaged):
+    """The database is not what the server left; whether it can be read is not known."""
+
+
 class Unfinished(Exception):
     """A restore into the folder was broken off; the message says how to go on."""
 
@@ -161,7 +165,7 @@ def check(folder: Path, name: str) -> bool:
         if mark.digest_of(path) == (seal.sha256, seal.bytes):
             return True
         if not has_log:
-            raise Damaged(f"{path} is not what the server left when it ended: it was changed or damaged")
+            raise Changed(f"{path} is not what the server left when it ended: it was changed or damaged")
     return _check_by_sqlite(path, time.monotonic() + CHECK_SECONDS)
 
 

@@ -14,7 +14,13 @@ from ..store import Fault, Store, copies, files
 from ..store.mark import digest_of
 
 #: What is said of rows that cannot be read.
-NOTHING: dict[str, Any] = {"rows": {}, "files": 0, "bytes": 0, "unclaimed": {"count": 0, "names": []}}
+NOTHING: dict[str, Any] = {
+    "rows": {},
+    "files": 0,
+    "bytes": 0,
+    "unclaimed": {"count": 0, "names": []},
+    "apart": False,
+}
 
 
 def verify(store: Store) -> dict[str, Any]:
@@ -23,7 +29,8 @@ def verify(store: Store) -> dict[str, Any]:
     Returns:
         ``ok``, ``problems`` (sentences), ``rows`` (by table), ``files`` and ``bytes`` that were read, ``unclaimed``:
         contents that no file has, as a kill in the middle of an upload leaves them (their names, the first 100, and
-        how many; ``gc`` takes them away after a day). Most contents without a file are a problem.
+        how many; ``gc`` takes them away after a day). Most contents without a file are a problem. ``apart``: rows and
+        contents are not of one another, so nobody knows what is needed, and ``gc`` takes nothing.
     """
     problems: list[str] = []
     with store.reading() as tx:
@@ -54,6 +61,7 @@ def verify(store: Store) -> dict[str, Any]:
         "files": len(kept),
         "bytes": read,
         "unclaimed": {"count": len(sides.unclaimed), "names": sides.unclaimed[: matching.NAMED]},
+        "apart": sides.apart is not None,
     }
 
 
@@ -65,7 +73,7 @@ def tell_apart(folder: Path, fault: str) -> dict[str, Any]:
     if sides.unclaimed:
         problems.append(f"{len(sides.unclaimed)} of {sides.contents} contents belong to no file")
     unclaimed = {"count": len(sides.unclaimed), "names": sides.unclaimed[: matching.NAMED]}
-    return {"ok": False, "problems": problems, **NOTHING, "unclaimed": unclaimed}
+    return {"ok": False, "problems": problems, **NOTHING, "unclaimed": unclaimed, "apart": True}
 
 
 def check_file(path: Path, size: int, sha256: str) -> str | None:

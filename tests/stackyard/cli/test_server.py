@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -121,7 +122,16 @@ def test_a_backup_is_restored_verified_and_cleaned(
     ("arguments", "status", "said"),
     [
         (["start", "--background"], 1, "is in use by process"),
-        (["user", "add", "admin"], 2, "login=admin"),
+        (["user", "add", "admin"], 2, "stackyard: the login 'admin' is taken; choose another"),
+        (
+            ["user", "add", "x", "--role", "king"],
+            2,
+            "stackyard: role: one of readonly, user, admin is needed",
+        ),
+        (["start", "--host", ""], 2, "--host: host is ''; expected an IP address"),
+        (["config", "--force", "--to", "/"], 2, "stackyard: / is a folder: name the file to write in it"),
+        (["config", "--force", "--to", "/proc/x"], 1, "stackyard: /proc/x: No such file"),
+        (["config", "--force", "--to", "/etc/passwd/x"], 1, "stackyard: /etc/passwd: Not a directory"),
         (["user", "remove", "nobody", "--yes"], 2, "no user is called 'nobody'"),
         (["user", "add", "x", "--prompt", "--password-stdin"], 2, "exclude each other"),
         (["credentials", "revoke", "NONE"], 2, "no access key"),
@@ -135,6 +145,34 @@ def test_what_cannot_be_done_is_one_sentence(
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_status_of_a_folder_without_a_server_fails_as_it_does_where_none_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "r 1"
+    assert run(folder, "status") == 1
+    said = f"stackyard: {folder} holds no server yet: stackyard server start --folder '{folder}'\n"
+    assert capsys.readouterr().err == said
+    assert run(folder, "verify") == 2
+    assert capsys.readouterr().err == said
+
+
+def test_a_start_into_a_closed_pipe_says_how_to_have_another_password(tmp_path: Path) -> None:
+    nobody, out = os.pipe()
+    os.close(nobody)
+    command = [sys.executable, "-m", "stackyard.cli.main", "server", "start", "--folder", str(tmp_path)]
+    try:
+        done = subprocess.run(
+            [*command, *FREE_PORTS, "--background"], stdout=out, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(out)
+        stopped = run(tmp_path, "stop")
+    assert (done.returncode, stopped) == (1, 0)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Not shown: the new administrator's password")
+    assert line.endswith(f"`stackyard server user password admin --folder {tmp_path}`.")
 
 
 def test_in_the_foreground_it_answers_until_it_is_told_to_end(tmp_path: Path) -> None:

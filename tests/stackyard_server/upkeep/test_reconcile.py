@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from stackyard_server import admin
 from stackyard_server.files.stored import StoredFiles
+from stackyard_server.program import hint
 from stackyard_server.store import Store
 
 from ..running import Running, running_server
@@ -183,3 +186,90 @@ def test_a_copy_of_an_older_database_is_refused_and_reconciled(folder: Path, tmp
     (path,) = did["recovered"]["paths"]
     with running_server(folder=folder, role="admin") as server:
         assert (get(server, path), get(server, "f/1")) == (b"later", b"content 1")
+
+
+def commanded(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stackyard_server.command", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_verify_without_a_database_says_that_all_contents_are_kept(folder: Path) -> None:
+    (folder / "server.sqlite").unlink()
+    done = commanded("verify", "--folder", folder)
+    assert done.returncode == 1
+    said = f"{COUNT} contents are there that the database has no file for: all are kept, gc takes none\n"
+    assert done.stdout == said
+    assert admin.verify(folder)["apart"]
+    assert contents(folder) == COUNT
+
+
+def test_verify_names_the_gc_of_that_folder_where_a_kill_left_something(folder: Path) -> None:
+    left = folder / "files" / "ab" / ("ab" + "1" * 30)
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"settled, never recorded")
+    done = commanded("verify", "--folder", folder)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == (
+        f"1 contents belong to no file, as uploads leave that were cut off: {hint('gc', folder)} takes them"
+    )
+
+
+def test_hints_name_the_folder_that_was_named(folder: Path) -> None:
+    named = f"--folder {folder}"
+    assert admin.status(folder)["problems"][0] == f"No server runs on this folder: {hint('start', folder)}"
+    with pytest.raises(admin.AdminError, match="no user is called 'nobody'") as refused:
+        admin.remove_user(folder, "nobody")
+    assert str(refused.value).endswith(f"user list {named}")
+    (folder / "server.sqlite").unlink()
+    for call in (admin.list_users, start):
+        with pytest.raises(admin.AdminError, match="is missing") as refused:
+            call(folder)
+        assert str(refused.value).endswith(f"reconcile {named}.")
+
+
+def test_status_says_why_a_start_would_be_refused(folder: Path) -> None:
+    assert len(admin.status(folder)["problems"]) == 1
+    store = Store(folder)
+    lost, *_ = StoredFiles(store).blobs()
+    store.close()
+    kept = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(admin.AdminError) as refused:
+        start(folder)
+    assert admin.status(folder)["problems"][1:] == [str(refused.value)]
+    lost.write_bytes(kept)
+    assert len(admin.status(folder)["problems"]) == 1
+
+
+def test_what_helps_against_a_database_of_any_bytes_is_what_is_said(folder: Path) -> None:
+    path = folder / "server.sqlite"
+    path.write_bytes(bytes(range(256)) * 300)
+    with pytest.raises(admin.AdminError, match="is damaged") as refused:
+        start(folder)
+    said = str(refused.value)
+    assert "without one move server.sqlite and its -wal away, then call" in said
+    assert f"{hint('reconcile', folder)}: the files stay, all else is lost" in said
+    with pytest.raises(admin.AdminError, match="is damaged"):
+        admin.reconcile(folder, dry_run=False)
+    path.rename(folder / "server.sqlite.damaged")
+    (folder / "server.sqlite-wal").unlink(missing_ok=True)
+    assert admin.reconcile(folder, dry_run=False)["recovered"]["count"] == COUNT
+    with running_server(folder=folder):
+        pass
+
+
+def test_a_database_that_can_be_read_and_was_changed_may_be_taken_as_it_is(folder: Path) -> None:
+    with running_server(folder=folder):
+        pass
+    with contextlib.closing(sqlite3.connect(folder / "server.sqlite")) as database, database:
+        database.execute("UPDATE user SET name='changed'")
+    with contextlib.closing(sqlite3.connect(folder / "server.sqlite")) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for name in ("-wal", "-shm"):
+        (folder / f"server.sqlite{name}").unlink(missing_ok=True)
+    with pytest.raises(admin.AdminError, match="it was changed or damaged") as refused:
+        start(folder)
+    assert str(refused.value).endswith(f"take it as it is with {hint('reconcile', folder)}.")
+    assert admin.status(folder)["problems"][1:] == [str(refused.value)]
+    admin.reconcile(folder, dry_run=False)
+    assert len(admin.status(folder)["problems"]) == 1
