@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from typing import Any, Dict, List, Optional
 
@@ -19,6 +20,20 @@ PHASES = ("startup", "data", "warmup", "steady", "finish")
 
 #: How often buffered step times are sent.
 FLUSH_SECONDS = 0.25
+
+
+#: Held while a line is buffered or written: a pipe takes long ones in pieces, and threads take turns. One for all
+#: channels, so that a channel stays a plain value; a signal's handler may say something meanwhile.
+_TURN = threading.RLock()
+
+
+def _fresh_turn() -> None:
+    """A forked process begins with the lock free: the thread that held it is not there."""
+    global _TURN
+    _TURN = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_fresh_turn)
 
 
 class BadInput(Exception):
@@ -55,8 +70,9 @@ class Channel:
         self._send({"kind": "phase", "name": name, "at": time.monotonic()})
 
     def step(self, seconds: float) -> None:
-        """One step of the steady phase took ``seconds``."""
-        self._steps.append(seconds)
+        """One step of the steady phase took ``seconds``; what is no finite number from 0 up is left out and counted."""
+        with _TURN:
+            self._steps.append(seconds)
         if time.monotonic() - self._sent_at >= FLUSH_SECONDS:
             self.flush()
 
@@ -77,7 +93,7 @@ class Channel:
         self._send({"kind": "gpu", "index": index, "facts": facts})
 
     def results(self, **values: Any) -> None:
-        """What the workload found: numbers or text that go into the record's results."""
+        """What the workload found: it goes into the record's results as JSON holds it, the rest as text."""
         self._send({"kind": "results", "values": values})
 
     def failure(self, kind: str, message: str) -> None:
@@ -86,20 +102,27 @@ class Channel:
 
     def flush(self) -> None:
         """Send the buffered step times."""
-        if self._steps:
-            steps, self._steps = self._steps, []
-            self._send({"kind": "steps", "seconds": steps})
+        with _TURN:
+            if self._steps:
+                steps, self._steps = self._steps, []
+                self._send({"kind": "steps", "seconds": steps})
+
+    def ended(self) -> None:
+        """The workload's function has returned, or ended the program in order; said by the child itself."""
+        self.flush()
+        self._send({"kind": "ended"})
 
     def _send(self, message: Dict[str, Any]) -> None:
         self._sent_at = time.monotonic()
         if self._descriptor is None:
             return
         data = memoryview((json.dumps(message, default=_plain) + "\n").encode("utf-8"))
-        try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-        except OSError:  # the supervisor is gone: the work itself is still worth finishing
-            self._descriptor = None
+        with _TURN:
+            try:
+                while data and self._descriptor is not None:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:  # the supervisor is gone: the work itself is still worth finishing
+                self._descriptor = None
 
 
 def _plain(value: Any) -> Any:

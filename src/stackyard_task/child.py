@@ -74,14 +74,14 @@ def main(run_folder: Path) -> int:
     except SystemExit as stop:
         if isinstance(stop.code, str):
             return _give_up(channel, "code", _one_line(stop.code))
-        channel.flush()
         if stop.code not in (None, 0):
+            channel.flush()
             raise
     except MemoryError as error:
         return _give_up(channel, "out_of_memory", f"no memory left ({error or 'MemoryError'})")
     except Exception as error:  # noqa: BLE001 the task's edge: whatever the workload raises ends in a record
         return _give_up(channel, kind_of(error), f"{type(error).__name__}: {_one_line(error)}")
-    channel.flush()
+    channel.ended()
     # Python's collector would walk every object of every library again, up to a second, while the interpreter
     # ends. What is frozen it leaves to the kernel; the rest of the exit is as ever.
     gc.freeze()

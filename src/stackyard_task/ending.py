@@ -27,6 +27,8 @@ class Ending:
     kernel_kills: int = 0
     #: What the child said of its failure.
     said: Optional[Failure] = None
+    #: Whether the workload's function returned, or ended the program in order.
+    returned: bool = True
     signal_received: int = 0
     #: What the run could use at most, by its own limit or its container's; ``None``: no limit.
     memory_limit_bytes: Optional[int] = None
@@ -72,6 +74,10 @@ def _reason(
         return Failure("killed", f"the workload was killed by {name}, which the supervisor did not send")
     if code != 0:
         return Failure("code", f"the workload exited with status {code}; see {LOG_FILE}")
+    if not ending.returned:
+        return Failure(
+            "code", f"the workload's process ended with status 0 before its function returned; see {LOG_FILE}"
+        )
     return None
 
 

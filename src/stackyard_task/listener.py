@@ -1,8 +1,8 @@
 """The supervisor's end of the channel: takes the child's JSON lines in and keeps what they say.
 
 The child's end and the names of the messages live in ``channel``. A line that is not a message we know is
-counted, never fatal: the child may run a newer or broken workload. So is one whose values have the wrong type: what
-gets into the record is what its readers accept. Standard library only.
+counted, never fatal: the child may run a newer or broken workload. So is a value of the wrong type, which alone is left
+out: what gets into the record is what its readers accept, and how many were not. Standard library only.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from stackyard_task.records import (
 STEPS_KEPT = 100_000
 #: What is longer is no step; so sums stay numbers.
 _LONGEST_STEP_SECONDS = 1e12
+#: A failure is told in one sentence; a workload may say more, which is cut.
+_FAILURE_LETTERS = 500
 
 
 class Listener:
@@ -49,6 +51,9 @@ class Listener:
         self.gpu_facts: Dict[int, Dict[str, Any]] = {}
         self.results: Dict[str, Any] = {}
         self.failure: Optional[Failure] = None
+        #: Whether the function returned, or ended the program in order.
+        self.ended = False
+        #: Lines that are no message, and values that are left out.
         self.not_understood = 0
         self.descriptor = descriptor
         self._started_at = started_at
@@ -88,10 +93,15 @@ class Listener:
         self.phases.append({"name": message["name"], "at_seconds": max(at, self.phases[-1]["at_seconds"])})
 
     def _on_steps(self, message: Dict[str, Any]) -> None:
-        told = from_json(List[float], message["seconds"])
-        if any(abs(seconds) > _LONGEST_STEP_SECONDS for seconds in told):
+        if not isinstance(message["seconds"], list):
             raise ValueError("seconds")
-        for seconds in told:
+        for told in message["seconds"]:
+            seconds = self._number(told)
+            if seconds is None:
+                continue
+            if not 0 <= seconds <= _LONGEST_STEP_SECONDS:
+                self.not_understood += 1
+                continue
             self._step_count += 1
             self._step_sum += seconds
             if len(self._steps) < STEPS_KEPT:
@@ -102,16 +112,30 @@ class Listener:
                     self._steps[place] = seconds
 
     def _on_progress(self, message: Dict[str, Any]) -> None:
-        done, total = (from_json(float, message[key]) for key in ("done", "total"))
-        self.progress = {"done": done, "total": total, "unit": from_json(str, message["unit"])}
+        told = {key: self._number(message[key]) for key in ("done", "total")}
+        self.progress.update((key, value) for key, value in told.items() if value is not None)
+        self.progress["unit"] = from_json(str, message["unit"])
 
     def _on_loss(self, message: Dict[str, Any]) -> None:
         for key in ("validation", "training"):
-            if message.get(key) is not None:
-                loss = plain(message[key])
-                # a loss that left the numbers is not known, which is more than its last value says
-                self.loss = None if isinstance(loss, str) else from_json(float, loss)
+            told = message.get(key)
+            if isinstance(told, float) and not math.isfinite(told):
+                self.loss = (
+                    None  # a loss that left the numbers is not known, which is more than its last value says
+                )
                 return
+            number = None if told is None else self._number(told)
+            if number is not None:
+                self.loss = number
+                return
+
+    def _number(self, told: Any) -> Optional[float]:
+        """A finite number; ``None`` and counted where it is none."""
+        try:
+            return from_json(float, told)
+        except (ValueError, OverflowError):
+            self.not_understood += 1
+            return None
 
     def _on_environment(self, message: Dict[str, Any]) -> None:
         self.facts.update(_fitting(Environment, message["facts"]))
@@ -125,7 +149,12 @@ class Listener:
 
     def _on_failure(self, message: Dict[str, Any]) -> None:
         kind = message["failure"]
-        self.failure = Failure(kind if kind in FAILURE_KINDS else "code", plain(str(message["message"])))
+        said = " ".join(plain(str(message["message"])).split())
+        said = said if len(said) <= _FAILURE_LETTERS else said[: _FAILURE_LETTERS - 3] + "..."
+        self.failure = Failure(kind if kind in FAILURE_KINDS else "code", said)
+
+    def _on_ended(self, message: Dict[str, Any]) -> None:
+        self.ended = True
 
     def steps_since(self) -> Tuple[int, Optional[float]]:
         """Steps so far, and the mean seconds of those since the last call; ``None`` without new ones."""
@@ -168,9 +197,11 @@ class Listener:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as a record can hold it: NaN and infinities, which JSON has no word for, become text."""
+    """``value`` as a record can hold it: NaN, infinities and numbers beyond all floats become text."""
     if isinstance(value, (float, int)) and not -sys.float_info.max <= value <= sys.float_info.max:
-        return str(value) if isinstance(value, float) else "inf" if value > 0 else "-inf"
+        if isinstance(value, float):
+            return str(value)
+        return f"a {'negative ' if value < 0 else ''}whole number of {len(str(abs(value)))} digits"
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):

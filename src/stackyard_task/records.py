@@ -329,6 +329,8 @@ class RunRecord:
     phases: List[Dict[str, Any]] = field(default_factory=list)
     #: ``None``: started directly, without a server.
     dispatch: Optional[Dispatch] = None
+    #: What the workload said through its channel and was left out: step times that are no numbers, broken lines.
+    not_understood: Optional[int] = None
     api_version: int = API_VERSION
 
 

@@ -322,12 +322,14 @@ class _Supervision:
         measurement.overhead_cpu_seconds = time.process_time() - own_cpu
         record = self._record(started_at, measurement, environment)
         record.results, record.phases = listener.results, listener.phases
+        record.not_understood = listener.not_understood
         ending = Ending(
             status=tree.main_status or 0,
             stop=self._stop,
             # without a cgroup of its own the run shares that of the supervisor, as in a container
             kernel_kills=kernel_kills(places) - kills_before if cgroup is None else cgroup.kernel_kills(),
             said=listener.failure,
+            returned=listener.ended,
             signal_received=self._signalled,
             memory_limit_bytes=environment.ram_limit_bytes,
         )

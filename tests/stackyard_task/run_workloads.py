@@ -46,6 +46,10 @@ def exiting(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
     os._exit(7)
 
 
+def leaving(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
+    os._exit(0)
+
+
 def killing_itself(parameters: Dict[str, Any], channel: Channel, output: Path) -> None:
     os.kill(os.getpid(), getattr(signal, parameters["signal"]))
     time.sleep(60)

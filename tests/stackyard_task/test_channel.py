@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from typing import Any, Dict, List, Tuple
 
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackyard_task.channel import CHANNEL_VARIABLE, PHASES, Channel
-from stackyard_task.listener import Listener
+from stackyard_task.listener import Listener, plain
 from stackyard_task.records import Environment, GpuUse, Measurement, RunRecord, from_json, parse, to_json
 from tests.counts import examples
+from tests.waiting import until
 
 
 def connected() -> Tuple[Channel, Listener, int, int]:
@@ -165,6 +167,72 @@ def test_a_loss_that_left_the_numbers_is_not_known() -> None:
     assert listener.loss is None
     os.close(read)
     os.close(write)
+
+
+def test_only_the_bad_step_is_left_out_of_its_batch_and_counted() -> None:
+    channel, listener, read, write = connected()
+    bad = [float("nan"), float("inf"), -0.1, 1e300, "fast", None, True, 10**400]
+    for number in range(100):
+        channel.step(0.5)
+        if number % 10 == 0 and bad:
+            channel.step(bad.pop())  # type: ignore[arg-type]
+    channel.flush()
+    listener.read()
+    steps = listener.step_times()
+    assert steps is not None
+    assert (steps.count, steps.mean_seconds, steps.p95_seconds) == (100, 0.5, 0.5)
+    assert listener.not_understood == 8
+    os.close(read)
+    os.close(write)
+
+
+def test_only_the_bad_value_of_progress_and_loss_is_left_out() -> None:
+    channel, listener, read, write = connected()
+    channel.progress(1, 10)
+    channel.progress(float("nan"), 20, "rounds")
+    channel.progress(3, None)  # type: ignore[arg-type]
+    channel.loss(1, training=0.5, validation="low")  # type: ignore[arg-type]
+    listener.read()
+    assert listener.progress == {"done": 3, "total": 20, "unit": "steps"}
+    assert listener.loss == 0.5
+    assert listener.not_understood == 3
+    os.close(read)
+    os.close(write)
+
+
+def test_lines_of_several_threads_stay_whole() -> None:
+    channel, listener, read, write = connected()
+    threads = [
+        threading.Thread(target=lambda name=name: channel.results(**{name: name * 6000}))
+        for name in "abcdefgh"
+    ]
+    for thread in threads:
+        thread.start()
+    until(
+        lambda: listener.read() and not any(t.is_alive() for t in threads), "eight threads to have said all"
+    )
+    listener.read()
+    assert listener.results == {name: name * 6000 for name in "abcdefgh"}
+    assert listener.not_understood == 0
+    os.close(read)
+    os.close(write)
+
+
+def test_a_failure_is_one_bounded_sentence() -> None:
+    channel, listener, read, write = connected()
+    channel.failure("bad_input", "the file\n  is empty" + "." * 3000)
+    listener.read()
+    assert listener.failure is not None
+    assert listener.failure.message.startswith("the file is empty...")
+    assert len(listener.failure.message) == 500
+    os.close(read)
+    os.close(write)
+
+
+def test_a_number_too_large_for_a_float_is_not_said_to_be_infinite() -> None:
+    assert plain(10**400) == "a whole number of 401 digits"
+    assert plain([-(10**309)]) == ["a negative whole number of 310 digits"]
+    assert plain(float("inf")) == "inf"
 
 
 def test_a_message_in_pieces_is_put_together() -> None:

@@ -36,3 +36,10 @@ def test_lack_of_memory_names_peak_and_the_limit_it_met():
     found = failure_of(ending, SPEC, Measurement(peak_rss_bytes=260_000_000))
     assert found is not None
     assert "a peak of 260 MB under a limit of 300 MB" in found.message
+
+
+def test_a_program_that_ends_before_its_function_returned_did_not_complete():
+    found = failure_of(Ending(status=0, returned=False), SPEC, Measurement())
+    assert found is not None
+    assert (found.kind, found.exit_code) == ("code", 0)
+    assert failure_of(Ending(status=0), SPEC, Measurement()) is None

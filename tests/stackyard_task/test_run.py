@@ -132,6 +132,7 @@ def test_without_one_the_record_says_so(tmp_path: Path) -> None:
         ("refusing", {}, "bad_input", "the file is empty, expected at least one session"),
         ("gated", {}, "gate", "F1 0.4, at least 0.9 is demanded"),
         ("exiting", {}, "code", "status 7"),
+        ("leaving", {}, "code", "ended with status 0 before its function returned"),
         ("killing_itself", {"signal": "SIGKILL"}, "killed", "SIGKILL"),
         ("killing_itself", {"signal": "SIGSEGV"}, "code", "SIGSEGV"),
         ("no-such", {}, "bad_input", "'no-such' comes without its declaration"),

@@ -88,6 +88,8 @@ def run_command(
     measure = os.environ.get("STACKYARD_MEASURE") or None
     plan = planning.planned(scenario, here, code, repeats=repeats, only=pairs, measure=measure)
     _refuse_missing(file, scenario, catalogue, here.dataset, plan)
+    plan.undivided = earlier.undivided if earlier is not None else _undivided(scenario, catalogue)
+    _warn(plan.undivided)
     if dry_run:
         _dry(plan, folder, as_json, resume=resume, fresh=fresh)
         return
@@ -130,6 +132,7 @@ def validate_command(file: File, as_json: Json = False, data: Data = None) -> No
     catalogue, folder = workloads.load(file.parent), Settings.from_environment(data).data
     scenario, _ = _read(file, stacks.load(), catalogue)
     _refuse_missing(file, scenario, catalogue, lambda reference: data_sets.check_name(reference, folder))
+    undivided = _undivided(scenario, catalogue)
     cells = scenarios.cells(scenario)
     runs = len(cells) * (scenario.repeats + scenario.warm_up_runs)
     said = {
@@ -139,7 +142,9 @@ def validate_command(file: File, as_json: Json = False, data: Data = None) -> No
         "cells": len(cells),
         "runs": runs,
         "preparations": [p.name for p in scenario.preparations],
+        "undivided": undivided,
     }
+    _warn(undivided)
     if as_json:
         typer.echo(json.dumps(said, indent=1))
         return
@@ -206,6 +211,22 @@ def _refuse_missing(
         preparations = [p for p in preparations if p.name in plan.preparations]
     found = Inputs(scenario, file, catalogue.declared, dataset, _is_elsewhere)
     found.refuse_missing(cells, preparations)
+
+
+def _undivided(scenario: Scenario, catalogue: Catalogue) -> list[str]:
+    """The workloads that the axis workers shares out, though their code nowhere says shard."""
+    if not set(scenario.axes.get("workers", ())) - {"1"}:
+        return []
+    return [name for name, w in scenario.workloads.items() if not catalogue.says_shard(w.workload)]
+
+
+def _warn(undivided: list[str]) -> None:
+    for name in undivided:
+        typer.echo(
+            f"warning: the code of workload {name!r} nowhere says shard: with the axis workers each task would do "
+            "the whole work",
+            err=True,
+        )
 
 
 def _is_elsewhere(deployment: str) -> bool:

@@ -95,6 +95,8 @@ class DispatchedDeployment(Deployment):
         lacking = None
         if self.offer.is_local():  # and so are its workers
             lacking = machine_lacks(hardware, self.premises.machine, workers)
+        if lacking is None and self.offer.is_local() and not self.offer.serves(self.queue(hardware.gpus)):
+            lacking = self.stack_missing(stack)  # no agent was started for want of it, and none will be
         lacking = lacking or self.offer.why_not(self.queue(hardware.gpus), workers)
         if lacking is not None or not self.offer.is_local():
             return lacking  # what the workers' machines hold is theirs to say, when a task comes

@@ -56,7 +56,14 @@ class Offer:
                 f"{len(listening)} of {workers} workers serve queue {queue}: give it more slots in "
                 "agents/queues.toml and run `stackyard up`"
             )
-        return f"no worker serves queue {queue}: run `stackyard up`"
+        return (
+            f"no worker serves queue {queue}: run `stackyard up`; "
+            "where that helps nothing, `stackyard status` says why"
+        )
+
+    def serves(self, queue: str) -> bool:
+        """Whether any worker serves a queue."""
+        return isinstance(self._found, Found) and bool(self._found.workers.get(queue))
 
     def is_local(self) -> bool:
         """Whether the workers are on this machine, as far as the server's address tells."""

@@ -101,6 +101,8 @@ class Plan:
     declared: dict[str, Workload] | None = None
     #: How every run is measured (a method of ``stackyard_task.run``); ``None``: as the supervisor's environment says.
     measure: str | None = None
+    #: Workloads whose code nowhere says shard, though the axis workers shares out their work.
+    undivided: list[str] = field(default_factory=list)
     kind: str = _KIND
     api_version: int = records.API_VERSION
 

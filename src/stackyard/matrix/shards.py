@@ -119,7 +119,13 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
         parameters={**_of_whole(task), "shards": len(records)},
         results={} if failed else _results(records),
         dispatch=_dispatch(records),
+        not_understood=_not_understood(records),
     )
+
+
+def _not_understood(records: Sequence[RunRecord]) -> int | None:
+    counts = [record.not_understood for record in records if record.not_understood is not None]
+    return sum(counts) if len(counts) == len(records) else None
 
 
 def _of_whole(task: TaskSpec) -> dict[str, Any]:

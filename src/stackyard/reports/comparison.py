@@ -166,12 +166,19 @@ def least(cells: Sequence[CellRuns], metric: Metric, what: str, options: ReportO
     if len(measured) < 2:
         return None
     value, best = min(measured, key=lambda pair: pair[0])
-    close = []
-    for _, cell in measured:
-        if cell is not best and ratio_of(best, cell, metric, options).verdict != DIFFERENT:
-            close.append(cell)
-    names = "any other" if len(close) == len(measured) - 1 > 1 else ", ".join(cell.label for cell in close)
-    doubt = f"; not yet told apart from {names}" if close else ""
+    verdicts = [
+        (ratio_of(best, cell, metric, options).verdict, cell) for _, cell in measured if cell is not best
+    ]
+    close = [cell for verdict, cell in verdicts if verdict != DIFFERENT]
+    same = [cell.label for verdict, cell in verdicts if verdict == PARITY]
+    open_yet = [cell.label for verdict, cell in verdicts if verdict not in (DIFFERENT, PARITY)]
+
+    def named(labels: list[str], all_of_them: str) -> str:
+        return all_of_them if len(labels) == len(verdicts) > 1 else ", ".join(labels)
+
+    margin = (options.parity_margin - 1) * 100
+    doubt = f"; within ±{margin:.0f} % of {named(same, 'every other')}" if same else ""
+    doubt += f"; not yet told apart from {named(open_yet, 'any other')}" if open_yet else ""
     words = f"{what}: {best.label}, median {inside(metric.label)} {quantity(value, metric.unit)}{doubt}"
     return Best(metric.key, best.slug, [cell.slug for cell in close], words)
 

@@ -48,6 +48,8 @@ class PlanSummary:
     repeats: int | None = None
     cells: tuple[Mapping[str, str], ...] = ()
     not_runnable: tuple[NotRunnable, ...] = ()
+    #: Workloads whose code nowhere says shard, though the axis workers shares out their work.
+    undivided: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ class _PlanFile:
     repeats: int | None = None
     cells: tuple[_PlannedCell, ...] = ()
     not_runnable: tuple[_PlannedCell, ...] = ()
+    undivided: tuple[str, ...] = ()
 
 
 def _read_plan(path: Path) -> PlanSummary:
@@ -222,6 +225,7 @@ def _read_plan(path: Path) -> PlanSummary:
         not_runnable=tuple(
             NotRunnable(cell.axes, cell.reason or "no reason was recorded") for cell in held.not_runnable
         ),
+        undivided=held.undivided,
     )
 
 

@@ -35,6 +35,13 @@ def _measured(name: str) -> Callable[[RunRecord], float | None]:
     return lambda record: getattr(record.measurement, name)
 
 
+def start_up_seconds(record: RunRecord) -> float | None:
+    """What a run took to start; ``None`` where its function named no phase: all of it would count as start-up."""
+    measured = record.measurement
+    named = (measured.data_seconds, measured.warmup_seconds, measured.steady_seconds)
+    return None if all(seconds is None for seconds in named) else measured.startup_seconds
+
+
 def _sum_over_gpus(read: Callable[[GpuUse], float | None]) -> Callable[[RunRecord], float | None]:
     def total(record: RunRecord) -> float | None:
         values = [value for gpu in record.measurement.gpus if (value := read(gpu)) is not None]
@@ -119,7 +126,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "s",
         "time",
         "Interpreter start and imports, until the workload begins with its data.",
-        _measured("startup_seconds"),
+        start_up_seconds,
     ),
     Metric("data_seconds", "Data", "s", "time", "Reading and preparing the data.", _measured("data_seconds")),
     Metric(

@@ -6,15 +6,15 @@ may make a reader doubt a figure; a note is context.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
 
-from stackyard.reports.cells import CellRuns, Matrix
+from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label
 from stackyard.reports.deployments import failures, retries
-from stackyard.reports.loading import MOST_RESULTS, Run, Study
-from stackyard.reports.metrics import CATALOGUE, Metric
+from stackyard.reports.loading import MOST_RESULTS, PlanSummary, Run, Study
+from stackyard.reports.metrics import CATALOGUE, Metric, start_up_seconds
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
 from stackyard.reports.wording import count, quantity
@@ -82,6 +82,16 @@ ADVICE: dict[str, tuple[str, str]] = {
         "Ratios between machines are unpaired and include the machines' difference.",
     ),
     "results-differ": ("warning", "The cells did not do quite the same: check quality before speed."),
+    "values-left-out": (
+        "warning",
+        "Look at the calls of the channel: a step takes a finite number of seconds from 0 up; "
+        "docs/workloads.md has the rest.",
+    ),
+    "undivided-work": (
+        "warning",
+        "Let the function use its parameters shard and shards, or leave the axis workers away: "
+        "each worker does the whole work.",
+    ),
     "wide-memory-bounds": (
         "warning",
         "The true peak lies between the recorded bounds; see docs/measuring.md.",
@@ -125,14 +135,22 @@ def warnings_of(study: Study, matrix: Matrix, workloads: Sequence[WorkloadReport
     ]
     for workload in workloads:
         if workload.results_differing:
-            names = ", ".join(workload.results_differing)
-            message = f"{workload.name}: cells disagree by more than 1 % on {names}."
+            message = f"{workload.name}: {_disagreement(workload)}."
             found.append(Warning("results-differ", *_split("results-differ", message)))
         if workload.left_out:
             message = f"{workload.name}: {'; '.join(workload.left_out)}."
             found.append(Warning("comparisons-left-out", *_split("comparisons-left-out", message)))
     order = list(ADVICE)
     return sorted(found, key=lambda w: (w.severity != "warning", order.index(w.code)))
+
+
+def _disagreement(workload: WorkloadReport) -> str:
+    """On which results the cells disagree: numbers by more than is tolerated, texts at all."""
+    texts = {name for cell in workload.cells for name, result in cell.results.items() if result.texts}
+    numbers = ", ".join(name for name in workload.results_differing if name not in texts)
+    words = ", ".join(name for name in workload.results_differing if name in texts)
+    parts = [f"by more than 1 % on {numbers}" if numbers else "", f"on the text of {words}" if words else ""]
+    return "cells disagree " + " and ".join(part for part in parts if part)
 
 
 def _split(code: str, message: str) -> tuple[str, str, str]:
@@ -209,10 +227,18 @@ def _planned(study: Study, matrix: Matrix) -> Iterator[Finding]:
         cell = next((c for c in matrix.cells if all(c.axes.get(a) == v for a, v in axes.items())), None)
         have = len(cell.completed) + len(cell.failed) if cell else 0
         if have < (plan.repeats or 0):
-            short.append((cell.label if cell else " · ".join(axes.values()), have))
+            short.append((_planned_name(plan, axes), have))
     if short:
         words = _some(f"{name} ({have} of {plan.repeats})" for name, have in short)
         yield "missing-runs", f"Fewer runs than planned in {count(len(short), 'cell')}: {words}.", []
+
+
+def _planned_name(plan: PlanSummary, axes: Mapping[str, str]) -> str:
+    """A planned cell as ``_name`` has it, whether it has runs or not: by the axes in which the plan's cells differ."""
+    varying = [
+        axis for axis in axes if axis != WORKLOAD and len({other.get(axis) for other in plan.cells}) > 1
+    ]
+    return f"{axes.get(WORKLOAD, '')}: {label(axes, varying)}"
 
 
 def _few(study: Study, matrix: Matrix) -> Iterator[Finding]:
@@ -244,9 +270,9 @@ def _machine(study: Study, matrix: Matrix) -> Iterator[Finding]:
         if abs(environment.clock_jump_seconds or 0) > CLOCK_JUMP_SECONDS:
             jumps.append(cell)
     if busy:
-        worst = max(value for value, _ in busy)
+        worst = _above(max(value for value, _ in busy), BUSY_PERCENT)
         share = f"more than {BUSY_PERCENT:.0f} % of the machine"
-        message = f"Other work used {share} in {count(len(busy), 'run')} (most: {worst:.0f} %)."
+        message = f"Other work used {share} in {count(len(busy), 'run')} (most: {worst} %)."
         yield "busy-machine", message, _slugs(cell for _, cell in busy)
     if throttled:
         names = _where(throttled, matrix)
@@ -255,6 +281,12 @@ def _machine(study: Study, matrix: Matrix) -> Iterator[Finding]:
     if jumps:
         message = f"The clock jumped by more than {CLOCK_JUMP_SECONDS} s in {count(len(jumps), 'run')}."
         yield "clock-jump", message, _slugs(jumps)
+
+
+def _above(value: float, bound: float) -> str:
+    """A value above a bound, with as many decimals as show that it is: 5.2 beside 5."""
+    decimals = next((n for n in range(6) if round(value, n) > bound), 6)
+    return f"{value:.{decimals}f}"
 
 
 def _slugs(cells: Iterable[CellRuns]) -> list[str]:
@@ -323,6 +355,16 @@ def _workers(study: Study, matrix: Matrix) -> Iterator[Finding]:
         message = f"CPU time and peak RAM are sums over the workers in {names}."
         yield "summed-over-workers", message, _slugs(shared)
 
+    undivided = {name for plan in study.plans for name in plan.undivided}
+    whole = [
+        cell for cell in matrix.cells if cell.workload in undivided and cell.axes.get("workers", "1") != "1"
+    ]
+    if whole:
+        message = (
+            f"The function's code nowhere says shard, so no worker does a part in {_where(whole, matrix)}."
+        )
+        yield "undivided-work", message, _slugs(whole)
+
 
 def _pins(study: Study, matrix: Matrix) -> Iterator[Finding]:
     records = [run.record for _, run in _runs(matrix)]
@@ -367,20 +409,30 @@ def _uniform(study: Study, matrix: Matrix) -> Iterator[Finding]:
 
 
 def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
-    wide, costly, starting = [], [], []
+    wide, costly, starting, unheard = [], [], [], []
     for cell, run in _runs(matrix):
         m = run.record.measurement
+        if run.record.not_understood:
+            unheard.append((run.record.not_understood, cell))
         if m.peak_rss_bytes and m.peak_rss_low_bytes is not None and m.peak_rss_high_bytes is not None:
             share = (m.peak_rss_high_bytes - m.peak_rss_low_bytes) / m.peak_rss_bytes
             if share > WIDE_BOUNDS_SHARE:
                 wide.append((share, cell))
         if m.cpu_seconds and (m.overhead_cpu_seconds or 0) > COSTLY_SHARE * m.cpu_seconds:
             costly.append(cell)
-        if m.wall_seconds and (m.startup_seconds or 0) > START_UP_SHARE * m.wall_seconds:
-            starting.append((m.startup_seconds or 0.0, cell))
+        start_up = start_up_seconds(run.record)
+        if m.wall_seconds and (start_up or 0) > START_UP_SHARE * m.wall_seconds:
+            starting.append((start_up or 0.0, cell))
+    if unheard:
+        told = count(sum(number for number, _ in unheard), "value")
+        names = _where((cell for _, cell in unheard), matrix)
+        message = f"Of what the workload said through its channel {told} could not be used in {names}."
+        yield "values-left-out", message, _slugs(cell for _, cell in unheard)
     if wide:
-        worst = max(share for share, _ in wide) * 100
-        message = f"Bounds of the peak RAM are more than 5 % apart in {count(len(wide), 'run')} (most: {worst:.0f} %)."
+        worst = _above(max(share for share, _ in wide) * 100, 100 * WIDE_BOUNDS_SHARE)
+        message = (
+            f"Bounds of the peak RAM are more than 5 % apart in {count(len(wide), 'run')} (most: {worst} %)."
+        )
         yield "wide-memory-bounds", message, _slugs(cell for _, cell in wide)
     if costly:
         names = _where(costly, matrix)

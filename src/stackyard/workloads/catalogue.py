@@ -53,6 +53,15 @@ class Catalogue:
                     )
         return list(found.values())
 
+    def says_shard(self, reference: str) -> bool:
+        """Whether the code of a workload says the word shard anywhere, or comes with a package, which declares it.
+
+        Raises:
+            BadInputError: it cannot be run.
+        """
+        sources = self._own(reference)
+        return not sources or own.says(sources, "shard")
+
     def taken(self, home: Path, references: Iterable[str] = ()) -> tuple[Path, Code]:
         """A snapshot with the packages and the user's own code that these workloads need, and which code that is.
 

@@ -65,6 +65,15 @@ def found(reference: str, folder: Path, packages: Iterable[Path]) -> Own:
         raise BadInputError(f"{reference[:200]!r} cannot be looked at ({str(error)[:200]})") from error
 
 
+def says(sources: Iterable[Path], word: str) -> bool:
+    """Whether a word stands anywhere in these files and folders of packages; what cannot be read may say it."""
+    try:
+        paths = (path for source in sources for path in ([source] if source.is_file() else _walked(source)))
+        return any(word.encode() in path.read_bytes() for path in paths)
+    except OSError:
+        return True
+
+
 def _found(reference: str, folder: Path, packages: Iterable[Path]) -> Own:
     place, _, function = reference.rpartition(":")
     if not function.isidentifier():

@@ -229,6 +229,24 @@ def test_a_data_set_has_the_file_that_a_scenario_names_or_validate_says_so(
     assert main.run(["scenario", "validate", str(path), "--data", str(here.folder / "sets")]) == 0
 
 
+def test_a_function_that_nowhere_says_shard_is_warned_of_where_workers_share_it(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = FILE.replace('"new"]', '"new"]\nworkers = [1, 2]')
+    path = write(here, text=text)
+    assert main.run(["scenario", "validate", str(path)]) == 0
+    assert capsys.readouterr().err == ""
+    work = here.folder / "work_for_tests.py"
+    work.write_text("def work(parameters, channel, folder):\n    channel.results(done=1)\n")
+    assert main.run(["scenario", "validate", str(path), "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("warning: the code of workload 'w' nowhere says shard")
+    assert json.loads(said.out)["undivided"] == ["w"]
+    path.write_text(path.read_text().replace("[1, 2]", "[1]"))
+    assert main.run(["scenario", "validate", str(path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_the_entry_of_a_declaration_is_checked_before(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(here, text=FILE.replace("work_for_tests:work", "w"))
     declared = here.folder / "workloads.toml"

@@ -72,10 +72,18 @@ def test_each_reason_is_told_in_words(server: installation.Site, monkeypatch: py
     few = reason(found, workers=2)
     assert few is not None
     assert few.startswith("1 of 2 workers serve queue cpu: give it more slots")
-    assert reason(found, "container") == "no worker serves queue cpu-container: run `stackyard up`"
+    # an agent for it would lack this too: `stackyard up` does not help
+    assert reason(found, "container") == ContainerDeployment(found).stack_missing(STACK)
+    monkeypatch.setattr(ContainerDeployment, "stack_missing", lambda deployment, stack: None)
+    assert (reason(found, "container") or "").startswith(
+        "no worker serves queue cpu-container: run `stackyard up`; "
+    )
     server_only = offer.Offer(found.settings)
     assert server_only.is_local()
-    assert server_only.why_not("gpu", 1) == "no worker serves queue gpu: run `stackyard up`"
+    assert (server_only.why_not("gpu", 1) or "").startswith(
+        "no worker serves queue gpu: run `stackyard up`; "
+    )
+    assert (server_only.serves("cpu"), server_only.serves("gpu")) == (True, False)
 
 
 def test_deployments_that_share_a_server_look_at_it_once(

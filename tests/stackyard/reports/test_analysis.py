@@ -34,6 +34,8 @@ def test_equal_cells_are_parity_and_neither_is_clearly_fastest(two_cells: Callab
     assert "parity, within ±5 %" in found.sentence
     assert report.workloads[0].fastest is not None
     assert len(report.workloads[0].fastest.not_separable) == 1
+    assert "; within ±5 % of " in report.workloads[0].fastest.sentence
+    assert "not yet told apart" not in report.workloads[0].fastest.sentence
 
 
 def test_warm_up_and_failed_runs_are_counted_but_not_averaged(two_cells: Callable[..., Path]) -> None:

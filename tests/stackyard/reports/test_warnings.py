@@ -95,6 +95,15 @@ def imports_only(run: RunRecord) -> None:
     run.measurement.startup_seconds = 0.9 * (run.measurement.wall_seconds or 0)
 
 
+def phaseless(run: RunRecord) -> None:
+    run.measurement.startup_seconds = run.measurement.wall_seconds
+    run.measurement.data_seconds = run.measurement.warmup_seconds = run.measurement.steady_seconds = None
+
+
+def unheard(run: RunRecord) -> None:
+    run.not_understood = 5 if run.cell["stack"] == "new" else 0
+
+
 def other_results(run: RunRecord) -> None:
     run.results["verdict_digest"] = run.cell["stack"]
 
@@ -121,6 +130,7 @@ def other_results(run: RunRecord) -> None:
         (costly, "costly-measuring"),
         (imports_only, "mostly-start-up"),
         (other_results, "results-differ"),
+        (unheard, "values-left-out"),
     ],
 )
 def test_a_cause_gives_its_warning_with_advice(
@@ -132,12 +142,46 @@ def test_a_cause_gives_its_warning_with_advice(
     assert found.advice == ADVICE[code][1]
 
 
+def test_a_function_without_phases_is_compared_as_a_whole(two_cells: Callable[..., Path]) -> None:
+    report = report_of(two_cells(phaseless))
+    assert "mostly-start-up" not in codes(report)
+    assert "startup_seconds" not in [metric.key for metric in report.metrics]
+
+
+def test_texts_that_differ_are_not_said_to_differ_by_percents(two_cells: Callable[..., Path]) -> None:
+    (found,) = [w for w in report_of(two_cells(other_results)).warnings if w.code == "results-differ"]
+    assert found.message == "train: cells disagree on the text of verdict_digest."
+
+
+def test_a_worst_value_is_shown_beyond_its_bound(two_cells: Callable[..., Path]) -> None:
+    def barely(run: RunRecord) -> None:
+        run.measurement.peak_rss_high_bytes = int((run.measurement.peak_rss_bytes or 0) * 1.0404)
+        run.environment.other_cpu_percent_of_machine = 10.04
+
+    messages = {w.code: w.message for w in report_of(two_cells(barely)).warnings}
+    assert "more than 5 % apart in 12 runs (most: 5.04 %)" in messages["wide-memory-bounds"]
+    assert "more than 10 % of the machine in 12 runs (most: 10.04 %)" in messages["busy-machine"]
+
+
+def test_work_that_no_worker_takes_a_part_of_is_named(two_cells: Callable[..., Path]) -> None:
+    def workers(run: RunRecord) -> None:
+        run.cell["workers"] = "2" if run.cell.pop("stack") == "new" else "1"
+
+    folder = two_cells(workers)
+    write_plan(folder, [run.record.cell for run in load([folder]).runs[:2]], 6, undivided=["train"])
+    (found,) = [w for w in report_of(folder).warnings if w.code == "undivided-work"]
+    assert found.message.endswith("so no worker does a part in train: 2.")
+
+
 def test_an_unfinished_matrix_says_which_runs_are_missing(two_cells: Callable[..., Path]) -> None:
     folder = two_cells()
     cells = [run.record.cell for run in load([folder]).runs[:2]]
     write_plan(folder, cells, 10)
     (found,) = [w for w in report_of(folder).warnings if w.code == "missing-runs"]
     assert "(6 of 10)" in found.message
+    write_plan(folder, [*cells, {**cells[0], "stack": "third"}], 10)
+    (found,) = [w for w in report_of(folder).warnings if w.code == "missing-runs"]
+    assert "in 3 cells: train: new (6 of 10), train: old (6 of 10), train: third (0 of 10)" in found.message
 
 
 def test_graver_warnings_come_first(report: Report) -> None:
