@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -38,6 +39,9 @@ def main() -> int:
         admin.serve(settings, lambda urls, first: say(pid=os.getpid(), urls=urls, admin=first))
     except admin.AdminError as fault:
         say(failed=str(fault))
+        return 1
+    except BrokenPipeError:
+        logging.error("Whoever started the server is gone before it could answer: it ends.")
         return 1
     return 0
 

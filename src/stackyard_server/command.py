@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import started
 from .program import COMMAND, hint, version
 
 if TYPE_CHECKING:
@@ -61,10 +61,21 @@ credentials = typer.Typer(
 app.add_typer(users, name="user")
 app.add_typer(credentials, name="credentials")
 
+
+def named_folder(text: str) -> Path:
+    """A folder as an option names it: an empty text is none, not the current folder."""
+    if not text:
+        raise typer.BadParameter("it is empty; expected a folder")
+    return Path(text)
+
+
 Folder = Annotated[
     Path | None,
     typer.Option(
-        "--folder", metavar="DIR", help="Data folder; default: $STACKYARD_SERVER_FOLDER, else HOME/server."
+        "--folder",
+        parser=named_folder,
+        metavar="DIR",
+        help="Data folder; default: $STACKYARD_SERVER_FOLDER, else HOME/server.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -128,53 +139,21 @@ def start(
     with _admin() as admin:
         if background:
             word = admin.start_background(where, options)
-            _say_started(word, where, as_json)
+            started.say(word, where, as_json, folder_of(None))
             return
         settings = admin.read_settings(where, options)
         admin.keep_log(None)
 
         def ready(urls: dict[str, str], first: admin_module.First | None) -> None:
             made = vars(first) if first else None
-            _say_started({"pid": os.getpid(), "urls": urls, "admin": made}, where, as_json)
+            word = {"pid": os.getpid(), "urls": urls, "admin": made}
+            started.say(word, where, as_json, folder_of(None))
 
         admin.serve(settings, ready)
 
 
 def _absolute(path: Path | None) -> str | None:
     return str(path.expanduser().absolute()) if path else None
-
-
-def _say_started(word: dict[str, Any], where: Path, as_json: bool) -> None:
-    try:
-        _show_started(word, where, as_json)
-        sys.stdout.flush()
-    except OSError:
-        if word.get("admin"):
-            another = hint(f"user password {word['admin']['login']}", where)
-            said = "Not shown: the new administrator's password and key are kept nowhere; make another password with"
-            typer.echo(f"{said} `{another}`.", err=True)
-        raise
-
-
-def _show_started(word: dict[str, Any], where: Path, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({**word, "folder": str(where)}))
-        return
-    for name in ("web", "api", "files"):
-        typer.echo(f"{name:6s}{word['urls'][name]}")
-    typer.echo(f"folder {where}")
-    first = word.get("admin")
-    if first:
-        typer.echo("\nA new data folder. Its administrator, shown once and kept nowhere:")
-        for label, name in (
-            ("login", "login"),
-            ("password", "password"),
-            ("key", "access_key"),
-            ("secret", "secret_key"),
-        ):
-            typer.echo(f"  {label:9s}{first[name]}")
-        where_told = "" if where == folder_of(None) else f" --folder {shlex.quote(str(where))}"
-        typer.echo(f"Next: {COMMAND} config{where_told}   (writes a clearml.conf for the SDK and agents)")
 
 
 @app.command()

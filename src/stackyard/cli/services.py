@@ -23,6 +23,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 #: How much of a log is shown first, bytes.
 SHOWN_BYTES = 16_000
 FOLLOW_SECONDS = 0.3
+#: The longest that ``down`` waits for tasks: a year.
+MOST_LIMIT_SECONDS = 365 * 24 * 3600
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,6 +33,12 @@ def add_to(app: typer.Typer) -> None:
     app.command()(down)
     app.command()(status)
     app.command()(logs)
+
+
+def _folder(text: str) -> Path:
+    from stackyard_server.command import named_folder
+
+    return named_folder(text)
 
 
 def up(
@@ -49,6 +57,7 @@ def up(
     folder: Annotated[
         Path | None,
         typer.Option(
+            parser=_folder,
             metavar="DIR",
             help="The embedded server's data folder; default: that of the one that is up, else HOME/server.",
         ),
@@ -65,7 +74,10 @@ def up(
         typer.Option(help="Port of the file server; default 8081, or a free one where that is taken."),
     ] = None,
     metrics_port: Annotated[
-        int, typer.Option(help="Port of the agents' metrics on the loopback address; 0: a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port of the agents' metrics on the loopback address; 0: a free one."
+        ),
     ] = 0,
     no_templates: Annotated[
         bool, typer.Option("--no-templates", help="Do not publish the task templates and their examples.")
@@ -173,8 +185,8 @@ def down(
     """End this machine's agents, then the embedded server. Tasks that wait stay in their queues."""
     if finish and abort:
         raise BadInputError("--finish and --abort are opposites; give one of them")
-    if not limit >= 0:
-        raise BadInputError(f"--limit is {limit:g}, expected seconds, 0 or more")
+    if not 0 <= limit <= MOST_LIMIT_SECONDS:
+        raise BadInputError(f"--limit is {limit:g}, expected seconds from 0 to {MOST_LIMIT_SECONDS}")
     from stackyard.services import control, files
 
     mode = files.ABORT if abort else files.FINISH

@@ -129,6 +129,8 @@ def up(
             say(f"agents that still ran go on under it: {', '.join(left)}")
         late = _await_agents(files, plan)
     state = files.state()
+    if wishes.metrics_port and not state.get("metrics"):
+        late.append(f"the agents' metrics have no port: {wishes.metrics_port} is taken; see {files.log_file}")
     return {
         "server": {"kind": server.kind, "web": server.web, "api": server.api, "files": server.files},
         "admin": first,

@@ -5,6 +5,7 @@ Looks, changes nothing. Every word to the server is the client's.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +78,7 @@ def status(settings: Settings) -> dict[str, Any]:
                 "or end the server with `stackyard down`"
             )
         else:
-            problems.append("`stackyard up` was cut off and nothing runs; start with: stackyard up")
+            problems.append(f"`stackyard up` was cut off and nothing runs; start with: {_again(plan, files)}")
         return found
     if unreadable is not None:
         problems.append(f"{unreadable}; the services process writes it again, if it runs")
@@ -86,7 +87,7 @@ def status(settings: Settings) -> dict[str, Any]:
             f"the services process {holder.pid} has said nothing for a while; see {files.log_file}"
         )
     if not (found["up"] or plan.server.kind == GIVEN or _is_up(plan)):
-        problems.append("not up; start with: stackyard up")
+        problems.append(f"not up; start with: {_again(plan, files)}")
         return found
     try:
         with Client(files.connection(plan.server), patience_seconds=2) as client:
@@ -99,6 +100,13 @@ def status(settings: Settings) -> dict[str, Any]:
     problems += _slot_problems(found)
     problems += _queue_problems(found)
     return found
+
+
+def _again(plan: Plan, files: ServicesFiles) -> str:
+    """The command that starts what was up, in the folder where it was."""
+    folder = plan.server.folder
+    usual = folder is None or Path(folder) == files.home / "server"
+    return "stackyard up" if usual else f"stackyard up --folder {shlex.quote(str(folder))}"
 
 
 def _is_up(plan: Plan) -> bool:

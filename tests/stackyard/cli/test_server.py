@@ -158,6 +158,15 @@ def test_status_of_a_folder_without_a_server_fails_as_it_does_where_none_runs(
     assert capsys.readouterr().err == said
 
 
+def test_an_empty_folder_is_not_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.run(["server", "start", "--background", "--folder", ""]) == 2
+    assert "Invalid value for '--folder': it is empty" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_start_into_a_closed_pipe_says_how_to_have_another_password(tmp_path: Path) -> None:
     nobody, out = os.pipe()
     os.close(nobody)

@@ -67,7 +67,12 @@ def test_what_cannot_be_is_one_sentence(
     assert run(["status"]) == 1
     assert "nothing was ever up here" in capsys.readouterr().err
     assert run(["down", "--finish", "--abort"]) == 2
-    assert run(["down", "--limit", "-1"]) == 2
+    for limit in ("-1", "nan", "inf"):
+        assert run(["down", "--limit", limit]) == 2
+        assert f"--limit is {limit}, expected seconds from 0 to" in capsys.readouterr().err
+    for usage in (["--metrics-port", "65536"], ["--metrics-port", "-1"], ["--folder", ""]):
+        assert run(["up", *usage]) == 2
+        assert f"Invalid value for '{usage[0]}'" in capsys.readouterr().err
     assert run(["up", "--config", str(tmp_path / "none.conf")]) == 2
     assert "none.conf: cannot be read" in capsys.readouterr().err
     queues = tmp_path / "queues.toml"
@@ -108,3 +113,23 @@ def test_options_of_an_embedded_server_are_refused_beside_one_that_runs_elsewher
     for given in (["--api-port", "9"], ["--folder", str(tmp_path / "mine")], ["--host", "127.0.0.1"]):
         assert run(["up", "--config", str(tmp_path / "given.conf"), *given]) == 2
         assert f"and {given[0]} is for the embedded one" in capsys.readouterr().err
+
+
+def test_an_up_that_is_killed_is_known_to_status_and_down(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queues = tmp_path / "queues.toml"
+    queues.write_text("[queues.cpu]\nslots = 0\n")
+    command = [sys.executable, "-m", "stackyard.cli.main", *UP, "--queues", str(queues)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as begun:
+        assert begun.stdout is not None
+        assert begun.stdout.readline().startswith("server started (process ")
+        begun.kill()
+    run(["status"])
+    assert "server    embedded, answers" in capsys.readouterr().out
+    assert run(["down"]) == 0
+    said = capsys.readouterr().out
+    assert "server stopped (process " in said
+    assert said.endswith("down\n")
+    assert run(["status"]) == 1
+    assert "! not up; start with: stackyard up" in capsys.readouterr().out

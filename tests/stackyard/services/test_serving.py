@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_what_runs_and_is_not_as_wished_is_said(yard: Yard, tmp_path: Path) -> N
     assert yard.up(**same)["server"] == found["server"]
 
 
+def test_a_port_for_metrics_that_is_taken_is_a_problem(yard: Yard) -> None:
+    yard.queues = NO_AGENT
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        found = yard.up(metrics_port=port)
+    said = f"the agents' metrics have no port: {port} is taken; see {yard.files.log_file}"
+    assert (found["metrics"], found["problems"]) == (None, [said])
+
+
 def test_what_is_up_in_another_folder_stays_there(yard: Yard, tmp_path: Path) -> None:
     yard.queues = NO_AGENT
     found = yard.up(folder=tmp_path / "mine")
@@ -132,3 +142,5 @@ def test_what_is_up_in_another_folder_stays_there(yard: Yard, tmp_path: Path) ->
     yard.kill_services()
     assert yard.up()["server"] == found["server"], "as it does after the services died"
     assert not (yard.home / "server").exists()
+    yard.down()
+    assert yard.status()["problems"] == [f"not up; start with: stackyard up --folder {tmp_path / 'mine'}"]
