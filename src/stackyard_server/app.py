@@ -37,6 +37,7 @@ from .http.edge import Edge
 from .http.origins import FILES_PATH
 from .moments import Clock
 from .protocol import bounds
+from .setting_kinds import in_address
 from .settings import ServerSettings
 from .store import Largest, Store, StoreError, logs, metrics, queues
 from .store import check as check_database
@@ -232,10 +233,8 @@ class Server:
     @property
     def urls(self) -> dict[str, str]:
         """The addresses as they are listened on, by "web", "api", "files"."""
-        scheme = "https" if self.settings.tls_certificate else "http"
-        return {
-            name: f"{scheme}://{self.settings.host}:{s.getsockname()[1]}" for name, s in self.sockets.items()
-        }
+        scheme, host = "https" if self.settings.tls_certificate else "http", in_address(self.settings.host)
+        return {name: f"{scheme}://{host}:{s.getsockname()[1]}" for name, s in self.sockets.items()}
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until ``stop``; ``ready`` is called once all three addresses answer."""

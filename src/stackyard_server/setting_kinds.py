@@ -237,6 +237,11 @@ def is_wildcard(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_unspecified
 
 
+def in_address(host: str) -> str:
+    """A host as an address has it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _check_place(url: str) -> None:
     """``ValueError`` unless an address names a host, nobody's password, and a port that there is, or none."""
     parts = urlsplit(url)

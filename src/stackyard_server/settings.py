@@ -28,6 +28,7 @@ from .setting_kinds import (
     Place,
     Url,
     Whole,
+    in_address,
     is_wildcard,
 )
 
@@ -101,8 +102,7 @@ class ServerSettings:
             return told.rstrip("/")
         if is_wildcard(self.host):
             return None
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls_certificate else 'http'}://{host}:{port}"
+        return f"{'https' if self.tls_certificate else 'http'}://{in_address(self.host)}:{port}"
 
 
 def read(

@@ -68,7 +68,7 @@ def refuse_others(folder: Path, admin: admin_module, wished: Mapping[str, Any]) 
     """
     ports = admin.listening_ports(folder)  # type: ignore[attr-defined]
     urls = admin.status(folder)["urls"]  # type: ignore[attr-defined]
-    host = next(iter(urls.values()), "").partition("://")[2].rpartition(":")[0]
+    host = next(iter(urls.values()), "").partition("://")[2].rpartition(":")[0].strip("[]")
     for name, value in wished.items():
         here = ports.get(name) if name in PORTS else host
         told = value if name in PORTS else admin.read_settings(folder, {name: value}).host  # type: ignore[attr-defined]

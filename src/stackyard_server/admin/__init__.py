@@ -28,6 +28,7 @@ from .. import identity, moments, settings
 from ..files import matching
 from ..program import hint
 from ..protocol.error_table import ApiError
+from ..setting_kinds import in_address, is_host
 from ..settings import ServerSettings
 from ..store import (
     FILE_NAME,
@@ -242,7 +243,7 @@ def _ask(name: str, url: str) -> str | None:
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unverified)
     )
-    for wildcard, local in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:"), ("//:::", "//[::1]:")):
+    for wildcard, local in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
         url = url.replace(wildcard, local)
     try:
         with opener.open(f"{url}/debug.ping" if name == "api" else f"{url}/", timeout=5):
@@ -403,6 +404,8 @@ def revoke_credentials(folder: Path, access_key: str) -> None:
 def public_urls(folder: Path, host: str | None = None) -> dict[str, str]:
     """The addresses clients use: "web", "api", "files"; ``host`` goes before what the settings say."""
     told = read_settings(folder)
+    if host is not None and not is_host(host):
+        raise AdminError(f"--host is {host!r}; expected a name or an IP address", usage=True)
     holder = (data_folder.read_lock(folder) if data_folder.held(folder) else None) or {}
     urls = {}
     for name in PORTS:
@@ -411,7 +414,7 @@ def public_urls(folder: Path, host: str | None = None) -> dict[str, str]:
         scheme = "https" if running.startswith("https:") or (not running and told.tls_certificate) else "http"
         public = (holder.get("public") or {}).get(name) or told.public_url(name, port)
         if host or not public:
-            public = f"{scheme}://{host or socket.getfqdn()}:{port}"
+            public = f"{scheme}://{in_address(host or socket.getfqdn())}:{port}"
         urls[name] = public
     return urls
 

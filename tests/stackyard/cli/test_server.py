@@ -129,6 +129,8 @@ def test_a_backup_is_restored_verified_and_cleaned(
             "stackyard: role: one of readonly, user, admin is needed",
         ),
         (["start", "--host", ""], 2, "--host: host is ''; expected an IP address"),
+        (["config", "--force", "--host", ""], 2, "stackyard: --host is ''; expected a name or an IP address"),
+        (["config", "--force", "--host", "a b"], 2, "stackyard: --host is 'a b'; expected a name"),
         (["config", "--force", "--to", "/"], 2, "stackyard: / is a folder: name the file to write in it"),
         (["config", "--force", "--to", "/proc/x"], 1, "stackyard: /proc/x: No such file"),
         (["config", "--force", "--to", "/etc/passwd/x"], 1, "stackyard: /etc/passwd: Not a directory"),

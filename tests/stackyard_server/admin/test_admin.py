@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import stat
 import subprocess
@@ -20,6 +22,7 @@ from stackyard_server import admin, identity
 from stackyard_server.admin import AdminError, processes
 from stackyard_server.store import Store, data_folder
 from tests.stackyard_server.running import running_server
+from tests.waiting import until
 
 FREE_PORTS = {"web_port": 0, "api_port": 0, "files_port": 0}
 
@@ -325,3 +328,61 @@ def test_an_administrator_nobody_can_sign_in_as_is_none(tmp_path: Path) -> None:
         with pytest.raises(AdminError, match="only administrator"):
             change(tmp_path / "data", "admin2")
     admin.remove_user(tmp_path / "data", "Ghost")
+
+
+def test_a_server_whose_starter_is_gone_ends_by_itself(tmp_path: Path) -> None:
+    nobody, say = os.pipe()
+    os.close(nobody)
+    folder, log = tmp_path / "data", tmp_path / "log"
+    ports = json.dumps({"web_port": 0, "api_port": 0, "files_port": 0})
+    command = [sys.executable, "-m", "stackyard_server", "--folder", str(folder), "--options", ports]
+    try:
+        with log.open("wb") as out:
+            done = subprocess.run(
+                [*command, "--say", str(say)], pass_fds=(say,), stdout=out, stderr=out, check=False
+            )
+    finally:
+        os.close(say)
+    assert done.returncode == 1
+    text = log.read_text()
+    assert "Whoever started the server is gone before it could answer: it ends." in text
+    assert "Traceback" not in text
+    assert not data_folder.held(folder)
+    assert admin.verify(folder)["ok"]
+
+
+@pytest.mark.parametrize("gone", [KeyboardInterrupt, SystemExit])
+def test_whoever_is_interrupted_while_a_server_starts_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: type[BaseException]
+) -> None:
+    begun: list[int] = []
+
+    def interrupted(number: int, patience_seconds: float) -> bytes:
+        begun.append(
+            until(lambda: (data_folder.read_lock(tmp_path) or {}).get("pid"), "a server that starts")
+        )
+        raise gone
+
+    monkeypatch.setattr(processes, "_hear", interrupted)
+    with pytest.raises(gone):
+        admin.start_background(tmp_path, {"web_port": 0, "api_port": 0, "files_port": 0})
+    assert data_folder.started_at(begun[0]) is None
+    assert not data_folder.held(tmp_path)
+
+
+def test_an_address_of_ipv6_is_in_brackets_wherever_it_is_shown(tmp_path: Path) -> None:
+    ports = {"web_port": 0, "api_port": 0, "files_port": 0}
+    try:
+        with socket.socket(socket.AF_INET6) as trial:
+            trial.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    word = admin.start_background(tmp_path, {**ports, "host": "::1"})
+    try:
+        assert all(url.startswith("http://[::1]:") for url in word["urls"].values())
+        assert admin.status(tmp_path)["answers"] == {"web": True, "api": True, "files": True}
+        assert admin.public_urls(tmp_path) == word["urls"]
+        port = admin.listening_ports(tmp_path)["api_port"]
+        assert admin.public_urls(tmp_path, "::2")["api"] == f"http://[::2]:{port}"
+    finally:
+        admin.stop(tmp_path)
