@@ -58,9 +58,9 @@ _AGENTS_VARIABLES = {
 _WORKER = "clearml-worker-id="
 _PARENT = "clearml-parent-worker-id="
 _IDENTIFIER = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
-_ENDS_WITH_TASK = re.compile(r"\sexecute\s.*--id ([A-Za-z0-9_-]{1,64})$", re.DOTALL)
+_ENDS_WITH_TASK = re.compile(r"\sexecute\s.*--id ([A-Za-z0-9_-]{1,64})\Z", re.DOTALL)
 _REFERENCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,300}$")
-_DIGEST = re.compile(r"(?:^|@)(sha256:[0-9a-f]{64})$")
+_DIGEST = re.compile(r"(?:^|@)(sha256:[0-9a-f]{64})\Z")
 _BYTES = re.compile(r"^(\d+(?:\.\d+)?) ?([bkmgt]?)(?:i?b)?$", re.IGNORECASE)
 _CPUS = re.compile(r"^(\d+(?:\.\d*)?|\.\d+)$")
 
@@ -269,7 +269,7 @@ def image(reference: str, allowed: Policy, look_up: Callable[[str], Sequence[str
     refusal = RefusedError(
         f"image {reference[:300]!r} is not allowed on queue {allowed.queue!r}; allowed there: {choice}"
     )
-    if not _REFERENCE.match(reference):
+    if not _REFERENCE.fullmatch(reference):
         raise refusal
     digest = _DIGEST.search(reference)
     if digest and digest[1] in allowed.allowed:
@@ -384,12 +384,12 @@ def stopped(arguments: Sequence[str]) -> str | None:
         return None
     if len(words) == 4 and words[1] in ("-t", "--time"):
         words = [words[0], words[3]]
-    return words[1] if len(words) == 2 and _IDENTIFIER.match(words[1]) else None
+    return words[1] if len(words) == 2 and _IDENTIFIER.fullmatch(words[1]) else None
 
 
 def size_bytes(text: str) -> int | None:
     """Bytes of a size as docker writes it ("4g", "512m", "1.5GiB"); ``None``: it is none."""
-    found = _BYTES.match(text.strip())
+    found = _BYTES.fullmatch(text.strip())
     if found is None:
         return None
     powers = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -488,7 +488,7 @@ def _words(name: str, value: float) -> str:
 
 def _amount(name: str, said: str) -> float | int:
     if name == "--cpus":
-        value: float | int | None = float(said) if _CPUS.match(said) else None
+        value: float | int | None = float(said) if _CPUS.fullmatch(said) else None
     else:
         value = size_bytes(said)
     if value is None or not _LEAST[name] <= value < math.inf:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard.official import lines
 from stackyard_task.records import LIST_BYTES, RecordError, read_json
 
 API_VERSION = 1
@@ -73,8 +74,16 @@ class Bundle:
         _write_lines(self.folder / f"{kind}.jsonl", documents)
 
     def documents(self, kind: str) -> list[dict[str, Any]]:
-        """The documents of a kind."""
-        return list(_read_lines(self.folder / f"{kind}.jsonl"))
+        """The documents of a kind, in the order of their lines.
+
+        Raises:
+            BadInputError: One is not in the API's form; the message names file, line and field.
+        """
+        found = []
+        for place, document in lines.read(self.folder / f"{kind}.jsonl"):
+            lines.check_document(place, kind, document)
+            found.append(document)
+        return found
 
     def write_events(self, owner: str, events: list[dict[str, Any]]) -> None:
         """Keep the events of a task or model."""
@@ -82,9 +91,20 @@ class Bundle:
             _write_lines(self.folder / "events" / f"{owner}.jsonl", events)
 
     def events(self, owner: str) -> Iterator[dict[str, Any]]:
-        """The events of a task or model."""
-        path = self.folder / "events" / f"{owner}.jsonl"
-        return _read_lines(path) if path.exists() else iter(())
+        """The events of a task or model.
+
+        Raises:
+            BadInputError: A line is no event of it.
+        """
+        if not lines.ID.fullmatch(owner):
+            raise BadInputError(f"{owner!r} is no id, and names no file of events")
+        path = self._folder("events") / f"{owner}.jsonl"
+        if not os.path.lexists(path):
+            return
+        for place, event in lines.read(path):
+            if event.get("task") != owner:
+                raise BadInputError(f"{place}: task is {event.get('task')!r}; expected {owner}")
+            yield event
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Path on the file server and content, each checked against its SHA-256.
@@ -92,15 +112,18 @@ class Bundle:
         Raises:
             BadInputError: a file is missing or changed.
         """
-        for entry in _read_lines(self.folder / "files.jsonl"):
-            path = self.folder / "files" / entry["name"]
-            if (
-                not re.fullmatch(r"\d+", entry["name"])
-                or not path.is_file()
-                or digest(path) != entry["sha256"]
-            ):
+        for place, entry in lines.read(self.folder / "files.jsonl"):
+            lines.check_file(place, entry)
+            path = self._folder("files") / entry["name"]
+            if path.is_symlink() or not path.is_file() or digest(path) != entry["sha256"]:
                 raise BadInputError(f"{path} ({entry['path']}) is missing or not what it was when exported")
             yield entry["path"], path
+
+    def _folder(self, name: str) -> Path:
+        path = self.folder / name
+        if path.is_symlink():
+            raise BadInputError(f"{path} is a link; a bundle holds all of its files itself")
+        return path
 
     def write_files(self, entries: list[dict[str, Any]]) -> None:
         """Keep the list of files."""
@@ -142,15 +165,3 @@ def _write_lines(path: Path, values: list[dict[str, Any]]) -> None:
     ) as file:
         for value in values:
             file.write(json.dumps(value, separators=(",", ":")) + "\n")
-
-
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                value = json.loads(line)  # not checked deeper: a server's events may hold NaN
-                if not isinstance(value, dict):
-                    raise ValueError(f"{line[:60]!r} is no object")
-                yield value
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInputError(f"{path}: cannot be read as JSON lines ({error})") from error

@@ -67,6 +67,8 @@ class Receipt:
         self._path = bundle.folder / f"imported-{name}.jsonl"
         self.ids: dict[str, str] = {}
         self._done: set[str] = set()
+        if self._path.is_symlink():
+            raise BadInputError(f"{self._path} is a link; remove it, what it says is done again")
         if self._path.exists():
             for line in self._path.read_text(encoding="utf-8").splitlines():
                 try:
@@ -116,11 +118,13 @@ def take_in(client: Client, folder: Path, say: Say) -> dict[str, int]:
     bundle = Bundle.read(folder)
     receipt = Receipt(bundle, client.connection.api)
     counts = {"projects": 0, "queues": 0, "tasks": 0, "models": 0, "events": 0, "files": 0}
-    for kind in ("projects", "queues"):
-        for document in bundle.documents(kind):
+    # all of it is looked at before anything is made
+    named = {kind: bundle.documents(kind) for kind in ("projects", "queues")}
+    tasks, models, files = bundle.documents("tasks"), bundle.documents("models"), list(bundle.files())
+    for kind, documents in named.items():
+        for document in documents:
             if document["id"] not in receipt.ids:
                 receipt.made(document["id"], _named(client, kind, document, counts))
-    tasks, models = bundle.documents("tasks"), bundle.documents("models")
     for task in _parents_first(tasks):
         if task["id"] not in receipt.ids:
             fields = {"name": task["name"], "type": task.get("type") or "custom"}
@@ -141,7 +145,7 @@ def take_in(client: Client, folder: Path, say: Say) -> dict[str, int]:
     say(f"{counts['tasks']} tasks and {counts['models']} models have their new ids")
     change = _placed(client, receipt)
     renamed = rename(receipt.ids)
-    for path, content in bundle.files():
+    for path, content in files:
         if not receipt.has(f"file {path}"):
             _upload(client, content, renamed(path), renamed)
             receipt.finished(f"file {path}")
@@ -165,7 +169,7 @@ def take_in(client: Client, folder: Path, say: Say) -> dict[str, int]:
     return counts
 
 
-def documents_for(folder: Path, files_url: str) -> tuple[dict[str, Any], Iterator[tuple[str, Path]]]:
+def documents_for(folder: Path, files_url: str) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
     """A bundle as the embedded server takes documents over, ids and times as they were, and its files.
 
     Args:
@@ -173,7 +177,7 @@ def documents_for(folder: Path, files_url: str) -> tuple[dict[str, Any], Iterato
         files_url: the address of that server's file server.
 
     Raises:
-        BadInputError: no bundle.
+        BadInputError: no bundle, or what it holds is not in the API's form or changed.
     """
     bundle = Bundle.read(folder)
 
@@ -194,7 +198,7 @@ def documents_for(folder: Path, files_url: str) -> tuple[dict[str, Any], Iterato
     documents["events"] = (
         walk(event, change) for task in documents["tasks"] for event in bundle.events(task["id"])
     )
-    return documents, bundle.files()
+    return documents, list(bundle.files())
 
 
 def _named(client: Client, kind: str, document: dict[str, Any], counts: dict[str, int]) -> str:
@@ -242,9 +246,14 @@ def _upload(client: Client, content: Path, path: str, renamed: Callable[[str], s
     if not DATA_SET_STATE.search(path):
         client.upload(content, path)
         return
+    try:
+        text = content.read_text(encoding="utf-8")
+    except UnicodeDecodeError:  # the state of no data set
+        client.upload(content, path)
+        return
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state.json"
-        state.write_text(renamed(content.read_text(encoding="utf-8")), encoding="utf-8")
+        state.write_text(renamed(text), encoding="utf-8")
         client.upload(state, path)
 
 

@@ -177,8 +177,8 @@ def read_lock(path: Path) -> list[LockedPackage]:
         words = re.sub(r"(^|\s)#.*", "", line).split()
         if not words:
             continue
-        pinned = _PINNED.match(words[0])
-        hashes = [_HASH.match(word) for word in words[1:]]
+        pinned = _PINNED.fullmatch(words[0])
+        hashes = [_HASH.fullmatch(word) for word in words[1:]]
         if pinned is None or not all(hashes):
             raise BadInputError(
                 f"{path}: {' '.join(words)[:80]!r} is not a pin; expected name==version, then "

@@ -27,6 +27,7 @@ from typing import Any
 from .. import identity, moments, settings
 from ..files import matching
 from ..program import hint
+from ..protocol import bounds
 from ..protocol.error_table import ApiError
 from ..setting_kinds import in_address, is_host
 from ..settings import ServerSettings
@@ -57,10 +58,11 @@ from ..upkeep import verification
 from . import client_config, processes
 from .adopting import adopt
 from .documents import DocumentError as DocumentError
+from .documents import check_documents
 from .documents import load_documents as load_documents
 from .opened import LOG_FORM, NEEDED_BYTES, check_there, free_bytes, opened, sentences
 from .opened import AdminError as AdminError
-from .uploaded import UploadedError, load_files
+from .uploaded import UploadedError, check_files, load_files
 
 ADMIN_LOGIN = "admin"
 #: How long a start and a stop may take, seconds.
@@ -523,14 +525,19 @@ def take_in(
         How many of each kind were written, ``files`` among them.
 
     Raises:
-        AdminError: The server runs, or something cannot be taken over; documents come all or not at all.
+        AdminError: The server runs, or something cannot be taken over; documents come all or not at all. They are
+            looked at, and so are the paths of files, before anything is written.
     """
     if data_folder.held(folder):
         raise AdminError(f"the server runs; stop it first: {hint('stop', folder)}", usage=True)
     with opened(folder) as (store, _):
+        most_bytes = max(bounds.STORED["bytes"], read_settings(folder).max_body_bytes)
         try:
-            counts = load_documents(store, adopt(store, documents))
-            return {**counts, "files": load_files(store, uploaded)["written"]}
+            held = {kind: given if kind == "events" else list(given) for kind, given in documents.items()}
+            check_documents(held, most_bytes)
+            files_held = check_files(uploaded)
+            counts = load_documents(store, adopt(store, held), most_bytes=most_bytes)
+            return {**counts, "files": load_files(store, files_held)["written"]}
         except (DocumentError, UploadedError) as fault:
             raise AdminError(str(fault), usage=True) from fault
 

@@ -2,21 +2,23 @@
 
 Lives here: tasks, projects, models, queues, users and events in the form in which the API answers them (``get_all``,
 ``get_all_ex`` with joined objects, or ``get_by_id``), put into a data folder. Lives elsewhere: how documents and events
-are kept (``store``), uploaded files (they are copied as they are). May import: the store.
+are kept (``store``), what form they must have (``shapes``), uploaded files (``uploaded``). May import: the store.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import moments
+from ..protocol import bounds
 from ..store import Store, Transaction, events, meta, metrics, queues
 from ..store.documents import MODEL, PROJECT, QUEUE, TASK, USER, Collection, Document
 from ..store.scalars import Memory
+from . import shapes
+from .shapes import DocumentError as DocumentError
 
 KINDS: dict[str, Collection] = {
     "users": USER,
@@ -25,21 +27,31 @@ KINDS: dict[str, Collection] = {
     "tasks": TASK,
     "models": MODEL,
 }
-#: Names of other documents: an object where the answer joined them, an id inside.
-REFERENCES = frozenset({"user", "project", "task", "parent", "company"})
-#: Of a user: who may come in here, and as what, is said here alone; whoever comes with documents is a plain user.
-OF_THIS_SERVER = frozenset({"login", "password", "role", "disabled", "generation", "preferences"})
 #: Fields that an explicit null takes off a document that is here.
 REMOVABLE = frozenset(
     {"started", "completed", "published", "parent", "last_worker", "last_worker_report", "active_duration"}
 )
 #: Who reported an event that does not say.
 UNKNOWN_WORKER = "<unknown>"
-_ID = re.compile(r"^[0-9A-Za-z_-]{1,64}$")
 
 
-class DocumentError(ValueError):
-    """A document cannot be taken over; the message names it, the field and what was expected."""
+def check_documents(documents: Mapping[str, Iterable[Mapping[str, Any]]], most_bytes: int) -> None:
+    """Look at all documents before one is written; ``events`` are looked at as they come.
+
+    Args:
+        documents: As for ``load_documents``; each kind in the order of the lines of its file.
+        most_bytes: What one document may have.
+
+    Raises:
+        DocumentError: One is not in the API's form; the message names file, line and field.
+    """
+    for kind, collection in KINDS.items():
+        for number, document in enumerate(documents.get(kind, ()), 1):
+            try:
+                shapes.check(collection, document, most_bytes)
+                shapes.check_named(collection, document)
+            except DocumentError as fault:
+                raise DocumentError(f"{kind}.jsonl: line {number}: {fault}") from None
 
 
 def load_documents(
@@ -48,6 +60,7 @@ def load_documents(
     *,
     replace: bool = False,
     clock: moments.Clock = time.time,
+    most_bytes: int = bounds.STORED["bytes"],
 ) -> dict[str, int]:
     """Put documents into a data folder, all of them or none.
 
@@ -60,6 +73,7 @@ def load_documents(
         replace: What to do with a document whose id is here already: True sets the fields that are given (null
             takes some off), False keeps what is here.
         clock: When the events arrive.
+        most_bytes: What one document may have.
 
     Returns:
         How many documents of each kind were written.
@@ -76,7 +90,11 @@ def load_documents(
         with store.writing() as tx:
             company = meta.company(tx)
             written: dict[str, list[Mapping[str, Any]]] = {
-                kind: [item for item in documents[kind] if _load(tx, collection, item, company, replace)]
+                kind: [
+                    item
+                    for item in documents[kind]
+                    if _load(tx, collection, item, company, replace, most_bytes)
+                ]
                 for kind, collection in KINDS.items()
                 if kind in documents
             }
@@ -85,12 +103,15 @@ def load_documents(
                 owners = [*written.get("tasks", ()), *written.get("models", ())]
                 own = {item["id"] for item in owners}
                 counts["events"] = _load_events(
-                    tx, store, [event for event in documents["events"] if event.get("task") in own], clock
+                    tx,
+                    store,
+                    [event for event in _checked(documents["events"]) if event["task"] in own],
+                    clock,
                 )
                 # Events move on what their task shows; the documents' own figures are the truth.
                 for kind in ("tasks", "models"):
                     for item in written.get(kind, ()):
-                        _load(tx, KINDS[kind], item, company, replace=True)
+                        _load(tx, KINDS[kind], item, company, True, most_bytes)
             return counts
     finally:
         if store is not where:
@@ -98,8 +119,14 @@ def load_documents(
 
 
 def _load(
-    tx: Transaction, collection: Collection, given: Mapping[str, Any], company: str, replace: bool
+    tx: Transaction,
+    collection: Collection,
+    given: Mapping[str, Any],
+    company: str,
+    replace: bool,
+    most_bytes: int,
 ) -> bool:
+    shapes.check(collection, given, most_bytes)
     document = _read(collection, given)
     known = collection.exists(tx, document["id"])
     if known and not replace:
@@ -110,71 +137,42 @@ def _load(
         collection.update(tx, document["id"], changes)
     else:
         document["company"] = company
+        shapes.check_named(collection, document)
         _complete(tx, collection, document)
         _check_name(tx, collection, document)
         collection.insert(tx, document)
-    if collection is QUEUE and "entries" in given:
+    if collection is QUEUE and given.get("entries") is not None:
         _load_entries(tx, document["id"], given["entries"])
-    if collection in (TASK, MODEL) and "last_metrics" in given:
+    if collection in (TASK, MODEL) and given.get("last_metrics"):
         _load_metrics(tx, document["id"], given["last_metrics"])
     return True
 
 
 def _read(collection: Collection, given: Mapping[str, Any]) -> Document:
     """A document in the API's form as the store keeps it."""
-    name = given.get("id")
-    if not isinstance(name, str) or not _ID.match(name):
-        raise DocumentError(
-            f"a {collection.name} has the id {name!r}; expected 1 to 64 letters, digits, - or _"
-        )
     document: Document = {}
     for field, kind in collection.fields.items():
         value = given.get(field)
-        if value is None or (collection is USER and field in OF_THIS_SERVER):
+        if value is None or (collection is USER and field in shapes.OF_THIS_SERVER):
             continue
-        if field in REFERENCES and isinstance(value, Mapping):
-            value = value.get("id")
+        if field in shapes.REFERENCES:
+            value = shapes.id_of(value)
         if kind == "date":
-            value = _read_date(collection, name, field, value)
-        elif kind in ("choice", "text") and not isinstance(value, str):
-            raise DocumentError(f"{collection.name} {name}: {field} is {value!r}; expected text")
-        elif kind == "texts" and not (
-            isinstance(value, list) and all(isinstance(item, str) for item in value)
-        ):
-            raise DocumentError(f"{collection.name} {name}: {field} is {value!r}; expected a list of texts")
+            value = _read_date(value)
+        elif kind == "number":
+            value = int(value)
         if field == "metadata" and isinstance(value, list):
             # Older versions of the API show it as a list.
-            value = {str(_key_of(collection, name, entry)): entry for entry in value}
+            value = {entry["key"]: entry for entry in value}
         document[field] = value
-    if collection is TASK and isinstance(document.get("models"), dict):
-        document["models"] = {
-            side: [{**entry, "model": _id_of(entry.get("model"))} for entry in entries]
-            for side, entries in document["models"].items()
-        }
+    if collection is TASK:
+        for field in shapes.WITHOUT_NULLS & document.keys():
+            document[field] = shapes.plain(field, document[field])
     return document
 
 
-def _read_date(collection: Collection, name: str, field: str, value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    try:
-        return moments.parse(value)
-    except (TypeError, ValueError):
-        raise DocumentError(
-            f"{collection.name} {name}: {field} is {value!r}; expected an ISO 8601 instant"
-        ) from None
-
-
-def _key_of(collection: Collection, name: str, entry: Any) -> Any:
-    if not isinstance(entry, Mapping) or "key" not in entry:
-        raise DocumentError(
-            f"{collection.name} {name}: metadata holds {entry!r}; expected key, type and value"
-        )
-    return entry["key"]
-
-
-def _id_of(value: Any) -> Any:
-    return value.get("id") if isinstance(value, Mapping) else value
+def _read_date(value: Any) -> int:
+    return value if isinstance(value, int) else moments.parse(value)
 
 
 def _complete(tx: Transaction, collection: Collection, document: Document) -> None:
@@ -195,6 +193,7 @@ def _complete(tx: Transaction, collection: Collection, document: Document) -> No
                 document["parent"] = above
                 document["path"] = [*(PROJECT.field(tx, above, "path") or []), above]
     if collection is TASK:
+        document.setdefault("type", "custom")
         document.setdefault("status", "created")
         document.setdefault("last_iteration", 0)
         for field in ("hyperparams", "configuration", "runtime", "container", "output"):
@@ -210,12 +209,16 @@ def _check_name(tx: Transaction, collection: Collection, document: Document) -> 
     """Projects and queues are known by their names as well."""
     if collection not in (PROJECT, QUEUE):
         return
-    name = document.get("name")
-    if not name:
-        raise DocumentError(f"{collection.name} {document['id']} has no name")
+    name = document["name"]
     other = collection.id_of(tx, name)
     if other is not None:
         raise DocumentError(f"{collection.name} {document['id']}: the name {name!r} is taken by {other}")
+
+
+def _checked(given: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for event in given:
+        shapes.check_event(event)
+        yield event
 
 
 def _load_events(tx: Transaction, store: Store, given: list[Mapping[str, Any]], clock: moments.Clock) -> int:
@@ -228,25 +231,16 @@ def _load_events(tx: Transaction, store: Store, given: list[Mapping[str, Any]], 
 
 
 def _load_entries(tx: Transaction, queue: str, entries: Any) -> None:
-    waiting = [
-        (_id_of(entry["task"]), _read_date(QUEUE, queue, "entries", entry["added"])) for entry in entries
-    ]
+    waiting = [(shapes.id_of(entry["task"]), _read_date(entry["added"])) for entry in entries]
     queues.replace_entries(tx, queue, waiting)
 
 
 def _load_metrics(tx: Transaction, owner: str, last_metrics: Any) -> None:
     """The newest of each series; a series that has points here keeps them."""
-    metrics.put(tx, owner, _walk_series(owner, last_metrics))
+    metrics.put(tx, owner, _walk_series(last_metrics))
 
 
-def _walk_series(owner: str, last_metrics: Any) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
-    try:
-        for metric, variants in last_metrics.items():
-            for variant, values in variants.items():
-                if not (isinstance(values.get("metric"), str) and isinstance(values.get("variant"), str)):
-                    raise DocumentError(
-                        f"{owner}: last_metrics.{metric}.{variant} lacks its metric or variant name"
-                    )
-                yield (metric, variant), values
-    except AttributeError:
-        raise DocumentError(f"{owner}: last_metrics is not metric -> variant -> values") from None
+def _walk_series(last_metrics: Any) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
+    for metric, variants in last_metrics.items():
+        for variant, values in variants.items():
+            yield (metric, variant), values

@@ -18,6 +18,19 @@ class UploadedError(ValueError):
     """A file cannot be taken over; the message names it."""
 
 
+def check_files(files: Iterable[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """The files, each under a path that may be one.
+
+    Raises:
+        UploadedError: A path may not be one.
+    """
+    checked = list(files)
+    for path, _ in checked:
+        if stored.key_of(path) is None:
+            raise UploadedError(f"{path!r} may not be the path of a file")
+    return checked
+
+
 def load_files(
     store: Store, files: Iterable[tuple[str, Path]], *, clock: moments.Clock = time.time
 ) -> dict[str, int]:

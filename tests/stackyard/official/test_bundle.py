@@ -297,5 +297,5 @@ def test_a_receipt_that_cannot_be_read_is_one_sentence(tmp_path: Path, line: str
 def test_a_document_of_a_bundle_that_is_no_object_is_one_sentence(tmp_path: Path, line: str) -> None:
     bundle = bundles.Bundle.new(tmp_path / "bundle")
     (tmp_path / "bundle" / "tasks.jsonl").write_text(line + "\n")
-    with pytest.raises(BadInputError, match=r"tasks\.jsonl: cannot be read as JSON lines"):
+    with pytest.raises(BadInputError, match=r"tasks\.jsonl: line 1 cannot be read as JSON lines"):
         bundle.documents("tasks")
