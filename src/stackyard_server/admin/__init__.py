@@ -42,7 +42,7 @@ from ..store import (
     data_folder,
     files,
     is_full,
-    migration_bytes,
+    opening,
     queues,
     tasks,
     users,
@@ -123,7 +123,7 @@ def serve(told: ServerSettings, ready: Callable[[dict[str, str], First | None], 
 
     with sentences(of=told.folder):
         os.umask(0o077)
-        needed = NEEDED_BYTES + migration_bytes(told.folder)
+        needed = NEEDED_BYTES + opening.migration_bytes(told.folder, FILE_NAME)
         try:
             server = Server(told)
             first = ensure_admin(server.store)

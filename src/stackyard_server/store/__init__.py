@@ -557,11 +557,6 @@ def check_restored(folder: Path) -> None:
         opening.check_restored(folder, FILE_NAME)
 
 
-def migration_bytes(folder: Path) -> int:
-    """The room that it takes to bring a folder's tables to this release; 0 where they are of it."""
-    return opening.migration_bytes(folder, FILE_NAME)
-
-
 def check_alone(folder: Path) -> None:
     """Look for damage in a database, whatever the contents beside it say; nothing where there is none.
 
