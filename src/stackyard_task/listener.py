@@ -171,8 +171,12 @@ class Listener:
         ends = [phase["at_seconds"] for phase in self.phases[1:]] + [wall]
         for phase, end in zip(self.phases, ends):
             spent[phase["name"]] = spent.get(phase["name"], 0.0) + max(0.0, end - phase["at_seconds"])
-        for name, seconds in spent.items():
-            setattr(measurement, f"{name}_seconds", seconds)
+        if set(spent) - {
+            "startup",
+            "finish",
+        }:  # else the function named none, and is one whole: nothing is start-up
+            for name, seconds in spent.items():
+                setattr(measurement, f"{name}_seconds", seconds)
         measurement.steps = self.step_times()
         for name, value in self.facts.items():
             setattr(environment, name, value)

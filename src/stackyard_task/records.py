@@ -170,7 +170,7 @@ class GpuUse:
 class Measurement:
     """What the child's process tree used; the supervisor's own use stands apart in ``overhead_*``."""
 
-    # Time. wall = start of the child to the end of its tree; the parts add up to it.
+    # Time. wall = start of the child to the end of its tree; the parts add up to it, where the function names any.
     wall_seconds: Optional[float] = None
     startup_seconds: Optional[float] = None
     data_seconds: Optional[float] = None

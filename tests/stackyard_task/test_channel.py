@@ -72,6 +72,18 @@ def test_everything_a_workload_says_arrives() -> None:
     assert listener.not_understood == 0
 
 
+def test_a_function_that_names_no_phase_has_no_start_up() -> None:
+    channel, listener, read, write = connected()
+    channel.phase("finish")
+    listener.read()
+    measurement = Measurement(wall_seconds=100.0)
+    listener.fill(measurement, Environment())
+    assert (measurement.startup_seconds, measurement.finish_seconds) == (None, None)
+    assert [phase["name"] for phase in listener.phases] == ["startup", "finish"]
+    os.close(read)
+    os.close(write)
+
+
 def test_an_unknown_phase_is_refused_where_it_is_written() -> None:
     with pytest.raises(ValueError, match="lunch"):
         Channel().phase("lunch")

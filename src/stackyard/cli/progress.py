@@ -123,6 +123,8 @@ def outcome(record: RunRecord) -> str:
         parts.append(f"cpu {measured.cpu_seconds:.2f} s")
     if measured.peak_rss_bytes is not None:
         parts.append(f"peak {measured.peak_rss_bytes / 1e6:.0f} MB")
+    if record.not_understood:
+        parts.append(f"{record.not_understood} values of its channel left out")
     return "  ".join(parts) or "done"
 
 

@@ -35,11 +35,19 @@ def _measured(name: str) -> Callable[[RunRecord], float | None]:
     return lambda record: getattr(record.measurement, name)
 
 
-def start_up_seconds(record: RunRecord) -> float | None:
-    """What a run took to start; ``None`` where its function named no phase: all of it would count as start-up."""
-    measured = record.measurement
-    named = (measured.data_seconds, measured.warmup_seconds, measured.steady_seconds)
-    return None if all(seconds is None for seconds in named) else measured.startup_seconds
+def _around(name: str) -> Callable[[RunRecord], float | None]:
+    """What lies around a function's phases; ``None`` where it named none, as older records have it all the same."""
+
+    def read(record: RunRecord) -> float | None:
+        measured = record.measurement
+        named = (measured.data_seconds, measured.warmup_seconds, measured.steady_seconds)
+        return None if all(seconds is None for seconds in named) else getattr(measured, name)
+
+    return read
+
+
+#: What a run took to start.
+start_up_seconds = _around("startup_seconds")
 
 
 def _sum_over_gpus(read: Callable[[GpuUse], float | None]) -> Callable[[RunRecord], float | None]:
@@ -151,7 +159,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "s",
         "time",
         "Writing results and ending the process tree.",
-        _measured("finish_seconds"),
+        _around("finish_seconds"),
     ),
     Metric(
         "step_p50_seconds",
