@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 #: Bytes that go to the disk, or come from it, in one step.
 STEP_BYTES = 1024 * 1024
 #: And of a file that is sent: so much of it is in memory for each client that takes one slowly.
-PART_BYTES = 256 * 1024
+PART_BYTES = 512 * 1024
 #: Files and folders removed in one transaction.
 STEP_PATHS = 100
 #: From this share of the budget on, the log warns.

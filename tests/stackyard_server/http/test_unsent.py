@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from stackyard_server import identity
-from stackyard_server.http import unsent
+from stackyard_server.http import connections, unsent
 from stackyard_server.http.unsent import Pace, Unsent
 from stackyard_server.identity import COOKIE
 from stackyard_server.protocol import bounds
@@ -159,6 +159,25 @@ def test_a_page_that_nobody_reads_is_counted(server: Running, task: str) -> None
     until(lambda: held.held_bytes == 0, "the page is given back")
 
 
+@pytest.mark.promise("slow-clients-go")
+def test_a_client_that_takes_byte_by_byte_is_let_go(
+    server: Running, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a real socket, with a short grace: its answer is given back."""
+    monkeypatch.setattr(unsent, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "LOOK_EVERY_SECONDS", 0.05)
+    held = server.server.edge.unsent
+    with unread(server, "api", asked(server, "api", task)) as connection:
+        until(lambda: held.held_bytes > 0, "the answer is on its way")
+
+        def let_go() -> bool:
+            with contextlib.suppress(OSError):
+                connection.recv(1)
+            return held.held_bytes == 0
+
+        until(let_go, "the client is let go")
+
+
 def test_a_large_answer_arrives_as_it_is(server: Running, task: str) -> None:
     """Part by part, by a client that reads slowly."""
     with unread(server, "api", asked(server, "api", task)) as connection:
@@ -167,5 +186,7 @@ def test_a_large_answer_arrives_as_it_is(server: Running, task: str) -> None:
         body = bytearray(first)
         while len(body) < length and (part := connection.recv(1 << 20)):
             body += part
+        open_now = [one for some in list(connections.BoundedProtocol.held.values()) for one in list(some)]
+        assert max(one._pace.written_bytes for one in open_now) >= PLOT_BYTES
     assert len(body) == length
     assert len(json.loads(body)["data"]["plots"]) == PLOT_BYTES >> 20
