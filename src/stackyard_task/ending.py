@@ -76,7 +76,9 @@ def _reason(
         return Failure("code", f"the workload exited with status {code}; see {LOG_FILE}")
     if not ending.returned:
         return Failure(
-            "code", f"the workload's process ended with status 0 before its function returned; see {LOG_FILE}"
+            "code",
+            "the workload's process ended with status 0 before its function returned, or closed its channel; "
+            f"see {LOG_FILE}",
         )
     return None
 

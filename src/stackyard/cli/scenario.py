@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,7 +88,11 @@ def run_command(
     measure = os.environ.get("STACKYARD_MEASURE") or None
     plan = planning.planned(scenario, here, code, repeats=repeats, only=pairs, measure=measure)
     _refuse_missing(file, scenario, catalogue, here.dataset, plan)
-    plan.undivided = earlier.undivided if earlier is not None else _undivided(scenario, catalogue)
+    plan.undivided = (
+        earlier.undivided
+        if earlier is not None
+        else _undivided(scenario, catalogue, [cell.axes for cell in plan.cells])
+    )
     _warn(plan.undivided)
     if dry_run:
         _dry(plan, folder, as_json, resume=resume, fresh=fresh)
@@ -132,8 +136,8 @@ def validate_command(file: File, as_json: Json = False, data: Data = None) -> No
     catalogue, folder = workloads.load(file.parent), Settings.from_environment(data).data
     scenario, _ = _read(file, stacks.load(), catalogue)
     _refuse_missing(file, scenario, catalogue, lambda reference: data_sets.check_name(reference, folder))
-    undivided = _undivided(scenario, catalogue)
     cells = scenarios.cells(scenario)
+    undivided = _undivided(scenario, catalogue, [cell.axes for cell in cells])
     runs = len(cells) * (scenario.repeats + scenario.warm_up_runs)
     said = {
         "name": scenario.name,
@@ -213,11 +217,10 @@ def _refuse_missing(
     found.refuse_missing(cells, preparations)
 
 
-def _undivided(scenario: Scenario, catalogue: Catalogue) -> list[str]:
-    """The workloads that the axis workers shares out, though their code nowhere says shard."""
-    if not set(scenario.axes.get("workers", ())) - {"1"}:
-        return []
-    return [name for name, w in scenario.workloads.items() if not catalogue.says_shard(w.workload)]
+def _undivided(scenario: Scenario, catalogue: Catalogue, cells: Iterable[Mapping[str, str]]) -> list[str]:
+    """The workloads of cells that several workers share, though their code nowhere says shard."""
+    shared = sorted({axes["workload"] for axes in cells if axes.get("workers", "1") != "1"})
+    return [name for name in shared if not catalogue.says_shard(scenario.workloads[name].workload)]
 
 
 def _warn(undivided: list[str]) -> None:

@@ -158,7 +158,7 @@ def _asked(catalogue: Catalogue, name: str, values: list[str]) -> tuple[Workload
     """The workload's declaration, where it has one, and its parameters as typed."""
     reason = catalogue.why_not(name)
     if reason is not None:
-        raise BadInputError(reason)
+        raise BadInputError(f"{name}: {reason}")
     declared = catalogue.declared.get(name)
     known = {} if declared is None else {parameter.name: parameter for parameter in declared.parameters}
     found: dict[str, Any] = {}
