@@ -28,6 +28,7 @@ def copy(store: Store, path: Path) -> None:
 def opened(path: Path) -> Iterator[Transaction]:
     """A copy, to be read: no log beside it counts, nothing of it is run, and no file is made."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as copied:
+        copied.text_factory = lambda text: text.decode("utf-8", "replace")  # whatever stands there
         copied.execute("PRAGMA trusted_schema=OFF")
         copied.execute("PRAGMA cell_size_check=ON")
         yield Transaction(copied, set())

@@ -44,6 +44,20 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_structure_that_is_no_text_is_refused(folder: Path, tmp_path: Path) -> None:
+    admin.backup(folder, tmp_path / "copy")
+    with closing(sqlite3.connect(tmp_path / "copy" / "server.sqlite")) as rows:
+        rows.execute("PRAGMA writable_schema=ON")
+        rows.execute(
+            "UPDATE sqlite_master SET sql=CAST(CAST(sql || ' -- ' AS BLOB) || x'FF' AS TEXT) WHERE name='meta'"
+        )
+        rows.commit()
+    hostile._mend(tmp_path / "copy")
+    (problem,) = admin.restore(tmp_path / "copy", tmp_path / "restored", verify=True)["problems"]
+    assert "table 'meta' is not as this server makes it" in problem
+    assert not (tmp_path / "restored").exists()
+
+
 def test_the_digest_knows_the_backup_again(folder: Path, tmp_path: Path) -> None:
     made = admin.backup(folder, tmp_path / "copy")
     assert made["digest"].startswith("sha256:")

@@ -99,9 +99,11 @@ def fill(server: Running) -> None:
     server.call("tasks.completed", task=task, force=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(
+    scope="module"
+)  # while it runs, so does an event loop in this thread: other modules start their own
 def browser() -> Iterator[Any]:
-    """A headless Chromium, one for all tests of a process; skipped where there is none."""
+    """A headless Chromium; skipped where there is none."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
