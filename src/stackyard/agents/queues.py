@@ -73,7 +73,7 @@ class Queue:
     def metadata(self) -> dict[str, str]:
         """What the server is to enforce, as the queue's metadata."""
         held = {name: getattr(self, name) for name in METADATA}
-        return {name: f"{value:g}" for name, value in held.items() if value is not None}
+        return {name: f"{value:.15g}" for name, value in held.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ def test_the_checkouts_own_file_names_the_queues_of_the_documentation() -> None:
 def test_limits_become_metadata_the_server_can_read(tmp_path: Path) -> None:
     found = queues.read(written(tmp_path, "[queues.a]\ntime_limit_seconds = 90.5\nretries = 0\n"))
     assert found.queues["a"].metadata() == {"time_limit_seconds": "90.5", "retries": "0"}
+    path = tmp_path / "long.toml"
+    path.write_text("[queues.a]\ntime_limit_seconds = 1234567.25\n")
+    assert queues.read(path).queues["a"].metadata() == {"time_limit_seconds": "1234567.25"}
 
 
 @pytest.mark.parametrize(
