@@ -66,6 +66,12 @@ def backup(folder: Path, target: Path, say: Say, compose: Compose | None = None)
     values = read_env(folder)
     data = Path(values["CLEARML_FOLDER"])
     if target.exists():
+        if (
+            target.is_dir()
+            and not (target / MANIFEST).exists()
+            and {path.name for path in target.iterdir()} & set(PARTS)
+        ):
+            raise BadInputError(f"{target} is what a broken-off backup left, secrets in it: remove it first")
         raise BadInputError(f"{target} exists; a backup is a new folder")
     compose = compose or Compose(folder)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dt%H%M%S")

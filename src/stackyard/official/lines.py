@@ -27,7 +27,6 @@ ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 CONTENT, SHA256 = re.compile(r"[0-9]{1,20}"), re.compile(r"[0-9a-f]{64}")
 #: Names of other documents: an id, or an object with one.
 REFERENCES = ("user", "project", "parent", "task")
-NAMED = ("projects", "queues", "tasks", "models")
 #: Fields of all kinds that are texts, and lists of texts.
 TEXTS = (
     "name",
@@ -129,7 +128,7 @@ def check_document(place: str, kind: str, document: dict[str, Any]) -> None:
     id = document.get("id")
     if not isinstance(id, str) or not ID.fullmatch(id):
         raise BadInputError(f"{place}: id is {_short(id)}; expected 1 to 64 letters, digits, - or _")
-    if kind in NAMED and not document.get("name"):
+    if not document.get("name"):
         raise BadInputError(f"{place}: name is missing")
     for name in REFERENCES:
         value = document.get(name)

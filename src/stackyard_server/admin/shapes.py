@@ -105,7 +105,7 @@ def check_named(collection: Collection, given: Mapping[str, Any]) -> None:
     Raises:
         DocumentError: It has no name.
     """
-    if collection is not USER and not given.get("name"):
+    if not given.get("name"):
         raise DocumentError(f"{collection.name} {given.get('id')} has no name")
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from . import functions, mark, opening, schema
+from . import functions, mark, opening, remembered, schema
 from .refusals import AnswerTooLarge, ReadEnded
 from .wanted import Wanted
 
@@ -348,6 +348,8 @@ class Store:
         made = mark.Mark(self.folder, identity, commits, marked, keeps_seal=serving)
         if made.is_sealed:
             self._writer.execute("PRAGMA wal_autocheckpoint=0")  # ``fold`` unseals first
+        if serving:
+            remembered.forget_unsound(self._writer)
         return made
 
     def _data_version(self) -> int:

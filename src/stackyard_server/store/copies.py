@@ -10,10 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import FILE_NAME, Store, Transaction, mark, schema
-
-#: The first version whose databases keep parameters for lists.
-WITH_PARAMETERS = 5
+from . import FILE_NAME, Store, Transaction, mark, remembered, schema
 
 
 def copy(store: Store, path: Path) -> None:
@@ -56,15 +53,15 @@ def forget_files(path: Path, keys: Iterable[str]) -> None:
 
 
 def rename(path: Path) -> None:
-    """Make another database of a copy: what belongs to the former one is not to be taken for its own."""
+    """Make another database of a copy: what belongs to the former one is not to be taken for its own, and what is kept
+    only to answer sooner is not believed."""
     with closing(sqlite3.connect(path, isolation_level=None)) as copied:
         if schema.version_of(copied) >= schema.WITH_LINEAGE:
             copied.execute("UPDATE lineage SET identity=lower(hex(randomblob(16)))")
             copied.execute("DELETE FROM doomed")  # of the former one's contents
-        if schema.version_of(copied) >= WITH_PARAMETERS:
-            # what lists remember, made again when they ask; a path that is none would stop every task
-            copied.execute("DELETE FROM parameter_value")
-            copied.execute("DELETE FROM parameter")
+        if schema.version_of(copied) >= remembered.WITH_PARAMETERS:
+            remembered.forget_parameters(copied)
+        remembered.count_usage(copied)
 
 
 def make_mark(folder: Path) -> None:

@@ -420,6 +420,19 @@ def test_a_changed_backup_is_found(tmp_path: Path) -> None:
         backup.verify(tmp_path)
 
 
+def test_what_a_killed_backup_left_is_named_as_such(folder: Path, tmp_path: Path) -> None:
+    installation.install(folder, wanted(folder))
+    target = tmp_path / "monday"
+    target.mkdir()
+    with pytest.raises(BadInputError, match=r"monday exists; a backup is a new folder"):
+        backup.backup(folder, target, print)
+    (target / backup.MONGO).touch()
+    with pytest.raises(
+        BadInputError, match=r"monday is what a broken-off backup left, secrets in it: remove it"
+    ):
+        backup.backup(folder, target, print)
+
+
 def test_settings_of_a_backup_go_into_a_checkout_without_any(folder: Path, tmp_path: Path) -> None:
     installation.install(folder, wanted(folder))
     (tmp_path / "backup").mkdir()

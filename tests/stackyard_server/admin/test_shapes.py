@@ -100,6 +100,7 @@ OTHERS: list[tuple[str, str, dict[str, Any]]] = [
     ("models", "uri", {"uri": 5}),
     ("models", "ui_cache", {"ui_cache": [1]}),
     ("users", "name", {"name": 5}),
+    ("users", "name", {"name": None}),
     ("users", "created", {"created": {}}),
 ]
 BROKEN = [("tasks", *case) for case in TASKS] + OTHERS

@@ -259,11 +259,12 @@ def test_a_restore_that_fails_leaves_nothing(
     assert list((tmp_path / "target").iterdir()) == []
 
 
-def test_parameters_that_lists_remember_are_not_restored(folder: Path, tmp_path: Path) -> None:
-    """They are made again when a list asks; a path that is none would end every later tasks.create."""
+def test_what_is_kept_to_answer_sooner_is_not_believed(folder: Path, tmp_path: Path) -> None:
+    """Parameters are kept again when a list asks; a path that is none would end every later tasks.create."""
     with closing(sqlite3.connect(folder / "server.sqlite")) as rows:
         rows.execute("INSERT INTO parameter(path, filled, last) VALUES ('$[', 0, 0)")
         rows.execute("INSERT INTO parameter_value VALUES (1, 1, 1.0, 1)")
+        rows.execute("UPDATE file_usage SET files=7, bytes=1000000000000")
         rows.commit()
     admin.backup(folder, tmp_path / "copy")
     assert admin.restore(tmp_path / "copy", tmp_path / "target", verify=True)["ok"]
@@ -271,6 +272,7 @@ def test_parameters_that_lists_remember_are_not_restored(folder: Path, tmp_path:
     with store.writing() as tx:
         assert tx.value("SELECT count(*) FROM parameter") == 0
         assert tx.value("SELECT count(*) FROM parameter_value") == 0
+        assert tx.one("SELECT files, bytes FROM file_usage") == (0, 0)
         TASK.insert(tx, {"id": "a" * 32, "hyperparams": {"Args": {"x": {"value": 1}}}})
     store.close()
 
