@@ -115,8 +115,8 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
 EVERY = ("fast", "reduced", "long")
 #: What takes longest begins first.
 SUITES = (
-    Suite("our side", ("tests/stackyard",), control, workers=5, extents=EVERY),
-    Suite("server", ("tests/stackyard_server",), control, extents=EVERY, stack=""),
+    Suite("our side", ("tests/stackyard",), control, workers=4, extents=EVERY),
+    Suite("server", ("tests/stackyard_server",), control, workers=3, extents=EVERY, stack=""),
     # these need the ClearML SDK or OpenTelemetry, which the agent's Python has and no stack
     Suite(
         "task, agent's Python",
