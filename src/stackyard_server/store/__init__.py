@@ -346,8 +346,9 @@ class Store:
         # as last read from the disk: the seal may be gone meanwhile
         marked = mark.read(self.folder) if found.marked else None
         made = mark.Mark(self.folder, identity, commits, marked, keeps_seal=serving)
-        if made.is_sealed:
-            self._writer.execute("PRAGMA wal_autocheckpoint=0")  # ``fold`` unseals first
+        if made.is_sealed or (marked and marked.seal):
+            # ``fold`` and ``close`` unseal first; a server beside a command says its seal again with each commit
+            self._writer.execute("PRAGMA wal_autocheckpoint=0")
         if serving:
             remembered.forget_unsound(self._writer)
         return made

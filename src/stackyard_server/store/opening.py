@@ -146,8 +146,9 @@ def migration_bytes(folder: Path, name: str) -> int:
 def check(folder: Path, name: str) -> bool:
     """Look for damage in the database of a folder that nobody has open.
 
-    One that is sealed must be as it was left, byte by byte. Another one is checked by SQLite, as far as
-    ``CHECK_SECONDS`` allow; so is one with a log, for whoever was killed may have folded a part of it in.
+    One that is sealed must be as it was left, byte by byte, with a log beside it too: whoever folds that in takes the
+    seal away before. Another one is checked by SQLite, as far as ``CHECK_SECONDS`` allow. That finds no damage within
+    a long text.
 
     Returns:
         Whether it was looked at to the end.
@@ -164,8 +165,7 @@ def check(folder: Path, name: str) -> bool:
     if seal and (seal.commits == found.commits or has_log):
         if mark.digest_of(path) == (seal.sha256, seal.bytes):
             return True
-        if not has_log:
-            raise Changed(f"{path} is not what the server left when it ended: it was changed or damaged")
+        raise Changed(f"{path} is not what the server left when it ended: it was changed or damaged")
     return _check_by_sqlite(path, time.monotonic() + CHECK_SECONDS)
 
 

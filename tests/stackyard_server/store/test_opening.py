@@ -13,6 +13,7 @@ import pytest
 from stackyard_server.store import (
     FILE_NAME,
     ApartError,
+    ChangedError,
     DamagedError,
     Store,
     StoreError,
@@ -24,6 +25,7 @@ from stackyard_server.store import (
     schema,
 )
 
+LONG_TEXT = "a long text, " * 2000
 BLOB = "ab" + "0" * 30
 
 
@@ -260,46 +262,66 @@ def test_a_seal_is_gone_once_somebody_writes(folder: Path) -> None:
 
 
 @pytest.fixture
-def killed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a kill leaves of a command that removes much, in the commit at whose end SQLite folds the log in."""
-    monkeypatch.setattr("stackyard_server.store.FOLD_AT_PAGES", 8)
+def killed(folder: Path, tmp_path: Path) -> Path:
+    """What a kill leaves of a server that began on a sealed folder: the sealed file, and a log."""
     store = Store(folder)
-    monkeypatch.setattr(store._mark, "note", lambda *_: shutil.copytree(folder, tmp_path / "killed"))
-    before = mark.digest_of(folder / FILE_NAME)
+    write(store, LONG_TEXT)
+    store.close(sealed=True)
+    store = Store(folder, serving=True)
     with store.writing() as tx:
-        for number in range(200):
-            meta.put(tx, f"key {number}", "y" * 500)
+        meta.put(tx, "another", "in the log")
+    shutil.copytree(folder, tmp_path / "killed")
     store.close()
-    assert mark.digest_of(tmp_path / "killed" / FILE_NAME) != before
     assert (tmp_path / "killed" / f"{FILE_NAME}-wal").stat().st_size
     return tmp_path / "killed"
 
 
 @pytest.mark.promise("damage-is-noticed")
-def test_a_command_that_is_killed_while_it_writes_leaves_no_seal(killed: Path) -> None:
-    marked = mark.read(killed)
-    assert marked is not None
-    assert marked.seal is None
-    assert check(killed)
-    Store(killed, serving=True).close()
+def test_a_command_that_is_killed_while_it_writes_leaves_a_folder_that_is_taken(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It removes much, and SQLite would fold the log in at the end of the commit."""
+    monkeypatch.setattr("stackyard_server.store.FOLD_AT_PAGES", 8)
+    before = mark.digest_of(folder / FILE_NAME)
+    store = Store(folder)
+    monkeypatch.setattr(store._mark, "note", lambda *_: shutil.copytree(folder, tmp_path / "killed"))
+    with store.writing() as tx:
+        for number in range(200):
+            meta.put(tx, f"key {number}", "y" * 500)
+    store.close()
+    assert mark.digest_of(tmp_path / "killed" / FILE_NAME) == before
+    assert check(tmp_path / "killed")
 
 
 @pytest.mark.promise("damage-is-noticed")
-def test_beside_a_log_a_seal_that_does_not_fit_is_no_fault_but_damage_is(killed: Path) -> None:
-    """A server beside the command may have written its own seal over what the command said."""
+def test_beside_a_log_a_file_that_is_not_as_it_was_sealed_is_refused(killed: Path) -> None:
+    """Damage within a long text is none to SQLite."""
     marked = mark.read(killed)
     assert marked is not None
-    said = mark.Mark(killed, marked.identity, marked.written, marked)
-    said.seal(mark.Seal("0" * 64, 4096, marked.written - 1))
-    said.close()
+    assert marked.seal is not None
     assert check(killed)
-    size = (killed / FILE_NAME).stat().st_size
-    (killed / f"{FILE_NAME}-wal").write_bytes(b"\0")
-    with (killed / FILE_NAME).open("r+b") as file:
-        file.seek(size - 8 * 4096)
-        file.write(b"\xff" * 4 * 4096)
-    with pytest.raises(DamagedError, match="is damaged"):
+    whole = (killed / FILE_NAME).read_bytes()
+    (killed / FILE_NAME).write_bytes(whole.replace(LONG_TEXT.encode()[:100], b"damaged!" * 12 + b"here", 1))
+    with pytest.raises(ChangedError, match="is not what the server left"):
         check(killed)
+
+
+@pytest.mark.promise("damage-is-noticed")
+def test_a_command_beside_a_server_leaves_the_sealed_file_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """The server goes on to state its seal, whatever the command said."""
+    server = Store(folder, serving=True)
+    write(server, "before")
+    command = Store(folder)
+    for number in range(300):
+        write(command, f"{number} " + "x" * 60_000)
+    command.close()
+    write(server, "after")
+    shutil.copytree(folder, tmp_path / "killed")
+    server.close()
+    marked = mark.read(tmp_path / "killed")
+    assert marked is not None
+    assert marked.seal is not None
+    assert check(tmp_path / "killed")
 
 
 @pytest.mark.promise("damage-is-noticed")
