@@ -249,7 +249,7 @@ class Server:
             asyncio.create_task(self._fold()),
             asyncio.create_task(self._clear()),
             asyncio.create_task(self._keep()),
-            asyncio.create_task(watchdog.watch(self.services)),
+            asyncio.create_task(watchdog.watch(self.services, self._failures.noted)),
         ]
         try:
             await asyncio.gather(*tasks)

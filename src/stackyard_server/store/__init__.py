@@ -407,7 +407,7 @@ class Store:
 
     def _begin(self, durability: Durability) -> sqlite3.Connection:
         self.commit_group()
-        if self._unseals:  # SQLite may fold the log in at the end of any commit
+        if self._unseals:  # a server may have sealed the file since it was opened here
             self._mark.unseal()
             self._unseals = False
         connection = self._writer

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -175,8 +176,13 @@ def check_seconds(allowed_seconds: float) -> float:
     return min(5.0, max(0.5, allowed_seconds / 12))
 
 
-async def watch(services: Services) -> None:
-    """Look and forget, again and again, until cancelled."""
+async def watch(services: Services, noted: Callable[[str], AbstractContextManager[None]]) -> None:
+    """Look and forget, again and again, until cancelled.
+
+    Args:
+        services: The server's.
+        noted: Around each look: says that it failed; the next one may do better.
+    """
     pause = check_seconds(min(services.settings.watchdog_minutes or 60, 1) * 60)
     hearing = Hearing(int(services.clock() * 1000), time.monotonic())
     pruned = time.monotonic()
@@ -191,7 +197,5 @@ async def watch(services: Services) -> None:
             pruned = time.monotonic()
             looks.append(partial(prune, services))
         for look in looks:
-            try:
+            with noted("the watchdog's look"):
                 look()
-            except Exception:  # the edge of a tick: the disk may be full, the next look may do better
-                log.exception("the watchdog failed")

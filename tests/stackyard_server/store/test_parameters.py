@@ -77,8 +77,7 @@ def test_what_was_asked_for_is_taken_in_and_follows_every_change(store: Store) -
 def test_what_is_written_between_the_steps_is_not_lost(store: Store) -> None:
     for id in "abcdefgh":
         add(store, id, lr="1")
-    with store.reading() as tx:
-        parameters.find(tx, path("lr"))
+    values(store, "lr")
     keeper = parameters.Keeper(store)
     left = list("abcdefgh")
     done = []
@@ -96,8 +95,7 @@ def test_what_is_written_between_the_steps_is_not_lost(store: Store) -> None:
 def test_what_changes_between_look_and_work_counts(store: Store) -> None:
     for id in "abc":
         add(store, id, lr="1")
-    with store.reading() as tx:
-        parameters.find(tx, path("lr"))
+    values(store, "lr")
     keeper = parameters.Keeper(store)
     assert keeper.step(), "it is to be kept"
     work_due = keeper.look()
@@ -115,8 +113,7 @@ def test_a_look_at_large_documents_ends_in_time(store: Store, monkeypatch: pytes
     monkeypatch.setattr(parameters, "AT_ONCE", 100)
     for id in "abcde":
         add(store, id, lr="1")
-    with store.reading() as tx:
-        parameters.find(tx, path("lr"))
+    values(store, "lr")
     assert work(store) >= 5, "a task at a time"
     assert values(store, "lr") == dict.fromkeys("abcde", (1.0, "1"))
 
@@ -124,8 +121,7 @@ def test_a_look_at_large_documents_ends_in_time(store: Store, monkeypatch: pytes
 def test_a_keeper_that_was_ended_looks_no_more(store: Store) -> None:
     for id in "abc":
         add(store, id, lr="1")
-    with store.reading() as tx:
-        parameters.find(tx, path("lr"))
+    values(store, "lr")
     keeper = parameters.Keeper(store)
     keeper.end()
     with pytest.raises(ReadEnded):
