@@ -1,0 +1,196 @@
+"""The start-up hook: says when a Python process begins, and what it had loaded when it ended.
+
+Laid as ``_stackyard_hook.py`` beside a ``.pth`` line into an environment that Stackyard made
+(``stackyard.stacks.hook``), where ``site`` imports it before the user's first line. Nobody else imports it, and it
+imports nothing of ours: only modules that every interpreter has built in, none of which reads a file. It speaks where
+STACKYARD_REPORT names the supervisor's FIFO and STACKYARD_HOOK is not "0", and stays silent under ``-I`` (under ``-S``
+it is not loaded at all).
+
+A process that is killed, calls ``os._exit`` or executes another program says nothing at its end. Nothing here prints,
+raises or waits: what the FIFO does not take at once, or 50 ms of looking do not find, is not told.
+"""
+
+import os
+import sys
+import time
+
+#: A line longer than this may mix with another process' line.
+_LINE_BYTES = 4096
+#: Packages that are told at most.
+_PACKAGES = 300
+#: What the end of a process may take.
+_END_SECONDS = 0.04
+
+
+def _begin(path: str) -> None:
+    import atexit
+
+    _write(path, [f'{{"kind":"begun","pid":{os.getpid()},"at":{time.monotonic()!r}}}'])
+    atexit.register(_end, path)
+
+
+def _end(path: str) -> None:
+    """Tell what is loaded now. Registered before anything else, so it runs after the script's own last words."""
+    try:
+        until = time.monotonic() + _END_SECONDS
+        lines = [_told("environment", {"pid": os.getpid()}, "facts", list(_facts().items()))]
+        lines += _gpus()
+        _write(path, lines)
+        _write(path, _loaded(until))
+    except BaseException:  # noqa: BLE001 whatever a foreign module answers here: the script has done its work
+        pass
+
+
+def _facts() -> dict:
+    facts: dict = {"python": sys.version.split(None, 1)[0]}
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    version = getattr(numpy, "__version__", None)
+    if version is not None:
+        facts["numpy"] = str(version)
+    if torch is not None and hasattr(torch, "version") and hasattr(torch, "__version__"):
+        facts["torch"] = str(torch.__version__)
+        facts["cuda"] = torch.version.cuda or "cpu"
+        if hasattr(torch, "get_num_threads"):
+            facts["threads"] = int(torch.get_num_threads())
+    return facts
+
+
+def _gpus() -> list:
+    """A line for each GPU of a torch that has used CUDA: its own peaks."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    lines: list = []
+    try:
+        if cuda is None or not cuda.is_initialized():
+            return lines
+        for index in range(cuda.device_count()):
+            physical = _physical(index)
+            if physical is not None:
+                peaks = {
+                    "torch_peak_allocated_bytes": int(cuda.max_memory_allocated(index)),
+                    "torch_peak_reserved_bytes": int(cuda.max_memory_reserved(index)),
+                }
+                lines.append(
+                    _told("gpu", {"pid": os.getpid(), "index": physical}, "facts", list(peaks.items()))
+                )
+    except Exception:  # noqa: BLE001 what torch cannot say is not told
+        pass
+    return lines
+
+
+def _physical(index: int) -> "int | None":
+    """The machine's number of torch's GPU ``index``; ``None`` where CUDA_VISIBLE_DEVICES names it by something else."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return index
+    names = [name.strip() for name in visible.split(",")]
+    return int(names[index]) if index < len(names) and names[index].isdigit() else None
+
+
+def _loaded(until: float) -> list:
+    """Lines with the versions of the top-level packages that are loaded, as they or their distributions name them."""
+    found: list = []
+    versions: dict = {}
+    for name, module in sorted(sys.modules.copy().items()):
+        if len(found) >= _PACKAGES or time.monotonic() > until:
+            break
+        held = getattr(module, "__dict__", None)
+        if "." in name or name[:1] == "_" or not isinstance(held, dict):
+            continue
+        file = held.get("__file__")
+        if not isinstance(file, str):
+            continue
+        place = _packages_of(file)
+        if place is None:
+            continue
+        version = held.get("__version__")
+        if not isinstance(version, str):
+            if place not in versions:
+                versions[place] = _distributions(place)
+            version = versions[place].get(name.lower())
+        if version is not None and len(version) <= 100 and len(name) <= 200:
+            found.append((name, version))
+    lines = []
+    while found:
+        count = len(found)
+        line = _told("loaded", {"pid": os.getpid()}, "packages", found[:count])
+        while len(line) >= _LINE_BYTES:
+            count = count // 2
+            line = _told("loaded", {"pid": os.getpid()}, "packages", found[:count])
+        lines.append(line)
+        found = found[count:]
+    return lines
+
+
+def _packages_of(file: str) -> "str | None":
+    """The folder of installed packages that holds a module's file; ``None``: Python's own, or the script's."""
+    for word in ("site-packages", "dist-packages"):
+        before, found, _ = file.rpartition(os.sep + word + os.sep)
+        if found:
+            return before + os.sep + word
+    return None
+
+
+def _distributions(folder: str) -> dict:
+    """Name -> version of what is installed in a folder, by the names of its ``.dist-info`` folders alone."""
+    found = {}
+    try:
+        for entry in os.listdir(folder):
+            if entry.endswith(".dist-info"):
+                name, _, version = entry[: -len(".dist-info")].partition("-")
+                if version:
+                    found[name.lower().replace("-", "_").replace(".", "_")] = version
+    except OSError:
+        pass
+    return found
+
+
+def _told(kind: str, heads: dict, name: str, items: list) -> str:
+    """A message as a line of JSON, without its end: json itself would have to be loaded."""
+    head = "".join(f'"{key}":{value},' for key, value in heads.items())
+    body = ",".join(f"{_text(key)}:{_value(value)}" for key, value in items)
+    return f'{{"kind":"{kind}",{head}"{name}":{{{body}}}}}'
+
+
+def _value(value: object) -> str:
+    return str(value) if isinstance(value, int) else _text(str(value))
+
+
+def _text(text: str) -> str:
+    plain = (c if " " <= c <= "~" and c not in '"\\' else f"\\u{min(ord(c), 0xFFFF):04x}" for c in text)
+    return '"' + "".join(plain) + '"'
+
+
+def _write(path: str, lines: list) -> None:
+    """Write lines into the FIFO, each whole or not at all. A reader that is gone ends neither us nor the script."""
+    import _signal  # type: ignore[import-not-found]
+
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if os.fstat(descriptor).st_mode & 0o170000 != 0o010000:  # no FIFO
+            return
+        held = _signal.getsignal(_signal.SIGPIPE) != _signal.SIG_IGN
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGPIPE]) if held else ()
+        try:
+            for line in lines:
+                if len(line) < _LINE_BYTES:
+                    os.write(descriptor, line.encode("ascii") + b"\n")
+        except OSError:
+            pass
+        finally:
+            if held and _signal.SIGPIPE not in before:
+                while _signal.SIGPIPE in _signal.sigpending():
+                    _signal.sigtimedwait([_signal.SIGPIPE], 0)
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+    finally:
+        os.close(descriptor)
+
+
+try:
+    if (
+        os.environ.get("STACKYARD_REPORT")
+        and os.environ.get("STACKYARD_HOOK") != "0"
+        and not sys.flags.isolated
+    ):
+        _begin(os.environ["STACKYARD_REPORT"])
+except Exception:  # noqa: BLE001 no FIFO, no reader: nobody asked
+    pass
