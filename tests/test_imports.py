@@ -42,7 +42,7 @@ ALLOWED = {
     "cli": {"*"},
 }
 #: What our side may see of the task's side.
-SEAM = {"stackyard_task.records", "stackyard_task.workloads"}
+SEAM = {"stackyard_task.records", "stackyard_task.workloads", "stackyard_task.metric_sources"}
 #: What a workload may see of the harness.
 GUEST_SEAM = {"stackyard_task.channel", "stackyard_task.records", "stackyard_task.workloads"}
 
@@ -169,6 +169,9 @@ def test_importing_the_task_side_needs_the_standard_library_only() -> None:
         "records",
         "shapes",
         "channel",
+        "report",
+        "start_hook",
+        "metric_sources",
         "workloads",
         "run",
         "spawn",
