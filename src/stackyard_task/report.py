@@ -80,8 +80,9 @@ class Reporter:
     """
 
     def __init__(self, path: Optional[str] = None) -> None:
-        #: Messages that the supervisor did not take in time.
+        #: Messages that the supervisor did not take in time; it is told how many as soon as it takes one again.
         self.lost = 0
+        self._lost_told = 0
         self._path = path
         self._steps: List[float] = []
         self._steps_of = os.getpid()
@@ -155,6 +156,9 @@ class Reporter:
                 self._path = None
             elif self._written(descriptor, line):
                 self._patience = WAIT_SECONDS
+                lost = self.lost - self._lost_told
+                if lost and self._written(descriptor, encoded({"kind": "lost", "messages": lost})):
+                    self._lost_told = self.lost
             else:
                 self._patience = 0.0
                 self.lost += 1

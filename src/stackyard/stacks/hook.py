@@ -53,7 +53,8 @@ def install(site_packages: Path) -> None:
             if path.parent != site_packages and not _is_stand_in(path.parent):
                 continue
             if _content(path) != content:
-                path.parent.mkdir(exist_ok=True)
+                if path.parent != site_packages:
+                    path.parent.mkdir(exist_ok=True)
                 _replace(path, content)
                 changed = True
     except OSError as error:
