@@ -24,6 +24,8 @@ from stackyard_task.run import Moment, Watcher
 #: The configuration object that holds a task's TaskSpec.
 SPEC = "Stackyard"
 #: The hyperparameter section that names stack and limits instead of the workload's parameters.
+#: Section of what a command reads, one field for each input.
+INPUTS_SECTION = "Inputs"
 RUN_SECTION = "Run"
 #: Sections that are ClearML's own: notes about a task, never parameters of a workload.
 NOTE_SECTIONS = ("properties", DATASETS_SECTION)
@@ -173,10 +175,18 @@ def overlay(spec: TaskSpec, sections: Dict[str, Dict[str, str]]) -> None:
     for section, typed in sections.items():
         if section == RUN_SECTION:
             _overlay_run(spec, typed)
+        elif section == INPUTS_SECTION and _reads(spec):
+            spec.inputs.update((name, text.strip()) for name, text in typed.items() if name in _reads(spec))
         elif section not in NOTE_SECTIONS:
             _overlay_parameters(spec, typed)
     if spec.declared is not None:
         workloads.checked(spec.declared, spec.parameters)
+
+
+def _reads(spec: TaskSpec) -> Dict[str, str]:
+    """The inputs of a command; none of a function."""
+    command = None if spec.declared is None else spec.declared.command
+    return {} if command is None else command.inputs
 
 
 def _overlay_parameters(spec: TaskSpec, typed: Dict[str, str]) -> None:

@@ -188,6 +188,8 @@ def _run(
     try:
         (folder / INPUTS).mkdir()
         spec.parameters = inputs.resolved(spec.parameters, link.inputs, folder / INPUTS)
+        spec.inputs = inputs.resolved(spec.inputs, link.inputs, folder / INPUTS)
+        spec.work = inputs.resolved(spec.work, link.inputs)
         records.write_json(spec, folder / records.TASK_FILE)
         dispatch = link.dispatch()
         watcher = link.watcher(spec, folder)
@@ -227,6 +229,8 @@ def child_environment(variables: Mapping[str, str], code: Path, agent_python: Pa
 
 def packages_of(spec: TaskSpec) -> List[str]:
     """The packages and modules of a clone that a task runs: the harness, and where its workload's entry lies."""
+    if spec.declared is not None and spec.declared.command is not None:
+        return ["stackyard_task"]
     entry = spec.declared.entry if spec.declared is not None else entry_of(spec.workload)
     return ["stackyard_task", entry.partition(":")[0].partition(".")[0]]
 

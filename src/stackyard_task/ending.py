@@ -13,6 +13,18 @@ from stackyard_task.records import LOG_FILE, Failure, Measurement, TaskSpec
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS)
 #: Signals by which somebody ends a process.
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
+#: How Python and torch name an end for lack of memory.
+_NO_MEMORY = (
+    "MemoryError",
+    "torch.OutOfMemoryError",
+    "torch.cuda.OutOfMemoryError",
+    "numpy._core._exceptions._ArrayMemoryError",
+)
+    "MemoryError",
+    "torch.OutOfMemoryError",
+    "torch.cuda.OutOfMemoryError",
+    "numpy._core._exceptions._ArrayMemoryError",
+)
 
 
 @dataclass
@@ -32,6 +44,8 @@ class Ending:
     signal_received: int = 0
     #: What the run could use at most, by its own limit or its container's; ``None``: no limit.
     memory_limit_bytes: Optional[int] = None
+    #: The exception that a command ended with, as its output shows it.
+    last_words: Optional[str] = None
 
 
 def failure_of(ending: Ending, spec: TaskSpec, measurement: Measurement) -> Optional[Failure]:
@@ -70,10 +84,13 @@ def _reason(
     if signalled is not None:
         name = _signal_name(signalled)
         if signalled in CRASHES:
-            return Failure("code", f"the workload crashed with {name}; see {LOG_FILE}")
-        return Failure("killed", f"the workload was killed by {name}, which the supervisor did not send")
+            return Failure("code", f"the {_what(spec)} crashed with {name}; see {LOG_FILE}")
+        return Failure("killed", f"the {_what(spec)} was killed by {name}, which the supervisor did not send")
     if code != 0:
-        return Failure("code", f"the workload exited with status {code}; see {LOG_FILE}")
+        if ending.last_words is None:
+            return Failure("code", f"the {_what(spec)} exited with status {code}; see {LOG_FILE}")
+        kind = "out_of_memory" if ending.last_words.startswith(_NO_MEMORY) else "code"
+        return Failure(kind, f"the {_what(spec)} exited with status {code}: {ending.last_words}")
     if not ending.returned:
         return Failure(
             "code",
@@ -81,6 +98,10 @@ def _reason(
             f"see {LOG_FILE}",
         )
     return None
+
+
+def _what(spec: TaskSpec) -> str:
+    return "command" if spec.declared is not None and spec.declared.command is not None else "workload"
 
 
 def _memory_sentence(what: str, ending: Ending, measurement: Measurement) -> str:

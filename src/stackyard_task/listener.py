@@ -29,6 +29,10 @@ from stackyard_task.records import (
 
 #: Step times kept for the percentiles; beyond, a random sample stands for all (reservoir, Vitter 1985).
 STEPS_KEPT = 100_000
+#: Packages a record names.
+PACKAGES_KEPT = 1000
+#: A message is a line of at most so many bytes; what is longer is none.
+LINE_BYTES = 1 << 20
 #: What is longer is no step; so sums stay numbers.
 _LONGEST_STEP_SECONDS = 1e12
 #: A failure is told in one sentence; a workload may say more, which is cut.
@@ -41,10 +45,17 @@ class Listener:
     Args:
         descriptor: The pipe's reading end, non-blocking.
         started_at: CLOCK_MONOTONIC instant of the child's start.
+        command: Process id of a command; its start-up ends where its Python says so, and is not known otherwise.
+            ``None``: a function's child, whose start-up ends with its first phase.
     """
 
-    def __init__(self, descriptor: int, started_at: float) -> None:
-        self.phases: List[Dict[str, Any]] = [{"name": "startup", "at_seconds": 0.0}]
+    def __init__(self, descriptor: int, started_at: float, command: Optional[int] = None) -> None:
+        self.phases: List[Dict[str, Any]] = [
+            {"name": "startup" if command is None else "script", "at_seconds": 0.0}
+        ]
+        #: Packages that were loaded, with their versions; ``None``: nobody told.
+        self.packages: Optional[Dict[str, str]] = None
+        self._command = command
         self.progress: Dict[str, Any] = {}
         self.loss: Optional[float] = None
         self.facts: Dict[str, Any] = {}
@@ -76,6 +87,9 @@ class Listener:
             if not data:
                 return False
             *lines, self._rest = (self._rest + data).split(b"\n")
+            if len(self._rest) > LINE_BYTES:
+                self._rest = b""
+                self.not_understood += 1
             for line in lines:
                 self._take(line)
 
@@ -153,6 +167,21 @@ class Listener:
         said = said if len(said) <= _FAILURE_LETTERS else said[: _FAILURE_LETTERS - 3] + "..."
         self.failure = Failure(kind if kind in FAILURE_KINDS else "code", said)
 
+    def _on_begun(self, message: Dict[str, Any]) -> None:
+        """The interpreter of a process is up; its script begins now."""
+        at = from_json(float, message["at"]) - self._started_at
+        if message["pid"] == self._command and len(self.phases) == 1 and self.phases[0]["name"] == "script":
+            self.phases = [
+                {"name": "startup", "at_seconds": 0.0},
+                {"name": "script", "at_seconds": max(0.0, at)},
+            ]
+
+    def _on_loaded(self, message: Dict[str, Any]) -> None:
+        told = from_json(Dict[str, str], message["packages"])
+        self.packages = {**(self.packages or {}), **told}
+        if len(self.packages) > PACKAGES_KEPT:
+            self.packages = dict(sorted(self.packages.items())[:PACKAGES_KEPT])
+
     def _on_ended(self, message: Dict[str, Any]) -> None:
         self.ended = True
 
@@ -171,15 +200,14 @@ class Listener:
         ends = [phase["at_seconds"] for phase in self.phases[1:]] + [wall]
         for phase, end in zip(self.phases, ends):
             spent[phase["name"]] = spent.get(phase["name"], 0.0) + max(0.0, end - phase["at_seconds"])
-        if set(spent) - {
-            "startup",
-            "finish",
-        }:  # else the function named none, and is one whole: nothing is start-up
+        if set(spent) - {"startup", "finish"} and set(spent) != {"script"}:
+            # else the function or the command named none, and is one whole: nothing is start-up
             for name, seconds in spent.items():
                 setattr(measurement, f"{name}_seconds", seconds)
         measurement.steps = self.step_times()
         for name, value in self.facts.items():
             setattr(environment, name, value)
+        environment.packages = self.packages
         uses = {use.index: use for use in measurement.gpus}
         for index, facts in sorted(self.gpu_facts.items()):
             if index not in uses:

@@ -36,6 +36,9 @@ SUPERVISOR_LOG = "supervisor.log"
 #: What a run under way does, or waits for (Progress); gone when it is over.
 PROGRESS_FILE = "progress.json"
 OUTPUTS_FOLDER = "outputs"
+#: Of a command: the copy of its folder that it works in, gone when the run is over; every value of its metrics in order.
+WORK_FOLDER = "work"
+SERIES_FILE = "series.json"
 
 #: What the supervisor and the agent's Python may need beside a workload in the same container.
 SUPERVISION_BYTES = 512 << 20
@@ -87,6 +90,9 @@ class Code:
     own_digest: Optional[str] = None
     #: SHA-256 of the wheel it travelled in; ``None``: it did not travel.
     wheel: Optional[str] = None
+    #: Commit of the repository that a command's folder is in, and whether the folder differs from it.
+    own_version: Optional[str] = None
+    own_dirty: Optional[bool] = None
 
 
 @dataclass
@@ -114,6 +120,9 @@ class TaskSpec:
     code: Code = field(default_factory=Code)
     #: How to measure: one of ``run.METHODS``; ``None``: as the supervisor's own environment says.
     measure: Optional[str] = None
+    #: Of a command: the archive of its folder, and what its inputs are; paths, or references as of parameters.
+    work: Optional[str] = None
+    inputs: Dict[str, str] = field(default_factory=dict)
     api_version: int = API_VERSION
 
 
@@ -173,6 +182,8 @@ class Measurement:
     # Time. wall = start of the child to the end of its tree; the parts add up to it, where the function names any.
     wall_seconds: Optional[float] = None
     startup_seconds: Optional[float] = None
+    #: Of a command: its own code before, or without, any phase that it names.
+    script_seconds: Optional[float] = None
     data_seconds: Optional[float] = None
     warmup_seconds: Optional[float] = None
     steady_seconds: Optional[float] = None
@@ -248,6 +259,10 @@ class Environment:
     code_digest: Optional[str] = None
     code_own_digest: Optional[str] = None
     code_wheel: Optional[str] = None
+    code_own_version: Optional[str] = None
+    code_own_dirty: Optional[bool] = None
+    #: Packages that were really loaded, with their versions; ``None``: nobody told.
+    packages: Optional[Dict[str, str]] = None
     threads: Optional[int] = None
     tunables: Dict[str, str] = field(default_factory=dict)
     #: CPU used by everything but the child's tree and the supervisor, in percent of the whole machine.
@@ -327,6 +342,10 @@ class RunRecord:
     results: Dict[str, Any] = field(default_factory=dict)
     #: Phases seen, in order: [{"name", "at_seconds"}] since the child's start.
     phases: List[Dict[str, Any]] = field(default_factory=list)
+    #: The words of a command as they were executed; ``None``: a function was called.
+    command: Optional[List[str]] = None
+    #: What a reader should know of a run that stands, each a sentence: a metric that gave nothing, what was left behind.
+    notes: List[str] = field(default_factory=list)
     #: ``None``: started directly, without a server.
     dispatch: Optional[Dispatch] = None
     #: What the workload said through its channel and was left out: step times that are no numbers, broken lines.

@@ -2,8 +2,9 @@
 
 ``python -m stackyard_task.run RUN_FOLDER`` reads ``task.json`` there and writes ``record.json``,
 ``timeline.json`` and ``output.log``, whatever happens to the child. Exit status: 0 completed, 1 failed with a
-record, 2 ``task.json`` unusable, 3 the record cannot be written. Standard library only; the child imports
-nothing of this module.
+record, 2 ``task.json`` unusable, 3 the record cannot be written. With ``--here`` a command has this process' own files,
+folder, session and environment, as at a terminal, and signals are passed on to it. Standard library only; the child
+imports nothing of this module.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Union
 
-from stackyard_task import spawn
+from stackyard_task import signals, spawn
 from stackyard_task.ending import Ending, failure_of
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
@@ -38,6 +38,7 @@ from stackyard_task.measure.limits import Holding, LimitError, default_threads, 
 from stackyard_task.measure.proc import own_peak_rss_bytes
 from stackyard_task.measure.sampler import Sampler
 from stackyard_task.measure.tree import Tree, become_subreaper, own_children, stop_being_subreaper
+from stackyard_task.program import CommandProgram, FunctionProgram, NotReady, program_of
 from stackyard_task.records import (
     LOG_FILE,
     OUTPUTS_FOLDER,
@@ -113,6 +114,7 @@ def supervise(
     method: Optional[str] = None,
     watcher: Optional[Watcher] = None,
     inherited: Optional[Mapping[str, str]] = None,
+    here: bool = False,
 ) -> RunRecord:
     """The record of the task in ``run_folder``, after running it to its end.
 
@@ -121,11 +123,12 @@ def supervise(
 
     Args:
         run_folder: Holds ``task.json``; the record and its companions are written there.
-        python: The stack's interpreter, which runs the child; ``None``: this process' own.
+        python: The stack's interpreter, which runs the child; ``None``: this process' own, where a stack is asked for.
         interval_seconds: Distance of samples; infinite: only start and end are read.
         method: one of METHODS; ``None``: as the task says, else $STACKYARD_MEASURE, else "auto".
         watcher: Told about once a second what the run does.
         inherited: The environment the child starts from; ``None``: this process' own.
+        here: The task is a command that has this process' own files, folder and session; there is no log then.
 
     Raises:
         TaskError: ``task.json`` is missing or not a task.
@@ -141,17 +144,27 @@ def supervise(
             f"the method of measuring (in the task, or {METHOD_VARIABLE}) is {method!r}, "
             f"expected one of {', '.join(METHODS)}"
         )
+    is_command = spec.declared is not None and spec.declared.command is not None
+    if here and not is_command:
+        raise TaskError(f"{run_folder / TASK_FILE}: only a command can be run here; this is a function")
+    log = None
     try:
         (run_folder / OUTPUTS_FOLDER).mkdir(exist_ok=True)
-        log = os.open(str(run_folder / LOG_FILE), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        if not here:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | (os.O_APPEND if is_command else 0)
+            log = os.open(str(run_folder / LOG_FILE), flags, 0o644)
     except OSError as error:
         raise _not_written(run_folder, error) from error
     try:
-        run = _Supervision(spec, run_folder, python or sys.executable, interval_seconds, method, log, watcher)
+        if not is_command or spec.stack is not None:
+            python = python or sys.executable
+        program = program_of(spec, run_folder, python, log)
+        run = _Supervision(spec, run_folder, program, interval_seconds, method, watcher, here)
         run.inherited = os.environ if inherited is None else inherited
         record = run.to_its_end()
     finally:
-        os.close(log)
+        if log is not None:
+            os.close(log)
     if not fits(record):
         _leave_out_what_was_told(record)
     try:
@@ -199,32 +212,31 @@ class _Supervision:
         self,
         spec: TaskSpec,
         run_folder: Path,
-        python: str,
+        program: Union[FunctionProgram, CommandProgram],
         interval_seconds: float,
         method: str,
-        log: int,
         watcher: Optional[Watcher],
+        here: bool,
     ) -> None:
         self.spec = spec
         self.run_folder = run_folder
-        self.python = python
+        self.program = program
         self.watcher = watcher
+        self.here = here
         self.inherited: Mapping[str, str] = os.environ
         self.interval_seconds = interval_seconds
         self.method = method
         self.sampler: Optional[Sampler] = None
-        self._log = log
         self._stop: Optional[str] = None
-        self._signalled = 0
         self._orphans_ended = 0
         self._orphan_cpu = (0.0, 0.0)
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
+        self._signals: Union[signals.Taken, signals.PassedOn] = (
+            signals.PassedOn() if here else signals.Taken()
+        )
 
     def to_its_end(self) -> RunRecord:
         """Run the task; every way it can go ends in a record."""
         started_at = _utc_now()
-        handlers = self._take_signals()
         foreign = own_children()
         become_subreaper()
         places = find_places()
@@ -236,47 +248,42 @@ class _Supervision:
         environment = Environment()
         try:
             holding = hold(limits, cgroup, quota_cores(places), memory_limit_bytes(places))
-            threads = self.spec.threads or default_threads(holding.allowed_cores)
-            variables = spawn.child_variables(self.inherited, self.spec.environment, threads)
+            threads = self.spec.threads
+            if threads is None and (limits.cores is not None or not self.program.in_place):
+                threads = default_threads(holding.allowed_cores)
+            what, variables = self.program.start(self.inherited, threads)
             environment = describe(self.spec, holding, places, variables)
             environment.threads = _threads_told(variables, threads)
-            record = self._measured(started_at, cgroup, holding, variables, environment, foreign, places)
+            record = self._measured(started_at, cgroup, holding, what, environment, foreign, places)
+        except NotReady as error:
+            record = self._not_started(started_at, environment, Failure("bad_input", str(error)))
+        except spawn.NotExecutable as error:
+            kind = "bad_input" if self.program.words else "infrastructure"
+            record = self._not_started(
+                started_at, environment, Failure(kind, str(error), exit_code=error.status)
+            )
         except (LimitError, spawn.StartError, OSError) as error:
-            record = self._record(started_at, Measurement(), environment)
-            record.failure = Failure("infrastructure", str(error))
-            record.status = "failed"
+            record = self._not_started(started_at, environment, Failure("infrastructure", str(error)))
         finally:
             if cgroup is not None:
                 cgroup.remove()
             stop_being_subreaper()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            self._signals.close()
             with contextlib.suppress(OSError):
                 (self.run_folder / PROGRESS_FILE).unlink()
         return record
 
-    def _take_signals(self) -> Dict[int, Any]:
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-
-        def told_to_stop(number: int, _frame: Any) -> None:
-            self._signalled = number
-            with contextlib.suppress(OSError):
-                os.write(self._wake_write, b"x")
-
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # started with nohup
-            numbers.append(signal.SIGHUP)
-        return {number: signal.signal(number, told_to_stop) for number in numbers}
+    def _not_started(self, started_at: str, environment: Environment, failure: Failure) -> RunRecord:
+        record = self._record(started_at, Measurement(), environment)
+        record.failure, record.status, record.command = failure, "failed", self.program.words
+        return record
 
     def _measured(
         self,
         started_at: str,
         cgroup: Optional[cgroups.Cgroup],
         holding: Holding,
-        variables: Dict[str, str],
+        what: spawn.Start,
         environment: Environment,
         foreign: set[int],
         places: Places,
@@ -284,24 +291,22 @@ class _Supervision:
         gpus = GpuMeter()
         environment.gpu_names = [device.use.name or "unknown" for device in gpus.devices]
         environment.gpu_driver = gpus.driver
-        channel_read, channel_write = os.pipe()
-        os.set_blocking(channel_read, False)
         surroundings = Surroundings()
         kills_before = kernel_kills(places)
         own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
         clock = _Clock(time.monotonic())
         try:
-            pid = spawn.start(
-                self.python, self.run_folder, variables, self._log, channel_write, cgroup, holding.steps
-            )
+            pid = spawn.start(what, cgroup, holding.steps)
         except spawn.StartError:
-            os.close(channel_read)
+            self.program.started()
+            self.program.close()
             raise
-        finally:
-            os.close(channel_write)
+        self.program.started()
         metered = cgroup if self.method == "auto" else None
         tree = Tree(pid, metered, foreign)
-        listener = Listener(channel_read, clock.started_at)
+        listener = Listener(
+            self.program.descriptor, clock.started_at, None if self.program.says_its_end else pid
+        )
         sampler = self.sampler = Sampler(tree, metered, clock.started_at, self.interval_seconds, gpus)
         try:
             self._watch(clock, tree, listener, sampler, holding)
@@ -310,7 +315,7 @@ class _Supervision:
             tree.reap()
             raise
         listener.read()
-        os.close(channel_read)
+        self.program.close()
         tree.close()
 
         measurement = sampler.finish(clock.ended_at, holding.allowed_cores, own_peak)
@@ -329,12 +334,14 @@ class _Supervision:
             # without a cgroup of its own the run shares that of the supervisor, as in a container
             kernel_kills=kernel_kills(places) - kills_before if cgroup is None else cgroup.kernel_kills(),
             said=listener.failure,
-            returned=listener.ended,
-            signal_received=self._signalled,
+            returned=listener.ended or not self.program.says_its_end,
+            signal_received=self._signals.received,
             memory_limit_bytes=environment.ram_limit_bytes,
+            last_words=self.program.last_words(),
         )
         record.failure = failure_of(ending, self.spec, measurement)
         record.status = "completed" if record.failure is None else "failed"
+        self.program.ended(record)
         return record
 
     def _record(self, started_at: str, measurement: Measurement, environment: Environment) -> RunRecord:
@@ -360,7 +367,7 @@ class _Supervision:
         """Listen and sample until the whole tree has ended."""
         poll = select.poll()
         poll.register(listener.descriptor, select.POLLIN)
-        poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._signals.descriptor, select.POLLIN)
         main = _pidfd(tree.main_pid)
         if main is not None:
             poll.register(main, select.POLLIN)
@@ -383,7 +390,9 @@ class _Supervision:
                 wait_until = min(wait_until, clock.kill_at)
             ready = poll.poll(max(0.0, min(3600.0, wait_until - time.monotonic())) * 1000.0)
             for descriptor, _ in ready:
-                if descriptor == listener.descriptor and not listener.read():
+                if descriptor == self._signals.descriptor:
+                    self._signals.read(tree.main_pid)
+                elif descriptor == listener.descriptor and not listener.read():
                     poll.unregister(descriptor)
             now = time.monotonic()
             if clock.main_ended_at is None and self._main_has_ended(main, ready, tree):
@@ -412,7 +421,7 @@ class _Supervision:
 
     def _watch_limits(self, now: float, clock: _Clock, tree: Tree) -> None:
         limit = self.spec.time_limit_seconds
-        if self._signalled:
+        if self._signals.received:
             self._end("interrupted", tree, clock)
         elif limit is not None and now - clock.started_at >= limit:
             self._end("time_limit", tree, clock)
@@ -481,7 +490,7 @@ def _pidfd(pid: int) -> Optional[int]:
         return None
 
 
-def _threads_told(variables: Dict[str, str], threads: int) -> int:
+def _threads_told(variables: Mapping[str, str], threads: Optional[int]) -> Optional[int]:
     told = variables.get("OMP_NUM_THREADS", "")
     return int(told) if told.isdigit() and int(told) > 0 else threads
 
@@ -491,16 +500,18 @@ def _utc_now() -> str:
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """The command line: one argument, the run folder."""
+    """The command line: the run folder, and how a command is run here."""
     given = sys.argv[1:] if arguments is None else arguments
     # What lies beside this package has any name, and is for the child: here Python's own modules go before it.
     code = str(Path(__file__).resolve().parent.parent)
     sys.path.sort(key=lambda entry: os.path.realpath(entry) == code)
+    here = given[:1] == ["--here"]
+    given = given[1:] if here else given
     if len(given) != 1:
-        print("usage: python -m stackyard_task.run RUN_FOLDER", file=sys.stderr)
+        print("usage: python -m stackyard_task.run [--here] RUN_FOLDER", file=sys.stderr)
         return 2
     try:
-        record = supervise(Path(given[0]).absolute())
+        record = supervise(Path(given[0]).absolute(), here=here)
     except TaskError as error:
         print(error, file=sys.stderr)
         return 2
@@ -508,7 +519,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(error, file=sys.stderr)
         return 3
     if record.failure is not None:
-        print(f"{record.failure.kind}: {record.failure.message}", file=sys.stderr)
+        if not here:
+            print(f"{record.failure.kind}: {record.failure.message}", file=sys.stderr)
         return 1
     return 0
 

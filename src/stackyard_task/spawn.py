@@ -6,13 +6,16 @@ must be an instant we know. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional
 
-from stackyard_task.channel import CHANNEL_VARIABLE
 from stackyard_task.measure.cgroup import Cgroup
 from stackyard_task.measure.tree import die_with_parent
 
@@ -27,8 +30,45 @@ class StartError(Exception):
     """The child could not be started: the message says at which step."""
 
 
+class NotExecutable(StartError):
+    """A program cannot be executed: there is none of that name, or it is none."""
+
+    def __init__(self, word: str, number: int, reason: str) -> None:
+        name = repr(word if len(word) <= 200 else word[:197] + "...")
+        said = f"{name} cannot be executed ({reason})"
+        if number in (errno.ENOENT, errno.ENOTDIR):
+            said = f"there is no command {name}; is it on the PATH of this stack?"
+            if "/" in word:
+                said = f"there is no file {name} that can be executed, or none of the interpreter in its first line"
+        elif number == errno.ENOEXEC:
+            said = f"{name} is no program and has no first line #!...; name its interpreter before it"
+        elif number == errno.EACCES:
+            said = f"{name} may not be executed; chmod +x it, or name its interpreter before it"
+        elif number == errno.E2BIG:
+            said = f"{name} is given more words and variables than the system takes"
+        super().__init__(said)
+        #: As a shell exits that cannot execute it.
+        self.status = 127 if number in (errno.ENOENT, errno.ENOTDIR) else 126
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the child executes, with what, where."""
+
+    #: The first is looked for on the PATH of ``variables`` where it names no path.
+    words: List[str]
+    variables: Mapping[str, str]
+    #: Its working folder; ``None``: the supervisor's own.
+    folder: Optional[Path] = None
+    #: Descriptor that becomes stdout and stderr, with nothing to read on stdin; ``None``: all three are the
+    #: supervisor's own, and so is its session, as for a command at a terminal.
+    log: Optional[int] = None
+    #: Descriptor of the channel's writing end, which the child inherits under its own number.
+    channel: Optional[int] = None
+
+
 def child_variables(inherited: Mapping[str, str], chosen: Mapping[str, str], threads: int) -> Dict[str, str]:
-    """The child's environment: inherited, then thread counts, then what the task chose; PYTHONPATH is joined."""
+    """A function's environment: inherited, then thread counts, then what the task chose; PYTHONPATH is joined."""
     variables = dict(inherited)
     variables.setdefault("PYTHONUNBUFFERED", "1")  # what was printed before a kill is in the log
     variables.setdefault("PYTHONFAULTHANDLER", "1")
@@ -38,43 +78,32 @@ def child_variables(inherited: Mapping[str, str], chosen: Mapping[str, str], thr
         path += [
             entry for entry in place.get("PYTHONPATH", "").split(os.pathsep) if entry and entry not in path
         ]
-    variables.update({name: str(threads) for name in THREAD_VARIABLES})
+    variables.update(thread_variables(threads))
     variables.update(chosen)
     variables["PYTHONPATH"] = os.pathsep.join(path)
     return variables
 
 
-def start(
-    python: str,
-    run_folder: Path,
-    variables: Mapping[str, str],
-    log: int,
-    channel: int,
-    cgroup: Optional[Cgroup],
-    steps: List[Callable[[], None]],
-) -> int:
-    """Start ``python -m stackyard_task.child RUN_FOLDER`` and return its process id once exec has succeeded.
+def thread_variables(threads: int) -> Dict[str, str]:
+    """What tells numerical libraries their number of threads."""
+    return {name: str(threads) for name in THREAD_VARIABLES}
+
+
+def start(what: Start, cgroup: Optional[Cgroup], steps: List[Callable[[], None]]) -> int:
+    """Start a child and return its process id once exec has succeeded.
 
     Args:
-        python: The interpreter: the stack's, which need not be the supervisor's own.
-        run_folder: The run's folder.
-        variables: The child's environment.
-        log: Descriptor that becomes stdout and stderr.
-        channel: Descriptor of the pipe's writing end; the child inherits it under its own number.
-        cgroup: Joined before exec.
-        steps: Called in the child before exec (limits).
+        what: what it executes.
+        cgroup: joined before exec.
+        steps: called in the child before exec (limits).
 
     Raises:
-        StartError: joining, limiting or exec failed.
+        NotExecutable: there is no such program, or it cannot be executed.
+        StartError: joining or limiting failed.
     """
-    try:
-        import fcntl
-
-        fcntl.fcntl(channel, _F_SETPIPE_SZ, PIPE_BYTES)
-    except OSError:  # above the user's share of pipe memory: the usual size then
-        pass
-    arguments = [python, "-m", "stackyard_task.child", str(run_folder)]
-    complete = {**variables, CHANNEL_VARIABLE: str(channel)}
+    if what.channel is not None:
+        with contextlib.suppress(OSError):  # above the user's share of pipe memory: the usual size then
+            fcntl.fcntl(what.channel, _F_SETPIPE_SZ, PIPE_BYTES)
     report_read, report_write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -82,7 +111,8 @@ def start(
     if pid == 0:
         step = "starting its session"
         try:
-            os.setsid()  # a Ctrl-C at the terminal reaches the supervisor alone, which ends the tree in order
+            if what.log is not None:
+                os.setsid()  # a Ctrl-C at the terminal reaches the supervisor alone, which ends the tree in order
             die_with_parent()
             step = "joining its cgroup"
             if cgroup is not None:
@@ -91,16 +121,23 @@ def start(
             for action in steps:
                 action()
             step = "opening its files"
-            null = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(null, 0)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            os.set_inheritable(channel, True)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            step = "executing " + arguments[0]
-            os.execve(arguments[0], arguments, complete)
+            if what.log is not None:
+                null = os.open(os.devnull, os.O_RDONLY)
+                os.dup2(null, 0)
+                os.dup2(what.log, 1)
+                os.dup2(what.log, 2)
+            if what.channel is not None:
+                os.set_inheritable(what.channel, True)
+            _usual_signals(at_terminal=what.log is None)
+            step = "entering its folder"
+            if what.folder is not None:
+                os.chdir(what.folder)
+            step = "executing"
+            os.execvpe(what.words[0], what.words, dict(what.variables))
         except BaseException as error:  # noqa: BLE001 a forked child must not run on in the supervisor's code
-            os.write(report_write, f"{step}: {error}".encode("utf-8", "replace")[:4000])
+            number = getattr(error, "errno", None) or 0
+            reason = getattr(error, "strerror", None) or error
+            os.write(report_write, f"{step}\0{number}\0{reason}".encode("utf-8", "replace")[:4000])
         finally:
             os._exit(127)
     os.close(report_write)
@@ -110,5 +147,18 @@ def start(
         os.close(report_read)
     if report:
         os.waitpid(pid, 0)
-        raise StartError(f"the child failed at {report.decode('utf-8', 'replace')}")
+        step, number, reason = report.decode("utf-8", "replace").split("\0", 2)
+        if step == "executing":
+            raise NotExecutable(what.words[0], int(number), reason)
+        raise StartError(f"the child failed at {step}: {reason}")
     return pid
+
+
+def _usual_signals(at_terminal: bool) -> None:
+    """Give signals the meaning they have for a program that a shell starts: Python ignores two of them."""
+    for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", None)):
+        if number is not None:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if not at_terminal:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

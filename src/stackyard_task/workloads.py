@@ -4,7 +4,8 @@ Pure data: this module knows no workload. Our side reads declarations (``workloa
 scenario before anything starts. A task carries the declaration of its workload (``records.TaskSpec.declared``), so the
 task's side finds the function to call, and checks what people typed into a form, without any list of its own.
 
-A workload's entry is a function ``(parameters, channel, output_folder) -> None`` that reports through
+A workload is what is executed, what it takes, and how it reports. It is declared, a function of the user's own that
+declares nothing, or a command (``commands``). The entry of a workload that is no command is a function ``(parameters, channel, output_folder) -> None`` that reports through
 ``channel.Channel`` and writes files only below ``output_folder``, a ``pathlib.Path``.
 """
 
@@ -15,8 +16,11 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-#: What a parameter may be. "data": {"sources": [...]} as ``readers`` takes it; "model": a model folder.
-KINDS = ("integer", "number", "text", "flag", "choice", "data", "model")
+from stackyard_task.commands import Command
+
+#: What a parameter may be. "data": {"sources": [...]} as ``readers`` takes it; "model": a model folder; "json": a list or
+#: a table of any values.
+KINDS = ("integer", "number", "text", "flag", "choice", "data", "model", "json")
 
 
 #: Beyond it a number is refused; NaN and infinity are, too.
@@ -58,7 +62,8 @@ class Parameter:
             allowed.append("needed")
         elif self.default is not None:
             allowed.append(f"default {as_text(self.default)}")
-        return f"{self.help} ({'; '.join(allowed)})" if allowed else self.help
+        said = "; ".join(allowed)
+        return f"{self.help} ({said})" if allowed and self.help else self.help or said
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Workload:
     """A workload: where it lives and what it takes."""
 
     name: str
-    #: "package.module:function", imported only in the child.
+    #: "package.module:function", imported only in the child; empty where ``command`` says what is executed.
     entry: str
     help: str
     parameters: Tuple[Parameter, ...] = ()
@@ -74,6 +79,8 @@ class Workload:
     type: str = "custom"
     #: Whether a template of it is published.
     template: bool = True
+    #: What is executed; ``None``: the entry, a function, is called.
+    command: Optional[Command] = None
 
 
 def entry_of(reference: str) -> str:
@@ -82,6 +89,19 @@ def entry_of(reference: str) -> str:
     if place.endswith(".py"):
         place = place.rpartition("/")[2][: -len(".py")]
     return f"{place}:{function}"
+
+
+def inferred(values: Mapping[str, Any]) -> Tuple[Parameter, ...]:
+    """Parameters that nobody declared, typed from their defaults: of a command, whose file gives the values only."""
+    return tuple(Parameter(name, _kind_of(value), value, "") for name, value in values.items())
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "flag"
+    if isinstance(value, (int, float)):
+        return "integer" if isinstance(value, int) else "number"
+    return "text" if isinstance(value, str) else "json"
 
 
 def checked(workload: Workload, given: Mapping[str, Any]) -> Dict[str, Any]:
@@ -120,6 +140,7 @@ def _checked_value(workload: str, parameter: Parameter, value: Any) -> Any:
         "choice": value in parameter.choices,
         "data": isinstance(value, dict) and isinstance(value.get("sources"), list) and bool(value["sources"]),
         "model": isinstance(value, str) and bool(value),
+        "json": isinstance(value, (list, dict)),
     }.get(parameter.kind)
     if fits is None:
         raise ParameterError(f"{where} is of kind {parameter.kind!r}, expected one of {', '.join(KINDS)}")
@@ -143,6 +164,7 @@ def _expected(parameter: Parameter) -> str:
         "integer": "a whole number",
         "number": "a number",
         "text": "a text",
+        "json": "a list or a table, as JSON",
     }[parameter.kind]
 
 
@@ -167,7 +189,7 @@ def from_text(parameter: Parameter, text: str) -> Any:
     if parameter.kind == "flag":
         if typed.lower() in ("true", "false"):
             return typed.lower() == "true"
-    elif parameter.kind in ("integer", "number", "data"):
+    elif parameter.kind in ("integer", "number", "data", "json"):
         try:
             return json.loads(typed)
         except (ValueError, RecursionError):

@@ -35,6 +35,8 @@ ENTRY = "dispatched.py"
 SHORTEST_NAME = 3
 #: A folder that is a parameter travels file by file; one with more files than this is a data set.
 MOST_FILES = 2000
+#: Section of a task's form that holds what a command reads; ``stackyard_task.clearml_link`` reads it.
+INPUTS_SECTION = "Inputs"
 #: How references are written; ``stackyard_task.inputs`` reads them.
 FILE_SCHEME, FOLDER_SCHEME = "clearml-file", "clearml-folder"
 #: What a task's form says beside the fields of its section "Run".
@@ -189,6 +191,14 @@ def hyperparameters(spec: TaskSpec) -> dict[str, dict[str, dict[str, str]]]:
             "value": workloads.as_text(value),
             "type": parameter.kind if parameter else "",
             "description": parameter.description if parameter else "",
+        }
+    for name, text in spec.inputs.items():
+        sections.setdefault(INPUTS_SECTION, {})[name] = {
+            "section": INPUTS_SECTION,
+            "name": name,
+            "value": text,
+            "type": "",
+            "description": "what the command reads",
         }
     run = {
         "stack": spec.stack.name if spec.stack else None,

@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from stackyard import __version__
-from stackyard.cli import deferred, services
+from stackyard.cli import deferred, own, services
 from stackyard.errors import StackyardError
 
 INTERRUPTED = 130
@@ -26,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+own.add_to(app)
 services.add_to(app)
 for name, help in (
     ("scenario", "Run scenario matrices and report on them."),
@@ -69,8 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line; answers the exit status. Errors a user may read end as one sentence on stderr."""
     # Accepted anywhere on the line: who meets an error repeats the command with --debug behind it.
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    # Behind the -- is somebody else's command, whose own --debug stays.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    if end == len(arguments) and arguments[:1] in (["run"], ["compare"]):
+        end = 1
+    debug = "--debug" in arguments[:end]
+    arguments = [word for index, word in enumerate(arguments) if word != "--debug" or index >= end]
     try:
         get_command(app).main(args=arguments, prog_name="stackyard")
     except SystemExit as stop:

@@ -19,11 +19,11 @@ from stackyard.errors import BadInputError, Interrupted, RunsFailedError, Stacky
 from stackyard.launch import installed
 from stackyard.launch.deployment import Premises
 from stackyard.machine import data as data_sets
-from stackyard.matrix import planning, site
+from stackyard.matrix import folders, planning, site
 from stackyard.matrix.inputs import Inputs
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
-from stackyard.reports.wording import count
+from stackyard.reports.quantities import count
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
 from stackyard.stacks.definition import StackSpec
@@ -86,7 +86,10 @@ def run_command(
     if earlier is not None:
         repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
     measure = os.environ.get("STACKYARD_MEASURE") or None
-    plan = planning.planned(scenario, here, code, repeats=repeats, only=pairs, measure=measure)
+    found = folders.of_commands(scenario, file.parent, leave_out=[folder.path])
+    plan = planning.planned(
+        scenario, here, code, repeats=repeats, only=pairs, measure=measure, folders=folders.planned(found)
+    )
     _refuse_missing(file, scenario, catalogue, here.dataset, plan)
     plan.undivided = (
         earlier.undivided
@@ -99,7 +102,8 @@ def run_command(
         return
     with progress.watcher(Console(stderr=True)) as watcher:
         watcher.message(_intention(plan, folder.path))
-        runner = Runner(scenario, plan, folder, here, code_folder, file.parent, watcher)
+        archives = folders.archived(found, settings.home)
+        runner = Runner(scenario, plan, folder, here, code_folder, file.parent, watcher, archives=archives)
         outcome = runner.run(text, resume=resume, fresh=fresh)
     if outcome.interrupted:
         done = outcome.completed + outcome.failed
@@ -220,7 +224,8 @@ def _refuse_missing(
 def _undivided(scenario: Scenario, catalogue: Catalogue, cells: Iterable[Mapping[str, str]]) -> list[str]:
     """The workloads of cells that several workers share, though their code nowhere says shard."""
     shared = sorted({axes["workload"] for axes in cells if axes.get("workers", "1") != "1"})
-    return [name for name in shared if not catalogue.says_shard(scenario.workloads[name].workload)]
+    functions = [name for name in shared if scenario.workloads[name].declared is None]
+    return [name for name in functions if not catalogue.says_shard(scenario.workloads[name].workload)]
 
 
 def _warn(undivided: list[str]) -> None:
@@ -271,7 +276,7 @@ def _code(
         kept = snapshot.again(settings.home, code)
         if kept is not None:
             return kept, code
-    used = [w.workload for w in scenario.workloads.values()] + [p.workload for p in scenario.preparations]
+    used = [s.workload for s in (*scenario.workloads.values(), *scenario.preparations) if s.declared is None]
     if not write:
         code = catalogue.code(used)
         return snapshot.kept(settings.home, code.digest or ""), code

@@ -219,6 +219,8 @@ class DispatchLauncher:
         sent = dataclasses.replace(
             task,
             parameters=self._sender.sent(task.parameters),
+            work=self._sender.sent(task.work),
+            inputs=self._sender.sent(task.inputs),
             # which GPUs a run sees is its slot's to say; that it sees none, the task may say
             environment={k: v for k, v in task.environment.items() if k != "CUDA_VISIBLE_DEVICES" or not v},
         )

@@ -14,6 +14,7 @@ from stackyard import scenarios
 from stackyard.errors import BadInputError
 from stackyard.scenarios import Cell, Preparation, Scenario
 from stackyard.scenarios.references import DATASET, PREPARED
+from stackyard.scenarios.shape import WorkloadSpec
 from stackyard_task.workloads import Workload
 
 
@@ -46,24 +47,26 @@ class Inputs:
 
     def _of_preparations(self, preparations: Iterable[Preparation]) -> Iterator[tuple[str, str]]:
         for preparation in preparations:
-            where = f"prepare.{preparation.name}.parameters"
-            yield from self._named(preparation.workload, preparation.parameters, where, False)
+            where = f"prepare.{preparation.name}"
+            yield from self._named(preparation, preparation.parameters, where, False)
 
     def _of_cells(self, cells: Iterable[Cell]) -> Iterator[tuple[str, str]]:
         for cell in cells:
             settings = scenarios.settings_of(self.scenario, cell)
-            where = f"workloads.{settings.workload.name}.parameters"
+            where = f"workloads.{settings.workload.name}"
             elsewhere = self.elsewhere(settings.deployment)
-            yield from self._named(settings.workload.workload, settings.parameters, where, elsewhere)
+            yield from self._named(settings.workload, settings.parameters, where, elsewhere)
 
     def _named(
-        self, workload: str, parameters: Mapping[str, Any], where: str, elsewhere: bool
+        self, of: WorkloadSpec | Preparation, parameters: Mapping[str, Any], where: str, elsewhere: bool
     ) -> Iterator[tuple[str, str]]:
-        declared = self.declared.get(workload)
+        declared = of.declared or self.declared.get(of.workload)
+        inputs = {} if declared is None or declared.command is None else declared.command.inputs
         models = [p.name for p in declared.parameters if p.kind == "model"] if declared is not None else []
         for key, text in (
-            *scenarios.files(parameters, self.scenario.data, where),
-            *((f"{where}.{name}", parameters[name]) for name in models if parameters.get(name)),
+            *scenarios.files(parameters, self.scenario.data, f"{where}.parameters"),
+            *((f"{where}.parameters.{name}", parameters[name]) for name in models if parameters.get(name)),
+            *((f"{where}.inputs.{name}", text) for name, text in inputs.items()),
         ):
             if not (elsewhere and text.startswith("/")):
                 yield key, text

@@ -6,14 +6,16 @@ Starts nothing and writes nothing. May import scenarios, runs and site; never la
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from stackyard import scenarios
 from stackyard.errors import BadInputError
-from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell
+from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell, PlannedFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, Scenario
 from stackyard.scenarios.matrix import CellSettings
+from stackyard.scenarios.shape import WorkloadSpec
 from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
 
@@ -29,6 +31,7 @@ def planned(
     repeats: int | None = None,
     only: Sequence[tuple[str, str]] = (),
     measure: str | None = None,
+    folders: Mapping[str, PlannedFolder] | None = None,
 ) -> Plan:
     """What running ``scenario`` on this machine means: cells, blocks, and what cannot run, with reasons.
 
@@ -40,6 +43,7 @@ def planned(
         only: pairs of axis and value to narrow the cells to.
         measure: how to measure every run; ``None``: "alike" where a deployment has no cgroup to measure its runs by,
             so that all are measured as those are; else as the supervisor chooses.
+        folders: the folders that travel with commands, by the workload's name.
 
     Raises:
         BadInputError: an axis or value in ``only`` is unknown, a data set is missing, or there are too many runs.
@@ -89,15 +93,21 @@ def planned(
         stacks={name: site.pin_of(name) for name in stacks},
         code=code,
         inputs=inputs,
-        declared=_declared(
-            [*(_workload(scenario, cell) for cell in chosen), *(p.workload for p in needed)], site
-        ),
+        declared=_declared([*(scenario.workloads[cell.axes["workload"]] for cell in chosen), *needed], site),
+        folders=dict(folders or {}),
         measure=measure or _measure({cell.axes["deployment"] for cell in runnable}, site),
     )
 
 
 def _why_not(cell: CellSettings, site: Site) -> str | None:
-    return site.deployment(cell.deployment).why_not(cell.stack, cell.hardware, cell.workers or 1)
+    deployment = site.deployment(cell.deployment)
+    declared = cell.workload.declared
+    if declared is not None and declared.command is not None:
+        if declared.command.folder is not None and deployment.needs_server:
+            return (
+                "its command works in a folder of this machine; name the folder as code, and a copy travels"
+            )
+    return deployment.why_not(cell.stack, cell.hardware, cell.workers or 1)
 
 
 def _measure(deployments: Collection[str], site: Site) -> str | None:
@@ -109,7 +119,7 @@ def _needed(scenario: Scenario, cells: Sequence[Cell]) -> list[Preparation]:
     """The preparations that these cells need, directly or through others, in order."""
     wanted: set[str] = set()
     for cell in cells:
-        wanted |= scenarios.prepared_names(scenarios.settings_of(scenario, cell).parameters, scenario.data)
+        wanted |= scenarios.prepared_names(_read(scenarios.settings_of(scenario, cell)), scenario.data)
     for preparation in reversed(scenario.preparations):
         if preparation.name in wanted:
             wanted.update(preparation.needs)
@@ -119,10 +129,14 @@ def _needed(scenario: Scenario, cells: Sequence[Cell]) -> list[Preparation]:
 def _dataset_references(
     scenario: Scenario, cells: Sequence[Cell], needed: Sequence[Preparation]
 ) -> list[str]:
-    every = [scenarios.settings_of(scenario, cell).parameters for cell in cells] + [
-        p.parameters for p in needed
-    ]
+    every = [_read(scenarios.settings_of(scenario, cell)) for cell in cells]
+    every += [[p.parameters, list(p.inputs.values())] for p in needed]
     return sorted({name for given in every for name in scenarios.dataset_references(given, scenario.data)})
+
+
+def _read(settings: CellSettings) -> list[Any]:
+    """What a cell's runs are given: where references may stand."""
+    return [settings.parameters, list(settings.workload.inputs.values())]
 
 
 def _planned_cell(scenario: Scenario, cell: Cell, reason: str | None) -> PlannedCell:
@@ -135,7 +149,7 @@ def _workload(scenario: Scenario, cell: Cell) -> str:
     return scenario.workloads[cell.axes["workload"]].workload
 
 
-def _declared(names: Iterable[str], site: Site) -> dict[str, Workload]:
+def _declared(used: Iterable[WorkloadSpec | Preparation], site: Site) -> dict[str, Workload]:
     """The declarations of these workloads; functions of the user's own have none."""
-    found = {name: site.declared(name) for name in sorted(set(names))}
-    return {name: workload for name, workload in found.items() if workload is not None}
+    found = {spec.workload: spec.declared or site.declared(spec.workload) for spec in used}
+    return {name: workload for name, workload in sorted(found.items()) if workload is not None}

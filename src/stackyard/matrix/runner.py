@@ -7,6 +7,7 @@ this module knows neither settings nor terminals. What is left to do is ``todo``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,7 @@ class Runner:
         watcher: Watcher,
         stop: Stop | None = None,
         retries: RetryPolicy | None = None,
+        archives: Mapping[str, Path] | None = None,
     ) -> None:
         """Take everything a matrix needs; nothing starts yet.
 
@@ -78,6 +80,7 @@ class Runner:
             stop: counts requests to stop; default: this process' own signals.
             retries: how often a run that the infrastructure lost is started again, whoever does it, where its
                 deployment allows it.
+            archives: workload -> the archive of the folder that travels with it, where it is a command.
         """
         self.scenario = scenario
         self.plan = plan
@@ -87,7 +90,7 @@ class Runner:
         self.watcher = watcher
         self.stop = stop or Stop()
         self.retries = retries or RetryPolicy()
-        self._tasks = TaskSpecs(scenario, plan, folder, site, beside.resolve())
+        self._tasks = TaskSpecs(scenario, plan, folder, site, beside.resolve(), archives or {})
         self._estimate = Estimate()
         #: Stacks that a preparation has just loaded: the disk's cache is warm for them.
         self._loaded: set[str] = set()

@@ -69,6 +69,19 @@ class PlannedBlock:
 
 
 @dataclass
+class PlannedFolder:
+    """The folder that travels with a command, as it was when the matrix began."""
+
+    #: SHA-256 over all files, their names and modes.
+    digest: str
+    #: Name -> SHA-256.
+    files: dict[str, str]
+    #: Commit of the repository that the folder is in, and whether the folder differs from it.
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+@dataclass
 class Plan:
     """What a matrix is going to do, as ``plan.json``: enough for a report and for resuming."""
 
@@ -103,6 +116,8 @@ class Plan:
     measure: str | None = None
     #: Workloads whose code nowhere says shard, though the axis workers shares out their work.
     undivided: list[str] = field(default_factory=list)
+    #: The folders that travel with commands, by the workload's name.
+    folders: dict[str, PlannedFolder] = field(default_factory=dict)
     kind: str = _KIND
     api_version: int = records.API_VERSION
 

@@ -6,7 +6,7 @@ May import scenarios, runs, site and the records of the seam. Starts nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from stackyard import scenarios
 from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, References, Scenario
+from stackyard.scenarios.shape import WorkloadSpec
 from stackyard_task import workloads
-from stackyard_task.records import Limits, TaskSpec
+from stackyard_task.records import Code, Limits, TaskSpec
 from stackyard_task.workloads import Workload
 
 
@@ -29,6 +30,8 @@ class TaskSpecs:
     site: Site
     #: Folder of the scenario file; relative paths of sources are seen from there.
     beside: Path
+    #: Workload -> the archive of the folder that travels with it.
+    archives: Mapping[str, Path] = field(default_factory=dict)
 
     def of_cell(self, block: PlannedBlock, cell: Cell) -> TaskSpec:
         """The task of a cell's run in a block, all workers' work in one."""
@@ -36,7 +39,7 @@ class TaskSpecs:
         environment, tunables = self.site.environment_of(settings.stack)
         chosen = tunables if settings.tunables is None else settings.tunables
         deployment = self.site.deployment(settings.deployment)
-        declared = self.site.declared(settings.workload.workload)
+        declared = self._declared(settings.workload)
         return TaskSpec(
             run_id=f"{self.plan.name}/{block.name}-{cell.slug}",
             workload=settings.workload.workload,
@@ -56,15 +59,17 @@ class TaskSpecs:
                 **deployment.environment(settings.hardware.gpus),
             },
             time_limit_seconds=self.scenario.time_limit_seconds,
-            code=self.plan.code,
+            code=self._code(settings.workload.workload),
             measure=self.plan.measure,
+            work=self._archive(settings.workload.workload),
+            inputs=self._inputs(settings.workload.inputs),
         )
 
     def of_preparation(self, preparation: Preparation) -> TaskSpec:
         """The task of a run that is made once before the matrix."""
         environment, tunables = self.site.environment_of(preparation.stack)
         deployment = self.site.deployment(self.site.default_deployment)
-        declared = self.site.declared(preparation.workload)
+        declared = self._declared(preparation)
         return TaskSpec(
             run_id=f"{self.plan.name}/prepare-{preparation.name}",
             workload=preparation.workload,
@@ -75,8 +80,33 @@ class TaskSpecs:
             threads=preparation.threads,
             environment={**environment, **tunables, **deployment.environment(0)},
             time_limit_seconds=preparation.time_limit_seconds,
-            code=self.plan.code,
+            code=self._code(preparation.workload),
+            work=self._archive(preparation.workload),
+            inputs=self._inputs(preparation.inputs),
         )
+
+    def _declared(self, of: WorkloadSpec | Preparation) -> Workload | None:
+        """The declaration that a task carries: a command's folder, seen from the file, is a place of this machine."""
+        declared = of.declared or self.site.declared(of.workload)
+        if declared is None or declared.command is None or declared.command.folder is None:
+            return declared
+        place = str((self.beside / declared.command.folder).resolve())
+        return replace(declared, command=replace(declared.command, folder=place))
+
+    def _code(self, workload: str) -> Code:
+        folder = self.plan.folders.get(workload)
+        if folder is None:
+            return self.plan.code
+        return replace(
+            self.plan.code, own_digest=folder.digest, own_version=folder.commit, own_dirty=folder.dirty
+        )
+
+    def _archive(self, workload: str) -> str | None:
+        archive = self.archives.get(workload)
+        return None if archive is None else str(archive)
+
+    def _inputs(self, inputs: Mapping[str, str]) -> dict[str, str]:
+        return {name: found["path"] for name, found in self._resolved(scenarios.of_inputs(inputs)).items()}
 
     def _complete(self, declared: Workload | None, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Paths in place of references, then what the declaration says where nothing is given: so a record says it."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stackyard.reports import wording
+from stackyard.reports import quantities
 from stackyard.reports.metrics import FOOTPRINT
 from stackyard.reports.report import CellReport, CellSummary, MetricNote, Report, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS
@@ -166,7 +166,7 @@ def _bar(cell: CellReport, summary: CellSummary, metric: MetricNote, top: float,
     ranged = summary.low is None or summary.high is None
     low = summary.minimum if summary.low is None else summary.low
     high = summary.maximum if summary.high is None else summary.high
-    value, span = wording.spread(summary.median, low, high, metric.unit)
+    value, span = quantities.spread(summary.median, low, high, metric.unit)
     return Bar(
         colouring.name(cell),
         colouring.of(cell),
@@ -202,7 +202,7 @@ def phase_bars(
                 Part(
                     name,
                     _percent(m.median, top),
-                    wording.quantity(m.median, "s"),
+                    quantities.quantity(m.median, "s"),
                     kind,
                 )
                 for key, name, kind in phases
@@ -210,7 +210,7 @@ def phase_bars(
             ]
             if parts:
                 found.append(
-                    Stack(colouring.name(cell), parts, wording.quantity(totals[cell.slug], "s"), setting)
+                    Stack(colouring.name(cell), parts, quantities.quantity(totals[cell.slug], "s"), setting)
                 )
     return found
 
@@ -289,7 +289,7 @@ def _label(angle: float, metric: MetricNote, top: float) -> tuple[float, float, 
     x, y = _point(angle, 1.14)
     anchor = "middle" if abs(x) < 12 else ("start" if x > 0 else "end")
     lift = -8.0 if y < -60 else (8.0 if y > 60 else 0.0)
-    return x, y + lift, anchor, metric.label, wording.quantity(top, metric.unit)
+    return x, y + lift, anchor, metric.label, quantities.quantity(top, metric.unit)
 
 
 def _describe(

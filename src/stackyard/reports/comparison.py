@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from stackyard.errors import BadInputError
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label, matching, same_but
 from stackyard.reports.metrics import Metric
+from stackyard.reports.quantities import quantity
 from stackyard.reports.report import Best, Comparison, Headline, ReportOptions
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, Ratio, paired_ratio, unpaired_ratio
-from stackyard.reports.wording import counted, inside, open_together, quantity, sentence, together
+from stackyard.reports.wording import counted, inside, open_together, sentence, together
 
 #: More settings than this are counted instead of named.
 MOST_TOGETHER = 4

@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from stackyard.reports import charts, wording
+from stackyard.reports import charts, quantities, wording
 from stackyard.reports.comparison import MIXED
 from stackyard.reports.metrics import FOOTPRINT, HEADLINE
 from stackyard.reports.report import (
@@ -142,7 +142,7 @@ def _counts(report: Report) -> list[tuple[str, str]]:
 
 def _seen(row: EnvironmentRow) -> list[tuple[str, str]]:
     alone = len(row.values) == 1
-    return [(v, "" if alone else wording.count(n, "run")) for v, n in row.values.items()]
+    return [(v, "" if alone else quantities.count(n, "run")) for v, n in row.values.items()]
 
 
 def _workload(
@@ -217,7 +217,7 @@ def _workload(
             for c in workload.cells
         ],
         "table": _table(report, workload),
-        "bound": [c.bound or wording.NOT_MEASURED for c in workload.cells],
+        "bound": [c.bound or quantities.NOT_MEASURED for c in workload.cells],
         "results": _foremost(_results(workload)),
         "differing": workload.results_differing,
     }
@@ -256,7 +256,7 @@ def _parities(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
 def _amdahl(report: Report, fitted: AmdahlReport) -> dict[str, Any]:
     metric = report.metric(fitted.metric)
     points = [
-        f"{cores:g}: {wording.quantity(median, metric.unit)}"
+        f"{cores:g}: {quantities.quantity(median, metric.unit)}"
         for cores, median in zip(fitted.cores, fitted.medians)
     ]
     span = ""
@@ -330,11 +330,11 @@ def _table(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
 def _entry(cell: CellReport, metric: MetricNote) -> tuple[str, str]:
     summary = cell.metrics.get(metric.key)
     if summary is None:
-        return wording.NOT_MEASURED, ""
+        return quantities.NOT_MEASURED, ""
     ranged = summary.low is None or summary.high is None
     low = summary.minimum if summary.low is None else summary.low
     high = summary.maximum if summary.high is None else summary.high
-    value, span = wording.spread(summary.median, low, high, metric.unit)
+    value, span = quantities.spread(summary.median, low, high, metric.unit)
     return value, f"{span.replace(', ', '–')}" if ranged else f"[{span}]"
 
 
@@ -346,12 +346,14 @@ def _results(workload: WorkloadReport) -> list[dict[str, Any]]:
         for cell in workload.cells:
             result = cell.results.get(name)
             if result is None:
-                entries.append((wording.NOT_MEASURED, ""))
+                entries.append((quantities.NOT_MEASURED, ""))
             elif result.median is None:
                 entries.append((", ".join(result.texts), ""))
             else:
-                low, high = wording.plain_number(result.minimum), wording.plain_number(result.maximum)
-                entries.append((wording.plain_number(result.median), "" if low == high else f"{low}–{high}"))
+                low, high = quantities.plain_number(result.minimum), quantities.plain_number(result.maximum)
+                entries.append(
+                    (quantities.plain_number(result.median), "" if low == high else f"{low}–{high}")
+                )
         found.append({"name": name, "differs": name in workload.results_differing, "entries": entries})
     return found
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from stackyard.reports import wording
+from stackyard.reports import quantities
 from stackyard.reports.metrics import HEADLINE
+from stackyard.reports.quantities import count, plain_number
 from stackyard.reports.report import CellSummary, EnvironmentRow, Report, SettingRatio, WorkloadReport
-from stackyard.reports.wording import count, interval, plain_number, times, verdict_words
+from stackyard.reports.wording import interval, times, verdict_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -54,9 +55,9 @@ def spread(summary: CellSummary | None, unit: str) -> str:
     if summary is None:
         return "–"
     if summary.low is not None and summary.high is not None:
-        median, span = wording.spread(summary.median, summary.low, summary.high, unit)
+        median, span = quantities.spread(summary.median, summary.low, summary.high, unit)
         return f"{median} [{span}]"
-    median, span = wording.spread(summary.median, summary.minimum, summary.maximum, unit)
+    median, span = quantities.spread(summary.median, summary.minimum, summary.maximum, unit)
     return f"{median} ({span})"
 
 

@@ -9,9 +9,10 @@ from rich.text import Text
 
 from stackyard.reports.cells import DEPLOYMENT
 from stackyard.reports.comparison import MIXED
+from stackyard.reports.quantities import count, quantity
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
-from stackyard.reports.wording import count, interval, quantity, times
+from stackyard.reports.wording import interval, times
 
 #: Columns: the heading and the metrics it shows, where measured.
 COLUMNS = (

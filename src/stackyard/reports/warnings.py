@@ -15,9 +15,9 @@ from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label
 from stackyard.reports.deployments import failures, retries
 from stackyard.reports.loading import MOST_RESULTS, PlanSummary, Run, Study
 from stackyard.reports.metrics import CATALOGUE, Metric, start_up_seconds
+from stackyard.reports.quantities import count, quantity
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
-from stackyard.reports.wording import count, quantity
 
 #: Code -> (severity, what to do).
 ADVICE: dict[str, tuple[str, str]] = {

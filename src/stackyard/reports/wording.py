@@ -1,10 +1,10 @@
-"""Numbers and verdicts in words: human units, ratios, sentences. Pure; shared by the outputs people read."""
+"""Verdicts in words: ratios, intervals, sentences. Pure; shared by the outputs people read."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from stackyard.reports.quantities import NOT_MEASURED, count, significant
 from stackyard.reports.report import ReportOptions
 from stackyard.reports.statistics import (
     DIFFERENT,
@@ -15,88 +15,6 @@ from stackyard.reports.statistics import (
     UNDECIDED,
     Ratio,
 )
-
-NOT_MEASURED = "–"
-_NO_BREAK = "\u00a0"
-_FACTORS = {
-    **{"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6},
-    **{"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0},
-    **{"%": 1.0, "kJ": 1e3, "J": 1.0, "/s": 1.0},
-}
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """``value`` with that many significant digits, never in exponent form, thousands grouped."""
-    if value == 0:
-        return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{decimals}f}"
-    # Rounding may have carried over (9.996 -> 10.00): one decimal too many then.
-    if decimals and len(text.replace(",", "").replace(".", "").replace("-", "").lstrip("0")) > digits:
-        text = f"{value:,.{decimals - 1}f}"
-    return text
-
-
-def quantity(value: float | None, unit: str) -> str:
-    """``value`` in human units: decimal bytes (1 MB = 1,000,000 bytes), seconds or minutes, percent."""
-    if value is None:
-        return NOT_MEASURED
-    number, name = scaled(value, unit)
-    return f"{number}{_NO_BREAK}{name}" if name else number
-
-
-def spread(median: float, low: float, high: float, unit: str) -> tuple[str, str]:
-    """The median in human units, and "low, high" in the unit and decimals of the median."""
-    number, name = scaled(median, unit)
-    shown = float(number.replace(",", ""))
-    if median == 0 or shown == 0:
-        return quantity(median, unit), f"{scaled(low, unit)[0]}, {quantity(high, unit)}"
-    factor = _FACTORS[name]
-    decimals = len(number.partition(".")[2])
-    return quantity(median, unit), f"{low / factor:,.{decimals}f}, {high / factor:,.{decimals}f}"
-
-
-def scaled(value: float, unit: str) -> tuple[str, str]:
-    """Number and unit, apart."""
-    if unit == "s":
-        if abs(value) >= 7200:
-            return significant(value / 3600), "h"
-        if abs(value) >= 600:
-            return significant(value / 60), "min"
-        if 0 < abs(value) < 1e-3:
-            return significant(value * 1e6), "µs"
-        if 0 < abs(value) < 0.1:
-            return significant(value * 1e3), "ms"
-        return significant(value), "s"
-    if unit == "B":
-        for size, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-            if abs(value) >= size:
-                return significant(value / size), name
-        return f"{value:.0f}", "B"
-    if unit == "%":
-        return (f"{value:.0f}" if abs(value) >= 100 else significant(value, 2)), "%"
-    if unit == "J":
-        return (significant(value / 1e3), "kJ") if abs(value) >= 1e4 else (significant(value), "J")
-    if unit == "1/s":
-        return (f"{value:,.0f}" if abs(value) >= 1000 else significant(value)), "/s"
-    return significant(value), unit
-
-
-def plain_number(value: float | None) -> str:
-    """A workload's own number, with up to five significant digits."""
-    if value is None:
-        return NOT_MEASURED
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if abs(value) < 1e-4:
-        return f"{value:.2e}"
-    text = significant(value, 5)
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun in singular or plural: "1 cell", "12 runs"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def times(ratio: float | None) -> str:

@@ -1,12 +1,19 @@
 """Scenario files: what they say (shape), how they are read (reading), what they expand to (matrix).
 
 Pure: text in, values out; no clock, file, network or random state. Knows what hardware a run is to have and
-the declared workloads of the seam, nothing else: which stacks and deployments exist is told by the caller.
+the declared workloads and commands of the seam, nothing else: which stacks and deployments exist is told by the caller.
 """
 
 from stackyard.scenarios.matrix import Block, Cell, arranged, cells, narrowed, settings_of
 from stackyard.scenarios.reading import Known, read
-from stackyard.scenarios.references import References, dataset_references, files, prepared_names, resolved
+from stackyard.scenarios.references import (
+    References,
+    dataset_references,
+    files,
+    of_inputs,
+    prepared_names,
+    resolved,
+)
 from stackyard.scenarios.shape import Choice, Preparation, Scenario, differences, plain
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "differences",
     "files",
     "narrowed",
+    "of_inputs",
     "plain",
     "prepared_names",
     "read",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackyard import command_tables
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.scenarios import matrix, references
 from stackyard.scenarios.fields import ScenarioFields
@@ -22,6 +23,7 @@ from stackyard.scenarios.shape import (
     Preparation,
     Scenario,
     WorkloadSpec,
+    inputs_of,
 )
 from stackyard_task.workloads import Workload
 
@@ -78,12 +80,13 @@ class _Reader(ScenarioFields):
         self.keys(top, "", _TOP)
         name = self.name(self.text(top, "", "name"), "name")
         hardware = {n: self.hardware(n, t) for n, t in self.tables("hardware").items()}
-        workloads = {n: self.workload(n, t) for n, t in self.tables("workloads").items()}
+        choices = self.choices()
+        workloads = {n: self.workload(n, t, choices) for n, t in self.tables("workloads").items()}
         if not workloads:
-            raise self.bad("workloads", "is missing", "at least one [workloads.NAME] with a key workload")
+            expected = "at least one [workloads.NAME] with a key workload or command"
+            raise self.bad("workloads", "is missing", expected)
         data = {n: self.sources(n, t) for n, t in self.tables("data").items()}
         tunables = {n: self.environment(t, f"tunables.{n}") for n, t in self.tables("tunables").items()}
-        choices = self.choices()
         axes = self.axes(hardware, workloads, tunables, choices)
         preparations = self.preparations(data, axes)
         scenario = Scenario(
@@ -132,14 +135,24 @@ class _Reader(ScenarioFields):
                     self.divisible(settings.workload, settings.parameters, where)
                 given = settings.parameters
                 expanded = references.expanded(given, scenario.data)
+                declared = settings.workload.declared
                 self.workload_parameters(
-                    self.known.workloads.get(settings.workload.workload),
+                    declared or self.known.workloads.get(settings.workload.workload),
                     given,
                     expanded,
                     where,
                     scenario.data,
                 )
                 self.prepared_exist(settings.parameters, where, scenario.data, scenario.preparations)
+                if declared is not None:
+                    where = f"workloads.{cell.axes['workload']}"
+                    command_tables.checked(self, where, declared, given)
+                    self.prepared_exist(
+                        list(settings.workload.inputs.values()),
+                        f"{where}.inputs",
+                        scenario.data,
+                        scenario.preparations,
+                    )
 
     # -- the parts ---------------------------------------------------------------------------------
 
@@ -215,14 +228,44 @@ class _Reader(ScenarioFields):
             gpus=self.whole(table, where, "gpus", 0, low=0, high=64),
         )
 
-    def workload(self, name: str, table: dict[str, Any]) -> WorkloadSpec:
+    def workload(
+        self, name: str, table: dict[str, Any], choices: Mapping[str, Mapping[str, Choice]]
+    ) -> WorkloadSpec:
         where = f"workloads.{name}"
-        self.keys(table, where, ["workload", "parameters"])
+        if command_tables.is_command(table):
+            further = [choice.parameters for values in choices.values() for choice in values.values()]
+            return WorkloadSpec(name, name, *self.command(name, table, where, further))
+        self.keys(table, where, ["workload", "parameters", *command_tables.KINDS])
         return WorkloadSpec(
             name=name,
             workload=self.workload_name(table, where),
             parameters=self.parameters(table, where),
         )
+
+    def command(
+        self, name: str, table: dict[str, Any], where: str, further: Iterable[Mapping[str, Any]] = ()
+    ) -> tuple[dict[str, Any], Workload]:
+        """The parameters of a table that is a command, and the workload that it declares.
+
+        Args:
+            name: the workload's.
+            table: as the file has it.
+            where: its key.
+            further: other values that its parameters may have.
+        """
+        self.keys(table, where, [*command_tables.KEYS, "parameters", *self.beside_a_command(where)])
+        given = self.parameters(table, where)
+        values = {key: [value] for key, value in given.items()}
+        for parameters in further:
+            for key, value in parameters.items():
+                values.setdefault(key, []).append(value)
+        typed = command_tables.typed(self, f"{where}.parameters", values)
+        return given, Workload(name, "", "", typed, command=command_tables.read(self, table, where))
+
+    @staticmethod
+    def beside_a_command(where: str) -> tuple[str, ...]:
+        """Keys that a table has beside its command's."""
+        return ("stack", "threads", "time_limit_seconds") if where.startswith("prepare.") else ()
 
     def workload_name(self, table: dict[str, Any], where: str) -> str:
         name = self.text(table, where, "workload")
@@ -232,7 +275,9 @@ class _Reader(ScenarioFields):
     def divisible(self, workload: WorkloadSpec, given: Mapping[str, Any], where: str) -> None:
         """Check that a workload can be split over workers, and that the file leaves the split to the axis."""
         name = workload.workload
-        declared = self.known.workloads
+        declared = dict(self.known.workloads)
+        if workload.declared is not None:
+            declared[name] = workload.declared
         has = [p.name for p in declared[name].parameters] if name in declared else SHARD_PARAMETERS
         if not set(SHARD_PARAMETERS) <= set(has):
             able = [n for n, w in declared.items() if {p.name for p in w.parameters} >= set(SHARD_PARAMETERS)]
@@ -267,13 +312,20 @@ class _Reader(ScenarioFields):
         found: dict[str, Preparation] = {}
         for name, table in self.tables("prepare").items():
             where = f"prepare.{name}"
-            self.keys(table, where, ["workload", "parameters", "stack", "threads", "time_limit_seconds"])
-            workload = self.workload_name(table, where)
-            given = self.parameters(table, where)
+            declared = None
+            if command_tables.is_command(table):
+                workload = name
+                given, declared = self.command(name, table, where)
+                command_tables.checked(self, where, declared, given)
+            else:
+                self.keys(table, where, ["workload", "parameters", *self.beside_a_command(where)])
+                workload = self.workload_name(table, where)
+                given = self.parameters(table, where)
             expanded = references.expanded(given, data)
             self.workload_parameters(
-                self.known.workloads.get(workload), given, expanded, f"{where}.parameters", data
+                declared or self.known.workloads.get(workload), given, expanded, f"{where}.parameters", data
             )
+            inputs = list(inputs_of(declared).values())
             asked = self.text(table, where, "stack", stack)
             if asked not in self.known.stacks:
                 raise self.bad(f"{where}.stack", f"is {asked!r}", self.one_of(asked, self.known.stacks))
@@ -286,10 +338,12 @@ class _Reader(ScenarioFields):
                 if "threads" in table
                 else None,
                 time_limit_seconds=self.positive(table, where, "time_limit_seconds", 3600.0),
-                needs=tuple(sorted(references.prepared_names(given, data))),
+                needs=tuple(sorted(references.prepared_names([given, inputs], data))),
+                declared=declared,
             )
         for preparation in found.values():
-            self.prepared_exist(preparation.parameters, f"prepare.{preparation.name}", data, found.values())
+            named = [preparation.parameters, list(preparation.inputs.values())]
+            self.prepared_exist(named, f"prepare.{preparation.name}", data, found.values())
         return self.in_order(found)
 
     def in_order(self, found: dict[str, Preparation]) -> tuple[Preparation, ...]:

@@ -90,6 +90,11 @@ def files(value: Any, data: Mapping[str, Any], where: str) -> Iterator[tuple[str
             yield from files(inner, data, f"{where}[{index}]")
 
 
+def of_inputs(inputs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """A command's inputs as parameters that name paths, so that whatever looks for references finds them there."""
+    return {name: {"path": text} for name, text in inputs.items()}
+
+
 def resolved(value: Any, data: Mapping[str, Any], references: References) -> Any:
     """``value`` with every reference replaced by what it stands for."""
     return _resolved(expanded(value, data), references, key="")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.machine.hardware_spec import HardwareSpec
+from stackyard_task.workloads import Workload
 
 #: Axes every cell has, in this order, and what they are when the file does not name them.
 MAIN_AXES = ("deployment", "stack", "hardware", "workload")
@@ -32,6 +33,13 @@ class WorkloadSpec:
     name: str
     workload: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    #: The command that the file itself declares; ``None``: the workload is declared elsewhere, or a function.
+    declared: Workload | None = None
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """What a command reads, by name: paths and references."""
+        return inputs_of(self.declared)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,13 @@ class Preparation:
     time_limit_seconds: float | None = None
     #: Preparations whose outputs this one reads.
     needs: tuple[str, ...] = ()
+    #: As of a WorkloadSpec.
+    declared: Workload | None = None
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """What a command reads, by name: paths and references."""
+        return inputs_of(self.declared)
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,11 @@ class Scenario:
     excludes: tuple[Mapping[str, tuple[str, ...]], ...]
 
 
+def inputs_of(declared: Workload | None) -> Mapping[str, str]:
+    """The inputs of a workload that is a command; none of one that is not."""
+    return {} if declared is None or declared.command is None else declared.command.inputs
+
+
 def plain(scenario: Scenario) -> dict[str, Any]:
     """The JSON form of a scenario: what a plan keeps, and what two runs of one scenario are compared by."""
     value = _plain(scenario)
@@ -108,7 +128,10 @@ def differences(old: Any, new: Any, where: str = "") -> list[str]:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        held = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        if held.get("declared", held) is None:  # as plans have it that are older than commands
+            del held["declared"]
+        return {name: _plain(inner) for name, inner in held.items()}
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -63,7 +63,7 @@ def describe(spec: TaskSpec, holding: Holding, places: Places, variables: Mappin
         cgroup_version=places.version,
         kernel=name.release,
         os=_os_name(),
-        python=".".join(str(part) for part in sys.version_info[:3]),
+        python=None if _is_command(spec) else ".".join(str(part) for part in sys.version_info[:3]),
         stack=None if spec.stack is None else spec.stack.name,
         stack_digest=None if spec.stack is None else spec.stack.digest,
         code_version=spec.code.version,
@@ -71,9 +71,16 @@ def describe(spec: TaskSpec, holding: Holding, places: Places, variables: Mappin
         code_digest=spec.code.digest,
         code_own_digest=spec.code.own_digest,
         code_wheel=spec.code.wheel,
+        code_own_version=spec.code.own_version,
+        code_own_dirty=spec.code.own_dirty,
         tunables=tunables(spec.environment, variables),
         load_average_before=round(os.getloadavg()[0], 2),
     )
+
+
+def _is_command(spec: TaskSpec) -> bool:
+    """Whether the task's program is any: which Python it is, if it is one, this process does not know."""
+    return spec.declared is not None and spec.declared.command is not None
 
 
 def tunables(chosen: Mapping[str, str], variables: Mapping[str, str]) -> Dict[str, str]:

@@ -1,0 +1,283 @@
+"""What a supervisor starts: a function's child, or a command; how each is made ready, listened to, and tidied up after.
+
+The supervisor knows neither: it asks for what to start, and in the end for what the record says of it. A command's
+words are made by ``commands``, its working folder by ``working``, its result figures are read by ``metrics``.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from stackyard_task import commands, metrics, spawn, working
+from stackyard_task.channel import CHANNEL_VARIABLE
+from stackyard_task.commands import Command, Places
+from stackyard_task.records import (
+    LOG_FILE,
+    OUTPUTS_FOLDER,
+    SERIES_FILE,
+    WORK_FOLDER,
+    RunRecord,
+    TaskSpec,
+    write_json,
+)
+from stackyard_task.workloads import ParameterError, checked
+
+#: Where a command, and whatever it starts, may say what it does: the path of a FIFO that takes the channel's messages.
+REPORT_VARIABLE = "STACKYARD_REPORT"
+#: "0": the start-up hook of a stack's Python stays silent.
+HOOK_VARIABLE = "STACKYARD_HOOK"
+#: Where a command may leave files that are kept.
+OUTPUTS_VARIABLE = "STACKYARD_OUTPUTS"
+#: So much of a log's end is looked at for what a command said last.
+_LAST_BYTES = 8 << 10
+_SAID_LETTERS = 300
+#: The last line of a Python traceback.
+_RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Timeout)\b.*")
+
+
+class NotReady(Exception):
+    """A command cannot be started as the task says; the message is one sentence."""
+
+
+class FunctionProgram:
+    """The workload child, which calls a function and speaks over a pipe.
+
+    Args:
+        spec: The task.
+        run_folder: Its folder.
+        python: The stack's interpreter.
+        log: Descriptor of the run's log.
+    """
+
+    #: Its process ends with status 0 without a word only by mistake.
+    says_its_end = True
+    in_place = False
+    words: Optional[List[str]] = None
+
+    def __init__(self, spec: TaskSpec, run_folder: Path, python: str, log: int) -> None:
+        self._spec, self._folder, self._python, self._log = spec, run_folder, python, log
+        #: The channel's reading end, for a listener.
+        self.descriptor = -1
+
+    def start(
+        self, inherited: Mapping[str, str], threads: Optional[int]
+    ) -> Tuple[spawn.Start, Dict[str, str]]:
+        """What to start, and the child's environment."""
+        self.descriptor, self._writing = os.pipe()
+        os.set_blocking(self.descriptor, False)
+        variables = spawn.child_variables(inherited, self._spec.environment, threads or 1)
+        what = [self._python, "-m", "stackyard_task.child", str(self._folder)]
+        complete = {**variables, CHANNEL_VARIABLE: str(self._writing)}
+        return spawn.Start(what, complete, None, self._log, self._writing), variables
+
+    def started(self) -> None:
+        """The child has its end of the channel, or there is no child."""
+        os.close(self._writing)
+
+    def close(self) -> None:
+        """Give back what listening took."""
+        os.close(self.descriptor)
+
+    def ended(self, record: RunRecord) -> None:
+        """Nothing is left to be done: the child has said everything."""
+
+    def last_words(self) -> Optional[str]:
+        """``None``: the child says itself why it failed."""
+        return None
+
+
+class CommandProgram:
+    """A command in a copy of its folder, or here.
+
+    Args:
+        spec: The task; its workload declares a command.
+        run_folder: Its folder.
+        python: The stack's interpreter, whose folder comes first on the PATH; ``None``: no stack.
+        log: Descriptor of the run's log; ``None``: the command has this process' own files, folder and session.
+    """
+
+    says_its_end = False
+
+    def __init__(self, spec: TaskSpec, run_folder: Path, python: Optional[str], log: Optional[int]) -> None:
+        if spec.declared is None or spec.declared.command is None:
+            raise ValueError("the task declares no command")
+        self._command: Command = spec.declared.command
+        #: It works in a folder of the user's, in the environment that it was started from.
+        self.in_place = self._command.folder is not None
+        self._spec, self._folder, self._python, self._log = spec, run_folder, python, log
+        self._outputs = run_folder / OUTPUTS_FOLDER
+        self._work = run_folder / WORK_FOLDER
+        self._fifo: Optional[Path] = None
+        self._writing = -1
+        self.descriptor = -1
+        self.words: Optional[List[str]] = None
+
+    def start(
+        self, inherited: Mapping[str, str], threads: Optional[int]
+    ) -> Tuple[spawn.Start, Dict[str, str]]:
+        """What to start, and its environment; the working folder, the inputs and the parameters are there then.
+
+        Raises:
+            NotReady: the task cannot be made into a command, or what it needs is not there.
+            OSError: the run folder cannot be written.
+        """
+        spec, command = self._spec, self._command
+        try:
+            assert spec.declared is not None
+            parameters = checked(spec.declared, spec.parameters)
+            for name, path in spec.inputs.items():
+                if not os.path.exists(path):
+                    raise NotReady(f"input {name!r} is not there: there is no {path}")
+            file = None
+            if commands.needs_file(command):
+                file = self._folder / f"parameters.{command.parameters_format}"
+                file.write_text(commands.parameters_text(command, parameters), encoding="utf-8")
+            places = Places(
+                str(self._outputs), spec.inputs, None if file is None else str(file), threads or None
+            )
+            self.words = commands.words(command, parameters, places)
+            own = commands.variables(command, parameters, places)
+        except (commands.CommandError, ParameterError) as error:
+            raise NotReady(str(error)) from error
+        folder = None if self._command.folder is None else Path(self._command.folder)
+        if folder is not None and not folder.is_dir():
+            raise NotReady(f"the folder to work in is not there: {folder}")
+        if folder is None:
+            folder = self._work
+            self._work.mkdir()
+            if spec.work is not None:
+                try:
+                    working.unpacked(Path(spec.work), self._work, spec.code.own_digest)
+                except working.WorkingError as error:
+                    shutil.rmtree(self._work, ignore_errors=True)
+                    raise NotReady(str(error)) from error
+        self._listen()
+        variables = self._variables(inherited, threads, own)
+        return spawn.Start(self.words, variables, folder, self._log), variables
+
+    def started(self) -> None:
+        """Nothing to close: the FIFO's writing end keeps it open while nobody says anything."""
+
+    def close(self) -> None:
+        """Give back what listening took."""
+        for descriptor in (self.descriptor, self._writing):
+            if descriptor >= 0:
+                os.close(descriptor)
+        if self._fifo is not None:
+            shutil.rmtree(self._fifo.parent, ignore_errors=True)
+
+    def ended(self, record: RunRecord) -> None:
+        """Read the result figures where the command said them, and keep what it wrote in its working folder."""
+        record.command = self.words
+        if self._command.metrics:
+            work = self._work if self._command.folder is None else Path(self._command.folder)
+            read = metrics.read(
+                self._command.metrics, metrics.Places(self._folder / LOG_FILE, self._outputs, work)
+            )
+            record.results.update(read.values)
+            record.notes += read.notes
+            if read.series:
+                write_json(read.series, self._folder / SERIES_FILE)
+        if record.failure is None and self._log is not None and _raised(self._tail()):
+            record.notes.append(
+                f"the command exited with status 0, but its output ends with a traceback ({_raised(self._tail())})"
+            )
+        if record.measurement.orphans_ended:
+            record.notes.append(
+                f"{record.measurement.orphans_ended} processes outlived the command idly and were ended"
+            )
+        if not self._outputs.is_dir():
+            record.notes.append("the command removed its folder of outputs")
+            with contextlib.suppress(OSError):
+                self._outputs.mkdir()
+        if not self.in_place:
+            kept = working.gathered(
+                self._work, None if self._spec.work is None else Path(self._spec.work), self._outputs
+            )
+            if kept.sentence:
+                record.notes.append(kept.sentence)
+
+    def last_words(self) -> Optional[str]:
+        """The exception that a Python command ended with, as its output shows it; else ``None``."""
+        return None if self._log is None else _raised(self._tail())
+
+    def _listen(self) -> None:
+        """Make the FIFO that whatever the command starts may report to; where none can be made, nobody reports."""
+        try:
+            self._fifo = Path(tempfile.mkdtemp(prefix=f"stackyard-report-{os.getpid()}-")) / "report"
+            os.mkfifo(str(self._fifo), 0o600)
+            self.descriptor = os.open(str(self._fifo), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            # held open, so that a reporter that leaves does not end the listening
+            self._writing = os.open(str(self._fifo), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            self.descriptor, self._writing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
+
+    def _variables(
+        self, inherited: Mapping[str, str], threads: Optional[int], own: Mapping[str, str]
+    ) -> Dict[str, str]:
+        """The command's environment; nothing of the harness' code is on its PYTHONPATH."""
+        spec = self._spec
+        found = dict(inherited)
+        if not self.in_place:
+            found.setdefault("PYTHONUNBUFFERED", "1")  # what was printed before a kill is in the log
+        if "PYTHONPATH" in found:
+            code = str(Path(__file__).resolve().parent.parent)
+            path = [
+                entry for entry in found.pop("PYTHONPATH", "").split(os.pathsep) if entry and entry != code
+            ]
+            if path:
+                found["PYTHONPATH"] = os.pathsep.join(path)
+        if self._python is not None:
+            programs = os.path.dirname(self._python)
+            found["PATH"] = os.pathsep.join([programs, *filter(None, [found.get("PATH", os.defpath)])])
+            if os.path.exists(os.path.join(os.path.dirname(programs), "pyvenv.cfg")):
+                found["VIRTUAL_ENV"] = os.path.dirname(programs)
+            found.pop("PYTHONHOME", None)
+        if threads is not None:
+            found.update(spawn.thread_variables(threads))
+        if any(source.startswith("clearml:") for source in self._command.metrics.values()):
+            found.update(metrics.clearml_variables(self._folder))
+        found.update(spec.environment)
+        found.update(own)
+        found[OUTPUTS_VARIABLE] = str(self._outputs)
+        if self._fifo is not None:
+            found[REPORT_VARIABLE] = str(self._fifo)
+            found[HOOK_VARIABLE] = "1" if self._command.hook else "0"
+        return found
+
+    def _tail(self) -> str:
+        try:
+            with (self._folder / LOG_FILE).open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_BYTES))
+                return log.read(_LAST_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+
+def program_of(
+    spec: TaskSpec, run_folder: Path, python: Optional[str], log: Optional[int]
+) -> FunctionProgram | CommandProgram:
+    """What the task is: a command, or a function to call in a child."""
+    if spec.declared is not None and spec.declared.command is not None:
+        return CommandProgram(spec, run_folder, python, log)
+    if python is None or log is None:
+        raise ValueError("a function needs a Python and a log")
+    return FunctionProgram(spec, run_folder, python, log)
+
+
+def _raised(tail: str) -> Optional[str]:
+    """The last line of output that ends with a Python traceback."""
+    if "Traceback (most recent call last)" not in tail:
+        return None
+    lines = tail.rstrip().splitlines()
+    if not lines or not _RAISED.fullmatch(lines[-1].strip()):
+        return None
+    said = " ".join("".join(c if c.isprintable() else " " for c in lines[-1]).split())
+    return said if len(said) <= _SAID_LETTERS else said[: _SAID_LETTERS - 3] + "..."
