@@ -185,8 +185,7 @@ def overlay(spec: TaskSpec, sections: Dict[str, Dict[str, str]]) -> None:
 
 def _reads(spec: TaskSpec) -> Dict[str, str]:
     """The inputs of a command; none of a function."""
-    command = None if spec.declared is None else spec.declared.command
-    return {} if command is None else command.inputs
+    return {} if spec.command is None else spec.command.inputs
 
 
 def _overlay_parameters(spec: TaskSpec, typed: Dict[str, str]) -> None:

@@ -229,7 +229,7 @@ def child_environment(variables: Mapping[str, str], code: Path, agent_python: Pa
 
 def packages_of(spec: TaskSpec) -> List[str]:
     """The packages and modules of a clone that a task runs: the harness, and where its workload's entry lies."""
-    if spec.declared is not None and spec.declared.command is not None:
+    if spec.command is not None:
         return ["stackyard_task"]
     entry = spec.declared.entry if spec.declared is not None else entry_of(spec.workload)
     return ["stackyard_task", entry.partition(":")[0].partition(".")[0]]

@@ -20,11 +20,6 @@ _NO_MEMORY = (
     "torch.cuda.OutOfMemoryError",
     "numpy._core._exceptions._ArrayMemoryError",
 )
-    "MemoryError",
-    "torch.OutOfMemoryError",
-    "torch.cuda.OutOfMemoryError",
-    "numpy._core._exceptions._ArrayMemoryError",
-)
 
 
 @dataclass
@@ -101,7 +96,7 @@ def _reason(
 
 
 def _what(spec: TaskSpec) -> str:
-    return "command" if spec.declared is not None and spec.declared.command is not None else "workload"
+    return "workload" if spec.command is None else "command"
 
 
 def _memory_sentence(what: str, ending: Ending, measurement: Measurement) -> str:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Tuple
 
-from stackyard_task import commands, metrics, spawn, working
+from stackyard_task import commands, spawn
 from stackyard_task.channel import CHANNEL_VARIABLE
 from stackyard_task.commands import Command, Places
 from stackyard_task.records import (
@@ -106,9 +106,9 @@ class CommandProgram:
     says_its_end = False
 
     def __init__(self, spec: TaskSpec, run_folder: Path, python: Optional[str], log: Optional[int]) -> None:
-        if spec.declared is None or spec.declared.command is None:
+        if spec.command is None:
             raise ValueError("the task declares no command")
-        self._command: Command = spec.declared.command
+        self._command: Command = spec.command
         #: It works in a folder of the user's, in the environment that it was started from.
         self.in_place = self._command.folder is not None
         self._spec, self._folder, self._python, self._log = spec, run_folder, python, log
@@ -153,6 +153,10 @@ class CommandProgram:
             folder = self._work
             self._work.mkdir()
             if spec.work is not None:
+                from stackyard_task import (
+                    working,
+                )  # loaded by those who need it: a supervisor's start is waited for
+
                 try:
                     working.unpacked(Path(spec.work), self._work, spec.code.own_digest)
                 except working.WorkingError as error:
@@ -177,6 +181,8 @@ class CommandProgram:
         """Read the result figures where the command said them, and keep what it wrote in its working folder."""
         record.command = self.words
         if self._command.metrics:
+            from stackyard_task import metrics
+
             work = self._work if self._command.folder is None else Path(self._command.folder)
             read = metrics.read(
                 self._command.metrics, metrics.Places(self._folder / LOG_FILE, self._outputs, work)
@@ -198,6 +204,8 @@ class CommandProgram:
             with contextlib.suppress(OSError):
                 self._outputs.mkdir()
         if not self.in_place:
+            from stackyard_task import working
+
             kept = working.gathered(
                 self._work, None if self._spec.work is None else Path(self._spec.work), self._outputs
             )
@@ -243,7 +251,9 @@ class CommandProgram:
         if threads is not None:
             found.update(spawn.thread_variables(threads))
         if any(source.startswith("clearml:") for source in self._command.metrics.values()):
-            found.update(metrics.clearml_variables(self._folder))
+            from stackyard_task.metrics import offline
+
+            found.update(offline.variables(self._folder))
         found.update(spec.environment)
         found.update(own)
         found[OUTPUTS_VARIABLE] = str(self._outputs)
@@ -265,7 +275,7 @@ def program_of(
     spec: TaskSpec, run_folder: Path, python: Optional[str], log: Optional[int]
 ) -> FunctionProgram | CommandProgram:
     """What the task is: a command, or a function to call in a child."""
-    if spec.declared is not None and spec.declared.command is not None:
+    if spec.command is not None:
         return CommandProgram(spec, run_folder, python, log)
     if python is None or log is None:
         raise ValueError("a function needs a Python and a log")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
+from stackyard_task.commands import Command
 from stackyard_task.shapes import (  # noqa: F401 - offered here too
     LIST_BYTES,
     RecordError,
@@ -36,7 +37,7 @@ SUPERVISOR_LOG = "supervisor.log"
 #: What a run under way does, or waits for (Progress); gone when it is over.
 PROGRESS_FILE = "progress.json"
 OUTPUTS_FOLDER = "outputs"
-#: Of a command: the copy of its folder that it works in, gone when the run is over; every value of its metrics in order.
+#: Of a command: the copy of its folder that it works in, gone when the run is over; the values of its metrics in order.
 WORK_FOLDER = "work"
 SERIES_FILE = "series.json"
 
@@ -124,6 +125,11 @@ class TaskSpec:
     work: Optional[str] = None
     inputs: Dict[str, str] = field(default_factory=dict)
     api_version: int = API_VERSION
+
+    @property
+    def command(self) -> Optional[Command]:
+        """What is executed; ``None``: a function is called."""
+        return None if self.declared is None else self.declared.command
 
 
 #: TaskSpec.workload of a pipeline's controller, which is no workload: it waits for the steps that its parameters name.
@@ -344,7 +350,7 @@ class RunRecord:
     phases: List[Dict[str, Any]] = field(default_factory=list)
     #: The words of a command as they were executed; ``None``: a function was called.
     command: Optional[List[str]] = None
-    #: What a reader should know of a run that stands, each a sentence: a metric that gave nothing, what was left behind.
+    #: What a reader should know of a run that stands, each a sentence: a metric that gave nothing, what was removed.
     notes: List[str] = field(default_factory=list)
     #: ``None``: started directly, without a server.
     dispatch: Optional[Dispatch] = None

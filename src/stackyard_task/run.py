@@ -144,7 +144,7 @@ def supervise(
             f"the method of measuring (in the task, or {METHOD_VARIABLE}) is {method!r}, "
             f"expected one of {', '.join(METHODS)}"
         )
-    is_command = spec.declared is not None and spec.declared.command is not None
+    is_command = spec.command is not None
     if here and not is_command:
         raise TaskError(f"{run_folder / TASK_FILE}: only a command can be run here; this is a function")
     log = None

@@ -5,8 +5,9 @@ scenario before anything starts. A task carries the declaration of its workload 
 task's side finds the function to call, and checks what people typed into a form, without any list of its own.
 
 A workload is what is executed, what it takes, and how it reports. It is declared, a function of the user's own that
-declares nothing, or a command (``commands``). The entry of a workload that is no command is a function ``(parameters, channel, output_folder) -> None`` that reports through
-``channel.Channel`` and writes files only below ``output_folder``, a ``pathlib.Path``.
+declares nothing, or a command (``commands``). The entry of one that is no command is a function
+``(parameters, channel, output_folder) -> None`` that reports through ``channel.Channel`` and writes files only below
+``output_folder``, a ``pathlib.Path``.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from stackyard_task.commands import Command
 
-#: What a parameter may be. "data": {"sources": [...]} as ``readers`` takes it; "model": a model folder; "json": a list or
-#: a table of any values.
+#: What a parameter may be. "data": {"sources": [...]} as ``readers`` takes it; "model": a model folder; "json": a list
+#: or a table of any values.
 KINDS = ("integer", "number", "text", "flag", "choice", "data", "model", "json")
 
 

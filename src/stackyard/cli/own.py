@@ -10,7 +10,9 @@ import datetime
 import json
 import os
 import re
+import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,10 +54,32 @@ Out = Annotated[
 ]
 
 
+WarmUp = Annotated[int, typer.Option("--warm-up-runs", min=0, max=99, help="Runs before that do not count.")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME=SOURCE",
+        help="A figure to take from what the command prints or writes, such as "
+        "acc=json:metrics.json#accuracy; repeatable.",
+    ),
+]
+TimeLimit = Annotated[
+    float | None, typer.Option("--time-limit-seconds", min=0.001, help="Longest wall time of one run.")
+]
+NoHook = Annotated[
+    bool, typer.Option("--no-hook", help="Leave the stack's Python alone: versions loaded stay unknown.")
+]
+#: Commands that one comparison takes.
+MOST_COMPARED = 8
+_TITLE_LETTERS = 100
+
+
 def add_to(app: typer.Typer) -> None:
     """Mount the two commands."""
     words_last = {"allow_interspersed_args": False}
     app.command(context_settings=words_last)(run)
+    app.command(context_settings=words_last)(compare)
 
 
 def run(
@@ -64,14 +88,34 @@ def run(
     cores: Cores = None,
     memory: Memory = None,
     out: Out = None,
-    no_hook: Annotated[
-        bool, typer.Option("--no-hook", help="Leave the stack's Python alone: versions loaded stay unknown.")
-    ] = False,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            "--repeats",
+            min=1,
+            max=999,
+            help="Make so many runs and show the statistics; each run's output goes to its folder.",
+        ),
+    ] = None,
+    warm_up_runs: WarmUp = 0,
+    metric: Metrics = None,
+    time_limit_seconds: TimeLimit = None,
+    no_hook: NoHook = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the record as JSON, on stderr, instead of the summary.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print JSON: of one run its record, on stderr; with --repeats the report, on stdout.",
+        ),
     ] = False,
 ) -> None:
-    """Run a command, measured: its input, output, signals and exit status stay its own; the summary goes to stderr."""
+    """Run a command, measured. Its input, output, signals and exit status stay its own; the summary goes to stderr."""
+    if repeats is not None or metric:
+        asked = _Asked(
+            stack, cores, memory, out, repeats or 1, warm_up_runs, metric or [], time_limit_seconds
+        )
+        _repeated([words], asked, hook=not no_hook, as_json=as_json)
+        return
     from stackyard.launch import here
     from stackyard.reports import summary
     from stackyard.workloads import packages
@@ -85,6 +129,160 @@ def run(
         said = "\n".join(f"stackyard: {line}" for line in summary.lines(record, place))
     typer.echo(said, err=True)
     here.leave_as(record)
+
+
+def compare(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="-- COMMAND... --vs -- COMMAND...",
+            help="The commands, the baseline first, with --vs -- between them.",
+        ),
+    ],
+    stack: Stack = None,
+    cores: Cores = None,
+    memory: Memory = None,
+    out: Out = None,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, max=999, help="Runs of each command, alternated in blocks.")
+    ] = 10,
+    warm_up_runs: WarmUp = 1,
+    metric: Metrics = None,
+    time_limit_seconds: TimeLimit = None,
+    no_hook: NoHook = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Run commands in turn, measured, and say whether they differ: different, parity or undecided."""
+    asked = _Asked(stack, cores, memory, out, repeats, warm_up_runs, metric or [], time_limit_seconds)
+    _repeated(_parted(words), asked, hook=not no_hook, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the runs of one or several commands have in common, as typed."""
+
+    stack: str | None
+    cores: float | None
+    memory: str | None
+    out: Path | None
+    repeats: int
+    warm_up_runs: int
+    metrics: list[str]
+    time_limit_seconds: float | None
+
+
+def _repeated(given: list[list[str]], asked: _Asked, *, hook: bool, as_json: bool) -> None:
+    """Write the commands as a scenario, and run it as one: the file that is left in the run folder can be edited.
+
+    Raises:
+        BadInputError: something typed cannot be used.
+        StackyardError: as of a scenario.
+    """
+    from stackyard.cli.scenario import Matrix
+    from stackyard.settings import Settings
+
+    names = [_name_of(words) for words in given]
+    name = "-vs-".join(dict.fromkeys(names))[:_NAME_LETTERS]
+    text = scenario_text(name, given, names, asked, folder=Path.cwd(), hook=hook)
+    matrix = Matrix(text, "the command line", Path.cwd(), Settings.from_environment())
+    place = _free(asked.out or _stamped(name), made_up=asked.out is None)
+    matrix.run(place, again=f"stackyard scenario run {place / 'scenario.toml'}", as_json=as_json)
+
+
+def scenario_text(
+    name: str, given: list[list[str]], names: list[str], asked: _Asked, *, folder: Path, hook: bool
+) -> str:
+    """The scenario file that compares these commands, or repeats one.
+
+    Args:
+        name: of the scenario.
+        given: the words of each command.
+        names: what to call each.
+        asked: what their runs have in common.
+        folder: where they work.
+        hook: whether the start-up hook of the stack's Python tells what was loaded.
+    """
+    value = _toml
+    lines = [
+        f"name = {value(name)}",
+        f"title = {value(' against '.join(map(shlex.join, given))[:_TITLE_LETTERS])}",
+    ]
+    lines += [f"repeats = {asked.repeats}", f"warm_up_runs = {asked.warm_up_runs}"]
+    if asked.time_limit_seconds is not None:
+        lines.append(f"time_limit_seconds = {asked.time_limit_seconds}")
+    lines += ["", "[axes]"]
+    if asked.stack is not None:
+        lines.append(f"stack = [{value(asked.stack)}]")
+    several = len(given) > 1
+    labels = [f"{chr(ord('a') + index)}-{label}" for index, label in enumerate(names)]
+    if several:
+        lines.append(f"command = [{', '.join(map(value, labels))}]")
+    if asked.cores is not None or asked.memory is not None:
+        lines += ["", "[hardware.asked]"]
+        lines += [f"cores = {asked.cores}"] if asked.cores is not None else []
+        lines += [f"memory = {value(asked.memory)}"] if asked.memory is not None else []
+    words = ["{words}"] if several else [_verbatim(word) for word in given[0]]
+    lines += ["", f"[workloads.{value(name if several else names[0])}]"]
+    lines += [f"command = [{', '.join(map(value, words))}]", f"folder = {value(str(folder))}"]
+    lines += [] if hook else ["hook = false"]
+    if asked.metrics:
+        found = dict(_pair("--metric", metric) for metric in asked.metrics)
+        lines.append(f"metrics = {{ {', '.join(f'{value(k)} = {value(v)}' for k, v in found.items())} }}")
+    for label, words in zip(labels, given, strict=True) if several else ():
+        lines += [
+            "",
+            f"[choices.command.{value(label)}.parameters]",
+            f"words = [{', '.join(map(value, words))}]",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals or not value:
+        raise BadInputError(
+            f"{option} {text}: expected NAME=SOURCE, such as loss=line:loss=(?P<value>[0-9.]+)"
+        )
+    return name, value
+
+
+def _parted(words: list[str]) -> list[list[str]]:
+    """The commands between ``--vs --``.
+
+    Raises:
+        BadInputError: there are fewer than two.
+    """
+    found: list[list[str]] = [[]]
+    left = list(words)
+    while left:
+        if left[:2] == ["--vs", "--"]:
+            found.append([])
+            del left[:2]
+        else:
+            found[-1].append(left.pop(0))
+    if len(found) < 2 or not all(found):
+        raise BadInputError("expected two commands: stackyard compare -- python a.py --vs -- python b.py")
+    if len(found) > MOST_COMPARED:
+        raise BadInputError(
+            f"{len(found)} commands are more than the {MOST_COMPARED} that one comparison takes"
+        )
+    return found
+
+
+def _verbatim(word: str) -> str:
+    """A word in which no brace is a placeholder's."""
+    return word.replace("{", "{{").replace("}", "}}")
+
+
+def _toml(text: str) -> str:
+    """A text as TOML has it, whatever it holds.
+
+    Raises:
+        BadInputError: it is not UTF-8.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # bytes of the shell that are no UTF-8
+        raise BadInputError(f"{text!r} is not UTF-8 text, which a record cannot hold")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _asked(
@@ -115,11 +313,8 @@ def _asked(
     python = sys.executable
     if stack != NO_STACK:
         pin, environment, python = _stack(stack)
-    command = Command(words=tuple(words), folder=os.getcwd(), hook=hook)
-    place = _free(
-        out or Path("runs") / f"{name}-{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}",
-        made_up=out is None,
-    )
+    command = Command(words=tuple(map(_verbatim, words)), folder=os.getcwd(), hook=hook)
+    place = _free(out or _stamped(name), made_up=out is None)
     spec = TaskSpec(
         run_id=place.name,
         workload=name,
@@ -146,6 +341,7 @@ def _stack(name: str | None) -> tuple[StackPin, dict[str, str], str]:
     """
     from stackyard import stacks
     from stackyard.settings import Settings
+    from stackyard.stacks import hook
 
     defined = stacks.load()
     name = name or stacks.DEFAULT
@@ -159,6 +355,7 @@ def _stack(name: str | None) -> tuple[StackPin, dict[str, str], str]:
             f"stack {name} is not built; build it: stackyard stack build {name}, "
             f"or run on your own programs: --stack {NO_STACK}"
         )
+    hook.ensure(python)
     return defined[name].pin, {**defined[name].environment, **defined[name].tunables}, str(python)
 
 
@@ -170,7 +367,11 @@ def _name_of(words: list[str]) -> str:
         )
     word = Path(words[0]).name
     if re.fullmatch(r"python[0-9.]*", word):
-        word = next((Path(w).name for w in words[1:] if not w.startswith("-")), word)
+        options = [w for w in words[1:] if w in ("-c", "-m") or not w.startswith("-")]
+        if options[:1] == ["-m"]:
+            word = (options[1:] or [word])[0]
+        elif options and options[0] != "-c":
+            word = Path(options[0]).name
     return _NAME.sub("_", word.removesuffix(".py")).strip("_.-")[:_NAME_LETTERS] or "command"
 
 
@@ -185,6 +386,10 @@ def _free(place: Path, *, made_up: bool) -> Path:
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise BadInputError(f"{place} is not an empty folder; choose another --out")
     return place
+
+
+def _stamped(name: str) -> Path:
+    return Path("runs") / f"{name}-{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
 
 def _numbered(place: Path, number: int) -> Path:

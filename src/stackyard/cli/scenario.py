@@ -24,7 +24,8 @@ from stackyard.matrix.inputs import Inputs
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
 from stackyard.reports.quantities import count
-from stackyard.scenarios import Known, Scenario
+from stackyard.scenarios import Known, Preparation, Scenario
+from stackyard.scenarios.shape import WorkloadSpec
 from stackyard.settings import Settings
 from stackyard.stacks.definition import StackSpec
 from stackyard.workloads import Catalogue, snapshot
@@ -73,51 +74,120 @@ def run_command(
     """Run every cell of a scenario file in randomised blocks, then report."""
     if resume and fresh:
         raise BadInputError("--resume and --fresh exclude each other; give one")
-    settings = Settings.from_environment(data)
-    defined = stacks.load()
-    catalogue = workloads.load(file.parent)
-    # what runs on resume is the snapshot, whatever became of the files meanwhile
-    scenario, text = _read(file, defined, catalogue, checked=not resume)
-    here = site.here(Premises.here(settings, defined), catalogue.declared)
-    folder = RunFolder(out or Path("runs") / scenario.name)
-    earlier = folder.plan() if resume else None
-    code_folder, code = _code(settings, earlier, catalogue, scenario, write=not dry_run)
-    pairs = _pairs(only or [])
-    if earlier is not None:
-        repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
-    measure = os.environ.get("STACKYARD_MEASURE") or None
-    found = folders.of_commands(scenario, file.parent, leave_out=[folder.path])
-    plan = planning.planned(
-        scenario, here, code, repeats=repeats, only=pairs, measure=measure, folders=folders.planned(found)
+    text = toml_tables.text_of(file, "give the path of a scenario file")
+    matrix = Matrix(text, str(file), file.parent, Settings.from_environment(data), checked=not resume)
+    matrix.run(
+        out or Path("runs") / matrix.scenario.name,
+        again=f"stackyard scenario run {shlex.quote(str(file))}",
+        repeats=repeats,
+        only=_pairs(only or []),
+        resume=resume,
+        fresh=fresh,
+        dry_run=dry_run,
+        as_json=as_json,
     )
-    _refuse_missing(file, scenario, catalogue, here.dataset, plan)
-    plan.undivided = (
-        earlier.undivided
-        if earlier is not None
-        else _undivided(scenario, catalogue, [cell.axes for cell in plan.cells])
-    )
-    _warn(plan.undivided)
-    if dry_run:
-        _dry(plan, folder, as_json, resume=resume, fresh=fresh)
-        return
-    with progress.watcher(Console(stderr=True)) as watcher:
-        watcher.message(_intention(plan, folder.path))
-        archives = folders.archived(found, settings.home)
-        runner = Runner(scenario, plan, folder, here, code_folder, file.parent, watcher, archives=archives)
-        outcome = runner.run(text, resume=resume, fresh=fresh)
-    if outcome.interrupted:
-        done = outcome.completed + outcome.failed
-        raise Interrupted(
-            f"stopped after {done} of {count(plan.runs_total, 'run')}; continue with: "
-            f"stackyard scenario run {shlex.quote(str(file))} --out {shlex.quote(str(folder.path))} --resume"
+
+
+class Matrix:
+    """A scenario and what is around it, ready to be planned and run.
+
+    Args:
+        text: the scenario file's content.
+        name: the file's name, for messages.
+        beside: the folder that the file's relative paths are seen from.
+        settings: where everything is kept.
+        checked: whether functions of the user's own are looked for. What runs on resume is the snapshot, whatever
+            became of the files meanwhile.
+
+    Raises:
+        BadInputError: the scenario cannot be read.
+    """
+
+    def __init__(
+        self, text: str, name: str, beside: Path, settings: Settings, *, checked: bool = True
+    ) -> None:
+        self._text, self._name, self._beside, self._settings = text, name, beside, settings
+        self._defined = stacks.load()
+        self._catalogue = workloads.load(beside)
+        self.scenario = _scenario(text, name, self._defined, self._catalogue, checked=checked)
+
+    def run(
+        self,
+        out: Path,
+        *,
+        again: str,
+        repeats: int | None = None,
+        only: list[tuple[str, str]] | None = None,
+        resume: bool = False,
+        fresh: bool = False,
+        dry_run: bool = False,
+        as_json: bool = False,
+    ) -> None:
+        """Run what is left of the matrix in ``out``, then report.
+
+        Args:
+            out: the run folder.
+            again: the command that continues it, but for ``--out`` and ``--resume``.
+            repeats: blocks, instead of the scenario's number.
+            only: pairs of axis and value to narrow the cells to.
+            resume: continue the matrix that is there.
+            fresh: replace it.
+            dry_run: say what would run; start and write nothing.
+            as_json: print one JSON object.
+
+        Raises:
+            BadInputError: the plan cannot be made, or the folder is not one to write into.
+            Interrupted: somebody stopped it.
+            RunsFailedError: some runs failed.
+        """
+        scenario, settings, pairs = self.scenario, self._settings, only or []
+        here = site.here(Premises.here(settings, self._defined), self._catalogue.declared)
+        folder = RunFolder(out)
+        earlier = folder.plan() if resume else None
+        code_folder, code = _code(settings, earlier, self._catalogue, scenario, write=not dry_run)
+        if earlier is not None:
+            repeats, pairs = _as_begun(earlier, scenario, repeats, pairs)
+        measure = os.environ.get("STACKYARD_MEASURE") or None
+        travelling = folders.of_commands(scenario, self._beside, leave_out=[out])
+        plan = planning.planned(
+            scenario,
+            here,
+            code,
+            repeats=repeats,
+            only=pairs,
+            measure=measure,
+            folders=folders.planned(travelling),
         )
-    _report([folder.path], folder.path, as_json, outcome)
-    if outcome.failed:
-        label, reason = outcome.failures[0]
-        raise RunsFailedError(
-            f"{outcome.failed} of {count(plan.runs_total, 'run')} failed (the first: {label}: {reason}); "
-            f"their output lies in {folder.path / 'runs'}"
+        _refuse_missing(self._beside / Path(self._name).name, scenario, self._catalogue, here.dataset, plan)
+        plan.undivided = (
+            earlier.undivided
+            if earlier is not None
+            else _undivided(scenario, self._catalogue, [cell.axes for cell in plan.cells])
         )
+        _warn(plan.undivided)
+        if dry_run:
+            _dry(plan, folder, as_json, resume=resume, fresh=fresh)
+            return
+        with progress.watcher(Console(stderr=True)) as watcher:
+            watcher.message(_intention(plan, folder.path))
+            archives = folders.archived(travelling, settings.home)
+            runner = Runner(
+                scenario, plan, folder, here, code_folder, self._beside, watcher, archives=archives
+            )
+            outcome = runner.run(self._text, resume=resume, fresh=fresh)
+        if outcome.interrupted:
+            done = outcome.completed + outcome.failed
+            raise Interrupted(
+                f"stopped after {done} of {count(plan.runs_total, 'run')}; continue with: "
+                f"{again} --out {shlex.quote(str(folder.path))} --resume"
+            )
+        _report([folder.path], folder.path, as_json, outcome)
+        if outcome.failed:
+            label, reason = outcome.failures[0]
+            raise RunsFailedError(
+                f"{outcome.failed} of {count(plan.runs_total, 'run')} failed (the first: {label}: {reason}); "
+                f"their output lies in {folder.path / 'runs'}"
+            )
 
 
 @app.command("report")
@@ -187,6 +257,12 @@ def _read(
 ) -> tuple[Scenario, str]:
     """The scenario of a file, and its text; functions of the user's own are looked for where ``checked``."""
     text = toml_tables.text_of(file, "give the path of a scenario file")
+    return _scenario(text, str(file), defined, catalogue, checked=checked), text
+
+
+def _scenario(
+    text: str, name: str, defined: Mapping[str, StackSpec], catalogue: Catalogue, *, checked: bool
+) -> Scenario:
     default = stacks.DEFAULT if stacks.DEFAULT in defined else next(iter(defined), "")
     known = Known(
         stacks=list(defined),
@@ -197,7 +273,7 @@ def _read(
         why_not=catalogue.why_not if checked else lambda reference: None,
         unread=catalogue.unread(),
     )
-    return scenarios.read(text, str(file), known), text
+    return scenarios.read(text, name, known)
 
 
 def _refuse_missing(
@@ -276,7 +352,8 @@ def _code(
         kept = snapshot.again(settings.home, code)
         if kept is not None:
             return kept, code
-    used = [s.workload for s in (*scenario.workloads.values(), *scenario.preparations) if s.declared is None]
+    specs: list[WorkloadSpec | Preparation] = [*scenario.workloads.values(), *scenario.preparations]
+    used = [spec.workload for spec in specs if spec.declared is None]
     if not write:
         code = catalogue.code(used)
         return snapshot.kept(settings.home, code.digest or ""), code

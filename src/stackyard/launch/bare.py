@@ -19,6 +19,7 @@ from stackyard.launch import LaunchError, Place
 from stackyard.launch.deployment import Deployment
 from stackyard.machine.hardware import why_not as machine_lacks
 from stackyard.machine.hardware_spec import HardwareSpec
+from stackyard.stacks import hook
 from stackyard.workloads import snapshot
 from stackyard.workloads.environment import clean_environment
 from stackyard_task import records
@@ -50,6 +51,12 @@ def _compiled_once(code: Path, python: Path) -> None:
     snapshot.compiled(code, python)
 
 
+@functools.cache
+def _hooked_once(python: Path) -> None:
+    """The start-up hook in an environment that was built before there was one."""
+    hook.ensure(python)
+
+
 class BareLauncher:
     """Starts runs as child processes of this one."""
 
@@ -64,14 +71,21 @@ class BareLauncher:
         if place.python is None:
             raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
         _compiled_once(place.code, place.python)
+        if task.stack is not None and task.command is not None:
+            _hooked_once(place.python)
         records.write_json(task, place.folder / records.TASK_FILE)
         log = place.folder / SUPERVISOR_LOG
+        environment = clean_environment(place.code)
+        if task.command is not None and task.command.folder is not None:
+            # it works where the user works, as the user works there
+            path = [environment["PYTHONPATH"], *filter(None, [os.environ.get("PYTHONPATH")])]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
         with log.open("wb") as output:
             try:
                 process = subprocess.Popen(
                     self.command(place.python, place.folder),
                     cwd=place.folder,
-                    env=clean_environment(place.code),
+                    env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stackyard.errors import BadInputError
 from stackyard.matrix.runs import PlannedFolder
 from stackyard.scenarios import Preparation, Scenario
 from stackyard.scenarios.references import DATASET, PREPARED
 from stackyard.scenarios.shape import WorkloadSpec
-from stackyard.workloads import folder
-from stackyard.workloads.folder import Folder
+
+if TYPE_CHECKING:
+    from stackyard.workloads.folder import Folder
 
 
 def of_commands(scenario: Scenario, beside: Path, leave_out: Iterable[Path] = ()) -> dict[str, Folder]:
@@ -30,16 +32,17 @@ def of_commands(scenario: Scenario, beside: Path, leave_out: Iterable[Path] = ()
     """
     seen: dict[tuple[Path, frozenset[Path]], Folder] = {}
     found: dict[str, Folder] = {}
-    for spec in (*scenario.workloads.values(), *scenario.preparations):
-        if spec.declared is None or spec.declared.command is None or spec.declared.command.code is None:
+    specs: list[WorkloadSpec | Preparation] = [*scenario.workloads.values(), *scenario.preparations]
+    for spec in specs:
+        if spec.command is None or spec.command.code is None:
             continue
-        place = beside / spec.declared.command.code
+        place = beside / spec.command.code
         if not place.is_dir():
-            raise BadInputError(
-                f"{_key(spec)}.code is {spec.declared.command.code!r}: there is no folder {place}"
-            )
+            raise BadInputError(f"{_key(spec)}.code is {spec.command.code!r}: there is no folder {place}")
         apart = frozenset([*leave_out, *_inputs(spec, beside)])
         if (place, apart) not in seen:
+            from stackyard.workloads import folder
+
             seen[place, apart] = folder.looked_at(place, leave_out=apart)
         found[spec.workload] = seen[place, apart]
     return found
@@ -61,6 +64,10 @@ def archived(found: Mapping[str, Folder], home: Path) -> dict[str, Path]:
     Raises:
         StackyardError: one cannot be written, or its folder changed meanwhile.
     """
+    if not found:
+        return {}
+    from stackyard.workloads import folder
+
     return {name: folder.archived(one, home) for name, one in found.items()}
 
 

@@ -61,12 +61,11 @@ class Inputs:
         self, of: WorkloadSpec | Preparation, parameters: Mapping[str, Any], where: str, elsewhere: bool
     ) -> Iterator[tuple[str, str]]:
         declared = of.declared or self.declared.get(of.workload)
-        inputs = {} if declared is None or declared.command is None else declared.command.inputs
         models = [p.name for p in declared.parameters if p.kind == "model"] if declared is not None else []
         for key, text in (
             *scenarios.files(parameters, self.scenario.data, f"{where}.parameters"),
             *((f"{where}.parameters.{name}", parameters[name]) for name in models if parameters.get(name)),
-            *((f"{where}.inputs.{name}", text) for name, text in inputs.items()),
+            *((f"{where}.inputs.{name}", text) for name, text in of.inputs.items()),
         ):
             if not (elsewhere and text.startswith("/")):
                 yield key, text

@@ -101,12 +101,9 @@ def planned(
 
 def _why_not(cell: CellSettings, site: Site) -> str | None:
     deployment = site.deployment(cell.deployment)
-    declared = cell.workload.declared
-    if declared is not None and declared.command is not None:
-        if declared.command.folder is not None and deployment.needs_server:
-            return (
-                "its command works in a folder of this machine; name the folder as code, and a copy travels"
-            )
+    command = cell.workload.command
+    if command is not None and command.folder is not None and deployment.needs_server:
+        return "its command works in a folder of this machine; name the folder as code, and a copy travels"
     return deployment.why_not(cell.stack, cell.hardware, cell.workers or 1)
 
 

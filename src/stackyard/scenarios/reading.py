@@ -23,7 +23,6 @@ from stackyard.scenarios.shape import (
     Preparation,
     Scenario,
     WorkloadSpec,
-    inputs_of,
 )
 from stackyard_task.workloads import Workload
 
@@ -325,7 +324,8 @@ class _Reader(ScenarioFields):
             self.workload_parameters(
                 declared or self.known.workloads.get(workload), given, expanded, f"{where}.parameters", data
             )
-            inputs = list(inputs_of(declared).values())
+            command = None if declared is None else declared.command
+            inputs = [] if command is None else list(command.inputs.values())
             asked = self.text(table, where, "stack", stack)
             if asked not in self.known.stacks:
                 raise self.bad(f"{where}.stack", f"is {asked!r}", self.one_of(asked, self.known.stacks))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.machine.hardware_spec import HardwareSpec
+from stackyard_task.commands import Command
 from stackyard_task.workloads import Workload
 
 #: Axes every cell has, in this order, and what they are when the file does not name them.
@@ -37,9 +38,14 @@ class WorkloadSpec:
     declared: Workload | None = None
 
     @property
+    def command(self) -> Command | None:
+        """What is executed, as the file says; ``None``: it is declared elsewhere, or a function."""
+        return None if self.declared is None else self.declared.command
+
+    @property
     def inputs(self) -> Mapping[str, str]:
         """What a command reads, by name: paths and references."""
-        return inputs_of(self.declared)
+        return {} if self.command is None else self.command.inputs
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,14 @@ class Preparation:
     declared: Workload | None = None
 
     @property
+    def command(self) -> Command | None:
+        """What is executed, as the file says; ``None``: it is declared elsewhere, or a function."""
+        return None if self.declared is None else self.declared.command
+
+    @property
     def inputs(self) -> Mapping[str, str]:
         """What a command reads, by name: paths and references."""
-        return inputs_of(self.declared)
+        return {} if self.command is None else self.command.inputs
 
 
 @dataclass(frozen=True)
@@ -96,11 +107,6 @@ class Scenario:
     choices: Mapping[str, Mapping[str, Choice]]
     #: Partial matches: axis -> values; a cell that matches all axes of one of them is left out.
     excludes: tuple[Mapping[str, tuple[str, ...]], ...]
-
-
-def inputs_of(declared: Workload | None) -> Mapping[str, str]:
-    """The inputs of a workload that is a command; none of one that is not."""
-    return {} if declared is None or declared.command is None else declared.command.inputs
 
 
 def plain(scenario: Scenario) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def describe(spec: TaskSpec, holding: Holding, places: Places, variables: Mappin
         cgroup_version=places.version,
         kernel=name.release,
         os=_os_name(),
-        python=None if _is_command(spec) else ".".join(str(part) for part in sys.version_info[:3]),
+        # which Python a command runs, if it is one, this process does not know
+        python=None if spec.command is not None else ".".join(str(part) for part in sys.version_info[:3]),
         stack=None if spec.stack is None else spec.stack.name,
         stack_digest=None if spec.stack is None else spec.stack.digest,
         code_version=spec.code.version,
@@ -76,11 +77,6 @@ def describe(spec: TaskSpec, holding: Holding, places: Places, variables: Mappin
         tunables=tunables(spec.environment, variables),
         load_average_before=round(os.getloadavg()[0], 2),
     )
-
-
-def _is_command(spec: TaskSpec) -> bool:
-    """Whether the task's program is any: which Python it is, if it is one, this process does not know."""
-    return spec.declared is not None and spec.declared.command is not None
 
 
 def tunables(chosen: Mapping[str, str], variables: Mapping[str, str]) -> Dict[str, str]:
