@@ -28,13 +28,14 @@ ALLOWED = {
     "settings": set(),
     "extras": {"errors"},
     "toml_tables": {"errors"},
+    "command_tables": {"errors", "toml_tables"},
     "machine": {"errors", "extras", "toml_tables"},
     "stacks": {"errors", "settings", "toml_tables", "machine"},
-    "workloads": {"errors", "toml_tables"},
-    "scenarios": {"errors", "toml_tables", "machine"},
+    "workloads": {"errors", "toml_tables", "command_tables"},
+    "scenarios": {"errors", "toml_tables", "command_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "workloads", "scenarios"},
     "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
-    "matrix": {"errors", "machine", "scenarios", "launch"},
+    "matrix": {"errors", "machine", "workloads", "scenarios", "launch"},
     "agents": {"errors", "settings", "toml_tables", "clearml"},
     "services": {"errors", "extras", "settings", "machine", "stacks", "clearml", "agents"},
     "official": {"errors", "extras", "clearml"},
@@ -42,7 +43,12 @@ ALLOWED = {
     "cli": {"*"},
 }
 #: What our side may see of the task's side.
-SEAM = {"stackyard_task.records", "stackyard_task.workloads", "stackyard_task.metric_sources"}
+SEAM = {
+    "stackyard_task.records",
+    "stackyard_task.workloads",
+    "stackyard_task.commands",
+    "stackyard_task.metric_sources",
+}
 #: What a workload may see of the harness.
 GUEST_SEAM = {"stackyard_task.channel", "stackyard_task.records", "stackyard_task.workloads"}
 

@@ -32,7 +32,7 @@ STEPS_KEPT = 100_000
 #: Packages a record names.
 PACKAGES_KEPT = 1000
 #: A message is a line of at most so many bytes; what is longer is none.
-LINE_BYTES = 1 << 20
+LINE_BYTES = 16 << 20
 #: What is longer is no step; so sums stay numbers.
 _LONGEST_STEP_SECONDS = 1e12
 #: A failure is told in one sentence; a workload may say more, which is cut.
