@@ -4,6 +4,8 @@
 #   /opt/agent/venv   what requirements.lock pins; runs clearml-agent, the entry script and the supervisor
 # From wheels/ where the context has that folder (no network is then used), else online: torch from $INDEX, the rest
 # from pip's default. Secrets "pip" (a pip.conf) and "ca" (certificates) are this build's only and do not stay.
+# sh image.sh STACK derived: the image of its base has both already, and /opt/stack/venv gets what the lock adds; online
+# with the options in stacks/STACK/indexes.txt.
 set -eu
 here=$(dirname "$0")
 lock=$here/stacks/$1/requirements.lock
@@ -19,6 +21,18 @@ install() { # VENV, then pip's options
     "$venv/bin/pip" check
 }
 
+if [ "${2:-}" = derived ]; then
+    if [ -d "$here/wheels" ]; then
+        without_hashes "$lock" > /tmp/stack.txt
+        install /opt/stack/venv --no-index --find-links "$here/wheels" -r /tmp/stack.txt
+    else
+        unset PIP_NO_INDEX # of the base image
+        cat "$here/stacks/$1/indexes.txt" "$lock" > /tmp/stack.txt
+        install /opt/stack/venv -r /tmp/stack.txt
+    fi
+    rm -f /tmp/*.txt
+    exit 0
+fi
 for name in stack agent; do
     python3 -m venv "/opt/$name/venv"
     # Debian up to 11 lists this as a package of its own; no lock knows it.
@@ -31,9 +45,11 @@ if [ -d "$here/wheels" ]; then
     install /opt/stack/venv --no-index --find-links "$here/wheels" -r /tmp/stack.txt
     install /opt/agent/venv --no-index --find-links "$here/wheels" -r /tmp/agent.txt
 else
-    grep '^torch==' "$lock" > /tmp/torch.txt
+    grep '^torch==' "$lock" > /tmp/torch.txt || true # a stack may have none
     grep -v '^torch==' "$lock" > /tmp/rest.txt
-    /opt/stack/venv/bin/pip install --quiet --no-deps ${INDEX:+--index-url "$INDEX"} -r /tmp/torch.txt
+    if [ -s /tmp/torch.txt ]; then
+        /opt/stack/venv/bin/pip install --quiet --no-deps ${INDEX:+--index-url "$INDEX"} -r /tmp/torch.txt
+    fi
     install /opt/stack/venv -r /tmp/rest.txt
     install /opt/agent/venv --require-hashes -r "$here/requirements.lock"
 fi

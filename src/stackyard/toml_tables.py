@@ -73,21 +73,22 @@ def read(path: Path) -> dict[str, Any]:
     return parse(text_of(path), str(path))
 
 
-def text_of(path: Path, name: str = "") -> str:
+def text_of(path: Path, name: str = "", most_bytes: int = MOST_BYTES) -> str:
     """The text of a file that people write.
 
     Args:
         path: the file.
         name: what to give instead where it cannot be read, in words; empty: no such hint.
+        most_bytes: what is longer is refused.
 
     Raises:
         BadInputError: there is none that can be read, it is no regular file, too long, or not UTF-8.
     """
     try:
         with opened(path) as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise BadInputError(f"{path}: is longer than {MOST_BYTES >> 10} KiB")
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise BadInputError(f"{path}: is longer than {most_bytes >> 10} KiB")
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not a UTF-8 text (byte {error.start}); save it as UTF-8") from error

@@ -128,6 +128,15 @@ def define(
     return definition.read(own)
 
 
+def define_plain(folder: Path, name: str = "plain", lock: str = "small==1.0\n", more: str = "") -> Path:
+    """The folder of a definition without torch, which is not read yet."""
+    own = folder / name
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "stack.toml").write_text(f'python = "{PYTHON}"\n{more}')
+    (own / "requirements.lock").write_text(lock)
+    return own
+
+
 @dataclass
 class Depot:
     """A home, a folder of definitions and a folder of wheels."""

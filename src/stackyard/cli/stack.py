@@ -18,8 +18,8 @@ from stackyard.cli.building import Watch, terminated_like_ctrl_c
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import hardware
 from stackyard.settings import Settings
-from stackyard.stacks import environment, indexes
-from stackyard.stacks.definition import StackSpec
+from stackyard.stacks import derived, environment, indexes
+from stackyard.stacks.definition import LOCK_FILE, StackSpec
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -37,8 +37,9 @@ def list_command(as_json: Json = False) -> None:
     settings = Settings.from_environment()
     machine = hardware.this_machine(nvidia_smi=None)
     rows = [_row(stack, settings, machine) for stack in stacks.load().values()]
+    unusable = derived.faults(settings)
     if as_json:
-        typer.echo(json.dumps({"stacks": rows}, indent=1))
+        typer.echo(json.dumps({"stacks": rows, "unusable": unusable}, indent=1))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("stack", "Python", "torch", "build", "size", "state"):
@@ -47,15 +48,55 @@ def list_command(as_json: Json = False) -> None:
         size = row["bytes"] if row["built"] else row["installed_bytes"]
         state = "built" if row["built"] else "not built" if row["can_build"] else "not runnable"
         about = f"{row['name']} (default)" if row["default"] else row["name"]
+        about += f" (on {row['base']})" if row["base"] else ""
         build = indexes.build_name(row["cuda"])
-        table.add_row(
-            about, row["python"], row["torch"], build, f"{size / 1e9:.1f} GB" if size else "?", state
-        )
+        size = f"{size / 1e9:.1f} GB" if size else "?"
+        table.add_row(about, row["python"], row["torch"] or "-", build, size, state)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     for row in rows:
         if row["why_not"]:
             console.print(f"{row['name']}: {row['why_not']}", markup=False)
+    for name, reason in unusable.items():
+        console.print(f"{name}: {reason}", markup=False)
+
+
+@app.command("derive")
+def derive_command(
+    name: Annotated[str, typer.Argument(help="What the new stack is called.")],
+    base: Annotated[str, typer.Option("--base", metavar="STACK", help="The stack that gets more packages.")],
+    requirements: Annotated[
+        Path,
+        typer.Option("--requirements", metavar="FILE", help="requirements.txt, pylock.toml or uv.lock."),
+    ],
+    wheels: Annotated[
+        Path | None,
+        typer.Option(
+            "--wheels",
+            metavar="DIR",
+            help="A folder of wheels that is tried first; default: $STACKYARD_WHEELS.",
+        ),
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Choose versions anew, where this file was resolved before.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Define a stack that adds packages to another; what the base pins stays as it is."""
+    settings = Settings.from_environment()
+    (below,) = _chosen([base], stacks.load(), False, [])
+    with terminated_like_ctrl_c(), Watch(name) as watch:
+        spec = derived.defined(below, requirements, settings, wheels=wheels, progress=watch.say, anew=anew)
+        spec = derived.define(spec, name, settings)
+    added = stacks.read_lock(spec.folder / LOCK_FILE, may_be_empty=True)
+    if as_json:
+        packages = [{"name": p.name, "version": p.version, "hashes": p.hashes} for p in added]
+        row = {"name": name, "base": base, "digest": spec.digest, "folder": str(spec.folder)}
+        typer.echo(json.dumps({**row, "adds": packages}, indent=1))
+        return
+    what = ", ".join(f"{p.name} {p.version}" for p in added) or "nothing: the base has it all"
+    typer.echo(f"{name}: adds {what}")
+    typer.echo(f"{name}: defined in {spec.folder}; build it: stackyard stack build {name}")
 
 
 @app.command("build")
@@ -133,10 +174,9 @@ def verify_command(names: Names = None, as_json: Json = False) -> None:
             continue
         if found.ok:
             seen = found.seen
-            build = indexes.build_name(seen["cuda"])
+            torch = f"torch {seen['torch']}, {indexes.build_name(seen['cuda'])}, " if "torch" in seen else ""
             typer.echo(
-                f"{stack.name}: as pinned (Python {seen['python']}, torch {seen['torch']}, {build}, "
-                f"{len(seen['installed'])} packages)"
+                f"{stack.name}: as pinned (Python {seen['python']}, {torch}{len(seen['installed'])} packages)"
             )
         for mismatch in found.mismatches:
             typer.echo(f"{stack.name}: {mismatch}", err=True)
@@ -159,37 +199,53 @@ def remove_command(
         bool,
         typer.Option("--unused", help="Remove what no defined stack points to, and leftovers of builds."),
     ] = False,
+    definition: Annotated[
+        bool, typer.Option("--definition", help="Also forget the definitions of the named derived stacks.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove built stacks; asks first."""
+    """Remove built stacks; asks first. What was derived from one keeps its files."""
     settings = Settings.from_environment()
     if bool(names) + every + unused != 1:
         raise BadInputError("say what to remove: names of stacks, --unused or --all")
+    if definition and not names:
+        raise BadInputError("--definition goes with names of derived stacks")
     defined = stacks.load()
     if every:
         folders = environment.environments(settings)
     elif unused:
         folders = stacks.unused(defined, settings)
     else:
-        chosen = _chosen(names, defined, False, [])
+        unusable = derived.faults(settings) if definition else {}  # it can be forgotten all the same
+        chosen = _chosen([name for name in names or [] if name not in unusable], defined, False, [])
+        own = [stack.name for stack in chosen if stack.base is None]
+        if definition and own:
+            raise BadInputError(f"{own[0]} is no derived stack; its definition is in {chosen[0].folder}")
         folders = [stacks.location(stack, settings) for stack in chosen]
         absent = [folder.name for folder in folders if not folder.is_dir()]
-        if absent:
+        if definition:
+            folders = [folder for folder in folders if folder.is_dir()]
+        elif absent:
             raise BadInputError(f"not built here: {', '.join(absent)}; see `stackyard stack list`")
     rows: list[dict[str, Any]] = []
     if folders and not yes:
         for folder in folders:
-            typer.echo(f"{folder}  {environment.size_bytes(folder) / 1e9:.2f} GB", err=True)
+            typer.echo(f"{folder}  {environment.size_bytes(folder, only_here=True) / 1e9:.2f} GB", err=True)
         if not typer.confirm(f"Remove {len(folders)}?", err=True):
             raise typer.Exit(1)
     for folder in folders:
         rows.append({"folder": str(folder), "bytes": stacks.remove(folder, settings)})
         if not as_json:
             typer.echo(f"removed {folder.name}, {rows[-1]['bytes'] / 1e9:.2f} GB")
+    forgotten = list(dict.fromkeys(names or [])) if definition else []
+    for name in forgotten:
+        derived.forget(name, settings)
+        if not as_json:
+            typer.echo(f"forgot {name}")
     if as_json:
-        typer.echo(json.dumps({"removed": rows}, indent=1))
-    elif not folders:
+        typer.echo(json.dumps({"removed": rows, "forgotten": forgotten}, indent=1))
+    elif not folders and not forgotten:
         typer.echo("nothing to remove")
 
 
@@ -201,6 +257,9 @@ def _chosen(
     wanted = list(defined) if every else list(dict.fromkeys(names or otherwise))
     for name in wanted:
         if name not in defined:
+            reason = derived.faults().get(name)
+            if reason is not None:
+                raise BadInputError(reason)
             known = ", ".join(defined) or "none"
             raise BadInputError(f"no stack is called {name!r}; defined: {known}")
     return [defined[name] for name in wanted]
@@ -214,6 +273,7 @@ def _row(stack: StackSpec, settings: Settings, machine: hardware.Machine) -> dic
         "name": stack.name,
         "default": stack.name == stacks.DEFAULT,
         "about": stack.about,
+        "base": stack.base.name if stack.base else None,
         "python": stack.python,
         "torch": stack.torch,
         "cuda": stack.cuda,
@@ -224,6 +284,7 @@ def _row(stack: StackSpec, settings: Settings, machine: hardware.Machine) -> dic
         "interpreter": str(python) if python else None,
         "built_at": built.get("built_at"),
         "bytes": built.get("bytes"),
+        "shared_bytes": built.get("shared_bytes"),
         "installed_bytes": stack.installed_bytes,
         "tunables": dict(stack.tunables),
     }

@@ -119,6 +119,12 @@ class Engine:
                 reference if "@" in reference or ":" in reference else f"{reference}:latest"
             )
 
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image the name "repository:tag", which may have stood for another."""
+        repository, _colon, tag = name.rpartition(":")
+        with _sentences():
+            self._client.images.get(reference).tag(repository, tag)
+
     def remove_image(self, reference: str) -> None:
         """Remove an image with all its names, as far as no container uses it; nothing if it is gone."""
         image = self.image(reference)

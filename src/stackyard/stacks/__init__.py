@@ -2,12 +2,15 @@
 
 One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interpreters on this machine),
 ``indexes`` (where a wheel comes from, and which build it is), ``installation`` (filling a folder),
-``environment`` (the venv of a lock digest), ``verification`` (what the built environment really loads),
-``process`` (commands of a build). ``inside`` holds the two short scripts that run in the stack's own Python.
+``environment`` (the venv of a digest), ``verification`` (what the built environment really loads),
+``process`` (commands of a build). Of stacks that add packages to another: ``requirements`` and ``lockfiles`` (what a
+file asks for), ``resolving`` (into a lock), ``sharing`` (one environment's files in another), ``derived`` (their
+definitions). ``inside`` holds the two short scripts that run in the stack's own Python.
 May import errors, settings, hardware and ``stackyard_task.records``; knows no scenario, launch or report.
 """
 
-from stackyard.stacks.definition import DEFAULT, LockedPackage, load, read_lock
+from stackyard.stacks.definition import DEFAULT, LockedPackage, packages, read_lock
+from stackyard.stacks.derived import load
 from stackyard.stacks.environment import build, can_be_built, location, python_of, remove, unused, why_not
 from stackyard.stacks.verification import Verification, verify
 
@@ -19,6 +22,7 @@ __all__ = [
     "can_be_built",
     "load",
     "location",
+    "packages",
     "python_of",
     "read_lock",
     "remove",

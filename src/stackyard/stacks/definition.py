@@ -51,12 +51,13 @@ class StackSpec:
     name: str
     #: "3.9", "3.11"...
     python: str
-    #: torch's version as the lock pins it, without a local tag.
-    torch: str
-    #: CUDA version of the build ("10.2"), or "cpu".
-    cuda: str
+    #: torch's version as the lock pins it, without a local tag; ``None``: a stack without torch.
+    torch: str | None
+    #: CUDA version of torch's build ("10.2"), or "cpu"; ``None``: a stack without torch.
+    cuda: str | None
     #: SHA-256 of the lock file's content and of what else decides the environment.
     digest: str
+    #: Holds stack.toml and requirements.lock; of a derived stack, the lock has what is added to the base.
     folder: Path
     #: Where wheels come from, tried in order: "wheels" (a local folder), "default" (pip's own), or a URL.
     indexes: tuple[str, ...] = ("wheels", "default")
@@ -69,6 +70,8 @@ class StackSpec:
     about: str = ""
     #: Size of the built environment; ``None``: not known.
     installed_bytes: int | None = None
+    #: The stack that this one adds packages to; ``None``: it stands on its own.
+    base: StackSpec | None = None
 
     @property
     def pin(self) -> StackPin:
@@ -134,23 +137,21 @@ def read(folder: Path, running: str | None = None) -> StackSpec:
     top = fields.document
     fields.keys(top, "", _KEYS)
     python = _python(fields, running)
-    torch = fields.text(
-        top, "", "torch", like=r"\d+(\.\d+)+", expected='a version like "2.13.0", without a local tag'
-    )
-    cuda = fields.text(top, "", "cuda", like=r"cpu|\d+\.\d+", expected='"cpu" or a version like "12.4"')
-    packages = read_lock(folder / LOCK_FILE)
-    locked = {canonical(package.name): package for package in packages}
-    if "torch" not in locked or public_version(locked["torch"].version) != torch:
-        seen = locked["torch"].line if "torch" in locked else "no torch"
-        raise BadInputError(f"{folder / LOCK_FILE}: pins {seen}, but {STACK_FILE} says torch = {torch!r}")
+    torch, cuda = _torch(fields)
+    locked = read_lock(folder / LOCK_FILE)
+    pinned = next((package for package in locked if canonical(package.name) == "torch"), None)
+    if (public_version(pinned.version) if pinned else None) != torch:
+        seen = pinned.line if pinned else "no torch"
+        said = "has no torch" if torch is None else f"says torch = {torch!r}"
+        raise BadInputError(f"{folder / LOCK_FILE}: pins {seen}, but {STACK_FILE} {said}")
     return StackSpec(
         name=folder.name,
         python=python,
         torch=torch,
         cuda=cuda,
-        digest=_digest(packages, python, torch, cuda),
+        digest=digest_of(locked, python=python, torch=torch, cuda=cuda),
         folder=folder,
-        indexes=_indexes(fields),
+        indexes=_indexes(fields, torch),
         environment=fields.environment(fields.table("environment"), "environment", decimals=False),
         tunables=fields.environment(fields.table("tunables"), "tunables", decimals=False),
         capability_range=_capability(fields, cuda),
@@ -161,8 +162,22 @@ def read(folder: Path, running: str | None = None) -> StackSpec:
     )
 
 
-def read_lock(path: Path) -> list[LockedPackage]:
+def packages(stack: StackSpec) -> list[LockedPackage]:
+    """Every package of a stack's environment: those of its base, then those of its own lock.
+
+    Raises:
+        BadInputError: a lock cannot be read.
+    """
+    own = read_lock(stack.folder / LOCK_FILE, may_be_empty=stack.base is not None)
+    return own if stack.base is None else [*packages(stack.base), *own]
+
+
+def read_lock(path: Path, may_be_empty: bool = False) -> list[LockedPackage]:
     """The packages a lock file pins, in its order.
+
+    Args:
+        path: the lock.
+        may_be_empty: a lock that adds to others may pin nothing.
 
     Raises:
         BadInputError: the file is missing or empty, or a line is not ``name==version [--hash=sha256:...]``.
@@ -172,7 +187,7 @@ def read_lock(path: Path) -> list[LockedPackage]:
             text = file.read().decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path}: the lock cannot be read ({error})") from error
-    packages: dict[str, LockedPackage] = {}
+    found: dict[str, LockedPackage] = {}
     for line in re.sub(r"\\\n", " ", text).splitlines():
         words = re.sub(r"(^|\s)#.*", "", line).split()
         if not words:
@@ -185,13 +200,13 @@ def read_lock(path: Path) -> list[LockedPackage]:
                 "--hash=sha256:... where the package has hashes"
             )
         name = canonical(pinned[1])
-        if name in packages:
+        if name in found:
             raise BadInputError(f"{path}: {name} is pinned twice; keep one line")
-        found = tuple(match[1] for match in hashes if match)
-        packages[name] = LockedPackage(name=pinned[1], version=pinned[2], hashes=found)
-    if not packages:
+        known = tuple(match[1] for match in hashes if match)
+        found[name] = LockedPackage(name=pinned[1], version=pinned[2], hashes=known)
+    if not found and not may_be_empty:
         raise BadInputError(f"{path}: pins no package; write one name==version per line")
-    return list(packages.values())
+    return list(found.values())
 
 
 def public_version(version: str) -> str:
@@ -199,10 +214,10 @@ def public_version(version: str) -> str:
     return version.partition("+")[0]
 
 
-def _digest(packages: list[LockedPackage], python: str, torch: str, cuda: str) -> str:
-    """What decides an environment, hashed: not comments, order, tunables or where it came from."""
+def digest_of(packages: list[LockedPackage], **more: str | None) -> str:
+    """What decides an environment, hashed: its packages and ``more``, not comments, order or sources."""
     lock = sorted([canonical(p.name), p.version, sorted(p.hashes)] for p in packages)
-    decides = {"lock": lock, "python": python, "torch": torch, "cuda": cuda}
+    decides = {"lock": lock, **more}
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()
 
 
@@ -222,7 +237,10 @@ def _python(fields: Fields, running: str | None) -> str:
     return running if running in allowed else str(allowed[0])
 
 
-def _indexes(fields: Fields) -> tuple[str, ...]:
+def _indexes(fields: Fields, torch: str | None) -> tuple[str, ...]:
+    if torch is None and "indexes" in fields.document:
+        said = "no such key without torch: other packages come from where pip is set up for"
+        raise fields.bad("indexes", f"is {fields.document['indexes']!r}", said)
     expected = (
         'a list of "wheels" (a local folder), "default" (pip\'s own configuration) '
         "or addresses of a package index"
@@ -233,13 +251,29 @@ def _indexes(fields: Fields) -> tuple[str, ...]:
     return ("wheels", "default") if found is None else found
 
 
-def _capability(fields: Fields, cuda: str) -> tuple[float, float] | None:
+def _torch(fields: Fields) -> tuple[str | None, str | None]:
+    """(torch's version, CUDA of its build); neither, for a stack without torch."""
+    top = fields.document
+    if "torch" not in top:
+        if "cuda" in top:
+            raise fields.bad("cuda", f"is {top['cuda']!r}", "no such key without torch: it is torch's build")
+        return None, None
+    torch = fields.text(
+        top, "", "torch", like=r"\d+(\.\d+)+", expected='a version like "2.13.0", without a local tag'
+    )
+    cuda = fields.text(top, "", "cuda", like=r"cpu|\d+\.\d+", expected='"cpu" or a version like "12.4"')
+    return torch, cuda
+
+
+def _capability(fields: Fields, cuda: str | None) -> tuple[float, float] | None:
     value = fields.document.get("capability")
-    if cuda == "cpu" and value is None:
+    with_cuda = cuda not in (None, "cpu")
+    if not with_cuda and value is None:
         return None
     fits = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
-    if cuda != "cpu" and fits and value is not None and 0 <= value[0] <= value[1] < 1000:
+    if with_cuda and fits and value is not None and 0 <= value[0] <= value[1] < 1000:
         return (float(value[0]), float(value[1]))
     seen = "is missing" if value is None else f"is {value!r}"
-    wanted = "no such key for a CPU build" if cuda == "cpu" else "[lowest, highest] like [3.7, 7.5]"
+    build = "a CPU build" if cuda else "a stack without torch"
+    wanted = "[lowest, highest] like [3.7, 7.5]" if with_cuda else f"no such key for {build}"
     raise fields.bad("capability", seen, wanted)

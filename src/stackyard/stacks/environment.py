@@ -1,4 +1,6 @@
-"""The environment of a stack: one venv per lock digest below ``home/stacks``; built, found, removed.
+"""The environment of a stack: one venv per digest below ``home/stacks``; built, found, removed.
+
+A derived stack's is found by its digest alone: what is called otherwise and asks for the same has it too.
 
 A venv cannot be renamed into place (its scripts carry its path), so it is built where it stays and counts
 only once its marker file, written last, is there. Whatever has no marker is a leftover, cleared away by
@@ -19,16 +21,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stackyard.errors import BadInputError, NotRunnableError
+from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
-from stackyard.stacks import indexes, installation, pythons
+from stackyard.stacks import indexes, installation, pythons, sharing
 from stackyard.stacks.definition import StackSpec
-from stackyard.stacks.installation import Progress, size_bytes
+from stackyard.stacks.installation import MARKER, Progress, size_bytes
 from stackyard_task.records import RecordError, read_json, write_json
-
-#: Written last; without it an environment does not count.
-MARKER = "stackyard-complete.json"
 
 #: A local folder of wheels to build from, where --wheels is not given.
 WHEELS_VARIABLE = "STACKYARD_WHEELS"
@@ -36,7 +35,15 @@ WHEELS_VARIABLE = "STACKYARD_WHEELS"
 
 def location(stack: StackSpec, settings: Settings) -> Path:
     """Where the environment of ``stack`` is, or will be."""
-    return _top(settings) / f"{stack.name}-{stack.digest[:12]}"
+    name = f"{stack.name}-" if stack.base is None else f"{root(stack).name}+"
+    return _top(settings) / f"{name}{stack.digest[:12]}"
+
+
+def root(stack: StackSpec) -> StackSpec:
+    """The stack that stands on its own, below all that is derived."""
+    while stack.base is not None:
+        stack = stack.base
+    return stack
 
 
 def python_of(stack: StackSpec, settings: Settings) -> Path | None:
@@ -84,7 +91,7 @@ def build(
     wheels: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """The interpreter of the stack's environment, built now unless it is there already.
+    """The interpreter of the stack's environment, built now unless it is there already; its base's first.
 
     Interrupted or failed, it leaves nothing that counts as built. Files pip has downloaded completely stay in
     pip's cache, so a second try repeats only what is missing.
@@ -105,6 +112,8 @@ def build(
     if python is not None:
         return python
     wheels = wheel_folder(wheels)
+    if stack.base is not None:
+        build(stack.base, settings, wheels, progress)
     folder = location(stack, settings)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +126,12 @@ def build(
             return python
         try:
             started = time.monotonic()
-            facts = installation.install(stack, folder, wheels, say, [lock])
+            with _held_base(stack, settings, say) as base:
+                facts = installation.install(stack, folder, wheels, say, [lock], base)
+                if base is not None:
+                    by_links = facts["shared_by"] == "hard links"
+                    shared = sharing.shared_bytes(base, folder) if by_links else None
+                    facts |= {"base": base.name, "shared_bytes": shared}
             built = {"name": stack.name, "digest": stack.digest, **facts, "built_at": _now()}
             took = {"seconds": round(time.monotonic() - started, 1), "bytes": size_bytes(folder)}
             write_json({**built, **took}, folder / MARKER)
@@ -132,7 +146,7 @@ def build(
 
 
 def remove(folder: Path, settings: Settings) -> int:
-    """Remove one environment; the bytes it took.
+    """Remove one environment; the bytes that this gives back. What was derived from it keeps the files it shares.
 
     Raises:
         BadInputError: ``folder`` is not an environment below home/stacks, or is being built or used.
@@ -144,7 +158,7 @@ def remove(folder: Path, settings: Settings) -> int:
     if user is not None:
         raise BadInputError(f"{folder.name} is in use by process {user}; end that first")
     with _locked(folder, wait=False):
-        size = size_bytes(folder)
+        size = size_bytes(folder, only_here=True)
         (folder / MARKER).unlink(missing_ok=True)  # first: half a removal must not count as built
         shutil.rmtree(folder)
         for suffix in (".refused.json", ".log"):
@@ -201,6 +215,8 @@ def _refusal_path(folder: Path) -> Path:
 def _why_no_gpu(stack: StackSpec, machine: Machine, gpus: int) -> str | None:
     if gpus == 0:
         return None
+    if stack.cuda is None:
+        return "no GPU: this stack has no torch"
     if stack.capability_range is None:
         return "no GPU: this is a CPU build"
     if not machine.gpus:
@@ -254,6 +270,25 @@ def _locked(folder: Path, say: Progress | None = None, wait: bool = True) -> Ite
             return
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _held_base(stack: StackSpec, settings: Settings, say: Progress) -> Iterator[Path | None]:
+    """The environment of the stack's base, which nobody removes meanwhile; ``None``: it has none.
+
+    Raises:
+        StackyardError: it was removed since it was built.
+    """
+    if stack.base is None:
+        yield None
+        return
+    folder = location(stack.base, settings)
+    with _locked(folder, say):
+        if python_of(stack.base, settings) is None:
+            raise StackyardError(
+                f"{stack.name}: the environment of {stack.base.name} was removed; build again"
+            )
+        yield folder
 
 
 def _is_still(descriptor: int, path: Path) -> bool:

@@ -1,8 +1,9 @@
 """Images of stacks: built from ``agents/stacks/<name>/Dockerfile``, recorded by id, verified, removed.
 
 An image holds two environments (``agents/image.sh`` fills them) and ``/opt/stack/stacks.json``, which tells a
-task inside where the stack is. Which images there are is kept in HOME/images.json: the id decides, a name can
-be moved. Speaks to the engine through ``docker_engine`` only; knows no queue and no task.
+task inside where the stack is. A derived stack's is built on its base's image (``agents/derived.Dockerfile``). Which
+images there are is kept in HOME/images.json: the id decides, a name can be moved. Speaks to the engine through
+``docker_engine`` only; knows no queue and no task.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
-from stackyard.stacks import definition, environment, process, verification, wheelhouse
+from stackyard.stacks import definition, environment, indexes, process, verification, wheelhouse
 from stackyard.stacks.definition import LOCK_FILE, StackSpec
 from stackyard.stacks.installation import Progress
 from stackyard_task.records import RecordError, from_json, parse, read_json, write_json
@@ -129,7 +130,7 @@ def build(
     options: BuildOptions | None = None,
     progress: Progress | None = None,
 ) -> StackImage:
-    """The image of ``stack``, built, verified and recorded.
+    """The image of ``stack``, built, verified and recorded; its base's first, where that is not there.
 
     Args:
         stack: what to build; the Python of the base image decides which of the stack's Pythons.
@@ -144,9 +145,17 @@ def build(
     options, say = options or BuildOptions(), progress or (lambda text: None)
     wheels = environment.wheel_folder(options.wheels)
     engine, builder = docker_engine.connect(), docker_engine.builder()
-    base = options.base or _default_base(stack, engine)
+    if stack.base is not None:
+        base = _base_of_derived(stack, stack.base, settings, options, say, engine)
+    else:
+        base = options.base or _default_base(stack, engine)
     minor, glibc = _probe(engine, base, say)
     stack = _defined_for(stack, minor)
+    if stack.python != minor and stack.base is not None:
+        raise BadInputError(
+            f"{stack.name} was derived for Python {stack.python}, the image of {stack.base.name} has {minor}; build "
+            f"that on an image with {stack.python}: stackyard stack image build {stack.base.name} --base IMAGE"
+        )
     if stack.python != minor:
         raise BadInputError(f"{base} has Python {minor}, the stack {stack.name} needs {stack.python}")
     work = settings.home / "images" / stack.name
@@ -157,7 +166,7 @@ def build(
         try:
             context = _context(stack, work / "context")
             if not options.online:
-                lock = context / LOCK_FILE
+                lock = context / LOCK_FILE if stack.base is None else None
                 wheelhouse.fill(context / "wheels", stack, lock, glibc, wheels, log, say)
             identifier = work / "image-id"
             tag = f"stackyard/{stack.name}:{stack.digest[:12]}"
@@ -235,8 +244,31 @@ def stacks_file(stack: StackSpec, python: str, image: str | None = None) -> dict
 
 
 def _defined_for(stack: StackSpec, minor: str) -> StackSpec:
-    """The same stack, defined for another of the Pythons it allows."""
-    return stack if stack.python == minor else definition.read(stack.folder, running=minor)
+    """The same stack, defined for another of the Pythons it allows; a derived one has one only."""
+    if stack.python == minor or stack.base is not None:
+        return stack
+    return definition.read(stack.folder, running=minor)
+
+
+def _base_of_derived(
+    stack: StackSpec,
+    base: StackSpec,
+    settings: Settings,
+    options: BuildOptions,
+    say: Progress,
+    engine: Engine,
+) -> str:
+    """The name under which the engine has the image of a derived stack's base, built now where it is missing."""
+    if options.index is not None:
+        raise BadInputError(f"--index is that of torch, which {stack.name} has from {base.name}")
+    if why_not(base, settings, engine) is not None:
+        build(base, settings, options, lambda text: say(f"{base.name}: {text}"))
+    elif options.base is not None:
+        raise BadInputError(f"--base is not for {stack.name}: it is built on the image of {base.name}")
+    image = recorded(settings)[base.name]
+    if engine.image_id(image.tag) != image.image_id:  # names can be moved, and BuildKit takes a name only
+        engine.tag(image.image_id, image.tag)
+    return image.tag
 
 
 def _default_base(stack: StackSpec, engine: Engine) -> str:
@@ -279,16 +311,20 @@ def _probe(engine: Engine, base: str, say: Progress) -> tuple[str, tuple[int, in
 
 def _context(stack: StackSpec, context: Path) -> Path:
     """The build's context, in the shape of ``agents/``: only what the build reads."""
-    agents = stack.folder.parent.parent
+    agents = environment.root(stack).folder.parent.parent
     target = context / "stacks" / stack.name
     target.mkdir(parents=True)
+    dockerfile = stack.folder / "Dockerfile" if stack.base is None else agents / "derived.Dockerfile"
     try:
         for name in (LOCK_FILE, "image.sh"):
             shutil.copyfile(agents / name, context / name)
-        for name in (LOCK_FILE, "Dockerfile"):
-            shutil.copyfile(stack.folder / name, target / name)
+        shutil.copyfile(stack.folder / LOCK_FILE, target / LOCK_FILE)
+        shutil.copyfile(dockerfile, target / "Dockerfile")
     except OSError as error:
         raise BadInputError(f"{error.filename}: needed to build an image ({error.strerror})") from error
+    words = indexes.options(stack.indexes) if stack.base is not None else []
+    lines = [f"{option} {address}\n" for option, address in zip(words[::2], words[1::2], strict=True)]
+    (target / "indexes.txt").write_text("".join(lines), encoding="utf-8")
     return context
 
 
@@ -303,9 +339,12 @@ def _arguments(stack: StackSpec, options: BuildOptions, base: str, tag: str, ide
         "--file",
         str(identifier.parent / "context/stacks" / stack.name / "Dockerfile"),
     ]
+    if stack.base is not None:
+        values["NAME"] = stack.name
     if options.online:
         addresses = [entry for entry in stack.indexes if "://" in entry]
-        values["INDEX"] = (addresses or [""])[0] if options.index is None else options.index
+        if stack.base is None:
+            values["INDEX"] = (addresses or [""])[0] if options.index is None else options.index
         certificates = options.ca or (Path(os.environ["PIP_CERT"]) if os.environ.get("PIP_CERT") else None)
         for name, path in (("pip", options.pip_config), ("ca", certificates)):
             if path is not None:

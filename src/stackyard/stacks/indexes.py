@@ -78,6 +78,8 @@ def choose(
 
 def probe(stack: StackSpec, index: str, python: Path, wheels: Path | None) -> Source | str | None:
     """What one source offers: the wanted build, the reason why not, or ``None`` for no wheel folder given."""
+    if stack.cuda is None:
+        return f"{stack.name} has no torch"
     if index == "wheels" and wheels is None:
         return None
     place = {"wheels": f"wheel folder {wheels}", "default": "pip's default index"}.get(
@@ -121,6 +123,15 @@ def probe(stack: StackSpec, index: str, python: Path, wheels: Path | None) -> So
     )
 
 
+def options(places: Sequence[str]) -> list[str]:
+    """pip's options for looking at ``places``: "default" (what pip is set up for), or an address that stands for it,
+    then further addresses.
+    """
+    first, *more = [place for place in places if place != "wheels"] or ["default"]
+    found = [] if first == "default" else ["--index-url", first]
+    return found + [word for address in more for word in ("--extra-index-url", address)]
+
+
 def build_of(version: str, filename: str, requires: Sequence[str] | None) -> str | None:
     """The CUDA version a torch wheel is built for: "cpu", "12.4", "12", or ``None`` if it cannot be told.
 
@@ -157,8 +168,10 @@ def same_build(seen: str, wanted: str) -> bool:
     return seen == wanted or ("." not in seen and seen == wanted.partition(".")[0])
 
 
-def build_name(cuda: str) -> str:
-    """ "CPU" or "CUDA 12.4", as people say it."""
+def build_name(cuda: str | None) -> str:
+    """ "CPU" or "CUDA 12.4", as people say it; "-" for a stack without torch."""
+    if cuda is None:
+        return "-"
     return "CPU" if cuda == "cpu" else f"CUDA {cuda}" if cuda[0].isdigit() else cuda
 
 
@@ -201,12 +214,12 @@ def _why_absent(answer: dict, stack: StackSpec) -> str:
     others = answer.get("other_versions", 0)
     complaints = [without_login(line) for line in answer.get("complaints", []) if ": 404 " not in line]
     if complaints and not others:
-        return f"index unreachable ({_short(complaints[0])})"
+        return f"index unreachable ({short(complaints[0])})"
     which = f", only {others} other files of torch" if others else ""
     return f"holds no torch {stack.torch} for Python {stack.python}{which}"
 
 
-def _short(complaint: str) -> str:
+def short(complaint: str) -> str:
     """The reason at the heart of pip's complaint."""
     for known, said in (
         ("Name or service not known", "its name does not resolve"),

@@ -1,21 +1,27 @@
 """Installing a stack into a folder: the venv, torch from its source, the rest of the lock, the checks.
 
-Knows nothing of digests, locks between builders or markers: that is ``environment``, which calls ``install``.
+A derived stack shares the files of its base's environment and gets its own packages on top. Knows nothing of digests
+or locks between builders: that is ``environment``, which calls ``install``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from stackyard.errors import StackyardError
 from stackyard.machine import hardware
-from stackyard.stacks import indexes, process, pythons, verification
+from stackyard.stacks import indexes, process, pythons, sharing, verification
 from stackyard.stacks.definition import LOCK_FILE, LockedPackage, StackSpec, canonical, read_lock
+
+#: Written last by ``environment``; without it an environment does not count.
+MARKER = "stackyard-complete.json"
 
 #: Free disk a build needs, as a multiple of the built size: the downloads lie beside it until it is done.
 _ROOM = 1.6
@@ -27,8 +33,13 @@ Progress = Callable[[str], None]
 
 
 def install(
-    stack: StackSpec, folder: Path, wheels: Path | None, say: Progress, keep_open: list[int]
-) -> dict[str, str]:
+    stack: StackSpec,
+    folder: Path,
+    wheels: Path | None,
+    say: Progress,
+    keep_open: list[int],
+    base: Path | None = None,
+) -> dict[str, Any]:
     """Make the environment of ``stack`` in ``folder``, checked; what it is and where it came from.
 
     Args:
@@ -37,19 +48,21 @@ def install(
         wheels: a local folder of wheels, or ``None``.
         say: called with one line whenever there is something new to show.
         keep_open: descriptors that the commands inherit.
+        base: the built environment of ``stack.base``, whose files are shared; ``None``: it stands on its own.
 
     Raises:
         NotRunnableError: no Python, or no source with the wanted build.
         StackyardError: no disk space, pip failed, or what got installed is not what is pinned.
     """
-    packages = read_lock(stack.folder / LOCK_FILE)
-    base = pythons.find(stack.python)
+    locked = read_lock(stack.folder / LOCK_FILE, may_be_empty=base is not None)
+    interpreter = pythons.find(stack.python) if base is None else (base / "bin" / "python").resolve()
     _check_disk(stack, folder)
     if folder.exists():
         say("clearing what an interrupted build left")
         shutil.rmtree(folder)
     log_path = folder.with_name(folder.name + ".log")
     temporary = folder / "tmp"
+    facts: dict[str, Any] = {}
     with log_path.open("w", encoding="utf-8") as log:
 
         def run(what: str, command: list[str]) -> None:
@@ -61,47 +74,92 @@ def install(
                     f"{stack.name}: {what} failed: {complaint(done.lines)}; whole output: {log_path}"
                 )
 
-        say(f"looking for torch {stack.torch} ({indexes.build_name(stack.cuda)})")
-        asker = base if pythons.has_pip(base) else None
-        source = indexes.choose(stack, asker, wheels, say) if asker else None
+        source = None
+        with_torch = base is None and stack.torch is not None
+        if with_torch:
+            say(f"looking for torch {stack.torch} ({indexes.build_name(stack.cuda)})")
+            if pythons.has_pip(interpreter):
+                source = indexes.choose(stack, interpreter, wheels, say)
         folder.mkdir()
         temporary.mkdir()
-        run(f"making an environment with Python {stack.python}", [str(base), "-m", "venv", str(folder)])
+        venv = [str(interpreter), "-m", "venv", *(["--without-pip"] if base else []), str(folder)]
+        run(f"making an environment with Python {stack.python}", venv)
         python = folder / "bin" / "python"
-        source = source or indexes.choose(stack, python, wheels, say)
-        size = f" ({source.bytes / 1e6:,.0f} MB)" if source.bytes else ""
         pip = [str(python), "-m", "pip", "install", "--no-deps", "--progress-bar", "off"]
-        run(f"installing torch {source.version}{size}", [*pip, f"torch @ {source.url}"])
-        rest = [package for package in packages if canonical(package.name) != "torch"]
-        for what, options in _rest(rest, source, temporary):
-            run(what, [*pip, *options])
+        if base is not None:
+            say(f"sharing the files of {base.name}")
+            facts["shared_by"] = sharing.share(base, folder, without=[MARKER])
+        if with_torch:
+            source = source or indexes.choose(stack, python, wheels, say)
+            size = f" ({source.bytes / 1e6:,.0f} MB)" if source.bytes else ""
+            run(f"installing torch {source.version}{size}", [*pip, f"torch @ {source.url}"])
+            facts |= {"source": indexes.without_login(source.index), "file": source.filename}
+            locked = [package for package in locked if canonical(package.name) != "torch"]
+        held = source.folder if source else wheels
+        for what, options in _rest(stack, locked, held, temporary):
+            run(what, [*pip, *(["--no-compile"] if base else []), *options])
+        if base is not None:
+            _compile(folder, locked, run, temporary)
         run("checking that the packages fit each other", [str(python), "-m", "pip", "check"])
+        shutil.rmtree(temporary)
+        finishing(folder)
         say("verifying: versions, a tensor operation, every package")
         checked = verification.verify(stack, python)
         if not checked.ok:
             raise StackyardError(f"{stack.name}: " + "; ".join(str(m) for m in checked.mismatches))
-        shutil.rmtree(temporary)
-    return {
-        "python": checked.seen["python"],
-        "torch": checked.seen["torch"],
-        "cuda": checked.seen["cuda"],
-        "source": indexes.without_login(source.index),
-        "file": source.filename,
-    }
+    facts |= {name: checked.seen.get(name) for name in ("python", "torch", "cuda")}
+    return facts
 
 
-def size_bytes(folder: Path) -> int:
-    """Disk space a folder takes; a file with several names counts once."""
-    seen = set()
-    total = 0
-    for parent, _folders, files in os.walk(folder):
-        for name in files:
+def _compile(
+    folder: Path, added: list[LockedPackage], run: Callable[[str, list[str]], None], temporary: Path
+) -> None:
+    """Compile what was added, as pip would, but on every core and without the packages' own tests.
+
+    Those are half of what pandas and SciPy bring, and nobody imports them.
+    """
+    names = {canonical(package.name) for package in added}
+    (site,) = folder.glob("lib/python3*/site-packages")
+    sources = []
+    for record in site.glob("*.dist-info/RECORD"):
+        if canonical(record.parent.name.split("-")[0]) in names:
+            with record.open(encoding="utf-8", newline="") as file:
+                paths = [site / row[0] for row in csv.reader(file) if row and row[0].endswith(".py")]
+            sources += [
+                str(path) for path in paths if "tests" not in path.parts and path.is_relative_to(site)
+            ]
+    if sources:
+        listed = temporary / "sources.txt"
+        listed.write_text("\n".join(sources) + "\n", encoding="utf-8")
+        # Files for another Python do not compile; whoever imports them will see it.
+        script = "import compileall, sys; compileall.main()"
+        python = str(folder / "bin" / "python")
+        run(f"compiling {len(names)} packages", [python, "-c", script, "-qq", "-j", "0", "-i", str(listed)])
+
+
+def finishing(folder: Path) -> None:
+    """What every finished environment gets beside its packages, before it is verified.
+
+    Args:
+        folder: the environment.
+    """
+
+
+def size_bytes(folder: Path, only_here: bool = False) -> int:
+    """Disk space a folder takes; a file with several names counts once.
+
+    Args:
+        folder: the folder.
+        only_here: without files that have a name elsewhere too: what removing the folder gives back.
+    """
+    files: dict[tuple[int, int], tuple[os.stat_result, int]] = {}
+    for parent, _folders, names in os.walk(folder):
+        for name in names:
             with contextlib.suppress(OSError):  # removed while we look
                 status = os.lstat(os.path.join(parent, name))
-                if (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
-                    total += status.st_blocks * 512
-    return total
+                key = (status.st_dev, status.st_ino)
+                files[key] = (status, files[key][1] + 1 if key in files else 1)
+    return sum(s.st_blocks * 512 for s, names in files.values() if not only_here or s.st_nlink <= names)
 
 
 class _Shown:
@@ -130,31 +188,40 @@ class _Shown:
 
 
 def _rest(
-    rest: list[LockedPackage], source: indexes.Source, temporary: Path
+    stack: StackSpec, rest: list[LockedPackage], wheels: Path | None, temporary: Path
 ) -> Iterator[tuple[str, list[str]]]:
-    """pip's options for everything but torch: from the wheel folder what it has, else from pip's own index.
+    """pip's options for everything but torch: from the wheel folder what it has, else from an index.
 
-    Two steps, because pip prefers an index to a local folder that has the same file. Hashes hold for files of
-    an index on the platform the lock was made on; a wheel folder may hold files its owner built.
+    Two steps, because pip prefers an index to a local folder that has the same file. A wheel folder may hold files
+    its owner built: hashes hold for files of an index.
     """
     held, asked = [], rest
-    if source.folder is not None:
-        lacking = _lacking(rest, source.folder)
+    if wheels is not None:
+        lacking = _lacking(rest, wheels)
         held, asked = [p for p in rest if p not in lacking], lacking
+    other = "other " if stack.torch is not None and stack.base is None else ""
     if held:
-        listed = _requirements(temporary / "held.txt", held, hashed=False)
-        folder = str(Path(source.folder or ".").absolute())
-        options = ["--no-index", "--find-links", folder, "-r", listed]
-        yield f"installing {len(held)} other packages from the wheel folder", options
+        listed = requirements_file(temporary / "held.txt", held, hashed=False)
+        options = ["--no-index", "--find-links", str(Path(wheels or ".").absolute()), "-r", listed]
+        yield f"installing {len(held)} {other}packages from the wheel folder", options
     if asked:
-        what = f"installing {len(asked)} other packages"
-        if source.folder is not None:
+        what = f"installing {len(asked)} {other}packages"
+        if wheels is not None:
             what = f"installing {', '.join(p.name for p in asked)} (not in the wheel folder)"
-        hashed = all(p.hashes for p in asked) and platform.machine() == "x86_64"
-        yield what, ["-r", _requirements(temporary / "asked.txt", asked, hashed)]
+        listed = requirements_file(temporary / "asked.txt", asked, hashes_hold(stack, asked))
+        yield what, [*(indexes.options(stack.indexes) if stack.base else []), "-r", listed]
 
 
-def _requirements(path: Path, packages: list[LockedPackage], hashed: bool) -> str:
+def hashes_hold(stack: StackSpec, asked: list[LockedPackage]) -> bool:
+    """Whether pip can be asked for the hashes of ``asked``: for all or for none.
+
+    The locks of the house are made for Linux x86_64; that of a derived stack is made where it is used.
+    """
+    return all(p.hashes for p in asked) and (stack.base is not None or platform.machine() == "x86_64")
+
+
+def requirements_file(path: Path, packages: list[LockedPackage], hashed: bool) -> str:
+    """The path of a file, written now, that asks pip for ``packages``."""
     lines = [p.line + "".join(f" --hash={h}" for h in p.hashes if hashed) for p in packages]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(path)

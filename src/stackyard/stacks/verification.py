@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical, public_version, read_lock
+from stackyard.stacks.definition import StackSpec, canonical, packages, public_version
 from stackyard.stacks.process import clean_environment
 from stackyard_task.records import RecordError, from_json, parse
 
@@ -53,14 +53,15 @@ def verify(stack: StackSpec, python: Path) -> Verification:
     """What ``python``, the interpreter of a built environment, loads, compared with ``stack``.
 
     Starts it once: Python, torch and CUDA versions, a tensor operation, an array through ``torch.from_numpy``
-    where NumPy is pinned, and every installed package against the lock.
+    where NumPy is pinned, and every installed package against the lock. Without torch, NumPy's product is tried.
     """
     return compare(stack, _look(python, arguments(stack)))
 
 
 def arguments(stack: StackSpec) -> list[str]:
-    """What SCRIPT is to be told for ``stack``."""
-    return ["numpy"] if any(canonical(p.name) == "numpy" for p in read_lock(stack.folder / LOCK_FILE)) else []
+    """What SCRIPT is to be told for ``stack``: which of the packages it can try are pinned."""
+    pinned = {canonical(package.name) for package in packages(stack)}
+    return [name for name in ("torch", "numpy") if name in pinned]
 
 
 def compare(stack: StackSpec, seen: dict[str, Any]) -> Verification:
@@ -70,32 +71,34 @@ def compare(stack: StackSpec, seen: dict[str, Any]) -> Verification:
         stack: what is pinned.
         seen: what the script printed, or ``{"error": reason}`` if it could not.
     """
-    packages = {canonical(p.name): p for p in read_lock(stack.folder / LOCK_FILE)}
+    pinned = {canonical(p.name): p for p in packages(stack)}
     found = []
 
     def check(what: str, expected: str, value: object) -> None:
         if value != expected:
             found.append(Mismatch(what, expected, "nothing" if value is None else str(value)))
 
+    tried = arguments(stack)
     if "error" in seen:
-        found.append(Mismatch("loading torch", f"torch {stack.torch} at work", seen["error"]))
+        expected = f"torch {stack.torch} at work" if stack.torch else "its packages at work"
+        found.append(Mismatch(f"loading {tried[0] if tried else 'it'}", expected, seen["error"]))
     if "python" in seen:
         check("Python", stack.python, ".".join(str(seen["python"]).split(".")[:2]))
-    if "torch" in seen:
+    if "torch" in seen and stack.torch is not None and stack.cuda is not None:
         check("torch", stack.torch, public_version(seen["torch"]))
         check("CUDA of the build", stack.cuda, seen.get("cuda"))
     if "error" not in seen:
         for name, result in _RESULTS.items():
-            if name == "operation" or "numpy" in packages:
+            if tried and (name == "operation" or len(tried) == 2):
                 check(f"result of {name}", str(result), str(seen.get(name)))
     installed = {canonical(name): version for name, version in seen.get("installed", {}).items()}
     if installed:
-        for name, package in packages.items():
+        for name, package in pinned.items():
             version = installed.get(name)
             if version is not None and "+" not in package.version:
                 version = public_version(version)
             check(f"package {name}", package.version, version)
-        for name in sorted(set(installed) - set(packages) - _TOOLS):
+        for name in sorted(set(installed) - set(pinned) - _TOOLS):
             found.append(Mismatch(f"package {name}", "none (not in the lock)", installed[name]))
     return Verification(stack.name, tuple(found), seen)
 

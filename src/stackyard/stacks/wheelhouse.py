@@ -6,14 +6,13 @@ library may be older. pip is told so by the ``_manylinux`` module that PEP 600 h
 
 from __future__ import annotations
 
-import platform
 import re
 import shutil
 from pathlib import Path
 from typing import IO
 
 from stackyard.errors import StackyardError
-from stackyard.stacks import indexes, process, pythons
+from stackyard.stacks import indexes, installation, process, pythons
 from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical, read_lock
 from stackyard.stacks.installation import Progress, complaint
 
@@ -23,18 +22,18 @@ _OLDER_GLIBC = "def manylinux_compatible(major, minor, arch):\n    return (major
 def fill(
     folder: Path,
     stack: StackSpec,
-    agent_lock: Path,
+    agent_lock: Path | None,
     glibc: tuple[int, int],
     wheels: Path | None,
     log: IO[str],
     say: Progress,
 ) -> None:
-    """Put a wheel of everything that ``stack`` and ``agent_lock`` pin into ``folder``.
+    """Put a wheel of everything that the locks of ``stack`` and the agent pin into ``folder``.
 
     Args:
         folder: where; made if it is not there.
         stack: defined for the image's Python, which must be on this machine too.
-        agent_lock: pins with hashes and markers.
+        agent_lock: pins with hashes and markers; ``None``: the image it is built on has them.
         glibc: version of the image's C library.
         wheels: the user's folder of wheels, tried first; what it has everything of needs no network.
         log: where pip's output is kept.
@@ -67,14 +66,26 @@ def fill(
         (site / "_manylinux.py").write_text(_OLDER_GLIBC.format(version=glibc), encoding="utf-8")
         pip = [str(venv / "bin" / "python"), "-m", "pip", "wheel", "--use-pep517", "--no-deps"]
         pip += ["--progress-bar", "off", "--wheel-dir", str(folder)]
-        source = indexes.choose(stack, venv / "bin" / "python", wheels, say)
-        size = f" ({source.bytes / 1e6:,.0f} MB)" if source.bytes else ""
-        what = f"fetching torch {source.version}{size}"
-        _check(stack, run(what, [*pip, f"torch @ {source.url}"]), what)
-        for what, lock in (
-            ("fetching the stack's other packages", _without_torch(stack, temporary)),
-            ("fetching the agent's packages", agent_lock),
-        ):
+        locks: list[tuple[str, Path, list[str]]] = []
+        locks += [("fetching the agent's packages", agent_lock, [])] if agent_lock else []
+        own = read_lock(stack.folder / LOCK_FILE, may_be_empty=stack.base is not None)
+        if stack.base is not None:
+            what, options = f"fetching {len(own)} packages", indexes.options(stack.indexes)
+        else:
+            what, options = "fetching the stack's packages", []
+            if stack.torch is not None:
+                source = indexes.choose(stack, venv / "bin" / "python", wheels, say)
+                size = f" ({source.bytes / 1e6:,.0f} MB)" if source.bytes else ""
+                fetching = f"fetching torch {source.version}{size}"
+                _check(stack, run(fetching, [*pip, f"torch @ {source.url}"]), fetching)
+                what = "fetching the stack's other packages"
+            own = [package for package in own if canonical(package.name) != "torch"]
+        if own:
+            listed = installation.requirements_file(
+                temporary / "rest.txt", own, installation.hashes_hold(stack, own)
+            )
+            locks.insert(0, (what, Path(listed), options))
+        for what, lock, options in locks:
             if wheels is not None:
                 plain = _without_hashes(lock, temporary)
                 held = run(
@@ -82,18 +93,9 @@ def fill(
                 )
                 if held.exit_code == 0:
                     continue
-            _check(stack, run(what, [*pip, "-r", str(lock)]), what)
+            _check(stack, run(what, [*pip, *options, "-r", str(lock)]), what)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _without_torch(stack: StackSpec, temporary: Path) -> Path:
-    rest = [p for p in read_lock(stack.folder / LOCK_FILE) if canonical(p.name) != "torch"]
-    hashed = all(p.hashes for p in rest) and platform.machine() == "x86_64"
-    path = temporary / "rest.txt"
-    lines = [p.line + "".join(f" --hash={h}" for h in p.hashes if hashed) for p in rest]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
 
 
 def _without_hashes(lock: Path, temporary: Path) -> Path:

@@ -9,30 +9,34 @@ import pytest
 from stackyard import stacks
 from stackyard.errors import BadInputError
 from stackyard.stacks import definition
-from tests.stackyard.fake_stacks import define
+from tests.stackyard.fake_stacks import define, define_plain
 
 HASH = "--hash=sha256:" + "0" * 64
 
 
 def test_the_stacks_of_the_house_load_and_the_default_comes_first() -> None:
-    defined = stacks.load()
+    defined = definition.load()
     assert next(iter(defined)) == stacks.DEFAULT == "torch-2.13.0-cpu"
-    promised = {name: (s.python, s.torch, s.cuda) for name, s in defined.items()}
+    promised: dict[str, tuple[str, str | None, str | None]] = {
+        name: (s.python, s.torch, s.cuda) for name, s in defined.items()
+    }
     promised[stacks.DEFAULT] = ("3.11", *promised[stacks.DEFAULT][1:])  # or the newer one that runs this
     assert promised.items() >= {
         ("torch-2.13.0-cpu", ("3.11", "2.13.0", "cpu")),
         ("torch-1.10.2-cu102", ("3.9", "1.10.2", "10.2")),
         ("torch-2.6.0-cu124", ("3.11", "2.6.0", "12.4")),
         ("torch-2.6.0-cu118", ("3.11", "2.6.0", "11.8")),
+        ("sklearn-1.9.1-cpu", (promised["sklearn-1.9.1-cpu"][0], None, None)),
     }
     assert defined["torch-1.10.2-cu102"].capability_range == (3.7, 7.5)
 
 
-@pytest.mark.parametrize("name", list(stacks.load()))
+@pytest.mark.parametrize("name", list(definition.load()))
 def test_every_lock_of_the_house_pins_with_hashes_all_but_a_torch_of_several_sources(name: str) -> None:
-    stack = stacks.load()[name]
+    stack = definition.load()[name]
     packages = {p.name: p for p in stacks.read_lock(stack.folder / "requirements.lock")}
-    assert {"torch", "numpy", "safetensors", "drain3", "nvidia-ml-py"} <= set(packages)
+    needed = {"torch", "safetensors", "drain3"} if stack.torch else {"scikit-learn", "pandas"}
+    assert needed | {"numpy", "nvidia-ml-py"} <= set(packages)
     assert "pytest" not in packages
     assert [p.name for p in packages.values() if not p.hashes] in ([], ["torch"])
     assert (stack.folder / "Dockerfile").is_file()
@@ -116,6 +120,22 @@ def test_a_bad_key_is_named_with_its_file_and_value(tmp_path: Path, line: str, s
         stacks.load(tmp_path)
     for text in [str(path), *said]:
         assert text in str(caught.value)
+
+
+def test_a_stack_needs_no_torch_and_then_has_nothing_that_is_torchs(tmp_path: Path) -> None:
+    stack = definition.read(define_plain(tmp_path))
+    assert (stack.torch, stack.cuda, stack.capability_range, stack.base) == (None, None, None, None)
+    assert (stack.pin.torch, stack.pin.cuda) == (None, None)
+    for line, said in {
+        'cuda = "cpu"': "cuda is 'cpu', expected no such key without torch",
+        'indexes = ["wheels"]': "indexes is ['wheels'], expected no such key without torch",
+        "capability = [3.7, 7.5]": "capability is [3.7, 7.5], expected no such key for a stack without torch",
+    }.items():
+        with pytest.raises(BadInputError) as caught:
+            definition.read(define_plain(tmp_path, more=line + "\n"))
+        assert said in str(caught.value)
+    with pytest.raises(BadInputError, match=r"pins torch==9\.9\.0, but stack\.toml has no torch"):
+        definition.read(define_plain(tmp_path, lock="torch==9.9.0\n"))
 
 
 @pytest.mark.parametrize(

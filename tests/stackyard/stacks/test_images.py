@@ -15,7 +15,7 @@ from stackyard import stacks
 from stackyard.cli import main
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine.docker_engine import Engine
-from stackyard.stacks import images
+from stackyard.stacks import definition, images
 from stackyard.stacks.definition import StackSpec
 from stackyard.stacks.images import BuildOptions
 from tests.engine import docker
@@ -202,7 +202,7 @@ def test_a_docker_client_without_buildkit_is_passed_over(
     docker_engine.builder.cache_clear()
 
 
-@pytest.mark.parametrize("stack", stacks.load().values(), ids=lambda stack: stack.name)
+@pytest.mark.parametrize("stack", definition.load().values(), ids=lambda stack: stack.name)
 def test_every_stacks_dockerfile_is_the_same_but_for_its_names(stack: StackSpec) -> None:
     text = (stack.folder / "Dockerfile").read_text()
     default = (AGENTS / "stacks" / stacks.DEFAULT / "Dockerfile").read_text()

@@ -1,7 +1,8 @@
 """What this Python really loads: versions, a tensor operation, installed packages. Prints one JSON object.
 
-Argument: "numpy" to also pass an array through ``torch.from_numpy`` (with a NumPy it was not built for torch
-imports, and only this raises).
+Arguments: what is to be tried. "torch" makes a product; "numpy" beside it passes an array through
+``torch.from_numpy`` (with a NumPy it was not built for torch imports, and only this raises). "numpy" alone makes the
+product.
 """
 
 from __future__ import annotations
@@ -26,22 +27,30 @@ def main() -> int:
         "executable": sys.executable,
         "installed": _installed(),
     }
+    tried = sys.argv[1:]
     try:
-        import torch
-
-        seen["torch"] = str(torch.__version__)
-        seen["cuda"] = torch.version.cuda or "cpu"
         # 0..5 as 2 x 3, times its transpose: [[5, 14], [14, 50]], sum 83.
-        matrix = torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
-        seen["operation"] = float((matrix @ matrix.t()).sum())
-        if "numpy" in sys.argv[1:]:
+        rows = [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+        if "torch" in tried:
+            import torch
+
+            seen["torch"] = str(torch.__version__)
+            seen["cuda"] = torch.version.cuda or "cpu"
+            matrix = torch.tensor(rows)
+            seen["operation"] = float((matrix @ matrix.t()).sum())
+            if "numpy" in tried:
+                import numpy
+
+                array = numpy.arange(6, dtype=numpy.float32)
+                seen["from_numpy"] = float(torch.from_numpy(array).sum())
+                seen["to_numpy"] = float(matrix.numpy().sum())
+            seen["gpus"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        elif "numpy" in tried:
             import numpy
 
-            array = numpy.arange(6, dtype=numpy.float32)
-            seen["from_numpy"] = float(torch.from_numpy(array).sum())
-            seen["to_numpy"] = float(matrix.numpy().sum())
-        seen["gpus"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    except Exception as error:  # noqa: BLE001 - an edge: whatever torch raises here is what we came to see
+            array = numpy.array(rows)
+            seen["operation"] = float((array @ array.T).sum())
+    except Exception as error:  # noqa: BLE001 - an edge: whatever they raise here is what we came to see
         seen["error"] = "{}: {}".format(
             type(error).__name__, str(error).splitlines()[0] if str(error) else ""
         )

@@ -1,0 +1,255 @@
+"""Derived stacks: a base stack and a file of requirements, resolved once into a lock with hashes.
+
+``defined`` gives one for a file of requirements: its lock is kept below ``home/stacks.d/.resolved`` under the digest of
+what decides it (the base's pins, what the file asks for, the Python), and found there again without network. ``define``
+gives such a lock a name in ``home/stacks.d/NAME``, and ``load`` finds those beside the house's own stacks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from stackyard import toml_tables
+from stackyard.errors import BadInputError
+from stackyard.settings import Settings
+from stackyard.stacks import definition, environment, requirements, resolving
+from stackyard.stacks.definition import LOCK_FILE, STACK_FILE, LockedPackage, StackSpec, canonical
+from stackyard.stacks.installation import Progress
+from stackyard.stacks.requirements import Requirements
+from stackyard.toml_tables import Fields
+
+_KEYS = {"about", "base", "base_digest", "python", "indexes"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
+_RESOLVED = ".resolved"
+#: A stack on a stack on a stack: more is a circle.
+_MOST_BASES = 8
+
+
+def load(folder: Path | None = None, settings: Settings | None = None) -> dict[str, StackSpec]:
+    """All stacks by name: the house's, the default first, then the derived ones that can be used.
+
+    Args:
+        folder: holds the house's definitions, as ``definition.load`` takes it.
+        settings: where derived stacks are kept; ``None``: as the environment says.
+
+    Raises:
+        BadInputError: the house's stacks cannot be read.
+    """
+    found = definition.load(folder)
+    return found | _named(settings or Settings.from_environment(), found)[0]
+
+
+def faults(settings: Settings | None = None) -> dict[str, str]:
+    """Derived stacks that cannot be used, by name, each with the reason."""
+    return _named(settings or Settings.from_environment(), definition.load())[1]
+
+
+def defined(
+    base: StackSpec,
+    requirements_file: Path,
+    settings: Settings,
+    *,
+    name: str | None = None,
+    wheels: Path | None = None,
+    progress: Progress | None = None,
+    anew: bool = False,
+) -> StackSpec:
+    """The stack that has what ``requirements_file`` asks for on top of ``base``; resolved now unless it is known.
+
+    Builds ``base`` first where it has to resolve. Interrupted, it leaves no lock.
+
+    Args:
+        base: the stack below.
+        requirements_file: requirements.txt, pylock.toml or uv.lock.
+        settings: where locks and environments are.
+        name: what the stack is called; ``None``: after its base and its requirements.
+        wheels: a folder of wheels, tried first; ``None``: $STACKYARD_WHEELS, if set.
+        progress: called with one line whenever there is something new to show.
+        anew: resolve even if a lock is kept.
+
+    Raises:
+        BadInputError: the file cannot be used, or asks for what the base's pins rule out.
+        NotRunnableError: the base cannot be built, or neither index nor wheel folder has what is asked for.
+        StackyardError: pip failed.
+    """
+    asked, folder = _place(base, requirements_file, settings)
+    if anew or not (folder / STACK_FILE).is_file():
+        say = progress or (lambda text: None)
+        wheels = environment.wheel_folder(wheels)
+        python = environment.build(base, settings, wheels, progress)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        log = folder.with_name(folder.name + ".log")
+        log.unlink(missing_ok=True)
+        locked = resolving.resolve(base, python, asked, wheels, log, say)
+        log.unlink(missing_ok=True)
+        _write(folder, base, asked, locked)
+    return _read(folder, base, name or f"{base.name[:50]}+{folder.name[:8]}")
+
+
+def foreseen(
+    base: StackSpec, requirements_file: Path, settings: Settings, *, name: str | None = None
+) -> StackSpec | None:
+    """What ``defined`` would give without resolving; ``None``: the lock is not there yet. Starts and writes nothing.
+
+    Raises:
+        BadInputError: the file cannot be used, or asks for what the base's pins rule out.
+    """
+    _asked, folder = _place(base, requirements_file, settings)
+    if not (folder / STACK_FILE).is_file():
+        return None
+    return _read(folder, base, name or f"{base.name[:50]}+{folder.name[:8]}")
+
+
+def define(spec: StackSpec, name: str, settings: Settings) -> StackSpec:
+    """Keep a stack that ``defined`` gave under a name; one of that name that was derived before is replaced.
+
+    Raises:
+        BadInputError: the name cannot be one, or is that of a stack of the house.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInputError(
+            f"{name!r} is no name of a stack; it has ASCII letters, digits and . _ + - (60 at most)"
+        )
+    if name in definition.load():
+        raise BadInputError(f"{name} is a stack of its own already; choose another name")
+    if spec.base is None:
+        raise BadInputError(f"{spec.name} is no derived stack; it has a definition of its own")
+    target = folder_of(settings) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder_of(settings)) as temporary:
+        new = Path(temporary) / "new"
+        shutil.copytree(spec.folder, new)
+        if target.exists():
+            target.rename(Path(temporary) / "old")
+        new.rename(target)
+    return replace(spec, name=name, folder=target)
+
+
+def forget(name: str, settings: Settings) -> None:
+    """Remove the definition of a derived stack; its environment stays.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    folder = folder_of(settings) / name
+    if not _NAME.fullmatch(name) or not (folder / STACK_FILE).is_file():
+        raise BadInputError(f"{name} is no derived stack of this machine; see `stackyard stack list`")
+    (folder / STACK_FILE).unlink()  # first: half a removal must not count as a definition
+    shutil.rmtree(folder)
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where derived stacks are kept."""
+    return settings.home.absolute() / "stacks.d"
+
+
+def _place(base: StackSpec, file: Path, settings: Settings) -> tuple[Requirements, Path]:
+    """What is asked for, checked against the base; and where its lock is, or will be."""
+    asked = requirements.read(file, base.python)
+    resolving.check(base, asked)
+    decides = {"base": base.digest, "python": base.python, "files": asked.files}
+    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()
+    return asked, folder_of(settings) / _RESOLVED / key[:32]
+
+
+def _write(folder: Path, base: StackSpec, asked: Requirements, locked: list[LockedPackage]) -> None:
+    """Put the definition into its place, whole or not at all."""
+    lines = [f"base = {json.dumps(base.name)}", f"base_digest = {json.dumps(base.digest)}"]
+    lines += [f"python = {json.dumps(base.python)}", f"indexes = {json.dumps(list(asked.indexes))}"]
+    files = {STACK_FILE: "\n".join(lines) + "\n", LOCK_FILE: _lock(locked, base), **asked.files}
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as temporary:
+        new = Path(temporary) / "new"
+        new.mkdir()
+        for name, text in files.items():
+            (new / name).write_text(text, encoding="utf-8")
+        if folder.exists():
+            folder.rename(Path(temporary) / "old")
+        try:
+            new.rename(folder)
+        except OSError:  # another process was there first, with the same
+            if not (folder / STACK_FILE).is_file():
+                raise
+
+
+def _lock(locked: list[LockedPackage], base: StackSpec) -> str:
+    lines = [f"# What is added to {base.name}, for Python {base.python} on {os.uname().machine}."]
+    return "\n".join(lines + [p.line + "".join(f" --hash={h}" for h in p.hashes) for p in locked]) + "\n"
+
+
+def _named(settings: Settings, house: Mapping[str, StackSpec]) -> tuple[dict[str, StackSpec], dict[str, str]]:
+    """The derived stacks that can be used, and why others cannot."""
+    top = folder_of(settings)
+    names = sorted(
+        path.parent.name for path in top.glob(f"*/{STACK_FILE}") if not path.parent.name.startswith(".")
+    )
+    found: dict[str, StackSpec] = {}
+    wrong: dict[str, str] = {}
+
+    def stack(name: str, depth: int) -> StackSpec:
+        if name in house:
+            return house[name]
+        if name not in names or depth > _MOST_BASES:
+            raise BadInputError(f"{name} is not defined here")
+        folder = top / name
+        base_name = _fields(folder).text(_fields(folder).document, "", "base", expected="the name of a stack")
+        return _read(folder, stack(base_name, depth + 1), name)
+
+    for name in names:
+        try:
+            if name in house:
+                raise BadInputError(f"a stack of its own is called so too; rename {top / name}")
+            found[name] = stack(name, 0)
+        except BadInputError as error:
+            wrong[name] = str(error)
+    return found, wrong
+
+
+def _fields(folder: Path) -> Fields:
+    path = folder / STACK_FILE
+    fields = Fields(str(path), toml_tables.read(path))
+    fields.keys(fields.document, "", _KEYS)
+    return fields
+
+
+def _read(folder: Path, base: StackSpec, name: str) -> StackSpec:
+    """The derived stack that ``folder`` defines on top of ``base``.
+
+    Raises:
+        BadInputError: its files cannot be read, or it was derived from another version of its base.
+    """
+    fields = _fields(folder)
+    top = fields.document
+    python = fields.text(top, "", "python", like=r"3\.\d+", expected='a version like "3.11"')
+    if base.python != python and base.base is None:
+        base = definition.read(base.folder, running=python)
+    if base.digest != fields.text(top, "", "base_digest", expected="the digest of its base"):
+        raise BadInputError(
+            f"{name} was derived from another version of {base.name} (or for another Python); derive it again: "
+            f"stackyard stack derive {name} --base {base.name} --requirements {folder / requirements.REQUIREMENTS_FILE}"
+        )
+    indexes = fields.texts(
+        top, "", "indexes", r"default|https?://.*", '"default" or addresses of a package index'
+    )
+    locked = definition.read_lock(folder / LOCK_FILE, may_be_empty=True)
+    there = {canonical(package.name) for package in definition.packages(base)}
+    twice = next((p.line for p in locked if canonical(p.name) in there), None)
+    if twice is not None:
+        raise BadInputError(f"{folder / LOCK_FILE}: pins {twice}, which its base {base.name} pins already")
+    return replace(
+        base,
+        name=name,
+        digest=definition.digest_of(locked, base=base.digest),
+        folder=folder,
+        indexes=("wheels", *(indexes or ("default",))),
+        about=fields.text(top, "", "about", "") if top.get("about") else "",
+        installed_bytes=None,
+        base=base,
+    )

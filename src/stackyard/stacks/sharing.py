@@ -1,0 +1,129 @@
+"""One environment's files in another: hard links where they are possible, else reflinks, else copies.
+
+pip replaces a file by removing it and writing a new one, and Python renames a finished ``.pyc`` into place, so neither
+writes through a link. What does write in place is not linked: scripts with the interpreter's path and ``.pth`` files
+are copied. The virtual environment itself (interpreter, activation, ``pyvenv.cfg``) is each one's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+#: Linux's FICLONE of <linux/fs.h>: make a file of another's blocks, copied where one of them writes.
+_FICLONE = 0x40049409
+#: Answers that say that this way is not open between the two folders, whichever the file.
+_CLOSED = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
+#: Where a script names its interpreter: its first lines.
+_HEAD_BYTES = 4096
+
+_Way = tuple[str, Callable[[Path, Path], None]]
+
+
+def share(base: Path, folder: Path, without: Collection[str] = ()) -> str:
+    """Put every file of the environment ``base`` into the new environment ``folder``, which has none of its own yet.
+
+    Args:
+        base: a complete environment; nothing in it is changed.
+        folder: a virtual environment that was just made with the same interpreter.
+        without: names right below ``base`` that are not shared.
+
+    Returns:
+        How the last file was shared: "hard links", "reflinks" or "copies".
+
+    Raises:
+        OSError: the disk is full, or a file cannot be read.
+    """
+    ways: list[_Way] = [("hard links", _link), ("reflinks", _reflink), ("copies", _copied)]
+    names = {"pyvenv.cfg", "bin", "lib64", *without}
+    left = [(Path(entry.path), folder / entry.name) for entry in os.scandir(base) if entry.name not in names]
+    while left:
+        source, target = left.pop()
+        if source.is_symlink():
+            if not target.is_symlink():
+                target.symlink_to(_moved(os.readlink(source), base, folder))
+        elif source.is_dir():
+            target.mkdir(exist_ok=True)
+            left += [(Path(entry.path), target / entry.name) for entry in os.scandir(source)]
+        elif source.suffix == ".pth":
+            _copied(source, target)
+        else:
+            ways = _shared(source, target, ways)
+    _scripts(base, folder)
+    return ways[0][0]
+
+
+def shared_bytes(base: Path, folder: Path) -> int:
+    """Disk space of ``folder`` that is also ``base``'s, by hard links; files with several names count once."""
+    known = {(status.st_dev, status.st_ino) for status in _files(base)}
+    found = {(s.st_dev, s.st_ino): s.st_blocks * 512 for s in _files(folder)}
+    return sum(size for key, size in found.items() if key in known)
+
+
+def _shared(source: Path, target: Path, ways: list[_Way]) -> list[_Way]:
+    """Share one file; the ways that are still open."""
+    while True:
+        try:
+            ways[0][1](source, target)
+            return ways
+        except OSError as error:
+            if error.errno == errno.EMLINK:  # this file has as many names as it can have; others have not
+                _copied(source, target)
+                return ways
+            if error.errno not in _CLOSED or len(ways) == 1:
+                raise
+            ways = ways[1:]
+
+
+def _link(source: Path, target: Path) -> None:
+    os.link(source, target, follow_symlinks=False)
+
+
+def _reflink(source: Path, target: Path) -> None:
+    try:
+        with source.open("rb") as old, target.open("xb") as new:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        shutil.copystat(source, target)  # a .pyc counts only beside a source of its time
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _copied(source: Path, target: Path) -> None:
+    shutil.copy2(source, target)
+
+
+def _scripts(base: Path, folder: Path) -> None:
+    """The programs that packages brought, started by the interpreter of ``folder``."""
+    for source in (base / "bin").iterdir():
+        target = folder / "bin" / source.name
+        if target.exists() or target.is_symlink():
+            continue  # the virtual environment's own
+        if source.is_symlink():
+            target.symlink_to(_moved(os.readlink(source), base, folder))
+            continue
+        content = source.read_bytes()
+        old, new = (os.fsencode(str(place) + os.sep) for place in (base, folder))
+        if content.startswith(b"#!"):
+            content = content[:_HEAD_BYTES].replace(old, new) + content[_HEAD_BYTES:]
+        target.write_bytes(content)
+        shutil.copystat(source, target)
+
+
+def _moved(link: str, base: Path, folder: Path) -> str:
+    """Where a symbolic link leads in the new place: a path into ``base`` becomes one into ``folder``."""
+    return str(folder) + link[len(str(base)) :] if link.startswith(str(base) + os.sep) else link
+
+
+def _files(folder: Path) -> list[os.stat_result]:
+    found = []
+    for parent, _folders, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found.append(os.lstat(os.path.join(parent, name)))
+    return found
