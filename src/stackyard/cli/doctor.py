@@ -154,7 +154,7 @@ def _stack(stack: StackSpec, settings: Settings, machine: Machine, online: bool)
         python = pythons.find(stack.python)
     except NotRunnableError as error:
         return Finding(section, stack.name, "missing", f"not runnable: {error}")
-    if online:
+    if online and stack.torch is not None and stack.base is None:
         try:
             source = indexes.choose(stack, python, None)
         except StackyardError as error:
