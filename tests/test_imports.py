@@ -48,6 +48,7 @@ SEAM = {
     "stackyard_task.workloads",
     "stackyard_task.commands",
     "stackyard_task.metric_sources",
+    "stackyard_task.manifest",
 }
 #: What a workload may see of the harness.
 GUEST_SEAM = {"stackyard_task.channel", "stackyard_task.records", "stackyard_task.workloads"}
@@ -179,6 +180,11 @@ def test_importing_the_task_side_needs_the_standard_library_only() -> None:
         "start_hook",
         "metric_sources",
         "workloads",
+        "manifest",
+        "archives",
+        "working",
+        "gathering",
+        "emptying",
         "run",
         "spawn",
         "listener",

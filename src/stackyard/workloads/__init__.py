@@ -2,8 +2,8 @@
 
 ``packages`` finds what installed packages declare (read by ``declarations``), and why one cannot be used;
 ``catalogue`` knows all declared workloads and finds functions of the user's own (``own``);
-``snapshot`` is the copy of their code for a whole matrix, ``wheel`` the same for a server. Knows no launcher, no
-scenario and no server, and imports no workload.
+``snapshot`` is the copy of their code for a whole matrix, ``wheel`` the same for a server; ``folder`` is the user's
+folder that travels with a command. Knows no launcher, no scenario and no server, and imports no workload.
 """
 
 from stackyard.workloads.catalogue import Catalogue, load
