@@ -41,10 +41,10 @@ class Gathered:
     #: Files and links that were new or changed, and were removed. Caches, sockets and pipes are not counted.
     dropped: int = 0
     #: One sentence about what was dropped or could not be removed; ``None``: nothing was.
-    note: Optional[str] = None
+    sentence: Optional[str] = None
 
 
-def gathered(folder: Path, archive: Path, outputs: Path) -> Gathered:
+def gathered(folder: Path, archive: Optional[Path], outputs: Path) -> Gathered:
     """Move what is new or changed in ``folder`` to ``outputs/work``, and remove the rest with the folder.
 
     Byte code and caches are removed uncounted. A link is kept where it leads to what is kept. Names that are no UTF-8,
@@ -52,7 +52,7 @@ def gathered(folder: Path, archive: Path, outputs: Path) -> Gathered:
 
     Args:
         folder: the working folder.
-        archive: what was unpacked there.
+        archive: what was unpacked there; ``None``: nothing, so all is new.
         outputs: the run's outputs; ``work`` is made in it where there is something to keep.
     """
     result = Gathered()
@@ -62,7 +62,7 @@ def gathered(folder: Path, archive: Path, outputs: Path) -> Gathered:
         top = os.open(str(folder), OPEN_FOLDER)
     except OSError as error:
         if error.errno != errno.ENOENT:
-            result.note = (
+            result.sentence = (
                 f"{folder} cannot be looked at ({error.strerror}), so what the command left there stays"
             )
         return result
@@ -87,7 +87,7 @@ class _Gathering:
     #: Links to be moved when all files are, as (parts, name).
     links: List[Tuple[Tuple[bytes, ...], bytes]] = field(default_factory=list)
 
-    def all(self, archive: Path) -> None:
+    def all(self, archive: Optional[Path]) -> None:
         """Go through the folder, then empty it."""
         original = _Original(archive)
         try:
@@ -113,7 +113,7 @@ class _Gathering:
             said.append("; ".join(sorted(self.reasons)))
         if self.left:
             said.append(f"{self.left} could not be removed")
-        self.result.note = ", and ".join(said) or None
+        self.result.sentence = ", and ".join(said) or None
 
     # -- the walk ------------------------------------------------------------------------------------
 
@@ -259,10 +259,12 @@ class _Gathering:
 class _Original:
     """What the archive held, to tell what is new."""
 
-    def __init__(self, archive: Path) -> None:
+    def __init__(self, archive: Optional[Path]) -> None:
         self._archive: Optional[zipfile.ZipFile] = None
         self._stream: Optional[BinaryIO] = None
         self._entries: Dict[bytes, zipfile.ZipInfo] = {}
+        if archive is None:
+            return
         try:
             self._stream = archives.opened(archive)
             self._archive = zipfile.ZipFile(self._stream)

@@ -16,12 +16,15 @@ from typing import Dict, List, Optional, Set
 from stackyard_task import archives, manifest
 from stackyard_task.emptying import emptied
 from stackyard_task.gathering import WORK_FOLDER, Gathered, gathered
-from stackyard_task.inputs import InputError
 from stackyard_task.manifest import FileFacts
 
-__all__ = ["WORK_FOLDER", "Gathered", "gathered", "unpacked"]
+__all__ = ["WORK_FOLDER", "Gathered", "WorkingError", "gathered", "unpacked"]
 
 _PIECE_BYTES = 1 << 20
+
+
+class WorkingError(Exception):
+    """The folder to work in cannot be made; the message is one sentence. Never the command's fault."""
 
 
 def unpacked(archive: Path, folder: Path, digest: Optional[str]) -> None:
@@ -33,26 +36,23 @@ def unpacked(archive: Path, folder: Path, digest: Optional[str]) -> None:
         digest: what the manifest of what was unpacked must have; ``None``: whatever it has.
 
     Raises:
-        InputError: it is no such archive, larger than allowed, or of another digest; or the folder cannot be written.
+        WorkingError: it is no such archive, larger than allowed, or of another digest; or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty, so no code is unpacked there", "infrastructure")
+            raise WorkingError(f"{folder} is not empty, so no code is unpacked there")
         try:
             _unpack(archive, folder, digest)
         except BaseException:
             emptied(folder)
             raise
     except OSError as error:
-        raise InputError(
-            f"the code in {archive} cannot be unpacked into {folder} ({error.strerror or error})",
-            "infrastructure",
+        raise WorkingError(
+            f"the code in {archive} cannot be unpacked into {folder} ({error.strerror or error})"
         ) from error
     except archives.BAD as error:
-        raise InputError(
-            f"{archive}: is no archive of code ({str(error)[:200]})", "infrastructure"
-        ) from error
+        raise WorkingError(f"{archive}: is no archive of code ({str(error)[:200]})") from error
 
 
 def _unpack(archive: Path, folder: Path, digest: Optional[str]) -> None:
@@ -82,7 +82,7 @@ def _unpack(archive: Path, folder: Path, digest: Optional[str]) -> None:
             os.symlink(target, folder / name)
     found = manifest.digest_of(files)
     if digest is not None and found != digest:
-        raise InputError(
+        raise WorkingError(
             f"the code in {archive} has digest {found[:12]}, and {digest[:12]} was asked for",
             "infrastructure",
         )

@@ -14,7 +14,6 @@ from typing import Any, Callable, List, Tuple
 import pytest
 
 from stackyard_task import archives, manifest, working
-from stackyard_task.inputs import InputError
 
 Entry = Tuple[str, int, bytes]
 FILE, SCRIPT, LINK = stat.S_IFREG | 0o644, stat.S_IFREG | 0o755, stat.S_IFLNK | 0o777
@@ -55,9 +54,8 @@ def digest_of(folder: Path) -> str:
 def refusal(archive: Path, folder: Path, digest: Any = None) -> str:
     """The sentence; nothing stays in the folder, and nothing came to lie beside it."""
     beside = sorted(folder.parent.iterdir())
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(working.WorkingError) as caught:
         working.unpacked(archive, folder, digest)
-    assert caught.value.kind == "infrastructure"
     assert not folder.exists() or list(folder.iterdir()) == []
     assert sorted(set(folder.parent.iterdir()) - {folder}) == [p for p in beside if p != folder]
     said = str(caught.value)
@@ -89,7 +87,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     archive = packed(tmp_path / "a.zip", GOOD)
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "mine").write_text("")
-    with pytest.raises(InputError, match="work is not empty"):
+    with pytest.raises(working.WorkingError, match="work is not empty"):
         working.unpacked(archive, tmp_path / "work", None)
     assert (tmp_path / "work" / "mine").exists()
 

@@ -184,7 +184,7 @@ def _identity(seen: os.stat_result) -> tuple[int, ...]:
 
 
 def archived(folder: Folder, home: Path) -> Path:
-    """The archive of a folder, ``HOME/work/<digest>.zip``: made if it is not there or not whole.
+    """The archive of a folder, ``<digest>.zip`` below ``work`` in ``home``: made if it is not there or not whole.
 
     Raises:
         BadInputError: the folder was changed since it was looked at.
