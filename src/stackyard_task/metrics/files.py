@@ -141,13 +141,14 @@ def whole(path: Path) -> bytes:
     return data
 
 
-def lines(path: Path, say: Say, returns: bool = False) -> Iterator[List[bytes]]:
+def lines(path: Path, say: Say, returns: bool = False, longest: int = LINE_BYTES) -> Iterator[List[bytes]]:
     """A file's lines, in batches, without their ends.
 
     Args:
         path: The file.
         say: Told what of the file is not looked at.
         returns: Whether a carriage return ends a line too, as a progress bar's does.
+        longest: Bytes of a line that are looked at.
 
     Raises:
         Nothing: it cannot be read.
@@ -168,19 +169,19 @@ def lines(path: Path, say: Say, returns: bool = False) -> Iterator[List[bytes]]:
                 *batch, rest = (rest + data).split(b"\n")
                 if skipping and batch:
                     batch, skipping = batch[1:], False
-                if len(rest) > LINE_BYTES:
+                if len(rest) > longest:
                     if not skipping:
                         batch.append(rest)
                     rest, skipping = b"", True
-                long = [n for n, line in enumerate(batch) if len(line) > LINE_BYTES]
+                long = [n for n, line in enumerate(batch) if len(line) > longest]
                 for n in long:
-                    batch[n] = batch[n][:LINE_BYTES]
+                    batch[n] = batch[n][:longest]
                 cut += len(long)
                 yield batch
             if rest and not skipping and end == length:
                 yield [rest]
     if cut:
-        say(f"{cut} lines of {path.name} are longer than {LINE_BYTES >> 10} KiB and were cut")
+        say(f"{cut} lines of {path.name} are longer than {longest >> 10} KiB and were cut")
     if length > FILE_BYTES:
         half = FILE_BYTES >> 21
         say(f"{path.name} is {length >> 20} MiB long; its first and last {half} MiB were read")
