@@ -20,6 +20,9 @@ __all__ = ["READING_SECONDS", "Places", "Read", "read"]
 
 #: What reading all metrics of a run may take.
 READING_SECONDS = 30.0
+#: Notes about one metric, and how long one may be.
+_NOTES = 5
+_NOTE_LETTERS = 600
 
 #: Kind of source -> what reads one.
 _READERS: Dict[str, Callable[[Source, Places, Say], Figure]] = {
@@ -56,13 +59,21 @@ def read(sources: Mapping[str, str], places: Places, seconds: float = READING_SE
     found, by_kind = Read(), _by_kind(sources)
     patience = Patience(seconds, len(sources))
 
-    def say(name: str, sentence: str) -> None:
-        found.notes.append(f"metric {name!r}: {sentence}")
+    def note(sentence: str) -> None:
+        shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(sentence.split()))
+        if shown not in found.notes:
+            found.notes.append(shown if len(shown) <= _NOTE_LETTERS else shown[: _NOTE_LETTERS - 3] + "...")
 
+    def say(name: str, sentence: str) -> None:
+        said[name] = said.get(name, 0) + 1
+        if said[name] <= _NOTES:
+            note(f"metric {name!r}: {sentence}")
+
+    said: Dict[str, int] = {}
     figures: Dict[str, Figure] = {}
     printed = {name: source.key for name, source in by_kind.get("line", {}).items()}
     if printed:
-        figures.update(log_lines.read(printed, places, patience, say, found.notes.append))
+        figures.update(log_lines.read(printed, places, patience, say, note))
     for kind, reader in _READERS.items():
         for name, source in by_kind.get(kind, {}).items():
 
@@ -74,6 +85,7 @@ def read(sources: Mapping[str, str], places: Places, seconds: float = READING_SE
             except Nothing as why:
                 say(name, str(why))
             except TimeUp:
+                figures.pop(name, None)
                 say(name, f"reading it took longer than {patience.share:.3g} s")
             except OSError as error:
                 say(name, f"it cannot be read ({error.strerror or error})")

@@ -69,6 +69,8 @@ def read(
                     del at_work[name]
     except Nothing as why:
         about_the_log(str(why))
+    except OSError as error:
+        about_the_log(f"{places.log.name} cannot be read to its end ({error.strerror or error})")
     found = {name: metric.figure for name, metric in at_work.items() if metric.figure.last is not None}
     for name in at_work:
         if name not in found:

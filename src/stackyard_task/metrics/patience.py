@@ -50,11 +50,13 @@ class Patience:
             return
         before = signal.signal(signal.SIGALRM, self._ring)
         try:
-            self._armed = True
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            work()
+            try:
+                self._armed = True
+                signal.setitimer(signal.ITIMER_REAL, seconds)
+                work()
+            finally:
+                self._armed = False  # an alarm that rings from here on interrupts nothing
         finally:
-            self._armed = False  # an alarm that rings from here on interrupts nothing
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
 

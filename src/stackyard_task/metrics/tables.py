@@ -45,27 +45,41 @@ def read_json_lines(source: Source, places: Places, say: Say) -> Figure:
         Nothing: there is no such file, or no line has such a figure.
     """
     path = find(source.file, places)
-    figure, parts, broken = Figure(), _named(source.key), 0
+    rows = JsonRows(source.key)
     for batch in lines(path, say):
+        rows.take(batch)
+    if rows.broken:
+        say(f"{rows.broken} lines of {path.name} are no JSON")
+    if rows.figure.last is None:
+        raise Nothing(f"no line of {path.name} has a figure {source.key!r}")
+    return rows.figure
+
+
+class JsonRows:
+    """A metric's key in lines of JSON, and what it found."""
+
+    def __init__(self, key: str) -> None:
+        self.figure = Figure()
+        #: Lines that are no JSON.
+        self.broken = 0
+        self._named = _named(key)
+
+    def take(self, batch: List[bytes]) -> None:
+        """Look at some lines."""
         for line in batch:
             if not line.strip():
                 continue
             try:
                 row = json.loads(_without_mark(line))
             except (ValueError, RecursionError):
-                broken += 1
+                self.broken += 1
                 continue
-            for key, step_key in parts:
+            for key, step_key in self._named:
                 found, value = _at(row, key)
                 if found and value is not None and not isinstance(value, (list, dict)):
                     step = _at(row, step_key)[1] if step_key else None
-                    figure.add(from_json_value(value), step_from(step))
+                    self.figure.add(from_json_value(value), step_from(step))
                     break
-    if broken:
-        say(f"{broken} lines of {path.name} are no JSON")
-    if figure.last is None:
-        raise Nothing(f"no line of {path.name} has a figure {source.key!r}")
-    return figure
 
 
 def read_table(source: Source, places: Places, say: Say) -> Figure:
