@@ -182,6 +182,10 @@ class Listener:
         if len(self.packages) > PACKAGES_KEPT:
             self.packages = dict(sorted(self.packages.items())[:PACKAGES_KEPT])
 
+    def _on_lost(self, message: Dict[str, Any]) -> None:
+        """A process found the FIFO full, and what it had to say is lost."""
+        self.not_understood += max(0, from_json(int, message["messages"]))
+
     def _on_ended(self, message: Dict[str, Any]) -> None:
         self.ended = True
 

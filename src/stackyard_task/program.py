@@ -8,6 +8,7 @@ Standard library only.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import re
 import shutil
@@ -184,9 +185,9 @@ class CommandProgram:
             from stackyard_task import metrics
 
             work = self._work if self._command.folder is None else Path(self._command.folder)
-            read = metrics.read(
-                self._command.metrics, metrics.Places(self._folder / LOG_FILE, self._outputs, work)
-            )
+            since = datetime.datetime.fromisoformat(record.started_at).timestamp()
+            places = metrics.Places(self._folder / LOG_FILE, self._outputs, work, since)
+            read = metrics.read(self._command.metrics, places)
             record.results.update(read.values)
             record.notes += read.notes
             if read.series:
@@ -224,6 +225,7 @@ class CommandProgram:
             self.descriptor = os.open(str(self._fifo), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             # held open, so that a reporter that leaves does not end the listening
             self._writing = os.open(str(self._fifo), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            spawn.widen(self._writing)
         except OSError:
             self.descriptor, self._writing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
 

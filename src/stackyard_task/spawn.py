@@ -26,6 +26,12 @@ PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 
 
+def widen(pipe: int) -> None:
+    """Give a pipe or FIFO more room than the usual 64 KiB, where the user's share of pipe memory allows it."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, PIPE_BYTES)
+
+
 class StartError(Exception):
     """The child could not be started: the message says at which step."""
 
@@ -102,8 +108,7 @@ def start(what: Start, cgroup: Optional[Cgroup], steps: List[Callable[[], None]]
         StartError: joining or limiting failed.
     """
     if what.channel is not None:
-        with contextlib.suppress(OSError):  # above the user's share of pipe memory: the usual size then
-            fcntl.fcntl(what.channel, _F_SETPIPE_SZ, PIPE_BYTES)
+        widen(what.channel)
     report_read, report_write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping
 
 from stackyard_task.metric_sources import Source, parsed
-from stackyard_task.metrics import clearml_scalars, log_lines, tables, tensorboard
+from stackyard_task.metrics import log_lines, offline, tables, tensorboard
 from stackyard_task.metrics.figure import Figure, Nothing, Value
 from stackyard_task.metrics.files import Places, Say
 from stackyard_task.metrics.patience import Patience, TimeUp
@@ -30,7 +30,7 @@ _READERS: Dict[str, Callable[[Source, Places, Say], Figure]] = {
     "jsonl": tables.read_json_lines,
     "csv": tables.read_table,
     "tensorboard": tensorboard.read,
-    "clearml": clearml_scalars.read,
+    "clearml": offline.read,
 }
 
 

@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 class Places:
     """Where a run leaves what it says."""
 
-    #: stdout and stderr of the run.
+    #: stdout and stderr of the run, in its run folder.
     log: Path
     #: The folder that the run was given for its files.
     outputs: Path
@@ -43,8 +43,6 @@ class Places:
     working: Path
     #: When it began, as files say it (seconds since 1970): what is older is another run's. ``None``: unknown.
     since: Optional[float] = None
-    #: Where the ClearML SDK kept what it would have sent (``clearml_scalars.variables``); ``None``: nowhere.
-    clearml: Optional[Path] = None
 
 
 def find(name: str, places: Places) -> Path:

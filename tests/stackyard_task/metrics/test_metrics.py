@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +63,7 @@ def test_no_bytes_of_any_file_break_the_reading(
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
     log, one_value, rows, table, event, sdk = contents
-    where = replace(places(folder, log), clearml=folder / "clearml")
+    where = places(folder, log)
     (where.outputs / "m.json").write_bytes(one_value)
     (where.outputs / "m.jsonl").write_bytes(rows)
     (where.outputs / "m.csv").write_bytes(table)

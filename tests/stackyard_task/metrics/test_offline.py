@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 
 from stackyard_task.metrics import Places, read
-from stackyard_task.metrics.clearml_scalars import variables
+from stackyard_task.metrics.offline import variables
 from tests.stackyard_task.metrics.running import places
 from tests.waiting import PATIENCE_SECONDS
 
@@ -35,7 +34,7 @@ def offline(tmp_path: Path, *lines: str) -> Places:
     folder = tmp_path / "clearml" / "offline" / "offline-1"
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in lines))
-    return replace(places(tmp_path), clearml=tmp_path / "clearml")
+    return places(tmp_path)
 
 
 def test_scalars_have_their_iterations_and_single_values_none(tmp_path: Path) -> None:
@@ -68,8 +67,6 @@ def test_scalars_have_their_iterations_and_single_values_none(tmp_path: Path) ->
 
 def test_a_script_that_reported_nothing_is_said(tmp_path: Path) -> None:
     where = places(tmp_path)
-    assert "was not asked" in read({"a": "clearml:b/c"}, where).notes[0]
-    where = replace(where, clearml=tmp_path / "nowhere")
     assert "the ClearML SDK reported nothing" in read({"a": "clearml:b/c"}, where).notes[0]
 
 
@@ -84,11 +81,11 @@ def test_the_sdk_itself_stays_offline_and_is_read(tmp_path: Path) -> None:
         "    task.get_logger().report_scalar('loss', 'train', 1 / (n + 1), n * 10)\n"
         "task.get_logger().report_single_value('accuracy', 0.75)\n"
     )
-    where = replace(places(tmp_path), clearml=tmp_path / "kept")
+    where = places(tmp_path)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLEARML_")}
     subprocess.run(
         [sys.executable, "-c", script],
-        env={**inherited, "HOME": str(tmp_path), **variables(tmp_path / "kept")},
+        env={**inherited, "HOME": str(tmp_path), **variables(tmp_path)},
         cwd=str(tmp_path),
         stdout=subprocess.DEVNULL,
         timeout=PATIENCE_SECONDS,

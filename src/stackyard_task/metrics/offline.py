@@ -1,4 +1,4 @@
-"""Scalars that a script reports through the ClearML SDK, which stays offline and keeps them in files.
+"""Scalars that a script reports through the ClearML SDK, which stays offline and keeps them in the run folder.
 
 In its offline mode the SDK (``clearml/backend_interface/metrics/interface.py``) writes what it would send into
 ``offline/TASK/metrics.jsonl`` below its cache: a JSON list of events a line. Standard library only; no SDK is needed.
@@ -14,6 +14,8 @@ from stackyard_task.metric_sources import Source
 from stackyard_task.metrics.figure import Figure, Nothing, from_json_value, step_from
 from stackyard_task.metrics.files import Places, Say, lines
 
+#: The SDK's cache in a run folder.
+FOLDER = "clearml"
 #: A line holds many events.
 _LINE_BYTES = 16 << 20
 #: Tasks that one script may make.
@@ -22,13 +24,9 @@ _TASKS = 100
 _NO_ITERATION = -(1 << 31)
 
 
-def variables(folder: Path) -> Dict[str, str]:
-    """What a script's environment holds so that its SDK reports into a folder and reaches no server.
-
-    Args:
-        folder: Made by the SDK where it is not there; ``Places.clearml`` names it afterwards.
-    """
-    return {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(folder)}
+def variables(run_folder: Path) -> Dict[str, str]:
+    """What a script's environment holds so that its SDK reports into the run folder and reaches no server."""
+    return {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(run_folder / FOLDER)}
 
 
 def read(source: Source, places: Places, say: Say) -> Figure:
@@ -37,9 +35,8 @@ def read(source: Source, places: Places, say: Say) -> Figure:
     Raises:
         Nothing: the SDK reported no such scalar, or nothing at all.
     """
-    if places.clearml is None:
-        raise Nothing("the ClearML SDK was not asked to keep its scalars for this run")
-    written = sorted(places.clearml.glob("offline/*/metrics.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    kept = (places.log.parent / FOLDER).glob("offline/*/metrics.jsonl")
+    written = sorted(kept, key=lambda path: path.stat().st_mtime_ns)
     if not written:
         raise Nothing("the ClearML SDK reported nothing: no task was initialised, or it did not end in order")
     figure, seen = Figure(), set()
