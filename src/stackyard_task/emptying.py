@@ -9,9 +9,9 @@ import contextlib
 import itertools
 import os
 import stat
-import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator, Set, Tuple
+from typing import List, Set, Tuple
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Names of one folder that are held at once.
@@ -28,58 +28,75 @@ def emptied(folder: Path) -> None:
             os.close(top)
 
 
+@dataclass
+class _Level:
+    """A folder on the way down."""
+
+    #: In the folder above.
+    name: bytes
+    identity: Tuple[int, int]
+    #: Names that are still to be removed, and those that cannot be.
+    ahead: List[bytes] = field(default_factory=list)
+    staying: Set[bytes] = field(default_factory=set)
+
+
 def removed_below(top: int) -> Tuple[int, int]:
     """Remove all that is in a folder: how many files were removed, and how much could not be.
 
-    However deep it is, two descriptors are enough: folders in a folder are moved to the top before it is removed.
+    However deep it is, two descriptors are enough: the way up is "..", seen to be the folder that it went down from.
     """
-    removed = stuck = count = 0
-    prefix = b".removed-%d-" % time.monotonic_ns()
-    refusing: Set[bytes] = set()
-    for name in _as_they_come(top, refusing):
-        try:
-            if _unlinked(top, name):
-                removed += 1
-                continue
-            inner = entered(top, name)
-        except OSError:
-            refusing.add(name)
-            stuck += 1
-            continue
-        try:
-            staying: Set[bytes] = set()
-            for below in _as_they_come(inner, staying):
+    removed = stuck = 0
+    levels = [_Level(b"", _identity(top))]
+    place = os.dup(top)
+    try:
+        while True:
+            level = levels[-1]
+            level.ahead = level.ahead or _some_names(place, level.staying)
+            if level.ahead:
+                name = level.ahead.pop()
                 try:
-                    if _unlinked(inner, below):
+                    if _unlinked(place, name):
                         removed += 1
                         continue
-                    _let_in(inner, below)
-                    count += 1
-                    os.rename(below, prefix + b"%d" % count, src_dir_fd=inner, dst_dir_fd=top)
+                    inner = entered(place, name)
                 except OSError:
-                    staying.add(below)
+                    level.staying.add(name)
                     stuck += 1
-        finally:
-            os.close(inner)
-        try:
-            os.rmdir(name, dir_fd=top)
-        except OSError:
-            refusing.add(name)
-    return removed, stuck
+                    continue
+                os.close(place)
+                place = inner
+                levels.append(_Level(name, _identity(inner)))
+                continue
+            if len(levels) == 1:
+                return removed, stuck
+            above = os.open("..", OPEN_FOLDER, dir_fd=place)
+            os.close(place)
+            place = above
+            levels.pop()
+            if _identity(place) != levels[-1].identity:
+                return removed, stuck + 1
+            try:
+                os.rmdir(level.name, dir_fd=place)
+            except OSError:
+                levels[-1].staying.add(level.name)
+                stuck += not level.staying
+    finally:
+        os.close(place)
 
 
-def _as_they_come(folder: int, staying: Set[bytes]) -> Iterator[bytes]:
-    """The names in a folder until it holds only those of ``staying``; whoever asks removes each, or adds it there."""
-    while True:
-        try:
-            with os.scandir(folder) as scan:
-                fresh = (name for entry in scan if (name := os.fsencode(entry.name)) not in staying)
-                names = list(itertools.islice(fresh, MOST_NAMES))
-        except OSError:
-            return
-        if not names:
-            return
-        yield from names
+def _identity(folder: int) -> Tuple[int, int]:
+    seen = os.fstat(folder)
+    return seen.st_dev, seen.st_ino
+
+
+def _some_names(folder: int, staying: Set[bytes]) -> List[bytes]:
+    """Some of the names in a folder, but for those of ``staying``; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as scan:
+            names = (name for entry in scan if (name := os.fsencode(entry.name)) not in staying)
+            return list(itertools.islice(names, MOST_NAMES))
+    except OSError:
+        return []
 
 
 def _unlinked(folder: int, name: bytes) -> bool:

@@ -163,7 +163,7 @@ class _Gathering:
 
     def _room(self, size: int) -> bool:
         if self.result.moved >= MOST_MOVED:
-            self.reasons.add(f"at most {MOST_MOVED} are")
+            self.reasons.add(f"at most {MOST_MOVED} files are")
         elif self.result.bytes + size > MOST_MOVED_BYTES:
             self.reasons.add(f"at most {MOST_MOVED_BYTES >> 30} GiB are")
         else:

@@ -82,10 +82,7 @@ def _unpack(archive: Path, folder: Path, digest: Optional[str]) -> None:
             os.symlink(target, folder / name)
     found = manifest.digest_of(files)
     if digest is not None and found != digest:
-        raise WorkingError(
-            f"the code in {archive} has digest {found[:12]}, and {digest[:12]} was asked for",
-            "infrastructure",
-        )
+        raise WorkingError(f"the code in {archive} has digest {found[:12]}, and {digest[:12]} was asked for")
 
 
 def _ancestors(place: str) -> List[str]:

@@ -58,7 +58,7 @@ def refusal(archive: Path, folder: Path, digest: Any = None) -> str:
         working.unpacked(archive, folder, digest)
     assert not folder.exists() or list(folder.iterdir()) == []
     assert sorted(set(folder.parent.iterdir()) - {folder}) == [p for p in beside if p != folder]
-    said = str(caught.value)
+    (said,) = caught.value.args
     assert "\n" not in said
     return said
 
