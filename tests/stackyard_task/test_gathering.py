@@ -175,7 +175,7 @@ def test_folders_deeper_than_any_path_and_unreadable_ones_raise_nothing(work: Pa
     (work / "closed").chmod(0)
     result = gathered(work, archive, work.parent / "outputs")
     assert left(work) == {"work/closed/result": "r"}
-    assert (work.parent / "outputs/work/closed/result").stat().st_mode & 0o400
+    assert (work.parent / "outputs" / "work" / "closed" / "result").stat().st_mode & 0o400
     assert result.dropped == 1
     assert not work.exists()
 
@@ -241,7 +241,7 @@ def test_outputs_on_another_file_system_get_copies(
     monkeypatch.undo()
     assert result.moved == 3
     assert left(work) == {"work/model.pt": "weights", "work/run": "#!/bin/sh", "work/latest": "-> model.pt"}
-    assert (work.parent / "outputs/work/run").stat().st_mode & 0o777 == 0o755
+    assert (work.parent / "outputs" / "work" / "run").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_disk_that_fails_is_one_sentence(
