@@ -21,6 +21,17 @@ install() { # VENV, then pip's options
     "$venv/bin/pip" check
 }
 
+# Says what a script's Python had loaded (stackyard.stacks.hook); absent from an image that is built by hand.
+lay_hook() {
+    if [ ! -d "$here/hook" ]; then return 0; fi
+    for folder in /opt/stack/venv/lib/python3.*/site-packages; do
+        cp -R "$here/hook/." "$folder/"
+        (cd "$here/hook" && find . -name '*.py') | while read -r file; do
+            /opt/stack/venv/bin/python -I -S -m py_compile "$folder/$file"
+        done
+    done
+}
+
 if [ "${2:-}" = derived ]; then
     if [ -d "$here/wheels" ]; then
         without_hashes "$lock" > /tmp/stack.txt
@@ -30,6 +41,7 @@ if [ "${2:-}" = derived ]; then
         cat "$here/stacks/$1/indexes.txt" "$lock" > /tmp/stack.txt
         install /opt/stack/venv -r /tmp/stack.txt
     fi
+    lay_hook
     rm -f /tmp/*.txt
     exit 0
 fi
@@ -53,6 +65,7 @@ else
     install /opt/stack/venv -r /tmp/rest.txt
     install /opt/agent/venv --require-hashes -r "$here/requirements.lock"
 fi
+lay_hook
 rm -f /tmp/*.txt
 id stackyard > /dev/null 2>&1 || useradd --create-home --uid 1000 stackyard
 # An agent that is not root runs its containers under its own number: the home is anybody's who gets in.

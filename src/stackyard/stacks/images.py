@@ -25,7 +25,7 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
-from stackyard.stacks import definition, environment, indexes, process, verification, wheelhouse
+from stackyard.stacks import definition, environment, hook, indexes, process, verification, wheelhouse
 from stackyard.stacks.definition import LOCK_FILE, StackSpec
 from stackyard.stacks.installation import Progress
 from stackyard_task.records import RecordError, from_json, parse, read_json, write_json
@@ -325,6 +325,10 @@ def _context(stack: StackSpec, context: Path) -> Path:
     words = indexes.options(stack.indexes) if stack.base is not None else []
     lines = [f"{option} {address}\n" for option, address in zip(words[::2], words[1::2], strict=True)]
     (target / "indexes.txt").write_text("".join(lines), encoding="utf-8")
+    for name, content in hook.files().items():
+        path = context / "hook" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     return context
 
 

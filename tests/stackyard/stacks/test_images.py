@@ -87,6 +87,14 @@ def test_an_image_is_built_without_network_verified_recorded_and_removed(
         (images.AGENT_PYTHON, "torch", False),
     ):
         assert (tidy.output(image.image_id, [python, "-c", f"import {module}"])[0] == 0) is there
+    # The stack's Python tells a supervisor that it begins, and its scripts may report.
+    script = (
+        "mkfifo /tmp/heard; exec 3<>/tmp/heard; export STACKYARD_REPORT=/tmp/heard; "
+        f"{images.AGENT_PYTHON} -c pass; {images.STACK_PYTHON} -c 'from stackyard_task import report'; head -n 2 <&3"
+    )
+    status, out, error = tidy.output(image.image_id, ["sh", "-c", script])
+    assert (status, error) == (0, "")
+    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["begun", "environment"]
     labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", image.image_id))
     assert (labels[images.STACK_LABEL], labels[images.DIGEST_LABEL]) == (NAME, fake.digest)
 
