@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def install(site_packages: Path) -> None:
 def ensure(python: Path) -> bool:
     """Install into the environment of an interpreter, unless it is there; whether it is there now.
 
-    The interpreter is not started. One that is in no virtual environment is somebody else's and is left alone.
+    The interpreter is not started. One that is in no virtual environment is somebody else's and is left alone, and so
+    is the one that runs us: a stand-in would hide the harness itself.
     """
     site_packages = _site_packages(python)
     if site_packages is None:
@@ -90,7 +92,7 @@ def installed(python: Path) -> bool:
 def _site_packages(python: Path) -> Path | None:
     """The folder of installed packages of a virtual environment; ``None``: the interpreter is in none."""
     prefix = Path(os.path.abspath(python)).parent.parent  # its bin/python is a link to somewhere else
-    if not (prefix / "pyvenv.cfg").is_file():
+    if not (prefix / "pyvenv.cfg").is_file() or prefix == Path(sys.prefix):
         return None
     found = [path for path in prefix.glob("lib/python3.*/site-packages") if path.is_dir()]
     return found[0] if len(found) == 1 else None

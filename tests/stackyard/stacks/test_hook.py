@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     assert not hook.ensure(tmp_path / "bin" / "python")  # no virtual environment
     (tmp_path / "pyvenv.cfg").write_text("")
     assert hook.ensure(tmp_path / "bin" / "python")
+    assert not hook.ensure(Path(sys.executable))  # where the harness itself is installed
 
 
 def test_a_folder_that_takes_nothing_is_one_sentence(tmp_path: Path) -> None:
