@@ -7,6 +7,7 @@ The same keys stand in a scenario file, a pipeline file and ``workloads.toml``. 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from stackyard.errors import BadInputError
@@ -67,17 +68,49 @@ def read(fields: Fields, table: Mapping[str, Any], where: str) -> Command:
     return Command(
         words=words,
         arguments=style,
-        environment=fields.environment(fields.inner(table, where, "environment"), f"{where}.environment"),
-        parameters_format=form,
-        inputs=_texts(
-            fields, table, where, "inputs", "a path or a reference, such as data/ or prepared:NAME/FILE"
+        environment=fields.environment(
+            fields.inner(table, where, "environment"), f"{where}.environment", relative=True
         ),
+        parameters_format=form,
+        inputs=inputs(fields, table, where),
         metrics=_metrics(fields, table, where),
         code=fields.text(table, where, "code") if "code" in table else None,
         folder=fields.text(table, where, "folder") if "folder" in table else None,
         requirements=fields.text(table, where, "requirements") if "requirements" in table else None,
         hook=fields.flag(table, where, "hook", True),
     )
+
+
+def inputs(fields: Fields, table: Mapping[str, Any], where: str) -> dict[str, str]:
+    """What a table says that a command reads, by name.
+
+    Raises:
+        BadInputError: a value is not allowed.
+    """
+    return _texts(
+        fields, table, where, "inputs", "a path or a reference, such as data/ or prepared:NAME/FILE"
+    )
+
+
+def with_inputs(fields: Fields, table: Mapping[str, Any], where: str, declared: Workload) -> Workload:
+    """A declared workload as a file runs it that names it: a command may read something else there.
+
+    Raises:
+        BadInputError: an input is none of the command's, or the workload is a function.
+    """
+    given = inputs(fields, table, where)
+    command = declared.command
+    if command is None:
+        if "inputs" in table:
+            said = "parameters: the workload is a function, which has no inputs"
+            raise fields.bad(f"{where}.inputs", "stands beside a workload", said)
+        return declared
+    for name in given:
+        if name not in command.inputs:
+            raise fields.bad(
+                f"{where}.inputs.{name}", "is no input of it", fields.one_of(name, command.inputs)
+            )
+    return replace(declared, command=replace(command, inputs={**command.inputs, **given}))
 
 
 def checked(fields: Fields, where: str, workload: Workload, parameters: Mapping[str, Any]) -> None:

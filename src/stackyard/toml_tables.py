@@ -290,10 +290,13 @@ class Fields:
             seen = f"{value}" if isinstance(value, float) else "a number of too many digits"
             raise self.bad(key, f"is {seen}", "a finite number")
 
-    def environment(self, table: Mapping[str, Any], where: str, decimals: bool = True) -> dict[str, str]:
+    def environment(
+        self, table: Mapping[str, Any], where: str, decimals: bool = True, relative: bool = False
+    ) -> dict[str, str]:
         """Variables of a run, their values as text; numbers with a fraction only where ``decimals`` says so.
 
-        Those that the harness decides itself are refused: which GPUs a run sees, and which code it executes.
+        Those that the harness decides itself are refused: which GPUs a run sees, and which code it executes. Folders
+        of ``PYTHONPATH`` are absolute, but where ``relative`` says that the working folder is the user's own.
         """
         found: dict[str, str] = {}
         for key, value in table.items():
@@ -312,7 +315,7 @@ class Fields:
             if key.startswith(_OURS_BEGIN) or key in _OURS:
                 raise self.bad(f"{where}.{key}", f"is {value!r}", "nothing: the harness sets it for each run")
             found[key] = str(value)
-        for entry in found.get(PATH_VARIABLE, "").split(":"):
+        for entry in () if relative else found.get(PATH_VARIABLE, "").split(":"):
             if entry and not entry.startswith("/"):
                 said = "absolute folders: a run has a working folder of its own"
                 raise self.bad(f"{where}.{PATH_VARIABLE}", f"holds {entry!r}", said)

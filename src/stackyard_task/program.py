@@ -164,7 +164,7 @@ class CommandProgram:
                     shutil.rmtree(self._work, ignore_errors=True)
                     raise NotReady(str(error)) from error
         self._listen()
-        variables = self._variables(inherited, threads, own)
+        variables = self._variables(inherited, threads, own, folder)
         return spawn.Start(self.words, variables, folder, self._log), variables
 
     def started(self) -> None:
@@ -230,7 +230,7 @@ class CommandProgram:
             self.descriptor, self._writing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
 
     def _variables(
-        self, inherited: Mapping[str, str], threads: Optional[int], own: Mapping[str, str]
+        self, inherited: Mapping[str, str], threads: Optional[int], own: Mapping[str, str], folder: Path
     ) -> Dict[str, str]:
         """The command's environment; nothing of the harness' code is on its PYTHONPATH."""
         spec = self._spec
@@ -258,6 +258,11 @@ class CommandProgram:
             found.update(offline.variables(self._folder))
         found.update(spec.environment)
         found.update(own)
+        if "PYTHONPATH" in own:  # seen from the working folder, also by what changes its own
+            path = [
+                os.path.join(str(folder), entry) for entry in own["PYTHONPATH"].split(os.pathsep) if entry
+            ]
+            found["PYTHONPATH"] = os.pathsep.join(path)
         found[OUTPUTS_VARIABLE] = str(self._outputs)
         if self._fifo is not None:
             found[REPORT_VARIABLE] = str(self._fifo)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,14 +18,17 @@ from stackyard.cli.options import Json
 from stackyard.errors import BadInputError, Interrupted, NotRunnableError, RunsFailedError
 from stackyard.launch.deployment import Premises
 from stackyard.launch.retries import RetryPolicy
+from stackyard.machine import data as data_sets
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.matrix import site
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
 from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.stop import Stop
+from stackyard.scenarios.references import DATASET
 from stackyard.settings import Settings
-from stackyard.workloads import Catalogue
+from stackyard.workloads import Catalogue, code_folders, folder
+from stackyard.workloads.folder import Folder
 from stackyard_task import records
 from stackyard_task.records import Limits, RecordError, TaskSpec, parse
 from stackyard_task.workloads import Parameter, ParameterError, Workload, as_text, checked, from_text
@@ -47,7 +52,9 @@ def list_command(as_json: Json = False) -> None:
             {
                 "name": workload.name,
                 "help": workload.help,
-                "entry": workload.entry,
+                "entry": workload.entry or None,
+                "command": None if workload.command is None else list(workload.command.words),
+                "inputs": {} if workload.command is None else workload.command.inputs,
                 "parameters": {
                     parameter.name: {
                         "kind": parameter.kind,
@@ -64,6 +71,10 @@ def list_command(as_json: Json = False) -> None:
         return
     for workload in declared.values():
         typer.echo(f"{workload.name}  {workload.help}")
+        if workload.command is not None:
+            typer.echo(f"  command: {shlex.join(workload.command.words)}")
+            for name, text in workload.command.inputs.items():
+                typer.echo(f"  inputs.{name}={text}")
         for parameter in workload.parameters:
             typer.echo(f"  {parameter.name}={as_text(parameter.default)}  {parameter.description}")
 
@@ -83,6 +94,12 @@ def run_command(
     stack: Annotated[
         str, typer.Option("--stack", metavar="NAME", help="The stack to run on.")
     ] = stacks.DEFAULT,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="NAME=PATH", help="What a command reads instead of its own input; repeatable."
+        ),
+    ] = None,
     cores: Annotated[
         float | None, typer.Option("--cores", min=0.01, help="Greatest CPU use in cores, such as 0.5.")
     ] = None,
@@ -99,6 +116,7 @@ def run_command(
         raise BadInputError(f"no stack is named {stack!r}; there are: {', '.join(sorted(defined))}")
     catalogue = workloads.load(Path.cwd())
     declared, parameters = _asked(catalogue, name, values or [])
+    command = _Command.of(declared, inputs or [])
     _check_free(out)
     here = site.here(Premises.here(settings, defined), catalogue.declared)
     deployment = here.deployment(here.default_deployment)
@@ -107,17 +125,20 @@ def run_command(
     if reason is not None:
         raise NotRunnableError(reason)
     code_folder, code = catalogue.taken(settings.home, [name])
+    own = command.folder(out)
     environment, tunables = here.environment_of(stack)
     task = TaskSpec(
         run_id=f"{name}/{uuid.uuid4().hex[:8]}",
         workload=name,
         parameters=parameters,
-        declared=declared,
+        declared=command.declared,
         stack=here.pin_of(stack),
         limits=Limits(cores=cores, memory_bytes=memory_bytes),
         environment={**environment, **tunables, **deployment.environment(0)},
         time_limit_seconds=time_limit_seconds,
-        code=code,
+        code=code_folders.code_with(code, own),
+        work=None if own is None else str(folder.archived(own, settings.home)),
+        inputs=command.placed(settings.data),
     )
     with progress.watcher(Console(stderr=True)) as watcher, Stop().on_signals() as stop:
         conditions = Conditions(
@@ -136,6 +157,67 @@ def run_command(
         if record.failure.kind == "interrupted":
             raise Interrupted(f"stopped; what there is lies in {out}")
         raise RunsFailedError(f"{record.failure.kind}: {record.failure.message}; its output lies in {out}")
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What a run of a declared command needs beside its parameters; nothing, where the workload is a function."""
+
+    declared: Workload | None
+    #: What it reads: paths seen from the current folder, as the declaration's are.
+    inputs: dict[str, str]
+
+    @classmethod
+    def of(cls, declared: Workload | None, typed: list[str]) -> _Command:
+        """As typed.
+
+        Raises:
+            BadInputError: an input is none of the command's.
+        """
+        own = {} if declared is None or declared.command is None else declared.command.inputs
+        given: dict[str, str] = {}
+        for text in typed:
+            name, equals, path = text.partition("=")
+            if not name or not equals or not path:
+                raise BadInputError(f"--input {text}: expected NAME=PATH")
+            if name not in own:
+                known = ", ".join(own) or "none"
+                raise BadInputError(f"--input {name}: the workload reads no such input; it reads: {known}")
+            given[name] = path
+        found = None if declared is None else code_folders.in_place(declared, Path.cwd())
+        return cls(found, {**own, **given})
+
+    def folder(self, out: Path) -> Folder | None:
+        """What travels with it.
+
+        Raises:
+            BadInputError: something in the folder cannot travel.
+        """
+        if self.declared is None or self.declared.command is None:
+            return None
+        return code_folders.looked_at(
+            self.declared.command, Path.cwd(), self.inputs, self.declared.name, leave_out=[out]
+        )
+
+    def placed(self, data_folder: Path) -> dict[str, str]:
+        """Its inputs as absolute paths.
+
+        Raises:
+            BadInputError: one is not there.
+        """
+        found = {}
+        for name, text in self.inputs.items():
+            if text.startswith(DATASET):
+                found[name] = str(data_sets.resolve(text, data_folder))
+            elif not code_folders.is_path(text):
+                raise BadInputError(
+                    f"input {name} is {text!r}, which a server has; name a file: --input {name}=PATH"
+                )
+            elif not Path(text).exists():
+                raise BadInputError(f"input {name} is {text!r}: there is no {Path(text).absolute()}")
+            else:
+                found[name] = str(Path(text).absolute())
+        return found
 
 
 def _check_free(out: Path) -> None:

@@ -16,6 +16,7 @@ from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, Scenario
 from stackyard.scenarios.matrix import CellSettings
 from stackyard.scenarios.shape import WorkloadSpec
+from stackyard.workloads import code_folders
 from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
 
@@ -101,9 +102,9 @@ def planned(
 
 def _why_not(cell: CellSettings, site: Site) -> str | None:
     deployment = site.deployment(cell.deployment)
-    command = cell.workload.command
-    if command is not None and command.folder is not None and deployment.needs_server:
-        return "its command works in a folder of this machine; name the folder as code, and a copy travels"
+    elsewhere = code_folders.why_not_elsewhere(cell.workload.command)
+    if elsewhere is not None and deployment.needs_server:
+        return elsewhere
     return deployment.why_not(cell.stack, cell.hardware, cell.workers or 1)
 
 
@@ -147,6 +148,6 @@ def _workload(scenario: Scenario, cell: Cell) -> str:
 
 
 def _declared(used: Iterable[WorkloadSpec | Preparation], site: Site) -> dict[str, Workload]:
-    """The declarations of these workloads; functions of the user's own have none."""
-    found = {spec.workload: spec.declared or site.declared(spec.workload) for spec in used}
+    """The declarations of these workloads, by the keys of what runs them; functions of the user's own have none."""
+    found = {spec.key: spec.declared or site.declared(spec.workload) for spec in used}
     return {name: workload for name, workload in sorted(found.items()) if workload is not None}

@@ -116,7 +116,7 @@ class Plan:
     measure: str | None = None
     #: Workloads whose code nowhere says shard, though the axis workers shares out their work.
     undivided: list[str] = field(default_factory=list)
-    #: The folders that travel with commands, by the workload's name.
+    #: The folders that travel with commands, by the key of what runs them.
     folders: dict[str, PlannedFolder] = field(default_factory=dict)
     kind: str = _KIND
     api_version: int = records.API_VERSION

@@ -15,6 +15,7 @@ from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, References, Scenario
 from stackyard.scenarios.shape import WorkloadSpec
+from stackyard.workloads import code_folders
 from stackyard_task import workloads
 from stackyard_task.records import Code, Limits, TaskSpec
 from stackyard_task.workloads import Workload
@@ -30,7 +31,7 @@ class TaskSpecs:
     site: Site
     #: Folder of the scenario file; relative paths of sources are seen from there.
     beside: Path
-    #: Workload -> the archive of the folder that travels with it.
+    #: Key of a workload or preparation -> the archive of the folder that travels with it.
     archives: Mapping[str, Path] = field(default_factory=dict)
 
     def of_cell(self, block: PlannedBlock, cell: Cell) -> TaskSpec:
@@ -39,7 +40,8 @@ class TaskSpecs:
         environment, tunables = self.site.environment_of(settings.stack)
         chosen = tunables if settings.tunables is None else settings.tunables
         deployment = self.site.deployment(settings.deployment)
-        declared = self._declared(settings.workload)
+        chosen_here = {**(settings.tunables or {}), **settings.environment}
+        declared = self._declared(settings.workload, chosen_here)
         return TaskSpec(
             run_id=f"{self.plan.name}/{block.name}-{cell.slug}",
             workload=settings.workload.workload,
@@ -59,9 +61,9 @@ class TaskSpecs:
                 **deployment.environment(settings.hardware.gpus),
             },
             time_limit_seconds=self.scenario.time_limit_seconds,
-            code=self._code(settings.workload.workload),
+            code=self._code(settings.workload.key),
             measure=self.plan.measure,
-            work=self._archive(settings.workload.workload),
+            work=self._archive(settings.workload.key),
             inputs=self._inputs(settings.workload.inputs),
         )
 
@@ -80,29 +82,32 @@ class TaskSpecs:
             threads=preparation.threads,
             environment={**environment, **tunables, **deployment.environment(0)},
             time_limit_seconds=preparation.time_limit_seconds,
-            code=self._code(preparation.workload),
-            work=self._archive(preparation.workload),
+            code=self._code(preparation.key),
+            work=self._archive(preparation.key),
             inputs=self._inputs(preparation.inputs),
         )
 
-    def _declared(self, of: WorkloadSpec | Preparation) -> Workload | None:
-        """The declaration that a task carries: a command's folder, seen from the file, is a place of this machine."""
+    def _declared(
+        self, of: WorkloadSpec | Preparation, chosen: Mapping[str, str] | None = None
+    ) -> Workload | None:
+        """The declaration that a task carries: what an axis chooses comes before a command's own variables."""
         declared = of.declared or self.site.declared(of.workload)
-        if declared is None or declared.command is None or declared.command.folder is None:
+        if declared is None or declared.command is None:
             return declared
-        place = str((self.beside / declared.command.folder).resolve())
-        return replace(declared, command=replace(declared.command, folder=place))
+        kept = {k: v for k, v in declared.command.environment.items() if k not in (chosen or {})}
+        declared = replace(declared, command=replace(declared.command, environment=kept))
+        return code_folders.in_place(declared, self.beside)
 
-    def _code(self, workload: str) -> Code:
-        folder = self.plan.folders.get(workload)
+    def _code(self, key: str) -> Code:
+        folder = self.plan.folders.get(key)
         if folder is None:
             return self.plan.code
         return replace(
             self.plan.code, own_digest=folder.digest, own_version=folder.commit, own_dirty=folder.dirty
         )
 
-    def _archive(self, workload: str) -> str | None:
-        archive = self.archives.get(workload)
+    def _archive(self, key: str) -> str | None:
+        archive = self.archives.get(key)
         return None if archive is None else str(archive)
 
     def _inputs(self, inputs: Mapping[str, str]) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from stackyard import toml_tables
+from stackyard import command_tables, toml_tables
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard.toml_tables import Fields
@@ -47,6 +47,42 @@ class ScenarioFields(Fields):
         found = self.inner(table, where, "parameters")
         self.free(found, f"{where}.parameters")
         return found
+
+    def command(
+        self,
+        name: str,
+        table: dict[str, Any],
+        where: str,
+        beside: Iterable[str] = (),
+        further: Iterable[Mapping[str, Any]] = (),
+    ) -> tuple[dict[str, Any], Workload]:
+        """The parameters of a table that is a command, and the workload that it declares.
+
+        Args:
+            name: the workload's.
+            table: as the file has it.
+            where: its key.
+            beside: keys that the table has beside its command's.
+            further: other values that its parameters may have.
+        """
+        self.keys(table, where, [*command_tables.KEYS, "parameters", *beside])
+        given = self.parameters(table, where)
+        values = {key: [value] for key, value in given.items()}
+        for parameters in further:
+            for key, value in parameters.items():
+                values.setdefault(key, []).append(value)
+        typed = command_tables.typed(self, f"{where}.parameters", values)
+        return given, Workload(name, "", "", typed, command=command_tables.read(self, table, where))
+
+    def declared_command(
+        self, table: dict[str, Any], where: str, declared: Workload | None
+    ) -> Workload | None:
+        """The command that a table runs which names it as a declared workload; ``None``: it is a function."""
+        if declared is None and "inputs" in table:
+            said = "parameters: the workload is a function, which has no inputs"
+            raise self.bad(f"{where}.inputs", "stands beside a workload", said)
+        found = None if declared is None else command_tables.with_inputs(self, table, where, declared)
+        return None if found is None or found.command is None else found
 
     def runnable(
         self,

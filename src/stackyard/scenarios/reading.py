@@ -35,6 +35,10 @@ _TOP = (
 )
 
 
+#: Keys of a preparation beside its workload's.
+_OF_PREPARATIONS = ("stack", "threads", "time_limit_seconds")
+
+
 @dataclass(frozen=True)
 class Known:
     """What exists around the file: the names a scenario may use."""
@@ -105,7 +109,21 @@ class _Reader(ScenarioFields):
             excludes=self.excludes(axes),
         )
         self.cells(scenario)
+        self.named_apart(scenario)
         return scenario
+
+    def named_apart(self, scenario: Scenario) -> None:
+        """See that no two commands have one name, and none has a declared workload's that is run beside it."""
+        runs: list[tuple[str, WorkloadSpec | Preparation]] = [
+            *((f"workloads.{name}", spec) for name, spec in scenario.workloads.items()),
+            *((f"prepare.{spec.name}", spec) for spec in scenario.preparations),
+        ]
+        taken: dict[str, str] = {}
+        for where, spec in runs:
+            first = taken.setdefault(spec.key, where)
+            others = [other for at, other in runs if at == first]
+            if first != where and (spec.command is not None or others[0].command is not None):
+                raise self.bad(where, f"would be called {spec.key!r} as {first} is", "another name")
 
     def cells(self, scenario: Scenario) -> None:
         """Check what can only be seen on whole cells: that they can be counted, some are left, their parameters."""
@@ -145,7 +163,7 @@ class _Reader(ScenarioFields):
                 self.prepared_exist(settings.parameters, where, scenario.data, scenario.preparations)
                 if declared is not None:
                     where = f"workloads.{cell.axes['workload']}"
-                    command_tables.checked(self, where, declared, given)
+                    command_tables.checked(self, where, declared, {**_defaults(declared), **given})
                     self.prepared_exist(
                         list(settings.workload.inputs.values()),
                         f"{where}.inputs",
@@ -233,38 +251,15 @@ class _Reader(ScenarioFields):
         where = f"workloads.{name}"
         if command_tables.is_command(table):
             further = [choice.parameters for values in choices.values() for choice in values.values()]
-            return WorkloadSpec(name, name, *self.command(name, table, where, further))
-        self.keys(table, where, ["workload", "parameters", *command_tables.KINDS])
+            return WorkloadSpec(name, name, *self.command(name, table, where, further=further))
+        self.keys(table, where, ["workload", "parameters", "inputs", *command_tables.KINDS])
+        workload = self.workload_name(table, where)
         return WorkloadSpec(
             name=name,
-            workload=self.workload_name(table, where),
+            workload=workload,
             parameters=self.parameters(table, where),
+            declared=self.declared_command(table, where, self.known.workloads.get(workload)),
         )
-
-    def command(
-        self, name: str, table: dict[str, Any], where: str, further: Iterable[Mapping[str, Any]] = ()
-    ) -> tuple[dict[str, Any], Workload]:
-        """The parameters of a table that is a command, and the workload that it declares.
-
-        Args:
-            name: the workload's.
-            table: as the file has it.
-            where: its key.
-            further: other values that its parameters may have.
-        """
-        self.keys(table, where, [*command_tables.KEYS, "parameters", *self.beside_a_command(where)])
-        given = self.parameters(table, where)
-        values = {key: [value] for key, value in given.items()}
-        for parameters in further:
-            for key, value in parameters.items():
-                values.setdefault(key, []).append(value)
-        typed = command_tables.typed(self, f"{where}.parameters", values)
-        return given, Workload(name, "", "", typed, command=command_tables.read(self, table, where))
-
-    @staticmethod
-    def beside_a_command(where: str) -> tuple[str, ...]:
-        """Keys that a table has beside its command's."""
-        return ("stack", "threads", "time_limit_seconds") if where.startswith("prepare.") else ()
 
     def workload_name(self, table: dict[str, Any], where: str) -> str:
         name = self.text(table, where, "workload")
@@ -314,12 +309,14 @@ class _Reader(ScenarioFields):
             declared = None
             if command_tables.is_command(table):
                 workload = name
-                given, declared = self.command(name, table, where)
-                command_tables.checked(self, where, declared, given)
+                given, declared = self.command(name, table, where, _OF_PREPARATIONS)
             else:
-                self.keys(table, where, ["workload", "parameters", *self.beside_a_command(where)])
+                self.keys(table, where, ["workload", "parameters", "inputs", *_OF_PREPARATIONS])
                 workload = self.workload_name(table, where)
                 given = self.parameters(table, where)
+                declared = self.declared_command(table, where, self.known.workloads.get(workload))
+            if declared is not None:
+                command_tables.checked(self, where, declared, {**_defaults(declared), **given})
             expanded = references.expanded(given, data)
             self.workload_parameters(
                 declared or self.known.workloads.get(workload), given, expanded, f"{where}.parameters", data
@@ -398,3 +395,8 @@ class _Reader(ScenarioFields):
                 checked[axis] = tuple(values)
             found.append(checked)
         return tuple(found)
+
+
+def _defaults(declared: Workload) -> dict[str, Any]:
+    """What the parameters of a declared workload are where nobody gives one."""
+    return {parameter.name: parameter.default for parameter in declared.parameters}

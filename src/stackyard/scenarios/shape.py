@@ -34,12 +34,17 @@ class WorkloadSpec:
     name: str
     workload: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    #: The command that the file itself declares; ``None``: the workload is declared elsewhere, or a function.
+    #: Of a command, whether this file declares it or ``workloads.toml``: its declaration as this file runs it.
     declared: Workload | None = None
 
     @property
+    def key(self) -> str:
+        """By what its declaration and its folder are known: a command's may differ from one table to the next."""
+        return self.workload if self.command is None else self.name
+
+    @property
     def command(self) -> Command | None:
-        """What is executed, as the file says; ``None``: it is declared elsewhere, or a function."""
+        """What is executed; ``None``: a function is called."""
         return None if self.declared is None else self.declared.command
 
     @property
@@ -72,8 +77,13 @@ class Preparation:
     declared: Workload | None = None
 
     @property
+    def key(self) -> str:
+        """As of a WorkloadSpec."""
+        return self.workload if self.command is None else self.name
+
+    @property
     def command(self) -> Command | None:
-        """What is executed, as the file says; ``None``: it is declared elsewhere, or a function."""
+        """What is executed; ``None``: a function is called."""
         return None if self.declared is None else self.declared.command
 
     @property

@@ -1,7 +1,8 @@
-"""What can be run: the workloads that packages declare, and functions of the user's own beside a file.
+"""What can be run: the workloads that packages declare, and functions and commands of the user's own beside a file.
 
 A package is a guest: it names itself under the entry point group ``stackyard.workloads`` and lays a ``workloads.toml``
-beside its modules. Its code travels with every snapshot. Nothing of it is imported here.
+beside its modules. Its code travels with every snapshot. Nothing of it is imported here. A command brings no code to a
+snapshot: its folder travels by itself (``code_folders``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.workloads import declarations, own, packages, snapshot
+from stackyard.workloads import code_folders, declarations, own, packages, snapshot
 from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
 
@@ -96,6 +97,11 @@ class Catalogue:
                 f"there is no workload {reference!r}; there are: {', '.join(sorted(self.declared))}"
                 f"{self.unread()}"
             )
+        if workload is not None and workload.command is not None:
+            reason = code_folders.why_not(workload.command, self.folder or Path())
+            if reason is not None:
+                raise BadInputError(reason)
+            return ()
         entry = reference if workload is None else workload.entry
         try:
             if self.folder is None and entry.partition(":")[0].partition(".")[0] not in self._packaged():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.workloads import declarations, snapshot
+from stackyard.workloads import code_folders, declarations, snapshot
 from stackyard_task.workloads import Workload
 
 #: Entry point group in which a package that declares workloads names itself.
@@ -87,7 +87,8 @@ def _read(name: str, earlier: list[Package]) -> Package:
         file = folder / declarations.FILE
         if not file.is_file():
             raise BadInputError(f"package {name!r} holds no {declarations.FILE}; install it again")
-        declared = declarations.read(file)
+        # whatever names one of them lies elsewhere
+        declared = {w.name: code_folders.absolute(w, folder) for w in declarations.read(file).values()}
     except StackyardError as error:
         return Package(name, folder, fault=str(error))
     for other in earlier:

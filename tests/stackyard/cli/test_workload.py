@@ -13,6 +13,7 @@ from stackyard.cli import main
 from stackyard.settings import base
 from stackyard.stacks.definition import StackSpec
 from stackyard_task.records import RunRecord, StackPin, read_json
+from tests.stackyard import own_commands
 
 EXAMPLE = base() / "examples" / "own-script"
 
@@ -54,6 +55,37 @@ def test_a_function_of_ones_own_runs_with_the_module_beside_it(
     assert 3 < record.results["pi"] < 3.3
     assert record.environment.code_own_digest
     assert json.loads((out / "outputs" / "pi.json").read_text())["throws"] == 2000
+
+
+def test_a_declared_command_runs_in_a_copy_of_its_folder_with_what_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(own_commands.written(tmp_path))
+    (tmp_path / "workloads.toml").write_text(own_commands.DECLARED)
+    assert main.run(["workload", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "train  learn something\n  command: python train.py --lr" in said
+    assert "  inputs.data=data.txt" in said
+    assert "  epochs=3" in said
+    (tmp_path / "other.txt").write_text("letters")
+    line = ["workload", "run", "train", "--set", "lr=0.25", "--input", "data=other.txt", "--out"]
+    assert main.run([*line, "run"]) == 0, capsys.readouterr().err
+    record = read_json(RunRecord, tmp_path / "run" / "record.json")
+    assert record.parameters == {"lr": 0.25, "epochs": 3}
+    assert record.results == {"accuracy": 0.125, "read": "letters", "mode": "plain"}
+    assert record.environment.code_own_digest
+    assert (tmp_path / "run" / "outputs" / "model.txt").read_text() == "letters+0.25x3"
+    for wrong, says in (
+        ("data=gone.txt", "there is no"),
+        ("dat=other.txt", "reads no such input; it reads: data"),
+        ("data", "expected NAME=PATH"),
+    ):
+        assert main.run([*line[:-3], "--input", wrong, "--out", "second"]) == 2
+        assert says in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
+    (tmp_path / "code").rename(tmp_path / "moved")
+    assert main.run([*line, "second"]) == 2
+    assert "train: its code is 'code': there is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

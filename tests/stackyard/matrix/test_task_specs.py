@@ -66,6 +66,21 @@ def test_a_cells_task_is_what_its_axes_say(yard: Any, specs: TaskSpecs) -> None:
     assert task.time_limit_seconds == 7
 
 
+def test_what_an_axis_chooses_comes_before_a_commands_own_variables(yard: Any, tmp_path: Path) -> None:
+    command = 'command = ["w", "{batch_size}"]\nfolder = "here"'
+    command += '\nenvironment = { MALLOC_ARENA_MAX = 2, MINE = "x" }'
+    text = TEXT.replace('workload = "work_for_tests:work"\nparameters = { data', command + "\nx = { data")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("x = "))
+    scenario, plan = yard.plan(text)
+    specs = TaskSpecs(scenario, plan, yard.out, yard.site, tmp_path)
+    (cell,) = scenarios.cells(scenario)
+    task = specs.of_cell(plan.blocks[0], cell)
+    assert task.command is not None
+    assert task.command.environment == {"MINE": "x"}
+    assert task.environment["MALLOC_ARENA_MAX"] == "1"
+    assert task.command.folder == str(tmp_path.resolve() / "here")
+
+
 def test_a_preparation_has_its_stacks_own_tunables_and_no_gpu(specs: TaskSpecs) -> None:
     (preparation,) = specs.scenario.preparations
     task = specs.of_preparation(preparation)

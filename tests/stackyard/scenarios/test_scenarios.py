@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from stackyard import scenarios, workloads
 from stackyard.errors import BadInputError
 from stackyard.scenarios import Cell, Known, References, Scenario, reading
+from stackyard_task.commands import Command
 from stackyard_task.workloads import Parameter, Workload
 
 DATA = Parameter("data", "data", None, "sessions", required=True)
@@ -394,7 +396,64 @@ def test_what_no_process_can_be_given_is_refused(old: str, new: str, words: str)
         read(GOOD.replace(old, new, 1))
 
 
-def test_folders_for_imports_are_absolute() -> None:
+#: A command that ``workloads.toml`` declares, and a scenario that runs it twice.
+DRIVE = Workload(
+    "drive",
+    "",
+    "",
+    (Parameter("lr", "number", 0.1, ""),),
+    command=Command(("drive", "{lr}", "{inputs.data}"), code="code", inputs={"data": "data"}),
+)
+DECLARED = """
+name = "demo"
+[workloads.drive]
+workload = "drive"
+[workloads.other]
+workload = "drive"
+parameters = { lr = 2 }
+inputs = { data = "prepared:make/x" }
+[prepare.make]
+command = ["sh", "-c", "{say}"]
+parameters = { say = "hello" }
+"""
+
+
+def test_a_declared_command_is_run_as_one_that_the_file_itself_declares() -> None:
+    known = replace(KNOWN, workloads={**KNOWN.workloads, "drive": DRIVE})
+    scenario = scenarios.read(DECLARED, "f.toml", known)
+    drive, other = scenario.workloads["drive"], scenario.workloads["other"]
+    assert (drive.workload, drive.key, drive.inputs) == ("drive", "drive", {"data": "data"})
+    assert (other.workload, other.key, other.inputs) == ("drive", "other", {"data": "prepared:make/x"})
+    assert other.command is not None
+    assert other.command.code == "code"
+    for change, says in (
+        (("make/x", "mak/x"), "workloads.other.inputs refers to 'prepared:mak'"),
+        (("data =", "dat ="), "workloads.other.inputs.dat is no input of it, expected one of data"),
+        (("lr = 2", "l = 2"), "drive has no parameter 'l'"),
+        (("lr = 2", 'lr = "2"'), "'lr' is '2', expected a number"),
+        (('"drive"\n[w', '"simulate"\ninputs = {}\n[w'), "workloads.drive.inputs stands beside a workload"),
+        (
+            ("[prepare.make]", "[prepare.drive]"),
+            "prepare.drive would be called 'drive' as workloads.drive is",
+        ),
+    ):
+        text = DECLARED.replace(*change).replace(
+            "prepared:make", "prepared:make" if "drive]" not in change[1] else "prepared:drive"
+        )
+        with pytest.raises(BadInputError) as refused:
+            scenarios.read(text, "f.toml", known)
+        assert says in str(refused.value)
+
+
+def test_folders_for_imports_are_absolute_but_those_of_a_command() -> None:
+    scenario = read(
+        DECLARED.split("[workloads.other]")[0].replace(
+            'workload = "drive"', 'command = ["a"]\nenvironment = { PYTHONPATH = "lib:/b" }'
+        )
+    )
+    command = scenario.workloads["drive"].command
+    assert command is not None
+    assert command.environment == {"PYTHONPATH": "lib:/b"}
     read(GOOD + '[tunables.t]\nPYTHONPATH = "/srv/lib:/srv/more"\n')
     with pytest.raises(BadInputError, match=r"tunables.t.PYTHONPATH holds 'lib', expected absolute folders"):
         read(GOOD + '[tunables.t]\nPYTHONPATH = "/srv/lib:lib"\n')

@@ -12,6 +12,7 @@ from stackyard import workloads
 from stackyard.errors import BadInputError
 from stackyard.settings import base
 from stackyard.workloads import own
+from tests.stackyard import own_commands
 from tests.stackyard.guest_package import install
 
 DECLARED = """
@@ -49,6 +50,29 @@ def test_a_name_is_declared_once(tmp_path: Path) -> None:
         BadInputError, match="'detector-train' is declared already, by package 'stackyard_detector'"
     ):
         workloads.load(tmp_path)
+
+
+def test_a_command_brings_a_folder_and_no_module_and_a_packages_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_commands.written(tmp_path / "mine")
+    (tmp_path / "mine" / "workloads.toml").write_text(own_commands.DECLARED)
+    found = workloads.load(tmp_path / "mine")
+    assert found.why_not("train") is None
+    assert found.sources(["train"]) == []
+    command = found.declared["train"].command
+    assert command is not None
+    assert command.code == "code"
+    (tmp_path / "mine" / "code").rename(tmp_path / "mine" / "moved")
+    assert "its code is 'code': there is no folder" in (found.why_not("train") or "")
+    package = install(tmp_path / "site", monkeypatch, "guest_of_commands", own_commands.DECLARED)
+    own_commands.written(package)
+    there = workloads.load()
+    assert there.why_not("train") is None
+    theirs = there.declared["train"].command
+    assert theirs is not None
+    assert theirs.code == str(package / "code")
+    assert theirs.inputs == {"data": str(package / "data.txt")}
 
 
 def test_two_modules_of_one_name_cannot_travel_together(tmp_path: Path) -> None:

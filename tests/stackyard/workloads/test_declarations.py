@@ -9,6 +9,7 @@ import pytest
 from stackyard.errors import BadInputError
 from stackyard.workloads import declarations
 from stackyard_task.workloads import Parameter, Workload
+from tests.stackyard import own_commands
 
 GOOD = """
 [learn]
@@ -45,6 +46,46 @@ def test_a_file_declares_workloads_with_typed_parameters(tmp_path: Path) -> None
             template=False,
         )
     }
+
+
+def test_a_command_is_declared_with_the_keys_that_a_scenario_gives_it(tmp_path: Path) -> None:
+    found = read(tmp_path, own_commands.DECLARED)["train"]
+    assert found.entry == ""
+    assert found.parameters == (
+        Parameter("lr", "number", 0.5, "learning rate", low=0),
+        Parameter("epochs", "integer", 3, ""),
+    )
+    assert found.command is not None
+    assert found.command.words[:2] == ("python", "train.py")
+    assert (found.command.code, found.command.inputs) == ("code", {"data": "data.txt"})
+    assert found.command.environment["PYTHONPATH"] == "lib"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("epochs = 3", ""), "train: nothing fills {epochs}; parameters: lr"),
+        (("epochs = 3", "epochs = 3\nsize = 1"), "train: parameter 'size' goes nowhere"),
+        (("{inputs.data}", "{inputs.dat}"), "train: {inputs.dat} names no input"),
+        (
+            ('"data.txt"', '"step:make/x"'),
+            "train.inputs.data is 'step:make/x', expected a path or a data set",
+        ),
+        (('"learning rate"', '"rate", section = "Inputs"'), "lr.section is 'Inputs', expected another name"),
+        (('code = "code"', 'code = "code"\nentry = "a:b"'), "train.entry is an unknown key"),
+        (("epochs = 3", '"a b" = 3'), "train.parameters.a b is named 'a b'"),
+        (("epochs = 3", "epochs = 2026-01-01"), "train.parameters.epochs is a date"),
+        (('help = "learn something"\n', ""), "train.help is missing"),
+    ],
+)
+def test_a_wrong_command_is_refused_by_file_and_key(
+    change: tuple[str, str], says: str, tmp_path: Path
+) -> None:
+    assert change[0] in own_commands.DECLARED
+    with pytest.raises(BadInputError) as refused:
+        read(tmp_path, own_commands.DECLARED.replace(*change))
+    assert says in str(refused.value)
+    assert str(tmp_path / "workloads.toml") in str(refused.value)
 
 
 @pytest.mark.parametrize(
