@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, Callable, List, Tuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stackyard_task import archives, manifest, working
+from stackyard_task.emptying import emptied
+from tests.counts import examples
 
 Entry = Tuple[str, int, bytes]
 FILE, SCRIPT, LINK = stat.S_IFREG | 0o644, stat.S_IFREG | 0o755, stat.S_IFLNK | 0o777
@@ -125,9 +129,11 @@ def test_hostile_names_and_links_are_refused(tmp_path: Path, entries: List[Entry
     assert sorted(tmp_path.iterdir()) == [tmp_path / "a.zip", tmp_path / "in"]
 
 
-def test_bombs_are_refused_before_they_grow(tmp_path: Path) -> None:
+def test_bombs_are_refused_before_they_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "MOST_FILE_BYTES", 1 << 20)
+    monkeypatch.setattr(manifest, "MOST_BYTES", 2 << 20)
     bomb = packed(tmp_path / "bomb.zip", [("zeros", FILE, bytes(manifest.MOST_FILE_BYTES + 1))])
-    assert bomb.stat().st_size < 1 << 20
+    assert bomb.stat().st_size < 1 << 14
     assert "with zeros it holds more than may travel" in refusal(bomb, tmp_path / "work")
     half = bytes(manifest.MOST_BYTES // 3 + 1)
     many = packed(tmp_path / "many.zip", [(name, FILE, half) for name in "abc"])
@@ -197,3 +203,27 @@ def test_a_full_disk_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(working.os, "symlink", full)
     assert "cannot be unpacked into" in refusal(archive, tmp_path / "work")
+
+
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    at=st.integers(0, 2000),
+    new=st.binary(min_size=0, max_size=4),
+    cut=st.integers(0, 8),
+)
+def test_whatever_is_changed_in_an_archive_it_is_refused_or_unpacked(
+    tmp_path: Path, at: int, new: bytes, cut: int
+) -> None:
+    home = tmp_path / "in"
+    home.mkdir(exist_ok=True)
+    archive = packed(tmp_path / "a.zip", GOOD)
+    content = archive.read_bytes()
+    at %= len(content)
+    archive.write_bytes(content[:at] + new + content[at + cut :])
+    try:
+        working.unpacked(archive, home / "work", None)
+    except working.WorkingError:
+        assert not (home / "work").exists() or not any((home / "work").iterdir())
+    emptied(home / "work")
+    assert {path.name for path in home.iterdir()} <= {"work"}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.zip", "in"}

@@ -38,9 +38,10 @@ _ADVICE = f"exclude it in {OUR_IGNORE}"
 _TOO_LARGE = f"name data under inputs, or exclude it in {OUR_IGNORE}"
 #: Offenders that a refusal names.
 _NAMED = 3
+_NEARLY_ALL = 0.9
 #: What of a plan or a task says whose it is, as ``records`` writes it.
 _PLAN = re.compile(rb'"kind": *"stackyard plan"')
-_TASK = re.compile(rb'"api_version": *\d')
+_TASK = re.compile(rb'"run_id": *".*"api_version": *\d', re.DOTALL)
 _OURS_BYTES = 1 << 20
 
 
@@ -222,10 +223,9 @@ class _Walk:
         """Why nothing of a folder travels, whatever git says."""
         if any(name in names for name in _ENVIRONMENT):
             return "environments"
-        if ("plan.json" in names and _says(folder / "plan.json", _PLAN)) or (
-            {"task.json", "record.json"} <= set(names) and _says(folder / "task.json", _TASK)
-        ):
-            return "run folders"
+        for name, words in (("plan.json", _PLAN), ("task.json", _TASK)):
+            if name in names and _says(folder / name, words):
+                return "run folders"
         return None
 
     def _nested(self, place: _Place) -> _Place:
@@ -319,22 +319,32 @@ class _Walk:
 
     @staticmethod
     def _largest(amounts: Mapping[str, int], unit: str) -> str:
-        """The files and folders that have most, in words: a folder that has nearly all is looked into."""
-        prefix = ""
-        while True:
-            parts: Counter[str] = Counter()
+        """The files and folders that have most, in words: where one has nearly all, that in it which has nearly all."""
+
+        def parts(prefix: str) -> list[tuple[str, int]]:
+            found: Counter[str] = Counter()
             for name, amount in amounts.items():
                 if name.startswith(prefix):
                     head, slash, _ = name[len(prefix) :].partition("/")
-                    parts[prefix + head + slash] += amount
-            (first, most), *_ = parts.most_common(1)
-            if not first.endswith("/") or most < 0.9 * sum(parts.values()) or first.count("/") > 3:
+                    found[prefix + head + slash] += amount
+            return found.most_common()
+
+        def has_nearly_all(listed: list[tuple[str, int]]) -> bool:
+            return listed[0][1] >= _NEARLY_ALL * sum(amount for _, amount in listed)
+
+        shown = parts("")
+        while shown[0][0].endswith("/") and has_nearly_all(shown):
+            inner = parts(shown[0][0])
+            if not has_nearly_all(inner) or (unit == "files" and not inner[0][0].endswith("/")):
                 break
-            prefix = first
-        return ", ".join(
-            f"{_shown(name)} {size_text(amount) if unit == 'bytes' else f'{amount:,} files'}"
-            for name, amount in parts.most_common(_NAMED)
-        )
+            shown = inner
+
+        def said(name: str, amount: int) -> str:
+            if unit == "bytes":
+                return f"{_shown(name)} {size_text(amount)}"
+            return f"{_shown(name)} {amount:,} files" if name.endswith("/") else _shown(name)
+
+        return ", ".join(said(name, amount) for name, amount in shown[:_NAMED])
 
     # -- links ---------------------------------------------------------------------------------------
 

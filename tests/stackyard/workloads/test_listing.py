@@ -131,13 +131,14 @@ def test_environments_caches_and_folders_of_ours_never_travel(folder: Path) -> N
         ],
     )
     (folder / "runs/m/plan.json").write_text('{\n "name": "x",\n "kind": "stackyard plan"\n}\n')
-    for name in ("task.json", "record.json"):
-        (folder / "runs/one" / name).write_text('{\n "run_id": "x",\n "api_version": 1\n}\n')
+    for name in ("one/task.json", "one/record.json", "under-way/task.json"):
+        (folder / "runs" / name).parent.mkdir(exist_ok=True)
+        (folder / "runs" / name).write_text('{\n "run_id": "x",\n "api_version": 1\n}\n')
     found = listed(folder)
     assert names(found) == ["a.py", "other/plan.json", "other/task.json"]
     assert found.left_out["environments"] == 3
     assert found.left_out["caches"] == 3
-    assert found.left_out["run folders"] == 2
+    assert found.left_out["run folders"] == 3
     assert found.left_out["homes of Stackyard"] == 1
     assert found.left_out["git's own files"] == (1 if (folder / ".git").exists() else 0)
 
@@ -252,10 +253,14 @@ def test_a_folder_of_ten_gigabytes_is_refused_at_once_and_its_largest_parts_name
     said = refusal(top)
     assert time.monotonic() - began < 5  # reading it would take longer on any disk
     assert "10.2 GB would travel, and at most 200 MiB may" in said
-    assert "the largest: data/train/" in said
+    assert "(the largest: data/train/ 10.1 GB)" in said
     assert "; name data under inputs, or exclude it in .stackyardignore" in said
     (top / ".stackyardignore").write_text("data/\n")
     assert "weights.bin" in names(listed(top))
+    sparse(top / "all" / "in" / "one.bin", 1 << 30)
+    assert "1.2 GB would travel" in refusal(top)
+    (top / "weights.bin").unlink()
+    assert "(the largest: all/in/one.bin 1.1 GB)" in refusal(top)
 
 
 def test_too_many_files_or_entries_and_one_large_file_are_named(
@@ -272,6 +277,12 @@ def test_too_many_files_or_entries_and_one_large_file_are_named(
     )
     monkeypatch.setattr(listing, "MOST_ENTRIES", 10)
     assert "holds more than 10 files and folders" in refusal(top)
+    monkeypatch.setattr(listing, "MOST_ENTRIES", 15)
+    (top / "more").rename(top / "a.d")
+    (top / "crops").rename(top / "a.e")
+    assert "too many for code that travels (a.e/ 9 files" in refusal(top)
+    (top / "a.d").rename(top / "more")
+    (top / "a.e").rename(top / "crops")
     (top / ".stackyardignore").write_text("crops\nmore\nmodel.bin\n")
     assert names(listed(top)) == [".stackyardignore", "a.py"]
 
@@ -323,11 +334,12 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 def test_five_thousand_small_files_take_about_a_second(tmp_path: Path) -> None:
     from stackyard.workloads import folder as folders
 
-    top = tmp_path / "code"
+    top, one = tmp_path / "code", tmp_path / "one.py"
+    one.write_text("pass\n")
     for part in range(50):
         (top / str(part)).mkdir(parents=True)
         for number in range(100):
-            (top / str(part) / f"{number}.py").write_text("pass\n")
+            os.link(one, top / str(part) / f"{number}.py")
     (top / ".gitignore").write_text("*.log\nbuild/\n!x\n/dist\n" * 10)
     (top / "0" / "0.py").unlink()
     began = time.process_time()
