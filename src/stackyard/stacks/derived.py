@@ -153,7 +153,8 @@ def folder_of(settings: Settings) -> Path:
 
 def _place(base: StackSpec, file: Path, settings: Settings) -> tuple[Requirements, Path]:
     """What is asked for, checked against the base; and where its lock is, or will be."""
-    asked = requirements.read(file, base.python)
+    pinned = {canonical(package.name) for package in definition.packages(base)}
+    asked = requirements.read(file, base.python, pinned)
     resolving.check(base, asked)
     decides = {"base": base.digest, "python": base.python, "files": asked.files}
     key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()

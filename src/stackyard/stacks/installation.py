@@ -17,7 +17,7 @@ from typing import Any
 
 from stackyard.errors import StackyardError
 from stackyard.machine import hardware
-from stackyard.stacks import indexes, process, pythons, sharing, verification
+from stackyard.stacks import hook, indexes, process, pythons, sharing, verification
 from stackyard.stacks.definition import LOCK_FILE, LockedPackage, StackSpec, canonical, read_lock
 
 #: Written last by ``environment``; without it an environment does not count.
@@ -138,11 +138,13 @@ def _compile(
 
 
 def finishing(folder: Path) -> None:
-    """What every finished environment gets beside its packages, before it is verified.
+    """What every finished environment gets beside its packages, before it is verified: the start-up hook.
 
     Args:
         folder: the environment.
     """
+    (site_packages,) = folder.glob("lib/python3*/site-packages")
+    hook.install(site_packages)
 
 
 def size_bytes(folder: Path, only_here: bool = False) -> int:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -31,6 +32,10 @@ MOST_FILES = 20
 MOST_PACKAGES = 1000
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
+#: What pip would take for a path or an address; a requirement "name @ address" is told by its parts.
+_PATH = re.compile(r"^[^@;]*://|^\.{0,2}/|^~|^[A-Za-z]:\\|^\S+\.(whl|zip|tar\.gz)$|^(git|hg|svn|bzr)\+")
+#: What may be shown of a line: no address, no login.
+_HARMLESS = re.compile(r"[\w .=<>!~,;\[\]'\"()-]*")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 #: What only another tool reads, and how its owner gets a file that we read.
 _OTHERS = {
@@ -42,6 +47,11 @@ _OTHERS = {
     "setup.py": "write what its install_requires says into a requirements.txt",
     "setup.cfg": "write what its install_requires says into a requirements.txt",
 }
+#: How a sentence goes on that names a path, an address or an editable folder.
+NO_PATH = (
+    "cannot be pinned by version and hash; name code of your own in the workload (`code`), or build a wheel of "
+    "it, give its folder with --wheels, and write NAME==VERSION"
+)
 _READ = "requirements.txt, pylock.toml and uv.lock are read"
 
 
@@ -98,12 +108,13 @@ class Requirements:
         return {name: "\n".join(lines) + "\n" for name, lines in found.items()}
 
 
-def read(path: Path, python: str) -> Requirements:
+def read(path: Path, python: str, pinned: Collection[str] = ()) -> Requirements:
     """What the file ``path`` asks for.
 
     Args:
         path: requirements.txt (any name), pylock.toml (or pylock.NAME.toml) or uv.lock.
-        python: the Python it is read for, as "3.11": a lock file of another tool may say more than one asks for.
+        python: the Python it is read for, as "3.11": a lock file of another tool may be for several.
+        pinned: names of packages that are there already: what only those need is left out, where the file tells.
 
     Raises:
         BadInputError: it cannot be read, is of another tool, or says what cannot be kept.
@@ -112,7 +123,7 @@ def read(path: Path, python: str) -> Requirements:
 
     name = path.name.lower()
     if name == "uv.lock":
-        return lockfiles.read_uv(path, python)
+        return lockfiles.read_uv(path, python, pinned)
     if name == "pylock.toml" or re.fullmatch(r"pylock\.[^.]+\.toml", name):
         return lockfiles.read_pylock(path, python)
     for known, way in _OTHERS.items():
@@ -125,7 +136,23 @@ def read(path: Path, python: str) -> Requirements:
     return reading.finished()
 
 
-def refuse_address(address: str, where: str) -> str:
+def marker_environment(python: str) -> dict[str, str]:
+    """What conditions of requirements ("; python_version < '3.12'") are compared with, for a Python of this machine.
+
+    Args:
+        python: as "3.11"; its last release is assumed where it is not the one that runs.
+    """
+    found = {name: str(value) for name, value in default_environment().items()}
+    if found["python_version"] != python:
+        found |= {
+            "python_version": python,
+            "python_full_version": f"{python}.99",
+            "implementation_version": f"{python}.99",
+        }
+    return found
+
+
+def checked_address(address: str, where: str) -> str:
     """An index's address, if it can be kept.
 
     Args:
@@ -214,9 +241,9 @@ class _Reading:
                 raise BadInputError(f"{where}: names a file at an address; fetch it, and name the file")
             self.read(path.parent / value, constraint or name in ("-c", "--constraint"), depth + 1)
         elif name in ("-i", "--index-url", "--pypi-url"):
-            self.index = refuse_address(value, where)
+            self.index = checked_address(value, where)
         elif name == "--extra-index-url":
-            self.more.append(refuse_address(value, where))
+            self.more.append(checked_address(value, where))
         elif name in ("--pre", "--prefer-binary"):
             self.options.append(name)
         elif name in ("--only-binary", "--no-binary") and re.fullmatch(r"[\w.,:-]+", value):
@@ -224,17 +251,11 @@ class _Reading:
         elif name == "--require-hashes":
             self.hashes_required = True
         elif name in ("-e", "--editable"):
-            raise BadInputError(f"{where}: an editable folder {_NO_PATH}")
+            raise BadInputError(f"{where}: an editable folder {NO_PATH}")
         elif name in ("-f", "--find-links", "--no-index"):
             raise BadInputError(f"{where}: {name} is not kept; give a folder of wheels with --wheels instead")
         else:
             raise BadInputError(f"{where}: {name} is not read here; put it into pip's own configuration")
-
-
-_NO_PATH = (
-    "cannot be pinned by version and hash; name code of your own in the workload (`code`), or build a wheel of "
-    "it, give its folder with --wheels, and write NAME==VERSION"
-)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -285,13 +306,14 @@ def _wanted(line: str, where: str) -> Wanted:
         if not _HASH.fullmatch(value.strip()):
             raise BadInputError(f"{where}: a hash that is no sha256:... of 64 digits; write that one")
         hashes.append(value.strip())
+    text = text.strip()
+    if _PATH.search(text):
+        raise BadInputError(f"{where}: a path or an address {NO_PATH}")
     try:
-        found = Requirement(text.strip())
+        found = Requirement(text)
     except InvalidRequirement as error:
-        if re.search(r"://|^\.{0,2}/|^[A-Za-z]:\\|\.(whl|zip|tar\.gz)$|^(git|hg|svn|bzr)\+", text.strip()):
-            raise BadInputError(f"{where}: a path or an address {_NO_PATH}") from error
-        shown = "".join(c for c in text[:60] if c.isprintable())
-        raise BadInputError(f"{where}: {shown!r} is not a requirement such as scikit-learn>=1.5") from error
+        shown = f"{text[:60]!r} is" if _HARMLESS.fullmatch(text) else "is"
+        raise BadInputError(f"{where}: {shown} not a requirement such as scikit-learn>=1.5") from error
     if found.url is not None:
-        raise BadInputError(f"{where}: {found.name} from a path or an address {_NO_PATH}")
+        raise BadInputError(f"{where}: {found.name} from a path or an address {NO_PATH}")
     return Wanted(str(found), where, tuple(hashes))

@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from packaging.markers import default_environment
 from packaging.specifiers import SpecifierSet
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.stacks import indexes, process
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, packages, public_version
 from stackyard.stacks.installation import Progress, complaint
-from stackyard.stacks.requirements import Requirements, Wanted
+from stackyard.stacks.requirements import Requirements, Wanted, marker_environment
 from stackyard_task.records import RecordError, read_json
 
 #: How long pip waits for one answer of an index, and how often it asks again.
@@ -98,22 +97,6 @@ def resolve(
                     f"{asked.file}: the wheel folder {wheels} has no {lacking} for Python {base.python}, and no "
                     f"index answers ({error}); put a wheel of it into the folder"
                 ) from error
-
-
-def marker_environment(python: str) -> dict[str, str]:
-    """What conditions of requirements ("; python_version < '3.12'") are compared with, for a Python of this machine.
-
-    Args:
-        python: as "3.11"; its last release is assumed where it is not the one that runs.
-    """
-    found = {name: str(value) for name, value in default_environment().items()}
-    if found["python_version"] != python:
-        found |= {
-            "python_version": python,
-            "python_full_version": f"{python}.99",
-            "implementation_version": f"{python}.99",
-        }
-    return found
 
 
 class _Asking:

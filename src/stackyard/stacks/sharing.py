@@ -21,6 +21,8 @@ _FICLONE = 0x40049409
 _CLOSED = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
 #: Where a script names its interpreter: its first lines.
 _HEAD_BYTES = 4096
+#: What older kernels read of that line.
+_KERNEL_BYTES = 127
 
 _Way = tuple[str, Callable[[Path, Path], None]]
 
@@ -110,9 +112,17 @@ def _scripts(base: Path, folder: Path) -> None:
         content = source.read_bytes()
         old, new = (os.fsencode(str(place) + os.sep) for place in (base, folder))
         if content.startswith(b"#!"):
-            content = content[:_HEAD_BYTES].replace(old, new) + content[_HEAD_BYTES:]
+            content = _called(content[:_HEAD_BYTES].replace(old, new) + content[_HEAD_BYTES:])
         target.write_bytes(content)
         shutil.copystat(source, target)
+
+
+def _called(script: bytes) -> bytes:
+    """A script that the kernel can start: an interpreter whose path is too long for it is called by sh, as pip does."""
+    first, _newline, rest = script.partition(b"\n")
+    if len(first) <= _KERNEL_BYTES or b"python" not in first:
+        return script
+    return b"#!/bin/sh\n'''exec' \"" + first[2:].strip() + b'" "$0" "$@"\n\' \'\'\'\n' + rest
 
 
 def _moved(link: str, base: Path, folder: Path) -> str:
