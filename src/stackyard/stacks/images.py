@@ -208,9 +208,16 @@ def remove(name: str, settings: Settings, engine: Engine) -> list[str]:
     """Remove the image of a stack and older ones of the same name; the ids of what was removed.
 
     Raises:
+        BadInputError: the image of a derived stack is built on it.
         StackyardError: a container uses it.
     """
-    image = recorded(settings).get(name)
+    held = recorded(settings)
+    image = held.get(name)
+    above = next((one.stack for one in held.values() if image is not None and one.base == image.tag), None)
+    if above is not None and engine.image_id(held[above].image_id) is not None:
+        raise BadInputError(
+            f"the image of {above} is built on that of {name}; remove it first: stackyard stack image remove {above}"
+        )
     found = {image.image_id} if image else set()
     found |= {known.id for known in engine.images(label=f"{STACK_LABEL}={name}")}
     removed = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from stackyard import stacks
 from stackyard.cli import main
-from tests.stackyard.fake_stacks import Built, Depot, define
+from tests.stackyard.fake_stacks import Built, Depot, define, define_plain, wheel
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -149,3 +150,91 @@ def test_sigterm_ends_a_build_as_ctrl_c_does(depot: Depot) -> None:
         assert process.wait(timeout=PATIENCE_SECONDS) == main.INTERRUPTED
     assert "Traceback" not in rest
     assert not stacks.location(stack, depot.settings).exists()
+
+
+@pytest.mark.slow
+def test_a_stack_is_derived_built_verified_and_forgotten_by_name(
+    depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(depot.definitions)
+    wheel(depot.wheels, "top", "2.0", {"top.py": ""})
+    file = tmp_path / "requirements.txt"
+    file.write_text("top\nsmall==1.0\n")
+    derive = ["stack", "derive", "mine", "--base", stacks.DEFAULT, "--requirements", str(file)]
+    assert main.run(derive) == 0
+    out = capsys.readouterr().out
+    assert "mine: adds top 2.0" in out
+    assert "build it: stackyard stack build mine" in out
+    assert main.run(["stack", "build", "mine"]) == 0
+    assert "built and verified" in capsys.readouterr().out
+    assert main.run(["stack", "verify", "mine"]) == 0
+    assert "mine: as pinned (Python" in capsys.readouterr().out
+    assert main.run([*derive, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["name"], said["base"]) == ("mine", stacks.DEFAULT)
+    assert [one["name"] for one in said["adds"]] == ["top"]
+    assert main.run(["stack", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["stacks"]}
+    assert (rows["mine"]["base"], rows["mine"]["built"]) == (stacks.DEFAULT, True)
+    assert rows["mine"]["bytes"] > rows["mine"]["shared_bytes"] > 0
+    assert main.run(["stack", "list"]) == 0
+    assert f"mine (on {stacks.DEFAULT})" in capsys.readouterr().out
+    assert main.run(["stack", "remove", "mine", "--definition", "--yes"]) == 0
+    assert "forgot mine" in capsys.readouterr().out
+    assert list(stacks.load()) == [stacks.DEFAULT]
+    assert stacks.python_of(stacks.load()[stacks.DEFAULT], depot.settings) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "said"),
+    [
+        (
+            "torch==2.6.0\n",
+            stacks.DEFAULT,
+            f"torch==2.6.0, but base {stacks.DEFAULT} pins torch 9.9.0; derive",
+        ),
+        ("--index-url https://joe:s3cret@example.org\n", stacks.DEFAULT, "a login is never kept"),
+        ("top\n", "nonsense", "no stack is called 'nonsense'"),
+    ],
+)
+def test_what_cannot_be_derived_is_one_sentence_and_leaves_nothing(
+    depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, base: str, said: str
+) -> None:
+    define(depot.definitions)
+    file = tmp_path / "requirements.txt"
+    file.write_text(text)
+    assert main.run(["stack", "derive", "mine", "--base", base, "--requirements", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "s3cret" not in err
+    assert err.count("\n") == 1
+    assert not depot.home.exists()
+
+
+def test_only_derived_definitions_are_forgotten(depot: Depot, capsys: pytest.CaptureFixture[str]) -> None:
+    define(depot.definitions)
+    assert main.run(["stack", "remove", stacks.DEFAULT, "--definition", "--yes"]) == 2
+    assert "is no derived stack; its definition is in" in capsys.readouterr().err
+    assert main.run(["stack", "remove", "--all", "--definition"]) == 2
+    assert "--definition goes with names" in capsys.readouterr().err
+    broken = depot.home / "stacks.d" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "stack.toml").write_text("base = 3\n")
+    assert main.run(["stack", "list"]) == 0
+    assert "broken: " in capsys.readouterr().out
+    assert main.run(["stack", "build", "broken"]) == 2
+    assert "base is 3, expected the name of a stack" in capsys.readouterr().err
+    assert main.run(["stack", "remove", "broken", "--definition", "--yes"]) == 0
+    assert not broken.exists()
+
+
+@pytest.mark.slow
+def test_a_stack_without_torch_is_built_and_verified(
+    depot: Depot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define_plain(depot.definitions)
+    assert main.run(["stack", "list"]) == 0
+    assert re.search(r"plain +3\.\d+ +- +- ", capsys.readouterr().out)
+    assert main.run(["stack", "build", "plain"]) == 0
+    assert main.run(["stack", "verify", "plain"]) == 0
+    assert re.search(r"plain: as pinned \(Python 3[0-9.]+, \d+ packages\)", capsys.readouterr().out)
