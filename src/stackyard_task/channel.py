@@ -8,7 +8,6 @@ call at every step.
 from __future__ import annotations
 
 import os
-import time
 from typing import Any, Dict, Optional
 
 from stackyard_task import report
@@ -60,8 +59,10 @@ class Channel(Reporter):
         self.flush()
         self._send({"kind": "ended"})
 
+    def _send_latest(self, message: Dict[str, Any]) -> None:
+        self._send(message)  # the pipe is the child's alone and open: a message costs little
+
     def _send(self, message: Dict[str, Any]) -> None:
-        self._sent_at = time.monotonic()
         if self._descriptor is None:
             return
         data = memoryview(report.encoded(message))

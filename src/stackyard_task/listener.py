@@ -35,6 +35,8 @@ PACKAGES_KEPT = 1000
 LINE_BYTES = 16 << 20
 #: What is longer is no step; so sums stay numbers.
 _LONGEST_STEP_SECONDS = 1e12
+#: What several processes of a run may each say of one GPU.
+_PEAKS = ("torch_peak_allocated_bytes", "torch_peak_reserved_bytes")
 #: A failure is told in one sentence; a workload may say more, which is cut.
 _FAILURE_LETTERS = 500
 
@@ -156,7 +158,10 @@ class Listener:
 
     def _on_gpu(self, message: Dict[str, Any]) -> None:
         facts = _fitting(GpuUse, {**message["facts"], "index": message["index"]})
-        self.gpu_facts.setdefault(facts.pop("index"), {}).update(facts)
+        held = self.gpu_facts.setdefault(facts.pop("index"), {})
+        for name, value in facts.items():  # a peak is that of the process that used most
+            peak = name in _PEAKS and isinstance(held.get(name), int) and isinstance(value, int)
+            held[name] = max(held[name], value) if peak else value
 
     def _on_results(self, message: Dict[str, Any]) -> None:
         self.results.update(from_json(Dict[str, Any], plain(message["values"])))

@@ -85,8 +85,11 @@ class Reporter:
         self._lost_told = 0
         self._path = path
         self._steps: List[float] = []
-        self._steps_of = os.getpid()
-        self._sent_at = time.monotonic()
+        #: Of losses and progress the last ones, which wait for the next flush.
+        self._latest: Dict[str, Dict[str, Any]] = {}
+        self._latest_sent_at: Dict[str, float] = {}
+        self._buffered_by = os.getpid()
+        self._flushed_at = time.monotonic()
         self._patience = WAIT_SECONDS
 
     def phase(self, name: str) -> None:
@@ -103,35 +106,65 @@ class Reporter:
     def step(self, seconds: float) -> None:
         """One step of the steady phase took ``seconds``; what is no finite number from 0 up is left out and counted."""
         with turn():
-            if self._steps_of != os.getpid():  # forked: what the parent buffered is the parent's to send
-                self._steps, self._steps_of = [], os.getpid()
-                _at_the_end_of_a_worker(self.flush)
+            self._forget_what_a_parent_buffered()
             self._steps.append(seconds)
-        if time.monotonic() - self._sent_at >= FLUSH_SECONDS:
+        if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
     def progress(self, done: float, total: float, unit: str = "steps") -> None:
         """``done`` of ``total`` units are finished."""
-        self._send({"kind": "progress", "done": done, "total": total, "unit": unit})
+        self._send_latest({"kind": "progress", "done": _scalar(done), "total": _scalar(total), "unit": unit})
 
     def loss(self, step: int, training: Optional[float] = None, validation: Optional[float] = None) -> None:
-        """The loss at ``step``."""
-        self._send({"kind": "loss", "step": step, "training": training, "validation": validation})
+        """The loss at ``step``. Of several within FLUSH_SECONDS the last one is told, and each validation loss."""
+        told = {
+            "kind": "loss",
+            "step": step,
+            "training": _scalar(training),
+            "validation": _scalar(validation),
+        }
+        if validation is None:
+            self._send_latest(told)
+        else:
+            self.flush()
+            self._send(told)
 
     def results(self, **values: Any) -> None:
         """What the program found: it goes into the record's results as JSON holds it, the rest as text."""
         self._send({"kind": "results", "values": values})
 
     def flush(self) -> None:
-        """Send the buffered step times."""
+        """Send the buffered step times, and what waits."""
         with turn():
-            if self._steps and self._steps_of == os.getpid():
+            if self._buffered_by != os.getpid():
+                return
+            self._flushed_at = time.monotonic()
+            if self._steps:
                 steps, self._steps = self._steps, []
                 self._send({"kind": "steps", "seconds": steps})
+            for kind in list(self._latest):
+                self._send(self._latest.pop(kind))
+
+    def _send_latest(self, message: Dict[str, Any]) -> None:
+        """Send a message that the next one of its kind makes obsolete: now, or with the next flush."""
+        kind, now = message["kind"], time.monotonic()
+        with turn():
+            self._forget_what_a_parent_buffered()
+            if now - self._latest_sent_at.get(kind, -FLUSH_SECONDS) < FLUSH_SECONDS:
+                self._latest[kind] = message
+                return
+            self._latest.pop(kind, None)
+            self._latest_sent_at[kind] = now
+            self._send(message)
+
+    def _forget_what_a_parent_buffered(self) -> None:
+        """In a forked process: that is the parent's to send."""
+        if self._buffered_by != os.getpid():
+            self._steps, self._latest, self._buffered_by = [], {}, os.getpid()
+            _at_the_end_of_a_worker(self.flush)
 
     def _send(self, message: Dict[str, Any]) -> None:
         """Send one message, in as many lines as it needs."""
-        self._sent_at = time.monotonic()
         if self._path is None:
             return
         with turn():
@@ -289,6 +322,11 @@ def _at_the_end_of_a_worker(flush: Callable[[], None]) -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, flush, exitpriority=0)
+
+
+def _scalar(value: Any) -> Any:
+    """A value that may wait: a tensor's number, not the tensor, which would keep what it was computed from."""
+    return value if value is None or isinstance(value, (int, float, str)) else plain(value)
 
 
 def plain(value: Any) -> Any:

@@ -230,6 +230,40 @@ def test_lines_of_several_threads_stay_whole() -> None:
     os.close(write)
 
 
+def test_progress_at_every_step_does_not_hold_step_times_back() -> None:
+    channel, listener, read, write = connected()
+
+    def one_more() -> bool:
+        channel.step(0.5)
+        channel.progress(1, 2)
+        listener.read()
+        return listener.step_times() is not None
+
+    until(one_more, "step times to be sent beside progress")
+    os.close(read)
+    os.close(write)
+
+
+def test_torchs_peaks_are_those_of_the_process_that_used_most() -> None:
+    channel, listener, read, write = connected()
+    for used in (3, 7, 5):
+        channel.gpu(0, torch_peak_allocated_bytes=used, torch_peak_reserved_bytes=10 - used)
+    listener.read()
+    assert listener.gpu_facts == {0: {"torch_peak_allocated_bytes": 7, "torch_peak_reserved_bytes": 7}}
+    os.close(read)
+    os.close(write)
+
+
+def test_what_a_full_fifo_lost_is_counted() -> None:
+    channel, listener, read, write = connected()
+    channel._send({"kind": "lost", "messages": 12})
+    channel._send({"kind": "lost", "messages": "many"})
+    listener.read()
+    assert listener.not_understood == 13
+    os.close(read)
+    os.close(write)
+
+
 def test_a_failure_is_one_bounded_sentence() -> None:
     channel, listener, read, write = connected()
     channel.failure("bad_input", "the file\n  is empty" + "." * 3000)

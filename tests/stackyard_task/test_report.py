@@ -238,6 +238,33 @@ def test_only_whole_steps_are_counted_and_an_iterable_keeps_its_length(superviso
     assert sum(len(message["seconds"]) for message in supervisor.messages()) == 6
 
 
+def test_of_losses_told_at_every_step_the_last_one_counts(supervisor: Supervisor) -> None:
+    done = supervisor.run(
+        """
+        class Tensor:
+            def item(self):
+                return 0.125
+        for number in range(1000):
+            telling.loss(number, training=1.0)
+            telling.progress(number, 1000)
+        telling.loss(1000, validation=0.5)
+        telling.phase("steady")
+        for number in range(1000):
+            telling.loss(number, training=Tensor())
+            telling.progress(number + 1, 1000)
+        """
+    )
+    said(done)
+    told = supervisor.messages()
+    assert len(told) < 40
+    assert {"kind": "loss", "step": 1000, "training": None, "validation": 0.5} in told
+    listener = Listener(-1, 0.0)
+    for message in told:
+        listener._take(json.dumps(message).encode())
+    assert listener.loss == 0.125
+    assert listener.progress["done"] == 1000
+
+
 def test_long_results_are_told_in_parts_and_one_that_is_too_long_is_left_out(supervisor: Supervisor) -> None:
     done = supervisor.run(
         """
