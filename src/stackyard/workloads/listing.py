@@ -218,6 +218,10 @@ class _Walk:
             return [inner for entry in entries if (inner := self._looked_at(here, entry)) is not None]
         except FileNotFoundError as error:
             raise Changing(folder) from error
+        except OSError as error:
+            raise refused(
+                error.filename or folder, f"cannot be looked at ({error.strerror or error})"
+            ) from error
 
     def _whole_reason(self, folder: Path, names: Collection[str]) -> str | None:
         """Why nothing of a folder travels, whatever git says."""

@@ -331,6 +331,17 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert "closed cannot be read (Permission denied); exclude it in .stackyardignore" in refusal(top)
 
 
+def test_a_link_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = tree(tmp_path / "code", "a.py")
+    (top / "link").symlink_to("a.py")
+
+    def refusing(path: str) -> str:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(listing.os, "readlink", refusing)
+    assert f"{top}/link cannot be looked at (Permission denied)" in refusal(top)
+
+
 def test_five_thousand_small_files_take_about_a_second(tmp_path: Path) -> None:
     from stackyard.workloads import folder as folders
 
