@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stackyard.errors import BadInputError
 from stackyard.workloads import listing
 from stackyard.workloads.listing import Listed, listed
 from stackyard_task import manifest
+from tests.counts import examples
 from tests.stackyard.workloads.test_repository import git
+
+#: Of made-up repositories.
+FOLDERS = ["", "a", "a/c", "a/c/d", "ab", "ab/a", "é"]
+RULES = st.lists(
+    st.sampled_from(
+        [
+            *[
+                "*",
+                "*.log",
+                "/a",
+                "a/",
+                "a",
+                "!a/",
+                "!a/c",
+                "a/*",
+                "!*.py",
+                "!*/",
+                "ab/**",
+                "**/c",
+                "c/d/",
+                "!x.py",
+            ],
+            *["/a/c/x.py", "!y.log", "?b", "[!a]", "é/*.py", "b", "!.gitignore", "a/**/d", "*/c/*", "!c"],
+        ]
+    ),
+    max_size=5,
+).map("\n".join)
 
 
 def tree(top: Path, *names: str) -> Path:
@@ -75,6 +106,32 @@ def test_what_git_tracks_travels_though_it_is_ignored(tmp_path: Path) -> None:
     assert found.left_out["ignored"] == 3
     (top / "a.log").unlink()  # tracked, and not there
     assert "a.log" not in names(listed(top))
+
+
+@settings(max_examples=examples(80), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    top_rules=RULES,
+    inner_rules=RULES,
+    where=st.sampled_from(FOLDERS[1:]),
+    forced=st.sets(st.sampled_from(FOLDERS).flatmap(lambda f: st.sampled_from([f"{f}/x.py", f"{f}/y.log"]))),
+)
+def test_what_travels_is_what_git_has_and_would_take(
+    tmp_path_factory: pytest.TempPathFactory,
+    top_rules: str,
+    inner_rules: str,
+    where: str,
+    forced: set[str],
+) -> None:
+    files = [f"{folder}/{name}".lstrip("/") for folder in FOLDERS for name in ("x.py", "y.log", "b")]
+    top = tree(tmp_path_factory.mktemp("made-up"), *files)
+    git(top, "init", "-q")
+    (top / ".gitignore").write_text(top_rules + "\n")
+    (top / where / ".gitignore").write_text(inner_rules + "\n")
+    if forced:
+        git(top, "add", "-f", "--", *(name.lstrip("/") for name in forced))
+    said = git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    assert names(listed(top)) == sorted(name for name in said.split("\0") if name)
+    shutil.rmtree(top)
 
 
 def test_a_folder_inside_a_repository_has_its_rules_too(tmp_path: Path) -> None:
