@@ -107,7 +107,25 @@ def _memory_sentence(what: str, ending: Ending, measurement: Measurement) -> str
     )
     limit = ending.memory_limit_bytes
     bound = "without a limit of its own" if limit is None else f"under a limit of {_mb(limit)}"
+    if _contradicts(measurement, limit):
+        bound += f", of which the limit counted {_mb(measurement.cgroup_peak_bytes or 0)}"
     return f"{what}, at {peak} {bound}; give it more memory or smaller batches"
+
+
+def memory_note(measurement: Measurement, limit_bytes: Optional[int]) -> Optional[str]:
+    """Why the peak of a run lies above the limit that held it; ``None``: it does not."""
+    if not _contradicts(measurement, limit_bytes):
+        return None
+    return (
+        f"the peak of {_mb(measurement.peak_rss_bytes or 0)} holds libraries and files mapped into memory that the "
+        f"limit of {_mb(limit_bytes or 0)} does not count here, for others on this machine had read them before; what "
+        f"it counts had a peak of {_mb(measurement.cgroup_peak_bytes or 0)}"
+    )
+
+
+def _contradicts(measurement: Measurement, limit_bytes: Optional[int]) -> bool:
+    peak, counted = measurement.peak_rss_bytes, measurement.cgroup_peak_bytes
+    return limit_bytes is not None and peak is not None and counted is not None and peak > limit_bytes
 
 
 def _mb(size: int) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Union
 
 from stackyard_task import signals, spawn
-from stackyard_task.ending import Ending, failure_of
+from stackyard_task.ending import Ending, failure_of, memory_note
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
 from stackyard_task.measure.cgroup_places import (
@@ -341,6 +341,9 @@ class _Supervision:
         )
         record.failure = failure_of(ending, self.spec, measurement)
         record.status = "completed" if record.failure is None else "failed"
+        note = memory_note(measurement, environment.ram_limit_bytes)
+        if note is not None and record.failure is None:
+            record.notes.append(note)
         self.program.ended(record)
         return record
 

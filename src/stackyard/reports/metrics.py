@@ -36,11 +36,16 @@ def _measured(name: str) -> Callable[[RunRecord], float | None]:
 
 
 def _around(name: str) -> Callable[[RunRecord], float | None]:
-    """What lies around a function's phases; ``None`` where it named none, as older records have it all the same."""
+    """What lies around phases; ``None`` where a function named none, as older records have it all the same."""
 
     def read(record: RunRecord) -> float | None:
         measured = record.measurement
-        named = (measured.data_seconds, measured.warmup_seconds, measured.steady_seconds)
+        named = (
+            measured.script_seconds,
+            measured.data_seconds,
+            measured.warmup_seconds,
+            measured.steady_seconds,
+        )
         return None if all(seconds is None for seconds in named) else getattr(measured, name)
 
     return read
@@ -135,6 +140,14 @@ CATALOGUE: tuple[Metric, ...] = (
         "time",
         "Interpreter start and imports, until the workload begins with its data.",
         start_up_seconds,
+    ),
+    Metric(
+        "script_seconds",
+        "Script",
+        "s",
+        "time",
+        "A command's own code before, or without, any phase that it names.",
+        _measured("script_seconds"),
     ),
     Metric("data_seconds", "Data", "s", "time", "Reading and preparing the data.", _measured("data_seconds")),
     Metric(

@@ -6,6 +6,7 @@ may make a reader doubt a figure; a note is context.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -87,6 +88,7 @@ ADVICE: dict[str, tuple[str, str]] = {
         "Look at the calls of the channel: a step takes a finite number of seconds from 0 up; "
         "docs/workloads.md has the rest.",
     ),
+    "run-notes": ("note", "The records say so themselves; look at the runs' output."),
     "undivided-work": (
         "warning",
         "Let the function use its parameters shard and shards, or leave the axis workers away: "
@@ -118,6 +120,8 @@ FIRST_BLOCK_RATIO = 1.10
 WIDE_BOUNDS_SHARE = 0.05
 COSTLY_SHARE = 0.02
 START_UP_SHARE = 0.5
+MOST_NOTES = 5
+_NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
 
 _WALL = next(metric for metric in CATALOGUE if metric.key == "wall_seconds")
 _BIMODAL: tuple[Metric, ...] = tuple(
@@ -444,6 +448,17 @@ def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
         yield "mostly-start-up", message, _slugs(cell for _, cell in starting)
 
 
+def _noted(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    """What records say of themselves, each kind of sentence once: they differ in their numbers."""
+    kinds: dict[str, list[tuple[str, CellRuns]]] = {}
+    for cell, run in _runs(matrix):
+        for note in run.record.notes:
+            kinds.setdefault(_NUMBERS.sub("0", note), []).append((note, cell))
+    for found in list(kinds.values())[:MOST_NOTES]:
+        message = f"In {count(len(found), 'run')}: {found[0][0].rstrip('.')}."
+        yield "run-notes", message, _slugs(cell for _, cell in found)
+
+
 def _lengthy(study: Study, matrix: Matrix) -> Iterator[Finding]:
     if study.shortened:
         names = _some(f"{folder} ({missed:,} left out)" for folder, missed in study.shortened)
@@ -465,5 +480,6 @@ _RULES: tuple[Callable[[Study, Matrix], Iterator[Finding]], ...] = (
     _pins,
     _uniform,
     _measuring,
+    _noted,
     _lengthy,
 )
