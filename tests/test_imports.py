@@ -35,7 +35,7 @@ ALLOWED = {
     "scenarios": {"errors", "toml_tables", "command_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "workloads", "scenarios"},
     "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
-    "matrix": {"errors", "machine", "workloads", "scenarios", "launch"},
+    "matrix": {"errors", "settings", "machine", "stacks", "workloads", "scenarios", "launch"},
     "agents": {"errors", "settings", "toml_tables", "clearml"},
     "services": {"errors", "extras", "settings", "machine", "stacks", "clearml", "agents"},
     "official": {"errors", "extras", "clearml"},

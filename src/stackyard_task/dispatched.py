@@ -28,6 +28,8 @@ from stackyard_task.workloads import entry_of
 #: Names a JSON file: stack name -> {"python", "digest", "environment", "tunables"...}, what this machine has.
 STACKS_VARIABLE = "STACKYARD_STACKS_FILE"
 FAILED = 1
+#: Lies in an environment that is complete, and says which stack it holds.
+_BUILT_FILE = "stackyard-complete.json"
 #: Names in the temporary folder; the process id follows.
 RUN_PREFIX, CODE_PREFIX = "stackyard-run-", "stackyard-code-"
 #: In the run folder: what parameters name, as far as it is put together for this run alone.
@@ -272,6 +274,8 @@ def stack_of(spec: TaskSpec, variables: Mapping[str, str]) -> Stack:
         return Stack(sys.executable)
     held = _held(variables.get(STACKS_VARIABLE, ""))
     found = held.get(spec.stack.name)
+    if found is None or found.digest != spec.stack.digest:
+        found = _built_since(held, spec.stack.digest) or found
     if found is None:
         has = ", ".join(sorted(held)) or "none"
         raise NotHere(f"stack {spec.stack.name} is not on this machine (it has: {has}); build it there")
@@ -281,6 +285,24 @@ def stack_of(spec: TaskSpec, variables: Mapping[str, str]) -> Stack:
             f"{str(found.digest)[:12]}; build it again there"
         )
     return found
+
+
+def _built_since(held: Mapping[str, Stack], digest: Optional[str]) -> Optional[Stack]:
+    """A stack that was built on this machine after its list was written, such as one that a scenario adds packages to.
+
+    It lies beside those of the list, named by its digest.
+    """
+    tops = {os.path.dirname(os.path.dirname(os.path.dirname(stack.python))) for stack in held.values()}
+    for top in sorted(tops) if digest else ():
+        for folder in Path(top).glob(f"*[-+]{str(digest)[:12]}"):
+            try:
+                marker = records.read_json(Dict[str, Any], folder / _BUILT_FILE)
+            except records.RecordError:
+                continue
+            python = folder / "bin" / "python"
+            if marker.get("digest") == digest and python.exists():
+                return Stack(str(python), digest)
+    return None
 
 
 def _held(path: str) -> Dict[str, Stack]:

@@ -19,7 +19,7 @@ from stackyard.errors import BadInputError, Interrupted, RunsFailedError, Stacky
 from stackyard.launch import installed
 from stackyard.launch.deployment import Premises
 from stackyard.machine import data as data_sets
-from stackyard.matrix import folders, planning, site
+from stackyard.matrix import derived_stacks, folders, planning, site
 from stackyard.matrix.inputs import Inputs
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import Plan, RunFolder
@@ -141,8 +141,13 @@ class Matrix:
             RunsFailedError: some runs failed.
         """
         scenario, settings, pairs = self.scenario, self._settings, only or []
-        here = site.here(Premises.here(settings, self._defined), self._catalogue.declared)
         folder = RunFolder(out)
+        if dry_run:
+            known = derived_stacks.foreseen(scenario, self._beside, settings, self._defined)
+        else:
+            with progress.watcher(Console(stderr=True)) as watcher:
+                known = derived_stacks.built(scenario, self._beside, settings, self._defined, watcher.message)
+        here = site.here(Premises.here(settings, known), self._catalogue.declared)
         earlier = folder.plan() if resume else None
         code_folder, code = _code(settings, earlier, self._catalogue, scenario, write=not dry_run)
         if earlier is not None:

@@ -22,6 +22,7 @@ from stackyard.matrix.estimate import Estimate
 from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.stop import Stop
 from stackyard.matrix.watcher import Watcher
+from stackyard.stacks import NONE
 from stackyard_task import records
 from stackyard_task.records import SUPERVISOR_LOG, Failure, RunRecord, TaskSpec
 
@@ -162,7 +163,7 @@ class Attempt:
             self._in_doubt = False
             self.conditions.folder.set_aside(self.folder)
             self.folder.mkdir(parents=True)
-        python = self.conditions.python_of(self.task.stack.name if self.task.stack else "")
+        python = self.conditions.python_of(self.task.stack.name if self.task.stack else NONE.name)
         under_way: list[Started] = []
         try:
             for part, place in self._places(python):

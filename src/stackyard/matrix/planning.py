@@ -15,7 +15,7 @@ from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell, PlannedFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, Scenario
 from stackyard.scenarios.matrix import CellSettings
-from stackyard.scenarios.shape import WorkloadSpec
+from stackyard.scenarios.shape import NO_STACK, WorkloadSpec
 from stackyard.workloads import code_folders
 from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
@@ -62,7 +62,10 @@ def planned(
         )
     blocks = scenarios.arranged(runnable, count, scenario.warm_up_runs, scenario.seed)
     needed = _needed(scenario, runnable)
-    stacks = sorted({cell.axes["stack"] for cell in chosen} | {p.stack for p in needed})
+    stacks = sorted(
+        {scenarios.settings_of(scenario, cell).stack for cell in chosen} | {p.stack for p in needed}
+    )
+    pins = {name: site.pin_of(name) for name in stacks}
     inputs = {}
     for reference in _dataset_references(scenario, runnable, needed):
         inputs[reference] = site.dataset(reference).stat().st_size
@@ -91,7 +94,7 @@ def planned(
         preparations=[p.name for p in needed],
         scenario=scenarios.plain(scenario),
         only={axis: sorted(values) for axis, values in asked.items()},
-        stacks={name: site.pin_of(name) for name in stacks},
+        stacks={name: pin for name, pin in pins.items() if pin is not None},
         code=code,
         inputs=inputs,
         declared=_declared([*(scenario.workloads[cell.axes["workload"]] for cell in chosen), *needed], site),
@@ -105,6 +108,8 @@ def _why_not(cell: CellSettings, site: Site) -> str | None:
     elsewhere = code_folders.why_not_elsewhere(cell.workload.command)
     if elsewhere is not None and deployment.needs_server:
         return elsewhere
+    if cell.stack == NO_STACK and deployment.needs_server:
+        return "without a stack a run finds the programs of this machine only; name a stack"
     return deployment.why_not(cell.stack, cell.hardware, cell.workers or 1)
 
 

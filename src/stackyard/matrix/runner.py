@@ -24,6 +24,7 @@ from stackyard.matrix.task_specs import TaskSpecs
 from stackyard.matrix.todo import Due, Todo, todo_of
 from stackyard.matrix.watcher import Watcher
 from stackyard.scenarios import Cell, Scenario
+from stackyard.scenarios.shape import NO_STACK
 from stackyard_task import records
 from stackyard_task.records import RunRecord
 
@@ -184,7 +185,9 @@ class Runner:
 
     def _warm(self) -> None:
         """Load every stack once, on the host and in its image, wherever the matrix runs it."""
-        used = {(self._image_of(cell.axes["deployment"]), cell.axes["stack"]) for cell in self.plan.cells}
+        cells = {cell.slug: cell for cell in scenarios.cells(self.scenario)}
+        settings = [scenarios.settings_of(self.scenario, cells[planned.name]) for planned in self.plan.cells]
+        used = {(self._image_of(s.deployment), s.stack) for s in settings if s.stack != NO_STACK}
         for image, stack in sorted(used - {("", name) for name in self._loaded}):
             self.watcher.message(f"loading stack {stack} once" + (" in its image" if image else ""))
             self.site.deployment(image or self.site.default_deployment).warm(stack, self.code)

@@ -14,6 +14,7 @@ from pathlib import Path
 from stackyard.launch import installed
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.machine import data
+from stackyard.stacks import NONE
 from stackyard_task.records import StackPin
 from stackyard_task.workloads import Workload
 
@@ -24,7 +25,8 @@ class Site:
 
     #: Stack name -> its Python, or ``None`` where it is not built.
     python_of: Callable[[str], Path | None]
-    pin_of: Callable[[str], StackPin]
+    #: Stack name -> what it promises; ``None``: it is no stack, and promises nothing.
+    pin_of: Callable[[str], StackPin | None]
     #: Stack name -> (environment, tunables).
     environment_of: Callable[[str], tuple[Mapping[str, str], Mapping[str, str]]]
     #: Workload -> its declaration; ``None``: a function of the user's own.
@@ -47,7 +49,7 @@ def here(premises: Premises, workloads: Mapping[str, Workload]) -> Site:
     defined = premises.stacks
     return Site(
         python_of=premises.python_of,
-        pin_of=lambda name: defined[name].pin,
+        pin_of=lambda name: None if defined[name] is NONE else defined[name].pin,
         environment_of=lambda name: (defined[name].environment, defined[name].tunables),
         declared=workloads.get,
         dataset=lambda reference: data.resolve(reference, premises.settings.data),

@@ -22,6 +22,7 @@ from stackyard.scenarios.shape import (
     Scenario,
     WorkloadSpec,
 )
+from stackyard_task.commands import Command
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class CellSettings:
     """What the axis values of one cell mean together."""
 
     deployment: str
+    #: What its runs happen on: the axis' value, or what a command's requirements make of it.
     stack: str
     hardware: HardwareSpec
     workload: WorkloadSpec
@@ -126,7 +128,7 @@ def settings_of(scenario: Scenario, cell: Cell) -> CellSettings:
         tunables = {} if named == NO_TUNABLES else None
     return CellSettings(
         deployment=axes["deployment"],
-        stack=axes["stack"],
+        stack=stack_name(axes["stack"], workload.name, workload.command),
         hardware=scenario.hardware.get(axes["hardware"], WHOLE_MACHINE),
         workload=workload,
         parameters=parameters,
@@ -135,6 +137,11 @@ def settings_of(scenario: Scenario, cell: Cell) -> CellSettings:
         tunables=tunables,
         workers=int(axes["workers"]) if "workers" in axes else None,
     )
+
+
+def stack_name(stack: str, workload: str, command: Command | None) -> str:
+    """What a workload runs on where ``stack`` is asked for: a command's requirements make a stack of their own."""
+    return stack if command is None or command.requirements is None else f"{stack}+{workload}"
 
 
 def _matches(cell: Cell, rule: Mapping[str, Sequence[str]]) -> bool:

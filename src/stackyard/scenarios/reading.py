@@ -15,11 +15,13 @@ from stackyard.scenarios.shape import (
     AUTO_THREADS,
     BUILT_IN_AXES,
     MAIN_AXES,
+    NO_STACK,
     NO_TUNABLES,
     SHARD_PARAMETERS,
     STACK_TUNABLES,
     WHOLE_MACHINE,
     Choice,
+    DerivedStack,
     Preparation,
     Scenario,
     WorkloadSpec,
@@ -31,7 +33,7 @@ MOST_CELLS = 10_000
 
 _TOP = (
     *("name", "title", "repeats", "warm_up_runs", "seed", "time_limit_seconds"),
-    *("axes", "hardware", "workloads", "data", "prepare", "tunables", "choices", "exclude"),
+    *("axes", "hardware", "workloads", "stacks", "data", "prepare", "tunables", "choices", "exclude"),
 )
 
 
@@ -83,6 +85,7 @@ class _Reader(ScenarioFields):
         self.keys(top, "", _TOP)
         name = self.name(self.text(top, "", "name"), "name")
         hardware = {n: self.hardware(n, t) for n, t in self.tables("hardware").items()}
+        self.derived = {n: self.derived_stack(n, t) for n, t in self.tables("stacks").items()}
         choices = self.choices()
         workloads = {n: self.workload(n, t, choices) for n, t in self.tables("workloads").items()}
         if not workloads:
@@ -106,6 +109,7 @@ class _Reader(ScenarioFields):
             preparations=preparations,
             tunables=tunables,
             choices=choices,
+            stacks=self.every_stack(axes["stack"], workloads.values(), preparations),
             excludes=self.excludes(axes),
         )
         self.cells(scenario)
@@ -187,7 +191,7 @@ class _Reader(ScenarioFields):
                 raise self.bad(f"choices.{axis}", "has no line in [axes]", f'{axis} = ["...", "..."] there')
         allowed: dict[str, Collection[str] | None] = {
             "deployment": self.known.deployments,
-            "stack": self.known.stacks,
+            "stack": [*self.known.stacks, *self.derived, NO_STACK],
             "hardware": [WHOLE_MACHINE.name, *hardware],
             "workload": list(workloads),
             "threads": None,
@@ -324,13 +328,14 @@ class _Reader(ScenarioFields):
             command = None if declared is None else declared.command
             inputs = [] if command is None else list(command.inputs.values())
             asked = self.text(table, where, "stack", stack)
-            if asked not in self.known.stacks:
-                raise self.bad(f"{where}.stack", f"is {asked!r}", self.one_of(asked, self.known.stacks))
+            known = [*self.known.stacks, *self.derived, NO_STACK]
+            if asked not in known:
+                raise self.bad(f"{where}.stack", f"is {asked!r}", self.one_of(asked, known))
             found[name] = Preparation(
                 name=name,
                 workload=workload,
                 parameters=given,
-                stack=asked,
+                stack=matrix.stack_name(asked, name, None if declared is None else declared.command),
                 threads=self.whole(table, where, "threads", 1, low=1, high=1024)
                 if "threads" in table
                 else None,
@@ -357,6 +362,46 @@ class _Reader(ScenarioFields):
                 )
             ordered.update((p.name, p) for p in ready)
         return tuple(ordered.values())
+
+    def derived_stack(self, name: str, table: dict[str, Any]) -> DerivedStack:
+        where = f"stacks.{name}"
+        if name in self.known.stacks or name == NO_STACK:
+            raise self.bad(where, "is the name of a stack that there is already", "another name")
+        self.keys(table, where, ["base", "requirements"])
+        base = self.text(table, where, "base")
+        if base not in self.known.stacks:
+            raise self.bad(f"{where}.base", f"is {base!r}", self.one_of(base, self.known.stacks))
+        return DerivedStack(base, self.text(table, where, "requirements"))
+
+    def every_stack(
+        self,
+        asked: Collection[str],
+        workloads: Iterable[WorkloadSpec],
+        preparations: Iterable[Preparation],
+    ) -> dict[str, DerivedStack]:
+        """The stacks that the file adds: its tables, and one for each command with requirements and stack."""
+        found = dict(self.derived)
+        for workload in workloads:
+            for stack in asked:
+                self.with_requirements(found, workload, stack)
+        for preparation in preparations:
+            base, plus, _ = preparation.stack.rpartition("+" + preparation.name)
+            if plus:
+                self.with_requirements(found, preparation, base)
+        return found
+
+    def with_requirements(
+        self, found: dict[str, DerivedStack], spec: WorkloadSpec | Preparation, stack: str
+    ) -> None:
+        """Add the stack that a command's requirements make of ``stack``."""
+        if spec.command is None or spec.command.requirements is None:
+            return
+        if stack == NO_STACK:
+            raise self.bad(
+                f"{spec.name}.requirements", "has no stack to come on top of", "a stack on the axis"
+            )
+        name = matrix.stack_name(stack, spec.name, spec.command)
+        found[name] = DerivedStack(stack, spec.command.requirements)
 
     def choices(self) -> dict[str, dict[str, Choice]]:
         found: dict[str, dict[str, Choice]] = {}

@@ -20,6 +20,8 @@ SHARD_PARAMETERS = ("shard", "shards")
 
 #: Hardware that needs no table: the machine as it is, without limits.
 WHOLE_MACHINE = HardwareSpec(name="machine")
+#: The value of the stack axis that is no stack: programs as the machine has them.
+NO_STACK = "none"
 #: Values of the tunables axis that need no table.
 STACK_TUNABLES = "stack"  # what the stack sets by itself
 NO_TUNABLES = "none"
@@ -51,6 +53,16 @@ class WorkloadSpec:
     def inputs(self) -> Mapping[str, str]:
         """What a command reads, by name: paths and references."""
         return {} if self.command is None else self.command.inputs
+
+
+@dataclass(frozen=True)
+class DerivedStack:
+    """A stack that a scenario file adds: packages on top of another."""
+
+    #: Name of the stack below.
+    base: str
+    #: The file of packages, seen from the scenario file.
+    requirements: str
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,8 @@ class Scenario:
     tunables: Mapping[str, Mapping[str, str]]
     #: Axis of the file's own -> value -> what it changes.
     choices: Mapping[str, Mapping[str, Choice]]
+    #: Stacks that the file adds, by name: its own tables, and "STACK+WORKLOAD" for a command with requirements.
+    stacks: Mapping[str, DerivedStack]
     #: Partial matches: axis -> values; a cell that matches all axes of one of them is left out.
     excludes: tuple[Mapping[str, tuple[str, ...]], ...]
 
@@ -145,8 +159,12 @@ def differences(old: Any, new: Any, where: str = "") -> list[str]:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         held = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        if held.get("declared", held) is None:  # as plans have it that are older than commands
-            del held["declared"]
+        for name, empty in (
+            ("declared", None),
+            ("stacks", {}),
+        ):  # as plans have it that are older than commands
+            if held.get(name, held) == empty:
+                del held[name]
         return {name: _plain(inner) for name, inner in held.items()}
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}

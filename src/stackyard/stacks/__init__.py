@@ -9,13 +9,14 @@ definitions). ``inside`` holds the two short scripts that run in the stack's own
 May import errors, settings, hardware and ``stackyard_task.records``; knows no scenario, launch or report.
 """
 
-from stackyard.stacks.definition import DEFAULT, LockedPackage, packages, read_lock
+from stackyard.stacks.definition import DEFAULT, NONE, LockedPackage, packages, read_lock
 from stackyard.stacks.derived import load
 from stackyard.stacks.environment import build, can_be_built, location, python_of, remove, unused, why_not
 from stackyard.stacks.verification import Verification, verify
 
 __all__ = [
     "DEFAULT",
+    "NONE",
     "LockedPackage",
     "Verification",
     "build",

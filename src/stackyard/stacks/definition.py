@@ -81,6 +81,18 @@ class StackSpec:
         )
 
 
+#: No stack: a run finds programs as the PATH of this machine has them, and its supervisor runs in our own Python.
+NONE = StackSpec(
+    name="none",
+    python="{}.{}".format(*sys.version_info[:2]),
+    torch=None,
+    cuda=None,
+    digest="",
+    folder=Path(),
+    about="No stack: the programs of this machine, as they are.",
+)
+
+
 @dataclass(frozen=True)
 class LockedPackage:
     """One line of a lock."""

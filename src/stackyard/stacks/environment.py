@@ -16,6 +16,7 @@ import fcntl
 import functools
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
 from stackyard.stacks import indexes, installation, pythons, sharing
-from stackyard.stacks.definition import StackSpec
+from stackyard.stacks.definition import NONE, StackSpec
 from stackyard.stacks.installation import MARKER, Progress, size_bytes
 from stackyard_task.records import RecordError, read_json, write_json
 
@@ -48,6 +49,8 @@ def root(stack: StackSpec) -> StackSpec:
 
 def python_of(stack: StackSpec, settings: Settings) -> Path | None:
     """The interpreter of the built environment; ``None``: not built, or its Python is gone."""
+    if stack is NONE:
+        return Path(sys.executable)
     folder = location(stack, settings)
     python = folder / "bin" / "python"
     return python if marker(folder).get("digest") == stack.digest and python.exists() else None

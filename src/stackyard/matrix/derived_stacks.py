@@ -1,0 +1,86 @@
+"""The stacks that a scenario adds to others: resolved and built before it runs, or as far as they are known.
+
+May import scenarios, stacks and settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from stackyard import stacks
+from stackyard.scenarios import Scenario
+from stackyard.settings import Settings
+from stackyard.stacks import derived
+from stackyard.stacks.definition import StackSpec
+
+#: Stands for the digest of a stack that nobody has resolved yet.
+UNRESOLVED = "unresolved"
+
+
+def foreseen(
+    scenario: Scenario, beside: Path, settings: Settings, defined: Mapping[str, StackSpec]
+) -> dict[str, StackSpec]:
+    """All stacks that a scenario may name, those it adds included as far as they are resolved; nothing is started.
+
+    Args:
+        scenario: whose stacks.
+        beside: the folder of its file.
+        settings: where locks and environments are.
+        defined: the stacks there are.
+
+    Raises:
+        BadInputError: a file of requirements cannot be used.
+    """
+    return _with(
+        scenario,
+        defined,
+        lambda base, file: (
+            derived.foreseen(base, beside / file, settings)
+            or replace(base, name=f"{base.name}+{file}", digest=UNRESOLVED, base=base)
+        ),
+    )
+
+
+def built(
+    scenario: Scenario,
+    beside: Path,
+    settings: Settings,
+    defined: Mapping[str, StackSpec],
+    say: Callable[[str], None],
+) -> dict[str, StackSpec]:
+    """The same, each one that is added resolved and built, unless its base is not built here.
+
+    Raises:
+        BadInputError: a file of requirements cannot be used, or asks for what its base rules out.
+        StackyardError: a package cannot be had.
+    """
+
+    def made(base: StackSpec, file: str) -> StackSpec:
+        if stacks.python_of(base, settings) is None:  # planning says so of its cells
+            return replace(base, name=f"{base.name}+{file}", digest=UNRESOLVED, base=base)
+        spec = derived.defined(base, beside / file, settings, progress=say)
+        stacks.build(spec, settings, progress=say)
+        return spec
+
+    return _with(scenario, defined, made)
+
+
+def _with(
+    scenario: Scenario,
+    defined: Mapping[str, StackSpec],
+    made: Callable[[StackSpec, str], StackSpec],
+) -> dict[str, StackSpec]:
+    """``defined`` with what the scenario adds, under the scenario's names and under each stack's own."""
+    found = {**defined, stacks.NONE.name: stacks.NONE}
+    left = dict(scenario.stacks)
+    while left:
+        ready = [name for name, table in left.items() if table.base in found]
+        for name in ready:
+            table = left.pop(name)
+            spec = made(found[table.base], table.requirements)
+            found[name] = found[spec.name] = spec
+        if not ready:  # the reading has checked every base
+            raise AssertionError(f"stacks without a base: {', '.join(left)}")
+    return found
