@@ -19,6 +19,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from stackyard_task import commands, spawn
 from stackyard_task.channel import CHANNEL_VARIABLE
 from stackyard_task.commands import Command, Places
+from stackyard_task.inputs import InputError
 from stackyard_task.records import (
     LOG_FILE,
     OUTPUTS_FOLDER,
@@ -44,7 +45,16 @@ _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|
 
 
 class NotReady(Exception):
-    """A command cannot be started as the task says; the message is one sentence."""
+    """A command cannot be started as the task says; the message is one sentence.
+
+    Args:
+        message: the sentence.
+        kind: of ``records.FAILURE_KINDS``.
+    """
+
+    def __init__(self, message: str, kind: str = "bad_input") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class FunctionProgram:
@@ -160,9 +170,9 @@ class CommandProgram:
 
                 try:
                     working.unpacked(Path(spec.work), self._work, spec.code.own_digest)
-                except working.WorkingError as error:
+                except InputError as error:
                     shutil.rmtree(self._work, ignore_errors=True)
-                    raise NotReady(str(error)) from error
+                    raise NotReady(str(error), error.kind) from error
         self._listen()
         variables = self._variables(inherited, threads, own, folder)
         return spawn.Start(self.words, variables, folder, self._log), variables
@@ -210,8 +220,8 @@ class CommandProgram:
             kept = working.gathered(
                 self._work, None if self._spec.work is None else Path(self._spec.work), self._outputs
             )
-            if kept.sentence:
-                record.notes.append(kept.sentence)
+            if kept.note:
+                record.notes.append(kept.note)
 
     def last_words(self) -> Optional[str]:
         """The exception that a Python command ended with, as its output shows it; else ``None``."""
@@ -253,7 +263,7 @@ class CommandProgram:
         if threads is not None:
             found.update(spawn.thread_variables(threads))
         if any(source.startswith("clearml:") for source in self._command.metrics.values()):
-            from stackyard_task.metrics import offline
+            from stackyard_task.metrics import offline  # type: ignore[attr-defined]
 
             found.update(offline.variables(self._folder))
         found.update(spec.environment)

@@ -256,7 +256,7 @@ class _Supervision:
             environment.threads = _threads_told(variables, threads)
             record = self._measured(started_at, cgroup, holding, what, environment, foreign, places)
         except NotReady as error:
-            record = self._not_started(started_at, environment, Failure("bad_input", str(error)))
+            record = self._not_started(started_at, environment, Failure(error.kind, str(error)))
         except spawn.NotExecutable as error:
             kind = "bad_input" if self.program.words else "infrastructure"
             record = self._not_started(
