@@ -19,7 +19,6 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from stackyard_task import commands, spawn
 from stackyard_task.channel import CHANNEL_VARIABLE
 from stackyard_task.commands import Command, Places
-from stackyard_task.inputs import InputError
 from stackyard_task.records import (
     LOG_FILE,
     OUTPUTS_FOLDER,
@@ -164,15 +163,14 @@ class CommandProgram:
             folder = self._work
             self._work.mkdir()
             if spec.work is not None:
-                from stackyard_task import (
-                    working,
-                )  # loaded by those who need it: a supervisor's start is waited for
+                # loaded by those who need it: a supervisor's start is waited for
+                from stackyard_task import working
 
                 try:
                     working.unpacked(Path(spec.work), self._work, spec.code.own_digest)
-                except InputError as error:
+                except working.WorkingError as error:
                     shutil.rmtree(self._work, ignore_errors=True)
-                    raise NotReady(str(error), error.kind) from error
+                    raise NotReady(str(error), "infrastructure") from error
         self._listen()
         variables = self._variables(inherited, threads, own, folder)
         return spawn.Start(self.words, variables, folder, self._log), variables
@@ -220,8 +218,8 @@ class CommandProgram:
             kept = working.gathered(
                 self._work, None if self._spec.work is None else Path(self._spec.work), self._outputs
             )
-            if kept.note:
-                record.notes.append(kept.note)
+            if kept.sentence:
+                record.notes.append(kept.sentence)
 
     def last_words(self) -> Optional[str]:
         """The exception that a Python command ended with, as its output shows it; else ``None``."""
@@ -263,7 +261,7 @@ class CommandProgram:
         if threads is not None:
             found.update(spawn.thread_variables(threads))
         if any(source.startswith("clearml:") for source in self._command.metrics.values()):
-            from stackyard_task.metrics import offline  # type: ignore[attr-defined]
+            from stackyard_task.metrics import offline
 
             found.update(offline.variables(self._folder))
         found.update(spec.environment)
