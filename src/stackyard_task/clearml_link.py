@@ -176,7 +176,8 @@ def overlay(spec: TaskSpec, sections: Dict[str, Dict[str, str]]) -> None:
         if section == RUN_SECTION:
             _overlay_run(spec, typed)
         elif section == INPUTS_SECTION and _reads(spec):
-            spec.inputs.update((name, text.strip()) for name, text in typed.items() if name in _reads(spec))
+            read = {name: text.strip() for name, text in typed.items() if name in _reads(spec)}
+            spec.inputs.update((name, text) for name, text in read.items() if text)
         elif section not in NOTE_SECTIONS:
             _overlay_parameters(spec, typed)
     if spec.declared is not None:

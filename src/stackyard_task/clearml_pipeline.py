@@ -27,6 +27,8 @@ PROJECT = "Stackyard"
 #: Where the web app's "new run" shows a pipeline's parameters: "STEP.PARAMETER", and "STEP.queue".
 ARGUMENTS_SECTION = "Args"
 QUEUE = "queue"
+#: Sections of a step's form that do not hold its workload's parameters.
+RUN_SECTIONS = ("Run", "Inputs")
 #: How often steps are looked at. ClearML asks at most once a second for all of them together.
 POLL_SECONDS = 1.0
 #: Statuses of a step that went well.
@@ -85,6 +87,8 @@ def steps_of(spec: TaskSpec, arguments: Mapping[str, str]) -> List[PipelineStep]
             step.queue = text.strip() or step.queue
             continue
         places = [place for place in step.parameters if place.partition("/")[2] == parameter]
+        # a parameter before a field of the run's own that happens to be called so
+        places.sort(key=lambda place: place.partition("/")[0] in RUN_SECTIONS)
         if not places:
             raise RecordError(f"{ARGUMENTS_SECTION}/{argument}: step {name!r} has no parameter {parameter!r}")
         step.parameters[places[0]] = text

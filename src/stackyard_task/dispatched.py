@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -185,7 +185,8 @@ def _run(
     link.on_abort(ending.ask, ABORT_SECONDS)
     spec.code.wheel = wheel
     if wheel is None:
-        spec.code = code_of(code, packages)
+        found = code_of(code, packages)  # the user's folder travels by itself
+        spec.code = replace(spec.code, version=found.version, dirty=found.dirty, digest=found.digest)
     spec.environment = {**stack.environment, **spec.environment}
     try:
         (folder / INPUTS).mkdir()

@@ -196,7 +196,8 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         why_not=catalogue.why_not,
         unread=catalogue.unread(),
     )
-    code_folder, code = catalogue.taken(settings.home, [step.workload for step in pipeline.steps])
+    functions = [step.workload for step in pipeline.steps if step.command is None]
+    code_folder, code = catalogue.taken(settings.home, functions)
     here = Here(
         code_folder=code_folder,
         code=code,
@@ -205,6 +206,7 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         image_of=_images(settings),
         dataset=lambda reference: data.resolve(reference, settings.data),
         folder=file.resolve().parent,
+        home=settings.home,
         workloads=catalogue.declared,
     )
     return pipeline, here

@@ -15,9 +15,16 @@ from typing import Any
 from stackyard.clearml.pipelines.definition import Pipeline
 from stackyard.clearml.sending import digest_of
 from stackyard.scenarios import references
+from stackyard.workloads.folder import Folder
+from stackyard.workloads.folder import differences as folder_differences
+from stackyard_task.commands import Command
 from stackyard_task.records import RecordError, from_json
 
 CLEARML_DATASET = "clearml-dataset:"
+#: The files of a larger folder are not listed one by one; so many letters of a mark tell two files apart.
+_MOST_FILES, _MARK_LETTERS, _DIGEST_LETTERS = 2000, 16, 64
+#: Files that a reason names.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,10 @@ class MadeOf:
     data: Mapping[str, str] = field(default_factory=dict)
     #: Stack -> digest.
     stacks: Mapping[str, str] = field(default_factory=dict)
+    #: Step that is a command -> digest of the folder that travels with it.
+    folders: Mapping[str, str] = field(default_factory=dict)
+    #: Digest of a folder -> what marks each of its files; without those of very many.
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -45,6 +56,8 @@ class MadeOf:
             "definition": self.definition,
             "data": dict(self.data),
             "stacks": dict(self.stacks),
+            "folders": dict(self.folders),
+            "files": {digest: dict(files) for digest, files in self.files.items()},
         }
 
     @classmethod
@@ -63,6 +76,7 @@ def made_of(
     stacks: Mapping[str, str],
     file_of: Callable[[str, str], Path | None],
     dataset_id: Callable[[str], str],
+    folders: Mapping[str, Folder] | None = None,
 ) -> MadeOf:
     """What a run of ``pipeline`` would be made of now.
 
@@ -72,6 +86,7 @@ def made_of(
         stacks: stack -> digest.
         file_of: (key, text) -> the local file that a parameter's text names, or ``None`` if it names none.
         dataset_id: what stands behind ``clearml-dataset:`` -> the id of that version.
+        folders: step that is a command -> the folder that travels with it.
 
     Raises:
         OSError: a file cannot be read.
@@ -106,8 +121,20 @@ def made_of(
                 "limits": [step.cores, step.memory_bytes, step.threads, step.time_limit_seconds],
             }
         )
+        if step.command is not None:  # a function's is what it was before there were commands
+            definition[-1]["command"] = _command(step.command)
+            definition[-1]["inputs"] = seen(references.of_inputs(step.inputs))
     used = {step.stack: stacks[step.stack] for step in pipeline.steps}
-    return MadeOf(code, _digest(definition), data, used)
+    travelling = folders or {}
+    files = {
+        folder.digest: {
+            name: mark[:_MARK_LETTERS] + mark[_DIGEST_LETTERS:] for name, mark in folder.marks.items()
+        }
+        for folder in travelling.values()
+        if len(folder.files) <= _MOST_FILES
+    }
+    digests = {step: folder.digest for step, folder in travelling.items()}
+    return MadeOf(code, _digest(definition), data, used, digests, files)
 
 
 def differences(earlier: MadeOf, now: MadeOf) -> list[str]:
@@ -120,7 +147,36 @@ def differences(earlier: MadeOf, now: MadeOf) -> list[str]:
     for what, old, new in (("data", earlier.data, now.data), ("stack", earlier.stacks, now.stacks)):
         changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
         found += [f"{what} {_shown(name)}" for name in changed]
+    return found + _of_folders(earlier, now)
+
+
+def _of_folders(earlier: MadeOf, now: MadeOf) -> list[str]:
+    """In what the folders differ of commands that both runs have, with the names of files."""
+    steps: dict[tuple[str, str], list[str]] = {}
+    for step in now.folders:
+        pair = earlier.folders.get(step, ""), now.folders[step]
+        if step in earlier.folders and pair[0] != pair[1]:
+            steps.setdefault(pair, []).append(step)
+    found = []
+    for (old, new), names in steps.items():
+        before, after = earlier.files.get(old), now.files.get(new)
+        said = [] if before is None or after is None else folder_differences(before, after)
+        if len(said) > _MOST_NAMED:
+            said[_MOST_NAMED:] = [f"and {len(said) - _MOST_NAMED} more"]
+        found.append(f"code of {', '.join(names)}" + (f" ({'; '.join(said)})" if said else ""))
     return found
+
+
+def _command(command: Command) -> dict[str, Any]:
+    """What of a command decides what a step does, but for what its inputs and its folder hold."""
+    return {
+        "words": command.words,
+        "arguments": command.arguments,
+        "environment": command.environment,
+        "parameters_format": command.parameters_format,
+        "metrics": command.metrics,
+        "hook": command.hook,
+    }
 
 
 def is_path(key: str, text: str) -> bool:

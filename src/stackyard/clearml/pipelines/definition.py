@@ -1,8 +1,9 @@
 """A pipeline file (TOML) -> its steps, checked and in an order that can run. Pure.
 
-References inside parameters: ``data:NAME`` (a [data.NAME] of the file), ``step:NAME/FILE`` (what an earlier step left
-below outputs/), ``model:NAME`` (the model an earlier step registered), ``dataset:SET/FILE`` (a public data set of
-this machine), and plain relative paths, seen from the file. ClearML references (``clearml-dataset:...``) stay.
+References inside parameters and a command's inputs: ``data:NAME`` (a [data.NAME] of the file; in parameters only),
+``step:NAME/FILE`` (what an earlier step left below outputs/), ``model:NAME`` (the model an earlier step registered),
+``dataset:SET/FILE`` (a public data set of this machine), and plain relative paths, seen from the file. ClearML
+references (``clearml-dataset:...``) stay.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackyard import command_tables
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard.scenarios.fields import ScenarioFields
+from stackyard.workloads import code_folders
+from stackyard_task.commands import Command
 from stackyard_task.workloads import Workload
 
 STEP = "step:"
@@ -27,17 +31,9 @@ CONTROLLER_QUEUE = "services"
 _STEP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{2,39}")
 #: What ClearML calls the pipeline itself where a step could be named.
 _RESERVED = ("pipeline",)
-_STEP_KEYS = (
-    "workload",
-    "queue",
-    "stack",
-    "parameters",
-    "after",
-    "cores",
-    "memory",
-    "threads",
-    "time_limit_seconds",
-)
+_STEP_KEYS = ("queue", "stack", "after", "cores", "memory", "threads", "time_limit_seconds")
+#: How an input begins that only a scenario, or only a parameter, may name.
+_NO_INPUTS = (references.PREPARED, references.DATA)
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,7 @@ class Step:
     """One step: a workload on a queue."""
 
     name: str
+    #: A declared workload's name or a function of the user's own; of a command that the file itself has: the step's.
     workload: str
     queue: str
     stack: str
@@ -56,6 +53,18 @@ class Step:
     memory_bytes: int | None = None
     threads: int | None = None
     time_limit_seconds: float | None = None
+    #: Of a command, whether this file declares it or ``workloads.toml``: its declaration as this step runs it.
+    declared: Workload | None = None
+
+    @property
+    def command(self) -> Command | None:
+        """What is executed; ``None``: a function is called."""
+        return None if self.declared is None else self.declared.command
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """What a command reads, by name: paths and references."""
+        return {} if self.command is None else self.command.inputs
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,10 @@ def steps_named(value: Any) -> set[str]:
     return found
 
 
+def _inputs_of(declared: Workload | None) -> Mapping[str, str]:
+    return {} if declared is None or declared.command is None else declared.command.inputs
+
+
 class _Reader(ScenarioFields):
     """Reads one document; every method answers a checked part of it."""
 
@@ -157,7 +170,8 @@ class _Reader(ScenarioFields):
         queue = self.text(top, "", "queue", DEFAULT_QUEUE)
         found = {n: self.step(n, t, data, queue) for n, t in self.tables("steps").items()}
         if not found:
-            raise self.bad("steps", "is missing", "at least one [steps.NAME] with a key workload")
+            expected = "at least one [steps.NAME] with a key workload or command"
+            raise self.bad("steps", "is missing", expected)
         for asked in self.queues:
             if asked not in found:
                 raise BadInputError(
@@ -186,11 +200,7 @@ class _Reader(ScenarioFields):
                 f"is named {name!r}",
                 "3 to 40 letters, digits, _ and -, a letter first, and not 'pipeline'",
             )
-        self.keys(table, where, _STEP_KEYS)
-        workload = self.text(table, where, "workload")
-        self.runnable(workload, f"{where}.workload", self.workloads, self.why_not, self.unread)
-        given = references.expanded(self.parameters(table, where), data)
-        self.workload_parameters(self.workloads.get(workload), given, given, f"{where}.parameters", data)
+        workload, declared, given = self.workload(name, table, where, data)
         stack = self.text(table, where, "stack", self.default_stack)
         if stack not in self.stacks:
             raise self.bad(f"{where}.stack", f"is {stack!r}", self.one_of(stack, self.stacks))
@@ -201,12 +211,46 @@ class _Reader(ScenarioFields):
             queue=self.queues.get(name) or self.text(table, where, "queue", queue),
             stack=stack,
             parameters=given,
-            needs=tuple(sorted({*after, *steps_named(given)})),
+            needs=tuple(sorted({*after, *steps_named(given), *steps_named(_inputs_of(declared))})),
             cores=self.positive(table, where, "cores", None),
             memory_bytes=self.size(table["memory"], f"{where}.memory") if "memory" in table else None,
             threads=self.whole(table, where, "threads", 1, low=1, high=1024) if "threads" in table else None,
             time_limit_seconds=self.positive(table, where, "time_limit_seconds", None),
+            declared=declared,
         )
+
+    def workload(
+        self, name: str, table: dict[str, Any], where: str, data: Mapping[str, Any]
+    ) -> tuple[str, Workload | None, dict[str, Any]]:
+        """What a step runs, its declaration where that is a command, and its parameters."""
+        declared: Workload | None
+        if command_tables.is_command(table):
+            workload = name
+            given, declared = self.command(name, table, where, _STEP_KEYS)
+        else:
+            self.keys(table, where, ["workload", "parameters", "inputs", *_STEP_KEYS, *command_tables.KINDS])
+            workload = self.text(table, where, "workload")
+            self.runnable(workload, f"{where}.workload", self.workloads, self.why_not, self.unread)
+            given = self.parameters(table, where)
+            declared = self.declared_command(table, where, self.workloads.get(workload))
+        given = references.expanded(given, data)
+        taken = declared or self.workloads.get(workload)
+        self.workload_parameters(taken, given, given, f"{where}.parameters", data)
+        if declared is not None:
+            self.goes_to_a_queue(declared, where)
+            defaults = {parameter.name: parameter.default for parameter in declared.parameters}
+            command_tables.checked(self, where, declared, {**defaults, **given})
+        return workload, declared, given
+
+    def goes_to_a_queue(self, declared: Workload, where: str) -> None:
+        """Refuse a command that only this machine, or only a scenario, can run."""
+        reason = code_folders.why_not_elsewhere(declared.command)
+        if reason is not None:
+            raise BadInputError(f"{self.file}: {where}: {reason}")
+        for name, text in _inputs_of(declared).items():
+            if text.startswith(_NO_INPUTS):
+                said = "a path, step:NAME/FILE, model:NAME, dataset:SET/FILE or clearml-dataset:..."
+                raise self.bad(f"{where}.inputs.{name}", f"is {text!r}", said)
 
     def in_order(self, found: dict[str, Step]) -> tuple[Step, ...]:
         """Steps so that each stands behind those it needs."""

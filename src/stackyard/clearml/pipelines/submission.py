@@ -19,11 +19,13 @@ from typing import Any
 from stackyard.clearml.client import Client, ServerError
 from stackyard.clearml.pipelines import changes
 from stackyard.clearml.pipelines.changes import MadeOf
-from stackyard.clearml.pipelines.definition import MODEL, STEP, Pipeline, Step, wired
+from stackyard.clearml.pipelines.definition import MODEL, STEP, Pipeline, Step, steps_named, wired
 from stackyard.clearml.sending import SPEC, Sender, container_arguments, hyperparameters
 from stackyard.clearml.tasks import templates
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.scenarios import references
+from stackyard.workloads import code_folders, folder
+from stackyard.workloads.folder import Folder
 from stackyard_task import records, workloads
 from stackyard_task.records import Code, Limits, PipelineStep, RecordError, StackPin, TaskSpec
 from stackyard_task.workloads import Workload
@@ -36,6 +38,8 @@ BASES_PROJECT = "Stackyard/pipelines"
 MADE_OF = "Made of"
 #: The published template of a pipeline.
 TEMPLATE = "pipeline"
+#: What the task is called that every step which is a command is a copy of; parentheses: no workload has that name.
+COMMANDS = "(command)"
 #: ClearML's subcode for a project that there is already.
 ALREADY_THERE = 801
 #: A submission that was begun so long ago and is still no more than a draft was interrupted.
@@ -60,6 +64,8 @@ class Here:
     dataset: Callable[[str], Path]
     #: Folder of the pipeline's file: relative paths are seen from there.
     folder: Path
+    #: Where archives of the user's folders are kept.
+    home: Path
     #: Declared workloads, by name.
     workloads: Mapping[str, Workload] = field(default_factory=dict)
 
@@ -94,6 +100,7 @@ class Submission:
         self._here = here
         self._say = say
         self._versions: dict[str, str] = {}
+        self._folders: dict[str, Folder] | None = None
         self._templates: dict[str, str] = {}
 
     def submit(self, *, on_change: bool = False, enqueue: bool = True) -> Submitted:
@@ -169,7 +176,28 @@ class Submission:
             stacks=stacks,
             file_of=self._file_of,
             dataset_id=self._dataset_id,
+            folders=self._travelling(),
         )
+
+    def _travelling(self) -> dict[str, Folder]:
+        """What travels with each step that is a command with a folder, looked at once.
+
+        Raises:
+            BadInputError: a folder is not there, or something in it cannot travel.
+        """
+        if self._folders is None:
+            seen: dict[tuple[str, frozenset[str]], Folder | None] = {}
+            found: dict[str, Folder | None] = {}
+            for step in self._pipeline.steps:
+                if step.command is not None and step.command.code is not None:
+                    alike = step.command.code, frozenset(step.inputs.values())
+                    if alike not in seen:
+                        seen[alike] = code_folders.looked_at(
+                            step.command, self._here.folder, step.inputs, f"steps.{step.name}"
+                        )
+                    found[step.name] = seen[alike]
+            self._folders = {name: one for name, one in found.items() if one is not None}
+        return self._folders
 
     def _file_of(self, key: str, text: str) -> Path | None:
         if not changes.is_path(key, text):
@@ -280,37 +308,39 @@ class Submission:
 
     def _step(self, step: Step, script: Mapping[str, Any]) -> PipelineStep:
         limits = Limits(cores=step.cores, memory_bytes=step.memory_bytes)
+        declared, own = self._declared(step), self._travelling().get(step.name)
+        inputs = self._sender.sent(self._placed(references.of_inputs(step.inputs)))
         spec = TaskSpec(
             run_id="",
             workload=step.workload,
             # all of them: what a template presets is for who clones it, a pipeline is what its file says
-            parameters={**self._defaults(step.workload), **self._sender.sent(self._placed(step.parameters))},
-            declared=self._here.workloads.get(step.workload),
+            parameters={**_defaults(declared), **self._sender.sent(self._placed(step.parameters))},
+            declared=declared,
             cell={"pipeline": self._pipeline.name, "step": step.name},
             stack=self._here.pin_of(step.stack),
             limits=limits,
             threads=step.threads,
             environment=dict(self._here.tunables_of(step.stack)),
             time_limit_seconds=step.time_limit_seconds,
-            code=self._here.code,
+            code=code_folders.code_with(self._here.code, own),
+            work=None
+            if own is None
+            else self._sender.sent(str(folder.archived(own, self._here.home).resolve())),
+            inputs={name: found["path"] for name, found in inputs.items()},
         )
+        form = dataclasses.replace(spec, parameters=wired(spec.parameters), inputs=wired(spec.inputs))
         parameters = {
             f"{section}/{name}": field["value"]
-            for section, fields in hyperparameters(
-                dataclasses.replace(spec, parameters=wired(spec.parameters))
-            ).items()
+            for section, fields in hyperparameters(form).items()
             for name, field in fields.items()
         }
         # what other steps leave is known once they have run: the controller writes it into the form
-        spec.parameters = {
-            name: value
-            for name, value in spec.parameters.items()
-            if not any(text.startswith((STEP, MODEL)) for text in references.strings(value))
-        }
+        spec.parameters = {name: value for name, value in spec.parameters.items() if not steps_named(value)}
+        spec.inputs = {name: text for name, text in spec.inputs.items() if not steps_named(text)}
         image = self._here.image_of(step.queue, step.stack)
         return PipelineStep(
             name=step.name,
-            template=self._template(step.workload, script),
+            template=self._template(step, script),
             queue=step.queue,
             parents=list(step.needs),
             spec=spec,
@@ -319,9 +349,8 @@ class Submission:
             image_arguments="" if image is None else " ".join(container_arguments(spec)),
         )
 
-    def _defaults(self, workload: str) -> dict[str, Any]:
-        declared = self._here.workloads.get(workload)
-        return {parameter.name: parameter.default for parameter in declared.parameters} if declared else {}
+    def _declared(self, step: Step) -> Workload | None:
+        return step.declared or self._here.workloads.get(step.workload)
 
     def _placed(self, value: Any, key: str = "") -> Any:
         """``value`` with files as absolute paths and data sets by the id of their version."""
@@ -339,8 +368,16 @@ class Submission:
             return [self._placed(inner, key) for inner in value]
         return value
 
-    def _template(self, workload: str, script: Mapping[str, Any]) -> str:
-        """The published template of a workload, published now where it is not; the user's own gets a plain one."""
+    def _template(self, step: Step, script: Mapping[str, Any]) -> str:
+        """The published template of a step's workload, published now where it is not; the user's own gets a plain one.
+
+        All commands share one without any field: a step says all of its own.
+        """
+        workload = step.workload
+        if step.command is not None:
+            if COMMANDS not in self._templates:
+                self._templates[COMMANDS] = self._plain_template(COMMANDS, None, script)
+            return self._templates[COMMANDS]
         if workload not in self._templates:
             self._templates |= {one["name"]: one["id"] for one in templates.published(self._client)}
         missing = [one for one in templates.defined(self._here.workloads) if one.name == workload]
@@ -350,10 +387,11 @@ class Submission:
             made = templates.publish(self._sender, missing, origin)
             self._templates |= {one.name: one.id for one in made}
         if workload not in self._templates:
-            self._templates[workload] = self._plain_template(workload, script)
+            declared = self._here.workloads.get(workload)
+            self._templates[workload] = self._plain_template(workload, declared, script)
         return self._templates[workload]
 
-    def _plain_template(self, workload: str, script: Mapping[str, Any]) -> str:
+    def _plain_template(self, workload: str, declared: Workload | None, script: Mapping[str, Any]) -> str:
         project = self._sender.project(BASES_PROJECT)
         found = self._client.call(
             "tasks.get_all_ex",
@@ -367,8 +405,7 @@ class Submission:
         )["tasks"]
         if found:
             return str(found[0]["id"])
-        declared = self._here.workloads.get(workload)
-        spec = TaskSpec(run_id="", workload=workload, parameters=self._defaults(workload), declared=declared)
+        spec = TaskSpec(run_id="", workload=workload, parameters=_defaults(declared), declared=declared)
         return self._sender.create(spec, script, workload, project=BASES_PROJECT)
 
     def _forms(self, now: MadeOf) -> dict[str, dict[str, dict[str, str]]]:
@@ -378,9 +415,11 @@ class Submission:
             arguments[f"{step.name}.queue"] = _field(
                 ARGUMENTS_SECTION, f"{step.name}.queue", step.queue, "text", f"queue of step {step.name}"
             )
-            declared = self._here.workloads.get(step.workload)
+            declared = self._declared(step)
             described = {p.name: p for p in declared.parameters} if declared else {}
             for name, value in step.parameters.items():
+                if name == "queue":
+                    continue  # the step's own field has that name
                 if name in described and described[name].kind in ("data", "model"):
                     continue  # the wiring: not for a form
                 if any(_is_wiring(name, text) for text in references.strings(value)):
@@ -399,6 +438,10 @@ class Submission:
         }
         properties = {name: _field("properties", name, text) for name, text in notes.items()}
         return {ARGUMENTS_SECTION: arguments, "properties": properties}
+
+
+def _defaults(declared: Workload | None) -> dict[str, Any]:
+    return {parameter.name: parameter.default for parameter in declared.parameters} if declared else {}
 
 
 def pipeline_project(client: Client, name: str, *, make: bool = True) -> str:

@@ -110,6 +110,45 @@ def test_a_mistake_is_told_in_one_sentence(old: str, new: str, words: str) -> No
     assert "\n" not in str(refused.value)
 
 
+COMMANDS = """
+name = "commands"
+[steps.count]
+command = ["wc", "{inputs.text}", "{inputs.more}"]
+inputs = { text = "step:write/a.txt", more = "lines.txt" }
+[steps.write]
+command = ["sh", "-c", "{say}"]
+parameters = { say = "hello" }
+cores = 1
+"""
+
+
+def test_a_step_may_be_a_command_and_waits_for_what_it_reads() -> None:
+    write, count = read(COMMANDS).steps
+    assert (write.name, write.workload, write.cores, write.needs) == ("write", "write", 1, ())
+    assert (count.inputs["more"], count.needs) == ("lines.txt", ("write",))
+    assert write.command is not None
+    assert write.command.words == ("sh", "-c", "{say}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("step:write", "step:writ", "takes something from 'writ'"),
+        ("step:write/a.txt", "prepared:write/a.txt", "steps.count.inputs.text is 'prepared:write/a.txt'"),
+        ("{say}", "{sai}", "steps.write: nothing fills {sai}; parameters: say"),
+        ("cores = 1", 'folder = "."', "works in a folder of this machine; name the folder as code"),
+        ("cores = 1", "core = 1", "did you mean 'cores'"),
+        ("cores = 1", 'workload = "simulate-firewall"', "steps.write.workload is an unknown key"),
+        ('more = "lines.txt"', 'mor = "lines.txt"', "{inputs.more} names no input"),
+    ],
+)
+def test_a_mistake_of_a_command_is_told_in_one_sentence(old: str, new: str, words: str) -> None:
+    with pytest.raises(BadInputError) as refused:
+        read(COMMANDS.replace(old, new, 1))
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_the_pipelines_of_the_checkout_can_be_read() -> None:
     files = sorted(Path(base() / "pipelines").glob("*.toml"))
     assert files

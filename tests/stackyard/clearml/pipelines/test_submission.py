@@ -24,6 +24,7 @@ from stackyard.settings import base
 from stackyard.workloads import snapshot
 from stackyard_task.records import Code, StackPin
 from tests.installation.site import Site, default_stack, site, snapshot_with
+from tests.stackyard import own_commands
 from tests.waiting import until
 
 pytestmark = pytest.mark.whole
@@ -75,7 +76,7 @@ class Yard:
 
     def submission(self, text: str, folder: Path | None = None, code: str | None = None) -> Submission:
         stack, _ = default_stack()
-        declared = workloads.load().declared
+        declared = workloads.load(folder).declared
         known = {"plain": StackPin("plain"), stack.name: StackPin(stack.name, stack.digest)}
         pipeline = pipelines.read(text, "p.toml", stacks=known, default_stack="plain", workloads=declared)
         digest = code or snapshot.digest_of(self.code)
@@ -87,6 +88,7 @@ class Yard:
             image_of=lambda queue, stack: None,
             dataset=lambda reference: Path(reference),
             folder=folder or self.site.home,
+            home=self.site.home,
             workloads=declared,
         )
         return Submission(pipeline, self.site.sender, here)
@@ -102,6 +104,17 @@ class Yard:
 
     def result(self, id: str) -> Any:
         return self.site.record(self.site.task(id))["results"]["made"]
+
+
+COMMANDS = f"""
+name = "commands"
+[steps.train]
+{own_commands.COMMAND.strip()}
+parameters = {{ lr = 0.5, epochs = 2 }}
+[steps.again]
+workload = "train"
+inputs = {{ data = "step:train/model.txt" }}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +172,51 @@ def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(yard: 
     assert [s.name for s in watching.state_of(yard.site.client, state.id).steps][-1] == "second again"
     with pytest.raises(BadInputError, match="has no step 'third'; it has: first, second"):
         watching.rerun(yard.site.client, state.id, "third")
+
+
+def test_commands_run_in_order_each_in_its_folder_with_what_earlier_ones_left(
+    yard: Yard, tmp_path: Path
+) -> None:
+    own_commands.written(tmp_path)
+    (tmp_path / "workloads.toml").write_text(own_commands.DECLARED)
+    submitted = yard.submission(COMMANDS, tmp_path).submit()
+    arguments = yard.site.task(submitted.id)["hyperparams"]["Args"]
+    assert {"train.queue", "train.lr", "train.epochs"} <= set(arguments)
+    assert "train.data" not in arguments
+    state = yard.ended(submitted)
+    assert state.completed, state.reason
+    records = {step.name: yard.site.record(yard.site.task(str(step.id))) for step in state.steps}
+    train, again = records["train"], records["again"]
+    assert train["command"][:3] == ["python", "train.py", "--lr"]
+    assert train["results"] == {"accuracy": 0.25, "read": "numbers", "mode": "plain"}
+    assert train["parameters"] == {"lr": 0.5, "epochs": 2}
+    assert train["environment"]["code_own_digest"]
+    assert again["results"]["read"] == "numbers+0.5x2"
+    assert again["parameters"] == {"lr": 0.5, "epochs": 3}
+    form = yard.site.task(str(state.steps[1].id))["hyperparams"]
+    assert form["Inputs"]["data"]["value"] == f"clearml-artifact:{state.steps[0].id}/outputs/model.txt"
+    assert form["Parameters"]["lr"]["value"] == "0.5"
+
+
+def test_a_changed_file_of_a_commands_folder_is_a_reason_to_run_again(
+    yard: Yard, unserved: None, tmp_path: Path
+) -> None:
+    own_commands.written(tmp_path)
+    text = COMMANDS.replace('"commands"', '"changing"').split("[steps.again]")[0]
+
+    def submitted() -> Submitted:
+        found = yard.submission(text, tmp_path).submit(on_change=True)
+        if found.started:
+            yard.site.client.call("tasks.dequeue", task=found.id)
+            yard.site.client.call("tasks.stopped", task=found.id, force=True)
+        return found
+
+    assert submitted().started
+    assert not submitted().started
+    (tmp_path / "code" / "train.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "code" / "new.py").write_text("")
+    assert submitted().why == "changed: code of train (new: new.py; changed: train.py)"
+    assert not submitted().started
 
 
 def test_the_published_template_runs_with_other_arguments_as_the_web_app_starts_it(yard: Yard) -> None:
