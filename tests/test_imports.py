@@ -33,7 +33,7 @@ ALLOWED = {
     "stacks": {"errors", "settings", "toml_tables", "machine"},
     "workloads": {"errors", "toml_tables", "command_tables"},
     "scenarios": {"errors", "toml_tables", "command_tables", "machine"},
-    "clearml": {"errors", "extras", "settings", "workloads", "scenarios"},
+    "clearml": {"errors", "extras", "settings", "command_tables", "workloads", "scenarios"},
     "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
     "matrix": {"errors", "settings", "machine", "stacks", "workloads", "scenarios", "launch"},
     "agents": {"errors", "settings", "toml_tables", "clearml"},
