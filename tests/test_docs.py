@@ -167,7 +167,7 @@ def test_parts_of_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.Ca
     file = tmp_path / "example.toml"
     file.write_text(f'name = "part"\n{block.text}{AROUND}', encoding="utf-8")
     shutil.copytree(
-        ROOT / "examples" / "own-script", tmp_path, dirs_exist_ok=True
+        ROOT / "examples" / "own-function", tmp_path, dirs_exist_ok=True
     )  # what an example may name
     for name in ("sessions.txt", "hdfs_train.gz"):
         (tmp_path / name).touch()

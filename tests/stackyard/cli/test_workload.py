@@ -15,7 +15,7 @@ from stackyard.stacks.definition import StackSpec
 from stackyard_task.records import RunRecord, StackPin, read_json
 from tests.stackyard import own_commands
 
-EXAMPLE = base() / "examples" / "own-script"
+EXAMPLE = base() / "examples" / "own-function"
 
 
 @pytest.fixture(autouse=True)

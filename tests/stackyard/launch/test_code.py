@@ -51,7 +51,7 @@ def test_code_that_was_changed_on_the_file_server_does_not_run(on_agent: AgentGr
 def test_the_example_of_a_function_of_ones_own_runs_on_every_deployment(
     ground: Ground, tmp_path: Path
 ) -> None:
-    code_folder, code = workloads.load(base() / "examples" / "own-script").taken(tmp_path, ["work.py:main"])
+    code_folder, code = workloads.load(base() / "examples" / "own-function").taken(tmp_path, ["work.py:main"])
     spec = TaskSpec(
         "own/b01", "work.py:main", {"throws": 1000, "rounds": 2}, stack=ground.task("x").stack, code=code
     )

@@ -107,7 +107,7 @@ def test_a_snapshot_that_was_changed_is_not_taken_for_the_code_it_names(tmp_path
 
 
 def test_a_snapshot_holds_the_packages_and_what_is_asked_for_and_names_both(tmp_path: Path) -> None:
-    script = base() / "examples" / "own-script"
+    script = base() / "examples" / "own-function"
     found = workloads.load(script)
     plain, code = found.taken(tmp_path, ["detector-train"])
     assert code.own_digest is None
