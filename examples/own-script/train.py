@@ -27,7 +27,13 @@ def spirals(count):
 
 
 points, labels = spirals(args.points)
-model = nn.Sequential(nn.Linear(2, args.hidden), nn.ReLU(), nn.Linear(args.hidden, args.hidden), nn.ReLU(), nn.Linear(args.hidden, 3))
+model = nn.Sequential(
+    nn.Linear(2, args.hidden),
+    nn.ReLU(),
+    nn.Linear(args.hidden, args.hidden),
+    nn.ReLU(),
+    nn.Linear(args.hidden, 3),
+)
 for epoch in range(1, args.epochs + 1):
     total = 0.0
     for batch in torch.randperm(args.points, generator=generator).split(args.batch):

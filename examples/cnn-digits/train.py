@@ -1,0 +1,44 @@
+"""Trains the network on prepared digits."""
+
+import argparse
+import os
+import time
+
+import network
+import numpy
+import torch
+from torch import nn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="folder that preprocess.py wrote")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=0.002)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", default=".", help="folder for model.npz")
+    args = parser.parse_args()
+
+    torch.manual_seed(args.seed)
+    images = torch.from_numpy(numpy.load(os.path.join(args.data, "train-images.npy"), allow_pickle=False))
+    labels = torch.from_numpy(numpy.load(os.path.join(args.data, "train-labels.npy"), allow_pickle=False))
+    model = network.network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
+    begun = time.monotonic()
+    for epoch in range(1, args.epochs + 1):
+        total = 0.0
+        for batch in torch.randperm(len(images)).split(args.batch):
+            loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        print(f"epoch {epoch} loss {total / len(images):.3f}", flush=True)
+    seconds = time.monotonic() - begun
+    print(f"images_per_second {args.epochs * len(images) / seconds:.0f}")
+    network.save(model, os.path.join(args.out, "model.npz"))
+
+
+if __name__ == "__main__":
+    main()
