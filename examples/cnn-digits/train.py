@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder that preprocess.py wrote")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=0.002)
+    parser.add_argument("--lr", type=float, default=0.003)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", default=".", help="folder for model.npz")
     args = parser.parse_args()
