@@ -1,4 +1,4 @@
-"""The report on a terminal, readable at 100 columns: verdicts, a table per workload, warnings."""
+"""The report on a terminal, readable at 100 columns: per workload the answers, then a table; warnings at the end."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yel
 MOST_LINES = 8
 #: Metrics whose headlines a terminal shows; the report has them all.
 SPOKEN = ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes")
+#: What answers a question, and so stands above the table.
+ANSWERS = (DIFFERENT, PARITY, UNDECIDED, MIXED)
 
 
 def print_table(report: Report, console: Console) -> None:
@@ -65,6 +67,9 @@ def print_table(report: Report, console: Console) -> None:
 def _print_workload(report: Report, workload: WorkloadReport, console: Console) -> None:
     console.print()
     console.print(Text(clean(workload.name), style="bold"))
+    answers, further = _headlines(workload)
+    for line in answers:
+        console.print(line)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
     columns = [
         (name, keys) for name, keys in COLUMNS if any(keys[0] in cell.metrics for cell in workload.cells)
@@ -80,7 +85,7 @@ def _print_workload(report: Report, workload: WorkloadReport, console: Console) 
         values = [_value(report, cell, keys) for _, keys in columns]
         table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell))
     console.print(table)
-    for line in _headlines(workload):
+    for line in further:
         console.print(line)
 
 
@@ -112,17 +117,22 @@ def _against(workload: WorkloadReport, cell: CellReport) -> tuple[Text, Text]:
     return Text("–"), Text("")
 
 
-def _headlines(workload: WorkloadReport) -> list[Text]:
-    """What to read first: best cells, then wall time, memory and findings, at most MOST_LINES."""
-    lines = [Text(f"  {clean(best.sentence)}") for best in (workload.fastest, workload.leanest) if best]
+def _headlines(workload: WorkloadReport) -> tuple[list[Text], list[Text]]:
+    """What to read before the table, and what below it: answers; best cells, findings, questions still open.
+
+    Wall time, memory and the deployments' steady phase, at most MOST_LINES of them together.
+    """
+    best = [Text(f"  {clean(found.sentence)}") for found in (workload.fastest, workload.leanest) if found]
     deployed = [h for h in workload.headlines if h.axis == DEPLOYMENT and h.metric == "steady_seconds"]
     spoken = deployed + [h for h in workload.headlines if h.metric in SPOKEN]
+    answers, further = [], []
     for headline in spoken[:MOST_LINES]:
         setting = f"{headline.setting}: " if headline.setting else ""
-        lines.append(Text(f"  {clean(setting + headline.text)}", style=STYLES[headline.verdict]))
+        line = Text(f"  {clean(setting + headline.text)}", style=STYLES[headline.verdict])
+        (answers if headline.verdict in ANSWERS else further).append(line)
     if len(spoken) > MOST_LINES:
-        lines.append(Text(f"  ... {len(spoken) - MOST_LINES} more in the report", style="dim"))
-    return lines
+        further.append(Text(f"  ... {len(spoken) - MOST_LINES} more in the report", style="dim"))
+    return answers, best + further
 
 
 def clean(text: str) -> str:

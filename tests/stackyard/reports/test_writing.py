@@ -197,6 +197,19 @@ def test_the_table_fits_100_columns(report: Report) -> None:
     assert not [line for line in lines if "…" in line and "torch" in line]
 
 
+def test_the_terminal_answers_before_the_table_and_within_ten_lines(report: Report) -> None:
+    console = Console(width=100, file=io.StringIO(), record=True)
+    print_table(report, console)
+    lines = console.export_text().splitlines()
+    first = " ".join(" ".join(lines[:10]).split())
+    wall = [h for h in report.workloads[0].headlines if h.metric == "wall_seconds"]
+    answers = [h.text for h in wall if h.verdict in ("different", "parity", "undecided", "mixed")]
+    assert answers
+    assert [text for text in answers if " ".join(text.split()) not in first] == []
+    table = next(number for number, line in enumerate(lines) if line.startswith("cell "))
+    assert table < next(number for number, line in enumerate(lines) if "Fastest: " in line)
+
+
 def test_the_terminal_is_not_driven_by_names(hostile: Report) -> None:
     stream = io.StringIO()
     print_table(hostile, Console(width=100, file=stream))
