@@ -178,7 +178,7 @@ def _repeated(given: list[list[str]], asked: _Asked, *, hook: bool, as_json: boo
         BadInputError: something typed cannot be used.
         StackyardError: as of a scenario.
     """
-    from stackyard.cli.scenario import Matrix
+    from stackyard.cli.matrix import Matrix
     from stackyard.settings import Settings
 
     names = [_name_of(words) for words in given]

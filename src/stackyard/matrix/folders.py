@@ -46,12 +46,19 @@ def of_commands(scenario: Scenario, beside: Path, leave_out: Iterable[Path] = ()
 
 def planned(found: Mapping[str, Folder]) -> dict[str, PlannedFolder]:
     """The folders as a plan has them."""
-    return {
-        name: PlannedFolder(
-            one.digest, {file: facts.sha256 for file, facts in one.files.items()}, one.commit, one.dirty
-        )
-        for name, one in found.items()
-    }
+    return {name: PlannedFolder(one.digest, one.marks, one.commit, one.dirty) for name, one in found.items()}
+
+
+def keep_diffs(found: Mapping[str, Folder], place: Path) -> None:
+    """Write how each folder differs from its commit into the run folder, as NAME.diff.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    for name, one in found.items():
+        if one.diff:
+            place.mkdir(exist_ok=True)
+            (place / f"{name}.diff").write_bytes(one.diff)
 
 
 def archived(found: Mapping[str, Folder], home: Path) -> dict[str, Path]:

@@ -33,6 +33,8 @@ def planned(
     only: Sequence[tuple[str, str]] = (),
     measure: str | None = None,
     folders: Mapping[str, PlannedFolder] | None = None,
+    read: Mapping[str, str] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> Plan:
     """What running ``scenario`` on this machine means: cells, blocks, and what cannot run, with reasons.
 
@@ -45,6 +47,8 @@ def planned(
         measure: how to measure every run; ``None``: "alike" where a deployment has no cgroup to measure its runs by,
             so that all are measured as those are; else as the supervisor chooses.
         folders: the folders that travel with commands, by the workload's name.
+        read: what commands read, as ``input_marks`` tells it.
+        renamed: what workloads are called whose cells began anew, by the file's name.
 
     Raises:
         BadInputError: an axis or value in ``only`` is unknown, a data set is missing, or there are too many runs.
@@ -99,6 +103,8 @@ def planned(
         inputs=inputs,
         declared=_declared([*(scenario.workloads[cell.axes["workload"]] for cell in chosen), *needed], site),
         folders=dict(folders or {}),
+        read=dict(read or {}),
+        renamed=dict(renamed or {}),
         measure=measure or _measure({cell.axes["deployment"] for cell in runnable}, site),
     )
 

@@ -15,9 +15,10 @@ from stackyard import scenarios
 from stackyard.errors import NotRunnableError, StackyardError
 from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
+from stackyard.matrix import folders
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
-from stackyard.matrix.runs import Plan, RunFolder, counts_as_done, unusable
+from stackyard.matrix.runs import CODE_FOLDER, Plan, RunFolder, counts_as_done, unusable
 from stackyard.matrix.site import Site
 from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
@@ -25,6 +26,7 @@ from stackyard.matrix.todo import Due, Todo, todo_of
 from stackyard.matrix.watcher import Watcher
 from stackyard.scenarios import Cell, Scenario
 from stackyard.scenarios.shape import NO_STACK
+from stackyard.workloads.folder import Folder
 from stackyard_task import records
 from stackyard_task.records import RunRecord
 
@@ -66,6 +68,7 @@ class Runner:
         watcher: Watcher,
         stop: Stop | None = None,
         retries: RetryPolicy | None = None,
+        travelling: Mapping[str, Folder] | None = None,
         archives: Mapping[str, Path] | None = None,
     ) -> None:
         """Take everything a matrix needs; nothing starts yet.
@@ -81,7 +84,8 @@ class Runner:
             stop: counts requests to stop; default: this process' own signals.
             retries: how often a run that the infrastructure lost is started again, whoever does it, where its
                 deployment allows it.
-            archives: workload -> the archive of the folder that travels with it, where it is a command.
+            travelling: workload -> the folder that travels with it, where it is a command.
+            archives: workload -> the archive of that folder.
         """
         self.scenario = scenario
         self.plan = plan
@@ -89,6 +93,7 @@ class Runner:
         self.site = site
         self.code = code
         self.watcher = watcher
+        self._travelling = travelling or {}
         self.stop = stop or Stop()
         self.retries = retries or RetryPolicy()
         self._tasks = TaskSpecs(scenario, plan, folder, site, beside.resolve(), archives or {})
@@ -120,6 +125,7 @@ class Runner:
             )
             try:
                 self.folder.begin(self.plan, scenario_text, resume=resume, fresh=fresh)
+                folders.keep_diffs(self._travelling, self.folder.path / CODE_FOLDER)
                 return self._matrix(conditions)
             except BrokenPipeError:  # nobody reads our output any more; the folder is fine
                 raise

@@ -11,26 +11,29 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.scenarios import differences
+from stackyard.matrix import resuming
 from stackyard_task import records
 from stackyard_task.records import Code, RunRecord, StackPin
 from stackyard_task.workloads import Workload
 
 PLAN_FILE = "plan.json"
 SCENARIO_FILE = "scenario.toml"
+#: In a run folder: how each command's folder differed from its commit, as git says it.
+CODE_FOLDER = "code"
 _KIND = "stackyard plan"
 _LOCK_FILE = ".lock"
 #: What `fresh` may remove from a run folder; anything else in it is the user's and stays.
 _OURS = (
     PLAN_FILE,
     SCENARIO_FILE,
+    CODE_FOLDER,
     "prepared",
     "runs",
     "abandoned",
@@ -74,7 +77,7 @@ class PlannedFolder:
 
     #: SHA-256 over all files, their names and modes.
     digest: str
-    #: Name -> SHA-256.
+    #: Name -> what differs where the file does: its SHA-256, and its mode.
     files: dict[str, str]
     #: Commit of the repository that the folder is in, and whether the folder differs from it.
     commit: str | None = None
@@ -118,6 +121,10 @@ class Plan:
     undivided: list[str] = field(default_factory=list)
     #: The folders that travel with commands, by the key of what runs them.
     folders: dict[str, PlannedFolder] = field(default_factory=dict)
+    #: Path that a command reads -> what differs where it does.
+    read: dict[str, str] = field(default_factory=dict)
+    #: Workload as the file names it -> what its cells are called since its code, packages or inputs changed.
+    renamed: dict[str, str] = field(default_factory=dict)
     kind: str = _KIND
     api_version: int = records.API_VERSION
 
@@ -196,7 +203,7 @@ class RunFolder:
         if resume:
             if old is None:
                 raise self._nothing_to_resume()
-            refuse_if_different(old, plan, self.path)
+            resuming.refuse_if_different(old, plan, self.path)
         elif fresh and old is not None:
             return
         elif old is not None and self._has_runs():
@@ -324,45 +331,6 @@ def counts_as_done(record: RunRecord | None) -> bool:
     return record.failure.kind not in _REPEATED_KINDS
 
 
-def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
-    """Refuse to continue ``old`` as ``new`` where their runs would not be comparable.
-
-    More repeats, another title or another time limit are allowed: they change no run that was made.
-
-    Raises:
-        BadInputError: with the keys that differ.
-    """
-    lines = [
-        *differences(_comparable(old.scenario), _comparable(new.scenario)),
-        *differences(old.only, new.only, "--only"),
-        *differences(_digests(old.stacks), _digests(new.stacks), "stacks"),
-        *differences(old.inputs, new.inputs, "inputs (bytes)"),
-        *differences(old.measure, new.measure, "measure"),
-        *differences(*_declarations(old.declared or {}, new.declared or {}), "workloads.toml"),
-        *differences(old.code.digest, new.code.digest, "digest of the measured code"),
-    ]
-    reasons = {cell.name: cell.reason for cell in new.not_runnable}
-    gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
-    if gone:
-        raise BadInputError(
-            f"{path}: {len(gone)} cells that began there cannot run now ({reasons[gone[0]]}); "
-            "mend that and resume again"
-        )
-    if new.repeats < old.repeats:
-        if not lines:
-            raise BadInputError(
-                f"{path}: the matrix there has {old.repeats} repeats, and {new.repeats} are fewer: "
-                "its runs are not taken away; give as many or more, or choose another --out"
-            )
-        lines.append(f"repeats: {old.repeats} then, {new.repeats} now")
-    if lines:
-        shown = "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
-        raise BadInputError(
-            f"{path}: the scenario is not the one that began there ({shown}); give the same one, "
-            "replace its runs with --fresh, or choose another --out"
-        )
-
-
 def unusable(path: Path, error: OSError) -> StackyardError:
     """The one sentence for an error below the run folder ``path``, or of a file elsewhere that a run reads."""
     other = error.filename
@@ -399,27 +367,3 @@ def write_text(text: str, path: Path) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _comparable(scenario: Mapping[str, Any]) -> dict[str, Any]:
-    free = ("repeats", "title", "time_limit_seconds")
-    return {key: value for key, value in scenario.items() if key not in free}
-
-
-def _declarations(
-    old: Mapping[str, Workload], new: Mapping[str, Workload]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What two plans' declarations say of a run, of the workloads that both use."""
-    names = [name for name in old if name in new]
-    return {name: _called(old[name]) for name in names}, {name: _called(new[name]) for name in names}
-
-
-def _called(workload: Workload) -> dict[str, Any]:
-    """What is called with what: words and places on a form change no run."""
-    keys = ("kind", "default", "low", "high", "choices", "required")
-    parameters = {p.name: {key: getattr(p, key) for key in keys} for p in workload.parameters}
-    return {"entry": workload.entry, "parameters": parameters}
-
-
-def _digests(stacks: Mapping[str, StackPin]) -> dict[str, str | None]:
-    return {name: pin.digest for name, pin in stacks.items()}

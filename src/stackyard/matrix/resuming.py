@@ -1,0 +1,201 @@
+"""How a matrix that is continued differs from the one that began, and what becomes of the cells that it changes.
+
+A run is comparable with another of its cell only where code, packages, inputs and settings are the same. So a matrix
+that differs is refused, by the names of what differs. Whoever accepts changes gets new cells for the workloads that
+changed; the runs of the earlier ones stay as they are. Pure. May import scenarios and the records of the seam.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stackyard.errors import BadInputError
+from stackyard.scenarios import Scenario, differences
+from stackyard.workloads import folder
+from stackyard_task import records
+from stackyard_task.records import StackPin
+from stackyard_task.workloads import Workload
+
+if TYPE_CHECKING:
+    from stackyard.matrix.runs import Plan
+
+#: Differences that one sentence names.
+_MOST_SHOWN = 5
+
+
+def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
+    """Refuse to continue ``old`` as ``new`` where their runs would not be comparable.
+
+    More repeats, another title or another time limit are allowed: they change no run that was made.
+
+    Raises:
+        BadInputError: with the keys that differ.
+    """
+    accepted = {name: new.renamed[name] for name in new.renamed if new.renamed[name] != old.renamed.get(name)}
+    earlier = {old.renamed.get(name, name): later for name, later in accepted.items()}
+    lines = [
+        *differences(_comparable(old.scenario, earlier), _comparable(new.scenario, earlier)),
+        *differences(old.only, new.only, "--only"),
+        *differences(_digests(old.stacks, earlier), _digests(new.stacks, earlier), "stacks"),
+        *differences(old.inputs, new.inputs, "inputs (bytes)"),
+        *differences(old.measure, new.measure, "measure"),
+        *differences(*_declarations(old.declared or {}, new.declared or {}), "workloads.toml"),
+        *(line for name in new.folders for line in _folder_lines(old, new, name)),
+        *_read_lines(old, new, earlier),
+        *([] if accepted else differences(_code(old), _code(new), "code")),
+    ]
+    reasons = {cell.name: cell.reason for cell in new.not_runnable}
+    gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
+    if gone:
+        raise BadInputError(
+            f"{path}: {len(gone)} cells that began there cannot run now ({reasons[gone[0]]}); "
+            "mend that and resume again"
+        )
+    if new.repeats < old.repeats:
+        if not lines:
+            raise BadInputError(
+                f"{path}: the matrix there has {old.repeats} repeats, and {new.repeats} are fewer: "
+                "its runs are not taken away; give as many or more, or choose another --out"
+            )
+        lines.append(f"repeats: {old.repeats} then, {new.repeats} now")
+    if lines:
+        more = f"; and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
+        raise BadInputError(
+            f"{path}: the scenario is not the one that began there ({'; '.join(lines[:_MOST_SHOWN])}{more}); "
+            "give the same one, start new cells for what changed with --accept-changes, "
+            "replace its runs with --fresh, or choose another --out"
+        )
+
+
+def changed(old: Plan, new: Plan) -> list[str]:
+    """The workloads of ``new`` whose code, packages, inputs or settings are not those of ``old``."""
+    was, now = old.scenario.get("workloads", {}), new.scenario.get("workloads", {})
+    digests = _digests(old.stacks), _digests(new.stacks)
+    found = []
+    for name in now:
+        if name not in was:
+            continue
+        is_function = now[name].get("declared") is None and ":" in str(now[name].get("workload"))
+        packages = ({s: d for s, d in held.items() if s.endswith(f"+{name}")} for held in digests)
+        if (
+            was[name] != now[name]
+            or next(packages) != next(packages)
+            or any(_folder_lines(old, new, name))
+            or any(
+                old.read.get(path, mark) != mark
+                for path, mark in new.read.items()
+                if path in _inputs(now[name])
+            )
+            or (is_function and old.code.own_digest != new.code.own_digest)
+        ):
+            found.append(name)
+    return found
+
+
+def named_anew(scenario: Scenario, names: Mapping[str, str]) -> Scenario:
+    """A scenario in which workloads have other names, in its cells and in its rules."""
+    if not names:
+        return scenario
+
+    def new(name: str) -> str:
+        return names.get(name, name)
+
+    axes = dict(scenario.axes)
+    axes["workload"] = tuple(map(new, axes["workload"]))
+    return dataclasses.replace(
+        scenario,
+        axes=axes,
+        workloads={
+            new(name): dataclasses.replace(spec, name=new(name)) for name, spec in scenario.workloads.items()
+        },
+        stacks={
+            next((f"{name[: -len(w)]}{n}" for w, n in names.items() if name.endswith(f"+{w}")), name): table
+            for name, table in scenario.stacks.items()
+        },
+        excludes=tuple(
+            {axis: tuple(map(new, values)) if axis == "workload" else values for axis, values in rule.items()}
+            for rule in scenario.excludes
+        ),
+    )
+
+
+def next_names(earlier: Mapping[str, str], changed: list[str]) -> dict[str, str]:
+    """What workloads are called from now on: the file's name -> "NAME.2", "NAME.3"..., for those that changed too.
+
+    Args:
+        earlier: the file's name -> what it is called by now.
+        changed: names as they are by now.
+    """
+    names = dict(earlier)
+    for name in changed:
+        first = next((one for one, later in earlier.items() if later == name), name)
+        number = int(name.rpartition(".")[2]) + 1 if first != name else 2
+        names[first] = f"{first}.{number}"
+    return names
+
+
+def _inputs(spec: Mapping[str, Any]) -> list[str]:
+    command = (spec.get("declared") or {}).get("command") or {}
+    return [str(text) for text in (command.get("inputs") or {}).values()]
+
+
+def _folder_lines(old: Plan, new: Plan, name: str) -> Iterator[str]:
+    was, now = old.folders.get(name), new.folders.get(name)
+    if was is not None and now is not None and was.digest != now.digest:
+        found = folder.differences(was.files, now.files) or ["its files"]
+        more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+        yield f"code of {name}: {', '.join(found[:_MOST_SHOWN])}{more}"
+
+
+def _read_lines(old: Plan, new: Plan, accepted: Mapping[str, str]) -> Iterator[str]:
+    workloads = new.scenario.get("workloads", {})
+    free = {path for name in accepted.values() for path in _inputs(workloads.get(name, {}))}
+    for path, mark in new.read.items():
+        if path not in free and old.read.get(path, mark) != mark:
+            yield f"input {path}: {old.read[path]} then, {mark} now"
+
+
+def _comparable(scenario: Mapping[str, Any], accepted: Mapping[str, str]) -> dict[str, Any]:
+    """What of a scenario decides its runs, without the workloads that are accepted to differ."""
+    free = ("repeats", "title", "time_limit_seconds")
+    left = {key: value for key, value in scenario.items() if key not in free}
+    gone = {*accepted, *accepted.values()}
+    if gone and isinstance(left.get("workloads"), dict) and isinstance(left.get("axes"), dict):
+        left["workloads"] = {name: spec for name, spec in left["workloads"].items() if name not in gone}
+        axes = left["axes"]
+        left["axes"] = {**axes, "workload": [name for name in axes.get("workload", []) if name not in gone]}
+        left.pop("excludes", None)
+        left.pop("stacks", None)
+    return left
+
+
+def _declarations(
+    old: Mapping[str, Workload], new: Mapping[str, Workload]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What two plans' declarations say of a run, of the workloads that both use."""
+    names = [name for name in old if name in new]
+    return {name: _called(old[name]) for name in names}, {name: _called(new[name]) for name in names}
+
+
+def _called(workload: Workload) -> dict[str, Any]:
+    """What is called with what: words and places on a form change no run."""
+    keys = ("kind", "default", "low", "high", "choices", "required")
+    parameters = {p.name: {key: getattr(p, key) for key in keys} for p in workload.parameters}
+    called: dict[str, Any] = {"entry": workload.entry, "parameters": parameters}
+    if workload.command is not None:
+        called["command"] = records.to_json(workload.command)
+    return called
+
+
+def _code(plan: Plan) -> dict[str, str | None]:
+    return {"measured": plan.code.digest, "your own functions": plan.code.own_digest}
+
+
+def _digests(
+    stacks: Mapping[str, StackPin], accepted: Mapping[str, str] | None = None
+) -> dict[str, str | None]:
+    gone = tuple(f"+{name}" for pair in (accepted or {}).items() for name in pair)
+    return {name: pin.digest for name, pin in stacks.items() if not (gone and name.endswith(gone))}
