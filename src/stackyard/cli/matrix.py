@@ -168,7 +168,7 @@ class Matrix:
         )
         if earlier is not None:
             repeats, only = _as_begun(earlier, scenario, repeats, only)
-            code = code if renamed else _refuse_changed_functions(earlier, code, self._catalogue, scenario)
+            code = code if renamed else _with_own_digest(code, self._catalogue, scenario)
         apart = [folder.path, settings.home, *([] if self._file is None else [self._file])]
         travelling = folders.of_commands(scenario, beside, leave_out=apart)
         plan = planning.planned(
@@ -203,13 +203,13 @@ class _Planned:
     travelling: Mapping[str, Folder]
 
 
-def _refuse_changed_functions(earlier: Plan, code: Code, catalogue: Catalogue, scenario: Scenario) -> Code:
+def _with_own_digest(code: Code, catalogue: Catalogue, scenario: Scenario) -> Code:
     """The code that the matrix began with, with the user's own digest as it is now: a change shows as a difference."""
     try:
         now = catalogue.code(_functions(scenario)).own_digest
-    except StackyardError:
-        now = None  # the files are gone: what runs is the snapshot
-    return code if now is None else dataclasses.replace(code, own_digest=now)
+    except StackyardError as error:
+        now = f"they cannot be used ({error})"
+    return dataclasses.replace(code, own_digest=now)
 
 
 def _functions(scenario: Scenario) -> list[str]:

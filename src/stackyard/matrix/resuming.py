@@ -45,7 +45,7 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         *differences(*_declarations(old.declared or {}, new.declared or {}), "workloads.toml"),
         *(line for name in new.folders for line in _folder_lines(old, new, name)),
         *_read_lines(old, new, earlier),
-        *([] if accepted else differences(_code(old), _code(new), "code")),
+        *([] if accepted else differences(_code(old), _code(new))),
     ]
     reasons = {cell.name: cell.reason for cell in new.not_runnable}
     gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
@@ -191,7 +191,7 @@ def _called(workload: Workload) -> dict[str, Any]:
 
 
 def _code(plan: Plan) -> dict[str, str | None]:
-    return {"measured": plan.code.digest, "your own functions": plan.code.own_digest}
+    return {"digest of the measured code": plan.code.digest, "your own functions": plan.code.own_digest}
 
 
 def _digests(

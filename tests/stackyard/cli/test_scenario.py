@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from stackyard.cli import main
-from stackyard.cli import scenario as command
+from stackyard.cli import matrix as command
 from stackyard.matrix.runs import RunFolder
 from tests.counts import examples
 from tests.stackyard.mutation import changed, mutations
@@ -343,28 +343,39 @@ def test_resume_keeps_repeats_and_cells_unless_told_otherwise(
 
 
 @pytest.mark.slow
-def test_resume_uses_the_code_the_matrix_began_with(here: Any) -> None:
-    path = write(here)
+def test_resume_with_changed_code_is_refused_and_accepted_starts_a_new_cell(
+    here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, file = write(here), here.folder / "work_for_tests.py"
     assert main.run(["scenario", "run", str(path), "--out", "o"]) == 0
-    begun = RunFolder(Path("o")).plan()
+    begun, original = RunFolder(Path("o")).plan(), file.read_text()
     assert begun is not None
     assert begun.code.own_digest
-    (here.folder / "work_for_tests.py").write_text("def broken(")  # half edited: resume does not look at it
-    assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
-    (here.folder / "work_for_tests.py").write_text(
-        "def work(parameters, channel, folder):\n    raise SystemExit(9)\n"
-    )
+    for changed in ("def broken(", original + "\n# changed\n"):
+        file.write_text(changed)
+        capsys.readouterr()
+        assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 2
+        assert "your own functions" in capsys.readouterr().err
+    file.write_text(original)
     (Path("o/runs/b01-bare-old-machine-w/record.json")).unlink()
     assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
+    assert RunFolder(Path("o")).plan().code == begun.code
+    file.write_text(original + "\n# changed\n")
+    assert main.run(["scenario", "run", str(path), "--out", "o", "--resume", "--accept-changes"]) == 0
     again = RunFolder(Path("o")).plan()
-    assert again is not None
-    assert again.code == begun.code
+    assert again.renamed == {"w": "w.2"}
+    assert again.code.own_digest != begun.code.own_digest
+    assert sorted(p.name for p in Path("o/runs").glob("b01-bare-old*")) == [
+        "b01-bare-old-machine-w",
+        "b01-bare-old-machine-w.2",
+    ]
+    assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
 
 
 DRIVER = """
 import sys
 from pathlib import Path
-from stackyard.cli import main, scenario
+from stackyard.cli import main, matrix
 from stackyard.launch.bare import BareDeployment
 from stackyard.launch.deployment import Premises
 from stackyard.matrix.site import Site
@@ -378,8 +389,8 @@ class Here(BareDeployment):
     def warm(self, stack, code):
         return None
 
-scenario.stacks.load = lambda: {"old": None, "new": None}
-scenario.site.here = lambda premises, workloads: Site(
+matrix.stacks.load = lambda: {"old": None, "new": None}
+matrix.site.here = lambda premises, workloads: Site(
     python_of=lambda name: Path(sys.executable),
     pin_of=lambda name: StackPin(name=name),
     environment_of=lambda name: ({}, {}),
