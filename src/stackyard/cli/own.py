@@ -22,6 +22,7 @@ from stackyard.errors import BadInputError, NotRunnableError
 
 if TYPE_CHECKING:
     from stackyard_task.records import StackPin
+    from stackyard_task.workloads import Workload
 
 #: The stack that is none: programs as the user's own PATH has them.
 NO_STACK = "none"
@@ -357,6 +358,18 @@ def _stack(name: str | None) -> tuple[StackPin, dict[str, str], str]:
         )
     hook.ensure(python)
     return defined[name].pin, {**defined[name].environment, **defined[name].tunables}, str(python)
+
+
+def declared(words: list[str], *, code: str) -> Workload:
+    """A command typed at a terminal as a workload that works in a copy of a folder.
+
+    Raises:
+        BadInputError: there are no words.
+    """
+    from stackyard_task.commands import Command
+    from stackyard_task.workloads import Workload
+
+    return Workload(_name_of(words), "", "", command=Command(words=tuple(map(_verbatim, words)), code=code))
 
 
 def _name_of(words: list[str]) -> str:

@@ -19,6 +19,7 @@ from stackyard.clearml.pipelines import controller, watching
 from stackyard.clearml.pipelines.submission import TEMPLATE, Here, Submission
 from stackyard.clearml.pipelines.watching import RunState
 from stackyard.clearml.sending import Sender
+from stackyard.cli import requirements
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.machine import data
@@ -196,6 +197,14 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         why_not=catalogue.why_not,
         unread=catalogue.unread(),
     )
+    steps = []
+    for step in pipeline.steps:
+        spec = requirements.stack_for(
+            step.command, defined[step.stack], file.parent, settings, lambda line: typer.echo(line, err=True)
+        )
+        defined[spec.name] = spec
+        steps.append(dataclasses.replace(step, stack=spec.name))
+    pipeline = dataclasses.replace(pipeline, steps=tuple(steps))
     functions = [step.workload for step in pipeline.steps if step.command is None]
     code_folder, code = catalogue.taken(settings.home, functions)
     here = Here(

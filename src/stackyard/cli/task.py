@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperCommand
 
 from stackyard import stacks, workloads
 from stackyard.clearml import connection
@@ -19,13 +20,16 @@ from stackyard.clearml.sending import Sender
 from stackyard.clearml.tasks import following, outcomes, submissions, templates
 from stackyard.clearml.tasks.outcomes import Outcome
 from stackyard.clearml.tasks.submissions import InstalledStacks, Submitted, Wanted
-from stackyard.cli import publishing
+from stackyard.cli import own, own_templates, publishing
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.settings import Settings
 from stackyard.stacks import images
 from stackyard.stacks.definition import StackSpec
+from stackyard.workloads import code_folders
+from stackyard.workloads import folder as code_folder
 from stackyard_task import records
+from stackyard_task.commands import Command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,6 +52,13 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Id, the beginning
 
 @app.command("publish")
 def publish_command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="A scenario file or workloads.toml of your own: its workloads; default: what is installed.",
+        ),
+    ] = None,
     stack: Stack = None,
     no_examples: Annotated[
         bool,
@@ -61,15 +72,16 @@ def publish_command(
 ) -> None:
     """Put the templates of tasks and of the pipeline on the server, or bring them up to date in place."""
     settings = Settings.from_environment()
+    if file is not None and no_examples:
+        raise BadInputError("--no-examples goes without FILE: no examples come with a file's workloads")
     chosen = _stack(stack)
     with _client(settings, config) as client:
-        done, missing = publishing.publish(
-            client,
-            settings,
-            chosen,
-            with_examples=not no_examples,
-            say=lambda text: typer.echo(text, err=True),
-        )
+        if file is not None:
+            done, missing = own_templates.publish(Sender(client), settings, file, stack, _say)
+        else:
+            done, missing = publishing.publish(
+                client, settings, chosen, with_examples=not no_examples, say=_say
+            )
         if as_json:
             rows = [dataclasses.asdict(each) for each in done]
             typer.echo(json.dumps({"templates": rows, "missing": missing}, indent=1))
@@ -79,7 +91,8 @@ def publish_command(
         for sentence in missing:
             typer.echo(sentence, err=True)
         typer.echo(f"in project {templates.PROJECT} at {client.connection.web}: clone, edit, enqueue")
-        typer.echo("or: stackyard task submit detector-train --wait")
+        example = "detector-train" if file is None else done[0].name
+        typer.echo(f"or: stackyard task submit {example} --wait")
 
 
 @app.command("templates")
@@ -111,12 +124,32 @@ def templates_command(config: Config = None, as_json: Json = False) -> None:
             typer.echo(f"  {name}={entry['value']}  {entry['description']}")
 
 
-@app.command("submit")
+class _WordsBehindDashes(TyperCommand):
+    """A command line whose words behind ``--`` are a command of the user's own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep those words apart."""
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_WORDS], args = args[at + 1 :], args[:at]
+        return super().parse_args(ctx, args)
+
+
+#: Key of the words behind ``--`` among what a command line came to.
+_WORDS = "stackyard.words"
+
+
+@app.command("submit", cls=_WordsBehindDashes)
 def submit_command(
+    context: typer.Context,
     target: Annotated[
-        str,
-        typer.Argument(metavar="TEMPLATE", help="A template's name, or FILE.py:FUNCTION of your own."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="TEMPLATE|-- COMMAND...",
+            help="A template's name, FILE.py:FUNCTION of your own, or a command behind --, such as: "
+            "-- python train.py --lr 0.1",
+        ),
+    ] = None,
     values: Annotated[
         list[str] | None,
         typer.Option(
@@ -134,12 +167,28 @@ def submit_command(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Run a template, or a function of your own, with other values."""
+    """Run a template or a function of your own with other values, or a command in a copy of the current folder."""
     settings = Settings.from_environment()
     wanted = Wanted(submissions.assignments(values or []), queue, stack, name)
+    words = context.meta.get(_WORDS)
+    if (target is None) == (words is None):
+        raise BadInputError("expected a template, FILE.py:FUNCTION, or a command behind --; one of them")
     with _client(settings, config) as client:
         offer = _offer(settings)
-        if ":" in target:
+        if target is None:
+            if wanted.values:
+                raise BadInputError("--set is for a template or a function; a command has its words")
+            if stack is not None and stack not in offer.stacks:
+                _stack(stack)
+            declared = own.declared(words or [], code=".")
+            folder = code_folders.looked_at(declared.command or Command(()), Path.cwd(), {}, "the command")
+            assert folder is not None
+            archive = code_folder.archived(folder, settings.home)
+            origin = publishing.origin(settings, _stack(stack), workloads.load())
+            submitted = submissions.submit_command(
+                Sender(client), declared, folder, archive, wanted, origin, offer
+            )
+        elif ":" in target:
             if stack is not None and stack not in offer.stacks:
                 _stack(stack)
             catalogue = workloads.load(Path.cwd())
@@ -235,6 +284,10 @@ def show_command(task: TaskName, config: Config = None, as_json: Json = False) -
 
 
 # -- what they share -------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def _client(settings: Settings, config: Path | None) -> Client:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from stackyard import stacks, workloads
-from stackyard.cli import progress
+from stackyard.cli import progress, requirements
 from stackyard.cli.options import Json
 from stackyard.errors import BadInputError, Interrupted, NotRunnableError, RunsFailedError
 from stackyard.launch.deployment import Premises
@@ -124,6 +124,10 @@ def run_command(
     reason = deployment.why_not(stack, hardware, 1)
     if reason is not None:
         raise NotRunnableError(reason)
+    what = None if command.declared is None else command.declared.command
+    say = Console(stderr=True, highlight=False).print
+    spec = requirements.stack_for(what, defined[stack], Path.cwd(), settings, say)
+    defined[spec.name], stack = spec, spec.name
     code_folder, code = catalogue.taken(settings.home, [name])
     own = command.folder(out)
     environment, tunables = here.environment_of(stack)

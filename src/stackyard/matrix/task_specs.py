@@ -14,7 +14,6 @@ from stackyard import scenarios
 from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, References, Scenario
-from stackyard.scenarios.shape import WorkloadSpec
 from stackyard.workloads import code_folders
 from stackyard_task import workloads
 from stackyard_task.records import Code, Limits, TaskSpec
@@ -40,8 +39,7 @@ class TaskSpecs:
         environment, tunables = self.site.environment_of(settings.stack)
         chosen = tunables if settings.tunables is None else settings.tunables
         deployment = self.site.deployment(settings.deployment)
-        chosen_here = {**(settings.tunables or {}), **settings.environment}
-        declared = self._declared(settings.workload, chosen_here)
+        declared = self._declared(scenarios.declared_of(settings), settings.workload.workload)
         return TaskSpec(
             run_id=f"{self.plan.name}/{block.name}-{cell.slug}",
             workload=settings.workload.workload,
@@ -71,7 +69,7 @@ class TaskSpecs:
         """The task of a run that is made once before the matrix."""
         environment, tunables = self.site.environment_of(preparation.stack)
         deployment = self.site.deployment(self.site.default_deployment)
-        declared = self._declared(preparation)
+        declared = self._declared(preparation.declared, preparation.workload)
         return TaskSpec(
             run_id=f"{self.plan.name}/prepare-{preparation.name}",
             workload=preparation.workload,
@@ -87,16 +85,10 @@ class TaskSpecs:
             inputs=self._inputs(preparation.inputs),
         )
 
-    def _declared(
-        self, of: WorkloadSpec | Preparation, chosen: Mapping[str, str] | None = None
-    ) -> Workload | None:
-        """The declaration that a task carries: what an axis chooses comes before a command's own variables."""
-        declared = of.declared or self.site.declared(of.workload)
-        if declared is None or declared.command is None:
-            return declared
-        kept = {k: v for k, v in declared.command.environment.items() if k not in (chosen or {})}
-        declared = replace(declared, command=replace(declared.command, environment=kept))
-        return code_folders.in_place(declared, self.beside)
+    def _declared(self, declared: Workload | None, name: str) -> Workload | None:
+        """The declaration that a task carries: a command's folder, seen from the file, is a place of this machine."""
+        declared = declared or self.site.declared(name)
+        return None if declared is None else code_folders.in_place(declared, self.beside)
 
     def _code(self, key: str) -> Code:
         folder = self.plan.folders.get(key)

@@ -4,7 +4,7 @@ Pure: text in, values out; no clock, file, network or random state. Knows what h
 the declared workloads and commands of the seam, nothing else: which stacks and deployments exist is told by the caller.
 """
 
-from stackyard.scenarios.matrix import Block, Cell, arranged, cells, narrowed, settings_of
+from stackyard.scenarios.matrix import Block, Cell, arranged, cells, declared_of, narrowed, settings_of
 from stackyard.scenarios.reading import Known, read
 from stackyard.scenarios.references import (
     References,
@@ -27,6 +27,7 @@ __all__ = [
     "arranged",
     "cells",
     "dataset_references",
+    "declared_of",
     "differences",
     "files",
     "narrowed",

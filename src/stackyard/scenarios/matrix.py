@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stackyard.errors import BadInputError
@@ -23,6 +23,7 @@ from stackyard.scenarios.shape import (
     WorkloadSpec,
 )
 from stackyard_task.commands import Command
+from stackyard_task.workloads import Workload
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,19 @@ def settings_of(scenario: Scenario, cell: Cell) -> CellSettings:
         tunables=tunables,
         workers=int(axes["workers"]) if "workers" in axes else None,
     )
+
+
+def declared_of(settings: CellSettings) -> Workload | None:
+    """The declaration of a cell's command as the cell runs it; ``None``: a function is called.
+
+    What an axis chooses comes before the command's own variables.
+    """
+    declared = settings.workload.declared
+    if declared is None or declared.command is None:
+        return declared
+    chosen = {**(settings.tunables or {}), **settings.environment}
+    kept = {name: text for name, text in declared.command.environment.items() if name not in chosen}
+    return replace(declared, command=replace(declared.command, environment=kept))
 
 
 def stack_name(stack: str, workload: str, command: Command | None) -> str:

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.clearml.client import FINAL, Client, ServerError
-from stackyard.clearml.sending import RUN_FIELDS, RUNS_PROJECT, SPEC, Sender
+from stackyard.clearml.sending import INPUTS_SECTION, RUN_FIELDS, RUNS_PROJECT, SPEC, Sender
 from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import Origin
 from stackyard.errors import BadInputError, StackyardError
+from stackyard.workloads import code_folders
+from stackyard.workloads.folder import Folder
 from stackyard_server.rules import fate
 from stackyard_task import records, workloads
 from stackyard_task.records import RecordError, TaskSpec
-from stackyard_task.workloads import ParameterError, entry_of
+from stackyard_task.workloads import ParameterError, Workload, entry_of
 
 #: Section of the fields that are not the workload's.
 RUN = "Run"
@@ -102,7 +104,7 @@ def submit(client: Client, template: str, wanted: Wanted, offer: InstalledStacks
         StackyardError: the server refuses or does not answer.
     """
     held = templates.named(client, template)
-    fields = _typed_fields(held, wanted)
+    fields = _typed_fields(held, wanted, Sender(client))
     queue, warnings = _queue(client, wanted.queue or templates.queue_of(held) or templates.DEFAULT_QUEUE)
     name = wanted.name or template
     _check_name(name)
@@ -168,6 +170,57 @@ def submit_function(
         stack=origin.stack,
         code=origin.code,
     )
+    return _enqueued(sender, spec, name, origin, queue, warnings)
+
+
+def submit_command(
+    sender: Sender,
+    declared: Workload,
+    own: Folder,
+    archive: Path,
+    wanted: Wanted,
+    origin: Origin,
+    offer: InstalledStacks,
+) -> Submitted:
+    """Send a command of the user's own with its folder, and put it into a queue.
+
+    Args:
+        sender: to whom.
+        declared: the command.
+        own: what travels with it.
+        archive: of that.
+        wanted: queue, stack and name as typed.
+        origin: code and stack to run it with.
+        offer: the stacks that may be asked for.
+
+    Raises:
+        BadInputError: queue or a name cannot be used; nothing was made.
+        StackyardError: the server refuses or does not answer.
+    """
+    if wanted.stack is not None:
+        _check_stack(wanted.stack, offer)
+    queue, warnings = _queue(sender.client, wanted.queue or templates.DEFAULT_QUEUE)
+    name = wanted.name or declared.name
+    _check_name(name)
+    spec = TaskSpec(
+        run_id="",
+        workload=declared.name,
+        declared=declared,
+        stack=origin.stack,
+        code=code_folders.code_with(origin.code, own),
+        work=sender.sent(str(archive.resolve())),
+    )
+    return _enqueued(sender, spec, name, origin, queue, warnings)
+
+
+def _enqueued(
+    sender: Sender,
+    spec: TaskSpec,
+    name: str,
+    origin: Origin,
+    queue: Mapping[str, Any],
+    warnings: tuple[str, ...],
+) -> Submitted:
     container = {"container": {"image": origin.image, "arguments": ""}} if origin.image else {}
     id = sender.create(spec, sender.script(origin.folder), name, type="custom", **container)
     sender.client.call("tasks.enqueue", task=id, queue=queue["id"])
@@ -293,8 +346,11 @@ def abort(client: Client, task: Mapping[str, Any], sleep: Callable[[float], None
 # -- checks, before anything is made ---------------------------------------------------------------
 
 
-def _typed_fields(held: Mapping[str, Any], wanted: Wanted) -> list[tuple[str, str, str]]:
-    """(section, name, text) of what was typed, each known to the template and fit for its workload."""
+def _typed_fields(held: Mapping[str, Any], wanted: Wanted, sender: Sender) -> list[tuple[str, str, str]]:
+    """(section, name, text) of what was typed, each known to the template and fit for its workload.
+
+    A path for what a command reads is one of this machine: what lies there travels.
+    """
     sections = {s: dict(p) for s, p in (held.get("hyperparams") or {}).items() if s not in _NOTES}
     fields = [(*_place(sections, key), text) for key, text in wanted.values.items()]
     try:
@@ -311,12 +367,31 @@ def _typed_fields(held: Mapping[str, Any], wanted: Wanted) -> list[tuple[str, st
         for section, name, text in fields:
             if section == RUN:
                 _check_run(name, text)
+            elif section == INPUTS_SECTION and workload.command is not None:
+                _check_input(name, text)
             elif name in declared:
                 values[name] = workloads.from_text(declared[name], text)
         workloads.checked(workload, values)
     except ParameterError as error:
         raise BadInputError(str(error)) from error
-    return fields
+    if workload.command is None:
+        return fields
+    return [
+        (section, name, sender.sent(str(Path(text).resolve())) if _is_local(section, text) else text)
+        for section, name, text in fields
+    ]
+
+
+def _is_local(section: str, text: str) -> bool:
+    return section == INPUTS_SECTION and bool(text.strip()) and code_folders.is_path(text)
+
+
+def _check_input(name: str, text: str) -> None:
+    if _is_local(INPUTS_SECTION, text) and not Path(text).exists():
+        raise BadInputError(
+            f"{INPUTS_SECTION}/{name} is {text!r}: there is no {Path(text).absolute()}; give a path or a reference, "
+            "such as clearml-dataset:PROJECT/NAME//FILE"
+        )
 
 
 def _place(sections: Mapping[str, Mapping[str, Any]], key: str) -> tuple[str, str]:

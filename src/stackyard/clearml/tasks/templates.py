@@ -1,9 +1,9 @@
 """Task templates: drafts on a server that people clone, edit and enqueue, with nothing on their own machine.
 
-One for each declared workload. A template holds everything a run needs: the code's
-wheel by its digest, the stack, the image, every parameter with its default, the queue to use. Publishing again updates
-them in place, so that links and schedules go on pointing at them. May import sending, the client and the seam's
-shapes.
+One for each declared workload, and for those of a file that somebody publishes. A template holds everything a run
+needs: the code's wheel by its digest, a command's folder and inputs, the stack, the image, every parameter with its
+default, the queue to use. Publishing again updates them in place, so that links and schedules go on pointing at them.
+May import sending, the client and the seam's shapes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ QUEUE_TAG = "queue: "
 #: The configuration object that lists which code a template held, and when.
 HISTORY = "Template history"
 DEFAULT_QUEUE = "cpu"
+#: Of a command's words in a description.
+_MOST_LETTERS = 200
 _FIELDS = [
     "id",
     "name",
@@ -55,6 +58,11 @@ class Template:
     #: Values that differ from the workload's own defaults: what makes it run as cloned.
     parameters: Mapping[str, Any] = field(default_factory=dict)
     queue: str = DEFAULT_QUEUE
+    #: What else its task is told: a command's archive and inputs as paths here, limits, the scenario it is of; its
+    #: code and its stack come before those of the origin.
+    base: TaskSpec | None = None
+    #: The image of its own stack; ``None``: the origin's, where it has no stack of its own.
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,12 +105,18 @@ def publish(sender: Sender, templates: Sequence[Template], origin: Origin) -> li
     """Put templates on the server, or bring those that are there up to date.
 
     Raises:
-        BadInputError: a parameter of a template is wrong; nothing was changed.
+        BadInputError: a parameter of a template is wrong, or its name is another's; nothing was changed.
         StackyardError: the server refuses or does not answer.
     """
     specs = {template.name: _spec(template, origin) for template in templates}
-    script = sender.script(origin.folder)
     held = {task["name"]: task for task in published(sender.client)}
+    for name, spec in specs.items():
+        if name in held:
+            _refuse_other(held[name], spec)
+    for spec in specs.values():
+        spec.parameters, spec.inputs = sender.sent(spec.parameters), sender.sent(spec.inputs)
+        spec.work = sender.sent(spec.work)
+    script = sender.script(origin.folder)
     return [
         _publish(sender, template, specs[template.name], script, origin, held.get(template.name))
         for template in templates
@@ -168,14 +182,33 @@ def _spec(template: Template, origin: Origin) -> TaskSpec:
         )
     except workloads.ParameterError as error:
         raise BadInputError(f"template {template.name}: {error}") from error
-    return TaskSpec(
-        run_id="",
+    base = template.base or TaskSpec(run_id="", workload="", code=origin.code)
+    return dataclasses.replace(
+        base,
         workload=workload.name,
         parameters=values,
         declared=workload,
-        stack=origin.stack,
-        code=origin.code,
+        stack=base.stack or origin.stack,
     )
+
+
+def _refuse_other(held: Mapping[str, Any], spec: TaskSpec) -> None:
+    """Leave a template alone that is of another scenario, or of none.
+
+    Raises:
+        BadInputError: it is.
+    """
+    try:
+        said = records.parse(held["configuration"][SPEC]["value"], SPEC)
+        owner = records.from_json(TaskSpec, said, SPEC).scenario
+    except (KeyError, TypeError, records.RecordError):
+        return  # of no use to anybody: it is brought up to date
+    if owner != spec.scenario:
+        whose = "a declared workload's" if owner is None else f"of scenario {owner!r}"
+        raise BadInputError(
+            f"the server has a template {held['name']!r} already, which is {whose}; give the workload another name, or "
+            "archive that template"
+        )
 
 
 def _publish(
@@ -187,11 +220,13 @@ def _publish(
     held: Mapping[str, Any] | None,
 ) -> Published:
     queue = _queue_id(sender.client, template.queue)
+    own_stack = template.base is not None and template.base.stack is not None
+    image = template.image if own_stack else origin.image
     content: dict[str, Any] = {
         "script": dict(script),
         "hyperparams": hyperparameters(spec),
-        "container": {"image": origin.image, "arguments": ""} if origin.image else {},
-        "comment": _comment(template, origin),
+        "container": {"image": image, "arguments": ""} if image else {},
+        "comment": _comment(template, spec, image),
         "tags": [TAG, f"{QUEUE_TAG}{template.queue}"],
         "type": template.workload.type,
     }
@@ -238,16 +273,29 @@ def _queue_id(client: Client, name: str) -> str | None:
     return str(found[0]["id"]) if found else None
 
 
-def _comment(template: Template, origin: Origin) -> str:
-    about = template.workload.help
-    where = "" if origin.image is None else f" (or {template.queue}-container: the image is set)"
+def _comment(template: Template, spec: TaskSpec, image: str | None) -> str:
+    about, command = template.workload.help, template.workload.command
+    if not about:
+        about = "runs " + (
+            template.workload.name if command is None else shlex.join(command.words)[:_MOST_LETTERS]
+        )
+    where = "" if image is None else f" (or {template.queue}-container: the image is set)"
+    code = spec.code
+    own = (
+        ""
+        if code.own_digest is None
+        else f", and the folder {_code(code.own_digest, code.own_version, code.own_dirty)}"
+    )
     return (
         f"{about[:1].upper()}{about[1:]}.\n"
         f"To run it: clone, edit the parameters, enqueue in {template.queue}{where}. It runs as cloned.\n"
-        f"Code {(origin.code.digest or '?')[:12]}"
-        f"{'' if not origin.code.version else ' of commit ' + origin.code.version[:12]}"
-        f"{' with changes' if origin.code.dirty else ''}; which it held before: configuration {HISTORY!r}."
+        f"Code {_code(code.digest, code.version, code.dirty)}{own}; which it held before: configuration {HISTORY!r}."
     )
+
+
+def _code(digest: str | None, version: str | None, dirty: bool | None) -> str:
+    commit = f" of commit {version[:12]}" if version else ""
+    return f"{(digest or '?')[:12]}{commit}{' with changes' if dirty else ''}"
 
 
 def _history(held: Mapping[str, Any] | None, spec: TaskSpec, script: Mapping[str, Any]) -> str:
@@ -256,9 +304,10 @@ def _history(held: Mapping[str, Any] | None, spec: TaskSpec, script: Mapping[str
     if held is not None:
         before = ((held.get("configuration") or {}).get(HISTORY) or {}).get("value") or ""
     wheel = re.search(r'"sha256": "([0-9a-f]{64})"', script.get("diff", ""))
+    own = "" if spec.code.own_digest is None else f"folder {spec.code.own_digest} "
     line = (
         f"{datetime.now(UTC).isoformat(timespec='seconds')} code {spec.code.digest} "
-        f"commit {spec.code.version or '-'}{' with changes' if spec.code.dirty else ''} "
+        f"commit {spec.code.version or '-'}{' with changes' if spec.code.dirty else ''} {own}"
         f"wheel {wheel.group(1) if wheel else '-'} stack {spec.stack.digest if spec.stack else '-'}"
     )
     return f"{before.rstrip()}\n{line}\n".lstrip()
