@@ -148,9 +148,8 @@ def verify_command(names: Names = None, as_json: Json = False) -> None:
         if as_json:
             continue
         if found.ok:
-            typer.echo(
-                f"{stack.name}: as pinned (Python {found.seen['python']}, torch {found.seen['torch']})"
-            )
+            torch = f", torch {found.seen['torch']}" if "torch" in found.seen else ""
+            typer.echo(f"{stack.name}: as pinned (Python {found.seen['python']}{torch})")
         for mismatch in found.mismatches:
             typer.echo(f"{stack.name}: {mismatch}", err=True)
     if as_json:

@@ -24,7 +24,7 @@ _HEAD_BYTES = 4096
 #: What older kernels read of that line.
 _KERNEL_BYTES = 127
 
-_Way = tuple[str, Callable[[Path, Path], None]]
+_Way = tuple[str, Callable[[str, str], None]]
 
 
 def share(base: Path, folder: Path, without: Collection[str] = ()) -> str:
@@ -43,31 +43,34 @@ def share(base: Path, folder: Path, without: Collection[str] = ()) -> str:
     """
     ways: list[_Way] = [("hard links", _link), ("reflinks", _reflink), ("copies", _copied)]
     names = {"pyvenv.cfg", "bin", "lib64", *without}
-    left = [(Path(entry.path), folder / entry.name) for entry in os.scandir(base) if entry.name not in names]
-    while left:
+    left = [
+        (entry, os.path.join(folder, entry.name)) for entry in os.scandir(base) if entry.name not in names
+    ]
+    while left:  # tens of thousands of files: names as texts, not as Paths
         source, target = left.pop()
         if source.is_symlink():
-            if not target.is_symlink():
-                target.symlink_to(_moved(os.readlink(source), base, folder))
+            if not os.path.islink(target):
+                os.symlink(_moved(os.readlink(source.path), base, folder), target)
         elif source.is_dir():
-            target.mkdir(exist_ok=True)
-            left += [(Path(entry.path), target / entry.name) for entry in os.scandir(source)]
-        elif source.suffix == ".pth":
-            _copied(source, target)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(target)
+            left += [(entry, os.path.join(target, entry.name)) for entry in os.scandir(source.path)]
+        elif source.name.endswith(".pth"):
+            _copied(source.path, target)
         else:
-            ways = _shared(source, target, ways)
+            ways = _shared(source.path, target, ways)
     _scripts(base, folder)
     return ways[0][0]
 
 
 def shared_bytes(base: Path, folder: Path) -> int:
     """Disk space of ``folder`` that is also ``base``'s, by hard links; files with several names count once."""
-    known = {(status.st_dev, status.st_ino) for status in _files(base)}
-    found = {(s.st_dev, s.st_ino): s.st_blocks * 512 for s in _files(folder)}
-    return sum(size for key, size in found.items() if key in known)
+    linked = {(s.st_dev, s.st_ino): s.st_blocks * 512 for s in _files(folder) if s.st_nlink > 1}
+    known = {(s.st_dev, s.st_ino) for s in _files(base) if s.st_nlink > 1}
+    return sum(size for key, size in linked.items() if key in known)
 
 
-def _shared(source: Path, target: Path, ways: list[_Way]) -> list[_Way]:
+def _shared(source: str, target: str, ways: list[_Way]) -> list[_Way]:
     """Share one file; the ways that are still open."""
     while True:
         try:
@@ -82,21 +85,22 @@ def _shared(source: Path, target: Path, ways: list[_Way]) -> list[_Way]:
             ways = ways[1:]
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: str, target: str) -> None:
     os.link(source, target, follow_symlinks=False)
 
 
-def _reflink(source: Path, target: Path) -> None:
+def _reflink(source: str, target: str) -> None:
     try:
-        with source.open("rb") as old, target.open("xb") as new:
+        with open(source, "rb") as old, open(target, "xb") as new:
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
         shutil.copystat(source, target)  # a .pyc counts only beside a source of its time
     except OSError:
-        target.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(target)
         raise
 
 
-def _copied(source: Path, target: Path) -> None:
+def _copied(source: str, target: str) -> None:
     shutil.copy2(source, target)
 
 
