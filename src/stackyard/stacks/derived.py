@@ -7,13 +7,14 @@ gives such a lock a name in ``home/stacks.d/NAME``, and ``load`` finds those bes
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,12 +86,14 @@ def defined(
         say = progress or (lambda text: None)
         wheels = environment.wheel_folder(wheels)
         python = environment.build(base, settings, wheels, progress)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         log = folder.with_name(folder.name + ".log")
-        log.unlink(missing_ok=True)
+        with _kept_at(folder.parent):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            log.unlink(missing_ok=True)
         locked = resolving.resolve(base, python, asked, wheels, log, say)
-        log.unlink(missing_ok=True)
-        _write(folder, base, asked, locked)
+        with _kept_at(folder.parent):
+            log.unlink(missing_ok=True)
+            _write(folder, base, asked, locked)
     return _read(folder, base, name or f"{base.name[:50]}+{folder.name[:8]}")
 
 
@@ -112,7 +115,7 @@ def define(spec: StackSpec, name: str, settings: Settings) -> StackSpec:
     """Keep a stack that ``defined`` gave under a name; one of that name that was derived before is replaced.
 
     Raises:
-        BadInputError: the name cannot be one, or is that of a stack of the house.
+        BadInputError: the name cannot be one, or is that of a stack of the house or of one below this.
     """
     if not _NAME.fullmatch(name):
         raise BadInputError(
@@ -122,9 +125,18 @@ def define(spec: StackSpec, name: str, settings: Settings) -> StackSpec:
         raise BadInputError(f"{name} is a stack of its own already; choose another name")
     if spec.base is None:
         raise BadInputError(f"{spec.name} is no derived stack; it has a definition of its own")
+    below: StackSpec | None = spec.base
+    while below is not None:
+        if below.name == name:
+            raise BadInputError(
+                f"{name} would stand on itself: it is below {spec.base.name}; choose another name"
+            )
+        below = below.base
     target = folder_of(settings) / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder_of(settings)) as temporary:
+    with (
+        _kept_at(target.parent),
+        tempfile.TemporaryDirectory(prefix=".new-", dir=folder_of(settings)) as temporary,
+    ):
         new = Path(temporary) / "new"
         shutil.copytree(spec.folder, new)
         if target.exists():
@@ -137,18 +149,31 @@ def forget(name: str, settings: Settings) -> None:
     """Remove the definition of a derived stack; its environment stays.
 
     Raises:
-        BadInputError: there is none.
+        BadInputError: there is none, or another is derived from it.
     """
     folder = folder_of(settings) / name
     if not _NAME.fullmatch(name) or not (folder / STACK_FILE).is_file():
         raise BadInputError(f"{name} is no derived stack of this machine; see `stackyard stack list`")
-    (folder / STACK_FILE).unlink()  # first: half a removal must not count as a definition
-    shutil.rmtree(folder)
+    for other in load(settings=settings).values():
+        if other.base is not None and other.base.name == name:
+            raise BadInputError(f"{other.name} is derived from {name}; forget {other.name} first")
+    with _kept_at(folder):
+        (folder / STACK_FILE).unlink()  # first: half a removal must not count as a definition
+        shutil.rmtree(folder)
 
 
 def folder_of(settings: Settings) -> Path:
     """Where derived stacks are kept."""
     return settings.home.absolute() / "stacks.d"
+
+
+@contextlib.contextmanager
+def _kept_at(folder: Path) -> Iterator[None]:
+    """Turns what a disk refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInputError(f"{folder}: derived stacks cannot be kept there ({error.strerror})") from error
 
 
 def _place(base: StackSpec, file: Path, settings: Settings) -> tuple[Requirements, Path]:

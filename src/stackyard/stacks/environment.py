@@ -82,9 +82,11 @@ def why_not(stack: StackSpec, settings: Settings, machine: Machine, gpus: int = 
 
 
 def can_be_built(stack: StackSpec, settings: Settings) -> bool:
-    """Whether a build has a chance: its Python is here, and the last try (if any) was not refused."""
+    """Whether a build has a chance: its Python is here, and the last try (if any) was not refused; its base's too."""
     if _refusal(stack, settings) is not None:
         return False
+    if stack.base is not None and python_of(stack.base, settings) is None:
+        return can_be_built(stack.base, settings)
     return _why_no_python(stack.python) is None
 
 
@@ -189,6 +191,12 @@ def _why_not_built(stack: StackSpec, settings: Settings) -> str:
     refusal = _refusal(stack, settings)
     if refusal is not None:
         return refusal
+    if (
+        stack.base is not None
+        and python_of(stack.base, settings) is None
+        and not can_be_built(stack.base, settings)
+    ):
+        return f"its base {stack.base.name}: {_why_not_built(stack.base, settings)}"
     return _why_no_python(stack.python) or f"not built; build it: stackyard stack build {stack.name}"
 
 

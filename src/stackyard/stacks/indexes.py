@@ -232,4 +232,4 @@ def short(complaint: str) -> str:
         if known in complaint:
             return said
     reason = complaint.partition(": ")[2].removesuffix(" - skipping")
-    return (reason or complaint)[:160]
+    return without_login(reason or complaint)[:160]

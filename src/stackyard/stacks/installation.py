@@ -88,7 +88,12 @@ def install(
         pip = [str(python), "-m", "pip", "install", "--no-deps", "--progress-bar", "off"]
         if base is not None:
             say(f"sharing the files of {base.name}")
-            facts["shared_by"] = sharing.share(base, folder, without=[MARKER])
+            try:
+                facts["shared_by"] = sharing.share(base, folder, without=[MARKER])
+            except OSError as error:
+                raise StackyardError(
+                    f"{stack.name}: the files of {base} cannot be shared with {folder} ({error.strerror})"
+                ) from error
         if with_torch:
             source = source or indexes.choose(stack, python, wheels, say)
             size = f" ({source.bytes / 1e6:,.0f} MB)" if source.bytes else ""

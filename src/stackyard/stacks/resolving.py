@@ -153,13 +153,18 @@ class _Asking:
         except (RecordError, KeyError, TypeError, AttributeError) as error:
             raise StackyardError(f"{self._asked.file}: pip's answer cannot be read ({error})") from error
         allowed = {one.name: one for one in self._asked.wanted if one.hashes}
+        added = []
         for entry in entries:
             name = canonical(entry.name)
-            if name in self._pins:
+            pinned = self._pins.get(name)
+            if pinned is not None and public_version(pinned.version) == public_version(entry.version):
+                continue  # pip is set up to install again what is there
+            if pinned is not None:
                 raise BadInputError(
                     f"{self._asked.file}: needs {entry.line}, but base {self._base.name} pins {name} "
-                    f"{self._pins[name].version}; derive from a base with that {name}"
+                    f"{pinned.version}; derive from a base with that {name}"
                 )
+            added.append(entry)
             if name == "torch":
                 raise BadInputError(
                     _no_torch(f"{self._asked.file}: what it asks for needs torch", self._base)
@@ -168,7 +173,7 @@ class _Asking:
                 raise BadInputError(
                     f"{allowed[name].where}: the file found of {entry.line} is none of those whose hashes the line has"
                 )
-        return sorted(entries, key=lambda package: canonical(package.name))
+        return sorted(added, key=lambda package: canonical(package.name))
 
     def _refusal(self, lines: tuple[str, ...]) -> StackyardError:
         """pip's complaint as one sentence that names both sides."""

@@ -198,6 +198,38 @@ def test_a_named_one_is_loaded_beside_the_house_and_forgotten(yard: Yard) -> Non
         derived.forget("../stacks.d", yard.settings)
 
 
+def test_one_that_others_stand_on_is_not_forgotten_and_none_stands_on_itself(yard: Yard) -> None:
+    defined(yard, "first")
+    first = stacks.load()["first"]
+    spec = derived.defined(first, yard.requirements("lacking\n"), yard.settings)
+    derived.define(spec, "second", yard.settings)
+    with pytest.raises(BadInputError, match="second is derived from first; forget second first"):
+        derived.forget("first", yard.settings)
+    third = derived.defined(stacks.load()["second"], yard.requirements("lacking\n"), yard.settings)
+    with pytest.raises(BadInputError, match="first would stand on itself: it is below second"):
+        derived.define(third, "first", yard.settings)
+    assert list(stacks.load()) == [yard.base.name, "first", "second"]
+
+
+def test_a_home_that_takes_nothing_is_one_sentence(yard: Yard) -> None:
+    derived.folder_of(yard.settings).write_text("in the way")
+    with pytest.raises(BadInputError, match=r"derived stacks cannot be kept there \(Not a directory\)"):
+        derived.defined(yard.base, yard.requirements("small\n"), yard.settings)
+
+
+def test_why_its_base_cannot_be_had_is_why_it_cannot(yard: Yard) -> None:
+    folder = defined(yard)
+    stacks.remove(yard.base_folder, yard.settings)
+    spec = stacks.load()["mine"]
+    assert stacks.can_be_built(spec, yard.settings)
+    refused = yard.base_folder.with_name(yard.base_folder.name + ".refused.json")
+    refused.write_text('{"at": "today", "reason": "index unreachable"}')
+    assert not stacks.can_be_built(spec, yard.settings)
+    said = stacks.why_not(spec, yard.settings, CPU_ONLY)
+    assert said == f"its base {yard.base.name}: index unreachable (tried today)"
+    assert folder.is_dir()
+
+
 def test_deriving_again_under_the_same_name_replaces_what_was_there(yard: Yard) -> None:
     first = defined(yard)
     spec = derived.defined(yard.base, yard.requirements("lacking\n"), yard.settings)
