@@ -3,7 +3,8 @@
 ``python -m stackyard_task.run RUN_FOLDER`` reads ``task.json`` there and writes ``record.json``,
 ``timeline.json`` and ``output.log``, whatever happens to the child. Exit status: 0 completed, 1 failed with a
 record, 2 ``task.json`` unusable, 3 the record cannot be written. With ``--here`` a command has this process' own files,
-folder, session and environment, as at a terminal, and signals are passed on to it. Standard library only; the child
+folder, session and environment, as at a terminal, and signals are passed on to it: given with it are the signals that
+are to be blocked for it and the descriptors to be closed, "10,12" for example or "". Standard library only; the child
 imports nothing of this module.
 """
 
@@ -37,7 +38,13 @@ from stackyard_task.measure.gpu import GpuMeter
 from stackyard_task.measure.limits import Holding, LimitError, default_threads, hold
 from stackyard_task.measure.proc import own_peak_rss_bytes
 from stackyard_task.measure.sampler import Sampler
-from stackyard_task.measure.tree import Tree, become_subreaper, own_children, stop_being_subreaper
+from stackyard_task.measure.tree import (
+    Tree,
+    become_subreaper,
+    die_with_parent,
+    own_children,
+    stop_being_subreaper,
+)
 from stackyard_task.program import CommandProgram, FunctionProgram, NotReady, program_of
 from stackyard_task.records import (
     LOG_FILE,
@@ -114,7 +121,7 @@ def supervise(
     method: Optional[str] = None,
     watcher: Optional[Watcher] = None,
     inherited: Optional[Mapping[str, str]] = None,
-    here: bool = False,
+    here: Optional[spawn.Given] = None,
 ) -> RunRecord:
     """The record of the task in ``run_folder``, after running it to its end.
 
@@ -128,7 +135,8 @@ def supervise(
         method: one of METHODS; ``None``: as the task says, else $STACKYARD_MEASURE, else "auto".
         watcher: Told about once a second what the run does.
         inherited: The environment the child starts from; ``None``: this process' own.
-        here: The task is a command that has this process' own files, folder and session; there is no log then.
+        here: The task is a command that has this process' own files, folder and session, and what is given back to
+            it; there is no log then. ``None``: it has a log, and a session of its own.
 
     Raises:
         TaskError: ``task.json`` is missing or not a task.
@@ -145,12 +153,12 @@ def supervise(
             f"expected one of {', '.join(METHODS)}"
         )
     is_command = spec.command is not None
-    if here and not is_command:
+    if here is not None and not is_command:
         raise TaskError(f"{run_folder / TASK_FILE}: only a command can be run here; this is a function")
     log = None
     try:
         (run_folder / OUTPUTS_FOLDER).mkdir(exist_ok=True)
-        if not here:
+        if here is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | (os.O_APPEND if is_command else 0)
             log = os.open(str(run_folder / LOG_FILE), flags, 0o644)
     except OSError as error:
@@ -216,7 +224,7 @@ class _Supervision:
         interval_seconds: float,
         method: str,
         watcher: Optional[Watcher],
-        here: bool,
+        here: Optional[spawn.Given],
     ) -> None:
         self.spec = spec
         self.run_folder = run_folder
@@ -231,7 +239,7 @@ class _Supervision:
         self._orphans_ended = 0
         self._orphan_cpu = (0.0, 0.0)
         self._signals: Union[signals.Taken, signals.PassedOn] = (
-            signals.PassedOn() if here else signals.Taken()
+            signals.Taken() if here is None else signals.PassedOn()
         )
 
     def to_its_end(self) -> RunRecord:
@@ -296,11 +304,12 @@ class _Supervision:
         own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
         clock = _Clock(time.monotonic())
         try:
-            pid = spawn.start(what, cgroup, holding.steps)
+            pid = spawn.start(what, cgroup, holding.steps, self.here)
         except spawn.StartError:
             self.program.started()
             self.program.close()
             raise
+        self._signals.begin(pid)
         self.program.started()
         metered = cgroup if self.method == "auto" else None
         tree = Tree(pid, metered, foreign)
@@ -508,11 +517,18 @@ def main(arguments: Optional[List[str]] = None) -> int:
     # What lies beside this package has any name, and is for the child: here Python's own modules go before it.
     code = str(Path(__file__).resolve().parent.parent)
     sys.path.sort(key=lambda entry: os.path.realpath(entry) == code)
-    here = given[:1] == ["--here"]
-    given = given[1:] if here else given
+    here = None
+    if given[:1] == ["--here"] and len(given) == 4:
+        here = spawn.Given(*(frozenset(int(n) for n in text.split(",") if n) for text in given[1:3]))
+        given = given[3:]
     if len(given) != 1:
-        print("usage: python -m stackyard_task.run [--here] RUN_FOLDER", file=sys.stderr)
+        print(
+            "usage: python -m stackyard_task.run [--here BLOCKED_SIGNALS CLOSED_FILES] RUN_FOLDER",
+            file=sys.stderr,
+        )
         return 2
+    if here is not None:
+        die_with_parent()
     try:
         record = supervise(Path(given[0]).absolute(), here=here)
     except TaskError as error:
@@ -522,7 +538,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(error, file=sys.stderr)
         return 3
     if record.failure is not None:
-        if not here:
+        if here is None:
             print(f"{record.failure.kind}: {record.failure.message}", file=sys.stderr)
         return 1
     return 0

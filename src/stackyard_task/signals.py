@@ -7,29 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import signal
 import struct
 import threading
-from typing import Any, Dict, Set
+import time
+from typing import Any, Dict, Iterator, Set, Tuple
 
 #: Of a signal that the terminal sent, to the whole group: the command has it already (signalfd(2), sigaction(2)).
 _SI_KERNEL = 0x80
 _INFO_BYTES = 128
-#: Signals that a program stops, goes on or is told of its children or its window by; the command's own affair.
-_OWN_AFFAIR = (
-    "SIGCHLD",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGCONT",
-    "SIGWINCH",
-    "SIGURG",
-    "SIGKILL",
-    "SIGSTOP",
-)
-#: Signals that a fault of this very process raises.
-_FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGPIPE")
+#: Signals that nobody can catch, and that of our own children.
+_NOT_PASSED_ON = ("SIGKILL", "SIGSTOP", "SIGCHLD")
+#: A signal that our parent passes on so soon after somebody sent it to this process too went to the whole group, or to
+#: each process of it: the command has it already.
+_TOGETHER_SECONDS = 0.5
 
 
 class Taken:
@@ -48,6 +41,9 @@ class Taken:
                 numbers.append(signal.SIGHUP)
             self._before = {number: signal.signal(number, self._told) for number in numbers}
 
+    def begin(self, main_pid: int) -> None:
+        """Nothing to do: what came before is in ``received``."""
+
     def read(self, main_pid: int) -> None:
         """Nothing more to do: the handler has run."""
 
@@ -65,15 +61,17 @@ class Taken:
 
 
 class PassedOn:
-    """Signals that are the command's: what the parent of this process sends goes on to it, and nothing else.
+    """Signals that are the command's: what the parent of this process passes on goes on to it, and nothing else.
 
-    The terminal's own (Ctrl-C) reach the command without us.
+    What the terminal (Ctrl-C) or somebody else sends to the whole group reaches the command without us, and once. When
+    the command is stopped (Ctrl-Z), so is this process, and its parent sees that.
     """
 
     received = 0
 
     def __init__(self) -> None:
-        numbers = passed_on()
+        self._had: Dict[int, float] = {}
+        numbers = {*passed_on(), signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         mask = sum(1 << (number - 1) for number in numbers)
         library = ctypes.CDLL(None, use_errno=True)
@@ -84,24 +82,59 @@ class PassedOn:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
 
+    def begin(self, main_pid: int) -> None:
+        """Send on, once each, what was there before the command: nobody else could give it that."""
+        for number in {number for number, _ in self._told() if number != signal.SIGCHLD}:
+            _send(main_pid, number)
+
     def read(self, main_pid: int) -> None:
-        """Send on what has come from the parent since."""
+        """Send on what has come from the parent since, and stop where the command has stopped."""
+        for number, is_passed_on in self._told():
+            if number == signal.SIGCHLD:
+                _stop_like(main_pid)
+            elif is_passed_on:
+                _send(main_pid, number)
+
+    def close(self) -> None:
+        """Signals stay blocked: what came late is for a command that is over."""
+        os.close(self.descriptor)
+
+    def _told(self) -> Iterator[Tuple[int, bool]]:
+        """Signals that have come, and of each whether the parent sent it to this process alone."""
         while True:
             try:
                 told = os.read(self.descriptor, _INFO_BYTES)
             except OSError:
                 return
             number, _, code, sender = struct.unpack_from("IiiI", told)
-            if code != _SI_KERNEL and sender == os.getppid():
-                with contextlib.suppress(OSError):
-                    os.kill(main_pid, number)
-
-    def close(self) -> None:
-        """Signals stay blocked: what came late is for a command that is over."""
-        os.close(self.descriptor)
+            now = time.monotonic()
+            if number == signal.SIGCHLD or code == _SI_KERNEL:
+                yield number, False
+            elif sender == os.getppid():
+                yield number, now - self._had.get(number, -math.inf) > _TOGETHER_SECONDS
+            elif sender != os.getpid():
+                self._had[number] = now
+                yield number, False
 
 
 def passed_on() -> Set[int]:
     """The signals that a command at a terminal gets from whoever started it, through us."""
-    kept = {getattr(signal, name) for name in (*_OWN_AFFAIR, *_FAULTS) if hasattr(signal, name)}
+    kept = {getattr(signal, name) for name in _NOT_PASSED_ON}
     return {number for number in signal.valid_signals() if number not in kept}
+
+
+def _send(pid: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
+
+
+def _stop_like(pid: int) -> None:
+    """Where a child is stopped, stop by the same signal, until somebody lets this process go on."""
+    try:
+        told = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
+    except OSError:
+        return
+    if told is not None:
+        os.kill(os.getpid(), told.si_status)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {told.si_status})  # here it stops, and goes on
+        signal.pthread_sigmask(signal.SIG_BLOCK, {told.si_status})

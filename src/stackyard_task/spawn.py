@@ -14,7 +14,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional
+from typing import Callable, Dict, FrozenSet, List, Mapping, Optional
 
 from stackyard_task.measure.cgroup import Cgroup
 from stackyard_task.measure.tree import die_with_parent
@@ -58,6 +58,16 @@ class NotExecutable(StartError):
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a command at a terminal was given and is to have back: our own processes need it otherwise."""
+
+    #: Signals that are blocked.
+    blocked: FrozenSet[int] = frozenset()
+    #: Which of the descriptors 0 to 2 are closed.
+    closed: FrozenSet[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class Start:
     """What the child executes, with what, where."""
 
@@ -95,13 +105,16 @@ def thread_variables(threads: int) -> Dict[str, str]:
     return {name: str(threads) for name in THREAD_VARIABLES}
 
 
-def start(what: Start, cgroup: Optional[Cgroup], steps: List[Callable[[], None]]) -> int:
+def start(
+    what: Start, cgroup: Optional[Cgroup], steps: List[Callable[[], None]], given: Optional[Given] = None
+) -> int:
     """Start a child and return its process id once exec has succeeded.
 
     Args:
         what: what it executes.
         cgroup: joined before exec.
         steps: called in the child before exec (limits).
+        given: what it gets back where it has this process' own files.
 
     Raises:
         NotExecutable: there is no such program, or it cannot be executed.
@@ -133,11 +146,13 @@ def start(what: Start, cgroup: Optional[Cgroup], steps: List[Callable[[], None]]
                 os.dup2(what.log, 2)
             if what.channel is not None:
                 os.set_inheritable(what.channel, True)
-            _usual_signals(at_terminal=what.log is None)
+            _usual_signals(given)
             step = "entering its folder"
             if what.folder is not None:
                 os.chdir(what.folder)
             step = "executing"
+            for descriptor in () if given is None else given.closed:
+                os.close(descriptor)
             os.execvpe(what.words[0], what.words, dict(what.variables))
         except BaseException as error:  # noqa: BLE001 a forked child must not run on in the supervisor's code
             number = getattr(error, "errno", None) or 0
@@ -159,11 +174,11 @@ def start(what: Start, cgroup: Optional[Cgroup], steps: List[Callable[[], None]]
     return pid
 
 
-def _usual_signals(at_terminal: bool) -> None:
+def _usual_signals(given: Optional[Given]) -> None:
     """Give signals the meaning they have for a program that a shell starts: Python ignores two of them."""
     for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", None)):
         if number is not None:
             signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if not at_terminal:
+    signal.pthread_sigmask(signal.SIG_SETMASK, () if given is None else given.blocked)
+    if given is None:
         signal.signal(signal.SIGINT, signal.default_int_handler)

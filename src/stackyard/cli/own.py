@@ -119,11 +119,11 @@ def run(
         return
     from stackyard.launch import here
     from stackyard.reports import summary
-    from stackyard.workloads import packages
     from stackyard_task import records
 
+    closed = here.hold_closed()
     place, python = _asked(words, stack, cores, memory, out, hook=not no_hook)
-    record = here.run(place, python, packages.harness().parent)
+    record = here.run(place, python, Path(records.__file__).parent.parent, closed)
     if as_json:
         said = json.dumps({"folder": str(place), "record": records.to_json(record)}, indent=1)
     else:

@@ -1,7 +1,8 @@
 """One run of a command at the terminal: its files, signals and exit status stay its own, and a record is left.
 
 The supervisor is a child of this process, in the same session and group, and the command is a child of the supervisor.
-A signal that somebody sends to this process goes on to the command; the terminal's own (Ctrl-C) reaches all three.
+A signal that somebody sends to this process goes on to the command. One that goes to the whole group, such as the
+terminal's own (Ctrl-C), reaches all three, and is not passed on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import os
 import resource
 import signal
 import subprocess
+import sys
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,41 +21,51 @@ from stackyard.errors import StackyardError
 from stackyard_task import records
 from stackyard_task.records import RecordError, RunRecord
 
-#: Of a signal that the terminal sent, to the whole group (sigaction(2)).
+#: Of a signal that the kernel sent: the terminal's go to the whole group (sigaction(2)).
 _SI_KERNEL = 0x80
-#: Signals that are told to this process alone, of its own faults, children and place at the terminal.
-_OURS = ("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGWINCH", "SIGURG", "SIGKILL", "SIGSTOP", "SIGPIPE")
-_FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")
+#: Kernel's signals that are for this process alone, and were set up by whoever executed it.
+_OURS_TO_PASS_ON = ("SIGALRM",)
+#: So long is a signal held back that may have gone to the whole group: the supervisor then has had it as well.
+_TOGETHER_SECONDS = 0.01
 #: Signals by whose default a process leaves a core; the command has left its own.
-_CORES = ("SIGQUIT", "SIGABRT", "SIGXCPU", "SIGXFSZ", *_FAULTS)
+_CORES = (
+    *("SIGQUIT", "SIGABRT", "SIGXCPU", "SIGXFSZ"),
+    *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"),
+)
 
 
-def run(place: Path, python: str, code: Path) -> RunRecord:
+def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> RunRecord:
     """Run the task that lies in ``place``, and answer its record.
 
     Args:
         place: the run folder, with ``task.json``.
         python: the interpreter of the supervisor.
         code: the folder that holds the harness.
+        closed: descriptors that ``hold_closed`` holds, and that the command is to find closed.
 
     Raises:
         StackyardError: the supervisor cannot be started, or left no record.
     """
-    passed_on = {number for number in signal.valid_signals() if number not in _numbers(*_OURS, *_FAULTS)}
+    passed_on = signal.valid_signals() - _numbers("SIGKILL", "SIGSTOP")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
     program = f"import sys; sys.path.insert(0, {str(code)!r}); from stackyard_task.run import main; sys.exit(main())"
+    given = [",".join(str(int(number)) for number in numbers) for numbers in (before, closed)]
     try:
         # the command gets every file that this process was given, and nothing of the harness in its environment
         supervisor = subprocess.Popen(
-            [python, "-I", "-S", "-c", program, "--here", str(place)],
+            [python, "-I", "-S", "-c", program, "--here", *given, str(place)],
             close_fds=False,
+            preexec_fn=_nothing,
         )
     except OSError as error:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise StackyardError(f"{python}: cannot be started ({error.strerror})") from error
     while supervisor.poll() is None:
         told = signal.sigwaitinfo(passed_on)
-        if told.si_signo != signal.SIGCHLD and told.si_code != _SI_KERNEL:
+        if told.si_signo == signal.SIGCHLD:
+            _stop_like(supervisor.pid)
+        elif told.si_code != _SI_KERNEL or told.si_signo in _numbers(*_OURS_TO_PASS_ON):
+            time.sleep(_TOGETHER_SECONDS)
             supervisor.send_signal(told.si_signo)
     try:
         return records.read_json(RunRecord, place / records.RECORD_FILE)
@@ -68,10 +82,44 @@ def leave_as(record: RunRecord) -> NoReturn:
     if failure is not None and failure.signal is not None:
         if failure.signal in _numbers(*_CORES):
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        signal.signal(failure.signal, signal.SIG_DFL)
+        if failure.signal != signal.SIGKILL:
+            signal.signal(failure.signal, signal.SIG_DFL)
         os.kill(os.getpid(), failure.signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {failure.signal})
     os._exit(0 if failure is None else 1 if failure.exit_code is None else failure.exit_code)
+
+
+def hold_closed() -> set[int]:
+    """Which of the descriptors 0 to 2 this process was given closed; they lead nowhere from now on.
+
+    Called before anything is opened: a file that lands under one of these numbers would be taken for it.
+    """
+    closed = set()
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.add(number)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the least free number is this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 of this process, as the other one
+    return closed
+
+
+def _stop_like(pid: int) -> None:
+    """Where a child is stopped, stop by the same signal until somebody lets us go on: a shell looks at this process."""
+    try:
+        told = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
+    except ChildProcessError:  # it has ended
+        return
+    if told is not None:
+        os.kill(os.getpid(), told.si_status)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {told.si_status})  # here it stops, and goes on
+        signal.pthread_sigmask(signal.SIG_BLOCK, {told.si_status})
+
+
+def _nothing() -> None:
+    """Called between fork and exec. Without it Popen takes glibc's posix_spawn, which leaves two signals ignored."""
 
 
 def _numbers(*names: str) -> set[int]:
