@@ -16,7 +16,17 @@ from bench.result import DATA_ABSENT, MINUTES
 
 ROOT = Path(__file__).resolve().parent.parent
 #: In this order; what needs more than a checkout (agents, an engine, an index of packages) comes last.
-BENCHES = ("measure", "statistics", "detector", "server", "safety", "dispatch", "footprint", "installation")
+BENCHES = (
+    "measure",
+    "own",
+    "statistics",
+    "detector",
+    "server",
+    "safety",
+    "dispatch",
+    "footprint",
+    "installation",
+)
 
 
 def main() -> int:

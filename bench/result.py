@@ -23,6 +23,7 @@ MINUTES: Dict[str, Tuple[float, float]] = {
     "detector": (30, 6),
     "server": (60, 10),
     "safety": (25, 8),
+    "own": (25, 5),
     "dispatch": (90, 15),
     "footprint": (15, 5),
     "installation": (30, 15),

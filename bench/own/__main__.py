@@ -1,0 +1,35 @@
+"""``python -m bench.own``: how true and how unobtrusive `stackyard run` is, beside six tools that measure commands."""
+
+from __future__ import annotations
+
+import importlib
+
+from bench.own.yard import NotHere, yard
+from bench.result import Result, arguments
+
+#: The parts in the order they run, and the module that measures each.
+PARTS = ("overhead", "unchanged", "truth")
+
+
+def main() -> None:
+    """Parse the options, measure."""
+    parser = arguments("own", __doc__ or "")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    options = parser.parse_args()
+    modules = {part: importlib.import_module(f"bench.own.{part}") for part in options.only or PARTS}
+    result = Result("own", [name for module in modules.values() for name in module.FIGURES])
+    with yard() as place:
+        for part, module in modules.items():
+            print(f"{part}:", flush=True)
+            try:
+                module.figures(result, options.quick, place, options)
+            except NotHere as reason:
+                result.row(part=part, not_measured=str(reason))
+                print(f"not measured: {reason}", flush=True)
+            if options.json is not None:  # what is measured is kept, whatever becomes of the rest
+                result.write(options.json)
+    result.finish(options.json)
+
+
+if __name__ == "__main__":
+    main()
