@@ -76,6 +76,16 @@ MOST_COMPARED = 8
 _TITLE_LETTERS = 100
 
 
+Requirements = Annotated[
+    Path | None,
+    typer.Option(
+        "--requirements",
+        metavar="FILE",
+        help="Packages to put on top of the stack: requirements.txt, uv.lock, ...",
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Mount the two commands."""
     words_last = {"allow_interspersed_args": False}
@@ -88,6 +98,7 @@ def run(
     stack: Stack = None,
     cores: Cores = None,
     memory: Memory = None,
+    requirements: Requirements = None,
     out: Out = None,
     repeats: Annotated[
         int | None,
@@ -111,10 +122,10 @@ def run(
     ] = False,
 ) -> None:
     """Run a command, measured. Its input, output, signals and exit status stay its own; the summary goes to stderr."""
-    if repeats is not None or metric:
-        asked = _Asked(
-            stack, cores, memory, out, repeats or 1, warm_up_runs, metric or [], time_limit_seconds
-        )
+    asked = _Asked(
+        stack, cores, memory, requirements, out, repeats or 1, warm_up_runs, metric or [], time_limit_seconds
+    )
+    if repeats is not None or metric or warm_up_runs:
         _repeated([words], asked, hook=not no_hook, as_json=as_json)
         return
     from stackyard.launch import here
@@ -122,7 +133,7 @@ def run(
     from stackyard_task import records
 
     closed = here.hold_closed()
-    place, python = _asked(words, stack, cores, memory, out, hook=not no_hook)
+    place, python = _placed(words, asked, hook=not no_hook)
     record = here.run(place, python, Path(records.__file__).parent.parent, closed)
     if as_json:
         said = json.dumps({"folder": str(place), "record": records.to_json(record)}, indent=1)
@@ -143,6 +154,7 @@ def compare(
     stack: Stack = None,
     cores: Cores = None,
     memory: Memory = None,
+    requirements: Requirements = None,
     out: Out = None,
     repeats: Annotated[
         int, typer.Option("--repeats", min=1, max=999, help="Runs of each command, alternated in blocks.")
@@ -154,7 +166,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Run commands in turn, measured, and say whether they differ: different, parity or undecided."""
-    asked = _Asked(stack, cores, memory, out, repeats, warm_up_runs, metric or [], time_limit_seconds)
+    asked = _Asked(
+        stack, cores, memory, requirements, out, repeats, warm_up_runs, metric or [], time_limit_seconds
+    )
     _repeated(_parted(words), asked, hook=not no_hook, as_json=as_json)
 
 
@@ -165,6 +179,7 @@ class _Asked:
     stack: str | None
     cores: float | None
     memory: str | None
+    requirements: Path | None
     out: Path | None
     repeats: int
     warm_up_runs: int
@@ -226,6 +241,8 @@ def scenario_text(
     lines += ["", f"[workloads.{value(name if several else names[0])}]"]
     lines += [f"command = [{', '.join(map(value, words))}]", f"folder = {value(str(folder))}"]
     lines += [] if hook else ["hook = false"]
+    if asked.requirements is not None:
+        lines.append(f"requirements = {value(str(asked.requirements.absolute()))}")
     if asked.metrics:
         found = dict(_pair("--metric", metric) for metric in asked.metrics)
         lines.append(f"metrics = {{ {', '.join(f'{value(k)} = {value(v)}' for k, v in found.items())} }}")
@@ -286,15 +303,7 @@ def _toml(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _asked(
-    words: list[str],
-    stack: str | None,
-    cores: float | None,
-    memory: str | None,
-    out: Path | None,
-    *,
-    hook: bool,
-) -> tuple[Path, str]:
+def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
     """The new folder of one run here, with its ``task.json``, and the Python of its supervisor.
 
     Raises:
@@ -308,21 +317,24 @@ def _asked(
     from stackyard_task.workloads import Workload
 
     name = _name_of(words)
-    limits = Limits(cores, None if memory is None else Fields("stackyard run", {}).size(memory, "--memory"))
+    memory = None if asked.memory is None else Fields("stackyard run", {}).size(asked.memory, "--memory")
     environment: dict[str, str] = {}
     pin: StackPin | None = None
     python = sys.executable
-    if stack != NO_STACK:
-        pin, environment, python = _stack(stack)
+    if asked.stack != NO_STACK:
+        pin, environment, python = _stack(asked.stack, asked.requirements)
+    elif asked.requirements is not None:
+        raise BadInputError("--requirements come on top of a stack; leave --stack none away, or name one")
     command = Command(words=tuple(map(_verbatim, words)), folder=os.getcwd(), hook=hook)
-    place = _free(out or _stamped(name), made_up=out is None)
+    place = _free(asked.out or _stamped(name), made_up=asked.out is None)
     spec = TaskSpec(
         run_id=place.name,
         workload=name,
         declared=Workload(name, "", "", command=command),
         stack=pin,
-        limits=limits,
+        limits=Limits(asked.cores, memory),
         environment=environment,
+        time_limit_seconds=asked.time_limit_seconds,
         measure=os.environ.get("STACKYARD_MEASURE") or None,
     )
     try:
@@ -333,12 +345,12 @@ def _asked(
     return place, python
 
 
-def _stack(name: str | None) -> tuple[StackPin, dict[str, str], str]:
-    """What a stack promises, the variables that it sets, and its Python.
+def _stack(name: str | None, requirements: Path | None) -> tuple[StackPin, dict[str, str], str]:
+    """What a stack promises, the variables that it sets, and its Python; with packages on top, built now.
 
     Raises:
-        BadInputError: there is no such stack.
-        NotRunnableError: it is not built.
+        BadInputError: there is no such stack, or the packages do not go with it.
+        NotRunnableError: it is not built, or a package cannot be had.
     """
     from stackyard import stacks
     from stackyard.settings import Settings
@@ -356,8 +368,17 @@ def _stack(name: str | None) -> tuple[StackPin, dict[str, str], str]:
             f"stack {name} is not built; build it: stackyard stack build {name}, "
             f"or run on your own programs: --stack {NO_STACK}"
         )
+    stack = defined[name]
+    if requirements is not None:
+        from stackyard.stacks import derived
+
+        def say(line: str) -> None:
+            typer.echo(f"stackyard: {line}", err=True)
+
+        stack = derived.defined(stack, requirements, Settings.from_environment(), progress=say)
+        python = stacks.build(stack, Settings.from_environment(), progress=say)
     hook.ensure(python)
-    return defined[name].pin, {**defined[name].environment, **defined[name].tunables}, str(python)
+    return stack.pin, {**stack.environment, **stack.tunables}, str(python)
 
 
 def declared(words: list[str], *, code: str) -> Workload:

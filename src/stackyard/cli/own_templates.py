@@ -19,7 +19,7 @@ from stackyard.clearml.sending import SHORTEST_NAME, Sender
 from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import DEFAULT_QUEUE, Origin, Published, Template
 from stackyard.cli import requirements
-from stackyard.cli.scenario import Matrix
+from stackyard.cli.matrix import Matrix
 from stackyard.errors import BadInputError
 from stackyard.machine import data
 from stackyard.matrix import derived_stacks

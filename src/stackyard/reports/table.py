@@ -125,7 +125,8 @@ def _headlines(workload: WorkloadReport) -> tuple[list[Text], list[Text]]:
     best = [Text(f"  {clean(found.sentence)}") for found in (workload.fastest, workload.leanest) if found]
     deployed = [h for h in workload.headlines if h.axis == DEPLOYMENT and h.metric == "steady_seconds"]
     spoken = deployed + [h for h in workload.headlines if h.metric in SPOKEN]
-    answers, further = [], []
+    answers: list[Text] = []
+    further: list[Text] = []
     for headline in spoken[:MOST_LINES]:
         setting = f"{headline.setting}: " if headline.setting else ""
         line = Text(f"  {clean(setting + headline.text)}", style=STYLES[headline.verdict])
