@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from stackyard.stacks import definition, environment, requirements, resolving
 from stackyard.stacks.definition import LOCK_FILE, STACK_FILE, LockedPackage, StackSpec, canonical
 from stackyard.stacks.installation import Progress
 from stackyard.stacks.requirements import Requirements
+from stackyard.stacks.resolving import Resolved
 from stackyard.toml_tables import Fields
 
 _KEYS = {"about", "base", "base_digest", "python", "indexes"}
@@ -90,10 +91,10 @@ def defined(
         with _kept_at(folder.parent):
             folder.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
-        locked = resolving.resolve(base, python, asked, wheels, log, say)
+        found = resolving.resolve(base, python, asked, wheels, log, say)
         with _kept_at(folder.parent):
             log.unlink(missing_ok=True)
-            _write(folder, base, asked, locked)
+            _write(folder, base, asked, found)
     return _read(folder, base, name or f"{base.name[:50]}+{folder.name[:8]}")
 
 
@@ -186,11 +187,11 @@ def _place(base: StackSpec, file: Path, settings: Settings) -> tuple[Requirement
     return asked, folder_of(settings) / _RESOLVED / key[:32]
 
 
-def _write(folder: Path, base: StackSpec, asked: Requirements, locked: list[LockedPackage]) -> None:
+def _write(folder: Path, base: StackSpec, asked: Requirements, found: Resolved) -> None:
     """Put the definition into its place, whole or not at all."""
     lines = [f"base = {json.dumps(base.name)}", f"base_digest = {json.dumps(base.digest)}"]
-    lines += [f"python = {json.dumps(base.python)}", f"indexes = {json.dumps(list(asked.indexes))}"]
-    files = {STACK_FILE: "\n".join(lines) + "\n", LOCK_FILE: _lock(locked, base), **asked.files}
+    lines += [f"python = {json.dumps(base.python)}", f"indexes = {json.dumps(list(found.indexes))}"]
+    files = {STACK_FILE: "\n".join(lines) + "\n", LOCK_FILE: _lock(found.packages, base), **asked.files}
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as temporary:
         new = Path(temporary) / "new"
         new.mkdir()
@@ -205,7 +206,7 @@ def _write(folder: Path, base: StackSpec, asked: Requirements, locked: list[Lock
                 raise
 
 
-def _lock(locked: list[LockedPackage], base: StackSpec) -> str:
+def _lock(locked: Iterable[LockedPackage], base: StackSpec) -> str:
     lines = [f"# What is added to {base.name}, for Python {base.python} on {os.uname().machine}."]
     return "\n".join(lines + [p.line + "".join(f" --hash={h}" for h in p.hashes) for p in locked]) + "\n"
 

@@ -11,13 +11,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.stacks import indexes, process
+from stackyard.stacks import environment, indexes, process
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, packages, public_version
 from stackyard.stacks.installation import Progress, complaint
 from stackyard.stacks.requirements import Requirements, Wanted, marker_environment
@@ -27,6 +28,20 @@ from stackyard_task.records import RecordError, read_json
 ANSWER_SECONDS, RETRIES = 15, 1
 #: The report says each file's whole metadata.
 _MOST_REPORT_BYTES = 256 << 20
+
+
+#: Packages with a build for each build of torch, told by the same local tag and served where torch is.
+_BUILT_WITH_TORCH = ("torchvision", "torchaudio")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What is to be added to a base."""
+
+    #: With hashes, sorted by name.
+    packages: tuple[LockedPackage, ...]
+    #: Where they were found, as ``Requirements.indexes`` says it.
+    indexes: tuple[str, ...]
 
 
 def check(base: StackSpec, asked: Requirements) -> None:
@@ -58,8 +73,8 @@ def resolve(
     wheels: Path | None,
     log: Path,
     say: Progress = lambda text: None,
-) -> list[LockedPackage]:
-    """The packages, with hashes, that ``asked`` needs beyond what ``base`` has; sorted by name.
+) -> Resolved:
+    """The packages, with hashes, that ``asked`` needs beyond what ``base`` has.
 
     Args:
         base: the stack below.
@@ -77,26 +92,73 @@ def resolve(
     check(base, asked)
     wanted = [text for one in asked.wanted if (text := _beyond(one, base)) is not None]
     if not wanted:
-        return []
+        return Resolved((), asked.indexes)
     with tempfile.TemporaryDirectory(prefix="stackyard-resolve-") as folder:
         asking = _Asking(base, python, asked, wanted, Path(folder), log, say)
-        if wheels is None:
-            return asking.ask("looking for packages", indexes.options(asked.indexes))
-        local = ["--no-index", "--find-links", str(wheels.absolute())]
-        try:
-            return asking.ask("looking for packages in the wheel folder", local)
-        except StackyardError as first:
-            lacking = asking.missing
+        lacking = None
+        if wheels is not None:
+            local = ["--no-index", "--find-links", str(wheels.absolute())]
             try:
-                more = ["--find-links", str(wheels.absolute())]
-                return asking.ask("looking for packages", [*indexes.options(asked.indexes), *more])
-            except NotRunnableError as error:
-                if lacking is None:
-                    raise first from error
-                raise NotRunnableError(
-                    f"{asked.file}: the wheel folder {wheels} has no {lacking} for Python {base.python}, and no "
-                    f"index answers ({error}); put a wheel of it into the folder"
-                ) from error
+                found = asking.ask("looking for packages in the wheel folder", local)
+                return Resolved(tuple(found), asked.indexes)
+            except StackyardError as error:
+                first, lacking = error, asking.missing
+        try:
+            return _from_indexes(asking, base, python, asked, wheels, say)
+        except NotRunnableError as error:
+            if wheels is None:
+                raise
+            if lacking is None:
+                raise first from error
+            raise NotRunnableError(
+                f"{asked.file}: the wheel folder {wheels} has no {lacking} for Python {base.python}, and no "
+                f"index answers ({error}); put a wheel of it into the folder"
+            ) from error
+
+
+def _from_indexes(
+    asking: _Asking, base: StackSpec, python: Path, asked: Requirements, wheels: Path | None, say: Progress
+) -> Resolved:
+    """What indexes have, and the wheel folder beside them.
+
+    What is built with torch has to be the same build: where another was found, the index of the base's torch is asked
+    too, whose files carry the build's tag and so go before those without.
+    """
+    more = [] if wheels is None else ["--find-links", str(wheels.absolute())]
+    found = asking.ask("looking for packages", [*indexes.options(asked.indexes), *more])
+    other = _other_build(found, python)
+    if other is None:
+        return Resolved(tuple(found), asked.indexes)
+    torchs = [
+        place for place in environment.root(base).indexes if "://" in place and place not in asked.indexes
+    ]
+    if torchs:
+        say(f"looking for the build of {other.name} that fits torch")
+        places = (*asked.indexes, *torchs)
+        found = asking.ask("looking where torch comes from", [*indexes.options(places), *more])
+        if _other_build(found, python) is None:
+            return Resolved(tuple(found), places)
+    nor = f", and {', '.join(torchs)} has none" if torchs else ""
+    raise BadInputError(
+        f"{asked.file}: {other.line} that was found is not built for the torch of base {base.name} "
+        f"({_torch_of(python)}){nor}; give a wheel of {other.name} with that tag in a folder with --wheels, or its index "
+        "with --extra-index-url in the file"
+    )
+
+
+def _other_build(found: list[LockedPackage], python: Path) -> LockedPackage | None:
+    """A package that is built for another build of torch than the base's; ``None``: none is."""
+    torch = _torch_of(python)
+    if torch is None:
+        return None
+    tag = torch.partition("+")[2]
+    built = [package for package in found if canonical(package.name) in _BUILT_WITH_TORCH]
+    return next((package for package in built if package.version.partition("+")[2] != tag), None)
+
+
+def _torch_of(python: Path) -> str | None:
+    """torch's version with its local tag, as the base's environment loads it."""
+    return environment.marker(python.parent.parent).get("torch")
 
 
 class _Asking:

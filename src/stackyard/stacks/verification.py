@@ -61,7 +61,8 @@ def verify(stack: StackSpec, python: Path) -> Verification:
 def arguments(stack: StackSpec) -> list[str]:
     """What SCRIPT is to be told for ``stack``: which of the packages it can try are pinned."""
     pinned = {canonical(package.name) for package in packages(stack)}
-    return [name for name in ("torch", "numpy") if name in pinned]
+    tried = [name for name in ("torch", "numpy") if name in pinned]
+    return tried + (["extensions"] if stack.base is not None and stack.torch is not None else [])
 
 
 def compare(stack: StackSpec, seen: dict[str, Any]) -> Verification:
@@ -78,7 +79,7 @@ def compare(stack: StackSpec, seen: dict[str, Any]) -> Verification:
         if value != expected:
             found.append(Mismatch(what, expected, "nothing" if value is None else str(value)))
 
-    tried = arguments(stack)
+    tried = [name for name in arguments(stack) if name != "extensions"]
     if "error" in seen:
         expected = f"torch {stack.torch} at work" if stack.torch else "its packages at work"
         found.append(Mismatch(f"loading {tried[0] if tried else 'it'}", expected, seen["error"]))
@@ -91,6 +92,10 @@ def compare(stack: StackSpec, seen: dict[str, Any]) -> Verification:
         for name, result in _RESULTS.items():
             if tried and (name == "operation" or len(tried) == 2):
                 check(f"result of {name}", str(result), str(seen.get(name)))
+    # A build for CUDA may need a GPU to load what was built against it.
+    if stack.cuda == "cpu" or seen.get("gpus"):
+        for name, reason in seen.get("refused", {}).items():
+            found.append(Mismatch(f"loading {name}", f"a build for torch {seen['torch']}", str(reason)[:200]))
     installed = {canonical(name): version for name, version in seen.get("installed", {}).items()}
     if installed:
         for name, package in pinned.items():

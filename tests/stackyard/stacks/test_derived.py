@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stackyard import stacks
-from stackyard.errors import BadInputError, NotRunnableError
+from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import hardware
 from stackyard.stacks import definition, derived, environment, resolving, sharing
 from tests.stackyard.fake_stacks import define, wheel
@@ -110,6 +110,20 @@ def test_it_is_verified_found_by_digest_and_outlives_its_base(yard: Yard) -> Non
     assert freed < environment.size_bytes(stacks.location(spec, yard.settings)), "shared files stay"
     assert stacks.verify(spec, python).ok
     assert stacks.python_of(yard.base, yard.settings) is None
+
+
+@pytest.mark.slow
+def test_compiled_code_that_this_torch_does_not_load_never_counts_as_built(yard: Yard) -> None:
+    broken = 'raise RuntimeError("operator vision::nms does not exist")\n'
+    files = {"vision/__init__.py": broken, "vision/_C.so": ""}
+    wheel(yard.wheels, "vision", "1.0", files, requires=("torch",))
+    wheel(yard.wheels, "pure", "1.0", {"pure/__init__.py": broken}, requires=("torch",))
+    spec = derived.defined(yard.base, yard.requirements("vision\npure\n"), yard.settings)
+    said = r"loading vision: expected a build for torch 9\.9\.0\+cpu, found RuntimeError: operator vision::nms does not"
+    with pytest.raises(StackyardError, match=said) as caught:
+        stacks.build(spec, yard.settings)
+    assert "pure" not in str(caught.value), "only compiled code is tried"
+    assert not stacks.location(spec, yard.settings).exists()
 
 
 @pytest.mark.slow

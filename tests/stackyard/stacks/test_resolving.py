@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def resolve(yard: Yard, text: str, wheels: Path | None = None) -> list[LockedPac
     asked = requirements.read(yard.requirements(text), yard.base.python)
     python = environment.python_of(yard.base, yard.settings)
     assert python is not None
-    return resolving.resolve(yard.base, python, asked, wheels, yard.folder / "pip.log")
+    return list(resolving.resolve(yard.base, python, asked, wheels, yard.folder / "pip.log").packages)
 
 
 @pytest.mark.slow
@@ -151,3 +152,28 @@ def test_a_cuda_builds_local_tag_is_the_same_version(tmp_path: Path, yard: Yard)
     other = requirements.read(yard.requirements("torch==9.9.0+cpu\n"), stack.python)
     with pytest.raises(BadInputError, match=r"asks for torch==9\.9\.0\+cpu, but base gpu pins torch 9\.9\.0"):
         resolving.check(stack, other)
+
+
+@pytest.mark.slow
+def test_what_is_built_with_torch_comes_as_the_same_build_or_not_at_all(
+    yard: Yard, serve: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common, torchs = yard.folder / "common", yard.folder / "torchs"
+    wheel(common, "torchvision", "1.0", {"torchvision/__init__.py": ""}, requires=("torch==9.9.0",))
+    wheel(common, "nets", "1.0", {"nets.py": ""}, requires=("torchvision",))
+    monkeypatch.setenv("PIP_INDEX_URL", serve(common).address)
+    with pytest.raises(BadInputError) as caught:
+        resolve(yard, "nets\n")
+    assert (
+        "torchvision==1.0 that was found is not built for the torch of base torch-2.13.0-cpu (9.9.0+cpu); give a wheel"
+        in str(caught.value)
+    )
+    index = serve(torchs)
+    yard.base = replace(yard.base, indexes=("wheels", index.address))
+    wheel(torchs, "torchvision", "1.0+cpu", {"torchvision/__init__.py": ""}, requires=("torch==9.9.0",))
+    asked = requirements.read(yard.requirements("nets\n"), yard.base.python)
+    python = environment.python_of(yard.base, yard.settings)
+    assert python is not None
+    found = resolving.resolve(yard.base, python, asked, None, yard.folder / "pip.log")
+    assert [package.line for package in found.packages] == ["nets==1.0", "torchvision==1.0+cpu"]
+    assert found.indexes == ("default", index.address)

@@ -2,13 +2,14 @@
 
 Arguments: what is to be tried. "torch" makes a product; "numpy" beside it passes an array through
 ``torch.from_numpy`` (with a NumPy it was not built for torch imports, and only this raises). "numpy" alone makes the
-product.
+product. "extensions" imports every package that has compiled code and needs torch: such code fits one build of torch.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import re
 import sys
 from typing import Any, Dict
 
@@ -18,6 +19,32 @@ def _installed() -> Dict[str, str]:
     from importlib import metadata
 
     return {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
+
+
+def _extensions() -> Dict[str, str]:
+    """Name -> what it raised, of every package that is built against torch and cannot be loaded with this one."""
+    from importlib import import_module, metadata
+
+    refused = {}
+    for found in metadata.distributions():
+        files = [str(file) for file in found.files or ()]
+        needs = any(
+            re.match(r"torch\s*([(<>=!~;]|$)", line) for line in found.requires or () if "extra" not in line
+        )
+        if not needs or not any(file.endswith(".so") for file in files):
+            continue
+        for name in sorted(
+            {file.split("/")[0] for file in files if file.count("/") == 1 and file.endswith("/__init__.py")}
+        ):
+            try:
+                import_module(name)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - an edge: whatever it raises is what we came to see
+                refused[found.metadata["Name"]] = _said(error)
+    return refused
+
+
+def _said(error: BaseException) -> str:
+    return "{}: {}".format(type(error).__name__, str(error).splitlines()[0] if str(error) else "")
 
 
 def main() -> int:
@@ -51,9 +78,9 @@ def main() -> int:
             array = numpy.array(rows)
             seen["operation"] = float((array @ array.T).sum())
     except Exception as error:  # noqa: BLE001 - an edge: whatever they raise here is what we came to see
-        seen["error"] = "{}: {}".format(
-            type(error).__name__, str(error).splitlines()[0] if str(error) else ""
-        )
+        seen["error"] = _said(error)
+    if "extensions" in tried and "error" not in seen:
+        seen["refused"] = _extensions()
     print(json.dumps(seen))
     return 0
 
