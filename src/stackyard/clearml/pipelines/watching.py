@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from stackyard.clearml.client import FINAL, Client
-from stackyard.clearml.pipelines.submission import PROJECT, newest_run, pipeline_project
+from stackyard.clearml.pipelines.runs import PROJECT, newest_run, pipeline_project
 from stackyard.clearml.sending import SPEC
 from stackyard.errors import BadInputError
 from stackyard_task import records

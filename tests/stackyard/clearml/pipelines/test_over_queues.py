@@ -30,6 +30,13 @@ parameters = { sessions = 200, seed = 7 }
 workload = "detector-prepare"
 queue = "cpu-container"
 parameters = { data = "data:raw", test_data = "data:raw" }
+[steps.count]
+command = ["sh", "-c", "wc -l < {inputs.sessions} > counted.txt; cat own.txt"]
+code = "code"
+queue = "cpu-container"
+memory = "1 GB"
+inputs = { sessions = "step:simulate/benign.txt" }
+metrics = { lines = "line:own (?P<value>[0-9]+)" }
 [data.raw]
 sources = [{ path = "step:simulate/benign.txt", format = "sequences", label = 0 }]
 """
@@ -48,12 +55,15 @@ def test_a_step_in_a_container_reads_what_one_on_the_host_made(
     (home / "stacks").symlink_to(Settings.from_environment().home.resolve() / "stacks")
     shutil.copyfile(ENGINE_HOME / "images.json", home / "images.json")
     (home / "mixed.toml").write_text(PIPELINE)
+    (home / "code").mkdir()
+    (home / "code" / "own.txt").write_text("own 7\n")
     with lab(home, containers=1) as made:
         done = made.stackyard("pipeline", "run", "mixed.toml", "--local-controller", "--json")
         steps = {step["name"]: step for step in json.loads(done.stdout)["run"]["steps"]}
         assert {name: step["status"] for name, step in steps.items()} == {
             "simulate": "completed",
             "prepare": "completed",
+            "count": "completed",
         }
         boxed = made.task(steps["prepare"]["id"])
         assert boxed["last_worker"].split(":")[1].startswith(CONTAINER_QUEUE)
@@ -61,4 +71,7 @@ def test_a_step_in_a_container_reads_what_one_on_the_host_made(
         record = made.record(boxed["id"])
         assert record is not None
         assert record.results, "what it prepared"
+        counted = made.record(steps["count"]["id"])
+        assert counted is not None
+        assert counted.results == {"lines": 7}
         assert made.containers() == []
