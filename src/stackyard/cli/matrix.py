@@ -178,7 +178,7 @@ class Matrix:
             repeats=repeats,
             only=only,
             measure=os.environ.get("STACKYARD_MEASURE") or None,
-            folders=folders.planned(travelling),
+            folders=folders.planned(travelling, scenario, beside),
             read=input_marks.of_scenario(scenario, beside),
             renamed=names,
         )

@@ -74,6 +74,8 @@ NoHook = Annotated[
 #: Commands that one comparison takes.
 MOST_COMPARED = 8
 _TITLE_LETTERS = 100
+#: What git may take to say the commit of the folder that a run works in; the run waits for it.
+_GIT_SECONDS = 0.5
 
 
 Requirements = Annotated[
@@ -311,9 +313,10 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
         NotRunnableError: the stack is not built here.
     """
     from stackyard.toml_tables import Fields
+    from stackyard.workloads import repository
     from stackyard_task import records
     from stackyard_task.commands import Command
-    from stackyard_task.records import Limits, TaskSpec
+    from stackyard_task.records import Code, Limits, TaskSpec
     from stackyard_task.workloads import Workload
 
     name = _name_of(words)
@@ -327,6 +330,7 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
         raise BadInputError("--requirements come on top of a stack; leave --stack none away, or name one")
     command = Command(words=tuple(map(_verbatim, words)), folder=os.getcwd(), hook=hook)
     place = _free(asked.out or _stamped(name), made_up=asked.out is None)
+    commit, dirty = repository.Git(seconds=_GIT_SECONDS).state(Path.cwd())
     spec = TaskSpec(
         run_id=place.name,
         workload=name,
@@ -335,6 +339,7 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
         limits=Limits(asked.cores, memory),
         environment=environment,
         time_limit_seconds=asked.time_limit_seconds,
+        code=Code(own_version=commit, own_dirty=dirty),
         measure=os.environ.get("STACKYARD_MEASURE") or None,
     )
     try:

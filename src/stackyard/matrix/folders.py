@@ -11,7 +11,7 @@ from pathlib import Path
 from stackyard.matrix.runs import PlannedFolder
 from stackyard.scenarios import Preparation, Scenario
 from stackyard.scenarios.shape import WorkloadSpec
-from stackyard.workloads import code_folders, folder
+from stackyard.workloads import code_folders, folder, repository
 from stackyard.workloads.folder import Folder
 
 
@@ -44,9 +44,21 @@ def of_commands(scenario: Scenario, beside: Path, leave_out: Iterable[Path] = ()
     return found
 
 
-def planned(found: Mapping[str, Folder]) -> dict[str, PlannedFolder]:
-    """The folders as a plan has them."""
-    return {name: PlannedFolder(one.digest, one.marks, one.commit, one.dirty) for name, one in found.items()}
+def planned(found: Mapping[str, Folder], scenario: Scenario, beside: Path) -> dict[str, PlannedFolder]:
+    """The folders as a plan has them: those that travel, and of those worked in their commit alone.
+
+    Args:
+        found: what travels.
+        scenario: whose commands.
+        beside: the folder of the scenario file.
+    """
+    plans = {name: PlannedFolder(one.digest, one.marks, one.commit, one.dirty) for name, one in found.items()}
+    specs: list[WorkloadSpec | Preparation] = [*scenario.workloads.values(), *scenario.preparations]
+    for spec in specs:
+        if spec.command is not None and spec.command.folder is not None:
+            state = repository.Git().state((beside / spec.command.folder).resolve())
+            plans[spec.key] = PlannedFolder(None, {}, *state)
+    return plans
 
 
 def keep_diffs(found: Mapping[str, Folder], place: Path) -> None:

@@ -144,7 +144,11 @@ def _inputs(spec: Mapping[str, Any]) -> list[str]:
 
 def _folder_lines(old: Plan, new: Plan, name: str) -> Iterator[str]:
     was, now = old.folders.get(name), new.folders.get(name)
-    if was is not None and now is not None and was.digest != now.digest:
+    if was is None or now is None:
+        return
+    if was.digest is None and now.digest is None and was.commit != now.commit:
+        yield f"folder of {name}: commit {was.commit} then, {now.commit} now"
+    elif was.digest != now.digest:
         found = folder.differences(was.files, now.files) or ["its files"]
         more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
         yield f"code of {name}: {', '.join(found[:_MOST_SHOWN])}{more}"

@@ -73,10 +73,10 @@ class PlannedBlock:
 
 @dataclass
 class PlannedFolder:
-    """The folder that travels with a command, as it was when the matrix began."""
+    """The folder that a command works in, or a copy of it, as it was when the matrix began."""
 
-    #: SHA-256 over all files, their names and modes.
-    digest: str
+    #: SHA-256 over all files, their names and modes; ``None``: nothing travels, for it works in the folder itself.
+    digest: str | None
     #: Name -> what differs where the file does: its SHA-256, and its mode.
     files: dict[str, str]
     #: Commit of the repository that the folder is in, and whether the folder differs from it.

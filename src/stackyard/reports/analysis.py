@@ -30,6 +30,8 @@ from stackyard.reports.warnings import warnings_of
 from stackyard.reports.wording import footnote
 from stackyard_task.records import RunRecord, to_json
 
+#: Packages that a report names of those a run loaded; the records have them all.
+MOST_PACKAGES = 20
 #: Metrics a cores axis is expected to shorten.
 SCALING = ("wall_seconds", "steady_seconds", "turnaround_seconds")
 #: Relative difference of a numeric result between cells that is worth a warning.
@@ -308,8 +310,26 @@ def _environment(records: Sequence[RunRecord]) -> list[EnvironmentRow]:
                 and r.environment.code_version + (" (dirty)" if r.environment.code_dirty else "")
             ),
         ),
+        _tally(records, "Your code", _own_code),
+        _tally(records, "Packages loaded", _packages),
     ]
     return [row for row in rows if set(row.values) - {"not recorded"}]
+
+
+def _own_code(record: RunRecord) -> str | None:
+    """The user's own code by its commit and digest; ``None``: there is none that travelled or is in a repository."""
+    environment = record.environment
+    commit = environment.code_own_version and f"commit {environment.code_own_version[:12]}"
+    dirty = " (dirty)" if commit and environment.code_own_dirty else ""
+    digest = environment.code_own_digest and f"files {environment.code_own_digest[:12]}"
+    return ", ".join(part for part in (commit and commit + dirty, digest) if part) or None
+
+
+def _packages(record: RunRecord) -> str | None:
+    loaded = sorted((record.environment.packages or {}).items())
+    shown = [f"{name} {version}" for name, version in loaded[:MOST_PACKAGES]]
+    more = [f"and {len(loaded) - MOST_PACKAGES} more"] if len(loaded) > MOST_PACKAGES else []
+    return ", ".join(shown + more) or None
 
 
 def _methods(records: Sequence[RunRecord]) -> list[EnvironmentRow]:

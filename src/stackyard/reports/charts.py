@@ -29,6 +29,7 @@ DISPATCH = (
 #: Metric, name and class of each phase.
 PHASES = (
     ("startup_seconds", "start-up", "pstartup"),
+    ("script_seconds", "script", "pscript"),
     ("data_seconds", "data", "pdata"),
     ("warmup_seconds", "warm-up", "pwarmup"),
     ("steady_seconds", "steady", "psteady"),

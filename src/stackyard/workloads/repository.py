@@ -68,9 +68,33 @@ class Unanswered(Exception):
 class Git:
     """Asks git, until ``SECONDS`` have passed since it was made."""
 
-    def __init__(self, program: str = "git") -> None:
+    def __init__(self, program: str = "git", seconds: float = SECONDS) -> None:
         self.program = program
-        self._until = time.monotonic() + SECONDS
+        self._until = time.monotonic() + seconds
+
+    def state(self, folder: Path) -> tuple[str | None, bool | None]:
+        """The commit of the repository that ``folder`` lies in, and whether tracked files below it differ from it.
+
+        ``None``: it lies in none, or git does not say.
+        """
+        if top_of(folder) is None:
+            return None, None
+        commit = None
+        try:
+            settings, _ = self._settings(folder)
+            said, _ = self._asked(folder, settings, ["rev-parse", "--verify", "--quiet", "HEAD"], 1024)
+            commit = said.decode("ascii", "replace").strip() or None
+            command = [
+                "status",
+                "--porcelain",
+                "--untracked-files=no",
+                "--ignore-submodules=dirty",
+                "--",
+                ".",
+            ]
+            return commit, bool(self._asked(folder, settings, command, LIST_BYTES)[0])
+        except Unanswered:
+            return commit, None
 
     def looked_at(self, folder: Path, *, whole: bool = True) -> Repository | None:
         """What git knows of ``folder``, an absolute path, or ``None`` where it lies in no repository.
