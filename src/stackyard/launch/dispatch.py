@@ -26,6 +26,7 @@ from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.offer import Offer
 from stackyard.machine.hardware import why_not as machine_lacks
 from stackyard.machine.hardware_spec import HardwareSpec
+from stackyard.workloads import code_folders
 from stackyard_server.rules import fate
 from stackyard_task import records
 from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, TaskSpec
@@ -216,6 +217,9 @@ class DispatchLauncher:
         )
 
     def _created(self, task: TaskSpec, place: Place) -> str:
+        reason = code_folders.why_not_elsewhere(task.command)
+        if reason is not None:
+            raise LaunchError(f"{task.run_id}: {reason}")
         sent = dataclasses.replace(
             task,
             parameters=self._sender.sent(task.parameters),

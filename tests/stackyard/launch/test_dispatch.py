@@ -17,7 +17,9 @@ from stackyard.clearml.connection import Connection
 from stackyard.clearml.sending import Sender
 from stackyard.launch import InDoubtError, LaunchError, Place
 from stackyard.launch.dispatch import DispatchedRun, DispatchLauncher
+from stackyard_task.commands import Command
 from stackyard_task.records import Failure, Limits, RunRecord, StackPin, TaskSpec, read_json
+from stackyard_task.workloads import Workload
 from tests.stackyard.launch.conftest import connection_of
 from tests.stackyard_server.running import Running
 
@@ -299,3 +301,14 @@ def test_gpus_are_the_slots_to_choose_and_limits_the_engines(
     assert found["container"]["arguments"] == f"--cpus=1.5 --memory={10**9 + (512 << 20)}b"
     assert json.loads(found["configuration"]["Stackyard"]["value"])["environment"] == {"A": "b"}
     run.kill()
+
+
+def test_a_command_that_works_in_a_folder_of_this_machine_is_not_sent(
+    client: Client, contract_code: Path, tmp_path: Path
+) -> None:
+    declared = Workload("w", "", "", command=Command(("ls",), folder=str(tmp_path)))
+    task = TaskSpec("r", "w", declared=declared, stack=StackPin("s"))
+    before = client.call("tasks.get_all", only_fields=["id"])["tasks"]
+    with pytest.raises(LaunchError, match="name the folder as code"):
+        DispatchLauncher(Sender(client), "q").start(task, Place(tmp_path, Path("python"), contract_code))
+    assert client.call("tasks.get_all", only_fields=["id"])["tasks"] == before
