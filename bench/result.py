@@ -27,6 +27,7 @@ MINUTES: Dict[str, Tuple[float, float]] = {
     "dispatch": (90, 15),
     "footprint": (15, 5),
     "installation": (30, 15),
+    "short_runs": (30, 8),
 }
 #: Exit status of a bench whose data is not on this machine.
 DATA_ABSENT = 3

@@ -157,9 +157,14 @@ SUITES = (
         stack=OLD_STACK,
     ),
     Suite("task, our own Python", ("tests/stackyard_task",), control, extents=("fast",), stack=""),
+    Suite("examples", ("tests/test_examples.py",), control),
     Suite(
         "house",
-        tuple(f"tests/{path.name}" for path in sorted((ROOT / "tests").glob("test_*.py"))),
+        tuple(
+            f"tests/{path.name}"
+            for path in sorted((ROOT / "tests").glob("test_*.py"))
+            if path.name != "test_examples.py"
+        ),
         control,
         workers=1,
         extents=EVERY,

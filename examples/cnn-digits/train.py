@@ -9,6 +9,11 @@ import numpy
 import torch
 from torch import nn
 
+try:
+    from stackyard_task import report  # phases and step times; outside Stackyard nothing needs it
+except ImportError:
+    report = None
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -25,10 +30,13 @@ def main() -> None:
     labels = torch.from_numpy(numpy.load(os.path.join(args.data, "train-labels.npy"), allow_pickle=False))
     model = network.network()
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
+    if report:
+        report.phase("steady")
     begun = time.monotonic()
     for epoch in range(1, args.epochs + 1):
         total = 0.0
-        for batch in torch.randperm(len(images)).split(args.batch):
+        batches = torch.randperm(len(images)).split(args.batch)
+        for batch in report.steps(batches) if report else batches:
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()
@@ -36,6 +44,8 @@ def main() -> None:
             total += loss.item() * len(batch)
         print(f"epoch {epoch} loss {total / len(images):.3f}", flush=True)
     seconds = time.monotonic() - begun
+    if report:
+        report.phase("finish")
     print(f"images_per_second {args.epochs * len(images) / seconds:.0f}")
     network.save(model, os.path.join(args.out, "model.npz"))
 

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
+from stackyard.reports import short_runs
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label
 from stackyard.reports.deployments import failures, retries
 from stackyard.reports.loading import MOST_RESULTS, PlanSummary, Run, Study
-from stackyard.reports.metrics import CATALOGUE, Metric, start_up_seconds
-from stackyard.reports.quantities import count, quantity
+from stackyard.reports.metrics import CATALOGUE, Metric
+from stackyard.reports.quantities import count
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
 
@@ -99,9 +100,9 @@ ADVICE: dict[str, tuple[str, str]] = {
         "The true peak lies between the recorded bounds; see docs/measuring.md.",
     ),
     "costly-measuring": ("note", "Measuring used more than 2 % of the run's CPU; lengthen the run."),
-    "mostly-start-up": (
+    "short-runs": (
         "note",
-        "Start-up is most of the wall time: compare the steady phase, or lengthen the run.",
+        "Compare the steady phase, or lengthen the run: docs/short-runs.md says when a short one predicts a long one.",
     ),
     "comparisons-left-out": (
         "note",
@@ -119,7 +120,6 @@ DRIFT_RATIO = 1.05
 FIRST_BLOCK_RATIO = 1.10
 WIDE_BOUNDS_SHARE = 0.05
 COSTLY_SHARE = 0.02
-START_UP_SHARE = 0.5
 MOST_NOTES = 5
 _NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -137,6 +137,8 @@ def warnings_of(study: Study, matrix: Matrix, workloads: Sequence[WorkloadReport
         for rule in _RULES
         for code, message, cells in rule(study, matrix)
     ]
+    for code, message, cells in short_runs.findings(matrix, workloads):
+        found.append(Warning(code, *_split(code, message), cells))
     for workload in workloads:
         if workload.results_differing:
             message = f"{workload.name}: {_disagreement(workload)}."
@@ -413,7 +415,7 @@ def _uniform(study: Study, matrix: Matrix) -> Iterator[Finding]:
 
 
 def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
-    wide, costly, starting, unheard = [], [], [], []
+    wide, costly, unheard = [], [], []
     for cell, run in _runs(matrix):
         m = run.record.measurement
         if run.record.not_understood:
@@ -424,9 +426,6 @@ def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
                 wide.append((share, cell))
         if m.cpu_seconds and (m.overhead_cpu_seconds or 0) > COSTLY_SHARE * m.cpu_seconds:
             costly.append(cell)
-        start_up = start_up_seconds(run.record)
-        if m.wall_seconds and (start_up or 0) > START_UP_SHARE * m.wall_seconds:
-            starting.append((start_up or 0.0, cell))
     if unheard:
         told = count(sum(number for number, _ in unheard), "value")
         names = _where((cell for _, cell in unheard), matrix)
@@ -441,11 +440,6 @@ def _measuring(study: Study, matrix: Matrix) -> Iterator[Finding]:
     if costly:
         names = _where(costly, matrix)
         yield "costly-measuring", f"Measuring cost over 2 % of the CPU time in {names}.", _slugs(costly)
-    if starting:
-        seconds = quantity(float(np.median([s for s, _ in starting])), "s")
-        names = _where((cell for _, cell in starting), matrix)
-        message = f"Start-up (median {seconds}) is over half of the wall time in {names}."
-        yield "mostly-start-up", message, _slugs(cell for _, cell in starting)
 
 
 def _noted(study: Study, matrix: Matrix) -> Iterator[Finding]:

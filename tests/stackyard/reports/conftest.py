@@ -46,6 +46,7 @@ def two_cells(tmp_path: Path) -> Callable[..., Path]:
                 wall = 10 * noise * (factor if cell["stack"] == "new" else 1.0) * (1 + 0.001 * place * block)
                 run = record(dict(cell), block, wall, at=100 * block + 40 * place)
                 run.measurement.startup_seconds = 0.1 * wall
+                run.measurement.steady_seconds = 0.78 * wall
                 if change:
                     change(run)
                 write_run(folder, run)
