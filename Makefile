@@ -68,6 +68,7 @@ demo: $(INSTALLED)  ## stack, server, agent, templates, scenarios/quickstart.tom
 	@echo
 	@echo "web page: the address of server above; its login was shown when the server was new"
 	@echo "          (a new password: $(VENV)/bin/stackyard server user password admin)"
+	@echo "your own: $(VENV)/bin/stackyard run -- python examples/own-script/train.py --batch 8"
 	@echo "by hand:  $(VENV)/bin/stackyard task submit detector-train --wait"
 	@echo "logs:     $(VENV)/bin/stackyard logs cpu-0 --follow"
 	@echo "the end:  $(VENV)/bin/stackyard down"

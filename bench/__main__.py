@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BENCHES = (
     "measure",
     "own",
+    "short_runs",
     "statistics",
     "detector",
     "server",
