@@ -58,12 +58,12 @@ parameters = { epochs = 20 }
 """
 PICTURES = """
 [choices.length.short]
-parameters = { pictures = 1560 }
+parameters = { pictures = 780 }
 
 [choices.length.long]
-parameters = { pictures = 12000 }
+parameters = { pictures = 6000 }
 """
-FEWER = (("count = 3000", "count = 1200"),)
+FEWER = (("count = 3000", "count = 1000"),)
 CASES = (
     Case("digits_batch", "cnn-digits", "train", EPOCHS, ("batch", "batch-16", "batch-128"), FEWER),
     Case("digits_cores", "cnn-digits", "train", EPOCHS + CORES, ("hardware", "half-core", "one-core"), FEWER),
@@ -84,6 +84,8 @@ def main() -> None:
         for case in CASES:
             blocks = 2 if options.quick else 6
             reason = measured(case, Path(folder) / case.name, blocks, result)
+            if options.json is not None:
+                result.write(options.json)  # what is ended later has what was measured
             if reason is not None:
                 result.row(case=case.name, not_measured=reason)
                 continue
