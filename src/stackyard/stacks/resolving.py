@@ -141,7 +141,7 @@ def _from_indexes(
     nor = f", and {', '.join(torchs)} has none" if torchs else ""
     raise BadInputError(
         f"{asked.file}: {other.line} that was found is not built for the torch of base {base.name} "
-        f"({_torch_of(python)}){nor}; give a wheel of {other.name} with that tag in a folder with --wheels, or its index "
+        f"({_torch_of(python)}){nor}; give a wheel of {other.name} with that tag with --wheels, or its index "
         "with --extra-index-url in the file"
     )
 
