@@ -25,7 +25,7 @@ from typing import Any
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
-from stackyard.stacks import indexes, installation, pythons, sharing
+from stackyard.stacks import indexes, installation, pythons
 from stackyard.stacks.definition import NONE, StackSpec
 from stackyard.stacks.installation import MARKER, Progress, size_bytes
 from stackyard_task.records import RecordError, read_json, write_json
@@ -133,12 +133,12 @@ def build(
             started = time.monotonic()
             with _held_base(stack, settings, say) as base:
                 facts = installation.install(stack, folder, wheels, say, [lock], base)
-                if base is not None:
-                    by_links = facts["shared_by"] == "hard links"
-                    shared = sharing.shared_bytes(base, folder) if by_links else None
-                    facts |= {"base": base.name, "shared_bytes": shared}
             built = {"name": stack.name, "digest": stack.digest, **facts, "built_at": _now()}
-            took = {"seconds": round(time.monotonic() - started, 1), "bytes": size_bytes(folder)}
+            size, own = installation.sizes(folder)
+            if base is not None:
+                shared = size - own if facts["shared_by"] == "hard links" else None
+                built |= {"base": base.name, "shared_bytes": shared}
+            took = {"seconds": round(time.monotonic() - started, 1), "bytes": size}
             write_json({**built, **took}, folder / MARKER)
         except indexes.NoSourceError as error:
             write_json({"at": _now(), "reason": str(error)}, refusal)

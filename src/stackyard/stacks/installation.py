@@ -67,7 +67,7 @@ def install(
 
         def run(what: str, command: list[str]) -> None:
             say(what)
-            shown = _Shown(what, folder, say)
+            shown = _Shown(what, folder if base is None else None, say)
             done = process.run(command, log, shown.line, shown.tick, keep_open=keep_open, temporary=temporary)
             if done.exit_code != 0:
                 raise StackyardError(
@@ -159,6 +159,11 @@ def size_bytes(folder: Path, only_here: bool = False) -> int:
         folder: the folder.
         only_here: without files that have a name elsewhere too: what removing the folder gives back.
     """
+    return sizes(folder)[1 if only_here else 0]
+
+
+def sizes(folder: Path) -> tuple[int, int]:
+    """(disk space a folder takes, that of the files which have no name elsewhere), both in bytes."""
     files: dict[tuple[int, int], tuple[os.stat_result, int]] = {}
     for parent, _folders, names in os.walk(folder):
         for name in names:
@@ -166,13 +171,15 @@ def size_bytes(folder: Path, only_here: bool = False) -> int:
                 status = os.lstat(os.path.join(parent, name))
                 key = (status.st_dev, status.st_ino)
                 files[key] = (status, files[key][1] + 1 if key in files else 1)
-    return sum(s.st_blocks * 512 for s, names in files.values() if not only_here or s.st_nlink <= names)
+    every = sum(status.st_blocks for status, _names in files.values())
+    here = sum(status.st_blocks for status, names in files.values() if status.st_nlink <= names)
+    return every * 512, here * 512
 
 
 class _Shown:
-    """Turns pip's output and the growth of a folder into lines for a waiting user."""
+    """Turns pip's output and the growth of a folder, where one is given, into lines for a waiting user."""
 
-    def __init__(self, what: str, folder: Path, say: Progress) -> None:
+    def __init__(self, what: str, folder: Path | None, say: Progress) -> None:
         self._what = what
         self._latest = what
         self._folder = folder
@@ -191,7 +198,8 @@ class _Shown:
 
     def tick(self) -> None:
         """Say how much there is by now."""
-        self._say(f"{self._latest} · {size_bytes(self._folder) / 1e6:,.0f} MB on disk")
+        there = f" · {size_bytes(self._folder) / 1e6:,.0f} MB on disk" if self._folder else ""
+        self._say(self._latest + there)
 
 
 def _rest(

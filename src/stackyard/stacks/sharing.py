@@ -63,13 +63,6 @@ def share(base: Path, folder: Path, without: Collection[str] = ()) -> str:
     return ways[0][0]
 
 
-def shared_bytes(base: Path, folder: Path) -> int:
-    """Disk space of ``folder`` that is also ``base``'s, by hard links; files with several names count once."""
-    linked = {(s.st_dev, s.st_ino): s.st_blocks * 512 for s in _files(folder) if s.st_nlink > 1}
-    known = {(s.st_dev, s.st_ino) for s in _files(base) if s.st_nlink > 1}
-    return sum(size for key, size in linked.items() if key in known)
-
-
 def _shared(source: str, target: str, ways: list[_Way]) -> list[_Way]:
     """Share one file; the ways that are still open."""
     while True:
@@ -132,12 +125,3 @@ def _called(script: bytes) -> bytes:
 def _moved(link: str, base: Path, folder: Path) -> str:
     """Where a symbolic link leads in the new place: a path into ``base`` becomes one into ``folder``."""
     return str(folder) + link[len(str(base)) :] if link.startswith(str(base) + os.sep) else link
-
-
-def _files(folder: Path) -> list[os.stat_result]:
-    found = []
-    for parent, _folders, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                found.append(os.lstat(os.path.join(parent, name)))
-    return found

@@ -13,7 +13,7 @@ import pytest
 from stackyard import stacks
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import hardware
-from stackyard.stacks import definition, derived, environment, resolving, sharing
+from stackyard.stacks import definition, derived, environment, resolving
 from tests.stackyard.fake_stacks import define, wheel
 from tests.stackyard.stacks.conftest import Yard
 
@@ -82,8 +82,7 @@ def test_its_environment_shares_the_bases_files_and_leaves_them_as_they_are(yard
     assert tree(yard.base_folder) == before
     marker = environment.marker(folder)
     assert marker["shared_by"] == "hard links"
-    assert marker["shared_bytes"] > sharing.shared_bytes(yard.base_folder, folder) > 0  # one package is gone
-    assert marker["bytes"] > marker["shared_bytes"]
+    assert marker["bytes"] > marker["shared_bytes"] > marker["bytes"] / 2
 
 
 def with_script(path: Path) -> None:
