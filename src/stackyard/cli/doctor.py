@@ -21,7 +21,7 @@ from stackyard.machine import data, docker_engine, hardware
 from stackyard.machine.hardware import Machine
 from stackyard.scenarios.shape import WHOLE_MACHINE
 from stackyard.settings import Settings
-from stackyard.stacks import indexes, pythons
+from stackyard.stacks import derived, indexes, pythons
 from stackyard.stacks.definition import StackSpec
 from stackyard.workloads import packages
 
@@ -63,6 +63,7 @@ def doctor(
     findings = [
         *_machine(machine, settings),
         *(_stack(stack, settings, machine, online) for stack in defined.values()),
+        *(Finding("Stacks", name, "no", reason) for name, reason in derived.faults(settings).items()),
         *_deployments(Premises(settings, defined, machine)),
         *_workloads(),
         *_data(settings),

@@ -14,12 +14,13 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from stackyard import toml_tables
-from stackyard.errors import BadInputError
+from stackyard.errors import BadInputError, StackyardError
 from stackyard.settings import Settings
 from stackyard.stacks import definition, environment, requirements, resolving
 from stackyard.stacks.definition import LOCK_FILE, STACK_FILE, LockedPackage, StackSpec, canonical
@@ -31,6 +32,9 @@ from stackyard.toml_tables import Fields
 _KEYS = {"about", "base", "base_digest", "python", "indexes"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _RESOLVED = ".resolved"
+_NEW = ".new-"
+#: Nobody writes a definition for so long.
+_LEFT_SECONDS = 3600
 #: A stack on a stack on a stack: more is a circle.
 _MOST_BASES = 8
 
@@ -91,9 +95,16 @@ def defined(
         with _kept_at(folder.parent):
             folder.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
-        found = resolving.resolve(base, python, asked, wheels, log, say)
+        told = False
+        try:
+            found = resolving.resolve(base, python, asked, wheels, log, say)
+        except StackyardError as error:
+            told = str(log) in str(error)
+            raise
+        finally:
+            if not told:
+                log.unlink(missing_ok=True)
         with _kept_at(folder.parent):
-            log.unlink(missing_ok=True)
             _write(folder, base, asked, found)
     return _read(folder, base, name or f"{base.name[:50]}+{folder.name[:8]}")
 
@@ -134,14 +145,11 @@ def define(spec: StackSpec, name: str, settings: Settings) -> StackSpec:
             )
         below = below.base
     target = folder_of(settings) / name
-    with (
-        _kept_at(target.parent),
-        tempfile.TemporaryDirectory(prefix=".new-", dir=folder_of(settings)) as temporary,
-    ):
-        new = Path(temporary) / "new"
+    with _kept_at(target.parent), _temporary(target.parent) as temporary:
+        new = temporary / "new"
         shutil.copytree(spec.folder, new)
         if target.exists():
-            target.rename(Path(temporary) / "old")
+            target.rename(temporary / "old")
         new.rename(target)
     return replace(spec, name=name, folder=target)
 
@@ -177,6 +185,17 @@ def _kept_at(folder: Path) -> Iterator[None]:
         raise BadInputError(f"{folder}: derived stacks cannot be kept there ({error.strerror})") from error
 
 
+@contextlib.contextmanager
+def _temporary(top: Path) -> Iterator[Path]:
+    """A folder beside the definitions below ``top``, which is no definition; those of killed commands go first."""
+    for left in top.glob(f"{_NEW}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_NEW, dir=top) as temporary:
+        yield Path(temporary)
+
+
 def _place(base: StackSpec, file: Path, settings: Settings) -> tuple[Requirements, Path]:
     """What is asked for, checked against the base; and where its lock is, or will be."""
     pinned = {canonical(package.name) for package in definition.packages(base)}
@@ -192,13 +211,13 @@ def _write(folder: Path, base: StackSpec, asked: Requirements, found: Resolved) 
     lines = [f"base = {json.dumps(base.name)}", f"base_digest = {json.dumps(base.digest)}"]
     lines += [f"python = {json.dumps(base.python)}", f"indexes = {json.dumps(list(found.indexes))}"]
     files = {STACK_FILE: "\n".join(lines) + "\n", LOCK_FILE: _lock(found.packages, base), **asked.files}
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as temporary:
-        new = Path(temporary) / "new"
+    with _temporary(folder.parent) as temporary:
+        new = temporary / "new"
         new.mkdir()
         for name, text in files.items():
             (new / name).write_text(text, encoding="utf-8")
         if folder.exists():
-            folder.rename(Path(temporary) / "old")
+            folder.rename(temporary / "old")
         try:
             new.rename(folder)
         except OSError:  # another process was there first, with the same

@@ -187,7 +187,7 @@ def test_what_nobody_has_leaves_no_lock(yard: Yard) -> None:
     with pytest.raises(NotRunnableError, match="has no top"):
         derived.defined(yard.base, yard.requirements("top\n"), yard.settings)
     kept = derived.folder_of(yard.settings) / ".resolved"
-    assert [path.suffix for path in kept.iterdir()] == [".log"]
+    assert list(kept.iterdir()) == []
 
 
 def defined(yard: Yard, name: str = "mine") -> Path:
@@ -249,6 +249,15 @@ def test_deriving_again_under_the_same_name_replaces_what_was_there(yard: Yard) 
     assert derived.define(spec, "mine", yard.settings).folder == first
     assert (first / "requirements.txt").read_text() == "lacking\n"
     assert sorted(path.name for path in derived.folder_of(yard.settings).iterdir()) == [".resolved", "mine"]
+
+
+def test_what_a_killed_command_left_goes_with_the_next(yard: Yard) -> None:
+    old, new = (derived.folder_of(yard.settings) / name for name in (".new-old", ".new-now"))
+    for left in (old, new):
+        left.mkdir(parents=True)
+    os.utime(old, (1, 1))
+    defined(yard)
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("name", ["", "../up", ".hidden", "a b", "x" * 61])
