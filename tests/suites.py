@@ -123,6 +123,7 @@ SUITES = (
         (
             "tests/stackyard_task/test_clearml_link.py",
             "tests/stackyard_task/test_clearml_live.py",
+            "tests/stackyard_task/test_clearml_pipeline.py",
             "tests/stackyard_task/metrics/test_offline.py",
             "tests/stackyard_task/test_telemetry.py",
         ),

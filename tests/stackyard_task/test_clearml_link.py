@@ -23,6 +23,7 @@ from clearml.backend_api.services.v2_23 import tasks as services
 
 from stackyard.clearml import datasets
 from stackyard_task import clearml_link, clearml_results, inputs, workloads
+from stackyard_task.commands import Command
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
 from tests.installation.site import Site, site, snapshot_with
 from tests.stackyard_detector.declared import WORKLOADS
@@ -457,3 +458,19 @@ def test_edited_fields_reach_the_run() -> None:
     assert (told.parameters["epochs"], told.parameters["patience"]) == (5, 2)
     assert told.stack == StackPin("other")
     assert (told.threads, told.limits.cores) == (2, 0.5)
+
+
+def test_the_form_of_a_command_has_its_inputs_apart_and_its_parameters_typed() -> None:
+    command = Command(("train", "{lr}", "{data}", "{inputs.data}"), inputs={"data": "x"})
+    declared = workloads.Workload(
+        "train", "", "", workloads.inferred({"lr": 0.5, "data": "kept"}), command=command
+    )
+    told = TaskSpec("", "train", {"lr": 0.5, "data": "kept"}, declared, inputs={"data": "clearml-file:a"})
+    form = {"Parameters": {"lr": "0.25", "data": "kept"}, "Inputs": {"data": "", "more": "x"}}
+    clearml_link.overlay(told, form)
+    assert told.parameters == {"lr": 0.25, "data": "kept"}
+    assert told.inputs == {"data": "clearml-file:a"}  # an empty field leaves what there is
+    clearml_link.overlay(told, {"Inputs": {"data": " clearml-dataset:p/d//f "}})
+    assert told.inputs == {"data": "clearml-dataset:p/d//f"}
+    with pytest.raises(workloads.ParameterError, match="Parameters/lr is 'fast', expected a number"):
+        clearml_link.overlay(told, {"Parameters": {"lr": "fast"}})
