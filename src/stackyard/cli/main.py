@@ -15,12 +15,14 @@ from typer.main import get_command
 
 from stackyard import __version__
 from stackyard.cli import deferred, own, services
+from stackyard.cli.light import LightGroup
 from stackyard.errors import StackyardError
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="stackyard",
+    cls=LightGroup,
     help="Measured comparisons of PyTorch/CUDA stacks, hardware limits and deployments on your own machines.",
     no_args_is_help=True,
     add_completion=False,

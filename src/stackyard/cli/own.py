@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stackyard.cli.light import LightCommand
 from stackyard.errors import BadInputError, NotRunnableError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ Requirements = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Mount the two commands."""
     words_last = {"allow_interspersed_args": False}
-    app.command(context_settings=words_last)(run)
+    app.command(context_settings=words_last, cls=LightCommand)(run)
     app.command(context_settings=words_last)(compare)
 
 

@@ -40,6 +40,7 @@ def test_help_loads_what_typer_takes_and_no_command_s_room() -> None:
         "stackyard",
         "stackyard.cli",
         "stackyard.cli.deferred",
+        "stackyard.cli.light",
         "stackyard.cli.main",
         "stackyard.cli.own",
         "stackyard.cli.services",
