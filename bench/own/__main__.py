@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 
 from bench.own.yard import NotHere, yard
-from bench.result import Result, arguments
+from bench.result import MINUTES, Result, arguments
 
 #: The parts in the order they run, and the module that measures each.
-PARTS = ("overhead", "unchanged", "truth")
+PARTS = ("overhead", "unchanged", "truth", "cost", "derived", "given", "peers")
 
 
 def main() -> None:
@@ -18,7 +18,8 @@ def main() -> None:
     options = parser.parse_args()
     modules = {part: importlib.import_module(f"bench.own.{part}") for part in options.only or PARTS}
     result = Result("own", [name for module in modules.values() for name in module.FIGURES])
-    with yard() as place:
+    # the last two minutes are for what is under way
+    with yard(MINUTES["own"][1 if options.quick else 0] - 2) as place:
         for part, module in modules.items():
             print(f"{part}:", flush=True)
             try:

@@ -73,8 +73,9 @@ def measured(yard: Yard, instrument: Instrument, command: Sequence[str]) -> Meas
     """Run a command under an instrument.
 
     Raises:
-        NotHere: the instrument fails.
+        NotHere: the instrument fails, or the time is up.
     """
+    yard.check_time()
     folder, inner = yard.made("seen"), Inner()
     try:
         ended = yard.run(instrument.words(inner.words(command), folder), counted=True, folder=SCRIPTS)

@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence
 
+from stackyard import stacks
+from stackyard.settings import Settings
 from stackyard_task.measure import cgroup as cgroups
 from stackyard_task.measure.cgroup_places import find_places
 
@@ -88,8 +90,9 @@ class Yard:
     folder: Path
     #: Where stacks are, and the peers' environments.
     home: Path
+    #: CLOCK_MONOTONIC instant after which nothing long is begun.
+    until: float
     _count: int = 0
-    _reasons: Dict[str, str] = field(default_factory=dict)
 
     @property
     def stackyard(self) -> str:
@@ -102,6 +105,15 @@ class Yard:
         if not path.exists():
             raise NotHere("the environment of this Python has no stackyard command; run make install first")
         return str(path)
+
+    def check_time(self, seconds: float = 0.0) -> None:
+        """Whether so long may still be worked.
+
+        Raises:
+            NotHere: no.
+        """
+        if time.monotonic() + seconds > self.until:
+            raise NotHere("the time that this bench may take is up: the machine is busy with other things")
 
     def new(self, name: str) -> Path:
         """A path that nothing has yet."""
@@ -141,14 +153,16 @@ class Yard:
         Raises:
             NotHere: it is not built.
         """
-        from stackyard import stacks
-        from stackyard.settings import Settings
-
         spec = stacks.load()[STACK]
         settings = Settings(home=self.home)
         if stacks.python_of(spec, settings) is None:
             raise NotHere(f"stack {STACK} is not built; build it: stackyard stack build {STACK}")
         return stacks.location(spec, settings)
+
+    def stack_variables(self) -> Dict[str, str]:
+        """The variables that the default stack sets for a run."""
+        spec = stacks.load()[STACK]
+        return {**spec.environment, **spec.tunables}
 
     def compiled(self) -> str:
         """touch.c as a program.
@@ -219,16 +233,14 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def yard() -> Iterator[Yard]:
-    """A yard, removed at the end."""
-    from stackyard.settings import Settings
-
+def yard(minutes: float) -> Iterator[Yard]:
+    """A yard, removed at the end; after so many minutes nothing long is begun."""
     home = Settings.from_environment().home
     home.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-own-", dir=home))
+    folder = Path(tempfile.mkdtemp(prefix="bench-own-run-", dir=home))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # in order: nothing stays behind
     try:
-        yield Yard(folder, home)
+        yield Yard(folder, home, time.monotonic() + 60 * minutes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
