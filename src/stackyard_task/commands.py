@@ -25,7 +25,7 @@ OUTPUTS, PARAMETERS_FILE, THREADS = "outputs", "parameters_file", "threads"
 INPUT = "inputs."
 RESERVED = (OUTPUTS, PARAMETERS_FILE, THREADS, "inputs")
 #: Words of a command, and letters of all together: what the kernel takes is 2 MiB, the environment included.
-MOST_WORDS, MOST_LETTERS = 10_000, 1 << 20
+MOST_WORDS, MOST_LETTERS = 100_000, 2 << 20
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)?)\}")
 #: What hydra takes in a value without quotes.

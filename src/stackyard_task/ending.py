@@ -41,6 +41,10 @@ class Ending:
     memory_limit_bytes: Optional[int] = None
     #: The exception that a command ended with, as its output shows it.
     last_words: Optional[str] = None
+    #: Whether its output was kept; at a terminal it was the terminal's.
+    logged: bool = True
+    #: Whether whoever started the supervisor was killed.
+    alone: bool = False
 
 
 def failure_of(ending: Ending, spec: TaskSpec, measurement: Measurement) -> Optional[Failure]:
@@ -60,6 +64,11 @@ def _reason(
     ended_alike = ending.stop is None and ending.signal_received and signalled in ENDINGS
     if ending.stop == "interrupted" or ended_alike:
         name = _signal_name(ending.signal_received)
+        if ending.alone:
+            return Failure(
+                "interrupted",
+                f"ended after {_seconds(measurement)}, for the process that had it measured was killed",
+            )
         return Failure(
             "interrupted", f"stopped by {name} after {_seconds(measurement)}; run it again to complete it"
         )
@@ -79,11 +88,13 @@ def _reason(
     if signalled is not None:
         name = _signal_name(signalled)
         if signalled in CRASHES:
-            return Failure("code", f"the {_what(spec)} crashed with {name}; see {LOG_FILE}")
+            return Failure("code", f"the {_what(spec)} crashed with {name}{_see(ending)}")
+        if not ending.logged:  # at a terminal the user's own signals reach it, by us or without us
+            return Failure("killed", f"the command was ended by {name} after {_seconds(measurement)}")
         return Failure("killed", f"the {_what(spec)} was killed by {name}, which the supervisor did not send")
     if code != 0:
         if ending.last_words is None:
-            return Failure("code", f"the {_what(spec)} exited with status {code}; see {LOG_FILE}")
+            return Failure("code", f"the {_what(spec)} exited with status {code}{_see(ending)}")
         kind = "out_of_memory" if ending.last_words.startswith(_NO_MEMORY) else "code"
         return Failure(kind, f"the {_what(spec)} exited with status {code}: {ending.last_words}")
     if not ending.returned:
@@ -93,6 +104,10 @@ def _reason(
             f"see {LOG_FILE}",
         )
     return None
+
+
+def _see(ending: Ending) -> str:
+    return f"; see {LOG_FILE}" if ending.logged else ""
 
 
 def _what(spec: TaskSpec) -> str:

@@ -37,6 +37,13 @@ LINE_BYTES = 16 << 20
 _LONGEST_STEP_SECONDS = 1e12
 #: What several processes of a run may each say of one GPU.
 _PEAKS = ("torch_peak_allocated_bytes", "torch_peak_reserved_bytes")
+#: Phases that a record names; a script that enters more is in a loop.
+PHASES_KEPT = 1000
+#: Result figures of a run, and GPUs that it may speak of.
+RESULTS_KEPT, GPUS_KEPT = 10_000, 1024
+#: Pieces that are read at a time, more than a full pipe holds: whoever writes faster than we read must not keep the
+#: supervisor from its clock.
+_PIECE_BYTES, _PIECES = 1 << 16, 32
 #: A failure is told in one sentence; a workload may say more, which is cut.
 _FAILURE_LETTERS = 500
 
@@ -78,10 +85,10 @@ class Listener:
         self._random = random.Random(0)
 
     def read(self) -> bool:
-        """Take in what has arrived; False once the other end is closed."""
-        while True:
+        """Take in what has arrived, so much at a time; False once the other end is closed."""
+        for _ in range(_PIECES):
             try:
-                data = os.read(self.descriptor, 1 << 16)
+                data = os.read(self.descriptor, _PIECE_BYTES)
             except BlockingIOError:
                 return True
             except OSError:
@@ -94,6 +101,7 @@ class Listener:
                 self.not_understood += 1
             for line in lines:
                 self._take(line)
+        return True
 
     def _take(self, line: bytes) -> None:
         try:
@@ -106,6 +114,8 @@ class Listener:
         at = from_json(float, message["at"]) - self._started_at
         if message["name"] not in PHASES:
             raise ValueError(message["name"])
+        if len(self.phases) >= PHASES_KEPT:
+            raise ValueError("phases")
         self.phases.append({"name": message["name"], "at_seconds": max(at, self.phases[-1]["at_seconds"])})
 
     def _on_steps(self, message: Dict[str, Any]) -> None:
@@ -158,13 +168,19 @@ class Listener:
 
     def _on_gpu(self, message: Dict[str, Any]) -> None:
         facts = _fitting(GpuUse, {**message["facts"], "index": message["index"]})
-        held = self.gpu_facts.setdefault(facts.pop("index"), {})
+        index = facts.pop("index")
+        if index not in self.gpu_facts and len(self.gpu_facts) >= GPUS_KEPT:
+            raise ValueError("index")
+        held = self.gpu_facts.setdefault(index, {})
         for name, value in facts.items():  # a peak is that of the process that used most
             peak = name in _PEAKS and isinstance(held.get(name), int) and isinstance(value, int)
             held[name] = max(held[name], value) if peak else value
 
     def _on_results(self, message: Dict[str, Any]) -> None:
-        self.results.update(from_json(Dict[str, Any], plain(message["values"])))
+        told = from_json(Dict[str, Any], plain(message["values"]))
+        if len(self.results) + len(told) > RESULTS_KEPT and not told.keys() <= self.results.keys():
+            raise ValueError("values")
+        self.results.update(told)
 
     def _on_failure(self, message: Dict[str, Any]) -> None:
         kind = message["failure"]

@@ -205,9 +205,13 @@ class CommandProgram:
                 f"the command exited with status 0, but its output ends with a traceback ({_raised(self._tail())})"
             )
         if record.measurement.orphans_ended:
-            record.notes.append(
-                f"{record.measurement.orphans_ended} processes outlived the command idly and were ended"
+            number = record.measurement.orphans_ended
+            were = (
+                "process outlived the command idly and was"
+                if number == 1
+                else "processes outlived the command idly and were"
             )
+            record.notes.append(f"{number} {were} ended")
         if not self._outputs.is_dir():
             record.notes.append("the command removed its folder of outputs")
             with contextlib.suppress(OSError):

@@ -44,6 +44,9 @@ SERIES_FILE = "series.json"
 #: What the supervisor and the agent's Python may need beside a workload in the same container.
 SUPERVISION_BYTES = 512 << 20
 
+#: How a run is measured. "auto": a cgroup where one can be made; "processes": never; "alike": a cgroup only holds
+#: limits and the figures come from the processes, as in a container: like is compared with like in one matrix.
+METHODS = ("auto", "processes", "alike")
 #: Why a run did not complete. Infrastructure kinds are not the workload's fault.
 FAILURE_KINDS = (
     "code",  # the workload raised or exited non-zero
@@ -119,7 +122,7 @@ class TaskSpec:
     environment: Dict[str, str] = field(default_factory=dict)
     time_limit_seconds: Optional[float] = None
     code: Code = field(default_factory=Code)
-    #: How to measure: one of ``run.METHODS``; ``None``: as the supervisor's own environment says.
+    #: How to measure: one of METHODS; ``None``: as the supervisor's own environment says.
     measure: Optional[str] = None
     #: Of a command: the archive of its folder, and what its inputs are; paths, or references as of parameters.
     work: Optional[str] = None

@@ -16,6 +16,7 @@ import json
 import os
 import select
 import signal
+import stat
 import sys
 import time
 from dataclasses import dataclass, field
@@ -41,13 +42,13 @@ from stackyard_task.measure.sampler import Sampler
 from stackyard_task.measure.tree import (
     Tree,
     become_subreaper,
-    die_with_parent,
     own_children,
     stop_being_subreaper,
 )
 from stackyard_task.program import CommandProgram, FunctionProgram, NotReady, program_of
 from stackyard_task.records import (
     LOG_FILE,
+    METHODS,
     OUTPUTS_FOLDER,
     PROGRESS_FILE,
     RECORD_FILE,
@@ -64,10 +65,7 @@ from stackyard_task.records import (
     write_json,
 )
 
-#: "auto": a cgroup where one can be made; "processes": never; "alike": a cgroup only holds limits and the
-#: figures come from the processes, as in a container, so that like is compared with like in one matrix.
 METHOD_VARIABLE = "STACKYARD_MEASURE"
-METHODS = ("auto", "processes", "alike")
 
 PROGRESS_SECONDS = 1.0
 #: SIGTERM, this long, then SIGKILL.
@@ -87,7 +85,10 @@ class TaskError(Exception):
 
 
 class RecordNotWritten(Exception):
-    """The run folder does not take the record (disk full, read-only)."""
+    """The run folder does not take the record (disk full, read-only, removed by the command)."""
+
+    #: What it would have been; ``None``: nothing was started.
+    record: Optional[RunRecord] = None
 
 
 @dataclass
@@ -180,7 +181,9 @@ def supervise(
             write_json(run.sampler.timeline.to_json(record.phases), run_folder / TIMELINE_FILE)
         write_json(record, run_folder / RECORD_FILE)
     except OSError as error:
-        raise _not_written(run_folder, error) from error
+        not_written = _not_written(run_folder, error)
+        not_written.record = record
+        raise not_written from error
     return record
 
 
@@ -196,6 +199,11 @@ def _leave_out_what_was_told(record: RunRecord) -> None:
 
 
 def _not_written(run_folder: Path, error: OSError) -> RecordNotWritten:
+    if not run_folder.is_dir():
+        return RecordNotWritten(
+            f"{run_folder}: the run's record cannot be written, for the run removed its own folder; "
+            "let it leave that alone, and run again"
+        )
     return RecordNotWritten(
         f"{run_folder}: the run's record cannot be written ({error.strerror or error}); "
         "free space there or choose a folder that can be written to, and run again"
@@ -326,6 +334,7 @@ class _Supervision:
         listener.read()
         self.program.close()
         tree.close()
+        closed = self._opened_again()
 
         measurement = sampler.finish(clock.ended_at, holding.allowed_cores, own_peak)
         measurement.orphans_ended = self._orphans_ended
@@ -347,14 +356,32 @@ class _Supervision:
             signal_received=self._signals.received,
             memory_limit_bytes=environment.ram_limit_bytes,
             last_words=self.program.last_words(),
+            logged=self.here is None,
+            alone=self._signals.alone,
         )
         record.failure = failure_of(ending, self.spec, measurement)
         record.status = "completed" if record.failure is None else "failed"
+        if closed:
+            record.notes.append(f"the run took its own rights on {closed} away; they were given back")
         note = memory_note(measurement, environment.ram_limit_bytes)
         if note is not None and record.failure is None:
             record.notes.append(note)
         self.program.ended(record)
         return record
+
+    def _opened_again(self) -> Optional[str]:
+        """Give this user back the rights on the run's folders; answers which of them the run had taken away."""
+        found = []
+        for place, name in (
+            (self.run_folder, "its run folder"),
+            (self.run_folder / OUTPUTS_FOLDER, "its outputs"),
+        ):
+            with contextlib.suppress(OSError):
+                mode = stat.S_IMODE(place.stat().st_mode)
+                if mode & stat.S_IRWXU != stat.S_IRWXU:
+                    place.chmod(mode | stat.S_IRWXU)
+                    found.append(name)
+        return " and ".join(found) or None
 
     def _record(self, started_at: str, measurement: Measurement, environment: Environment) -> RunRecord:
         spec = self.spec
@@ -527,16 +554,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
             file=sys.stderr,
         )
         return 2
-    if here is not None:
-        die_with_parent()
     try:
         record = supervise(Path(given[0]).absolute(), here=here)
     except TaskError as error:
         print(error, file=sys.stderr)
         return 2
     except RecordNotWritten as error:
-        print(error, file=sys.stderr)
-        return 3
+        print(f"stackyard: {error}" if here is not None else error, file=sys.stderr)
+        failure = None if error.record is None else error.record.failure
+        if here is None or failure is None:
+            return 3
+        return 128 + failure.signal if failure.signal else failure.exit_code or 3
     if record.failure is not None:
         if here is None:
             print(f"{record.failure.kind}: {record.failure.message}", file=sys.stderr)

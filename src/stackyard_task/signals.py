@@ -18,6 +18,7 @@ from typing import Any, Dict, Iterator, Set, Tuple
 #: Of a signal that the terminal sent, to the whole group: the command has it already (signalfd(2), sigaction(2)).
 _SI_KERNEL = 0x80
 _INFO_BYTES = 128
+_PR_SET_PDEATHSIG = 1
 #: Signals that nobody can catch, and that of our own children.
 _NOT_PASSED_ON = ("SIGKILL", "SIGSTOP", "SIGCHLD")
 #: A signal that our parent passes on so soon after somebody sent it to this process too went to the whole group, or to
@@ -27,6 +28,9 @@ _TOGETHER_SECONDS = 0.5
 
 class Taken:
     """Signals by which somebody ends a run: the first wakes the poll, and its number stays here."""
+
+    #: Whoever started this process tells it by a signal, or ends it.
+    alone = False
 
     def __init__(self) -> None:
         #: 0: none so far.
@@ -67,9 +71,11 @@ class PassedOn:
     the command is stopped (Ctrl-Z), so is this process, and its parent sees that.
     """
 
-    received = 0
-
     def __init__(self) -> None:
+        #: 0, until there is no parent any more that anything could come from: then the run ends.
+        self.received = 0
+        self.alone = False
+        self._parent = os.getppid()
         self._had: Dict[int, float] = {}
         numbers = {*passed_on(), signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
@@ -81,6 +87,7 @@ class PassedOn:
         if self.descriptor < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
     def begin(self, main_pid: int) -> None:
         """Send on, once each, what was there before the command: nobody else could give it that."""
@@ -90,7 +97,9 @@ class PassedOn:
     def read(self, main_pid: int) -> None:
         """Send on what has come from the parent since, and stop where the command has stopped."""
         for number, is_passed_on in self._told():
-            if number == signal.SIGCHLD:
+            if os.getppid() != self._parent:
+                self.received, self.alone = signal.SIGTERM, True
+            elif number == signal.SIGCHLD:
                 _stop_like(main_pid)
             elif is_passed_on:
                 _send(main_pid, number)

@@ -43,11 +43,13 @@ class NotExecutable(StartError):
         name = repr(word if len(word) <= 200 else word[:197] + "...")
         said = f"{name} cannot be executed ({reason})"
         if number in (errno.ENOENT, errno.ENOTDIR):
-            said = f"there is no command {name}; is it on the PATH of this stack?"
+            said = f"there is no command {name}; is it on the PATH?"
             if "/" in word:
                 said = f"there is no file {name} that can be executed, or none of the interpreter in its first line"
         elif number == errno.ENOEXEC:
             said = f"{name} is no program and has no first line #!...; name its interpreter before it"
+        elif number == errno.EACCES and os.path.isdir(word):
+            said = f"{name} is a folder, not a program"
         elif number == errno.EACCES:
             said = f"{name} may not be executed; chmod +x it, or name its interpreter before it"
         elif number == errno.E2BIG:

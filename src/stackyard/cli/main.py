@@ -6,17 +6,27 @@ Exit status: 0 done; 1 failed; 2 input that cannot be used; 3 cannot run on this
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-import typer
-from typer.main import get_command
+#: Ctrl-C while modules are being loaded ends this process as it ends any other: there is nothing to say yet.
+_USUAL = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+with contextlib.suppress(ValueError):  # not the main thread
+    _USUAL and signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from stackyard import __version__
-from stackyard.cli import deferred, own, services
-from stackyard.cli.light import LightGroup
-from stackyard.errors import StackyardError
+import typer  # noqa: E402
+from typer.main import get_command  # noqa: E402
+
+from stackyard import __version__  # noqa: E402
+from stackyard.cli import deferred, own, services  # noqa: E402
+from stackyard.cli.light import LightGroup  # noqa: E402
+from stackyard.errors import StackyardError  # noqa: E402
+
+with contextlib.suppress(ValueError):
+    _USUAL and signal.signal(signal.SIGINT, signal.default_int_handler)
 
 INTERRUPTED = 130
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from stackyard import extras, reports, scenarios, stacks, workloads
 from stackyard.cli import progress
+from stackyard.cli.options import measure
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.launch import installed
 from stackyard.launch.deployment import Premises
@@ -177,7 +177,7 @@ class Matrix:
             code,
             repeats=repeats,
             only=only,
-            measure=os.environ.get("STACKYARD_MEASURE") or None,
+            measure=measure(),
             folders=folders.planned(travelling, scenario, beside),
             read=input_marks.of_scenario(scenario, beside),
             renamed=names,

@@ -6,7 +6,9 @@ One run at a terminal is started at once, without the rooms that a matrix needs.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import itertools
 import json
 import os
 import re
@@ -202,10 +204,16 @@ def _repeated(given: list[list[str]], asked: _Asked, *, hook: bool, as_json: boo
 
     names = [_name_of(words) for words in given]
     name = "-vs-".join(dict.fromkeys(names))[:_NAME_LETTERS]
-    text = scenario_text(name, given, names, asked, folder=Path.cwd(), hook=hook)
-    matrix = Matrix(text, "the command line", Path.cwd(), Settings.from_environment())
-    place = _free(asked.out or _stamped(name), made_up=asked.out is None)
-    matrix.run(place, again=f"stackyard scenario run {place / 'scenario.toml'}", as_json=as_json)
+    folder = _here()
+    text = scenario_text(name, given, names, asked, folder=folder, hook=hook)
+    matrix = Matrix(text, "the command line", folder, Settings.from_environment())
+    place = _taken(asked.out, name)
+    try:
+        again = f"stackyard scenario run {shlex.quote(str(place / 'scenario.toml'))}"
+        matrix.run(place, again=again, as_json=as_json)
+    finally:
+        with contextlib.suppress(OSError):  # what was refused leaves no empty folder
+            place.rmdir()
 
 
 def scenario_text(
@@ -301,8 +309,7 @@ def _toml(text: str) -> str:
     Raises:
         BadInputError: it is not UTF-8.
     """
-    if any("\ud800" <= letter <= "\udfff" for letter in text):  # bytes of the shell that are no UTF-8
-        raise BadInputError(f"{text!r} is not UTF-8 text, which a record cannot hold")
+    _refuse_bytes(text)
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -313,6 +320,8 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
         BadInputError: an option has a value that is not allowed, or the folder is not free.
         NotRunnableError: the stack is not built here.
     """
+    from stackyard.cli.options import measure
+    from stackyard.launch import here
     from stackyard.toml_tables import Fields
     from stackyard.workloads import repository
     from stackyard_task import records
@@ -320,7 +329,10 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
     from stackyard_task.records import Code, Limits, TaskSpec
     from stackyard_task.workloads import Workload
 
-    name = _name_of(words)
+    for word in words:
+        _refuse_bytes(word)
+    name, folder = _name_of(words), _here()
+    method = measure()
     memory = None if asked.memory is None else Fields("stackyard run", {}).size(asked.memory, "--memory")
     environment: dict[str, str] = {}
     pin: StackPin | None = None
@@ -329,9 +341,9 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
         pin, environment, python = _stack(asked.stack, asked.requirements)
     elif asked.requirements is not None:
         raise BadInputError("--requirements come on top of a stack; leave --stack none away, or name one")
-    command = Command(words=tuple(map(_verbatim, words)), folder=os.getcwd(), hook=hook)
-    place = _free(asked.out or _stamped(name), made_up=asked.out is None)
-    commit, dirty = repository.Git(seconds=_GIT_SECONDS).state(Path.cwd())
+    command = Command(words=tuple(map(_verbatim, words)), folder=str(folder), hook=hook)
+    place = _taken(asked.out, name)
+    commit, dirty = repository.Git(seconds=_GIT_SECONDS).state(folder)
     spec = TaskSpec(
         run_id=place.name,
         workload=name,
@@ -341,12 +353,12 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
         environment=environment,
         time_limit_seconds=asked.time_limit_seconds,
         code=Code(own_version=commit, own_dirty=dirty),
-        measure=os.environ.get("STACKYARD_MEASURE") or None,
+        measure=method,
     )
     try:
-        place.mkdir(parents=True, exist_ok=True)
         records.write_json(spec, place / records.TASK_FILE)
     except OSError as error:
+        here.undone(place)
         raise BadInputError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
     return place, python
 
@@ -415,22 +427,54 @@ def _name_of(words: list[str]) -> str:
     return _NAME.sub("_", word.removesuffix(".py")).strip("_.-")[:_NAME_LETTERS] or "command"
 
 
-def _free(place: Path, *, made_up: bool) -> Path:
-    """A folder that is not there, or is empty; of one that we named ourselves, the next that is free.
+def _here() -> Path:
+    """The folder that the command works in.
 
     Raises:
-        BadInputError: something is there.
+        BadInputError: it is gone, or its name is not UTF-8.
     """
-    if made_up:
-        return next(p for n in range(1, 10_000) if not (p := _numbered(place, n)).exists())
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise BadInputError(f"{place} is not an empty folder; choose another --out")
-    return place
+    try:
+        folder = os.getcwd()
+    except OSError as error:
+        raise BadInputError("the folder that you are in is gone; change into one that is there") from error
+    _refuse_bytes(folder)
+    return Path(folder)
+
+
+def _refuse_bytes(text: str) -> None:
+    """Refuse a word of the shell whose bytes are no UTF-8.
+
+    Raises:
+        BadInputError: it is such a word.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise BadInputError(f"{text[:200]!r} is not UTF-8 text, which a record cannot hold")
+
+
+def _taken(out: Path | None, name: str) -> Path:
+    """The run folder, made, and empty: of a name of our own the next that nobody has.
+
+    Raises:
+        BadInputError: something is there, or it cannot be made.
+    """
+    place = _stamped(name) if out is None else out
+    _refuse_bytes(str(place))
+    try:
+        if out is not None:
+            if place.exists() and (not place.is_dir() or any(place.iterdir())):
+                raise BadInputError(f"{place} is not an empty folder; choose another --out")
+            place.mkdir(parents=True, exist_ok=True)
+            return place
+        place.parent.mkdir(exist_ok=True)
+        for number in itertools.count(1):
+            with contextlib.suppress(FileExistsError):
+                found = place if number == 1 else place.with_name(f"{place.name}.{number}")
+                found.mkdir()
+                break
+        return found
+    except OSError as error:
+        raise BadInputError(f"{place}: cannot be made ({error.strerror}); choose another --out") from error
 
 
 def _stamped(name: str) -> Path:
     return Path("runs") / f"{name}-{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}"
-
-
-def _numbered(place: Path, number: int) -> Path:
-    return place if number == 1 else place.with_name(f"{place.name}.{number}")

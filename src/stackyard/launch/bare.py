@@ -134,6 +134,8 @@ class BareRun:
             except subprocess.TimeoutExpired:
                 status = None
         if status is not None:
+            if status < 0:
+                self._end_the_rest()
             self._close()
         return status
 
@@ -156,6 +158,12 @@ class BareRun:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
+        self._end_the_rest()
+
+    def _end_the_rest(self) -> None:
+        from stackyard.launch import leftovers
+
+        leftovers.ended(self._log.parent, self._process.pid)
 
     def _close(self) -> None:
         if self._descriptor is not None:

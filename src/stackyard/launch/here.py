@@ -7,6 +7,8 @@ terminal's own (Ctrl-C), reaches all three, and is not passed on.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
 import resource
 import signal
@@ -45,6 +47,7 @@ def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> R
 
     Raises:
         StackyardError: the supervisor cannot be started, or left no record.
+        SystemExit: it has said why there is no record; with the command's exit status where that failed.
     """
     passed_on = signal.valid_signals() - _numbers("SIGKILL", "SIGSTOP")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
@@ -59,6 +62,7 @@ def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> R
         )
     except OSError as error:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        undone(place)
         raise StackyardError(f"{python}: cannot be started ({error.strerror})") from error
     while supervisor.poll() is None:
         told = signal.sigwaitinfo(passed_on)
@@ -71,9 +75,12 @@ def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> R
         return records.read_json(RunRecord, place / records.RECORD_FILE)
     except RecordError as error:
         status = supervisor.returncode
-        raise StackyardError(
-            f"the supervisor ended with status {status} and left no record ({error})"
-        ) from error
+        if status < 0:
+            return _record_of_the_lost(place, supervisor.pid, -status)
+        if status > 0:  # it has said why
+            undone(place)
+            raise SystemExit(status) from error
+        raise StackyardError(f"somebody took away what the supervisor wrote ({error})") from error
 
 
 def leave_as(record: RunRecord) -> NoReturn:
@@ -87,6 +94,16 @@ def leave_as(record: RunRecord) -> NoReturn:
         os.kill(os.getpid(), failure.signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {failure.signal})
     os._exit(0 if failure is None else 1 if failure.exit_code is None else failure.exit_code)
+
+
+def undone(place: Path) -> None:
+    """Remove a run folder in which nothing is but its task."""
+    with contextlib.suppress(OSError):
+        if {found.name for found in place.iterdir()} <= {records.TASK_FILE, records.OUTPUTS_FOLDER}:
+            (place / records.TASK_FILE).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                (place / records.OUTPUTS_FOLDER).rmdir()
+            place.rmdir()
 
 
 def hold_closed() -> set[int]:
@@ -104,6 +121,23 @@ def hold_closed() -> set[int]:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 of this process, as the other one
     return closed
+
+
+def _record_of_the_lost(place: Path, supervisor: int, number: int) -> RunRecord:
+    """The record of a run whose supervisor was killed; nothing of the run goes on unseen."""
+    from stackyard.launch import leftovers
+
+    leftovers.ended(place, supervisor)
+    spec = records.read_json(records.TaskSpec, place / records.TASK_FILE)
+    moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    said = f"the supervisor was ended by {name}, and the command with it: nothing of the run is known"
+    failure = records.Failure("infrastructure", said)
+    record = RunRecord(spec.run_id, spec.workload, "failed", moment, moment, failure=failure)
+    with contextlib.suppress(OSError):
+        (place / records.PROGRESS_FILE).unlink(missing_ok=True)
+        records.write_json(record, place / records.RECORD_FILE)
+    return record
 
 
 def _stop_like(pid: int) -> None:

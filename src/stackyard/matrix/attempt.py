@@ -222,8 +222,7 @@ class Attempt:
             (folder / records.PROGRESS_FILE).unlink(missing_ok=True)
             record = self.conditions.folder.record(folder)
             if record is None:
-                words = _supervisor_words(folder, status)
-                failure = ended_by or Failure("infrastructure", words, exit_code=status)
+                failure = ended_by or _unexplained(folder, status)
                 record = self._unrecorded(part, folder, started_at, failure)
             found.append(record)
         if len(found) == 1:
@@ -237,6 +236,7 @@ class Attempt:
     def _unrecorded(cls, task: TaskSpec, folder: Path, started_at: str, failure: Failure) -> RunRecord:
         """The record of a run whose supervisor could not write one, written here."""
         record = cls._failed(task, started_at, failure)
+        folder.mkdir(parents=True, exist_ok=True)  # the run may have removed it
         records.write_json(record, folder / records.RECORD_FILE)
         return record
 
@@ -262,6 +262,15 @@ def _progress(folder: Path) -> Mapping[str, Any] | None:
         return records.to_json(records.read_json(records.Progress, folder / records.PROGRESS_FILE))
     except records.RecordError:
         return None  # none yet, or one that says nothing; the next comes within a second
+
+
+def _unexplained(folder: Path, status: int | None) -> Failure:
+    """Why there is no record of a run that ended by itself."""
+    if not folder.is_dir():
+        return Failure(
+            "code", "the run removed its own run folder, and its record with it; let it leave that alone"
+        )
+    return Failure("infrastructure", _supervisor_words(folder, status), exit_code=status)
 
 
 def _supervisor_words(folder: Path, status: int | None) -> str:

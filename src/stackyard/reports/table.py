@@ -9,7 +9,7 @@ from rich.text import Text
 
 from stackyard.reports.cells import DEPLOYMENT
 from stackyard.reports.comparison import MIXED
-from stackyard.reports.quantities import count, quantity
+from stackyard.reports.quantities import count, quantity, significant
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 from stackyard.reports.wording import interval, times
@@ -24,6 +24,8 @@ COLUMNS = (
 )
 STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yellow", MIXED: "", "fact": ""}
 MOST_LINES = 8
+#: Results, and cells, up to which a terminal shows what was found.
+MOST_RESULTS = 4
 #: Metrics whose headlines a terminal shows; the report has them all.
 SPOKEN = ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes")
 #: What answers a question, and so stands above the table.
@@ -78,15 +80,42 @@ def _print_workload(report: Report, workload: WorkloadReport, console: Console) 
     table.add_column("n", justify="right", no_wrap=True)
     for name, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("wall / baseline", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    compared = len(workload.cells) > 1
+    for name in ("wall / baseline", "verdict") if compared else ():
+        table.add_column(name, no_wrap=True)
     for cell in workload.cells:
         runs = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
         values = [_value(report, cell, keys) for _, keys in columns]
-        table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell))
+        against = _against(workload, cell) if compared else ()
+        table.add_row(Text(clean(cell.label)), runs, *values, *against)
     console.print(table)
+    for line in _found(workload):
+        console.print(line)
     for line in further:
         console.print(line)
+
+
+def _found(workload: WorkloadReport) -> list[Text]:
+    """What the workload found, where that is little; else the report has it."""
+    names = list(dict.fromkeys(name for cell in workload.cells for name in cell.results))
+    if len(names) > MOST_RESULTS or len(workload.cells) > MOST_RESULTS:
+        return []
+    return [Text(clean(f"  {name}: {', '.join(_results(workload, name))}")) for name in names]
+
+
+def _results(workload: WorkloadReport, name: str) -> list[str]:
+    found = []
+    for cell in workload.cells:
+        result = cell.results.get(name)
+        if result is None:
+            continue
+        value = " | ".join(result.texts)
+        if result.median is not None and result.minimum is not None and result.maximum is not None:
+            value = significant(result.median, 4)
+            if result.minimum != result.maximum:
+                value += f" ({significant(result.minimum, 4)} to {significant(result.maximum, 4)})"
+        found.append(value if len(workload.cells) == 1 else f"{cell.label} {value}")
+    return found
 
 
 def _value(report: Report, cell: CellReport, keys: tuple[str, ...]) -> str:

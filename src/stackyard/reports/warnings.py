@@ -21,6 +21,9 @@ from stackyard.reports.quantities import count
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
 
+#: The stack that is none: programs as the machine has them.
+NO_STACK = "none"
+
 #: Code -> (severity, what to do).
 ADVICE: dict[str, tuple[str, str]] = {
     "failed-runs": ("warning", "Read their output.log; verdicts use only the blocks that completed."),
@@ -66,6 +69,10 @@ ADVICE: dict[str, tuple[str, str]] = {
     "summed-over-workers": (
         "note",
         "Their peaks need not fall together: the true peak of the whole is at most this sum.",
+    ),
+    "no-stack": (
+        "note",
+        "What they loaded is not pinned: to repeat it elsewhere, run on a stack.",
     ),
     "stack-pin-missing": (
         "warning",
@@ -380,6 +387,10 @@ def _pins(study: Study, matrix: Matrix) -> Iterator[Finding]:
         if name and record.environment.stack_digest:
             digests.setdefault(name, set()).add(record.environment.stack_digest)
     bare = [cell for cell, run in _runs(matrix) if not run.record.environment.stack_digest]
+    own = [cell for cell in bare if cell.axes.get("stack") == NO_STACK]
+    if own:
+        yield "no-stack", f"Programs of the machine's own ran in {_where(own, matrix)}.", _slugs(own)
+    bare = [cell for cell in bare if cell not in own]
     if bare:
         yield "stack-pin-missing", f"No lock digest was recorded in {_where(bare, matrix)}.", _slugs(bare)
     several = sorted(name for name, found in digests.items() if len(found) > 1)

@@ -351,8 +351,8 @@ def test_resume_with_changed_code_is_refused_and_accepted_starts_a_new_cell(
     begun, original = RunFolder(Path("o")).plan(), file.read_text()
     assert begun is not None
     assert begun.code.own_digest
-    for changed in ("def broken(", original + "\n# changed\n"):
-        file.write_text(changed)
+    for text in ("def broken(", original + "\n# changed\n"):
+        file.write_text(text)
         capsys.readouterr()
         assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 2
         assert "your own functions" in capsys.readouterr().err
