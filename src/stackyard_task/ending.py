@@ -90,7 +90,7 @@ def _reason(
         if signalled in CRASHES:
             return Failure("code", f"the {_what(spec)} crashed with {name}{_see(ending)}")
         if not ending.logged:  # at a terminal the user's own signals reach it, by us or without us
-            return Failure("killed", f"the command was ended by {name} after {_seconds(measurement)}")
+            return Failure("killed", f"the command was killed by {name} after {_seconds(measurement)}")
         return Failure("killed", f"the {_what(spec)} was killed by {name}, which the supervisor did not send")
     if code != 0:
         if ending.last_words is None:
