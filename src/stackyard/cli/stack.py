@@ -51,6 +51,8 @@ def list_command(as_json: Json = False) -> None:
         about += f" (on {row['base']})" if row["base"] else ""
         build = indexes.build_name(row["cuda"])
         size = f"{size / 1e9:.1f} GB" if size else "?"
+        if row["shared_bytes"]:
+            size += f", {(row['bytes'] - row['shared_bytes']) / 1e9:.1f} of it its own"
         table.add_row(about, row["python"], row["torch"] or "-", build, size, state)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)

@@ -178,7 +178,9 @@ def test_a_stack_is_derived_built_verified_and_forgotten_by_name(
     assert (rows["mine"]["base"], rows["mine"]["built"]) == (stacks.DEFAULT, True)
     assert rows["mine"]["bytes"] > rows["mine"]["shared_bytes"] > 0
     assert main.run(["stack", "list"]) == 0
-    assert f"mine (on {stacks.DEFAULT})" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"mine (on {stacks.DEFAULT})" in out
+    assert "of it its own" in out
     assert main.run(["stack", "remove", "mine", "--definition", "--yes"]) == 0
     assert "forgot mine" in capsys.readouterr().out
     assert list(stacks.load()) == [stacks.DEFAULT]
