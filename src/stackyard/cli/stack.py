@@ -48,15 +48,16 @@ def list_command(as_json: Json = False) -> None:
         size = row["bytes"] if row["built"] else row["installed_bytes"]
         state = "built" if row["built"] else "not built" if row["can_build"] else "not runnable"
         about = f"{row['name']} (default)" if row["default"] else row["name"]
-        about += f" (on {row['base']})" if row["base"] else ""
         build = indexes.build_name(row["cuda"])
         size = f"{size / 1e9:.1f} GB" if size else "?"
-        if row["shared_bytes"]:
-            size += f", {(row['bytes'] - row['shared_bytes']) / 1e9:.1f} of it its own"
         table.add_row(about, row["python"], row["torch"] or "-", build, size, state)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     for row in rows:
+        if row["base"]:
+            own = (row["bytes"] or 0) - (row["shared_bytes"] or 0)
+            what = f", {own / 1e9:.2f} GB of its own" if row["shared_bytes"] else ""
+            console.print(f"{row['name']}: on {row['base']}{what}", markup=False)
         if row["why_not"]:
             console.print(f"{row['name']}: {row['why_not']}", markup=False)
     for name, reason in unusable.items():

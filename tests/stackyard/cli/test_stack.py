@@ -179,8 +179,8 @@ def test_a_stack_is_derived_built_verified_and_forgotten_by_name(
     assert rows["mine"]["bytes"] > rows["mine"]["shared_bytes"] > 0
     assert main.run(["stack", "list"]) == 0
     out = capsys.readouterr().out
-    assert f"mine (on {stacks.DEFAULT})" in out
-    assert "of it its own" in out
+    assert re.search(rf"^mine: on {stacks.DEFAULT}, 0\.\d\d GB of its own$", out, re.MULTILINE)
+    assert max(map(len, out.splitlines())) <= 80
     assert main.run(["stack", "remove", "mine", "--definition", "--yes"]) == 0
     assert "forgot mine" in capsys.readouterr().out
     assert list(stacks.load()) == [stacks.DEFAULT]
