@@ -219,6 +219,8 @@ class _Clock:
     main_ended_at: Optional[float] = None
     kill_at: Optional[float] = None
     progress_at: float = 0.0
+    #: Since when what outlived the child was idle, where that was why it was ended: waiting for it was our affair.
+    idle_since: Optional[float] = None
 
 
 class _Supervision:
@@ -443,7 +445,7 @@ class _Supervision:
             if clock.main_ended_at is not None:
                 tree.reap()
                 if not tree.processes():
-                    clock.ended_at = now
+                    clock.ended_at = now if clock.idle_since is None else clock.idle_since
                     return
                 self._watch_orphans(now, clock, tree, sampler)
             self._watch_limits(now, clock, tree)
@@ -473,6 +475,7 @@ class _Supervision:
         if self._stop is None:
             self._stop = why
             tree.signal(signal.SIGTERM)
+            tree.signal(signal.SIGCONT)  # what is stopped learns of it only when it goes on
             clock.kill_at = time.monotonic() + GRACE_SECONDS
 
     def _watch_orphans(self, now: float, clock: _Clock, tree: Tree, sampler: Sampler) -> None:
@@ -485,12 +488,13 @@ class _Supervision:
         if used - used_then > ORPHAN_IDLE_SHARE * ORPHAN_IDLE_SECONDS or used_then == 0.0:
             self._orphan_cpu = (now, used)
         elif now - idle_since >= ORPHAN_IDLE_SECONDS:
-            clock.kill_at = now
+            clock.kill_at, clock.idle_since = now, idle_since
         if now - clock.main_ended_at >= ORPHAN_WORKING_SECONDS:
             clock.kill_at = now
         if clock.kill_at is not None:
             self._orphans_ended = len(tree.processes())
             tree.signal(signal.SIGTERM)
+            tree.signal(signal.SIGCONT)
             clock.kill_at = now + GRACE_SECONDS
 
     def _show_progress(self, elapsed_seconds: float, listener: Listener, sampler: Sampler) -> None:
