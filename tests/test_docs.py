@@ -160,6 +160,7 @@ def test_shell_calls_commands_as_they_can_be_called(block: Block) -> None:
 def test_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "example.toml"
     file.write_text(block.text, encoding="utf-8")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     assert run(["scenario", "validate", str(file)]) == 0, capsys.readouterr().err
 
 

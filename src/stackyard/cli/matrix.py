@@ -31,7 +31,7 @@ from stackyard.scenarios import Known, Preparation, Scenario
 from stackyard.scenarios.shape import WorkloadSpec
 from stackyard.settings import Settings
 from stackyard.stacks.definition import StackSpec
-from stackyard.workloads import Catalogue, snapshot
+from stackyard.workloads import Catalogue, code_folders, snapshot
 from stackyard.workloads.folder import Folder
 from stackyard_task.records import Code
 
@@ -258,6 +258,18 @@ def refuse_missing(
         preparations = [p for p in preparations if p.name in plan.preparations]
     found = Inputs(scenario, file, catalogue.declared, dataset, _is_elsewhere)
     found.refuse_missing(cells, preparations)
+    specs: list[WorkloadSpec | Preparation] = [*scenario.workloads.values(), *preparations]
+    for spec in specs:
+        reason = None if spec.command is None else code_folders.why_not(spec.command, file.parent)
+        if reason is not None:
+            table = "prepare" if isinstance(spec, Preparation) else "workloads"
+            raise BadInputError(f"{file}: {table}.{spec.name}: {reason}")
+    for name, stack in scenario.stacks.items():
+        if not (file.parent / stack.requirements).is_file():
+            raise BadInputError(
+                f"{file}: stacks.{name}.requirements is {stack.requirements!r}: there is no file "
+                f"{(file.parent / stack.requirements).absolute()}"
+            )
 
 
 def undivided(scenario: Scenario, catalogue: Catalogue, cells: Iterable[Mapping[str, str]]) -> list[str]:
