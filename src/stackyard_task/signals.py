@@ -91,8 +91,11 @@ class PassedOn:
 
     def begin(self, main_pid: int) -> None:
         """Send on, once each, what was there before the command: nobody else could give it that."""
-        for number in {number for number, _ in self._told() if number != signal.SIGCHLD}:
+        told = {number for number, _ in self._told()}
+        for number in told - {signal.SIGCHLD}:
             _send(main_pid, number)
+        if signal.SIGCHLD in told:
+            _stop_like(main_pid)
 
     def read(self, main_pid: int) -> None:
         """Send on what has come from the parent since, and stop where the command has stopped."""
