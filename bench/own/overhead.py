@@ -38,11 +38,11 @@ def measured(result: Result, yard: Yard, suffix: str, stack: str, pairs: int) ->
     more: List[float] = []
     used: List[float] = []
     python: List[float] = []
-    yard.run([*yard.ours(yard.new("run"), stack=stack), *SHORT])  # what is compiled or read once
+    yard.run([*yard.ours(None, stack=stack), *SHORT])  # what is compiled or read once
     for pair in range(pairs):
         ran: Dict[bool, Ended] = {}
         for ours in (True, False) if pair % 2 else (False, True):
-            words = [*yard.ours(yard.new("run"), stack=stack), *SHORT] if ours else SHORT
+            words = [*yard.ours(None, stack=stack), *SHORT] if ours else SHORT
             ran[ours] = ended = yard.run(words, counted=True)
             if ended.status != 0:
                 raise NotHere(

@@ -135,9 +135,10 @@ class Yard:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(swaying)}
         return {**kept, "STACKYARD_HOME": str(self.home), **chosen}
 
-    def ours(self, out: Path, *, stack: str = "none", more: Sequence[str] = ()) -> List[str]:
-        """What is written before a command to measure it."""
-        return [self.stackyard, "run", "--stack", stack, "--out", str(out), *more, "--"]
+    def ours(self, out: Optional[Path], *, stack: str = "none") -> List[str]:
+        """What is written before a command to measure it; without ``out`` the record's folder is named by us."""
+        where = [] if out is None else ["--out", str(out)]
+        return [self.stackyard, "run", "--stack", stack, *where, "--"]
 
     def stack_python(self) -> str:
         """The default stack's Python.
