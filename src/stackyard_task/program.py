@@ -24,6 +24,7 @@ from stackyard_task.records import (
     OUTPUTS_FOLDER,
     SERIES_FILE,
     WORK_FOLDER,
+    Failure,
     RunRecord,
     TaskSpec,
     write_json,
@@ -189,6 +190,9 @@ class CommandProgram:
     def ended(self, record: RunRecord) -> None:
         """Read the result figures where the command said them, and keep what it wrote in its working folder."""
         record.command = self.words
+        if record.failure is None:
+            record.failure = _mismatch(self._spec, record)
+            record.status = "completed" if record.failure is None else "failed"
         if self._command.metrics:
             from stackyard_task import metrics
 
@@ -299,6 +303,21 @@ def program_of(
     if python is None or log is None:
         raise ValueError("a function needs a Python and a log")
     return FunctionProgram(spec, run_folder, python, log)
+
+
+def _mismatch(spec: TaskSpec, record: RunRecord) -> Optional[Failure]:
+    """What a command's Python loaded, where it is not what the stack pins; what nobody told is no mismatch."""
+    pin, loaded = spec.stack, record.environment
+    if pin is None:
+        return None
+    for what, pinned, found in (("torch", pin.torch, loaded.torch), ("CUDA", pin.cuda, loaded.cuda)):
+        if pinned is not None and found is not None and found.split("+")[0] != pinned.split("+")[0]:
+            return Failure(
+                "stack_mismatch",
+                f"stack {pin.name} pins {what} {pinned}, but the command loaded {what} {found}; "
+                "is another one in its folder or on its PYTHONPATH?",
+            )
+    return None
 
 
 def _raised(tail: str) -> Optional[str]:

@@ -19,6 +19,7 @@ import signal
 import stat
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Union
@@ -368,7 +369,11 @@ class _Supervision:
         note = memory_note(measurement, environment.ram_limit_bytes)
         if note is not None and record.failure is None:
             record.notes.append(note)
-        self.program.ended(record)
+        try:
+            self.program.ended(record)
+        except Exception as error:  # noqa: BLE001 whatever cannot be read or tidied up, the run has its record
+            traceback.print_exc()
+            record.notes.append(f"what the run left could not be looked at ({type(error).__name__}: {error})")
         return record
 
     def _opened_again(self) -> Optional[str]:
