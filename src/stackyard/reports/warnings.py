@@ -407,7 +407,10 @@ def _pins(study: Study, matrix: Matrix) -> Iterator[Finding]:
 def _uniform(study: Study, matrix: Matrix) -> Iterator[Finding]:
     for name in ("cpu_model", "kernel", "python", "torch", "cuda", "allowed_cores", "threads"):
         mixed = [
-            c for c in matrix.cells if len({getattr(r.record.environment, name) for r in c.completed}) > 1
+            c
+            for c in matrix.cells
+            # what a run did not tell is no other version
+            if len({getattr(r.record.environment, name) for r in c.completed} - {None}) > 1
         ]
         if mixed:
             words = f"{name.replace('_', ' ')} differs between runs of {_where(mixed, matrix)}."

@@ -149,6 +149,13 @@ def test_a_function_without_phases_is_compared_as_a_whole(two_cells: Callable[..
     assert not {"startup_seconds", "finish_seconds"} & {metric.key for metric in report.metrics}
 
 
+def test_a_run_that_told_no_version_has_no_other_version(two_cells: Callable[..., Path]) -> None:
+    def silent(run: RunRecord) -> None:
+        run.environment.torch = None if run.block == 2 else "2.13.0"
+
+    assert "environment-differs" not in codes(report_of(two_cells(silent)))
+
+
 def test_texts_that_differ_are_not_said_to_differ_by_percents(two_cells: Callable[..., Path]) -> None:
     (found,) = [w for w in report_of(two_cells(other_results)).warnings if w.code == "results-differ"]
     assert found.message == "train: cells disagree on the text of verdict_digest."
