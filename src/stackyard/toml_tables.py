@@ -7,6 +7,7 @@ file's content. May import errors and the seam's reading of files.
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import difflib
 import re
@@ -73,13 +74,14 @@ def read(path: Path) -> dict[str, Any]:
     return parse(text_of(path), str(path))
 
 
-def text_of(path: Path, name: str = "", most_bytes: int = MOST_BYTES) -> str:
+def text_of(path: Path, name: str = "", most_bytes: int = MOST_BYTES, *, marked: bool = False) -> str:
     """The text of a file that people write.
 
     Args:
         path: the file.
         name: what to give instead where it cannot be read, in words; empty: no such hint.
         most_bytes: what is longer is refused.
+        marked: UTF-16 is read too where its first bytes say so, as PowerShell's ``>`` writes it.
 
     Raises:
         BadInputError: there is none that can be read, it is no regular file, too long, or not UTF-8.
@@ -89,7 +91,8 @@ def text_of(path: Path, name: str = "", most_bytes: int = MOST_BYTES) -> str:
             content = file.read(most_bytes + 1)
         if len(content) > most_bytes:
             raise BadInputError(f"{path}: is longer than {most_bytes >> 10} KiB")
-        return content.decode("utf-8")
+        utf_16 = marked and content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if utf_16 else "utf-8")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:

@@ -33,9 +33,13 @@ MOST_PACKAGES = 1000
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 #: What pip would take for a path or an address; a requirement "name @ address" is told by its parts.
-_PATH = re.compile(r"^[^@;]*://|^\.{0,2}/|^~|^[A-Za-z]:\\|^\S+\.(whl|zip|tar\.gz)$|^(git|hg|svn|bzr)\+")
+_PATH = re.compile(
+    r"^[^@;]*://|^\.{0,2}/|^\.{1,2}(\[|$)|^~|^[A-Za-z]:\\|^\S+\.(whl|zip|tar\.gz)$|^(git|hg|svn|bzr)\+"
+)
 #: What may be shown of a line: no address, no login.
 _HARMLESS = re.compile(r"[\w .=<>!~,;\[\]'\"()-]*")
+#: A line of "conda list --export": name=version, often with =build.
+_CONDA = re.compile(r"[\w.-]+=[\w.]+|[\w.-]+==?[\w.]+=\w+")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 #: What only another tool reads, and how its owner gets a file that we read.
 _OTHERS = {
@@ -46,6 +50,11 @@ _OTHERS = {
     "pyproject.toml": "write one with `uv pip compile pyproject.toml -o requirements.txt`, or give its uv.lock",
     "setup.py": "write what its install_requires says into a requirements.txt",
     "setup.cfg": "write what its install_requires says into a requirements.txt",
+}
+#: What pip can never install under these names, and why.
+_NO_PACKAGES = {
+    "python": "Python is the stack's, and no package; leave the line away",
+    "pkg-resources": "Debian's pip writes that line, and there is no such package; leave it away",
 }
 #: How a sentence goes on that names a path, an address or an editable folder.
 NO_PATH = (
@@ -199,7 +208,7 @@ class _Reading:
             raise BadInputError(
                 f"{self.top}: names more than {MOST_FILES} files; does one of them name itself?"
             )
-        text = toml_tables.text_of(path, most_bytes=max(0, self.left_bytes))
+        text = toml_tables.text_of(path, most_bytes=max(0, self.left_bytes), marked=True)
         self.left_bytes -= len(text.encode("utf-8"))
         for number, line in _lines(text):
             self.lines += 1
@@ -258,6 +267,15 @@ class _Reading:
             raise BadInputError(f"{where}: {name} is not read here; put it into pip's own configuration")
 
 
+#: Options that are read, or refused with a sentence of their own.
+_TAKE_NONE = ("--pre", "--prefer-binary", "--no-index", "--require-hashes")
+_INDEXES = ("-i", "--index-url", "--pypi-url", "--extra-index-url")
+_TAKE_ONE = (
+    *("-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-f", "--find-links"),
+    *(*_INDEXES, "--only-binary", "--no-binary"),
+)
+
+
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """(number, line) without comments; a line that ends with a backslash goes on in the next."""
     waiting, begun = "", 0
@@ -288,8 +306,8 @@ def _split_option(line: str, where: str) -> tuple[str, str]:
         name, equals, value = first[:2], first[2:], first[2:].removeprefix("=")
     if not equals:
         value = rest.pop(0) if rest else ""
-    takes_none = name in ("--pre", "--prefer-binary", "--no-index", "--require-hashes")
-    if rest or takes_none is bool(value):
+    takes_none = name in _TAKE_NONE
+    if name in (*_TAKE_NONE, *_TAKE_ONE) and (rest or takes_none is bool(value)):
         raise BadInputError(
             f"{where}: {name} {'takes nothing' if takes_none else 'takes one value'} on its line"
         )
@@ -301,6 +319,8 @@ def _wanted(line: str, where: str) -> Wanted:
     hashes = []
     for option in options:
         name, _, value = option.strip().replace(" ", "=", 1).partition("=")
+        if name in _INDEXES:
+            raise BadInputError(f"{where}: {name} holds for the whole file; give it a line of its own")
         if name != "--hash":
             raise BadInputError(f"{where}: {name} is not read here; put it into pip's own configuration")
         if not _HASH.fullmatch(value.strip()):
@@ -313,7 +333,10 @@ def _wanted(line: str, where: str) -> Wanted:
         found = Requirement(text)
     except InvalidRequirement as error:
         shown = f"{text[:60]!r} is" if _HARMLESS.fullmatch(text) else "is"
-        raise BadInputError(f"{where}: {shown} not a requirement such as scikit-learn>=1.5") from error
+        way = "; that is conda's form, pip's is NAME==VERSION" if _CONDA.fullmatch(text) else ""
+        raise BadInputError(f"{where}: {shown} not a requirement such as scikit-learn>=1.5{way}") from error
+    if canonicalize_name(found.name) in _NO_PACKAGES:
+        raise BadInputError(f"{where}: {_NO_PACKAGES[canonicalize_name(found.name)]}")
     if found.url is not None:
         raise BadInputError(f"{where}: {found.name} from a path or an address {NO_PATH}")
     return Wanted(str(found), where, tuple(hashes))

@@ -39,6 +39,13 @@ def test_lines_comments_markers_and_hashes_are_taken_in(tmp_path: Path) -> None:
     assert asked.options == ("--pre", "--only-binary=:all:")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_windows_wrote_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "requirements.txt").write_bytes("one==1\r\ntwo\r\n".encode(encoding))
+    found = requirements.read(tmp_path / "requirements.txt", "3.11")
+    assert [one.text for one in found.wanted] == ["one==1", "two"]
+
+
 def test_files_that_a_file_names_are_read_beside_it(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "base.txt").write_text("-r ../last.txt\njoblib\n")
@@ -101,6 +108,14 @@ def test_comments_and_order_do_not_change_what_is_kept(tmp_path: Path) -> None:
         ("a==1 --global-option=x", "--global-option is not read here"),
         ("own@https:/joe:s3cret@x y", "requirements.txt line 2: is not a requirement"),
         ("a = 1", "'a = 1' is not a requirement"),
+        (".", "a path or an address cannot be pinned"),
+        (".[dev]", "a path or an address cannot be pinned"),
+        ("a=1.2", "that is conda's form, pip's is NAME==VERSION"),
+        ("a==1.2=pyhd8ed1ab_0", "that is conda's form, pip's is NAME==VERSION"),
+        ("python>=3.8", "Python is the stack's, and no package"),
+        ("pkg-resources==0.0.0", "Debian's pip writes that line"),
+        ("--no-cache-dir", "--no-cache-dir is not read here; put it into pip's own configuration"),
+        ("a==1 --index-url https://example.org", "--index-url holds for the whole file"),
         ("pip install pandas", "is not a requirement such as"),
         ("--require-hashes", "--require-hashes stands in the file, good has none"),
         ("-r", "-r takes one value on its line"),
