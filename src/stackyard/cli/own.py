@@ -144,7 +144,8 @@ def run(
         said = json.dumps({"folder": str(place), "record": records.to_json(record)}, indent=1)
     else:
         said = "\n".join(f"stackyard: {line}" for line in summary.lines(record, place))
-    typer.echo(said, err=True)
+    with contextlib.suppress(OSError):  # nobody reads it, or the disk is full: the command's status stays
+        typer.echo(said, err=True)
     here.leave_as(record)
 
 

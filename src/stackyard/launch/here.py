@@ -52,7 +52,10 @@ def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> R
     passed_on = signal.valid_signals() - _numbers("SIGKILL", "SIGSTOP")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
     # it leaves without tidying up its memory: whoever waits for the command waits for that too
-    program = f"import os, sys; sys.path.insert(0, {str(code)!r}); from stackyard_task.run import main; os._exit(main())"
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(code)!r})\n"
+        "from stackyard_task.run import main; os._exit(main())"
+    )
     given = [",".join(str(int(number)) for number in numbers) for numbers in (before, closed)]
     try:
         # the command gets every file that this process was given, and nothing of the harness in its environment

@@ -140,3 +140,11 @@ def test_a_closed_file_is_closed_for_the_command(started: Started, tmp_path: Pat
     assert child.returncode == 3
     assert file.read_text(encoding="utf-8").split() == [str(n) for n in range(3) if n != closed]
     assert (tmp_path / "run" / "record.json").exists()
+
+
+def test_a_summary_that_nobody_can_be_told_changes_no_status(started: Started) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    child = started("sh", "-c", "exit 3", prepare=lambda: os.dup2(full, 2))
+    os.close(full)
+    child.communicate(timeout=30)
+    assert child.returncode == 3
