@@ -173,12 +173,9 @@ def _runs(
     yard: Yard, instrument: Instrument, program: Program, sizes: Sequence[int], burn: float, repeats: int
 ) -> Dict[int, List[Measured]]:
     """Megabytes -> runs; with 0 and the first of the sizes ``repeats`` of them."""
-    inner = Inner()
-    asleep = burn if inner.folder is None else 0.2
-    inner.remove()
     found: Dict[int, List[Measured]] = {0: [], sizes[0]: []}
     for _ in range(repeats):
-        found[0].append(measured(yard, instrument, program(yard, 0, 0.0, asleep)))
+        found[0].append(measured(yard, instrument, program(yard, 0, 0.0, burn)))
         found[sizes[0]].append(measured(yard, instrument, program(yard, sizes[0], burn, 0.0)))
     for size in sizes[1:]:
         found[size] = [measured(yard, instrument, program(yard, size, 0.0, 0.1))]

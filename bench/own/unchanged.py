@@ -355,6 +355,8 @@ def _outputs(quick: bool) -> Iterator[Tuple[str, Case]]:
     yield "closed error output", lambda player: player.play(_open_files(), prepare=lambda: os.close(2))
     yield "a full disk", _full
     yield "a reader that leaves", _reader_leaves
+    yield "a full disk behind the error output", lambda player: _errors_to(player, "/dev/full")
+    yield "error output that nobody reads", _nobody_reads
     yield "both outputs in one", lambda player: _in_one(player, both)
 
 
@@ -365,6 +367,22 @@ def _open_files_told_on_stderr() -> List[str]:
 def _full(player: Player) -> Any:
     with open("/dev/full", "wb", buffering=0) as full:
         return player.play(["sh", "-c", "echo said"], stdout=full)
+
+
+def _errors_to(player: Player, path: str) -> Any:
+    with open(path, "wb", buffering=0) as file:
+        return player.play(
+            ["sh", "-c", "echo said; exit 3"], prepare=lambda: os.dup2(file.fileno(), 2) and None
+        )
+
+
+def _nobody_reads(player: Player) -> Any:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        return player.play(["sh", "-c", "echo said; exit 3"], prepare=lambda: os.dup2(theirs, 2) and None)
+    finally:
+        os.close(theirs)
 
 
 def _reader_leaves(player: Player) -> Any:

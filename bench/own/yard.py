@@ -219,11 +219,20 @@ class Yard:
                     raise NotHere(f"{words[0]} did not end within {PATIENCE_SECONDS:g} s") from error
                 raise
             wall = time.monotonic() - begun
+            if around is not None:
+                _wait_for_what_is_left(around)
             return Ended(child.returncode, wall, None if around is None else around.cpu_seconds(), said)
         finally:
             if around is not None:
                 around.kill()
                 around.remove()
+
+
+def _wait_for_what_is_left(around: cgroups.Cgroup) -> None:
+    """A daemon goes on when the command that started it has ended, and so does its use; a few seconds at most."""
+    until = time.monotonic() + 10.0
+    while around.processes() and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:
