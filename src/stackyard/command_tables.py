@@ -6,7 +6,7 @@ The same keys stand in a scenario file, a pipeline file and ``workloads.toml``. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -126,22 +126,36 @@ def checked(fields: Fields, where: str, workload: Workload, parameters: Mapping[
         raise BadInputError(f"{fields.file}: {where}: {error}") from error
 
 
-def typed(fields: Fields, where: str, values: Mapping[str, list[Any]]) -> tuple[Parameter, ...]:
-    """Parameters typed from all the values that a file gives each; the first is its default.
+def typed(
+    fields: Fields, where: str, given: Mapping[str, Any], further: Iterable[Mapping[str, Any]] = ()
+) -> tuple[Parameter, ...]:
+    """Parameters typed from all the values that a file gives each.
+
+    Args:
+        fields: the file.
+        where: the table of ``given``.
+        given: the parameters of the command's own table, which are their defaults.
+        further: others that it may get. One that only these have is absent where none of them gives it.
 
     Raises:
         BadInputError: one has values of two kinds.
     """
+    values = {name: [value] for name, value in given.items()}
+    for parameters in further:
+        for name, value in parameters.items():
+            values.setdefault(name, []).append(value)
     found: list[Parameter] = []
-    for name, given in values.items():
-        kinds = {workloads.inferred({name: value})[0].kind for value in given}
+    for name, several in values.items():
+        kinds = {workloads.inferred({name: value})[0].kind for value in several}
+        first = several[0]
         if kinds == {"integer", "number"}:
-            given, kinds = [float(given[0])], {"number"}
+            first, kinds = float(first), {"number"}
         if len(kinds) > 1:
             raise fields.bad(
-                f"{where}.{name}", f"is {given[0]!r} here and {given[-1]!r} there", "values of one kind"
+                f"{where}.{name}", f"is {several[0]!r} here and {several[-1]!r} there", "values of one kind"
             )
-        found += workloads.inferred({name: given[0]})
+        (parameter,) = workloads.inferred({name: first})
+        found.append(parameter if name in given else replace(parameter, default=None))
     return tuple(found)
 
 

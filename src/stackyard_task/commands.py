@@ -4,8 +4,9 @@ The one place that makes a command's words. Pure: our side checks a file with it
 side makes the words with it where the run happens. Standard library only.
 
 In a word ``{NAME}`` stands for a parameter, ``{outputs}`` for the folder whose files are kept, ``{inputs.NAME}`` for an
-input, ``{parameters_file}`` for a file of all parameters and ``{threads}`` for the number of threads. ``{{`` and ``}}``
-are braces, and so is whatever else stands in braces: JSON, or a shell's ``${HOME}``.
+input, ``{parameters_file}`` for a file of all parameters and ``{threads}`` for the number of threads. What else
+stands in braces stays, such as JSON or a shell's ``${HOME}``. Where a text has ``{{``, each ``{{`` and ``}}`` in it is
+one brace; ``verbatim`` writes a word so.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def placeholders(command: Command) -> Set[str]:
 
 
 def check(command: Command, parameters: Mapping[str, Any]) -> None:
-    """See that every placeholder is filled, and that every parameter and input is used.
+    """See that every placeholder is filled, every parameter and input is used, and each value can be where it goes.
 
     Raises:
         CommandError: with the first that is not.
@@ -103,8 +104,13 @@ def check(command: Command, parameters: Mapping[str, Any]) -> None:
         if name in RESERVED:
             raise CommandError(f"a parameter cannot be named {name!r}, which is a placeholder of its own")
         if command.arguments is None and PARAMETERS_FILE not in used and name not in used:
+            write = f"write {{{name}}} in a word or a variable"
+            if not _PLACEHOLDER.fullmatch(f"{{{name}}}"):
+                write = (
+                    "no placeholder can have its name, which takes letters, digits and _; give it such a one"
+                )
             raise CommandError(
-                f"parameter {name!r} goes nowhere: write {{{name}}} in a word or a variable, "
+                f"parameter {name!r} goes nowhere: {write}, "
                 f'or say arguments = "{STYLES[0]}" so that --{name} VALUE is appended'
             )
     for name in command.inputs:
@@ -112,6 +118,9 @@ def check(command: Command, parameters: Mapping[str, Any]) -> None:
             raise CommandError(
                 f"input {name!r} goes nowhere: write {{{INPUT}{name}}} in a word or a variable"
             )
+    places = Places("", dict.fromkeys(command.inputs, ""), "", 1)
+    _made(command, parameters, places)
+    variables(command, parameters, places)
 
 
 def words(command: Command, parameters: Mapping[str, Any], places: Places) -> List[str]:
@@ -122,6 +131,13 @@ def words(command: Command, parameters: Mapping[str, Any], places: Places) -> Li
     Raises:
         CommandError: a placeholder has nothing to stand for, or a value cannot be a word.
     """
+    made = _made(command, parameters, places)
+    if not made or not made[0]:
+        raise CommandError("the command has no first word: there is nothing to execute")
+    return made
+
+
+def _made(command: Command, parameters: Mapping[str, Any], places: Places) -> List[str]:
     made: List[str] = []
     for word in command.words:
         whole = _PLACEHOLDER.fullmatch(word)
@@ -136,8 +152,6 @@ def words(command: Command, parameters: Mapping[str, Any], places: Places) -> Li
         for name, value in parameters.items():
             if name not in used and value is not None:
                 made += _appended(command.arguments, name, value)
-    if not made or not made[0]:
-        raise CommandError("the command has no first word: there is nothing to execute")
     if len(made) > MOST_WORDS or sum(map(len, made)) > MOST_LETTERS:
         raise CommandError(f"the command has more than {MOST_WORDS} words or {MOST_LETTERS} letters")
     if any("\0" in word for word in made):
@@ -159,10 +173,19 @@ def variables(command: Command, parameters: Mapping[str, Any], places: Places) -
 
 
 def parameters_text(command: Command, parameters: Mapping[str, Any]) -> str:
-    """The content of the file that ``{parameters_file}`` names: JSON, or the same as YAML reads it."""
+    """The content of the file that ``{parameters_file}`` names: JSON, or the same as YAML reads it.
+
+    A parameter without a value is left out, as it is from appended ones: a script has its own default then.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
     if command.parameters_format == "json":
-        return json.dumps(dict(parameters), indent=1) + "\n"
-    return "".join(f"{json.dumps(name)}: {_yaml(value)}\n" for name, value in parameters.items()) or "{}\n"
+        return json.dumps(given, indent=1) + "\n"
+    return "".join(f"{_yaml(name)}: {_yaml(value)}\n" for name, value in given.items()) or "{}\n"
+
+
+def verbatim(word: str) -> str:
+    """A word of a command that is ``word`` itself, whatever braces it has."""
+    return word.replace("{", "{{").replace("}", "}}") if "{" in word else word
 
 
 def needs_file(command: Command) -> bool:
@@ -186,8 +209,8 @@ def _have(what: str, names: Mapping[str, Any]) -> str:
 def _filled(text: str, parameters: Mapping[str, Any], places: Places) -> str:
     def put(found: re.Match[str]) -> str:
         name = found[1]
-        if not name:
-            return found[0][0]
+        if not name:  # the end of nested JSON is none of two that were doubled
+            return found[0][0] if "{{" in text else found[0]
         if name.startswith(INPUT):
             value: Any = places.inputs.get(name[len(INPUT) :])
         elif name in RESERVED:
@@ -266,11 +289,18 @@ def _means_something_else(text: str) -> bool:
 
 
 def _yaml(value: Any) -> str:
-    """JSON that YAML 1.1 reads alike: there a number such as 1e-05 is a text, for it has no point."""
+    """JSON that YAML 1.1 reads alike: there a number such as 1e-05 is a text, for it has no point.
+
+    Nor has it JSON's way to write a letter beyond U+FFFF as two.
+    """
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(str(key))}: {_yaml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_yaml(str(key))}: {_yaml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_yaml, value)) + "]"
     if isinstance(value, float) and math.isfinite(value):
         return _POINTLESS.sub(r"\1.0\2", repr(value)) if "." not in repr(value) else repr(value)
+    if isinstance(value, str):
+        return (
+            '"' + "".join(f"\\U{ord(c):08x}" if ord(c) > 0xFFFF else json.dumps(c)[1:-1] for c in value) + '"'
+        )
     return json.dumps(value)

@@ -301,7 +301,9 @@ def _parted(words: list[str]) -> list[list[str]]:
 
 def _verbatim(word: str) -> str:
     """A word in which no brace is a placeholder's."""
-    return word.replace("{", "{{").replace("}", "}}")
+    from stackyard_task import commands
+
+    return commands.verbatim(word)
 
 
 def _toml(text: str) -> str:

@@ -67,11 +67,7 @@ class ScenarioFields(Fields):
         """
         self.keys(table, where, [*command_tables.KEYS, "parameters", *beside])
         given = self.parameters(table, where)
-        values = {key: [value] for key, value in given.items()}
-        for parameters in further:
-            for key, value in parameters.items():
-                values.setdefault(key, []).append(value)
-        typed = command_tables.typed(self, f"{where}.parameters", values)
+        typed = command_tables.typed(self, f"{where}.parameters", given, further)
         return given, Workload(name, "", "", typed, command=command_tables.read(self, table, where))
 
     def declared_command(

@@ -167,7 +167,10 @@ class _Reader(ScenarioFields):
                 self.prepared_exist(settings.parameters, where, scenario.data, scenario.preparations)
                 if declared is not None:
                     where = f"workloads.{cell.axes['workload']}"
-                    command_tables.checked(self, where, declared, {**_defaults(declared), **given})
+                    # of a command of the file's own nothing stands in for what neither table nor choice gives
+                    own = command_tables.is_command(self.tables("workloads")[cell.axes["workload"]])
+                    values = given if own else {**_defaults(declared), **given}
+                    command_tables.checked(self, where, declared, values)
                     self.prepared_exist(
                         list(settings.workload.inputs.values()),
                         f"{where}.inputs",

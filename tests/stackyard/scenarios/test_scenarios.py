@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from stackyard import scenarios, workloads
 from stackyard.errors import BadInputError
 from stackyard.scenarios import Cell, Known, References, Scenario, reading
+from stackyard_task import commands
 from stackyard_task.commands import Command
-from stackyard_task.workloads import Parameter, Workload
+from stackyard_task.workloads import Parameter, Workload, checked
 
 DATA = Parameter("data", "data", None, "sessions", required=True)
 WORKLOADS = (
@@ -457,3 +458,27 @@ def test_folders_for_imports_are_absolute_but_those_of_a_command() -> None:
     read(GOOD + '[tunables.t]\nPYTHONPATH = "/srv/lib:/srv/more"\n')
     with pytest.raises(BadInputError, match=r"tunables.t.PYTHONPATH holds 'lib', expected absolute folders"):
         read(GOOD + '[tunables.t]\nPYTHONPATH = "/srv/lib:lib"\n')
+
+
+def test_what_one_choice_gives_a_command_is_no_default_of_the_others() -> None:
+    head = """
+name = "optional"
+[axes]
+amp = ["on", "off"]
+[choices.amp.on.parameters]
+amp = true
+[choices.amp.off]
+[workloads.train]
+"""
+    scenario = scenarios.read(head + 'command = ["train"]\narguments = "gnu"\n', "optional", SHIPPED)
+    made = {}
+    for cell in scenarios.cells(scenario):
+        settings = scenarios.settings_of(scenario, cell)
+        declared = scenarios.declared_of(settings)
+        assert declared is not None
+        assert declared.command is not None
+        values = checked(declared, settings.parameters)
+        made[cell.axes["amp"]] = commands.words(declared.command, values, commands.Places("out"))
+    assert made == {"on": ["train", "--amp"], "off": ["train"]}
+    with pytest.raises(BadInputError, match=r"workloads.train: nothing fills \{amp\}"):
+        scenarios.read(head + 'command = ["train", "{amp}"]\n', "optional", SHIPPED)
