@@ -120,7 +120,8 @@ class _Place:
         given = {} if command is None else command.inputs
         own = archive = None
         if command is not None:
-            own = code_folders.looked_at(command, self.beside, given, one.name)
+            apart = [self.file, self.settings.home]
+            own = code_folders.looked_at(command, self.beside, given, one.name, apart)
             archive = None if own is None else str(folder.archived(own, self.settings.home).resolve())
         inputs = self._placed(one, scenarios.of_inputs(given))
         base = dataclasses.replace(

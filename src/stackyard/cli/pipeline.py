@@ -216,6 +216,7 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         dataset=lambda reference: data.resolve(reference, settings.data),
         folder=file.resolve().parent,
         home=settings.home,
+        leave_out=(file.resolve(), settings.home),
         workloads=catalogue.declared,
     )
     return pipeline, here

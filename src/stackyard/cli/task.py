@@ -181,7 +181,9 @@ def submit_command(
             if stack is not None and stack not in offer.stacks:
                 _stack(stack)
             declared = own.declared(words or [], code=".")
-            folder = code_folders.looked_at(declared.command or Command(()), Path.cwd(), {}, "the command")
+            folder = code_folders.looked_at(
+                declared.command or Command(()), Path.cwd(), {}, "the command", [settings.home]
+            )
             assert folder is not None
             archive = code_folder.archived(folder, settings.home)
             origin = publishing.origin(settings, _stack(stack), workloads.load())

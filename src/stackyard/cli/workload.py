@@ -129,7 +129,7 @@ def run_command(
     spec = requirements.stack_for(what, defined[stack], Path.cwd(), settings, say)
     defined[spec.name], stack = spec, spec.name
     code_folder, code = catalogue.taken(settings.home, [name])
-    own = command.folder(out)
+    own = command.folder(out, settings.home)
     environment, tunables = here.environment_of(stack)
     task = TaskSpec(
         run_id=f"{name}/{uuid.uuid4().hex[:8]}",
@@ -191,8 +191,8 @@ class _Command:
         found = None if declared is None else code_folders.in_place(declared, Path.cwd())
         return cls(found, {**own, **given})
 
-    def folder(self, out: Path) -> Folder | None:
-        """What travels with it.
+    def folder(self, out: Path, home: Path) -> Folder | None:
+        """What travels with it; not what lies in ``out`` and ``home``.
 
         Raises:
             BadInputError: something in the folder cannot travel.
@@ -200,7 +200,7 @@ class _Command:
         if self.declared is None or self.declared.command is None:
             return None
         return code_folders.looked_at(
-            self.declared.command, Path.cwd(), self.inputs, self.declared.name, leave_out=[out]
+            self.declared.command, Path.cwd(), self.inputs, self.declared.name, leave_out=[out, home]
         )
 
     def placed(self, data_folder: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stackyard.errors import BadInputError
-from stackyard.workloads import folder
+from stackyard.workloads import declarations, folder
 from stackyard.workloads.folder import Folder
 from stackyard_task.commands import Command
 from stackyard_task.records import Code
@@ -98,7 +98,12 @@ def looked_at(
     place = beside / command.code
     if not place.is_dir():
         raise BadInputError(f"{key}.code is {command.code!r}: there is no folder {place}")
-    apart = {*leave_out, *(beside / text for text in inputs.values() if is_path(text))}
+    # what declares it is no part of it: a word there changes no run
+    apart = {
+        *leave_out,
+        beside / declarations.FILE,
+        *(beside / text for text in inputs.values() if is_path(text)),
+    }
     return folder.looked_at(place, leave_out=frozenset(apart))
 
 

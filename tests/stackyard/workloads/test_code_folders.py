@@ -14,7 +14,7 @@ from stackyard_task.workloads import Workload
 
 
 def test_what_a_command_reads_does_not_travel_twice(tmp_path: Path) -> None:
-    for name in ("train.py", "big/data.bin", "runs/record.json"):
+    for name in ("train.py", "workloads.toml", "big/data.bin", "runs/record.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     command = Command(("python", "train.py"), code=".")

@@ -21,8 +21,9 @@ from stackyard_task.commands import Command
 from stackyard_task.records import RecordError, from_json
 
 CLEARML_DATASET = "clearml-dataset:"
-#: The files of a larger folder are not listed one by one; so many letters of a mark tell two files apart.
-_MOST_FILES, _MARK_LETTERS, _DIGEST_LETTERS = 2000, 16, 64
+#: The files of a folder are not listed one by one where their names are longer together; so many letters of a mark tell
+#: two files apart.
+_MOST_NAME_LETTERS, _MARK_LETTERS, _DIGEST_LETTERS = 100_000, 16, 64
 #: Files that a reason names.
 _MOST_NAMED = 5
 
@@ -131,7 +132,7 @@ def made_of(
             name: mark[:_MARK_LETTERS] + mark[_DIGEST_LETTERS:] for name, mark in folder.marks.items()
         }
         for folder in travelling.values()
-        if len(folder.files) <= _MOST_FILES
+        if sum(map(len, folder.files)) <= _MOST_NAME_LETTERS
     }
     digests = {step: folder.digest for step, folder in travelling.items()}
     return MadeOf(code, _digest(definition), data, used, digests, files)

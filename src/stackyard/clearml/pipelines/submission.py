@@ -66,6 +66,8 @@ class Here:
     folder: Path
     #: Where archives of the user's folders are kept.
     home: Path
+    #: What does not travel with a command although it lies in its folder: the pipeline's file, our own home.
+    leave_out: tuple[Path, ...] = ()
     #: Declared workloads, by name.
     workloads: Mapping[str, Workload] = field(default_factory=dict)
 
@@ -193,7 +195,11 @@ class Submission:
                     alike = step.command.code, frozenset(step.inputs.values())
                     if alike not in seen:
                         seen[alike] = code_folders.looked_at(
-                            step.command, self._here.folder, step.inputs, f"steps.{step.name}"
+                            step.command,
+                            self._here.folder,
+                            step.inputs,
+                            f"steps.{step.name}",
+                            self._here.leave_out,
                         )
                     found[step.name] = seen[alike]
             self._folders = {name: one for name, one in found.items() if one is not None}
