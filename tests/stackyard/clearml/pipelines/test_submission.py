@@ -202,7 +202,7 @@ def test_a_changed_file_of_a_commands_folder_is_a_reason_to_run_again(
     yard: Yard, unserved: None, tmp_path: Path
 ) -> None:
     own_commands.written(tmp_path)
-    text = COMMANDS.replace('"commands"', '"changing"').split("[steps.again]")[0]
+    text = COMMANDS.replace('"commands"', '"edited"').split("[steps.again]")[0]
 
     def submitted() -> Submitted:
         found = yard.submission(text, tmp_path).submit(on_change=True)
