@@ -7,7 +7,8 @@ STACKYARD_REPORT names the supervisor's FIFO and STACKYARD_HOOK is not "0", and 
 it is not loaded at all).
 
 A process that is killed, calls ``os._exit`` or executes another program says nothing at its end. Nothing here prints,
-raises or waits: what the FIFO does not take at once, or 50 ms of looking do not find, is not told.
+raises or waits: what the FIFO does not take at once is not told, nor what a second folder of
+packages holds that was not read after 40 ms.
 """
 
 import os
@@ -18,7 +19,7 @@ import time
 _LINE_BYTES = 4096
 #: Packages that are told at most.
 _PACKAGES = 300
-#: What the end of a process may take.
+#: After so long at the end of a process no second folder is looked into.
 _END_SECONDS = 0.04
 
 
@@ -89,26 +90,32 @@ def _physical(index: int) -> "int | None":
 def _loaded(until: float) -> list:
     """Lines with the versions of the top-level packages that are loaded, as they or their distributions name them."""
     found: list = []
-    versions: dict = {}
+    unsaid: list = []
     for name, module in sorted(sys.modules.copy().items()):
-        if len(found) >= _PACKAGES or time.monotonic() > until:
-            break
         held = getattr(module, "__dict__", None)
         if "." in name or name[:1] == "_" or not isinstance(held, dict):
             continue
         file = held.get("__file__")
-        if not isinstance(file, str):
-            continue
-        place = _packages_of(file)
+        place = _packages_of(file) if isinstance(file, str) else None
         if place is None:
             continue
         version = held.get("__version__")
-        if not isinstance(version, str):
-            if place not in versions:
-                versions[place] = _distributions(place)
-            version = versions[place].get(name.lower())
-        if version is not None and len(version) <= 100 and len(name) <= 200:
+        if isinstance(version, str):
             found.append((name, version))
+        else:
+            unsaid.append((name, place))
+    # only these read folders; the first is where all the others come from too, and no busy machine makes it dear
+    versions: dict = {}
+    for name, place in unsaid:
+        if place not in versions:
+            if versions and time.monotonic() > until:
+                break
+            versions[place] = _distributions(place)
+        version = versions[place].get(name.lower())
+        if version is not None:
+            found.append((name, version))
+    found = sorted((name, version) for name, version in found if len(version) <= 100 and len(name) <= 200)
+    del found[_PACKAGES:]
     lines = []
     while found:
         count = len(found)

@@ -94,6 +94,10 @@ def _pylock(path: Path, document: Mapping[str, Any], python: str) -> list[Wanted
         marker = package.get("marker")
         if marker and not Marker(marker).evaluate({**around, **more}, context="lock_file"):
             continue
+        if (
+            package.get("directory", {}).get("path") == "."
+        ):  # the project itself: the workload's code, as of a uv.lock
+            continue
         if any(kind in package for kind in ("vcs", "directory", "archive")) or "version" not in package:
             raise BadInputError(f"{where}: a path or an address {NO_PATH}")
         files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
@@ -183,4 +187,7 @@ def _pin(name: str, version: str, hashes: Iterable[str], where: str) -> Wanted:
 def _check_python(path: Path, requires: str | None, python: str) -> None:
     full = marker_environment(python)["python_full_version"]
     if requires and not SpecifierSet(requires).contains(full, prereleases=True):
-        raise BadInputError(f"{path}: is for Python {requires}, the base has {python}")
+        raise BadInputError(
+            f"{path}: is for Python {requires}, the base has {python}; take a base with such a Python, or list what "
+            "your code imports in a requirements.txt"
+        )

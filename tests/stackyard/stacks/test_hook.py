@@ -146,6 +146,20 @@ def test_a_process_says_when_it_begins_and_what_it_had_loaded(environment: Envir
     }
 
 
+def test_a_busy_machine_loses_no_package(environment: Environment) -> None:
+    packages = environment.site_packages
+    (packages / "z_last.py").write_text('__version__ = "1.0"')
+    (packages / "named.py").write_text("")
+    (packages / "named-0.5.dist-info").mkdir()
+    slow = "import itertools, time; time.monotonic = itertools.count(step=60.0).__next__"
+    done = environment.run("-c", f"import z_last, named; {slow}")
+    (packages / "z_last.py").unlink()
+    (packages / "named.py").unlink()
+    (packages / "named-0.5.dist-info").rmdir()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert environment.told()[-1]["packages"] == {"named": "0.5", "z_last": "1.0"}
+
+
 @pytest.mark.parametrize(
     ("visible", "indices"), [("3,1", [3, 1]), ("GPU-1234,GPU-5678", []), ("1", [1]), ("", [])]
 )

@@ -34,6 +34,10 @@ marker = "python_version < '3.10'"
 wheels = []
 
 [[packages]]
+name = "study"
+directory = {{ path = ".", editable = true }}
+
+[[packages]]
 name = "tests-only"
 version = "2.0"
 marker = "'tests' in dependency_groups"
