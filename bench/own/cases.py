@@ -273,3 +273,7 @@ def brief(said: Optional[bytes]) -> Any:
     if len(said) > _SHOWN:
         return [len(said), hashlib.sha256(said).hexdigest()[:16]]
     return said.decode("utf-8", "backslashreplace")
+
+
+#: Plays a command and answers what an onlooker sees.
+Case = Callable[[Player], Any]
