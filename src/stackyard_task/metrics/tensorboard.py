@@ -8,12 +8,14 @@ or a tensor. Only what carries a wanted tag is decoded and checked. Standard lib
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
 import struct
+from itertools import islice
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Set, Tuple, Union
 
 from stackyard_task.listener import plain
 from stackyard_task.metric_sources import Source
@@ -27,6 +29,8 @@ _NAME = "tfevents"
 _FILES = 200
 #: A record longer than this holds pictures or a graph; it is passed over.
 _RECORD_BYTES = 8 << 20
+#: Where a sentence names the tags that are there: files, and records of at most so many bytes of each.
+_NAMED_FILES, _NAMED_RECORDS, _NAMED_BYTES = 20, 200, 4096
 #: Wire types of protocol buffers.
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 #: TensorProto: type -> how one element lies in tensor_content.
@@ -74,7 +78,11 @@ def read(source: Source, places: Places, say: Say) -> Figure:
                 figure.add(plain(value), step)
             return figure
     if tried:
-        raise Nothing(f"no scalar {source.key!r} in {tried} TensorBoard event files")
+        known = sorted(
+            {tag for place in (places.outputs, places.working) for tag in _tags_below(place, places)}
+        )
+        there = f"; they have {', '.join(known)[:300]}" if known else ""
+        raise Nothing(f"no scalar {source.key!r} in {tried} TensorBoard event files{there}")
     raise Nothing("the run wrote no TensorBoard event file into its outputs or working folder")
 
 
@@ -95,6 +103,18 @@ def _points_below(top: Path, key: str, places: Places, say: Say) -> Tuple[Dict[P
     return plainly or by_folder, len(events)
 
 
+def _tags_below(top: Path, places: Places) -> Set[str]:
+    """Tags of scalars at the beginning of the event files below a folder, for a sentence."""
+    tags: Set[str] = set()
+    for path in sorted(path for path in walk(top) if _NAME in path.name and is_new(path, places))[
+        :_NAMED_FILES
+    ]:
+        with contextlib.suppress(ValueError, IndexError, struct.error):
+            for data in islice(_records(path, b"", lambda note: None, _NAMED_BYTES), _NAMED_RECORDS):
+                tags.update(tag.decode("utf-8", "replace") for tag, value in _event(data)[2])
+    return tags
+
+
 def _run(folder: Path, top: Path) -> str:
     """How TensorBoard calls what lies in a folder."""
     return str(folder.relative_to(top))
@@ -108,15 +128,16 @@ def scalars(path: Path, tag: str, say: Say) -> Iterator[_Point]:
     wanted = tag.encode("utf-8")
     try:
         for data in _records(path, wanted, say):
-            when, step, values = _event(data, wanted)
-            for value in values:
-                yield when, step, value
+            when, step, values = _event(data)
+            for name, value in values:
+                if name == wanted:
+                    yield when, step, value
     except (ValueError, IndexError, struct.error) as error:
         say(f"{path.name} is damaged ({error}); what comes before counts")
 
 
-def _records(path: Path, wanted: bytes, say: Say) -> Iterator[bytes]:
-    """The data of the records that hold a text, checked."""
+def _records(path: Path, wanted: bytes, say: Say, longest: int = _RECORD_BYTES) -> Iterator[bytes]:
+    """The data of the records that hold a text and are not too long, checked."""
     with os.fdopen(files.opened(path), "rb", buffering=1 << 16) as file:
         at = 0
         while True:
@@ -130,7 +151,7 @@ def _records(path: Path, wanted: bytes, say: Say) -> Iterator[bytes]:
             if at > files.FILE_BYTES:
                 say(f"{path.name} is longer than {files.FILE_BYTES >> 20} MiB; its beginning was read")
                 return
-            if length > _RECORD_BYTES:
+            if length > longest:
                 file.seek(length + 4, io.SEEK_CUR)
                 continue
             data = file.read(length + 4)
@@ -142,8 +163,10 @@ def _records(path: Path, wanted: bytes, say: Say) -> Iterator[bytes]:
                 yield data[:length]
 
 
-def _event(data: bytes, wanted: bytes) -> Tuple[float, int, List[float]]:
-    when, step, values = 0.0, 0, []
+def _event(data: bytes) -> Tuple[float, int, List[Tuple[bytes, float]]]:
+    """When, at which step, and the scalars with their tags."""
+    when, step = 0.0, 0
+    values: List[Tuple[bytes, float]] = []
     for number, held in _fields(data):
         if number == 1 and isinstance(held, bytes):
             when = struct.unpack("<d", held)[0]
@@ -152,11 +175,11 @@ def _event(data: bytes, wanted: bytes) -> Tuple[float, int, List[float]]:
         elif number == 5 and isinstance(held, bytes):
             for inner, value in _fields(held):
                 if inner == 1 and isinstance(value, bytes):
-                    values += _summary_value(value, wanted)
+                    values += _summary_value(value)
     return when, step, values
 
 
-def _summary_value(data: bytes, wanted: bytes) -> List[float]:
+def _summary_value(data: bytes) -> List[Tuple[bytes, float]]:
     tag, value = b"", None
     for number, held in _fields(data):
         if number == 1 and isinstance(held, bytes):
@@ -166,7 +189,7 @@ def _summary_value(data: bytes, wanted: bytes) -> List[float]:
             value = _shortest(value)
         elif number == 8 and isinstance(held, bytes):
             value = _tensor(held)
-    return [value] if tag == wanted and value is not None else []
+    return [(tag, value)] if value is not None else []
 
 
 def _tensor(data: bytes) -> Optional[float]:

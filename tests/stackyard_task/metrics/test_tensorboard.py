@@ -118,6 +118,20 @@ def test_what_is_no_number_is_no_scalar(tmp_path: Path, data: bytes) -> None:
     assert (found.values, found.notes) == ({}, ["metric 't': no scalar 't' in 1 TensorBoard event files"])
 
 
+def test_a_tag_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    where = places(tmp_path)
+    events(
+        where.outputs / "a",
+        event(1, simple("loss/train", 0.5)),
+        event(1, field(1, b"image") + field(4, b"x")),
+    )
+    events(where.working / "b", event(1, simple("accuracy", 0.5)))
+    found = read({"t": "tensorboard:Loss/train"}, where)
+    assert found.notes == [
+        "metric 't': no scalar 'Loss/train' in 2 TensorBoard event files; they have accuracy, loss/train"
+    ]
+
+
 def test_a_tag_that_two_folders_have_is_named_with_its_folder(tmp_path: Path) -> None:
     where = places(tmp_path)
     events(where.outputs / "train", event(1, simple("loss", 1.0)))
