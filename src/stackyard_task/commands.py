@@ -31,6 +31,8 @@ MOST_WORDS, MOST_LETTERS = 100_000, 2 << 20
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)?)\}")
 #: What hydra takes in a value without quotes.
 _HYDRA_PLAIN = re.compile(r"[A-Za-z0-9_./@+-]+(?:[ ]+[A-Za-z0-9_./@+-]+)*")
+#: A backslash means itself in hydra's quotes, but before a quote.
+_BEFORE_QUOTE = re.compile(r"(\\*)('|\Z)")
 #: A number in exponents that YAML 1.1 would read as a text, for it has no point.
 _POINTLESS = re.compile(r"(-?\d+)(e[+-]\d+)")
 
@@ -273,7 +275,7 @@ def _hydra(value: Any) -> str:
     if isinstance(value, str):
         if _HYDRA_PLAIN.fullmatch(value) and not _means_something_else(value):
             return value
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return "'" + _BEFORE_QUOTE.sub(lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
     return str(value)
 
 

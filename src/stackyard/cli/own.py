@@ -203,6 +203,7 @@ def _repeated(given: list[list[str]], asked: _Asked, *, hook: bool, as_json: boo
     from stackyard.cli.matrix import Matrix
     from stackyard.settings import Settings
 
+    _refuse_without_stack(asked)
     names = [_name_of(words) for words in given]
     name = "-vs-".join(dict.fromkeys(names))[:_NAME_LETTERS]
     folder = _here()
@@ -342,8 +343,7 @@ def _placed(words: list[str], asked: _Asked, *, hook: bool) -> tuple[Path, str]:
     python = sys.executable
     if asked.stack != NO_STACK:
         pin, environment, python = _stack(asked.stack, asked.requirements)
-    elif asked.requirements is not None:
-        raise BadInputError("--requirements come on top of a stack; leave --stack none away, or name one")
+    _refuse_without_stack(asked)
     command = Command(words=tuple(map(_verbatim, words)), folder=str(folder), hook=hook)
     place = _taken(asked.out, name)
     commit, dirty = repository.Git(seconds=_GIT_SECONDS).state(folder)
@@ -428,6 +428,16 @@ def _name_of(words: list[str]) -> str:
         elif options and options[0] != "-c":
             word = Path(options[0]).name
     return _NAME.sub("_", word.removesuffix(".py")).strip("_.-")[:_NAME_LETTERS] or "command"
+
+
+def _refuse_without_stack(asked: _Asked) -> None:
+    """Refuse packages that have nothing to come on top of.
+
+    Raises:
+        BadInputError: there is no stack.
+    """
+    if asked.requirements is not None and asked.stack == NO_STACK:
+        raise BadInputError("--requirements come on top of a stack; leave --stack none away, or name one")
 
 
 def _here() -> Path:

@@ -42,7 +42,7 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         *differences(_digests(old.stacks, earlier), _digests(new.stacks, earlier), "stacks"),
         *differences(old.inputs, new.inputs, "inputs (bytes)"),
         *differences(old.measure, new.measure, "measure"),
-        *differences(*_declarations(old.declared or {}, new.declared or {}), "workloads.toml"),
+        *differences(*_declarations(old, new), "workloads.toml"),
         *(line for name in new.folders for line in _folder_lines(old, new, name)),
         *_read_lines(old, new, earlier),
         *([] if accepted else differences(_code(old), _code(new))),
@@ -166,6 +166,8 @@ def _comparable(scenario: Mapping[str, Any], accepted: Mapping[str, str]) -> dic
     """What of a scenario decides its runs, without the workloads that are accepted to differ."""
     free = ("repeats", "title", "time_limit_seconds")
     left = {key: value for key, value in scenario.items() if key not in free}
+    if isinstance(left.get("workloads"), dict):
+        left["workloads"] = {name: _as_written(spec) for name, spec in left["workloads"].items()}
     gone = {*accepted, *accepted.values()}
     if gone and isinstance(left.get("workloads"), dict) and isinstance(left.get("axes"), dict):
         left["workloads"] = {name: spec for name, spec in left["workloads"].items() if name not in gone}
@@ -176,12 +178,26 @@ def _comparable(scenario: Mapping[str, Any], accepted: Mapping[str, str]) -> dic
     return left
 
 
-def _declarations(
-    old: Mapping[str, Workload], new: Mapping[str, Workload]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What two plans' declarations say of a run, of the workloads that both use."""
-    names = [name for name in old if name in new]
-    return {name: _called(old[name]) for name in names}, {name: _called(new[name]) for name in names}
+def _as_written(spec: Any) -> Any:
+    """A workload as its file has it: of one that it declares itself the command; its parameters stand beside that."""
+    if not isinstance(spec, dict) or not isinstance(spec.get("declared"), dict):
+        return spec
+    return {key: value for key, value in spec.items() if key != "declared"} | {
+        "command": spec["declared"].get("command")
+    }
+
+
+def _declarations(old: Plan, new: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What two plans' declarations say of a run, of the workloads that both use and that stand beside their files."""
+    was, now = old.declared or {}, new.declared or {}
+    inside = {
+        name
+        for plan in (old, new)
+        for name, spec in plan.scenario.get("workloads", {}).items()
+        if isinstance(spec, dict) and spec.get("declared") is not None
+    }
+    names = [name for name in was if name in now and name not in inside]
+    return {name: _called(was[name]) for name in names}, {name: _called(now[name]) for name in names}
 
 
 def _called(workload: Workload) -> dict[str, Any]:

@@ -256,7 +256,7 @@ def _planned_name(plan: PlanSummary, axes: Mapping[str, str]) -> str:
 
 def _few(study: Study, matrix: Matrix) -> Iterator[Finding]:
     cells = [cell for cell in matrix.cells if 0 < len(cell.completed) < FEWEST_RUNS]
-    if cells:
+    if cells and len(matrix.cells) > 1:  # one alone is compared with nothing, and asks for no verdict
         counts = {len(cell.completed) for cell in cells}
         words = _some(f"{_name(cell)} (n = {len(cell.completed)})" for cell in cells)
         if len(counts) == 1:
