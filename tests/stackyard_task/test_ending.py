@@ -43,3 +43,35 @@ def test_a_program_that_ends_before_its_function_returned_did_not_complete():
     assert found is not None
     assert (found.kind, found.exit_code) == ("code", 0)
     assert failure_of(Ending(status=0), SPEC, Measurement()) is None
+
+
+def test_where_no_output_was_kept_nobody_is_sent_to_it():
+    spec = TaskSpec(run_id="r", workload="w")
+    for status in (256, 11):
+        kept = failure_of(Ending(status=status), spec, Measurement())
+        at_terminal = failure_of(Ending(status=status, logged=False), spec, Measurement())
+        assert kept is not None
+        assert kept.message.endswith("; see output.log")
+        assert at_terminal is not None
+        assert "output.log" not in at_terminal.message
+
+
+def test_at_a_terminal_a_signal_may_be_the_users_own():
+    failure = failure_of(
+        Ending(status=signal.SIGINT, logged=False),
+        TaskSpec(run_id="r", workload="w"),
+        Measurement(wall_seconds=1.25),
+    )
+    assert failure is not None
+    assert failure.message == "the command was killed by SIGINT after 1.2 s"
+
+
+def test_whoever_measured_it_may_have_been_killed():
+    failure = failure_of(
+        Ending(status=signal.SIGTERM, stop="interrupted", signal_received=signal.SIGTERM, alone=True),
+        TaskSpec(run_id="r", workload="w"),
+        Measurement(wall_seconds=1.25),
+    )
+    assert failure is not None
+    assert (failure.kind, failure.signal) == ("interrupted", signal.SIGTERM)
+    assert "the process that had it measured was killed" in failure.message

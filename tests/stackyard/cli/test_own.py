@@ -1,0 +1,199 @@
+"""``stackyard run`` and ``compare`` as typed: what is refused, what is left, and the scenario that they write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackyard.cli import main, own
+from stackyard.errors import BadInputError
+from stackyard_task import commands
+from stackyard_task.commands import Command, Places
+from tests.waiting import PATIENCE_SECONDS
+
+WORDS = st.lists(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
+    min_size=1,
+    max_size=5,
+)
+ALONE = ["run", "--stack", "none", "--out", "r"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STACKYARD_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def asked(**fields: object) -> own._Asked:
+    known: dict[str, object] = dict.fromkeys(own._Asked.__dataclass_fields__)
+    return own._Asked(**{**known, "repeats": 2, "warm_up_runs": 0, "metrics": [], **fields})  # type: ignore[arg-type]
+
+
+def ran(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-c", "from stackyard.cli.main import main; main()", *arguments]
+    return subprocess.run(
+        call, capture_output=True, text=True, timeout=PATIENCE_SECONDS, stdin=subprocess.DEVNULL, **more
+    )  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["python", "train.py", "--lr", "1"], "train"),
+        (["/usr/bin/python3.11", "-u", "src/train.py"], "train"),
+        (["python", "-m", "http.server"], "http.server"),
+        (["python", "-c", "print(1)"], "python"),
+        (["python"], "python"),
+        (["./a b.sh"], "a_b.sh"),
+        (["é"], "command"),
+        (["-x"], "x"),
+        ([""], "command"),
+        (["x" * 100], "x" * 40),
+    ],
+)
+def test_runs_are_named_by_what_is_executed(words: list[str], name: str) -> None:
+    assert own._name_of(words) == name
+
+
+@given(WORDS, WORDS)
+def test_the_scenario_of_two_commands_runs_the_words_that_were_typed(
+    first: list[str], second: list[str]
+) -> None:
+    text = own.scenario_text(
+        "n", [first, second], ["a", "b"], asked(stack="none"), folder=Path("/x"), hook=True
+    )
+    read = tomllib.loads(text)
+    command = Command(tuple(read["workloads"]["n"]["command"]))
+    for label, words in zip(read["axes"]["command"], (first, second), strict=True):
+        parameters = read["choices"]["command"][label]["parameters"]
+        if words[0]:
+            assert commands.words(command, parameters, Places("/o")) == words
+
+
+@given(WORDS)
+def test_the_scenario_of_one_command_does_too(words: list[str]) -> None:
+    text = own.scenario_text(
+        "n", [words], ["n"], asked(metrics=["a=line:a=(?P<value>.*)"]), folder=Path("/x"), hook=False
+    )
+    table = tomllib.loads(text)["workloads"]["n"]
+    assert table["hook"] is False
+    assert table["metrics"] == {"a": "line:a=(?P<value>.*)"}
+    if words[0]:
+        assert commands.words(Command(tuple(table["command"])), {}, Places("/o")) == words
+
+
+@pytest.mark.parametrize("words", [["a"], ["a", "--vs", "--"], ["--vs", "--", "a"], ["a", "--vs", "b"], []])
+def test_one_command_is_compared_with_nothing(words: list[str]) -> None:
+    with pytest.raises(BadInputError, match="expected two commands"):
+        own._parted(words)
+
+
+def test_commands_are_parted_where_it_says_so_and_nowhere_else() -> None:
+    assert own._parted(["a", "--", "--vs", "--", "b", "--vs", "c"]) == [["a", "--"], ["b", "--vs", "c"]]
+    with pytest.raises(BadInputError, match="more than the 8"):
+        own._parted(["a", *["--vs", "--", "b"] * 8])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--stack", "nope", "--", "true"], "no stack is named 'nope'"),
+        (["--memory", "5", "--", "true"], "--memory is '5'"),
+        (["--requirements", "r.txt", "--", "true"], "--requirements come on top of a stack"),
+        (
+            ["--repeats", "2", "--requirements", "r.txt", "--", "true"],
+            "--requirements come on top of a stack",
+        ),
+        (["--metric", "acc", "--", "true"], "expected NAME=SOURCE"),
+        (["--metric", "acc=nowhere:x", "--", "true"], "acc is 'nowhere:x'"),
+        (["--", "true", "\udcff"], "is not UTF-8 text"),
+        (["--repeats", "2", "--", "true", "\udcff"], "is not UTF-8 text"),
+        (["--out", "\udcff", "--", "true"], "is not UTF-8 text"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence_and_leaves_nothing(
+    options: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([*ALONE, *options]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert said in told
+    assert not (here / "r").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--repeats", "2"]])
+def test_an_unknown_way_of_measuring_is_refused_before_anything_is_made(
+    more: list[str], here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STACKYARD_MEASURE", "guess")
+    assert main.run([*ALONE, *more, "--", "true"]) == 2
+    assert "STACKYARD_MEASURE is 'guess', expected one of auto, processes, alike" in capsys.readouterr().err
+    assert not (here / "r").exists()
+
+
+def test_a_folder_that_is_gone_is_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "gone").mkdir()
+    os.chdir(here / "gone")
+    (here / "gone").rmdir()
+    assert main.run([*ALONE, "--", "true"]) == 2
+    assert "the folder that you are in is gone" in capsys.readouterr().err
+    os.chdir(here)
+
+
+def test_names_of_our_own_are_taken_once_each(here: Path) -> None:
+    names = {own._taken(None, "x").name for _ in range(4)}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"x-\d{8}-\d{6}(\.\d)?", name) for name in names)
+    (here / "full").mkdir()
+    (here / "full" / "a").touch()
+    with pytest.raises(BadInputError, match="is not an empty folder"):
+        own._taken(here / "full", "x")
+    with pytest.raises(BadInputError, match="is not an empty folder"):
+        own._taken(here / "full" / "a", "x")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["no-such-program"], 127, "there is no command 'no-such-program'; is it on the PATH?"),
+        (["/etc/passwd"], 126, "may not be executed"),
+        (["/tmp"], 126, "is a folder, not a program"),
+        (["sh", "-c", "exit 9"], 9, "exited with status 9"),
+    ],
+)
+def test_a_command_that_fails_is_a_record_and_its_own_status(
+    words: list[str], status: int, said: str, here: Path
+) -> None:
+    done = ran(*ALONE, "--", *words)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "output.log" not in done.stderr
+    assert said in json.loads((here / "r" / "record.json").read_text())["failure"]["message"]
+
+
+def test_a_run_that_removes_its_folder_keeps_its_status_and_is_one_sentence(here: Path) -> None:
+    done = ran(*ALONE, "--", "sh", "-c", 'rm -rf "${STACKYARD_OUTPUTS%/outputs}"; exit 9')
+    assert done.returncode == 9
+    assert done.stderr.count("\n") == 1
+    assert "the run removed its own folder" in done.stderr
+    assert not (here / "r").exists()
+
+
+def test_json_is_the_record_with_its_folder(here: Path) -> None:
+    done = ran(*ALONE, "--json", "--", "echo", "{lr}", "${HOME}")
+    assert done.stdout == "{lr} ${HOME}\n"
+    said = json.loads(done.stderr)
+    assert said["folder"] == "r"
+    assert said["record"] == json.loads((here / "r" / "record.json").read_text())
+    assert said["record"]["command"] == ["echo", "{lr}", "${HOME}"]

@@ -1,0 +1,100 @@
+"""The listener: whatever is written to it, and however fast, it stays small and comes back to its caller."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import threading
+from typing import Any, Iterator
+
+import pytest
+
+from stackyard_task import listener as room
+from stackyard_task.listener import Listener
+
+
+class Line:
+    """A listener and the pipe that leads to it."""
+
+    def __init__(self) -> None:
+        reading, self.writing = os.pipe()
+        os.set_blocking(reading, False)
+        self.listener = Listener(reading, 0.0, os.getpid())
+
+    def say(self, *messages: Any) -> None:
+        for message in messages:
+            os.write(
+                self.writing, message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n"
+            )
+        assert self.listener.read()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    yield made
+    os.close(made.listener.descriptor)
+    os.close(made.writing)
+
+
+def test_a_writer_that_never_pauses_does_not_hold_the_supervisor(line: Line) -> None:
+    stop = threading.Event()
+    message = json.dumps({"kind": "steps", "seconds": [0.001]}).encode() + b"\n"
+
+    def flood() -> None:
+        while not stop.is_set():
+            os.write(line.writing, message * 100)
+
+    writer = threading.Thread(target=flood)
+    writer.start()
+    try:
+        for _ in range(5):
+            select.select([line.listener.descriptor], [], [])
+            assert line.listener.read()  # comes back
+    finally:
+        stop.set()
+        while writer.is_alive():
+            line.listener.read()
+            writer.join(0.001)
+    assert line.listener.step_times() is not None
+
+
+def test_what_a_record_names_is_bounded(line: Line) -> None:
+    for first in range(0, 3000, 100):
+        line.say(*({"kind": "phase", "name": "steady", "at": float(n)} for n in range(first, first + 100)))
+    assert len(line.listener.phases) == room.PHASES_KEPT
+    for first in range(0, 12_000, 1000):
+        line.say({"kind": "results", "values": {str(n): n for n in range(first, first + 1000)}})
+    assert len(line.listener.results) == room.RESULTS_KEPT
+    line.say({"kind": "results", "values": {"1": "new"}})  # what is known may change
+    assert line.listener.results["1"] == "new"
+    for index in range(2000):
+        line.say({"kind": "gpu", "index": index, "facts": {"name": "x"}})
+    assert len(line.listener.gpu_facts) == room.GPUS_KEPT
+    assert line.listener.not_understood > 2900
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\0\0\0\n",
+        b"\xff\xfe\n",
+        b"[]\n",
+        b"{}\n",
+        b"null\n",
+        b'{"kind": 3}\n',
+        b'{"kind": "__class__"}\n',
+        b'{"kind": "phase", "name": "lunch", "at": 0}\n',
+        b'{"kind": "results", "values": [1]}\n',
+        b'{"kind": "gpu", "index": [], "facts": {}}\n',
+        b"{" * 30_000 + b"\n",
+        b'{"kind": "steps", "seconds": {"a": 1}}\n',
+        b'{"kind": "progress", "done": ' + b"9" * 5000 + b"}\n",
+    ],
+)
+def test_what_is_no_message_is_counted_and_the_next_one_is_heard(line: Line, said: bytes) -> None:
+    line.say(said)
+    assert line.listener.not_understood >= 1
+    line.say({"kind": "results", "values": {"a": 1}})
+    assert line.listener.results == {"a": 1}
