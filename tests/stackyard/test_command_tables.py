@@ -87,9 +87,7 @@ def test_a_notebook_is_words_with_its_own_name_and_parameters_for_papermill(name
 
 
 def test_parameters_are_of_the_kind_that_all_their_values_have() -> None:
-    kinds = {
-        p.name: p.kind for p in command_tables.typed(FIELDS, "w", {"a": [1, 2.5], "b": ["x"], "c": [True]})
-    }
-    assert (kinds["a"], kinds["b"], kinds["c"]) == ("number", "text", "flag")
+    found = command_tables.typed(FIELDS, "w", {"a": 1, "b": "x", "c": True}, [{"a": 2.5}])
+    assert {p.name: p.kind for p in found} == {"a": "number", "b": "text", "c": "flag"}
     with pytest.raises(BadInputError, match="values of one kind"):
-        command_tables.typed(FIELDS, "w", {"a": [1, "x"]})
+        command_tables.typed(FIELDS, "w", {"a": 1}, [{"a": "x"}])

@@ -283,7 +283,7 @@ def _supervisor_words(folder: Path, status: int | None) -> str:
         lines = []
     last = f": {lines[-1][:200]}" if lines else ""
     if status is not None and status < 0:
-        return f"the supervisor was killed by signal {-status} and left no record{last}"
+        return f"the supervisor was ended by signal {-status} and left no record{last}"
     return f"the supervisor ended with status {status} and without a record{last}"
 
 
