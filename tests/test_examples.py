@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,10 +71,14 @@ def cold(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server and an agent in a home of their own, which has the stacks that are built here."""
+def installed() -> Iterator[Site]:
+    """A server and an agent in a home of their own, which has the stacks that are built here.
+
+    Its path is short: a DataLoader's workers have sockets below the agent's temporary folder, whose paths the kernel
+    holds to 107 letters.
+    """
     settings = Settings.from_environment()
-    home = tmp_path_factory.mktemp("examples-home")
+    home = Path(tempfile.mkdtemp(prefix="e-"))
     for shared in ("stacks", "stacks.d"):
         if (settings.home / shared).is_dir():
             (home / shared).symlink_to(settings.home / shared)
