@@ -304,7 +304,7 @@ SHIPPED = Known(
 def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path) -> None:
     scenario = scenarios.read(path.read_text(encoding="utf-8"), path.name, SHIPPED)
     assert scenario.name == path.stem
-    assert scenario.repeats == 6
+    assert scenario.repeats >= 6
     assert set(scenario.axes["workload"]) <= {"train", "infer"}
 
 
