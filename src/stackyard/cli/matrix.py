@@ -140,7 +140,7 @@ class Matrix:
             label, reason = outcome.failures[0]
             raise RunsFailedError(
                 f"{outcome.failed} of {count(plan.runs_total, 'run')} failed (the first: {label}: {reason}); "
-                f"their output lies in {folder.path / 'runs'}"
+                f"their output lies in {folder.path / 'runs'}{_stayed(plans.travelling)}"
             )
 
     def _planned(
@@ -355,6 +355,21 @@ def _intention(plan: Plan, folder: Path) -> str:
     ]
     left = f" ({', '.join(part for part in without if part)})" if any(without) else ""
     return f"{plan.name}: {count(len(plan.cells), 'cell')} x {count(plan.repeats, 'run')}{prepare}, in {folder}{left}"
+
+
+def _stayed(travelling: Mapping[str, Folder]) -> str:
+    """How a sentence on failed runs goes on where files of their code stayed here: data often is ignored."""
+    stayed = [
+        f"{name}: {one.left_out['ignored']}"
+        for name, one in travelling.items()
+        if one.left_out.get("ignored")
+    ]
+    if not stayed:
+        return ""
+    return (
+        f"; ignored files and folders did not travel ({', '.join(stayed)[:200]}): name data under inputs, or bring it "
+        "back with a line !NAME in .stackyardignore"
+    )
 
 
 def _dry(

@@ -129,6 +129,21 @@ def test_failed_runs_are_reported_and_status_is_4(here: Any, capsys: pytest.Capt
     assert said.err.splitlines()[-1].startswith("stackyard: 2 of 2 runs failed (the first: b01")
 
 
+def test_failed_runs_tell_of_what_stayed_here(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    code = here.folder / "own"
+    code.mkdir()
+    (code / ".gitignore").write_text("*.bin\n")
+    (code / "train.bin").write_text("data")
+    text = (
+        FILE.partition("[workloads.w]")[0] + '[workloads.w]\ncommand = ["cat", "train.bin"]\ncode = "own"\n'
+    )
+    assert main.run(["scenario", "run", str(write(here, text=text)), "--out", "o"]) == 4
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "ignored files and folders did not travel (w: 1)" in said
+    (code / ".stackyardignore").write_text("!train.bin\n")
+    assert main.run(["scenario", "run", "tiny.toml", "--out", "o2"]) == 0
+
+
 def test_dry_run_writes_nothing(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
     here.reasons = {"old": "no GPU"}
     assert main.run(["scenario", "run", str(write(here)), "--dry-run", "--repeats", "2"]) == 0
