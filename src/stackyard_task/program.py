@@ -75,7 +75,7 @@ class FunctionProgram:
     def __init__(self, spec: TaskSpec, run_folder: Path, python: str, log: int) -> None:
         self._spec, self._folder, self._python, self._log = spec, run_folder, python, log
         #: The channel's reading end, for a listener.
-        self.descriptor = -1
+        self.descriptor = self._writing = -1
 
     def start(
         self, inherited: Mapping[str, str], threads: Optional[int]
@@ -89,12 +89,21 @@ class FunctionProgram:
         return spawn.Start(what, complete, None, self._log, self._writing), variables
 
     def started(self) -> None:
-        """The child has its end of the channel, or there is no child."""
+        """The child has its end of the channel."""
         os.close(self._writing)
+        self._writing = -1
 
     def close(self) -> None:
         """Give back what listening took."""
         os.close(self.descriptor)
+        self.descriptor = -1
+
+    def abandon(self) -> None:
+        """Nothing is known of a child: what was made ready for it goes."""
+        for descriptor in (self.descriptor, self._writing):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.descriptor = self._writing = -1
 
     def ended(self, record: RunRecord) -> None:
         """Nothing is left to be done: the child has said everything."""
@@ -184,8 +193,15 @@ class CommandProgram:
         for descriptor in (self.descriptor, self._writing):
             if descriptor >= 0:
                 os.close(descriptor)
+        self.descriptor = self._writing = -1
         if self._fifo is not None:
             shutil.rmtree(self._fifo.parent, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Nothing is known of the command: what was made ready for it goes, its copy of the folder above all."""
+        self.close()
+        if not self.in_place:
+            shutil.rmtree(self._work, ignore_errors=True)
 
     def ended(self, record: RunRecord) -> None:
         """Read the result figures where the command said them, and keep what it wrote in its working folder."""

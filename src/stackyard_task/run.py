@@ -293,6 +293,7 @@ class _Supervision:
         return record
 
     def _not_started(self, started_at: str, environment: Environment, failure: Failure) -> RunRecord:
+        self.program.abandon()
         record = self._record(started_at, Measurement(), environment)
         record.failure, record.status, record.command = failure, "failed", self.program.words
         return record
@@ -314,12 +315,7 @@ class _Supervision:
         kills_before = kernel_kills(places)
         own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
         clock = _Clock(time.monotonic())
-        try:
-            pid = spawn.start(what, cgroup, holding.steps, self.here)
-        except spawn.StartError:
-            self.program.started()
-            self.program.close()
-            raise
+        pid = spawn.start(what, cgroup, holding.steps, self.here)
         self._signals.begin(pid)
         self.program.started()
         metered = cgroup if self.method == "auto" else None

@@ -7,8 +7,9 @@ import os
 import shutil
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import pytest
 
@@ -84,3 +85,33 @@ def test_a_script_that_says_nothing_has_nothing_in_its_record(tmp_path: Path) ->
     assert record.measurement.steps is None
     assert (tmp_path / "run" / LOG_FILE).read_text() == "hello\n"
     assert not (tmp_path / "run" / SERIES_FILE).exists()
+
+
+def travelled(folder: Path, words: Tuple[str, ...], metrics: Dict[str, str]) -> Tuple[RunRecord, Path]:
+    """The record of a command in a copy of a folder that has an old figure, and its run folder."""
+    place = folder / "run"
+    place.mkdir()
+    with zipfile.ZipFile(folder / "code.zip", "w") as archive:
+        entry = zipfile.ZipInfo("metrics.json")
+        entry.create_system, entry.external_attr = 3, 0o100644 << 16
+        archive.writestr(entry, '{"a": 1}')
+    declared = Workload("w", "", "", command=Command(words, code=".", metrics=metrics))
+    write_json(TaskSpec("r", "w", declared=declared, work=str(folder / "code.zip")), place / TASK_FILE)
+    return supervise(place, python=sys.executable), place
+
+
+def test_a_figure_that_travelled_with_the_folder_is_none_of_the_run(tmp_path: Path) -> None:
+    record, place = travelled(tmp_path, ("test", "-s", "metrics.json"), {"a": "json:metrics.json#a"})
+    assert record.failure is None, record.failure
+    assert record.results == {}
+    assert "metrics.json is older than the run" in record.notes[0]
+    assert not (place / "work").exists()
+
+
+def test_a_command_that_cannot_be_executed_leaves_no_copy_of_its_folder(tmp_path: Path) -> None:
+    open_before = len(os.listdir("/proc/self/fd"))
+    record, place = travelled(tmp_path, ("no-such-command",), {})
+    assert record.failure is not None
+    assert "there is no command 'no-such-command'" in record.failure.message
+    assert not (place / "work").exists()
+    assert len(os.listdir("/proc/self/fd")) == open_before
