@@ -5,14 +5,19 @@ May import scenarios, workloads.folder and runs. Reads files, and writes archive
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from stackyard.errors import BadInputError
 from stackyard.matrix.runs import PlannedFolder
 from stackyard.scenarios import Preparation, Scenario
 from stackyard.scenarios.shape import WorkloadSpec
 from stackyard.workloads import code_folders, folder, repository
 from stackyard.workloads.folder import Folder
+
+#: Stands for the files of a folder that is worked in.
+DIFFERENCE = "how its files differ from its commit"
 
 
 def of_commands(scenario: Scenario, beside: Path, leave_out: Iterable[Path] = ()) -> dict[str, Folder]:
@@ -24,12 +29,15 @@ def of_commands(scenario: Scenario, beside: Path, leave_out: Iterable[Path] = ()
         leave_out: what does not travel although it lies inside, such as the run folder.
 
     Raises:
-        BadInputError: a folder is not there, or something in it cannot travel.
+        BadInputError: a folder or a file of requirements is not there, or something in a folder cannot travel.
     """
     seen: dict[tuple[str, frozenset[str]], Folder] = {}
     found: dict[str, Folder] = {}
     specs: list[WorkloadSpec | Preparation] = [*scenario.workloads.values(), *scenario.preparations]
     for spec in specs:
+        reason = None if spec.command is None else code_folders.why_not(spec.command, beside)
+        if reason is not None:
+            raise BadInputError(f"{_table(spec)}: {reason}")
         if spec.command is None or spec.command.code is None:
             continue
         alike = (
@@ -45,7 +53,7 @@ def of_commands(scenario: Scenario, beside: Path, leave_out: Iterable[Path] = ()
 
 
 def planned(found: Mapping[str, Folder], scenario: Scenario, beside: Path) -> dict[str, PlannedFolder]:
-    """The folders as a plan has them: those that travel, and of those worked in their commit alone.
+    """The folders as a plan has them: those that travel, and of those worked in what git says of them.
 
     Args:
         found: what travels.
@@ -56,9 +64,19 @@ def planned(found: Mapping[str, Folder], scenario: Scenario, beside: Path) -> di
     specs: list[WorkloadSpec | Preparation] = [*scenario.workloads.values(), *scenario.preparations]
     for spec in specs:
         if spec.command is not None and spec.command.folder is not None:
-            state = repository.Git().state((beside / spec.command.folder).resolve())
-            plans[spec.key] = PlannedFolder(None, {}, *state)
+            plans[spec.key] = _worked_in((beside / spec.command.folder).resolve())
     return plans
+
+
+def _worked_in(place: Path) -> PlannedFolder:
+    """A folder that nothing is copied of: its commit, and in place of its files how they differ from that."""
+    found = repository.Git().looked_at(place)
+    if found is None or found.commit is None:
+        return PlannedFolder(None, {})
+    if found.diff is None:
+        return PlannedFolder(None, {}, found.commit, True if found.diff_cut else None)
+    marks = {DIFFERENCE: hashlib.sha256(found.diff).hexdigest()} if found.diff else {}
+    return PlannedFolder(None, marks, found.commit, bool(found.diff))
 
 
 def keep_diffs(found: Mapping[str, Folder], place: Path) -> None:

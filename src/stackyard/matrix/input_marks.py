@@ -32,11 +32,13 @@ def of_scenario(scenario: Scenario, beside: Path) -> dict[str, str]:
     """
     specs: list[WorkloadSpec | Preparation] = [*scenario.workloads.values(), *scenario.preparations]
     names = {text for spec in specs for text in spec.inputs.values() if code_folders.is_path(text)}
-    return {name: mark(beside / name) for name in sorted(names) if (beside / name).exists()}
+    return {name: mark(beside / name) for name in sorted(names) if os.path.exists(beside / name)}
 
 
 def mark(path: Path) -> str:
     """What differs where the content of a file or folder does: bytes, and a digest of contents or times of change.
+
+    What is neither, such as a device, has no content that could be told.
 
     Raises:
         OSError: it cannot be read.
@@ -58,7 +60,7 @@ def mark(path: Path) -> str:
 def _files(path: Path) -> Iterable[tuple[str, Path, os.stat_result]]:
     """The regular files of a folder, or the file itself, in a fixed order."""
     if not path.is_dir():
-        return [("", path, path.stat())]
+        return [("", path, path.stat())] if path.is_file() else []
     return sorted(_inside(path), key=lambda found: found[0])
 
 

@@ -63,10 +63,10 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         lines.append(f"repeats: {old.repeats} then, {new.repeats} now")
     if lines:
         more = f"; and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
+        accept = "start new cells for what changed with --accept-changes, " if changed(old, new) else ""
         raise BadInputError(
             f"{path}: the scenario is not the one that began there ({'; '.join(lines[:_MOST_SHOWN])}{more}); "
-            "give the same one, start new cells for what changed with --accept-changes, "
-            "replace its runs with --fresh, or choose another --out"
+            f"give the same one, {accept}replace its runs with --fresh, or choose another --out"
         )
 
 
@@ -146,8 +146,11 @@ def _folder_lines(old: Plan, new: Plan, name: str) -> Iterator[str]:
     was, now = old.folders.get(name), new.folders.get(name)
     if was is None or now is None:
         return
-    if was.digest is None and now.digest is None and was.commit != now.commit:
-        yield f"folder of {name}: commit {was.commit} then, {now.commit} now"
+    if was.digest is None and now.digest is None:
+        if was.commit != now.commit:
+            yield f"folder of {name}: commit {was.commit} then, {now.commit} now"
+        elif was.files != now.files and None not in (was.dirty, now.dirty):
+            yield f"folder of {name}: its files differ otherwise from commit {(now.commit or '')[:12]} than then"
     elif was.digest != now.digest:
         found = folder.differences(was.files, now.files) or ["its files"]
         more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""

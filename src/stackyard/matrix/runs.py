@@ -77,7 +77,8 @@ class PlannedFolder:
 
     #: SHA-256 over all files, their names and modes; ``None``: nothing travels, for it works in the folder itself.
     digest: str | None
-    #: Name -> what differs where the file does: its SHA-256, and its mode.
+    #: Name -> what differs where the file does: its SHA-256, and its mode. Of one that nothing travels of, one entry
+    #: for all that git sees to differ from the commit.
     files: dict[str, str]
     #: Commit of the repository that the folder is in, and whether the folder differs from it.
     commit: str | None = None

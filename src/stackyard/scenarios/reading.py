@@ -400,9 +400,9 @@ class _Reader(ScenarioFields):
         if spec.command is None or spec.command.requirements is None:
             return
         if stack == NO_STACK:
-            raise self.bad(
-                f"{spec.name}.requirements", "has no stack to come on top of", "a stack on the axis"
-            )
+            table = "prepare" if isinstance(spec, Preparation) else "workloads"
+            expected = "a stack on the axis" if table == "workloads" else "a stack beside it"
+            raise self.bad(f"{table}.{spec.name}.requirements", "has no stack to come on top of", expected)
         name = matrix.stack_name(stack, spec.name, spec.command)
         found[name] = DerivedStack(stack, spec.command.requirements)
 

@@ -8,6 +8,8 @@ the package's workload lies elsewhere. Reads files, writes none.
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,12 +21,12 @@ from stackyard_task.records import Code
 from stackyard_task.workloads import Workload
 
 #: How an input begins that is no path.
-REFERENCES = ("data:", "prepared:", "dataset:", "step:", "model:", "clearml-")
+_REFERENCE = re.compile(r"(data|prepared|dataset|step|model|clearml-[a-z]+):")
 
 
 def is_path(text: str) -> bool:
     """Whether an input is a path of this machine, and no reference."""
-    return not text.startswith(REFERENCES)
+    return _REFERENCE.match(text) is None
 
 
 def absolute(workload: Workload, beside: Path) -> Workload:
@@ -62,9 +64,9 @@ def in_place(workload: Workload, beside: Path) -> Workload:
 def why_not(command: Command, beside: Path) -> str | None:
     """Why a command cannot be run for want of a folder or file that it names, or ``None``; not for an input."""
     for key, name in (("code", command.code), ("folder", command.folder)):
-        if name is not None and not (beside / name).is_dir():
+        if name is not None and not os.path.isdir(beside / name):  # which raises nothing, whatever the name
             return f"its {key} is {name!r}: there is no folder {beside / name}"
-    if command.requirements is not None and not (beside / command.requirements).is_file():
+    if command.requirements is not None and not os.path.isfile(beside / command.requirements):
         return (
             f"its requirements is {command.requirements!r}: there is no file {beside / command.requirements}"
         )
@@ -96,7 +98,7 @@ def looked_at(
     if command.code is None:
         return None
     place = beside / command.code
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise BadInputError(f"{key}.code is {command.code!r}: there is no folder {place}")
     # what declares it is no part of it: a word there changes no run
     apart = {

@@ -41,3 +41,9 @@ def test_what_is_no_regular_file_is_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "gone").symlink_to("nowhere")
     assert input_marks.mark(tmp_path) == first
+
+
+def test_a_pipe_is_not_waited_for_and_a_device_not_read_to_its_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert input_marks.mark(tmp_path / "pipe") == input_marks.mark(Path("/dev/zero"))
+    assert input_marks.mark(tmp_path).startswith("0 bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from stackyard.errors import BadInputError
 from stackyard.matrix import resuming
+from stackyard.matrix.runs import Plan, PlannedFolder
+from stackyard_task.records import Code, StackPin
 
 FILE = """
 name = "s"
@@ -83,3 +86,47 @@ def test_a_scenario_with_other_names_has_the_other_cells_as_they_were(yard: Any)
     assert other.workloads["w.2"].name == "w.2"
     assert other.workloads["other"] == scenario.workloads["other"]
     assert resuming.named_anew(scenario, {}) is scenario
+
+
+IN_PLACE = PlannedFolder(None, {}, "c" * 40, False)
+
+
+def worked_in(**changed: Any) -> Plan:
+    spec = {"name": "w", "workload": "w", "parameters": {}, "declared": {"command": {"inputs": {}}}}
+    held = Plan(
+        *("s", "s", "", 1, 0, 0, {}, [], [], 0, [], []),
+        scenario={"axes": {"workload": ["w"]}, "workloads": {"w": spec}},
+        only={},
+        stacks={"s": StackPin("s", digest="1")},
+        code=Code(digest="1"),
+        inputs={},
+        folders={"w": IN_PLACE},
+    )
+    return replace(held, **changed)
+
+
+@pytest.mark.parametrize(
+    ("now", "said", "acceptable"),
+    [
+        ({"folders": {"w": replace(IN_PLACE, commit="d" * 40)}}, "folder of w: commit ccc", True),
+        ({"folders": {"w": replace(IN_PLACE, files={"x": "1"}, dirty=True)}}, "differ otherwise", True),
+        ({"folders": {"w": PlannedFolder("2", {"a": "1"})}}, "code of w: new: a", True),
+        ({"stacks": {"s": StackPin("s", digest="2")}}, "stacks.s: ", False),
+        ({"code": Code(digest="2")}, "digest of the measured code", False),
+    ],
+)
+def test_what_changed_is_named_and_accepting_is_offered_only_where_that_helps(
+    now: dict[str, Any], said: str, acceptable: bool
+) -> None:
+    old, new = worked_in(), worked_in(**now)
+    with pytest.raises(BadInputError, match=said) as refused:
+        resuming.refuse_if_different(old, new, Path("o"))
+    assert ("--accept-changes" in str(refused.value)) is acceptable
+    assert bool(resuming.changed(old, new)) is acceptable
+
+
+def test_a_plan_from_before_there_were_commands_is_continued() -> None:
+    old = worked_in(folders={}, read={}, renamed={}, declared=None)
+    resuming.refuse_if_different(old, worked_in(read={"data": "1 bytes"}), Path("o"))
+    unknown = replace(IN_PLACE, dirty=None)
+    resuming.refuse_if_different(worked_in(folders={"w": unknown}), worked_in(), Path("o"))

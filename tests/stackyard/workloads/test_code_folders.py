@@ -48,3 +48,9 @@ def test_a_command_that_works_in_place_cannot_go_elsewhere(tmp_path: Path) -> No
     assert found.folder == str(tmp_path.resolve())
     assert "there is no folder" in (code_folders.why_not(Command(("ls",), folder="gone"), tmp_path) or "")
     assert "there is no file" in (code_folders.why_not(Command(("ls",), requirements="r"), tmp_path) or "")
+
+
+def test_a_folder_whose_name_begins_as_a_reference_does_is_a_path() -> None:
+    paths = ["data", "clearml-logs", "clearml-logs/a:b", "models:x", "./data:x"]
+    references = ["data:x", "step:a/b", "clearml-dataset:p/d"]
+    assert [text for text in paths + references if code_folders.is_path(text)] == paths

@@ -15,6 +15,7 @@ from typing import Any
 from stackyard.clearml.pipelines.definition import Pipeline
 from stackyard.clearml.sending import digest_of
 from stackyard.scenarios import references
+from stackyard.workloads import code_folders
 from stackyard.workloads.folder import Folder
 from stackyard.workloads.folder import differences as folder_differences
 from stackyard_task.commands import Command
@@ -182,9 +183,8 @@ def _command(command: Command) -> dict[str, Any]:
 
 def is_path(key: str, text: str) -> bool:
     """Whether a parameter's text names a file of this machine, seen from the pipeline's file."""
-    schemes = (references.DATA, references.PREPARED, "step:", "model:", "clearml-")
     return text.startswith((references.DATASET, "/")) or (
-        key in references.PATH_KEYS and not text.startswith(schemes)
+        key in references.PATH_KEYS and code_folders.is_path(text)
     )
 
 
