@@ -24,9 +24,9 @@ from stackyard_task.run import Moment, Watcher
 #: The configuration object that holds a task's TaskSpec.
 SPEC = "Stackyard"
 #: The hyperparameter section that names stack and limits instead of the workload's parameters.
+RUN_SECTION = "Run"
 #: Section of what a command reads, one field for each input.
 INPUTS_SECTION = "Inputs"
-RUN_SECTION = "Run"
 #: Sections that are ClearML's own: notes about a task, never parameters of a workload.
 NOTE_SECTIONS = ("properties", DATASETS_SECTION)
 

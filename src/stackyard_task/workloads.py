@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from stackyard_task.commands import Command
+from stackyard_task.shapes import RecordError, from_json, parse
 
 #: What a parameter may be. "data": {"sources": [...]} as ``readers`` takes it; "model": a model folder; "json": a list
 #: or a table of any values.
@@ -191,9 +192,9 @@ def from_text(parameter: Parameter, text: str) -> Any:
         if typed.lower() in ("true", "false"):
             return typed.lower() == "true"
     elif parameter.kind in ("integer", "number", "data", "json"):
-        try:
-            return json.loads(typed)
-        except (ValueError, RecursionError):
+        try:  # NaN, and what is nested too deeply, no task could carry
+            return from_json(Any, parse(typed, parameter.name))
+        except RecordError:
             pass
     else:
         return typed

@@ -14,6 +14,8 @@ from stackyard_task.metric_sources import Source
 from stackyard_task.metrics.figure import Figure, Nothing, from_json_value, from_text, step_from
 from stackyard_task.metrics.files import Places, Say, find, lines, whole
 
+#: Values of one JSON file: each may take a hundred bytes of the supervisor's memory.
+JSON_VALUES = 1_000_000
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -24,8 +26,11 @@ def read_json_file(source: Source, places: Places, say: Say) -> Figure:
         Nothing: there is no such file, it is no JSON, or no figure is there.
     """
     path = find(source.file, places)
+    content = whole(path)
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > JSON_VALUES:
+        raise Nothing(f"{path.name} holds more than {JSON_VALUES} values")
     try:
-        held = json.loads(_without_mark(whole(path)).decode("utf-8"))
+        held = json.loads(_without_mark(content).decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Nothing(f"{path.name} is no UTF-8 text") from error
     except json.JSONDecodeError as error:

@@ -301,7 +301,7 @@ SHIPPED = Known(
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.toml")), ids=lambda p: p.name)
-def test_shipped_files_are_good_and_ask_for_six_blocks(path: Path) -> None:
+def test_shipped_files_are_good_and_ask_for_the_six_blocks_of_a_verdict(path: Path) -> None:
     scenario = scenarios.read(path.read_text(encoding="utf-8"), path.name, SHIPPED)
     assert scenario.name == path.stem
     assert scenario.repeats >= 6

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stackyard_task.metrics import read
+from stackyard_task.metrics import read, tables
 from tests.stackyard_task.metrics.running import places
 
 JSON = (
@@ -119,3 +119,14 @@ def test_a_table_without_rows_or_cells_is_said(tmp_path: Path) -> None:
         "metric 'head': column 'a' of head.csv is empty",
         "metric 'large': large.csv is no table (field larger than field limit (131072))",
     ]
+
+
+def test_a_file_of_very_many_values_is_not_taken_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "JSON_VALUES", 100)
+    found = places(tmp_path)
+    (found.outputs / "m.json").write_text('{"a": 1, "b": [' + "1," * 100 + "1]}")
+    said = read({"a": "json:m.json#a"}, found)
+    assert said.values == {}
+    assert said.notes == ["metric 'a': m.json holds more than 100 values"]
