@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import math
 import os
 import re
 import shlex
@@ -77,6 +78,8 @@ NoHook = Annotated[
 #: Commands that one comparison takes.
 MOST_COMPARED = 8
 _TITLE_LETTERS = 100
+#: How a parameter of a scenario begins that names something else; the words compared are parameters.
+_REFERENCES = ("data:", "prepared:", "dataset:")
 #: What git may take to say the commit of the folder that a run works in; the run waits for it.
 _GIT_SECONDS = 0.5
 
@@ -192,6 +195,18 @@ class _Asked:
     metrics: list[str]
     time_limit_seconds: float | None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no number that a record could hold.
+
+        Raises:
+            BadInputError: it is such a value.
+        """
+        for option, value in (("--cores", self.cores), ("--time-limit-seconds", self.time_limit_seconds)):
+            if value is not None and not math.isfinite(value):
+                raise BadInputError(
+                    f"{option} {value}: expected a finite number; without the option there is no limit"
+                )
+
 
 def _repeated(given: list[list[str]], asked: _Asked, *, hook: bool, as_json: bool) -> None:
     """Write the commands as a scenario, and run it as one: the file that is left in the run folder can be edited.
@@ -259,6 +274,10 @@ def scenario_text(
     if asked.metrics:
         found = dict(_pair("--metric", metric) for metric in asked.metrics)
         lines.append(f"metrics = {{ {', '.join(f'{value(k)} = {value(v)}' for k, v in found.items())} }}")
+    for word in (word for words in given for word in words if several and word.startswith(_REFERENCES)):
+        raise BadInputError(
+            f"{word[:200]!r} would be taken for a reference of a scenario; put the command into a script"
+        )
     for label, words in zip(labels, given, strict=True) if several else ():
         lines += [
             "",

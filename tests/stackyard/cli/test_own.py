@@ -99,6 +99,14 @@ def test_one_command_is_compared_with_nothing(words: list[str]) -> None:
         own._parted(words)
 
 
+@pytest.mark.parametrize("word", ["data:x", "prepared:x/y", "dataset:x/y"])
+def test_a_word_that_a_scenario_would_take_for_a_reference_is_not_compared(word: str) -> None:
+    given = [["echo", word], ["echo"]]
+    with pytest.raises(BadInputError, match="taken for a reference"):
+        own.scenario_text("n", given, ["a", "b"], asked(), folder=Path("/x"), hook=True)
+    assert word in own.scenario_text("n", given[:1], ["a"], asked(), folder=Path("/x"), hook=True)
+
+
 def test_commands_are_parted_where_it_says_so_and_nowhere_else() -> None:
     assert own._parted(["a", "--", "--vs", "--", "b", "--vs", "c"]) == [["a", "--"], ["b", "--vs", "c"]]
     with pytest.raises(BadInputError, match="more than the 8"):
@@ -117,6 +125,8 @@ def test_commands_are_parted_where_it_says_so_and_nowhere_else() -> None:
         ),
         (["--metric", "acc", "--", "true"], "expected NAME=SOURCE"),
         (["--metric", "acc=nowhere:x", "--", "true"], "acc is 'nowhere:x'"),
+        (["--cores", "inf", "--", "true"], "--cores inf: expected a finite number"),
+        (["--time-limit-seconds", "inf", "--", "true"], "--time-limit-seconds inf: expected a finite number"),
         (["--", "true", "\udcff"], "is not UTF-8 text"),
         (["--repeats", "2", "--", "true", "\udcff"], "is not UTF-8 text"),
         (["--out", "\udcff", "--", "true"], "is not UTF-8 text"),
