@@ -29,8 +29,25 @@ NO_TUNABLES = "none"
 AUTO_THREADS = "auto"
 
 
+class RunsWorkload:
+    """What a table of a file that runs a workload says of it, where that is a command."""
+
+    #: Of a command, whether this file declares it or ``workloads.toml``: its declaration as this file runs it.
+    declared: Workload | None
+
+    @property
+    def command(self) -> Command | None:
+        """What is executed; ``None``: a function is called."""
+        return None if self.declared is None else self.declared.command
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """What a command reads, by name: paths and references."""
+        return {} if self.command is None else self.command.inputs
+
+
 @dataclass(frozen=True)
-class WorkloadSpec:
+class WorkloadSpec(RunsWorkload):
     """A workload with its parameters, under the name a scenario file gave it."""
 
     name: str
@@ -43,16 +60,6 @@ class WorkloadSpec:
     def key(self) -> str:
         """By what its declaration and its folder are known: a command's may differ from one table to the next."""
         return self.workload if self.command is None else self.name
-
-    @property
-    def command(self) -> Command | None:
-        """What is executed; ``None``: a function is called."""
-        return None if self.declared is None else self.declared.command
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        """What a command reads, by name: paths and references."""
-        return {} if self.command is None else self.command.inputs
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Preparation:
+class Preparation(RunsWorkload):
     """A run made once before the matrix; its outputs are referenced as ``prepared:NAME/FILE``."""
 
     name: str
@@ -92,16 +99,6 @@ class Preparation:
     def key(self) -> str:
         """As of a WorkloadSpec."""
         return self.workload if self.command is None else self.name
-
-    @property
-    def command(self) -> Command | None:
-        """What is executed; ``None``: a function is called."""
-        return None if self.declared is None else self.declared.command
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        """What a command reads, by name: paths and references."""
-        return {} if self.command is None else self.command.inputs
 
 
 @dataclass(frozen=True)

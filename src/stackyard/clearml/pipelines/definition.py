@@ -17,8 +17,8 @@ from stackyard import command_tables
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard.scenarios.fields import ScenarioFields
+from stackyard.scenarios.shape import RunsWorkload
 from stackyard.workloads import code_folders
-from stackyard_task.commands import Command
 from stackyard_task.workloads import Workload
 
 STEP = "step:"
@@ -37,7 +37,7 @@ _NO_INPUTS = (references.PREPARED, references.DATA)
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(RunsWorkload):
     """One step: a workload on a queue."""
 
     name: str
@@ -55,16 +55,6 @@ class Step:
     time_limit_seconds: float | None = None
     #: Of a command, whether this file declares it or ``workloads.toml``: its declaration as this step runs it.
     declared: Workload | None = None
-
-    @property
-    def command(self) -> Command | None:
-        """What is executed; ``None``: a function is called."""
-        return None if self.declared is None else self.declared.command
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        """What a command reads, by name: paths and references."""
-        return {} if self.command is None else self.command.inputs
 
 
 @dataclass(frozen=True)
