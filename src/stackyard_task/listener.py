@@ -29,6 +29,8 @@ from stackyard_task.records import (
 
 #: Step times kept for the percentiles; beyond, a random sample stands for all (reservoir, Vitter 1985).
 STEPS_KEPT = 100_000
+#: What of its environment a command's Python says, by the start-up hook.
+_TOLD_BY_COMMANDS = ("python", "torch", "cuda", "numpy", "threads")
 #: Packages a record names.
 PACKAGES_KEPT = 1000
 #: A message is a line of at most so many bytes; what is longer is none.
@@ -164,7 +166,12 @@ class Listener:
             return None
 
     def _on_environment(self, message: Dict[str, Any]) -> None:
-        self.facts.update(_fitting(Environment, message["facts"]))
+        told = message["facts"]
+        if (
+            self._command is not None
+        ):  # anything of a command may write here: what we know ourselves is not its to say
+            told = {name: told[name] for name in _TOLD_BY_COMMANDS if name in told}
+        self.facts.update(_fitting(Environment, told))
 
     def _on_gpu(self, message: Dict[str, Any]) -> None:
         facts = _fitting(GpuUse, {**message["facts"], "index": message["index"]})

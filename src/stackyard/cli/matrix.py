@@ -162,13 +162,13 @@ class Matrix:
         else:
             known = derived_stacks.foreseen(scenario, beside, settings, self._defined)
         here = site.here(Premises.here(settings, known), self._catalogue.declared)
-        renamed = earlier is not None and names != earlier.renamed
-        code_folder, code = _code(
-            settings, None if renamed else earlier, self._catalogue, scenario, write=write
-        )
+        # cells that go on have the code they began with; only functions that changed, and are accepted, need another
+        own = None if earlier is None else _own_digest(self._catalogue, scenario)
+        anew = earlier is not None and names != earlier.renamed and own != earlier.code.own_digest
+        code_folder, code = _code(settings, None if anew else earlier, self._catalogue, scenario, write=write)
         if earlier is not None:
             repeats, only = _as_begun(earlier, scenario, repeats, only)
-            code = code if renamed else _with_own_digest(code, self._catalogue, scenario)
+            code = code if anew else dataclasses.replace(code, own_digest=own)
         apart = [folder.path, settings.home, *([] if self._file is None else [self._file])]
         travelling = folders.of_commands(scenario, beside, leave_out=apart)
         plan = planning.planned(
@@ -203,13 +203,12 @@ class _Planned:
     travelling: Mapping[str, Folder]
 
 
-def _with_own_digest(code: Code, catalogue: Catalogue, scenario: Scenario) -> Code:
-    """The code that the matrix began with, with the user's own digest as it is now: a change shows as a difference."""
+def _own_digest(catalogue: Catalogue, scenario: Scenario) -> str | None:
+    """The digest of the user's own functions as they are now, so that a change shows as a difference."""
     try:
-        now = catalogue.code(_functions(scenario)).own_digest
+        return catalogue.code(_functions(scenario)).own_digest
     except StackyardError as error:
-        now = f"they cannot be used ({error})"
-    return dataclasses.replace(code, own_digest=now)
+        return f"they cannot be used ({error})"
 
 
 def _functions(scenario: Scenario) -> list[str]:

@@ -200,7 +200,7 @@ def archived(folder: Folder, home: Path) -> Path:
         try:
             with open(descriptor, "wb") as stream:
                 _write(folder, stream)
-            os.chmod(draft, 0o644)
+            os.chmod(draft, 0o600)  # the code may be private, and others may read the home
             os.replace(draft, place)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -140,8 +140,13 @@ def _tokens(glob: bytes, by_name: bool) -> list[bytes] | None:
             while glob[at : at + 1] == b"*":
                 at += 1
             whole = first == 0 or glob[first - 1 : first] == b"/"
-            ends = at == len(glob) or glob[at : at + 1] == b"/" or glob[at : at + 2] == b"\\/"
-            tokens.append(_FOLDERS if at - first > 1 and whole and ends and not by_name else _STAR)
+            escaped = glob[at : at + 2] == b"\\/"
+            ends = at == len(glob) or glob[at : at + 1] == b"/" or escaped
+            if at - first > 1 and whole and ends and not by_name:
+                # git lets "**/" stand for no folder at all, but not where its slash is escaped
+                tokens += [_STAR, _SLASH, _FOLDERS] if escaped else [_FOLDERS]
+            else:
+                tokens.append(_STAR)
         elif letter == b"?":
             tokens.append(b"[^/]")
         elif letter == b"[":

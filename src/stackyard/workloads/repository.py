@@ -68,9 +68,9 @@ class Unanswered(Exception):
 class Git:
     """Asks git, until ``SECONDS`` have passed since it was made."""
 
-    def __init__(self, program: str = "git", seconds: float = SECONDS) -> None:
+    def __init__(self, program: str = "git", seconds: float | None = None) -> None:
         self.program = program
-        self._until = time.monotonic() + seconds
+        self._until = time.monotonic() + (SECONDS if seconds is None else seconds)
 
     def state(self, folder: Path) -> tuple[str | None, bool | None]:
         """The commit of the repository that ``folder`` lies in, and whether tracked files below it differ from it.

@@ -162,7 +162,9 @@ def test_a_supervisor_that_dies_leaves_a_record_and_a_sentence(
     )
     monkeypatch.chdir(tmp_path)
     assert main.run(["workload", "run", "bad.py:main", "--out", "o"]) == 4
-    assert "infrastructure: the supervisor ended with status -9" in capsys.readouterr().err
+    assert (
+        "infrastructure: the supervisor was ended by signal 9 and left no record" in capsys.readouterr().err
+    )
     assert read_json(RunRecord, tmp_path / "o" / "record.json").status == "failed"
 
 
