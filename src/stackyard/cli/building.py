@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -16,6 +16,37 @@ from rich.status import Status
 _QUIET_SECONDS = 15.0
 
 
+def sparsely(say: Callable[[str], None]) -> Callable[[str], None]:
+    """A teller of a build's progress for a file or a log: a line per step, and one more where a step takes long.
+
+    Args:
+        say: told the lines that are left.
+    """
+    step = ""
+    told_at = 0.0
+
+    def tell(text: str) -> None:
+        nonlocal step, told_at
+        if _lasting(text):
+            say(text)
+            return
+        now = time.monotonic()
+        if (new := _step(text)) != step or now - told_at >= _QUIET_SECONDS:
+            step, told_at = new, now
+            say(text)
+
+    return tell
+
+
+def _step(text: str) -> str:
+    return text.partition(": ")[0].partition(" · ")[0]
+
+
+def _lasting(text: str) -> bool:
+    """Whether a line is no step of the build, and has to stay where a user can read it."""
+    return text.startswith(("passed over", "another build"))
+
+
 class Watch:
     """Shows what a build does, on stderr: one live line on a terminal, a line per step elsewhere."""
 
@@ -23,8 +54,8 @@ class Watch:
         self._stack = stack
         self._console = Console(stderr=True)
         self._status: Status | None = None
-        self._started = self._printed_at = time.monotonic()
-        self._step = ""
+        self._started = time.monotonic()
+        self._print_sparsely = sparsely(self._print)
 
     def __enter__(self) -> Watch:
         if self._console.is_terminal:
@@ -41,19 +72,11 @@ class Watch:
 
     def say(self, text: str) -> None:
         """Show one line of progress."""
-        now = time.monotonic()
-        step = text.partition(": ")[0].partition(" · ")[0]
-        lasting = text.startswith(("passed over", "another build"))
-        if self._status is not None:
-            if lasting:
-                self._print(text)
-            else:
-                self._status.update(escape(f"{self._stack}: {text} ({now - self._started:.0f} s)"))
-        elif lasting or step != self._step or now - self._printed_at >= _QUIET_SECONDS:
-            self._print(text)
-            self._printed_at = now
-        if not lasting:
-            self._step = step
+        if self._status is None or _lasting(text):
+            self._print_sparsely(text)
+        else:
+            seconds = time.monotonic() - self._started
+            self._status.update(escape(f"{self._stack}: {text} ({seconds:.0f} s)"))
 
     def _print(self, text: str) -> None:
         self._console.print(f"{self._stack}: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from stackyard import extras, reports, scenarios, stacks, workloads
 from stackyard.cli import progress
+from stackyard.cli.building import sparsely
 from stackyard.cli.options import measure
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.launch import installed
@@ -158,7 +159,9 @@ class Matrix:
         scenario = resuming.named_anew(self.scenario, names)
         if write:
             with progress.watcher(Console(stderr=True)) as watcher:
-                known = derived_stacks.built(scenario, beside, settings, self._defined, watcher.message)
+                known = derived_stacks.built(
+                    scenario, beside, settings, self._defined, sparsely(watcher.message)
+                )
         else:
             known = derived_stacks.foreseen(scenario, beside, settings, self._defined)
         here = site.here(Premises.here(settings, known), self._catalogue.declared)
@@ -394,7 +397,11 @@ def _dry(
     _print_plan(plan, folder.kept(plan) if resume else set(), folder if resume else None, as_json)
     if not as_json:
         for name, one in travelling.items():
-            out = ", ".join(f"{number} {reason}" for reason, number in one.left_out.items())
+            out = ", ".join(
+                f"{number} {reason}: {', '.join(few)}" + (", ..." if number > len(few) else "")
+                for reason, number in one.left_out.items()
+                for few in [one.left_out_names[reason]]
+            )
             typer.echo(
                 f"with {name} travel {count(len(one.files), 'file')} of {one.path}, {quantity(one.size, 'B')}"
                 + (f" (left out: {out})" if out else "")

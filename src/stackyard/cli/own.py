@@ -410,11 +410,10 @@ def _stack(name: str | None, requirements: Path | None) -> tuple[StackPin, dict[
         )
     stack = defined[name]
     if requirements is not None:
+        from stackyard.cli.building import sparsely
         from stackyard.stacks import derived
 
-        def say(line: str) -> None:
-            typer.echo(f"stackyard: {line}", err=True)
-
+        say = sparsely(lambda line: typer.echo(f"stackyard: {line}", err=True))
         stack = derived.defined(stack, requirements, Settings.from_environment(), progress=say)
         python = stacks.build(stack, Settings.from_environment(), progress=say)
     hook.ensure(python)

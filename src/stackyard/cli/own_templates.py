@@ -19,6 +19,7 @@ from stackyard.clearml.sending import SHORTEST_NAME, Sender
 from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import DEFAULT_QUEUE, Origin, Published, Template
 from stackyard.cli import requirements
+from stackyard.cli.building import sparsely
 from stackyard.cli.matrix import Matrix
 from stackyard.errors import BadInputError
 from stackyard.machine import data
@@ -83,7 +84,7 @@ def publish(
         if "steps" in toml_tables.parse(text, str(file)):
             raise BadInputError(f"{file}: is a pipeline; publish it with: stackyard pipeline publish {file}")
         read = Matrix(text, str(file), beside, settings).scenario
-        known |= derived_stacks.built(read, beside, settings, known, say)
+        known |= derived_stacks.built(read, beside, settings, known, sparsely(say))
         found = list(_of_scenario(read, file, catalogue, settings, stack))
     missing = {one.name: why for one in found if (why := _why_not(one)) is not None}
     found = [one for one in found if one.name not in missing]

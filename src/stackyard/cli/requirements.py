@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stackyard import stacks
+from stackyard.cli.building import sparsely
 from stackyard.settings import Settings
 from stackyard.stacks import derived
 from stackyard.stacks.definition import StackSpec
@@ -31,6 +32,7 @@ def stack_for(
     """
     if command is None or command.requirements is None:
         return base
+    say = sparsely(say)
     found = derived.defined(base, beside / command.requirements, settings, progress=say)
     stacks.build(found, settings, progress=say)
     return found

@@ -188,7 +188,11 @@ class _Reader(ScenarioFields):
         choices: Mapping[str, Mapping[str, Choice]],
     ) -> dict[str, tuple[str, ...]]:
         given = self.table("axes")
-        self.keys(given, "axes", [*BUILT_IN_AXES, *choices], what="axis")
+        for axis in given:
+            if axis not in BUILT_IN_AXES and axis not in choices:
+                own = f", or an axis of your own with a table [choices.{axis}.NAME] for each value"
+                known = self.one_of(axis, [*BUILT_IN_AXES, *choices])
+                raise self.bad(f"axes.{axis}", "is an unknown axis", known + own)
         for axis in choices:
             if axis not in given:
                 raise self.bad(f"choices.{axis}", "has no line in [axes]", f'{axis} = ["...", "..."] there')
@@ -229,6 +233,8 @@ class _Reader(ScenarioFields):
             elif axis == "workers":
                 if not is_count:
                     raise self.bad(key, f"holds {item!r}", "whole numbers from 1 up")
+            elif not isinstance(item, str) and str(item) in (allowed or ()):
+                raise self.bad(key, f"holds {item!r}", f'the name in quotes: "{item}"')
             elif not isinstance(item, str) or item not in (allowed or ()):
                 raise self.bad(key, f"holds {item!r}", self.one_of(item, allowed or ()))
             names.append(str(item))

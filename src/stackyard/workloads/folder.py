@@ -52,6 +52,8 @@ class Folder:
     diff: bytes | None = None
     #: Reason -> how many files and folders it kept here.
     left_out: Mapping[str, int] = field(default_factory=dict)
+    #: Reason -> the first few of them, a folder's name with a slash behind it.
+    left_out_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Sentences about what could not be found out.
     notes: tuple[str, ...] = ()
     #: Contents by name as far as they are small; taken by ``archived``.
@@ -124,6 +126,7 @@ def _looked_at(root: Path, leave_out: Collection[Path]) -> Folder:
         dirty=_dirty(found),
         diff=found.diff,
         left_out=dict(sorted(found.left_out.items())),
+        left_out_names={reason: tuple(names) for reason, names in found.left_out_names.items()},
         notes=found.notes,
         contents=contents,
     )

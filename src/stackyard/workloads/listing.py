@@ -69,6 +69,8 @@ class Listed:
     #: Whether there is a difference that is too long to keep.
     diff_cut: bool = False
     left_out: Counter[str] = field(default_factory=Counter)
+    #: Reason -> the first few of them, to be shown.
+    left_out_names: dict[str, list[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -201,7 +203,7 @@ class _Walk:
         if place.name:
             reason = self._whole_reason(folder, names)
             if reason is not None:
-                self.found.left_out[reason] += 1
+                self._leave_out(reason, place.name)
                 return []
             name = place.name[:-1]
             if not names and name in self.submodules:
@@ -251,7 +253,7 @@ class _Walk:
         is_folder = entry.is_dir(follow_symlinks=False)
         reason = self._left_out(place, entry, name, is_folder)
         if reason is not None:
-            self.found.left_out[reason] += 1
+            self._leave_out(reason, name + "/" if is_folder else name)
             return None
         why = manifest.why_not(name + "/x" if is_folder else name)
         if why is not None:
@@ -271,6 +273,12 @@ class _Walk:
                 raise refused(self.root / name, f"is a {kind}, which cannot travel")
             self.found.files[name] = seen
         return None
+
+    def _leave_out(self, reason: str, name: str) -> None:
+        self.found.left_out[reason] += 1
+        names = self.found.left_out_names.setdefault(reason, [])
+        if len(names) < _NAMED:
+            names.append(_shown(name))
 
     def _left_out(self, place: _Place, entry: os.DirEntry[str], name: str, is_folder: bool) -> str | None:
         """Why an entry stays here, or ``None``."""
@@ -374,7 +382,7 @@ class _Walk:
                 break
             for name in stay:
                 del links[name]
-            self.found.left_out["links to what stays here"] += len(stay)
+                self._leave_out("links to what stays here", name)
             folders = manifest.folders_of([*files, *links])
         self.found.links = links
 

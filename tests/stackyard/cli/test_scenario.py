@@ -162,6 +162,28 @@ def test_dry_run_writes_nothing(here: Any, capsys: pytest.CaptureFixture[str]) -
     assert begun["code"] == plan["code"], "it names the code that would run"
 
 
+def test_dry_run_names_what_stays_here(here: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Data that .gitignore excludes are not in the copy that a command works in."""
+    code = here.folder / "code"
+    (code / "data").mkdir(parents=True)
+    (code / "data" / "a.csv").write_text("1")
+    (code / "work.py").write_text("print(1)")
+    (code / ".gitignore").write_text("/data\n*.log\n")
+    for number in range(4):
+        (code / f"{number}.log").write_text("")
+    (here.folder / "own.toml").write_text(
+        'name = "own"\n[workloads.work]\ncommand = ["python", "work.py"]\ncode = "code"\n'
+    )
+    assert main.run(["scenario", "run", str(here.folder / "own.toml"), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "(left out: 5 ignored: " in said
+    assert ".log" in said
+    assert ", ...)" in said
+    (code / ".gitignore").write_text("/data\n")
+    assert main.run(["scenario", "run", str(here.folder / "own.toml"), "--dry-run"]) == 0
+    assert "(left out: 1 ignored: data/)" in capsys.readouterr().out
+
+
 def test_dry_run_of_a_matrix_that_goes_on_lists_what_is_left(
     here: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -157,7 +157,16 @@ BROKEN = {
         GOOD.replace("hardware = [", "hardwear = ["),
         "axes.hardwear is an unknown axis.*hardware",
     ),
+    "axis of one's own without its values": (
+        GOOD.replace("hardware = [", "lr = [0.1, 0.2]\nhardware = ["),
+        r"axes.lr is an unknown axis.*a table \[choices.lr.NAME\] for each value",
+    ),
     "empty axis": (GOOD.replace('stack = ["old", "new"]', "stack = []"), r"axes.stack is \[\].*at least one"),
+    "number in place of a name": (
+        GOOD.replace("hardware = [", "lr = [0.1]\nhardware = [")
+        + '[choices.lr."0.1".parameters]\nepochs = 1\n',
+        r'axes.lr holds 0.1, expected the name in quotes: "0.1"',
+    ),
     "twice": (GOOD.replace('["old", "new"]', '["old", "old"]'), "axes.stack holds 'old' twice"),
     "unknown stack": (
         GOOD.replace('["old", "new"]', '["odl"]'),

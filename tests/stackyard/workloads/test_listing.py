@@ -90,6 +90,8 @@ def test_ignored_files_stay_with_git_and_without(folder: Path) -> None:
     found = listed(folder)
     assert names(found) == [".gitignore", "a.py", "in/.gitignore", "in/kept.log"]
     assert found.left_out["ignored"] == 6
+    assert len(found.left_out_names["ignored"]) == 3
+    assert "out/" in found.left_out_names["ignored"]
     (folder / ".stackyardignore").write_text("!data/small.csv\n/.*\nin/.gitignore\n")
     assert names(listed(folder)) == ["a.py", "data/small.csv", "in/kept.log"]
 
