@@ -48,6 +48,11 @@ def is_command(table: Mapping[str, Any]) -> bool:
     return any(key in table for key in KINDS)
 
 
+def named_in(words: Iterable[Any]) -> set[str]:
+    """The names of the placeholders in these words; what is no text has none."""
+    return commands.placeholders(Command(words=tuple(word for word in words if isinstance(word, str))))
+
+
 def read(fields: Fields, table: Mapping[str, Any], where: str) -> Command:
     """The command of a table, whose keys are checked already.
 

@@ -156,7 +156,8 @@ def _headlines(workload: WorkloadReport) -> tuple[list[Text], list[Text]]:
     spoken = deployed + [h for h in workload.headlines if h.metric in SPOKEN]
     answers: list[Text] = []
     further: list[Text] = []
-    for headline in spoken[:MOST_LINES]:
+    decided_first = sorted(spoken[:MOST_LINES], key=lambda headline: headline.verdict == UNDECIDED)
+    for headline in decided_first:
         setting = f"{headline.setting}: " if headline.setting else ""
         line = Text(f"  {clean(setting + headline.text)}", style=STYLES[headline.verdict])
         (answers if headline.verdict in ANSWERS else further).append(line)

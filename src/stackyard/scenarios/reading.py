@@ -190,7 +190,7 @@ class _Reader(ScenarioFields):
         given = self.table("axes")
         for axis in given:
             if axis not in BUILT_IN_AXES and axis not in choices:
-                own = f", or an axis of your own with a table [choices.{axis}.NAME] for each value"
+                own = f", a parameter of every workload, or a table [choices.{axis}.NAME] for each value"
                 known = self.one_of(axis, [*BUILT_IN_AXES, *choices])
                 raise self.bad(f"axes.{axis}", "is an unknown axis", known + own)
         for axis in choices:
@@ -214,7 +214,10 @@ class _Reader(ScenarioFields):
         }
         axes: dict[str, tuple[str, ...]] = {}
         for axis in [*MAIN_AXES, *(axis for axis in given if axis not in MAIN_AXES)]:
-            if axis in given:
+            if axis in given and axis in choices and axis not in self.tables("choices"):
+                names = [self.value_name(axis, value) for value in given[axis]]
+                axes[axis] = self.axis_values(axis, names, allowed[axis])
+            elif axis in given:
                 axes[axis] = self.axis_values(axis, given[axis], allowed[axis])
             else:
                 axes[axis] = defaults[axis]
@@ -428,7 +431,32 @@ class _Reader(ScenarioFields):
                     self.inner(table, where, "environment"), f"{where}.environment"
                 )
                 found[axis][name] = Choice(environment, self.parameters(table, where))
+        for axis, values in self.table("axes").items():
+            if axis not in BUILT_IN_AXES and axis not in found and self.is_parameter(axis, values):
+                found[axis] = {
+                    self.value_name(axis, value): Choice(parameters={axis: value}) for value in values
+                }
         return found
+
+    def is_parameter(self, axis: str, values: Any) -> bool:
+        """Whether an axis without tables is a parameter of every workload, and has plain values."""
+        plain = isinstance(values, list) and values and all(isinstance(v, str | int | float) for v in values)
+        tables = list(self.tables("workloads").values())
+        return bool(plain and tables) and all(axis in self.parameters_of(table) for table in tables)
+
+    def parameters_of(self, table: Mapping[str, Any]) -> set[str]:
+        """Names of the parameters that a workload's table gives, that its declaration has, or that its words hold."""
+        given = table.get("parameters")
+        names = set(given) if isinstance(given, dict) else set()
+        declared = self.known.workloads.get(str(table.get("workload")))
+        names |= set() if declared is None else {parameter.name for parameter in declared.parameters}
+        words = table.get("command")
+        return names | command_tables.named_in(words if isinstance(words, list) else [])
+
+    def value_name(self, axis: str, value: Any) -> str:
+        """What a plain value of an axis is called in cells: the value itself."""
+        name = str(value).lower() if isinstance(value, bool) else str(value)
+        return self.name(name, f"axes.{axis}")
 
     def excludes(self, axes: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], ...]:
         rules = self.document.get("exclude", [])

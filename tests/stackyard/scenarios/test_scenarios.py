@@ -491,3 +491,30 @@ amp = true
     assert made == {"on": ["train", "--amp"], "off": ["train"]}
     with pytest.raises(BadInputError, match=r"workloads.train: nothing fills \{amp\}"):
         scenarios.read(head + 'command = ["train", "{amp}"]\n', "optional", SHIPPED)
+
+
+def test_an_axis_named_as_a_parameter_gives_each_of_its_values() -> None:
+    scenario = read(
+        """name = "x"
+        [axes]
+        lr = [0.01, 1e-05]
+        nesterov = [true, false]
+        [workloads.w]
+        command = ["train", "--lr", "{lr}", "{nesterov}"]
+        parameters = { lr = 1 }
+        """
+    )
+    cells = scenarios.cells(scenario)
+    assert [dict(scenarios.settings_of(scenario, cell).parameters) for cell in cells] == [
+        {"lr": 0.01, "nesterov": True},
+        {"lr": 0.01, "nesterov": False},
+        {"lr": 1e-05, "nesterov": True},
+        {"lr": 1e-05, "nesterov": False},
+    ]
+    assert scenario.axes["lr"] == ("0.01", "1e-05")
+    assert scenario.axes["nesterov"] == ("true", "false")
+
+
+def test_a_value_that_is_no_name_is_told_to_take_one() -> None:
+    with pytest.raises(BadInputError, match=r"axes.lr is '-1', expected a name"):
+        read('name = "x"\n[axes]\nlr = [-1]\n[workloads.w]\ncommand = ["a", "{lr}"]\n')
