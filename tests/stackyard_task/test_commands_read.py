@@ -10,12 +10,13 @@ import sys
 from typing import Any, Dict, List
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stackyard_task import commands
 from stackyard_task.commands import Command, CommandError, Places
+
+yaml = pytest.importorskip("yaml")
 
 OUTPUTS = Places("/run/outputs")
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,12}", fullmatch=True).filter(

@@ -44,6 +44,8 @@ class Supervisor:
         variables = {name: value for name, value in os.environ.items() if name != REPORT_VARIABLE}
         if heard:
             variables[REPORT_VARIABLE] = str(self.path)
+            # where this Python is a stack's, its start-up hook would speak too
+            variables["STACKYARD_HOOK"] = "0"
         return subprocess.run(
             [sys.executable, str(path)],
             env=variables,
@@ -182,7 +184,8 @@ def test_lines_of_several_processes_and_threads_stay_whole(supervisor: Superviso
         )
     )
     process = subprocess.Popen(
-        [sys.executable, str(path)], env={**os.environ, REPORT_VARIABLE: str(supervisor.path)}
+        [sys.executable, str(path)],
+        env={**os.environ, REPORT_VARIABLE: str(supervisor.path), "STACKYARD_HOOK": "0"},
     )
     deadline = time.monotonic() + PATIENCE_SECONDS
     while len(listener.results) < 180 and time.monotonic() < deadline:
