@@ -220,9 +220,10 @@ class CommandProgram:
             record.notes += read.notes
             if read.series:
                 write_json(read.series, self._folder / SERIES_FILE)
-        if record.failure is None and self._log is not None and _raised(self._tail()):
+        raised = self.last_words() if record.failure is None else None
+        if raised is not None:
             record.notes.append(
-                f"the command exited with status 0, but its output ends with a traceback ({_raised(self._tail())})"
+                f"the command exited with status 0, but its output ends with a traceback ({raised})"
             )
         if record.measurement.orphans_ended:
             number = record.measurement.orphans_ended

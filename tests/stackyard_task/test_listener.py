@@ -12,6 +12,7 @@ import pytest
 
 from stackyard_task import listener as room
 from stackyard_task.listener import Listener
+from stackyard_task.records import Environment, Measurement
 
 
 class Line:
@@ -98,3 +99,12 @@ def test_what_is_no_message_is_counted_and_the_next_one_is_heard(line: Line, sai
     assert line.listener.not_understood >= 1
     line.say({"kind": "results", "values": {"a": 1}})
     assert line.listener.results == {"a": 1}
+
+
+def test_a_command_says_what_it_loaded_and_nothing_of_the_machine_or_the_code(line: Line) -> None:
+    told = {"python": "3.11.7", "host": "elsewhere", "stack_digest": "0", "ram_limit_bytes": 1}
+    line.say({"kind": "environment", "facts": told})
+    measurement, environment = Measurement(), Environment(host="here")
+    line.listener.fill(measurement, environment)
+    assert (environment.python, environment.host) == ("3.11.7", "here")
+    assert (environment.stack_digest, environment.ram_limit_bytes) == (None, None)

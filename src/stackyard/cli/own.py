@@ -402,7 +402,8 @@ def _stack(name: str | None, requirements: Path | None) -> tuple[StackPin, dict[
         raise BadInputError(
             f"no stack is named {name!r}; there are: {', '.join([*sorted(defined), NO_STACK])}"
         )
-    python = stacks.python_of(defined[name], Settings.from_environment())
+    settings = Settings.from_environment()
+    python = stacks.python_of(defined[name], settings)
     if python is None:
         raise NotRunnableError(
             f"stack {name} is not built; build it: stackyard stack build {name}, "
@@ -410,12 +411,12 @@ def _stack(name: str | None, requirements: Path | None) -> tuple[StackPin, dict[
         )
     stack = defined[name]
     if requirements is not None:
-        from stackyard.cli.building import sparsely
-        from stackyard.stacks import derived
+        from stackyard.cli.requirements import stack_with
 
-        say = sparsely(lambda line: typer.echo(f"stackyard: {line}", err=True))
-        stack = derived.defined(stack, requirements, Settings.from_environment(), progress=say)
-        python = stacks.build(stack, Settings.from_environment(), progress=say)
+        stack = stack_with(
+            stack, requirements, settings, lambda line: typer.echo(f"stackyard: {line}", err=True)
+        )
+        python = stacks.build(stack, settings)
     hook.ensure(python)
     return stack.pin, {**stack.environment, **stack.tunables}, str(python)
 

@@ -32,7 +32,18 @@ def stack_for(
     """
     if command is None or command.requirements is None:
         return base
+    return stack_with(base, beside / command.requirements, settings, say)
+
+
+def stack_with(base: StackSpec, file: Path, settings: Settings, say: Callable[[str], None]) -> StackSpec:
+    """A stack with the packages of a file on top, resolved and built here.
+
+    Raises:
+        BadInputError: the file cannot be used, or asks for what the base rules out.
+        NotRunnableError: the base cannot be built, or a package cannot be had.
+        StackyardError: the building failed.
+    """
     say = sparsely(say)
-    found = derived.defined(base, beside / command.requirements, settings, progress=say)
+    found = derived.defined(base, file, settings, progress=say)
     stacks.build(found, settings, progress=say)
     return found

@@ -90,6 +90,9 @@ def test_an_archive_is_named_by_the_digest_and_the_same_bytes_for_the_same_conte
     found = folder.looked_at(code)
     first = folder.archived(found, tmp_path / "home")
     assert first == tmp_path / "home" / "work" / f"{found.digest[:12]}.zip"
+    assert (
+        oct(first.stat().st_mode & 0o777) == "0o600"
+    )  # others may read the home, and the code may be private
     with zipfile.ZipFile(first) as archive:
         assert archive.namelist() == NAMES
         modes = {e.filename: oct(e.external_attr >> 16) for e in archive.infolist()}

@@ -158,11 +158,7 @@ def submit_function(
         BadInputError: queue or a name cannot be used; nothing was made.
         StackyardError: the server refuses or does not answer.
     """
-    if wanted.stack is not None:
-        _check_stack(wanted.stack, offer)
-    queue, warnings = _queue(sender.client, wanted.queue or templates.DEFAULT_QUEUE)
-    name = wanted.name or Path(target.rpartition(":")[0]).stem
-    _check_name(name)
+    name, queue, warnings = _destined(sender, wanted, offer, Path(target.rpartition(":")[0]).stem)
     spec = TaskSpec(
         run_id="",
         workload=entry_of(target),
@@ -197,11 +193,7 @@ def submit_command(
         BadInputError: queue or a name cannot be used; nothing was made.
         StackyardError: the server refuses or does not answer.
     """
-    if wanted.stack is not None:
-        _check_stack(wanted.stack, offer)
-    queue, warnings = _queue(sender.client, wanted.queue or templates.DEFAULT_QUEUE)
-    name = wanted.name or declared.name
-    _check_name(name)
+    name, queue, warnings = _destined(sender, wanted, offer, declared.name)
     spec = TaskSpec(
         run_id="",
         workload=declared.name,
@@ -211,6 +203,22 @@ def submit_command(
         work=sender.sent(str(archive.resolve())),
     )
     return _enqueued(sender, spec, name, origin, queue, warnings)
+
+
+def _destined(
+    sender: Sender, wanted: Wanted, offer: InstalledStacks, name: str
+) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+    """What a task of the user's own is called, its queue, and sentences about what may keep it waiting there.
+
+    Raises:
+        BadInputError: the stack, the queue or the name cannot be used.
+    """
+    if wanted.stack is not None:
+        _check_stack(wanted.stack, offer)
+    queue, warnings = _queue(sender.client, wanted.queue or templates.DEFAULT_QUEUE)
+    name = wanted.name or name
+    _check_name(name)
+    return name, queue, warnings
 
 
 def _enqueued(
