@@ -45,7 +45,12 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         *differences(*_declarations(old, new), "workloads.toml"),
         *(line for name in new.folders for line in _folder_lines(old, new, name)),
         *_read_lines(old, new, earlier),
-        *([] if accepted else differences(_code(old), _code(new))),
+        # another snapshot is made only for functions that changed, and were accepted
+        *(
+            []
+            if accepted and old.code.own_digest != new.code.own_digest
+            else differences(_code(old), _code(new))
+        ),
     ]
     reasons = {cell.name: cell.reason for cell in new.not_runnable}
     gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
