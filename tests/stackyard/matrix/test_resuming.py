@@ -130,3 +130,12 @@ def test_a_plan_from_before_there_were_commands_is_continued() -> None:
     resuming.refuse_if_different(old, worked_in(read={"data": "1 bytes"}), Path("o"))
     unknown = replace(IN_PLACE, dirty=None)
     resuming.refuse_if_different(worked_in(folders={"w": unknown}), worked_in(), Path("o"))
+
+
+def test_accepting_one_change_lets_no_other_code_in() -> None:
+    old = worked_in(code=Code(digest="1", own_digest="a"))
+    accepted = replace(old, renamed={"w": "w.2"})
+    resuming.refuse_if_different(old, accepted, Path("o"))
+    resuming.refuse_if_different(old, replace(accepted, code=Code(digest="2", own_digest="b")), Path("o"))
+    with pytest.raises(BadInputError, match="digest of the measured code: '1' then, '2' now"):
+        resuming.refuse_if_different(old, replace(accepted, code=Code(digest="2", own_digest="a")), Path("o"))
