@@ -99,9 +99,8 @@ def test_cpu_and_memory_agree_with_the_record(dispatched: AgentGround, tmp_path:
     until((meeting / "here").exists, "the workload to come")
     used, held = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9, anonymous_bytes(pid)
     with cgroup_for(pid) as seen:
-        used, held = (
-            (used, held) if seen.cpu_seconds() < used else (0.0, 0)
-        )  # what the kernel counted elsewhere
+        # what the kernel counted elsewhere: before the process was in this cgroup
+        used, held = max(0.0, used - seen.cpu_seconds()), max(0, held - seen.rss_bytes())
         (meeting / "begin").touch()
         until((meeting / "burnt").exists, "the workload to have burnt")
         memory = seen.rss_bytes()
