@@ -20,7 +20,7 @@ from stackyard.clearml.sending import Sender
 from stackyard.clearml.tasks import following, outcomes, submissions, templates
 from stackyard.clearml.tasks.outcomes import Outcome
 from stackyard.clearml.tasks.submissions import InstalledStacks, Submitted, Wanted
-from stackyard.cli import own, own_templates, publishing
+from stackyard.cli import own_templates, publishing, typed
 from stackyard.cli.options import Config, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.settings import Settings
@@ -180,7 +180,7 @@ def submit_command(
                 raise BadInputError("--set is for a template or a function; a command has its words")
             if stack is not None and stack not in offer.stacks:
                 _stack(stack)
-            declared = own.declared(words or [], code=".")
+            declared = typed.declared(words or [], code=".")
             folder = code_folders.looked_at(
                 declared.command or Command(()), Path.cwd(), {}, "the command", [settings.home]
             )
