@@ -18,8 +18,8 @@ from stackyard_task import records, telemetry, workloads
 from stackyard_task.clearml_inputs import DATASETS_SECTION, Inputs
 from stackyard_task.clearml_live import Live
 from stackyard_task.clearml_results import NotDelivered, Results
+from stackyard_task.progress import Moment, Watcher
 from stackyard_task.records import Dispatch, Failure, RunRecord, StackPin, TaskSpec
-from stackyard_task.run import Moment, Watcher
 
 #: The configuration object that holds a task's TaskSpec.
 SPEC = "Stackyard"

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import IO, Any, Optional
 
+from stackyard_task.progress import Moment
 from stackyard_task.records import opened
-from stackyard_task.run import Moment
 
 #: Of the child's output, printed at most so much a moment; all of it is in the artifact.
 OUTPUT_BYTES = 1 << 16

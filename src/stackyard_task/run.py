@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import select
 import signal
@@ -20,11 +19,11 @@ import stat
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Union
+from typing import List, Mapping, Optional, Union
 
-from stackyard_task import signals, spawn
+from stackyard_task import progress, signals, spawn
 from stackyard_task.ending import Ending, failure_of, memory_note
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
@@ -47,6 +46,7 @@ from stackyard_task.measure.tree import (
     stop_being_subreaper,
 )
 from stackyard_task.program import CommandProgram, FunctionProgram, NotReady, program_of
+from stackyard_task.progress import Watcher
 from stackyard_task.records import (
     LOG_FILE,
     METHODS,
@@ -90,29 +90,6 @@ class RecordNotWritten(Exception):
 
     #: What it would have been; ``None``: nothing was started.
     record: Optional[RunRecord] = None
-
-
-@dataclass
-class Moment:
-    """What a run under way does and uses, for whoever watches. Not known yet is ``None``."""
-
-    elapsed_seconds: float
-    phase: str
-    done: Optional[float] = None
-    total: Optional[float] = None
-    unit: Optional[str] = None
-    loss: Optional[float] = None
-    #: Mean of the steps since the last moment.
-    step_seconds: Optional[float] = None
-    steps: int = 0
-    cpu_percent_of_core: Optional[float] = None
-    rss_bytes: Optional[int] = None
-    #: GPU index -> (memory in bytes, utilisation in percent).
-    gpus: Dict[int, Any] = field(default_factory=dict)
-
-
-#: Called about once a second while the child runs; what it costs is the supervisor's, and it must not wait.
-Watcher = Callable[[Moment], None]
 
 
 def supervise(
@@ -452,7 +429,7 @@ class _Supervision:
             self._watch_limits(now, clock, tree)
             if now >= clock.progress_at and clock.main_ended_at is None:
                 clock.progress_at = now + PROGRESS_SECONDS
-                self._show_progress(now - clock.started_at, listener, sampler)
+                progress.shown(self.run_folder, now - clock.started_at, listener, sampler, self.watcher)
 
     @staticmethod
     def _main_has_ended(main: Optional[int], ready: list[tuple[int, int]], tree: Tree) -> bool:
@@ -497,34 +474,6 @@ class _Supervision:
             tree.signal(signal.SIGTERM)
             tree.signal(signal.SIGCONT)
             clock.kill_at = now + GRACE_SECONDS
-
-    def _show_progress(self, elapsed_seconds: float, listener: Listener, sampler: Sampler) -> None:
-        """Refresh ``progress.json`` for whoever watches; a full disk is noticed at the end."""
-        moment = Moment(
-            elapsed_seconds, listener.phases[-1]["name"], loss=listener.loss, rss_bytes=sampler.rss_bytes
-        )
-        for name, value in listener.progress.items():
-            setattr(moment, name, value)
-        if self.watcher is not None:
-            moment.cpu_percent_of_core = sampler.cpu_percent_recent
-            moment.steps, moment.step_seconds = listener.steps_since()
-            moment.gpus = sampler.gpus_recent
-            self.watcher(moment)
-        shown = {
-            "phase": moment.phase,
-            "done": moment.done,
-            "total": moment.total,
-            "unit": moment.unit,
-            "loss": moment.loss,
-            "elapsed_seconds": round(elapsed_seconds, 1),
-        }
-        part = self.run_folder / f".{PROGRESS_FILE}"
-        try:
-            part.write_text(json.dumps(shown) + "\n", encoding="utf-8")
-            os.replace(str(part), str(self.run_folder / PROGRESS_FILE))
-        except OSError:
-            with contextlib.suppress(OSError):
-                part.unlink()
 
 
 def _pidfd(pid: int) -> Optional[int]:

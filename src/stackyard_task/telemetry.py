@@ -12,8 +12,8 @@ import sys
 from typing import Any, Dict, Mapping, Optional
 
 from stackyard_task import figures
+from stackyard_task.progress import Moment
 from stackyard_task.records import RunRecord, TaskSpec
-from stackyard_task.run import Moment
 
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 #: How long the end of a run may wait for the last figures to be sent.

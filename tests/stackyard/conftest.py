@@ -17,8 +17,9 @@ from stackyard.launch.bare import BareLauncher
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import planning
+from stackyard.matrix.plan import Plan
 from stackyard.matrix.runner import Outcome, Runner
-from stackyard.matrix.runs import Plan, RunFolder
+from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.site import Site
 from stackyard.matrix.stop import Stop
 from stackyard.scenarios import Known

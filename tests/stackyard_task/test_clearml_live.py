@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("clearml", reason="the ClearML SDK is in the agent's Python only, never in a stack's")
 
 from stackyard_task.clearml_live import OUTPUT_BYTES, Live, line
-from stackyard_task.run import Moment
+from stackyard_task.progress import Moment
 from tests.waiting import PATIENCE_SECONDS
 
 

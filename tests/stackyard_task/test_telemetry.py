@@ -10,8 +10,8 @@ from typing import Any, Iterator, List
 import pytest
 
 from stackyard_task import telemetry
+from stackyard_task.progress import Moment
 from stackyard_task.records import Failure, Measurement, RunRecord, StackPin, TaskSpec
-from stackyard_task.run import Moment
 
 SPEC = TaskSpec("run-1", "detector-train", stack=StackPin("torch-x"))
 

@@ -24,8 +24,9 @@ from stackyard.launch import installed
 from stackyard.launch.deployment import Premises
 from stackyard.matrix import derived_stacks, folders, input_marks, planning, resuming, site
 from stackyard.matrix.inputs import Inputs
+from stackyard.matrix.plan import Plan
 from stackyard.matrix.runner import Outcome, Runner
-from stackyard.matrix.runs import Plan, RunFolder
+from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.site import Site
 from stackyard.reports.quantities import count, quantity
 from stackyard.scenarios import Known, Preparation, Scenario

@@ -55,7 +55,7 @@ def run_command(
         bool,
         typer.Option(
             "--accept-changes",
-            help="With --resume: start new cells for workloads whose code, packages or inputs changed.",
+            help="With --resume: start new cells for workloads whose code, packages, stack or inputs changed.",
         ),
     ] = False,
     dry_run: Annotated[

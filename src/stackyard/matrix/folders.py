@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stackyard.errors import BadInputError
-from stackyard.matrix.runs import PlannedFolder
+from stackyard.matrix.plan import PlannedFolder
 from stackyard.scenarios import Preparation, Scenario
 from stackyard.scenarios.shape import WorkloadSpec
 from stackyard.workloads import code_folders, folder, repository

@@ -11,7 +11,7 @@ from typing import Any
 
 from stackyard import scenarios
 from stackyard.errors import BadInputError
-from stackyard.matrix.runs import Plan, PlannedBlock, PlannedCell, PlannedFolder
+from stackyard.matrix.plan import Plan, PlannedBlock, PlannedCell, PlannedFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, Scenario
 from stackyard.scenarios.matrix import CellSettings

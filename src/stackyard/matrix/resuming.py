@@ -8,19 +8,17 @@ changed; the runs of the earlier ones stay as they are. Pure. May import scenari
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard.matrix.plan import Plan
 from stackyard.scenarios import Scenario, differences
 from stackyard.workloads import folder
 from stackyard_task import records
 from stackyard_task.records import StackPin
 from stackyard_task.workloads import Workload
-
-if TYPE_CHECKING:
-    from stackyard.matrix.runs import Plan
 
 #: Differences that one sentence names.
 _MOST_SHOWN = 5
@@ -39,10 +37,10 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
     lines = [
         *differences(_comparable(old.scenario, earlier), _comparable(new.scenario, earlier)),
         *differences(old.only, new.only, "--only"),
-        *differences(_digests(old.stacks, earlier), _digests(new.stacks, earlier), "stacks"),
+        *differences(*_stacks_that_stay(old, new, earlier), "stacks"),
         *differences(old.inputs, new.inputs, "inputs (bytes)"),
         *differences(old.measure, new.measure, "measure"),
-        *differences(*_declarations(old, new), "workloads.toml"),
+        *differences(*_declarations(old, new, earlier), "workloads.toml"),
         *(line for name in new.folders for line in _folder_lines(old, new, name)),
         *_read_lines(old, new, earlier),
         # another snapshot is made only for functions that changed, and were accepted
@@ -78,16 +76,18 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
 def changed(old: Plan, new: Plan) -> list[str]:
     """The workloads of ``new`` whose code, packages, inputs or settings are not those of ``old``."""
     was, now = old.scenario.get("workloads", {}), new.scenario.get("workloads", {})
-    digests = _digests(old.stacks), _digests(new.stacks)
+    stacks = _differing(_digests(old.stacks), _digests(new.stacks))
+    declarations = _differing(*_declarations(old, new))
     found = []
     for name in now:
         if name not in was:
             continue
-        is_function = now[name].get("declared") is None and ":" in str(now[name].get("workload"))
-        packages = ({s: d for s, d in held.items() if s.endswith(f"+{name}")} for held in digests)
+        workload = str(now[name].get("workload"))
+        is_function = now[name].get("declared") is None and ":" in workload
         if (
             was[name] != now[name]
-            or next(packages) != next(packages)
+            or stacks & _stacks_of(new, [name])
+            or workload in declarations
             or any(_folder_lines(old, new, name))
             or any(
                 old.read.get(path, mark) != mark
@@ -140,6 +140,18 @@ def next_names(earlier: Mapping[str, str], changed: list[str]) -> dict[str, str]
         number = int(name.rpartition(".")[2]) + 1 if first != name else 2
         names[first] = f"{first}.{number}"
     return names
+
+
+def _differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
+    """The keys of both whose values differ."""
+    return {name for name in was if name in now and was[name] != now[name]}
+
+
+def _stacks_of(plan: Plan, names: Collection[str]) -> set[str]:
+    """The stacks that cells of these workloads run on, with a command's own packages and without."""
+    cells = [cell for cell in [*plan.cells, *plan.not_runnable] if cell.axes.get("workload") in names]
+    bases = {(cell.axes["stack"], cell.axes["workload"]) for cell in cells}
+    return {stack for stack, _ in bases} | {f"{stack}+{workload}" for stack, workload in bases}
 
 
 def _inputs(spec: Mapping[str, Any]) -> list[str]:
@@ -195,16 +207,19 @@ def _as_written(spec: Any) -> Any:
     }
 
 
-def _declarations(old: Plan, new: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
+def _declarations(
+    old: Plan, new: Plan, accepted: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What two plans' declarations say of a run, of the workloads that both use and that stand beside their files."""
     was, now = old.declared or {}, new.declared or {}
-    inside = {
-        name
-        for plan in (old, new)
-        for name, spec in plan.scenario.get("workloads", {}).items()
-        if isinstance(spec, dict) and spec.get("declared") is not None
+    specs = [(name, spec) for plan in (old, new) for name, spec in plan.scenario.get("workloads", {}).items()]
+    inside = {name for name, spec in specs if isinstance(spec, dict) and spec.get("declared") is not None}
+    anew = set((accepted or {}).values())
+    free = {spec.get("workload") for name, spec in specs if name in anew} - {
+        *(spec.get("workload") for name, spec in specs if name not in anew and name not in (accepted or {})),
+        *(p["workload"] for p in new.scenario.get("preparations", []) if p["name"] in new.preparations),
     }
-    names = [name for name in was if name in now and name not in inside]
+    names = [name for name in was if name in now and name not in inside and name not in free]
     return {name: _called(was[name]) for name in names}, {name: _called(now[name]) for name in names}
 
 
@@ -222,8 +237,21 @@ def _code(plan: Plan) -> dict[str, str | None]:
     return {"digest of the measured code": plan.code.digest, "your own functions": plan.code.own_digest}
 
 
-def _digests(
-    stacks: Mapping[str, StackPin], accepted: Mapping[str, str] | None = None
-) -> dict[str, str | None]:
-    gone = tuple(f"+{name}" for pair in (accepted or {}).items() for name in pair)
-    return {name: pin.digest for name, pin in stacks.items() if not (gone and name.endswith(gone))}
+def _digests(stacks: Mapping[str, StackPin]) -> dict[str, str | None]:
+    return {name: pin.digest for name, pin in stacks.items()}
+
+
+def _stacks_that_stay(
+    old: Plan, new: Plan, accepted: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The digests of two plans' stacks, without those on which only workloads run that are accepted to differ."""
+    was, now = _digests(old.stacks), _digests(new.stacks)
+    if not accepted:
+        return was, now
+    others = [name for name in new.scenario.get("workloads", {}) if name not in accepted.values()]
+    kept = _stacks_of(new, others) | {
+        p["stack"] for p in new.scenario.get("preparations", []) if p["name"] in new.preparations
+    }
+    return {name: was[name] for name in was if name in kept}, {
+        name: now[name] for name in now if name in kept
+    }

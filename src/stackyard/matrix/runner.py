@@ -18,7 +18,8 @@ from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import folders
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
-from stackyard.matrix.runs import CODE_FOLDER, Plan, RunFolder, counts_as_done, unusable
+from stackyard.matrix.plan import Plan
+from stackyard.matrix.runs import CODE_FOLDER, RunFolder, counts_as_done, unusable
 from stackyard.matrix.site import Site
 from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs

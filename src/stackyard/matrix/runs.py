@@ -1,4 +1,4 @@
-"""The run folder: its layout, its plan, its lock, and which runs in it count as done.
+"""The run folder: its layout, its lock, and which runs in it count as done.
 
 Everything a matrix leaves lies below one folder (see docs/scenarios.md). This module reads and writes it;
 it starts nothing and judges nothing. May import scenarios and the records of the seam.
@@ -13,21 +13,18 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.matrix import resuming
+from stackyard.matrix.plan import KIND, Plan
 from stackyard_task import records
-from stackyard_task.records import Code, RunRecord, StackPin
-from stackyard_task.workloads import Workload
+from stackyard_task.records import RunRecord
 
 PLAN_FILE = "plan.json"
 SCENARIO_FILE = "scenario.toml"
 #: In a run folder: how each command's folder differed from its commit, as git says it.
 CODE_FOLDER = "code"
-_KIND = "stackyard plan"
 _LOCK_FILE = ".lock"
 #: What `fresh` may remove from a run folder; anything else in it is the user's and stays.
 _OURS = (
@@ -48,91 +45,6 @@ _REPEATED_KINDS = ("interrupted", "infrastructure", "stack_mismatch")
 #: What goes wrong by writing only.
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _FOREIGN_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@dataclass
-class PlannedCell:
-    """One cell of the matrix: its folder name, its axis values and, where it cannot run here, why."""
-
-    name: str
-    axes: dict[str, str]
-    workload: str
-    #: ``None``: the cell can run here.
-    reason: str | None = None
-
-
-@dataclass
-class PlannedBlock:
-    """One block: the names of its cells in the order they run."""
-
-    name: str
-    number: int
-    warm_up: bool
-    order: list[str] = field(default_factory=list)
-
-
-@dataclass
-class PlannedFolder:
-    """The folder that a command works in, or a copy of it, as it was when the matrix began."""
-
-    #: SHA-256 over all files, their names and modes; ``None``: nothing travels, for it works in the folder itself.
-    digest: str | None
-    #: Name -> what differs where the file does: its SHA-256, and its mode. Of one that nothing travels of, one entry
-    #: for all that git sees to differ from the commit.
-    files: dict[str, str]
-    #: Commit of the repository that the folder is in, and whether the folder differs from it.
-    commit: str | None = None
-    dirty: bool | None = None
-
-
-@dataclass
-class Plan:
-    """What a matrix is going to do, as ``plan.json``: enough for a report and for resuming."""
-
-    name: str
-    title: str
-    started_at: str
-    repeats: int
-    warm_up_runs: int
-    seed: int
-    axes: dict[str, list[str]]
-    #: Cells that run here.
-    cells: list[PlannedCell]
-    #: Cells that cannot run here, with reasons; counted, never filled in.
-    not_runnable: list[PlannedCell]
-    #: Number of cells that the file excludes.
-    excluded: int
-    blocks: list[PlannedBlock]
-    preparations: list[str]
-    #: The scenario as read, in plain values.
-    scenario: dict[str, Any]
-    #: Axis -> values asked for with ``--only``; empty: all.
-    only: dict[str, list[str]]
-    #: Stack name -> its pin.
-    stacks: dict[str, StackPin]
-    #: Version, dirtiness and digest of the measured code.
-    code: Code
-    #: Reference of a data set -> bytes of its file.
-    inputs: dict[str, int]
-    #: The declarations of the workloads it uses, by name; ``None``: the plan is older than this key.
-    declared: dict[str, Workload] | None = None
-    #: How every run is measured (a method of ``stackyard_task.run``); ``None``: as the supervisor's environment says.
-    measure: str | None = None
-    #: Workloads whose code nowhere says shard, though the axis workers shares out their work.
-    undivided: list[str] = field(default_factory=list)
-    #: The folders that travel with commands, by the key of what runs them.
-    folders: dict[str, PlannedFolder] = field(default_factory=dict)
-    #: Path that a command reads -> what differs where it does.
-    read: dict[str, str] = field(default_factory=dict)
-    #: Workload as the file names it -> what its cells are called since its code, packages or inputs changed.
-    renamed: dict[str, str] = field(default_factory=dict)
-    kind: str = _KIND
-    api_version: int = records.API_VERSION
-
-    @property
-    def runs_total(self) -> int:
-        """Runs of the matrix, warm-up runs included, preparations not."""
-        return sum(len(block.order) for block in self.blocks)
 
 
 class RunFolder:
@@ -175,7 +87,7 @@ class RunFolder:
             plan = records.read_json(Plan, self.plan_path, records.LIST_BYTES)
         except records.RecordError as error:
             raise BadInputError(f"{error}; choose another --out") from error
-        if plan.kind != _KIND:
+        if plan.kind != KIND:
             raise BadInputError(f"{self.plan_path}: not a plan of stackyard; choose another --out")
         return plan
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from stackyard import scenarios
-from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder
+from stackyard.matrix.plan import Plan, PlannedBlock
+from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.site import Site
 from stackyard.scenarios import Cell, Preparation, References, Scenario
 from stackyard.workloads import code_folders

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from stackyard.matrix.runs import Plan, PlannedBlock, RunFolder, counts_as_done
+from stackyard.matrix.plan import Plan, PlannedBlock
+from stackyard.matrix.runs import RunFolder, counts_as_done
 from stackyard.scenarios import Cell
 from stackyard_task.records import RunRecord
 

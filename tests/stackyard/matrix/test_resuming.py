@@ -11,8 +11,9 @@ import pytest
 
 from stackyard.errors import BadInputError
 from stackyard.matrix import resuming
-from stackyard.matrix.runs import Plan, PlannedFolder
+from stackyard.matrix.plan import Plan, PlannedCell, PlannedFolder
 from stackyard_task.records import Code, StackPin
+from stackyard_task.workloads import Workload
 
 FILE = """
 name = "s"
@@ -88,18 +89,22 @@ def test_a_scenario_with_other_names_has_the_other_cells_as_they_were(yard: Any)
     assert resuming.named_anew(scenario, {}) is scenario
 
 
+CALLED = Workload("called", "m:called", "")
 IN_PLACE = PlannedFolder(None, {}, "c" * 40, False)
 
 
 def worked_in(**changed: Any) -> Plan:
     spec = {"name": "w", "workload": "w", "parameters": {}, "declared": {"command": {"inputs": {}}}}
+    called = {"name": "v", "workload": "called", "parameters": {}, "declared": None}
+    cells = [PlannedCell(f"s-{name}", {"stack": "s", "workload": name}, name) for name in ("w", "v")]
     held = Plan(
-        *("s", "s", "", 1, 0, 0, {}, [], [], 0, [], []),
-        scenario={"axes": {"workload": ["w"]}, "workloads": {"w": spec}},
+        *("s", "s", "", 1, 0, 0, {}, cells, [], 0, [], []),
+        scenario={"axes": {"workload": ["w", "v"]}, "workloads": {"w": spec, "v": called}},
         only={},
         stacks={"s": StackPin("s", digest="1")},
         code=Code(digest="1"),
         inputs={},
+        declared={"called": CALLED},
         folders={"w": IN_PLACE},
     )
     return replace(held, **changed)
@@ -111,7 +116,8 @@ def worked_in(**changed: Any) -> Plan:
         ({"folders": {"w": replace(IN_PLACE, commit="d" * 40)}}, "folder of w: commit ccc", True),
         ({"folders": {"w": replace(IN_PLACE, files={"x": "1"}, dirty=True)}}, "differ otherwise", True),
         ({"folders": {"w": PlannedFolder("2", {"a": "1"})}}, "code of w: new: a", True),
-        ({"stacks": {"s": StackPin("s", digest="2")}}, "stacks.s: ", False),
+        ({"stacks": {"s": StackPin("s", digest="2")}}, "stacks.s: ", True),
+        ({"declared": {"called": replace(CALLED, entry="m:other")}}, "workloads.toml.called.entry", True),
         ({"code": Code(digest="2")}, "digest of the measured code", False),
     ],
 )
@@ -139,3 +145,35 @@ def test_accepting_one_change_lets_no_other_code_in() -> None:
     resuming.refuse_if_different(old, replace(accepted, code=Code(digest="2", own_digest="b")), Path("o"))
     with pytest.raises(BadInputError, match="digest of the measured code: '1' then, '2' now"):
         resuming.refuse_if_different(old, replace(accepted, code=Code(digest="2", own_digest="a")), Path("o"))
+
+
+def renamed_in(plan: Plan, names: dict[str, str]) -> Plan:
+    """The plan in which workloads have other names, as planning makes it anew."""
+    scenario = {
+        "axes": {"workload": [names.get(name, name) for name in plan.scenario["axes"]["workload"]]},
+        "workloads": {
+            names.get(n, n): {**spec, "name": names.get(n, n)}
+            for n, spec in plan.scenario["workloads"].items()
+        },
+    }
+    cells = [
+        replace(c, axes={**c.axes, "workload": names.get(c.axes["workload"], c.axes["workload"])})
+        for c in plan.cells
+    ]
+    return replace(plan, scenario=scenario, cells=cells, renamed=names)
+
+
+def test_a_changed_stack_is_accepted_where_all_that_runs_on_it_begins_anew() -> None:
+    old, new = worked_in(), worked_in(stacks={"s": StackPin("s", digest="2")})
+    assert resuming.changed(old, new) == ["w", "v"]
+    resuming.refuse_if_different(old, renamed_in(new, {"w": "w.2", "v": "v.2"}), Path("o"))
+    with pytest.raises(BadInputError, match=r"stacks\.s: '1' then, '2' now"):
+        resuming.refuse_if_different(old, renamed_in(new, {"w": "w.2"}), Path("o"))
+
+
+def test_a_changed_declaration_is_accepted_for_the_workload_that_it_declares() -> None:
+    old, new = worked_in(), worked_in(declared={"called": replace(CALLED, entry="m:other")})
+    assert resuming.changed(old, new) == ["v"]
+    resuming.refuse_if_different(old, renamed_in(new, {"v": "v.2"}), Path("o"))
+    with pytest.raises(BadInputError, match=r"workloads\.toml\.called\.entry"):
+        resuming.refuse_if_different(old, renamed_in(new, {"w": "w.2"}), Path("o"))

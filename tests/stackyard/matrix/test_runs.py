@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.matrix.runs import Plan, PlannedCell, RunFolder, counts_as_done
+from stackyard.matrix.plan import Plan, PlannedCell
+from stackyard.matrix.runs import RunFolder, counts_as_done
 from stackyard_task.records import Code, Failure, RunRecord, StackPin
 from stackyard_task.workloads import Parameter, Workload
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from stackyard import scenarios
-from stackyard.matrix.runs import Plan, RunFolder
+from stackyard.matrix.plan import Plan
+from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.todo import Todo, todo_of
 from stackyard.scenarios import Cell
 from stackyard_task import records

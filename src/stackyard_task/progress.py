@@ -1,0 +1,80 @@
+"""What a run under way does and uses, as it goes: for whoever watches, and in ``progress.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+from stackyard_task.listener import Listener
+from stackyard_task.measure.sampler import Sampler
+from stackyard_task.records import PROGRESS_FILE
+
+
+@dataclass
+class Moment:
+    """What a run under way does and uses, for whoever watches. Not known yet is ``None``."""
+
+    elapsed_seconds: float
+    phase: str
+    done: Optional[float] = None
+    total: Optional[float] = None
+    unit: Optional[str] = None
+    loss: Optional[float] = None
+    #: Mean of the steps since the last moment.
+    step_seconds: Optional[float] = None
+    steps: int = 0
+    cpu_percent_of_core: Optional[float] = None
+    rss_bytes: Optional[int] = None
+    #: GPU index -> (memory in bytes, utilisation in percent).
+    gpus: Dict[int, Any] = field(default_factory=dict)
+
+
+#: Called about once a second while the child runs; what it costs is the supervisor's, and it must not wait.
+Watcher = Callable[[Moment], None]
+
+
+def shown(
+    folder: Path,
+    elapsed_seconds: float,
+    listener: Listener,
+    sampler: Sampler,
+    watcher: Optional[Watcher] = None,
+) -> None:
+    """Refresh ``progress.json`` in a run folder, and tell the watcher; a full disk is noticed at the end.
+
+    Args:
+        folder: the run folder.
+        elapsed_seconds: since the start of the run.
+        listener: what the run said.
+        sampler: what it uses.
+        watcher: whom else to tell.
+    """
+    moment = Moment(
+        elapsed_seconds, listener.phases[-1]["name"], loss=listener.loss, rss_bytes=sampler.rss_bytes
+    )
+    for name, value in listener.progress.items():
+        setattr(moment, name, value)
+    if watcher is not None:
+        moment.cpu_percent_of_core = sampler.cpu_percent_recent
+        moment.steps, moment.step_seconds = listener.steps_since()
+        moment.gpus = sampler.gpus_recent
+        watcher(moment)
+    shown = {
+        "phase": moment.phase,
+        "done": moment.done,
+        "total": moment.total,
+        "unit": moment.unit,
+        "loss": moment.loss,
+        "elapsed_seconds": round(elapsed_seconds, 1),
+    }
+    part = folder / f".{PROGRESS_FILE}"
+    try:
+        part.write_text(json.dumps(shown) + "\n", encoding="utf-8")
+        os.replace(str(part), str(folder / PROGRESS_FILE))
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
