@@ -137,11 +137,23 @@ class Yard:
         resume: bool = False,
         fresh: bool = False,
         stop: Stop | None = None,
+        gives_up: bool = False,
         **options: Any,
     ) -> Outcome:
         scenario, plan = self.plan(text, **options)
         runner = Runner(
-            *(scenario, plan, self.out, self.site, self.code, self.folder, self, stop or Stop(), self.retries)
+            *(
+                scenario,
+                plan,
+                self.out,
+                self.site,
+                self.code,
+                self.folder,
+                self,
+                stop or Stop(),
+                self.retries,
+            ),
+            gives_up=gives_up,
         )
         return runner.run(text, resume=resume, fresh=fresh)
 

@@ -84,6 +84,7 @@ class Matrix:
         fresh: bool = False,
         dry_run: bool = False,
         as_json: bool = False,
+        gives_up: bool = False,
     ) -> None:
         """Run what is left of the matrix in ``out``, then report.
 
@@ -97,6 +98,7 @@ class Matrix:
             fresh: replace it.
             dry_run: say what would run; start and write nothing.
             as_json: print one JSON object.
+            gives_up: start nothing more once a run fails of whose cell none has completed.
 
         Raises:
             BadInputError: the plan cannot be made, or the folder is not one to write into.
@@ -129,6 +131,7 @@ class Matrix:
                 watcher,
                 travelling=plans.travelling,
                 archives=folders.archived(plans.travelling, self._settings.home),
+                gives_up=gives_up,
             )
             outcome = runner.run(self._text, resume=resume, fresh=fresh)
         if outcome.interrupted:
@@ -136,6 +139,12 @@ class Matrix:
             raise Interrupted(
                 f"stopped after {done} of {count(plan.runs_total, 'run')}; continue with: "
                 f"{again} --out {shlex.quote(str(folder.path))} --resume"
+            )
+        if outcome.given_up:
+            label, reason = outcome.failures[-1]
+            raise RunsFailedError(
+                f"{label} failed in its first run ({reason}): nothing more was started; "
+                f"its output lies in {folder.path / 'runs'}{_stayed(plans.travelling)}"
             )
         report([folder.path], folder.path, as_json, outcome)
         if outcome.failed:

@@ -190,7 +190,7 @@ def _repeated(given: list[list[str]], asked: typed.Asked, *, hook: bool, as_json
     place = _taken(asked.out, name)
     try:
         again = f"stackyard scenario run {shlex.quote(str(place / 'scenario.toml'))}"
-        matrix.run(place, again=again, as_json=as_json)
+        matrix.run(place, again=again, as_json=as_json, gives_up=True)
     finally:
         with contextlib.suppress(OSError):  # what was refused leaves no empty folder
             place.rmdir()

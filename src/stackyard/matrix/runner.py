@@ -42,6 +42,8 @@ class Outcome:
     kept: int = 0
     not_runnable: int = 0
     interrupted: bool = False
+    #: A cell's first run failed, and nothing more was started.
+    given_up: bool = False
     #: Label and reason of each failed run.
     failures: list[tuple[str, str]] = field(default_factory=list)
 
@@ -71,6 +73,7 @@ class Runner:
         retries: RetryPolicy | None = None,
         travelling: Mapping[str, Folder] | None = None,
         archives: Mapping[str, Path] | None = None,
+        gives_up: bool = False,
     ) -> None:
         """Take everything a matrix needs; nothing starts yet.
 
@@ -87,6 +90,7 @@ class Runner:
                 deployment allows it.
             travelling: workload -> the folder that travels with it, where it is a command.
             archives: workload -> the archive of that folder.
+            gives_up: whether nothing more is started once a run fails of whose cell none has completed.
         """
         self.scenario = scenario
         self.plan = plan
@@ -98,6 +102,7 @@ class Runner:
         self.stop = stop or Stop()
         self.retries = retries or RetryPolicy()
         self._tasks = TaskSpecs(scenario, plan, folder, site, beside.resolve(), archives or {})
+        self._gives_up = gives_up
         self._estimate = Estimate()
         #: Stacks that a preparation has just loaded: the disk's cache is warm for them.
         self._loaded: set[str] = set()
@@ -137,9 +142,11 @@ class Runner:
         outcome = Outcome(not_runnable=len(self.plan.not_runnable))
         for absent in self.plan.not_runnable:
             self.watcher.message(f"not runnable: {absent.name}: {absent.reason}")
-        due = self._todo(outcome).due
+        todo = self._todo(outcome)
+        due = todo.due
         ready = False
         done = outcome.kept
+        completed = {kept.cell.slug for kept in todo.kept if kept.record.status == "completed"}
         for index, run in enumerate(due):
             if self.stop.requests:
                 outcome.interrupted = True
@@ -161,6 +168,11 @@ class Runner:
             outcome.count(label, record)
             remaining = self._estimate.seconds()
             self.watcher.ended(label, record, done, self.plan.runs_total, remaining)
+            if record.status == "completed":
+                completed.add(run.cell.slug)
+            elif self._gives_up and run.cell.slug not in completed:
+                outcome.given_up = True
+                break
         return outcome
 
     def _todo(self, outcome: Outcome) -> Todo:

@@ -75,6 +75,14 @@ def test_a_failing_cell_is_recorded_and_the_matrix_goes_on(yard: Any) -> None:
     assert not (yard.out.path / "abandoned").exists()
 
 
+def test_what_fails_in_its_first_run_ends_a_matrix_that_gives_up(yard: Any) -> None:
+    text = scenario(yard, more=f'[workloads.bad]\nworkload = "{ENTRY}"\nparameters = {{ do = "raise" }}')
+    outcome = yard.run(text, gives_up=True)
+    assert outcome.given_up
+    assert outcome.failed == 1
+    assert len(list((yard.out.path / "runs").iterdir())) == outcome.completed + 1 < 8
+
+
 def test_cells_that_cannot_run_here_are_counted_with_their_reason(yard: Any) -> None:
     yard.reasons = {"old": "GPU too new for CUDA 10.2"}
     outcome = yard.run(scenario(yard))
