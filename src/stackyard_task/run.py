@@ -225,7 +225,8 @@ class _Supervision:
         self.sampler: Optional[Sampler] = None
         self._stop: Optional[str] = None
         self._orphans_ended = 0
-        self._orphan_cpu = (0.0, 0.0)
+        #: Since when what outlived the child is idle, and the CPU seconds of the run by then.
+        self._idle: Optional[tuple[float, float]] = None
         self._signals: Union[signals.Taken, signals.PassedOn] = (
             signals.Taken() if here is None else signals.PassedOn()
         )
@@ -461,12 +462,11 @@ class _Supervision:
         if clock.kill_at is not None or clock.main_ended_at is None:
             return
         tree.refresh()
-        used, (idle_since, used_then) = sampler.cpu_seconds() or 0.0, self._orphan_cpu
-        idle_since = max(idle_since, clock.main_ended_at)
-        if used - used_then > ORPHAN_IDLE_SHARE * ORPHAN_IDLE_SECONDS or used_then == 0.0:
-            self._orphan_cpu = (now, used)
-        elif now - idle_since >= ORPHAN_IDLE_SECONDS:
-            clock.kill_at, clock.idle_since = now, idle_since
+        used = sampler.cpu_seconds() or 0.0
+        if self._idle is None or used - self._idle[1] > ORPHAN_IDLE_SHARE * ORPHAN_IDLE_SECONDS:
+            self._idle = (now, used)
+        elif now - self._idle[0] >= ORPHAN_IDLE_SECONDS:
+            clock.kill_at, clock.idle_since = now, self._idle[0]
         if now - clock.main_ended_at >= ORPHAN_WORKING_SECONDS:
             clock.kill_at = now
         if clock.kill_at is not None:

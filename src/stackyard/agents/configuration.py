@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -32,6 +33,8 @@ SLOT_LABEL = "stackyard.slot"
 POLL_SECONDS = 0.5
 REPORT_SECONDS = 10
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: A socket's name has at most 107 bytes (unix(7)), of which Python's multiprocessing takes 32 below TMPDIR.
+_MOST_TEMPORARY_BYTES = 64
 #: Names by which tasks may name limits of their container.
 TASK_ARGUMENTS = ("--cpus", "--memory", "--shm-size")
 _GATE = """#!/bin/sh
@@ -163,21 +166,20 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
     path = [str(Path(around.python).parent), *SYSTEM_PATH.split(":")]
     if slot.in_container:
         path.insert(0, str(folder / "bin"))
-    temporary = str(folder / "tmp")
     variables = {
         **around.passed,
         "PATH": ":".join(path),
         "HOME": str(home),
         "USER": "stackyard-agent",
         "LANG": "C.UTF-8",
-        "TMPDIR": temporary,
+        "TMPDIR": str(_temporary(folder)),
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
         MARK: mark_of(slot.name, around.home),
         "STACKYARD_STACKS_FILE": str(around.agents / "stacks.json"),
         "STACKYARD_CACHE": str(around.agents / "cache"),
         "CLEARML_CONFIG_FILE": str(folder / TEMPLATE),
-        "CLEARML_AGENT_TEMP_STDOUT_FILE_DIR": temporary,
+        "CLEARML_AGENT_TEMP_STDOUT_FILE_DIR": str(folder / "tmp"),
         "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": f"{POLL_SECONDS:g}",
         "CLEARML_AGENT_STATUS_REPORT_FREQ_SEC": f"{REPORT_SECONDS:g}",
         "CLEARML_AGENT_DISABLE_SSH_MOUNT": "1",
@@ -234,11 +236,36 @@ def mark_of(slot: str, home: Path) -> str:
     return f"{_digest(str(home))[:16]}:{slot}"
 
 
+def _temporary(folder: Path) -> Path:
+    """Where an agent's tasks put what passes: below its folder, or in /tmp where sockets there had too long a name."""
+    usual = folder / "tmp"
+    if len(os.fsencode(usual)) <= _MOST_TEMPORARY_BYTES:
+        return usual
+    short = Path("/tmp") / f"stackyard-{os.getuid()}-{_digest(str(folder))[:12]}"
+    return short if _ours_or_free(short) else usual
+
+
+def _ours_or_free(path: Path) -> bool:
+    """Whether nothing is there, or a folder that nobody else can write."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
 def clean(folder: Path) -> None:
-    """Remove what an ended agent left in its temporary folder."""
-    temporary = folder / "tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Make an agent's temporary folders anew, without what an ended one left there."""
+    leave(folder)
+    for temporary in {folder / "tmp", _temporary(folder)}:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def leave(folder: Path) -> None:
+    """Remove what an ended agent has outside its folder."""
+    if (temporary := _temporary(folder)) != folder / "tmp":
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_private(path: Path, text: str) -> None:

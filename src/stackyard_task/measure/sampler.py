@@ -49,7 +49,7 @@ class Sampler:
 
     Args:
         tree: The processes.
-        cgroup: Their cgroup, or ``None``.
+        cgroup: Their cgroup, made for them: what it counts is theirs, also before this object was made; or ``None``.
         started_at: CLOCK_MONOTONIC instant of the child's start.
         interval_seconds: Distance of samples; infinite: only start and end are read.
         gpus: The GPU meter.
@@ -77,7 +77,6 @@ class Sampler:
         self._windows = CpuWindows()
         self._processes = ProcessMemory()
         self._charged = ChargedMemory() if charged and cgroup is not None and cgroup.peak_resettable else None
-        self._cpu_before = 0.0 if cgroup is None else cgroup.cpu_seconds() or 0.0
         self._windows.add(0.0, 0.0)
         self._ramp = interval_seconds if math.isinf(interval_seconds) else FIRST_INTERVAL_SECONDS
         self._ramp = min(self._ramp, interval_seconds)
@@ -107,7 +106,7 @@ class Sampler:
         if self._cgroup is not None:
             found = self._cgroup.cpu_seconds()
             if found is not None:
-                return found - self._cpu_before
+                return found
         seconds = self._tree.user_seconds + self._tree.system_seconds
         for files in list(self._tree.files.values()):
             seconds += files.cpu_seconds() or 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import stat
 from pathlib import Path
@@ -65,10 +66,39 @@ def test_the_environment_is_ours_alone(around: Surroundings, monkeypatch: pytest
     assert variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] == "/opt/agent/bin/python"
     assert variables["CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL"] == "1"
     assert variables["HOME"].startswith(made.folder)
-    assert variables["TMPDIR"].startswith(made.folder)
+    assert variables["CLEARML_AGENT_TEMP_STDOUT_FILE_DIR"].startswith(made.folder)
     assert SERVER.secret_key not in json.dumps(made.to_json()), "the plan holds no secret"
     assert "--cpu-only" in made.command
     assert "--docker" not in made.command
+
+
+@pytest.mark.parametrize("letters", [1, 60])
+def test_sockets_in_the_temporary_folder_have_names_that_the_kernel_takes(
+    around: Surroundings, letters: int
+) -> None:
+    around = dataclasses.replace(around, home=around.home / ("h" * letters))
+    made = configuration.prepare(Slot("cpu-0", "cpu"), {}, around)
+    place, deep = Path(made.environment["TMPDIR"]), Path(made.folder, "tmp")
+    assert place == deep if len(str(deep)) <= 64 else len(str(place)) <= 64
+    configuration.clean(Path(made.folder))
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    (place / "left").touch()
+    configuration.clean(Path(made.folder))
+    assert list(place.iterdir()) == []
+    configuration.leave(Path(made.folder))
+    assert place.exists() is (place == deep)
+
+
+def test_a_temporary_folder_that_others_can_write_is_not_taken(around: Surroundings) -> None:
+    around = dataclasses.replace(around, home=around.home / ("h" * 60))
+    place = Path(configuration.prepare(Slot("cpu-0", "cpu"), {}, around).environment["TMPDIR"])
+    place.mkdir(mode=0o700)
+    place.chmod(0o777)
+    try:
+        made = configuration.prepare(Slot("cpu-0", "cpu"), {}, around)
+        assert made.environment["TMPDIR"] == str(Path(made.folder, "tmp"))
+    finally:
+        place.rmdir()
 
 
 @pytest.mark.promise("container-credentials")
