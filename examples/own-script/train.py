@@ -2,38 +2,28 @@
 
 import argparse
 import json
+import pathlib
 
 import torch
 from torch import nn
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--epochs", type=int, default=8)
-parser.add_argument("--batch", type=int, default=32)
-parser.add_argument("--lr", type=float, default=0.2)
-parser.add_argument("--points", type=int, default=6000)
-parser.add_argument("--hidden", type=int, default=64)
-parser.add_argument("--seed", type=int, default=1)
+for name, value in {"epochs": 8, "batch": 32, "lr": 0.2, "points": 6000, "seed": 1}.items():
+    parser.add_argument(f"--{name}", type=type(value), default=value)
 parser.add_argument("--out", default="metrics.json", help="where the figures are written")
 args = parser.parse_args()
-generator = torch.Generator().manual_seed(args.seed)
 torch.manual_seed(args.seed)
+generator = torch.Generator().manual_seed(args.seed)
 
 
-def spirals(count):
-    """Points on three noisy spirals, shape (count, 2), and the spiral of each."""
+def spirals(count):  # points on three noisy spirals, shape (count, 2), and the spiral of each
     label, radius = torch.randint(0, 3, (count,), generator=generator), torch.rand(count, generator=generator)
     angle = 4 * radius + label * 2 * torch.pi / 3 + 0.25 * torch.randn(count, generator=generator)
     return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1), label
 
 
 points, labels = spirals(args.points)
-model = nn.Sequential(
-    nn.Linear(2, args.hidden),
-    nn.ReLU(),
-    nn.Linear(args.hidden, args.hidden),
-    nn.ReLU(),
-    nn.Linear(args.hidden, 3),
-)
+model = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
 for epoch in range(1, args.epochs + 1):
     total = 0.0
     for batch in torch.randperm(args.points, generator=generator).split(args.batch):
@@ -45,8 +35,6 @@ for epoch in range(1, args.epochs + 1):
                 weights -= args.lr * weights.grad
         total += loss.item() * len(batch)
     print(f"epoch {epoch} loss {total / args.points:.2f}")
-held_points, held_labels = spirals(2000)
-with torch.no_grad():
-    accuracy = (model(held_points).argmax(1) == held_labels).float().mean().item()
-with open(args.out, "w") as file:
-    json.dump({"accuracy": round(accuracy, 4), "loss": round(total / args.points, 4)}, file)
+points, labels = spirals(2000)  # held out
+accuracy = round((model(points).argmax(1) == labels).float().mean().item(), 4)
+pathlib.Path(args.out).write_text(json.dumps({"accuracy": accuracy, "loss": round(total / args.points, 4)}))
