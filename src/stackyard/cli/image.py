@@ -17,7 +17,7 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
-from stackyard.stacks import images
+from stackyard.stacks import derived, images
 from stackyard.stacks.definition import StackSpec
 
 app = typer.Typer(
@@ -187,12 +187,14 @@ def remove_command(
 
 
 def _chosen(names: list[str] | None, otherwise: list[str]) -> list[StackSpec]:
-    defined = stacks.load()
-    wanted = list(dict.fromkeys(names or otherwise))
-    for name in wanted:
-        if name not in defined:
+    defined, settings = stacks.load(), Settings.from_environment()
+    found = []
+    for name in dict.fromkeys(names or otherwise):
+        stack = defined.get(name) or derived.without_name(name, settings)
+        if stack is None:
             raise BadInputError(f"no stack is called {name!r}; defined: {', '.join(defined) or 'none'}")
-    return [defined[name] for name in wanted]
+        found.append(stack)
+    return found
 
 
 def _row(stack: StackSpec, settings: Settings, engine: Engine) -> dict[str, Any]:

@@ -42,11 +42,11 @@ class ContainerDeployment(DispatchedDeployment):
         if isinstance(engine, str):
             return f"no Docker Engine: {engine}"
         try:
-            image = images.recorded(settings).get(stack)
+            image = images.recorded(settings).get(defined.name)
             if image is not None and image.stack_digest != defined.digest:
                 return (
                     f"the image of {stack} holds the stack as {image.stack_digest[:12]}, here it is "
-                    f"{defined.digest[:12]}: run `stackyard stack image build {stack}`"
+                    f"{defined.digest[:12]}: run `stackyard stack image build {defined.name}`"
                 )
             return images.why_not(defined, settings, engine)
         except StackyardError as error:
@@ -54,9 +54,11 @@ class ContainerDeployment(DispatchedDeployment):
 
     def warm(self, stack: str, code: Path) -> None:
         """Load a stack's image once, where the workers are on this machine."""
-        engine, image = self._engine, images.recorded(self.premises.settings).get(stack)
+        engine, defined = self._engine, self.premises.stacks[stack]
+        image = images.recorded(self.premises.settings).get(defined.name)
         if isinstance(engine, Engine) and image is not None and self.offer.is_local():
-            engine.output(image.image_id, [images.STACK_PYTHON, "-c", "import numpy, torch"])
+            loaded = "import numpy, torch" if defined.torch else "import numpy"
+            engine.output(image.image_id, [images.STACK_PYTHON, "-c", loaded])
 
     @functools.cached_property
     def _engine(self) -> Engine | str:

@@ -106,7 +106,7 @@ def defined(
                 log.unlink(missing_ok=True)
         with _kept_at(folder.parent):
             _write(folder, base, asked, found)
-    return _read(folder, base, name or f"{base.name[:50]}+{folder.name[:8]}")
+    return _read(folder, base, name or _own_name(base, folder))
 
 
 def foreseen(
@@ -120,7 +120,20 @@ def foreseen(
     _asked, folder = _place(base, requirements_file, settings)
     if not (folder / STACK_FILE).is_file():
         return None
-    return _read(folder, base, name or f"{base.name[:50]}+{folder.name[:8]}")
+    return _read(folder, base, name or _own_name(base, folder))
+
+
+def without_name(name: str, settings: Settings) -> StackSpec | None:
+    """The stack that ``defined`` gave without a name of its own, by what it is called then; ``None``: there is none.
+
+    Raises:
+        BadInputError: its files cannot be read, or it was derived from another version of its base.
+    """
+    for base in load(settings=settings).values():
+        for folder in (folder_of(settings) / _RESOLVED).glob(f"*/{STACK_FILE}"):
+            if name == _own_name(base, folder.parent):
+                return _read(folder.parent, base, name)
+    return None
 
 
 def define(spec: StackSpec, name: str, settings: Settings) -> StackSpec:
@@ -204,6 +217,11 @@ def _place(base: StackSpec, file: Path, settings: Settings) -> tuple[Requirement
     decides = {"base": base.digest, "python": base.python, "files": asked.files}
     key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()
     return asked, folder_of(settings) / _RESOLVED / key[:32]
+
+
+def _own_name(base: StackSpec, folder: Path) -> str:
+    """What a derived stack is called that got no name: after its base and its requirements."""
+    return f"{base.name[:50]}+{folder.name[:8]}"
 
 
 def _write(folder: Path, base: StackSpec, asked: Requirements, found: Resolved) -> None:

@@ -72,7 +72,11 @@ class StackImage:
     @property
     def reference(self) -> str:
         """How a task names this image: by content, so that nothing else can be meant."""
-        return self.repo_digests[0] if self.repo_digests else f"stackyard/{self.stack}@{self.image_id}"
+        return (
+            self.repo_digests[0]
+            if self.repo_digests
+            else f"stackyard/{_repository(self.stack)}@{self.image_id}"
+        )
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def build(
                 lock = context / LOCK_FILE if stack.base is None else None
                 wheelhouse.fill(context / "wheels", stack, lock, glibc, wheels, log, say)
             identifier = work / "image-id"
-            tag = f"stackyard/{stack.name}:{stack.digest[:12]}"
+            tag = f"stackyard/{_repository(stack.name)}:{stack.digest[:12]}"
             command = [*builder, *_arguments(stack, options, base, tag, identifier), str(context)]
             say("building the image")
             done = process.run(command, log, _Steps(say).line)
@@ -248,6 +252,13 @@ def stacks_file(stack: StackSpec, python: str, image: str | None = None) -> dict
             "image": image,
         }
     }
+
+
+def _repository(name: str) -> str:
+    """A stack's name as part of an image's: lower-case words between single . - or _ (the OCI distribution rules)."""
+    return re.sub(r"[^a-z0-9]+", lambda m: m[0] if m[0] in ("-", ".", "_") else "-", name.lower()).strip(
+        "-._"
+    )
 
 
 def _defined_for(stack: StackSpec, minor: str) -> StackSpec:

@@ -211,6 +211,12 @@ def test_a_named_one_is_loaded_beside_the_house_and_forgotten(yard: Yard) -> Non
         derived.forget("../stacks.d", yard.settings)
 
 
+def test_one_without_a_name_is_found_by_what_it_is_called(yard: Yard) -> None:
+    spec = derived.defined(yard.base, yard.requirements("small\n"), yard.settings)
+    assert derived.without_name(spec.name, yard.settings) == spec
+    assert derived.without_name("mine", yard.settings) is None
+
+
 def test_one_that_others_stand_on_is_not_forgotten_and_none_stands_on_itself(yard: Yard) -> None:
     defined(yard, "first")
     first = stacks.load()["first"]

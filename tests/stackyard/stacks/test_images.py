@@ -23,7 +23,6 @@ from tests.stackyard.fake_stacks import PYTHON, Depot, define, torch_wheel, whee
 
 AGENTS = Path(__file__).resolve().parents[3] / "agents"
 NAME = "fake-stack"
-DERIVED = "fake-derived"
 
 
 @pytest.fixture
@@ -48,10 +47,10 @@ def base(base_image: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def tidy(engine: Engine) -> Iterator[Engine]:
+def tidy(engine: Engine, depot: Depot) -> Iterator[Engine]:
     """Removes the images of the fake stacks."""
     yield engine
-    for name in (DERIVED, NAME):
+    for name in (*(held for held in images.recorded(depot.settings) if held != NAME), NAME):
         for image in engine.images(label=f"{images.STACK_LABEL}={name}"):
             engine.remove_image(image.id)
 
@@ -122,33 +121,30 @@ def test_a_derived_stacks_image_is_built_on_its_bases_without_network(
     wheel(depot.wheels, "top", "2.0", {"top.py": "z = 3\n"})
     file = tmp_path / "requirements.txt"
     file.write_text("top\n")
-    spec = derived.define(derived.defined(fake, file, depot.settings), DERIVED, depot.settings)
-    assert main.run(["stack", "image", "build", DERIVED, "--base", base, "--json"]) == 0
+    spec = derived.defined(fake, file, depot.settings)  # as a command's requirements make it, without a name
+    made = spec.name
+    assert main.run(["stack", "image", "build", made, "--base", base, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["images"]
     held = images.recorded(depot.settings)
-    assert set(held) == {NAME, DERIVED}, "its base's image is built first"
-    assert (row["base"], row["image_id"]) == (held[NAME].tag, held[DERIVED].image_id)
-    assert (held[DERIVED].stack_digest, held[DERIVED].agent) == (spec.digest, held[NAME].agent)
-    status, out, _error = tidy.output(
-        held[DERIVED].image_id, ["sh", "-c", "id -un; cat $STACKYARD_STACKS_FILE"]
-    )
+    assert set(held) == {NAME, made}, "its base's image is built first"
+    assert (row["base"], row["image_id"]) == (held[NAME].tag, held[made].image_id)
+    assert (held[made].stack_digest, held[made].agent) == (spec.digest, held[NAME].agent)
+    status, out, _error = tidy.output(held[made].image_id, ["sh", "-c", "id -un; cat $STACKYARD_STACKS_FILE"])
     assert status == 0
     name, described = out.split("\n", 1)
-    assert (name, json.loads(described)[DERIVED]["digest"]) == ("stackyard", spec.digest)
-    assert (
-        tidy.output(held[DERIVED].image_id, [images.STACK_PYTHON, "-c", "import torch, small, top"])[0] == 0
-    )
+    assert (name, json.loads(described)[made]["digest"]) == ("stackyard", spec.digest)
+    assert tidy.output(held[made].image_id, [images.STACK_PYTHON, "-c", "import torch, small, top"])[0] == 0
     layers = [
         json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", held[name].image_id))
-        for name in (NAME, DERIVED)
+        for name in (NAME, made)
     ]
     assert layers[1][: len(layers[0])] == layers[0], "the base's layers are shared"
-    assert main.run(["stack", "image", "verify", DERIVED]) == 0
-    assert main.run(["stack", "image", "build", DERIVED, "--base", base]) == 2
-    assert f"--base is not for {DERIVED}: it is built on the image of {NAME}" in capsys.readouterr().err
+    assert main.run(["stack", "image", "verify", made]) == 0
+    assert main.run(["stack", "image", "build", made, "--base", base]) == 2
+    assert f"--base is not for {made}: it is built on the image of {NAME}" in capsys.readouterr().err
     assert main.run(["stack", "image", "remove", NAME, "--yes"]) == 2
-    assert f"the image of {DERIVED} is built on that of {NAME}; remove it first" in capsys.readouterr().err
-    assert main.run(["stack", "image", "remove", DERIVED, NAME, "--yes"]) == 0
+    assert f"the image of {made} is built on that of {NAME}; remove it first" in capsys.readouterr().err
+    assert main.run(["stack", "image", "remove", made, NAME, "--yes"]) == 0
     assert images.recorded(depot.settings) == {}
 
 
