@@ -19,7 +19,7 @@ from packaging.specifiers import SpecifierSet
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.stacks import environment, indexes, process
-from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, packages, public_version
+from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, load, packages, public_version
 from stackyard.stacks.installation import Progress, complaint
 from stackyard.stacks.requirements import Requirements, Wanted, marker_environment
 from stackyard_task.records import RecordError, read_json
@@ -60,7 +60,7 @@ def check(base: StackSpec, asked: Requirements) -> None:
         if pinned is not None and not _fits(requirement.specifier, pinned, base):
             raise BadInputError(
                 f"{one.where} asks for {requirement.name}{requirement.specifier}, but base {base.name} pins "
-                f"{pinned.name} {pinned.version}; derive from a base with that {pinned.name}, or leave the line away"
+                f"{pinned.name} {pinned.version}; {_bases_with(one, pinned.name)}, or leave the line away"
             )
         if one.name == "torch" and pinned is None and one in asked.wanted:
             raise BadInputError(_no_torch(f"{one.where} asks for torch", base))
@@ -300,6 +300,19 @@ def _fits(specifier: SpecifierSet, pinned: LockedPackage, base: StackSpec) -> bo
         tag = "cpu" if base.cuda == "cpu" else "cu" + base.cuda.replace(".", "")
         versions.add(f"{public_version(pinned.version)}+{tag}")
     return any(specifier.contains(version, prereleases=True) for version in versions)
+
+
+def _bases_with(one: Wanted, package: str) -> str:
+    """Which stacks of the house have what one requirement asks for, as advice."""
+    fitting = [
+        stack.name
+        for stack in load().values()
+        for pinned in packages(stack)
+        if canonical(pinned.name) == one.name and _fits(one.requirement.specifier, pinned, stack)
+    ]
+    if fitting:
+        return f"take a base with that {package}: {', '.join(fitting)}"
+    return f"no stack here has that {package}: define one"
 
 
 def _beyond(one: Wanted, base: StackSpec) -> str | None:

@@ -39,8 +39,8 @@ def test_what_the_base_has_needs_no_pip(yard: Yard) -> None:
     [
         (
             "top\ntorch==2.6.0\n",
-            "requirements.txt line 2 asks for torch==2.6.0, but base torch-2.13.0-cpu pins torch 9.9.0; derive from "
-            "a base with that torch, or leave the line away",
+            "requirements.txt line 2 asks for torch==2.6.0, but base torch-2.13.0-cpu pins torch 9.9.0; no stack "
+            "here has that torch: define one, or leave the line away",
         ),
         ("torch==9.9.0+cu130\n", "asks for torch==9.9.0+cu130, but base"),
         ("small>1,<3\n", "asks for small<3,>1, but base torch-2.13.0-cpu pins small 1.0"),
@@ -50,6 +50,14 @@ def test_another_version_of_what_the_base_pins_is_refused_with_both(yard: Yard, 
     with pytest.raises(BadInputError) as caught:
         resolve(yard, text)
     assert said in str(caught.value)
+
+
+def test_a_base_that_has_the_version_is_named(tmp_path: Path) -> None:
+    base = definition.load()[definition.DEFAULT]
+    (tmp_path / "requirements.txt").write_text("torch==1.10.*\n")
+    asked = requirements.read(tmp_path / "requirements.txt", base.python, {"torch"})
+    with pytest.raises(BadInputError, match=r"take a base with that torch: torch-1\.10\.2-cu102, or leave"):
+        resolving.check(base, asked)
 
 
 def test_a_line_that_does_not_hold_here_asks_for_nothing(yard: Yard) -> None:
