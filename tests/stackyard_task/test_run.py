@@ -107,15 +107,15 @@ def test_results_that_no_record_holds_are_the_workloads_failure_not_an_unreadabl
 
 
 def test_with_a_cgroup_the_record_says_so_and_none_is_left(tmp_path: Path) -> None:
-    record = ran(tmp_path, "auto", "complete")
+    process = started(tmp_path, "auto", "complete")
+    process.communicate(timeout=PATIENCE_SECONDS)
+    record = read_json(RunRecord, tmp_path / "record.json")
     assert record.measurement.cpu_method == f"cgroup v{record.environment.cgroup_version}"
     assert record.measurement.cgroup_peak_bytes is not None
     places = cgroup.find_places()
     for place in [*places.v1.values(), places.v2]:
         if place is not None:
-            # those of runs; agents that live beside this test have theirs under a digest
-            ids = [n.split("-")[1] for n in os.listdir(place.folder) if n.startswith("stackyard-")]
-            assert not [i for i in ids if i.isdigit() and not Path(f"/proc/{i}").exists()]
+            assert not list(Path(place.folder).glob(f"stackyard-{process.pid}-*"))
 
 
 def test_without_one_the_record_says_so(tmp_path: Path) -> None:
