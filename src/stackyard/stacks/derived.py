@@ -25,8 +25,8 @@ from stackyard.settings import Settings
 from stackyard.stacks import definition, environment, requirements, resolving
 from stackyard.stacks.definition import LOCK_FILE, STACK_FILE, LockedPackage, StackSpec, canonical
 from stackyard.stacks.installation import Progress
-from stackyard.stacks.requirements import Requirements
 from stackyard.stacks.resolving import Resolved
+from stackyard.stacks.wanted import REQUIREMENTS_FILE, Requirements
 from stackyard.toml_tables import Fields
 
 _KEYS = {"about", "base", "base_digest", "python", "indexes"}
@@ -297,7 +297,7 @@ def _read(folder: Path, base: StackSpec, name: str) -> StackSpec:
     if base.digest != fields.text(top, "", "base_digest", expected="the digest of its base"):
         raise BadInputError(
             f"{name} was derived from another version of {base.name} (or for another Python); derive it again: "
-            f"stackyard stack derive {name} --base {base.name} --requirements {folder / requirements.REQUIREMENTS_FILE}"
+            f"stackyard stack derive {name} --base {base.name} --requirements {folder / REQUIREMENTS_FILE}"
         )
     indexes = fields.texts(
         top, "", "indexes", r"default|https?://.*", '"default" or addresses of a package index'

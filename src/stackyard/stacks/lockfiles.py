@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError
-from stackyard.stacks.requirements import (
+from stackyard.stacks.wanted import (
     MOST_BYTES,
     MOST_PACKAGES,
     NO_PATH,

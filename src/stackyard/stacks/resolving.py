@@ -21,7 +21,7 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.stacks import environment, indexes, process
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, load, packages, public_version
 from stackyard.stacks.installation import Progress, complaint
-from stackyard.stacks.requirements import Requirements, Wanted, marker_environment
+from stackyard.stacks.wanted import Requirements, Wanted, marker_environment
 from stackyard_task.records import RecordError, read_json
 
 #: How long pip waits for one answer of an index, and how often it asks again.

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import BadInputError
-from stackyard.stacks import requirements
+from stackyard.stacks import requirements, wanted
 
 HASH = "sha256:" + "a" * 64
 
 
-def read(folder: Path, text: str, name: str = "requirements.txt") -> requirements.Requirements:
+def read(folder: Path, text: str, name: str = "requirements.txt") -> wanted.Requirements:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return requirements.read(path, "3.11")
@@ -163,7 +163,7 @@ def test_what_is_no_list_of_requirements_is_refused_early(tmp_path: Path) -> Non
     with pytest.raises(BadInputError, match="more than 1000 packages"):
         read(tmp_path, "".join(f"a{n}\n" for n in range(1001)))
     with pytest.raises(BadInputError, match="longer than"):
-        read(tmp_path, "#" * (requirements.MOST_BYTES + 1))
+        read(tmp_path, "#" * (wanted.MOST_BYTES + 1))
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInputError, match="not a UTF-8 text"):
         requirements.read(tmp_path / "binary.txt", "3.11")
