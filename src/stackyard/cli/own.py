@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
 import itertools
 import json
 import os
@@ -125,12 +126,16 @@ def run(
         _repeated([words], asked, hook=not no_hook, as_json=as_json)
         return
     from stackyard.launch import here
-    from stackyard.reports import summary
     from stackyard_task import records
 
     closed = here.hold_closed()
     place, python = _placed(words, asked, hook=not no_hook)
-    record = here.run(place, python, Path(records.__file__).parent.parent, closed)
+    record = here.run(
+        *(place, python, Path(records.__file__).parent.parent, closed),
+        meanwhile=lambda: importlib.import_module("stackyard.reports.summary"),
+    )
+    from stackyard.reports import summary
+
     if as_json:
         said = json.dumps({"folder": str(place), "record": records.to_json(record)}, indent=1)
     else:

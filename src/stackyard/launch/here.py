@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,7 +36,13 @@ _CORES = (
 )
 
 
-def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> RunRecord:
+def run(
+    place: Path,
+    python: str,
+    code: Path,
+    closed: Collection[int] = (),
+    meanwhile: Callable[[], object] = lambda: None,
+) -> RunRecord:
     """Run the task that lies in ``place``, and answer its record.
 
     Args:
@@ -44,6 +50,7 @@ def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> R
         python: the interpreter of the supervisor.
         code: the folder that holds the harness.
         closed: descriptors that ``hold_closed`` holds, and that the command is to find closed.
+        meanwhile: called while the supervisor begins, which takes longer; for what is needed afterwards.
 
     Raises:
         StackyardError: the supervisor cannot be started, or left no record.
@@ -68,6 +75,7 @@ def run(place: Path, python: str, code: Path, closed: Collection[int] = ()) -> R
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         undone(place)
         raise StackyardError(f"{python}: cannot be started ({error.strerror})") from error
+    meanwhile()
     while supervisor.poll() is None:
         told = signal.sigwaitinfo(passed_on)
         if told.si_signo == signal.SIGCHLD:
