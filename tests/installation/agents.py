@@ -27,6 +27,7 @@ class RunningAgent:
         self.prepared = prepared
         self.mark = f"{configuration.MARK}={prepared.environment[configuration.MARK]}".encode()
         self.home = Path(prepared.folder)
+        configuration.clean(self.home)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 prepared.command,
@@ -64,6 +65,7 @@ class RunningAgent:
                     os.kill(pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.1)
+        configuration.leave(self.home)
 
 
 def connection_of(server: Running) -> Connection:

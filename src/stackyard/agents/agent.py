@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from stackyard.agents import lineage
-from stackyard.agents.configuration import MARK, Prepared, clean, leave
+from stackyard.agents.configuration import MARK, Prepared, clean
 from stackyard.agents.lineage import Group, Identity
 
 LOG = "agent.log"
@@ -123,7 +123,6 @@ class Child(Agent):
                 os.sched_setaffinity(self.process.pid, prepared.cores)
         identity = Identity(self.process.pid, lineage.started_at(self.process.pid) or 0)
         super().__init__(identity, mark)
-        self._folder = folder
 
     def ended(self) -> int | None:
         """Its exit status; ``None``: it runs."""
@@ -134,7 +133,6 @@ class Child(Agent):
         count = super().clear(grace_seconds)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(grace_seconds)
-        leave(self._folder)
         return count
 
 

@@ -172,7 +172,8 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
         "HOME": str(home),
         "USER": "stackyard-agent",
         "LANG": "C.UTF-8",
-        "TMPDIR": str(_temporary(folder)),
+        # what an agent mounts into containers has to lie in its folder
+        "TMPDIR": str(folder / "tmp" if slot.in_container else _temporary(folder)),
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
         MARK: mark_of(slot.name, around.home),

@@ -394,6 +394,8 @@ def _clear(
             process.signal(signal.SIGINT)
         agents = [process for process in agents if not process.wait(AGAIN_SECONDS)]
     lineage.end_all(left, GRACE_SECONDS)
+    for prepared in gone:
+        configuration.leave(Path(prepared.folder))
     for slot, group in groups.items():
         if slot not in keep:
             group.remove()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stackyard.agents.agent import LOG, Usage
-from stackyard.agents.configuration import Prepared
+from stackyard.agents.configuration import Prepared, leave
 from stackyard.agents.lineage import Group, Identity
 from stackyard_server.rules import fate
 
@@ -218,6 +218,7 @@ class Keeper:
         assert self.agent is not None
         left = self.agent.clear(GRACE_SECONDS)
         self.agent = None
+        leave(Path(self.prepared.folder))
         ended = Ended(self.worker, status, now, self._ending_since if self._asked else None)
         if self._asked:
             self.phase = Phase.WAITING
