@@ -20,6 +20,8 @@ _NO_MEMORY = (
     "torch.cuda.OutOfMemoryError",
     "numpy._core._exceptions._ArrayMemoryError",
 )
+#: Kernels count in pages and in batches of them.
+_ROUNDING = 0.02
 
 
 @dataclass
@@ -127,14 +129,31 @@ def _memory_sentence(what: str, ending: Ending, measurement: Measurement) -> str
     return f"{what}, at {peak} {bound}; give it more memory or smaller batches"
 
 
-def memory_note(measurement: Measurement, limit_bytes: Optional[int]) -> Optional[str]:
-    """Why the peak of a run lies above the limit that held it; ``None``: it does not."""
+def memory_note(measurement: Measurement, limit_bytes: Optional[int], escaped: bool) -> Optional[str]:
+    """Why the figures of a run contradict each other or its limits; ``None``: they do not.
+
+    Args:
+        measurement: the figures.
+        limit_bytes: of its memory.
+        escaped: whether processes had left the cgroup that counts and limits them.
+    """
+    if escaped:
+        return (
+            "processes of the run left the group in which it is measured and limited: CPU is what they had used when "
+            "they ended, the peak of memory may be that of the others only, and no limit held them"
+        )
     if not _contradicts(measurement, limit_bytes):
         return None
+    counted = measurement.cgroup_peak_bytes or 0
+    if counted > (limit_bytes or 0) * (1 + _ROUNDING):
+        return (
+            f"the run lifted its limit of {_mb(limit_bytes or 0)}, or left the group that it holds for: what the limit "
+            f"counts had a peak of {_mb(counted)}"
+        )
     return (
         f"the peak of {_mb(measurement.peak_rss_bytes or 0)} holds libraries and files mapped into memory that the "
         f"limit of {_mb(limit_bytes or 0)} does not count here, for others on this machine had read them before; what "
-        f"it counts had a peak of {_mb(measurement.cgroup_peak_bytes or 0)}"
+        f"it counts had a peak of {_mb(counted)}"
     )
 
 

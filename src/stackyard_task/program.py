@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
+import itertools
 import os
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Tuple
 
@@ -42,6 +45,14 @@ _LAST_BYTES = 8 << 10
 _SAID_LETTERS = 300
 #: The last line of a Python traceback.
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Timeout)\b.*")
+
+
+#: How the name of the folder begins that a run's FIFO lies in.
+_FIFO_FOLDER = "stackyard-report-"
+#: Between its making and its opening lies no such time.
+_FIFO_SECONDS = 60.0
+#: Entries of the temporary folder that are looked at: it may be anybody's, and hold anything.
+_SWEPT_ENTRIES = 2000
 
 
 class NotReady(Exception):
@@ -253,7 +264,8 @@ class CommandProgram:
     def _listen(self) -> None:
         """Make the FIFO that whatever the command starts may report to; where none can be made, nobody reports."""
         try:
-            self._fifo = Path(tempfile.mkdtemp(prefix=f"stackyard-report-{os.getpid()}-")) / "report"
+            _sweep(tempfile.gettempdir())
+            self._fifo = Path(tempfile.mkdtemp(prefix=f"{_FIFO_FOLDER}{os.getpid()}-")) / "report"
             os.mkfifo(str(self._fifo), 0o600)
             self.descriptor = os.open(str(self._fifo), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             # held open, so that a reporter that leaves does not end the listening
@@ -346,3 +358,25 @@ def _raised(tail: str) -> Optional[str]:
         return None
     said = " ".join("".join(c if c.isprintable() else " " for c in lines[-1]).split())
     return said if len(said) <= _SAID_LETTERS else said[: _SAID_LETTERS - 3] + "..."
+
+
+def _sweep(folder: str) -> None:
+    """Remove the FIFOs of supervisors that were killed: those of this user that nobody listens to."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in itertools.islice(entries, _SWEPT_ENTRIES):
+            if not entry.name.startswith(_FIFO_FOLDER) or not entry.is_dir(follow_symlinks=False):
+                continue
+            made = entry.stat(follow_symlinks=False)
+            if made.st_uid != os.geteuid() or time.time() - made.st_mtime < _FIFO_SECONDS:
+                continue
+            if not _is_heard(os.path.join(entry.path, "report")):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_heard(fifo: str) -> bool:
+    """Whether somebody reads from a FIFO."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW))
+    except OSError as error:
+        return error.errno not in (errno.ENXIO, errno.ENOENT)
+    return True

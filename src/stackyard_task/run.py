@@ -340,7 +340,7 @@ class _Supervision:
         record.status = "completed" if record.failure is None else "failed"
         if closed:
             record.notes.append(f"the run took its own rights on {closed} away; they were given back")
-        note = memory_note(measurement, environment.ram_limit_bytes)
+        note = memory_note(measurement, environment.ram_limit_bytes, sampler.escaped)
         if note is not None and record.failure is None:
             record.notes.append(note)
         try:

@@ -1,10 +1,11 @@
 """The words for a run's end, from what the supervisor knows of it."""
 
 import signal
+from typing import Optional
 
 import pytest
 
-from stackyard_task.ending import Ending, failure_of
+from stackyard_task.ending import Ending, failure_of, memory_note
 from stackyard_task.records import Failure, Measurement, TaskSpec
 
 SPEC = TaskSpec("r", "any")
@@ -75,3 +76,23 @@ def test_whoever_measured_it_may_have_been_killed():
     assert failure is not None
     assert (failure.kind, failure.signal) == ("interrupted", signal.SIGTERM)
     assert "the process that had it measured was killed" in failure.message
+
+
+MB = 10**6
+
+
+@pytest.mark.parametrize(
+    ("peak", "counted", "escaped", "said"),
+    [
+        (90, 90, False, None),
+        (110, 90, False, "the peak of 110 MB holds libraries and files mapped into memory"),
+        (211, 211, False, "the run lifted its limit of 100 MB, or left the group that it holds for"),
+        (90, 5, True, "processes of the run left the group in which it is measured and limited"),
+    ],
+)
+def test_a_peak_above_the_limit_is_explained_by_what_was_counted(
+    peak: int, counted: int, escaped: bool, said: Optional[str]
+) -> None:
+    measurement = Measurement(peak_rss_bytes=peak * MB, cgroup_peak_bytes=counted * MB)
+    note = memory_note(measurement, 100 * MB, escaped)
+    assert note is None if said is None else (note or "").startswith(said)

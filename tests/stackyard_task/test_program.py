@@ -1,5 +1,8 @@
 """What a supervisor starts, and what it sees to when a command has ended."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from stackyard_task import program
@@ -22,3 +25,20 @@ def test_a_command_that_loads_another_torch_than_its_stack_pins_has_not_complete
     record = RunRecord("r", "w", "completed", "", "", environment=Environment(torch=torch, cuda=cuda))
     found = program._mismatch(spec, record)
     assert (found is None) if said is None else (found is not None and said in found.message)
+
+
+def test_folders_of_killed_supervisors_go_and_those_that_are_heard_stay(tmp_path: Path) -> None:
+    reading = []
+    for name in ("stackyard-report-1-dead", "stackyard-report-1-heard", "stackyard-report-1-new", "other"):
+        (tmp_path / name).mkdir()
+        os.mkfifo(tmp_path / name / "report")
+        if name.endswith("heard"):
+            reading.append(os.open(tmp_path / name / "report", os.O_RDONLY | os.O_NONBLOCK))
+        if not name.endswith("new"):
+            os.utime(tmp_path / name, (0, 0))
+    (tmp_path / "stackyard-report-1-link").symlink_to(tmp_path / "other")
+    program._sweep(str(tmp_path))
+    assert {p.name for p in tmp_path.iterdir()} == {
+        *("stackyard-report-1-heard", "stackyard-report-1-new", "stackyard-report-1-link", "other")
+    }
+    os.close(reading[0])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stackyard_task.measure import cgroup
 from stackyard_task.records import RunRecord, read_json
 from tests.waiting import PATIENCE_SECONDS
 
@@ -112,3 +113,55 @@ def test_many_processes_that_outlive_it_are_all_ended(tmp_path: Path) -> None:
     record = ran(tmp_path, "sh", "-c", "for n in $(seq 200); do sleep 600 & done")
     assert record.measurement.orphans_ended == 200
     assert record.notes == ["200 processes outlived the command idly and were ended"]
+
+
+def writable_cgroup() -> bool:
+    made = cgroup.create(f"{os.getpid()}-try")
+    if made is not None:
+        made.remove()
+    return made is not None
+
+
+needs_cgroup = pytest.mark.skipif(not writable_cgroup(), reason="no writable cgroup on this machine")
+#: Moves itself out of every cgroup that was made for it, into the one above.
+LEAVE = """
+import os, pathlib, time
+for line in open("/proc/self/cgroup"):
+    _, names, path = line.strip().split(":", 2)
+    for name in names.split(",") if names else ["", "unified"]:
+        above = pathlib.Path(f"/sys/fs/cgroup/{name}{path}").parent / "cgroup.procs"
+        if "stackyard-" in path and above.exists():
+            above.write_text(str(os.getpid()))
+while time.process_time() < 0.6:
+    pass
+"""
+
+
+@needs_cgroup
+def test_what_leaves_its_cgroup_is_counted_and_said(tmp_path: Path) -> None:
+    record = ran(tmp_path, sys.executable, "-c", LEAVE, limits={"memory_bytes": 500 << 20}, measure="auto")
+    assert record.status == "completed"
+    assert record.measurement.cpu_seconds is not None
+    assert record.measurement.cpu_seconds > 0.5
+    assert record.measurement.cpu_method == "wait4 of all descendants (subreaper)"
+    assert record.notes[0].startswith(
+        "processes of the run left the group in which it is measured and limited"
+    )
+
+
+@needs_cgroup
+def test_a_cgroup_that_a_run_makes_in_its_own_goes_with_it(tmp_path: Path) -> None:
+    make = """
+import pathlib
+for line in open("/proc/self/cgroup"):
+    _, names, path = line.strip().split(":", 2)
+    for name in names.split(",") if names else ["", "unified"]:
+        own = pathlib.Path(f"/sys/fs/cgroup/{name}{path}")
+        if "stackyard-" in path and own.exists():
+            (own / "inner" / "most").mkdir(parents=True, exist_ok=True)
+            print(own / "inner" / "most")
+"""
+    ran(tmp_path, sys.executable, "-c", make)
+    made = (tmp_path / "output.log").read_text().split()
+    assert made
+    assert not [place for place in made if Path(place).parent.parent.exists()]

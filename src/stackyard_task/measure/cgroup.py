@@ -162,14 +162,9 @@ class Cgroup:
             found.close()
         for folder in self._made:
             for _ in range(100):
-                try:
-                    os.rmdir(folder)
-                except FileNotFoundError:
+                if _removed(folder):
                     break
-                except OSError:
-                    time.sleep(0.01)
-                else:
-                    break
+                time.sleep(0.01)
         self._made = []
 
 
@@ -367,9 +362,22 @@ def _sweep(parent: str) -> None:
     for name in names:
         owner = name[len(PREFIX) :].split("-", 1)[0]
         if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
-            _end_members(f"{parent}/{name}")
-            with contextlib.suppress(OSError):
-                os.rmdir(f"{parent}/{name}")
+            for folder in _below(f"{parent}/{name}"):
+                _end_members(folder)
+            _removed(f"{parent}/{name}")
+
+
+def _below(folder: str) -> List[str]:
+    """A cgroup and those that a run has made in it, the innermost first."""
+    return [place for place, _, _ in os.walk(folder, topdown=False)]
+
+
+def _removed(folder: str) -> bool:
+    """Whether a cgroup is gone, with those in it; one that holds processes stays."""
+    for place in _below(folder):
+        with contextlib.suppress(OSError):
+            os.rmdir(place)
+    return not os.path.exists(folder)
 
 
 def _end_members(folder: str) -> None:

@@ -43,6 +43,10 @@ class Peak:
         self.include(max(peak, self.bytes or 0), peak, peak + beside)
         self.high_bytes = max(self.high_bytes or 0, self.bytes or 0)
 
+    def may_have_been(self, size: int) -> None:
+        """Nothing that was seen rules out that the peak was as high as this."""
+        self.high_bytes = max(self.high_bytes or 0, size)
+
 
 class ChargedMemory:
     """The peak from a cgroup's charges and the processes' mapped files."""

@@ -42,6 +42,8 @@ LONGEST_INTERVAL_SECONDS = 2.0
 STILL_INTERVALS = 3
 #: How often CPU is read from /proc where there is no cgroup: it counts in ticks of 10 ms.
 TICK_INTERVAL_SECONDS = 0.24
+#: What wait4 tells beyond the cgroup's count before processes have left that: more than rounding, and their fork.
+ESCAPED_SHARE, ESCAPED_SECONDS = 0.05, 0.05
 
 
 class Sampler:
@@ -67,6 +69,8 @@ class Sampler:
     ) -> None:
         self.interval_seconds = interval_seconds
         self.samples = 0
+        #: After the end: whether processes used much that the cgroup did not count: they had left it.
+        self.escaped = False
         self.rss_bytes: Optional[int] = None
         self.timeline = Timeline(min(interval_seconds, 3600.0), [device.use.index for device in gpus.devices])
         self._tree = tree
@@ -246,7 +250,7 @@ class Sampler:
             ended_at: CLOCK_MONOTONIC instant of the end.
             allowed_cores: What 100 percent of allowed means.
             supervisor_peak_before: The supervisor's own high-water mark when it forked: a child's maximum
-                that is not above it may be a leftover of the fork.
+                that is not above it may be a leftover of the fork, and so is a bound only.
         """
         found = Measurement(wall_seconds=ended_at - self._started_at)
         self._finish_cpu(found, allowed_cores)
@@ -266,7 +270,9 @@ class Sampler:
         waited_user, waited_system = self._tree.user_seconds, self._tree.system_seconds
         counted = self.cpu_seconds() if self._cgroup is not None else None
         wall = found.wall_seconds or 0.0
-        if counted is not None and self._cgroup is not None:
+        waited = waited_user + waited_system
+        self.escaped = counted is not None and waited > counted * (1 + ESCAPED_SHARE) + ESCAPED_SECONDS
+        if counted is not None and self._cgroup is not None and not self.escaped:
             found.cpu_method = f"cgroup v{self._cgroup.version}"
             found.cpu_seconds = counted
             user, system = self._cgroup.cpu_split()
@@ -276,12 +282,12 @@ class Sampler:
             found.cpu_user_seconds, found.cpu_system_seconds = counted * share, counted * (1.0 - share)
         else:
             found.cpu_method = "wait4 of all descendants (subreaper)"
-            found.cpu_seconds = waited_user + waited_system
+            found.cpu_seconds = waited
             found.cpu_user_seconds, found.cpu_system_seconds = waited_user, waited_system
         if wall > 0:
             found.cpu_percent_of_core = 100.0 * found.cpu_seconds / wall
             found.cpu_percent_of_allowed = found.cpu_percent_of_core / allowed_cores
-            if self._cgroup is not None:
+            if self._cgroup is not None and not self.escaped:
                 self._windows.add(wall, found.cpu_seconds)
             greatest = max(self._windows.percent_of_core_max or 0.0, found.cpu_percent_of_core)
             found.cpu_percent_of_core_max = greatest
@@ -303,7 +309,9 @@ class Sampler:
             found.peak_rss_method = "process high-water marks per interval"
             found.peak_rss_minus_shared_bytes = self._processes.peak_minus_shared
         ended = self._tree.peak_process_bytes
-        if ended > supervisor_peak_before + (1 << 20) or peak.bytes is None:
+        if ended > supervisor_peak_before + (1 << 20):
             peak.include_process_peak(ended, beside)
+        else:
+            peak.may_have_been(ended + beside)
         found.peak_rss_bytes, found.peak_rss_low_bytes = peak.bytes, peak.low_bytes
         found.peak_rss_high_bytes = peak.high_bytes

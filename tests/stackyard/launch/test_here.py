@@ -119,6 +119,13 @@ def test_we_stop_and_go_on_with_the_command(started: Started) -> None:
     assert child.returncode == 5
 
 
+def test_whoever_lets_the_supervisor_go_on_lets_us(started: Started) -> None:
+    child = started("sh", "-c", "echo ready; kill -STOP $PPID; sleep 0.3; kill -CONT $PPID; exit 6")
+    ready(child)
+    child.communicate(timeout=30)
+    assert child.returncode == 6
+
+
 def test_blocked_and_ignored_signals_stay_so(started: Started) -> None:
     def prepare() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})

@@ -157,3 +157,11 @@ def test_a_charge_below_its_residents_is_taken_as_it_is(usage: int) -> None:
     memory = ChargedMemory()
     memory.observe(Charge(usage * MB, usage * MB, 60 * MB), 0, 0, unasked)
     assert memory.peak.bytes == 60 * MB
+
+
+def test_what_a_fork_may_have_left_is_a_bound_and_no_figure() -> None:
+    memory = ProcessMemory()
+    memory.peak.may_have_been(14 * MB)
+    assert (memory.peak.low_bytes, memory.peak.bytes, memory.peak.high_bytes) == (None, None, 14 * MB)
+    memory.observe({1: process(2)}, True, unknown)
+    assert (memory.peak.low_bytes, memory.peak.bytes, memory.peak.high_bytes) == (2 * MB, 2 * MB, 14 * MB)
