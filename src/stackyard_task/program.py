@@ -49,6 +49,10 @@ _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|
 
 #: How the name of the folder begins that a run's FIFO lies in.
 _FIFO_FOLDER = "stackyard-report-"
+#: Commands that let a service or another machine start what they name.
+_ELSEWHERE = re.compile(
+    r"(?:^|[\s/;&|(])((?:docker|podman|nerdctl)\s+(?:compose\s+)?(?:run|exec|up|start)|systemd-run|sbatch|srun|ssh|kubectl)\s"
+)
 #: Between its making and its opening lies no such time.
 _FIFO_SECONDS = 60.0
 #: Entries of the temporary folder that are looked at: it may be anybody's, and hold anything.
@@ -235,6 +239,11 @@ class CommandProgram:
         if raised is not None:
             record.notes.append(
                 f"the command exited with status 0, but its output ends with a traceback ({raised})"
+            )
+        elsewhere = _ELSEWHERE.search(" ".join(self.words or []))
+        if elsewhere is not None:
+            record.notes.append(
+                f"what `{elsewhere[1]}` starts is no process of this run: its CPU and memory are in no figure here"
             )
         if record.measurement.orphans_ended:
             number = record.measurement.orphans_ended

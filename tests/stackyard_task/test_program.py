@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import List, Optional
 
 import pytest
 
@@ -42,3 +43,21 @@ def test_folders_of_killed_supervisors_go_and_those_that_are_heard_stay(tmp_path
         *("stackyard-report-1-heard", "stackyard-report-1-new", "stackyard-report-1-link", "other")
     }
     os.close(reading[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["docker", "run", "--rm", "x"], "docker run"),
+        (["sh", "-c", "cd a; podman exec x y"], "podman exec"),
+        (["/usr/bin/ssh", "host", "make"], "ssh"),
+        (["docker", "images"], None),
+        (["python", "ssh_keys.py", "x"], None),
+        (["./run", "docker"], None),
+    ],
+)
+def test_what_a_service_or_another_machine_runs_is_known_by_its_words(
+    words: List[str], found: Optional[str]
+) -> None:
+    told = program._ELSEWHERE.search(" ".join(words))
+    assert (None if told is None else told[1]) == found

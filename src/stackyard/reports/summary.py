@@ -53,6 +53,8 @@ def _measured(record: RunRecord) -> Iterator[str]:
         limit = environment.ram_limit_bytes
         allowed = f", {quantity(limit, 'B')} allowed" if limit is not None else ""
         yield f"peak RAM  {quantity(measured.peak_rss_bytes, 'B')}{allowed}"
+    elif measured.peak_rss_high_bytes is not None:
+        yield f"peak RAM  below {quantity(measured.peak_rss_high_bytes, 'B')}: it was over before anybody looked"
     gpus = [(gpu.peak_memory_bytes, gpu.index) for gpu in measured.gpus if gpu.peak_memory_bytes is not None]
     if gpus:
         most, index = max(gpus, key=lambda gpu: gpu[0])
