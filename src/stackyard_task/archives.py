@@ -18,6 +18,9 @@ from stackyard_task import manifest
 #: Greatest archive: all that may travel, unpacked, and the names around it.
 _ARCHIVE_BYTES = manifest.MOST_BYTES + (32 << 20)
 _END, _END64, _DIRECTORY_ENTRY = b"PK\5\6", b"PK\6\7", 46
+#: When what travelled was last changed, as its files say: none of it is taken for something that the run wrote. Zip
+#: archives name no earlier day, in any time zone.
+UNPACKED_AT = 315_619_200  # 1980-01-02, in seconds since 1970
 #: What reading one that is damaged, or made to harm, may raise.
 BAD = (
     zipfile.BadZipFile,

@@ -28,7 +28,8 @@ from stackyard_task.inputs import digest_of
 from stackyard_task.records import RunRecord
 
 #: Names of the artifacts; our side asks for them by these.
-RECORD, TIMELINE, OUTPUT_LOG, OUTPUTS = "record", "timeline", "output-log", "outputs"
+RECORD, TIMELINE, SERIES = "record", "timeline", "series"
+OUTPUT_LOG, OUTPUTS = "output-log", "outputs"
 #: What belongs to a model folder. Nothing that could hold code.
 MODEL_SUFFIXES = (".safetensors", ".json")
 FRAMEWORK = "PyTorch"
@@ -226,6 +227,9 @@ def companions(folder: Path) -> List[Upload]:
     timeline, log = folder / records.TIMELINE_FILE, folder / records.LOG_FILE
     if timeline.is_file():
         found.append(Upload(TIMELINE, timeline, "JSON", "CPU, RAM and GPU over the seconds of the run"))
+    series = folder / records.SERIES_FILE
+    if series.is_file():
+        found.append(Upload(SERIES, series, "JSON", "the values of its figures, step by step"))
     if log.is_file():
         with log.open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _PREVIEW_CHARACTERS))

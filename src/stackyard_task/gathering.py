@@ -154,7 +154,7 @@ class _Gathering:
             else:
                 self.links.append((parts, name))
         elif stat.S_ISREG(seen.st_mode):
-            if original.is_file(here, descriptor, seen.st_size):
+            if original.is_file(here, descriptor, seen):
                 os.unlink(name, dir_fd=descriptor)
             elif self._room(seen.st_size):
                 self._move(descriptor, parts, name, seen)
@@ -283,10 +283,12 @@ class _Original:
         entry = self._entry(parts, link=True)
         return entry is not None and self._content(entry) == target
 
-    def is_file(self, parts: Tuple[bytes, ...], folder: int, size: int) -> bool:
-        """Whether a file of a folder is as the archive held it."""
+    def is_file(self, parts: Tuple[bytes, ...], folder: int, seen: os.stat_result) -> bool:
+        """Whether a file of a folder is as it was unpacked; one that was written again is not, whatever it holds."""
         entry = self._entry(parts, link=False)
-        if entry is None or entry.file_size != size or self._archive is None:
+        if entry is None or entry.file_size != seen.st_size or self._archive is None:
+            return False
+        if seen.st_mtime > archives.UNPACKED_AT:
             return False
         try:
             descriptor = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)

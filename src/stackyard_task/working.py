@@ -21,9 +21,6 @@ from stackyard_task.manifest import FileFacts
 __all__ = ["WORK_FOLDER", "Gathered", "WorkingError", "gathered", "unpacked"]
 
 _PIECE_BYTES = 1 << 20
-#: When what travelled was last changed, as its files say: none of it is taken for something that the run wrote. Zip
-#: archives name no earlier day, in any time zone.
-UNPACKED_AT = 315_619_200  # 1980-01-02, in seconds since 1970
 
 
 class WorkingError(Exception):
@@ -108,7 +105,7 @@ def _file(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> FileF
             target.write(piece)
         target.flush()
         os.fchmod(descriptor, 0o755 if executable else 0o644)
-        os.utime(descriptor, (UNPACKED_AT, UNPACKED_AT))
+        os.utime(descriptor, (archives.UNPACKED_AT, archives.UNPACKED_AT))
     if size != entry.file_size:
         raise ValueError(f"{entry.filename} is shorter than it says")
     return FileFacts(size, total.hexdigest(), executable)

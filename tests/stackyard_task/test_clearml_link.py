@@ -397,6 +397,11 @@ def test_a_file_server_that_stays_away_ends_the_waiting(
     assert 60 <= sum(pauses) < 66
 
 
+def test_the_steps_of_a_runs_figures_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "series.json").write_text("{}")
+    assert [upload.name for upload in clearml_results.companions(tmp_path)] == ["series"]
+
+
 def test_outputs_are_packed_whole_and_only_what_shrinks_is_compressed(tmp_path: Path) -> None:
     held = {"a/weights.bin": os.urandom(200_000), "a/log.txt": b"the same line\n" * 20_000, "nothing": b""}
     for name, content in held.items():

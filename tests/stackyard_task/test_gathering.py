@@ -63,6 +63,13 @@ def test_new_and_changed_files_come_and_nothing_stays(work: Path, archive: Path)
     assert not work.exists()
 
 
+def test_a_file_that_was_written_again_with_what_it_held_is_kept(work: Path, archive: Path) -> None:
+    held = (work / "train.py").read_text()
+    (work / "train.py").write_text(held)
+    assert gathered(work, archive, work.parent / "outputs").moved == 1
+    assert left(work) == {"work/train.py": held[:100]}
+
+
 def test_a_command_that_left_nothing_leaves_no_folder(work: Path, archive: Path) -> None:
     assert gathered(work, archive, work.parent / "outputs") == Gathered()
     assert left(work) == {}

@@ -53,7 +53,11 @@ def collect(client: Client, task: Mapping[str, Any], folder: Path) -> RunRecord 
         OSError: the folder cannot be written.
     """
     artifacts = {a["key"]: a.get("uri") or "" for a in (task.get("execution") or {}).get("artifacts") or []}
-    for name, file in (("timeline", records.TIMELINE_FILE), ("output-log", records.LOG_FILE)):
+    for name, file in (
+        ("timeline", records.TIMELINE_FILE),
+        ("series", records.SERIES_FILE),
+        ("output-log", records.LOG_FILE),
+    ):
         if name in artifacts:
             client.download(artifacts[name], folder / file)
     outputs = folder / records.OUTPUTS_FOLDER

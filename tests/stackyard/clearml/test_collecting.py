@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,3 +117,25 @@ def test_a_workers_clock_that_disagrees_is_not_measured(second: int) -> None:
 def test_instants_the_server_does_not_know_are_not_made_up() -> None:
     way = completed(Dispatch(user_code_at="nonsense"), None, None, None)
     assert (way.enqueued_at, way.pulled_at, way.user_code_at, way.finished_at) == (None, None, None, None)
+
+
+class Files:
+    """A file server in a dictionary."""
+
+    def __init__(self, held: dict[str, str]) -> None:
+        self.held = held
+
+    def download(self, url: str, target: Path) -> None:
+        target.write_text(self.held[url])
+
+
+def test_what_a_run_left_beside_its_record_is_brought(tmp_path: Path) -> None:
+    held = {"timeline": "t", "series": "s", "output-log": "l"}
+    task = {"execution": {"artifacts": [{"key": key, "uri": key} for key in held]}}
+    client: Any = Files(held)
+    assert collecting.collect(client, task, tmp_path) is None
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "timeline.json": "t",
+        "series.json": "s",
+        "output.log": "l",
+    }
