@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Optional
 
 from stackyard_task.metrics.figure import Nothing
+from stackyard_task.metrics.terminal import parted
 from stackyard_task.records import OUTPUTS_FOLDER, TASK_FILE
 
 #: Bytes of one file that are read; of a longer one of lines, the first and the last half of them.
@@ -87,20 +88,20 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def _matching(folder: Path, pattern: str) -> List[Path]:
-    return [path for path in walk(folder) if _fits(str(path.relative_to(folder)), pattern)]
+    return [path for path in walk(folder) if fits(str(path.relative_to(folder)), pattern)]
 
 
-def _fits(path: str, pattern: str) -> bool:
+def fits(path: str, pattern: str) -> bool:
     """Whether a path matches, part by part; ``**`` is any number of folders."""
 
-    def fits(parts: List[str], wanted: List[str]) -> bool:
+    def fit(parts: List[str], wanted: List[str]) -> bool:
         if not wanted:
             return not parts
         if wanted[0] == "**":
-            return any(fits(parts[n:], wanted[1:]) for n in range(len(parts) + 1))
-        return bool(parts) and fnmatch.fnmatchcase(parts[0], wanted[0]) and fits(parts[1:], wanted[1:])
+            return any(fit(parts[n:], wanted[1:]) for n in range(len(parts) + 1))
+        return bool(parts) and fnmatch.fnmatchcase(parts[0], wanted[0]) and fit(parts[1:], wanted[1:])
 
-    return fits(path.split("/"), pattern.split("/"))
+    return fit(path.split("/"), pattern.split("/"))
 
 
 def _is_file(path: Path) -> bool:
@@ -145,7 +146,8 @@ def lines(path: Path, say: Say, returns: bool = False, longest: int = LINE_BYTES
     Args:
         path: The file.
         say: Told what of the file is not looked at.
-        returns: Whether a carriage return ends a line too, as a progress bar's does.
+        returns: Whether a carriage return ends a line too, as a progress bar's does. A line begins then also where
+            a terminal's cursor goes back; what takes it back is the line's beginning (``terminal``).
         longest: Bytes of a line that are looked at.
 
     Raises:
@@ -155,6 +157,7 @@ def lines(path: Path, say: Say, returns: bool = False, longest: int = LINE_BYTES
     with os.fdopen(opened(path), "rb", buffering=0) as file:
         length = os.fstat(file.fileno()).st_size
         for begin, end in _windows(length):
+            held = b""
             rest, skipping = b"", begin > 0  # the first line of a later window has lost its beginning
             file.seek(begin)
             while begin < end:
@@ -163,7 +166,7 @@ def lines(path: Path, say: Say, returns: bool = False, longest: int = LINE_BYTES
                     break
                 begin += len(data)
                 if returns:
-                    data = data.replace(b"\r", b"\n")
+                    data, held = parted(held + data)
                 *batch, rest = (rest + data).split(b"\n")
                 if skipping and batch:
                     batch, skipping = batch[1:], False

@@ -12,9 +12,7 @@ from typing import Callable, Dict, List, Mapping, Pattern
 from stackyard_task.metrics.figure import Figure, Nothing, from_text, step_from
 from stackyard_task.metrics.files import Places, Say, lines
 from stackyard_task.metrics.patience import Patience, TimeUp
-
-#: Colours and other instructions to a terminal (ECMA-48 control sequences, and titles).
-_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+from stackyard_task.metrics.terminal import Shown
 
 
 class LinePattern:
@@ -58,9 +56,10 @@ def read(
             at_work[name] = LinePattern(pattern)
         except (re.error, RecursionError, OverflowError) as error:  # newer than this Python's
             say(name, f"its pattern is no regular expression ({error})")
+    shown = Shown()
     try:
         for batch in lines(places.log, about_the_log, returns=True):
-            text = decoded(batch)
+            text = shown.read(batch)
             for name, metric in list(at_work.items()):
                 try:
                     patience.spend(name, functools.partial(metric.take, text))
@@ -76,14 +75,6 @@ def read(
         if name not in found:
             say(name, f"no line of {places.log.name} matches {_shown(patterns[name])}")
     return found
-
-
-def decoded(batch: List[bytes]) -> List[str]:
-    """Lines as text, without what colours them."""
-    text = b"\n".join(batch).decode("utf-8", "replace")
-    if "\x1b" in text:
-        text = _TERMINAL.sub("", text)
-    return text.split("\n")
 
 
 def _shown(pattern: str) -> str:
