@@ -16,7 +16,7 @@ FORMS: Dict[str, str] = {
     "json": "json:FILE#KEY.KEY, a value of a JSON file",
     "jsonl": "jsonl:FILE#KEY or jsonl:FILE#KEY@STEP, a value of each line of a JSON lines file",
     "csv": "csv:FILE#COLUMN or csv:FILE#COLUMN@STEP, a column of a table with a header row",
-    "tensorboard": "tensorboard:TAG, a scalar of TensorBoard event files",
+    "tensorboard": "tensorboard:TAG or tensorboard:FOLDER/TAG, a scalar of TensorBoard event files",
     "clearml": "clearml:TITLE/SERIES, a scalar that the ClearML SDK reports",
 }
 _IN_A_FILE = ("json", "jsonl", "csv")

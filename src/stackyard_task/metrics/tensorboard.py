@@ -3,7 +3,8 @@
 An event file is a sequence of records as TensorFlow's ``tensorflow/core/lib/io/record_writer.h`` describes them: length
 (8 bytes, little-endian), its masked CRC, the data, its masked CRC; the CRC is CRC-32C (Castagnoli, RFC 3720). The data
 is a protocol buffer ``Event`` (``event.proto``), whose ``Summary`` (``summary.proto``) holds tags with a simple value
-or a tensor. Only what carries a wanted tag is decoded and checked. Standard library only.
+or a tensor, and whose ``SessionLog`` says that a session begins. Only what carries a wanted tag or tells of a session
+is decoded and checked. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import contextlib
 import io
 import math
 import os
+import re
 import struct
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Set, Tuple, Union
+from typing import Collection, Dict, Iterator, List, Optional, Set, Tuple, Union
 
 from stackyard_task.listener import plain
 from stackyard_task.metric_sources import Source
@@ -50,6 +53,13 @@ _ELEMENTS = {
 #: TensorProto: field of a list of values -> how one of a fixed size lies there; None: varints.
 _LISTS: Dict[int, Optional[str]] = {5: "<f", 6: "<d", 7: None, 10: None, 11: None, 16: None, 17: None}
 
+#: SessionLog: the status of one that begins.
+_SESSION_START = 1
+#: The rank of a folder that is named with wildcards.
+_WILD = 3
+#: What another run's folder has otherwise: a day, a time, the number that Lightning gives a version.
+_STAMP = re.compile(r"\d{1,4}(?:[-_:.T]?\d{2}){2,}|^version_\d+$|/version_\d+(?:/|$)")
+
 #: (when, step, value)
 _Point = Tuple[float, int, float]
 
@@ -57,24 +67,20 @@ _Point = Tuple[float, int, float]
 def read(source: Source, places: Places, say: Say) -> Figure:
     """The values of a tag, with their steps, in the order in which they were written.
 
-    A tag that several folders have, as "train" and "validation" have, is named with its folder: "validation/loss".
+    A tag that several folders have, as "train" and "validation" have, is named with its folder: "validation/loss",
+    "runs/*/loss". What TensorBoard purges is left out: where a session begins at a step, as ``SummaryWriter`` says with
+    ``purge_step``, the folder's earlier points of that step and later ones are void.
 
     Raises:
         Nothing: no event file of this run holds such a scalar, or several folders do.
     """
     tried = 0
     for place in (places.outputs, places.working):
-        found, looked = _points_below(place, source.key, places, say)
+        found, looked = _found_below(place, source.key, places, say)
         tried += looked
-        if len(found) > 1:
-            names = sorted(_run(folder, place) for folder in found)
-            raise Nothing(
-                f"{len(names)} folders have a scalar {source.key!r} ({', '.join(names)[:300]}); "
-                f"name one: tensorboard:{names[0]}/{source.key}"
-            )
-        for points in found.values():
+        if found:
             figure = Figure()
-            for _, step, value in sorted(points, key=lambda point: point[0]):
+            for _, step, value in sorted(_chosen(found).points, key=lambda point: point[0]):
                 figure.add(plain(value), step)
             return figure
     if tried:
@@ -86,21 +92,96 @@ def read(source: Source, places: Places, say: Say) -> Figure:
     raise Nothing("the run wrote no TensorBoard event file into its outputs or working folder")
 
 
-def _points_below(top: Path, key: str, places: Places, say: Say) -> Tuple[Dict[Path, List[_Point]], int]:
-    """Folder -> the points of its event files, for those that have the tag; and how many files were looked at."""
+@dataclass
+class _Scalar:
+    """A tag in the event files of one folder."""
+
+    #: How TensorBoard calls the folder.
+    run: str
+    tag: str
+    #: How well the two are what a source names; 0 is best, and ``_WILD`` a folder with wildcards.
+    rank: int
+    points: List[_Point] = field(default_factory=list)
+    #: When the last of its files was written.
+    written: float = 0.0
+
+
+def _chosen(found: List[_Scalar]) -> _Scalar:
+    """The scalar that a source means.
+
+    Raises:
+        Nothing: it may mean several.
+    """
+    best = min(scalar.rank for scalar in found)
+    meant = [scalar for scalar in found if scalar.rank == best]
+    if len(meant) > 1 and best != _WILD:
+        names = sorted(scalar.run for scalar in meant)
+        tag = meant[0].tag
+        raise Nothing(
+            f"{len(names)} folders have a scalar {tag!r} ({', '.join(names)[:300]}); "
+            f"name one: tensorboard:{_lasting(names)}/{tag}"
+        )
+    return max(meant, key=lambda scalar: scalar.written)
+
+
+def _found_below(top: Path, key: str, places: Places, say: Say) -> Tuple[List[_Scalar], int]:
+    """What a key may mean in the event files below a folder, where it has points; and how many files were looked at."""
     events = [path for path in walk(top) if _NAME in path.name and is_new(path, places)]
     if len(events) > _FILES:
         say(f"{len(events)} TensorBoard event files are there; {_FILES} were read")
-    plainly: Dict[Path, List[_Point]] = {}
-    by_folder: Dict[Path, List[_Point]] = {}
+    by_folder: Dict[Path, Dict[str, _Scalar]] = {}
     for path in sorted(events)[:_FILES]:
         run = _run(path.parent, top)
-        inner = key[len(run) + 1 :] if key.startswith(run + "/") else None
-        for tag, place in ((key, plainly), (inner, by_folder)):
-            points = list(scalars(path, tag, say)) if tag else []
-            if points:
-                place.setdefault(path.parent, []).extend(points)
-    return plainly or by_folder, len(events)
+        here = by_folder.setdefault(
+            path.parent, {tag: _Scalar(run, tag, rank) for tag, rank in _meanings(key, run).items()}
+        )
+        written = path.stat().st_mtime
+        for tag, point in scalars(path, here, say):
+            if tag is None:  # a session begins, for all tags of the folder
+                for scalar in here.values():
+                    scalar.points = [earlier for earlier in scalar.points if earlier[1] < point[1]]
+            else:
+                here[tag].points.append(point)
+                here[tag].written = written
+    found = [scalar for here in by_folder.values() for scalar in here.values() if scalar.points]
+    return found, len(events)
+
+
+def _meanings(key: str, run: str) -> Dict[str, int]:
+    """Tag -> how well a key means it in a folder: by itself, with the folder's name, its end, or wildcards for it."""
+    meant = {key: 0}
+    cut = key.find("/")
+    while cut >= 0:
+        folder, tag = key[:cut], key[cut + 1 :]
+        if tag and folder == run:
+            meant[tag] = 1
+        elif tag and folder and run.endswith("/" + folder):
+            meant.setdefault(tag, 2)
+        elif tag and any(c in folder for c in "*?[") and files.fits(run, folder):
+            meant.setdefault(tag, _WILD)
+        cut = key.find("/", cut + 1)
+    return meant
+
+
+def _lasting(names: List[str]) -> str:
+    """A name for one of several folders that fits the next run too: its last parts, or wildcards for a time stamp."""
+    forms = []
+    for name in names:
+        parts = name.split("/")
+        for cut in range(len(parts) - 1, 0, -1):
+            end = "/".join(parts[cut:])
+            if _STAMP.search(end):
+                break
+            if sum(other == end or other.endswith("/" + end) for other in names) == 1:
+                forms.append(end)
+                break
+        else:
+            if not _STAMP.search(name):
+                forms.append(name)
+        general = "/".join("*" if _STAMP.search(part) else part for part in parts)
+        if general != name and sum(files.fits(other, general) for other in names) == 1:
+            forms.append(general)
+    return min(forms, key=lambda form: ("*" in form, form)) if forms else names[0]
 
 
 def _tags_below(top: Path, places: Places) -> Set[str]:
@@ -120,24 +201,32 @@ def _run(folder: Path, top: Path) -> str:
     return str(folder.relative_to(top))
 
 
-def scalars(path: Path, tag: str, say: Say) -> Iterator[_Point]:
-    """(seconds since 1970, step, value) of each scalar with a tag in one event file.
+def scalars(path: Path, tags: Collection[str], say: Say) -> Iterator[Tuple[Optional[str], _Point]]:
+    """(tag, (seconds since 1970, step, value)) of each scalar with one of some tags in an event file.
 
-    What is cut off at its end, as in a run that was killed, or is not what its checksum says, ends the reading.
+    The tag is ``None`` where a session begins at a step. What is cut off at the file's end, as in a run that was
+    killed, or is not what its checksum says, ends the reading.
+
+    Args:
+        path: The event file.
+        tags: Each of them ends with the shortest one.
+        say: Told what is not read.
     """
-    wanted = tag.encode("utf-8")
+    wanted = {tag.encode("utf-8"): tag for tag in tags}
     try:
-        for data in _records(path, wanted, say):
-            when, step, values = _event(data)
+        for data in _records(path, min(wanted, key=len), say):
+            when, step, values, begins = _event(data)
+            if begins:
+                yield None, (when, step, 0.0)
             for name, value in values:
-                if name == wanted:
-                    yield when, step, value
+                if name in wanted:
+                    yield wanted[name], (when, step, value)
     except (ValueError, IndexError, struct.error) as error:
         say(f"{path.name} is damaged ({error}); what comes before counts")
 
 
 def _records(path: Path, wanted: bytes, say: Say, longest: int = _RECORD_BYTES) -> Iterator[bytes]:
-    """The data of the records that hold a text and are not too long, checked."""
+    """The data of the records that hold a text, or may begin a session, and are not too long, checked."""
     with os.fdopen(files.opened(path), "rb", buffering=1 << 16) as file:
         at = 0
         while True:
@@ -157,15 +246,27 @@ def _records(path: Path, wanted: bytes, say: Say, longest: int = _RECORD_BYTES) 
             data = file.read(length + 4)
             if len(data) < length + 4:
                 return  # the writer was in the middle of it
-            if wanted in data:
+            if wanted in data or _is_of_a_session(data):
                 if masked_crc(data[:length]) != struct.unpack("<I", data[length:])[0]:
                     raise ValueError(f"the record before byte {at} has another checksum")
                 yield data[:length]
 
 
-def _event(data: bytes) -> Tuple[float, int, List[Tuple[bytes, float]]]:
-    """When, at which step, and the scalars with their tags."""
-    when, step = 0.0, 0
+def _is_of_a_session(data: bytes) -> bool:
+    """Whether an event tells of a session: field 7 of it, behind time and step; all writers keep to that order."""
+    at = 9 if data[:1] == b"\x09" else 0
+    if data[at : at + 1] == b"\x10":
+        end = at + 11  # bytes of the longest varint
+        at += 1
+        while at < end and data[at : at + 1] >= b"\x80":
+            at += 1
+        at += 1
+    return data[at : at + 1] == b"\x3a"
+
+
+def _event(data: bytes) -> Tuple[float, int, List[Tuple[bytes, float]], bool]:
+    """When, at which step, the scalars with their tags, and whether a session begins."""
+    when, step, begins = 0.0, 0, False
     values: List[Tuple[bytes, float]] = []
     for number, held in _fields(data):
         if number == 1 and isinstance(held, bytes):
@@ -176,7 +277,9 @@ def _event(data: bytes) -> Tuple[float, int, List[Tuple[bytes, float]]]:
             for inner, value in _fields(held):
                 if inner == 1 and isinstance(value, bytes):
                     values += _summary_value(value)
-    return when, step, values
+        elif number == 7 and isinstance(held, bytes):
+            begins = (1, _SESSION_START) in _fields(held)
+    return when, step, values, begins
 
 
 def _summary_value(data: bytes) -> List[Tuple[bytes, float]]:

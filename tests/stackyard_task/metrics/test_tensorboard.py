@@ -6,7 +6,7 @@ import os
 import struct
 import time
 from pathlib import Path
-from typing import Union
+from typing import List, Tuple, Union
 
 import pytest
 
@@ -141,6 +141,111 @@ def test_a_tag_that_two_folders_have_is_named_with_its_folder(tmp_path: Path) ->
     assert found.notes == [
         "metric 'any': 2 folders have a scalar 'loss' (train, validation); name one: tensorboard:train/loss"
     ]
+
+
+RUN = "runs/Nov30_13-03-43_host"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "loss_train/loss",
+        "Nov30_13-03-43_host/loss_train/loss",
+        RUN + "/loss_train/loss",
+        "runs/*/loss_train/loss",
+        "**/loss_train/loss",
+        "runs/*/loss_tr???/loss",
+        "runs/*_host/loss_train/loss",
+    ],
+)
+def test_a_folder_is_named_by_its_end_or_with_wildcards(tmp_path: Path, source: str) -> None:
+    where = places(tmp_path)
+    events(where.working / RUN, event(1, simple("loss", 9.0)), event(1, simple("a/b", 3.0)))
+    events(where.working / RUN / "loss_train", event(1, simple("loss", 1.0)))
+    events(where.working / RUN / "loss_valid", event(1, simple("loss", 2.0)))
+    found = read(
+        {"it": "tensorboard:" + source, "root": "tensorboard:runs/*/loss", "tag": "tensorboard:a/b"}, where
+    )
+    assert (found.values, found.notes) == ({"it": 1.0, "root": 9.0, "tag": 3.0}, [])
+    within = read({"it": "tensorboard:runs/*/a/b", "not": "tensorboard:ss_train/loss"}, where)
+    assert within.values == {"it": 3.0}
+
+
+def test_an_end_that_two_folders_have_is_refused(tmp_path: Path) -> None:
+    where = places(tmp_path)
+    for fold in ("fold-a", "fold-b"):
+        events(where.outputs / fold / "train", event(1, simple("Loss/all", 1.0)))
+    assert read({"it": "tensorboard:train/Loss/all"}, where).notes == [
+        "metric 'it': 2 folders have a scalar 'Loss/all' (fold-a/train, fold-b/train); "
+        "name one: tensorboard:fold-a/train/Loss/all"
+    ]
+
+
+def test_wildcards_mean_the_folder_that_was_written_last(tmp_path: Path) -> None:
+    where = places(tmp_path)
+    for number, name in enumerate(("b", "c", "a")):
+        path = events(where.working / "runs" / name, event(1, simple("loss", float(number))))
+        os.utime(path, (1000 + number, 1000 + number))
+    assert read({"loss": "tensorboard:runs/*/loss"}, where).values == {"loss": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("folders", "advice"),
+    [
+        ([RUN + "/loss_train", RUN + "/loss_valid"], "loss_train/loss"),
+        ([RUN, RUN + "/loss_train"], "loss_train/loss"),
+        ([RUN, RUN + "/20261130-130343"], "runs/*/loss"),
+        (["logs/20261130-130343/train", "logs/20261130-130343/validation"], "train/loss"),
+        (["logs/1/train", "logs/2/train"], "1/train/loss"),
+        (["x/train", "train"], "train/loss"),
+        ([".", "x"], "./loss"),
+        (["lightning_logs/version_0", "other/version_0"], "lightning_logs/*/loss"),
+        ([RUN, "runs/Nov30_13-03-44_host"], RUN + "/loss"),
+    ],
+)
+def test_the_advice_names_what_fits_the_next_run_too(tmp_path: Path, folders: List[str], advice: str) -> None:
+    where = places(tmp_path)
+    for folder in folders:
+        events(where.outputs / folder, event(1, simple("loss", 1.0)))
+    refused = read({"loss": "tensorboard:loss"}, where)
+    assert refused.notes[0].endswith(f"; name one: tensorboard:{advice}")
+    taken = read({"loss": "tensorboard:" + advice}, where)
+    assert (taken.values, taken.notes) == ({"loss": 1.0}, [])
+
+
+def session(step: int, status: int = 1) -> bytes:
+    """An Event that tells of a session, as SummaryWriter(purge_step=step) writes it."""
+    return varint(1 << 3 | 1) + struct.pack("<d", 1.0) + field(2, step) + field(7, field(1, status))
+
+
+def course(*points: Tuple[int, float]) -> List[bytes]:
+    return [event(step, simple("loss", value)) for step, value in points]
+
+
+def test_what_a_later_session_purges_is_not_there(tmp_path: Path) -> None:
+    where = places(tmp_path)
+    first = course(*((step, 1.0 + step) for step in range(6)))
+    events(where.outputs, *first, name="events.out.tfevents.1")
+    events(where.outputs, session(3), *course((3, 33.0), (4, 34.0)), name="events.out.tfevents.2")
+    events(where.outputs / "other", *course((5, 7.0)))
+    # as TensorBoard 2.21's EventAccumulator has it
+    expected = [[0, 1.0], [1, 2.0], [2, 3.0], [3, 33.0], [4, 34.0]]
+    found = read({"loss": "tensorboard:./loss", "other": "tensorboard:other/loss"}, where)
+    assert found.series == {"loss": expected, "other": [[5, 7.0]]}
+    events(where.outputs, session(4), name="events.out.tfevents.3")
+    assert read({"loss": "tensorboard:./loss"}, where).series == {"loss": expected[:-1]}
+
+
+def test_a_session_that_ends_or_is_damaged_purges_nothing(tmp_path: Path) -> None:
+    where = places(tmp_path)
+    path = events(where.outputs, *course((1, 1.0), (2, 2.0)), session(1, status=2), session(1, status=3))
+    assert read({"loss": "tensorboard:loss"}, where).series == {"loss": [[1, 1.0], [2, 2.0]]}
+    broken = bytearray(record(session(1)))
+    broken[-1] ^= 1
+    path.write_bytes(path.read_bytes() + broken)
+    found = read({"loss": "tensorboard:loss"}, where)
+    assert found.series == {"loss": [[1, 1.0], [2, 2.0]]}
+    assert "is damaged" in found.notes[0]
 
 
 def test_several_files_of_one_folder_are_one_course(tmp_path: Path) -> None:
