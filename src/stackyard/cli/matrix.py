@@ -108,13 +108,16 @@ class Matrix:
         folder = RunFolder(out)
         earlier = folder.plan() if resume else None
         names = {} if earlier is None else earlier.renamed
+        changes = {} if earlier is None else earlier.changes
         plans = self._planned(folder, earlier, names, repeats, only or [], write=not dry_run)
         if earlier is not None and accept_changes:
             changed = resuming.changed(earlier, plans.plan)
             if changed:
                 names = resuming.next_names(names, changed)
+                changes = resuming.changes(earlier, names, changed)
                 plans = self._planned(folder, earlier, names, repeats, only or [], write=not dry_run)
         plan = plans.plan
+        plan.changes = dict(changes)
         warn(plan.undivided)
         if dry_run:
             _dry(plan, folder, plans.travelling, as_json, resume=resume, fresh=fresh)

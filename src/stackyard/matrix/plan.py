@@ -49,6 +49,16 @@ class PlannedFolder:
 
 
 @dataclass
+class Change:
+    """Why the cells of a workload began anew."""
+
+    #: What the workload was called before.
+    of: str
+    #: What differed, one line each.
+    differs: list[str]
+
+
+@dataclass
 class Plan:
     """What a matrix is going to do, as ``plan.json``: enough for a report and for resuming."""
 
@@ -89,6 +99,8 @@ class Plan:
     read: dict[str, str] = field(default_factory=dict)
     #: Workload as the file names it -> what its cells are called since its code, packages or inputs changed.
     renamed: dict[str, str] = field(default_factory=dict)
+    #: What a workload is called whose cells began anew -> why they did.
+    changes: dict[str, Change] = field(default_factory=dict)
     kind: str = KIND
     api_version: int = records.API_VERSION
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.errors import BadInputError
-from stackyard.matrix.plan import Plan
+from stackyard.matrix.plan import Change, Plan
 from stackyard.scenarios import Scenario, differences
 from stackyard.workloads import folder
 from stackyard_task import records
@@ -22,6 +22,10 @@ from stackyard_task.workloads import Workload
 
 #: Differences that one sentence names.
 _MOST_SHOWN = 5
+#: Characters that a plan keeps of one line on what changed.
+_LONGEST_LINE = 300
+#: Characters of a digest that people are shown.
+_SHOWN_OF_DIGEST = 19
 
 
 def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
@@ -34,22 +38,7 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
     """
     accepted = {name: new.renamed[name] for name in new.renamed if new.renamed[name] != old.renamed.get(name)}
     earlier = {old.renamed.get(name, name): later for name, later in accepted.items()}
-    lines = [
-        *differences(_comparable(old.scenario, earlier), _comparable(new.scenario, earlier)),
-        *differences(old.only, new.only, "--only"),
-        *differences(*_stacks_that_stay(old, new, earlier), "stacks"),
-        *differences(old.inputs, new.inputs, "inputs (bytes)"),
-        *differences(old.measure, new.measure, "measure"),
-        *differences(*_declarations(old, new, earlier), "workloads.toml"),
-        *(line for name in new.folders for line in _folder_lines(old, new, name)),
-        *_read_lines(old, new, earlier),
-        # another snapshot is made only for functions that changed, and were accepted
-        *(
-            []
-            if accepted and old.code.own_digest != new.code.own_digest
-            else differences(_code(old), _code(new))
-        ),
-    ]
+    lines = _not_comparable(old, new, earlier)
     reasons = {cell.name: cell.reason for cell in new.not_runnable}
     gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
     if gone:
@@ -66,38 +55,109 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
         lines.append(f"repeats: {old.repeats} then, {new.repeats} now")
     if lines:
         more = f"; and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
-        accept = "start new cells for what changed with --accept-changes, " if changed(old, new) else ""
+        accept = "start new cells for what changed with --accept-changes, " if _acceptable(old, new) else ""
         raise BadInputError(
             f"{path}: the scenario is not the one that began there ({'; '.join(lines[:_MOST_SHOWN])}{more}); "
             f"give the same one, {accept}replace its runs with --fresh, or choose another --out"
         )
 
 
-def changed(old: Plan, new: Plan) -> list[str]:
-    """The workloads of ``new`` whose code, packages, inputs or settings are not those of ``old``."""
+def _not_comparable(old: Plan, new: Plan, accepted: Mapping[str, str]) -> list[str]:
+    """What of two plans makes their runs no repetitions of each other, without what is accepted to differ.
+
+    Args:
+        old: what began.
+        new: what is to go on.
+        accepted: workloads that are accepted to differ: what ``old`` calls them -> what ``new`` does.
+    """
+    return [
+        *differences(_comparable(old.scenario, accepted), _comparable(new.scenario, accepted)),
+        *differences(old.only, new.only, "--only"),
+        *differences(*_stacks_that_stay(old, new, accepted), "stacks"),
+        *differences(old.inputs, new.inputs, "inputs (bytes)"),
+        *differences(old.measure, new.measure, "measure"),
+        *differences(*_declarations(old, new, accepted), "workloads.toml"),
+        *(
+            line
+            for name in new.folders
+            if name not in accepted.values()
+            for line in _folder_lines(old, new, name)
+        ),
+        *_read_lines(old, new, accepted),
+        # another snapshot is made only for functions that changed, and were accepted
+        *(
+            []
+            if accepted and old.code.own_digest != new.code.own_digest
+            else differences(_code(old), _code(new))
+        ),
+    ]
+
+
+def _acceptable(old: Plan, new: Plan) -> bool:
+    """Whether ``new`` would go on where the workloads that changed were accepted to differ."""
+    found = changed(old, new)
+    return (
+        bool(found)
+        and new.repeats >= old.repeats
+        and not _not_comparable(old, new, {name: name for name in found})
+    )
+
+
+def changed(old: Plan, new: Plan) -> dict[str, list[str]]:
+    """The workloads of ``new`` whose code, packages, inputs or settings are not those of ``old``: name -> lines."""
     was, now = old.scenario.get("workloads", {}), new.scenario.get("workloads", {})
-    stacks = _differing(_digests(old.stacks), _digests(new.stacks))
-    declarations = _differing(*_declarations(old, new))
-    found = []
+    digests = _digests(old.stacks), _digests(new.stacks)
+    stacks = _differing(*digests)
+    declarations = _declarations(old, new)
+    found = {}
     for name in now:
         if name not in was:
             continue
         workload = str(now[name].get("workload"))
         is_function = now[name].get("declared") is None and ":" in workload
-        if (
-            was[name] != now[name]
-            or stacks & _stacks_of(new, [name])
-            or workload in declarations
-            or any(_folder_lines(old, new, name))
-            or any(
-                old.read.get(path, mark) != mark
+        lines = [
+            *differences(_as_written(was[name]), _as_written(now[name]), f"workloads.{name}"),
+            *(
+                f"stack {stack}: other packages "
+                f"(lock {_short(digests[0][stack])} then, {_short(digests[1][stack])} now)"
+                for stack in sorted(stacks & _stacks_of(new, [name]))
+            ),
+            *(
+                differences(
+                    declarations[0][workload], declarations[1][workload], f"workloads.toml.{workload}"
+                )
+                if workload in _differing(*declarations)
+                else []
+            ),
+            *_folder_lines(old, new, name),
+            *(
+                f"input {path}: {old.read[path]} then, {mark} now"
                 for path, mark in new.read.items()
-                if path in _inputs(now[name])
-            )
-            or (is_function and old.code.own_digest != new.code.own_digest)
-        ):
-            found.append(name)
+                if path in _inputs(now[name]) and old.read.get(path, mark) != mark
+            ),
+            *(["your own functions"] if is_function and old.code.own_digest != new.code.own_digest else []),
+        ]
+        if lines or was[name] != now[name]:
+            found[name] = lines or [f"workloads.{name}"]
     return found
+
+
+def changes(earlier: Plan, names: Mapping[str, str], found: Mapping[str, list[str]]) -> dict[str, Change]:
+    """Why cells began anew, those of earlier times included: what a workload is called since -> what differed then.
+
+    Args:
+        earlier: the plan that is continued.
+        names: what workloads are called from now on, by the file's name.
+        found: what ``changed`` has found.
+    """
+    kept = dict(earlier.changes)
+    for first, later in names.items():
+        before = earlier.renamed.get(first, first)
+        if later != before:
+            lines = found[before]
+            more = [f"and {len(lines) - _MOST_SHOWN} more"] if len(lines) > _MOST_SHOWN else []
+            kept[later] = Change(before, [line[:_LONGEST_LINE] for line in lines[:_MOST_SHOWN]] + more)
+    return kept
 
 
 def named_anew(scenario: Scenario, names: Mapping[str, str]) -> Scenario:
@@ -127,7 +187,7 @@ def named_anew(scenario: Scenario, names: Mapping[str, str]) -> Scenario:
     )
 
 
-def next_names(earlier: Mapping[str, str], changed: list[str]) -> dict[str, str]:
+def next_names(earlier: Mapping[str, str], changed: Collection[str]) -> dict[str, str]:
     """What workloads are called from now on: the file's name -> "NAME.2", "NAME.3"..., for those that changed too.
 
     Args:
@@ -140,6 +200,10 @@ def next_names(earlier: Mapping[str, str], changed: list[str]) -> dict[str, str]
         number = int(name.rpartition(".")[2]) + 1 if first != name else 2
         names[first] = f"{first}.{number}"
     return names
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "unknown")[:_SHOWN_OF_DIGEST]
 
 
 def _differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:

@@ -248,6 +248,11 @@ class Runner:
         return True
 
     def _short(self, cell: Cell) -> str:
-        """The cell by the axes in which the cells of this matrix differ."""
-        varied = [axis for axis in cell.axes if len({c.axes[axis] for c in self.plan.cells}) > 1]
+        """The cell by the axes in which the cells of this matrix differ; those of earlier versions lie there too."""
+        varied = [
+            axis
+            for axis in cell.axes
+            if len({c.axes[axis] for c in self.plan.cells}) > 1
+            or (axis == "workload" and cell.axes[axis] in self.plan.changes)
+        ]
         return " · ".join(cell.axes[axis] for axis in varied) or cell.axes["workload"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from stackyard.reports import amdahl, deployments, factors
+from stackyard.reports import amdahl, deployments, factors, facts
 from stackyard.reports.cells import CellRuns, Matrix, arrange
 from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pairs, pareto_front
 from stackyard.reports.loading import Run, Study
@@ -15,7 +15,6 @@ from stackyard.reports.report import (
     CellReport,
     CellResult,
     CellSummary,
-    EnvironmentRow,
     FailedRun,
     Headline,
     MetricNote,
@@ -30,8 +29,6 @@ from stackyard.reports.warnings import warnings_of
 from stackyard.reports.wording import footnote
 from stackyard_task.records import RunRecord, to_json
 
-#: Packages that a report names of those a run loaded; the records have them all.
-MOST_PACKAGES = 20
 #: Metrics a cores axis is expected to shorten.
 SCALING = ("wall_seconds", "steady_seconds", "turnaround_seconds")
 #: Relative difference of a numeric result between cells that is worth a warning.
@@ -53,6 +50,12 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
     completed = [run.record for cell in matrix.cells for run in cell.completed]
     metrics = metrics_of(completed)
     workloads = [_workload(matrix, name, metrics, options) for name in matrix.workloads]
+    for plan in study.plans:
+        for workload in workloads:
+            change = plan.changes.get(workload.name)
+            if change is not None:
+                said = "; ".join(change.differs) or "not recorded"
+                workload.since = f"{workload.name} is {change.of} since this changed: {said}."
     name = next((p.name for p in study.plans if p.name), None) or (
         study.sources[0] if study.sources else "runs"
     )
@@ -77,8 +80,8 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
         not_runnable=[
             MissingCell(dict(item.axes), item.reason) for plan in study.plans for item in plan.not_runnable
         ],
-        environment=_environment(completed),
-        methods=_methods(completed),
+        environment=facts.environment(matrix),
+        methods=facts.methods(matrix),
         rows=[flatten(run) for run in study.runs],
         timelines=_timelines(matrix),
         footnote=footnote(
@@ -253,106 +256,6 @@ def _failed(matrix: Matrix) -> list[FailedRun]:
             )
             found.append(FailedRun(run.folder, cell.workload, cell.label, run.record.block, kind, message))
     return found
-
-
-def _tally(records: Sequence[RunRecord], name: str, read: Callable[[RunRecord], Any]) -> EnvironmentRow:
-    counts: dict[str, int] = {}
-    for record in records:
-        value = read(record)
-        text = "not recorded" if value is None or value == [] else str(value)
-        counts[text] = counts.get(text, 0) + 1
-    return EnvironmentRow(name, counts)
-
-
-def _environment(records: Sequence[RunRecord]) -> list[EnvironmentRow]:
-    def gigabytes(size: int | None) -> str | None:
-        return None if size is None else f"{size / 1e9:.1f} GB"
-
-    rows = [
-        _tally(records, "Host", lambda r: r.environment.host),
-        _tally(records, "CPU", lambda r: r.environment.cpu_model),
-        _tally(records, "Cores of the machine", lambda r: r.environment.machine_cores),
-        _tally(records, "Cores allowed", lambda r: r.environment.allowed_cores),
-        _tally(records, "RAM of the machine", lambda r: gigabytes(r.environment.machine_ram_bytes)),
-        _tally(records, "RAM limit", lambda r: gigabytes(r.environment.ram_limit_bytes) or "none"),
-        _tally(records, "Kernel", lambda r: r.environment.kernel),
-        _tally(records, "System", lambda r: r.environment.os),
-        _tally(records, "Python", lambda r: r.environment.python),
-        _tally(
-            records,
-            "Stack: torch / CUDA really loaded",
-            lambda r: (
-                f"{r.environment.stack or r.cell.get('stack', 'unnamed')}: "
-                f"{r.environment.torch or 'no torch'} / {r.environment.cuda or 'no CUDA recorded'}"
-            ),
-        ),
-        _tally(
-            records,
-            "Lock digest",
-            lambda r: (
-                r.environment.stack_digest
-                and f"{r.environment.stack or r.cell.get('stack', '')}: {r.environment.stack_digest[:19]}"
-            ),
-        ),
-        _tally(records, "GPU", lambda r: ", ".join(r.environment.gpu_names) or "none"),
-        _tally(records, "GPU driver", lambda r: r.environment.gpu_driver),
-        _tally(records, "Threads", lambda r: r.environment.threads),
-        _tally(
-            records,
-            "Tunables",
-            lambda r: " ".join(f"{k}={v}" for k, v in sorted(r.environment.tunables.items())) or "none",
-        ),
-        _tally(
-            records,
-            "Code",
-            lambda r: (
-                r.environment.code_version
-                and r.environment.code_version + (" (dirty)" if r.environment.code_dirty else "")
-            ),
-        ),
-        _tally(records, "Your code", _own_code),
-        _tally(records, "Packages loaded", _packages),
-    ]
-    return [row for row in rows if set(row.values) - {"not recorded"}]
-
-
-def _own_code(record: RunRecord) -> str | None:
-    """The user's own code by its commit and digest; ``None``: there is none that travelled or is in a repository."""
-    environment = record.environment
-    commit = environment.code_own_version and f"commit {environment.code_own_version[:12]}"
-    dirty = " (dirty)" if commit and environment.code_own_dirty else ""
-    digest = environment.code_own_digest and f"files {environment.code_own_digest[:12]}"
-    return ", ".join(part for part in (commit and commit + dirty, digest) if part) or None
-
-
-def _packages(record: RunRecord) -> str | None:
-    loaded = sorted((record.environment.packages or {}).items())
-    shown = [f"{name} {version}" for name, version in loaded[:MOST_PACKAGES]]
-    more = [f"and {len(loaded) - MOST_PACKAGES} more"] if len(loaded) > MOST_PACKAGES else []
-    return ", ".join(shown + more) or None
-
-
-def _methods(records: Sequence[RunRecord]) -> list[EnvironmentRow]:
-    rows = [
-        _tally(records, "CPU time", lambda r: r.measurement.cpu_method),
-        _tally(records, "Peak RAM", lambda r: r.measurement.peak_rss_method),
-        _tally(
-            records,
-            "GPU memory",
-            lambda r: next((g.peak_memory_method for g in r.measurement.gpus), None) or "no GPU",
-        ),
-        _tally(records, "Energy", lambda r: r.measurement.energy_method or "not measured"),
-        _tally(
-            records,
-            "Sampling interval",
-            lambda r: (
-                r.measurement.sampling_interval_seconds
-                and f"{r.measurement.sampling_interval_seconds * 1000:.0f} ms"
-            ),
-        ),
-        _tally(records, "Limits held by", lambda r: r.environment.limit_mechanism or "no limit asked"),
-    ]
-    return [row for row in rows if row.values]
 
 
 def flatten(run: Run) -> dict[str, Any]:

@@ -18,6 +18,7 @@ Block = tuple[int, int]
 WORKLOAD = "workload"
 HARDWARE = "hardware"
 DEPLOYMENT = "deployment"
+STACK = "stack"
 
 
 @dataclass
@@ -75,8 +76,17 @@ class Matrix:
 
     @property
     def constant(self) -> dict[str, str]:
-        """Axes with one level, and that level."""
-        return {axis: levels[0] for axis, levels in self.axes.items() if len(levels) == 1}
+        """Axes with one level, and that level; a stack that had several locks is not the same everywhere."""
+        locks = {
+            run.record.environment.stack_digest
+            for cell in self.cells
+            for run in (*cell.completed, *cell.failed)
+        } - {None}
+        return {
+            axis: levels[0]
+            for axis, levels in self.axes.items()
+            if len(levels) == 1 and (axis != STACK or len(locks) < 2)
+        }
 
 
 def arrange(study: Study) -> Matrix:
@@ -98,7 +108,10 @@ def arrange(study: Study) -> Matrix:
     )
     present = {axis: {cell.axes.get(axis, "") for cell in cells.values()} for axis in names}
     levels = {
-        axis: _ordered(present[axis], [axes.get(axis, "") for axes in planned])
+        axis: _ordered(
+            present[axis],
+            [level for axes in planned for level in _versions(study, axis, axes.get(axis, ""))],
+        )
         for axis in names
         if present[axis]
     }
@@ -134,6 +147,17 @@ def _axes(run: Run, several_hosts: bool) -> dict[str, str]:
         host = run.record.environment.host or "unnamed host"
         axes[HARDWARE] = f"{axes[HARDWARE]} @ {host}" if axes.get(HARDWARE) else host
     return axes
+
+
+def _versions(study: Study, axis: str, level: str) -> list[str]:
+    """A level behind those that it is another version of: a matrix that went on plans its latest workloads only."""
+    found = [level]
+    while axis == WORKLOAD:
+        before = next((plan.changes[found[0]].of for plan in study.plans if found[0] in plan.changes), None)
+        if before is None or before in found:
+            break
+        found.insert(0, before)
+    return found
 
 
 def _ordered(present: Iterable[str], planned: Sequence[str]) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ def _counts(report: Report) -> list[tuple[str, str]]:
 
 def _seen(row: EnvironmentRow) -> list[tuple[str, str]]:
     alone = len(row.values) == 1
-    return [(v, "" if alone else quantities.count(n, "run")) for v, n in row.values.items()]
+    return [(v, "" if alone else quantities.count(n, "run") + row.where(v)) for v, n in row.values.items()]
 
 
 def _workload(
@@ -159,6 +159,7 @@ def _workload(
         "id": f"w{index}",
         "name": workload.name,
         "program": workload.program,
+        "since": workload.since,
         "baseline": labels.get(workload.baseline or "", ""),
         "best": [best.sentence for best in (workload.fastest, workload.leanest) if best],
         "pareto": [labels[slug] for slug in workload.pareto],

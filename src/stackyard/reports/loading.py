@@ -39,6 +39,15 @@ class NotRunnable:
 
 
 @dataclass(frozen=True)
+class Change:
+    """Why the cells of a workload began anew in a matrix that went on."""
+
+    #: What the workload was called before.
+    of: str = ""
+    differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PlanSummary:
     """What a matrix set out to do, as far as its plan.json says."""
 
@@ -50,6 +59,8 @@ class PlanSummary:
     not_runnable: tuple[NotRunnable, ...] = ()
     #: Workloads whose code nowhere says shard, though the axis workers shares out their work.
     undivided: tuple[str, ...] = ()
+    #: Workload whose cells began anew -> why.
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,6 +218,7 @@ class _PlanFile:
     cells: tuple[_PlannedCell, ...] = ()
     not_runnable: tuple[_PlannedCell, ...] = ()
     undivided: tuple[str, ...] = ()
+    changes: dict[str, Change] = field(default_factory=dict)
 
 
 def _read_plan(path: Path) -> PlanSummary:
@@ -226,6 +238,7 @@ def _read_plan(path: Path) -> PlanSummary:
             NotRunnable(cell.axes, cell.reason or "no reason was recorded") for cell in held.not_runnable
         ),
         undivided=held.undivided,
+        changes=held.changes,
     )
 
 

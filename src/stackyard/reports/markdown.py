@@ -75,7 +75,8 @@ def _summary(report: Report) -> str:
 
 def _workload(report: Report, workload: WorkloadReport) -> list[str]:
     parts = [f"## {escape(workload.name)}"]
-    lines = [best.sentence for best in (workload.fastest, workload.leanest) if best]
+    lines = [workload.since] if workload.since else []
+    lines += [best.sentence for best in (workload.fastest, workload.leanest) if best]
     lines += [(f"{h.setting}: " if h.setting else "") + h.text for h in workload.headlines]
     parts.append("\n".join(f"- {escape(line)}" for line in lines))
     for group in (("time",), ("dispatch",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
@@ -179,7 +180,12 @@ def _facts(rows: Sequence[EnvironmentRow]) -> str:
     return table(
         ["what", "seen"],
         [
-            [row.name, "; ".join(f"{value} ({count(seen, 'run')})" for value, seen in row.values.items())]
+            [
+                row.name,
+                "; ".join(
+                    f"{value} ({count(seen, 'run')}{row.where(value)})" for value, seen in row.values.items()
+                ),
+            ]
             for row in rows
         ],
     )

@@ -97,6 +97,7 @@ function fillChoice() {
   const choice = document.getElementById("run");
   if (!choice) return;
   const groups = new Map();
+  const workloads = new Set(data.timelines.map((run) => run.workload));
   data.timelines.forEach((run, i) => {
     const name = `${run.workload}: ${run.cell}`;
     if (!groups.has(name)) {
@@ -107,7 +108,8 @@ function fillChoice() {
     }
     const option = document.createElement("option");
     option.value = String(i);
-    option.textContent = run.block === null ? run.folder : `${run.cell}, block ${run.block}`;
+    const cell = workloads.size > 1 ? name : run.cell;  // a list that is closed shows no group
+    option.textContent = run.block === null ? run.folder : `${cell}, block ${run.block}`;
     groups.get(name).append(option);
   });
   choice.addEventListener("change", drawTimeline);

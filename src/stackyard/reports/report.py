@@ -250,6 +250,8 @@ class WorkloadReport:
     #: Deployments against each other; empty where only one took part.
     parities: list[ParityReport] = field(default_factory=list)
     shares: list[VarianceShares] = field(default_factory=list)
+    #: For one whose cells began anew when something changed: a sentence that says of what it is another version.
+    since: str | None = None
 
 
 @dataclass
@@ -291,6 +293,12 @@ class EnvironmentRow:
 
     name: str
     values: dict[str, int]
+    #: Value -> the cells that had it, in words; empty where there is one value, or the value says it.
+    cells: dict[str, list[str]] = field(default_factory=dict)
+
+    def where(self, value: str) -> str:
+        """Behind the number of runs: ``": fit, fit.2"``, or nothing."""
+        return ": " + ", ".join(self.cells[value]) if self.cells.get(value) else ""
 
 
 @dataclass

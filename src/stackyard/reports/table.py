@@ -69,6 +69,8 @@ def print_table(report: Report, console: Console) -> None:
 def _print_workload(report: Report, workload: WorkloadReport, console: Console) -> None:
     console.print()
     console.print(Text(clean(workload.name), style="bold"))
+    if workload.since:
+        console.print(Text(f"  {clean(workload.since)}"))
     answers, further = _headlines(workload)
     for line in answers:
         console.print(line)

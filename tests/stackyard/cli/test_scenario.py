@@ -401,12 +401,16 @@ def test_resume_with_changed_code_is_refused_and_accepted_starts_a_new_cell(
     assert main.run(["scenario", "run", str(path), "--out", "o", "--resume", "--accept-changes"]) == 0
     again = RunFolder(Path("o")).plan()
     assert again.renamed == {"w": "w.2"}
+    assert "b01 old · w.2  " in capsys.readouterr().err
+    assert (again.changes["w.2"].of, again.changes["w.2"].differs) == ("w", ["your own functions"])
     assert again.code.own_digest != begun.code.own_digest
     assert sorted(p.name for p in Path("o/runs").glob("b01-bare-old*")) == [
         "b01-bare-old-machine-w",
         "b01-bare-old-machine-w.2",
     ]
     assert main.run(["scenario", "run", str(path), "--out", "o", "--resume"]) == 0
+    assert RunFolder(Path("o")).plan().changes == again.changes
+    assert "w.2 is w since this changed: your own functions." in capsys.readouterr().out
 
 
 DRIVER = """

@@ -11,7 +11,7 @@ import pytest
 
 from stackyard.errors import BadInputError
 from stackyard.matrix import resuming
-from stackyard.matrix.plan import Plan, PlannedCell, PlannedFolder
+from stackyard.matrix.plan import Change, Plan, PlannedCell, PlannedFolder
 from stackyard_task.records import Code, StackPin
 from stackyard_task.workloads import Workload
 
@@ -44,7 +44,7 @@ def refusal(old: Any, new: Any) -> str:
 
 def test_the_same_goes_on_and_so_do_more_repeats_and_another_title(yard: Any) -> None:
     old = plan(yard)
-    assert resuming.changed(old, old) == []
+    assert resuming.changed(old, old) == {}
     for text in (FILE, FILE.replace("repeats = 1", 'repeats = 3\ntitle = "T"\ntime_limit_seconds = 5')):
         resuming.refuse_if_different(old, plan(yard, text), Path("o"))
 
@@ -63,13 +63,13 @@ def test_what_differs_of_a_command_is_said_once(yard: Any, before: str, after: s
     assert said in told
     assert "workloads.toml" not in told
     assert "help" not in told
-    assert resuming.changed(old, new) == ["w"]
+    assert list(resuming.changed(old, new)) == ["w"]
 
 
 def test_changed_inputs_are_named_and_belong_to_who_reads_them(yard: Any) -> None:
     old, new = plan(yard, read={"data": "1 bytes"}), plan(yard, read={"data": "2 bytes"})
     assert "input data: 1 bytes then, 2 bytes now" in refusal(old, new)
-    assert resuming.changed(old, new) == ["w"]
+    assert list(resuming.changed(old, new)) == ["w"]
 
 
 def test_names_count_on_from_what_they_were(yard: Any) -> None:
@@ -165,7 +165,7 @@ def renamed_in(plan: Plan, names: dict[str, str]) -> Plan:
 
 def test_a_changed_stack_is_accepted_where_all_that_runs_on_it_begins_anew() -> None:
     old, new = worked_in(), worked_in(stacks={"s": StackPin("s", digest="2")})
-    assert resuming.changed(old, new) == ["w", "v"]
+    assert list(resuming.changed(old, new)) == ["w", "v"]
     resuming.refuse_if_different(old, renamed_in(new, {"w": "w.2", "v": "v.2"}), Path("o"))
     with pytest.raises(BadInputError, match=r"stacks\.s: '1' then, '2' now"):
         resuming.refuse_if_different(old, renamed_in(new, {"w": "w.2"}), Path("o"))
@@ -173,7 +173,46 @@ def test_a_changed_stack_is_accepted_where_all_that_runs_on_it_begins_anew() -> 
 
 def test_a_changed_declaration_is_accepted_for_the_workload_that_it_declares() -> None:
     old, new = worked_in(), worked_in(declared={"called": replace(CALLED, entry="m:other")})
-    assert resuming.changed(old, new) == ["v"]
+    assert list(resuming.changed(old, new)) == ["v"]
     resuming.refuse_if_different(old, renamed_in(new, {"v": "v.2"}), Path("o"))
     with pytest.raises(BadInputError, match=r"workloads\.toml\.called\.entry"):
         resuming.refuse_if_different(old, renamed_in(new, {"w": "w.2"}), Path("o"))
+
+
+@pytest.mark.parametrize("further", [{"only": {"stack": ["s"]}}, {"repeats": 0}, {"measure": "alike"}])
+def test_accepting_is_not_offered_where_something_else_differs_too(further: dict[str, Any]) -> None:
+    now = {"folders": {"w": PlannedFolder("2", {"a": "1"})}}
+    old = worked_in(folders={"w": PlannedFolder("1", {"a": "0"})})
+    with pytest.raises(BadInputError, match="--accept-changes"):
+        resuming.refuse_if_different(old, worked_in(**now), Path("o"))
+    with pytest.raises(BadInputError, match="choose another --out") as refused:
+        resuming.refuse_if_different(old, worked_in(**now, **further), Path("o"))
+    assert "--accept-changes" not in str(refused.value)
+
+
+def test_an_axis_that_changed_with_a_file_is_not_accepted_and_accepting_is_not_advised(yard: Any) -> None:
+    old = plan(yard, folders={"w": PlannedFolder("1", {"a": "0"})})
+    axis = FILE.replace('stack = ["new"]', 'stack = ["new", "old"]')
+    with pytest.raises(BadInputError, match="code of w: ") as refused:
+        resuming.refuse_if_different(
+            old, plan(yard, axis, folders={"w": PlannedFolder("2", {"a": "1"})}), Path("o")
+        )
+    assert "axes.stack" in str(refused.value)
+    assert "--accept-changes" not in str(refused.value)
+
+
+def test_what_differed_is_kept_by_each_new_name() -> None:
+    old = worked_in()
+    new = worked_in(stacks={"s": StackPin("s", digest="2")})
+    names = resuming.next_names({}, resuming.changed(old, new))
+    begun = resuming.changes(old, names, resuming.changed(old, new))
+    assert begun["w.2"] == Change("w", ["stack s: other packages (lock 1 then, 2 now)"])
+    later = renamed_in(replace(new, changes=begun), names)
+    third = replace(
+        later, scenario={**later.scenario, "workloads": {**later.scenario["workloads"], "w.2": {"x": 1}}}
+    )
+    found = resuming.changed(later, third)
+    kept = resuming.changes(later, resuming.next_names(names, found), found)
+    assert list(kept) == ["w.2", "v.2", "w.3"]
+    assert kept["w.3"].of == "w.2"
+    assert any("workloads.w.2" in line for line in kept["w.3"].differs)

@@ -166,3 +166,37 @@ def test_levels_keep_the_order_of_the_plan_else_count_naturally(report: Report) 
 def test_gpu_memory_of_several_devices_adds_up(report: Report) -> None:
     cell = next(c for c in report.workloads[0].cells if "2.13" in c.slug)
     assert cell.metrics["gpu_peak_memory_bytes"].median == 1.75e9
+
+
+CHANGED = {"fit.2": {"of": "fit", "differs": ["stack mine: other packages (lock 1 then, 2 now)"]}}
+
+
+def two_versions(folder: Path) -> Path:
+    """A matrix whose stack was changed and accepted: one stack name, two workloads, two locks."""
+    cells = [{"stack": "mine", "workload": name} for name in ("fit", "fit.2")]
+    write_plan(folder, cells[1:], 2, changes=CHANGED)
+    for cell in cells:
+        for block in (1, 2):
+            run = record(cell, block, 10 + block / 100)
+            run.environment.stack_digest = {"fit": "11", "fit.2": "22"}[cell["workload"]] * 32
+            write_run(
+                folder, run, {"interval_seconds": 0.1, "t_seconds": [0.1], "cpu_percent_of_core": [1.0]}
+            )
+    return folder
+
+
+def test_what_a_changed_stack_made_anew_is_said_and_the_stack_is_not_called_the_same(tmp_path: Path) -> None:
+    report = analyse(load([two_versions(tmp_path)]), FAST)
+    since = "fit.2 is fit since this changed: stack mine: other packages (lock 1 then, 2 now)."
+    assert [w.since for w in report.workloads] == [None, since]
+    assert "stack" not in report.constant
+    locks = next(row for row in report.environment if row.name == "Lock digest")
+    assert [locks.where(value) for value in locks.values] == [": fit", ": fit.2"]
+
+
+def test_one_lock_everywhere_is_the_same_everywhere_and_names_no_cells(tmp_path: Path) -> None:
+    for block in (1, 2):
+        write_run(tmp_path, record({"stack": "mine", "workload": "fit"}, block, 10.0))
+    report = analyse(load([tmp_path]), FAST)
+    assert report.constant["stack"] == "mine"
+    assert not any(row.cells for row in report.environment + report.methods)

@@ -22,6 +22,7 @@ from stackyard.reports.markdown import render as render_markdown
 from stackyard_task.records import Environment, Failure, Measurement, RunRecord
 from tests.counts import LONG
 from tests.stackyard.reports.synthetic import record, write_run
+from tests.stackyard.reports.test_analysis import two_versions
 from tests.waiting import PATIENCE_SECONDS
 
 FAST = ReportOptions(permutations=49, draws=500)
@@ -258,3 +259,16 @@ def test_a_browser_draws_every_chart(hostile: Report, report: Report, tmp_path: 
         assert done.stdout.count('class="main-svg"') >= plots
         assert done.stdout.count("needs a browser of 2023") == 1  # in the script itself, not in the page
         assert "CONSOLE" not in done.stderr, done.stderr
+
+
+def test_every_output_says_of_what_a_workload_is_another_version(tmp_path: Path) -> None:
+    report = analyse(load([two_versions(tmp_path)]), FAST)
+    console = Console(file=io.StringIO(), width=200)
+    print_table(report, console)
+    for text in (render_html(report), render_markdown(report), console.file.getvalue()):
+        assert "is fit since this changed: stack mine: other packages" in text.replace("\\", "")
+        assert "stack mine;" not in text
+        assert "stack <b>mine" not in text
+        assert "The same everywhere: stack" not in text
+    assert "2 runs: fit.2" in render_html(report)
+    assert "(2 runs: fit.2)" in render_markdown(report).replace("\\", "")
