@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -208,7 +209,7 @@ class _Reader(ScenarioFields):
         }
         defaults: dict[str, tuple[str, ...]] = {
             "deployment": (self.known.default_deployment,),
-            "stack": (self.known.default_stack,),
+            "stack": tuple(self.derived) or (self.known.default_stack,),
             "hardware": tuple(hardware) or (WHOLE_MACHINE.name,),
             "workload": tuple(workloads),
         }
@@ -265,6 +266,12 @@ class _Reader(ScenarioFields):
         self, name: str, table: dict[str, Any], choices: Mapping[str, Mapping[str, Choice]]
     ) -> WorkloadSpec:
         where = f"workloads.{name}"
+        for axis in BUILT_IN_AXES:
+            if axis in table and axis != "workload":
+                value = table[axis] if isinstance(table[axis], list) else [table[axis]]
+                raise self.bad(
+                    f"{where}.{axis}", "is an axis", f"{axis} = {json.dumps(value, default=str)} under [axes]"
+                )
         if command_tables.is_command(table):
             further = [choice.parameters for values in choices.values() for choice in values.values()]
             return WorkloadSpec(name, name, *self.command(name, table, where, further=further))

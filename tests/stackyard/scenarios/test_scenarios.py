@@ -319,7 +319,7 @@ def test_shipped_files_are_good_and_ask_for_the_six_blocks_of_a_verdict(path: Pa
 
 def test_files_in_the_document_are_good() -> None:
     text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
-    smallest, whole, choices = re.findall(r"```toml[a-z ]*\n(.*?)```", text, flags=re.DOTALL)
+    smallest, whole, choices, stacks = re.findall(r"```toml[a-z ]*\n(.*?)```", text, flags=re.DOTALL)
     assert len(scenarios.cells(scenarios.read(smallest, "smallest", SHIPPED))) == 1
     assert len(scenarios.cells(scenarios.read(whole, "whole", SHIPPED))) == 7
     more = 'name = "x"\n[workloads.w]\nworkload = "detector-train"\nparameters = { data = "data:d" }\n'
@@ -328,6 +328,10 @@ def test_files_in_the_document_are_good() -> None:
     settings = [scenarios.settings_of(scenario, cell) for cell in scenarios.cells(scenario)]
     assert [s.parameters["batch_size"] for s in settings] == [64, 2048]
     assert [dict(s.environment) for s in settings] == [{}, {"MALLOC_ARENA_MAX": "1"}]
+    scenario = scenarios.read(more + stacks, "stacks", SHIPPED)
+    assert scenario.axes["stack"] == ("torch-2.13.0-cpu", "mine")
+    without = re.sub(r"(?m)^(\[axes\]|stack = ).*\n", "", stacks)  # the comment of that line
+    assert scenarios.read(more + without, "stacks", SHIPPED).axes["stack"] == ("mine",)
 
 
 @pytest.mark.parametrize(
@@ -518,3 +522,38 @@ def test_an_axis_named_as_a_parameter_gives_each_of_its_values() -> None:
 def test_a_value_that_is_no_name_is_told_to_take_one() -> None:
     with pytest.raises(BadInputError, match=r"axes.lr is '-1', expected a name"):
         read('name = "x"\n[axes]\nlr = [-1]\n[workloads.w]\ncommand = ["a", "{lr}"]\n')
+
+
+STACKS = """
+name = "s"
+[stacks.mine]
+base = "new"
+requirements = "requirements.txt"
+[workloads.w]
+command = ["true"]
+"""
+
+
+def test_stacks_that_the_file_defines_are_run_on_where_no_axis_says_otherwise() -> None:
+    assert read(STACKS).axes["stack"] == ("mine",)
+    assert read(STACKS.replace("[stacks.mine]", '[axes]\nstack = ["old"]\n[stacks.mine]')).axes["stack"] == (
+        "old",
+    )
+    assert read(
+        STACKS.replace("[stacks.mine]", '[stacks.its]\nbase = "old"\nrequirements = "r"\n[stacks.mine]')
+    ).axes["stack"] == ("its", "mine")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('stack = "mine"', 'workloads.w.stack is an axis, expected stack = ["mine"] under [axes]'),
+        ("threads = 2", "workloads.w.threads is an axis, expected threads = [2] under [axes]"),
+        ('hardware = ["one"]', 'workloads.w.hardware is an axis, expected hardware = ["one"] under [axes]'),
+    ],
+)
+def test_an_axis_in_a_workload_is_told_where_it_belongs(line: str, said: str) -> None:
+    for text in (STACKS, STACKS.replace('command = ["true"]', 'workload = "detector-train"')):
+        with pytest.raises(BadInputError) as refused:
+            read(text + line)
+        assert said in str(refused.value)
