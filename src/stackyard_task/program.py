@@ -41,10 +41,12 @@ HOOK_VARIABLE = "STACKYARD_HOOK"
 #: Where a command may leave files that are kept.
 OUTPUTS_VARIABLE = "STACKYARD_OUTPUTS"
 #: So much of a log's end is looked at for what a command said last.
-_LAST_BYTES = 8 << 10
+_LAST_BYTES = 32 << 10
 _SAID_LETTERS = 300
 #: The last line of a Python traceback.
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Timeout)\b.*")
+#: How IPython begins a traceback, as a notebook's: it names the exception first.
+_IPYTHON = re.compile(r"^([A-Za-z_][\w.]*) {2,}Traceback \(most recent call last\)", re.MULTILINE)
 
 
 #: How the name of the folder begins that a run's FIFO lies in.
@@ -359,13 +361,19 @@ def _mismatch(spec: TaskSpec, record: RunRecord) -> Optional[Failure]:
 
 
 def _raised(tail: str) -> Optional[str]:
-    """The last line of output that ends with a Python traceback."""
+    """The last line of output that ends with a traceback, as Python or a notebook's kernel writes it."""
     if "Traceback (most recent call last)" not in tail:
         return None
+    if "\x1b" in tail:
+        from stackyard_task.metrics.terminal import without_colours
+
+        tail = without_colours(tail)
     lines = tail.rstrip().splitlines()
-    if not lines or not _RAISED.fullmatch(lines[-1].strip()):
+    last = lines[-1].strip() if lines else ""
+    named = _IPYTHON.findall(tail)[-1:]
+    if not _RAISED.fullmatch(last) and last.partition(":")[0] not in named:
         return None
-    said = " ".join("".join(c if c.isprintable() else " " for c in lines[-1]).split())
+    said = " ".join("".join(c if c.isprintable() else " " for c in last).split())
     return said if len(said) <= _SAID_LETTERS else said[: _SAID_LETTERS - 3] + "..."
 
 

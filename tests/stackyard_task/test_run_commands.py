@@ -79,10 +79,25 @@ def test_rights_that_a_command_takes_away_are_given_back(tmp_path: Path) -> None
     assert (tmp_path.stat().st_mode & 0o700) == 0o700
 
 
+#: How nbconvert 7 ends where a cell fails, with IPython's colours.
+NOTEBOOK = """
+import sys
+print("Traceback (most recent call last):\\n  File \\"nbclient/client.py\\", line 949, in cell\\n"
+      "nbclient.exceptions.CellExecutionError: An error occurred while executing the following cell:\\n"
+      "------------------\\nraise %(name)s('strange')\\n------------------\\n\\n\\n\\x1b[31m-----\\x1b[39m\\n"
+      "\\x1b[31m%(name)s\\x1b[39m                         Traceback (most recent call last)\\n"
+      "\\x1b[32m----> \\x1b[39m\\x1b[32m1\\x1b[39m " + "f(\\x1b[32m0\\x1b[39m) " * 1000 + "\\n\\n"
+      "\\x1b[31m%(name)s\\x1b[39m\\x1b[31m:\\x1b[39m strange\\n\\n", file=sys.stderr)
+sys.exit(1)
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "failure", "note"),
     [
         ("raise ValueError('x')", "the command exited with status 1: ValueError: x", None),
+        (NOTEBOOK % {"name": "KeyError"}, "the command exited with status 1: KeyError: strange", None),
+        (NOTEBOOK % {"name": "Odd"}, "the command exited with status 1: Odd: strange", None),
         ("input()", "the command exited with status 1: EOFError: EOF when reading a line", None),
         (
             "import traceback\ntry: 1 / 0\nexcept Exception: traceback.print_exc()",

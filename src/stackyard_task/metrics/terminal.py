@@ -23,6 +23,11 @@ _OTHER = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[
 _KEPT_LETTERS = 200
 
 
+def without_colours(text: str) -> str:
+    """A text without what instructs a terminal."""
+    return _OTHER.sub("", text) if "\x1b" in text else text
+
+
 def parted(data: bytes) -> Tuple[bytes, bytes]:
     """A piece of output with a line's end for each return and before each redraw, and what of it waits for more.
 
@@ -49,7 +54,7 @@ class Shown:
                 back = _BACK_TEXT.match(line)
                 if back is not None:
                     line = self._stays(back.group()) + line[back.end() :]
-                lines[number] = self._before = _OTHER.sub("", line)
+                lines[number] = self._before = without_colours(line)
         self._before = lines[-1]
         return lines
 
