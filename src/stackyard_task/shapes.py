@@ -71,7 +71,9 @@ def parse(text: str, where: str) -> Any:
     except RecursionError as error:
         raise RecordError(f"{where}: not JSON that can be read (nested too deeply)") from error
     except ValueError as error:
-        raise RecordError(f"{where}: not JSON ({error})") from error
+        # Python's bound on digits speaks to programmers
+        why = "a number has too many digits" if "int_max_str_digits" in str(error) else str(error)
+        raise RecordError(f"{where}: not JSON ({why})") from error
 
 
 def opened(path: Path) -> BinaryIO:

@@ -121,6 +121,12 @@ def test_depth_is_bounded_where_the_shape_is_free() -> None:
         parse("[" * 100_000, "place")
 
 
+def test_a_number_of_too_many_digits_is_said_in_our_words() -> None:
+    with pytest.raises(RecordError) as refusal:
+        parse('{"a": ' + "9" * 5000 + "}", "place")
+    assert str(refusal.value) == "place: not JSON (a number has too many digits)"
+
+
 def test_what_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

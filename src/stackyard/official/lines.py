@@ -77,8 +77,12 @@ def read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _object(place: str, line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line.decode("utf-8"))  # a server's events may hold NaN
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadInputError(f"{place} cannot be read as JSON lines ({error})") from error
+    except RecursionError as error:
+        raise BadInputError(f"{place} cannot be read as JSON lines (nested too deeply)") from error
+    except ValueError as error:  # Python's bound on a number's digits
+        raise BadInputError(f"{place} cannot be read as JSON lines (a number has too many digits)") from error
     if not isinstance(value, dict):
         raise BadInputError(f"{place} cannot be read as JSON lines ({line[:60]!r} is no object)")
     for name, inner in value.items():

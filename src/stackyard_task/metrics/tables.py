@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple, Union
 
 from stackyard_task.metric_sources import Source
 from stackyard_task.metrics.figure import Figure, Nothing, from_json_value, from_text, step_from
@@ -30,14 +30,14 @@ def read_json_file(source: Source, places: Places, say: Say) -> Figure:
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > JSON_VALUES:
         raise Nothing(f"{path.name} holds more than {JSON_VALUES} values")
     try:
-        held = json.loads(_without_mark(content).decode("utf-8"))
+        held = _loaded(_without_mark(content).decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Nothing(f"{path.name} is no UTF-8 text") from error
     except json.JSONDecodeError as error:
         more = "; one JSON value a line is read by jsonl:" if error.msg == "Extra data" else ""
         raise Nothing(f"{path.name} is no JSON (line {error.lineno}: {error.msg}){more}") from error
-    except (ValueError, RecursionError) as error:
-        raise Nothing(f"{path.name} is no JSON that can be read ({error})") from error
+    except RecursionError as error:
+        raise Nothing(f"{path.name} is no JSON that can be read (nested too deeply)") from error
     figure = Figure()
     figure.add(_figure_at(held, source.key, path))
     return figure
@@ -75,7 +75,7 @@ class JsonRows:
             if not line.strip():
                 continue
             try:
-                row = json.loads(_without_mark(line))
+                row = _loaded(_without_mark(line))
             except (ValueError, RecursionError):
                 self.broken += 1
                 continue
@@ -177,6 +177,29 @@ def _what_it_has(held: Any) -> str:
         shown = ", ".join(str(key) for key in list(held)[:20])
         return f"; it has {shown if len(shown) <= 300 else shown[:297] + '...'}"
     return ""
+
+
+def _loaded(text: Union[str, bytes]) -> Any:
+    """The value of a JSON text; whole numbers of more digits than Python reads are texts that say so.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # such a number: the slower way is for the few files that have one
+        return json.loads(text, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> Union[int, str]:
+    try:
+        return int(digits)
+    except ValueError:
+        sign = "negative " if digits.startswith("-") else ""
+        return f"a {sign}whole number of {len(digits.lstrip('-'))} digits"
 
 
 def _without_mark(data: bytes) -> bytes:

@@ -146,3 +146,18 @@ def test_a_line_without_end_is_not_held(folder: Path, monkeypatch: pytest.Monkey
     write(folder / "tasks.jsonl", {"id": ID, "name": "x" * 200})
     with pytest.raises(BadInputError, match=r"tasks\.jsonl: line 1 has more than 100 bytes"):
         take_in(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"a": ' + "9" * 5000 + "}", "(a number has too many digits)"),
+        ("[" * 100_000, "(nested too deeply)"),
+    ],
+    ids=["digits", "depth"],
+)
+def test_what_python_does_not_read_is_said_in_our_words(folder: Path, line: str, why: str) -> None:
+    (folder / "tasks.jsonl").write_text(line + "\n")
+    with pytest.raises(BadInputError) as refusal:
+        take_in(folder)
+    assert str(refusal.value).endswith(f"tasks.jsonl: line 1 cannot be read as JSON lines {why}")

@@ -33,6 +33,26 @@ def test_a_value_is_found_by_its_path(tmp_path: Path, path: str, value: Any) -> 
     assert (found.values, found.notes, found.series) == ({"m": value}, [], {})
 
 
+def test_a_number_of_more_digits_than_python_reads_hides_no_other(tmp_path: Path) -> None:
+    where = places(tmp_path)
+    (where.outputs / "m.json").write_bytes(b'{"loss": 0.5, "big": -' + b"9" * 5000 + b"}")
+    (where.outputs / "m.jsonl").write_bytes(b'{"loss": 1}\n{"loss": 2, "big": ' + b"9" * 5000 + b"}\n")
+    sources = {
+        "a": "json:m.json#loss",
+        "b": "json:m.json#big",
+        "c": "jsonl:m.jsonl#loss",
+        "d": "jsonl:m.jsonl#big",
+    }
+    found = read(sources, where)
+    assert found.values == {
+        "a": 0.5,
+        "b": "a negative whole number of 5000 digits",
+        "c": 2,
+        "d": "a whole number of 5000 digits",
+    }
+    assert (found.series["c"], found.notes) == ([[0, 1], [1, 2]], [])
+
+
 @pytest.mark.parametrize(
     ("content", "path", "note"),
     [
@@ -53,7 +73,7 @@ def test_a_value_is_found_by_its_path(tmp_path: Path, path: str, value: Any) -> 
             "m.json is no JSON (line 2: Extra data); one JSON value a line is read by jsonl:",
         ),
         (b"\xff\xfe\x00", "a", "m.json is no UTF-8 text"),
-        (b"[" * 200_000, "a", "m.json is no JSON that can be read (maximum recursion depth exceeded"),
+        (b"[" * 200_000, "a", "m.json is no JSON that can be read (nested too deeply)"),
     ],
 )
 def test_what_is_not_there_is_said(tmp_path: Path, content: bytes, path: str, note: str) -> None:
