@@ -75,8 +75,10 @@ class Listener:
         self.failure: Optional[Failure] = None
         #: Whether the function returned, or ended the program in order.
         self.ended = False
-        #: Lines that are no message, and values that are left out.
+        #: Lines that are no message, and values that are left out because they are none.
         self.not_understood = 0
+        #: What was told beyond PHASES_KEPT and RESULTS_KEPT.
+        self._more_phases = self._more_results = 0
         self.descriptor = descriptor
         self._started_at = started_at
         self._rest = b""
@@ -117,7 +119,8 @@ class Listener:
         if message["name"] not in PHASES:
             raise ValueError(message["name"])
         if len(self.phases) >= PHASES_KEPT:
-            raise ValueError("phases")
+            self._more_phases += 1
+            return
         self.phases.append({"name": message["name"], "at_seconds": max(at, self.phases[-1]["at_seconds"])})
 
     def _on_steps(self, message: Dict[str, Any]) -> None:
@@ -185,9 +188,11 @@ class Listener:
 
     def _on_results(self, message: Dict[str, Any]) -> None:
         told = from_json(Dict[str, Any], plain(message["values"]))
-        if len(self.results) + len(told) > RESULTS_KEPT and not told.keys() <= self.results.keys():
-            raise ValueError("values")
-        self.results.update(told)
+        for name, value in told.items():
+            if name in self.results or len(self.results) < RESULTS_KEPT:
+                self.results[name] = value
+            else:
+                self._more_results += 1
 
     def _on_failure(self, message: Dict[str, Any]) -> None:
         kind = message["failure"]
@@ -247,6 +252,19 @@ class Listener:
                 measurement.gpus.append(uses[index])
             for name, value in facts.items():
                 setattr(uses[index], name, value)
+
+    def notes(self) -> List[str]:
+        """A sentence for each kind of thing of which more was told than a record keeps."""
+        told = (
+            (PHASES_KEPT, "phases", self._more_phases),
+            (RESULTS_KEPT, "result figures", self._more_results),
+        )
+        return [
+            f"the first {kept:,} {what} are kept; {more:,} more that {'was' if more == 1 else 'were'} told "
+            f"{'is' if more == 1 else 'are'} left out"
+            for kept, what, more in told
+            if more
+        ]
 
     def step_times(self) -> Optional[StepTimes]:
         """Mean and percentiles (nearest rank) of the step times; ``None`` without steps."""

@@ -323,6 +323,7 @@ class _Supervision:
         record = self._record(started_at, measurement, environment)
         record.results, record.phases = listener.results, listener.phases
         record.not_understood = listener.not_understood
+        record.notes += listener.notes()
         ending = Ending(
             status=tree.main_status or 0,
             stop=self._stop,

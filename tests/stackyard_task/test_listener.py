@@ -73,7 +73,24 @@ def test_what_a_record_names_is_bounded(line: Line) -> None:
     for index in range(2000):
         line.say({"kind": "gpu", "index": index, "facts": {"name": "x"}})
     assert len(line.listener.gpu_facts) == room.GPUS_KEPT
-    assert line.listener.not_understood > 2900
+    assert line.listener.not_understood == 2000 - room.GPUS_KEPT
+    # what a message holds is kept as far as there is room; what is left out is no broken message
+    line.say({"kind": "results", "values": {"2": "newer", "more": 1}})
+    assert line.listener.results["2"] == "newer"
+    assert line.listener.notes() == [
+        "the first 1,000 phases are kept; 2,001 more that were told are left out",
+        "the first 10,000 result figures are kept; 2,001 more that were told are left out",
+    ]
+
+
+def test_a_message_that_goes_beyond_the_bound_is_kept_as_far_as_it_goes(line: Line) -> None:
+    for first in range(0, 10_001, 987):
+        line.say({"kind": "results", "values": {str(n): n for n in range(first, min(first + 987, 10_001))}})
+    assert list(line.listener.results.values()) == list(range(10_000))
+    assert line.listener.notes() == [
+        "the first 10,000 result figures are kept; 1 more that was told is left out"
+    ]
+    assert line.listener.not_understood == 0
 
 
 @pytest.mark.parametrize(
