@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from stackyard import extras, reports, scenarios, stacks, workloads
-from stackyard.cli import progress
+from stackyard.cli import left_behind, progress
 from stackyard.cli.building import sparsely
 from stackyard.cli.options import measure
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
@@ -147,14 +147,14 @@ class Matrix:
             label, reason = outcome.failures[-1]
             raise RunsFailedError(
                 f"{label} failed in its first run ({reason}): nothing more was started; "
-                f"its output lies in {folder.path / 'runs'}{_stayed(plans.travelling)}"
+                f"its output lies in {folder.path / 'runs'}{left_behind.hint(plan, folder, plans.travelling)}"
             )
         report([folder.path], folder.path, as_json, outcome)
         if outcome.failed:
             label, reason = outcome.failures[0]
             raise RunsFailedError(
                 f"{outcome.failed} of {count(plan.runs_total, 'run')} failed (the first: {label}: {reason}); "
-                f"their output lies in {folder.path / 'runs'}{_stayed(plans.travelling)}"
+                f"their output lies in {folder.path / 'runs'}{left_behind.hint(plan, folder, plans.travelling)}"
             )
 
     def _planned(
@@ -372,21 +372,6 @@ def _intention(plan: Plan, folder: Path) -> str:
     return f"{plan.name}: {count(len(plan.cells), 'cell')} x {count(plan.repeats, 'run')}{prepare}, in {folder}{left}"
 
 
-def _stayed(travelling: Mapping[str, Folder]) -> str:
-    """How a sentence on failed runs goes on where files of their code stayed here: data often is ignored."""
-    stayed = [
-        f"{name}: {one.left_out['ignored']}"
-        for name, one in travelling.items()
-        if one.left_out.get("ignored")
-    ]
-    if not stayed:
-        return ""
-    return (
-        f"; ignored files and folders did not travel ({', '.join(stayed)[:200]}): name data under inputs, or bring it "
-        "back with a line !NAME in .stackyardignore"
-    )
-
-
 def _dry(
     plan: Plan,
     folder: RunFolder,
@@ -407,13 +392,17 @@ def _dry(
         if resume:
             raise
         typer.echo(f"this run would be refused: {error}", err=True)
-    _print_plan(plan, folder.kept(plan) if resume else set(), folder if resume else None, as_json)
-    if not as_json:
+    kept = folder.kept(plan) if resume else set()
+    if as_json:
+        there = {name: left_behind.as_json(one) for name, one in travelling.items()}
+        said = {**dataclasses.asdict(plan), "kept": sorted(kept), "travelling": there}
+        typer.echo(json.dumps(said, indent=1))
+    else:
+        _print_plan(plan, kept, folder if resume else None)
         for name, one in travelling.items():
             out = ", ".join(
-                f"{number} {reason}: {', '.join(few)}" + (", ..." if number > len(few) else "")
+                f"{number} {reason}: {', '.join(one.foremost(reason))}"
                 for reason, number in one.left_out.items()
-                for few in [one.left_out_names[reason]]
             )
             typer.echo(
                 f"with {name} travel {count(len(one.files), 'file')} of {one.path}, {quantity(one.size, 'B')}"
@@ -423,10 +412,7 @@ def _dry(
                 typer.echo(f"  {file}")
 
 
-def _print_plan(plan: Plan, kept: Collection[str], earlier: RunFolder | None, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({**dataclasses.asdict(plan), "kept": sorted(kept)}, indent=1))
-        return
+def _print_plan(plan: Plan, kept: Collection[str], earlier: RunFolder | None) -> None:
     stand = f"; {len(kept)} of them stand" if kept else ""
     typer.echo(f"{plan.title}: {count(plan.runs_total, 'run')} of {count(len(plan.cells), 'cell')}{stand}")
     for name in plan.preparations:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stackyard.errors import BadInputError, StackyardError
+from stackyard.workloads.left_out import foremost
 from stackyard.workloads.listing import Changing, Listed, listed, refused
 from stackyard_task import manifest
 from stackyard_task.manifest import FileFacts
@@ -52,7 +53,7 @@ class Folder:
     diff: bytes | None = None
     #: Reason -> how many files and folders it kept here.
     left_out: Mapping[str, int] = field(default_factory=dict)
-    #: Reason -> the first few of them, a folder's name with a slash behind it.
+    #: Reason -> the first thousand of them, a folder's name with a slash behind it.
     left_out_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Sentences about what could not be found out.
     notes: tuple[str, ...] = ()
@@ -63,6 +64,11 @@ class Folder:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(facts.size for facts in self.files.values())
+
+    def foremost(self, reason: str) -> list[str]:
+        """Of what a reason kept here the few that matter most, for a sentence; "..." stands for the rest."""
+        few = foremost(self.path, self.left_out_names.get(reason, ()))
+        return few + (["..."] if self.left_out.get(reason, 0) > len(few) else [])
 
     @property
     def marks(self) -> dict[str, str]:

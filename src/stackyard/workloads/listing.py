@@ -5,6 +5,7 @@ Sizes are those that the file system says, so a folder that is too large is refu
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -38,6 +39,11 @@ _ADVICE = f"exclude it in {OUR_IGNORE}"
 _TOO_LARGE = f"name data under inputs, or exclude it in {OUR_IGNORE}"
 #: Offenders that a refusal names.
 _NAMED = 3
+#: Names that are kept of what stays here, for each reason.
+MOST_LEFT_OUT_NAMES = 1_000
+_IGNORED, _RUN_FOLDERS = "ignored", "run folders"
+#: Entries of an ignored folder that are looked at, to see whether it holds our runs and nothing else.
+_MOST_LOOKED_AT = 20
 _NEARLY_ALL = 0.9
 #: What of a plan or a task says whose it is, as ``records`` writes it.
 _PLAN = re.compile(rb'"kind": *"stackyard plan"')
@@ -231,8 +237,25 @@ class _Walk:
             return "environments"
         for name, words in (("plan.json", _PLAN), ("task.json", _TASK)):
             if name in names and _says(folder / name, words):
-                return "run folders"
+                return _RUN_FOLDERS
         return None
+
+    def _holds_runs(self, folder: Path) -> bool:
+        """Whether a folder that is ignored is one of our run folders, or holds nothing else; few are looked into."""
+        try:
+            with os.scandir(folder) as scan:
+                entries = list(itertools.islice(scan, _MOST_LOOKED_AT))
+            names = [entry.name for entry in entries]
+            if self._whole_reason(folder, names) == _RUN_FOLDERS:
+                return True
+            entries = [entry for entry in entries if not entry.name.startswith(".")]
+            return bool(entries) and all(
+                entry.is_dir(follow_symlinks=False)
+                and self._whole_reason(Path(entry.path), os.listdir(entry.path)) == _RUN_FOLDERS
+                for entry in entries
+            )
+        except OSError:
+            return False
 
     def _nested(self, place: _Place) -> _Place:
         """A repository inside the folder has rules and tracked files of its own, as git sees it."""
@@ -253,6 +276,8 @@ class _Walk:
         is_folder = entry.is_dir(follow_symlinks=False)
         reason = self._left_out(place, entry, name, is_folder)
         if reason is not None:
+            if reason == _IGNORED and is_folder and self._holds_runs(Path(entry.path)):
+                reason = _RUN_FOLDERS
             self._leave_out(reason, name + "/" if is_folder else name)
             return None
         why = manifest.why_not(name + "/x" if is_folder else name)
@@ -277,7 +302,7 @@ class _Walk:
     def _leave_out(self, reason: str, name: str) -> None:
         self.found.left_out[reason] += 1
         names = self.found.left_out_names.setdefault(reason, [])
-        if len(names) < _NAMED:
+        if len(names) < MOST_LEFT_OUT_NAMES:
             names.append(_shown(name))
 
     def _left_out(self, place: _Place, entry: os.DirEntry[str], name: str, is_folder: bool) -> str | None:
@@ -291,10 +316,10 @@ class _Walk:
         path = os.fsencode(entry.path)
         ours = place.ours.verdict(path, is_folder)
         if ours is True:
-            return "ignored"
+            return _IGNORED
         tracked = name in (self.tracked_folders if is_folder else self.tracked)
         if ours is None and not tracked and (place.tracked_only or place.git.verdict(path, is_folder)):
-            return "ignored"
+            return _IGNORED
         return None
 
     # -- bounds --------------------------------------------------------------------------------------

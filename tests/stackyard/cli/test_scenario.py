@@ -139,7 +139,12 @@ def test_failed_runs_tell_of_what_stayed_here(here: Any, capsys: pytest.CaptureF
     )
     assert main.run(["scenario", "run", str(write(here, text=text)), "--out", "o"]) == 4
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "ignored files and folders did not travel (w: 1)" in said
+    assert "ignored files and folders did not travel (w: train.bin)" in said
+    assert (
+        main.run(["scenario", "run", str(write(here, text=text.replace("cat", "false"))), "--out", "o3"]) == 4
+    )
+    assert "did not travel" not in capsys.readouterr().err.splitlines()[-1]  # no file was missing
+    write(here, text=text)
     (code / ".stackyardignore").write_text("!train.bin\n")
     assert main.run(["scenario", "run", "tiny.toml", "--out", "o2"]) == 0
 
@@ -176,9 +181,11 @@ def test_dry_run_names_what_stays_here(here: Any, capsys: pytest.CaptureFixture[
     )
     assert main.run(["scenario", "run", str(here.folder / "own.toml"), "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "(left out: 5 ignored: " in said
-    assert ".log" in said
-    assert ", ...)" in said
+    assert "(left out: 5 ignored: data/, 0.log, 1.log, ...)" in said
+    assert main.run(["scenario", "run", str(here.folder / "own.toml"), "--dry-run", "--json"]) == 0
+    left_out = json.loads(capsys.readouterr().out)["travelling"]["work"]["left_out"]
+    assert left_out["ignored"]["count"] == 5
+    assert sorted(left_out["ignored"]["names"]) == ["0.log", "1.log", "2.log", "3.log", "data/"]
     (code / ".gitignore").write_text("/data\n")
     assert main.run(["scenario", "run", str(here.folder / "own.toml"), "--dry-run"]) == 0
     assert "(left out: 1 ignored: data/)" in capsys.readouterr().out

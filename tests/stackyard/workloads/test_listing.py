@@ -90,7 +90,7 @@ def test_ignored_files_stay_with_git_and_without(folder: Path) -> None:
     found = listed(folder)
     assert names(found) == [".gitignore", "a.py", "in/.gitignore", "in/kept.log"]
     assert found.left_out["ignored"] == 6
-    assert len(found.left_out_names["ignored"]) == 3
+    assert len(found.left_out_names["ignored"]) == 6
     assert "out/" in found.left_out_names["ignored"]
     (folder / ".stackyardignore").write_text("!data/small.csv\n/.*\nin/.gitignore\n")
     assert names(listed(folder)) == ["a.py", "data/small.csv", "in/kept.log"]
@@ -200,6 +200,26 @@ def test_environments_caches_and_folders_of_ours_never_travel(folder: Path) -> N
     assert found.left_out["run folders"] == 3
     assert found.left_out["homes of Stackyard"] == 1
     assert found.left_out["git's own files"] == (1 if (folder / ".git").exists() else 0)
+
+
+def test_run_folders_that_are_ignored_are_run_folders(tmp_path: Path) -> None:
+    folder = tree(
+        tmp_path, "a.py", "data/x.csv", "runs/one/output.log", "runs/.keep", "mixed/one/x", "mixed/two/x"
+    )
+    (folder / ".gitignore").write_text("runs/\ndata/\nmixed/\n")
+    for name in ("runs/one/task.json", "mixed/one/task.json"):
+        (folder / name).write_text('{\n "run_id": "x",\n "api_version": 1\n}\n')
+    found = listed(folder)
+    assert found.left_out_names["run folders"] == ["runs/"]
+    assert sorted(found.left_out_names["ignored"]) == ["data/", "mixed/"]
+
+
+def test_names_of_what_stays_here_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MOST_LEFT_OUT_NAMES", 2)
+    folder = tree(tmp_path, "a.py", "1.log", "2.log", "3.log")
+    (folder / ".gitignore").write_text("*.log\n")
+    found = listed(folder)
+    assert (found.left_out["ignored"], len(found.left_out_names["ignored"])) == (3, 2)
 
 
 def test_inputs_that_travel_otherwise_stay_here(tmp_path: Path) -> None:
