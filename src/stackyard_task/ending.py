@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from dataclasses import dataclass
@@ -22,6 +23,17 @@ _NO_MEMORY = (
 )
 #: Kernels count in pages and in batches of them.
 _ROUNDING = 0.02
+#: What to do about an error of the system, by its number.
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free space there"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that can be written to"),
+    **dict.fromkeys(
+        (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY), "let the run leave the files of its run folder alone"
+    ),
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "end programs that hold many files open",
+}
 
 
 @dataclass
@@ -57,6 +69,24 @@ def failure_of(ending: Ending, spec: TaskSpec, measurement: Measurement) -> Opti
     if failure is not None:
         failure.exit_code, failure.signal = code, signalled
     return failure
+
+
+def advice(number: Optional[int]) -> Optional[str]:
+    """What to do about an error of the system, by its number (errno(3)); ``None``: nothing that we know."""
+    return _ADVICE.get(number or 0)
+
+
+def system_sentence(error: OSError) -> str:
+    """An error of the system as a sentence, with what to do about it where we know."""
+    reason = error.strerror or str(error)
+    said = reason[:1].lower() + reason[1:]
+    if error.filename is not None and error.errno not in (
+        errno.EMFILE,
+        errno.ENFILE,
+    ):  # those are of no one file
+        said = f"{error.filename}: {reason}"
+    known = advice(error.errno)
+    return said if known is None else f"{said}; {known}"
 
 
 def _reason(

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import List, Mapping, Optional, Union
 
 from stackyard_task import progress, signals, spawn
-from stackyard_task.ending import Ending, failure_of, memory_note
+from stackyard_task.ending import Ending, advice, failure_of, memory_note, system_sentence
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
 from stackyard_task.measure.cgroup_places import (
@@ -184,7 +184,7 @@ def _not_written(run_folder: Path, error: OSError) -> RecordNotWritten:
         )
     return RecordNotWritten(
         f"{run_folder}: the run's record cannot be written ({error.strerror or error}); "
-        "free space there or choose a folder that can be written to, and run again"
+        f"{advice(error.errno) or 'choose a folder that can be written to'}, and run again"
     )
 
 
@@ -260,7 +260,8 @@ class _Supervision:
                 started_at, environment, Failure(kind, str(error), exit_code=error.status)
             )
         except (LimitError, spawn.StartError, OSError) as error:
-            record = self._not_started(started_at, environment, Failure("infrastructure", str(error)))
+            said = system_sentence(error) if isinstance(error, OSError) else str(error)
+            record = self._not_started(started_at, environment, Failure("infrastructure", said))
         finally:
             if cgroup is not None:
                 cgroup.remove()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, FrozenSet, List, Mapping, Optional
 
+from stackyard_task.ending import advice
 from stackyard_task.measure.cgroup import Cgroup
 from stackyard_task.measure.tree import die_with_parent
 
@@ -172,7 +173,8 @@ def start(
         step, number, reason = report.decode("utf-8", "replace").split("\0", 2)
         if step == "executing":
             raise NotExecutable(what.words[0], int(number), reason)
-        raise StartError(f"the child failed at {step}: {reason}")
+        known = advice(int(number))
+        raise StartError(f"the child failed at {step}: {reason}" + (f"; {known}" if known else ""))
     return pid
 
 

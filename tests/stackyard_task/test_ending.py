@@ -1,11 +1,13 @@
 """The words for a run's end, from what the supervisor knows of it."""
 
+import errno
+import os
 import signal
 from typing import Optional
 
 import pytest
 
-from stackyard_task.ending import Ending, failure_of, memory_note
+from stackyard_task.ending import Ending, failure_of, memory_note, system_sentence
 from stackyard_task.records import Failure, Measurement, TaskSpec
 
 SPEC = TaskSpec("r", "any")
@@ -96,3 +98,16 @@ def test_a_peak_above_the_limit_is_explained_by_what_was_counted(
     measurement = Measurement(peak_rss_bytes=peak * MB, cgroup_peak_bytes=counted * MB)
     note = memory_note(measurement, 100 * MB, escaped)
     assert note is None if said is None else (note or "").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("number", "file", "said"),
+    [
+        (errno.EMFILE, "/dev/null", "too many open files; raise the limit of open files (ulimit -n)"),
+        (errno.ENOSPC, "/o/x", "/o/x: No space left on device; free space there"),
+        (errno.EISDIR, "/o/x", "/o/x: Is a directory; let the run leave the files of its run folder alone"),
+        (errno.ENODEV, "/o/x", "/o/x: No such device"),
+    ],
+)
+def test_an_error_of_the_system_is_a_sentence_with_the_advice_that_fits_it(number, file, said):
+    assert system_sentence(OSError(number, os.strerror(number), file)) == said

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ class Matrix:
             Interrupted: somebody stopped it.
             RunsFailedError: some runs failed.
         """
-        folder = RunFolder(out)
+        folder = RunFolder(out, again)
         earlier = folder.plan() if resume else None
         names = {} if earlier is None else earlier.renamed
         changes = {} if earlier is None else earlier.changes
@@ -140,8 +139,7 @@ class Matrix:
         if outcome.interrupted:
             done = outcome.completed + outcome.failed
             raise Interrupted(
-                f"stopped after {done} of {count(plan.runs_total, 'run')}; continue with: "
-                f"{again} --out {shlex.quote(str(folder.path))} --resume"
+                f"stopped after {done} of {count(plan.runs_total, 'run')}; {folder.continuing()}"
             )
         if outcome.given_up:
             label, reason = outcome.failures[-1]

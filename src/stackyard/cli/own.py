@@ -194,8 +194,7 @@ def _repeated(given: list[list[str]], asked: typed.Asked, *, hook: bool, as_json
     matrix = Matrix(text, "the command line", folder, Settings.from_environment())
     place = _taken(asked.out, name)
     try:
-        again = f"stackyard scenario run {shlex.quote(str(place / 'scenario.toml'))}"
-        matrix.run(place, again=again, as_json=as_json, gives_up=True)
+        matrix.run(place, again=_again(place), as_json=as_json, gives_up=True)
     finally:
         with contextlib.suppress(OSError):  # what was refused leaves no empty folder
             place.rmdir()
@@ -316,7 +315,9 @@ def _taken(out: Path | None, name: str) -> Path:
     try:
         if out is not None:
             if place.exists() and (not place.is_dir() or any(place.iterdir())):
-                raise BadInputError(f"{place} is not an empty folder; choose another --out")
+                raise BadInputError(
+                    f"{place} is not an empty folder; {_continuing(place)}choose another --out"
+                )
             place.mkdir(parents=True, exist_ok=True)
             return place
         place.parent.mkdir(exist_ok=True)
@@ -328,6 +329,22 @@ def _taken(out: Path | None, name: str) -> Path:
         return found
     except OSError as error:
         raise BadInputError(f"{place}: cannot be made ({error.strerror}); choose another --out") from error
+
+
+def _again(place: Path) -> str:
+    """The command that continues commands that were run more than once, but for ``--out`` and ``--resume``."""
+    return f"stackyard scenario run {shlex.quote(str(place / 'scenario.toml'))}"
+
+
+def _continuing(place: Path) -> str:
+    """How what lies in a folder is continued, as the middle of a sentence; empty: it holds nothing of the kind."""
+    from stackyard.matrix.runs import RunFolder
+
+    folder = RunFolder(place, _again(place))
+    with contextlib.suppress(BadInputError):
+        if folder.plan() is not None and (place / "scenario.toml").is_file():
+            return f"{folder.continuing()}, or "
+    return ""
 
 
 def _stamped(name: str) -> Path:

@@ -19,7 +19,7 @@ from stackyard.matrix import folders
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
 from stackyard.matrix.plan import Plan
-from stackyard.matrix.runs import CODE_FOLDER, RunFolder, counts_as_done, unusable
+from stackyard.matrix.runs import CODE_FOLDER, RunFolder, counts_as_done
 from stackyard.matrix.site import Site
 from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
@@ -136,7 +136,7 @@ class Runner:
             except BrokenPipeError:  # nobody reads our output any more; the folder is fine
                 raise
             except OSError as error:
-                raise unusable(self.folder.path, error) from error
+                raise self.folder.unusable(error) from error
 
     def _matrix(self, conditions: Conditions) -> Outcome:
         outcome = Outcome(not_runnable=len(self.plan.not_runnable))
@@ -240,7 +240,7 @@ class Runner:
                 message = record.failure.message if record.failure else "no reason given"
                 raise StackyardError(
                     f"preparation {preparation.name!r} failed ({message}); see {folder / records.LOG_FILE}, "
-                    "then continue with --resume"
+                    f"then {self.folder.continuing()}"
                 )
             self.watcher.message(
                 f"prepared {preparation.name} in {record.measurement.wall_seconds or 0:.1f} s"

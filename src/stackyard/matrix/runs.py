@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator
@@ -44,14 +45,29 @@ _OURS = (
 _REPEATED_KINDS = ("interrupted", "infrastructure", "stack_mismatch")
 #: What goes wrong by writing only.
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+#: What goes wrong whatever file it is.
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _FOREIGN_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class RunFolder:
-    """One ``OUT`` folder."""
+    """One ``OUT`` folder.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: where.
+        again: the command that continues its matrix, but for ``--out`` and ``--resume``; ``None``: the one that was
+            called takes ``--resume``.
+    """
+
+    def __init__(self, path: Path, again: str | None = None) -> None:
         self.path = path
+        self._again = again
+
+    def continuing(self) -> str:
+        """How somebody continues the matrix, as the end of a sentence."""
+        if self._again is None:
+            return "continue with --resume"
+        return f"continue with: {self._again} --out {shlex.quote(str(self.path))} --resume"
 
     # -- layout ------------------------------------------------------------------------------------
 
@@ -213,7 +229,7 @@ class RunFolder:
                 f"{self.path}: cannot be written ({error.strerror}); choose another --out"
             ) from error
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise self.unwritable(error) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,10 +243,45 @@ class RunFolder:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
             except OSError as error:  # the first bytes that a full disk does not take
-                raise unwritable(self.path, error) from error
+                raise self.unwritable(error) from error
             yield descriptor
         finally:
             os.close(descriptor)
+
+    # -- what goes wrong ---------------------------------------------------------------------------
+
+    def unusable(self, error: OSError) -> StackyardError:
+        """The one sentence for an error below this folder, or of a file elsewhere that a run reads."""
+        other = error.filename
+        if isinstance(other, str | bytes | os.PathLike):
+            file = Path(os.fsdecode(other)).absolute()
+            inside = any(
+                file.is_relative_to(folder) for folder in (self.path.absolute(), self.path.resolve())
+            )
+            if not inside and error.errno not in (*_WRITING, *_TOO_MANY):
+                return StackyardError(
+                    f"{file}: cannot be read ({error.strerror or error}); mend that. {self._what_stays()}"
+                )
+        return self.unwritable(error)
+
+    def unwritable(self, error: OSError) -> StackyardError:
+        """The one sentence for this folder where it cannot be written."""
+        reason = error.strerror or str(error)
+        advice = {
+            errno.ENOSPC: "free some space",
+            errno.EDQUOT: "free some space",
+            errno.EROFS: "choose another --out",
+            errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+            errno.EISDIR: "a run laid a folder in the place of its record: let it leave its run folder alone",
+            errno.EMFILE: "raise the limit of open files (ulimit -n)",
+            errno.ENFILE: "end other programs that hold files open",
+        }.get(error.errno or 0, "check its permissions or choose another --out")
+        return StackyardError(f"{self.path}: cannot be written ({reason}); {advice}. {self._what_stays()}")
+
+    def _what_stays(self) -> str:
+        if not self.plan_path.exists():
+            return "Nothing was started"
+        return f"Finished runs are kept; {self.continuing()}"
 
 
 def counts_as_done(record: RunRecord | None) -> bool:
@@ -242,33 +293,6 @@ def counts_as_done(record: RunRecord | None) -> bool:
     if record.failure.kind == "killed":
         return record.failure.signal not in _FOREIGN_SIGNALS
     return record.failure.kind not in _REPEATED_KINDS
-
-
-def unusable(path: Path, error: OSError) -> StackyardError:
-    """The one sentence for an error below the run folder ``path``, or of a file elsewhere that a run reads."""
-    other = error.filename
-    if isinstance(other, str | bytes | os.PathLike):
-        file = Path(os.fsdecode(other)).absolute()
-        inside = any(file.is_relative_to(folder) for folder in (path.absolute(), path.resolve()))
-        if not inside and error.errno not in _WRITING:
-            return StackyardError(
-                f"{file}: cannot be read ({error.strerror or error}); mend that and continue with --resume. "
-                "Finished runs are kept"
-            )
-    return unwritable(path, error)
-
-
-def unwritable(path: Path, error: OSError) -> StackyardError:
-    """The one sentence for a folder that cannot be written."""
-    reason = error.strerror or str(error)
-    advice = {
-        errno.ENOSPC: "free some space",
-        errno.EDQUOT: "free some space",
-        errno.EROFS: "choose another --out",
-    }.get(error.errno or 0, "check its permissions or choose another --out")
-    return StackyardError(
-        f"{path}: cannot be written ({reason}); {advice}. Finished runs are kept; --resume continues"
-    )
 
 
 def write_text(text: str, path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +130,38 @@ def test_json_is_the_record_with_its_folder(here: Path) -> None:
     assert said["folder"] == "r"
     assert said["record"] == json.loads((here / "r" / "record.json").read_text())
     assert said["record"]["command"] == ["echo", "{lr}", "${HOME}"]
+
+
+def test_a_command_that_lays_a_folder_over_its_record_is_told_so(here: Path) -> None:
+    done = ran(*ALONE, "--", "sh", "-c", f"mkdir {here}/r/record.json")
+    assert "(Is a directory); let the run leave the files of its run folder alone" in done.stderr
+    assert "free space" not in done.stderr
+
+
+@pytest.mark.parametrize("most", [8, 10])
+def test_too_few_files_that_may_be_open_are_named_as_such(most: int, here: Path) -> None:
+    done = ran(
+        *ALONE, "--", "true", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    )
+    assert re.search(r"[Tt]oo many open files; raise the limit of open files \(ulimit -n\)", done.stderr)
+    assert "Errno" not in done.stderr
+
+
+def test_commands_run_often_say_the_command_that_continues_them(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second run lays a folder over its record, once."""
+    script = here / "once.sh"
+    script.write_text(
+        f'cd "{here}"; if [ -e first ] && [ ! -e done ]; then\n'
+        '  touch done; mkdir "$STACKYARD_OUTPUTS/../record.json"\n'
+        "fi; touch first\n"
+    )
+    line = ["run", "--stack", "none", "--repeats", "2", "--out", "c c", "--", "sh", "once.sh"]
+    assert main.run(line) == 1
+    again = "continue with: stackyard scenario run 'c c/scenario.toml' --out 'c c' --resume"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"Finished runs are kept; {again}")
+    assert main.run(line) == 2
+    assert f"c c is not an empty folder; {again}, or choose another --out" in capsys.readouterr().err
+    assert main.run(shlex.split(again)[3:]) == 0
+    assert len(list((here / "c c" / "runs").glob("*/record.json"))) == 2

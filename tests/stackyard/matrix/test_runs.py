@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -188,6 +190,31 @@ def test_a_full_disk_at_the_very_start_is_one_sentence_with_the_folder(tmp_path:
     command = [sys.executable, "-B", "-c", script, str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"{tmp_path / 'out'}: cannot be written (File too large); ")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EMFILE, "raise the limit of open files"),
+        (errno.EISDIR, "a run laid a folder in the place of its record"),
+        (errno.EACCES, "check its permissions"),
+    ],
+)
+def test_what_cannot_be_written_names_its_advice_and_the_command_that_continues(
+    number: int, advice: str, out: RunFolder
+) -> None:
+    error = OSError(number, os.strerror(number), str(out.path / "x"))
+    said = str(RunFolder(out.path, "stackyard scenario run s.toml").unusable(error))
+    assert f"cannot be written ({os.strerror(number)}); {advice}" in said
+    assert said.endswith(
+        f"Finished runs are kept; continue with: stackyard scenario run s.toml --out {out.path} --resume"
+    )
+
+
+def test_before_there_is_a_plan_nothing_is_to_be_continued(tmp_path: Path) -> None:
+    said = str(RunFolder(tmp_path).unwritable(OSError(errno.ENOSPC, "No space left on device")))
+    assert said.endswith("free some space. Nothing was started")
 
 
 def test_a_plan_that_is_no_json_is_one_sentence(tmp_path: Path) -> None:
