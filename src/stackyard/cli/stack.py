@@ -88,6 +88,7 @@ def derive_command(
     """Define a stack that adds packages to another; what the base pins stays as it is."""
     settings = Settings.from_environment()
     (below,) = _chosen([base], stacks.load(), False, [])
+    derived.refuse_name(name, below)
     with terminated_like_ctrl_c(), Watch(name) as watch:
         spec = derived.defined(below, requirements, settings, wheels=wheels, progress=watch.say, anew=anew)
         spec = derived.define(spec, name, settings)

@@ -140,23 +140,11 @@ def define(spec: StackSpec, name: str, settings: Settings) -> StackSpec:
     """Keep a stack that ``defined`` gave under a name; one of that name that was derived before is replaced.
 
     Raises:
-        BadInputError: the name cannot be one, or is that of a stack of the house or of one below this.
+        BadInputError: it is no derived stack, or cannot be called so (``refuse_name``).
     """
-    if not _NAME.fullmatch(name):
-        raise BadInputError(
-            f"{name!r} is no name of a stack; it has ASCII letters, digits and . _ + - (60 at most)"
-        )
-    if name in definition.load():
-        raise BadInputError(f"{name} is a stack of its own already; choose another name")
     if spec.base is None:
         raise BadInputError(f"{spec.name} is no derived stack; it has a definition of its own")
-    below: StackSpec | None = spec.base
-    while below is not None:
-        if below.name == name:
-            raise BadInputError(
-                f"{name} would stand on itself: it is below {spec.base.name}; choose another name"
-            )
-        below = below.base
+    refuse_name(name, spec.base)
     target = folder_of(settings) / name
     with _kept_at(target.parent), _temporary(target.parent) as temporary:
         new = temporary / "new"
@@ -165,6 +153,29 @@ def define(spec: StackSpec, name: str, settings: Settings) -> StackSpec:
             target.rename(temporary / "old")
         new.rename(target)
     return replace(spec, name=name, folder=target)
+
+
+def refuse_name(name: str, base: StackSpec) -> None:
+    """See that a stack on top of ``base`` can be called ``name``; nothing needs to be resolved or built for that.
+
+    Raises:
+        BadInputError: the name cannot be one, or is that of a stack of the house or of one below.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInputError(
+            f"{name!r} is no name of a stack; it has ASCII letters, digits and . _ + - (60 at most)"
+        )
+    if name in definition.load():
+        raise BadInputError(f"{name} is a stack of its own already; choose another name")
+    below: StackSpec | None = base
+    while below is not None:
+        if below.name == name:
+            raise BadInputError(
+                f"{name} would stand on itself: it is below {base.name}; choose another name"
+                if below is not base
+                else f"{name} would stand on itself; choose another name"
+            )
+        below = below.base
 
 
 def forget(name: str, settings: Settings) -> None:
@@ -307,6 +318,14 @@ def _read(folder: Path, base: StackSpec, name: str) -> StackSpec:
     twice = next((p.line for p in locked if canonical(p.name) in there), None)
     if twice is not None:
         raise BadInputError(f"{folder / LOCK_FILE}: pins {twice}, which its base {base.name} pins already")
+    unhashed = next((p.line for p in locked if not p.hashes), None)
+    if unhashed is not None:
+        again = f"derive it again: stackyard stack derive {name} --base {base.name} --requirements "
+        again += str(folder / REQUIREMENTS_FILE)
+        raise BadInputError(
+            f"{folder / LOCK_FILE}: {unhashed} has no hash, and whatever is added to a stack has one; "
+            + (f"remove {folder}, and ask again" if folder.parent.name == _RESOLVED else again)
+        )
     return replace(
         base,
         name=name,

@@ -261,8 +261,17 @@ def wheel_folder(wheels: Path | None) -> Path | None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, say: Progress | None = None, wait: bool = True) -> Iterator[int]:
-    """Hold the lock of an environment; yields its descriptor."""
+def _locked(
+    folder: Path, say: Progress | None = None, wait: bool = True, what: str | None = None
+) -> Iterator[int]:
+    """Hold the lock of an environment; yields its descriptor.
+
+    Args:
+        folder: the environment.
+        say: told where somebody else holds it.
+        wait: whether it is waited for; else it is refused.
+        what: of what another build is then running; ``None``: of this environment.
+    """
     path = _lock_path(folder)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -271,9 +280,11 @@ def _locked(folder: Path, say: Progress | None = None, wait: bool = True) -> Ite
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if not wait:
-                    raise BadInputError(f"{folder.name} is being built just now; try again later") from None
+                    raise BadInputError(
+                        f"{folder.name}, or a stack on top of it, is being built just now; try again later"
+                    ) from None
                 if say is not None:
-                    say("another build of this stack is running; waiting for it")
+                    say(f"another build {what or f'of {folder.name}'} is running; waiting for it")
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             if not _is_still(descriptor, path):  # removed while we waited: it guards nothing now
                 continue
@@ -294,7 +305,8 @@ def _held_base(stack: StackSpec, settings: Settings, say: Progress) -> Iterator[
         yield None
         return
     folder = location(stack.base, settings)
-    with _locked(folder, say):
+    # held by whoever builds the base, and by every build that shares its files
+    with _locked(folder, say, what=f"of {stack.base.name}, or on top of it,"):
         if python_of(stack.base, settings) is None:
             raise StackyardError(
                 f"{stack.name}: the environment of {stack.base.name} was removed; build again"

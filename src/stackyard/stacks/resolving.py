@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.stacks import environment, indexes, process
@@ -32,6 +33,9 @@ _MOST_REPORT_BYTES = 256 << 20
 
 #: Packages with a build for each build of torch, told by the same local tag and served where torch is.
 _BUILT_WITH_TORCH = ("torchvision", "torchaudio")
+#: The first pip that an environment can do with, by the first Python that it is for: an older one does not start there,
+#: or does not say what it would install.
+_FIRST_PIP = ((12, "23.1.2"), (0, "23.0"))
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ def check(base: StackSpec, asked: Requirements) -> None:
             raise BadInputError(
                 f"{one.where} asks for {requirement.name}{requirement.specifier}, but base {base.name} pins "
                 f"{pinned.name} {pinned.version}; {_bases_with(one, pinned.name)}, or leave the line away"
+            )
+        if one.name == "pip" and _only_before(requirement.specifier, _first_pip(base)):
+            raise BadInputError(
+                _old_pip(f"{one.where} asks for {requirement.name}{requirement.specifier}", base)
             )
         if one.name == "torch" and pinned is None and one in asked.wanted:
             raise BadInputError(_no_torch(f"{one.where} asks for torch", base))
@@ -227,6 +235,8 @@ class _Asking:
                     f"{pinned.version}; derive from a base with that {name}"
                 )
             added.append(entry)
+            if name == "pip" and Version(entry.version) < _first_pip(self._base):
+                raise BadInputError(_old_pip(f"{self._asked.file}: gets {entry.line}", self._base))
             if name == "torch":
                 raise BadInputError(
                     _no_torch(f"{self._asked.file}: what it asks for needs torch", self._base)
@@ -324,6 +334,28 @@ def _beyond(one: Wanted, base: StackSpec) -> str | None:
         return None
     marker = f"; {requirement.marker}" if requirement.marker else ""
     return f"{requirement.name}[{','.join(sorted(requirement.extras))}]{marker}"
+
+
+def _first_pip(base: StackSpec) -> Version:
+    minor = int(base.python.partition(".")[2])
+    return Version(next(version for first, version in _FIRST_PIP if minor >= first))
+
+
+def _only_before(specifier: SpecifierSet, version: Version) -> bool:
+    """Whether versions are asked for that are all older than one; where only a resolver knows, they are not."""
+    for part in specifier:
+        if part.operator in ("==", "<", "<=") and not part.version.endswith(".*"):
+            end = Version(part.version)
+            if end < version or (part.operator == "<" and end == version):
+                return True
+    return False
+
+
+def _old_pip(what: str, base: StackSpec) -> str:
+    return (
+        f"{what}, but an environment with Python {base.python} needs pip {_first_pip(base)} or newer and "
+        "brings its own; leave the line away (`pip freeze --all` writes it)"
+    )
 
 
 def _no_torch(what: str, base: StackSpec) -> str:

@@ -213,6 +213,37 @@ def test_what_cannot_be_derived_is_one_sentence_and_leaves_nothing(
     assert not depot.home.exists()
 
 
+def test_a_name_is_refused_before_anything_is_built(
+    depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(depot.definitions)
+    file = tmp_path / "requirements.txt"
+    file.write_text("small\n")
+    for name, said in (
+        (stacks.DEFAULT, "is a stack of its own already; choose another name"),
+        ("a b", "'a b' is no name of a stack"),
+    ):
+        assert main.run(["stack", "derive", name, "--base", stacks.DEFAULT, "--requirements", str(file)]) == 2
+        assert said in capsys.readouterr().err
+    assert not depot.home.exists()
+
+
+def test_a_stack_on_itself_is_refused_before_anything_is_built(
+    at_built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shutil.copytree(at_built.depot.home, tmp_path / "home", symlinks=True, copy_function=os.link)
+    monkeypatch.setenv("STACKYARD_HOME", str(home))
+    file = tmp_path / "requirements.txt"
+    file.write_text("small\n")
+    derive = ["stack", "derive", "q", "--requirements", str(file), "--base"]
+    assert main.run([*derive, stacks.DEFAULT]) == 0
+    before = sorted(home.rglob("*"))
+    file.write_text("lacking\n")
+    assert main.run([*derive, "q"]) == 2
+    assert capsys.readouterr().err == "stackyard: q would stand on itself; choose another name\n"
+    assert sorted(home.rglob("*")) == before
+
+
 def test_only_derived_definitions_are_forgotten(depot: Depot, capsys: pytest.CaptureFixture[str]) -> None:
     define(depot.definitions)
     assert main.run(["stack", "remove", stacks.DEFAULT, "--definition", "--yes"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -236,6 +237,32 @@ def test_a_home_that_takes_nothing_is_one_sentence(yard: Yard) -> None:
         derived.defined(yard.base, yard.requirements("small\n"), yard.settings)
 
 
+def test_who_waits_for_another_build_is_told_of_which(yard: Yard) -> None:
+    """A build of the base, or of another list on top of it, holds the base; one of the same list this stack."""
+    spec = derived.defined(yard.base, yard.requirements("small\n"), yard.settings, name="mine")
+    for held, said in (
+        (yard.base_folder, f"another build of {yard.base.name}, or on top of it, is running; waiting for it"),
+        (
+            stacks.location(spec, yard.settings),
+            f"another build of {stacks.location(spec, yard.settings).name} is running; waiting for it",
+        ),
+    ):
+
+        def stop(line: str, wanted: str = said) -> None:
+            if line.startswith("another build"):
+                assert line == wanted
+                raise KeyboardInterrupt
+
+        with held.with_name(f".{held.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(KeyboardInterrupt):
+                stacks.build(spec, yard.settings, progress=stop)
+    with yard.base_folder.with_name(f".{yard.base_folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BadInputError, match="or a stack on top of it, is being built just now"):
+            stacks.remove(yard.base_folder, yard.settings)
+
+
 def test_why_its_base_cannot_be_had_is_why_it_cannot(yard: Yard) -> None:
     folder = defined(yard)
     stacks.remove(yard.base_folder, yard.settings)
@@ -247,6 +274,16 @@ def test_why_its_base_cannot_be_had_is_why_it_cannot(yard: Yard) -> None:
     said = stacks.why_not(spec, yard.settings, CPU_ONLY)
     assert said == f"its base {yard.base.name}: index unreachable (tried today)"
     assert folder.is_dir()
+
+
+def test_a_kept_lock_without_hashes_is_not_used(yard: Yard) -> None:
+    spec = derived.defined(yard.base, yard.requirements("small\n"), yard.settings)
+    (spec.folder / "requirements.lock").write_text("joblib==1.6.0\n")
+    for ask in (derived.defined, derived.foreseen):
+        with pytest.raises(BadInputError, match=rf"has no hash.*; remove {spec.folder}, and ask again"):
+            ask(yard.base, yard.requirements("small\n"), yard.settings)
+    shutil.rmtree(spec.folder)
+    assert derived.defined(yard.base, yard.requirements("small\n"), yard.settings) == spec
 
 
 def test_deriving_again_under_the_same_name_replaces_what_was_there(yard: Yard) -> None:
@@ -298,6 +335,12 @@ def test_one_of_another_version_of_its_base_is_not_used_and_said(yard: Yard) -> 
             "pins small==1.0, which its base torch-2.13.0-cpu pins already",
         ),
         ("requirements.lock", ("# ", "small>1\n# "), "is not a pin"),
+        (
+            "requirements.lock",
+            ("# ", "joblib==1.6.0\n# "),
+            "joblib==1.6.0 has no hash, and whatever is added to a stack has one; derive it again: stackyard stack "
+            "derive mine --base torch-2.13.0-cpu --requirements ",
+        ),
     ],
 )
 def test_a_damaged_definition_stops_no_other_and_is_named(
