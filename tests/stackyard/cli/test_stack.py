@@ -193,7 +193,7 @@ def test_a_stack_is_derived_built_verified_and_forgotten_by_name(
         (
             "torch==2.6.0\n",
             stacks.DEFAULT,
-            f"torch==2.6.0, but base {stacks.DEFAULT} pins torch 9.9.0; derive",
+            f"torch==2.6.0, but base {stacks.DEFAULT} pins torch 9.9.0; no stack here has that torch",
         ),
         ("--index-url https://joe:s3cret@example.org\n", stacks.DEFAULT, "a login is never kept"),
         ("top\n", "nonsense", "no stack is called 'nonsense'"),
