@@ -119,7 +119,7 @@ class Matrix:
         plan.changes = dict(changes)
         warn(plan.undivided)
         if dry_run:
-            _dry(plan, folder, plans.travelling, as_json, resume=resume, fresh=fresh)
+            _dry(plan, folder, plans, as_json, resume=resume, fresh=fresh)
             return
         with progress.watcher(Console(stderr=True)) as watcher:
             watcher.message(_intention(plan, folder.path))
@@ -168,14 +168,15 @@ class Matrix:
         """The plan with what its runs need; without ``write`` nothing is resolved, built or kept."""
         settings, beside = self._settings, self._beside
         scenario = resuming.named_anew(self.scenario, names)
+        due: Mapping[str, str] = {}
         if write:
             with progress.watcher(Console(stderr=True)) as watcher:
                 known = derived_stacks.built(
                     scenario, beside, settings, self._defined, sparsely(watcher.message)
                 )
         else:
-            known = derived_stacks.foreseen(scenario, beside, settings, self._defined)
-        here = site.here(Premises.here(settings, known), self._catalogue.declared)
+            known, due = derived_stacks.foreseen(scenario, beside, settings, self._defined)
+        here = site.here(Premises.here(settings, known, due), self._catalogue.declared)
         # cells that go on have the code they began with; only functions that changed, and are accepted, need another
         own = None if earlier is None else _own_digest(self._catalogue, scenario)
         anew = earlier is not None and names != earlier.renamed and own != earlier.code.own_digest
@@ -202,7 +203,7 @@ class Matrix:
             if earlier is not None
             else undivided(scenario, self._catalogue, [cell.axes for cell in plan.cells])
         )
-        return _Planned(scenario, plan, here, code_folder, travelling)
+        return _Planned(scenario, plan, here, code_folder, travelling, due)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,6 +216,8 @@ class _Planned:
     #: The snapshot's folder.
     code: Path
     travelling: Mapping[str, Folder]
+    #: Stack -> what has to be done before it can be run on; only of a plan that starts nothing.
+    due: Mapping[str, str]
 
 
 def _own_digest(catalogue: Catalogue, scenario: Scenario) -> str | None:
@@ -373,7 +376,7 @@ def _intention(plan: Plan, folder: Path) -> str:
 def _dry(
     plan: Plan,
     folder: RunFolder,
-    travelling: Mapping[str, Folder],
+    plans: _Planned,
     as_json: bool,
     *,
     resume: bool,
@@ -391,13 +394,16 @@ def _dry(
             raise
         typer.echo(f"this run would be refused: {error}", err=True)
     kept = folder.kept(plan) if resume else set()
+    due = sorted({plans.due[name] for name in plan.stacks if name in plans.due})
     if as_json:
-        there = {name: left_behind.as_json(one) for name, one in travelling.items()}
-        said = {**dataclasses.asdict(plan), "kept": sorted(kept), "travelling": there}
+        there = {name: left_behind.as_json(one) for name, one in plans.travelling.items()}
+        said = {**dataclasses.asdict(plan), "kept": sorted(kept), "first": due, "travelling": there}
         typer.echo(json.dumps(said, indent=1))
     else:
         _print_plan(plan, kept, folder if resume else None)
-        for name, one in travelling.items():
+        for work in due:
+            typer.echo(f"first    {work}")
+        for name, one in plans.travelling.items():
             out = ", ".join(
                 f"{number} {reason}: {', '.join(one.foremost(reason))}"
                 for reason, number in one.left_out.items()

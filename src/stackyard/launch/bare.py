@@ -37,7 +37,7 @@ class BareDeployment(Deployment):
         premises = self.premises
         obstacle = machine_lacks(hardware, premises.machine, workers)
         return obstacle or stacks.why_not(
-            premises.stacks[stack], premises.settings, premises.machine, hardware.gpus
+            premises.built(stack), premises.settings, premises.machine, hardware.gpus
         )
 
     def launcher(self, gpus: int) -> BareLauncher:

@@ -41,6 +41,8 @@ class ContainerDeployment(DispatchedDeployment):
         engine, settings, defined = self._engine, self.premises.settings, self.premises.stacks[stack]
         if isinstance(engine, str):
             return f"no Docker Engine: {engine}"
+        if defined.base is not None and defined.folder == defined.base.folder:
+            return "its packages are not resolved yet, so there is no image of them: run the scenario once"
         try:
             image = images.recorded(settings).get(defined.name)
             if image is not None and image.stack_digest != defined.digest:

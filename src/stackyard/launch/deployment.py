@@ -7,7 +7,7 @@ what ``Premises`` offer. A runner, a plan or a report asks these and never a nam
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,17 +33,28 @@ class Premises:
     #: The stacks that are defined, by name.
     stacks: Mapping[str, StackSpec]
     machine: Machine
+    #: Stacks that are built before anything runs on them: what their bases have, they will have.
+    promised: Collection[str] = ()
     #: What several deployments look up once and share, by a key of their own.
     shared: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
-    def here(cls, settings: Settings, stacks: Mapping[str, StackSpec]) -> Premises:
+    def here(
+        cls, settings: Settings, stacks: Mapping[str, StackSpec], promised: Collection[str] = ()
+    ) -> Premises:
         """This machine, with the stacks that are defined."""
-        return cls(settings, stacks, hardware.this_machine())
+        return cls(settings, stacks, hardware.this_machine(), promised)
+
+    def built(self, stack: str) -> StackSpec:
+        """A stack as it is built here, or, of one that is promised, what it will be built on."""
+        spec = self.stacks[stack]
+        while stack in self.promised and spec.base is not None and not stacks.python_of(spec, self.settings):
+            spec = spec.base
+        return spec
 
     def python_of(self, stack: str) -> Path | None:
-        """The Python of a stack that is built here; ``None``: it is not."""
-        return stacks.python_of(self.stacks[stack], self.settings)
+        """The Python of a stack that is built here, or will be; ``None``: it is not."""
+        return stacks.python_of(self.built(stack), self.settings)
 
 
 class Deployment(ABC):

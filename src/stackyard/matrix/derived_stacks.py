@@ -21,8 +21,10 @@ UNRESOLVED = "unresolved"
 
 def foreseen(
     scenario: Scenario, beside: Path, settings: Settings, defined: Mapping[str, StackSpec]
-) -> dict[str, StackSpec]:
-    """All stacks that a scenario may name, those it adds included as far as they are resolved; nothing is started.
+) -> tuple[dict[str, StackSpec], dict[str, str]]:
+    """All stacks that a scenario may name as far as they are known, and what ``built`` would have to make.
+
+    Starts and writes nothing.
 
     Args:
         scenario: whose stacks.
@@ -30,10 +32,13 @@ def foreseen(
         settings: where locks and environments are.
         defined: the stacks there are.
 
+    Returns:
+        The stacks by name, and of those that are not there yet, though their bases are, what is to be done in words.
+
     Raises:
         BadInputError: a file of requirements cannot be used.
     """
-    return _with(
+    known = _with(
         scenario,
         defined,
         lambda base, file: (
@@ -41,6 +46,16 @@ def foreseen(
             or replace(base, name=f"{base.name}+{file}", digest=UNRESOLVED, base=base)
         ),
     )
+    due = {}
+    for name, table in scenario.stacks.items():
+        below: StackSpec | None = known[name]
+        while below is not None and stacks.python_of(below, settings) is None:
+            below = below.base
+        if below is not None and below is not known[name]:
+            work = "resolve and build" if known[name].digest == UNRESOLVED else "build"
+            due[name] = f"{work} {table.requirements} on {table.base}"
+            due[known[name].name] = due[name]
+    return known, due
 
 
 def built(

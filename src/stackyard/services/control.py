@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from stackyard.agents.lineage import Group, Identity
 from stackyard.agents.queues import AUTO, QueuesFile
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
-from stackyard.errors import StackyardError
+from stackyard.errors import BadInputError, StackyardError
 from stackyard.machine import docker_engine, hardware
 from stackyard.services import containers, embedded, loss, official_fate, serving
 from stackyard.services.files import (
@@ -46,7 +47,7 @@ from stackyard.services.serving import Say
 from stackyard.services.serving import Wishes as Wishes
 from stackyard.services.watch import decides_fate, task_of
 from stackyard.settings import Settings
-from stackyard.stacks import images
+from stackyard.stacks import derived, images
 from stackyard.stacks.definition import StackSpec
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
@@ -150,10 +151,13 @@ def _offer(settings: Settings) -> tuple[slots.MachineOffer, dict[str, str], dict
     try:
         engine = docker_engine.connect()
         obstacle = None if docker_engine.client_path() else "no docker client is on PATH"
-        recorded = images.recorded(settings)
-        for name, spec in defined.items():
-            if name in recorded and images.why_not(spec, settings, engine) is None:
-                held[name] = recorded[name].image_id
+        for name, image in images.recorded(settings).items():
+            with suppress(
+                BadInputError
+            ):  # it was derived from another version of its base: nothing runs on it
+                spec = defined.get(name) or derived.without_name(name, settings)
+                if spec is not None and images.why_not(spec, settings, engine) is None:
+                    held[name] = image.image_id
     except StackyardError as error:
         obstacle = str(error)
     cores = tuple(sorted(os.sched_getaffinity(0)))
