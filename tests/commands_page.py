@@ -98,7 +98,9 @@ def _row(parameter: Any) -> str:
         said.append("Required.")
     if parameter.multiple and "repeat" not in "".join(said):
         said.append("May be repeated.")
-    if parameter.default not in (None, False, True, [], (), "") and "default" not in "".join(said).lower():
+    # 0 and 1 are defaults to tell; False and True, which equal them, are those of switches
+    told = not isinstance(parameter.default, bool) and parameter.default not in (None, [], (), "")
+    if told and "default" not in "".join(said).lower():
         default = parameter.default
         said.append(f"Default: `{default:g}`." if isinstance(default, float) else f"Default: `{default}`.")
     return f"| {called} | {' '.join(said)} |\n".replace("<", "&lt;")

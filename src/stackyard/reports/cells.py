@@ -19,6 +19,8 @@ WORKLOAD = "workload"
 HARDWARE = "hardware"
 DEPLOYMENT = "deployment"
 STACK = "stack"
+#: The label of a cell where no axis varies.
+ONLY_CELL = "the only cell"
 
 
 @dataclass
@@ -131,7 +133,7 @@ def arrange(study: Study) -> Matrix:
 
 def label(axes: Mapping[str, str], varying: Sequence[str]) -> str:
     """The short name of a cell: the values that tell it from the others."""
-    return " · ".join(axes[axis] for axis in varying if axes.get(axis)) or "the only cell"
+    return " · ".join(axes[axis] for axis in varying if axes.get(axis)) or ONLY_CELL
 
 
 def natural(text: str) -> list[tuple[int, float, str]]:

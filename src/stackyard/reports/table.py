@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackyard.reports.cells import DEPLOYMENT
+from stackyard.reports.cells import DEPLOYMENT, ONLY_CELL
 from stackyard.reports.comparison import MIXED
-from stackyard.reports.quantities import count, quantity, significant
+from stackyard.reports.quantities import count, quantity, significant, spread
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 from stackyard.reports.wording import interval, times
@@ -21,6 +21,15 @@ COLUMNS = (
     ("CPU avg/max", ("cpu_percent_of_core", "cpu_percent_of_core_max")),
     ("peak RAM", ("peak_rss_bytes",)),
     ("peak GPU", ("gpu_peak_memory_bytes",)),
+)
+#: Rows where a workload has one cell: the name and the metric, where measured.
+ROWS = (
+    ("wall", "wall_seconds"),
+    ("steady", "steady_seconds"),
+    ("CPU time", "cpu_seconds"),
+    ("CPU", "cpu_percent_of_core"),
+    ("peak RAM", "peak_rss_bytes"),
+    ("peak GPU", "gpu_peak_memory_bytes"),
 )
 STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yellow", MIXED: "", "fact": ""}
 MOST_LINES = 8
@@ -62,7 +71,8 @@ def print_table(report: Report, console: Console) -> None:
         text = Text(f"{mark} {clean(warning.message)} ", style="yellow" if mark == "!" else "")
         text.append(clean(warning.advice), style="dim")
         console.print(text)
-    if report.footnote:
+    # brackets and verdicts are explained where there are any on the screen
+    if report.footnote and any(w.comparisons or len(w.cells) == 1 for w in report.workloads):
         console.print(Text(report.footnote, style="dim"))
 
 
@@ -74,6 +84,36 @@ def _print_workload(report: Report, workload: WorkloadReport, console: Console) 
     answers, further = _headlines(workload)
     for line in answers:
         console.print(line)
+    console.print(
+        _statistics(report, workload.cells[0]) if len(workload.cells) == 1 else _cells(report, workload)
+    )
+    for line in _found(workload):
+        console.print(line)
+    for line in further:
+        console.print(line)
+
+
+def _statistics(report: Report, cell: CellReport) -> Table:
+    """One cell alone: each figure with its spread."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
+    table.add_column("" if cell.label == ONLY_CELL else clean(cell.label), overflow="fold", min_width=12)
+    for name in ("n", "median", "interval", "least", "greatest"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, key in ROWS:
+        summary = cell.metrics.get(key)
+        if summary is None:
+            continue
+        unit = report.metric(key).unit
+        span = "–"
+        if summary.low is not None and summary.high is not None:
+            span = f"[{spread(summary.median, summary.low, summary.high, unit)[1]}]"
+        ends = (quantity(summary.minimum, unit), quantity(summary.maximum, unit))
+        table.add_row(name, f"{summary.n}", quantity(summary.median, unit), Text(span), *ends)
+    return table
+
+
+def _cells(report: Report, workload: WorkloadReport) -> Table:
+    """Several cells: a row for each, and what it is to the baseline."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
     columns = [
         (name, keys) for name, keys in COLUMNS if any(keys[0] in cell.metrics for cell in workload.cells)
@@ -82,19 +122,13 @@ def _print_workload(report: Report, workload: WorkloadReport, console: Console) 
     table.add_column("n", justify="right", no_wrap=True)
     for name, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    compared = len(workload.cells) > 1
-    for name in ("wall / baseline", "verdict") if compared else ():
+    for name in ("wall / baseline", "verdict"):
         table.add_column(name, no_wrap=True)
     for cell in workload.cells:
         runs = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
         values = [_value(report, cell, keys) for _, keys in columns]
-        against = _against(workload, cell) if compared else ()
-        table.add_row(Text(clean(cell.label)), runs, *values, *against)
-    console.print(table)
-    for line in _found(workload):
-        console.print(line)
-    for line in further:
-        console.print(line)
+        table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell))
+    return table
 
 
 def _found(workload: WorkloadReport) -> list[Text]:

@@ -53,6 +53,10 @@ ADVICE: dict[str, tuple[str, str]] = {
         "The machine changed over the matrix; compare within blocks only, as the ratios do.",
     ),
     "slow-first-block": ("note", "Caches were cold in the first block; add a warm-up run to the scenario."),
+    "slow-after-warm-up": (
+        "note",
+        "A warm-up run was made and did not suffice: make more of them, or look for what settled meanwhile.",
+    ),
     "method-differs": (
         "warning",
         "Compare these figures with care: they were not measured the same way. One matrix with a container "
@@ -332,7 +336,7 @@ def _order(study: Study, matrix: Matrix) -> Iterator[Finding]:
     if len(first) >= 2 and float(np.exp(np.median(first))) > FIRST_BLOCK_RATIO:
         slower = (float(np.exp(np.median(first))) - 1) * 100
         yield (
-            "slow-first-block",
+            "slow-after-warm-up" if any(cell.warm_up for cell in matrix.cells) else "slow-first-block",
             f"The first block was {slower:.0f} % slower than the later ones (median).",
             [],
         )

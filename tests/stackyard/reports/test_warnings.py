@@ -8,7 +8,7 @@ import pytest
 from stackyard.reports import Report, ReportOptions, analyse, load
 from stackyard.reports.warnings import ADVICE
 from stackyard_task.records import Failure, RunRecord
-from tests.stackyard.reports.synthetic import write_plan
+from tests.stackyard.reports.synthetic import record, write_plan, write_run
 
 FAST = ReportOptions(permutations=49, draws=500)
 Change = Callable[[RunRecord], object]
@@ -202,3 +202,16 @@ def test_the_page_about_reports_names_every_warning() -> None:
     page = Path(__file__).parents[3] / "docs" / "reports.md"
     text = page.read_text(encoding="utf-8")
     assert [code for code in ADVICE if f"`{code}`" not in text] == []
+
+
+def test_a_warm_up_run_is_not_advised_where_one_was_made(two_cells: Callable[..., Path]) -> None:
+    def cold(run: RunRecord) -> None:
+        run.measurement.wall_seconds = (run.measurement.wall_seconds or 0) * (1.5 if run.block == 1 else 1)
+
+    folder = two_cells(cold)
+    warm = record({"stack": "new", "workload": "train"}, 1, 10.0, at=0)
+    warm.warm_up, warm.run_id, warm.cell = True, "w01", load([folder]).runs[0].record.cell
+    write_run(folder, warm)
+    (found,) = [w for w in report_of(folder).warnings if "first block" in w.message]
+    assert found.code == "slow-after-warm-up"
+    assert "add a warm-up" not in found.advice

@@ -272,3 +272,34 @@ def test_every_output_says_of_what_a_workload_is_another_version(tmp_path: Path)
         assert "The same everywhere: stack" not in text
     assert "2 runs: fit.2" in render_html(report)
     assert "(2 runs: fit.2)" in render_markdown(report).replace("\\", "")
+
+
+def shown(report: Report) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    print_table(report, console)
+    return console.file.getvalue().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def one_cell(folder: Path, runs: int) -> Report:
+    for block in range(1, runs + 1):
+        write_run(
+            folder,
+            record({"stack": "mine", "workload": "sort"}, block, 10 + block / 10, rss=4e8 + block * 1e6),
+        )
+    return analyse(load([folder]), FAST)
+
+
+def test_the_terminal_shows_the_spread_of_one_cell(tmp_path: Path) -> None:
+    text = shown(one_cell(tmp_path, 7))
+    assert re.search(r"wall +7 +10\.4 s +\[10\.\d, 10\.\d\] +10\.1 s +10\.7 s", text)
+    assert re.search(r"CPU time +7 +9\.88 s +\[9\.\d\d, 10\.\d\d\] +9\.59 s +10\.2 s", text)
+    assert re.search(r"peak RAM +7 +404 MB +\[40\d, 40\d\] +401 MB +407 MB", text)
+    assert "Brackets are 95 %" in text
+    assert "baseline" not in text
+
+
+def test_the_terminal_explains_no_brackets_that_it_does_not_show(tmp_path: Path) -> None:
+    text = shown(one_cell(tmp_path, 3))
+    assert "[" not in text
+    assert "Brackets" not in text
+    assert re.search(r"wall +3 +10\.2 s +– +10\.1 s +10\.3 s", text)
