@@ -270,11 +270,11 @@ class _Asking:
                     )
             sides = list(dict.fromkeys([m[1] for m in requested] + [f"{m[1]} needs {m[2]}" for m in depends]))
             return BadInputError(
-                f"{self._asked.file}: nothing satisfies all of: {'; '.join(sides[:4])[:300]}"
+                f"{self._asked.file}: nothing satisfies all of: {'; '.join(side[:75] for side in sides[:4])}"
             )
         if self.missing is not None:
             said = next((m[1] for line in lines if (m := _VERSIONS.search(line))), "")
-            there = f"; there are {said[-120:]}" if said and said != "none" else ""
+            there = f"; there are {_latest(said)}" if said and said != "none" else ""
             return BadInputError(
                 f"{self._asked.file}: no file of {self.missing} was found that fits Python {self._base.python}{there}"
             )
@@ -283,6 +283,23 @@ class _Asking:
         )
 
 
+def _latest(versions: str) -> str:
+    """The last of the versions that pip lists, which are the newest, each whole."""
+    kept = versions.split(", ")
+    shown = kept[-1:]
+    for version in reversed(kept[:-1]):
+        if len(", ".join([version, *shown])) > _VERSIONS_LETTERS:
+            break
+        shown.insert(0, version)
+    return (
+        ", ".join(shown)
+        if len(shown) == len(kept)
+        else f"{', '.join(shown)} and {len(kept) - len(shown)} older"
+    )
+
+
+#: Letters of the versions that one sentence lists.
+_VERSIONS_LETTERS = 120
 _NONE_FOUND = re.compile(r"No matching distribution found for (\S.*?)(?: \(from .*\))?$")
 _VERSIONS = re.compile(r"satisfies the requirement .* \(from versions: (.*)\)")
 _BROKEN = re.compile(r"Retrying \(Retry|Could not fetch URL|connection broken|Connection to .* timed out")

@@ -221,3 +221,14 @@ def test_what_is_built_with_torch_comes_as_the_same_build_or_not_at_all(
     found = resolving.resolve(yard.base, python, asked, None, yard.folder / "pip.log")
     assert [package.line for package in found.packages] == ["nets==1.0", "torchvision==1.0+cpu"]
     assert found.indexes == ("default", index.address)
+
+
+def test_versions_that_there_are_are_whole_and_the_newest() -> None:
+    few = "0.9, 1.0rc1, 1.0"
+    assert resolving._latest(few) == few
+    many = ", ".join(f"1.{number}.0rc1" for number in range(40))
+    said, _, older = resolving._latest(many).partition(" and ")
+    shown = said.split(", ")
+    assert shown == many.split(", ")[-len(shown) :]
+    assert older == f"{40 - len(shown)} older"
+    assert len(said) <= 120
