@@ -47,6 +47,10 @@ class NotExecutable(StartError):
             said = f"there is no command {name}; is it on the PATH?"
             if "/" in word:
                 said = f"there is no file {name} that can be executed, or none of the interpreter in its first line"
+            if _is_line(word):
+                said = f"there is no command {name}; {_AS_LINE}"
+        elif number == errno.ENAMETOOLONG and _is_line(word):
+            said = f"{name} is no command; {_AS_LINE}"
         elif number == errno.ENOEXEC:
             said = f"{name} is no program and has no first line #!...; name its interpreter before it"
         elif number == errno.EACCES and os.path.isdir(word):
@@ -58,6 +62,15 @@ class NotExecutable(StartError):
         super().__init__(said)
         #: As a shell exits that cannot execute it.
         self.status = 127 if number in (errno.ENOENT, errno.ENOTDIR) else 126
+
+
+#: How what a shell would part into words is given.
+_AS_LINE = "a line of the shell is given as: sh -c '...'"
+
+
+def _is_line(word: str) -> bool:
+    """Whether one word looks like several, or like what only a shell understands."""
+    return any(letter.isspace() or letter in "|><;&" for letter in word)
 
 
 @dataclass(frozen=True)

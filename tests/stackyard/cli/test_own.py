@@ -98,6 +98,9 @@ def test_names_of_our_own_are_taken_once_each(here: Path) -> None:
     ("words", "status", "said"),
     [
         (["no-such-program"], 127, "there is no command 'no-such-program'; is it on the PATH?"),
+        (["sort in/a.log | head -1"], 127, "head -1'; a line of the shell is given as: sh -c '...'"),
+        (["sort x"], 127, "there is no command 'sort x'; a line of the shell is given as: sh -c '...'"),
+        (["sort>" + "x" * 300], 126, "is no command; a line of the shell is given as: sh -c '...'"),
         (["/etc/passwd"], 126, "may not be executed"),
         (["/tmp"], 126, "is a folder, not a program"),
         (["sh", "-c", "exit 9"], 9, "exited with status 9"),
