@@ -26,6 +26,8 @@ DEPTH = 8
 _BLOCK_BYTES = 1 << 20
 #: A file's time may lag behind the clock by so much.
 _CLOCK_SECONDS = 0.05
+#: Letters of a path that a hint names.
+_NAME_LETTERS = 200
 _NOT_OURS = (".git", ".hg", ".venv", "node_modules", "__pycache__", "site-packages")
 
 #: Takes a sentence that the user should read beside the figures.
@@ -64,7 +66,19 @@ def find(name: str, places: Places) -> Path:
             return max(new, key=lambda path: path.stat().st_mtime_ns)
     if old:
         raise Nothing(f"{name} is older than the run, which did not write it")
-    raise Nothing(f"there is no file {name} in the outputs or the working folder")
+    raise Nothing(f"there is no file {name} in the outputs or the working folder{_elsewhere(name, places)}")
+
+
+def _elsewhere(name: str, places: Places) -> str:
+    """Where a file of that name lies deeper in the folders that are looked in, as a hint."""
+    wanted = name.rpartition("/")[2]
+    for folder, called in ((places.outputs, "the outputs"), (places.working, "the working folder")):
+        for path in walk(folder):
+            if fnmatch.fnmatchcase(path.name, wanted) and _is_file(path) and is_new(path, places):
+                inside = str(path.relative_to(folder))
+                if inside.isprintable() and len(inside) <= _NAME_LETTERS:
+                    return f"; {inside} is there, in {called}"
+    return ""
 
 
 def is_new(path: Path, places: Places) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackyard_task.metrics import files, read
+from stackyard_task.metrics.figure import Nothing
 from stackyard_task.metrics.files import find, walk
 from tests.stackyard_task.metrics.running import places
 
@@ -34,6 +35,21 @@ def test_what_an_earlier_run_left_is_not_this_runs(tmp_path: Path) -> None:
     ]
     old.write_text('{"a": 2}')
     assert read({"a": "json:m.json#a"}, where).values == {"a": 2}
+
+
+def test_a_file_of_that_name_that_lies_deeper_is_named(tmp_path: Path) -> None:
+    where = places(tmp_path, since=time.time())
+    for place in ("old/m.json", "out/m.json"):
+        (where.working / place).parent.mkdir()
+        (where.working / place).write_text('{"a": 1}')
+    os.utime(where.working / "old/m.json", (1000, 1000))
+    for name in ("m.json", "results/m.json", "m.j*"):
+        with pytest.raises(Nothing) as nothing:
+            find(name, where)
+        said, _, hint = str(nothing.value).partition("; ")
+        assert said == f"there is no file {name} in the outputs or the working folder"
+        assert hint == "out/m.json is there, in the working folder"
+    assert find("out/m.json", where) == where.working / "out/m.json"
 
 
 def test_wildcards_mean_the_file_that_was_written_last(tmp_path: Path) -> None:
