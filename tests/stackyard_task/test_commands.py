@@ -47,6 +47,13 @@ def test_what_no_placeholder_names_is_appended_and_what_has_no_value_is_not(
     assert commands.words(Command(("a",), style), given, PLACES) == ["a", *expected]
 
 
+def test_options_have_the_letters_of_the_names() -> None:
+    given = {"batch_size": 8, "batch-size": 64}
+    assert commands.words(Command(("a",), "gnu"), given, PLACES) == [
+        *("a", "--batch_size", "8", "--batch-size", "64")
+    ]
+
+
 @pytest.mark.parametrize("form", commands.FORMATS)
 def test_a_file_of_parameters_says_the_same_in_both_formats(form: str) -> None:
     yaml = pytest.importorskip("yaml")

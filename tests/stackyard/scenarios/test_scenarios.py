@@ -524,6 +524,13 @@ def test_a_value_that_is_no_name_is_told_to_take_one() -> None:
         read('name = "x"\n[axes]\nlr = [-1]\n[workloads.w]\ncommand = ["a", "{lr}"]\n')
 
 
+def test_a_parameter_and_an_axis_may_have_a_hyphen_in_their_name() -> None:
+    text = 'name = "s"\n[axes]\nbatch-size = [8, 64]\n[workloads.w]\ncommand = ["true"]\narguments = "gnu"\n'
+    scenario = read(text + "parameters = { batch-size = 8, num-workers = 2 }\n")
+    found = [scenarios.settings_of(scenario, cell).parameters for cell in scenarios.cells(scenario)]
+    assert found == [{"batch-size": 8, "num-workers": 2}, {"batch-size": 64, "num-workers": 2}]
+
+
 STACKS = """
 name = "s"
 [stacks.mine]
