@@ -10,7 +10,7 @@ from stackyard.reports import amdahl, deployments, factors, facts
 from stackyard.reports.cells import CellRuns, Matrix, arrange
 from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pairs, pareto_front
 from stackyard.reports.loading import Run, Study
-from stackyard.reports.metrics import HEADLINE, Metric, flat_results, is_throughput, metrics_of
+from stackyard.reports.metrics import HEADLINE, Metric, flat_results, is_speed, is_throughput, metrics_of
 from stackyard.reports.report import (
     CellReport,
     CellResult,
@@ -217,7 +217,10 @@ def _results(records: Sequence[RunRecord]) -> dict[str, CellResult]:
 
 
 def _differing(cells: Sequence[CellReport]) -> list[str]:
-    """Results whose medians differ by more than RESULT_TOLERANCE between cells, or whose texts differ."""
+    """Results whose medians differ by more than RESULT_TOLERANCE between cells, or whose texts differ.
+
+    Of times and rates no median is looked at: that they differ is what is compared.
+    """
     names = dict.fromkeys(name for cell in cells for name in cell.results)
     found = []
     for name in names:
@@ -226,7 +229,7 @@ def _differing(cells: Sequence[CellReport]) -> list[str]:
         spread = max(medians) - min(medians) if medians else 0.0
         texts = {tuple(sorted(result.texts)) for result in seen}
         scale = max(map(abs, medians), default=0.0)
-        if (spread > RESULT_TOLERANCE * scale and not name.endswith("_seconds")) or len(texts) > 1:
+        if (spread > RESULT_TOLERANCE * scale and not is_speed(name)) or len(texts) > 1:
             found.append(name)
     return found
 

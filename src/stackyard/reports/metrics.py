@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -423,6 +424,30 @@ def read(metric: Metric, record: RunRecord) -> float | None:
 def is_throughput(name: str) -> bool:
     """Whether a workload result is a speed, and so compared as a metric."""
     return name.endswith("_per_second")
+
+
+#: Words of a result's name that say a time or a rate; "s" only where it ends one ("img/s") or begins a ratio ("s/it").
+_SPEED = re.compile(
+    r"(?:(?:milli|micro|nano)?sec(?:ond)?s?|millis|micros|ms|us|ns|[mu]sec|minutes?|mins|hours?"
+    r"|time|timings?|durations?|elapsed|latenc(?:y|ies)|runtime|walltime|timestamps?"
+    r"|throughput|speed(?:up)?|fps|qps|rps|tps|ips|[mgtp]?flops|mfu|bandwidth|[kmg]bps)"
+)
+#: Words that say that something else is told, of times ("mae_seconds") or beside them ("time_series_loss").
+_DEVIATION = re.compile(r"err(?:ors?)?|mae|r?mse|mape|rmsle|deviation|bias")
+_QUALITY = re.compile(
+    rf"{_DEVIATION.pattern}|loss(?:es)?|acc(?:uracy)?|au(?:ro)?c|f1|scores?|precision|recall|r2|corr(?:elation)?"
+)
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z][A-Z0-9]*(?![a-z])")
+
+
+def is_speed(name: str) -> bool:
+    """Whether a result's name says a time or a rate, in which cells may differ while they do the same work."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    speeds = [bool(_SPEED.fullmatch(word)) for word in words]
+    if len(words) > 1:
+        speeds[0], speeds[-1] = speeds[0] or words[0] == "s", speeds[-1] or words[-1] == "s"
+    other = _DEVIATION if any(speeds[-1:]) else _QUALITY
+    return any(speeds) and not any(map(other.fullmatch, words))
 
 
 def flat_results(record: RunRecord) -> dict[str, float | str | bool]:

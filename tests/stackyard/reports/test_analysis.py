@@ -137,6 +137,18 @@ def test_a_faster_stack_that_finds_something_else_is_noticed(two_cells: Callable
     assert "results-differ" in [warning.code for warning in report.warnings]
 
 
+def test_times_that_differ_are_no_doubt_about_quality(two_cells: Callable[..., Path]) -> None:
+    def change(run: RunRecord) -> None:
+        old = run.cell["stack"] == "old"
+        run.results.update(
+            {"ms_per_step": 5 if old else 9, "it/s": 200 if old else 111, "fit_seconds": 2 - old}
+        )
+
+    report = analyse(load([two_cells(change)]), FAST)
+    assert report.workloads[0].results_differing == []
+    assert "results-differ" not in [warning.code for warning in report.warnings]
+
+
 def test_the_pareto_front_keeps_what_nothing_beats(tmp_path: Path) -> None:
     cells = {"fast": (5.0, 900e6), "lean": (9.0, 200e6), "neither": (9.5, 950e6)}
     for name, (wall, rss) in cells.items():
