@@ -17,6 +17,7 @@ from array import array
 from typing import Any, Dict, List, Optional, Tuple
 
 from stackyard_task.channel import PHASES
+from stackyard_task.counting import are, were
 from stackyard_task.records import (
     FAILURE_KINDS,
     Environment,
@@ -260,8 +261,7 @@ class Listener:
             (RESULTS_KEPT, "result figures", self._more_results),
         )
         return [
-            f"the first {kept:,} {what} are kept; {more:,} more that {'was' if more == 1 else 'were'} told "
-            f"{'is' if more == 1 else 'are'} left out"
+            f"the first {kept:,} {what} are kept; {more:,} more that {were(more)} told {are(more)} left out"
             for kept, what, more in told
             if more
         ]

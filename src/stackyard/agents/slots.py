@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stackyard.agents.queues import Queue
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 
 #: Memory that no container gets, so that server, agents and the machine itself go on: the greater of the two,
@@ -98,7 +99,7 @@ def _limited(slot: Slot, queue: Queue, boxes: int, offer: MachineOffer) -> Slot:
     cores = len(slot.cores or offer.cores)
     if queue.cpus is not None and queue.cpus > cores:
         raise BadInputError(
-            f"queue {queue.name}: {queue.cpus:g} cpus were asked for, a slot has {cores} cores here; "
+            f"queue {queue.name}: cpus is {queue.cpus:g}, a slot has {count(cores, 'core')} here; "
             "lower cpus in queues.toml"
         )
     memory = queue.memory_bytes
@@ -143,19 +144,19 @@ def _why_not(queue: Queue, offer: MachineOffer) -> str | None:
     return None
 
 
-def _shares(queue: Queue, count: int, cores: Sequence[int]) -> list[tuple[int, ...]]:
+def _shares(queue: Queue, slots: int, cores: Sequence[int]) -> list[tuple[int, ...]]:
     """The cores of each slot; empty where a slot may use them all."""
     if queue.cores is not None:
-        if queue.cores * count > len(cores):
+        if queue.cores * slots > len(cores):
             raise BadInputError(
-                f"queue {queue.name}: {count} slots of {queue.cores} cores were asked for, {len(cores)} cores can be "
-                "used here; lower slots or cores in queues.toml"
+                f"queue {queue.name}: {slots} times {count(queue.cores, 'core')} are asked for, "
+                f"{count(len(cores), 'core')} can be used here; lower slots or cores in queues.toml"
             )
-        return [tuple(cores[n * queue.cores : (n + 1) * queue.cores]) for n in range(count)]
-    if count <= 1 or len(cores) < count:
-        return [()] * count
-    size = len(cores) // count
-    return [tuple(cores[n * size : (n + 1) * size]) for n in range(count)]
+        return [tuple(cores[n * queue.cores : (n + 1) * queue.cores]) for n in range(slots)]
+    if slots <= 1 or len(cores) < slots:
+        return [()] * slots
+    size = len(cores) // slots
+    return [tuple(cores[n * size : (n + 1) * size]) for n in range(slots)]
 
 
 def allowed_images(queue: Queue, images: Mapping[str, str]) -> dict[str, str]:

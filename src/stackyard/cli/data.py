@@ -12,6 +12,7 @@ from rich.table import Table
 
 from stackyard.cli import dataset
 from stackyard.cli.progress import size
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.machine import data, fetching
 from stackyard.machine.data import DataSet
@@ -167,7 +168,8 @@ def verify(
             typer.echo(f"{state.state:7s} {state.data_set}/{state.file}")
     if wrong:
         raise BadInputError(
-            f"{len(wrong)} of {len(states)} files are not what they should be (first: {wrong[0].reason}); "
+            f"{len(wrong)} of {count(len(states), 'file')} "
+            f"{'is not what it' if len(wrong) == 1 else 'are not what they'} should be (first: {wrong[0].reason}); "
             f"get them again with: stackyard data fetch {wrong[0].data_set}"
         )
     if name and all(state.state == "absent" for state in states):

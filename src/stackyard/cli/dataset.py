@@ -14,6 +14,7 @@ import typer
 
 from stackyard.cli.options import Config
 from stackyard.cli.progress import size
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.machine import data
 from stackyard.settings import Settings
@@ -71,7 +72,8 @@ def publish(
     found = done.version
     label = f"{found.project}/{found.name} {found.version}"
     if not done.new:
-        typer.echo(f"nothing changed: {label} holds these {len(done.changes.same)} files already")
+        same = count(len(done.changes.same), "file")
+        typer.echo(f"nothing changed: {label} holds {'this' if same == '1 file' else 'these'} {same} already")
     else:
         changes = done.changes
         counts = [
@@ -111,7 +113,7 @@ def published(
         parents = ", ".join(numbers.get(parent, parent) for parent in version.parents)
         typer.echo(
             f"{version.project}/{version.name} {version.version}  {version.id}  "
-            f"{'?' if version.files is None else version.files} files, "
+            f"{'? files' if version.files is None else count(version.files, 'file')}, "
             f"{'?' if version.bytes is None else size(version.bytes)}{f', on {parents}' if parents else ''}"
         )
 

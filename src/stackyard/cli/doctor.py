@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stackyard import stacks, workloads
+from stackyard.counting import count
 from stackyard.errors import NotRunnableError, StackyardError
 from stackyard.launch import installed
 from stackyard.launch.deployment import Deployment, Premises
@@ -103,7 +104,7 @@ def _print(findings: list[Finding], ready: bool) -> None:
 
 def _machine(machine: Machine, settings: Settings) -> list[Finding]:
     section = "This machine"
-    cores = f"{machine.cores} cores"
+    cores = count(machine.cores, "core")
     if machine.usable_cores < machine.cores:
         cores += (
             f", {machine.usable_cores:g} usable (affinity {machine.affinity_cores}, quota {_quota(machine)})"
@@ -219,7 +220,9 @@ def _data(settings: Settings) -> list[Finding]:
     counts = {known.name: (data.here(known, settings.data), len(known.files)) for known in data.known()}
     whole = [name for name, (here, wanted) in counts.items() if here == wanted]
     partly = [
-        f"{name} ({here} of {wanted} files)" for name, (here, wanted) in counts.items() if 0 < here < wanted
+        f"{name} ({here} of {count(wanted, 'file')})"
+        for name, (here, wanted) in counts.items()
+        if 0 < here < wanted
     ]
     absent = [name for name, (here, _wanted) in counts.items() if not here]
     state = "" if settings.data.is_dir() else " (not there yet)"

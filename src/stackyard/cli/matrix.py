@@ -18,6 +18,7 @@ from stackyard import extras, reports, scenarios, stacks, workloads
 from stackyard.cli import left_behind, progress
 from stackyard.cli.building import sparsely
 from stackyard.cli.options import measure
+from stackyard.counting import count
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.launch import installed
 from stackyard.launch.deployment import Premises
@@ -27,7 +28,7 @@ from stackyard.matrix.plan import Plan
 from stackyard.matrix.runner import Outcome, Runner
 from stackyard.matrix.runs import RunFolder
 from stackyard.matrix.site import Site
-from stackyard.reports.quantities import count, quantity
+from stackyard.reports.quantities import quantity
 from stackyard.scenarios import Known, Preparation, Scenario
 from stackyard.scenarios.shape import WorkloadSpec
 from stackyard.settings import Settings

@@ -15,6 +15,7 @@ import typer
 from stackyard import extras
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
+from stackyard.counting import count
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.official import backup as backups
 from stackyard.official import exporting, importing, installation, keys
@@ -84,7 +85,9 @@ def init(
     if not done.made:
         typer.echo("everything was there already; nothing was changed")
     elif done.kept:
-        typer.echo(f"kept  {len(done.kept)} files that were there")
+        typer.echo(
+            f"kept  {count(len(done.kept), 'file')} that {'was' if len(done.kept) == 1 else 'were'} there"
+        )
     if done.password:
         typer.echo("\nThe web login, shown once and kept nowhere:")
         typer.echo(f"  login    {done.login}\n  password {done.password}")
@@ -146,7 +149,9 @@ def backup(
     if as_json:
         typer.echo(json.dumps(manifest, indent=1))
     else:
-        parts = ", ".join(f"{name} {about['bytes']} bytes" for name, about in manifest["parts"].items())
+        parts = ", ".join(
+            f"{name} {count(about['bytes'], 'byte')}" for name, about in manifest["parts"].items()
+        )
         typer.echo(f"{target}: {parts}. It holds every secret: keep it as you keep them.")
         typer.echo(f"digest {manifest['digest']}")
         typer.echo("Keep the digest elsewhere: restore --digest knows by it that nobody changed the backup.")
@@ -169,7 +174,9 @@ def restore(
     where = folder_of(folder)
     manifest = backups.verify(source, digest)
     if check:
-        typer.echo(f"sound: {len(manifest['parts'])} parts, made {manifest['made_at']}, {manifest['digest']}")
+        typer.echo(
+            f"sound: {count(len(manifest['parts']), 'part')}, made {manifest['made_at']}, {manifest['digest']}"
+        )
         return
     if digest is None:
         _say(
@@ -198,8 +205,11 @@ def export_bundle(
     if as_json:
         typer.echo(json.dumps(manifest, indent=1))
     else:
-        counts = ", ".join(f"{count} {kind}" for kind, count in manifest["counts"].items())
-        typer.echo(f"{bundle}: {counts}, {manifest['files']} files of {manifest['files_bytes']} bytes")
+        counts = ", ".join(
+            count(number, kind.removesuffix("s")) for kind, number in manifest["counts"].items()
+        )
+        files = f"{count(manifest['files'], 'file')} of {count(manifest['files_bytes'], 'byte')}"
+        typer.echo(f"{bundle}: {counts}, {files}")
 
 
 @app.command("import")
@@ -223,7 +233,9 @@ def import_bundle(
         with Client(connection.find(Settings.from_environment(), config)) as client:
             counts = importing.take_in(client, bundle.absolute(), _say)
     typer.echo(
-        json.dumps(counts) if as_json else ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        json.dumps(counts)
+        if as_json
+        else ", ".join(count(number, kind.removesuffix("s")) for kind, number in counts.items())
     )
 
 

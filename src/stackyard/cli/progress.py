@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from stackyard.counting import count
 from stackyard_task.records import RunRecord
 
 
@@ -124,7 +125,7 @@ def outcome(record: RunRecord) -> str:
     if measured.peak_rss_bytes is not None:
         parts.append(f"peak {measured.peak_rss_bytes / 1e6:.0f} MB")
     if record.not_understood:
-        parts.append(f"{record.not_understood} values of its channel left out")
+        parts.append(f"{count(record.not_understood, 'value')} of its channel left out")
     return "  ".join(parts) or "done"
 
 

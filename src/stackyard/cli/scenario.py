@@ -12,9 +12,9 @@ import typer
 
 from stackyard import scenarios, stacks, toml_tables, workloads
 from stackyard.cli import matrix as matrices
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.machine import data as data_sets
-from stackyard.reports.quantities import count
 from stackyard.scenarios import Scenario
 from stackyard.settings import Settings
 from stackyard.stacks.definition import StackSpec

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stackyard.counting import count
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.settings import Settings
 
@@ -238,7 +239,7 @@ def _show_status(found: dict[str, Any]) -> None:
     for slot in found["slots"]:
         cores = f"cores {','.join(map(str, slot['cores']))}" if slot["cores"] else "all cores"
         gpu = "" if slot["gpu"] is None else f", GPU {slot['gpu']}"
-        again = f", started again {slot['restarts']} times" if slot["restarts"] else ""
+        again = f", started again {count(slot['restarts'], 'time')}" if slot["restarts"] else ""
         typer.echo(f"slot {slot['slot']:16s} {slot['phase']} ({cores}{gpu}{again})")
     for problem in found["problems"]:
         typer.echo(f"! {problem}")

@@ -15,6 +15,7 @@ from rich.table import Table
 from stackyard import stacks
 from stackyard.cli import image
 from stackyard.cli.building import Watch, terminated_like_ctrl_c
+from stackyard.counting import count
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import hardware
 from stackyard.settings import Settings
@@ -180,7 +181,7 @@ def verify_command(names: Names = None, as_json: Json = False) -> None:
             seen = found.seen
             torch = f"torch {seen['torch']}, {indexes.build_name(seen['cuda'])}, " if "torch" in seen else ""
             typer.echo(
-                f"{stack.name}: as pinned (Python {seen['python']}, {torch}{len(seen['installed'])} packages)"
+                f"{stack.name}: as pinned (Python {seen['python']}, {torch}{count(len(seen['installed']), 'package')})"
             )
         for mismatch in found.mismatches:
             typer.echo(f"{stack.name}: {mismatch}", err=True)

@@ -14,6 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackyard.counting import count
 from stackyard.machine.hardware_spec import HardwareSpec
 
 #: How long the GPU driver may take to answer.
@@ -134,8 +135,8 @@ def why_not(hardware: HardwareSpec, machine: Machine, at_once: int = 1) -> str |
         at_once: so many runs at the same time, each with its own share of cores and memory.
     """
     if at_once > 1 and hardware.cores is not None and hardware.cores * at_once > machine.usable_cores:
-        wanted = hardware.cores * at_once
-        return f"{at_once} x {hardware.cores:g} = {wanted:g} cores wanted, {machine.usable_cores:g} can be used here"
+        cores = count(float(hardware.cores * at_once), "core")
+        return f"{at_once} x {hardware.cores:g} = {cores} wanted, {machine.usable_cores:g} can be used here"
     usable = machine.usable_ram_bytes
     memory = hardware.memory_bytes
     if at_once > 1 and memory is not None and usable is not None and memory * at_once > usable:
@@ -143,12 +144,12 @@ def why_not(hardware: HardwareSpec, machine: Machine, at_once: int = 1) -> str |
         return f"{at_once} x {each} wanted, {usable / _GIB:.1f} GiB can be used here"
     if hardware.cores is not None:
         if hardware.cores > machine.usable_cores:
-            return f"{hardware.cores:g} cores wanted, {machine.usable_cores:g} can be used here"
+            return f"{count(float(hardware.cores), 'core')} wanted, {machine.usable_cores:g} can be used here"
         support = limits_possible(machine)
         if support.mechanism is None:
             return f"CPU limits cannot be held: {support.why_not}"
         if hardware.cores != int(hardware.cores) and not support.fractions:
-            return f"{hardware.cores:g} cores need a CPU quota: {support.why_not}"
+            return f"a limit of {count(float(hardware.cores), 'core')} needs a CPU quota: {support.why_not}"
     if hardware.memory_bytes is not None:
         usable = machine.usable_ram_bytes
         if usable is not None and hardware.memory_bytes > usable:

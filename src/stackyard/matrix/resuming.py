@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.matrix.plan import Change, Plan
 from stackyard.scenarios import Scenario, differences
@@ -43,13 +44,14 @@ def refuse_if_different(old: Plan, new: Plan, path: Path) -> None:
     gone = [cell.name for cell in old.cells if reasons.get(cell.name)]
     if gone:
         raise BadInputError(
-            f"{path}: {len(gone)} cells that began there cannot run now ({reasons[gone[0]]}); "
+            f"{path}: {count(len(gone), 'cell')} that began there cannot run now ({reasons[gone[0]]}); "
             "mend that and resume again"
         )
     if new.repeats < old.repeats:
         if not lines:
             raise BadInputError(
-                f"{path}: the matrix there has {old.repeats} repeats, and {new.repeats} are fewer: "
+                f"{path}: the matrix there has {count(old.repeats, 'repeat')}, and "
+                f"{new.repeats} {'is' if new.repeats == 1 else 'are'} fewer: "
                 "its runs are not taken away; give as many or more, or choose another --out"
             )
         lines.append(f"repeats: {old.repeats} then, {new.repeats} now")

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stackyard.clearml.client import Client, ServerError, TooLargeError
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.official.bundle import HERE, Bundle, digest, walk
 
@@ -73,14 +74,18 @@ def export(client: Client, folder: Path, say: Say, projects: list[str] | None = 
         one = [walk(event, note) for event in _events(client, task["id"])]
         bundle.write_events(task["id"], one)
         events += len(one)
-    say(f"{events} events")
+    say(count(events, "event"))
     for kind, documents in kept.items():
         bundle.write(kind, [walk(document, note) for document in documents])
     entries, missing = _fetch(client, sorted(files), bundle.folder / "files")
     bundle.write_files(entries)
     say(
-        f"{len(entries)} files"
-        + (f", {len(missing)} that documents name are not on the server" if missing else "")
+        count(len(entries), "file")
+        + (
+            f", {len(missing)} that documents name {'is' if len(missing) == 1 else 'are'} not on the server"
+            if missing
+            else ""
+        )
     )
     manifest = {
         "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.clearml.client import Client, ServerError
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.official.bundle import HERE, Bundle, rename, walk
 from stackyard_task.records import RecordError, from_json, parse
@@ -142,7 +143,7 @@ def take_in(client: Client, folder: Path, say: Say) -> dict[str, int]:
             )
             receipt.made(model["id"], made["id"])
             counts["models"] += 1
-    say(f"{counts['tasks']} tasks and {counts['models']} models have their new ids")
+    say(f"{count(counts['tasks'], 'task')} and {count(counts['models'], 'model')} have their new ids")
     change = _placed(client, receipt)
     renamed = rename(receipt.ids)
     for path, content in files:
@@ -150,7 +151,7 @@ def take_in(client: Client, folder: Path, say: Say) -> dict[str, int]:
             _upload(client, content, renamed(path), renamed)
             receipt.finished(f"file {path}")
             counts["files"] += 1
-    say(f"{counts['files']} files uploaded")
+    say(f"{count(counts['files'], 'file')} uploaded")
     for model in models:
         if not receipt.has(f"model {model['id']}"):
             _fill_model(client, model, receipt.ids[model["id"]], change)
@@ -159,7 +160,7 @@ def take_in(client: Client, folder: Path, say: Say) -> dict[str, int]:
         if not receipt.has(f"task {task['id']}"):
             counts["events"] += _fill_task(client, bundle, task, receipt, change)
             receipt.finished(f"task {task['id']}")
-    say(f"{counts['events']} events reported")
+    say(f"{count(counts['events'], 'event')} reported")
     for model in models:
         if model.get("ready") and not receipt.has(f"ready {model['id']}"):
             new = receipt.ids[model["id"]]
@@ -309,7 +310,7 @@ def _fill_task(
     status = task.get("status", "created")
     if status in ENDINGS:
         client.call("tasks.started", task=new, force=True)
-    count = _report(client, bundle, task["id"], receipt, change)
+    reported = _report(client, bundle, task["id"], receipt, change)
     if status in ENDINGS:
         reason = task.get("status_reason") or ""
         if status in ("in_progress", "publishing"):
@@ -318,7 +319,7 @@ def _fill_task(
         client.call(ENDINGS[status], task=new, force=True, status_reason=reason, status_message=message)
         if status == "published":
             client.call("tasks.publish", task=new, force=True)
-    return count
+    return reported
 
 
 def _report(client: Client, bundle: Bundle, old: str, receipt: Receipt, change: Callable[[str], str]) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stackyard.counting import count
 from stackyard.reports.cells import HARDWARE, Block, CellRuns, Matrix, label
 from stackyard.reports.metrics import Metric
 from stackyard.reports.report import AmdahlReport, ReportOptions
@@ -83,18 +84,18 @@ def _fit_group(
     if len({run.record.environment.host for cell in group for run in cell.completed}) > 1:
         return None  # different machines: their speed differs for other reasons
     for cell in group:
-        count, values = cores_of(cell, axis), cell.by_block(metric)
+        number, values = cores_of(cell, axis), cell.by_block(metric)
         name = cell.axes.get(axis, cell.label)
         if not values or min(values.values()) <= 0:
             continue
-        if count is None:
+        if number is None:
             left_out.append(f"{name}: number of cores unknown")
-        elif count < 1:
+        elif number < 1:
             left_out.append(f"{name}: less than one core (the law starts at one)")
-        elif count in chosen:
-            left_out.append(f"{name}: also {count:g} cores")
+        elif number in chosen:
+            left_out.append(f"{name}: also {count(number, 'core')}")
         else:
-            chosen[count] = values
+            chosen[number] = values
     if len(chosen) < 2:
         return None
     cores = np.array(sorted(chosen))

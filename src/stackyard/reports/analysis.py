@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from stackyard.counting import count
 from stackyard.reports import amdahl, deployments, factors, facts
 from stackyard.reports.cells import CellRuns, Matrix, arrange
 from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pairs, pareto_front
@@ -152,7 +153,7 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
                     if compared.too_many
                     else f"{axis} has {len(matrix.axes[axis])} levels, so each is compared with "
                 )
-                + f"{level} only, and {missed:,} pairs are left out"
+                + f"{level} only, and {count(missed, 'pair')} {'is' if missed == 1 else 'are'} left out"
                 for axis, (level, missed) in compared.left_out.items()
             ),
             *([why] if (why := factors.too_many(cells)) else []),

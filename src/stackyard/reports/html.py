@@ -18,6 +18,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from stackyard.counting import count
 from stackyard.reports import charts, quantities, wording
 from stackyard.reports.comparison import MIXED
 from stackyard.reports.metrics import FOOTPRINT, HEADLINE
@@ -142,7 +143,7 @@ def _counts(report: Report) -> list[tuple[str, str]]:
 
 def _seen(row: EnvironmentRow) -> list[tuple[str, str]]:
     alone = len(row.values) == 1
-    return [(v, "" if alone else quantities.count(n, "run") + row.where(v)) for v, n in row.values.items()]
+    return [(v, "" if alone else count(n, "run") + row.where(v)) for v, n in row.values.items()]
 
 
 def _workload(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from stackyard.counting import count
 from stackyard.reports import quantities
 from stackyard.reports.metrics import HEADLINE
-from stackyard.reports.quantities import count, plain_number
+from stackyard.reports.quantities import plain_number
 from stackyard.reports.report import CellSummary, EnvironmentRow, Report, SettingRatio, WorkloadReport
 from stackyard.reports.wording import interval, times, verdict_words
 

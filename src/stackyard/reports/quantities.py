@@ -80,8 +80,3 @@ def plain_number(value: float | None) -> str:
         return f"{value:.2e}"
     text = significant(value, 5)
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun in singular or plural: "1 cell", "12 runs"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

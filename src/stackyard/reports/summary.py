@@ -74,7 +74,8 @@ def _notes(record: RunRecord) -> Iterator[str]:
     for note in record.notes:
         yield f"note      {note}"
     if record.not_understood:
-        yield f"note      {record.not_understood} of its reports were no messages, and are left out"
+        were = "was no message, and is" if record.not_understood == 1 else "were no messages, and are"
+        yield f"note      {record.not_understood:,} of its reports {were} left out"
 
 
 def _value(value: Any) -> str:

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackyard.counting import count
 from stackyard.reports.cells import DEPLOYMENT, ONLY_CELL
 from stackyard.reports.comparison import MIXED
-from stackyard.reports.quantities import count, quantity, significant, spread
+from stackyard.reports.quantities import quantity, significant, spread
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 from stackyard.reports.wording import interval, times

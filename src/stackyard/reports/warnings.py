@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
+from stackyard.counting import count
 from stackyard.reports import short_runs
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label
 from stackyard.reports.deployments import failures, retries
 from stackyard.reports.loading import MOST_RESULTS, PlanSummary, Run, Study
 from stackyard.reports.metrics import CATALOGUE, Metric
-from stackyard.reports.quantities import count
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stackyard.reports.quantities import NOT_MEASURED, count, significant
+from stackyard.counting import count
+from stackyard.reports.quantities import NOT_MEASURED, significant
 from stackyard.reports.report import ReportOptions
 from stackyard.reports.statistics import (
     DIFFERENT,

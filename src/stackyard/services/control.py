@@ -28,6 +28,7 @@ from stackyard.agents.lineage import Group, Identity
 from stackyard.agents.queues import AUTO, QueuesFile
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
+from stackyard.counting import count
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.machine import docker_engine, hardware
 from stackyard.services import containers, embedded, loss, official_fate, serving
@@ -407,7 +408,8 @@ def _clear(
         if prepared.in_container and plan.docker:
             containers.end(plan.docker, prepared.environment.get(MARK, ""))
     if found:
-        say(f"{len(found)} processes that a lost services process had left were ended")
+        ended = count(len(found), "process", "processes")
+        say(f"{ended} that a lost services process had left {'was' if len(found) == 1 else 'were'} ended")
     try:
         with Client(files.connection(plan.server), patience_seconds=5) as client:
             _settle(client, plan, {prepared.worker for prepared in gone}, mode, ordered_at, say)

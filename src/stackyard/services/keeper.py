@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from stackyard.agents.agent import LOG, Usage
 from stackyard.agents.configuration import Prepared, leave
 from stackyard.agents.lineage import Group, Identity
+from stackyard.counting import count
 from stackyard_server.rules import fate
 
 log = logging.getLogger(__name__)
@@ -224,7 +225,11 @@ class Keeper:
             self.phase = Phase.WAITING
             log.info("%s: agent ended as asked", self.worker)
         else:
-            more = f"; {left} processes it left behind were ended" if left else ""
+            more = (
+                f"; {count(left, 'process', 'processes')} it left behind {'was' if left == 1 else 'were'} ended"
+                if left
+                else ""
+            )
             self.restarts += 1
             self._fail(now, f"{fate.words(*fate.agents_end(status))}{more}")
         return ended

@@ -13,6 +13,7 @@ from typing import Any
 
 from stackyard.agents import lineage
 from stackyard.clearml.client import Client
+from stackyard.counting import count
 from stackyard.errors import StackyardError
 from stackyard.services import embedded
 from stackyard.services.files import GIVEN, RUN, STARTING, Plan, ServicesFiles
@@ -66,7 +67,11 @@ def status(settings: Settings) -> dict[str, Any]:
     problems: list[str] = found["problems"]
     if plan.mode == RUN and holder is None:
         left = len(lineage.marked_for(files.mark_prefix))
-        more = f", and {left} processes of its agents are left" if left else ""
+        more = (
+            f", and {count(left, 'process', 'processes')} of its agents {'is' if left == 1 else 'are'} left"
+            if left
+            else ""
+        )
         problems.append(
             f"the services process has died{more}; `stackyard up` puts that right (log: {files.log_file})"
         )
@@ -185,6 +190,7 @@ def _queue_problems(found: Mapping[str, Any]) -> list[str]:
         if row["waiting"] and not row["workers"]:
             why = f" ({row['why_not_here']})" if row["why_not_here"] else ""
             words.append(
-                f"{row['waiting']} tasks wait in queue {row['name']}, to which no agent listens{why}"
+                f"{count(row['waiting'], 'task')} {'waits' if row['waiting'] == 1 else 'wait'} in queue "
+                f"{row['name']}, to which no agent listens{why}"
             )
     return words

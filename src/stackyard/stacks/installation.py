@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from stackyard.counting import count
 from stackyard.errors import StackyardError
 from stackyard.machine import hardware
 from stackyard.stacks import hook, indexes, process, pythons, sharing, verification
@@ -139,7 +140,10 @@ def _compile(
         # Files for another Python do not compile; whoever imports them will see it.
         script = "import compileall, sys; compileall.main()"
         python = str(folder / "bin" / "python")
-        run(f"compiling {len(names)} packages", [python, "-c", script, "-qq", "-j", "0", "-i", str(listed)])
+        run(
+            f"compiling {count(len(names), 'package')}",
+            [python, "-c", script, "-qq", "-j", "0", "-i", str(listed)],
+        )
 
 
 def finishing(folder: Path) -> None:
@@ -218,9 +222,9 @@ def _rest(
     if held:
         listed = requirements_file(temporary / "held.txt", held, hashed=False)
         options = ["--no-index", "--find-links", str(Path(wheels or ".").absolute()), "-r", listed]
-        yield f"installing {len(held)} {other}packages from the wheel folder", options
+        yield f"installing {count(len(held), other + 'package')} from the wheel folder", options
     if asked:
-        what = f"installing {len(asked)} {other}packages"
+        what = f"installing {count(len(asked), other + 'package')}"
         if wheels is not None:
             what = f"installing {', '.join(p.name for p in asked)} (not in the wheel folder)"
         listed = requirements_file(temporary / "asked.txt", asked, hashes_hold(stack, asked))

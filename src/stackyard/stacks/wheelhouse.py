@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import IO
 
+from stackyard.counting import count
 from stackyard.errors import StackyardError
 from stackyard.stacks import indexes, installation, process, pythons
 from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical, read_lock
@@ -70,7 +71,7 @@ def fill(
         locks += [("fetching the agent's packages", agent_lock, [])] if agent_lock else []
         own = read_lock(stack.folder / LOCK_FILE, may_be_empty=stack.base is not None)
         if stack.base is not None:
-            what, options = f"fetching {len(own)} packages", indexes.options(stack.indexes)
+            what, options = f"fetching {count(len(own), 'package')}", indexes.options(stack.indexes)
         else:
             what, options = "fetching the stack's packages", []
             if stack.torch is not None:

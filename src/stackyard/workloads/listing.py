@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.workloads import ignore_rules
 from stackyard.workloads.ignore_rules import Chain, IgnoreRules
@@ -340,11 +341,11 @@ class _Walk:
                 f"{_shown(self.root)}: {size_text(total)} would travel, and at most {most >> 20} MiB may (the largest: "
                 f"{self._largest(sizes, 'bytes')}); {_TOO_LARGE}"
             )
-        count = len(sizes) + len(self.raw_links)
-        if count > manifest.MOST_FILES:
+        number = len(sizes) + len(self.raw_links)
+        if number > manifest.MOST_FILES:
             counts = dict.fromkeys([*sizes, *self.raw_links], 1)
             raise BadInputError(
-                f"{_shown(self.root)}: {count:,} files would travel, and at most {manifest.MOST_FILES:,} may "
+                f"{_shown(self.root)}: {number:,} files would travel, and at most {manifest.MOST_FILES:,} may "
                 f"(most are in {self._largest(counts, 'files')}); {_TOO_LARGE}"
             )
         for name, size in sizes.items():
@@ -379,7 +380,7 @@ class _Walk:
         def said(name: str, amount: int) -> str:
             if unit == "bytes":
                 return f"{_shown(name)} {size_text(amount)}"
-            return f"{_shown(name)} {amount:,} files" if name.endswith("/") else _shown(name)
+            return f"{_shown(name)} {count(amount, 'file')}" if name.endswith("/") else _shown(name)
 
         return ", ".join(said(name, amount) for name, amount in shown[:_NAMED])
 

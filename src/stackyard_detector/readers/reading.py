@@ -55,7 +55,7 @@ def _read(
         if count == 0:
             bad = quarantine.count - bad_before
             why = (
-                f"{bad} lines are corrupt, the first: {quarantine.first}"
+                f"{bad} {'line is' if bad == 1 else 'lines are'} corrupt, the first: {quarantine.first}"
                 if bad
                 else "no line of it makes one"
             )

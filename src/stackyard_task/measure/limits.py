@@ -13,6 +13,7 @@ import resource
 from dataclasses import dataclass
 from typing import Callable, List, Optional
 
+from stackyard_task.counting import count
 from stackyard_task.measure.cgroup import Cgroup
 from stackyard_task.records import SUPERVISION_BYTES, Limits
 
@@ -61,7 +62,9 @@ def hold(
         raise LimitError(f"limits.memory_bytes is {memory_bytes!r}, expected more than 0; correct task.json")
     mask = sorted(os.sched_getaffinity(0))
     if cores is not None and cores > len(mask):
-        raise LimitError(f"{cores:g} cores wanted, {len(mask)} can be used here; use a machine with more")
+        raise LimitError(
+            f"{count(float(cores), 'core')} wanted, {len(mask)} can be used here; use a machine with more"
+        )
     if memory_bytes is not None and memory_bytes > _ram_bytes():
         wanted, has = memory_bytes / 1e9, _ram_bytes() / 1e9
         raise LimitError(f"{wanted:.1f} GB of memory wanted, this machine has {has:.1f} GB; use another one")
@@ -79,7 +82,7 @@ def hold(
             outside = True
         elif cores != int(cores):
             raise LimitError(
-                f"a limit of {cores:g} cores needs a writable cgroup, and this process has none; "
+                f"a limit of {count(float(cores), 'core')} needs a writable cgroup, and this process has none; "
                 "give a whole number of cores or run where cgroups can be made (as root, or delegated)"
             )
         else:
@@ -122,7 +125,7 @@ def _try(cgroup: Cgroup, cores: Optional[float] = None, memory_bytes: Optional[i
         if memory_bytes is not None:
             cgroup.limit_memory(memory_bytes)
     except OSError as error:
-        what = f"{cores:g} cores" if cores is not None else f"{memory_bytes} bytes of memory"
+        what = count(float(cores), "core") if cores is not None else f"{memory_bytes} bytes of memory"
         raise LimitError(
             f"the kernel refused a limit of {what} ({error.strerror}); use a larger one"
         ) from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, List, Optional
 
+from stackyard_task.counting import are, count, were
 from stackyard_task.metrics.figure import Nothing
 from stackyard_task.metrics.terminal import parted
 from stackyard_task.records import OUTPUTS_FOLDER, TASK_FILE
@@ -196,7 +197,9 @@ def lines(path: Path, say: Say, returns: bool = False, longest: int = LINE_BYTES
             if rest and not skipping and end == length:
                 yield [rest]
     if cut:
-        say(f"{cut} lines of {path.name} are longer than {longest >> 10} KiB and were cut")
+        say(
+            f"{count(cut, 'line')} of {path.name} {are(cut)} longer than {longest >> 10} KiB and {were(cut)} cut"
+        )
     if length > FILE_BYTES:
         half = FILE_BYTES >> 21
         say(f"{path.name} is {length >> 20} MiB long; its first and last {half} MiB were read")

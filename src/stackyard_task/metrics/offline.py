@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from stackyard_task.counting import are, count
 from stackyard_task.metric_sources import Source
 from stackyard_task.metrics.figure import Figure, Nothing, from_json_value, step_from
 from stackyard_task.metrics.files import Places, Say, lines
@@ -67,7 +68,7 @@ def _scalars(path: Path, say: Say) -> List[Tuple[str, Any, Any]]:
             except (ValueError, TypeError, AttributeError, RecursionError):
                 broken += 1
     if broken:
-        say(f"{broken} lines of the ClearML SDK's {path.name} are no events")
+        say(f"{count(broken, 'line')} of the ClearML SDK's {path.name} {are(broken)} no events")
     return found
 
 

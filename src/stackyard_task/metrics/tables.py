@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple, Union
 
+from stackyard_task.counting import are, count
 from stackyard_task.metric_sources import Source
 from stackyard_task.metrics.figure import Figure, Nothing, from_json_value, from_text, step_from
 from stackyard_task.metrics.files import Places, Say, find, lines, whole
@@ -54,7 +55,7 @@ def read_json_lines(source: Source, places: Places, say: Say) -> Figure:
     for batch in lines(path, say):
         rows.take(batch)
     if rows.broken:
-        say(f"{rows.broken} lines of {path.name} are no JSON")
+        say(f"{count(rows.broken, 'line')} of {path.name} {are(rows.broken)} no JSON")
     if rows.figure.last is None:
         raise Nothing(f"no line of {path.name} has a figure {source.key!r}")
     return rows.figure

@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Set, Tuple, Union
 
+from stackyard_task.counting import count
 from stackyard_task.listener import plain
 from stackyard_task.metric_sources import Source
 from stackyard_task.metrics import files
@@ -88,7 +89,7 @@ def read(source: Source, places: Places, say: Say) -> Figure:
             {tag for place in (places.outputs, places.working) for tag in _tags_below(place, places)}
         )
         there = f"; they have {', '.join(known)[:300]}" if known else ""
-        raise Nothing(f"no scalar {source.key!r} in {tried} TensorBoard event files{there}")
+        raise Nothing(f"no scalar {source.key!r} in {count(tried, 'TensorBoard event file')}{there}")
     raise Nothing("the run wrote no TensorBoard event file into its outputs or working folder")
 
 
@@ -128,7 +129,7 @@ def _found_below(top: Path, key: str, places: Places, say: Say) -> Tuple[List[_S
     """What a key may mean in the event files below a folder, where it has points; and how many files were looked at."""
     events = [path for path in walk(top) if _NAME in path.name and is_new(path, places)]
     if len(events) > _FILES:
-        say(f"{len(events)} TensorBoard event files are there; {_FILES} were read")
+        say(f"{len(events):,} TensorBoard event files are there; {_FILES} were read")
     by_folder: Dict[Path, Dict[str, _Scalar]] = {}
     for path in sorted(events)[:_FILES]:
         run = _run(path.parent, top)

@@ -89,7 +89,7 @@ def test_slots_share_the_cores_evenly_and_never_overlap() -> None:
     assert one.cores == (), "a single slot may use them all"
     (small,), _ = slots_of([Queue("cpu", "agent", cores=1)], MachineOffer(cores=(3, 4)))
     assert small.cores == (3,)
-    with pytest.raises(BadInputError, match="3 slots of 2 cores were asked for, 4 cores"):
+    with pytest.raises(BadInputError, match="3 times 2 cores are asked for, 4 cores"):
         slots_of([Queue("cpu", "agent", slots=3, cores=2)], MachineOffer(cores=(0, 1, 2, 3)))
 
 
@@ -158,8 +158,8 @@ def test_a_queue_says_what_its_containers_get(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("queue", "words"),
     [
-        (Queue("c", "container", cpus=64), "queue c: 64 cpus were asked for, a slot has 8 cores here"),
-        (Queue("c", "container", cpus=2, cores=1), "queue c: 2 cpus were asked for, a slot has 1 cores here"),
+        (Queue("c", "container", cpus=64), "queue c: cpus is 64, a slot has 8 cores here"),
+        (Queue("c", "container", cpus=2, cores=1), "queue c: cpus is 2, a slot has 1 core here"),
         (
             Queue("c", "container", memory_bytes=900 << 40),
             "queue c: memory of 943,718,400 MiB was asked for, this machine has 24,576 MiB",

@@ -84,7 +84,7 @@ def test_without_cgroups_only_whole_cores_can_be_limited(tmp_path: Path) -> None
     assert machine.cgroup_version is None
     assert (support.mechanism, support.fractions) == ("affinity + rlimit", False)
     assert "no cgroup" in (support.why_not or "")
-    assert "need a CPU quota" in (hardware.why_not(HardwareSpec("half", cores=0.5), machine) or "")
+    assert "needs a CPU quota" in (hardware.why_not(HardwareSpec("half", cores=0.5), machine) or "")
     assert hardware.why_not(HardwareSpec("one", cores=1), machine) is None
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stackyard.reports.quantities import count, plain_number, quantity, significant, spread
+from stackyard.reports.quantities import plain_number, quantity, significant, spread
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,6 @@ def test_an_interval_has_the_decimals_of_its_median() -> None:
 )
 def test_results_keep_their_precision(value: float, words: str) -> None:
     assert plain_number(value) == words
-
-
-@pytest.mark.parametrize(
-    ("number", "words"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells"), (1000, "1,000 cells")]
-)
-def test_counts_have_singular_and_plural(number: int, words: str) -> None:
-    assert count(number, "cell") == words
 
 
 def test_significant_digits_do_not_grow_when_rounding_carries() -> None:

@@ -40,7 +40,7 @@ def test_a_build_says_what_it_does_and_where_packages_come_from(built: Built) ->
     said = "\n".join(built.said)
     assert f"making an environment with Python {PYTHON}" in said
     assert "installing torch 9.9.0+cpu" in said
-    assert "installing 1 other packages from the wheel folder" in said
+    assert "installing 1 other package from the wheel folder" in said
     assert "installing lacking (not in the wheel folder)" in said
     assert "verifying" in said
 

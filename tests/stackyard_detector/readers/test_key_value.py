@@ -49,6 +49,6 @@ def test_quoted_values_may_hold_spaces_and_equal_signs(write, read):
 
 def test_a_file_of_another_kind_holds_no_session(write, read):
     with pytest.raises(
-        BadInput, match=r"holds no session \(1 lines are corrupt, the first: .* has no key=value pair"
+        BadInput, match=r"holds no session \(1 line is corrupt, the first: .* has no key=value pair"
     ):
         read(write("fw.log", "plain prose\n"), **SETTINGS)

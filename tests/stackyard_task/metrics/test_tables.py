@@ -105,7 +105,7 @@ def test_json_lines_give_a_course(tmp_path: Path) -> None:
     assert found.series["loss"] == [[5, 1], [10, 0.5]]
     assert found.series["plain"] == [[0, 1], [1, 0.5]]
     assert "metric 'none': no line of log.jsonl has a figure 'f1'" in found.notes
-    assert "metric 'loss': 1 lines of log.jsonl are no JSON" in found.notes
+    assert "metric 'loss': 1 line of log.jsonl is no JSON" in found.notes
 
 
 @pytest.mark.parametrize("parts", [",", ";", "\t"])

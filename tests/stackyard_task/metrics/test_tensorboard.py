@@ -115,7 +115,7 @@ def test_what_is_no_number_is_no_scalar(tmp_path: Path, data: bytes) -> None:
     where = places(tmp_path)
     events(where.outputs, event(4, data))
     found = read({"t": "tensorboard:t"}, where)
-    assert (found.values, found.notes) == ({}, ["metric 't': no scalar 't' in 1 TensorBoard event files"])
+    assert (found.values, found.notes) == ({}, ["metric 't': no scalar 't' in 1 TensorBoard event file"])
 
 
 def test_a_tag_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
