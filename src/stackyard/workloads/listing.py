@@ -346,7 +346,7 @@ class _Walk:
             counts = dict.fromkeys([*sizes, *self.raw_links], 1)
             raise BadInputError(
                 f"{_shown(self.root)}: {number:,} files would travel, and at most {manifest.MOST_FILES:,} may "
-                f"(most are in {self._largest(counts, 'files')}); {_TOO_LARGE}"
+                f"(most: {self._largest(counts, 'files')}); {_TOO_LARGE}"
             )
         for name, size in sizes.items():
             if size > manifest.MOST_FILE_BYTES:
@@ -357,14 +357,17 @@ class _Walk:
 
     @staticmethod
     def _largest(amounts: Mapping[str, int], unit: str) -> str:
-        """The files and folders that have most, in words: where one has nearly all, that in it which has nearly all."""
+        """What has most, in words: where one has nearly all, that in it which has nearly all.
+
+        Folders, and of bytes single files too; how many files lie in a folder itself is counted as one.
+        """
 
         def parts(prefix: str) -> list[tuple[str, int]]:
             found: Counter[str] = Counter()
             for name, amount in amounts.items():
                 if name.startswith(prefix):
                     head, slash, _ = name[len(prefix) :].partition("/")
-                    found[prefix + head + slash] += amount
+                    found[prefix + (head + slash if slash or unit == "bytes" else "")] += amount
             return found.most_common()
 
         def has_nearly_all(listed: list[tuple[str, int]]) -> bool:
@@ -373,14 +376,14 @@ class _Walk:
         shown = parts("")
         while shown[0][0].endswith("/") and has_nearly_all(shown):
             inner = parts(shown[0][0])
-            if not has_nearly_all(inner) or (unit == "files" and not inner[0][0].endswith("/")):
+            if not has_nearly_all(inner) or inner[0][0] == shown[0][0]:
                 break
             shown = inner
 
         def said(name: str, amount: int) -> str:
             if unit == "bytes":
                 return f"{_shown(name)} {size_text(amount)}"
-            return f"{_shown(name)} {count(amount, 'file')}" if name.endswith("/") else _shown(name)
+            return f"{_shown(name) if name else 'at its top'} {count(amount, 'file')}"
 
         return ", ".join(said(name, amount) for name, amount in shown[:_NAMED])
 

@@ -351,8 +351,10 @@ def test_too_many_files_or_entries_and_one_large_file_are_named(
     sparse(top / "model.bin", (100 << 20) + 1)
     assert "model.bin has 104.9 MB, and a file that travels has at most 100 MiB" in refusal(top)
     monkeypatch.setattr(manifest, "MOST_FILES", 10)
-    assert "17 files would travel, and at most 10 may (most are in crops/ 12 files, more/ 3 files" in refusal(
-        top
+    most = "(most: crops/ 12 files, more/ 3 files, at its top 2 files)"
+    assert f"17 files would travel, and at most 10 may {most}; " in refusal(top)
+    assert "at most 10 may (most: at its top 14 files, in/ 1 file);" in refusal(
+        tree(tmp_path / "flat", *[f"{n}" for n in range(14)], "in/b/1")
     )
     monkeypatch.setattr(listing, "MOST_ENTRIES", 10)
     assert "holds more than 10 files and folders" in refusal(top)
