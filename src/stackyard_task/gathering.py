@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Dict, List, Optional, Set, Tuple
 
 from stackyard_task import archives
+from stackyard_task.counting import count
 from stackyard_task.emptying import MOST_NAMES, OPEN_FOLDER, entered, removed_below
 
 #: Below the outputs: what a command left in its working folder.
@@ -38,7 +39,7 @@ class Gathered:
     #: Files and links that now lie below the outputs.
     moved: int = 0
     bytes: int = 0
-    #: Files and links that were new or changed, and were removed. Caches, sockets and pipes are not counted.
+    #: What was new or changed, and was removed: files, links, pipes, sockets and devices. Caches are not counted.
     dropped: int = 0
     #: One sentence about what was dropped or could not be removed; ``None``: nothing was.
     sentence: Optional[str] = None
@@ -107,8 +108,9 @@ class _Gathering:
         said = []
         if self.result.dropped:
             why = f" ({'; '.join(sorted(self.reasons))})" if self.reasons else ""
-            files = "1 file" if self.result.dropped == 1 else f"{self.result.dropped} files"
-            said.append(f"of what the command left, {files} could not be kept{why}")
+            said.append(
+                f"of what the command left, {count(self.result.dropped, 'file')} could not be kept{why}"
+            )
         elif self.reasons:
             said.append("; ".join(sorted(self.reasons)))
         if self.left:
@@ -159,7 +161,9 @@ class _Gathering:
             elif self._room(seen.st_size):
                 self._move(descriptor, parts, name, seen)
         else:
-            os.unlink(name, dir_fd=descriptor)  # a socket or pipe has no content to keep
+            os.unlink(name, dir_fd=descriptor)
+            self.result.dropped += 1
+            self.reasons.add("pipes, sockets and devices have no content")
 
     def _room(self, size: int) -> bool:
         if self.result.moved >= MOST_MOVED:

@@ -124,14 +124,33 @@ def test_links_are_kept_where_they_lead_to_what_is_kept(work: Path, archive: Pat
     )
 
 
-def test_sockets_and_pipes_are_removed_without_a_word(
+def test_sockets_and_pipes_are_removed_and_counted(
     work: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(str(work / "pipe"))
     monkeypatch.chdir(work)
     with socket.socket(socket.AF_UNIX) as one:
         one.bind("socket")
-    assert gathered(work, archive, work.parent / "outputs") == Gathered()
+    assert gathered(work, archive, work.parent / "outputs") == Gathered(
+        dropped=2,
+        sentence=(
+            "of what the command left, 2 files could not be kept (pipes, sockets and devices have no content)"
+        ),
+    )
+    assert not work.exists()
+
+
+def test_all_that_is_dropped_is_one_number_with_its_reasons(work: Path, archive: Path) -> None:
+    os.mkfifo(str(work / "pipe"))
+    (work / "out").symlink_to("/etc/hostname")
+    with (work / "huge").open("wb") as stream:
+        stream.truncate(gathering.MOST_MOVED_BYTES + 1)
+    result = gathered(work, archive, work.parent / "outputs")
+    assert (result.moved, result.dropped) == (0, 3)
+    assert result.sentence == (
+        "of what the command left, 3 files could not be kept (at most 4 GiB are; links are kept where they lead to a "
+        "file that is; pipes, sockets and devices have no content)"
+    )
 
 
 def test_bounds_are_kept_and_what_is_beyond_is_counted(
