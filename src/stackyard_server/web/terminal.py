@@ -17,6 +17,13 @@ _TOLD = re.compile(
     r"|\x1b[ -/]*[0-~]"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 )
+#: What takes the cursor back in its line: a return, backspaces, ``ESC [ n D`` (left), ``ESC [ n G`` (to a column); or
+#: erases what stands in front of it.
+_BACK = re.compile(r"\r|\x08+|\x1b\[(?P<number>[0-9]{0,9})(?P<letter>[DG])|\x1b\[[12]K")
+#: Letters in front of the cursor that stay.
+MOST_KEPT = 200
+#: Of a line that is longer, and written over in its end, that end is looked at.
+MOST_REDRAWN = 1 << 16
 #: The colours' classes in ``style.css``, by their number; black and white are the text's own colour.
 _COLOURS = (None, "red", "green", "yellow", "blue", "magenta", "cyan", None)
 #: Changes of style in one message that are shown; what comes after has the text's own.
@@ -42,10 +49,32 @@ def printed(text: Any) -> Markup:
 
 
 def _last(line: str) -> str:
-    """A line after its carriage returns: what was written last, with the styles of before."""
-    *before, last = line.rstrip("\r").split("\r")
-    styles = "".join(told[0] for part in before for told in _TOLD.finditer(part) if told["style"] is not None)
-    return styles + last
+    """A line after what takes its cursor back: what was written last, with the styles of before.
+
+    What stays in front of the cursor has no style of its own then.
+    """
+    if len(line) > MOST_REDRAWN and _BACK.search(line, len(line) - MOST_REDRAWN):
+        line = line[-MOST_REDRAWN:]
+    backs, end = list(_BACK.finditer(line)), len(line)
+    while backs and backs[-1].end() == end:  # nothing was written over it yet
+        end = backs.pop().start()
+    styles: list[str] = []
+    kept, at = "", 0
+    for back in backs:
+        piece = line[at : back.start()]
+        styles += (told[0] for told in _TOLD.finditer(piece) if told["style"] is not None)
+        kept = _stays(kept + _TOLD.sub("", piece), back)
+        at = back.end()
+    return "".join(styles) + kept + line[at:end]
+
+
+def _stays(shown: str, back: re.Match[str]) -> str:
+    """What of a line stands in front of the cursor; nothing of a long one, which a spinner would copy each time."""
+    number = int(back["number"] or 1)
+    column = {"D": len(shown) - number, "G": number - 1, None: 0}[back["letter"]]
+    if back[0][0] == "\b":
+        column = len(shown) - len(back[0])
+    return shown[:column] if 0 < column <= MOST_KEPT else ""
 
 
 def _shown(text: str, colour: str | None, bold: bool) -> Markup:
