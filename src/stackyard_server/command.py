@@ -184,7 +184,7 @@ def _show_status(found: dict[str, Any]) -> None:
     budget = f" of {_size(disk['budget_bytes'])}" if disk["budget_bytes"] is not None else ""
     typer.echo(
         f"  disk    {_size(disk['used_bytes'])}{budget} used ({_size(disk['database_bytes'])} database, "
-        f"{files['count']} files of {_size(files['bytes'])}), {_size(disk['free_bytes'])} free"
+        f"{_count(files['count'], 'file')} of {_size(files['bytes'])}), {_size(disk['free_bytes'])} free"
     )
     for problem in found["problems"]:
         typer.echo(f"! {problem}")
@@ -401,7 +401,7 @@ def backup(
         return
     left = f", {manifest['left_out']} deleted meanwhile" if manifest["left_out"] else ""
     typer.echo(
-        f"{target}: {sum(manifest['rows'].values())} rows, {manifest['files']} files of "
+        f"{target}: {_count(sum(manifest['rows'].values()), 'row')}, {_count(manifest['files'], 'file')} of "
         f"{_size(manifest['bytes'])} ({manifest['linked']} linked{left})"
     )
     typer.echo(f"digest {manifest['digest']}")
@@ -428,7 +428,9 @@ def restore(
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     elif found["ok"]:
-        typer.echo(f"{where}: {found['files']} files of {_size(found['bytes'])}, as of {found['made_at']}")
+        typer.echo(
+            f"{where}: {_count(found['files'], 'file')} of {_size(found['bytes'])}, as of {found['made_at']}"
+        )
         if verify_copy:
             typer.echo("verified: rows, files and hashes are as in the backup")
         if not found["checked"]:
@@ -449,7 +451,8 @@ def verify(folder: Folder = None, as_json: Json = False) -> None:
         typer.echo(json.dumps(found, indent=1))
     elif found["ok"]:
         typer.echo(
-            f"sound: {sum(found['rows'].values())} rows, {found['files']} files of {_size(found['bytes'])}"
+            f"sound: {_count(sum(found['rows'].values()), 'row')}, {_count(found['files'], 'file')} of "
+            f"{_size(found['bytes'])}"
         )
     left = found["unclaimed"]["count"]
     if not as_json and left and found["apart"]:
@@ -479,8 +482,8 @@ def reconcile(
     typer.echo("would be done:" if dry_run else f"{where}: database and contents belong together now")
     if found["new_database"]:
         typer.echo("  a new database: users, tasks and queues are lost")
-    typer.echo(f"  {found['recovered']['count']} contents without a file become files below recovered/")
-    typer.echo(f"  {found['forgotten']['count']} files without a content are forgotten")
+    typer.echo(f"  below recovered/: {_count(found['recovered']['count'], 'content')} without a file")
+    typer.echo(f"  forgotten: {_count(found['forgotten']['count'], 'file')} without a content")
     for path in found["forgotten"]["paths"]:
         typer.echo(f"    {path}")
 
@@ -517,6 +520,11 @@ def gc(
             typer.echo(f"  {about['count']} {kind.replace('_', ' ')}{size}{kept}")
     if not any(isinstance(about, dict) and about["count"] for about in found.values()):
         typer.echo("  nothing")
+
+
+def _count(number: int, noun: str) -> str:
+    """A number with its noun, in singular or plural."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _size(count: int) -> str:

@@ -44,7 +44,8 @@ class Sides:
     def apart(self) -> str | None:
         """In what rows and contents are apart; None where they are not."""
         if self.missing:
-            return f"{len(self.missing)} files have no content, the first is {self.missing[0]}"
+            number = "1 file has" if len(self.missing) == 1 else f"{len(self.missing):,} files have"
+            return f"{number} no content, the first is {self.missing[0]}"
         return self.surplus
 
 

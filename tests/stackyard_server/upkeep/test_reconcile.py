@@ -108,7 +108,7 @@ def test_files_without_their_contents_stop_a_start_until_they_are_given_up(folde
     store.close()
     kept = lost.read_bytes()
     lost.unlink()
-    with pytest.raises(admin.AdminError, match="1 files have no content, the first is f/"):
+    with pytest.raises(admin.AdminError, match="1 file has no content, the first is f/"):
         start(folder)
     (problem,) = admin.verify(folder)["problems"]
     assert problem.endswith("the content is missing")
