@@ -98,18 +98,18 @@ def _statistics(report: Report, cell: CellReport) -> Table:
     """One cell alone: each figure with its spread."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
     table.add_column("" if cell.label == ONLY_CELL else clean(cell.label), overflow="fold", min_width=12)
-    for name in ("n", "median", "interval", "least", "greatest"):
+    found = [(name, key, cell.metrics[key]) for name, key in ROWS if key in cell.metrics]
+    spreads = any(summary.n > 1 for _, _, summary in found)
+    for name in ("n", "median", "interval", "least", "greatest") if spreads else ("n", "value"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, key in ROWS:
-        summary = cell.metrics.get(key)
-        if summary is None:
-            continue
+    for name, key, summary in found:
         unit = report.metric(key).unit
         span = "–"
         if summary.low is not None and summary.high is not None:
             span = f"[{spread(summary.median, summary.low, summary.high, unit)[1]}]"
         ends = (quantity(summary.minimum, unit), quantity(summary.maximum, unit))
-        table.add_row(name, f"{summary.n}", quantity(summary.median, unit), Text(span), *ends)
+        more = (Text(span), *ends) if spreads else ()
+        table.add_row(name, f"{summary.n}", quantity(summary.median, unit), *more)
     return table
 
 

@@ -298,6 +298,12 @@ def test_the_terminal_shows_the_spread_of_one_cell(tmp_path: Path) -> None:
     assert "baseline" not in text
 
 
+def test_one_run_has_a_value_and_no_spread(tmp_path: Path) -> None:
+    text = shown(one_cell(tmp_path, 1))
+    assert re.search(r"wall +1 +10\.1 s *$", text, flags=re.MULTILINE)
+    assert "median" not in text
+
+
 def test_the_terminal_explains_no_brackets_that_it_does_not_show(tmp_path: Path) -> None:
     text = shown(one_cell(tmp_path, 3))
     assert "[" not in text
