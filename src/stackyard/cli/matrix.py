@@ -198,6 +198,7 @@ class Matrix:
             read=input_marks.of_scenario(scenario, beside),
             renamed=names,
         )
+        plan.added = derived_stacks.added(scenario, known)
         refuse_missing(beside / Path(self._name).name, scenario, self._catalogue, here.dataset, plan)
         plan.undivided = (
             earlier.undivided

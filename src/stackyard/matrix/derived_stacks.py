@@ -12,7 +12,7 @@ from pathlib import Path
 from stackyard import stacks
 from stackyard.scenarios import Scenario
 from stackyard.settings import Settings
-from stackyard.stacks import derived
+from stackyard.stacks import definition, derived
 from stackyard.stacks.definition import StackSpec
 
 #: Stands for the digest of a stack that nobody has resolved yet.
@@ -80,6 +80,20 @@ def built(
         return spec
 
     return _with(scenario, defined, made)
+
+
+def added(scenario: Scenario, known: Mapping[str, StackSpec]) -> dict[str, dict[str, str]]:
+    """The packages that each stack of a scenario adds to its base, by version; without those that are not resolved.
+
+    Args:
+        scenario: whose stacks.
+        known: the stacks by name, as ``foreseen`` and ``built`` have them.
+    """
+    specs = {name: known[name] for name in scenario.stacks if known[name].digest != UNRESOLVED}
+    return {
+        name: {package.name: package.version for package in definition.added(spec)}
+        for name, spec in specs.items()
+    }
 
 
 def _with(

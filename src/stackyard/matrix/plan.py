@@ -99,6 +99,8 @@ class Plan:
     read: dict[str, str] = field(default_factory=dict)
     #: Workload as the file names it -> what its cells are called since its code, packages or inputs changed.
     renamed: dict[str, str] = field(default_factory=dict)
+    #: Stack that the scenario adds -> the packages that it has beyond its base's, by version; as far as resolved.
+    added: dict[str, dict[str, str]] = field(default_factory=dict)
     #: What a workload is called whose cells began anew -> why they did.
     changes: dict[str, Change] = field(default_factory=dict)
     kind: str = KIND

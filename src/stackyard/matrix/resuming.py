@@ -75,7 +75,7 @@ def _not_comparable(old: Plan, new: Plan, accepted: Mapping[str, str]) -> list[s
     return [
         *differences(_comparable(old.scenario, accepted), _comparable(new.scenario, accepted)),
         *differences(old.only, new.only, "--only"),
-        *differences(*_stacks_that_stay(old, new, accepted), "stacks"),
+        *_stack_lines(old, new, accepted),
         *differences(old.inputs, new.inputs, "inputs (bytes)"),
         *differences(old.measure, new.measure, "measure"),
         *differences(*_declarations(old, new, accepted), "workloads.toml"),
@@ -120,8 +120,7 @@ def changed(old: Plan, new: Plan) -> dict[str, list[str]]:
         lines = [
             *differences(_as_written(was[name]), _as_written(now[name]), f"workloads.{name}"),
             *(
-                f"stack {stack}: other packages "
-                f"(lock {_short(digests[0][stack])} then, {_short(digests[1][stack])} now)"
+                f"stack {stack}: {_packages(old, new, stack)}"
                 for stack in sorted(stacks & _stacks_of(new, [name]))
             ),
             *(
@@ -202,6 +201,17 @@ def next_names(earlier: Mapping[str, str], changed: Collection[str]) -> dict[str
         number = int(name.rpartition(".")[2]) + 1 if first != name else 2
         names[first] = f"{first}.{number}"
     return names
+
+
+def _packages(old: Plan, new: Plan, stack: str) -> str:
+    """What differs of a stack, by its packages where both plans know them, else by its locks."""
+    was, now = old.added.get(stack), new.added.get(stack)
+    found = [] if was is None or now is None else differences(was, now)
+    if not found:
+        digests = [_short(_digests(plan.stacks)[stack]) for plan in (old, new)]
+        return f"other packages (lock {digests[0]} then, {digests[1]} now)"
+    more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+    return ", ".join(line.replace(": ", " ", 1).replace("'", "") for line in found[:_MOST_SHOWN]) + more
 
 
 def _short(digest: str | None) -> str:
@@ -305,6 +315,18 @@ def _code(plan: Plan) -> dict[str, str | None]:
 
 def _digests(stacks: Mapping[str, StackPin]) -> dict[str, str | None]:
     return {name: pin.digest for name, pin in stacks.items()}
+
+
+def _stack_lines(old: Plan, new: Plan, accepted: Mapping[str, str]) -> Iterator[str]:
+    """What differs of the stacks that are to stay: packages where both plans know them, else digests."""
+    was, now = _stacks_that_stay(old, new, accepted)
+    known = {name for name in _differing(was, now) if old.added.get(name) != new.added.get(name)}
+    known &= old.added.keys() & new.added.keys()
+    for name in was:
+        if name in known:
+            yield f"stacks.{name}: {_packages(old, new, name)}"
+    left = [{name: digest for name, digest in side.items() if name not in known} for side in (was, now)]
+    yield from differences(left[0], left[1], "stacks")
 
 
 def _stacks_that_stay(

@@ -180,8 +180,16 @@ def packages(stack: StackSpec) -> list[LockedPackage]:
     Raises:
         BadInputError: a lock cannot be read.
     """
-    own = read_lock(stack.folder / LOCK_FILE, may_be_empty=stack.base is not None)
-    return own if stack.base is None else [*packages(stack.base), *own]
+    return added(stack) if stack.base is None else [*packages(stack.base), *added(stack)]
+
+
+def added(stack: StackSpec) -> list[LockedPackage]:
+    """The packages of a stack's own lock: beyond its base's, where it has one.
+
+    Raises:
+        BadInputError: the lock cannot be read.
+    """
+    return read_lock(stack.folder / LOCK_FILE, may_be_empty=stack.base is not None)
 
 
 def read_lock(path: Path, may_be_empty: bool = False) -> list[LockedPackage]:

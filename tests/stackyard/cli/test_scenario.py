@@ -227,7 +227,7 @@ def test_fewer_repeats_than_there_are_is_what_the_refusal_says(
     assert main.run([*line, "--repeats", "2"]) == 0
     capsys.readouterr()
     assert main.run([*line, "--resume", "--repeats", "1"]) == 2
-    assert "o: the matrix there has 2 repeats, and 1 are fewer" in capsys.readouterr().err
+    assert "o: the matrix there has 2 repeats, and 1 is fewer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

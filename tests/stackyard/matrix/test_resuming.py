@@ -201,6 +201,19 @@ def test_an_axis_that_changed_with_a_file_is_not_accepted_and_accepting_is_not_a
     assert "--accept-changes" not in str(refused.value)
 
 
+def test_packages_that_changed_are_named_where_they_are_known() -> None:
+    old = worked_in(added={"s": {"six": "1.16.0", "gone": "1", "same": "2"}})
+    new = worked_in(
+        stacks={"s": StackPin("s", digest="2")}, added={"s": {"six": "1.17.0", "more": "3", "same": "2"}}
+    )
+    said = "six 1.16.0 then, 1.17.0 now, gone 1 then, absent now, more absent then, 3 now"
+    with pytest.raises(BadInputError, match=f"stacks.s: {said}"):
+        resuming.refuse_if_different(old, new, Path("o"))
+    assert resuming.changed(old, new)["w"] == [f"stack s: {said}"]
+    unknown = replace(new, added={})  # not resolved, or a plan from before
+    assert resuming.changed(old, unknown)["w"] == ["stack s: other packages (lock 1 then, 2 now)"]
+
+
 def test_what_differed_is_kept_by_each_new_name() -> None:
     old = worked_in()
     new = worked_in(stacks={"s": StackPin("s", digest="2")})
