@@ -16,7 +16,7 @@ from typing import Any
 from stackyard import scenarios, stacks, toml_tables, workloads
 from stackyard.clearml.pipelines.submission import TEMPLATE
 from stackyard.clearml.sending import SHORTEST_NAME, Sender
-from stackyard.clearml.tasks import templates
+from stackyard.clearml.tasks import submissions, templates
 from stackyard.clearml.tasks.templates import DEFAULT_QUEUE, Origin, Published, Template
 from stackyard.cli import requirements
 from stackyard.cli.building import sparsely
@@ -76,7 +76,7 @@ def publish(
     """
     beside, catalogue, known = file.parent, workloads.load(file.parent), stacks.load()
     if stack is not None and stack not in known:
-        raise BadInputError(f"no stack is named {stack!r}; there are: {', '.join(sorted(known))}")
+        raise submissions.no_stack(stack, known)
     if file.name == declarations.FILE:
         found = list(_of_declarations(file, catalogue, stack or stacks.DEFAULT))
     else:

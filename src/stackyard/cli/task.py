@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 from stackyard import stacks, workloads
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
-from stackyard.clearml.sending import Sender
+from stackyard.clearml.sending import SHORTEST_NAME, Sender
 from stackyard.clearml.tasks import following, outcomes, submissions, templates
 from stackyard.clearml.tasks.outcomes import Outcome
 from stackyard.clearml.tasks.submissions import InstalledStacks, Submitted, Wanted
@@ -180,7 +180,7 @@ def submit_command(
                 raise BadInputError("--set is for a template or a function; a command has its words")
             if stack is not None and stack not in offer.stacks:
                 _stack(stack)
-            declared = typed.declared(words or [], code=".")
+            declared = typed.declared(words or [], code=".", least=SHORTEST_NAME)
             folder = code_folders.looked_at(
                 declared.command or Command(()), Path.cwd(), {}, "the command", [settings.home]
             )
@@ -300,7 +300,7 @@ def _stack(name: str | None) -> StackSpec:
     defined = stacks.load()
     chosen = name or stacks.DEFAULT
     if chosen not in defined:
-        raise BadInputError(f"no stack is named {chosen!r}; there are: {', '.join(sorted(defined))}")
+        raise submissions.no_stack(chosen, defined)
     return defined[chosen]
 
 

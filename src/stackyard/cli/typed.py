@@ -151,19 +151,28 @@ def _toml(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def declared(words: list[str], *, code: str) -> Workload:
+def declared(words: list[str], *, code: str, least: int = 1) -> Workload:
     """A command typed at a terminal as a workload that works in a copy of a folder.
+
+    Args:
+        words: the command.
+        code: the folder.
+        least: letters that its name has at least.
 
     Raises:
         BadInputError: there are no words.
     """
     return Workload(
-        name_of(words), "", "", command=Command(words=tuple(map(commands.verbatim, words)), code=code)
+        name_of(words, least), "", "", command=Command(words=tuple(map(commands.verbatim, words)), code=code)
     )
 
 
-def name_of(words: list[str]) -> str:
+def name_of(words: list[str], least: int = 1) -> str:
     """What a command's runs are named by: its program, or the script that Python is given.
+
+    Args:
+        words: the command.
+        least: letters that the name has at least; where the program has fewer, further words stand behind it.
 
     Raises:
         BadInputError: there are no words.
@@ -180,7 +189,15 @@ def name_of(words: list[str]) -> str:
             word = (options[1:] or [word])[0]
         elif options and options[0] != "-c":
             word = Path(options[0]).name
-    return _NAME.sub("_", word.removesuffix(".py")).strip("_.-")[:NAME_LETTERS] or "command"
+    name = _letters(word.removesuffix(".py")) or "command"
+    further = [part for part in map(_letters, words[1:]) if part]
+    while len(name) < least:
+        name = f"{name}-{further.pop(0)}" if further else f"command-{name}"
+    return name[:NAME_LETTERS]
+
+
+def _letters(word: str) -> str:
+    return _NAME.sub("_", word).strip("_.-")[:NAME_LETTERS]
 
 
 def _without_env(words: list[str]) -> list[str]:

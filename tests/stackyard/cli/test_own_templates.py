@@ -158,6 +158,7 @@ def test_a_command_goes_to_a_queue_with_a_copy_of_the_current_folder(
         (["publish", "gone.toml"], "gone.toml: cannot be read"),
         (["publish", "mine.toml", "--no-examples"], "--no-examples goes without FILE"),
         (["publish", "mine.toml", "--stack", "none-such"], "no stack is named 'none-such'"),
+        (["publish", "mine.toml", "--stack", "none"], "on a server's agents a task needs a stack; there are"),
         (["publish", "p.toml"], "publish it with: stackyard pipeline publish p.toml"),
     ],
 )

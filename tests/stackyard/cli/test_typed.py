@@ -49,6 +49,21 @@ def test_runs_are_named_by_what_is_executed(words: list[str], name: str) -> None
     assert typed.name_of(words) == name
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["sh", "run.sh"], "sh-run.sh"),
+        (["R", "-f", "a.R"], "R-f"),
+        (["./a.py"], "command-a"),
+        (["w"], "command-w"),
+        (["env", "A=1", "sh", "-c", "true"], "sh-c"),
+        (["make", "run"], "make"),
+    ],
+)
+def test_a_name_that_is_too_short_takes_further_words(words: list[str], name: str) -> None:
+    assert typed.declared(words, code=".", least=3).name == name
+
+
 @given(WORDS, WORDS)
 def test_the_scenario_of_two_commands_runs_the_words_that_were_typed(
     first: list[str], second: list[str]

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.clearml.client import FINAL, Client, ServerError
-from stackyard.clearml.sending import INPUTS_SECTION, RUN_FIELDS, RUNS_PROJECT, SPEC, Sender
+from stackyard.clearml.sending import INPUTS_SECTION, RUN_FIELDS, RUNS_PROJECT, SHORTEST_NAME, SPEC, Sender
 from stackyard.clearml.tasks import templates
 from stackyard.clearml.tasks.templates import Origin
 from stackyard.errors import BadInputError, StackyardError
+from stackyard.scenarios.shape import NO_STACK
 from stackyard.workloads import code_folders
 from stackyard.workloads.folder import Folder
 from stackyard_server.rules import fate
@@ -430,13 +431,25 @@ def _check_run(name: str, text: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    if len(name.strip()) < 3:
-        raise BadInputError(f"the name {name!r} is too short: ClearML wants at least 3 characters")
+    if len(name.strip()) < SHORTEST_NAME:
+        raise BadInputError(
+            f"the name {name!r} is too short: ClearML wants at least {SHORTEST_NAME} characters; give one with --name"
+        )
 
 
 def _check_stack(stack: str, offer: InstalledStacks) -> None:
     if stack not in offer.stacks:
-        raise BadInputError(f"no stack is named {stack!r}; there are: {', '.join(sorted(offer.stacks))}")
+        raise no_stack(stack, offer.stacks)
+
+
+def no_stack(name: str, known: Iterable[str]) -> BadInputError:
+    """The refusal of a stack that is none, with those that are known."""
+    there = ", ".join(sorted(known))
+    if name == NO_STACK:
+        return BadInputError(
+            f"--stack {name} is for a run here: on a server's agents a task needs a stack; there are: {there}"
+        )
+    return BadInputError(f"no stack is named {name!r}; there are: {there}")
 
 
 def _queue(client: Client, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -59,7 +59,12 @@ def tasks(here: Site) -> set[str]:
         ("simulate", Wanted({"Run/cores": "many"}), "Run/cores is 'many', expected a number above 0"),
         ("simulate", Wanted(queue="cpux"), "no queue is named 'cpux'; there are: cpu, default, nobody"),
         ("simulate", Wanted(stack="old"), "no stack is named 'old'; there are: pictured, plain"),
-        ("simulate", Wanted(name="ab"), "too short"),
+        (
+            "simulate",
+            Wanted(stack="none"),
+            "--stack none is for a run here: on a server's agents a task needs a stack",
+        ),
+        ("simulate", Wanted(name="ab"), "'ab' is too short: .* 3 characters; give one with --name"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_refused_and_nothing_is_made(
