@@ -114,7 +114,10 @@ def line(moment: Moment) -> str:
     if moment.cpu_percent_of_core is not None:
         parts.append(f"CPU {moment.cpu_percent_of_core:.0f} %")
     if moment.rss_bytes is not None:
-        parts.append(f"RAM {moment.rss_bytes / 1e6:.0f} MB")
+        size, unit = (
+            (moment.rss_bytes / 1e6, "MB") if moment.rss_bytes >= 1e6 else (moment.rss_bytes / 1e3, "kB")
+        )
+        parts.append(f"RAM {size:.0f} {unit}")
     return f"[{moment.elapsed_seconds:.0f} s] {', '.join(parts)}"
 
 

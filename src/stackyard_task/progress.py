@@ -53,8 +53,9 @@ def shown(
         sampler: what it uses.
         watcher: whom else to tell.
     """
+    # nothing that runs has no memory: the kernel has not counted any yet
     moment = Moment(
-        elapsed_seconds, listener.phases[-1]["name"], loss=listener.loss, rss_bytes=sampler.rss_bytes
+        elapsed_seconds, listener.phases[-1]["name"], loss=listener.loss, rss_bytes=sampler.rss_bytes or None
     )
     for name, value in listener.progress.items():
         setattr(moment, name, value)

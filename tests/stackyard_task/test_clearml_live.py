@@ -90,6 +90,8 @@ def test_output_is_printed_as_it_comes_and_a_flood_is_cut(task: Task, tmp_path: 
 
 
 def test_one_line_says_where_a_run_is() -> None:
+    assert line(Moment(0.0, "startup", rss_bytes=197_000)) == "[0 s] startup, RAM 197 kB"
+    assert line(Moment(0.0, "startup")) == "[0 s] startup"
     assert line(Moment(12.3, "steady", 3, 8, "epochs", 0.25, 0.0012, 9, 99.6, 800_000_000)) == (
         "[12 s] steady, 3 of 8 epochs, loss 0.25, 1.2 ms a step, CPU 100 %, RAM 800 MB"
     )

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from stackyard.counting import count
+from stackyard.reports.quantities import quantity
 from stackyard_task.records import RunRecord
 
 
@@ -117,16 +118,15 @@ def outcome(record: RunRecord) -> str:
     if record.failure is not None:
         return f"FAILED {record.failure.kind}: {record.failure.message}"
     measured = record.measurement
-    parts = []
-    if measured.wall_seconds is not None:
-        parts.append(f"{measured.wall_seconds:.2f} s")
-    if measured.cpu_seconds is not None:
-        parts.append(f"cpu {measured.cpu_seconds:.2f} s")
-    if measured.peak_rss_bytes is not None:
-        parts.append(f"peak {measured.peak_rss_bytes / 1e6:.0f} MB")
+    shown = (
+        ("", measured.wall_seconds, "s"),
+        ("cpu ", measured.cpu_seconds, "s"),
+        ("peak ", measured.peak_rss_bytes, "B"),
+    )
+    parts = [name + quantity(value, unit) for name, value, unit in shown if value is not None]
     if record.not_understood:
         parts.append(f"{count(record.not_understood, 'value')} of its channel left out")
-    return "  ".join(parts) or "done"
+    return "  ".join(parts).replace("\u00a0", " ") or "done"
 
 
 def inside(progress: Mapping[str, Any]) -> str:

@@ -349,13 +349,11 @@ def _results(workload: WorkloadReport) -> list[dict[str, Any]]:
             result = cell.results.get(name)
             if result is None:
                 entries.append((quantities.NOT_MEASURED, ""))
-            elif result.median is None:
+            elif result.median is None or result.minimum is None or result.maximum is None:
                 entries.append((", ".join(result.texts), ""))
             else:
-                low, high = quantities.plain_number(result.minimum), quantities.plain_number(result.maximum)
-                entries.append(
-                    (quantities.plain_number(result.median), "" if low == high else f"{low}–{high}")
-                )
+                median, low, high = quantities.plain_numbers([result.median, result.minimum, result.maximum])
+                entries.append((median, "" if low == high else f"{low}–{high}"))
         found.append({"name": name, "differs": name in workload.results_differing, "entries": entries})
     return found
 

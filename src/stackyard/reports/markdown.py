@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from stackyard.counting import count
 from stackyard.reports import quantities
 from stackyard.reports.metrics import HEADLINE
-from stackyard.reports.quantities import plain_number
+from stackyard.reports.quantities import plain_numbers
 from stackyard.reports.report import CellSummary, EnvironmentRow, Report, SettingRatio, WorkloadReport
 from stackyard.reports.wording import interval, times, verdict_words
 
@@ -161,10 +161,9 @@ def _results(workload: WorkloadReport, name: str) -> list[str]:
         result = cell.results.get(name)
         if result is None:
             found.append("–")
-        elif result.median is not None:
-            same = result.minimum == result.maximum
-            span = "" if same else f" ({plain_number(result.minimum)} to {plain_number(result.maximum)})"
-            found.append(plain_number(result.median) + span)
+        elif result.median is not None and result.minimum is not None and result.maximum is not None:
+            median, low, high = plain_numbers([result.median, result.minimum, result.maximum])
+            found.append(median + ("" if low == high else f" ({low} to {high})"))
         else:
             found.append(", ".join(result.texts))
     return found

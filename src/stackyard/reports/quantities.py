@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 NOT_MEASURED = "–"
 _NO_BREAK = "\u00a0"
@@ -70,13 +71,20 @@ def scaled(value: float, unit: str) -> tuple[str, str]:
     return significant(value), unit
 
 
-def plain_number(value: float | None) -> str:
-    """A workload's own number, with up to five significant digits."""
-    if value is None:
-        return NOT_MEASURED
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if abs(value) < 1e-4:
-        return f"{value:.2e}"
-    text = significant(value, 5)
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def plain_numbers(values: Sequence[float], digits: int = 5) -> list[str]:
+    """A workload's own numbers that are read together, such as a median and its range, with one number of decimals.
+
+    Args:
+        values: the first is the one that counts, and decides how many decimals there are.
+        digits: significant digits that the first has at most; zeros that all end with are left out.
+    """
+    if all(float(value).is_integer() and abs(value) < 1e15 for value in values):
+        return [f"{int(value):,}" for value in values]
+    leading = abs(values[0]) or max(map(abs, values))
+    if leading < 1e-4:
+        return [f"{value:.2e}" if value else "0" for value in values]
+    decimals = max(0, digits - 1 - math.floor(math.log10(leading)))
+    texts = [f"{value:,.{decimals}f}" for value in values]
+    while "." in texts[0] and all(text.endswith(("0", ".")) for text in texts):
+        texts = [text[:-1] for text in texts]
+    return ["0" if not text.strip("-0.,") else text for text in texts]

@@ -10,7 +10,7 @@ from rich.text import Text
 from stackyard.counting import count
 from stackyard.reports.cells import DEPLOYMENT, ONLY_CELL
 from stackyard.reports.comparison import MIXED
-from stackyard.reports.quantities import quantity, significant, spread
+from stackyard.reports.quantities import plain_numbers, quantity, spread
 from stackyard.reports.report import CellReport, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 from stackyard.reports.wording import interval, times
@@ -148,9 +148,9 @@ def _results(workload: WorkloadReport, name: str) -> list[str]:
             continue
         value = " | ".join(result.texts)
         if result.median is not None and result.minimum is not None and result.maximum is not None:
-            value = significant(result.median, 4)
-            if result.minimum != result.maximum:
-                value += f" ({significant(result.minimum, 4)} to {significant(result.maximum, 4)})"
+            value, low, high = plain_numbers([result.median, result.minimum, result.maximum], digits=4)
+            if low != high:
+                value += f" ({low} to {high})"
         found.append(value if len(workload.cells) == 1 else f"{cell.label} {value}")
     return found
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stackyard.reports.quantities import plain_number, quantity, significant, spread
+from stackyard.reports.quantities import plain_numbers, quantity, significant, spread
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,25 @@ def test_an_interval_has_the_decimals_of_its_median() -> None:
     ("value", "words"), [(0.97134, "0.97134"), (4000.0, "4,000"), (0.9, "0.9"), (1e-7, "1.00e-07")]
 )
 def test_results_keep_their_precision(value: float, words: str) -> None:
-    assert plain_number(value) == words
+    assert plain_numbers([value]) == [words]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((1050.0, 544.0, 1556.0), ["1,050", "544", "1,556"]),
+        ((1050.12, 543.98, 1556.0), ["1,050.1", "544.0", "1,556.0"]),
+        ((0.9, 0.85, 1.0), ["0.90", "0.85", "1.00"]),
+        ((0.0, -0.5, 0.25), ["0", "-0.50", "0.25"]),
+        ((1200.5, -0.001, 2000.0), ["1,200.5", "0", "2,000.0"]),
+        ((2e-7, 1e-7, 0.0), ["2.00e-07", "1.00e-07", "0"]),
+        ((9.99996, 9.0, 11.0), ["10", "9", "11"]),
+    ],
+)
+def test_a_result_and_its_range_have_one_number_of_decimals(
+    values: tuple[float, ...], words: list[str]
+) -> None:
+    assert plain_numbers(values) == words
 
 
 def test_significant_digits_do_not_grow_when_rounding_carries() -> None:
