@@ -22,6 +22,7 @@ from stackyard.clearml.tasks.outcomes import Outcome
 from stackyard.clearml.tasks.submissions import InstalledStacks, Submitted, Wanted
 from stackyard.cli import own_templates, publishing, typed
 from stackyard.cli.options import Config, Json
+from stackyard.counting import count
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.settings import Settings
 from stackyard.stacks import images
@@ -370,7 +371,7 @@ def _print_outcome(outcome: Outcome) -> None:
     for model in outcome.models:
         lines.append(f"  model    {model.way}: {model.name}  {model.id}")
     for artifact in outcome.artifacts:
-        size = "" if artifact.bytes is None else f"  {artifact.bytes} bytes"
+        size = "" if artifact.bytes is None else f"  {count(artifact.bytes, 'byte')}"
         lines.append(f"  artifact {artifact.name}{size}")
     for line in lines:
         typer.echo(line)
