@@ -6,13 +6,13 @@ the operator did not name. May import errors, settings, ``queues``, ``slots`` an
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shlex
 import shutil
-import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -238,35 +238,40 @@ def mark_of(slot: str, home: Path) -> str:
 
 
 def _temporary(folder: Path) -> Path:
-    """Where an agent's tasks put what passes: below its folder, or in /tmp where sockets there had too long a name."""
+    """Where an agent's tasks put what passes: a folder in its own, by a short name where sockets had too long a one."""
     usual = folder / "tmp"
     if len(os.fsencode(usual)) <= _MOST_TEMPORARY_BYTES:
         return usual
     short = Path("/tmp") / f"stackyard-{os.getuid()}-{_digest(str(folder))[:12]}"
-    return short if _ours_or_free(short) else usual
+    return short if _leads_to(short, usual) in (None, True) else usual
 
 
-def _ours_or_free(path: Path) -> bool:
-    """Whether nothing is there, or a folder that nobody else can write."""
+def _leads_to(link: Path, place: Path) -> bool | None:
+    """Whether a link of this user's leads there; ``None``: nothing is there."""
     try:
-        found = path.lstat()
+        return link.lstat().st_uid == os.getuid() and os.readlink(link) == str(place)
     except FileNotFoundError:
-        return True
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+        return None
+    except OSError:  # it is no link
+        return False
 
 
 def clean(folder: Path) -> None:
-    """Make an agent's temporary folders anew, without what an ended one left there."""
-    leave(folder)
-    for temporary in {folder / "tmp", _temporary(folder)}:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Make an agent's temporary folder anew, without what an ended one left there."""
+    usual = folder / "tmp"
+    shutil.rmtree(usual, ignore_errors=True)
+    usual.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if (temporary := _temporary(folder)) != usual:
+        with contextlib.suppress(
+            OSError
+        ):  # it is there, or /tmp takes nothing: then Python finds another folder
+            temporary.symlink_to(usual)
 
 
 def leave(folder: Path) -> None:
     """Remove what an ended agent has outside its folder."""
     if (temporary := _temporary(folder)) != folder / "tmp":
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
