@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import pathlib
 
 import torch
 from torch import nn
@@ -37,4 +36,5 @@ for epoch in range(1, args.epochs + 1):
     print(f"epoch {epoch} loss {total / args.points:.2f}")
 points, labels = spirals(2000)  # held out
 accuracy = round((model(points).argmax(1) == labels).float().mean().item(), 4)
-pathlib.Path(args.out).write_text(json.dumps({"accuracy": accuracy, "loss": round(total / args.points, 4)}))
+with open(args.out, "w") as file:
+    json.dump({"accuracy": accuracy, "loss": round(total / args.points, 4)}, file)

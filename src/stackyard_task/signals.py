@@ -104,12 +104,8 @@ class PassedOn:
                 self.received, self.alone = signal.SIGTERM, True
             elif number == signal.SIGCHLD:
                 _stop_like(main_pid)
-            else:
-                if number == signal.SIGCONT and _is_stopped(self._parent):
-                    # it stopped when we were stopped; whoever let us alone go on means both
-                    _send(self._parent, number)
-                if is_passed_on:
-                    _send(main_pid, number)
+            elif is_passed_on:
+                _send(main_pid, number)
 
     def close(self) -> None:
         """Signals stay blocked: what came late is for a command that is over."""
@@ -137,14 +133,6 @@ def passed_on() -> Set[int]:
     """The signals that a command at a terminal gets from whoever started it, through us."""
     kept = {getattr(signal, name) for name in _NOT_PASSED_ON}
     return {number for number in signal.valid_signals() if number not in kept}
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] == "T"
-    except (OSError, IndexError):
-        return False
 
 
 def _send(pid: int, number: int) -> None:

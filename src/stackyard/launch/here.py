@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -50,7 +51,7 @@ def run(
         python: the interpreter of the supervisor.
         code: the folder that holds the harness.
         closed: descriptors that ``hold_closed`` holds, and that the command is to find closed.
-        meanwhile: called while the supervisor begins, which takes longer; for what is needed afterwards.
+        meanwhile: called in a thread while the supervisor begins, which takes longer; for what is needed afterwards.
 
     Raises:
         StackyardError: the supervisor cannot be started, or left no record.
@@ -75,7 +76,8 @@ def run(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         undone(place)
         raise StackyardError(f"{python}: cannot be started ({error.strerror})") from error
-    meanwhile()
+    loading = threading.Thread(target=meanwhile, daemon=True)
+    loading.start()  # a signal is passed on at once all the same
     while supervisor.poll() is None:
         told = signal.sigwaitinfo(passed_on)
         if told.si_signo == signal.SIGCHLD:
@@ -83,6 +85,7 @@ def run(
         elif told.si_code != _SI_KERNEL or told.si_signo in _numbers(*_OURS_TO_PASS_ON):
             time.sleep(_TOGETHER_SECONDS)
             supervisor.send_signal(told.si_signo)
+    loading.join()
     try:
         return records.read_json(RunRecord, place / records.RECORD_FILE)
     except RecordError as error:
@@ -158,10 +161,36 @@ def _stop_like(pid: int) -> None:
         told = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
     except ChildProcessError:  # it has ended
         return
-    if told is not None:
-        os.kill(os.getpid(), told.si_status)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {told.si_status})  # here it stops, and goes on
-        signal.pthread_sigmask(signal.SIG_BLOCK, {told.si_status})
+    if told is None:
+        return
+    # whoever lets the child alone go on means us too, and what is stopped learns of nothing
+    beside = os.fork()
+    if beside == 0:
+        _go_on_with(pid)
+    os.kill(os.getpid(), told.si_status)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {told.si_status})  # here it stops, and goes on
+    signal.pthread_sigmask(signal.SIG_BLOCK, {told.si_status})
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(beside, signal.SIGKILL)
+    os.waitpid(beside, 0)
+
+
+def _go_on_with(child: int) -> NoReturn:
+    """Let our parent go on as soon as it is stopped and its child is not, or ended; until somebody else did."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        if _state(child) != "T" and _state(parent) == "T":
+            os.kill(parent, signal.SIGCONT)
+        time.sleep(_TOGETHER_SECONDS)
+    os._exit(0)
+
+
+def _state(pid: int) -> str:
+    """A process's state as proc(5) has it; "Z" where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "Z"
 
 
 def _nothing() -> None:

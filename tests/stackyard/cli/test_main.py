@@ -44,6 +44,7 @@ def test_help_loads_what_typer_takes_and_no_command_s_room() -> None:
         "stackyard.cli.main",
         "stackyard.cli.own",
         "stackyard.cli.services",
+        "stackyard.counting",
         "stackyard.errors",
         "stackyard.settings",
     }
