@@ -31,7 +31,7 @@ from tests import session
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".stackyard" / "tests"
 #: Most tests wait for other processes most of the time.
-PROCESSES_PER_CORE = 5
+PROCESSES_PER_CORE = 4
 #: How long suites have to clean up after Ctrl-C.
 GRACE_SECONDS = 20.0
 #: pytest's exit status where marks leave no test.
@@ -115,7 +115,7 @@ def stack_python(name: str) -> tuple[Path, list[Path]]:
 EVERY = ("fast", "reduced", "long")
 #: What takes longest begins first.
 SUITES = (
-    Suite("our side", ("tests/stackyard",), control, workers=5, extents=EVERY),
+    Suite("our side", ("tests/stackyard",), control, workers=4, extents=EVERY),
     Suite("server", ("tests/stackyard_server",), control, workers=2, extents=EVERY, stack=""),
     # these need the ClearML SDK or OpenTelemetry, which the agent's Python has and no stack
     Suite(

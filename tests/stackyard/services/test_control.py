@@ -102,7 +102,7 @@ def test_down_waits_for_the_running_task_and_leaves_the_next_one_in_its_queue(
 
     from stackyard.services import control
 
-    done = control.down(yard.settings, FINISH, 100.0, say_and_let_go)
+    done = control.down(yard.settings, FINISH, PATIENCE_SECONDS, say_and_let_go)
     assert any(text.startswith("waiting for 1 running") for text in said)
     assert done["aborted"] == []
     yard.queues = "[queues.cpu]\nslots = 0\n"

