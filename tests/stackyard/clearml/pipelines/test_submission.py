@@ -408,6 +408,7 @@ def git(*arguments: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_push_starts_the_pipeline_where_it_changed_something(
     yard: Yard, unserved: None, tmp_path: Path
 ) -> None:
