@@ -236,7 +236,12 @@ def companions(folder: Path) -> List[Upload]:
             text = stream.read(_PREVIEW_CHARACTERS).decode("utf-8", "replace")
         found.append(Upload(OUTPUT_LOG, log, "text", text or "(the run printed nothing)"))
     outputs = folder / records.OUTPUTS_FOLDER
-    files = sorted(path for path in outputs.rglob("*") if path.is_file()) if outputs.is_dir() else []
+    top = outputs.resolve()
+    files = sorted(
+        path
+        for path in (outputs.rglob("*") if outputs.is_dir() else ())
+        if path.is_file() and top in path.resolve().parents  # a link that leads out delivers nothing
+    )
     if files:
         listed = "\n".join(f"{path.relative_to(outputs)} - {path.stat().st_size} bytes" for path in files)
         archive = _packed(outputs, folder / f"{OUTPUTS}.zip", files)

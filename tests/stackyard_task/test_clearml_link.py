@@ -402,6 +402,17 @@ def test_the_steps_of_a_runs_figures_are_sent(tmp_path: Path) -> None:
     assert [upload.name for upload in clearml_results.companions(tmp_path)] == ["series"]
 
 
+def test_a_link_out_of_the_outputs_delivers_nothing(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    (tmp_path / "secret").write_text("s")
+    (outputs / "kept").write_text("k")
+    (outputs / "latest").symlink_to("kept")
+    (outputs / "out").symlink_to(tmp_path / "secret")
+    (archive,) = clearml_results.companions(tmp_path)
+    assert sorted(zipfile.ZipFile(archive.file).namelist()) == ["kept", "latest"]
+
+
 def test_outputs_are_packed_whole_and_only_what_shrinks_is_compressed(tmp_path: Path) -> None:
     held = {"a/weights.bin": os.urandom(200_000), "a/log.txt": b"the same line\n" * 20_000, "nothing": b""}
     for name, content in held.items():
