@@ -120,6 +120,7 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
         results={} if failed else _results(records),
         dispatch=_dispatch(records),
         not_understood=_not_understood(records),
+        notes=list(dict.fromkeys(note for record in records for note in record.notes)),
     )
 
 

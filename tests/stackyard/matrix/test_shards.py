@@ -51,6 +51,11 @@ def test_the_whole_is_no_part_also_where_the_task_names_one() -> None:
     assert shards.merged(complete, [part(1.0, 1.0), part(1.0, 1.0)]).parameters == {"seed": 3, "shards": 2}
 
 
+def test_what_parts_note_is_noted_of_the_whole_once() -> None:
+    parts = [part(1.0, 1.0, notes=["a", "b"]), part(1.0, 1.0, notes=["b", "c"])]
+    assert shards.merged(TASK, parts).notes == ["a", "b", "c"]
+
+
 def test_one_failed_worker_fails_the_whole_and_says_which_way() -> None:
     broken = part(1.0, 2.0, status="failed", failure=Failure("out_of_memory", "needed more than 1 GB"))
     whole = shards.merged(TASK, [part(1.0, 10.0), broken])
