@@ -171,9 +171,8 @@ class Listener:
 
     def _on_environment(self, message: Dict[str, Any]) -> None:
         told = message["facts"]
-        if (
-            self._command is not None
-        ):  # anything of a command may write here: what we know ourselves is not its to say
+        # anything of a command may write here: what we know ourselves is not its to say
+        if self._command is not None:
             told = {name: told[name] for name in _TOLD_BY_COMMANDS if name in told}
         self.facts.update(_fitting(Environment, told))
 

@@ -51,9 +51,10 @@ _IPYTHON = re.compile(r"^([A-Za-z_][\w.]*) {2,}Traceback \(most recent call last
 
 #: How the name of the folder begins that a run's FIFO lies in.
 _FIFO_FOLDER = "stackyard-report-"
-#: Commands that let a service or another machine start what they name.
+#: Commands that let a service or another machine start what they name, by themselves or in a line of the shell.
 _ELSEWHERE = re.compile(
-    r"(?:^|[\s/;&|(])((?:docker|podman|nerdctl)\s+(?:compose\s+)?(?:run|exec|up|start)|systemd-run|sbatch|srun|ssh|kubectl)\s"
+    r"(?:^|[;&|(]|\s-c\s)\s{0,9}(?:sudo\s+)?(?:[^\s;&|(]{0,200}/)?"
+    r"((?:docker|podman|nerdctl)\s+(?:compose\s+)?(?:run|exec|up|start)|systemd-run|sbatch|srun|ssh|kubectl)\s"
 )
 #: Between its making and its opening lies no such time.
 _FIFO_SECONDS = 60.0

@@ -64,7 +64,7 @@ def shown(
         moment.steps, moment.step_seconds = listener.steps_since()
         moment.gpus = sampler.gpus_recent
         watcher(moment)
-    shown = {
+    told = {
         "phase": moment.phase,
         "done": moment.done,
         "total": moment.total,
@@ -74,7 +74,7 @@ def shown(
     }
     part = folder / f".{PROGRESS_FILE}"
     try:
-        part.write_text(json.dumps(shown) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(told) + "\n", encoding="utf-8")
         os.replace(str(part), str(folder / PROGRESS_FILE))
     except OSError:
         with contextlib.suppress(OSError):

@@ -51,6 +51,9 @@ def test_folders_of_killed_supervisors_go_and_those_that_are_heard_stay(tmp_path
         (["docker", "run", "--rm", "x"], "docker run"),
         (["sh", "-c", "cd a; podman exec x y"], "podman exec"),
         (["/usr/bin/ssh", "host", "make"], "ssh"),
+        (["sudo", "docker", "run", "x"], "docker run"),
+        (["sh", "-c", "ssh host make"], "ssh"),
+        (["python", "tool.py", "ssh", "host"], None),
         (["docker", "images"], None),
         (["python", "ssh_keys.py", "x"], None),
         (["./run", "docker"], None),
@@ -59,5 +62,6 @@ def test_folders_of_killed_supervisors_go_and_those_that_are_heard_stay(tmp_path
 def test_what_a_service_or_another_machine_runs_is_known_by_its_words(
     words: List[str], found: Optional[str]
 ) -> None:
+    assert program._ELSEWHERE.search("(" * 200_000) is None  # at once
     told = program._ELSEWHERE.search(" ".join(words))
     assert (None if told is None else told[1]) == found

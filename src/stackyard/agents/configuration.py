@@ -262,9 +262,8 @@ def clean(folder: Path) -> None:
     shutil.rmtree(usual, ignore_errors=True)
     usual.mkdir(parents=True, exist_ok=True, mode=0o700)
     if (temporary := _temporary(folder)) != usual:
-        with contextlib.suppress(
-            OSError
-        ):  # it is there, or /tmp takes nothing: then Python finds another folder
+        # it is there, or /tmp takes nothing: then Python finds another folder
+        with contextlib.suppress(OSError):
             temporary.symlink_to(usual)
 
 

@@ -153,9 +153,8 @@ def _offer(settings: Settings) -> tuple[slots.MachineOffer, dict[str, str], dict
         engine = docker_engine.connect()
         obstacle = None if docker_engine.client_path() else "no docker client is on PATH"
         for name, image in images.recorded(settings).items():
-            with suppress(
-                BadInputError
-            ):  # it was derived from another version of its base: nothing runs on it
+            # refused: it was derived from another version of its base, so nothing runs on it
+            with suppress(BadInputError):
                 spec = defined.get(name) or derived.without_name(name, settings)
                 if spec is not None and images.why_not(spec, settings, engine) is None:
                     held[name] = image.image_id

@@ -94,9 +94,8 @@ def _pylock(path: Path, document: Mapping[str, Any], python: str) -> list[Wanted
         marker = package.get("marker")
         if marker and not Marker(marker).evaluate({**around, **more}, context="lock_file"):
             continue
-        if (
-            package.get("directory", {}).get("path") == "."
-        ):  # the project itself: the workload's code, as of a uv.lock
+        # the project itself: the workload's code, as of a uv.lock
+        if package.get("directory", {}).get("path") == ".":
             continue
         if any(kind in package for kind in ("vcs", "directory", "archive")) or "version" not in package:
             raise BadInputError(f"{where}: a path or an address {NO_PATH}")
