@@ -31,6 +31,8 @@ from stackyard_task.metrics.files import Places, Say, is_new, walk
 _NAME = "tfevents"
 #: Event files that are read for one tag.
 _FILES = 200
+#: Points that are looked at to see which of them later sessions purge: each session looks at all before it.
+_PURGED_POINTS = 20_000_000
 #: A record longer than this holds pictures or a graph; it is passed over.
 _RECORD_BYTES = 8 << 20
 #: Where a sentence names the tags that are there: files, and records of at most so many bytes of each.
@@ -131,6 +133,7 @@ def _found_below(top: Path, key: str, places: Places, say: Say) -> Tuple[List[_S
     if len(events) > _FILES:
         say(f"{len(events):,} TensorBoard event files are there; {_FILES} were read")
     by_folder: Dict[Path, Dict[str, _Scalar]] = {}
+    room = _PURGED_POINTS
     for path in sorted(events)[:_FILES]:
         run = _run(path.parent, top)
         here = by_folder.setdefault(
@@ -140,6 +143,9 @@ def _found_below(top: Path, key: str, places: Places, say: Say) -> Tuple[List[_S
         for tag, point in scalars(path, here, say):
             if tag is None:  # a session begins, for all tags of the folder
                 for scalar in here.values():
+                    room -= len(scalar.points)
+                    if room < 0:
+                        raise Nothing(f"too many sessions begin in the TensorBoard event files of {run}")
                     scalar.points = [earlier for earlier in scalar.points if earlier[1] < point[1]]
             else:
                 here[tag].points.append(point)

@@ -10,7 +10,7 @@ from typing import List, Tuple, Union
 
 import pytest
 
-from stackyard_task.metrics import files, read
+from stackyard_task.metrics import files, read, tensorboard
 from stackyard_task.metrics.tensorboard import masked_crc
 from tests.stackyard_task.metrics.running import places
 
@@ -234,6 +234,15 @@ def test_what_a_later_session_purges_is_not_there(tmp_path: Path) -> None:
     assert found.series == {"loss": expected, "other": [[5, 7.0]]}
     events(where.outputs, session(4), name="events.out.tfevents.3")
     assert read({"loss": "tensorboard:./loss"}, where).series == {"loss": expected[:-1]}
+
+
+def test_sessions_without_end_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorboard, "_PURGED_POINTS", 100)
+    where = places(tmp_path)
+    events(where.outputs, *course((1, 1.0), (2, 2.0)), *[session(3)] * 60)
+    found = read({"loss": "tensorboard:loss"}, where)
+    assert found.values == {}
+    assert "too many sessions begin in the TensorBoard event files" in found.notes[0]
 
 
 def test_a_session_that_ends_or_is_damaged_purges_nothing(tmp_path: Path) -> None:
