@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from stackyard.counting import count
@@ -11,7 +11,14 @@ from stackyard.reports import amdahl, deployments, factors, facts
 from stackyard.reports.cells import CellRuns, Matrix, arrange
 from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pairs, pareto_front
 from stackyard.reports.loading import Run, Study
-from stackyard.reports.metrics import HEADLINE, Metric, flat_results, is_speed, is_throughput, metrics_of
+from stackyard.reports.metrics import (
+    Metric,
+    flat_results,
+    is_speed,
+    is_throughput,
+    metrics_of,
+    spoken_of,
+)
 from stackyard.reports.report import (
     CellReport,
     CellResult,
@@ -49,7 +56,7 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
     options = options or ReportOptions()
     matrix = arrange(study)
     completed = [run.record for cell in matrix.cells for run in cell.completed]
-    metrics = metrics_of(completed)
+    metrics = metrics_of(completed, options)
     workloads = [_workload(matrix, name, metrics, options) for name in matrix.workloads]
     for plan in study.plans:
         for workload in workloads:
@@ -95,6 +102,7 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
                 for summary in cell.metrics.values()
             ),
         ),
+        headline=[metric.key for metric in spoken_of(metrics)],
         failures=deployments.failures(matrix),
         retries=deployments.retries(matrix),
     )
@@ -104,7 +112,7 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
     cells = matrix.of(name)
     baseline = choose_baseline(matrix, cells, options)
     by_key = {metric.key: metric for metric in metrics}
-    spoken = [by_key[key] for key in HEADLINE if key in by_key]
+    spoken = spoken_of(metrics)
     compared = pairs(matrix, cells, baseline)
     comparisons = compare(compared.chosen, metrics, options)
     wall, memory = by_key.get("wall_seconds"), by_key.get("peak_rss_bytes")
@@ -114,6 +122,8 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
     scaling = amdahl.fits(matrix, cells, [by_key[k] for k in SCALING if k in by_key], options)
     fastest = least(cells, wall, "Fastest", options) if wall else None
     leanest = least(cells, memory, "Leanest", options) if memory else None
+    own = [metric for metric in metrics if metric.group == "own" and metric.less_is_better is not None]
+    best = [found for metric in own if (found := least(cells, metric, f"Best {metric.label}", options))]
     lines = headlines(comparisons, matrix, spoken, options)
     parities = deployments.parities(matrix, cells, metrics, options)
     shares = deployments.shares_of(analysed, metrics)
@@ -125,7 +135,8 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
             for p in parities
             if p.reference == first
         ]
-        lines = sorted(said + lines, key=lambda h: HEADLINE.index(h.metric) if h.metric in HEADLINE else 9)
+        order = [metric.key for metric in spoken]
+        lines = sorted(said + lines, key=lambda h: order.index(h.metric) if h.metric in order else len(order))
     lines += [Headline("fact", f.finding, f.metric) for f in analysed if f.finding]
     lines += [Headline("fact", s.sentence, s.metric) for s in shares]
     lines += [Headline("fact", a.sentence, a.metric, a.axis) for a in scaling]
@@ -160,6 +171,7 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
         ],
         parities=parities,
         shares=shares,
+        best=best,
     )
 
 
@@ -178,7 +190,7 @@ def _cell(cell: CellRuns, metrics: Sequence[Metric], options: ReportOptions) -> 
         len(cell.failed),
         len(cell.warm_up),
         found,
-        _results([run.record for run in cell.completed]),
+        _results([run.record for run in cell.completed], {each.name for each in options.own}),
         _bound({key: summary.median for key, summary in found.items()}),
     )
 
@@ -198,11 +210,11 @@ def _bound(medians: dict[str, float]) -> str | None:
     return "neither CPU nor GPU kept busy" if gpu is not None else "CPU not kept busy"
 
 
-def _results(records: Sequence[RunRecord]) -> dict[str, CellResult]:
+def _results(records: Sequence[RunRecord], compared: Collection[str] = ()) -> dict[str, CellResult]:
     flat = [flat_results(record) for record in records]
     found = {}
     for name in dict.fromkeys(name for results in flat for name in results):
-        if is_throughput(name):
+        if is_throughput(name) or name in compared:
             continue
         values = [results[name] for results in flat if name in results]
         numbers = sorted(float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool))

@@ -162,11 +162,12 @@ def compare(chosen: Sequence[Pair], metrics: Sequence[Metric], options: ReportOp
 
 
 def least(cells: Sequence[CellRuns], metric: Metric, what: str, options: ReportOptions) -> Best | None:
-    """The cell with the least median of ``metric``, and which cells cannot be told from it."""
+    """The cell with the best median of ``metric`` (the least, where more is not better), and which equal it."""
     measured = [(_median(values), cell) for cell in cells if (values := cell.values(metric))]
     if len(measured) < 2:
         return None
-    value, best = min(measured, key=lambda pair: pair[0])
+    choose = max if metric.less_is_better is False else min
+    value, best = choose(measured, key=lambda pair: pair[0])
     verdicts = [
         (ratio_of(best, cell, metric, options).verdict, cell) for _, cell in measured if cell is not best
     ]
@@ -180,7 +181,8 @@ def least(cells: Sequence[CellRuns], metric: Metric, what: str, options: ReportO
     margin = (options.parity_margin - 1) * 100
     doubt = f"; within ±{margin:.0f} % of {named(same, 'every other')}" if same else ""
     doubt += f"; not yet told apart from {named(open_yet, 'any other')}" if open_yet else ""
-    words = f"{what}: {best.label}, median {inside(metric.label)} {quantity(value, metric.unit)}{doubt}"
+    amount = "median" if metric.group == "own" else f"median {inside(metric.label)}"
+    words = f"{what}: {best.label}, {amount} {quantity(value, metric.unit)}{doubt}"
     return Best(metric.key, best.slug, [cell.slug for cell in close], words)
 
 

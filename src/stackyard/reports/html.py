@@ -21,7 +21,7 @@ from markupsafe import Markup
 from stackyard.counting import count
 from stackyard.reports import charts, quantities, wording
 from stackyard.reports.comparison import MIXED
-from stackyard.reports.metrics import FOOTPRINT, HEADLINE
+from stackyard.reports.metrics import FOOTPRINT
 from stackyard.reports.report import (
     AmdahlReport,
     CellReport,
@@ -50,6 +50,7 @@ KEY_RESULTS = (
 )
 MOST_RESULTS = 20
 _GROUPS = {
+    "own": "Results",
     "time": "Time",
     "dispatch": "Dispatch (before and after the workload, in no other figure)",
     "cpu": "CPU",
@@ -151,10 +152,11 @@ def _workload(
 ) -> dict[str, Any]:
     """What the template says about one workload, every number already in words."""
     drawn = {m.key: chart for m in report.metrics if (chart := charts.bar_chart(workload, m, colouring))}
-    first = [drawn[key] for key in FOOTPRINT if key in drawn]
+    compared = [m.key for m in report.metrics if m.group == "own"]
+    first = [drawn[key] for key in (*compared, *FOOTPRINT) if key in drawn]
     if len(first) % 2 and "cpu_seconds" in drawn:
         first.append(drawn["cpu_seconds"])
-    spoken = [m for m in report.metrics if m.key in HEADLINE]
+    spoken = [m for m in report.metrics if m.key in report.headline]
     labels = {cell.slug: cell.label for cell in workload.cells}
     return {
         "id": f"w{index}",
@@ -162,7 +164,7 @@ def _workload(
         "program": workload.program,
         "since": workload.since,
         "baseline": labels.get(workload.baseline or "", ""),
-        "best": [best.sentence for best in (workload.fastest, workload.leanest) if best],
+        "best": [best.sentence for best in (*workload.best, workload.fastest, workload.leanest) if best],
         "pareto": [labels[slug] for slug in workload.pareto],
         "pareto_metrics": [report.metric(key).label for key in workload.pareto_metrics],
         "headlines": _headlines(report, workload),
@@ -289,7 +291,10 @@ def _headlines(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]
             continue
         line = {"badge": BADGES[headline.verdict], "text": headline.text, "setting": headline.setting}
         groups.setdefault(headline.metric, []).append(line)
-    return [{"metric": report.metric(key).label, "lines": lines} for key, lines in groups.items()]
+    return [
+        {"metric": report.metric(key).label, "own": report.metric(key).group == "own", "lines": lines}
+        for key, lines in groups.items()
+    ]
 
 
 def _ratios(
@@ -329,15 +334,17 @@ def _table(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
     return [{"name": name, "rows": rows} for name, rows in groups.items()]
 
 
-def _entry(cell: CellReport, metric: MetricNote) -> tuple[str, str]:
+def _entry(cell: CellReport, metric: MetricNote) -> tuple[str, str, str]:
+    """Median, interval and mean."""
     summary = cell.metrics.get(metric.key)
     if summary is None:
-        return quantities.NOT_MEASURED, ""
+        return quantities.NOT_MEASURED, "", ""
     ranged = summary.low is None or summary.high is None
     low = summary.minimum if summary.low is None else summary.low
     high = summary.maximum if summary.high is None else summary.high
     value, span = quantities.spread(summary.median, low, high, metric.unit)
-    return value, f"{span.replace(', ', '–')}" if ranged else f"[{span}]"
+    mean = f"mean {quantities.mean_of(summary, metric.unit)}" if summary.n > 1 else ""
+    return value, f"{span.replace(', ', '–')}" if ranged else f"[{span}]", mean
 
 
 def _results(workload: WorkloadReport) -> list[dict[str, Any]]:

@@ -7,9 +7,15 @@ from collections.abc import Iterable, Sequence
 
 from stackyard.counting import count
 from stackyard.reports import quantities
-from stackyard.reports.metrics import HEADLINE
 from stackyard.reports.quantities import plain_numbers
-from stackyard.reports.report import CellSummary, EnvironmentRow, Report, SettingRatio, WorkloadReport
+from stackyard.reports.report import (
+    CellSummary,
+    EnvironmentRow,
+    MetricNote,
+    Report,
+    SettingRatio,
+    WorkloadReport,
+)
 from stackyard.reports.wording import interval, times, verdict_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
@@ -62,6 +68,14 @@ def spread(summary: CellSummary | None, unit: str) -> str:
     return f"{median} ({span})"
 
 
+def _columns(summary: CellSummary | None, note: MetricNote) -> list[str]:
+    """The median; of a result the mean too."""
+    middle = [spread(summary, note.unit)]
+    if note.group != "own":
+        return middle
+    return [*middle, "–" if summary is None else quantities.mean_of(summary, note.unit)]
+
+
 def _summary(report: Report) -> str:
     counts = report.counts
     words = [f"{count(counts['completed'] or 0, 'run')} completed"]
@@ -77,19 +91,20 @@ def _summary(report: Report) -> str:
 def _workload(report: Report, workload: WorkloadReport) -> list[str]:
     parts = [f"## {escape(workload.name)}"]
     lines = [workload.since] if workload.since else []
-    lines += [best.sentence for best in (workload.fastest, workload.leanest) if best]
+    lines += [best.sentence for best in (*workload.best, workload.fastest, workload.leanest) if best]
     lines += [(f"{h.setting}: " if h.setting else "") + h.text for h in workload.headlines]
     parts.append("\n".join(f"- {escape(line)}" for line in lines))
-    for group in (("time",), ("dispatch",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
+    for group in (("own",), ("time",), ("dispatch",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
         notes = [
             m for m in report.metrics if m.group in group and any(m.key in c.metrics for c in workload.cells)
         ]
         if notes:
             rows = [
-                [c.label, c.completed, *(spread(c.metrics.get(note.key), note.unit) for note in notes)]
+                [c.label, c.completed, *(text for note in notes for text in _columns(c.metrics.get(note.key), note))]
                 for c in workload.cells
             ]
-            parts.append(table(["cell", "n", *(note.label for note in notes)], rows, len(notes) + 1))
+            names = [name for n in notes for name in ([n.label, "mean"] if n.group == "own" else [n.label])]
+            parts.append(table(["cell", "n", *names], rows, len(names) + 1))
     if workload.parities:
         rows = [
             [
@@ -120,7 +135,7 @@ def _workload(report: Report, workload: WorkloadReport) -> list[str]:
                 c.reason or verdict_words(c.verdict, c.n, c.more_runs),
             ]
             for c in workload.comparisons
-            if c.metric in HEADLINE
+            if c.metric in report.headline
         ]
         parts += [
             "### Ratios",

@@ -1,7 +1,7 @@
 """What is compared: the metrics a record can hold, with unit, direction and meaning, and how each is read.
 
 Pure: reads a RunRecord, touches nothing. A metric that was not measured is ``None``, never 0. Metrics found
-in a workload's results (throughput) are made here too; results about quality (f1, losses) are not metrics.
+in a workload's results (throughput) are made here too; other results (f1, losses) where the options choose them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from stackyard.reports.report import OwnMetric, ReportOptions
 from stackyard_task.records import GpuUse, RunRecord
 
 
@@ -23,7 +24,7 @@ class Metric:
     label: str
     #: "s", "B", "%", "J" or "1/s": decides how numbers are printed.
     unit: str
-    #: "time", "dispatch", "cpu", "memory", "gpu", "throughput", "energy" or "disk".
+    #: "own" (a result), "time", "dispatch", "cpu", "memory", "gpu", "throughput", "energy" or "disk".
     group: str
     #: One sentence: what exactly was measured.
     meaning: str
@@ -394,23 +395,61 @@ def throughput(name: str) -> Metric:
 
     meaning = f"The workload's own figure {name!r}."
     return Metric(
-        f"results.{name}", f"{words.capitalize()} per second", "1/s", "throughput", meaning, read, False
+        key_of_result(name), f"{words.capitalize()} per second", "1/s", "throughput", meaning, read, False
     )
 
 
-def metrics_of(records: Iterable[RunRecord]) -> list[Metric]:
-    """The metrics at least one of ``records`` holds, in catalogue order, then throughputs by name."""
-    records = list(records)
+def own(chosen: OwnMetric) -> Metric:
+    """The metric behind a result that is to be compared."""
+
+    def read(record: RunRecord) -> float | None:
+        found = record.results.get(chosen.name)
+        return flat_results(record).get(chosen.name) if found is None else found  # type: ignore[return-value]
+
+    return Metric(
+        key_of_result(chosen.name),
+        chosen.label,
+        chosen.unit,
+        "own",
+        chosen.meaning,
+        read,
+        chosen.less_is_better,
+    )
+
+
+def key_of_result(name: str) -> str:
+    """The key of the metric behind a result."""
+    return f"results.{name}"
+
+
+def metrics_of(records: Iterable[RunRecord], options: ReportOptions | None = None) -> list[Metric]:
+    """The metrics to compare that at least one of ``records`` holds: chosen results, the catalogue, throughputs."""
+    records, options = list(records), options or ReportOptions()
+    chosen = {each.name for each in options.own}
     names = sorted(
         {
             name
             for record in records
             for name, value in flat_results(record).items()
-            if is_throughput(name) and isinstance(value, (int, float))
+            if is_throughput(name) and name not in chosen and isinstance(value, (int, float))
         }
     )
-    candidates = [*CATALOGUE, *(throughput(name) for name in names)]
-    return [m for m in candidates if any(read(m, record) is not None for record in records)]
+    candidates = [*map(own, options.own), *CATALOGUE, *map(throughput, names)]
+    wanted = None if options.only is None else set(options.only)
+    return [
+        metric
+        for metric in candidates
+        if (wanted is None or metric.key in wanted)
+        and any(read(metric, record) is not None for record in records)
+    ]
+
+
+def spoken_of(metrics: Sequence[Metric]) -> list[Metric]:
+    """The metrics of which headlines speak: chosen results, then those of HEADLINE; of neither, all."""
+    by_key = {metric.key: metric for metric in metrics}
+    found = [metric for metric in metrics if metric.group == "own"]
+    found += [by_key[key] for key in HEADLINE if key in by_key]
+    return found or list(metrics)
 
 
 def read(metric: Metric, record: RunRecord) -> float | None:

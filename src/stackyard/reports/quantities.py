@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from stackyard.reports.report import CellSummary
+
 NOT_MEASURED = "–"
 _NO_BREAK = "\u00a0"
 _FACTORS = {
     **{"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6},
     **{"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0},
-    **{"%": 1.0, "kJ": 1e3, "J": 1.0, "/s": 1.0},
+    **{"": 1.0, "%": 1.0, "kJ": 1e3, "J": 1.0, "/s": 1.0},
 }
 
 
@@ -43,6 +45,14 @@ def spread(median: float, low: float, high: float, unit: str) -> tuple[str, str]
     factor = _FACTORS[name]
     decimals = len(number.partition(".")[2])
     return quantity(median, unit), f"{low / factor:,.{decimals}f}, {high / factor:,.{decimals}f}"
+
+
+def mean_of(summary: CellSummary, unit: str) -> str:
+    """The mean with its interval, where it has one: "12.4 s [12.1, 12.7]"."""
+    if summary.mean_low is None or summary.mean_high is None:
+        return quantity(summary.mean, unit)
+    value, span = spread(summary.mean, summary.mean_low, summary.mean_high, unit)
+    return f"{value} [{span}]"
 
 
 def scaled(value: float, unit: str) -> tuple[str, str]:

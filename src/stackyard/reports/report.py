@@ -13,6 +13,20 @@ API_VERSION = 1
 
 
 @dataclass(frozen=True)
+class OwnMetric:
+    """A result that is compared as a measured quantity is."""
+
+    #: Its name among the results.
+    name: str
+    label: str
+    meaning: str
+    #: "s", "B", "%", "J", "1/s", or empty for a plain number.
+    unit: str = ""
+    #: Whether less of it is better; ``None``: nobody said, so no cell is called the best.
+    less_is_better: bool | None = None
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """What the reader may choose."""
 
@@ -26,6 +40,10 @@ class ReportOptions:
     seed: int = 20_261
     #: Axis -> value of the cell the others are compared with; ``None``: the first of the plan.
     baseline: Mapping[str, str] | None = None
+    #: Results that are compared too; headlines speak of them first, in this order.
+    own: tuple[OwnMetric, ...] = ()
+    #: Keys of the metrics to compare; ``None``: all that were measured.
+    only: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -50,6 +68,9 @@ class CellSummary:
     maximum: float
     low: float | None
     high: float | None
+    mean: float
+    mean_low: float | None
+    mean_high: float | None
     #: The values behind it, in order of start.
     values: list[float]
 
@@ -105,7 +126,7 @@ class Comparison:
 
 @dataclass
 class Best:
-    """The cell with the least of a metric."""
+    """The cell with the least of a metric; of a metric of which more is better, the most."""
 
     metric: str
     cell: str
@@ -250,6 +271,8 @@ class WorkloadReport:
     #: Deployments against each other; empty where only one took part.
     parities: list[ParityReport] = field(default_factory=list)
     shares: list[VarianceShares] = field(default_factory=list)
+    #: The best cell by each result that is compared and whose direction was said.
+    best: list[Best] = field(default_factory=list)
     #: For one whose cells began anew when something changed: a sentence that says of what it is another version.
     since: str | None = None
 
@@ -341,6 +364,8 @@ class Report:
     timelines: list[TimelineOf]
     #: Two sentences on intervals and verdicts.
     footnote: str
+    #: Keys of the metrics that headlines and the tables of ratios speak of, the foremost first.
+    headline: list[str] = field(default_factory=list)
     failures: list[FailureCount] = field(default_factory=list)
     #: Starts that the infrastructure lost and that were made again.
     retries: int = 0

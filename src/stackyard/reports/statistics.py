@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 #: Fewer blocks than this give no verdict: below 6 not even unanimous blocks reach 5 % in a sign test.
 FEWEST_RUNS = 6
@@ -41,6 +41,10 @@ class Summary:
     #: Percentile bootstrap interval of the median; ``None`` below FEWEST_RUNS.
     low: float | None
     high: float | None
+    mean: float
+    #: Student's t interval of the mean; ``None`` below FEWEST_RUNS.
+    mean_low: float | None
+    mean_high: float | None
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,30 @@ def median_interval(
 def summarise(
     values: Sequence[float], confidence: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> Summary | None:
-    """n, median, extremes and the interval of the median; ``None`` for no values."""
+    """n, median and mean with their intervals, and extremes; ``None`` for no values."""
     if not values:
         return None
-    low, high = (
-        median_interval(values, confidence, draws, seed) if len(values) >= FEWEST_RUNS else (None, None)
+    enough = len(values) >= FEWEST_RUNS
+    low, high = median_interval(values, confidence, draws, seed) if enough else (None, None)
+    mean, mean_low, mean_high = mean_interval(values, confidence)
+    if not enough:
+        mean_low = mean_high = None
+    return Summary(
+        len(values), float(np.median(values)), min(values), max(values), low, high, mean, mean_low, mean_high
     )
-    return Summary(len(values), float(np.median(values)), min(values), max(values), low, high)
+
+
+def mean_interval(
+    values: Sequence[float] | Array, confidence: float = 0.95
+) -> tuple[float, float | None, float | None]:
+    """The mean and its Student's t interval, which one value does not have."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    if n < 2:
+        return mean, None, None
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * spread / math.sqrt(n)
+    return mean, mean - half, mean + half
 
 
 def paired_ratio(

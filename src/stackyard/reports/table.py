@@ -10,8 +10,8 @@ from rich.text import Text
 from stackyard.counting import count
 from stackyard.reports.cells import DEPLOYMENT, ONLY_CELL
 from stackyard.reports.comparison import MIXED
-from stackyard.reports.quantities import plain_numbers, quantity, spread
-from stackyard.reports.report import CellReport, Report, WorkloadReport
+from stackyard.reports.quantities import mean_of, plain_numbers, quantity, spread
+from stackyard.reports.report import CellReport, CellSummary, MetricNote, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 from stackyard.reports.wording import interval, times
 
@@ -34,6 +34,8 @@ ROWS = (
 )
 STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yellow", MIXED: "", "fact": ""}
 MOST_LINES = 8
+#: Results of one's own that have columns: of so many the interval and the mean too, of more the median alone.
+MOST_OWN, MOST_WHOLE = 5, 2
 #: Results, and cells, up to which a terminal shows what was found.
 MOST_RESULTS = 4
 #: Metrics whose headlines a terminal shows; the report has them all.
@@ -62,7 +64,9 @@ def print_table(report: Report, console: Console) -> None:
         name = " · ".join(missing.axes.values())
         console.print(Text(clean(f"not runnable: {name}: {missing.reason}"), style="dim"))
     for failure in report.failed[:MOST_LINES]:
-        where = f"{failure.workload}: {failure.cell}, block {failure.block}"
+        where = f"{failure.workload}: {failure.cell}, " + (
+            f"block {failure.block}" if failure.block is not None else failure.folder
+        )
         words = f"failed: {where}: {failure.kind}: {failure.message}"
         console.print(Text(clean(words), style="red"))
     if len(report.failed) > MOST_LINES:
@@ -82,7 +86,7 @@ def _print_workload(report: Report, workload: WorkloadReport, console: Console) 
     console.print(Text(clean(workload.name), style="bold"))
     if workload.since:
         console.print(Text(f"  {clean(workload.since)}"))
-    answers, further = _headlines(workload)
+    answers, further = _headlines(report, workload)
     for line in answers:
         console.print(line)
     console.print(
@@ -98,9 +102,10 @@ def _statistics(report: Report, cell: CellReport) -> Table:
     """One cell alone: each figure with its spread."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
     table.add_column("" if cell.label == ONLY_CELL else clean(cell.label), overflow="fold", min_width=12)
-    found = [(name, key, cell.metrics[key]) for name, key in ROWS if key in cell.metrics]
+    rows = [(note.label, note.key) for note in _own(report)] + list(ROWS)
+    found = [(clean(name), key, cell.metrics[key]) for name, key in rows if key in cell.metrics]
     spreads = any(summary.n > 1 for _, _, summary in found)
-    for name in ("n", "median", "interval", "least", "greatest") if spreads else ("n", "value"):
+    for name in ("n", "median", "interval", "least", "greatest", "mean") if spreads else ("n", "value"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, key, summary in found:
         unit = report.metric(key).unit
@@ -108,7 +113,7 @@ def _statistics(report: Report, cell: CellReport) -> Table:
         if summary.low is not None and summary.high is not None:
             span = f"[{spread(summary.median, summary.low, summary.high, unit)[1]}]"
         ends = (quantity(summary.minimum, unit), quantity(summary.maximum, unit))
-        more = (Text(span), *ends) if spreads else ()
+        more = (Text(span), *ends, quantity(summary.mean, unit)) if spreads else ()
         table.add_row(name, f"{summary.n}", quantity(summary.median, unit), *more)
     return table
 
@@ -119,17 +124,43 @@ def _cells(report: Report, workload: WorkloadReport) -> Table:
     columns = [
         (name, keys) for name, keys in COLUMNS if any(keys[0] in cell.metrics for cell in workload.cells)
     ]
+    own = [note for note in _own(report) if any(note.key in cell.metrics for cell in workload.cells)]
+    whole = 0 < len(own) <= MOST_WHOLE
+    foremost = next(iter(report.headline), "wall_seconds")
     table.add_column("cell", overflow="fold", min_width=12)
     table.add_column("n", justify="right", no_wrap=True)
+    for note in own[:MOST_OWN]:
+        table.add_column(Text(clean(note.label)), justify="right", overflow="fold")
+        if whole:
+            table.add_column("mean", justify="right", overflow="fold")
     for name, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("wall / baseline", "verdict"):
-        table.add_column(name, no_wrap=True)
+    first = "wall" if foremost == "wall_seconds" else clean(report.metric(foremost).label)
+    table.add_column(Text(f"{first} / baseline"), no_wrap=not own, overflow="fold")
+    table.add_column("verdict", no_wrap=True)
     for cell in workload.cells:
         runs = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
-        values = [_value(report, cell, keys) for _, keys in columns]
-        table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell))
+        values = [text for note in own[:MOST_OWN] for text in _of_own(cell.metrics.get(note.key), note, whole)]
+        values += [Text(_value(report, cell, keys)) for _, keys in columns]
+        table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell, foremost))
     return table
+
+
+def _own(report: Report) -> list[MetricNote]:
+    return [note for note in report.metrics if note.group == "own"]
+
+
+def _of_own(summary: CellSummary | None, note: MetricNote, whole: bool) -> list[Text]:
+    """The median of a result, and where there is room its interval and the mean with its own."""
+    if summary is None:
+        return [Text("–")] * (2 if whole else 1)
+    if not whole:
+        return [Text(quantity(summary.median, note.unit))]
+    words = quantity(summary.median, note.unit)
+    if summary.low is not None and summary.high is not None:
+        value, span = spread(summary.median, summary.low, summary.high, note.unit)
+        words = f"{value} [{span}]"
+    return [Text(words), Text(mean_of(summary, note.unit))]
 
 
 def _found(workload: WorkloadReport) -> list[Text]:
@@ -162,12 +193,12 @@ def _value(report: Report, cell: CellReport, keys: tuple[str, ...]) -> str:
     return found[0] if found else "–"
 
 
-def _against(workload: WorkloadReport, cell: CellReport) -> tuple[Text, Text]:
-    """Ratio of the wall time to the baseline's, and its verdict."""
+def _against(workload: WorkloadReport, cell: CellReport, metric: str) -> tuple[Text, Text]:
+    """Ratio of the foremost metric to the baseline's, and its verdict."""
     if cell.slug == workload.baseline:
         return Text("1 (baseline)", style="dim"), Text("")
     for found in workload.comparisons:
-        if found.metric != "wall_seconds" or found.ratio is None:
+        if found.metric != metric or found.ratio is None:
             continue
         ends = (found.reference, found.other)
         if ends == (workload.baseline, cell.slug):
@@ -183,14 +214,16 @@ def _against(workload: WorkloadReport, cell: CellReport) -> tuple[Text, Text]:
     return Text("–"), Text("")
 
 
-def _headlines(workload: WorkloadReport) -> tuple[list[Text], list[Text]]:
+def _headlines(report: Report, workload: WorkloadReport) -> tuple[list[Text], list[Text]]:
     """What to read before the table, and what below it: answers; best cells, findings, questions still open.
 
     Wall time, memory and the deployments' steady phase, at most MOST_LINES of them together.
     """
-    best = [Text(f"  {clean(found.sentence)}") for found in (workload.fastest, workload.leanest) if found]
+    named = (*workload.best, workload.fastest, workload.leanest)
+    best = [Text(f"  {clean(found.sentence)}") for found in named if found]
     deployed = [h for h in workload.headlines if h.axis == DEPLOYMENT and h.metric == "steady_seconds"]
-    spoken = deployed + [h for h in workload.headlines if h.metric in SPOKEN]
+    shown = [key for key in report.headline if key in SPOKEN or report.metric(key).group == "own"]
+    spoken = deployed + [h for h in workload.headlines if h.metric in (shown or report.headline[:2])]
     answers: list[Text] = []
     further: list[Text] = []
     decided_first = sorted(spoken[:MOST_LINES], key=lambda headline: headline.verdict == UNDECIDED)

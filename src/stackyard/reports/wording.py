@@ -55,8 +55,8 @@ def asked_words(verdict: str, n: int, more_runs: int | None) -> str:
 
 
 def inside(label: str) -> str:
-    """A label in the middle of a sentence: "wall time", "CPU time"."""
-    return label if label[:2].isupper() else label[0].lower() + label[1:]
+    """A label in the middle of a sentence: "wall time", "CPU time"; a name such as "Loss/val" stays as it is."""
+    return label if label[:2].isupper() or "/" in label else label[0].lower() + label[1:]
 
 
 def sentence(
