@@ -34,6 +34,7 @@ def rendered() -> str:
     for name, command in children(command_line()):
         if runs(command):
             parts.append(_section(f"stackyard {name}", command, 2))
+            parts.extend(_section(words, found, 2) for words, found in leaves(command, f"stackyard {name}"))
         else:
             parts.append(f"## stackyard {name}\n\n{_text(command.help)}\n")
             parts.extend(_section(words, found, 3) for words, found in leaves(command, f"stackyard {name}"))

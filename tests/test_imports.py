@@ -41,6 +41,7 @@ ALLOWED = {
     "services": {"errors", "counting", "extras", "settings", "machine", "stacks", "clearml", "agents"},
     "official": {"errors", "counting", "extras", "clearml"},
     "reports": {"errors", "counting", "extras"},
+    "comparing": {"errors", "counting", "clearml", "reports"},
     "cli": {"*"},
 }
 #: What our side may see of the task's side.

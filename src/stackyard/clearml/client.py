@@ -50,7 +50,7 @@ class ServerError(StackyardError):
 
 
 class TooLargeError(ServerError):
-    """What the server has would leave too little room on a disk here."""
+    """What the server has would leave too little room on a disk here, or is more than was asked to be read."""
 
 
 class UnreachableError(StackyardError):
@@ -116,6 +116,44 @@ class Client:
             )
 
         return _data(self._answered(once, changes), method)
+
+    def read(self, method: str, most_bytes: int, /, **fields: Any) -> tuple[dict[str, Any], int]:
+        """As ``call``, of a method that only reads: the answer's ``data``, and how many bytes the answer had.
+
+        Raises:
+            TooLargeError: the answer is larger than ``most_bytes``; no more than that is taken.
+            ServerError: the server refused it.
+            UnreachableError: it does not answer.
+        """
+
+        def once() -> httpx.Response:
+            url, headers = f"{self.connection.api}/{method}", self._authorization()
+            with self._http.stream("POST", url, json=fields, headers=headers) as answer:
+                body = _bounded(answer, most_bytes, method)
+                return httpx.Response(answer.status_code, content=body, request=answer.request)
+
+        answer = self._answered(once, False)
+        return _data(answer, method), len(answer.content)
+
+    def content(self, url: str, most_bytes: int) -> bytes:
+        """What a file of the file server holds.
+
+        Raises:
+            ServerError: it is not there, or may not be read.
+            TooLargeError: it is larger than ``most_bytes``.
+            UnreachableError: the server does not answer.
+        """
+        if not url.startswith(self.connection.files + "/"):
+            raise ServerError(f"{url[:_LONGEST_SHOWN]}: not on the file server {self.connection.files}")
+        try:
+            with self._reaching(), self._http.stream("GET", url, headers=self._authorization()) as answer:
+                if answer.status_code != 200:
+                    raise ServerError(
+                        f"{url[:_LONGEST_SHOWN]}: cannot be read ({answer.status_code})", answer.status_code
+                    )
+                return _bounded(answer, most_bytes, url[:_LONGEST_SHOWN])
+        except httpx.InvalidURL as error:
+            raise ServerError(f"{url[:_LONGEST_SHOWN]!r}: no address of a file ({error})") from error
 
     def call_lines(self, method: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
         """The answer's ``data`` of a batch call, one JSON object a line, such as ``events.add_batch``.
@@ -269,6 +307,20 @@ class Client:
 
     def _unreachable(self, why: object) -> str:
         return f"the ClearML server at {self.connection.api} does not answer ({why}); is it up?"
+
+
+def _bounded(answer: httpx.Response, most_bytes: int, what: str) -> bytes:
+    """The body of an answer, read up to a bound.
+
+    Raises:
+        TooLargeError: there is more of it.
+    """
+    body = bytearray()
+    for piece in answer.iter_bytes():
+        body += piece
+        if len(body) > most_bytes:
+            raise TooLargeError(f"{what}: more than {most_bytes:,} bytes")
+    return bytes(body)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Reads files and variables; talks to nobody.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,9 +59,7 @@ def find(settings: Settings, named: Path | None = None) -> Connection:
         BadInputError: there is none, it cannot be read, or something in it is missing.
     """
     extras.check("clearml", "no ClearML server can be reached")
-    places = [settings.home / CONFIG_FILE, Path.home() / CONFIG_FILE]
-    if os.environ.get("CLEARML_CONFIG_FILE"):
-        places.insert(1, Path(os.environ["CLEARML_CONFIG_FILE"]).expanduser())
+    places = _places(settings)
     path = named or next((place for place in places if place.is_file()), None)
     if path is None and not all(os.environ.get(name) for name in _VARIABLES.values()):
         raise BadInputError(
@@ -68,6 +67,48 @@ def find(settings: Settings, named: Path | None = None) -> Connection:
             f"(looked for: {', '.join(map(str, places))})"
         )
     return read(path, os.environ)
+
+
+def at(settings: Settings, server: str) -> Connection:
+    """The connection to a server that somebody named.
+
+    Args:
+        settings: where Stackyard's home is.
+        server: a clearml.conf, or the address of an API. The key for an address comes from a configuration that is for
+            that address: a key is sent to no other server than its own.
+
+    Raises:
+        BadInputError: there is no such file, or no configuration is for that address.
+    """
+    if "://" not in server:
+        path = Path(server).expanduser()
+        if not path.is_file():
+            raise BadInputError(
+                f"--server {server}: no such file; name a clearml.conf, or an address with http://"
+            )
+        return read(path, {})
+    known = []
+    with contextlib.suppress(BadInputError):
+        known.append(read(None, os.environ))
+    for path in filter(Path.is_file, _places(settings)):
+        with contextlib.suppress(BadInputError):  # what cannot be read is not for that address
+            known.append(read(path, {}))
+    address = server.rstrip("/")
+    found = next((each for each in known if address in (each.api, each.web)), None)
+    if found is None:
+        there = ", ".join(dict.fromkeys(each.api for each in known)) or "none"
+        raise BadInputError(
+            f"--server {server}: no key is known for it (known servers: {there}); name its clearml.conf instead"
+        )
+    return found
+
+
+def _places(settings: Settings) -> list[Path]:
+    """Where a clearml.conf may lie, in order."""
+    places = [settings.home / CONFIG_FILE, Path.home() / CONFIG_FILE]
+    if os.environ.get("CLEARML_CONFIG_FILE"):
+        places.insert(1, Path(os.environ["CLEARML_CONFIG_FILE"]).expanduser())
+    return places
 
 
 def read(path: Path | None, variables: Mapping[str, str]) -> Connection:

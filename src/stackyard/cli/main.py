@@ -84,7 +84,8 @@ def run(arguments: list[str]) -> int:
     # Accepted anywhere on the line: who meets an error repeats the command with --debug behind it.
     # Behind the -- is somebody else's command, whose own --debug stays.
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    if end == len(arguments) and arguments[:1] in (["run"], ["compare"]):
+    of_a_command = arguments[:1] in (["run"], ["compare"]) and arguments[:2] != ["compare", "tasks"]
+    if end == len(arguments) and of_a_command:
         end = 1
     debug = "--debug" in arguments[:end]
     arguments = [word for index, word in enumerate(arguments) if word != "--debug" or index >= end]

@@ -9,13 +9,12 @@ import dataclasses
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.console import Console
 
-from stackyard import extras, reports, scenarios, stacks, workloads
-from stackyard.cli import left_behind, progress
+from stackyard import reports, scenarios, stacks, workloads
+from stackyard.cli import left_behind, progress, reporting
 from stackyard.cli.building import sparsely
 from stackyard.cli.options import measure
 from stackyard.counting import count
@@ -36,9 +35,6 @@ from stackyard.stacks.definition import StackSpec
 from stackyard.workloads import Catalogue, code_folders, snapshot
 from stackyard.workloads.folder import Folder
 from stackyard_task.records import Code
-
-#: A file or pipe has no width of its own; the table needs this much.
-LOG_COLUMNS = 110
 
 
 class Matrix:
@@ -345,24 +341,8 @@ def _code(
 
 def report(folders: list[Path], out: Path, as_json: bool, outcome: Outcome | None = None) -> None:
     """Write the report of ``folders`` to ``out``; print a table and its path, or one JSON object."""
-    report = reports.analyse(reports.load(folders))
-    paths = reports.write(report, out)
-    if as_json:
-        said: dict[str, Any] = {"report": json.loads(paths.json.read_text(encoding="utf-8"))}
-        said["paths"] = {
-            name: None if path is None else str(path) for name, path in dataclasses.asdict(paths).items()
-        }
-        if outcome is not None:
-            said["outcome"] = dataclasses.asdict(outcome)
-        typer.echo(json.dumps(said, indent=1))
-        return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, LOG_COLUMNS))
-    reports.print_table(report, console)
-    if paths.html is None:
-        typer.echo(f"no report.html: {extras.why_not('reports')}", err=True)
-    typer.echo(str(paths.html or paths.markdown))
+    further = None if outcome is None else {"outcome": dataclasses.asdict(outcome)}
+    reporting.show(reports.analyse(reports.load(folders)), out, as_json, further)
 
 
 def _intention(plan: Plan, folder: Path) -> str:

@@ -15,9 +15,10 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from stackyard.cli.light import LightCommand
 from stackyard.errors import BadInputError, NotRunnableError
@@ -85,7 +86,34 @@ def add_to(app: typer.Typer) -> None:
     """Mount the two commands."""
     words_last = {"allow_interspersed_args": False}
     app.command(context_settings=words_last, cls=LightCommand)(run)
-    app.command(context_settings=words_last)(compare)
+    app.command(context_settings=words_last, cls=_Compare)(compare)
+
+
+class _Compare(TyperCommand):
+    """``compare`` of commands, with ``compare tasks`` beside it, which is loaded when it is called.
+
+    Only the first word makes it that: ``compare -- tasks ...`` runs a program of that name, and so does ``--vs``.
+    """
+
+    def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the command that the words call."""
+        if args[:1] == ["tasks"] and "--vs" not in args:
+            tasks = self.get_command(None, "tasks")
+            return tasks.make_context(f"{info_name} tasks", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    #: It does something itself too.
+    invoke_without_command = True
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands beside it."""
+        return ["tasks"]
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """One of them."""
+        from typer.main import get_command
+
+        return get_command(importlib.import_module("stackyard.cli.comparing").app)
 
 
 def run(
@@ -167,7 +195,10 @@ def compare(
     no_hook: NoHook = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Run commands in turn, measured, and say whether they differ: different, parity or undecided."""
+    """Run commands in turn, measured, and say whether they differ: different, parity or undecided.
+
+    Tasks that lie on a ClearML server are compared by: stackyard compare tasks.
+    """
     from stackyard.cli import typed
 
     asked = typed.Asked(

@@ -65,7 +65,7 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
                 said = "; ".join(change.differs) or "not recorded"
                 workload.since = f"{workload.name} is {change.of} since this changed: {said}."
     name = next((p.name for p in study.plans if p.name), None) or (
-        study.sources[0] if study.sources else "runs"
+        study.title or (study.sources[0] if study.sources else "runs")
     )
     starts = sorted(run.record.started_at for run in study.runs)
     ends = sorted(run.record.finished_at for run in study.runs)
@@ -95,6 +95,7 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
         footnote=footnote(
             options,
             compares=any(workload.comparisons for workload in workloads),
+            paired=study.blocks,
             intervals=any(
                 summary.low is not None
                 for workload in workloads

@@ -6,6 +6,8 @@ values. Runs of different machines are never mixed: with several hosts, the host
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,7 +99,7 @@ def arrange(study: Study) -> Matrix:
     planned = [dict(axes) for plan in study.plans for axes in plan.cells]
     cells: dict[tuple[tuple[str, str], ...], CellRuns] = {}
     for run in study.runs:
-        axes = _axes(run, several_hosts=len(hosts) > 1)
+        axes = _axes(run, several_hosts=study.hosts_apart and len(hosts) > 1)
         cell = cells.setdefault(tuple(sorted(axes.items())), CellRuns(axes[WORKLOAD], axes))
         if run.record.warm_up:
             cell.warm_up.append(run)
@@ -137,7 +139,10 @@ def label(axes: Mapping[str, str], varying: Sequence[str]) -> str:
 
 
 def natural(text: str) -> list[tuple[int, float, str]]:
-    """A sort key that puts "2c" before "10c"."""
+    """A sort key that puts "2c" before "10c", and 1e-3 before 0.1."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return [(0, number, "")]
     parts = re.split(r"(\d+(?:\.\d+)?)", text)
     return [(0, float(part), "") if i % 2 else (1, 0.0, part.lower()) for i, part in enumerate(parts) if part]
 

@@ -84,6 +84,17 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What whoever made a study found beside its records, as a report's warnings say it."""
+
+    code: str
+    #: "warning" or "note".
+    severity: str
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything a report is made from."""
 
@@ -98,6 +109,15 @@ class Study:
     shortened: tuple[tuple[str, int], ...] = ()
     #: Records seen twice (the same run in two folders); the copy is left out.
     duplicates: int = 0
+    #: Its title where no plan has one.
+    title: str | None = None
+    #: Whether runs of different machines are different cells; else a cell may hold runs of several.
+    hosts_apart: bool = True
+    #: Whether runs were made in blocks, each with a run of every cell.
+    blocks: bool = True
+    remarks: tuple[Remark, ...] = ()
+    #: Code of a warning -> other advice than usual; ``None``: the remarks speak of that, the warning does not.
+    advice: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def load(folders: Sequence[Path]) -> Study:
@@ -135,7 +155,7 @@ def load(folders: Sequence[Path]) -> Study:
                 duplicates += 1
                 continue
             seen.add(identity)
-            record.results, missed = _first(record.results, MOST_RESULTS)
+            record.results, missed = first_results(record.results)
             if missed:
                 shortened.append((run_folder.name, missed))
             timeline = None
@@ -181,7 +201,7 @@ def _read_record(run_folder: Path) -> RunRecord:
     return read_json(RunRecord, run_folder / RECORD_FILE)
 
 
-def _first(results: Mapping[str, Any], most: int) -> tuple[dict[str, Any], int]:
+def first_results(results: Mapping[str, Any], most: int = MOST_RESULTS) -> tuple[dict[str, Any], int]:
     """The first so many results, and how many there are beyond them."""
     seen = 0
 

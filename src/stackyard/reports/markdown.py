@@ -94,13 +94,23 @@ def _workload(report: Report, workload: WorkloadReport) -> list[str]:
     lines += [best.sentence for best in (*workload.best, workload.fastest, workload.leanest) if best]
     lines += [(f"{h.setting}: " if h.setting else "") + h.text for h in workload.headlines]
     parts.append("\n".join(f"- {escape(line)}" for line in lines))
-    for group in (("own",), ("time",), ("dispatch",), ("cpu", "memory"), ("gpu", "throughput", "energy", "disk")):
+    for group in (
+        ("own",),
+        ("time",),
+        ("dispatch",),
+        ("cpu", "memory"),
+        ("gpu", "throughput", "energy", "disk"),
+    ):
         notes = [
             m for m in report.metrics if m.group in group and any(m.key in c.metrics for c in workload.cells)
         ]
         if notes:
             rows = [
-                [c.label, c.completed, *(text for note in notes for text in _columns(c.metrics.get(note.key), note))]
+                [
+                    c.label,
+                    c.completed,
+                    *(text for note in notes for text in _columns(c.metrics.get(note.key), note)),
+                ]
                 for c in workload.cells
             ]
             names = [name for n in notes for name in ([n.label, "mean"] if n.group == "own" else [n.label])]

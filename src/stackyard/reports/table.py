@@ -140,7 +140,9 @@ def _cells(report: Report, workload: WorkloadReport) -> Table:
     table.add_column("verdict", no_wrap=True)
     for cell in workload.cells:
         runs = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
-        values = [text for note in own[:MOST_OWN] for text in _of_own(cell.metrics.get(note.key), note, whole)]
+        values = [
+            text for note in own[:MOST_OWN] for text in _of_own(cell.metrics.get(note.key), note, whole)
+        ]
         values += [Text(_value(report, cell, keys)) for _, keys in columns]
         table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell, foremost))
     return table

@@ -6,6 +6,7 @@ may make a reader doubt a figure; a note is context.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -157,8 +158,12 @@ def warnings_of(study: Study, matrix: Matrix, workloads: Sequence[WorkloadReport
         if workload.left_out:
             message = f"{workload.name}: {'; '.join(workload.left_out)}."
             found.append(Warning("comparisons-left-out", *_split("comparisons-left-out", message)))
-    order = list(ADVICE)
-    return sorted(found, key=lambda w: (w.severity != "warning", order.index(w.code)))
+    kept = [Warning(r.code, r.severity, r.message, r.advice) for r in study.remarks]
+    for warning in sorted(found, key=lambda w: list(ADVICE).index(w.code)):
+        advice = study.advice.get(warning.code, warning.advice)
+        if advice is not None:
+            kept.append(dataclasses.replace(warning, advice=advice))
+    return sorted(kept, key=lambda warning: warning.severity != "warning")
 
 
 def _disagreement(workload: WorkloadReport) -> str:

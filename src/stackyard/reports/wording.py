@@ -176,27 +176,31 @@ def _from_to(low: float, high: float) -> str:
     return f"{times(low)}×" if times(low) == times(high) else f"{times(low)}× to {times(high)}×"
 
 
-def footnote(options: ReportOptions, *, compares: bool, intervals: bool) -> str:
+def footnote(options: ReportOptions, *, compares: bool, intervals: bool, paired: bool = True) -> str:
     """What intervals and verdicts mean, in short sentences; empty where the report shows neither.
 
     Args:
         options: for confidence, draws and the parity margin.
         compares: the report sets cells against each other.
         intervals: the report shows an interval of a median.
+        paired: some of the cells were run in the same blocks.
     """
     if not compares and not intervals:
         return ""
     share = f"{options.confidence * 100:.3g} %"
-    drawn = f"{options.draws:,} seeded draws over blocks"
+    unit = "blocks" if paired else "runs"
+    drawn = f"{options.draws:,} seeded draws over {unit}"
     said = [f"Brackets are {share} percentile-bootstrap intervals of the median ({drawn})."]
+    where = "this machine" if paired else "these machines"
     if not compares:
-        return f"{said[0]} They describe this machine on these days."
+        return f"{said[0]} They describe {where} on these days."
     margin = f"{options.parity_margin:.3g}"
     said += [
-        "A ratio is the median of the ratios within blocks.",
-        "The figures describe this machine on these days; no verdict is corrected for how many there are.",
+        "A ratio is the median of the ratios within blocks." if paired else "A ratio is that of the medians.",
+        f"The figures describe {where} on these days; no verdict is corrected for how many there are.",
         f"Parity: the interval lies inside [1/{margin}, {margin}].",
-        "Different: it lies wholly outside, and an exact sign test over blocks agrees.",
-        f"Undecided: neither. Below {FEWEST_RUNS} blocks there is no verdict.",
+        "Different: it lies wholly outside, and "
+        + ("an exact sign test over blocks agrees." if paired else "a Mann-Whitney test agrees."),
+        f"Undecided: neither. Below {FEWEST_RUNS} {unit} there is no verdict.",
     ]
     return " ".join(said)

@@ -1,0 +1,154 @@
+"""Which tasks belong together: keys such as "stack" or "Args/lr", and each task's value of them. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from stackyard.comparing.near import hint
+from stackyard.comparing.selection import is_parameter
+from stackyard.comparing.task import Task
+from stackyard.counting import count
+from stackyard.errors import BadInputError
+
+#: Keys and groups of one comparison.
+MOST_KEYS, MOST_GROUPS = 12, 500
+#: The value of a task that has none.
+NOTHING = "not set"
+ALL_BUT = "all-but:"
+
+
+def _stack(task: Task) -> str | None:
+    """The stack that was measured, else the one that was asked for."""
+    measured = None
+    if task.record is not None:
+        measured = task.record.environment.stack or task.record.cell.get("stack")
+    return measured or task.parameters.get("Run/stack") or task.properties.get("stack") or None
+
+
+def _machine(task: Task) -> str | None:
+    return (task.record.environment.host if task.record is not None else None) or task.host
+
+
+KEYS: Mapping[str, Callable[[Task], str | None]] = {
+    "stack": _stack,
+    "queue": lambda task: task.queue,
+    "worker": lambda task: task.worker,
+    "machine": _machine,
+    "project": lambda task: task.project,
+    "tag": lambda task: " + ".join(task.tags) or None,
+    "user": lambda task: task.user,
+    "name": lambda task: task.name,
+}
+
+
+class Grouping:
+    """The keys that somebody groups by.
+
+    Args:
+        given: keys, each a text of one or several with commas between them: a name of KEYS, a parameter "SECTION/NAME",
+            or "all-but:SECTION/NAME", which stands for every parameter that differs but that one.
+
+    Raises:
+        BadInputError: there is none.
+    """
+
+    def __init__(self, given: Iterable[str]) -> None:
+        words = [word.strip() for text in given for word in text.split(",")]
+        self.keys = list(dict.fromkeys(word for word in words if word and not word.startswith(ALL_BUT)))
+        self.all_but = [word.removeprefix(ALL_BUT) for word in words if word.startswith(ALL_BUT)]
+        if not self.keys and not self.all_but:
+            raise BadInputError(
+                f"--group-by names no key: give {', '.join(KEYS)} or a parameter such as Args/lr"
+            )
+        for key in self.all_but:
+            if not is_parameter(key):
+                raise BadInputError(
+                    f"--group-by {ALL_BUT}{key}: expected a parameter, such as {ALL_BUT}Args/seed"
+                )
+
+    def of(self, tasks: Sequence[Task]) -> Groups:
+        """What each task's values of the keys are.
+
+        Raises:
+            BadInputError: no task has a key, or the groups are too many.
+        """
+        known = list(dict.fromkeys(name for task in tasks for name in task.parameters))
+        keys = list(self.keys)
+        if self.all_but:
+            for name in self.all_but:
+                if name not in known:
+                    raise BadInputError(
+                        f"--group-by {ALL_BUT}{name}: no task has that parameter{hint(name, known)}"
+                    )
+            keys += [name for name in _differing(tasks, known) if name not in (*keys, *self.all_but)]
+        if len(keys) > MOST_KEYS:
+            raise BadInputError(
+                f"--group-by comes to {count(len(keys), 'key')}, more than {MOST_KEYS}: {', '.join(keys[:MOST_KEYS])}, "
+                "...; name those that matter"
+            )
+        columns = {}
+        for key in keys:
+            read = KEYS.get(key) or _parameter(key)
+            values = [read(task) for task in tasks]
+            if all(value is None for value in values):
+                raise BadInputError(_no_value(key, known))
+            columns[key] = _alike(values)
+        levels = [{key: columns[key][i] for key in keys} for i in range(len(tasks))]
+        groups = len({tuple(each.values()) for each in levels})
+        if groups > MOST_GROUPS:
+            raise BadInputError(
+                f"--group-by {','.join(keys)} makes {groups:,} groups of {count(len(tasks), 'task')}, more than "
+                f"{MOST_GROUPS}: leave out the key that tells repetitions apart, such as a seed"
+            )
+        return Groups(keys, levels)
+
+
+class Groups:
+    """Keys, and the value of each for every task, in the tasks' order."""
+
+    def __init__(self, keys: Sequence[str], levels: Sequence[Mapping[str, str]]) -> None:
+        self.keys, self.levels = list(keys), list(levels)
+
+    def together(self) -> dict[tuple[str, ...], list[int]]:
+        """Values of the keys -> places of the tasks that have them."""
+        found: dict[tuple[str, ...], list[int]] = {}
+        for place, each in enumerate(self.levels):
+            found.setdefault(tuple(each.values()), []).append(place)
+        return found
+
+
+def _parameter(name: str) -> Callable[[Task], str | None]:
+    return lambda task: task.parameters.get(name)
+
+
+def _no_value(key: str, known: Sequence[str]) -> str:
+    if key in KEYS:
+        return f"--group-by {key}: no task of these has a {key}"
+    if not is_parameter(key):
+        return f"--group-by {key}: nothing is grouped by that{hint(key, [*known, *KEYS])}"
+    return f"--group-by {key}: no task has that parameter{hint(key, known)}"
+
+
+def _differing(tasks: Sequence[Task], names: Sequence[str]) -> list[str]:
+    return [name for name in names if len(set(_alike([task.parameters.get(name) for task in tasks]))) > 1]
+
+
+def _alike(values: Sequence[str | None]) -> list[str]:
+    """The values as texts; one number written in two ways ("0.10", "1e-1") is one value."""
+    spelt: dict[object, str] = {}
+    found = []
+    for value in values:
+        if value is None:
+            found.append(NOTHING)
+            continue
+        found.append(spelt.setdefault(_number(value), value or '""'))
+    return found
+
+
+def _number(text: str) -> object:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text

@@ -1,0 +1,252 @@
+"""Tasks brought from servers, page by page, with their records; how many and how much is bounded."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackyard.clearml.client import Client, ServerError, TooLargeError
+from stackyard.comparing import metrics
+from stackyard.comparing.metrics import Wanted
+from stackyard.comparing.near import hint
+from stackyard.comparing.selection import Selection
+from stackyard.comparing.task import ASKED, Artifact, Task, task_of
+from stackyard.errors import BadInputError
+from stackyard_task.records import RecordError, RunRecord, from_json, parse
+
+#: Tasks of one comparison, over all servers.
+MOST_TASKS = 5_000
+#: Of one answer; and of all answers together.
+PAGE_BYTES, ALL_BYTES = 64 << 20, 512 << 20
+PAGE_SIZES = (500, 50, 5, 1)
+#: Of the changes, or whole scripts, of all tasks together; those beyond are not told apart.
+DIFF_BYTES, DIFF_PAGE = 32 << 20, 100
+#: A record that is read; it has some kilobytes.
+RECORD_BYTES = 1 << 20
+#: Records that are downloaded, where a server shows but their beginning, and how many at a time.
+MOST_DOWNLOADS, AT_ONCE = 1_000, 8
+_MOST_PROJECTS = 2_000
+_MOST_ASKED = 200
+
+
+@dataclass
+class Found:
+    """The tasks of a comparison, and what could not be read of them."""
+
+    selection: Selection
+    tasks: list[Task] = field(default_factory=list)
+    #: What servers are called, in order.
+    servers: list[str] = field(default_factory=list)
+    #: Sentences' ends on records that cannot be read, by task.
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    #: Tasks too large to be read.
+    too_large: int = 0
+    #: Tasks that came from two servers.
+    twice: int = 0
+    #: Tasks whose changes nobody looked at: they would be too much.
+    unlooked: int = 0
+
+
+def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted]) -> Found:
+    """The tasks of a selection from all servers.
+
+    Raises:
+        BadInputError: no server has the project, no task fits, or more than MOST_TASKS do.
+        ServerError: a server refuses.
+        UnreachableError: a server does not answer.
+    """
+    found = Found(selection, servers=[client.connection.api for client in clients])
+    seen: set[str] = set()
+    near: list[str] = []
+    there = False
+    for place, client in enumerate(clients):
+        project: list[str] = []
+        if selection.project is not None:
+            project, known = _project(client, selection.project)
+            near += known
+            if not project:
+                continue
+        there = True
+        for document in _documents(client, selection, project, [*ASKED, *metrics.fields(asked)], found):
+            try:
+                task = task_of(document, place)
+            except RecordError as error:
+                found.unreadable.append((str(document.get("id"))[:40], str(error)))
+                continue
+            if "name" in selection.filters and task.name not in selection.filters["name"]:
+                continue
+            if task.id in seen:
+                found.twice += 1
+                continue
+            seen.add(task.id)
+            found.tasks.append(task)
+            if len(found.tasks) > MOST_TASKS:
+                raise BadInputError(
+                    f"more than {MOST_TASKS:,} tasks fit ({selection.words()}): narrow them with --tag or --filter"
+                )
+    if not there:
+        raise BadInputError(f"no project is named {selection.project!r}{hint(str(selection.project), near)}")
+    missing = [id for id in selection.ids if id not in seen]
+    if missing:
+        raise BadInputError(
+            f"--task {missing[0]}: no server that was asked has that task, or lets you see it"
+        )
+    if not found.tasks:
+        raise BadInputError(f"no task fits: {selection.words()}")
+    _look_at_code(clients, found)
+    _bring_records(clients, found)
+    return found
+
+
+def _project(client: Client, name: str) -> tuple[list[str], list[str]]:
+    """The id of a project of that whole name; and where there is none, the names that are."""
+    only = ["id", "name"]
+    held = client.call("projects.get_all", name=f"^{re.escape(name)}$", only_fields=only).get("projects", [])
+    ids = [str(each["id"]) for each in held if isinstance(each, dict) and each.get("name") == name]
+    if ids:
+        return ids, []
+    known = []
+    for each in client.pages("projects.get_all", "projects", only_fields=only):
+        known.append(str(each.get("name")))
+        if len(known) >= _MOST_PROJECTS:
+            break
+    return [], known
+
+
+def _documents(
+    client: Client, selection: Selection, project: list[str], fields: list[str], found: Found
+) -> Iterator[Mapping[str, Any]]:
+    """The documents of the tasks, in the order in which they were made; a page that is too large in smaller ones."""
+    asks = selection.asks()
+    if project:
+        asks |= {"project": project, "include_subprojects": True}
+    position, left, sizes = 0, ALL_BYTES, list(PAGE_SIZES)
+    while True:
+        size = sizes[0]
+        try:
+            # a place that no smaller page begins at cannot be: each size divides those before it
+            answer, read = client.read(
+                "tasks.get_all_ex",
+                min(PAGE_BYTES, left),
+                **asks,
+                only_fields=fields,
+                order_by=["created", "id"],
+                page=position // size,
+                page_size=size,
+            )
+        except TooLargeError:
+            if left < PAGE_BYTES:
+                raise BadInputError(
+                    f"the tasks hold more than {ALL_BYTES >> 20} MB ({selection.words()}): narrow them"
+                ) from None
+            if len(sizes) > 1:
+                del sizes[0]
+            else:
+                found.too_large += 1
+                position += 1
+            continue
+        left -= read
+        tasks = answer.get("tasks")
+        tasks = tasks if isinstance(tasks, list) else []
+        yield from (task for task in tasks if isinstance(task, dict))
+        if len(tasks) < size:
+            return
+        position += size
+
+
+def scalars(clients: Sequence[Client], found: Found) -> list[str]:
+    """Names of the scalars that tasks have, "title/variant"; of many tasks those of the newest."""
+    names: dict[str, None] = {}
+    for place, client in enumerate(clients):
+        ids = [task.id for task in found.tasks if task.server == place][-_MOST_ASKED:]
+        if ids:
+            answer, _ = client.read("projects.get_unique_metric_variants", PAGE_BYTES, ids=ids)
+            for each in answer.get("metrics") or []:
+                if isinstance(each, dict):
+                    names[f"{each.get('metric')}/{each.get('variant')}"] = None
+    return list(names)
+
+
+def _look_at_code(clients: Sequence[Client], found: Found) -> None:
+    """Tell apart the uncommitted changes, and the scripts that are stored whole, by their digests."""
+    left = DIFF_BYTES
+    for place, client in enumerate(clients):
+        tasks = {task.id: task for task in found.tasks if task.server == place}
+        ids = list(tasks)
+        for start in range(0, len(ids), DIFF_PAGE):
+            page = ids[start : start + DIFF_PAGE]
+            try:
+                answer, read = client.read(
+                    "tasks.get_all_ex",
+                    left,
+                    id=page,
+                    only_fields=["id", "script.diff"],
+                    page=0,
+                    page_size=DIFF_PAGE,
+                )
+            except TooLargeError:
+                found.unlooked += len(ids) - start
+                break
+            left -= read
+            for document in answer.get("tasks") or []:
+                script = document.get("script") if isinstance(document, dict) else None
+                diff = script.get("diff") if isinstance(script, dict) else None
+                task = tasks.get(str(document.get("id")))
+                if task is not None and isinstance(diff, str) and diff.strip():
+                    task.diff = hashlib.sha256(diff.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _bring_records(clients: Sequence[Client], found: Found) -> None:
+    """Give each task its measured record, from what the server shows of it, else from the file server."""
+    away: list[tuple[Task, Artifact]] = []
+    for task in found.tasks:
+        if task.artifact is None:
+            continue
+        try:
+            _take(task, task.artifact.preview)
+        except RecordError as error:
+            if task.artifact.uri and not isinstance(error, _NotOfThisTask):
+                away.append((task, task.artifact))
+            else:
+                found.unreadable.append((task.called, str(error)))
+    for task, _ in away[MOST_DOWNLOADS:]:
+        found.unreadable.append((task.called, f"more than {MOST_DOWNLOADS:,} records would be downloaded"))
+
+    def bring(each: tuple[Task, Artifact]) -> str | None:
+        task, artifact = each
+        try:
+            _take(task, clients[task.server].content(artifact.uri or "", RECORD_BYTES).decode("utf-8"))
+        except (RecordError, ServerError, UnicodeDecodeError) as error:
+            return str(error)
+        return None
+
+    if away:
+        with ThreadPoolExecutor(AT_ONCE, "records") as pool:
+            for (task, _), why in zip(away, pool.map(bring, away[:MOST_DOWNLOADS]), strict=False):
+                if why is not None:
+                    found.unreadable.append((task.called, why))
+
+
+class _NotOfThisTask(RecordError):
+    """A copy of a task was made with the record of the original."""
+
+
+def _take(task: Task, text: str) -> None:
+    """Read a task's record.
+
+    Raises:
+        RecordError: it cannot be read, or it is another task's.
+    """
+    if len(text) > RECORD_BYTES:
+        raise RecordError(f"more than {RECORD_BYTES >> 20} MiB")
+    record = from_json(RunRecord, parse(text, "the record"), "the record")
+    of = record.dispatch.task_id if record.dispatch is not None else None
+    if of not in (None, task.id):
+        raise _NotOfThisTask(
+            f"it is that of the task {of[:40] if of else ''}, which this one was copied from"
+        )
+    task.record = record

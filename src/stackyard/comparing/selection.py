@@ -1,0 +1,107 @@
+"""Which tasks are asked for, as typed, and what of it a server is asked. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackyard.comparing.near import hint
+from stackyard.errors import BadInputError
+
+#: Words that a filter may begin with, and the field of a task that each means.
+FIELDS = {"status": "status", "type": "type", "name": "name"}
+STATUSES = ("completed", "failed", "stopped", "published", "closed", "in_progress", "queued", "created")
+#: Statuses of a task that is over.
+ENDED = ("completed", "published", "closed", "failed", "stopped")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which tasks: those that fit everything that is said here."""
+
+    #: A project's whole name; the tasks of those below it belong to it. ``None``: tasks are named.
+    project: str | None = None
+    #: Each of them is on the task.
+    tags: Sequence[str] = ()
+    #: Filter -> texts of which the task has one: "status", "type", "name", or a parameter such as "Args/lr".
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: Ids of tasks; none: all that fit.
+    ids: Sequence[str] = ()
+
+    def asks(self) -> dict[str, Any]:
+        """The fields of a ``tasks.get_all_ex`` call, but for the project's."""
+        found: dict[str, Any] = {"system_tags": ["-archived"]}
+        if self.ids:
+            found["id"] = list(self.ids)
+        if self.tags:
+            found["tags"] = ["__$all", *self.tags]
+        for name, values in self.filters.items():
+            if name == "name":
+                continue  # a server takes a pattern there: who reads compares whole names
+            if name in FIELDS:
+                found[FIELDS[name]] = list(values)
+            else:
+                section, _, key = name.partition("/")
+                found[f"hyperparams.{section}.{_escaped(key)}.value"] = [
+                    text for value in values for text in spellings(value)
+                ]
+        return found
+
+    def words(self) -> str:
+        """The same for people: "project P, tag T, Args/lr=0.1"."""
+        said = [f"project {self.project}"] if self.project else []
+        said += [f"tag {tag}" for tag in self.tags]
+        said += [f"{name}={' or '.join(values)}" for name, values in self.filters.items()]
+        if self.ids:
+            said.append(f"{len(self.ids)} named")
+        return ", ".join(said)
+
+
+def filters(texts: Iterable[str]) -> dict[str, list[str]]:
+    """``["status=completed", "Args/lr=0.1"]`` by name; the same name twice means either value.
+
+    Raises:
+        BadInputError: one is not of that form, or nothing is filtered by such a name.
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name or not value:
+            raise BadInputError(
+                f"--filter {text}: expected NAME=VALUE, such as status=completed or Args/lr=0.1"
+            )
+        if name not in FIELDS and not is_parameter(name):
+            known = [*FIELDS, "SECTION/NAME of a parameter"]
+            raise BadInputError(f"--filter {text}: nothing is filtered by {name!r}{hint(name, known)}")
+        if name == "status" and value not in STATUSES:
+            raise BadInputError(f"--filter {text}: no task has that status{hint(value, STATUSES)}")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def is_parameter(name: str) -> bool:
+    """Whether a name has the form of a parameter's: a section and what stands in it."""
+    section, slash, key = name.partition("/")
+    return bool(slash and section and key)
+
+
+def spellings(value: str) -> list[str]:
+    """A text, and where it is a number the other ways in which programs write that number."""
+    found = [value]
+    try:
+        number = float(value)
+    except ValueError:
+        return found
+    if math.isfinite(number):
+        found += [repr(number), f"{number:g}"]
+        if number.is_integer() and abs(number) < 1e15:
+            found.append(str(int(number)))
+    return list(dict.fromkeys(found))
+
+
+def _escaped(name: str) -> str:
+    """A parameter's name as part of a field's: a dot would separate two."""
+    return name.replace(".", "%2E").replace("$", "%24")
