@@ -32,6 +32,7 @@ ALLOWED = {
     "command_tables": {"errors", "toml_tables"},
     "machine": {"errors", "counting", "extras", "toml_tables"},
     "stacks": {"errors", "counting", "settings", "toml_tables", "machine"},
+    "ordinary": {"errors", "settings", "stacks"},
     "workloads": {"errors", "counting", "toml_tables", "command_tables"},
     "scenarios": {"errors", "toml_tables", "command_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "command_tables", "workloads", "scenarios"},
@@ -51,6 +52,7 @@ SEAM = {
     "stackyard_task.commands",
     "stackyard_task.metric_sources",
     "stackyard_task.manifest",
+    "stackyard_task.wishes",
 }
 #: What a workload may see of the harness.
 GUEST_SEAM = {"stackyard_task.channel", "stackyard_task.records", "stackyard_task.workloads"}

@@ -139,17 +139,26 @@ class CommandProgram:
         run_folder: Its folder.
         python: The stack's interpreter, whose folder comes first on the PATH; ``None``: no stack.
         log: Descriptor of the run's log; ``None``: the command has this process' own files, folder and session.
+        said: The file that its output is in; ``None``: none that can be read.
     """
 
     says_its_end = False
 
-    def __init__(self, spec: TaskSpec, run_folder: Path, python: Optional[str], log: Optional[int]) -> None:
+    def __init__(
+        self,
+        spec: TaskSpec,
+        run_folder: Path,
+        python: Optional[str],
+        log: Optional[int],
+        said: Optional[Path],
+    ) -> None:
         if spec.command is None:
             raise ValueError("the task declares no command")
         self._command: Command = spec.command
         #: It works in a folder of the user's, in the environment that it was started from.
         self.in_place = self._command.folder is not None
         self._spec, self._folder, self._python, self._log = spec, run_folder, python, log
+        self._said = said
         self._outputs = run_folder / OUTPUTS_FOLDER
         self._work = run_folder / WORK_FOLDER
         self._fifo: Optional[Path] = None
@@ -271,7 +280,7 @@ class CommandProgram:
 
     def last_words(self) -> Optional[str]:
         """The exception that a Python command ended with, as its output shows it; else ``None``."""
-        return None if self._log is None else _raised(self._tail())
+        return None if self._said is None else _raised(_tail(self._said))
 
     def _listen(self) -> None:
         """Make the FIFO that whatever the command starts may report to; where none can be made, nobody reports."""
@@ -326,21 +335,26 @@ class CommandProgram:
             found[HOOK_VARIABLE] = "1" if self._command.hook else "0"
         return found
 
-    def _tail(self) -> str:
-        try:
-            with (self._folder / LOG_FILE).open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_BYTES))
-                return log.read(_LAST_BYTES).decode("utf-8", "replace")
-        except OSError:
-            return ""
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_BYTES))
+            return log.read(_LAST_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def program_of(
-    spec: TaskSpec, run_folder: Path, python: Optional[str], log: Optional[int]
+    spec: TaskSpec,
+    run_folder: Path,
+    python: Optional[str],
+    log: Optional[int],
+    said: Optional[Path],
 ) -> FunctionProgram | CommandProgram:
     """What the task is: a command, or a function to call in a child."""
     if spec.command is not None:
-        return CommandProgram(spec, run_folder, python, log)
+        return CommandProgram(spec, run_folder, python, log, said)
     if python is None or log is None:
         raise ValueError("a function needs a Python and a log")
     return FunctionProgram(spec, run_folder, python, log)

@@ -71,6 +71,8 @@ METHOD_VARIABLE = "STACKYARD_MEASURE"
 PROGRESS_SECONDS = 1.0
 #: SIGTERM, this long, then SIGKILL.
 GRACE_SECONDS = 3.0
+#: A command that was itself told to end gets so long to do as it does without us: a container gives it 10 s or more.
+TOLD_GRACE_SECONDS = 8.0
 #: Processes that outlive the child may go on working, this long at most; idle ones are ended sooner.
 ORPHAN_WORKING_SECONDS = 60.0
 ORPHAN_IDLE_SECONDS = 2.0
@@ -101,6 +103,7 @@ def supervise(
     watcher: Optional[Watcher] = None,
     inherited: Optional[Mapping[str, str]] = None,
     here: Optional[spawn.Given] = None,
+    stands_in: bool = False,
 ) -> RunRecord:
     """The record of the task in ``run_folder``, after running it to its end.
 
@@ -116,6 +119,8 @@ def supervise(
         inherited: The environment the child starts from; ``None``: this process' own.
         here: The task is a command that has this process' own files, folder and session, and what is given back to
             it; there is no log then. ``None``: it has a log, and a session of its own.
+        stands_in: Of a command that runs here: whoever started this process takes it for the command, and whatever
+            signal comes is the command's.
 
     Raises:
         TaskError: ``task.json`` is missing or not a task.
@@ -145,8 +150,14 @@ def supervise(
     try:
         if not is_command or spec.stack is not None:
             python = python or sys.executable
-        program = program_of(spec, run_folder, python, log)
-        run = _Supervision(spec, run_folder, program, interval_seconds, method, watcher, here)
+        said = run_folder / LOG_FILE if log is not None else _own_output() if stands_in else None
+        program = program_of(spec, run_folder, python, log, said)
+        taken: Union[signals.Taken, signals.PassedOn, signals.Forwarded]
+        if here is None:
+            taken = signals.Taken()
+        else:
+            taken = signals.Forwarded() if stands_in else signals.PassedOn()
+        run = _Supervision(spec, run_folder, program, interval_seconds, method, watcher, here, taken)
         run.inherited = os.environ if inherited is None else inherited
         record = run.to_its_end()
     finally:
@@ -213,6 +224,7 @@ class _Supervision:
         method: str,
         watcher: Optional[Watcher],
         here: Optional[spawn.Given],
+        taken: Union[signals.Taken, signals.PassedOn, signals.Forwarded],
     ) -> None:
         self.spec = spec
         self.run_folder = run_folder
@@ -227,9 +239,7 @@ class _Supervision:
         self._orphans_ended = 0
         #: Since when what outlived the child is idle, and the CPU seconds of the run by then.
         self._idle: Optional[tuple[float, float]] = None
-        self._signals: Union[signals.Taken, signals.PassedOn] = (
-            signals.Taken() if here is None else signals.PassedOn()
-        )
+        self._signals = taken
 
     def to_its_end(self) -> RunRecord:
         """Run the task; every way it can go ends in a record."""
@@ -455,9 +465,12 @@ class _Supervision:
         """Tell the whole tree to stop, once; ``_watch_limits`` kills what has not after the grace."""
         if self._stop is None:
             self._stop = why
+            clock.kill_at = time.monotonic() + GRACE_SECONDS
+            if why == "interrupted" and self._signals.is_told:
+                clock.kill_at = time.monotonic() + TOLD_GRACE_SECONDS
+                return
             tree.signal(signal.SIGTERM)
             tree.signal(signal.SIGCONT)  # what is stopped learns of it only when it goes on
-            clock.kill_at = time.monotonic() + GRACE_SECONDS
 
     def _watch_orphans(self, now: float, clock: _Clock, tree: Tree, sampler: Sampler) -> None:
         """Let what outlives the child finish its work, and end what only lingers."""
@@ -476,6 +489,14 @@ class _Supervision:
             tree.signal(signal.SIGTERM)
             tree.signal(signal.SIGCONT)
             clock.kill_at = now + GRACE_SECONDS
+
+
+def _own_output() -> Optional[Path]:
+    """The file that this process' stderr goes to, to be read again; ``None``: it is none."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return Path("/proc/self/fd/2")
+    return None
 
 
 def _pidfd(pid: int) -> Optional[int]:

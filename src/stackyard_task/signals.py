@@ -31,6 +31,8 @@ class Taken:
 
     #: Whoever started this process tells it by a signal, or ends it.
     alone = False
+    #: Whether the run has had what was sent to this process: then it is not told a second time.
+    is_told = False
 
     def __init__(self) -> None:
         #: 0: none so far.
@@ -71,23 +73,16 @@ class PassedOn:
     the command is stopped (Ctrl-Z), so is this process, and its parent sees that.
     """
 
+    is_told = False
+
     def __init__(self) -> None:
         #: 0, until there is no parent any more that anything could come from: then the run ends.
         self.received = 0
         self.alone = False
         self._parent = os.getppid()
         self._had: Dict[int, float] = {}
-        numbers = {*passed_on(), signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-        mask = sum(1 << (number - 1) for number in numbers)
-        library = ctypes.CDLL(None, use_errno=True)
-        self.descriptor = library.signalfd(
-            -1, ctypes.byref(ctypes.c_uint64(mask)), os.O_NONBLOCK | os.O_CLOEXEC
-        )
-        if self.descriptor < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        self.descriptor = _blocked_and_read({*passed_on(), signal.SIGCHLD})
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
     def begin(self, main_pid: int) -> None:
         """Send on, once each, what was there before the command: nobody else could give it that."""
@@ -127,6 +122,53 @@ class PassedOn:
             elif sender != os.getpid():
                 self._had[number] = now
                 yield number, False
+
+
+class Forwarded:
+    """Signals of a process that stands in for a command: whoever sends it one means the command.
+
+    Each goes on to the command as it is. Those that ask for an end are noted too: what has not ended after them is
+    ended by the supervisor, which leaves the record.
+    """
+
+    alone = False
+    is_told = True
+
+    def __init__(self) -> None:
+        #: The signal that asked for an end; 0: none has.
+        self.received = 0
+        self.descriptor = _blocked_and_read(passed_on())
+
+    def begin(self, main_pid: int) -> None:
+        """Send on what was there before the command."""
+        self.read(main_pid)
+
+    def read(self, main_pid: int) -> None:
+        """Send on what has come since."""
+        while True:
+            try:
+                number = struct.unpack_from("I", os.read(self.descriptor, _INFO_BYTES))[0]
+            except OSError:
+                return
+            if number in (signal.SIGINT, signal.SIGTERM):
+                self.received = self.received or number
+            _send(main_pid, number)
+
+    def close(self) -> None:
+        """Signals stay blocked: what comes late is for a command that is over."""
+        os.close(self.descriptor)
+
+
+def _blocked_and_read(numbers: Set[int]) -> int:
+    """A descriptor to read signals from, which do nothing else any more (signalfd(2))."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    mask = sum(1 << (number - 1) for number in numbers)
+    library = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = library.signalfd(-1, ctypes.byref(ctypes.c_uint64(mask)), os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return descriptor
 
 
 def passed_on() -> Set[int]:

@@ -23,6 +23,7 @@ from stackyard.agents.slots import Slot
 from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError
 from stackyard.settings import base
+from stackyard_task.wishes import SETTLED_VARIABLE, Settled
 
 TEMPLATE = "clearml.conf"
 POLICY_VARIABLE = "STACKYARD_GATE_POLICY"
@@ -43,6 +44,24 @@ exec {python} -m stackyard.agents.gate "$@"
 """
 
 
+#: What an agent starts in the place of Python: it measures ordinary tasks, and lets the rest through.
+_INTERPRETER = """#!/bin/sh
+# The Python of an agent's tasks: measures their scripts; see docs/clearml-tasks.md.
+export STACKYARD_PYTHON={python}
+exec {python} -I -S -c 'import sys
+sys.path.insert(0, sys.argv.pop(1))
+from stackyard_task.interpreter import main
+sys.exit(main())' {code} "$@"
+"""
+#: Of the operator's environment, what making environments needs; no address with a login is written down.
+_MAKERS_VARIABLES = re.compile(
+    r"HOME|PATH|LANG|STACKYARD_(HOME|STACKS|WHEELS)|PIP_\w+|PYENV_ROOT|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
+    r"|(https?|no)_proxy|(HTTPS?|NO)_PROXY"
+)
+
+_LOGIN = re.compile(r"://[^/\s]*@")
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What all agents of this machine have in common."""
@@ -56,6 +75,8 @@ class Surroundings:
     python: str = sys.executable
     #: Variables named in ``pass_environment``, as the shell has them.
     passed: Mapping[str, str] = field(default_factory=dict)
+    #: The shell's own, of which making environments gets what it needs.
+    shell: Mapping[str, str] = field(default_factory=dict)
     #: The real docker client; ``None``: there is none.
     docker: Path | None = None
     #: Docker network of the containers; ``None``: docker's default bridge.
@@ -116,6 +137,8 @@ def prepare(slot: Slot, images: Mapping[str, str], around: Surroundings) -> Prep
     variables = _variables(slot, folder, home, around)
     if slot.in_container:
         _write_gate(slot, folder, images, around)
+    else:
+        _write_interpreter(slot, folder, around)
     command = _command(slot, around)
     digest = _digest([text, command, variables, slot.cores])
     return Prepared(
@@ -179,6 +202,7 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
         MARK: mark_of(slot.name, around.home),
         "STACKYARD_STACKS_FILE": str(around.agents / "stacks.json"),
         "STACKYARD_CACHE": str(around.agents / "cache"),
+        SETTLED_VARIABLE: str(folder / "tasks.json"),
         "CLEARML_CONFIG_FILE": str(folder / TEMPLATE),
         "CLEARML_AGENT_TEMP_STDOUT_FILE_DIR": str(folder / "tmp"),
         "CLEARML_AGENT_QUEUE_POLL_FREQ_SEC": f"{POLL_SECONDS:g}",
@@ -191,7 +215,7 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
         variables[POLICY_VARIABLE] = str(folder / "policy.json")
     else:
         # both: with one of them the agent makes an environment, or installs into one
-        variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] = around.python
+        variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] = str(folder / "bin" / "python")
         variables["CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL"] = "1"
     return variables
 
@@ -203,6 +227,30 @@ def _command(slot: Slot, around: Surroundings) -> list[str]:
     if slot.in_container:
         command += ["--docker", "--standalone-mode", "--force-current-version"]
     return command
+
+
+def _write_interpreter(slot: Slot, folder: Path, around: Surroundings) -> None:
+    for path in (folder / "bin", folder / "runs"):
+        path.mkdir(exist_ok=True, mode=0o700)
+    script = folder / "bin" / "python"
+    code = Path(__file__).resolve().parents[2]
+    write_private(script, _INTERPRETER.format(python=shlex.quote(around.python), code=shlex.quote(str(code))))
+    script.chmod(0o700)
+    settled = Settled(
+        python=around.python,
+        queue=slot.queue,
+        environment=slot.environment,
+        default_stack=slot.default_stack,
+        stacks=None if slot.stacks is None else list(slot.stacks),
+        gpu=slot.gpu is not None,
+        runs=str(folder / "runs"),
+        variables={
+            name: value
+            for name, value in {**around.shell, "STACKYARD_HOME": str(around.home)}.items()
+            if _MAKERS_VARIABLES.fullmatch(name) and not _LOGIN.search(value)
+        },
+    )
+    write_private(folder / "tasks.json", json.dumps(asdict(settled), indent=1) + "\n")
 
 
 def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Surroundings) -> None:

@@ -24,6 +24,8 @@ GPUS = "gpus"
 #: ``network`` that leaves the choice to us.
 AUTO = "auto"
 DEPLOYMENTS = ("agent", "container")
+#: What the ordinary tasks of a queue run in: a stack with what they list, or the environment that agents make.
+ENVIRONMENTS = ("stack", "agent")
 #: What of a queue the server is told, as its metadata.
 METADATA = ("time_limit_seconds", "retries", "silence_seconds")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -32,7 +34,7 @@ _MOUNT = r"/[^:,]*:/[^:,]*(:r[ow])?"
 #: What a queue may say of its containers alone: the most that a task gets.
 _CONTAINER_KEYS = ("cpus", "memory", "shm")
 _QUEUE_KEYS = (
-    *("about", "deployment", "slots", "cores", "stacks"),
+    *("about", "deployment", "slots", "cores", "stacks", "default_stack", "environment"),
     *_CONTAINER_KEYS,
     *("time_limit_seconds", "retries", "silence_seconds"),
 )
@@ -51,6 +53,10 @@ class Queue:
     cores: int | None = None
     #: Names of the stacks it serves; ``None``: every stack the machine has.
     stacks: tuple[str, ...] | None = None
+    #: The stack of ordinary tasks that ask for none; ``None``: the first that is here.
+    default_stack: str | None = None
+    #: One of ENVIRONMENTS.
+    environment: str = ENVIRONMENTS[0]
     #: What a container gets that asks for nothing, and the most it may ask for; ``None``: from the machine.
     cpus: float | None = None
     memory_bytes: int | None = None
@@ -140,6 +146,15 @@ def _queue(fields: Fields, name: str, table: Any) -> Queue:
     if deployment != "container" and (held := [key for key in _CONTAINER_KEYS if key in table]):
         expected = 'nothing: a task on the host is held by "cores" alone; only containers have more limits'
         raise fields.bad(f"{where}.{held[0]}", f"is {table[held[0]]!r}", expected)
+    environment = fields.text(table, where, "environment", ENVIRONMENTS[0])
+    if environment not in ENVIRONMENTS:
+        expected = fields.one_of(environment, ENVIRONMENTS)
+        raise fields.bad(f"{where}.environment", f"is {environment!r}", expected)
+    stacks = fields.texts(table, where, "stacks")
+    default = fields.text(table, where, "default_stack", "") if "default_stack" in table else None
+    if default is not None and stacks is not None and default not in stacks:
+        expected = f"one that the queue serves: {', '.join(stacks)}"
+        raise fields.bad(f"{where}.default_stack", f"is {default!r}", expected)
 
     def whole(key: str, low: int, high: int = 10_000) -> int | None:
         return fields.whole(table, where, key, low, low, high) if key in table else None
@@ -152,7 +167,9 @@ def _queue(fields: Fields, name: str, table: Any) -> Queue:
         deployment=deployment,
         slots=None if table.get("slots") == GPUS else fields.whole(table, where, "slots", 1, 0, 10_000),
         cores=whole("cores", 1),
-        stacks=fields.texts(table, where, "stacks"),
+        stacks=stacks,
+        default_stack=default,
+        environment=environment,
         cpus=fields.positive(table, where, "cpus", None),
         memory_bytes=size("memory"),
         shm_bytes=size("shm"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stackyard.agents.queues import Queue
+from stackyard.agents.queues import ENVIRONMENTS, Queue
 from stackyard.counting import count
 from stackyard.errors import BadInputError
 
@@ -34,6 +34,10 @@ class Slot:
     cpus: float | None = None
     memory_bytes: int | None = None
     shm_bytes: int | None = None
+    #: Of ordinary tasks, as its queue says.
+    environment: str = ENVIRONMENTS[0]
+    default_stack: str | None = None
+    stacks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,14 @@ def _places(queues: Iterable[Queue], offer: MachineOffer) -> tuple[list[Slot], d
 
 
 def _limited(slot: Slot, queue: Queue, boxes: int, offer: MachineOffer) -> Slot:
-    """A slot with what its containers get: what its queue says, else an even share of the machine.
+    """A slot with what its queue says of its tasks, and what its containers get: that, or a share of the machine.
 
     Cores are shared within a queue as for agents; memory is shared among all ``boxes`` container slots of the machine,
     because it cannot be taken back from a neighbour.
     """
+    slot = replace(
+        slot, environment=queue.environment, default_stack=queue.default_stack, stacks=queue.stacks
+    )
     if not slot.in_container:
         return slot
     cores = len(slot.cores or offer.cores)

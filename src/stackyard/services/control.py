@@ -218,6 +218,7 @@ def _agents(
         machine=serving.machine_name(),
         server=files.connection(server),
         passed={name: os.environ[name] for name in told.pass_environment if name in os.environ},
+        shell=dict(os.environ),
         docker=docker_engine.client_path(),
         network=("host" if on_loopback else None) if told.network == AUTO else told.network,
         mounts=told.mounts,

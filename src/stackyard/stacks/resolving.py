@@ -320,6 +320,12 @@ def _entry(said: Mapping[str, Any]) -> LockedPackage:
     )
 
 
+def fits_torch(wanted: Wanted, stack: StackSpec) -> bool:
+    """Whether a stack has the torch that a requirement asks for, under whatever condition that stands."""
+    pinned = next((package for package in packages(stack) if canonical(package.name) == "torch"), None)
+    return pinned is not None and _fits(wanted.requirement.specifier, pinned, stack)
+
+
 def _fits(specifier: SpecifierSet, pinned: LockedPackage, base: StackSpec) -> bool:
     """Whether the base's pin is a version that is asked for; torch's local tag says its build, no other version."""
     versions = {pinned.version, public_version(pinned.version)}

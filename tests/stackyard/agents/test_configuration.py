@@ -65,7 +65,7 @@ def test_the_environment_is_ours_alone(around: Surroundings, monkeypatch: pytest
     variables = dict(made.environment)
     assert "the user's" not in variables.values()
     assert variables["SSL_CERT_FILE"] == "/ca.pem", "the operator named it"
-    assert variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] == "/opt/agent/bin/python"
+    assert variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] == f"{made.folder}/bin/python"
     assert variables["CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL"] == "1"
     assert variables["HOME"].startswith(made.folder)
     assert variables["CLEARML_AGENT_TEMP_STDOUT_FILE_DIR"].startswith(made.folder)

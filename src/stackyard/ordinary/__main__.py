@@ -1,0 +1,62 @@
+"""Answers which Python an ordinary task is to be run with: JSON on stdin, JSON on stdout, what it does on stderr.
+
+``{"wish": Wish, "settled": Settled}`` in; a ``Choice`` out, or ``{"refused": sentence, "kind": kind}``.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.ordinary import making
+from stackyard.settings import Settings
+from stackyard_task import records
+from stackyard_task.wishes import Settled, Wish
+
+#: Progress is said at most so often.
+_SAY_SECONDS = 2.0
+_MOST_BYTES = 16 << 20
+
+
+def main() -> int:
+    """Answer one question."""
+    signal.signal(signal.SIGTERM, _ended)
+    try:
+        asked = records.parse(sys.stdin.buffer.read(_MOST_BYTES).decode(), "the question")
+        wish = records.from_json(Wish, asked["wish"], "wish")
+        how = records.from_json(Settled, asked["settled"], "settled")
+        answer: dict[str, Any] = records.to_json(
+            making.made(wish, how, Settings.from_environment(), _Progress())
+        )
+    except (BadInputError, NotRunnableError) as error:
+        answer = {"refused": str(error), "kind": "bad_input"}
+    except StackyardError as error:
+        answer = {"refused": str(error), "kind": "infrastructure"}
+    except OSError as error:
+        answer = {"refused": f"{error.filename}: {error.strerror}", "kind": "infrastructure"}
+    print(json.dumps(answer), flush=True)
+    return 0
+
+
+class _Progress:
+    """Says on stderr, now and then, what is done."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+
+    def __call__(self, text: str) -> None:
+        if time.monotonic() - self._at >= _SAY_SECONDS:
+            self._at = time.monotonic()
+            print(f"stackyard: {text}", file=sys.stderr, flush=True)
+
+
+def _ended(_number: int, _frame: Any) -> NoReturn:
+    raise SystemExit(1)  # what is half made is tidied up on the way
+
+
+if __name__ == "__main__":
+    sys.exit(main())

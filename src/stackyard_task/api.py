@@ -1,0 +1,297 @@
+"""ClearML's API in a few plain calls, for processes that cannot wait for the SDK: it takes a second to load.
+
+Speaks to the server that the agent named for its task. One connection to each address, kept open. Standard library
+only; for one thread at a time.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from urllib.parse import quote, urlsplit
+
+#: An answer may have so many bytes.
+MOST_BYTES = 64 << 20
+#: What a server's configuration may have.
+_MOST_CONFIGURATION_BYTES = 4 << 20
+ANSWER_SECONDS = 30.0
+#: How long a server that does not answer is waited for, in all, where the caller says nothing else.
+PATIENCE_SECONDS = 30.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
+#: A token is asked for anew after so long.
+_TOKEN_SECONDS = 1800.0
+_AWAY = (502, 503, 504)
+
+
+class ApiError(Exception):
+    """A call that failed; the message is one sentence."""
+
+
+class Refused(ApiError):
+    """The server said no.
+
+    Args:
+        message: the sentence.
+        code: as HTTP has it.
+    """
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unreachable(ApiError):
+    """The server does not answer."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is, and who we are there: a key with its secret, or a token."""
+
+    api: str
+    files: str = ""
+    web: str = ""
+    key: str = ""
+    secret: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+def address(variables: Mapping[str, str]) -> Address:
+    """The server that the agent named, in ClearML's variables or in the file that one of them names.
+
+    Args:
+        variables: the environment.
+
+    Raises:
+        Refused: it is nowhere named.
+    """
+    api = _configuration(variables.get("CLEARML_CONFIG_FILE") or variables.get("TRAINS_CONFIG_FILE"))
+    credentials = api.get("credentials")
+    credentials = credentials if isinstance(credentials, dict) else {}
+
+    def said(name: str, told: Any) -> str:
+        return (variables.get(name) or (told if isinstance(told, str) else "")).rstrip("/")
+
+    found = Address(
+        said("CLEARML_API_HOST", api.get("api_server")),
+        said("CLEARML_FILES_HOST", api.get("files_server")),
+        said("CLEARML_WEB_HOST", api.get("web_server")),
+        said("CLEARML_API_ACCESS_KEY", credentials.get("access_key")),
+        said("CLEARML_API_SECRET_KEY", credentials.get("secret_key")),
+        variables.get("CLEARML_AUTH_TOKEN", ""),
+    )
+    if not found.api or not (found.token or (found.key and found.secret)):
+        raise Refused("no ClearML server is named: neither CLEARML_API_HOST nor CLEARML_CONFIG_FILE says one")
+    return found
+
+
+def _configuration(path: Optional[str]) -> Dict[str, Any]:
+    """Section "api" of the configuration that an agent writes for its tasks: JSON, though its name says otherwise."""
+    if not path:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as stream:
+            values = json.loads(stream.read(_MOST_CONFIGURATION_BYTES))
+        found = values["api"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Server:
+    """One server, as one user.
+
+    Args:
+        where: its addresses and who we are.
+        patience_seconds: how long to wait for one that does not answer.
+        sleep: waits; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        where: Address,
+        patience_seconds: float = PATIENCE_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.where = where
+        self.patience_seconds = patience_seconds
+        self._sleep = sleep
+        self._connections: Dict[Tuple[str, str], http.client.HTTPConnection] = {}
+        self._token, self._token_until = where.token, float("inf") if where.token else 0.0
+
+    def close(self) -> None:
+        """Close its connections."""
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    def call(self, method: str, **fields: Any) -> Dict[str, Any]:
+        """The answer's ``data`` of an API call, such as ``call("tasks.get_by_id", task=...)``.
+
+        Raises:
+            Refused: the server said no.
+            Unreachable: it does not answer.
+        """
+        return self._data(method, json.dumps(fields).encode(), "application/json")
+
+    def call_lines(self, method: str, lines: List[Dict[str, Any]]) -> Dict[str, Any]:
+        """The answer's ``data`` of a batch call, one JSON object a line, such as ``events.add_batch``.
+
+        Raises:
+            Refused: the server said no.
+            Unreachable: it does not answer.
+        """
+        body = "\n".join(json.dumps(line) for line in lines).encode()
+        return self._data(method, body, "application/json-lines")
+
+    def upload(self, content: bytes, path: str) -> str:
+        """Put a file on the file server; its address.
+
+        Args:
+            content: what it holds.
+            path: where, such as "project/task/artifacts/record/record.json"; characters that addresses can have.
+
+        Raises:
+            Refused: the server said no.
+            Unreachable: it does not answer.
+        """
+        boundary = "stackyard-" + os.urandom(12).hex()
+        name = f"/{path}"
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        status, said = self._answered(
+            self.where.files, "/", body, f"multipart/form-data; boundary={boundary}", self._authorization()
+        )
+        if status != 200:
+            raise Refused(f"{path}: the file server refused it ({status} {_text(said)[:120]})", status)
+        return f"{self.where.files}/{quote(path)}"
+
+    def _data(self, method: str, body: bytes, kind: str) -> Dict[str, Any]:
+        for again in (True, False):
+            status, said = self._answered(self.where.api, f"/{method}", body, kind, self._authorization())
+            if status == 401 and again and not self.where.token:
+                self._token = ""  # revoked or expired: once more with a new one
+                continue
+            break
+        return _data(method, status, said)
+
+    def _authorization(self) -> str:
+        if not self._token or time.monotonic() > self._token_until:
+            pair = base64.b64encode(f"{self.where.key}:{self.where.secret}".encode()).decode()
+            status, said = self._answered(
+                self.where.api, "/auth.login", b"{}", "application/json", f"Basic {pair}"
+            )
+            self._token = str(_data("auth.login", status, said).get("token", ""))
+            self._token_until = time.monotonic() + _TOKEN_SECONDS
+        return f"Bearer {self._token}"
+
+    def _answered(
+        self, base: str, path: str, body: bytes, kind: str, authorization: str
+    ) -> Tuple[int, bytes]:
+        """Status and body of an answer, asking again while there is none and nobody can have taken the request."""
+        until, pause = time.monotonic() + self.patience_seconds, _FIRST_PAUSE_SECONDS
+        headers = {"Content-Type": kind, "Authorization": authorization}
+        while True:
+            parts, connection, fresh = self._connection(base)
+            taken = False
+            try:
+                if fresh:
+                    connection.connect()
+                connection.request("POST", parts + path, body, headers)
+                taken = fresh
+                answer = connection.getresponse()
+                said = answer.read(MOST_BYTES + 1)
+                if len(said) > MOST_BYTES:
+                    raise Refused(f"{path[1:]}: the answer has more than {MOST_BYTES >> 20} MiB")
+                if answer.status not in _AWAY:
+                    return answer.status, said
+                why, taken = str(answer.status), False
+            except (OSError, http.client.HTTPException) as error:
+                why = str(error) or type(error).__name__
+            self._forget(base)
+            if not fresh:  # a connection that was kept open too long for the server: a new one, at once
+                continue
+            if taken or time.monotonic() > until:
+                raise Unreachable(f"the ClearML server at {base} does not answer ({why})")
+            self._sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _connection(self, base: str) -> Tuple[str, http.client.HTTPConnection, bool]:
+        """(path below which its calls are, connection, whether it is still to be made)."""
+        parts = urlsplit(base)
+        key = (parts.scheme, parts.netloc)
+        if key in self._connections:
+            return parts.path, self._connections[key], False
+        if parts.scheme == "https":
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                parts.netloc, timeout=ANSWER_SECONDS, context=_trusted()
+            )
+        elif parts.scheme == "http" and parts.netloc:
+            connection = http.client.HTTPConnection(parts.netloc, timeout=ANSWER_SECONDS)
+        else:
+            raise Refused(f"{base[:200]!r} is no address of a server")
+        self._connections[key] = connection
+        return parts.path, connection, True
+
+    def _forget(self, base: str) -> None:
+        parts = urlsplit(base)
+        connection = self._connections.pop((parts.scheme, parts.netloc), None)
+        if connection is not None:
+            connection.close()
+
+
+def _trusted() -> Any:
+    import ssl  # loaded by those who need it
+
+    authority = os.environ.get("REQUESTS_CA_BUNDLE") or None
+    if authority is None:
+        with contextlib.suppress(ImportError):  # those that the SDK and the agent trust
+            import certifi
+
+            authority = certifi.where()
+    context = ssl.create_default_context(cafile=authority)
+    if os.environ.get("CLEARML_API_HOST_VERIFY_CERT", "").lower() in ("0", "false", "no"):
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _data(method: str, status: int, said: bytes) -> Dict[str, Any]:
+    try:
+        body = json.loads(said)
+        meta, data = body["meta"], body.get("data") or {}
+        message = meta.get("result_msg")
+        if not isinstance(data, dict):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Refused(f"{method}: answered {status}, and not as a ClearML API does", status) from None
+    if status != 200:
+        raise Refused(f"{method}: {_text(str(message).encode()) if message else status}", status)
+    return data
+
+
+def _text(said: bytes) -> str:
+    return " ".join(said.decode("utf-8", "replace").split())[:300]
+
+
+def read(path: Path) -> bytes:
+    """A file's content, for ``upload``: bounded by what one upload may hold in memory.
+
+    Raises:
+        OSError: it cannot be read.
+        Refused: it is larger.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise Refused(f"{path.name} has more than {MOST_BYTES >> 20} MiB")
+    return content

@@ -1,0 +1,161 @@
+"""Which Python an ordinary task is run with: what the machine's operator settled, what was found before, or asked now.
+
+Where our side looks after the agent, it chooses: a process of its own, in its own Python, told by JSON and answering by
+JSON. What it answered is kept, under the digest of all that decides it, so the next task of the same kind does not
+wait. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Mapping, Optional
+
+from stackyard_task import records
+from stackyard_task.records import RecordError
+from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
+
+#: The interpreter that an agent would have started; the wrapper's own where it is not set.
+PYTHON_VARIABLE = "STACKYARD_PYTHON"
+#: Where what was found is kept, and what lists the stacks that are built here.
+CACHE_VARIABLE, STACKS_VARIABLE = "STACKYARD_CACHE", "STACKYARD_STACKS_FILE"
+#: In an environment that is complete.
+_MARKER = "stackyard-complete.json"
+_MOST_BYTES = 8 << 20
+_POLL_SECONDS = 0.05
+#: How long the choosing process gets to tidy up when its task is aborted.
+_GRACE_SECONDS = 5.0
+
+
+class NotMet(Exception):
+    """What a task wants cannot be met here; the message says what is wanted and what is here.
+
+    Args:
+        message: one sentence.
+        kind: of ``records.FAILURE_KINDS``.
+    """
+
+    def __init__(self, message: str, kind: str = "bad_input") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def settled(variables: Mapping[str, str]) -> Optional[Settled]:
+    """What the operator settled for this agent; ``None``: nothing, as on a machine that is not ours.
+
+    Raises:
+        NotMet: the file that says it cannot be read.
+    """
+    path = variables.get(SETTLED_VARIABLE)
+    if not path:
+        return None
+    try:
+        return records.read_json(Settled, Path(path))
+    except RecordError as error:
+        raise NotMet(f"how tasks are run here cannot be read ({error})", "infrastructure") from error
+
+
+def choose(
+    wish: Wish,
+    how: Optional[Settled],
+    variables: Mapping[str, str],
+    over: Callable[[], bool] = lambda: False,
+) -> Choice:
+    """The Python for a task.
+
+    Args:
+        wish: what it wants.
+        how: what the operator settled.
+        variables: the environment.
+        over: whether the task was ended meanwhile; then nothing is waited for.
+
+    Raises:
+        NotMet: there is none that meets the wish, or the task was ended.
+    """
+    if how is None or how.environment == "agent":
+        return Choice(variables.get(PYTHON_VARIABLE) or sys.executable)
+    kept = _kept(wish, how, variables)
+    found = None if kept is None else _known(kept)
+    if found is not None:
+        return found
+    answer = _asked(wish, how, variables, over)
+    if kept is not None:
+        with contextlib.suppress(OSError):  # no cache is no obstacle
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            records.write_json(answer, kept)
+    return answer
+
+
+def _kept(wish: Wish, how: Settled, variables: Mapping[str, str]) -> Optional[Path]:
+    """Where the answer to this wish is kept: named by all that decides it."""
+    cache = variables.get(CACHE_VARIABLE)
+    if not cache:
+        return None
+    stacks = b""
+    with contextlib.suppress(OSError), open(variables.get(STACKS_VARIABLE, ""), "rb") as stream:
+        stacks = stream.read(_MOST_BYTES)
+    decides = json.dumps([wish.__dict__, {**how.__dict__, "runs": None}], sort_keys=True).encode()
+    digest = hashlib.sha256(decides + b"\0" + stacks).hexdigest()
+    return Path(cache) / "environments" / f"{digest}.json"
+
+
+def _known(kept: Path) -> Optional[Choice]:
+    """What was found before, if it is still there."""
+    try:
+        found = records.read_json(Choice, kept)
+        marker = os.path.join(os.path.dirname(os.path.dirname(found.python)), _MARKER)
+        with open(marker, "rb") as stream:
+            digest = json.loads(stream.read(_MOST_BYTES)).get("digest")
+    except (RecordError, OSError, ValueError, AttributeError, RecursionError):
+        return None
+    if found.stack is None or digest != found.stack.digest or not os.access(found.python, os.X_OK):
+        return None
+    found.known = True
+    return found
+
+
+def _asked(wish: Wish, how: Settled, variables: Mapping[str, str], over: Callable[[], bool]) -> Choice:
+    """What our side answers; it builds what is missing, and says meanwhile on stderr what it does."""
+    asking = subprocess.Popen(
+        [how.python, "-I", "-m", "stackyard.ordinary"],  # what lies in the task's folder has any name
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**variables, **how.variables},
+    )
+    assert asking.stdin is not None
+    assert asking.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        asking.stdin.write(json.dumps({"wish": wish.__dict__, "settled": how.__dict__}).encode())
+        asking.stdin.close()
+    try:
+        while asking.poll() is None and not over():
+            time.sleep(_POLL_SECONDS)
+        if asking.poll() is None:
+            raise NotMet("the task was ended while its environment was made", "interrupted")
+        said = asking.stdout.read(_MOST_BYTES)
+    finally:
+        if asking.poll() is None:
+            asking.terminate()
+            try:
+                asking.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                asking.kill()
+                asking.wait()
+        asking.stdout.close()
+    try:
+        answer = json.loads(said)
+        if "refused" in answer:
+            raise NotMet(str(answer["refused"]), str(answer["kind"]))
+        return records.from_json(Choice, answer, "the choice of an environment")
+    except (ValueError, TypeError, KeyError, RecordError):
+        raise NotMet(
+            f"what makes environments here ended with status {asking.returncode} and without an answer; the task's "
+            "console shows what it said",
+            "infrastructure",
+        ) from None

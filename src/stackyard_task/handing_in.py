@@ -1,0 +1,133 @@
+"""What a measured ordinary task leaves with its server: the record, its figures, a plot, and why it failed.
+
+The task's own scalars, models and artifacts are its author's: nothing here has their names. Speaks through ``api``
+alone. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Mapping
+
+from stackyard_task import figures, records
+from stackyard_task.api import ApiError, Refused, Server, read
+from stackyard_task.records import Course, Failure, RunRecord
+
+#: Names of the artifacts; our side asks for them by these. A task that Stackyard itself sends has others.
+RECORD, TIMELINE = "stackyard-record", "stackyard-timeline"
+#: How the SDK reports a single value.
+_SUMMARY, _SINGLE = "Summary", -(2**31)
+#: Put behind the name of a figure that the task itself reports too.
+_MEASURED = " (measured)"
+#: Statuses of a task that is over already, and that no reason of ours changes.
+_SAID = ("stopped", "completed", "published", "closed")
+
+
+def hand_in(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Path) -> None:
+    """Leave a record and its companions with a task; the record last, so a task that has one has everything.
+
+    Args:
+        server: where the task is.
+        task: its document: id, name, project's name.
+        record: as it stands in the folder.
+        folder: the run folder.
+
+    Raises:
+        ApiError: the server does not take them.
+        OSError: the folder cannot be read.
+    """
+    id = str(task["id"])
+    events = [
+        _event(id, "training_stats_scalar", _SUMMARY, name, iter=_SINGLE, value=value)
+        for name, value in _unlike(figures.figures(record), _own_values(task)).items()
+    ]
+    base = _base(task)
+    artifacts = []
+    if (folder / records.TIMELINE_FILE).is_file():
+        try:
+            plot = figures.timeline_plot(records.read_json(Course, folder / records.TIMELINE_FILE))
+        except records.RecordError:
+            plot = None
+        if plot is not None:
+            events.append(_event(id, "plot", "Resources", "timeline", iter=0, plot_str=json.dumps(plot)))
+        said = "CPU, RAM and GPU over the seconds of the run"
+        artifacts.append(_sent(server, base, TIMELINE, folder / records.TIMELINE_FILE, said))
+    if events:
+        server.call_lines("events.add_batch", events)
+    text = (folder / records.RECORD_FILE).read_text(encoding="utf-8")
+    artifacts.append(_sent(server, base, RECORD, folder / records.RECORD_FILE, text))
+    server.call("tasks.add_or_update_artifacts", task=id, artifacts=artifacts, force=True)
+
+
+def fail(server: Server, task_id: str, failure: Failure) -> bool:
+    """Say why a task failed, as the last word; whether the server took it.
+
+    Whoever asks this should exit with 0 then: of any other status the agent would make a reason of its own.
+    """
+    try:
+        found = server.call("tasks.get_all_ex", id=[task_id], only_fields=["status"], search_hidden=True)[
+            "tasks"
+        ]
+        if not found or found[0].get("status") in _SAID:
+            return False
+        server.call(
+            "tasks.failed",
+            task=task_id,
+            status_reason=f"{failure.kind}: {failure.message}",
+            status_message=failure.kind,
+            force=True,
+        )
+    except (ApiError, KeyError):
+        return False
+    return True
+
+
+def _sent(server: Server, base: str, name: str, file: Path, preview: str) -> Dict[str, Any]:
+    content = read(file)
+    return {
+        "key": name,
+        "type": "JSON",
+        "mode": "output",
+        "uri": server.upload(content, f"{base}/artifacts/{name}/{file.name}"),
+        "content_size": len(content),
+        "hash": hashlib.sha256(content).hexdigest(),
+        "timestamp": int(time.time()),
+        "type_data": {"preview": preview, "content_type": "application/json"},
+    }
+
+
+def _event(task_id: str, kind: str, metric: str, variant: str, **fields: Any) -> Dict[str, Any]:
+    same = {"type": kind, "task": task_id, "metric": metric, "variant": variant}
+    return {**same, "timestamp": int(time.time() * 1000), **fields}
+
+
+def _own_values(task: Mapping[str, Any]) -> List[str]:
+    """The names of the single values that the task itself has reported."""
+    found = []
+    try:
+        for metric in (task.get("last_metrics") or {}).values():
+            for variant in metric.values():
+                if variant.get("metric") == _SUMMARY:
+                    found.append(str(variant.get("variant")))
+    except AttributeError:  # not as a ClearML server says it
+        return found
+    return found
+
+
+def _unlike(values: Dict[str, float], taken: List[str]) -> Dict[str, float]:
+    """The same values, none with a name that is taken."""
+    return {name + _MEASURED if name in taken else name: value for name, value in values.items()}
+
+
+def _base(task: Mapping[str, Any]) -> str:
+    """The folder of a task on the file server, as the SDK lays it out, in characters every server takes."""
+    project = task.get("project")
+    named = project.get("name") if isinstance(project, dict) else None
+    return re.sub(r"[^A-Za-z0-9._/-]+", "-", f"{named or 'none'}/{task.get('name')}.{task['id']}").lstrip("/")
+
+
+__all__ = ["RECORD", "TIMELINE", "Refused", "fail", "hand_in"]

@@ -1,0 +1,347 @@
+"""An ordinary task of a ClearML server, measured: its agent starts this in the place of Python.
+
+The task is not changed and knows nothing of it. Its script runs with the environment, files, folder and signals that
+the agent gave, in the Python that ``chosen`` finds, below a supervisor; the record is left with the task however it
+ended. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from stackyard_task import chosen, handing_in, records, run, spawn
+from stackyard_task.api import ApiError, Server, Unreachable, address
+from stackyard_task.chosen import NotMet
+from stackyard_task.commands import Command, verbatim
+from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
+from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Wish
+from stackyard_task.workloads import Workload
+
+TASK_VARIABLE = "CLEARML_TASK_ID"
+#: What of a task's document is read.
+FIELDS = [
+    *("id", "name", "type", "status", "started", "project.name", "script", "hyperparams", "runtime"),
+    *("execution.queue", "last_metrics"),
+]
+#: How often a task is looked at while it runs: its agent does not tell us that it was aborted.
+WATCH_SECONDS = 2.0
+#: After an abort the agent waits so long for what is left with the task, before it kills what runs.
+ABORT_SECONDS = 30.0
+#: Statuses that end a run, as the agent has it.
+_OVER = ("stopped", "failed", "published", "closed", "queued", "created")
+#: How an agent names and times an abort that it waits for.
+_TIMEOUT, _FREQUENCY, _COMPLETED = "_abort_callback_timeout", "_abort_poll_freq", "_abort_callback_completed"
+#: How long the results wait for a server that is away.
+PATIENCE_SECONDS = 60.0
+#: Variables of this side; the script gets none of them, nor those that make an agent start us.
+_OURS = ("STACKYARD_", "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL")
+_KEPT = ("STACKYARD_SLOT",)
+_MOST_REQUIREMENTS_BYTES = 1 << 20
+RUN_PREFIX = "stackyard-task-"
+FAILED = 1
+
+
+def main(words: List[str], begun: float) -> int:
+    """Run the task that this process was started for; the exit status that its agent is to see.
+
+    Args:
+        words: what the agent wanted of Python: "-u", "train.py", ...
+        begun: epoch seconds at this program's first line.
+    """
+    given = spawn.Given(frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    id = os.environ[TASK_VARIABLE]
+    try:
+        server = Server(address(os.environ), PATIENCE_SECONDS)
+        task = _document(server, id)
+    except ApiError as error:
+        if os.environ.get(SETTLED_VARIABLE):  # another environment than it wants is not given to it
+            print(f"stackyard: {error}", file=sys.stderr, flush=True)
+            return FAILED
+        print(f"stackyard: not measured: {error}", file=sys.stderr, flush=True)
+        _become([os.environ.get(chosen.PYTHON_VARIABLE) or sys.executable, *words])
+    folder: Optional[Path] = None
+    watch = Watch(server, id)
+    record: Optional[RunRecord] = None
+    try:
+        how = chosen.settled(os.environ)
+        folder = _folder(how.runs if how else None, id)
+        watch.start()
+        wish = wish_of(task, Path.cwd())
+        choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None)
+        for sentence in choice.said:
+            print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
+        spec = spec_of(task, words, choice)
+        records.write_json(spec, folder / records.TASK_FILE)
+        _expect_abort(server, task)
+        record = run.supervise(
+            folder, python=choice.python, inherited=_inherited(os.environ), here=given, stands_in=True
+        )
+        record.notes = [*choice.said, *record.notes]
+    except NotMet as error:
+        record = _not_run(task, words, Failure(error.kind, str(error)))
+    except (run.TaskError, run.RecordNotWritten, records.RecordError, OSError) as error:
+        record = getattr(error, "record", None) or _not_run(
+            task, words, Failure("infrastructure", str(error))
+        )
+    watch.stop()
+    record.dispatch = dispatch_of(task, begun, record)
+    if watch.why is not None and record.failure is not None:
+        record.failure.kind = "interrupted"
+        record.failure.message = f"{watch.why}; {record.failure.message}"
+    delivered = _delivered(server, task, record, folder)
+    return _left(server, id, record, watch, delivered)
+
+
+@dataclass
+class Watch:
+    """Looks whether the task has been ended on the server, and then tells this process, as the agent would not.
+
+    Args:
+        server: where the task is.
+        task_id: which.
+    """
+
+    server: Server
+    task_id: str
+
+    def __post_init__(self) -> None:
+        #: Why the task is over, for a sentence; ``None``: it is not, as far as is known.
+        self.why: Optional[str] = None
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ends.set()
+        if self._thread.ident is not None:
+            self._thread.join(1.0)
+
+    def _look(self) -> None:
+        server = Server(self.server.where, 0.0)  # a connection of its own
+        while not self._ends.wait(WATCH_SECONDS):
+            try:
+                found = server.call(
+                    "tasks.get_all_ex",
+                    id=[self.task_id],
+                    only_fields=["status", "status_message"],
+                    search_hidden=True,
+                )["tasks"]
+            except (ApiError, KeyError):  # away for a moment: the next look tells
+                continue
+            self.why = why_over(found[0] if found else None)
+            if self.why is not None:
+                os.kill(os.getpid(), signal.SIGTERM)
+                break
+        server.close()
+
+
+def why_over(task: Optional[Mapping[str, Any]]) -> Optional[str]:
+    """Why a task that runs is over, from what its server says of it; ``None``: it is not."""
+    if task is None:
+        return "the task was deleted"
+    status = str(task.get("status"))
+    if status in _OVER:
+        return {"stopped": "the task was aborted", "created": "the task was reset"}.get(
+            status, f"the task was set to {status}"
+        )
+    if status == "in_progress" and "stopping" in str(task.get("status_message") or ""):
+        return "the task was aborted"
+    return None
+
+
+def wish_of(task: Mapping[str, Any], folder: Path) -> Wish:
+    """What a task wants of its environment.
+
+    Args:
+        task: its document.
+        folder: where its script is: a file of requirements is looked for there, and at the top of the repository, where
+            the task lists none.
+    """
+    script, params = _table(task, "script"), _table(task, "hyperparams")
+    wish = Wish()
+    listed = _table(script, "requirements").get("pip")
+    text = "\n".join(map(str, listed)) if isinstance(listed, list) else str(listed or "")
+    if _says_something(text):
+        wish.requirements = text
+    elif script.get("repository"):
+        wish.requirements, wish.requirements_from = _of_repository(folder)
+    for section, said in (("Run", "Run/stack"), ("properties", "the user property stack")):
+        named = _table(_table(params, section), "stack").get("value")
+        if named and str(named).strip():
+            wish.stack, wish.stack_from = str(named).strip(), said
+            break
+    wish.python = _python_of(str(script.get("binary") or ""))
+    return wish
+
+
+def _says_something(text: str) -> bool:
+    return any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())
+
+
+def _of_repository(folder: Path) -> Tuple[Optional[str], str]:
+    """(text, name) of a repository's requirements.txt: beside the script, else at the top."""
+    for place in (folder, *folder.parents):
+        file = place / "requirements.txt"
+        with contextlib.suppress(OSError):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    text = stream.read(_MOST_REQUIREMENTS_BYTES).decode("utf-8", "replace")
+                return (text if _says_something(text) else None), "the repository's requirements.txt"
+        if (place / ".git").exists():
+            break
+    return None, Wish().requirements_from
+
+
+def _python_of(binary: str) -> Optional[str]:
+    """The Python that a task's script names: "3.11" of "/usr/bin/python3.11"."""
+    name = binary.rpartition("/")[2]
+    version = name[len("python") :] if name.startswith("python") else ""
+    parts = version.split(".")
+    return ".".join(parts[:2]) if len(parts) > 1 and all(part.isdigit() for part in parts[:2]) else None
+
+
+def spec_of(task: Mapping[str, Any], words: List[str], choice: Choice) -> TaskSpec:
+    """The task as a command that is run here."""
+    script = _table(task, "script")
+    command = Command(tuple(verbatim(word) for word in [choice.python, *words]), folder=os.getcwd())
+    name = str(script.get("entry_point") or task.get("name") or "task")[:200]
+    spec = TaskSpec(str(task["id"]), name, declared=Workload(name, "", "", command=command))
+    spec.stack, spec.environment = choice.stack, choice.variables
+    spec.limits = Limits()
+    spec.code.own_version = str(script.get("version_num") or "") or None
+    diff = str(script.get("diff") or "")
+    spec.code.own_dirty = bool(diff) if spec.code.own_version else None
+    said = [str(script.get(key) or "") for key in ("repository", "version_num", "diff", "entry_point")]
+    spec.code.own_digest = hashlib.sha256("\0".join(said).encode()).hexdigest()
+    return spec
+
+
+def parameters_of(task: Mapping[str, Any]) -> Dict[str, Any]:
+    """A task's hyperparameters: "Section/name" -> text."""
+    found = {}
+    for section, values in _table(task, "hyperparams").items():
+        for name in values if isinstance(values, dict) else {}:
+            found[f"{section}/{name}"] = str(_table(values, name).get("value", ""))
+    return found
+
+
+def dispatch_of(task: Mapping[str, Any], begun: float, record: RunRecord) -> Dispatch:
+    """How the task came here."""
+    return Dispatch(
+        task_id=str(task["id"]),
+        queue=_table(task, "execution").get("queue"),
+        worker=os.environ.get("CLEARML_WORKER_ID"),
+        image=os.environ.get("CLEARML_DOCKER_IMAGE"),
+        pulled_at=task.get("started"),
+        user_code_at=_instant(begun),
+        workload_started_at=record.started_at,
+    )
+
+
+def _document(server: Server, id: str) -> Dict[str, Any]:
+    found = server.call("tasks.get_all_ex", id=[id], only_fields=FIELDS, search_hidden=True).get("tasks")
+    if not isinstance(found, list) or not found or not isinstance(found[0], dict):
+        raise Unreachable(f"the server knows no task {id}")
+    return found[0]
+
+
+def _folder(top: Optional[str], id: str) -> Path:
+    """The run folder; what tasks that were killed left in the temporary folder goes."""
+    if top:
+        folder = Path(top) / f"{id}-{os.getpid()}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+    return Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
+
+
+def _inherited(variables: Mapping[str, str]) -> Dict[str, str]:
+    """The environment that the agent gave, without what is ours, and without the folder of the agent's Python."""
+    left = {name: value for name, value in variables.items() if name in _KEPT or not name.startswith(_OURS)}
+    agent = os.path.dirname(sys.executable)
+    path = [entry for entry in left.get("PATH", os.defpath).split(os.pathsep) if entry]
+    left["PATH"] = os.pathsep.join(entry for entry in path if entry != agent)
+    return left
+
+
+def _expect_abort(server: Server, task: Mapping[str, Any]) -> None:
+    """Have the agent wait, after an abort, for what is left with the task."""
+    runtime = {**_table(task, "runtime"), _TIMEOUT: str(ABORT_SECONDS), _FREQUENCY: str(WATCH_SECONDS)}
+    runtime.pop(_COMPLETED, None)
+    with contextlib.suppress(ApiError):  # then an abort leaves what is found on disk
+        server.call("tasks.edit", task=task["id"], runtime=runtime, force=True)
+
+
+def _abort_is_over(server: Server, id: str) -> None:
+    with contextlib.suppress(ApiError, KeyError, IndexError):
+        found = server.call("tasks.get_all_ex", id=[id], only_fields=["runtime"], search_hidden=True)[
+            "tasks"
+        ][0]
+        runtime = {**_table(found, "runtime"), _COMPLETED: "1"}
+        server.call("tasks.edit", task=id, runtime=runtime, force=True)
+
+
+def _not_run(task: Mapping[str, Any], words: List[str], failure: Failure) -> RunRecord:
+    """The record of a task whose script was never started."""
+    now = _instant(time.time())
+    name = str(_table(task, "script").get("entry_point") or task.get("name") or "task")[:200]
+    return RunRecord(str(task["id"]), name, "failed", now, now, failure=failure, command=words)
+
+
+def _delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Optional[Path]) -> bool:
+    """Leave the record with the task; whether the server took it. What it did not take stays in its folder."""
+    record.parameters = parameters_of(task)
+    try:
+        task = {**task, "last_metrics": _document(server, str(task["id"])).get("last_metrics")}
+        place = folder or Path(tempfile.mkdtemp(prefix=RUN_PREFIX))
+        records.write_json(record, place / records.RECORD_FILE)
+        handing_in.hand_in(server, task, record, place)
+    except (ApiError, OSError) as error:
+        print(f"stackyard: the record could not be left with the task ({error})", file=sys.stderr, flush=True)
+        return False
+    shutil.rmtree(place, ignore_errors=True)
+    return True
+
+
+def _left(server: Server, id: str, record: RunRecord, watch: Watch, delivered: bool) -> int:
+    """Say how it ended, and with which status to exit."""
+    failure = record.failure
+    if watch.why is not None:
+        if delivered:
+            _abort_is_over(server, id)
+        return FAILED
+    if failure is None:
+        return 0
+    print(f"stackyard: {failure.kind}: {failure.message}", file=sys.stderr, flush=True)
+    if failure.kind != "interrupted" and handing_in.fail(server, id, failure):
+        return 0
+    return failure.exit_code or FAILED
+
+
+def _become(words: List[str]) -> None:
+    os.execv(words[0], words)
+
+
+def _table(value: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _instant(epoch_seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(epoch_seconds, datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds")
