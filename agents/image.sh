@@ -4,8 +4,8 @@
 #   /opt/agent/venv   what requirements.lock pins; runs clearml-agent, the entry script and the supervisor
 # From wheels/ where the context has that folder (no network is then used), else online: torch from $INDEX, the rest
 # from pip's default. Secrets "pip" (a pip.conf) and "ca" (certificates) are this build's only and do not stay.
-# sh image.sh STACK derived: the image of its base has both already, and /opt/stack/venv gets what the lock adds; online
-# with the options in stacks/STACK/indexes.txt.
+# sh image.sh STACK derived: the image of its base has both already, and /opt/stack/venv gets what the lock adds, or has
+# in the place of a package of the base; online with the options in stacks/STACK/indexes.txt.
 set -eu
 here=$(dirname "$0")
 lock=$here/stacks/$1/requirements.lock

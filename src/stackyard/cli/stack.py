@@ -20,7 +20,7 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import hardware
 from stackyard.settings import Settings
 from stackyard.stacks import derived, environment, indexes
-from stackyard.stacks.definition import LOCK_FILE, StackSpec
+from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -59,6 +59,8 @@ def list_command(as_json: Json = False) -> None:
             own = (row["bytes"] or 0) - (row["shared_bytes"] or 0)
             what = f", {own / 1e9:.2f} GB of its own" if row["shared_bytes"] else ""
             console.print(f"{row['name']}: on {row['base']}{what}", markup=False)
+        if row["replaced"]:
+            console.print(f"{row['name']}: replaces {_said(row['replaced'])}", markup=False)
         if row["why_not"]:
             console.print(f"{row['name']}: {row['why_not']}", markup=False)
     for name, reason in unusable.items():
@@ -84,23 +86,36 @@ def derive_command(
     anew: Annotated[
         bool, typer.Option("--anew", help="Choose versions anew, where this file was resolved before.")
     ] = False,
+    replacing: Annotated[
+        bool,
+        typer.Option(
+            "--replacing",
+            help="Where the base's pins rule the file out, replace packages of the base too, but not torch and its "
+            "CUDA libraries.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Define a stack that adds packages to another; what the base pins stays as it is."""
+    """Define a stack that adds packages to another; what the base pins stays as it is, unless --replacing."""
     settings = Settings.from_environment()
     (below,) = _chosen([base], stacks.load(), False, [])
     derived.refuse_name(name, below)
     with terminated_like_ctrl_c(), Watch(name) as watch:
-        spec = derived.defined(below, requirements, settings, wheels=wheels, progress=watch.say, anew=anew)
+        spec = derived.defined(
+            below, requirements, settings, wheels=wheels, progress=watch.say, anew=anew, replacing=replacing
+        )
         spec = derived.define(spec, name, settings)
-    added = stacks.read_lock(spec.folder / LOCK_FILE, may_be_empty=True)
+    own = stacks.read_lock(spec.folder / LOCK_FILE, may_be_empty=True)
+    added = [package for package in own if canonical(package.name) not in spec.replaced]
     if as_json:
         packages = [{"name": p.name, "version": p.version, "hashes": p.hashes} for p in added]
         row = {"name": name, "base": base, "digest": spec.digest, "folder": str(spec.folder)}
-        typer.echo(json.dumps({**row, "adds": packages}, indent=1))
+        typer.echo(json.dumps({**row, "adds": packages, "replaced": _replaced(spec)}, indent=1))
         return
-    what = ", ".join(f"{p.name} {p.version}" for p in added) or "nothing: the base has it all"
-    typer.echo(f"{name}: adds {what}")
+    what = ", ".join(f"{p.name} {p.version}" for p in added) or "nothing"
+    typer.echo(f"{name}: adds {what}{'' if own else ': the base has it all'}")
+    if spec.replaced:
+        typer.echo(f"{name}: replaces {_said(_replaced(spec))}")
     typer.echo(f"{name}: defined in {spec.folder}; build it: stackyard stack build {name}")
 
 
@@ -279,6 +294,7 @@ def _row(stack: StackSpec, settings: Settings, machine: hardware.Machine) -> dic
         "default": stack.name == stacks.DEFAULT,
         "about": stack.about,
         "base": stack.base.name if stack.base else None,
+        "replaced": _replaced(stack),
         "python": stack.python,
         "torch": stack.torch,
         "cuda": stack.cuda,
@@ -293,6 +309,17 @@ def _row(stack: StackSpec, settings: Settings, machine: hardware.Machine) -> dic
         "installed_bytes": stack.installed_bytes,
         "tunables": dict(stack.tunables),
     }
+
+
+def _replaced(stack: StackSpec) -> list[dict[str, str]]:
+    return [
+        {"name": name, "of_base": of_base, "version": version}
+        for name, (of_base, version) in stack.replaced.items()
+    ]
+
+
+def _said(replaced: list[dict[str, str]]) -> str:
+    return ", ".join(f"{one['name']} {one['of_base']} by {one['version']}" for one in replaced)
 
 
 def _verified(found: stacks.Verification) -> dict[str, Any]:

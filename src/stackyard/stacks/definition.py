@@ -72,6 +72,8 @@ class StackSpec:
     installed_bytes: int | None = None
     #: The stack that this one adds packages to; ``None``: it stands on its own.
     base: StackSpec | None = None
+    #: Packages of the base in whose place its lock has another version: name -> (the base's version, its own).
+    replaced: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def pin(self) -> StackPin:
@@ -175,16 +177,21 @@ def read(folder: Path, running: str | None = None) -> StackSpec:
 
 
 def packages(stack: StackSpec) -> list[LockedPackage]:
-    """Every package of a stack's environment: those of its base, then those of its own lock.
+    """Every package of a stack's environment, each once: those that stay of its base, then those of its own lock.
 
     Raises:
         BadInputError: a lock cannot be read.
     """
-    return added(stack) if stack.base is None else [*packages(stack.base), *added(stack)]
+    own = added(stack)
+    if stack.base is None:
+        return own
+    return [
+        package for package in packages(stack.base) if canonical(package.name) not in stack.replaced
+    ] + own
 
 
 def added(stack: StackSpec) -> list[LockedPackage]:
-    """The packages of a stack's own lock: beyond its base's, where it has one.
+    """The packages of a stack's own lock: beyond its base's, or in their place, where it has one.
 
     Raises:
         BadInputError: the lock cannot be read.

@@ -1,8 +1,10 @@
-"""Derived stacks: a base stack and a file of requirements, resolved once into a lock with hashes.
+"""Derived stacks: a base stack and a list of requirements, resolved once into a lock with hashes.
 
-``defined`` gives one for a file of requirements: its lock is kept below ``home/stacks.d/.resolved`` under the digest of
-what decides it (the base's pins, what the file asks for, the Python), and found there again without network. ``define``
-gives such a lock a name in ``home/stacks.d/NAME``, and ``load`` finds those beside the house's own stacks.
+``defined`` gives one for a list of requirements: its lock is kept below ``home/stacks.d/.resolved`` under the digest of
+what decides it (the base's pins, what the list asks for, the Python), and found there again without network. Where the
+base's pins rule the list out, it may be resolved once more with the base's packages free to change, all but its core;
+such a lock has a digest of its own. ``define`` gives a lock a name in ``home/stacks.d/NAME``, and ``load`` finds those
+beside the house's own stacks.
 """
 
 from __future__ import annotations
@@ -15,21 +17,22 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.settings import Settings
-from stackyard.stacks import definition, environment, requirements, resolving
+from stackyard.stacks import core, definition, environment, locks, requirements, resolving
+from stackyard.stacks.complaints import RuledOutError
 from stackyard.stacks.definition import LOCK_FILE, STACK_FILE, LockedPackage, StackSpec, canonical
 from stackyard.stacks.installation import Progress
 from stackyard.stacks.resolving import Resolved
 from stackyard.stacks.wanted import REQUIREMENTS_FILE, Requirements
 from stackyard.toml_tables import Fields
 
-_KEYS = {"about", "base", "base_digest", "python", "indexes"}
+_KEYS = {"about", "base", "base_digest", "python", "indexes", "replacing"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _RESOLVED = ".resolved"
 _NEW = ".new-"
@@ -60,67 +63,70 @@ def faults(settings: Settings | None = None) -> dict[str, str]:
 
 def defined(
     base: StackSpec,
-    requirements_file: Path,
+    asked: Path | Requirements,
     settings: Settings,
     *,
     name: str | None = None,
     wheels: Path | None = None,
     progress: Progress | None = None,
     anew: bool = False,
+    replacing: bool = False,
+    also: Sequence[str] = (),
 ) -> StackSpec:
-    """The stack that has what ``requirements_file`` asks for on top of ``base``; resolved now unless it is known.
+    """The stack that has what ``asked`` asks for on top of ``base``; resolved now unless it is known.
 
-    Builds ``base`` first where it has to resolve. Interrupted, it leaves no lock.
+    Builds ``base`` first where it has to resolve. Of several at once that want the same, one resolves and the others
+    wait. Interrupted or killed, it leaves no lock.
 
     Args:
         base: the stack below.
-        requirements_file: requirements.txt, pylock.toml or uv.lock.
+        asked: a file (requirements.txt, pylock.toml or uv.lock), or what ``requirements.read_text`` gave.
         settings: where locks and environments are.
         name: what the stack is called; ``None``: after its base and its requirements.
         wheels: a folder of wheels, tried first; ``None``: $STACKYARD_WHEELS, if set.
         progress: called with one line whenever there is something new to show.
         anew: resolve even if a lock is kept.
+        replacing: whether packages of the base may be replaced where its pins rule out what is asked for; its core
+            (``core``) never is, and no package of the base goes away. ``StackSpec.replaced`` says which were.
+        also: requirements of the caller's own, each only where the list names no such package: "clearml==2.0.2".
 
     Raises:
-        BadInputError: the file cannot be used, or asks for what the base's pins rule out.
+        BadInputError: the list cannot be used, or asks for what the base's pins rule out; where they may be replaced,
+            for what its core rules out, or for what contradicts itself.
         NotRunnableError: the base cannot be built, or neither index nor wheel folder has what is asked for.
         StackyardError: pip failed.
     """
-    asked, folder = _place(base, requirements_file, settings)
-    if anew or not (folder / STACK_FILE).is_file():
+    asked = _read_in(base, asked, also)
+    places = _Places.of(base, asked, settings, replacing)
+    folder = None if anew else places.found()
+    if folder is None:
         say = progress or (lambda text: None)
         wheels = environment.wheel_folder(wheels)
         python = environment.build(base, settings, wheels, progress)
-        log = folder.with_name(folder.name + ".log")
-        with _kept_at(folder.parent):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            log.unlink(missing_ok=True)
-        told = False
-        try:
-            found = resolving.resolve(base, python, asked, wheels, log, say)
-        except StackyardError as error:
-            told = str(log) in str(error)
-            raise
-        finally:
-            if not told:
-                log.unlink(missing_ok=True)
-        with _kept_at(folder.parent):
-            _write(folder, base, asked, found)
+        with _alone(places.key, say):
+            folder = None if anew else places.found()  # another may have resolved it while we waited
+            if folder is None:
+                folder = _resolve(base, python, asked, places, wheels, say)
     return _read(folder, base, name or _own_name(base, folder))
 
 
 def foreseen(
-    base: StackSpec, requirements_file: Path, settings: Settings, *, name: str | None = None
+    base: StackSpec,
+    asked: Path | Requirements,
+    settings: Settings,
+    *,
+    name: str | None = None,
+    replacing: bool = False,
+    also: Sequence[str] = (),
 ) -> StackSpec | None:
     """What ``defined`` would give without resolving; ``None``: the lock is not there yet. Starts and writes nothing.
 
     Raises:
-        BadInputError: the file cannot be used, or asks for what the base's pins rule out.
+        BadInputError: the list cannot be used, or asks for what the base's pins rule out; where they may be replaced,
+            for what its core rules out.
     """
-    _asked, folder = _place(base, requirements_file, settings)
-    if not (folder / STACK_FILE).is_file():
-        return None
-    return _read(folder, base, name or _own_name(base, folder))
+    folder = _Places.of(base, _read_in(base, asked, also), settings, replacing).found()
+    return None if folder is None else _read(folder, base, name or _own_name(base, folder))
 
 
 def without_name(name: str, settings: Settings) -> StackSpec | None:
@@ -220,14 +226,107 @@ def _temporary(top: Path) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _place(base: StackSpec, file: Path, settings: Settings) -> tuple[Requirements, Path]:
-    """What is asked for, checked against the base; and where its lock is, or will be."""
-    pinned = {canonical(package.name) for package in definition.packages(base)}
-    asked = requirements.read(file, base.python, pinned)
-    resolving.check(base, asked)
-    decides = {"base": base.digest, "python": base.python, "files": asked.files}
-    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()
-    return asked, folder_of(settings) / _RESOLVED / key[:32]
+def _read_in(base: StackSpec, asked: Path | Requirements, also: Sequence[str]) -> Requirements:
+    """What is asked for, with what the caller adds."""
+    if isinstance(asked, Path):
+        pinned = {canonical(package.name) for package in definition.packages(base)}
+        asked = requirements.read(asked, base.python, pinned)
+    return requirements.with_also(asked, also, "the agent", base.python) if also else asked
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the locks of one list on one base are, or will be."""
+
+    #: With the base's pins as they are; and what a lock of either kind is waited for by.
+    key: Path
+    #: With some of them replaced; ``None``: that is not allowed.
+    replacing: Path | None
+    #: Whether the base's pins rule the list out at first sight; else only pip can tell.
+    ruled_out: bool
+
+    @classmethod
+    def of(cls, base: StackSpec, asked: Requirements, settings: Settings, replacing: bool) -> _Places:
+        """The places, where the base does not rule the list out.
+
+        Raises:
+            BadInputError: it does.
+        """
+        resolving.check(base, asked, core.holds if replacing else lambda name: True)
+        ruled_out = replacing and resolving.ruled_out(base, asked)
+        decides = {"base": base.digest, "python": base.python, "files": asked.files}
+        top = folder_of(settings) / _RESOLVED
+        return cls(
+            top / _key(decides), top / _key({**decides, "replacing": True}) if replacing else None, ruled_out
+        )
+
+    def found(self) -> Path | None:
+        """The lock that is there.
+
+        Once something had to be replaced, that stays the answer, even if a lock without that comes up later: the same
+        list gives the same versions.
+        """
+        there = [self.replacing, None if self.ruled_out else self.key]
+        return next((place for place in there if place is not None and (place / STACK_FILE).is_file()), None)
+
+
+def _key(decides: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _alone(key: Path, say: Progress) -> Iterator[None]:
+    """Resolve one list on one base alone, whatever may be replaced."""
+    path = key.with_name(f".{key.name}.lock")
+    with _kept_at(key.parent):
+        key.parent.mkdir(parents=True, exist_ok=True)
+    with locks.held(
+        path, lambda: say("the same requirements are being resolved by another process; waiting for it")
+    ):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _resolve(
+    base: StackSpec, python: Path, asked: Requirements, places: _Places, wheels: Path | None, say: Progress
+) -> Path:
+    """Resolve, and keep the lock; where it is.
+
+    Raises:
+        StackyardError: as ``defined`` says.
+    """
+    log = places.key.with_name(places.key.name + ".log")
+    with _kept_at(places.key.parent):
+        log.unlink(missing_ok=True)
+    folder, told = places.key, False
+    try:
+        found = None
+        if not places.ruled_out:
+            try:
+                found = resolving.resolve(base, python, asked, wheels, log, say)
+            except RuledOutError:
+                if places.replacing is None:
+                    raise
+        if found is None and places.replacing is not None:
+            say(f"the pins of {base.name} rule it out; looking for what fits in place of its packages")
+            folder = places.replacing
+            found = resolving.resolve(base, python, asked, wheels, log, say, replacing=True)
+        assert found is not None
+    except StackyardError as error:
+        told = str(log) in str(error)
+        raise
+    finally:
+        if not told:
+            log.unlink(missing_ok=True)
+    with _kept_at(folder.parent):
+        _write(folder, base, asked, found, replacing=folder == places.replacing)
+        if (
+            folder == places.key and places.replacing is not None
+        ):  # chosen anew, and now nothing needs to be replaced
+            shutil.rmtree(places.replacing, ignore_errors=True)
+    return folder
 
 
 def _own_name(base: StackSpec, folder: Path) -> str:
@@ -235,10 +334,11 @@ def _own_name(base: StackSpec, folder: Path) -> str:
     return f"{base.name[:50]}+{folder.name[:8]}"
 
 
-def _write(folder: Path, base: StackSpec, asked: Requirements, found: Resolved) -> None:
+def _write(folder: Path, base: StackSpec, asked: Requirements, found: Resolved, replacing: bool) -> None:
     """Put the definition into its place, whole or not at all."""
     lines = [f"base = {json.dumps(base.name)}", f"base_digest = {json.dumps(base.digest)}"]
     lines += [f"python = {json.dumps(base.python)}", f"indexes = {json.dumps(list(found.indexes))}"]
+    lines += ["replacing = true"] if replacing else []
     files = {STACK_FILE: "\n".join(lines) + "\n", LOCK_FILE: _lock(found.packages, base), **asked.files}
     with _temporary(folder.parent) as temporary:
         new = temporary / "new"
@@ -255,7 +355,7 @@ def _write(folder: Path, base: StackSpec, asked: Requirements, found: Resolved) 
 
 
 def _lock(locked: Iterable[LockedPackage], base: StackSpec) -> str:
-    lines = [f"# What is added to {base.name}, for Python {base.python} on {os.uname().machine}."]
+    lines = [f"# What is on top of {base.name}, for Python {base.python} on {os.uname().machine}."]
     return "\n".join(lines + [p.line + "".join(f" --hash={h}" for h in p.hashes) for p in locked]) + "\n"
 
 
@@ -305,23 +405,27 @@ def _read(folder: Path, base: StackSpec, name: str) -> StackSpec:
     python = fields.text(top, "", "python", like=r"3\.\d+", expected='a version like "3.11"')
     if base.python != python and base.base is None:
         base = definition.read(base.folder, running=python)
+    replacing = fields.flag(top, "", "replacing", False)
+    again = f"derive it again: stackyard stack derive {name} --base {base.name} --requirements "
+    again += f"{folder / REQUIREMENTS_FILE}{' --replacing' if replacing else ''}"
     if base.digest != fields.text(top, "", "base_digest", expected="the digest of its base"):
         raise BadInputError(
-            f"{name} was derived from another version of {base.name} (or for another Python); derive it again: "
-            f"stackyard stack derive {name} --base {base.name} --requirements {folder / REQUIREMENTS_FILE}"
+            f"{name} was derived from another version of {base.name} (or for another Python); {again}"
         )
     indexes = fields.texts(
         top, "", "indexes", r"default|https?://.*", '"default" or addresses of a package index'
     )
     locked = definition.read_lock(folder / LOCK_FILE, may_be_empty=True)
-    there = {canonical(package.name) for package in definition.packages(base)}
-    twice = next((p.line for p in locked if canonical(p.name) in there), None)
-    if twice is not None:
-        raise BadInputError(f"{folder / LOCK_FILE}: pins {twice}, which its base {base.name} pins already")
+    there = {canonical(package.name): package for package in definition.packages(base)}
+    twice = [package for package in locked if canonical(package.name) in there]
+    for package in twice:
+        if not replacing or core.holds(package.name):
+            stays = ", and no stack on top replaces that" if replacing else ""
+            raise BadInputError(
+                f"{folder / LOCK_FILE}: pins {package.line}, which its base {base.name} pins already{stays}"
+            )
     unhashed = next((p.line for p in locked if not p.hashes), None)
     if unhashed is not None:
-        again = f"derive it again: stackyard stack derive {name} --base {base.name} --requirements "
-        again += str(folder / REQUIREMENTS_FILE)
         raise BadInputError(
             f"{folder / LOCK_FILE}: {unhashed} has no hash, and whatever is added to a stack has one; "
             + (f"remove {folder}, and ask again" if folder.parent.name == _RESOLVED else again)
@@ -335,4 +439,8 @@ def _read(folder: Path, base: StackSpec, name: str) -> StackSpec:
         about=fields.text(top, "", "about", "") if top.get("about") else "",
         installed_bytes=None,
         base=base,
+        replaced={
+            canonical(package.name): (there[canonical(package.name)].version, package.version)
+            for package in twice
+        },
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import functools
 import os
 import shutil
@@ -25,7 +24,7 @@ from typing import Any
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
-from stackyard.stacks import indexes, installation, pythons
+from stackyard.stacks import indexes, installation, locks, pythons
 from stackyard.stacks.definition import NONE, StackSpec
 from stackyard.stacks.installation import MARKER, Progress, size_bytes
 from stackyard_task.records import RecordError, read_json, write_json
@@ -272,26 +271,17 @@ def _locked(
         wait: whether it is waited for; else it is refused.
         what: of what another build is then running; ``None``: of this environment.
     """
-    path = _lock_path(folder)
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    raise BadInputError(
-                        f"{folder.name}, or a stack on top of it, is being built just now; try again later"
-                    ) from None
-                if say is not None:
-                    say(f"another build {what or f'of {folder.name}'} is running; waiting for it")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not _is_still(descriptor, path):  # removed while we waited: it guards nothing now
-                continue
-            yield descriptor
-            return
-        finally:
-            os.close(descriptor)
+
+    def busy() -> None:
+        if not wait:
+            raise BadInputError(
+                f"{folder.name}, or a stack on top of it, is being built just now; try again later"
+            )
+        if say is not None:
+            say(f"another build {what or f'of {folder.name}'} is running; waiting for it")
+
+    with locks.held(_lock_path(folder), busy) as descriptor:
+        yield descriptor
 
 
 @contextlib.contextmanager
@@ -312,13 +302,6 @@ def _held_base(stack: StackSpec, settings: Settings, say: Progress) -> Iterator[
                 f"{stack.name}: the environment of {stack.base.name} was removed; build again"
             )
         yield folder
-
-
-def _is_still(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _lock_path(folder: Path) -> Path:

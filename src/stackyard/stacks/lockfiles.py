@@ -18,10 +18,10 @@ from packaging.utils import canonicalize_name
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError
+from stackyard.stacks.advice import OWNER
 from stackyard.stacks.wanted import (
     MOST_BYTES,
     MOST_PACKAGES,
-    NO_PATH,
     Requirements,
     Wanted,
     marker_environment,
@@ -75,7 +75,7 @@ def _read(path: Path, taken: Callable[[Mapping[str, Any]], list[Wanted]]) -> Req
         raise BadInputError(f"{path}: locks more than {MOST_PACKAGES} packages")
     if not wanted:
         raise BadInputError(f"{path}: locks no package for this machine")
-    return Requirements(path, tuple(wanted))
+    return Requirements(str(path), tuple(wanted))
 
 
 def _pylock(path: Path, document: Mapping[str, Any], python: str) -> list[Wanted]:
@@ -98,7 +98,7 @@ def _pylock(path: Path, document: Mapping[str, Any], python: str) -> list[Wanted
         if package.get("directory", {}).get("path") == ".":
             continue
         if any(kind in package for kind in ("vcs", "directory", "archive")) or "version" not in package:
-            raise BadInputError(f"{where}: a path or an address {NO_PATH}")
+            raise BadInputError(f"{where}: a path or an address {OWNER.no_path}")
         files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
         hashes = [f"sha256:{file['hashes']['sha256']}" for file in files if "sha256" in file["hashes"]]
         wanted.append(_pin(name, package["version"], hashes, where))
@@ -126,7 +126,7 @@ def _uv(path: Path, document: Mapping[str, Any], python: str, pinned: Collection
         if package is not project:
             where = f"{path} ({name})"
             if "registry" not in package["source"]:
-                raise BadInputError(f"{where}: a path or an address {NO_PATH}")
+                raise BadInputError(f"{where}: a path or an address {OWNER.no_path}")
             files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
             hashes = [file["hash"] for file in files if _HASH.fullmatch(file.get("hash", ""))]
             one = _pin(name, package["version"], hashes, where)

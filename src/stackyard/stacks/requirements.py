@@ -1,35 +1,40 @@
-"""A file of requirements as its owner wrote it: what it asks for, checked, before anything is looked for.
+"""A list of requirements as its owner wrote it: what it asks for, checked, before anything is looked for.
 
-Reads ``requirements.txt`` with the files it names; ``lockfiles`` reads ``pylock.toml`` and ``uv.lock`` into the same
-shape. What a lock with hashes cannot say (paths, addresses, editable folders) and what must not be stored (an index
-with a password) is refused here, in one sentence that never shows an address. Starts nothing, writes nothing.
+Reads ``requirements.txt`` with the files it names, and the text that a ClearML task keeps; ``lockfiles`` reads
+``pylock.toml`` and ``uv.lock`` into the same shape. What a lock with hashes cannot say (paths, addresses, editable
+folders) and what must not be stored (an index with a password) is refused here, in one sentence that never shows an
+address. Starts nothing, writes nothing.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.stacks import lockfiles
+from stackyard.stacks.advice import AUTHOR, OWNER, Advice
 from stackyard.stacks.wanted import (
     MOST_BYTES,
     MOST_FILES,
     MOST_LINES,
     MOST_PACKAGES,
-    NO_PATH,
     Requirements,
     Wanted,
+    marker_environment,
 )
 
+#: What a list that a task keeps may hold: the longest are what `pip freeze` says, some KiB.
+MOST_TEXT_BYTES = 1 << 20
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 #: What pip would take for a path or an address; a requirement "name @ address" is told by its parts.
 _PATH = re.compile(
@@ -58,13 +63,14 @@ _NO_PACKAGES = {
 _READ = "requirements.txt, pylock.toml and uv.lock are read"
 
 
-def read(path: Path, python: str, pinned: Collection[str] = ()) -> Requirements:
+def read(path: Path, python: str, pinned: Collection[str] = (), *, advice: Advice = OWNER) -> Requirements:
     """What the file ``path`` asks for.
 
     Args:
         path: requirements.txt (any name), pylock.toml (or pylock.NAME.toml) or uv.lock.
         python: the Python it is read for, as "3.11": a lock file of another tool may be for several.
         pinned: names of packages that are there already: what only those need is left out, where the file tells.
+        advice: how sentences about a requirements.txt end.
 
     Raises:
         BadInputError: it cannot be read, is of another tool, or says what cannot be kept.
@@ -79,17 +85,81 @@ def read(path: Path, python: str, pinned: Collection[str] = ()) -> Requirements:
             raise BadInputError(f"{path}: {_READ}, this file is not; {way}")
     if path.suffix.lower() not in (".txt", ".in", ".lock", ".pip", ""):
         raise BadInputError(f"{path}: {_READ}, files that end in {path.suffix} are not")
-    reading = _Reading(path)
+    reading = _Reading(str(path), advice)
     reading.read(path, constraint=False, depth=0)
     return reading.finished()
 
 
-def checked_address(address: str, where: str) -> str:
+def read_text(text: str, where: str = "the task's requirements", *, python: str) -> Requirements:
+    """What a text asks for that no file holds, such as the requirements that a ClearML task keeps.
+
+    The same lines are taken as of a requirements.txt, but none that names another file. A text without any requirement
+    asks for nothing, and is no fault: a task may need no package.
+
+    Args:
+        text: any line ends; comments and empty lines do not count.
+        where: what sentences call it; a line is then "the task's requirements, line 3".
+        python: the Python it is read for, as "3.11".
+
+    Raises:
+        BadInputError: it is too long, says what cannot be kept, or pins a package to two versions.
+    """
+    try:
+        length = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise BadInputError(f"{where}: not a text that can be kept (character {error.start})") from error
+    if length > MOST_TEXT_BYTES:
+        raise BadInputError(f"{where}: longer than {MOST_TEXT_BYTES >> 10} KiB; list what the code imports")
+    reading = _Reading(where, AUTHOR, between=", ")
+    reading.take(text, where, None, constraint=False, depth=0)
+    asked = reading.finished(may_be_empty=True)
+    _refuse_two_versions(asked.wanted, marker_environment(python))
+    return asked
+
+
+def with_also(asked: Requirements, also: Sequence[str], where: str, python: str) -> Requirements:
+    """The same requirements with more packages, each only where the list asks for none of that name.
+
+    Args:
+        asked: the list.
+        also: requirements: "clearml==2.0.2".
+        where: who asks for them, in sentences: "the agent".
+        python: the Python the list is for, as "3.11": a line whose condition does not hold there asks for nothing.
+
+    Raises:
+        BadInputError: one of them is no requirement, or a path or an address.
+    """
+    around = marker_environment(python)
+    named = {one.name for one in asked.wanted if one.applies(around)}
+    more = [_wanted(text, where, asked.advice) for text in also]
+    return replace(asked, wanted=(*asked.wanted, *(one for one in more if one.name not in named)))
+
+
+def _refuse_two_versions(wanted: Iterable[Wanted], around: Mapping[str, str]) -> None:
+    """Refuse lines that pin one package to different versions; pip would name them without their lines."""
+    pins: dict[str, tuple[Version, Wanted]] = {}
+    for one in wanted:
+        for part in one.requirement.specifier if one.applies(around) else ():
+            if part.operator != "==" or part.version.endswith(".*"):
+                continue
+            version = Version(part.version)
+            first, other = pins.setdefault(one.name, (version, one))
+            # a local tag says more than a line without one, not something else
+            same = version == first if version.local and first.local else version.public == first.public
+            if not same:
+                raise BadInputError(
+                    f"{one.where} asks for {one.name}=={version}, but {other.where.rpartition(', ')[2]} for "
+                    f"{one.name}=={first}; keep one of them"
+                )
+
+
+def checked_address(address: str, where: str, advice: Advice = OWNER) -> str:
     """An index's address, if it can be kept.
 
     Args:
         address: what the file says; never shown.
         where: "requirements.txt line 3".
+        advice: how the sentence ends.
 
     Raises:
         BadInputError: it carries a login or a question, or is no address of an index.
@@ -100,10 +170,7 @@ def checked_address(address: str, where: str) -> str:
     except ValueError:
         host, login, parts = None, "@" in address, urlsplit("")
     if login or parts.query or _VARIABLE.search(address):
-        raise BadInputError(
-            f"{where}: an index with a login is never kept; put it into pip's own configuration "
-            "(`pip config set global.extra-index-url ADDRESS`, or a .netrc file) and leave the line away"
-        )
+        raise BadInputError(f"{where}: an index with a login is never kept; {advice.login}")
     if parts.scheme not in ("http", "https") or not host:
         raise BadInputError(f"{where}: an index is an address that begins with https:// (or http://)")
     return address
@@ -111,9 +178,12 @@ def checked_address(address: str, where: str) -> str:
 
 @dataclass
 class _Reading:
-    """A file under way, with the files it names."""
+    """A list under way, with the files it names."""
 
-    top: Path
+    top: str
+    advice: Advice = OWNER
+    #: Between the list's name and "line 3".
+    between: str = " "
     wanted: list[Wanted] = field(default_factory=list)
     constraints: list[Wanted] = field(default_factory=list)
     index: str = "default"
@@ -133,28 +203,32 @@ class _Reading:
             )
         text = toml_tables.text_of(path, most_bytes=max(0, self.left_bytes), marked=True)
         self.left_bytes -= len(text.encode("utf-8"))
+        self.take(text, str(path), path, constraint, depth)
+
+    def take(self, text: str, name: str, path: Path | None, constraint: bool, depth: int) -> None:
+        """Take in the lines of one text, which are those of ``path`` where it is a file's."""
         for number, line in _lines(text):
             self.lines += 1
             if self.lines > MOST_LINES:
                 raise BadInputError(
                     f"{self.top}: more than {MOST_LINES} lines; is it a file of requirements?"
                 )
-            where = f"{path} line {number}"
+            where = f"{name}{self.between}line {number}"
             if _VARIABLE.search(line):
                 raise BadInputError(
-                    f"{where}: takes a part from a variable, which is not kept; write it out, and put logins "
-                    "into pip's own configuration"
+                    f"{where}: takes a part from a variable, which is not kept; {self.advice.variable}"
                 )
             if line.startswith("-"):
                 self._option(line, where, path, constraint, depth)
             else:
-                (self.constraints if constraint else self.wanted).append(_wanted(line, where))
+                kind = self.constraints if constraint else self.wanted
+                kind.append(_wanted(line, where, self.advice))
 
-    def finished(self) -> Requirements:
+    def finished(self, may_be_empty: bool = False) -> Requirements:
         """What all of it asks for."""
         if len(self.wanted) + len(self.constraints) > MOST_PACKAGES:
             raise BadInputError(f"{self.top}: asks for more than {MOST_PACKAGES} packages")
-        if not self.wanted:
+        if not self.wanted and not may_be_empty:
             raise BadInputError(f"{self.top}: asks for no package; write one requirement per line")
         without = next((one for one in self.wanted if self.hashes_required and not one.hashes), None)
         if without is not None:
@@ -163,19 +237,28 @@ class _Reading:
             )
         indexes = (self.index, *dict.fromkeys(self.more))
         return Requirements(
-            self.top, tuple(self.wanted), tuple(self.constraints), indexes, tuple(dict.fromkeys(self.options))
+            self.top,
+            tuple(self.wanted),
+            tuple(self.constraints),
+            indexes,
+            tuple(dict.fromkeys(self.options)),
+            self.advice,
         )
 
-    def _option(self, line: str, where: str, path: Path, constraint: bool, depth: int) -> None:
+    def _option(self, line: str, where: str, path: Path | None, constraint: bool, depth: int) -> None:
         name, value = _split_option(line, where)
-        if name in ("-r", "--requirement", "-c", "--constraint"):
+        if path is None and name in ("-r", "--requirement", "-c", "--constraint"):
+            raise BadInputError(
+                f"{where}: names a file, and none lies beside it; list the packages themselves"
+            )
+        if path is not None and name in ("-r", "--requirement", "-c", "--constraint"):
             if re.match(r"[a-z]+://", value):
                 raise BadInputError(f"{where}: names a file at an address; fetch it, and name the file")
             self.read(path.parent / value, constraint or name in ("-c", "--constraint"), depth + 1)
         elif name in ("-i", "--index-url", "--pypi-url"):
-            self.index = checked_address(value, where)
+            self.index = checked_address(value, where, self.advice)
         elif name == "--extra-index-url":
-            self.more.append(checked_address(value, where))
+            self.more.append(checked_address(value, where, self.advice))
         elif name in ("--pre", "--prefer-binary"):
             self.options.append(name)
         elif name in ("--only-binary", "--no-binary") and re.fullmatch(r"[\w.,:-]+", value):
@@ -183,11 +266,11 @@ class _Reading:
         elif name == "--require-hashes":
             self.hashes_required = True
         elif name in ("-e", "--editable"):
-            raise BadInputError(f"{where}: an editable folder {NO_PATH}")
+            raise BadInputError(f"{where}: an editable folder {self.advice.no_path}")
         elif name in ("-f", "--find-links", "--no-index"):
-            raise BadInputError(f"{where}: {name} is not kept; give a folder of wheels with --wheels instead")
+            raise BadInputError(f"{where}: {name} {self.advice.wheels}")
         else:
-            raise BadInputError(f"{where}: {name} is not read here; put it into pip's own configuration")
+            raise BadInputError(f"{where}: {name} {self.advice.option}")
 
 
 #: Options that are read, or refused with a sentence of their own.
@@ -237,7 +320,7 @@ def _split_option(line: str, where: str) -> tuple[str, str]:
     return name, value
 
 
-def _wanted(line: str, where: str) -> Wanted:
+def _wanted(line: str, where: str, advice: Advice) -> Wanted:
     text, *options = re.split(r"\s(?=--?[a-z])", line)
     hashes = []
     for option in options:
@@ -245,13 +328,13 @@ def _wanted(line: str, where: str) -> Wanted:
         if name in _INDEXES:
             raise BadInputError(f"{where}: {name} holds for the whole file; give it a line of its own")
         if name != "--hash":
-            raise BadInputError(f"{where}: {name} is not read here; put it into pip's own configuration")
+            raise BadInputError(f"{where}: {name} {advice.option}")
         if not _HASH.fullmatch(value.strip()):
             raise BadInputError(f"{where}: a hash that is no sha256:... of 64 digits; write that one")
         hashes.append(value.strip())
     text = text.strip()
     if _PATH.search(text):
-        raise BadInputError(f"{where}: a path or an address {NO_PATH}")
+        raise BadInputError(f"{where}: a path or an address {advice.no_path}")
     try:
         found = Requirement(text)
     except InvalidRequirement as error:
@@ -261,5 +344,5 @@ def _wanted(line: str, where: str) -> Wanted:
     if canonicalize_name(found.name) in _NO_PACKAGES:
         raise BadInputError(f"{where}: {_NO_PACKAGES[canonicalize_name(found.name)]}")
     if found.url is not None:
-        raise BadInputError(f"{where}: {found.name} from a path or an address {NO_PATH}")
+        raise BadInputError(f"{where}: {found.name} from a path or an address {advice.no_path}")
     return Wanted(str(found), where, tuple(hashes))

@@ -1,7 +1,9 @@
-"""What a file of requirements adds to a base stack, resolved once into pins with hashes.
+"""What a list of requirements adds to a base stack, or replaces in it, resolved once into pins with hashes.
 
 pip resolves, in the base's own environment: it sees what is installed there, so what the base satisfies adds nothing,
-and the base's pins are constraints. ``pip install --dry-run --report`` installs nothing and says every file's hash.
+and the base's pins are constraints. Where packages may be replaced, only the pins of the base's core are, and every
+package of the base is asked for without a version: it stays in the environment, in a version that fits, which is the
+base's wherever that does. ``pip install --dry-run --report`` installs nothing and says every file's hash.
 Keeps nothing: that is ``derived``.
 """
 
@@ -10,7 +12,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +22,21 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.stacks import environment, indexes, process
+from stackyard.stacks import complaints, core, environment, indexes, process
+from stackyard.stacks.complaints import RuledOutError
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, load, packages, public_version
-from stackyard.stacks.installation import Progress, complaint
+from stackyard.stacks.installation import Progress
 from stackyard.stacks.wanted import Requirements, Wanted, marker_environment
 from stackyard_task.records import RecordError, read_json
 
 #: How long pip waits for one answer of an index, and how often it asks again.
 ANSWER_SECONDS, RETRIES = 15, 1
+#: How long it may look for versions that fit each other: a list that fits only old ones can take very long.
+MOST_SECONDS = 1200
 #: The report says each file's whole metadata.
 _MOST_REPORT_BYTES = 256 << 20
 
 
-#: Packages with a build for each build of torch, told by the same local tag and served where torch is.
-_BUILT_WITH_TORCH = ("torchvision", "torchaudio")
 #: The first pip that an environment can do with, by the first Python that it is for: an older one does not start there,
 #: or does not say what it would install.
 _FIRST_PIP = ((12, "23.1.2"), (0, "23.0"))
@@ -48,30 +52,53 @@ class Resolved:
     indexes: tuple[str, ...]
 
 
-def check(base: StackSpec, asked: Requirements) -> None:
+def check(base: StackSpec, asked: Requirements, keeps: Callable[[str], bool] = lambda name: True) -> None:
     """Refuse requirements that the base's pins cannot satisfy; reads locks only.
 
+    Args:
+        base: the stack below.
+        asked: what is asked for.
+        keeps: tells of a package of the base, by name, whether it stays as it is; the others' pins do not count.
+
     Raises:
-        BadInputError: one asks for another version of what the base pins, or for a torch that it does not have.
+        RuledOutError: one asks for another version of what the base pins.
+        BadInputError: one asks for a torch that the base does not have, or for a build for another torch.
     """
+    for one, pinned, fits in _against(base, asked):
+        requirement = one.requirement
+        what = f"{one.where} asks for {requirement.name}{requirement.specifier}"
+        if pinned is not None and not fits:
+            if not keeps(one.name):
+                continue
+            raise RuledOutError(
+                f"{what}, but base {base.name} pins {pinned.name} {pinned.version}; "
+                f"{_bases_with(one, pinned.name, asked)}, or leave the line away"
+            )
+        if one.name == "pip" and _only_before(requirement.specifier, _first_pip(base)):
+            raise BadInputError(_old_pip(what, base))
+        if one.name == "torch" and pinned is None and one in asked.wanted:
+            raise BadInputError(_no_torch(f"{one.where} asks for torch", base, asked))
+        other = _tag_of(requirement.specifier) if one.name in core.BUILT_WITH_TORCH else None
+        if other is not None and base.cuda is not None and other != _tag(base.cuda):
+            raise BadInputError(
+                f"{what}, which is not built for the torch of base {base.name} ({base.torch}+{_tag(base.cuda)}); ask "
+                f"for {requirement.name} with that tag, or without one"
+            )
+
+
+def ruled_out(base: StackSpec, asked: Requirements) -> bool:
+    """Whether a requirement asks for another version of what the base pins; reads locks only."""
+    return any(pinned is not None and not fits for _one, pinned, fits in _against(base, asked))
+
+
+def _against(base: StackSpec, asked: Requirements) -> Iterator[tuple[Wanted, LockedPackage | None, bool]]:
+    """(what is asked for here, the base's pin of that package, whether that is a version that is asked for)."""
     pins = {canonical(package.name): package for package in packages(base)}
     around = marker_environment(base.python)
     for one in (*asked.wanted, *asked.constraints):
-        requirement = one.requirement
-        if requirement.marker is not None and not requirement.marker.evaluate(around):
-            continue
-        pinned = pins.get(one.name)
-        if pinned is not None and not _fits(requirement.specifier, pinned, base):
-            raise BadInputError(
-                f"{one.where} asks for {requirement.name}{requirement.specifier}, but base {base.name} pins "
-                f"{pinned.name} {pinned.version}; {_bases_with(one, pinned.name)}, or leave the line away"
-            )
-        if one.name == "pip" and _only_before(requirement.specifier, _first_pip(base)):
-            raise BadInputError(
-                _old_pip(f"{one.where} asks for {requirement.name}{requirement.specifier}", base)
-            )
-        if one.name == "torch" and pinned is None and one in asked.wanted:
-            raise BadInputError(_no_torch(f"{one.where} asks for torch", base))
+        if one.applies(around):
+            pinned = pins.get(one.name)
+            yield one, pinned, pinned is not None and _fits(one.requirement.specifier, pinned, base)
 
 
 def resolve(
@@ -81,6 +108,7 @@ def resolve(
     wheels: Path | None,
     log: Path,
     say: Progress = lambda text: None,
+    replacing: bool = False,
 ) -> Resolved:
     """The packages, with hashes, that ``asked`` needs beyond what ``base`` has.
 
@@ -91,18 +119,27 @@ def resolve(
         wheels: a folder of wheels, tried first; where it has everything, no index is asked.
         log: where pip's output is kept.
         say: called with one line whenever there is something new to show.
+        replacing: whether they may be in the place of packages of the base, all but its core.
 
     Raises:
-        BadInputError: nothing satisfies what is asked for beside the base's pins.
+        RuledOutError: nothing satisfies what is asked for beside the base's pins.
+        BadInputError: it cannot be had, or not for this base's torch.
         NotRunnableError: no index can be reached, and the wheel folder lacks something.
         StackyardError: pip failed otherwise.
     """
-    check(base, asked)
-    wanted = [text for one in asked.wanted if (text := _beyond(one, base)) is not None]
+    pins = {canonical(package.name): package for package in packages(base)}
+    kept: Mapping[str, LockedPackage | str] = core.of(base, python) if replacing else pins
+    check(base, asked, kept.__contains__)
+    wanted = [text for one in asked.wanted if (text := _beyond(one, kept)) is not None]
     if not wanted:
         return Resolved((), asked.indexes)
+    if replacing:
+        around = marker_environment(base.python)
+        named = {one.name for one in asked.wanted if one.applies(around) and one.name not in kept}
+        wanted += [name for name in pins if name not in named]
     with tempfile.TemporaryDirectory(prefix="stackyard-resolve-") as folder:
-        asking = _Asking(base, python, asked, wanted, Path(folder), log, say)
+        what = complaints.Asked(base, asked, pins, kept, log)
+        asking = _Asking(what, python, wanted, _pins(what, kept), Path(folder), say)
         lacking = None
         if wheels is not None:
             local = ["--no-index", "--find-links", str(wheels.absolute())]
@@ -119,7 +156,7 @@ def resolve(
             if lacking is None:
                 raise first from error
             raise NotRunnableError(
-                f"{asked.file}: the wheel folder {wheels} has no {lacking} for Python {base.python}, and no "
+                f"{asked.name}: the wheel folder {wheels} has no {lacking} for Python {base.python}, and no "
                 f"index answers ({error}); put a wheel of it into the folder"
             ) from error
 
@@ -133,35 +170,46 @@ def _from_indexes(
     too, whose files carry the build's tag and so go before those without.
     """
     more = [] if wheels is None else ["--find-links", str(wheels.absolute())]
-    found = asking.ask("looking for packages", [*indexes.options(asked.indexes), *more])
-    other = _other_build(found, python)
-    if other is None:
-        return Resolved(tuple(found), asked.indexes)
     torchs = [
         place for place in environment.root(base).indexes if "://" in place and place not in asked.indexes
     ]
+    other: str | None
+    try:
+        found = asking.ask("looking for packages", [*indexes.options(asked.indexes), *more])
+        other = _other_build(found, python)
+        if other is None:
+            return Resolved(tuple(found), asked.indexes)
+    except BadInputError:
+        other = next((one.text for one in asked.wanted if _is_tagged(one)), None)
+        if other is None or not torchs:
+            raise
     if torchs:
-        say(f"looking for the build of {other.name} that fits torch")
+        say(f"looking for the build of {re.split(r'[^A-Za-z0-9._-]', other)[0]} that fits torch")
         places = (*asked.indexes, *torchs)
         found = asking.ask("looking where torch comes from", [*indexes.options(places), *more])
         if _other_build(found, python) is None:
             return Resolved(tuple(found), places)
     nor = f", and {', '.join(torchs)} has none" if torchs else ""
+    name = other.partition("=")[0]
     raise BadInputError(
-        f"{asked.file}: {other.line} that was found is not built for the torch of base {base.name} "
-        f"({_torch_of(python)}){nor}; give a wheel of {other.name} with that tag with --wheels, or its index "
-        "with --extra-index-url in the file"
+        f"{asked.name}: {other} that was found is not built for the torch of base {base.name} "
+        f"({_torch_of(python)}){nor}; {asked.advice.build.replace('NAME', name)}"
     )
 
 
-def _other_build(found: list[LockedPackage], python: Path) -> LockedPackage | None:
+def _is_tagged(one: Wanted) -> bool:
+    """Whether a build is asked for by its tag, which often lies only where torch does: torchvision==0.28.0+cpu."""
+    return one.name in core.BUILT_WITH_TORCH and _tag_of(one.requirement.specifier) is not None
+
+
+def _other_build(found: list[LockedPackage], python: Path) -> str | None:
     """A package that is built for another build of torch than the base's; ``None``: none is."""
     torch = _torch_of(python)
     if torch is None:
         return None
     tag = torch.partition("+")[2]
-    built = [package for package in found if canonical(package.name) in _BUILT_WITH_TORCH]
-    return next((package for package in built if package.version.partition("+")[2] != tag), None)
+    built = [package for package in found if canonical(package.name) in core.BUILT_WITH_TORCH]
+    return next((package.line for package in built if package.version.partition("+")[2] != tag), None)
 
 
 def _torch_of(python: Path) -> str | None:
@@ -169,28 +217,33 @@ def _torch_of(python: Path) -> str | None:
     return environment.marker(python.parent.parent).get("torch")
 
 
+def _pins(what: complaints.Asked, kept: Mapping[str, LockedPackage | str]) -> list[str]:
+    """The constraints: what stays as it is, and what the list itself has of them.
+
+    Of a core, as it is installed: pip may choose no other file of the same version, whose build could be another.
+    """
+    lines = [f"{name}==={one}" if isinstance(one, str) else one.line for name, one in kept.items()]
+    return lines + [one.text for one in what.requirements.constraints if one.name not in kept]
+
+
 class _Asking:
     """pip, asked once or twice."""
 
     def __init__(
         self,
-        base: StackSpec,
+        what: complaints.Asked,
         python: Path,
-        asked: Requirements,
         wanted: list[str],
+        pins: list[str],
         folder: Path,
-        log: Path,
         say: Progress,
     ) -> None:
-        self._base, self._python, self._asked, self._say, self._log = base, python, asked, say, log
-        self._folder = folder
-        self._pins = {canonical(package.name): package for package in packages(base)}
+        self._what, self._python, self._say, self._folder = what, python, say, folder
+        self._base, self._asked = what.base, what.requirements
         #: What the last try found no file of.
         self.missing: str | None = None
         (folder / "wanted.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
-        lines = [package.line for package in self._pins.values()]
-        lines += [one.text for one in asked.constraints if one.name not in self._pins]
-        (folder / "pins.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / "pins.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
 
     def ask(self, what: str, where: list[str]) -> list[LockedPackage]:
         """What pip would install."""
@@ -199,112 +252,65 @@ class _Asking:
         command = [str(self._python), "-m", "pip", "install", "--dry-run", "--report", str(report)]
         command += ["--progress-bar", "off", "--retries", str(RETRIES), "--timeout", str(ANSWER_SECONDS)]
         command += [*self._asked.options, *where]
+        if self._what.replacing:
+            # none comes as a source: what is installed is the only file of the core that pip looks at
+            command += [f"--no-binary={name}" for name in self._what.kept]
         command += ["-r", str(self._folder / "wanted.txt"), "-c", str(self._folder / "pins.txt")]
         self._say(what)
+        began = time.monotonic()
 
         def show(line: str) -> None:
             words = line.split()
             if len(words) > 1 and words[0] in ("Collecting", "Downloading", "Processing"):
                 self._say(f"{what}: {words[1].rpartition('/')[2].replace('%2B', '+')}")
 
+        def tick() -> None:
+            if time.monotonic() - began > MOST_SECONDS:
+                raise StackyardError(
+                    f"{self._asked.name}: no versions that fit each other were found within "
+                    f"{MOST_SECONDS // 60} minutes; ask for fewer or newer ones"
+                )
+
         temporary = self._folder / "tmp"
         temporary.mkdir(exist_ok=True)
-        with self._log.open("a", encoding="utf-8") as log:
-            done = process.run(command, log, show, temporary=temporary)
+        with self._what.log.open("a", encoding="utf-8") as log:
+            done = process.run(command, log, show, tick, temporary=temporary)
         shutil.rmtree(temporary, ignore_errors=True)
+        self.missing = None
         if done.exit_code != 0:
-            raise self._refusal(done.lines)
+            self.missing = complaints.missing(done.lines)
+            raise complaints.sentence(done.lines, self._what)
         return self._found(report)
 
     def _found(self, report: Path) -> list[LockedPackage]:
+        name_of, base = self._asked.name, self._base
         try:
             answer = read_json(dict[str, Any], report, most_bytes=_MOST_REPORT_BYTES)
             entries = [_entry(one) for one in answer["install"]]
         except (RecordError, KeyError, TypeError, AttributeError) as error:
-            raise StackyardError(f"{self._asked.file}: pip's answer cannot be read ({error})") from error
+            raise StackyardError(f"{name_of}: pip's answer cannot be read ({error})") from error
         allowed = {one.name: one for one in self._asked.wanted if one.hashes}
         added = []
         for entry in entries:
             name = canonical(entry.name)
-            pinned = self._pins.get(name)
+            pinned = self._what.pins.get(name)
             if pinned is not None and public_version(pinned.version) == public_version(entry.version):
                 continue  # pip is set up to install again what is there
-            if pinned is not None:
-                raise BadInputError(
-                    f"{self._asked.file}: needs {entry.line}, but base {self._base.name} pins {name} "
-                    f"{pinned.version}; derive from a base with that {name}"
+            if pinned is not None and name in self._what.kept:
+                raise RuledOutError(
+                    f"{name_of}: needs {entry.line}, but base {base.name} pins {name} {pinned.version}; "
+                    f"{self._asked.advice.derive} with that {name}"
                 )
             added.append(entry)
-            if name == "pip" and Version(entry.version) < _first_pip(self._base):
-                raise BadInputError(_old_pip(f"{self._asked.file}: gets {entry.line}", self._base))
+            if name == "pip" and Version(entry.version) < _first_pip(base):
+                raise BadInputError(_old_pip(f"{name_of}: gets {entry.line}", base))
             if name == "torch":
-                raise BadInputError(
-                    _no_torch(f"{self._asked.file}: what it asks for needs torch", self._base)
-                )
+                raise BadInputError(_no_torch(f"{name_of}: what it asks for needs torch", base, self._asked))
             if name in allowed and not set(entry.hashes) & set(allowed[name].hashes):
                 raise BadInputError(
                     f"{allowed[name].where}: the file found of {entry.line} is none of those whose hashes the line has"
                 )
         return sorted(added, key=lambda package: canonical(package.name))
-
-    def _refusal(self, lines: tuple[str, ...]) -> StackyardError:
-        """pip's complaint as one sentence that names both sides."""
-        self.missing = next((m[1] for line in lines if (m := _NONE_FOUND.search(line))), None)
-        unreachable = next((line for line in lines if _BROKEN.search(line)), None)
-        if unreachable is not None and self.missing is not None:
-            return NotRunnableError(f"index unreachable ({indexes.short(unreachable)})")
-        if any("no such option: --report" in line or "no such option: --dry-run" in line for line in lines):
-            return NotRunnableError(
-                f"the pip of base {self._base.name} is older than 23.0 and cannot resolve"
-            )
-        depends = [m for line in lines if (m := _DEPENDS.match(line.strip()))]
-        requested = [m for line in lines if (m := _REQUESTED.match(line.strip()))]
-        if any("conflicting dependencies" in line or "ResolutionImpossible" in line for line in lines):
-            for who in depends:
-                name = canonical(re.split(r"[^A-Za-z0-9._-]", who[2], maxsplit=1)[0])
-                if name in self._pins:
-                    return BadInputError(
-                        f"{self._asked.file}: {who[1]} needs {who[2]}, but base {self._base.name} pins {name} "
-                        f"{self._pins[name].version}; ask for another version of {who[1].split()[0]}, or derive "
-                        f"from a base with that {name}"
-                    )
-            sides = list(dict.fromkeys([m[1] for m in requested] + [f"{m[1]} needs {m[2]}" for m in depends]))
-            return BadInputError(
-                f"{self._asked.file}: nothing satisfies all of: {'; '.join(side[:75] for side in sides[:4])}"
-            )
-        if self.missing is not None:
-            said = next((m[1] for line in lines if (m := _VERSIONS.search(line))), "")
-            there = f"; there are {_latest(said)}" if said and said != "none" else ""
-            return BadInputError(
-                f"{self._asked.file}: no file of {self.missing} was found that fits Python {self._base.python}{there}"
-            )
-        return StackyardError(
-            f"{self._asked.file}: pip could not resolve it: {complaint(lines)}; whole output: {self._log}"
-        )
-
-
-def _latest(versions: str) -> str:
-    """The last of the versions that pip lists, which are the newest, each whole."""
-    kept = versions.split(", ")
-    shown = kept[-1:]
-    for version in reversed(kept[:-1]):
-        if len(", ".join([version, *shown])) > _VERSIONS_LETTERS:
-            break
-        shown.insert(0, version)
-    return (
-        ", ".join(shown)
-        if len(shown) == len(kept)
-        else f"{', '.join(shown)} and {len(kept) - len(shown)} older"
-    )
-
-
-#: Letters of the versions that one sentence lists.
-_VERSIONS_LETTERS = 120
-_NONE_FOUND = re.compile(r"No matching distribution found for (\S.*?)(?: \(from .*\))?$")
-_VERSIONS = re.compile(r"satisfies the requirement .* \(from versions: (.*)\)")
-_BROKEN = re.compile(r"Retrying \(Retry|Could not fetch URL|connection broken|Connection to .* timed out")
-_DEPENDS = re.compile(r"^(\S+ \S+) depends on (.+)$")
-_REQUESTED = re.compile(r"^The user requested (?:\(constraint\) )?(.+)$")
 
 
 def _entry(said: Mapping[str, Any]) -> LockedPackage:
@@ -330,12 +336,21 @@ def _fits(specifier: SpecifierSet, pinned: LockedPackage, base: StackSpec) -> bo
     """Whether the base's pin is a version that is asked for; torch's local tag says its build, no other version."""
     versions = {pinned.version, public_version(pinned.version)}
     if canonical(pinned.name) == "torch" and base.cuda:
-        tag = "cpu" if base.cuda == "cpu" else "cu" + base.cuda.replace(".", "")
-        versions.add(f"{public_version(pinned.version)}+{tag}")
+        versions.add(f"{public_version(pinned.version)}+{_tag(base.cuda)}")
     return any(specifier.contains(version, prereleases=True) for version in versions)
 
 
-def _bases_with(one: Wanted, package: str) -> str:
+def _tag(cuda: str) -> str:
+    """The local tag of torch's build for a CUDA version, or for "cpu"."""
+    return "cpu" if cuda == "cpu" else "cu" + cuda.replace(".", "")
+
+
+def _tag_of(specifier: SpecifierSet) -> str | None:
+    """The local tag of the version that is asked for, if there is one."""
+    return next((tag for part in specifier if (tag := part.version.partition("+")[2])), None)
+
+
+def _bases_with(one: Wanted, package: str, asked: Requirements) -> str:
     """Which stacks of the house have what one requirement asks for, as advice."""
     fitting = [
         stack.name
@@ -344,13 +359,13 @@ def _bases_with(one: Wanted, package: str) -> str:
         if canonical(pinned.name) == one.name and _fits(one.requirement.specifier, pinned, stack)
     ]
     if fitting:
-        return f"take a base with that {package}: {', '.join(fitting)}"
-    return f"no stack here has that {package}: define one"
+        return f"{asked.advice.take} with that {package}: {', '.join(fitting)}"
+    return f"no stack here has that {package}: {asked.advice.define}"
 
 
-def _beyond(one: Wanted, base: StackSpec) -> str | None:
-    """What pip is to be asked for one requirement; ``None``: the base has it."""
-    if one.name not in {canonical(package.name) for package in packages(base)}:
+def _beyond(one: Wanted, kept: Collection[str]) -> str | None:
+    """What pip is to be asked for one requirement; ``None``: the base has it, and keeps it."""
+    if one.name not in kept:
         return one.text
     requirement = one.requirement
     if not requirement.extras:
@@ -381,5 +396,5 @@ def _old_pip(what: str, base: StackSpec) -> str:
     )
 
 
-def _no_torch(what: str, base: StackSpec) -> str:
-    return f"{what}, which base {base.name} does not have; derive from a stack with torch"
+def _no_torch(what: str, base: StackSpec, asked: Requirements) -> str:
+    return f"{what}, which base {base.name} does not have; {asked.advice.with_torch}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from packaging.markers import default_environment
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+from stackyard.stacks.advice import OWNER, Advice
 
 #: The names under which the files are kept.
 REQUIREMENTS_FILE = "requirements.txt"
@@ -19,11 +22,6 @@ MOST_BYTES = 8 << 20
 MOST_LINES = 20_000
 MOST_FILES = 20
 MOST_PACKAGES = 1000
-#: How a sentence goes on that names a path, an address or an editable folder.
-NO_PATH = (
-    "cannot be pinned by version and hash; name code of your own in the workload (`code`), or build a wheel of "
-    "it, give its folder with --wheels, and write NAME==VERSION"
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Wanted:
     #: "sha256:..." of the files that may be installed; empty: any.
     hashes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def requirement(self) -> Requirement:
         """Its parts: name, extras, versions, marker."""
         return Requirement(self.text)
@@ -47,6 +45,19 @@ class Wanted:
         """The package's name as indexes compare it."""
         return canonicalize_name(self.requirement.name)
 
+    def matches(self, text: str) -> bool:
+        """Whether a requirement asks for the same package and versions as this one."""
+        try:
+            other = Requirement(text)
+        except InvalidRequirement:
+            return False
+        return canonicalize_name(other.name) == self.name and other.specifier == self.requirement.specifier
+
+    def applies(self, around: Mapping[str, str]) -> bool:
+        """Whether its condition holds in a Python that ``marker_environment`` describes."""
+        marker = self.requirement.marker
+        return marker is None or marker.evaluate(dict(around))
+
     @property
     def line(self) -> str:
         """The requirement with its hashes, as pip reads it."""
@@ -55,9 +66,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a file of requirements asks for."""
+    """What a list of requirements asks for."""
 
-    file: Path
+    #: What sentences call it: a file's path, or "the task's requirements".
+    name: str
     wanted: tuple[Wanted, ...]
     #: Versions that stand where something else asks for the package (-c).
     constraints: tuple[Wanted, ...] = ()
@@ -65,6 +77,8 @@ class Requirements:
     indexes: tuple[str, ...] = ("default",)
     #: Options of pip that decide which versions are chosen: "--pre".
     options: tuple[str, ...] = ()
+    #: How sentences about it end.
+    advice: Advice = OWNER
 
     @property
     def files(self) -> dict[str, str]:
