@@ -3,9 +3,10 @@
 One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interpreters on this machine),
 ``indexes`` (where a wheel comes from, and which build it is), ``installation`` (filling a folder),
 ``environment`` (the venv of a digest), ``verification`` (what the built environment really loads),
-``process`` (commands of a build). Of stacks that add packages to another: ``requirements`` and ``lockfiles`` (what a
-file asks for), ``resolving`` (into a lock), ``sharing`` (one environment's files in another), ``derived`` (their
-definitions). ``inside`` holds the two short scripts that run in the stack's own Python.
+``process`` (commands of a build), ``locks`` (who builds alone). Of stacks on top of another: ``requirements`` and
+``lockfiles`` (what a list asks for, ``wanted``; ``advice`` ends its sentences), ``core`` (what of a base stays),
+``resolving`` (into a lock; ``complaints`` says why not), ``sharing`` (one environment's files in another), ``derived``
+(their definitions). ``inside`` holds the two short scripts that run in the stack's own Python.
 May import errors, settings, hardware and ``stackyard_task.records``; knows no scenario, launch or report.
 """
 

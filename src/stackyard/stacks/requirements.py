@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError
@@ -35,6 +36,8 @@ from stackyard.stacks.wanted import (
 
 #: What a list that a task keeps may hold: the longest are what `pip freeze` says, some KiB.
 MOST_TEXT_BYTES = 1 << 20
+#: Of an option, or of one requirement with its condition; Python reads no number of more digits.
+_MOST_LETTERS = 4000
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 #: What pip would take for a path or an address; a requirement "name @ address" is told by its parts.
 _PATH = re.compile(
@@ -145,7 +148,8 @@ def _refuse_two_versions(wanted: Iterable[Wanted], around: Mapping[str, str]) ->
             version = Version(part.version)
             first, other = pins.setdefault(one.name, (version, one))
             # a local tag says more than a line without one, not something else
-            same = version == first if version.local and first.local else version.public == first.public
+            both = version.local and first.local
+            same = version == first if both else Version(version.public) == Version(first.public)
             if not same:
                 raise BadInputError(
                     f"{one.where} asks for {one.name}=={version}, but {other.where.rpartition(', ')[2]} for "
@@ -302,6 +306,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _split_option(line: str, where: str) -> tuple[str, str]:
     """(option, value) of a line such as "-r base.txt", "--index-url=ADDRESS" or "-cpins.txt"."""
     try:
+        if len(line) > _MOST_LETTERS:
+            raise ValueError("too long for an option")
         words = shlex.split(line)
     except ValueError as error:
         raise BadInputError(f"{where}: {error}") from error
@@ -336,13 +342,20 @@ def _wanted(line: str, where: str, advice: Advice) -> Wanted:
     if _PATH.search(text):
         raise BadInputError(f"{where}: a path or an address {advice.no_path}")
     try:
+        if len(text) > _MOST_LETTERS:
+            raise InvalidRequirement("too long")
         found = Requirement(text)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         shown = f"{text[:60]!r} is" if _HARMLESS.fullmatch(text) else "is"
         way = "; that is conda's form, pip's is NAME==VERSION" if _CONDA.fullmatch(text) else ""
         raise BadInputError(f"{where}: {shown} not a requirement such as scikit-learn>=1.5{way}") from error
     if canonicalize_name(found.name) in _NO_PACKAGES:
         raise BadInputError(f"{where}: {_NO_PACKAGES[canonicalize_name(found.name)]}")
+    try:
+        if found.marker is not None:
+            found.marker.evaluate()
+    except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion) as error:
+        raise BadInputError(f"{where}: {found.name} has a condition that compares no versions") from error
     if found.url is not None:
         raise BadInputError(f"{where}: {found.name} from a path or an address {advice.no_path}")
     return Wanted(str(found), where, tuple(hashes))

@@ -186,7 +186,13 @@ def _from_indexes(
     if torchs:
         say(f"looking for the build of {re.split(r'[^A-Za-z0-9._-]', other)[0]} that fits torch")
         places = (*asked.indexes, *torchs)
-        found = asking.ask("looking where torch comes from", [*indexes.options(places), *more])
+        try:
+            found = asking.ask("looking where torch comes from", [*indexes.options(places), *more])
+        except NotRunnableError as error:
+            raise NotRunnableError(
+                f"{asked.name}: the build of {other} that fits torch was found nowhere but perhaps at "
+                f"{', '.join(torchs)}: {error}"
+            ) from error
         if _other_build(found, python) is None:
             return Resolved(tuple(found), places)
     nor = f", and {', '.join(torchs)} has none" if torchs else ""

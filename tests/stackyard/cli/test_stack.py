@@ -187,6 +187,37 @@ def test_a_stack_is_derived_built_verified_and_forgotten_by_name(
     assert stacks.python_of(stacks.load()[stacks.DEFAULT], depot.settings) is not None
 
 
+@pytest.mark.slow
+def test_what_the_base_pins_is_replaced_where_that_is_allowed_and_said(
+    depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(depot.definitions)
+    for name, version in (("top", "2.0"), ("small", "2.0")):
+        wheel(depot.wheels, name, version, {f"{name}.py": ""})
+    file = tmp_path / "requirements.txt"
+    file.write_text("top\nsmall==2.0\n")
+    derive = ["stack", "derive", "mine", "--base", stacks.DEFAULT, "--requirements", str(file)]
+    assert main.run(derive) == 2
+    assert "asks for small==2.0, but base torch-2.13.0-cpu pins small 1.0" in capsys.readouterr().err
+    assert main.run([*derive, "--replacing"]) == 0
+    out = capsys.readouterr().out
+    assert "mine: adds top 2.0\n" in out
+    assert "mine: replaces small 1.0 by 2.0\n" in out
+    assert main.run([*derive, "--replacing", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in said["adds"]] == ["top"]
+    replaced = [{"name": "small", "of_base": "1.0", "version": "2.0"}]
+    assert said["replaced"] == replaced
+    assert main.run(["stack", "build", "mine"]) == 0
+    assert main.run(["stack", "verify", "mine"]) == 0
+    capsys.readouterr()
+    assert main.run(["stack", "list"]) == 0
+    assert "mine: replaces small 1.0 by 2.0\n" in capsys.readouterr().out
+    assert main.run(["stack", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["stacks"]}
+    assert (rows["mine"]["replaced"], rows[stacks.DEFAULT]["replaced"]) == (replaced, [])
+
+
 @pytest.mark.parametrize(
     ("text", "base", "said"),
     [

@@ -119,9 +119,10 @@ def test_a_derived_stacks_image_is_built_on_its_bases_without_network(
 ) -> None:
     shutil.copy(AGENTS / "derived.Dockerfile", depot.definitions.parent)
     wheel(depot.wheels, "top", "2.0", {"top.py": "z = 3\n"})
+    wheel(depot.wheels, "small", "2.0", {"small.py": "x = 2\n"})
     file = tmp_path / "requirements.txt"
-    file.write_text("top\n")
-    spec = derived.defined(fake, file, depot.settings)  # as a command's requirements make it, without a name
+    file.write_text("top\nsmall==2.0\n")
+    spec = derived.defined(fake, file, depot.settings, replacing=True)  # as a task makes it, without a name
     made = spec.name
     assert main.run(["stack", "image", "build", made, "--base", base, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["images"]
@@ -133,7 +134,10 @@ def test_a_derived_stacks_image_is_built_on_its_bases_without_network(
     assert status == 0
     name, described = out.split("\n", 1)
     assert (name, json.loads(described)[made]["digest"]) == ("stackyard", spec.digest)
-    assert tidy.output(held[made].image_id, [images.STACK_PYTHON, "-c", "import torch, small, top"])[0] == 0
+    script = "import torch, small, top; print(small.x)"
+    for name, said in ((NAME, "1"), (made, "2")):
+        words = script if name == made else script.replace(", top", "")
+        assert tidy.output(held[name].image_id, [images.STACK_PYTHON, "-c", words])[:2] == (0, f"{said}\n")
     layers = [
         json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", held[name].image_id))
         for name in (NAME, made)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.stacks import complaints, definition, environment, requirements, resolving, wanted
+from stackyard.stacks import definition, environment, requirements, resolving, wanted
 from stackyard.stacks.definition import LockedPackage
 from tests.stackyard.fake_stacks import Index, define, define_plain, sha256, wheel
 from tests.stackyard.stacks.conftest import Yard
@@ -221,14 +221,3 @@ def test_what_is_built_with_torch_comes_as_the_same_build_or_not_at_all(
     found = resolving.resolve(yard.base, python, asked, None, yard.folder / "pip.log")
     assert [package.line for package in found.packages] == ["nets==1.0", "torchvision==1.0+cpu"]
     assert found.indexes == ("default", index.address)
-
-
-def test_versions_that_there_are_are_whole_and_the_newest() -> None:
-    few = "0.9, 1.0rc1, 1.0"
-    assert complaints.latest(few) == few
-    many = ", ".join(f"1.{number}.0rc1" for number in range(40))
-    said, _, older = complaints.latest(many).partition(" and ")
-    shown = said.split(", ")
-    assert shown == many.split(", ")[-len(shown) :]
-    assert older == f"{40 - len(shown)} older"
-    assert len(said) <= 120
