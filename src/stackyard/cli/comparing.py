@@ -114,7 +114,7 @@ def tasks_command(
     connections = list({each.api: each for each in connections}.values())
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(Client(each)) for each in connections]
-        report = comparing.compared(clients, asked, options)
+        report = comparing.compared(clients, asked, options, rows=as_json or out is not None)
     reporting.show(report, out, as_json)
 
 

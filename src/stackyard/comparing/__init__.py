@@ -26,13 +26,16 @@ class Asked:
     metrics: Sequence[str] = ()
 
 
-def compared(clients: Sequence[Client], asked: Asked, options: ReportOptions | None = None) -> Report:
+def compared(
+    clients: Sequence[Client], asked: Asked, options: ReportOptions | None = None, *, rows: bool = True
+) -> Report:
     """The report on the tasks that were asked for.
 
     Args:
         clients: the servers, each as the person whose key it has.
         asked: which tasks, how they are grouped, what is compared.
         options: what else the reader chose.
+        rows: whether the report has a row for each task.
 
     Raises:
         BadInputError: nothing of the kind is there: one sentence, with the names that are.
@@ -49,4 +52,4 @@ def compared(clients: Sequence[Client], asked: Asked, options: ReportOptions | N
     made, chosen = study.study(
         found, grouping, wanted, options or ReportOptions(), lambda: reading.scalars(clients, found)
     )
-    return analyse(made, chosen)
+    return analyse(made, chosen, rows=rows)

@@ -75,7 +75,7 @@ class Wanted:
         """The metric for a report."""
         if self.name == SERVER_SECONDS:
             meaning = "Started to ended by the server's clock: what the agent itself did is in it."
-            return OwnMetric(self.result, self.label, meaning, "s", True)
+            return OwnMetric(self.result, self.label, meaning, "s", "time", True)
         what = CHOICES[self.choice][1] or "last"
         return OwnMetric(
             self.result,
@@ -120,19 +120,30 @@ def wanted(text: str) -> Wanted:
     return found
 
 
-def fields(asked: Sequence[Wanted]) -> list[str]:
-    """What of ``last_metrics`` a server is asked for; all of it where no metric was named.
+@dataclass(frozen=True)
+class Asking:
+    """What of a task's scalars a server is asked for, and how its answer is read."""
+
+    #: Fields of a ``get_all`` call.
+    fields: list[str]
+    #: Key in ``last_metrics`` -> (title, variant); ``None``: the answer says the names itself.
+    names: Mapping[tuple[str, str], tuple[str, str]] | None
+
+
+def asking(asked: Sequence[Wanted]) -> Asking:
+    """What to ask for; all scalars where no metric was named.
 
     The keys are the MD5 of the names, as ClearML's clients compute them.
     """
     if not asked:
-        return ["last_metrics"]
-    found = []
+        return Asking(["last_metrics"], None)
+    fields, names = [], {}
     for each in asked:
         for title, variant in each.series():
-            place = f"last_metrics.{_digest(title)}.{_digest(variant)}"
-            found += [f"{place}.{name}" for name in ("metric", "variant", CHOICES[each.choice][0])]
-    return list(dict.fromkeys(found))
+            key = (_digest(title), _digest(variant))
+            names[key] = (title, variant)
+            fields.append(".".join(("last_metrics", *key, CHOICES[each.choice][0])))
+    return Asking(list(dict.fromkeys(fields)), names)
 
 
 def _digest(name: str) -> str:

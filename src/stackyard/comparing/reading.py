@@ -22,7 +22,7 @@ from stackyard_task.records import RecordError, RunRecord, from_json, parse
 MOST_TASKS = 5_000
 #: Of one answer; and of all answers together.
 PAGE_BYTES, ALL_BYTES = 64 << 20, 512 << 20
-PAGE_SIZES = (500, 50, 5, 1)
+PAGE_SIZES = (250, 50, 5, 1)
 #: Of the changes, or whole scripts, of all tasks together; those beyond are not told apart.
 DIFF_BYTES, DIFF_PAGE = 32 << 20, 100
 #: A record that is read; it has some kilobytes.
@@ -59,6 +59,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
         ServerError: a server refuses.
         UnreachableError: a server does not answer.
     """
+    asking = metrics.asking(asked)
     found = Found(selection, servers=[client.connection.api for client in clients])
     seen: set[str] = set()
     near: list[str] = []
@@ -71,9 +72,9 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
             if not project:
                 continue
         there = True
-        for document in _documents(client, selection, project, [*ASKED, *metrics.fields(asked)], found):
+        for document in _documents(client, selection, project, [*ASKED, *asking.fields], found):
             try:
-                task = task_of(document, place)
+                task = task_of(document, place, asking.names)
             except RecordError as error:
                 found.unreadable.append((str(document.get("id"))[:40], str(error)))
                 continue
@@ -120,42 +121,55 @@ def _project(client: Client, name: str) -> tuple[list[str], list[str]]:
 def _documents(
     client: Client, selection: Selection, project: list[str], fields: list[str], found: Found
 ) -> Iterator[Mapping[str, Any]]:
-    """The documents of the tasks, in the order in which they were made; a page that is too large in smaller ones."""
+    """The documents of the tasks, in the order in which they were made; a page that is too large in smaller ones.
+
+    The server works on the next page while this one is looked at.
+    """
     asks = selection.asks()
     if project:
         asks |= {"project": project, "include_subprojects": True}
+
+    def page(position: int, size: int, most_bytes: int) -> tuple[list[Any], int]:
+        answer, read = client.read(
+            "tasks.get_all_ex",
+            most_bytes,
+            **asks,
+            only_fields=fields,
+            order_by=["created", "id"],
+            page=position // size,
+            page_size=size,
+        )
+        tasks = answer.get("tasks")
+        return tasks if isinstance(tasks, list) else [], read
+
     position, left, sizes = 0, ALL_BYTES, list(PAGE_SIZES)
-    while True:
-        size = sizes[0]
-        try:
-            # a place that no smaller page begins at cannot be: each size divides those before it
-            answer, read = client.read(
-                "tasks.get_all_ex",
-                min(PAGE_BYTES, left),
-                **asks,
-                only_fields=fields,
-                order_by=["created", "id"],
-                page=position // size,
-                page_size=size,
-            )
-        except TooLargeError:
-            if left < PAGE_BYTES:
+    with ThreadPoolExecutor(1, "pages") as pool:
+        coming = pool.submit(page, position, sizes[0], PAGE_BYTES)
+        while True:
+            size = sizes[0]
+            try:
+                tasks, read = coming.result()
+            except TooLargeError:
+                # a place that no smaller page begins at cannot be: each size divides those before it
+                if len(sizes) > 1:
+                    del sizes[0]
+                else:
+                    found.too_large += 1
+                    position += 1
+                coming = pool.submit(page, position, sizes[0], PAGE_BYTES)
+                continue
+            left -= read
+            if left < 0:
                 raise BadInputError(
                     f"the tasks hold more than {ALL_BYTES >> 20} MB ({selection.words()}): narrow them"
-                ) from None
-            if len(sizes) > 1:
-                del sizes[0]
-            else:
-                found.too_large += 1
-                position += 1
-            continue
-        left -= read
-        tasks = answer.get("tasks")
-        tasks = tasks if isinstance(tasks, list) else []
-        yield from (task for task in tasks if isinstance(task, dict))
-        if len(tasks) < size:
-            return
-        position += size
+                )
+            position += size
+            last = len(tasks) < size
+            if not last:
+                coming = pool.submit(page, position, size, PAGE_BYTES)
+            yield from (task for task in tasks if isinstance(task, dict))
+            if last:
+                return
 
 
 def scalars(clients: Sequence[Client], found: Found) -> list[str]:

@@ -142,8 +142,16 @@ class Task:
         return f"{self.name} ({self.id[:8]})"
 
 
-def task_of(document: Any, server: int) -> Task:
+Pair = tuple[str, str]
+
+
+def task_of(document: Any, server: int, names: Mapping[Pair, Pair] | None = None) -> Task:
     """A task from what ``tasks.get_all_ex`` says of it.
+
+    Args:
+        document: its answer.
+        server: the place of the server.
+        names: key in ``last_metrics`` -> (title, variant); ``None``: it says the names itself.
 
     Raises:
         RecordError: it is no task's document.
@@ -189,19 +197,23 @@ def task_of(document: Any, server: int) -> Task:
         entry=script.entry_point or None,
         runtime=runtime,
         artifact=next((artifacts[name] for name in RECORDS if name in artifacts), None),
-        series=_series(metrics),
+        series=_series(metrics, names),
     )
 
 
-def _series(metrics: Any) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _series(metrics: Any, names: Mapping[Pair, Pair] | None) -> dict[Pair, Mapping[str, Any]]:
     """What of ``last_metrics`` has the form of a series; by hand, for there may be many."""
-    found: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for variants in metrics.values() if isinstance(metrics, dict) else ():
-        for series in variants.values() if isinstance(variants, dict) else ():
-            if isinstance(series, dict):
-                title, variant = series.get("metric"), series.get("variant")
-                if isinstance(title, str) and isinstance(variant, str):
-                    found[title, variant] = series
+    found: dict[Pair, Mapping[str, Any]] = {}
+    for first, variants in metrics.items() if isinstance(metrics, dict) else ():
+        for second, series in variants.items() if isinstance(variants, dict) else ():
+            if not isinstance(series, dict):
+                continue
+            if names is not None:
+                pair: Any = names.get((first, second))
+            else:
+                pair = (series.get("metric"), series.get("variant"))
+            if pair is not None and isinstance(pair[0], str) and isinstance(pair[1], str):
+                found[pair] = series
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ from stackyard.reports.report import (
 from stackyard.reports.statistics import summarise
 from stackyard.reports.warnings import warnings_of
 from stackyard.reports.wording import footnote
-from stackyard_task.records import RunRecord, to_json
+from stackyard_task.records import RunRecord
 
 #: Metrics a cores axis is expected to shorten.
 SCALING = ("wall_seconds", "steady_seconds", "turnaround_seconds")
@@ -47,8 +48,13 @@ BUSY_PERCENT = 80.0
 MOST_TIMELINES = 96
 
 
-def analyse(study: Study, options: ReportOptions | None = None) -> Report:
+def analyse(study: Study, options: ReportOptions | None = None, *, rows: bool = True) -> Report:
     """Everything a report says about ``study``; the same study and options give the same report.
+
+    Args:
+        study: the records.
+        options: what the reader chose.
+        rows: whether the report has a row for each run, as its JSON and CSV have.
 
     Raises:
         BadInputError: the baseline names an axis or value that no cell has.
@@ -90,7 +96,7 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
         ],
         environment=facts.environment(matrix),
         methods=facts.methods(matrix),
-        rows=[flatten(run) for run in study.runs],
+        rows=[flatten(run) for run in study.runs] if rows else [],
         timelines=_timelines(matrix),
         footnote=footnote(
             options,
@@ -103,7 +109,7 @@ def analyse(study: Study, options: ReportOptions | None = None) -> Report:
                 for summary in cell.metrics.values()
             ),
         ),
-        headline=[metric.key for metric in spoken_of(metrics)],
+        headline=[metric.key for metric in spoken_of(metrics, options)],
         failures=deployments.failures(matrix),
         retries=deployments.retries(matrix),
     )
@@ -113,7 +119,7 @@ def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: Rep
     cells = matrix.of(name)
     baseline = choose_baseline(matrix, cells, options)
     by_key = {metric.key: metric for metric in metrics}
-    spoken = spoken_of(metrics)
+    spoken = spoken_of(metrics, options)
     compared = pairs(matrix, cells, baseline)
     comparisons = compare(compared.chosen, metrics, options)
     wall, memory = by_key.get("wall_seconds"), by_key.get("peak_rss_bytes")
@@ -182,7 +188,7 @@ def _cell(cell: CellRuns, metrics: Sequence[Metric], options: ReportOptions) -> 
         values = cell.values(metric)
         summary = summarise(values, options.confidence, options.draws, options.seed)
         if summary:
-            found[metric.key] = CellSummary(**dataclasses.asdict(summary), values=values)
+            found[metric.key] = CellSummary(**vars(summary), values=values)
     return CellReport(
         cell.slug,
         cell.label,
@@ -283,16 +289,24 @@ def flatten(run: Run) -> dict[str, Any]:
         if isinstance(value, dict):
             for key, inner in value.items():
                 descend(f"{prefix}.{key}" if prefix else str(key), inner)
+        elif dataclasses.is_dataclass(value):
+            for name in _names(value.__class__):
+                descend(f"{prefix}.{name}" if prefix else name, getattr(value, name))
         elif isinstance(value, list) and prefix == "measurement.gpus":
             for gpu in value:
-                descend(f"gpu{gpu.get('index', 0)}", gpu)
+                descend(f"gpu{gpu.index}", gpu)
         elif isinstance(value, list):
             row[prefix] = "; ".join(_compact(item) for item in value)
         else:
             row[prefix] = value
 
-    descend("", to_json(run.record))
+    descend("", run.record)
     return row
+
+
+@functools.cache
+def _names(shape: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in dataclasses.fields(shape))
 
 
 def _compact(item: Any) -> str:

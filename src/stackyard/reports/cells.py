@@ -25,9 +25,9 @@ STACK = "stack"
 ONLY_CELL = "the only cell"
 
 
-@dataclass
+@dataclass(eq=False)
 class CellRuns:
-    """One cell of the matrix with its runs."""
+    """One cell of the matrix with its runs; itself alone is equal to it."""
 
     workload: str
     axes: dict[str, str]
@@ -35,19 +35,32 @@ class CellRuns:
     completed: list[Run] = field(default_factory=list)
     failed: list[Run] = field(default_factory=list)
     warm_up: list[Run] = field(default_factory=list)
+    #: What was read before: a cell is compared with many others. Nobody adds runs once it is arranged.
+    _values: dict[str, list[float]] = field(default_factory=dict, repr=False)
+    _blocks: dict[str, dict[Block, float]] = field(default_factory=dict, repr=False)
+
+    #: What tells it from another cell of that name.
+    _mark: str = ""
 
     @property
     def slug(self) -> str:
         """Stable name: all axis values, joined."""
-        return "-".join(value.replace("/", "_").replace(" ", "_") for value in self.axes.values())
+        return (
+            "-".join(value.replace("/", "_").replace(" ", "_") for value in self.axes.values()) + self._mark
+        )
 
     def values(self, metric: Metric) -> list[float]:
         """Measured values of the completed runs."""
-        return [value for run in self.completed if (value := read(metric, run.record)) is not None]
+        if metric.key not in self._values:
+            found = [value for run in self.completed if (value := read(metric, run.record)) is not None]
+            self._values[metric.key] = found
+        return self._values[metric.key]
 
     def by_block(self, metric: Metric) -> dict[Block, float]:
         """Measured value per block; of several runs in a block the last one started counts."""
-        found: dict[Block, float] = {}
+        if metric.key in self._blocks:
+            return self._blocks[metric.key]
+        found = self._blocks[metric.key] = {}
         for run in sorted(self.completed, key=lambda run: run.record.started_at):
             value = read(metric, run.record)
             if run.record.block is not None and value is not None:
@@ -127,9 +140,13 @@ def arrange(study: Study) -> Matrix:
         ],
     )
     matrix = Matrix(tuple(ordered), levels, hosts)
+    slugs: dict[str, int] = {}
     for cell in ordered:
         cell.axes = {axis: cell.axes[axis] for axis in levels if axis in cell.axes}
         cell.label = label(cell.axes, matrix.varying)
+        number = slugs[cell.slug] = slugs.get(cell.slug, 0) + 1
+        if number > 1:  # "a-b" and "c", "a" and "b-c"
+            cell._mark = f"--{number}"
     return matrix
 
 

@@ -139,7 +139,7 @@ def compare(chosen: Sequence[Pair], metrics: Sequence[Metric], options: ReportOp
             ratio = ratio_of(reference, other, metric, options)
             a = reference.axes.get(axis, reference.label) if axis else reference.label
             b = other.axes.get(axis, other.label) if axis else other.label
-            words = sentence(metric.key, metric.label, a, b, ratio, options)
+            words = sentence(metric.key, metric.label, a, b, ratio, options, metric.unit)
             found.append(
                 Comparison(
                     metric.key,
@@ -156,6 +156,9 @@ def compare(chosen: Sequence[Pair], metrics: Sequence[Metric], options: ReportOp
                     ratio.pairing,
                     ratio.reason,
                     words,
+                    ratio.difference,
+                    ratio.difference_low,
+                    ratio.difference_high,
                 )
             )
     return found

@@ -204,10 +204,10 @@ def _workload(
                 labels[c.other],
                 labels[c.reference],
                 c.n,
-                wording.times(c.ratio),
-                wording.interval(c.low, c.high),
+                wording.amount(c, report.metric(c.metric).unit)[0].removesuffix("×"),
+                wording.amount(c, report.metric(c.metric).unit)[1],
                 BADGES[c.verdict],
-                c.reason or (wording.verdict_words(c.verdict, c.n, c.more_runs)),
+                wording.open_words(c),
                 c.pairing,
             )
             for c in workload.comparisons
@@ -314,8 +314,8 @@ def _ratios(
                 if c is None
                 else {
                     "badge": BADGES[c.verdict],
-                    "ratio": "–" if c.ratio is None else f"{wording.times(c.ratio)}×",
-                    "span": wording.interval(c.low, c.high),
+                    "ratio": wording.amount(c, metric.unit)[0],
+                    "span": wording.amount(c, metric.unit)[1],
                     "words": c.reason or wording.asked_words(c.verdict, c.n, c.more_runs),
                 }
             )

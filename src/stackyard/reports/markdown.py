@@ -16,7 +16,7 @@ from stackyard.reports.report import (
     SettingRatio,
     WorkloadReport,
 )
-from stackyard.reports.wording import interval, times, verdict_words
+from stackyard.reports.wording import amount, interval, open_words, times
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -140,9 +140,9 @@ def _workload(report: Report, workload: WorkloadReport) -> list[str]:
                 report.metric(c.metric).label,
                 f"{labels[c.other]} / {labels[c.reference]}",
                 c.n,
-                times(c.ratio),
-                interval(c.low, c.high),
-                c.reason or verdict_words(c.verdict, c.n, c.more_runs),
+                amount(c, report.metric(c.metric).unit)[0].removesuffix("×"),
+                amount(c, report.metric(c.metric).unit)[1],
+                open_words(c),
             ]
             for c in workload.comparisons
             if c.metric in report.headline

@@ -410,7 +410,7 @@ def own(chosen: OwnMetric) -> Metric:
         key_of_result(chosen.name),
         chosen.label,
         chosen.unit,
-        "own",
+        chosen.group,
         chosen.meaning,
         read,
         chosen.less_is_better,
@@ -444,12 +444,13 @@ def metrics_of(records: Iterable[RunRecord], options: ReportOptions | None = Non
     ]
 
 
-def spoken_of(metrics: Sequence[Metric]) -> list[Metric]:
-    """The metrics of which headlines speak: chosen results, then those of HEADLINE; of neither, all."""
+def spoken_of(metrics: Sequence[Metric], options: ReportOptions) -> list[Metric]:
+    """The metrics of which headlines speak: those that were asked for, else those of HEADLINE, then chosen results."""
     by_key = {metric.key: metric for metric in metrics}
-    found = [metric for metric in metrics if metric.group == "own"]
-    found += [by_key[key] for key in HEADLINE if key in by_key]
-    return found or list(metrics)
+    if options.only is not None:
+        return [by_key[key] for key in options.only if key in by_key]
+    found = [by_key[key] for key in HEADLINE if key in by_key]
+    return found + [metric for metric in metrics if metric.group == "own"]
 
 
 def read(metric: Metric, record: RunRecord) -> float | None:

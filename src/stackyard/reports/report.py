@@ -22,6 +22,8 @@ class OwnMetric:
     meaning: str
     #: "s", "B", "%", "J", "1/s", or empty for a plain number.
     unit: str = ""
+    #: As of a measured metric; headlines speak of those of the group "own".
+    group: str = "own"
     #: Whether less of it is better; ``None``: nobody said, so no cell is called the best.
     less_is_better: bool | None = None
 
@@ -40,9 +42,9 @@ class ReportOptions:
     seed: int = 20_261
     #: Axis -> value of the cell the others are compared with; ``None``: the first of the plan.
     baseline: Mapping[str, str] | None = None
-    #: Results that are compared too; headlines speak of them first, in this order.
+    #: Results that are compared too.
     own: tuple[OwnMetric, ...] = ()
-    #: Keys of the metrics to compare; ``None``: all that were measured.
+    #: Keys of the metrics to compare, the foremost first; ``None``: all that were measured.
     only: tuple[str, ...] | None = None
 
 
@@ -122,6 +124,10 @@ class Comparison:
     pairing: str
     reason: str | None
     sentence: str
+    #: Other minus reference, in the metric's unit, where values of 0 or less leave no ratio.
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -11,9 +13,9 @@ from stackyard.counting import count
 from stackyard.reports.cells import DEPLOYMENT, ONLY_CELL
 from stackyard.reports.comparison import MIXED
 from stackyard.reports.quantities import mean_of, plain_numbers, quantity, spread
-from stackyard.reports.report import CellReport, CellSummary, MetricNote, Report, WorkloadReport
+from stackyard.reports.report import CellReport, CellSummary, Comparison, MetricNote, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
-from stackyard.reports.wording import interval, times
+from stackyard.reports.wording import amount
 
 #: Columns: the heading and the metrics it shows, where measured.
 COLUMNS = (
@@ -34,7 +36,7 @@ ROWS = (
 )
 STYLES = {DIFFERENT: "bold", PARITY: "green", UNDECIDED: "yellow", TOO_FEW: "yellow", MIXED: "", "fact": ""}
 MOST_LINES = 8
-#: Results of one's own that have columns: of so many the interval and the mean too, of more the median alone.
+#: Results of one's own that have columns; of up to MOST_WHOLE the interval and the mean too, of more the median alone.
 MOST_OWN, MOST_WHOLE = 5, 2
 #: Results, and cells, up to which a terminal shows what was found.
 MOST_RESULTS = 4
@@ -132,10 +134,12 @@ def _cells(report: Report, workload: WorkloadReport) -> Table:
     for note in own[:MOST_OWN]:
         table.add_column(Text(clean(note.label)), justify="right", overflow="fold")
         if whole:
-            table.add_column("mean", justify="right", overflow="fold")
+            table.add_column("mean", justify="right", no_wrap=len(own) > 1, overflow="fold")
     for name, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    first = "wall" if foremost == "wall_seconds" else clean(report.metric(foremost).label)
+    compared = next((note for note in report.metrics if note.key == foremost), None)
+    unit = compared.unit if compared else ""
+    first = "wall" if compared is None or foremost == "wall_seconds" else clean(compared.label)
     table.add_column(Text(f"{first} / baseline"), no_wrap=not own, overflow="fold")
     table.add_column("verdict", no_wrap=True)
     for cell in workload.cells:
@@ -144,25 +148,31 @@ def _cells(report: Report, workload: WorkloadReport) -> Table:
             text for note in own[:MOST_OWN] for text in _of_own(cell.metrics.get(note.key), note, whole)
         ]
         values += [Text(_value(report, cell, keys)) for _, keys in columns]
-        table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell, foremost))
+        table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell, foremost, unit))
     return table
 
 
 def _own(report: Report) -> list[MetricNote]:
-    return [note for note in report.metrics if note.group == "own"]
+    """The metrics with columns of their own: results, and what was asked for beside the usual ones."""
+    usual = {key for _, keys in COLUMNS for key in keys}
+    asked = set(report.options.only or ())
+    return [note for note in report.metrics if note.group == "own" or note.key in asked - usual]
 
 
-def _of_own(summary: CellSummary | None, note: MetricNote, whole: bool) -> list[Text]:
-    """The median of a result, and where there is room its interval and the mean with its own."""
+def _of_own(summary: CellSummary | None, note: MetricNote, results: int) -> list[Text]:
+    """The median of a result, and where there is room its interval and the mean, of a single result with its own."""
     if summary is None:
-        return [Text("–")] * (2 if whole else 1)
-    if not whole:
+        return [Text("–")] * (2 if results <= MOST_WHOLE else 1)
+    if results > MOST_WHOLE:
         return [Text(quantity(summary.median, note.unit))]
     words = quantity(summary.median, note.unit)
     if summary.low is not None and summary.high is not None:
         value, span = spread(summary.median, summary.low, summary.high, note.unit)
         words = f"{value} [{span}]"
-    return [Text(words), Text(mean_of(summary, note.unit))]
+    return [
+        Text(words),
+        Text(mean_of(summary, note.unit) if results == 1 else quantity(summary.mean, note.unit)),
+    ]
 
 
 def _found(workload: WorkloadReport) -> list[Text]:
@@ -195,25 +205,42 @@ def _value(report: Report, cell: CellReport, keys: tuple[str, ...]) -> str:
     return found[0] if found else "–"
 
 
-def _against(workload: WorkloadReport, cell: CellReport, metric: str) -> tuple[Text, Text]:
+def _against(workload: WorkloadReport, cell: CellReport, metric: str, unit: str) -> tuple[Text, Text]:
     """Ratio of the foremost metric to the baseline's, and its verdict."""
     if cell.slug == workload.baseline:
         return Text("1 (baseline)", style="dim"), Text("")
     for found in workload.comparisons:
-        if found.metric != metric or found.ratio is None:
-            continue
         ends = (found.reference, found.other)
-        if ends == (workload.baseline, cell.slug):
-            ratio, low, high = found.ratio, found.low, found.high
-        elif ends == (cell.slug, workload.baseline):
-            ratio = 1 / found.ratio
-            low, high = (1 / found.high, 1 / found.low) if found.low and found.high else (None, None)
-        else:
+        if found.metric != metric or ends not in (
+            (workload.baseline, cell.slug),
+            (cell.slug, workload.baseline),
+        ):
             continue
-        words = f"{times(ratio)}× {interval(low, high)}".strip()
+        shown = found if ends[1] == cell.slug else _turned(found)
+        words = " ".join(amount(shown, unit)).strip()
         short = "too few" if found.verdict == TOO_FEW else found.verdict
         return Text(words), Text(short, style=STYLES[found.verdict])
     return Text("–"), Text("")
+
+
+def _turned(found: Comparison) -> Comparison:
+    """The same comparison from the other cell's side."""
+
+    def over(value: float | None) -> float | None:
+        return 1 / value if value else None
+
+    def minus(value: float | None) -> float | None:
+        return None if value is None else -value
+
+    return dataclasses.replace(
+        found,
+        ratio=over(found.ratio),
+        low=over(found.high),
+        high=over(found.low),
+        difference=minus(found.difference),
+        difference_low=minus(found.difference_high),
+        difference_high=minus(found.difference_low),
+    )
 
 
 def _headlines(report: Report, workload: WorkloadReport) -> tuple[list[Text], list[Text]]:
@@ -225,7 +252,7 @@ def _headlines(report: Report, workload: WorkloadReport) -> tuple[list[Text], li
     best = [Text(f"  {clean(found.sentence)}") for found in named if found]
     deployed = [h for h in workload.headlines if h.axis == DEPLOYMENT and h.metric == "steady_seconds"]
     shown = [key for key in report.headline if key in SPOKEN or report.metric(key).group == "own"]
-    spoken = deployed + [h for h in workload.headlines if h.metric in (shown or report.headline[:2])]
+    spoken = deployed + [h for h in workload.headlines if h.metric in (shown or report.headline)]
     answers: list[Text] = []
     further: list[Text] = []
     decided_first = sorted(spoken[:MOST_LINES], key=lambda headline: headline.verdict == UNDECIDED)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stackyard.counting import count
-from stackyard.reports.quantities import NOT_MEASURED, significant
-from stackyard.reports.report import ReportOptions
+from stackyard.reports.quantities import NOT_MEASURED, quantity, significant, spread
+from stackyard.reports.report import Comparison, ReportOptions
 from stackyard.reports.statistics import (
     DIFFERENT,
     FEWEST_RUNS,
@@ -59,8 +59,34 @@ def inside(label: str) -> str:
     return label if label[:2].isupper() or "/" in label else label[0].lower() + label[1:]
 
 
+def amount(found: Ratio | Comparison, unit: str) -> tuple[str, str]:
+    """A ratio and its interval: "1.52×", "[1.41, 1.63]"; where there is none the difference: "-0.2", "[-0.3, -0.1]"."""
+    if found.ratio is not None:
+        return f"{times(found.ratio)}×", interval(found.low, found.high)
+    if found.difference is None:
+        return NOT_MEASURED, ""
+    sign = "+" if found.difference > 0 else ""
+    if found.difference_low is None or found.difference_high is None:
+        return sign + quantity(found.difference, unit), ""
+    value, span = spread(found.difference, found.difference_low, found.difference_high, unit)
+    return sign + value, f"[{span}]"
+
+
+def open_words(found: Comparison) -> str:
+    """The verdict of a comparison as a table shows it; without a ratio, why there is none."""
+    if found.reason is None:
+        return verdict_words(found.verdict, found.n, found.more_runs)
+    return f"{found.verdict}; {found.reason}" if found.difference is not None else found.reason
+
+
 def sentence(
-    metric: str, label: str, reference: str, other: str, ratio: Ratio, options: ReportOptions
+    metric: str,
+    label: str,
+    reference: str,
+    other: str,
+    ratio: Ratio,
+    options: ReportOptions,
+    unit: str = "",
 ) -> str:
     """What a ratio of one metric says, in words.
 
@@ -71,7 +97,13 @@ def sentence(
         other: words for the cell compared with it.
         ratio: other / reference.
         options: for the parity margin.
+        unit: the metric's, for a difference.
     """
+    if ratio.difference is not None:
+        value, span = amount(ratio, unit)
+        asked = asked_words(ratio.verdict, ratio.n, None) if ratio.verdict == TOO_FEW else ""
+        verdict = f"{ratio.verdict} ({asked})" if asked else ratio.verdict
+        return f"{label}: {other} minus {reference} is {value}{' ' + span if span else ''}: {verdict}"
     if ratio.ratio is None:
         return f"{label}: {other} and {reference} cannot be compared: {ratio.reason}"
     span = interval(ratio.low, ratio.high)

@@ -34,4 +34,4 @@ def test_undecided_says_how_many_more() -> None:
 def test_no_ratio_says_why() -> None:
     ratio = paired_ratio([0.0] * 6, [1.0] * 6)
     words = sentence("disk_read_bytes", "Disk read", "old", "new", ratio, OPTIONS)
-    assert words.endswith("a value is 0: no ratio exists")
+    assert words.endswith("a value is 0 or less: no ratio exists")
