@@ -12,7 +12,7 @@ _LONGEST_NAME = 120
 
 def hint(name: str, known: Iterable[str]) -> str:
     """What is there instead, as the end of a sentence: "; near it: a, b" or "; there are: a, b, c and 4 more"."""
-    names = [text[:_LONGEST_NAME] for text in list(dict.fromkeys(known))[:MOST_NAMES]]
+    names = [printable(text[:_LONGEST_NAME]) for text in list(dict.fromkeys(known))[:MOST_NAMES]]
     if not names:
         return ""
     lower = {text.lower(): text for text in names}
@@ -22,3 +22,8 @@ def hint(name: str, known: Iterable[str]) -> str:
         return f"; near it: {', '.join(lower[low] for low in near[:MOST_SHOWN])}"
     more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
     return f"; there are: {', '.join(sorted(names)[:MOST_SHOWN])}{more}"
+
+
+def printable(text: str) -> str:
+    """A text from a server on one line, without what would drive a terminal."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -41,8 +41,10 @@ class Found:
     tasks: list[Task] = field(default_factory=list)
     #: What servers are called, in order.
     servers: list[str] = field(default_factory=list)
-    #: Sentences' ends on records that cannot be read, by task.
+    #: (task, why) of records that cannot be read.
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    #: What is wrong with documents that are none of tasks.
+    broken: list[str] = field(default_factory=list)
     #: Tasks too large to be read.
     too_large: int = 0
     #: Tasks that came from two servers.
@@ -67,7 +69,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
     for place, client in enumerate(clients):
         project: list[str] = []
         if selection.project is not None:
-            project, known = _project(client, selection.project)
+            project, known = project_ids(client, selection.project)
             near += known
             if not project:
                 continue
@@ -76,7 +78,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
             try:
                 task = task_of(document, place, asking.names)
             except RecordError as error:
-                found.unreadable.append((str(document.get("id"))[:40], str(error)))
+                found.broken.append(str(error))
                 continue
             if "name" in selection.filters and task.name not in selection.filters["name"]:
                 continue
@@ -103,7 +105,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
     return found
 
 
-def _project(client: Client, name: str) -> tuple[list[str], list[str]]:
+def project_ids(client: Client, name: str) -> tuple[list[str], list[str]]:
     """The id of a project of that whole name; and where there is none, the names that are."""
     only = ["id", "name"]
     held = client.call("projects.get_all", name=f"^{re.escape(name)}$", only_fields=only).get("projects", [])

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from stackyard.comparing import metrics
 from stackyard.comparing.grouping import KEYS, Groups
 from stackyard.comparing.metrics import Wanted
+from stackyard.comparing.near import printable
 from stackyard.comparing.reading import Found
-from stackyard.comparing.task import Task
+from stackyard.comparing.task import MOST_PARAMETERS, Task
 from stackyard.counting import count
 from stackyard.reports.cells import natural
 from stackyard.reports.loading import Remark
@@ -16,7 +17,6 @@ from stackyard.reports.loading import Remark
 #: Codes of ``reports.warnings`` -> the advice for tasks; ``None``: of tasks something else is said here.
 ADVICE: Mapping[str, str | None] = {
     "failed-runs": "They are counted, and in no figure: look at their consoles on the server.",
-    "unreadable-runs": "They are compared by what they reported themselves; their costs are unknown.",
     "too-few-runs": "Run more of them, with other seeds: a verdict needs 6 in each group.",
     "infrastructure-failures": "These say nothing about the work: reset and enqueue them once the cause is mended.",
     "duplicate-records": "Two servers have the same task; it counts once.",
@@ -82,6 +82,22 @@ def remarks(
             f"{of} {verb} {'a' if len(unmeasured) == len(tasks) else ''} measured record.".replace("  ", " "),
             "What they cost is unknown, and told nowhere: run them on a queue that measures.",
         )
+    if found.unreadable:
+        names = _some(name for name, _ in found.unreadable)
+        add(
+            "unreadable-records",
+            "warning",
+            f"{count(len(found.unreadable), 'record')} cannot be read: {names} ({printable(found.unreadable[0][1])}).",
+            "Those tasks are compared by what they reported themselves; their costs are unknown.",
+        )
+    shortened = sum(task.left_out > 0 for task in tasks)
+    if shortened:
+        add(
+            "parameters-left-out",
+            "note",
+            f"Of {count(shortened, 'task')} the first {MOST_PARAMETERS:,} parameters are read.",
+            "Nothing is grouped by the others, nor told where they differ.",
+        )
     waiting = len(found.tasks) - len(tasks)
     if waiting:
         add(
@@ -97,15 +113,11 @@ def remarks(
             f"{label} is no finite number in {count(number, 'task')}: left out of its figures.",
             "A run that diverged is a result too: count those tasks apart.",
         )
-    for each in own:
-        have = sum(value is not None for value in values[each.result])
-        if 0 < have < len(tasks) and each.name != metrics.SERVER_SECONDS:
-            add(
-                "metric-missing",
-                "note",
-                f"{each.label} is told by {have} of {count(len(tasks), 'task')}.",
-                "Its figures are of those alone.",
-            )
+    have = {each.label: sum(value is not None for value in values[each.result]) for each in own}
+    partly = [f"{label} (by {number})" for label, number in have.items() if 0 < number < len(tasks)]
+    if partly:
+        message = f"Not told by all {count(len(tasks), 'task')}: {_some(partly)}."
+        add("metrics-missing", "note", message, "Their figures are of those alone.")
     known = [f"{title}/{variant}" for task in tasks for title, variant in task.series]
     for stem, several in metrics.units(dict.fromkeys(known)).items():
         if any(each.name in several or f"{metrics.SINGLE}/{each.name}" in several for each in own):
@@ -133,6 +145,13 @@ def remarks(
             "note",
             f"The changes of {count(found.unlooked, 'task')} are too much to be read; their code may differ.",
             "Narrow the tasks with --tag or --filter.",
+        )
+    if found.broken:
+        add(
+            "broken-tasks",
+            "warning",
+            f"{count(len(found.broken), 'task')} not of the form of tasks: {printable(found.broken[0])}.",
+            "They are left out: look at them on the server.",
         )
     if found.too_large:
         message = f"{count(found.too_large, 'task')} too large to be read: left out."

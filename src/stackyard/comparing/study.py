@@ -19,7 +19,7 @@ from stackyard.comparing.task import Task
 from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.reports.cells import WORKLOAD
-from stackyard.reports.loading import Run, Study, Unreadable, first_results
+from stackyard.reports.loading import Run, Study, first_results
 from stackyard.reports.report import ReportOptions
 from stackyard_task.records import FAILURE_KINDS, Environment, Failure, RunRecord
 
@@ -86,11 +86,9 @@ def study(
         only=tuple(each.key for each in asked) if asked else None,
     )
     said = remarks.remarks(found, ended, groups, own, values, odd, left_out)
-    unreadable = tuple(Unreadable(name, why) for name, why in found.unreadable)
     return Study(
         tuple(runs),
         sources=tuple(found.servers),
-        unreadable=unreadable,
         duplicates=found.twice,
         remarks=tuple(said),
         advice=remarks.ADVICE,

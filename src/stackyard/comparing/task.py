@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackyard.comparing.near import printable
 from stackyard_task.records import RecordError, RunRecord, from_json
 
 #: What of a task is asked for, but for its scalars.
@@ -20,6 +21,8 @@ ASKED = (
 RECORDS = ("stackyard-record", "record")
 #: Sections of parameters that are no parameters of the task's own work.
 NOTES = ("properties", "Datasets")
+#: Parameters of a task that are looked at.
+MOST_PARAMETERS = 1_000
 #: Characters of a parameter's value that are looked at; what is longer is told apart by its digest.
 LONGEST_VALUE = 200
 
@@ -134,6 +137,8 @@ class Task:
     series: Mapping[tuple[str, str], Mapping[str, Any]]
     #: SHA-256 of the uncommitted changes, or of the whole script; ``None``: there are none, or nobody looked.
     diff: str | None = None
+    #: Parameters beyond MOST_PARAMETERS.
+    left_out: int = 0
     record: RunRecord | None = None
 
     @property
@@ -170,26 +175,28 @@ def task_of(document: Any, server: int, names: Mapping[Pair, Pair] | None = None
     models = (held.models.input if held.models else None) or []
     data = {f"data set {name}": text for name, text in _flat(given.get("Datasets", {})).items()}
     data |= {f"model {n}": id for n, each in enumerate(models, 1) if (id := _id(each.model))}
+    parameters = [
+        (f"{section}/{name}", text)
+        for section, entries in given.items()
+        if section not in NOTES
+        for name, text in _flat(entries).items()
+    ]
     return Task(
         id=held.id,
         name=_shortened(held.name or "without a name"),
         server=server,
         status=held.status,
-        reason=" ".join((held.status_reason or "").split())[:500],
+        reason=printable((held.status_reason or "")[:1000])[:500],
         project=_name(held.project),
         user=_name(held.user),
         queue=_name(held.execution.queue),
-        worker=held.last_worker or None,
-        host=runtime.get("hostname") or (held.last_worker or "").partition(":")[0] or None,
-        tags=tuple(sorted(held.tags or ())),
+        worker=_shortened(held.last_worker or "") or None,
+        host=runtime.get("hostname") or _shortened((held.last_worker or "").partition(":")[0]) or None,
+        tags=tuple(sorted(map(_shortened, held.tags or ()))),
         started=held.started,
         ended=held.completed or held.status_changed,
-        parameters={
-            f"{section}/{name}": text
-            for section, entries in given.items()
-            if section not in NOTES
-            for name, text in _flat(entries).items()
-        },
+        parameters=dict(parameters[:MOST_PARAMETERS]),
+        left_out=max(0, len(parameters) - MOST_PARAMETERS),
         properties=_flat(given.get("properties", {})),
         data=data,
         repository=script.repository or None,
@@ -223,14 +230,14 @@ def _flat(entries: Mapping[str, _Parameter]) -> dict[str, str]:
 
 def _shortened(text: str) -> str:
     """A text on one line and of bounded length; a long one still differs from others that begin alike."""
-    line = " ".join(text.split())
+    line = printable(text)
     if len(line) <= LONGEST_VALUE:
         return line
     return f"{line[:LONGEST_VALUE]}… ({hashlib.sha256(line.encode()).hexdigest()[:8]})"
 
 
 def _name(held: _Named | str | None) -> str | None:
-    return held.name if isinstance(held, _Named) else None
+    return _shortened(held.name) if isinstance(held, _Named) and held.name else None
 
 
 def _id(held: _Named | str | None) -> str | None:

@@ -36,3 +36,22 @@ def test_a_download_leaves_room_for_others(
     room = 300_000
     client.download(url, tmp_path / "here" / "large")
     assert (tmp_path / "here" / "large").read_bytes() == b"x" * 300_000
+
+
+def test_an_answer_and_a_file_are_read_up_to_a_bound(client: Client, tmp_path: Path) -> None:
+    data, size = client.read("users.get_current_user", 100_000)
+    assert data["user"]["id"]
+    assert size > 100
+    with pytest.raises(TooLargeError, match="more than 10 bytes"):
+        client.read("users.get_current_user", 10)
+    with pytest.raises(ServerError, match=r"tasks\.get_by_id"):
+        client.read("tasks.get_by_id", 100_000, task="none")
+    (tmp_path / "file").write_bytes(b"x" * 1000)
+    url = client.upload(tmp_path / "file", "small/file")
+    assert client.content(url, 1000) == b"x" * 1000
+    with pytest.raises(TooLargeError, match="more than 999 bytes"):
+        client.content(url, 999)
+    with pytest.raises(ServerError, match="cannot be read"):
+        client.content(f"{client.connection.files}/small/none", 10)
+    with pytest.raises(ServerError, match="not on the file server"):
+        client.content("http://elsewhere/file", 10)

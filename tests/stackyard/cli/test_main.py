@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from stackyard import __version__
 from stackyard.cli import main, scenario
+from stackyard.errors import BadInputError
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,3 +98,35 @@ def test_an_interrupt_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(scenario.stacks, "load", interrupted)
     assert main.run(["scenario", "list", "."]) == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["compare", "tasks"], "which tasks? name their project"),
+        (
+            ["compare", "tasks", "--project", "P", "--group-by", "x", "--server", "none"],
+            "no such file",
+        ),
+        (["compare", "--", "tasks"], "expected two commands"),
+        (["compare", "tasks", "--vs", "--"], "expected two commands"),
+        (["compare", "--repeats", "3", "tasks"], "expected two commands"),
+    ],
+)
+def test_a_program_called_tasks_is_compared_as_any_other(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_debug_may_stand_anywhere_behind_compare_tasks() -> None:
+    with pytest.raises(BadInputError, match="which tasks"):
+        main.run(["compare", "tasks", "--debug"])
+
+
+def test_the_help_of_compare_leads_to_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["compare", "--help"]) == 0
+    assert "stackyard compare tasks" in capsys.readouterr().out
+    assert main.run(["compare", "tasks", "--help"]) == 0
+    assert "--group-by" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 from stackyard.errors import BadInputError
 from stackyard.reports import Report, ReportOptions, analyse, load
 from stackyard.reports.cells import natural
+from stackyard.reports.report import OwnMetric
 from stackyard_task.records import Failure, RunRecord
 from tests.stackyard.reports.synthetic import record, write_plan, write_run
 
@@ -212,3 +213,28 @@ def test_one_lock_everywhere_is_the_same_everywhere_and_names_no_cells(tmp_path:
     report = analyse(load([tmp_path]), FAST)
     assert report.constant["stack"] == "mine"
     assert not any(row.cells for row in report.environment + report.methods)
+
+
+def test_a_chosen_result_is_compared_and_has_a_best_where_its_direction_was_said(
+    two_cells: Callable[..., Path],
+) -> None:
+    def found(run: RunRecord) -> None:
+        run.results = {
+            "score": (0.9 if run.cell["stack"] == "new" else 0.5) + (run.block or 0) / 1000,
+            "text": "a",
+        }
+
+    study = load([two_cells(found)])
+    own = OwnMetric("score", "Score/val", "What it scored.", less_is_better=False)
+    report = analyse(study, ReportOptions(permutations=199, own=(own,), only=("results.score",)))
+    (workload,) = report.workloads
+    assert [metric.key for metric in report.metrics] == ["results.score"]
+    assert [h.text.split(" [")[0] for h in workload.headlines if h.verdict == "different"] == [
+        "new has 1.79× the Score/val of old"
+    ]
+    assert workload.best[0].sentence.startswith("Best Score/val: new, median 0.903")
+    assert "score" not in workload.cells[0].results
+    silent = analyse(study, ReportOptions(permutations=199, own=(OwnMetric("score", "Score", ""),)))
+    assert silent.workloads[0].best == []
+    assert silent.headline[0] == "wall_seconds"
+    assert silent.headline[-1] == "results.score"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from stackyard.reports.statistics import (
     DIFFERENT,
@@ -16,6 +17,8 @@ from stackyard.reports.statistics import (
     bootstrap_medians,
     holm,
     looks_bimodal,
+    mann_whitney,
+    mean_interval,
     median_interval,
     paired_ratio,
     sign_test,
@@ -194,3 +197,46 @@ def test_two_groups_are_seen_and_one_group_is_not() -> None:
     generator = np.random.default_rng(4)
     alarms = sum(looks_bimodal(list(generator.normal(1, 0.1, 8))) for _ in range(400))
     assert alarms <= 20
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mann_whitney_is_scipy_s(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    for _ in range(20):
+        n, m = generator.integers(1, 30, 2)
+        a, b = generator.normal(size=n), generator.normal(size=m) + generator.normal()
+        if seed % 2:
+            a, b = np.round(a, 1), np.round(b, 1)
+        expected = stats.mannwhitneyu(a, b, alternative="two-sided").pvalue
+        assert mann_whitney(np.sort(a), np.sort(b)) == pytest.approx(expected, rel=1e-9)
+    assert mann_whitney(np.ones(7), np.ones(9)) == 1.0
+
+
+def test_an_interval_of_the_median_is_the_quantile_of_the_draws() -> None:
+    for n in (6, 7, 40):
+        values = np.random.default_rng(n).normal(size=n)
+        drawn = np.quantile(bootstrap_medians(values, 1000, 3), [0.05, 0.95])
+        assert median_interval(values, 0.9, 1000, 3) == pytest.approx(tuple(drawn), rel=1e-12)
+
+
+def test_the_mean_has_student_s_interval() -> None:
+    values = [1.0, 2.0, 4.0, 4.5, 7.0, 9.0]
+    mean, low, high = mean_interval(values, 0.9)
+    expected = stats.t.interval(0.9, 5, np.mean(values), stats.sem(values))
+    assert (mean, low, high) == pytest.approx((np.mean(values), *expected))
+    assert mean_interval([3.0]) == (3.0, None, None)
+    summary = summarise(values[:5])
+    assert summary is not None
+    assert (summary.mean_low, summary.mean_high) == (None, None), "too few for an interval"
+
+
+def test_where_values_leave_no_ratio_the_difference_is_judged() -> None:
+    low, high = [-3.0, -2.9, -3.1, -3.05, -2.95, -3.0, -2.98], [-1.0, -0.9, -1.1, -1.05, -0.95, -1.0, -0.98]
+    found = unpaired_ratio(low, high, draws=500)
+    assert (found.ratio, found.verdict) == (None, "different")
+    assert found.difference == pytest.approx(2.0)
+    assert found.difference_low is not None
+    assert found.difference_high is not None
+    assert found.difference_low <= 2.0 <= found.difference_high
+    assert unpaired_ratio(low, low, draws=500).verdict == "undecided", "a margin needs a ratio"
+    assert unpaired_ratio(low[:5], high, draws=500).verdict == "too few runs"

@@ -3,7 +3,7 @@
 import pytest
 
 from stackyard.reports import ReportOptions
-from stackyard.reports.statistics import paired_ratio
+from stackyard.reports.statistics import paired_ratio, unpaired_ratio
 from stackyard.reports.wording import sentence, times
 
 OPTIONS = ReportOptions()
@@ -35,3 +35,9 @@ def test_no_ratio_says_why() -> None:
     ratio = paired_ratio([0.0] * 6, [1.0] * 6)
     words = sentence("disk_read_bytes", "Disk read", "old", "new", ratio, OPTIONS)
     assert words.endswith("a value is 0 or less: no ratio exists")
+
+
+def test_a_difference_is_told_where_there_is_no_ratio() -> None:
+    ratio = unpaired_ratio([-2.0] * 6, [-1.0] * 6)
+    words = sentence("results.reward", "reward", "old", "new", ratio, OPTIONS)
+    assert words == "reward: new minus old is +1.00 [1.00, 1.00]: different"

@@ -1,0 +1,90 @@
+"""What somebody can choose from before comparing: projects, and in one its tags, parameters, scalars and who ran there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackyard.clearml.client import Client
+from stackyard.comparing.grouping import KEYS
+from stackyard.comparing.near import hint, printable
+from stackyard.errors import BadInputError
+from stackyard.reports.metrics import CATALOGUE
+
+#: Of each kind; and of one answer.
+MOST_CHOICES, ANSWER_BYTES = 2_000, 16 << 20
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is there in a project and below it."""
+
+    project: str
+    tags: list[str] = field(default_factory=list)
+    #: "Args/lr".
+    parameters: list[str] = field(default_factory=list)
+    #: "loss/val", and single values as "Summary/accuracy".
+    scalars: list[str] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
+    #: Keys that tasks are grouped by, but for parameters.
+    keys: list[str] = field(default_factory=lambda: list(KEYS))
+    #: Figures of a record: key -> what it is called.
+    measured: dict[str, str] = field(default_factory=lambda: {each.key: each.label for each in CATALOGUE})
+
+
+def projects(client: Client) -> list[str]:
+    """The names of the projects, in order; of very many the first.
+
+    Raises:
+        ServerError: the server refuses.
+        UnreachableError: it does not answer.
+    """
+    found = []
+    for each in client.pages("projects.get_all", "projects", only_fields=["id", "name"], order_by=["name"]):
+        if isinstance(each.get("name"), str):
+            found.append(each["name"])
+        if len(found) >= MOST_CHOICES:
+            break
+    return found
+
+
+def choices(client: Client, project: str) -> Choices:
+    """What can be chosen in a project.
+
+    Raises:
+        BadInputError: there is no such project.
+        ServerError: the server refuses.
+        UnreachableError: it does not answer.
+    """
+    from stackyard.comparing.reading import project_ids
+
+    ids, known = project_ids(client, project)
+    if not ids:
+        raise BadInputError(f"no project is named {project!r}{hint(project, known)}")
+
+    def asked(method: str, **fields: Any) -> Mapping[str, Any]:
+        return client.read(method, ANSWER_BYTES, **fields)[0]
+
+    tags = asked("projects.get_task_tags", projects=ids).get("tags")
+    parameters = asked("projects.get_hyper_parameters", project=ids[0], page_size=MOST_CHOICES).get("parameters")
+    scalars = asked("projects.get_unique_metric_variants", project=ids[0]).get("metrics")
+    users = asked("users.get_all_ex", only_fields=["id", "name"], active_in_projects=ids).get("users")
+    return Choices(
+        project,
+        tags=_texts(tags),
+        parameters=_texts(_joined(parameters, "section", "name")),
+        scalars=_texts(_joined(scalars, "metric", "variant")),
+        users=_texts(each.get("name") for each in users or [] if isinstance(each, dict)),
+    )
+
+
+def _joined(entries: Any, first: str, second: str) -> Iterator[str]:
+    for each in entries if isinstance(entries, list) else ():
+        if isinstance(each, dict) and isinstance(each.get(first), str) and isinstance(each.get(second), str):
+            yield f"{each[first]}/{each[second]}"
+
+
+def _texts(given: Iterable[Any] | None) -> list[str]:
+    """Names in order, each once, without what would drive a terminal."""
+    return sorted({printable(text) for text in given or () if isinstance(text, str)})[:MOST_CHOICES]

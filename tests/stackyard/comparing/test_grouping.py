@@ -1,0 +1,63 @@
+"""Which tasks belong together."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackyard.comparing import grouping
+from stackyard.comparing.grouping import Grouping
+from stackyard.comparing.task import Task, task_of
+from stackyard.errors import BadInputError
+
+
+def task(number: int = 0, *, tags: tuple[str, ...] = (), **parameters: str) -> Task:
+    hyperparams = {"Args": {name: {"value": value} for name, value in parameters.items()}}
+    return task_of(
+        {
+            "id": f"{number:032x}",
+            "status": "completed",
+            "name": "train",
+            "hyperparams": hyperparams,
+            "tags": list(tags),
+            "last_worker": f"host-{number % 2}:gpu0",
+        },
+        0,
+    )
+
+
+def levels(tasks: list[Task], *keys: str) -> list[tuple[str, ...]]:
+    return [tuple(each.values()) for each in Grouping(keys).of(tasks).levels]
+
+
+def test_one_number_written_in_two_ways_is_one_value() -> None:
+    tasks = [task(lr="0.1"), task(lr="1e-1"), task(lr="0.10"), task(lr="0.2"), task(lr="nan"), task()]
+    found = levels(tasks, "Args/lr")
+    assert found == [("0.1",), ("0.1",), ("0.1",), ("0.2",), ("nan",), ("not set",)]
+
+
+def test_keys_are_parameters_tags_and_machines() -> None:
+    tasks = [task(0, tags=("b", "a"), lr="1"), task(1, lr="2")]
+    assert levels(tasks, "tag,machine", "worker") == [
+        ("a + b", "host-0", "host-0:gpu0"),
+        ("not set", "host-1", "host-1:gpu0"),
+    ]
+
+
+def test_all_but_the_seed_is_every_other_parameter_that_differs() -> None:
+    tasks = [task(n, lr=lr, seed=str(n), batch="8") for n, lr in enumerate(("0.1", "0.2", "0.1"))]
+    groups = Grouping(["all-but:Args/seed"]).of(tasks)
+    assert groups.keys == ["Args/lr"]
+    assert sorted(map(len, groups.together().values())) == [1, 2]
+
+
+def test_no_key_too_many_keys_too_many_groups_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInputError, match="names no key"):
+        Grouping([" , "])
+    with pytest.raises(BadInputError, match="expected a parameter, such as all-but:Args/seed"):
+        Grouping(["all-but:seed"])
+    many = [task(n, **{f"p{k}": str(n) for k in range(20)}) for n in range(3)]
+    with pytest.raises(BadInputError, match=r"comes to 19 keys, more than 12: .*name those that matter"):
+        Grouping(["all-but:Args/p0"]).of(many)
+    monkeypatch.setattr(grouping, "MOST_GROUPS", 2)
+    with pytest.raises(BadInputError, match="makes 3 groups of 3 tasks, more than 2"):
+        Grouping(["Args/p0"]).of(many)

@@ -1,0 +1,64 @@
+"""Which tasks are asked for, and which a server gives."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackyard.comparing.selection import filters, spellings
+from stackyard.errors import BadInputError
+from tests.stackyard.comparing.lab import Lab
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("status", "expected NAME=VALUE"),
+        ("=x", "expected NAME=VALUE"),
+        ("status=", "expected NAME=VALUE"),
+        ("status=done", "no task has that status; there are: "),
+        ("status=complete", "no task has that status; near it: completed"),
+        ("lr=0.1", "nothing is filtered by 'lr'"),
+        ("statu=failed", "nothing is filtered by 'statu'; near it: status"),
+    ],
+)
+def test_a_filter_that_means_nothing_is_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        filters([text])
+
+
+def test_the_same_name_twice_means_either() -> None:
+    assert filters(["status=failed", "Args/a=b=c", "status=stopped"]) == {
+        "status": ["failed", "stopped"],
+        "Args/a": ["b=c"],
+    }
+
+
+def test_a_number_is_looked_for_as_programs_write_it() -> None:
+    assert spellings("1e-3") == ["1e-3", "0.001"]
+    assert spellings("3") == ["3", "3.0"]
+    assert spellings("adam") == ["adam"]
+    assert spellings("nan") == ["nan"]
+
+
+def labels(lab: Lab, **selection: object) -> dict[str, int]:
+    """Parameter -> how many tasks of it were compared."""
+    report = lab.compared("Args/n", **selection)  # type: ignore[arg-type]
+    return {cell.axes["Args/n"]: cell.completed for cell in report.workloads[0].cells}
+
+
+def test_a_server_gives_those_that_fit_everything(lab: Lab) -> None:
+    one = lab.task({"Args/n": "one", "Args/lr": "0.1"}, tags=["a", "b"])
+    lab.task({"Args/n": "two", "Args/lr": "0.10"}, tags=["a"], name="other")
+    lab.task({"Args/n": "three", "Args/lr": "0.1"}, below="inner")
+    lab.task({"Args/n": "failed", "Args/lr": "0.1"}, end="failed")
+    lab.task({"Args/n": "archived"}, system_tags=["archived"])
+    lab.task({"Args/n": "dotted", "Args/net.layers": "3"})
+    everything = {"dotted": 1, "failed": 0, "one": 1, "three": 1, "two": 1}
+    assert labels(lab) == everything
+    assert labels(lab, tags=["a"]) == {"one": 1, "two": 1}
+    assert labels(lab, tags=["a", "b"]) == {"one": 1}
+    assert labels(lab, filters=filters(["Args/lr=0.10"])) == {"failed": 0, "one": 1, "three": 1, "two": 1}
+    assert labels(lab, filters=filters(["Args/lr=.1", "status=failed"])) == {"failed": 0}
+    assert labels(lab, filters=filters(["name=other"])) == {"two": 1}
+    assert labels(lab, filters=filters(["Args/net.layers=3"])) == {"dotted": 1}
+    assert labels(lab, ids=[one], project=None) == {"one": 1}
