@@ -1,4 +1,4 @@
-"""What somebody can choose from before comparing: projects, and in one its tags, parameters, scalars and who ran there."""
+"""What one can choose from before comparing: projects, and in one of them its tags, parameters, scalars, users."""
 
 from __future__ import annotations
 
