@@ -23,8 +23,40 @@ RECORD, TIMELINE = "stackyard-record", "stackyard-timeline"
 _SUMMARY, _SINGLE = "Summary", -(2**31)
 #: Put behind the name of a figure that the task itself reports too.
 _MEASURED = " (measured)"
+#: What of a task's document is read.
+FIELDS = [
+    *("id", "name", "type", "status", "started", "project.name", "script", "hyperparams", "runtime"),
+    *("execution.queue", "execution.artifacts", "last_metrics"),
+]
 #: Statuses of a task that is over already, and that no reason of ours changes.
 _SAID = ("stopped", "completed", "published", "closed")
+
+
+def document(server: Server, id: str) -> Dict[str, Any]:
+    """What the server says of a task.
+
+    Raises:
+        ApiError: it does not answer, or knows no such task.
+    """
+    found = server.call("tasks.get_all_ex", id=[id], only_fields=FIELDS, search_hidden=True).get("tasks")
+    if not isinstance(found, list) or not found or not isinstance(found[0], dict):
+        raise Refused(f"the server knows no task {id}")
+    return found[0]
+
+
+def parameters_of(task: Mapping[str, Any]) -> Dict[str, Any]:
+    """A task's hyperparameters: "Section/name" -> text."""
+    found = {}
+    for section, values in table(task, "hyperparams").items():
+        for name in values if isinstance(values, dict) else {}:
+            found[f"{section}/{name}"] = str(table(values, name).get("value", ""))
+    return found
+
+
+def table(value: Any, name: str) -> Dict[str, Any]:
+    """The table of that name in a document; empty where there is none."""
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def hand_in(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Path) -> None:
@@ -60,7 +92,17 @@ def hand_in(server: Server, task: Mapping[str, Any], record: RunRecord, folder: 
         server.call_lines("events.add_batch", events)
     text = (folder / records.RECORD_FILE).read_text(encoding="utf-8")
     artifacts.append(_sent(server, base, RECORD, folder / records.RECORD_FILE, text))
-    server.call("tasks.add_or_update_artifacts", task=id, artifacts=artifacts, force=True)
+    _register(server, id, artifacts)
+
+
+def _register(server: Server, id: str, artifacts: List[Dict[str, Any]]) -> None:
+    try:
+        server.call("tasks.add_or_update_artifacts", task=id, artifacts=artifacts, force=True)
+    except Refused:  # of a task that is over, the server takes the whole list only
+        held = table(document(server, id), "execution").get("artifacts") or []
+        names = [one["key"] for one in artifacts]
+        kept = [one for one in held if isinstance(one, dict) and one.get("key") not in names]
+        server.call("tasks.edit", task=id, execution={"artifacts": [*kept, *artifacts]}, force=True)
 
 
 def fail(server: Server, task_id: str, failure: Failure) -> bool:
@@ -128,6 +170,3 @@ def _base(task: Mapping[str, Any]) -> str:
     project = task.get("project")
     named = project.get("name") if isinstance(project, dict) else None
     return re.sub(r"[^A-Za-z0-9._/-]+", "-", f"{named or 'none'}/{task.get('name')}.{task['id']}").lstrip("/")
-
-
-__all__ = ["RECORD", "TIMELINE", "Refused", "fail", "hand_in"]

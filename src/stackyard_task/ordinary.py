@@ -21,20 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from stackyard_task import chosen, handing_in, records, run, spawn
-from stackyard_task.api import ApiError, Server, Unreachable, address
+from stackyard_task import chosen, handing_in, left, records, run, signals, spawn
+from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
 from stackyard_task.commands import Command, verbatim
+from stackyard_task.handing_in import table
 from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
-from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Wish
+from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
 from stackyard_task.workloads import Workload
 
 TASK_VARIABLE = "CLEARML_TASK_ID"
-#: What of a task's document is read.
-FIELDS = [
-    *("id", "name", "type", "status", "started", "project.name", "script", "hyperparams", "runtime"),
-    *("execution.queue", "last_metrics"),
-]
 #: How often a task is looked at while it runs: its agent does not tell us that it was aborted.
 WATCH_SECONDS = 2.0
 #: After an abort the agent waits so long for what is left with the task, before it kills what runs.
@@ -60,31 +56,38 @@ def main(words: List[str], begun: float) -> int:
         words: what the agent wanted of Python: "-u", "train.py", ...
         begun: epoch seconds at this program's first line.
     """
-    given = spawn.Given(frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    # from the first thread on: a thread that does not block a signal is ended by it, and the process with it
+    given = spawn.Given(frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, signals.passed_on())))
     id = os.environ[TASK_VARIABLE]
     try:
         server = Server(address(os.environ), PATIENCE_SECONDS)
-        task = _document(server, id)
+        task = handing_in.document(server, id)
     except ApiError as error:
         if os.environ.get(SETTLED_VARIABLE):  # another environment than it wants is not given to it
             print(f"stackyard: {error}", file=sys.stderr, flush=True)
             return FAILED
         print(f"stackyard: not measured: {error}", file=sys.stderr, flush=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, given.blocked)
         _become([os.environ.get(chosen.PYTHON_VARIABLE) or sys.executable, *words])
     folder: Optional[Path] = None
     watch = Watch(server, id)
-    record: Optional[RunRecord] = None
+    how: Optional[Settled] = None
     try:
         how = chosen.settled(os.environ)
         folder = _folder(how.runs if how else None, id)
         watch.start()
         wish = wish_of(task, Path.cwd())
-        choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None)
+        choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None or _is_told_to_end())
         for sentence in choice.said:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
         spec = spec_of(task, words, choice)
         records.write_json(spec, folder / records.TASK_FILE)
-        _expect_abort(server, task)
+        # what is needed where this process does not live to hand the record in
+        records.write_json(
+            dispatch_of(task, how.queue if how else None, begun, _instant(time.time())),
+            folder / left.WAY_FILE,
+        )
+        _expect_abort(server, id)
         record = run.supervise(
             folder, python=choice.python, inherited=_inherited(os.environ), here=given, stands_in=True
         )
@@ -96,7 +99,7 @@ def main(words: List[str], begun: float) -> int:
             task, words, Failure("infrastructure", str(error))
         )
     watch.stop()
-    record.dispatch = dispatch_of(task, begun, record)
+    record.dispatch = dispatch_of(task, how.queue if how else None, begun, record.started_at)
     if watch.why is not None and record.failure is not None:
         record.failure.kind = "interrupted"
         record.failure.message = f"{watch.why}; {record.failure.message}"
@@ -173,16 +176,16 @@ def wish_of(task: Mapping[str, Any], folder: Path) -> Wish:
         folder: where its script is: a file of requirements is looked for there, and at the top of the repository, where
             the task lists none.
     """
-    script, params = _table(task, "script"), _table(task, "hyperparams")
+    script, params = table(task, "script"), table(task, "hyperparams")
     wish = Wish()
-    listed = _table(script, "requirements").get("pip")
+    listed = table(script, "requirements").get("pip")
     text = "\n".join(map(str, listed)) if isinstance(listed, list) else str(listed or "")
     if _says_something(text):
         wish.requirements = text
     elif script.get("repository"):
         wish.requirements, wish.requirements_from = _of_repository(folder)
     for section, said in (("Run", "Run/stack"), ("properties", "the user property stack")):
-        named = _table(_table(params, section), "stack").get("value")
+        named = table(table(params, section), "stack").get("value")
         if named and str(named).strip():
             wish.stack, wish.stack_from = str(named).strip(), said
             break
@@ -218,7 +221,7 @@ def _python_of(binary: str) -> Optional[str]:
 
 def spec_of(task: Mapping[str, Any], words: List[str], choice: Choice) -> TaskSpec:
     """The task as a command that is run here."""
-    script = _table(task, "script")
+    script = table(task, "script")
     command = Command(tuple(verbatim(word) for word in [choice.python, *words]), folder=os.getcwd())
     name = str(script.get("entry_point") or task.get("name") or "task")[:200]
     spec = TaskSpec(str(task["id"]), name, declared=Workload(name, "", "", command=command))
@@ -232,39 +235,29 @@ def spec_of(task: Mapping[str, Any], words: List[str], choice: Choice) -> TaskSp
     return spec
 
 
-def parameters_of(task: Mapping[str, Any]) -> Dict[str, Any]:
-    """A task's hyperparameters: "Section/name" -> text."""
-    found = {}
-    for section, values in _table(task, "hyperparams").items():
-        for name in values if isinstance(values, dict) else {}:
-            found[f"{section}/{name}"] = str(_table(values, name).get("value", ""))
-    return found
-
-
-def dispatch_of(task: Mapping[str, Any], begun: float, record: RunRecord) -> Dispatch:
+def dispatch_of(task: Mapping[str, Any], queue: Optional[str], begun: float, started_at: str) -> Dispatch:
     """How the task came here."""
     return Dispatch(
         task_id=str(task["id"]),
-        queue=_table(task, "execution").get("queue"),
+        queue=queue or str(table(table(task, "execution"), "queue").get("id") or "") or None,
         worker=os.environ.get("CLEARML_WORKER_ID"),
         image=os.environ.get("CLEARML_DOCKER_IMAGE"),
         pulled_at=task.get("started"),
         user_code_at=_instant(begun),
-        workload_started_at=record.started_at,
+        workload_started_at=started_at,
     )
 
 
-def _document(server: Server, id: str) -> Dict[str, Any]:
-    found = server.call("tasks.get_all_ex", id=[id], only_fields=FIELDS, search_hidden=True).get("tasks")
-    if not isinstance(found, list) or not found or not isinstance(found[0], dict):
-        raise Unreachable(f"the server knows no task {id}")
-    return found[0]
+def _is_told_to_end() -> bool:
+    """Whether a signal waits that asks for an end."""
+    return bool(signal.sigpending() & {signal.SIGTERM, signal.SIGINT})
 
 
 def _folder(top: Optional[str], id: str) -> Path:
-    """The run folder; what tasks that were killed left in the temporary folder goes."""
+    """The run folder. Below the operator's it is named by the task and this process, with when that began."""
     if top:
-        folder = Path(top) / f"{id}-{os.getpid()}"
+        began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        folder = Path(top) / f"{id}-{os.getpid()}.{began}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
     return Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
@@ -279,35 +272,30 @@ def _inherited(variables: Mapping[str, str]) -> Dict[str, str]:
     return left
 
 
-def _expect_abort(server: Server, task: Mapping[str, Any]) -> None:
+def _expect_abort(server: Server, id: str) -> None:
     """Have the agent wait, after an abort, for what is left with the task."""
-    runtime = {**_table(task, "runtime"), _TIMEOUT: str(ABORT_SECONDS), _FREQUENCY: str(WATCH_SECONDS)}
-    runtime.pop(_COMPLETED, None)
-    with contextlib.suppress(ApiError):  # then an abort leaves what is found on disk
-        server.call("tasks.edit", task=task["id"], runtime=runtime, force=True)
+    said = {_TIMEOUT: str(ABORT_SECONDS), _FREQUENCY: str(WATCH_SECONDS), _COMPLETED: ""}
+    with contextlib.suppress(ApiError):  # then what an abort leaves is found on disk
+        server.call("tasks.edit_runtime", task=id, runtime=said)
 
 
 def _abort_is_over(server: Server, id: str) -> None:
-    with contextlib.suppress(ApiError, KeyError, IndexError):
-        found = server.call("tasks.get_all_ex", id=[id], only_fields=["runtime"], search_hidden=True)[
-            "tasks"
-        ][0]
-        runtime = {**_table(found, "runtime"), _COMPLETED: "1"}
-        server.call("tasks.edit", task=id, runtime=runtime, force=True)
+    with contextlib.suppress(ApiError):
+        server.call("tasks.edit_runtime", task=id, runtime={_COMPLETED: "1"})
 
 
 def _not_run(task: Mapping[str, Any], words: List[str], failure: Failure) -> RunRecord:
     """The record of a task whose script was never started."""
     now = _instant(time.time())
-    name = str(_table(task, "script").get("entry_point") or task.get("name") or "task")[:200]
+    name = str(table(task, "script").get("entry_point") or task.get("name") or "task")[:200]
     return RunRecord(str(task["id"]), name, "failed", now, now, failure=failure, command=words)
 
 
 def _delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Optional[Path]) -> bool:
     """Leave the record with the task; whether the server took it. What it did not take stays in its folder."""
-    record.parameters = parameters_of(task)
+    record.parameters = handing_in.parameters_of(task)
     try:
-        task = {**task, "last_metrics": _document(server, str(task["id"])).get("last_metrics")}
+        task = {**task, "last_metrics": handing_in.document(server, str(task["id"])).get("last_metrics")}
         place = folder or Path(tempfile.mkdtemp(prefix=RUN_PREFIX))
         records.write_json(record, place / records.RECORD_FILE)
         handing_in.hand_in(server, task, record, place)
@@ -335,11 +323,6 @@ def _left(server: Server, id: str, record: RunRecord, watch: Watch, delivered: b
 
 def _become(words: List[str]) -> None:
     os.execv(words[0], words)
-
-
-def _table(value: Mapping[str, Any], name: str) -> Dict[str, Any]:
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _instant(epoch_seconds: float) -> str:

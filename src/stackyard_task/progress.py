@@ -71,6 +71,8 @@ def shown(
         "unit": moment.unit,
         "loss": moment.loss,
         "elapsed_seconds": round(elapsed_seconds, 1),
+        "cpu_seconds": sampler.cpu_seconds(),
+        "most_rss_bytes": sampler.most_rss_bytes or None,
     }
     part = folder / f".{PROGRESS_FILE}"
     try:

@@ -372,6 +372,9 @@ class Progress:
     unit: Optional[str] = None
     loss: Optional[float] = None
     elapsed_seconds: Optional[float] = None
+    #: So far: CPU of all descendants, and the most memory that a sample saw.
+    cpu_seconds: Optional[float] = None
+    most_rss_bytes: Optional[int] = None
 
 
 @dataclass

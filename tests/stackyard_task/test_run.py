@@ -172,7 +172,8 @@ def test_told_to_stop_it_ends_the_tree_and_leaves_a_record(tmp_path: Path, metho
     until((tmp_path / "outputs" / "ready").exists, "ready")
     until((tmp_path / "progress.json").exists, "progress.json")
     shown = json.loads((tmp_path / "progress.json").read_text(encoding="utf-8"))
-    assert set(shown) == {"phase", "done", "total", "unit", "loss", "elapsed_seconds"}
+    told = {"phase", "done", "total", "unit", "loss", "elapsed_seconds", "cpu_seconds", "most_rss_bytes"}
+    assert set(shown) == told
     process.send_signal(number)
     _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1

@@ -67,7 +67,9 @@ def choices(client: Client, project: str) -> Choices:
         return client.read(method, ANSWER_BYTES, **fields)[0]
 
     tags = asked("projects.get_task_tags", projects=ids).get("tags")
-    parameters = asked("projects.get_hyper_parameters", project=ids[0], page_size=MOST_CHOICES).get("parameters")
+    parameters = asked("projects.get_hyper_parameters", project=ids[0], page_size=MOST_CHOICES).get(
+        "parameters"
+    )
     scalars = asked("projects.get_unique_metric_variants", project=ids[0]).get("metrics")
     users = asked("users.get_all_ex", only_fields=["id", "name"], active_in_projects=ids).get("users")
     return Choices(

@@ -34,6 +34,7 @@ from stackyard.services import containers, loss, official_fate
 from stackyard.services.files import ABORT, EMBEDDED, FINISH, RUN, Plan, ServicesFiles
 from stackyard.services.keeper import GRACE_SECONDS, Ended, Keeper, Phase, Running, counts
 from stackyard.services.leftovers import Leftovers
+from stackyard.services.unsent import Unsent
 from stackyard.services.watch import Task, Watch
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
@@ -117,6 +118,7 @@ class Supervisor:
         self._starter: subprocess.Popen[bytes] | None = None
         self._starter_began = 0
         self._leftovers = Leftovers()
+        self._unsent = Unsent(lambda: watch.client.connection, watch.do, clock)
         self._adopted = Adopted(self._own_children) if reaps else None
         self._next_server_at = 0.0
         self._adopt(plan)
@@ -182,6 +184,7 @@ class Supervisor:
             # at the end each agent ends with all it started
             if not self._ending() and self._leftovers.end(seen, self._on_host()):
                 self._look_for_worn()
+            self._unsent.look(keeper.prepared.folder for keeper in self.keepers.values())
         self._keep_server(now)
         self._end_adopted()
         while not self._postponed.empty():

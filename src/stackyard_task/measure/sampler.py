@@ -69,6 +69,8 @@ class Sampler:
     ) -> None:
         self.interval_seconds = interval_seconds
         self.samples = 0
+        #: The most that a sample saw so far, a lower bound of the peak.
+        self.most_rss_bytes = 0
         #: After the end: whether processes used much that the cgroup did not count: they had left it.
         self.escaped = False
         self.rss_bytes: Optional[int] = None
@@ -127,6 +129,7 @@ class Sampler:
             self._observe_charge()
         else:
             self._observe_processes(at)
+        self.most_rss_bytes = max(self.most_rss_bytes, self.rss_bytes or 0)
         self._observe_cpu(now, at)
         self._observe_gpus(at)
         points = [[device.memory_bytes, device.utilisation_percent] for device in self._gpus.devices]
