@@ -15,13 +15,11 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from stackyard_task import chosen, handing_in, left, records, run, signals, spawn
+from stackyard_task import aborts, chosen, handing_in, left, records, run, signals, spawn
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
 from stackyard_task.commands import Command, verbatim
@@ -31,14 +29,8 @@ from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
 from stackyard_task.workloads import Workload
 
 TASK_VARIABLE = "CLEARML_TASK_ID"
-#: How often a task is looked at while it runs: its agent does not tell us that it was aborted.
-WATCH_SECONDS = 2.0
 #: After an abort the agent waits so long for what is left with the task, before it kills what runs.
 ABORT_SECONDS = 30.0
-#: Statuses that end a run, as the agent has it.
-_OVER = ("stopped", "failed", "published", "closed", "queued", "created")
-#: How an agent names and times an abort that it waits for.
-_TIMEOUT, _FREQUENCY, _COMPLETED = "_abort_callback_timeout", "_abort_poll_freq", "_abort_callback_completed"
 #: How long the results wait for a server that is away.
 PATIENCE_SECONDS = 60.0
 #: Variables of this side; the script gets none of them, nor those that make an agent start us.
@@ -70,7 +62,7 @@ def main(words: List[str], begun: float) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, given.blocked)
         _become([os.environ.get(chosen.PYTHON_VARIABLE) or sys.executable, *words])
     folder: Optional[Path] = None
-    watch = Watch(server, id)
+    watch = aborts.Watch(server, id)
     how: Optional[Settled] = None
     try:
         how = chosen.settled(os.environ)
@@ -87,7 +79,7 @@ def main(words: List[str], begun: float) -> int:
             dispatch_of(task, how.queue if how else None, begun, _instant(time.time())),
             folder / left.WAY_FILE,
         )
-        _expect_abort(server, id)
+        aborts.expect(server, id, ABORT_SECONDS)
         record = run.supervise(
             folder, python=choice.python, inherited=_inherited(os.environ), here=given, stands_in=True
         )
@@ -105,67 +97,6 @@ def main(words: List[str], begun: float) -> int:
         record.failure.message = f"{watch.why}; {record.failure.message}"
     delivered = _delivered(server, task, record, folder)
     return _left(server, id, record, watch, delivered)
-
-
-@dataclass
-class Watch:
-    """Looks whether the task has been ended on the server, and then tells this process, as the agent would not.
-
-    Args:
-        server: where the task is.
-        task_id: which.
-    """
-
-    server: Server
-    task_id: str
-
-    def __post_init__(self) -> None:
-        #: Why the task is over, for a sentence; ``None``: it is not, as far as is known.
-        self.why: Optional[str] = None
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._ends.set()
-        if self._thread.ident is not None:
-            self._thread.join(1.0)
-
-    def _look(self) -> None:
-        server = Server(self.server.where, 0.0)  # a connection of its own
-        while not self._ends.wait(WATCH_SECONDS):
-            try:
-                found = server.call(
-                    "tasks.get_all_ex",
-                    id=[self.task_id],
-                    only_fields=["status", "status_message"],
-                    search_hidden=True,
-                )["tasks"]
-            except (ApiError, KeyError):  # away for a moment: the next look tells
-                continue
-            self.why = why_over(found[0] if found else None)
-            if self.why is not None:
-                os.kill(os.getpid(), signal.SIGTERM)
-                break
-        server.close()
-
-
-def why_over(task: Optional[Mapping[str, Any]]) -> Optional[str]:
-    """Why a task that runs is over, from what its server says of it; ``None``: it is not."""
-    if task is None:
-        return "the task was deleted"
-    status = str(task.get("status"))
-    if status in _OVER:
-        return {"stopped": "the task was aborted", "created": "the task was reset"}.get(
-            status, f"the task was set to {status}"
-        )
-    if status == "in_progress" and "stopping" in str(task.get("status_message") or ""):
-        return "the task was aborted"
-    return None
 
 
 def wish_of(task: Mapping[str, Any], folder: Path) -> Wish:
@@ -272,18 +203,6 @@ def _inherited(variables: Mapping[str, str]) -> Dict[str, str]:
     return left
 
 
-def _expect_abort(server: Server, id: str) -> None:
-    """Have the agent wait, after an abort, for what is left with the task."""
-    said = {_TIMEOUT: str(ABORT_SECONDS), _FREQUENCY: str(WATCH_SECONDS), _COMPLETED: ""}
-    with contextlib.suppress(ApiError):  # then what an abort leaves is found on disk
-        server.call("tasks.edit_runtime", task=id, runtime=said)
-
-
-def _abort_is_over(server: Server, id: str) -> None:
-    with contextlib.suppress(ApiError):
-        server.call("tasks.edit_runtime", task=id, runtime={_COMPLETED: "1"})
-
-
 def _not_run(task: Mapping[str, Any], words: List[str], failure: Failure) -> RunRecord:
     """The record of a task whose script was never started."""
     now = _instant(time.time())
@@ -306,12 +225,12 @@ def _delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folde
     return True
 
 
-def _left(server: Server, id: str, record: RunRecord, watch: Watch, delivered: bool) -> int:
+def _left(server: Server, id: str, record: RunRecord, watch: aborts.Watch, delivered: bool) -> int:
     """Say how it ended, and with which status to exit."""
     failure = record.failure
     if watch.why is not None:
         if delivered:
-            _abort_is_over(server, id)
+            aborts.is_over(server, id)
         return FAILED
     if failure is None:
         return 0

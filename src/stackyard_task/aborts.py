@@ -1,0 +1,97 @@
+"""That a task is ended on its server while it runs: noticed here, and told to the agent once what is left is handed in.
+
+An agent does not tell its task that somebody aborted it: it waits for what registered itself, then kills. Speaks
+through ``api`` alone. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+
+from stackyard_task.api import ApiError, Server
+
+#: How often a task is looked at while it runs.
+WATCH_SECONDS = 2.0
+#: Statuses that end a run, as the agent has it.
+_OVER = ("stopped", "failed", "published", "closed", "queued", "created")
+#: How an agent names and times an abort that it waits for.
+_TIMEOUT, _FREQUENCY, _COMPLETED = "_abort_callback_timeout", "_abort_poll_freq", "_abort_callback_completed"
+
+
+@dataclass
+class Watch:
+    """Looks whether the task has been ended on the server, and then tells this process, as the agent would not.
+
+    Args:
+        server: where the task is.
+        task_id: which.
+    """
+
+    server: Server
+    task_id: str
+
+    def __post_init__(self) -> None:
+        #: Why the task is over, for a sentence; ``None``: it is not, as far as is known.
+        self.why: Optional[str] = None
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ends.set()
+        if self._thread.ident is not None:
+            self._thread.join(1.0)
+
+    def _look(self) -> None:
+        server = self.server.another(patience_seconds=0.0)
+        while not self._ends.wait(WATCH_SECONDS):
+            try:
+                found = server.call(
+                    "tasks.get_all_ex",
+                    id=[self.task_id],
+                    only_fields=["status", "status_message"],
+                    search_hidden=True,
+                )["tasks"]
+            except (ApiError, KeyError):  # away for a moment: the next look tells
+                continue
+            self.why = why_over(found[0] if found else None)
+            if self.why is not None:
+                os.kill(os.getpid(), signal.SIGTERM)
+                break
+        server.close()
+
+
+def why_over(task: Optional[Mapping[str, Any]]) -> Optional[str]:
+    """Why a task that runs is over, from what its server says of it; ``None``: it is not."""
+    if task is None:
+        return "the task was deleted"
+    status = str(task.get("status"))
+    if status in _OVER:
+        return {"stopped": "the task was aborted", "created": "the task was reset"}.get(
+            status, f"the task was set to {status}"
+        )
+    if status == "in_progress" and "stopping" in str(task.get("status_message") or ""):
+        return "the task was aborted"
+    return None
+
+
+def expect(server: Server, task_id: str, seconds: float) -> None:
+    """Have the agent wait so long, after an abort, for what is left with the task."""
+    said = {_TIMEOUT: str(seconds), _FREQUENCY: str(WATCH_SECONDS), _COMPLETED: ""}
+    with contextlib.suppress(ApiError):  # then what an abort leaves is found on disk
+        server.edit_runtime(task_id, said)
+
+
+def is_over(server: Server, task_id: str) -> None:
+    """Tell the agent that what there was is left with the task, and that it need not wait any longer."""
+    with contextlib.suppress(ApiError):
+        server.edit_runtime(task_id, {_COMPLETED: "1"})
