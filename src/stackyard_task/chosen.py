@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Callable, Mapping, Optional
 
 from stackyard_task import records
+from stackyard_task.interpreter import PYTHON_VARIABLE
 from stackyard_task.records import RecordError
 from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
 
-#: The interpreter that an agent would have started; the wrapper's own where it is not set.
-PYTHON_VARIABLE = "STACKYARD_PYTHON"
 #: Where what was found is kept, and what lists the stacks that are built here.
 CACHE_VARIABLE, STACKS_VARIABLE = "STACKYARD_CACHE", "STACKYARD_STACKS_FILE"
 #: In an environment that is complete.

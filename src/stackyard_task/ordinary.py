@@ -24,6 +24,7 @@ from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
 from stackyard_task.commands import Command, verbatim
 from stackyard_task.handing_in import table
+from stackyard_task.interpreter import MEASURED_VARIABLE, PYTHON_VARIABLE
 from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
 from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
 from stackyard_task.workloads import Workload
@@ -60,7 +61,7 @@ def main(words: List[str], begun: float) -> int:
             return FAILED
         print(f"stackyard: not measured: {error}", file=sys.stderr, flush=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, given.blocked)
-        _become([os.environ.get(chosen.PYTHON_VARIABLE) or sys.executable, *words])
+        _become([os.environ.get(PYTHON_VARIABLE) or sys.executable, *words])
     folder: Optional[Path] = None
     watch = aborts.Watch(server, id)
     how: Optional[Settled] = None
@@ -200,6 +201,7 @@ def _inherited(variables: Mapping[str, str]) -> Dict[str, str]:
     agent = os.path.dirname(sys.executable)
     path = [entry for entry in left.get("PATH", os.defpath).split(os.pathsep) if entry]
     left["PATH"] = os.pathsep.join(entry for entry in path if entry != agent)
+    left[MEASURED_VARIABLE] = variables.get(TASK_VARIABLE, "")
     return left
 
 

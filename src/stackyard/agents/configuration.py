@@ -47,8 +47,9 @@ exec {python} -m stackyard.agents.gate "$@"
 #: What an agent starts in the place of Python: it measures ordinary tasks, and lets the rest through.
 _INTERPRETER = """#!/bin/sh
 # The Python of an agent's tasks: measures their scripts; see docs/clearml-tasks.md.
-export STACKYARD_PYTHON={python}
-exec {python} -I -S -c 'import sys
+[ -n "$STACKYARD_PYTHON" ] || STACKYARD_PYTHON={python}
+export STACKYARD_PYTHON STACKYARD_AGENTS_PYTHON={own} STACKYARD_WRAPPER="$0"
+exec {own} -I -S -c 'import sys
 sys.path.insert(0, sys.argv.pop(1))
 from stackyard_task.interpreter import main
 sys.exit(main())' {code} "$@"
@@ -73,6 +74,8 @@ class Surroundings:
     server: Connection
     #: The agents' Python: has clearml, clearml-agent and stackyard.
     python: str = sys.executable
+    #: "3.11" -> interpreter, for queues whose agents make their tasks' environments.
+    pythons: Mapping[str, Path] = field(default_factory=dict)
     #: Variables named in ``pass_environment``, as the shell has them.
     passed: Mapping[str, str] = field(default_factory=dict)
     #: The shell's own, of which making environments gets what it needs.
@@ -132,7 +135,7 @@ def prepare(slot: Slot, images: Mapping[str, str], around: Surroundings) -> Prep
     for path in (around.agents, folder, home, folder / "tmp", folder / "log", around.agents / "cache"):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     worker = worker_of(slot, around.machine)
-    text = configuration(worker, home, around)
+    text = configuration(worker, home, around, folder / "bin" / "python" if slot.makes_environments else None)
     write_private(folder / TEMPLATE, text)
     variables = _variables(slot, folder, home, around)
     if slot.in_container:
@@ -155,8 +158,21 @@ def prepare(slot: Slot, images: Mapping[str, str], around: Surroundings) -> Prep
     )
 
 
-def configuration(worker: str, home: Path, around: Surroundings, template: Path | None = None) -> str:
+def configuration(
+    worker: str,
+    home: Path,
+    around: Surroundings,
+    python: Path | None = None,
+    template: Path | None = None,
+) -> str:
     """The text of an agent's clearml.conf.
+
+    Args:
+        worker: the agent's id.
+        home: its home.
+        around: what all agents have in common.
+        python: what it makes environments with; ``None``: its own.
+        template: the file to fill in; ``None``: the installation's.
 
     Raises:
         BadInputError: the template is missing or names a value we do not have.
@@ -170,7 +186,7 @@ def configuration(worker: str, home: Path, around: Surroundings, template: Path 
         "secret_key": around.server.secret_key,
         "worker": worker,
         "machine": around.machine,
-        "python": around.python,
+        "python": str(python or around.python),
         "home": str(home),
     }
 
@@ -187,9 +203,10 @@ def configuration(worker: str, home: Path, around: Surroundings, template: Path 
 
 def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> dict[str, str]:
     path = [str(Path(around.python).parent), *SYSTEM_PATH.split(":")]
-    if slot.in_container:
+    if slot.in_container or slot.makes_environments:
         path.insert(0, str(folder / "bin"))
     variables = {
+        **(_for_makers(around) if slot.makes_environments else {}),
         **around.passed,
         "PATH": ":".join(path),
         "HOME": str(home),
@@ -213,7 +230,7 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
     }
     if slot.in_container:
         variables[POLICY_VARIABLE] = str(folder / "policy.json")
-    else:
+    elif not slot.makes_environments:
         # both: with one of them the agent makes an environment, or installs into one
         variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] = str(folder / "bin" / "python")
         variables["CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL"] = "1"
@@ -229,13 +246,31 @@ def _command(slot: Slot, around: Surroundings) -> list[str]:
     return command
 
 
+def _for_makers(around: Surroundings) -> dict[str, str]:
+    """What of the operator's environment is needed to make environments."""
+    return {
+        name: value
+        for name, value in around.shell.items()
+        if _MAKERS_VARIABLES.fullmatch(name) and not _LOGIN.search(value)
+    }
+
+
 def _write_interpreter(slot: Slot, folder: Path, around: Surroundings) -> None:
+    """What the agent takes for Python: one program, or one by the name of each Python that there is."""
     for path in (folder / "bin", folder / "runs"):
         path.mkdir(exist_ok=True, mode=0o700)
-    script = folder / "bin" / "python"
-    code = Path(__file__).resolve().parents[2]
-    write_private(script, _INTERPRETER.format(python=shlex.quote(around.python), code=shlex.quote(str(code))))
-    script.chmod(0o700)
+    pythons = {"python": Path(around.python)}
+    if slot.makes_environments:
+        pythons |= {f"python{minor}": python for minor, python in around.pythons.items()}
+        pythons["python3"] = pythons["python"]
+    code = shlex.quote(str(Path(__file__).resolve().parents[2]))
+    own = shlex.quote(around.python)
+    for name, python in pythons.items():
+        script = folder / "bin" / name
+        write_private(script, _INTERPRETER.format(python=shlex.quote(str(python)), own=own, code=code))
+        script.chmod(0o700)
+    for left in set(folder.glob("bin/python*")) - {folder / "bin" / name for name in pythons}:
+        left.unlink()
     settled = Settled(
         python=around.python,
         queue=slot.queue,
@@ -244,11 +279,7 @@ def _write_interpreter(slot: Slot, folder: Path, around: Surroundings) -> None:
         stacks=None if slot.stacks is None else list(slot.stacks),
         gpu=slot.gpu is not None,
         runs=str(folder / "runs"),
-        variables={
-            name: value
-            for name, value in {**around.shell, "STACKYARD_HOME": str(around.home)}.items()
-            if _MAKERS_VARIABLES.fullmatch(name) and not _LOGIN.search(value)
-        },
+        variables={**_for_makers(around), "STACKYARD_HOME": str(around.home)},
     )
     write_private(folder / "tasks.json", json.dumps(asdict(settled), indent=1) + "\n")
 

@@ -39,6 +39,11 @@ class Slot:
     default_stack: str | None = None
     stacks: tuple[str, ...] | None = None
 
+    @property
+    def makes_environments(self) -> bool:
+        """Whether its agent makes its tasks' environments, as agents do without us."""
+        return not self.in_container and self.environment == ENVIRONMENTS[1]
+
 
 @dataclass(frozen=True)
 class MachineOffer:

@@ -48,7 +48,7 @@ from stackyard.services.serving import Say
 from stackyard.services.serving import Wishes as Wishes
 from stackyard.services.watch import decides_fate, task_of
 from stackyard.settings import Settings
-from stackyard.stacks import derived, images
+from stackyard.stacks import derived, images, pythons
 from stackyard.stacks.definition import StackSpec
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
@@ -219,6 +219,7 @@ def _agents(
         server=files.connection(server),
         passed={name: os.environ[name] for name in told.pass_environment if name in os.environ},
         shell=dict(os.environ),
+        pythons=pythons.every() if any(slot.makes_environments for slot in found) else {},
         docker=docker_engine.client_path(),
         network=("host" if on_loopback else None) if told.network == AUTO else told.network,
         mounts=told.mounts,

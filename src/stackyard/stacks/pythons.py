@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ from stackyard.stacks.process import clean_environment
 
 #: An interpreter that takes longer to say its version is not one to build on.
 ANSWER_SECONDS = 10
+
+#: Those that the task's side runs on.
+_MINORS = tuple(f"3.{number}" for number in range(9, 15))
 
 _QUESTION = (
     "import sys\n"
@@ -56,6 +60,15 @@ def find(minor: str, environment: Mapping[str, str] | None = None) -> Path:
         f"no Python {minor} that runs was found (PATH, pyenv and uv were asked); "
         f"get it with `uv python install {minor}` or `pyenv install {minor}`"
     )
+
+
+def every() -> dict[str, Path]:
+    """The interpreters of this machine that can make environments: "3.11" -> its path."""
+    found = {}
+    for minor in _MINORS:
+        with contextlib.suppress(NotRunnableError):
+            found[minor] = find(minor)
+    return found
 
 
 def has_pip(python: Path) -> bool:

@@ -159,4 +159,4 @@ def test_a_template_with_an_unknown_value_is_refused(around: Surroundings, tmp_p
     template = tmp_path / "clearml.conf"
     template.write_text("agent { worker_id: @wroker@ }")
     with pytest.raises(BadInputError, match="@wroker@ is unknown"):
-        configuration.configuration("w", tmp_path, around, template)
+        configuration.configuration("w", tmp_path, around, template=template)
