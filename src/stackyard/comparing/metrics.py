@@ -32,6 +32,8 @@ MOST_NAMED, MOST_TAKEN = 50, 20
 _MEASURED = {metric.key for metric in CATALOGUE}
 #: Single values by which a measured task shows its record: name with its unit, as a server's pages have it.
 _OF_RECORD = re.compile(r".* \((s|ms|MB|J|%|% of a core|% of allowed)\)|steps")
+#: Scalars that show what a measured task uses while it runs.
+_LIVE = ("CPU (% of a core)", "RAM (MB)", "GPU memory (MB)", "GPU utilisation (%)")
 #: A name that ends with its unit: "time (ms)", "time [s]", "time_ms".
 _UNIT = re.compile(
     r"(.*?)(?: ?\([^()]{1,12}\)| ?\[[^\[\]]{1,12}\]|_(?:ns|us|ms|s|sec|seconds|min|h|B|KB|MB|GB|bytes))"
@@ -179,9 +181,7 @@ def taken(tasks: Sequence[Task]) -> tuple[list[Wanted], list[str]]:
     counts: dict[str, int] = {}
     for task in tasks:
         for title, variant in task.series:
-            if not title.startswith(":") and not (
-                task.record is not None and title == SINGLE and _OF_RECORD.fullmatch(variant)
-            ):
+            if not title.startswith(":") and (task.record is None or not _is_of_record(title, variant)):
                 name = variant if title == SINGLE and "/" not in variant else f"{title}/{variant}"
                 counts[name] = counts.get(name, 0) + 1
         for name, value in flat_results(task.record).items() if task.record is not None else ():
@@ -192,6 +192,11 @@ def taken(tasks: Sequence[Task]) -> tuple[list[Wanted], list[str]]:
     if any(task.record is None for task in tasks):
         found.append(Wanted(SERVER_SECONDS))
     return found, order[MOST_TAKEN:]
+
+
+def _is_of_record(title: str, variant: str) -> bool:
+    """Whether a measured task shows its record by a scalar, beside what it reports itself."""
+    return bool(title == SINGLE and _OF_RECORD.fullmatch(variant)) or title in _LIVE
 
 
 def names(tasks: Iterable[Task]) -> list[str]:

@@ -79,7 +79,7 @@ def study(
                 record.results[each.result] = value
             elif value is not None:
                 odd[each.label] = odd.get(each.label, 0) + 1
-        runs.append(Run(record, task.server, task.called))
+        runs.append(Run(record, task.server, task.called, measured=task.record is not None))
     options = dataclasses.replace(
         options,
         own=tuple(each.own() for each in own),

@@ -43,6 +43,8 @@ class Bar:
 
     label: str
     colour: int
+    #: Where the bar begins, which is at 0, or at the median of a value below 0.
+    start: float
     width: float
     #: Ends of the interval (or of the range, where there are too few runs).
     low: float
@@ -149,32 +151,44 @@ class Colouring:
 
 
 def bar_chart(workload: WorkloadReport, metric: MetricNote, colouring: Colouring) -> BarChart | None:
-    """The bars of one metric, all on one scale that starts at 0; ``None`` where no cell measured it."""
+    """The bars of one metric, all on one scale that holds 0; ``None`` where no cell measured it, or all is 0."""
     measured = [cell for cell in workload.cells if metric.key in cell.metrics]
     summaries = [cell.metrics[metric.key] for cell in measured]
-    top = max((s.maximum for s in summaries), default=0.0)
-    if top <= 0:
+    ends = (min((0.0, *(s.minimum for s in summaries))), max((0.0, *(s.maximum for s in summaries))))
+    if ends[0] == ends[1]:
         return None
     groups = [
-        BarGroup(name, [_bar(cell, cell.metrics[metric.key], metric, top, colouring) for cell in cells])
+        BarGroup(name, [_bar(cell, cell.metrics[metric.key], metric, ends, colouring) for cell in cells])
         for name, cells in colouring.grouped(measured).items()
     ]
     direction = {True: "less is better", False: "more is better", None: ""}[metric.less_is_better]
     return BarChart(metric.key, metric.label, metric.meaning, direction, groups)
 
 
-def _bar(cell: CellReport, summary: CellSummary, metric: MetricNote, top: float, colouring: Colouring) -> Bar:
+def _bar(
+    cell: CellReport,
+    summary: CellSummary,
+    metric: MetricNote,
+    ends: tuple[float, float],
+    colouring: Colouring,
+) -> Bar:
     ranged = summary.low is None or summary.high is None
     low = summary.minimum if summary.low is None else summary.low
     high = summary.maximum if summary.high is None else summary.high
     value, span = quantities.spread(summary.median, low, high, metric.unit)
+    least, span_of_all = ends[0], ends[1] - ends[0]
+
+    def place(number: float) -> float:
+        return _percent(number - least, span_of_all)
+
     return Bar(
         colouring.name(cell),
         colouring.of(cell),
-        _percent(summary.median, top),
-        _percent(low, top),
-        _percent(high, top),
-        [_percent(v, top) for v in summary.values],
+        place(min(0.0, summary.median)),
+        _percent(abs(summary.median), span_of_all),
+        place(low),
+        place(high),
+        [place(v) for v in summary.values],
         value,
         f"{span.replace(', ', '–')}, n = {summary.n}" if ranged else f"[{span}]",
         ranged,

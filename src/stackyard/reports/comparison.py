@@ -41,8 +41,18 @@ def choose_baseline(matrix: Matrix, cells: Sequence[CellRuns], options: ReportOp
     return candidates[0] if candidates else None
 
 
-def ratio_of(reference: CellRuns, other: CellRuns, metric: Metric, options: ReportOptions) -> Ratio:
-    """The ratio of one metric: within blocks where the cells share blocks, else of the medians."""
+def ratio_of(
+    reference: CellRuns, other: CellRuns, metric: Metric, options: ReportOptions, difference: bool = False
+) -> Ratio:
+    """The ratio of one metric: within blocks where the cells share blocks, else of the medians.
+
+    Args:
+        reference: the cell that is 1.
+        other: the cell compared with it.
+        metric: what of them.
+        options: margin, confidence, draws, seed.
+        difference: of medians their difference instead, for other cells have values of 0 or less.
+    """
     a, b = reference.by_block(metric), other.by_block(metric)
     settings = {
         "parity_margin": options.parity_margin,
@@ -53,7 +63,8 @@ def ratio_of(reference: CellRuns, other: CellRuns, metric: Metric, options: Repo
     shared = sorted(a.keys() & b.keys())
     if shared or not _apart(reference, other):
         return paired_ratio([a[k] for k in shared], [b[k] for k in shared], **settings)  # type: ignore[arg-type]
-    return unpaired_ratio(reference.values(metric), other.values(metric), **settings)  # type: ignore[arg-type]
+    a_values, b_values = reference.values(metric), other.values(metric)
+    return unpaired_ratio(a_values, b_values, difference=difference, **settings)  # type: ignore[arg-type]
 
 
 def _apart(a: CellRuns, b: CellRuns) -> bool:
@@ -132,11 +143,14 @@ def _settings(matrix: Matrix, cells: Sequence[CellRuns], axis: str) -> list[list
 def compare(chosen: Sequence[Pair], metrics: Sequence[Metric], options: ReportOptions) -> list[Comparison]:
     """Every chosen pair on every metric that both cells measured."""
     found = []
+    cells = {id(cell): cell for pair in chosen for cell in pair[:2]}.values()
+    # one metric is compared in one way: not by a ratio here and a difference there
+    signed = {m.key for m in metrics if any(min(c.values(m), default=1) <= 0 for c in cells)}
     for reference, other, axis, setting in chosen:
         for metric in metrics:
             if not reference.values(metric) or not other.values(metric):
                 continue
-            ratio = ratio_of(reference, other, metric, options)
+            ratio = ratio_of(reference, other, metric, options, metric.key in signed)
             a = reference.axes.get(axis, reference.label) if axis else reference.label
             b = other.axes.get(axis, other.label) if axis else other.label
             words = sentence(metric.key, metric.label, a, b, ratio, options, metric.unit)
@@ -225,7 +239,8 @@ def headlines(
     found = []
     for (place, axis, reference, other), group in sorted(groups.items(), key=lambda item: item[0][0]):
         metric = metrics[place]
-        if 1 < len(group) <= MOST_TOGETHER and _agree(group):
+        ratios = all(c.difference is None for c in group)
+        if 1 < len(group) <= MOST_TOGETHER and ratios and _agree(group):
             parts = [(c.setting, c.ratio, c.low, c.high) for c in group if c.ratio is not None]
             if group[0].verdict == TOO_FEW:
                 words = open_together(metric.label, reference, other, parts, min(c.n for c in group))
@@ -234,8 +249,8 @@ def headlines(
             found.append(Headline(group[0].verdict, words, metric.key, axis))
         elif len(group) > MOST_TOGETHER:
             verdicts = [c.verdict for c in group]
-            ratios = [c.ratio for c in group if c.ratio is not None]
-            words = counted(metric.key, metric.label, reference, other, verdicts, ratios, options)
+            numbers = [c.ratio for c in group if c.ratio is not None] if ratios else []
+            words = counted(metric.key, metric.label, reference, other, verdicts, numbers, options)
             found.append(Headline(verdicts[0] if _agree(group) else MIXED, words, metric.key, axis))
         else:
             found += [Headline(c.verdict, c.sentence, metric.key, axis, c.setting) for c in group]

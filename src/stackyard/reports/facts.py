@@ -11,6 +11,8 @@ from stackyard_task.records import RunRecord
 
 #: Packages that a report names of those a run loaded; the records have them all.
 MOST_PACKAGES = 20
+#: Facts that are known of runs that nobody measured.
+TOLD = ("Host", "System", "Python", "Your code")
 #: Cells that are named for one value.
 MOST_CELLS = 3
 
@@ -106,7 +108,8 @@ def methods(matrix: Matrix) -> list[EnvironmentRow]:
         ),
         _tally(matrix, "Limits held by", lambda r: r.environment.limit_mechanism or "no limit asked"),
     ]
-    return [row for row in rows if row.values]
+    unmeasured = all(not run.measured for cell in matrix.cells for run in cell.completed)
+    return [row for row in rows if row.values and not unmeasured]
 
 
 def _tally(matrix: Matrix, name: str, read: Callable[[RunRecord], Any]) -> EnvironmentRow:
@@ -114,7 +117,8 @@ def _tally(matrix: Matrix, name: str, read: Callable[[RunRecord], Any]) -> Envir
     seen: dict[str, list[CellRuns]] = {}
     for cell in matrix.cells:
         for run in cell.completed:
-            value = read(run.record)
+            # of a run that nobody measured is known what its server says, and nothing of what is said otherwise
+            value = read(run.record) if run.measured or name in TOLD else None
             text = "not recorded" if value is None or value == [] else str(value)
             counts[text] = counts.get(text, 0) + 1
             if cell not in seen.setdefault(text, []):

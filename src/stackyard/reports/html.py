@@ -49,6 +49,8 @@ KEY_RESULTS = (
     *("malicious_verdicts", "sessions", "events", "quarantined_lines"),
 )
 MOST_RESULTS = 20
+#: Metrics of which the first section speaks.
+SHORT = ("wall_seconds", "peak_rss_bytes", "gpu_peak_memory_bytes")
 _GROUPS = {
     "own": "Results",
     "time": "Time",
@@ -171,6 +173,7 @@ def _workload(
         "findings": [f.finding for f in workload.factors if f.finding],
         "amdahl": [_amdahl(report, fitted) for fitted in workload.amdahl],
         "charts": first,
+        "own": bool(compared),
         "more_charts": [
             chart
             for key, chart in drawn.items()
@@ -221,7 +224,9 @@ def _workload(
             for c in workload.cells
         ],
         "table": _table(report, workload),
-        "bound": [c.bound or quantities.NOT_MEASURED for c in workload.cells],
+        "bound": [c.bound or quantities.NOT_MEASURED for c in workload.cells]
+        if any(c.bound for c in workload.cells)
+        else [],
         "results": _foremost(_results(workload)),
         "differing": workload.results_differing,
     }
@@ -291,8 +296,14 @@ def _headlines(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]
             continue
         line = {"badge": BADGES[headline.verdict], "text": headline.text, "setting": headline.setting}
         groups.setdefault(headline.metric, []).append(line)
+    measured = any(key in SHORT for key in groups)
     return [
-        {"metric": report.metric(key).label, "own": report.metric(key).group == "own", "lines": lines}
+        {
+            "metric": report.metric(key).label,
+            # what was asked for, else what it costs, else what there is
+            "short": report.options.only is not None or key in SHORT or not measured,
+            "lines": lines,
+        }
         for key, lines in groups.items()
     ]
 

@@ -73,6 +73,8 @@ class Run:
     #: Name of the run's folder.
     folder: str
     timeline: Mapping[str, Any] | None = None
+    #: Whether its record was measured; else it was made from what a server knows.
+    measured: bool = True
 
 
 @dataclass(frozen=True)

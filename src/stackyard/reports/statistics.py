@@ -204,13 +204,14 @@ def unpaired_ratio(
     confidence: float = 0.95,
     draws: int = 10_000,
     seed: int = 0,
+    difference: bool = False,
 ) -> Ratio:
     """Ratio of medians other / reference where no block holds both cells (records of several machines).
 
-    Where a value is 0 or less, the difference of the medians, which may be *different* but never parity: a margin needs
-    a ratio.
+    Where a value is 0 or less, or ``difference`` asks for it, the difference of the medians. It may be *different* but
+    never parity: a margin needs a ratio.
     """
-    refused = _refusal(reference, other, "unpaired")
+    refused = _refusal(reference, other, "unpaired", difference)
     if refused and refused.n:
         return _difference(reference, other, refused, confidence, draws, seed)
     if refused:
@@ -344,11 +345,13 @@ def looks_bimodal(values: Sequence[float]) -> bool:
     return (skew**2 + 1) / kurtosis > 5 / 9
 
 
-def _refusal(reference: Sequence[float], other: Sequence[float], pairing: str) -> Ratio | None:
+def _refusal(
+    reference: Sequence[float], other: Sequence[float], pairing: str, difference: bool = False
+) -> Ratio | None:
     """The Ratio that says why there is none, or ``None`` where one can be computed."""
     if not len(reference) or not len(other):
         return Ratio(0, None, None, None, TOO_FEW, FEWEST_RUNS, pairing, "no block holds both cells")
-    if min(*reference, *other) <= 0:
+    if difference or min(*reference, *other) <= 0:
         n = min(len(reference), len(other))
         return Ratio(n, None, None, None, UNDECIDED, None, pairing, "a value is 0 or less: no ratio exists")
     return None

@@ -98,6 +98,11 @@ def _print_workload(report: Report, workload: WorkloadReport, console: Console) 
         console.print(line)
     for line in further:
         console.print(line)
+    unseen = sum(note.group == "own" for note in report.metrics) - len(_own(report))
+    if unseen > 0:
+        console.print(
+            Text(f"  {count(unseen, 'result')} compared too: named with --metric, or in the report", "dim")
+        )
 
 
 def _statistics(report: Report, cell: CellReport) -> Table:
@@ -145,7 +150,7 @@ def _cells(report: Report, workload: WorkloadReport) -> Table:
     for cell in workload.cells:
         runs = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
         values = [
-            text for note in own[:MOST_OWN] for text in _of_own(cell.metrics.get(note.key), note, whole)
+            text for note in own[:MOST_OWN] for text in _of_own(cell.metrics.get(note.key), note, len(own))
         ]
         values += [Text(_value(report, cell, keys)) for _, keys in columns]
         table.add_row(Text(clean(cell.label)), runs, *values, *_against(workload, cell, foremost, unit))
@@ -153,10 +158,14 @@ def _cells(report: Report, workload: WorkloadReport) -> Table:
 
 
 def _own(report: Report) -> list[MetricNote]:
-    """The metrics with columns of their own: results, and what was asked for beside the usual ones."""
+    """The metrics with columns of their own: what was asked for beside the usual ones; else results, without those."""
     usual = {key for _, keys in COLUMNS for key in keys}
-    asked = set(report.options.only or ())
-    return [note for note in report.metrics if note.group == "own" or note.key in asked - usual]
+    if report.options.only is not None:
+        asked = [report.metric(key) for key in report.headline]
+        return [note for note in asked if note.key not in usual]
+    if any(note.key in usual for note in report.metrics):
+        return []
+    return [note for note in report.metrics if note.group == "own"]
 
 
 def _of_own(summary: CellSummary | None, note: MetricNote, results: int) -> list[Text]:
@@ -251,8 +260,10 @@ def _headlines(report: Report, workload: WorkloadReport) -> tuple[list[Text], li
     named = (*workload.best, workload.fastest, workload.leanest)
     best = [Text(f"  {clean(found.sentence)}") for found in named if found]
     deployed = [h for h in workload.headlines if h.axis == DEPLOYMENT and h.metric == "steady_seconds"]
-    shown = [key for key in report.headline if key in SPOKEN or report.metric(key).group == "own"]
-    spoken = deployed + [h for h in workload.headlines if h.metric in (shown or report.headline)]
+    shown = report.headline
+    if report.options.only is None:
+        shown = [key for key in shown if key in SPOKEN] or shown
+    spoken = deployed + [h for h in workload.headlines if h.metric in shown]
     answers: list[Text] = []
     further: list[Text] = []
     decided_first = sorted(spoken[:MOST_LINES], key=lambda headline: headline.verdict == UNDECIDED)

@@ -188,8 +188,11 @@ def counted(
     options: ReportOptions,
 ) -> str:
     """One sentence for more settings than can be named: verdicts counted, ratios from least to most."""
-    span = _from_to(min(ratios), max(ratios)) if ratios else "none"
+    span = _from_to(min(ratios), max(ratios)) if ratios else ""
     where = f"all {len(verdicts)} settings" if len(set(verdicts)) == 1 else f"{len(verdicts)} settings"
+    counts = [f"{verdicts.count(v)} {v}" for v in (DIFFERENT, PARITY, UNDECIDED, TOO_FEW) if v in verdicts]
+    if not ratios:
+        return f"{label} of {other} to {reference} over {where}: {', '.join(counts)}"
     if set(verdicts) == {PARITY}:
         margin = f"±{(options.parity_margin - 1) * 100:.3g} %"
         return f"{label} of {other} is that of {reference} in {where}, parity within {margin}: {span}"
@@ -200,7 +203,6 @@ def counted(
             return f"{other} is {word} than {reference}{_SPEEDS[metric]} in {where}: {_from_to(*ends)}"
         less = "less" if max(ratios) < 1 else "more"
         return f"{other} has {less} {inside(label)} than {reference} in {where}: {span}"
-    counts = [f"{verdicts.count(v)} {v}" for v in (DIFFERENT, PARITY, UNDECIDED, TOO_FEW) if v in verdicts]
     return f"{label} of {other} to {reference} over {where}: {', '.join(counts)}; ratios {span}"
 
 

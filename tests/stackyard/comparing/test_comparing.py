@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import csv
+import io
+import json
+from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+from stackyard import reports
 from stackyard.errors import BadInputError
 from tests.stackyard.comparing.lab import Lab, codes, measured
 
@@ -87,3 +94,41 @@ def test_what_is_not_there_is_one_sentence_with_what_is(lab: Lab) -> None:
     ):
         with pytest.raises(BadInputError, match=said):
             lab.compared(str(asked.pop("group_by", "Args/lr")), **asked)  # type: ignore[arg-type]
+
+
+def test_values_below_nought_are_compared_by_differences_everywhere(lab: Lab) -> None:
+    for seed in range(6):
+        for rate in (1, 2, 3):
+            lab.task({"Args/lr": rate, "Args/seed": seed}, {"reward/mean": [rate - 1.5 + seed / 100]})
+    report = lab.compared("Args/lr", metrics=["reward/mean"])
+    (workload,) = report.workloads
+    assert [c.ratio for c in workload.comparisons] == [None] * 3
+    assert [round(c.difference or 0, 2) for c in workload.comparisons] == [1.0, 2.0, 1.0]
+    assert {c.verdict for c in workload.comparisons} == {"different"}
+    assert any(h.text.startswith("reward/mean: 2 minus 1 is +1.00 [") for h in workload.headlines)
+
+
+def test_every_output_says_of_unmeasured_tasks_what_is_known_and_no_more(lab: Lab, tmp_path: Path) -> None:
+    for n in (1, 2):
+        lab.task(
+            {"Args/n": n, "Args/x": "<b>=1+1"},
+            {"loss/<i>val": [-1.0]},
+            name="=cmd|calc",
+            runtime={"hostname": "yard"},
+        )
+    report = lab.compared("Args/n,Args/x", metrics=["loss/<i>val"])
+    paths = reports.write(report, tmp_path)
+    assert paths.html is not None
+    page = paths.html.read_text()
+    assert "<i>val" not in page.replace("&lt;i&gt;val", "").split('id="plotly"')[0]
+    assert "no CUDA recorded" not in page
+    assert "Peak RAM" not in page.split('id="plotly"')[0]
+    assert {row.name: list(row.values) for row in report.environment} == {"Host": ["yard"]}
+    assert report.methods == []
+    row = next(csv.DictReader(paths.csv.read_text().splitlines()))
+    assert row["folder"].startswith("'=cmd|calc (")
+    assert row["measurement.wall_seconds"] == ""
+    assert json.loads(paths.json.read_text())["rows"][0]["parameters.Args/x"] == "<b>=1+1"
+    printed = Console(width=110, record=True, file=io.StringIO())
+    reports.print_table(report, printed)
+    assert "loss/<i>val" in printed.export_text()
