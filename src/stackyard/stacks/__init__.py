@@ -10,16 +10,22 @@ One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interp
 May import errors, settings, hardware and ``stackyard_task.records``; knows no scenario, launch or report.
 """
 
-from stackyard.stacks.definition import DEFAULT, NONE, LockedPackage, packages, read_lock
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackyard.stacks.definition import DEFAULT, NONE, LockedPackage, StackSpec, packages, read_lock
 from stackyard.stacks.derived import load
 from stackyard.stacks.environment import build, can_be_built, location, python_of, remove, unused, why_not
-from stackyard.stacks.verification import Verification, verify
+
+if TYPE_CHECKING:
+    from stackyard.stacks.verification import Verification
 
 __all__ = [
     "DEFAULT",
     "NONE",
     "LockedPackage",
-    "Verification",
     "build",
     "can_be_built",
     "load",
@@ -32,3 +38,10 @@ __all__ = [
     "verify",
     "why_not",
 ]
+
+
+def verify(stack: StackSpec, python: Path) -> Verification:
+    """What an environment's interpreter loads, compared with its stack; loaded when it is called."""
+    from stackyard.stacks import verification
+
+    return verification.verify(stack, python)

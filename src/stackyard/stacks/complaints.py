@@ -13,6 +13,7 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.stacks import indexes
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical
 from stackyard.stacks.installation import complaint
+from stackyard.stacks.refusals import RuledOutError
 from stackyard.stacks.wanted import Requirements
 
 #: Letters of the versions that one sentence lists.
@@ -22,10 +23,6 @@ _VERSIONS = re.compile(r"satisfies the requirement .* \(from versions: (.*)\)")
 _BROKEN = re.compile(r"Retrying \(Retry|Could not fetch URL|connection broken|Connection to .* timed out")
 _DEPENDS = re.compile(r"^(\S+ \S+) depends on (.+)$")
 _REQUESTED = re.compile(r"^The user requested (?:\(constraint\) )?(.+)$")
-
-
-class RuledOutError(BadInputError):
-    """What is asked for does not go together with what stays as it is; where more is free, it may."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, packages
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 #: Packages with a build for each build of torch, told by the same local tag and served where torch is.
 BUILT_WITH_TORCH = ("torchvision", "torchaudio")
@@ -36,6 +39,8 @@ def of(base: StackSpec, python: Path) -> dict[str, str]:
         base: the stack.
         python: the interpreter of its environment.
     """
+    from importlib import metadata  # slow to load, and not needed to say what a name belongs to
+
     pinned = {canonical(package.name): package for package in packages(base)}
     (site,) = python.parent.parent.glob("lib/python3*/site-packages")
     found = {}

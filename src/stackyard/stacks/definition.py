@@ -25,6 +25,8 @@ DEFAULT = "torch-2.13.0-cpu"
 
 STACK_FILE = "stack.toml"
 LOCK_FILE = "requirements.lock"
+#: In a built environment, written last by ``environment``; without it, one does not count.
+MARKER = "stackyard-complete.json"
 
 #: Another folder of stack definitions than the checkout's.
 FOLDER_VARIABLE = "STACKYARD_STACKS"

@@ -20,17 +20,21 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.settings import Settings
-from stackyard.stacks import core, definition, environment, locks, requirements, resolving
-from stackyard.stacks.complaints import RuledOutError
+from stackyard.stacks import core, definition, environment, locks, refusals, requirements
 from stackyard.stacks.definition import LOCK_FILE, STACK_FILE, LockedPackage, StackSpec, canonical
-from stackyard.stacks.installation import Progress
-from stackyard.stacks.resolving import Resolved
+from stackyard.stacks.refusals import RuledOutError
 from stackyard.stacks.wanted import REQUIREMENTS_FILE, Requirements
 from stackyard.toml_tables import Fields
+
+# That a lock is there is asked where a task's start waits: what resolves one is loaded when one is resolved.
+if TYPE_CHECKING:
+    from stackyard.stacks.installation import Progress
+    from stackyard.stacks.resolving import Resolved
 
 _KEYS = {"about", "base", "base_digest", "python", "indexes", "replacing"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
@@ -252,8 +256,8 @@ class _Places:
         Raises:
             BadInputError: it does.
         """
-        resolving.check(base, asked, core.holds if replacing else lambda name: True)
-        ruled_out = replacing and resolving.ruled_out(base, asked)
+        refusals.check(base, asked, core.holds if replacing else lambda name: True)
+        ruled_out = replacing and refusals.ruled_out(base, asked)
         decides = {"base": base.digest, "python": base.python, "files": asked.files}
         top = folder_of(settings) / _RESOLVED
         return cls(
@@ -297,6 +301,8 @@ def _resolve(
     Raises:
         StackyardError: as ``defined`` says.
     """
+    from stackyard.stacks import resolving
+
     log = places.key.with_name(places.key.name + ".log")
     with _kept_at(places.key.parent):
         log.unlink(missing_ok=True)

@@ -19,15 +19,19 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.machine.hardware import Machine
 from stackyard.settings import Settings
-from stackyard.stacks import indexes, installation, locks, pythons
-from stackyard.stacks.definition import NONE, StackSpec
-from stackyard.stacks.installation import MARKER, Progress, size_bytes
+from stackyard.stacks import locks
+from stackyard.stacks.definition import MARKER, NONE, StackSpec
+from stackyard.stacks.sizes import size_bytes, sizes
 from stackyard_task.records import RecordError, read_json, write_json
+
+# Whether an environment is there is asked where a task's start waits: what builds one is loaded when one is built.
+if TYPE_CHECKING:
+    from stackyard.machine.hardware import Machine
+    from stackyard.stacks.installation import Progress
 
 #: A local folder of wheels to build from, where --wheels is not given.
 WHEELS_VARIABLE = "STACKYARD_WHEELS"
@@ -115,6 +119,8 @@ def build(
     python = python_of(stack, settings)
     if python is not None:
         return python
+    from stackyard.stacks import indexes, installation
+
     wheels = wheel_folder(wheels)
     if stack.base is not None:
         build(stack.base, settings, wheels, progress)
@@ -133,7 +139,7 @@ def build(
             with _held_base(stack, settings, say) as base:
                 facts = installation.install(stack, folder, wheels, say, [lock], base)
             built = {"name": stack.name, "digest": stack.digest, **facts, "built_at": _now()}
-            size, own = installation.sizes(folder)
+            size, own = sizes(folder)
             if base is not None:
                 shared = size - own if facts["shared_by"] == "hard links" else None
                 built |= {"base": base.name, "shared_bytes": shared}
@@ -202,6 +208,8 @@ def _why_not_built(stack: StackSpec, settings: Settings) -> str:
 @functools.cache
 def _why_no_python(minor: str) -> str | None:
     """Why there is no such Python; looked for once, because a matrix asks for every cell."""
+    from stackyard.stacks import pythons
+
     try:
         pythons.find(minor)
     except NotRunnableError as error:

@@ -6,9 +6,7 @@ or locks between builders: that is ``environment``, which calls ``install``.
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,10 +17,8 @@ from stackyard.counting import count
 from stackyard.errors import StackyardError
 from stackyard.machine import hardware
 from stackyard.stacks import hook, indexes, process, pythons, sharing, verification
-from stackyard.stacks.definition import LOCK_FILE, LockedPackage, StackSpec, canonical, read_lock
-
-#: Written last by ``environment``; without it an environment does not count.
-MARKER = "stackyard-complete.json"
+from stackyard.stacks.definition import LOCK_FILE, MARKER, LockedPackage, StackSpec, canonical, read_lock
+from stackyard.stacks.sizes import size_bytes
 
 #: Free disk a build needs, as a multiple of the built size: the downloads lie beside it until it is done.
 _ROOM = 1.6
@@ -112,9 +108,19 @@ def install(
         say("verifying: versions, a tensor operation, every package")
         checked = verification.verify(stack, python)
         if not checked.ok:
-            raise StackyardError(f"{stack.name}: " + "; ".join(str(m) for m in checked.mismatches))
+            raise StackyardError(f"{stack.name}: {'; '.join(map(str, checked.mismatches))}{_blamed(stack)}")
     facts |= {name: checked.seen.get(name) for name in ("python", "torch", "cuda")}
     return facts
+
+
+def _blamed(stack: StackSpec) -> str:
+    """What a stack that does not work has in the place of its base's packages, which do."""
+    if stack.base is None or not stack.replaced:
+        return ""
+    instead = ", ".join(
+        f"{name} {version} instead of {of_base}" for name, (of_base, version) in stack.replaced.items()
+    )
+    return f"; base {stack.base.name} works, and here is {instead}"
 
 
 def _compile(
@@ -154,30 +160,6 @@ def finishing(folder: Path) -> None:
     """
     (site_packages,) = folder.glob("lib/python3*/site-packages")
     hook.install(site_packages)
-
-
-def size_bytes(folder: Path, only_here: bool = False) -> int:
-    """Disk space a folder takes; a file with several names counts once.
-
-    Args:
-        folder: the folder.
-        only_here: without files that have a name elsewhere too: what removing the folder gives back.
-    """
-    return sizes(folder)[1 if only_here else 0]
-
-
-def sizes(folder: Path) -> tuple[int, int]:
-    """(disk space a folder takes, that of the files which have no name elsewhere), both in bytes."""
-    files: dict[tuple[int, int], tuple[os.stat_result, int]] = {}
-    for parent, _folders, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):  # removed while we look
-                status = os.lstat(os.path.join(parent, name))
-                key = (status.st_dev, status.st_ino)
-                files[key] = (status, files[key][1] + 1 if key in files else 1)
-    every = sum(status.st_blocks for status, _names in files.values())
-    here = sum(status.st_blocks for status, names in files.values() if status.st_nlink <= names)
-    return every * 512, here * 512
 
 
 class _Shown:

@@ -22,7 +22,6 @@ from packaging.version import InvalidVersion, Version
 
 from stackyard import toml_tables
 from stackyard.errors import BadInputError
-from stackyard.stacks import lockfiles
 from stackyard.stacks.advice import AUTHOR, OWNER, Advice
 from stackyard.stacks.wanted import (
     MOST_BYTES,
@@ -80,8 +79,12 @@ def read(path: Path, python: str, pinned: Collection[str] = (), *, advice: Advic
     """
     name = path.name.lower()
     if name == "uv.lock":
+        from stackyard.stacks import lockfiles
+
         return lockfiles.read_uv(path, python, pinned)
     if name == "pylock.toml" or re.fullmatch(r"pylock\.[^.]+\.toml", name):
+        from stackyard.stacks import lockfiles
+
         return lockfiles.read_pylock(path, python)
     for known, way in _OTHERS.items():
         if name.startswith(known):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stackyard import stacks
-from stackyard.errors import BadInputError
+from stackyard.errors import BadInputError, StackyardError
 from stackyard.stacks import definition, derived, environment, requirements, resolving
 from stackyard.stacks.definition import StackSpec
 from tests.stackyard.fake_stacks import wheel
@@ -303,3 +303,34 @@ def test_a_stack_on_one_that_replaced_has_the_new_version_once(yard: Yard) -> No
     assert above.replaced == {}
     assert [p.line for p in stacks.packages(above) if p.name == "small"] == ["small==2.0"]
     assert stacks.verify(above, stacks.build(above, yard.settings)).ok
+
+
+@pytest.mark.slow
+def test_a_version_that_torch_does_not_work_with_never_counts_as_built_and_is_named(yard: Yard) -> None:
+    broken = "raise RuntimeError('compiled for another one')\n"
+    wheel(
+        yard.wheels, "hooked", "1.0", {"hooked/__init__.py": "import small\n", "hooked/_C.so": ""}, ("torch",)
+    )
+    wheel(yard.wheels, "small", "2.0", {"small.py": broken})
+    wanted = asked(yard, "small==2.0\nhooked")
+    spec = derived.defined(yard.base, wanted, yard.settings, replacing=True)
+    with pytest.raises(StackyardError) as caught:
+        stacks.build(spec, yard.settings)
+    assert (
+        "found RuntimeError: compiled for another one; base torch-2.13.0-cpu works, and here is small 2.0 "
+        in str(caught.value)
+    )
+    assert not stacks.location(spec, yard.settings).exists()
+
+
+_LOOKED = """
+import sys
+from stackyard.stacks import definition, derived, environment, requirements
+slow = {"importlib.metadata", "stackyard.stacks.resolving", "stackyard.stacks.installation"}
+print(sorted(slow & set(sys.modules)))
+"""
+
+
+def test_what_waits_for_a_known_answer_loads_nothing_that_resolves_or_builds() -> None:
+    done = subprocess.run([sys.executable, "-c", _LOOKED], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr

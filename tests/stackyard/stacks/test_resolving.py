@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.stacks import definition, environment, requirements, resolving, wanted
+from stackyard.stacks import environment, requirements, resolving, wanted
 from stackyard.stacks.definition import LockedPackage
-from tests.stackyard.fake_stacks import Index, define, define_plain, sha256, wheel
+from tests.stackyard.fake_stacks import Index, sha256, wheel
 from tests.stackyard.stacks.conftest import Yard
 
 
@@ -52,48 +52,11 @@ def test_another_version_of_what_the_base_pins_is_refused_with_both(yard: Yard, 
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("line", "python"),
-    [
-        ("pip==20.0", "3.11"),
-        ("pip<23", "3.9"),
-        ("pip<=22.9", "3.11"),
-        ("pip==23.1", "3.12"),
-        ("pip<23.1.2", "3.13"),
-    ],
-)
-def test_a_pip_that_an_environment_cannot_do_with_is_refused(yard: Yard, line: str, python: str) -> None:
-    base = replace(yard.base, python=python)
-    asked = requirements.read(yard.requirements(f"top\n{line}\n"), python)
-    first = "23.0" if python in ("3.9", "3.11") else "23.1.2"
-    with pytest.raises(BadInputError) as caught:
-        resolving.check(base, asked)
-    assert str(caught.value).endswith(
-        f"requirements.txt line 2 asks for {line}, but an environment with Python {python} needs pip {first} or newer "
-        "and brings its own; leave the line away (`pip freeze --all` writes it)"
-    )
-
-
-@pytest.mark.parametrize(
-    "line", ["pip", "pip==24.0", "pip<25", "pip==23.*", "setuptools==44.0.0", "wheel==0.30"]
-)
-def test_other_tools_of_an_environment_may_be_asked_for(yard: Yard, line: str) -> None:
-    resolving.check(yard.base, requirements.read(yard.requirements(f"{line}\n"), yard.base.python))
-
-
 @pytest.mark.slow
 def test_an_old_pip_that_only_pip_finds_is_refused_too(yard: Yard) -> None:
     wheel(yard.wheels, "pip", "20.0", {"pip/__init__.py": ""})
     with pytest.raises(BadInputError, match=r"gets pip==20\.0, but an environment"):
         resolve(yard, "pip~=20.0\n", yard.wheels)
-
-
-def test_a_base_that_has_the_version_is_named(tmp_path: Path) -> None:
-    base = definition.load()[definition.DEFAULT]
-    (tmp_path / "requirements.txt").write_text("torch==1.10.*\n")
-    asked = requirements.read(tmp_path / "requirements.txt", base.python, {"torch"})
-    with pytest.raises(BadInputError, match=r"take a base with that torch: torch-1\.10\.2-cu102, or leave"):
-        resolving.check(base, asked)
 
 
 def test_a_line_that_does_not_hold_here_asks_for_nothing(yard: Yard) -> None:
@@ -104,13 +67,6 @@ def test_a_constraint_binds_as_a_requirement_does(yard: Yard) -> None:
     yard.requirements("small<1\n", "pins.txt")
     with pytest.raises(BadInputError, match=r"pins\.txt line 1 asks for small<1, but base"):
         resolve(yard, "top\n-c pins.txt\n")
-
-
-def test_a_stack_without_torch_gets_none_by_requirements(yard: Yard, tmp_path: Path) -> None:
-    plain = definition.read(define_plain(tmp_path / "plain"))
-    asked = requirements.read(yard.requirements("torch\n"), plain.python)
-    with pytest.raises(BadInputError, match="which base plain does not have; derive from a stack with torch"):
-        resolving.check(plain, asked)
 
 
 @pytest.mark.slow
@@ -187,15 +143,6 @@ def test_what_pip_cannot_do_otherwise_names_its_log(yard: Yard) -> None:
 def test_markers_are_evaluated_for_the_stacks_python_not_ours() -> None:
     assert wanted.marker_environment("3.9")["python_version"] == "3.9"
     assert wanted.marker_environment("3.9")["sys_platform"] == "linux"
-
-
-def test_a_cuda_builds_local_tag_is_the_same_version(tmp_path: Path, yard: Yard) -> None:
-    stack = define(tmp_path / "gpu", name="gpu", cuda="12.4")
-    good = requirements.read(yard.requirements("torch==9.9.0+cu124\n"), stack.python)
-    resolving.check(stack, good)
-    other = requirements.read(yard.requirements("torch==9.9.0+cpu\n"), stack.python)
-    with pytest.raises(BadInputError, match=r"asks for torch==9\.9\.0\+cpu, but base gpu pins torch 9\.9\.0"):
-        resolving.check(stack, other)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stackyard.stacks import installation, sharing
+from stackyard.stacks import sharing, sizes
 
 
 def environment(folder: Path) -> Path:
@@ -67,7 +67,7 @@ def test_files_are_linked_and_what_carries_the_folders_name_is_its_own(tmp_path:
     assert os.access(new / "bin" / "tool", os.X_OK)
     assert os.readlink(new / "bin" / "alias") == "tool"
     linked = [site / "pkg/__init__.py", site / "pkg/__pycache__/__init__.pyc"]
-    every, only_here = installation.sizes(new)
+    every, only_here = sizes.sizes(new)
     assert every - only_here == sum(path.stat().st_blocks * 512 for path in linked)
 
 
