@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.stacks import environment, requirements, resolving, wanted
+from stackyard.stacks import environment, process, requirements, resolving, wanted
 from stackyard.stacks.definition import LockedPackage
 from tests.stackyard.fake_stacks import Index, sha256, wheel
 from tests.stackyard.stacks.conftest import Yard
@@ -138,6 +138,14 @@ def test_what_pip_cannot_do_otherwise_names_its_log(yard: Yard) -> None:
         resolve(yard, "top\n", yard.wheels)
     assert (yard.folder / "pip.log").is_file()
     assert str(yard.folder / "pip.log") in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_search_that_finds_no_end_is_ended(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "MOST_SECONDS", -1)
+    monkeypatch.setattr(process, "TICK_SECONDS", 0.01)
+    with pytest.raises(StackyardError, match="no versions that fit each other were found within"):
+        resolve(yard, "top\n")
 
 
 def test_markers_are_evaluated_for_the_stacks_python_not_ours() -> None:
