@@ -88,6 +88,7 @@ def choose(
         with contextlib.suppress(OSError):  # no cache is no obstacle
             kept.parent.mkdir(parents=True, exist_ok=True)
             records.write_json(answer, kept)
+            kept.chmod(0o600)
     return answer
 
 
@@ -108,12 +109,14 @@ def _known(kept: Path) -> Optional[Choice]:
     """What was found before, if it is still there."""
     try:
         found = records.read_json(Choice, kept)
+        if found.stack is None:  # this machine's own Python, as it is
+            return found if os.access(found.python, os.X_OK) else None
         marker = os.path.join(os.path.dirname(os.path.dirname(found.python)), _MARKER)
         with open(marker, "rb") as stream:
             digest = json.loads(stream.read(_MOST_BYTES)).get("digest")
     except (RecordError, OSError, ValueError, AttributeError, RecursionError):
         return None
-    if found.stack is None or digest != found.stack.digest or not os.access(found.python, os.X_OK):
+    if digest != found.stack.digest or not os.access(found.python, os.X_OK):
         return None
     found.known = True
     return found

@@ -49,6 +49,7 @@ def main(words: List[str], begun: float) -> int:
         words: what the agent wanted of Python: "-u", "train.py", ...
         begun: epoch seconds at this program's first line.
     """
+    agent = os.getppid()
     # from the first thread on: a thread that does not block a signal is ended by it, and the process with it
     given = spawn.Given(frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, signals.passed_on())))
     id = os.environ[TASK_VARIABLE]
@@ -92,6 +93,8 @@ def main(words: List[str], begun: float) -> int:
             task, words, Failure("infrastructure", str(error))
         )
     watch.stop()
+    if os.getppid() != agent:
+        watch.why = watch.why or "its agent ended"
     record.dispatch = dispatch_of(task, how.queue if how else None, begun, record.started_at)
     if watch.why is not None and record.failure is not None:
         record.failure.kind = "interrupted"

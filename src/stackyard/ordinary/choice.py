@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stackyard.errors import BadInputError
-from stackyard.stacks.definition import StackSpec
+from stackyard.stacks.definition import NONE, StackSpec
 from stackyard.stacks.resolving import fits_torch
 from stackyard.stacks.wanted import Wanted
 
@@ -19,7 +19,7 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True)
 class Offer:
-    """What is built here."""
+    """What is built here, and ``NONE``, which nobody gets who does not ask for it."""
 
     #: In order of preference.
     stacks: Sequence[StackSpec]
@@ -33,7 +33,12 @@ class Offer:
     @property
     def usable(self) -> list[StackSpec]:
         """Those that the queue serves, the default first."""
-        found = [stack for stack in self.stacks if self.served is None or stack.name in self.served]
+        found = [
+            stack
+            for stack in self.stacks
+            if (self.served is None or stack.name in self.served)
+            and (stack is not NONE or self.default == NONE.name)
+        ]
         found.sort(key=lambda stack: stack.name != self.default)
         if self.gpu:
             found.sort(key=lambda stack: stack.capability_range is None)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+from stackyard.errors import BadInputError
 from stackyard.ordinary import choice
 from stackyard.ordinary.choice import Chosen, Offer
 from stackyard.settings import Settings
@@ -44,6 +45,13 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
         python=wish.python,
         torch=torch,
     )
+    if chosen.stack is definition.NONE:
+        if wish.requirements is not None:
+            raise BadInputError(
+                f"{wish.requirements_from} cannot be had: stack none is the Python of this machine's agents as it is; "
+                "name a stack in Run/stack"
+            )
+        return Choice(how.python, said=list(chosen.said))
     stack = _with_packages(chosen, wish, settings, say)
     python = environment.build(stack, settings, progress=say)
     return Choice(
@@ -68,7 +76,7 @@ def offer(how: Settled, python: str | None, settings: Settings) -> Offer:
         for one in _variants(stack, python)
         if environment.python_of(one, settings) is not None
     ]
-    return Offer(found, how.stacks, how.default_stack, how.queue, how.gpu)
+    return Offer([*found, definition.NONE], how.stacks, how.default_stack, how.queue, how.gpu)
 
 
 def _variants(stack: StackSpec, python: str | None) -> list[StackSpec]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,8 @@ class Yard:
 
     def up(self, **wishes: Any) -> dict[str, Any]:
         path = self.home.parent / "queues.toml"
-        path.write_text(self.queues)
+        # no stack is built here: what tasks run on is the agents' own Python
+        path.write_text(re.sub(r"(?m)^(\[queues\.cpu\])$", r'\1\ndefault_stack = "none"', self.queues))
         ports = {"web_port": 0, "api_port": 0, "files_port": 0}
         options = {"options": ports} if not self.files.plan_file.exists() else {}
         return control.up(
