@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _KEYS = {"about", "base", "base_digest", "python", "indexes", "replacing"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _RESOLVED = ".resolved"
-_NEW = ".new-"
 #: Nobody writes a definition for so long.
 _LEFT_SECONDS = 3600
 #: A stack on a stack on a stack: more is a circle.
@@ -222,11 +221,11 @@ def _kept_at(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _temporary(top: Path) -> Iterator[Path]:
     """A folder beside the definitions below ``top``, which is no definition; those of killed commands go first."""
-    for left in top.glob(f"{_NEW}*"):
+    for left in top.glob(f"{locks.UNFINISHED}*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=_NEW, dir=top) as temporary:
+    with tempfile.TemporaryDirectory(prefix=locks.UNFINISHED, dir=top) as temporary:
         yield Path(temporary)
 
 

@@ -8,6 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+#: Begins the name of a folder in which something is made; an old one is what a killed command left.
+UNFINISHED = ".new-"
+
 
 @contextlib.contextmanager
 def held(path: Path, busy: Callable[[], None]) -> Iterator[int]:

@@ -21,7 +21,7 @@ from typing import Any
 from packaging.version import Version
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.stacks import complaints, core, environment, indexes, process
+from stackyard.stacks import complaints, core, environment, indexes, locks, process
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, packages, public_version
 from stackyard.stacks.installation import Progress
 from stackyard.stacks.refusals import RuledOutError, check, first_pip, no_torch, old_pip, tag_of
@@ -63,7 +63,7 @@ def resolve(
         python: the interpreter of its built environment.
         asked: what is asked for; ``check`` has passed it.
         wheels: a folder of wheels, tried first; where it has everything, no index is asked.
-        log: where pip's output is kept.
+        log: where pip's output is kept; what is under way lies beside it, in a folder as ``locks.UNFINISHED`` says.
         say: called with one line whenever there is something new to show.
         replacing: whether they may be in the place of packages of the base, all but its core.
 
@@ -83,7 +83,7 @@ def resolve(
         around = marker_environment(base.python)
         named = {one.name for one in asked.wanted if one.applies(around) and one.name not in kept}
         wanted += [name for name in pins if name not in named]
-    with tempfile.TemporaryDirectory(prefix="stackyard-resolve-") as folder:
+    with tempfile.TemporaryDirectory(prefix=locks.UNFINISHED, dir=log.parent) as folder:
         what = complaints.Asked(base, asked, pins, kept, log)
         asking = _Asking(what, python, wanted, _pins(what, kept), Path(folder), say)
         lacking = None
