@@ -39,6 +39,7 @@ class CellRuns:
     _values: dict[str, list[float]] = field(default_factory=dict, repr=False)
     _blocks: dict[str, dict[Block, float]] = field(default_factory=dict, repr=False)
 
+    _places: list[set[Block]] = field(default_factory=list, repr=False)
     #: What tells it from another cell of that name.
     _mark: str = ""
 
@@ -55,6 +56,15 @@ class CellRuns:
             found = [value for run in self.completed if (value := read(metric, run.record)) is not None]
             self._values[metric.key] = found
         return self._values[metric.key]
+
+    @property
+    def blocks(self) -> set[Block]:
+        """The blocks that its completed runs are of."""
+        if not self._places:
+            self._places.append(
+                {(run.source, run.record.block) for run in self.completed if run.record.block is not None}
+            )
+        return self._places[0]
 
     def by_block(self, metric: Metric) -> dict[Block, float]:
         """Measured value per block; of several runs in a block the last one started counts."""

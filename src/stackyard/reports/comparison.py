@@ -69,11 +69,7 @@ def ratio_of(
 
 def _apart(a: CellRuns, b: CellRuns) -> bool:
     """Whether no source of records holds both cells, or runs carry no block: nothing could pair them."""
-    blocks = [
-        {(run.source, run.record.block) for run in cell.completed if run.record.block is not None}
-        for cell in (a, b)
-    ]
-    return not blocks[0] or not blocks[1] or not {s for s, _ in blocks[0]} & {s for s, _ in blocks[1]}
+    return not a.blocks or not b.blocks or not {s for s, _ in a.blocks} & {s for s, _ in b.blocks}
 
 
 Pair = tuple[CellRuns, CellRuns, str | None, str]

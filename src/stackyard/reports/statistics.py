@@ -122,15 +122,25 @@ def _places(draws: int, confidence: float) -> tuple[float, float]:
 
 
 def _interval(drawn: Array, confidence: float) -> tuple[float, float]:
-    """The percentile interval of draws; faster than ``numpy.quantile`` where there are thousands of intervals."""
-    places = _places(len(drawn), confidence)
-    around = [bound for place in places for bound in (math.floor(place), math.ceil(place))]
-    parted = np.partition(drawn, around)
-    low, high = (
-        float(parted[below] + (parted[above] - parted[below]) * (place - below))
-        for place, below, above in zip(places, around[::2], around[1::2])
-    )
-    return low, high
+    """The percentile interval of draws, as ``numpy.quantile`` has it, but faster: there are thousands of intervals."""
+    low, high = _places(len(drawn), confidence)
+    return _at(drawn, low), -_at(-drawn, len(drawn) - 1 - high)
+
+
+#: Of so many draws and more, what lies below a bound is looked at alone; the bound is a quantile of every tenth.
+_MANY, _EVERY = 2_000, 10
+
+
+def _at(drawn: Array, place: float) -> float:
+    """What stands at a place near the beginning of the sorted draws; between two, in proportion."""
+    below, above = math.floor(place), math.ceil(place)
+    if len(drawn) >= _MANY and place < len(drawn) / 4:
+        some = np.sort(drawn[::_EVERY])
+        beginning = drawn[drawn <= some[int(1.3 * above / _EVERY) + 8]]
+        if len(beginning) > above:  # nearly always; else the bound was too low
+            drawn = beginning
+    parted = np.partition(drawn, (below, above))
+    return float(parted[below] + (parted[above] - parted[below]) * (place - below))
 
 
 def summarise(

@@ -164,7 +164,7 @@ class Projection:
             if name in self.virtual and self.shows(name):
                 found[name] = self.virtual[name](tx, ids)
             elif name == "last_metrics" and self.shows(name):
-                found[name] = metrics.last_metrics(tx, ids, self._series())
+                found[name] = metrics.last_metrics(tx, ids, self._series(), self._values())
         return found
 
     def _series(self) -> list[tuple[str, str]] | None:
@@ -173,6 +173,13 @@ class Projection:
         if self.everything or not all(len(path) > 1 for path in paths):
             return None
         return [(path[0], path[1]) for path in paths]
+
+    def _values(self) -> set[str] | None:
+        """What of the scalar series is asked for; None: everything."""
+        paths = self.paths.get("last_metrics", [])
+        if self.everything or not all(len(path) > 2 for path in paths):
+            return None
+        return {path[2] for path in paths}
 
     def _shown(self, document: Document, virtual: Mapping[str, Mapping[str, Any]]) -> Document:
         id = document["id"]

@@ -50,7 +50,10 @@ def name_hash(name: str) -> str:
 
 
 def last_metrics(
-    tx: Transaction, ids: Iterable[str], series: Iterable[tuple[str, str]] | None = None
+    tx: Transaction,
+    ids: Iterable[str],
+    series: Iterable[tuple[str, str]] | None = None,
+    shown_only: Collection[str] | None = None,
 ) -> dict[str, LastMetrics]:
     """``{id: {metric hash: {variant hash: {...}}}}`` for the ids that have any.
 
@@ -58,20 +61,22 @@ def last_metrics(
         tx: Where to read.
         ids: Tasks or models.
         series: Only these (metric hash, variant hash), as far as the index can tell: there may be others among them.
+        shown_only: Only these of a series' values; None: all of them.
     """
     where, parameters = "owner IN (SELECT value FROM json_each(?))", [as_json(ids)]
     if series is not None:
         for column, hashes in zip(("metric_hash", "variant_hash"), zip(*series)):
             where += f" AND {column} IN (SELECT value FROM json_each(?))"
             parameters.append(as_json(set(hashes)))
-    names = ", ".join(SHOWN)
+    columns = [name for name in SHOWN if shown_only is None or name in shown_only] or ["value"]
+    names = ", ".join(columns)
     sql = f"SELECT owner, metric_hash, variant_hash, {names} FROM metric WHERE {where} ORDER BY owner, metric, variant"
     found: dict[str, LastMetrics] = {}
     for owner, metric_hash, variant_hash, *values in tx.all(sql, parameters):
-        shown = dict(zip(SHOWN, values))
-        if shown["mean_value"] is not None:
+        shown = dict(zip(columns, values))
+        if shown.get("mean_value") is not None:
             shown["mean_value"] = round(shown["mean_value"], 2)
-        if shown["x_axis_label"] is None:
+        if shown.get("x_axis_label", "") is None:
             del shown["x_axis_label"]
         found.setdefault(owner, {}).setdefault(metric_hash, {})[variant_hash] = shown
     return found
