@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import hashlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -83,9 +84,15 @@ def main(words: List[str], begun: float) -> int:
         )
         aborts.expect(server, id, ABORT_SECONDS)
         record = run.supervise(
-            folder, python=choice.python, inherited=_inherited(os.environ), here=given, stands_in=True
+            folder,
+            python=choice.python,
+            inherited=_inherited(os.environ, choice.python),
+            here=given,
+            stands_in=True,
         )
         record.notes = [*choice.said, *record.notes]
+        record.failure = record.failure or mismatch(choice, record)
+        record.status = "completed" if record.failure is None else "failed"
     except NotMet as error:
         record = _not_run(task, words, Failure(error.kind, str(error)))
     except (run.TaskError, run.RecordNotWritten, records.RecordError, OSError) as error:
@@ -170,6 +177,19 @@ def spec_of(task: Mapping[str, Any], words: List[str], choice: Choice) -> TaskSp
     return spec
 
 
+def mismatch(choice: Choice, record: RunRecord) -> Optional[Failure]:
+    """The package that was loaded in another version than the task lists; ``None``: none was, as far as is told."""
+    for name, loaded in (record.environment.packages or {}).items():
+        pinned = choice.pins.get(re.sub(r"[-_.]+", "-", name).lower())
+        if pinned is not None and loaded.partition("+")[0] != pinned.partition("+")[0]:
+            return Failure(
+                "stack_mismatch",
+                f"the task lists {name}, its environment has {pinned}, but {loaded} was loaded; is another one in its "
+                "folder or on its PYTHONPATH?",
+            )
+    return None
+
+
 def dispatch_of(task: Mapping[str, Any], queue: Optional[str], begun: float, started_at: str) -> Dispatch:
     """How the task came here."""
     return Dispatch(
@@ -198,13 +218,25 @@ def _folder(top: Optional[str], id: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
 
 
-def _inherited(variables: Mapping[str, str]) -> Dict[str, str]:
-    """The environment that the agent gave, without what is ours, and without the folder of the agent's Python."""
+def _inherited(variables: Mapping[str, str], python: str) -> Dict[str, str]:
+    """The environment that the agent gave, without what is ours or of a Python that is not the task's.
+
+    Args:
+        variables: this process' environment.
+        python: the interpreter that the task gets.
+    """
     left = {name: value for name, value in variables.items() if name in _KEPT or not name.startswith(_OURS)}
-    agent = os.path.dirname(sys.executable)
-    path = [entry for entry in left.get("PATH", os.defpath).split(os.pathsep) if entry]
-    left["PATH"] = os.pathsep.join(entry for entry in path if entry != agent)
     left[MEASURED_VARIABLE] = variables.get(TASK_VARIABLE, "")
+    path = [entry for entry in left.get("PATH", os.defpath).split(os.pathsep) if entry]
+    left["PATH"] = os.pathsep.join(entry for entry in path if entry != os.path.dirname(sys.executable))
+    agents = variables.get(PYTHON_VARIABLE) or sys.executable
+    if "PYTHONPATH" in left and agents != python:
+        # the agent adds where its interpreter finds modules, and these would go before the environment's own
+        roots = {os.path.dirname(os.path.dirname(one)) for one in (agents, os.path.realpath(agents))}
+        foreign = tuple(os.path.join(root, "lib") + os.sep for root in roots)
+        entries = dict.fromkeys(left.pop("PYTHONPATH").split(os.pathsep))
+        kept = [entry for entry in entries if entry and not entry.startswith(foreign)]
+        left.update({"PYTHONPATH": os.pathsep.join(kept)} if kept else {})
     return left
 
 

@@ -57,6 +57,8 @@ class Choice:
     stack: Optional[StackPin] = None
     #: Variables that the stack sets.
     variables: Dict[str, str] = field(default_factory=dict)
+    #: What the environment has of the packages that the task lists: name -> version. Other loaded ones are a fault.
+    pins: Dict[str, str] = field(default_factory=dict)
     #: Sentences: what was chosen and why, what is other than was asked for.
     said: List[str] = field(default_factory=list)
     #: Whether it was known before.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stackyard.errors import BadInputError
 from stackyard.stacks.definition import NONE, StackSpec
-from stackyard.stacks.resolving import fits_torch
+from stackyard.stacks.refusals import fits_torch
 from stackyard.stacks.wanted import Wanted
 
 #: Of stacks, so many are named in a sentence.

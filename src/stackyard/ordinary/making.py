@@ -5,22 +5,22 @@ Made once for all tasks that list the same; found again without network.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 
 from stackyard.errors import BadInputError
 from stackyard.ordinary import choice
-from stackyard.ordinary.choice import Chosen, Offer
+from stackyard.ordinary.choice import Offer
 from stackyard.settings import Settings
 from stackyard.stacks import definition, derived, environment, requirements
-from stackyard.stacks.definition import StackSpec
-from stackyard.stacks.wanted import Wanted
+from stackyard.stacks.definition import StackSpec, canonical
+from stackyard.stacks.wanted import Requirements, Wanted
 from stackyard_task.wishes import Choice, Settled, Wish
 
 #: Scripts of tasks import the SDK, whether they list it or not.
 SDK = "clearml"
+#: Of replaced packages, so many are named in a sentence.
+_MOST_NAMED = 8
 
 
 def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None]) -> Choice:
@@ -52,13 +52,14 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
                 "name a stack in Run/stack"
             )
         return Choice(how.python, said=list(chosen.said))
-    stack = _with_packages(chosen, wish, settings, say)
+    stack = _with_packages(chosen.stack, wish, settings, say)
     python = environment.build(stack, settings, progress=say)
     return Choice(
         str(python),
         stack.pin,
         {**stack.environment, **stack.tunables},
-        list(chosen.said),
+        _pins(stack, wish),
+        [*chosen.said, *_replaced(stack, chosen.stack)],
     )
 
 
@@ -87,20 +88,32 @@ def _variants(stack: StackSpec, python: str | None) -> list[StackSpec]:
     return [other, stack] if other.python == python else [stack]
 
 
+def _asked(wish: Wish, python: str) -> Requirements:
+    return requirements.read_text(wish.requirements or "", wish.requirements_from, python=python)
+
+
 def _torch_wanted(wish: Wish) -> Wanted | None:
-    if wish.requirements is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "requirements.txt"
-        file.write_text(wish.requirements, encoding="utf-8")
-        asked = requirements.read(file, wish.python or "3.11")
+    """What the task requires of torch, for whichever Python it then gets."""
+    asked = _asked(wish, wish.python or definition.NONE.python)
     return next((one for one in asked.wanted if one.name == "torch"), None)
 
 
-def _with_packages(chosen: Chosen, wish: Wish, settings: Settings, say: Callable[[str], None]) -> StackSpec:
-    text = wish.requirements or ""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "requirements.txt"
-        sdk = "" if SDK in text else f"\n{SDK}=={metadata.version(SDK)}\n"
-        file.write_text(text + sdk, encoding="utf-8")
-        return derived.defined(chosen.stack, file, settings, progress=say)
+def _with_packages(stack: StackSpec, wish: Wish, settings: Settings, say: Callable[[str], None]) -> StackSpec:
+    """The stack with what the task lists; the SDK too, in the agent's version where it lists none."""
+    sdk = f"{SDK}=={metadata.version(SDK)}"
+    asked = _asked(wish, stack.python)
+    return derived.defined(stack, asked, settings, progress=say, replacing=True, also=[sdk])
+
+
+def _pins(stack: StackSpec, wish: Wish) -> dict[str, str]:
+    """What the environment has of what the task lists."""
+    listed = {one.name for one in _asked(wish, stack.python).wanted}
+    held = {canonical(package.name): package.version for package in definition.packages(stack)}
+    return {name: held[name] for name in sorted(listed) if name in held}
+
+
+def _replaced(stack: StackSpec, base: StackSpec) -> list[str]:
+    """What in the environment is other than the stack pins, as a sentence."""
+    told = [f"{name} {new} for {old}" for name, (old, new) in sorted(stack.replaced.items())]
+    more = f" and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
+    return [f"other than {base.name} pins: {', '.join(told[:_MOST_NAMED])}{more}"] if told else []
