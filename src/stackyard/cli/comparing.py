@@ -38,8 +38,8 @@ def tasks_command(
         typer.Option(
             "--filter",
             metavar="NAME=VALUE",
-            help="Only tasks with this status, type, name or parameter, such as status=completed or Args/lr=0.1; the "
-            "same NAME again means either value; repeatable.",
+            help="Only tasks with this status, type, name, stack, queue, machine, user or parameter, such as "
+            "Args/lr=0.1; the same NAME again means either value; repeatable.",
         ),
     ] = None,
     task: Annotated[

@@ -8,6 +8,7 @@ is better; nobody guesses it.
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import math
 import re
@@ -86,6 +87,7 @@ class Wanted:
             less_is_better=self.less_is_better,
         )
 
+    @functools.cached_property
     def series(self) -> list[tuple[str, str]]:
         """The (title, variant) pairs that it may be."""
         if self.measured or self.name == SERVER_SECONDS:
@@ -141,7 +143,7 @@ def asking(asked: Sequence[Wanted]) -> Asking:
         return Asking(["last_metrics"], None)
     fields, names = [], {}
     for each in asked:
-        for title, variant in each.series():
+        for title, variant in each.series:
             key = (_digest(title), _digest(variant))
             names[key] = (title, variant)
             fields.append(".".join(("last_metrics", *key, CHOICES[each.choice][0])))
@@ -156,7 +158,7 @@ def value_of(task: Task, asked: Wanted) -> float | None:
     """What a task says of a metric that is no figure of the record's; it may be no finite number. ``None``: nothing."""
     if asked.name == SERVER_SECONDS:
         return _server_seconds(task)
-    for pair in asked.series():
+    for pair in asked.series:
         value = task.series.get(pair, {}).get(CHOICES[asked.choice][0])
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value) if -1.7e308 <= value <= 1.7e308 else math.nan

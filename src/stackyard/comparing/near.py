@@ -26,4 +26,6 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 def printable(text: str) -> str:
     """A text from a server on one line, without what would drive a terminal."""
+    if text.isprintable() and "  " not in text:  # nearly always
+        return text.strip()
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +12,10 @@ from typing import Any
 
 from stackyard.clearml.client import Client, ServerError, TooLargeError
 from stackyard.comparing import metrics
+from stackyard.comparing.grouping import KEYS
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.near import hint
-from stackyard.comparing.selection import Selection
+from stackyard.comparing.selection import LOCAL, Selection, is_parameter
 from stackyard.comparing.task import ASKED, Artifact, Task, task_of
 from stackyard.errors import BadInputError
 from stackyard_task.records import RecordError, RunRecord, from_json, parse
@@ -80,8 +82,6 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
             except RecordError as error:
                 found.broken.append(str(error))
                 continue
-            if "name" in selection.filters and task.name not in selection.filters["name"]:
-                continue
             if task.id in seen:
                 found.twice += 1
                 continue
@@ -98,11 +98,39 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
         raise BadInputError(
             f"--task {missing[0]}: no server that was asked has that task, or lets you see it"
         )
-    if not found.tasks:
-        raise BadInputError(f"no task fits: {selection.words()}")
-    _look_at_code(clients, found)
     _bring_records(clients, found)
+    found.tasks = [task for task in found.tasks if _fits(task, selection)]
+    if not found.tasks:
+        raise BadInputError(f"no task fits: {selection.words()}{_nearest(clients, selection)}")
+    _look_at_code(clients, found)
     return found
+
+
+def _fits(task: Task, selection: Selection) -> bool:
+    """Whether a task has what no server was asked for."""
+    return all(KEYS[name](task) in selection.filters[name] for name in LOCAL if name in selection.filters)
+
+
+def _nearest(clients: Sequence[Client], selection: Selection) -> str:
+    """What is there instead of a tag or a parameter that no task of the project has, as the end of a sentence."""
+    from stackyard.comparing.choices import choices  # it reads as this does
+
+    if selection.project is None:
+        return ""
+    tags, parameters = [], []
+    for client in clients:
+        with contextlib.suppress(BadInputError):  # another server has the project
+            offered = choices(client, selection.project)
+            tags += offered.tags
+            parameters += offered.parameters
+    for kind, wanted, known in (
+        ("tag", selection.tags, tags),
+        ("parameter", [name for name in selection.filters if is_parameter(name)], parameters),
+    ):
+        for name in wanted:
+            if name not in known:
+                return f"; none has the {kind} {name}{hint(name, known)}"
+    return ""
 
 
 def project_ids(client: Client, name: str) -> tuple[list[str], list[str]]:

@@ -11,7 +11,9 @@ from stackyard.comparing.near import hint
 from stackyard.errors import BadInputError
 
 #: Words that a filter may begin with, and the field of a task that each means.
-FIELDS = {"status": "status", "type": "type", "name": "name"}
+FIELDS = {"status": "status", "type": "type"}
+#: Words that are looked at once a task is here, for a server knows them of its record or under another name.
+LOCAL = ("name", "stack", "queue", "worker", "machine", "project", "user")
 STATUSES = ("completed", "failed", "stopped", "published", "closed", "in_progress", "queued", "created")
 #: Statuses of a task that is over.
 ENDED = ("completed", "published", "closed", "failed", "stopped")
@@ -25,7 +27,7 @@ class Selection:
     project: str | None = None
     #: Each of them is on the task.
     tags: Sequence[str] = ()
-    #: Filter -> texts of which the task has one: "status", "type", "name", or a parameter such as "Args/lr".
+    #: Filter -> texts of which the task has one: a word of FIELDS or LOCAL, or a parameter such as "Args/lr".
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: Ids of tasks; none: all that fit.
     ids: Sequence[str] = ()
@@ -38,8 +40,8 @@ class Selection:
         if self.tags:
             found["tags"] = ["__$all", *self.tags]
         for name, values in self.filters.items():
-            if name == "name":
-                continue  # a server takes a pattern there: who reads compares whole names
+            if name in LOCAL:
+                continue
             if name in FIELDS:
                 found[FIELDS[name]] = list(values)
             else:
@@ -73,8 +75,8 @@ def filters(texts: Iterable[str]) -> dict[str, list[str]]:
             raise BadInputError(
                 f"--filter {text}: expected NAME=VALUE, such as status=completed or Args/lr=0.1"
             )
-        if name not in FIELDS and not is_parameter(name):
-            known = [*FIELDS, "SECTION/NAME of a parameter"]
+        if name not in FIELDS and name not in LOCAL and not is_parameter(name):
+            known = [*FIELDS, *LOCAL, "SECTION/NAME of a parameter"]
             raise BadInputError(f"--filter {text}: nothing is filtered by {name!r}{hint(name, known)}")
         if name == "status" and value not in STATUSES:
             raise BadInputError(f"--filter {text}: no task has that status{hint(value, STATUSES)}")

@@ -6,7 +6,7 @@ import pytest
 
 from stackyard.comparing.selection import filters, spellings
 from stackyard.errors import BadInputError
-from tests.stackyard.comparing.lab import Lab
+from tests.stackyard.comparing.lab import Lab, measured
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,24 @@ def test_a_server_gives_those_that_fit_everything(lab: Lab) -> None:
     assert labels(lab, filters=filters(["name=other"])) == {"two": 1}
     assert labels(lab, filters=filters(["Args/net.layers=3"])) == {"dotted": 1}
     assert labels(lab, ids=[one], project=None) == {"one": 1}
+    assert labels(lab, filters=filters([f"project={lab.project}/inner"])) == {"three": 1}
+
+
+def test_what_a_record_says_is_filtered_by_too(lab: Lab) -> None:
+    for stack in ("old", "new"):
+        run = measured()
+        run.environment.stack = stack
+        lab.task({"Args/n": stack}, run=run)
+    assert labels(lab, filters=filters(["stack=old"])) == {"old": 1}
+    assert labels(lab, filters=filters(["stack=old", "stack=new", "machine=yard-1"])) == {"new": 1, "old": 1}
+
+
+def test_where_nothing_fits_what_is_there_is_told(lab: Lab) -> None:
+    lab.task({"Args/lr": "0.1"}, tags=["sweep"])
+    for asked, said in (
+        ({"tags": ["sweeps"]}, "no task fits: .*; none has the tag sweeps; near it: sweep"),
+        ({"filters": {"Args/lrr": ["0.1"]}}, "none has the parameter Args/lrr; near it: Args/lr"),
+        ({"filters": {"Args/lr": ["5"]}}, "no task fits: .*Args/lr=5$"),
+    ):
+        with pytest.raises(BadInputError, match=said):
+            labels(lab, **asked)  # type: ignore[arg-type]
