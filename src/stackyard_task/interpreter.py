@@ -94,7 +94,7 @@ def _made(python: str, words: List[str], options: List[str]) -> int:
     status = subprocess.call([python, *words])
     places = [option for option in options if not option.startswith("-")]
     if status == 0 and places:
-        lay(places[-1], os.environ[WRAPPER_VARIABLE])
+        lay(places[-1], os.path.abspath(os.environ[WRAPPER_VARIABLE]))
     return status
 
 

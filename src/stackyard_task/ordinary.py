@@ -249,9 +249,9 @@ def _not_run(task: Mapping[str, Any], words: List[str], failure: Failure) -> Run
 
 def _delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Optional[Path]) -> bool:
     """Leave the record with the task; whether the server took it. What it did not take stays in its folder."""
-    record.parameters = handing_in.parameters_of(task)
     try:
-        task = {**task, "last_metrics": handing_in.document(server, str(task["id"])).get("last_metrics")}
+        task = handing_in.document(server, str(task["id"]))  # as the script left it
+        record.parameters = handing_in.parameters_of(task)
         place = folder or Path(tempfile.mkdtemp(prefix=RUN_PREFIX))
         records.write_json(record, place / records.RECORD_FILE)
         handing_in.hand_in(server, task, record, place)

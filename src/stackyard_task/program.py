@@ -45,6 +45,10 @@ _LAST_BYTES = 32 << 10
 _SAID_LETTERS = 300
 #: The last line of a Python traceback.
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Timeout)\b.*")
+#: What Python itself says of a script or module that is not there.
+_NOT_STARTED = re.compile(
+    r"\S*python[\d.]*: (No module named .+|can't open file .+|can't find '__main__' .+)"
+)
 #: How IPython begins a traceback, as a notebook's: it names the exception first.
 _IPYTHON = re.compile(r"^([A-Za-z_][\w.]*) {2,}Traceback \(most recent call last\)", re.MULTILINE)
 
@@ -378,7 +382,9 @@ def _mismatch(spec: TaskSpec, record: RunRecord) -> Optional[Failure]:
 def _raised(tail: str) -> Optional[str]:
     """The last line of output that ends with a traceback, as Python or a notebook's kernel writes it."""
     if "Traceback (most recent call last)" not in tail:
-        return None
+        said = tail.rstrip().rpartition("\n")[2]
+        found = _NOT_STARTED.fullmatch(said)
+        return found[1][:_SAID_LETTERS] if found else None
     if "\x1b" in tail:
         from stackyard_task.metrics.terminal import without_colours
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from stackyard import stacks, workloads
+from stackyard.agents import measuring_file
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.clearml.sending import SHORTEST_NAME, Sender
@@ -209,6 +210,15 @@ def submit_command(
             typer.echo(json.dumps(dataclasses.asdict(submitted), indent=1))
         else:
             typer.echo(f"follow it: stackyard task follow {submitted.id}")
+
+
+@app.command("measuring-file")
+def measuring_file_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")],
+) -> None:
+    """Write the one file that has the tasks of any clearml-agent measured, without the rest of Stackyard."""
+    size = measuring_file.write(file)
+    typer.echo(f"{file}: {size / 1e3:.0f} kB; on the agent's machine it is Python: docs/measure-any-agent.md")
 
 
 @app.command("follow")

@@ -15,7 +15,8 @@ from stackyard.clearml.client import Client
 from stackyard_task import records
 from stackyard_task.records import RecordError, RunRecord
 
-RECORD = "record"
+#: The artifact that holds the record: of an ordinary task, and of one that Stackyard sent.
+RECORDS = ("stackyard-record", "record")
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ def of(client: Client, id: str) -> Outcome:
 
 
 def _record(client: Client, artifacts: tuple[Artifact, ...]) -> RunRecord | None:
-    for artifact in artifacts:
-        if artifact.name == RECORD:
+    for artifact in sorted(artifacts, key=lambda one: one.name != RECORDS[0]):
+        if artifact.name in RECORDS:
             with tempfile.TemporaryDirectory() as scratch:
                 file = Path(scratch) / records.RECORD_FILE
                 client.download(artifact.url, file)
