@@ -65,6 +65,15 @@ def tasks_command(
             "is better. Default: all figures of the records and the scalars that most tasks have. May be repeated.",
         ),
     ] = None,
+    pair_by: Annotated[
+        str | None,
+        typer.Option(
+            "--pair-by",
+            metavar="KEY",
+            help="Tasks of two groups with the same value of this, such as Args/seed, are a pair: ratios within pairs "
+            "are less uncertain.",
+        ),
+    ] = None,
     baseline: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,6 +113,7 @@ def tasks_command(
         ),
         group_by,
         metric or (),
+        pair_by,
     )
     options = reports.ReportOptions(baseline=_pairs(baseline or []))
     settings = Settings.from_environment()

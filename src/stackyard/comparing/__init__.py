@@ -24,6 +24,8 @@ class Asked:
     group_by: Sequence[str]
     #: Metrics as ``metrics`` reads them, such as "loss/val:min"; none: what the tasks have.
     metrics: Sequence[str] = ()
+    #: A key, such as "Args/seed": tasks of different groups with the same value of it are pairs. ``None``: none are.
+    pair_by: str | None = None
 
 
 def compared(
@@ -50,6 +52,11 @@ def compared(
     wanted = [metrics.wanted(text) for text in asked.metrics]
     found = reading.read(clients, asked.selection, wanted)
     made, chosen = study.study(
-        found, grouping, wanted, options or ReportOptions(), lambda: reading.scalars(clients, found)
+        found,
+        grouping,
+        wanted,
+        options or ReportOptions(),
+        lambda: reading.scalars(clients, found),
+        asked.pair_by,
     )
     return analyse(made, chosen, rows=rows)

@@ -118,6 +118,25 @@ class Groups:
         return found
 
 
+def pairs_of(tasks: Sequence[Task], key: str, grouped_by: Sequence[str]) -> list[int | None]:
+    """A number for each task, the same for those with the same value of a key; ``None``: it has none.
+
+    Raises:
+        BadInputError: no task has the key, or it is grouped by too.
+    """
+    if key in grouped_by:
+        raise BadInputError(
+            f"--pair-by {key}: the tasks are grouped by it, so none of two groups share a value"
+        )
+    read = KEYS.get(key) or _parameter(key)
+    values = [read(task) for task in tasks]
+    if all(value is None for value in values):
+        known = list(dict.fromkeys(name for task in tasks for name in task.parameters))
+        raise BadInputError(_no_value(key, known).replace("--group-by", "--pair-by"))
+    numbers = {value: number for number, value in enumerate(sorted(set(_alike(values)) - {NOTHING}), 1)}
+    return [numbers.get(value) for value in _alike(values)]
+
+
 def _parameter(name: str) -> Callable[[Task], str | None]:
     return lambda task: task.parameters.get(name)
 

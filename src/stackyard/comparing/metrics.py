@@ -32,7 +32,7 @@ SERVER_SECONDS = "server_seconds"
 MOST_NAMED, MOST_TAKEN = 50, 20
 _MEASURED = {metric.key for metric in CATALOGUE}
 #: Single values by which a measured task shows its record: name with its unit, as a server's pages have it.
-_OF_RECORD = re.compile(r".* \((s|ms|MB|J|%|% of a core|% of allowed)\)|steps")
+_OF_RECORD = re.compile(r"(?:.* \((?:s|ms|MB|J|%|% of a core|% of allowed)\)|steps)(?: \(measured\))?")
 #: Scalars that show what a measured task uses while it runs.
 _LIVE = ("CPU (% of a core)", "RAM (MB)", "GPU memory (MB)", "GPU utilisation (%)")
 #: A name that ends with its unit: "time (ms)", "time [s]", "time_ms".

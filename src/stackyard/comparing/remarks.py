@@ -28,6 +28,9 @@ ADVICE: Mapping[str, str | None] = {
     "parameters-differ": None,
     "several-machines": None,
     "results-differ": None,
+    "drift": None,
+    "slow-first-block": None,
+    "slow-after-warm-up": None,
 }
 #: Names and values that one sentence shows.
 _MOST_NAMES = 6
@@ -41,6 +44,7 @@ def remarks(
     values: Mapping[str, Sequence[float | None]],
     odd: Mapping[str, int],
     left_out: Sequence[str],
+    pairs: Sequence[int | None] | None = None,
 ) -> list[Remark]:
     """Everything to be said.
 
@@ -52,6 +56,7 @@ def remarks(
         values: of each of those, by its name among the results, each task's value.
         odd: metric -> tasks in which it is no finite number.
         left_out: scalars that are not compared, for there are too many.
+        pairs: of each task which pair it belongs to; ``None``: nobody asked for pairs.
     """
     together = groups.together()
     said: list[Remark] = []
@@ -68,6 +73,16 @@ def remarks(
             f"{len(alone)} of {count(len(together), 'group')} with one task alone: {names}.",
             "One task shows no spread: run it again with other seeds, or group by fewer keys.",
         )
+    if pairs is not None:
+        twice = sum(
+            len(found) - len(set(found)) for places in together.values() for found in [_known(pairs, places)]
+        )
+        unpaired = sum(pair is None for pair in pairs)
+        if twice or unpaired:
+            parts = [f"{count(twice, 'task')} with the value of another in its group"] if twice else []
+            parts += [f"{count(unpaired, 'task')} without a value"] if unpaired else []
+            advice = "Ratios are of the last started of those with one value; medians and means are of all."
+            add("not-paired", "warning", f"Not in pairs: {', '.join(parts)}.", advice)
     unmeasured = [task for task in tasks if task.record is None]
     if unmeasured:
         of = (
@@ -227,6 +242,10 @@ def _code(task: Task) -> str | None:
 
 def _data(task: Task) -> str | None:
     return "\n".join(f"{name}={value}" for name, value in sorted(task.data.items())) or None
+
+
+def _known(pairs: Sequence[int | None], places: Sequence[int]) -> list[int]:
+    return [pair for place in places if (pair := pairs[place]) is not None]
 
 
 def _order(name: Sequence[str]) -> list[list[tuple[int, float, str]]]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from stackyard.comparing import metrics, remarks
-from stackyard.comparing.grouping import Grouping
+from stackyard.comparing.grouping import Grouping, pairs_of
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.reading import Found
 from stackyard.comparing.selection import ENDED
@@ -32,6 +32,7 @@ def study(
     asked: Sequence[Wanted],
     options: ReportOptions,
     known: Callable[[], Iterable[str]],
+    pair_by: str | None = None,
 ) -> tuple[Study, ReportOptions]:
     """The study, and the options with the metrics that are compared.
 
@@ -41,6 +42,7 @@ def study(
         asked: metrics that somebody named.
         options: what else the reader chose.
         known: looks up which scalars the tasks have, for the sentence on one that none has.
+        pair_by: the key whose values pair tasks of different groups; ``None``: nothing does.
 
     Raises:
         BadInputError: no task has ended; no task has a key or a metric.
@@ -52,6 +54,7 @@ def study(
             f"none of {count(len(found.tasks), 'task')} has ended ({', '.join(states)}): {found.selection.words()}"
         )
     groups = grouping.of(ended)
+    pairs = None if pair_by is None else pairs_of(ended, pair_by, groups.keys)
     done = [task for task in ended if task.status in _DONE]
     left_out: list[str] = []
     chosen = list(asked)
@@ -73,6 +76,7 @@ def study(
     odd: dict[str, int] = {}
     for place, task in enumerate(ended):
         record = _record(task, {WORKLOAD: title, **groups.levels[place]})
+        record.block = None if pairs is None else pairs[place]
         for each in own:
             value = values[each.result][place]
             if value is not None and math.isfinite(value):
@@ -85,7 +89,7 @@ def study(
         own=tuple(each.own() for each in own),
         only=tuple(each.key for each in asked) if asked else None,
     )
-    said = remarks.remarks(found, ended, groups, own, values, odd, left_out)
+    said = remarks.remarks(found, ended, groups, own, values, odd, left_out, pairs)
     return Study(
         tuple(runs),
         sources=tuple(found.servers),
@@ -93,7 +97,7 @@ def study(
         remarks=tuple(said),
         advice=remarks.ADVICE,
         hosts_apart=False,
-        blocks=False,
+        blocks=pairs is not None,
         title=title,
     ), options
 

@@ -62,7 +62,8 @@ def ratio_of(
     }
     shared = sorted(a.keys() & b.keys())
     if shared or not _apart(reference, other):
-        return paired_ratio([a[k] for k in shared], [b[k] for k in shared], **settings)  # type: ignore[arg-type]
+        pairs = [a[k] for k in shared], [b[k] for k in shared]
+        return paired_ratio(*pairs, difference=difference and metric.group == "own", **settings)  # type: ignore[arg-type]
     a_values, b_values = reference.values(metric), other.values(metric)
     return unpaired_ratio(a_values, b_values, difference=difference, **settings)  # type: ignore[arg-type]
 

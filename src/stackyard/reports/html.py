@@ -155,6 +155,8 @@ def _workload(
     """What the template says about one workload, every number already in words."""
     drawn = {m.key: chart for m in report.metrics if (chart := charts.bar_chart(workload, m, colouring))}
     compared = [m.key for m in report.metrics if m.group == "own"]
+    if report.options.only is None and any(key in drawn for key in FOOTPRINT):
+        compared = []  # what it costs comes first; results unfold
     first = [drawn[key] for key in (*compared, *FOOTPRINT) if key in drawn]
     if len(first) % 2 and "cpu_seconds" in drawn:
         first.append(drawn["cpu_seconds"])
@@ -178,7 +180,7 @@ def _workload(
             chart
             for key, chart in drawn.items()
             if chart not in first
-            and report.metric(key).group in ("time", "throughput", "energy")
+            and report.metric(key).group in ("own", "time", "throughput", "energy")
             and key not in ("data_seconds", "warmup_seconds", "finish_seconds", "step_p95_seconds")
         ],
         "phases": charts.phase_bars(workload, colouring),

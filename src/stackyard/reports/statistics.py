@@ -188,11 +188,22 @@ def paired_ratio(
     confidence: float = 0.95,
     draws: int = 10_000,
     seed: int = 0,
+    difference: bool = False,
 ) -> Ratio:
-    """Ratio other / reference of values paired by block: element i of both comes from the same block."""
+    """Ratio other / reference of values paired by block: element i of both comes from the same block.
+
+    Where ``difference`` asks for it, the median of the differences within blocks instead.
+    """
     if len(reference) != len(other):
         raise ValueError(f"{len(reference)} and {len(other)} values cannot be paired")
-    refused = _refusal(reference, other, "within block")
+    refused = _refusal(reference, other, "within block", difference)
+    if refused and refused.n and difference:
+        apart = np.asarray(other, dtype=float) - np.asarray(reference, dtype=float)
+        found = dataclasses.replace(refused, difference=float(np.median(apart)))
+        if refused.n < FEWEST_RUNS:
+            return dataclasses.replace(found, verdict=TOO_FEW, more_runs=FEWEST_RUNS - refused.n)
+        low, high = median_interval(apart, confidence, draws, seed)
+        return _judged(found, low, high, sign_test(apart), confidence)
     if refused:
         return refused
     logs = np.log(np.asarray(other, dtype=float)) - np.log(np.asarray(reference, dtype=float))
@@ -254,7 +265,12 @@ def _difference(
         return dataclasses.replace(found, verdict=TOO_FEW, more_runs=FEWEST_RUNS - refused.n)
     drawn = bootstrap_medians(b, draws, seed + 1) - bootstrap_medians(a, draws, seed)
     low, high = _interval(drawn, confidence)
-    apart = (low > 0 or high < 0) and mann_whitney(a, b) <= 1 - confidence
+    return _judged(found, low, high, mann_whitney(a, b), confidence)
+
+
+def _judged(found: Ratio, low: float, high: float, p: float, confidence: float) -> Ratio:
+    """A difference with its interval: different where that is on one side of 0, and a test agrees."""
+    apart = (low > 0 or high < 0) and p <= 1 - confidence
     return dataclasses.replace(
         found, verdict=DIFFERENT if apart else UNDECIDED, difference_low=low, difference_high=high
     )

@@ -113,9 +113,11 @@ class Lab:
             ],
         )
 
-    def compared(self, *group_by: str, metrics: Sequence[str] = (), **selection: Any) -> Report:
+    def compared(
+        self, *group_by: str, metrics: Sequence[str] = (), pair_by: str | None = None, **selection: Any
+    ) -> Report:
         """The report on this project's tasks."""
-        asked = Asked(Selection(**{"project": self.project, **selection}), group_by, metrics)
+        asked = Asked(Selection(**{"project": self.project, **selection}), group_by, metrics, pair_by)
         return comparing.compared([self.client], asked, ReportOptions(draws=500))
 
 

@@ -132,3 +132,31 @@ def test_every_output_says_of_unmeasured_tasks_what_is_known_and_no_more(lab: La
     printed = Console(width=110, record=True, file=io.StringIO())
     reports.print_table(report, printed)
     assert "loss/<i>val" in printed.export_text()
+
+
+def test_tasks_of_one_seed_are_pairs_where_somebody_says_so(lab: Lab) -> None:
+    for seed in range(8):
+        for rate in (1, 2):
+            # the seeds differ by far more than the rates
+            lab.task(
+                {"Args/lr": rate, "Args/seed": seed}, {"loss/val": [(1 + seed) * (1.2 if rate == 2 else 1.0)]}
+            )
+    (alone,) = lab.compared("Args/lr", metrics=["loss/val"]).workloads[0].comparisons
+    assert (alone.verdict, alone.pairing) == ("undecided", "unpaired")
+    report = lab.compared("Args/lr", metrics=["loss/val"], pair_by="Args/seed")
+    (paired,) = report.workloads[0].comparisons
+    assert (paired.verdict, paired.pairing, paired.n) == ("different", "within block", 8)
+    assert paired.ratio == pytest.approx(1.2)
+    assert "not-paired" not in codes(report)
+    lab.task({"Args/lr": 1, "Args/seed": 0}, {"loss/val": [1.0]})
+    lab.task({"Args/lr": 1}, {"loss/val": [1.0]})
+    told = codes(lab.compared("Args/lr", metrics=["loss/val"], pair_by="Args/seed"))
+    assert told["not-paired"] == (
+        "Not in pairs: 1 task with the value of another in its group, 1 task without a value."
+    )
+    for key, said in (
+        ("Args/lr", "grouped by it"),
+        ("Args/sed", "--pair-by Args/sed: .*; near it: Args/seed"),
+    ):
+        with pytest.raises(BadInputError, match=said):
+            lab.compared("Args/lr", pair_by=key)

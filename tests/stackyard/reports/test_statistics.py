@@ -240,3 +240,17 @@ def test_where_values_leave_no_ratio_the_difference_is_judged() -> None:
     assert found.difference_low <= 2.0 <= found.difference_high
     assert unpaired_ratio(low, low, draws=500).verdict == "undecided", "a margin needs a ratio"
     assert unpaired_ratio(low[:5], high, draws=500).verdict == "too few runs"
+
+
+def test_differences_within_pairs_are_judged_by_the_sign_test() -> None:
+    before = [-5.0, -1.0, 0.0, 3.0, 8.0, 20.0]
+    found = paired_ratio(before, [value + 1 for value in before], draws=500, difference=True)
+    assert (found.ratio, found.difference, found.verdict, found.pairing) == (
+        None,
+        1.0,
+        "different",
+        "within block",
+    )
+    assert paired_ratio(before, before[::-1], draws=500, difference=True).verdict == "undecided"
+    assert paired_ratio(before[:3], before[:3], difference=True).verdict == "too few runs"
+    assert paired_ratio(before, before).difference is None, "nobody asked for it"
