@@ -20,7 +20,7 @@ from typing import Callable, Mapping, Optional
 from stackyard_task import records
 from stackyard_task.interpreter import PYTHON_VARIABLE
 from stackyard_task.records import RecordError
-from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
+from stackyard_task.wishes import GIVEN, SETTLED_VARIABLE, Choice, Settled, Wish
 
 #: Where what was found is kept, and what lists the stacks that are built here.
 CACHE_VARIABLE, STACKS_VARIABLE = "STACKYARD_CACHE", "STACKYARD_STACKS_FILE"
@@ -65,6 +65,7 @@ def choose(
     how: Optional[Settled],
     variables: Mapping[str, str],
     over: Callable[[], bool] = lambda: False,
+    has_image: Callable[[str], bool] = lambda image: True,
 ) -> Choice:
     """The Python for a task.
 
@@ -73,14 +74,17 @@ def choose(
         how: what the operator settled.
         variables: the environment.
         over: whether the task was ended meanwhile; then nothing is waited for.
+        has_image: whether an image that was found before is still here.
 
     Raises:
         NotMet: there is none that meets the wish, or the task was ended.
     """
     if how is None or how.environment == "agent":
         return Choice(variables.get(PYTHON_VARIABLE) or sys.executable)
+    if how.environment == GIVEN and how.given is not None:
+        return how.given
     kept = _kept(wish, how, variables)
-    found = None if kept is None else _known(kept)
+    found = None if kept is None else _known(kept, has_image)
     if found is not None:
         return found
     answer = _asked(wish, how, variables, over)
@@ -95,20 +99,29 @@ def choose(
 def _kept(wish: Wish, how: Settled, variables: Mapping[str, str]) -> Optional[Path]:
     """Where the answer to this wish is kept: named by all that decides it."""
     cache = variables.get(CACHE_VARIABLE)
-    if not cache:
+    if not cache or _may_move(wish):
         return None
     stacks = b""
     with contextlib.suppress(OSError), open(variables.get(STACKS_VARIABLE, ""), "rb") as stream:
         stacks = stream.read(_MOST_BYTES)
-    decides = json.dumps([wish.__dict__, {**how.__dict__, "runs": None}], sort_keys=True).encode()
+    settled = {**records.to_json(how), "runs": None, "witness": None}
+    decides = json.dumps([records.to_json(wish), settled], sort_keys=True).encode()
     digest = hashlib.sha256(decides + b"\0" + stacks).hexdigest()
     return Path(cache) / "environments" / f"{digest}.json"
 
 
-def _known(kept: Path) -> Optional[Choice]:
+def _may_move(wish: Wish) -> bool:
+    """Whether the same wish may mean something else tomorrow: it names a branch, whose files nobody has read yet."""
+    return wish.repository is not None and not wish.repository.commit
+
+
+def _known(kept: Path, has_image: Callable[[str], bool]) -> Optional[Choice]:
     """What was found before, if it is still there."""
     try:
         found = records.read_json(Choice, kept)
+        if found.image is not None:
+            found.known = True
+            return found if has_image(found.image) else None
         if found.stack is None:  # this machine's own Python, as it is
             return found if os.access(found.python, os.X_OK) else None
         marker = os.path.join(os.path.dirname(os.path.dirname(found.python)), _MARKER)
@@ -133,7 +146,9 @@ def _asked(wish: Wish, how: Settled, variables: Mapping[str, str], over: Callabl
     assert asking.stdin is not None
     assert asking.stdout is not None
     with contextlib.suppress(BrokenPipeError):
-        asking.stdin.write(json.dumps({"wish": wish.__dict__, "settled": how.__dict__}).encode())
+        asking.stdin.write(
+            json.dumps({"wish": records.to_json(wish), "settled": records.to_json(how)}).encode()
+        )
         asking.stdin.close()
     try:
         while asking.poll() is None and not over():

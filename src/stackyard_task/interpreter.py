@@ -28,7 +28,7 @@ _TASK_VARIABLE = "CLEARML_TASK_ID"
 #: The task that is measured already: whatever its script starts is.
 MEASURED_VARIABLE = "STACKYARD_MEASURED"
 #: The script of the tasks that Stackyard sends, and what it says.
-_OWN_SCRIPT, _OWN_WORDS = "dispatched.py", b"from stackyard_task import dispatched"
+OWN_SCRIPT, OWN_WORDS = "dispatched.py", b"from stackyard_task import dispatched"
 _HEAD_BYTES = 16 << 10
 #: ``python`` of an environment: us, for the interpreter beside it.
 _LAID = """#!/bin/sh
@@ -78,11 +78,11 @@ def _is_task(first: List[str]) -> bool:
 
 def _is_own(script: str) -> bool:
     """Whether a script is that of the tasks which Stackyard sends."""
-    if os.path.basename(script) != _OWN_SCRIPT:
+    if os.path.basename(script) != OWN_SCRIPT:
         return False
     try:
         with open(script, "rb") as stream:
-            return _OWN_WORDS in stream.read(_HEAD_BYTES)
+            return OWN_WORDS in stream.read(_HEAD_BYTES)
     except OSError:
         return False
 

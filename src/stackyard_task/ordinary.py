@@ -27,10 +27,13 @@ from stackyard_task.commands import Command, verbatim
 from stackyard_task.handing_in import table
 from stackyard_task.interpreter import MEASURED_VARIABLE, PYTHON_VARIABLE
 from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
-from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
+from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Repository, Settled, Wish
+from stackyard_task.witness import Outside
 from stackyard_task.workloads import Workload
 
 TASK_VARIABLE = "CLEARML_TASK_ID"
+#: The image that a container was started from, by its id; what the agent says of it is a name.
+IMAGE_VARIABLE = "STACKYARD_IMAGE"
 #: After an abort the agent waits so long for what is left with the task, before it kills what runs.
 ABORT_SECONDS = 30.0
 #: How long the results wait for a server that is away.
@@ -67,8 +70,10 @@ def main(words: List[str], begun: float) -> int:
     folder: Optional[Path] = None
     watch = aborts.Watch(server, id)
     how: Optional[Settled] = None
+    outside = Outside(None)
     try:
         how = chosen.settled(os.environ)
+        outside = Outside(how.witness if how else None)
         folder = _folder(how.runs if how else None, id)
         watch.start()
         wish = wish_of(task, Path.cwd())
@@ -79,10 +84,11 @@ def main(words: List[str], begun: float) -> int:
         records.write_json(spec, folder / records.TASK_FILE)
         # what is needed where this process does not live to hand the record in
         records.write_json(
-            dispatch_of(task, how.queue if how else None, begun, _instant(time.time())),
+            dispatch_of(task, how.queue if how else None, begun, instant(time.time()), os.environ),
             folder / left.WAY_FILE,
         )
         aborts.expect(server, id, ABORT_SECONDS)
+        outside.begin()
         record = run.supervise(
             folder,
             python=choice.python,
@@ -90,33 +96,33 @@ def main(words: List[str], begun: float) -> int:
             here=given,
             stands_in=True,
         )
+        outside.end(record)
         record.notes = [*choice.said, *record.notes]
         record.failure = record.failure or mismatch(choice, record)
         record.status = "completed" if record.failure is None else "failed"
     except NotMet as error:
-        record = _not_run(task, words, Failure(error.kind, str(error)))
+        record = not_run(task, words, Failure(error.kind, str(error)))
     except (run.TaskError, run.RecordNotWritten, records.RecordError, OSError) as error:
-        record = getattr(error, "record", None) or _not_run(
-            task, words, Failure("infrastructure", str(error))
-        )
+        record = getattr(error, "record", None) or not_run(task, words, Failure("infrastructure", str(error)))
     watch.stop()
     if os.getppid() != agent:
         watch.why = watch.why or "its agent ended"
-    record.dispatch = dispatch_of(task, how.queue if how else None, begun, record.started_at)
+    record.dispatch = dispatch_of(task, how.queue if how else None, begun, record.started_at, os.environ)
     if watch.why is not None and record.failure is not None:
         record.failure.kind = "interrupted"
         record.failure.message = f"{watch.why}; {record.failure.message}"
-    delivered = _delivered(server, task, record, folder)
-    return _left(server, id, record, watch, delivered)
+    is_there = delivered(server, task, record, folder)
+    outside.over()
+    return said(server, id, record, watch.why, is_there)
 
 
-def wish_of(task: Mapping[str, Any], folder: Path) -> Wish:
+def wish_of(task: Mapping[str, Any], folder: Optional[Path]) -> Wish:
     """What a task wants of its environment.
 
     Args:
         task: its document.
         folder: where its script is: a file of requirements is looked for there, and at the top of the repository, where
-            the task lists none.
+            the task lists none. ``None``: it is not here; the wish says where it can be fetched.
     """
     script, params = table(task, "script"), table(task, "hyperparams")
     wish = Wish()
@@ -124,7 +130,10 @@ def wish_of(task: Mapping[str, Any], folder: Path) -> Wish:
     text = "\n".join(map(str, listed)) if isinstance(listed, list) else str(listed or "")
     if _says_something(text):
         wish.requirements = text
-    elif script.get("repository"):
+    elif script.get("repository") and folder is None:
+        parts = ("repository", "version_num", "branch", "tag", "working_dir")
+        wish.repository = Repository(*(str(script.get(part) or "").strip() for part in parts))
+    elif script.get("repository") and folder is not None:
         wish.requirements, wish.requirements_from = _of_repository(folder)
     for section, said in (("Run", "Run/stack"), ("properties", "the user property stack")):
         named = table(table(params, section), "stack").get("value")
@@ -190,15 +199,29 @@ def mismatch(choice: Choice, record: RunRecord) -> Optional[Failure]:
     return None
 
 
-def dispatch_of(task: Mapping[str, Any], queue: Optional[str], begun: float, started_at: str) -> Dispatch:
-    """How the task came here."""
+def dispatch_of(
+    task: Mapping[str, Any],
+    queue: Optional[str],
+    begun: Optional[float],
+    started_at: Optional[str],
+    variables: Mapping[str, str],
+) -> Dispatch:
+    """How the task came here.
+
+    Args:
+        task: its document.
+        queue: the name of its queue; ``None``: the id of that, as far as the server tells.
+        begun: epoch seconds at the first line of what its agent started; ``None``: it started nothing.
+        started_at: when its script was started.
+        variables: the environment that its agent gave.
+    """
     return Dispatch(
         task_id=str(task["id"]),
         queue=queue or str(table(table(task, "execution"), "queue").get("id") or "") or None,
-        worker=os.environ.get("CLEARML_WORKER_ID"),
-        image=os.environ.get("CLEARML_DOCKER_IMAGE"),
+        worker=variables.get("CLEARML_WORKER_ID"),
+        image=variables.get(IMAGE_VARIABLE) or variables.get("CLEARML_DOCKER_IMAGE"),
         pulled_at=task.get("started"),
-        user_code_at=_instant(begun),
+        user_code_at=None if begun is None else instant(begun),
         workload_started_at=started_at,
     )
 
@@ -240,14 +263,14 @@ def _inherited(variables: Mapping[str, str], python: str) -> Dict[str, str]:
     return left
 
 
-def _not_run(task: Mapping[str, Any], words: List[str], failure: Failure) -> RunRecord:
+def not_run(task: Mapping[str, Any], words: Optional[List[str]], failure: Failure) -> RunRecord:
     """The record of a task whose script was never started."""
-    now = _instant(time.time())
+    now = instant(time.time())
     name = str(table(task, "script").get("entry_point") or task.get("name") or "task")[:200]
     return RunRecord(str(task["id"]), name, "failed", now, now, failure=failure, command=words)
 
 
-def _delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Optional[Path]) -> bool:
+def delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Optional[Path]) -> bool:
     """Leave the record with the task; whether the server took it. What it did not take stays in its folder."""
     try:
         task = handing_in.document(server, str(task["id"]))  # as the script left it
@@ -262,11 +285,19 @@ def _delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folde
     return True
 
 
-def _left(server: Server, id: str, record: RunRecord, watch: aborts.Watch, delivered: bool) -> int:
-    """Say how it ended, and with which status to exit."""
+def said(server: Server, id: str, record: RunRecord, why: Optional[str], is_there: bool) -> int:
+    """Say how it ended, and with which status to exit.
+
+    Args:
+        server: where the task is.
+        id: the task's.
+        record: what was left with it.
+        why: it was ended on the server; ``None``: it was not.
+        is_there: whether the server has the record.
+    """
     failure = record.failure
-    if watch.why is not None:
-        if delivered:
+    if why is not None:
+        if is_there:
             aborts.is_over(server, id)
         return FAILED
     if failure is None:
@@ -281,6 +312,7 @@ def _become(words: List[str]) -> None:
     os.execv(words[0], words)
 
 
-def _instant(epoch_seconds: float) -> str:
+def instant(epoch_seconds: float) -> str:
+    """A moment as records write it."""
     moment = datetime.datetime.fromtimestamp(epoch_seconds, datetime.timezone.utc)
     return moment.isoformat(timespec="milliseconds")

@@ -213,6 +213,8 @@ class Measurement:
     peak_rss_method: Optional[str] = None
     peak_rss_low_bytes: Optional[int] = None
     peak_rss_high_bytes: Optional[int] = None
+    #: What of the peak is mapped files, such as libraries: a cgroup counts them for whoever read them first.
+    peak_mapped_files_bytes: Optional[int] = None
     #: The cgroup's own peak: page cache included.
     cgroup_peak_bytes: Optional[int] = None
     #: RSS minus shared pages, summed over the tree (the definition of study 002).
@@ -318,6 +320,26 @@ class Dispatch:
     retries: int = 0
 
 
+@dataclass
+class Witness:
+    """What somebody outside counted over the same span: all that ran in the container, the supervisor included."""
+
+    #: Who counted what: "cgroup v1 of the container, read by its agent".
+    method: Optional[str] = None
+    cpu_seconds: Optional[float] = None
+    #: Greatest anonymous and shared memory: no page cache, no mapped files.
+    peak_bytes: Optional[int] = None
+    #: The cgroup's own peak: page cache, mapped files that were first read here, and kernel memory included.
+    charged_peak_bytes: Optional[int] = None
+    #: What of it is known to be the supervisor's own.
+    supervisor_cpu_seconds: Optional[float] = None
+    supervisor_bytes: Optional[int] = None
+    #: Without the supervisor's: by how much it differs from cpu_seconds of the measurement, in percent of that;
+    cpu_differs_percent: Optional[float] = None
+    #: and from peak_rss_bytes without mapped files, in percent of peak_rss_bytes. Positive: the witness saw more.
+    peak_differs_percent: Optional[float] = None
+
+
 #: Instants of a Dispatch in the order in which they happen.
 INSTANTS = (
     "enqueued_at",
@@ -357,6 +379,8 @@ class RunRecord:
     notes: List[str] = field(default_factory=list)
     #: ``None``: started directly, without a server.
     dispatch: Optional[Dispatch] = None
+    #: A second count of what the run used; ``None``: nobody was there to count.
+    witness: Optional[Witness] = None
     #: What the workload said through its channel and was left out: step times that are no numbers, broken lines.
     not_understood: Optional[int] = None
     api_version: int = API_VERSION

@@ -12,26 +12,21 @@ from stackyard_task.records import StackPin
 
 #: Names a JSON file of ``Settled``: how this agent's ordinary tasks are run.
 SETTLED_VARIABLE = "STACKYARD_TASKS_FILE"
+#: How ``Settled.environment`` says that the choice is made, and stands beside it.
+GIVEN = "given"
 
 
 @dataclass
-class Settled:
-    """How the tasks of one agent are run."""
+class Repository:
+    """Where the script of a task lies."""
 
-    #: Our side's Python, which chooses.
-    python: str
-    queue: Optional[str] = None
-    #: "stack", or "agent": the environment that the agent itself made.
-    environment: str = "stack"
-    default_stack: Optional[str] = None
-    #: Names of the stacks that the queue serves; ``None``: all.
-    stacks: Optional[List[str]] = None
-    #: Whether there is a GPU to run on.
-    gpu: bool = False
-    #: Where run folders are kept until they are delivered.
-    runs: Optional[str] = None
-    #: What of the operator's environment our side needs to make environments: its home, pip's configuration.
-    variables: Dict[str, str] = field(default_factory=dict)
+    address: str
+    #: The commit; else the head of a branch or a tag; else that of the repository.
+    commit: str = ""
+    branch: str = ""
+    tag: str = ""
+    #: The folder in it that the script is run from.
+    folder: str = ""
 
 
 @dataclass
@@ -47,6 +42,8 @@ class Wish:
     stack_from: str = ""
     #: "3.11"; ``None``: any.
     python: Optional[str] = None
+    #: Where a file of requirements may lie that nobody has read yet; ``None``: nothing is to be read.
+    repository: Optional[Repository] = None
 
 
 @dataclass
@@ -63,3 +60,31 @@ class Choice:
     said: List[str] = field(default_factory=list)
     #: Whether it was known before.
     known: bool = False
+    #: Id of the image that the Python is in; ``None``: it is on this host.
+    image: Optional[str] = None
+
+
+@dataclass
+class Settled:
+    """How the tasks of one agent are run."""
+
+    #: Our side's Python, which chooses.
+    python: str
+    queue: Optional[str] = None
+    #: "stack"; "agent": the environment that the agent itself made; GIVEN: as ``given`` says.
+    environment: str = "stack"
+    default_stack: Optional[str] = None
+    #: Names of the stacks that the queue serves; ``None``: all.
+    stacks: Optional[List[str]] = None
+    #: Whether there is a GPU to run on.
+    gpu: bool = False
+    #: Where run folders are kept until they are delivered.
+    runs: Optional[str] = None
+    #: What of the operator's environment our side needs to make environments: its home, pip's configuration.
+    variables: Dict[str, str] = field(default_factory=dict)
+    #: Of a queue of containers: stack -> id of its image, of those that it allows; ``None``: tasks run on the host.
+    images: Optional[Dict[str, str]] = None
+    #: What was chosen before the container started.
+    given: Optional[Choice] = None
+    #: The socket of whoever watches the container from outside; ``None``: nobody does.
+    witness: Optional[str] = None

@@ -6,10 +6,12 @@ the operator did not name. May import errors, settings, ``queues``, ``slots`` an
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import hashlib
 import json
 import os
+import py_compile
 import re
 import shlex
 import shutil
@@ -19,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stackyard.agents.container_rules import BOX_TARGET
 from stackyard.agents.slots import Slot
 from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError
@@ -60,6 +63,8 @@ _MAKERS_VARIABLES = re.compile(
     r"|(https?|no)_proxy|(HTTPS?|NO)_PROXY"
 )
 
+#: The agents' Python in images of stacks (``agents/image.sh``).
+_IMAGE_PYTHON = "/opt/agent/venv/bin/python"
 _LOGIN = re.compile(r"://[^/\s]*@")
 
 
@@ -271,6 +276,11 @@ def _write_interpreter(slot: Slot, folder: Path, around: Surroundings) -> None:
         script.chmod(0o700)
     for left in set(folder.glob("bin/python*")) - {folder / "bin" / name for name in pythons}:
         left.unlink()
+    _write_settled(slot, folder, None, around)
+
+
+def _write_settled(slot: Slot, folder: Path, images: Mapping[str, str] | None, around: Surroundings) -> None:
+    """How the ordinary tasks of a slot are run; with the images they may have, in containers."""
     settled = Settled(
         python=around.python,
         queue=slot.queue,
@@ -278,16 +288,56 @@ def _write_interpreter(slot: Slot, folder: Path, around: Surroundings) -> None:
         default_stack=slot.default_stack,
         stacks=None if slot.stacks is None else list(slot.stacks),
         gpu=slot.gpu is not None,
-        runs=str(folder / "runs"),
+        runs=None if slot.in_container else str(folder / "runs"),
+        images=None if images is None else dict(images),
         variables={**_for_makers(around), "STACKYARD_HOME": str(around.home)},
     )
     write_private(folder / "tasks.json", json.dumps(asdict(settled), indent=1) + "\n")
 
 
+def write_box(top: Path) -> Path:
+    """The folder that containers of ordinary tasks see, made where it is missing: what measures, and its code.
+
+    A copy that anybody can read: under which number it is read there is the image's affair. Named by its content, for
+    containers may run that use an older one.
+
+    Args:
+        top: holds such folders.
+    """
+    package = Path(__file__).resolve().parents[2] / "stackyard_task"
+    text = _INTERPRETER.format(python=_IMAGE_PYTHON, own=_IMAGE_PYTHON, code=f"{BOX_TARGET}/code")
+    digest = hashlib.sha256(text.encode())
+    for file in sorted(package.rglob("*.py")):
+        digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes() + b"\0")
+    folder = top / digest.hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    made = top / f".{folder.name}.{os.getpid()}"
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(
+        package, made / "code" / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+    )
+    compileall.compile_dir(
+        made,
+        quiet=2,
+        stripdir=str(made),
+        prependdir=BOX_TARGET,
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    (made / "python").write_text(text, encoding="utf-8")
+    for place in (made, *made.rglob("*")):
+        place.chmod(0o755 if place.is_dir() or place.name == "python" else 0o644)
+    with contextlib.suppress(OSError):  # another has just made the same
+        made.rename(folder)
+    shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
 def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Surroundings) -> None:
     binaries = folder / "bin"
-    for path in (binaries, folder / "gate"):
+    for path in (binaries, folder / "gate", folder / "box"):
         path.mkdir(exist_ok=True, mode=0o700)
+    _write_settled(slot, folder, images, around)
     script = binaries / "docker"
     write_private(script, _GATE.format(python=shlex.quote(around.python)))
     script.chmod(0o700)
@@ -307,6 +357,8 @@ def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Sur
         "cpuset_cpus": ",".join(map(str, slot.cores)) or None,
         "gpu": slot.gpu,
         "network": around.network,
+        "tasks": str(folder / "tasks.json"),
+        "box": str(write_box(folder / "box")),
     }
     write_private(folder / "policy.json", json.dumps(policy, indent=1) + "\n")
 

@@ -24,6 +24,10 @@ from stackyard.errors import BadInputError, StackyardError
 CONF_TARGET = "/tmp/clearml.conf"
 #: And where we mount what its tasks have downloaded.
 CACHE_TARGET = "/cache"
+#: Where an ordinary task finds what measures it, and the folder that it shares with whoever started it.
+BOX_TARGET, SHARED_TARGET = "/opt/stackyard", "/run/stackyard"
+#: The image that a task has which names none (``agents/clearml.conf``).
+NO_IMAGE = "stackyard/no-image-named-by-the-task"
 #: Labels of every container that was let through; the first finds them all.
 QUEUE_LABEL = "stackyard.queue"
 TASK_LABEL = "stackyard.task"
@@ -67,6 +71,9 @@ _CPUS = re.compile(r"^(\d+(?:\.\d*)?|\.\d+)$")
 # Every process in turn becomes the next (the agent becomes the task's script), so that SIGTERM reaches the task and
 # nobody between. The last words must be "--id TASK": by them the agent outside finds its container.
 _SCRIPT = "exec $LOCAL_PYTHON -u -m clearml_agent execute --disable-monitoring --standalone-mode --id {task}"
+# Of an ordinary task: in stand-alone mode an agent runs the script with its own Python, whatever it is told. The
+# variables beside it are what has it install nothing.
+_BOX_SCRIPT = "exec $LOCAL_PYTHON -u -m clearml_agent execute --disable-monitoring --id {task}"
 
 
 class RefusedError(StackyardError):
@@ -122,6 +129,9 @@ class Policy:
     #: Keys of the configuration's ``api`` section as containers must see them.
     api: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: int = STOP_SECONDS
+    #: How ordinary tasks are run, as a file; and the folder of what measures them. ``None``: as all others.
+    tasks: str | None = None
+    box: str | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +188,8 @@ _KEYS: Mapping[str, tuple[str, Callable[[object], bool], str]] = {
     "network": ("network", _is_text, "a text"),
     "api": ("api", _is_named_texts, "an object of texts"),
     "stop_seconds": ("stop_seconds", _is_whole, "a whole number"),
+    "tasks": ("tasks", _is_text, "a text"),
+    "box": ("box", _is_text, "a text"),
 }
 
 
@@ -298,6 +310,7 @@ def command(
     cache: str,
     user: str | None = None,
     more: Mapping[str, str] | None = None,
+    shared: str | None = None,
 ) -> list[str]:
     """The ``docker run`` that is executed instead of the agent's.
 
@@ -310,6 +323,7 @@ def command(
         cache: a folder for what tasks of this agent download.
         user: "uid:gid" to run as; ``None``: the image's own user.
         more: further environment variables.
+        shared: of an ordinary task that is measured: the folder that it shares with whoever started it.
 
     Raises:
         RefusedError: a limit is malformed or above the queue's.
@@ -347,12 +361,21 @@ def command(
     }
     if allowed.gpu is not None:
         del environment["NVIDIA_VISIBLE_DEVICES"]  # --gpus says it
+    boxed: tuple[Mount, ...] = ()
+    if shared is not None and allowed.box is not None:
+        environment |= {
+            "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": f"{BOX_TARGET}/python",
+            "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
+            "STACKYARD_TASKS_FILE": f"{SHARED_TARGET}/tasks.json",
+        }
+        boxed = (Mount(allowed.box, BOX_TARGET, True), Mount(shared, SHARED_TARGET, False))
     for name, value in environment.items():
         words += ["--env", f"{name}={value}"]
-    for mount in (Mount(conf, CONF_TARGET, True), Mount(cache, CACHE_TARGET, False), *allowed.mounts):
+    for mount in (Mount(conf, CONF_TARGET, True), Mount(cache, CACHE_TARGET, False), *boxed, *allowed.mounts):
         rights = ",readonly" if mount.read_only else ""
         words += ["--mount", f"type=bind,source={mount.source},target={mount.target}{rights}"]
-    return [*words, image_id, "bash", "-c", _SCRIPT.format(task=wish.task)]
+    script = _BOX_SCRIPT if boxed else _SCRIPT
+    return [*words, image_id, "bash", "-c", script.format(task=wish.task)]
 
 
 def other(arguments: Sequence[str], allowed: Policy) -> list[str] | None:

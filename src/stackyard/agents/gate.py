@@ -1,11 +1,13 @@
-"""The program that agents find as ``docker``: checks what they start, then becomes the real docker.
+"""The program that agents find as ``docker``: checks what they start, then becomes the real docker, or its parent.
 
 ``python -m stackyard.agents.gate ARGUMENTS``, with $STACKYARD_GATE_POLICY naming this agent's policy file. A
 container that the policy allows is started by the command that ``container_rules`` writes; anything else starts
 nothing, and its task fails with a sentence. What is decided is decided there; here are the file, the engine's
 answers, the server and the exec.
 
-Standard library and ``container_rules`` only: it runs once for every container, before it starts.
+Ordinary tasks, which name no stack and measure nothing, are ``stackyard_task.box``'s: it chooses the image, and stays.
+
+Standard library and ``container_rules`` only, and that box: it runs once for every container, before it starts.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from stackyard.agents import container_rules as rules
 from stackyard.errors import BadInputError, StackyardError
+
+if TYPE_CHECKING:
+    from stackyard_task.box import Box
 
 POLICY_VARIABLE = "STACKYARD_GATE_POLICY"
 #: What a container is told of its start: the moment it was asked for (seconds since 1970), image, queue.
@@ -67,10 +72,17 @@ def _start(arguments: Sequence[str], allowed: rules.Policy) -> NoReturn:
     Raises:
         RefusedError: nothing was started, and the task was failed.
     """
-    wish = None
+    wish = ordinary = shared = None
     try:
         wish = rules.asked(arguments)
-        image_id, stack = rules.image(wish.image, allowed, lambda reference: _look_up(reference, allowed))
+        named = None
+        if wish.image != rules.NO_IMAGE:
+            named = rules.image(wish.image, allowed, lambda reference: _look_up(reference, allowed))
+        if allowed.tasks and allowed.box:
+            ordinary = _ordinary(wish, allowed)
+        if ordinary is not None:
+            named, shared = _chosen(ordinary, named, allowed)
+        image_id, stack = named or rules.image(wish.image, allowed, lambda _reference: ())
         if wish.dropped:
             print(
                 f"stackyard: ignored: {', '.join(wish.dropped)}; a task may set only "
@@ -84,11 +96,26 @@ def _start(arguments: Sequence[str], allowed: rules.Policy) -> NoReturn:
             IMAGE_VARIABLE: image_id,
             QUEUE_VARIABLE: allowed.queue,
         }
-        words = rules.command(wish, allowed, image_id, stack, conf, _cache(allowed), user, more)
+        words = rules.command(
+            wish,
+            allowed,
+            image_id,
+            stack,
+            conf,
+            _cache(allowed),
+            user,
+            more,
+            None if shared is None else str(shared),
+        )
+        if ordinary is not None and shared is not None:
+            ordinary.told = {**wish.environment, IMAGE_VARIABLE: image_id}
+            raise SystemExit(ordinary.run(words, shared))
     except (StackyardError, OSError) as error:
         if wish is not None:
-            print(f"stackyard: {error}", file=sys.stderr, flush=True)
             kind = getattr(error, "kind", rules.NotStartedError.kind)
+            if ordinary is not None:
+                raise SystemExit(ordinary.not_started(kind, str(error))) from None
+            print(f"stackyard: {error}", file=sys.stderr, flush=True)
             if _fail(wish, f"{kind}: {error}"):
                 # An exit status would make the agent write over the reason; so it shall see the status first. It
                 # then ends us.
@@ -96,6 +123,44 @@ def _start(arguments: Sequence[str], allowed: rules.Policy) -> NoReturn:
             raise SystemExit(rules.RefusedError.exit_code) from None
         raise
     _become(words)
+
+
+def _ordinary(wish: rules.Asked, allowed: rules.Policy) -> Box | None:
+    """The task, if it is none that Stackyard sent.
+
+    Raises:
+        NotStartedError: that cannot be told.
+    """
+    from stackyard_task import box  # not waited for by the other commands of agents
+
+    try:
+        found = box.looked_up(wish.conf, wish.task, allowed.tasks or "", os.environ)
+    except box.NotMet as error:
+        raise rules.NotStartedError(str(error)) from error
+    if found is not None and os.geteuid() == 0:
+        found.owner = _IMAGE_USER
+    return found
+
+
+def _chosen(
+    ordinary: Box, named: tuple[str, str] | None, allowed: rules.Policy
+) -> tuple[tuple[str, str], Path]:
+    """(image id and stack, the folder that the container shares with us) of an ordinary task.
+
+    Raises:
+        SystemExit: nothing is to be started, and the task was failed.
+    """
+    from stackyard_task import box
+
+    try:
+        choice = ordinary.choose(named and named[1], lambda image: bool(_look_up(image, allowed)))
+    except box.NotMet as error:
+        raise SystemExit(ordinary.not_started(error.kind, str(error))) from None
+    if choice is not None and choice.image and choice.stack:
+        named = choice.image, choice.stack.name
+    if named is None:
+        raise rules.NotStartedError("no image was chosen for the task")
+    return named, ordinary.share(Path(allowed.folder) / "boxes", choice, rules.SHARED_TARGET)
 
 
 def _become(words: list[str]) -> NoReturn:

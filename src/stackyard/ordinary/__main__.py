@@ -12,7 +12,7 @@ import time
 from typing import Any, NoReturn
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
-from stackyard.ordinary import making
+from stackyard.ordinary import imaging, making, repository
 from stackyard.settings import Settings
 from stackyard_task import records
 from stackyard_task.wishes import Settled, Wish
@@ -29,9 +29,11 @@ def main() -> int:
         asked = records.parse(sys.stdin.buffer.read(_MOST_BYTES).decode(), "the question")
         wish = records.from_json(Wish, asked["wish"], "wish")
         how = records.from_json(Settled, asked["settled"], "settled")
-        answer: dict[str, Any] = records.to_json(
-            making.made(wish, how, Settings.from_environment(), _Progress())
-        )
+        settings, say = Settings.from_environment(), _Progress()
+        if wish.repository is not None:
+            wish = repository.read(wish, say)
+        make = making.made if how.images is None else imaging.made
+        answer: dict[str, Any] = records.to_json(make(wish, how, settings, say))
     except (BadInputError, NotRunnableError) as error:
         answer = {"refused": str(error), "kind": "bad_input"}
     except StackyardError as error:

@@ -37,7 +37,7 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
         NotRunnableError: nor can it be had from an index, for that cannot be reached or has it not.
         StackyardError: building failed.
     """
-    torch = _torch_wanted(wish)
+    torch = torch_wanted(wish)
     chosen = choice.choose(
         offer(how, wish.python, settings),
         named=wish.stack,
@@ -52,14 +52,14 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
                 "name a stack in Run/stack"
             )
         return Choice(how.python, said=list(chosen.said))
-    stack = _with_packages(chosen.stack, wish, settings, say)
+    stack = with_packages(chosen.stack, wish, settings, say)
     python = environment.build(stack, settings, progress=say)
     return Choice(
         str(python),
         stack.pin,
         {**stack.environment, **stack.tunables},
-        _pins(stack, wish),
-        [*chosen.said, *_replaced(stack, chosen.stack)],
+        pins_of(stack, wish),
+        [*chosen.said, *replaced_in(stack, chosen.stack)],
     )
 
 
@@ -92,27 +92,27 @@ def _asked(wish: Wish, python: str) -> Requirements:
     return requirements.read_text(wish.requirements or "", wish.requirements_from, python=python)
 
 
-def _torch_wanted(wish: Wish) -> Wanted | None:
+def torch_wanted(wish: Wish) -> Wanted | None:
     """What the task requires of torch, for whichever Python it then gets."""
     asked = _asked(wish, wish.python or definition.NONE.python)
     return next((one for one in asked.wanted if one.name == "torch"), None)
 
 
-def _with_packages(stack: StackSpec, wish: Wish, settings: Settings, say: Callable[[str], None]) -> StackSpec:
+def with_packages(stack: StackSpec, wish: Wish, settings: Settings, say: Callable[[str], None]) -> StackSpec:
     """The stack with what the task lists; the SDK too, in the agent's version where it lists none."""
     sdk = f"{SDK}=={metadata.version(SDK)}"
     asked = _asked(wish, stack.python)
     return derived.defined(stack, asked, settings, progress=say, replacing=True, also=[sdk])
 
 
-def _pins(stack: StackSpec, wish: Wish) -> dict[str, str]:
+def pins_of(stack: StackSpec, wish: Wish) -> dict[str, str]:
     """What the environment has of what the task lists."""
     listed = {one.name for one in _asked(wish, stack.python).wanted}
     held = {canonical(package.name): package.version for package in definition.packages(stack)}
     return {name: held[name] for name in sorted(listed) if name in held}
 
 
-def _replaced(stack: StackSpec, base: StackSpec) -> list[str]:
+def replaced_in(stack: StackSpec, base: StackSpec) -> list[str]:
     """What in the environment is other than the stack pins, as a sentence."""
     told = [f"{name} {new} for {old}" for name, (old, new) in sorted(stack.replaced.items())]
     more = f" and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""

@@ -34,8 +34,10 @@ class CounterFile:
 
     def __init__(self, path: str, writable: bool = False) -> None:
         self._descriptor: Optional[int] = None
-        with contextlib.suppress(OSError):
-            self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+        for mode in (os.O_RDWR, os.O_RDONLY) if writable else (os.O_RDONLY,):  # what is not ours can be read
+            with contextlib.suppress(OSError):
+                self._descriptor = os.open(path, mode | os.O_CLOEXEC)
+                break
 
     def data(self) -> bytes:
         """The content; empty where it cannot be read."""
@@ -156,10 +158,14 @@ class Cgroup:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.005)
 
-    def remove(self) -> None:
-        """Close the files and remove the folders; an emptied cgroup may need a moment."""
+    def close(self) -> None:
+        """Close the files."""
         for found in self._files.values():
             found.close()
+
+    def remove(self) -> None:
+        """Close the files and remove the folders; an emptied cgroup may need a moment."""
+        self.close()
         for folder in self._made:
             for _ in range(100):
                 if _removed(folder):

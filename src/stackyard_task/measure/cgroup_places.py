@@ -35,15 +35,20 @@ class Places:
         return 1 if "cpuacct" in self.v1 or "memory" in self.v1 else 2 if self.v2 is not None else None
 
 
-def find_places(proc: str = "/proc/self") -> Places:
-    """The cgroups of the process whose /proc folder is ``proc`` (cgroups(7), proc_pid_mountinfo(5))."""
+def find_places(proc: str = "/proc/self", mounts: Optional[str] = None) -> Places:
+    """The cgroups of the process whose /proc folder is ``proc`` (cgroups(7), proc_pid_mountinfo(5)).
+
+    Args:
+        proc: its folder.
+        mounts: the folder of the process that sees the places as they are named; ``None``: that process itself.
+    """
     places = Places()
     own: Dict[str, str] = {}
     for line in _lines(f"{proc}/cgroup"):
         _number, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             own[controller] = path  # "" is the v2 hierarchy
-    for line in _lines(f"{proc}/mountinfo"):
+    for line in _lines(f"{mounts or proc}/mountinfo"):
         left, _separator, right = line.partition(" - ")
         kind, _source, options = [*right.split(" ", 2), "", ""][:3]
         root, mount_point = left.split(" ")[3:5]

@@ -31,9 +31,13 @@ class Peak:
         self.bytes: Optional[int] = None
         self.low_bytes: Optional[int] = None
         self.high_bytes: Optional[int] = None
+        #: Mapped files at the time of the greatest value; ``None``: not known.
+        self.files_bytes: Optional[int] = None
 
-    def include(self, estimate: int, low: int, high: int) -> None:
+    def include(self, estimate: int, low: int, high: int, files: Optional[int] = None) -> None:
         """Take an interval's figure in."""
+        if files is not None and estimate > (self.bytes or 0):
+            self.files_bytes = files
         self.bytes = max(self.bytes or 0, estimate)
         self.low_bytes = max(self.low_bytes or 0, low)
         self.high_bytes = max(self.high_bytes or 0, high)
@@ -79,7 +83,7 @@ class ChargedMemory:
         if high - low > TOLERANCE_BYTES and high + files_high > (self.peak.bytes or 0):
             summed = marks()  # page cache moved: what the processes had themselves decides within the bounds
             estimate = low if summed is None else min(high, max(low, summed - files_low))
-        self.peak.include(estimate + files_low, low + files_low, high + files_high)
+        self.peak.include(estimate + files_low, low + files_low, high + files_high, files_low)
         return charge.resident + files_low
 
 
@@ -129,6 +133,7 @@ class ProcessMemory:
             max(most - files_overlap - cautious, least),
             max(simultaneous, least) if fresh else least,
             max(high - overlap, least),
+            max(files, default=0),
         )
         self.peak_minus_shared = max(self.peak_minus_shared or 0, sum(r.anonymous for r in now.values()))
         self._before = now

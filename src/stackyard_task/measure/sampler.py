@@ -318,3 +318,4 @@ class Sampler:
             peak.may_have_been(ended + beside)
         found.peak_rss_bytes, found.peak_rss_low_bytes = peak.bytes, peak.low_bytes
         found.peak_rss_high_bytes = peak.high_bytes
+        found.peak_mapped_files_bytes = peak.files_bytes

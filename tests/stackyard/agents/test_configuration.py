@@ -112,6 +112,8 @@ def test_a_name_that_somebody_else_took_is_not_used(
 def test_only_the_owner_reads_what_holds_a_key(around: Surroundings) -> None:
     made = configuration.prepare(Slot("c-0", "c", in_container=True), {"s": "sha256:1"}, around)
     for path in (around.agents, *around.agents.rglob("*")):
+        if "box" in path.parts[:-1]:  # code, which containers read, in a closed folder
+            continue
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert stat.S_IMODE((Path(made.folder) / "clearml.conf").stat().st_mode) == 0o600
 

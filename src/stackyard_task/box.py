@@ -1,0 +1,411 @@
+"""The container of an ordinary task, from outside: its image is chosen, it is started, watched, and reported on.
+
+The gate before an agent's containers (``stackyard.agents.gate``) hands the ordinary tasks over to this. Inside the
+container ``ordinary`` runs the script and measures it; here its cgroup is read (``witness``), and where everything
+inside has died, the record is made here. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+
+from stackyard_task import aborts, chosen, handing_in, interpreter, ordinary, records, witness
+from stackyard_task.api import ApiError, Server, address
+from stackyard_task.chosen import NotMet
+from stackyard_task.measure import container_use
+from stackyard_task.measure.container_use import ContainerUse
+from stackyard_task.records import Failure, RunRecord, Witness
+from stackyard_task.wishes import GIVEN, Choice, Settled
+
+#: Names in the folder that the container shares with us.
+SOCKET, TASKS_FILE = "witness", "tasks.json"
+#: How often the container is looked at while the script runs.
+LOOK_SECONDS = 0.1
+#: Signals that are the container's: the client passes them on.
+_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+#: How docker says that it could not start a container, or the program in it.
+_NOT_STARTED = (125, 126, 127)
+_MOST_BYTES = 1 << 12
+FAILED = ordinary.FAILED
+
+
+def looked_up(conf: str, task_id: str, tasks_file: str, variables: Mapping[str, str]) -> Optional[Box]:
+    """The task as one that is no task of ours; ``None``: Stackyard sent it, and it measures itself.
+
+    Args:
+        conf: the agent's configuration for the container, which says where the server is.
+        task_id: its id.
+        tasks_file: JSON of ``Settled``.
+        variables: the environment that the agent gave.
+
+    Raises:
+        NotMet: the server does not say what the task is, or the file cannot be read.
+    """
+    try:
+        server = Server(address({**variables, "CLEARML_CONFIG_FILE": conf}), ordinary.PATIENCE_SECONDS)
+        task = handing_in.document(server, task_id)
+    except ApiError as error:
+        raise NotMet(f"what the task wants cannot be asked ({error})", "infrastructure") from error
+    if _is_own(task):
+        return None
+    how = chosen.settled({**variables, chosen.SETTLED_VARIABLE: tasks_file})
+    assert how is not None
+    return Box(server, task, how, {**variables, **_login(conf)})
+
+
+def _is_own(task: Mapping[str, Any]) -> bool:
+    """Whether a task's script is that of the tasks which Stackyard sends; in a repository only its name tells."""
+    script = task.get("script")
+    script = script if isinstance(script, dict) else {}
+    diff = str(script.get("diff") or "")
+    named = os.path.basename(str(script.get("entry_point") or "")) == interpreter.OWN_SCRIPT
+    return named and (interpreter.OWN_WORDS.decode() in diff or (bool(script.get("repository")) and not diff))
+
+
+def _login(conf: str) -> Dict[str, str]:
+    """What the agent's configuration says of git, for the process that fetches a repository's requirements."""
+    agent: Any = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError), open(conf, "rb") as stream:
+        agent = json.loads(stream.read(4 << 20)).get("agent")
+    found = {}
+    for key in ("git_user", "git_pass", "git_host"):
+        value = agent.get(key) if isinstance(agent, dict) else None
+        if value and isinstance(value, str):
+            found[f"STACKYARD_{key.upper()}"] = value
+    return found
+
+
+@dataclass
+class Box:
+    """One ordinary task, before and while its container runs.
+
+    Args:
+        server: where it is.
+        task: its document.
+        how: what the operator settled for its queue.
+        variables: the environment that the agent gave.
+    """
+
+    server: Server
+    task: Mapping[str, Any]
+    how: Settled
+    variables: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self._watch = aborts.Watch(self.server, self.id)
+        self._looks = self._told = False
+        #: What the container is told of its queue and image, for the record.
+        self.told: Dict[str, str] = {}
+        #: The number of the container's user, where that is not ours.
+        self.owner: Optional[int] = None
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return str(self.task["id"])
+
+    def choose(self, image_stack: Optional[str], has_image: Callable[[str], bool]) -> Optional[Choice]:
+        """The image for the task, built now where it is missing; ``None``: it runs in the image it names, as it is.
+
+        Args:
+            image_stack: the stack in the image that the task names; ``None``: it names none.
+            has_image: whether the engine still has an image.
+
+        Raises:
+            NotMet: what it wants cannot be had, or it was ended meanwhile.
+        """
+        if self.how.environment == "agent":
+            if image_stack is None:
+                raise NotMet("the task names no image, and its queue chooses none; name one in its container")
+            return None
+        wish = ordinary.wish_of(self.task, None)
+        if image_stack is not None:
+            if wish.stack is not None and wish.stack != image_stack:
+                raise NotMet(
+                    f"{wish.stack_from} names {wish.stack[:60]}, the task's image holds {image_stack}; leave one of "
+                    "them out"
+                )
+            wish.stack, wish.stack_from = image_stack, "the task's image"
+        signal.signal(signal.SIGTERM, self._tell)
+        choice = chosen.choose(wish, self.how, self.variables, self._over, has_image)
+        self._watch.stop()
+        if self._over_already():
+            raise NotMet("the task was ended before its container started", "interrupted")
+        for sentence in choice.said:
+            print(f"stackyard: {sentence}", flush=True)
+        return choice
+
+    def _tell(self, _number: int, _frame: Any) -> None:
+        self._told = True
+
+    def _over_already(self) -> bool:
+        return self._told or self._watch.why is not None
+
+    def _over(self) -> bool:
+        """Whether the task was ended; asked only while something is made, so that is when it begins to be looked at."""
+        if not self._looks:
+            self._looks = True
+            aborts.expect(self.server, self.id, ordinary.ABORT_SECONDS)
+            self._watch.start()
+        return self._over_already()
+
+    def not_started(self, kind: str, message: str) -> int:
+        """Leave with the task why nothing was started; the exit status that its agent is to see."""
+        return self._left(ordinary.not_run(self.task, None, Failure(kind, message)))
+
+    def share(self, top: Path, choice: Optional[Choice], shared: str) -> Path:
+        """The folder that the container gets to write to: what the wrapper in it reads, and its socket.
+
+        Args:
+            top: where such folders are made; those of killed ones go.
+            choice: what was chosen.
+            shared: its name in the container.
+        """
+        top.mkdir(mode=0o700, exist_ok=True)
+        for left in top.iterdir():
+            owner = left.name.rpartition("-")[2]
+            if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = top / f"{self.id}-{os.getpid()}"
+        folder.mkdir(mode=0o700)
+        how = replace(
+            self.how,
+            environment="agent" if choice is None else GIVEN,
+            given=choice,
+            images=None,
+            variables={},
+            runs=f"{shared}/runs",
+            witness=f"{shared}/{SOCKET}",
+        )
+        records.write_json(how, folder / TASKS_FILE)
+        if self.owner is not None:
+            os.chown(folder, self.owner, self.owner)
+        return folder
+
+    def run(self, words: List[str], folder: Path) -> int:
+        """Start the container, see it through, and report on it where nothing inside can; its exit status.
+
+        Args:
+            words: docker's client and what it is to do.
+            folder: of ``share``.
+
+        Raises:
+            OSError: the client cannot be started.
+        """
+        with _listening(folder, self.owner) as listener:
+            started = time.time()
+            client = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+            for number in _PASSED_ON:
+                signal.signal(number, lambda number, _frame: client.send_signal(number))
+            seen = _Attendance(listener)
+            seen.until_ended(client)
+        status = client.returncode if client.returncode >= 0 else 128 - client.returncode
+        kept = next(folder.glob(f"runs/*/{records.RECORD_FILE}"), None)
+        if not seen.over and kept is None:
+            status = self._report(status, seen, started)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            print(f"stackyard: the record is kept in {kept.parent}", file=sys.stderr, flush=True)
+        return status
+
+    def _report(self, status: int, seen: _Attendance, started: float) -> int:
+        """Say what became of a task whose container ended without a word."""
+        if not seen.begun and status == 0:
+            print(
+                "stackyard: not measured: what the task runs is no Python script", file=sys.stderr, flush=True
+            )
+            return status
+        record = ordinary.not_run(self.task, None, _failure(status, seen))
+        record.started_at = ordinary.instant(seen.begun_at or started)
+        record.witness = seen.last
+        record.notes.append(
+            "the processes of the task were measured by nobody: what measures them has ended too"
+        )
+        return self._left(record, seen.begun_at)
+
+    def _left(self, record: RunRecord, begun: Optional[float] = None) -> int:
+        """Leave a record with the task, and why it failed."""
+        if self._watch.why is None:
+            with contextlib.suppress(ApiError):
+                self._watch.why = aborts.why_over(handing_in.document(self.server, self.id))
+        why = self._watch.why
+        if why is not None and record.failure is not None and record.failure.kind != "interrupted":
+            record.failure.kind, record.failure.message = "interrupted", f"{why}; {record.failure.message}"
+        started = None if begun is None else record.started_at
+        told = {**self.variables, **self.told}
+        record.dispatch = ordinary.dispatch_of(self.task, self.how.queue, begun, started, told)
+        is_there = ordinary.delivered(self.server, self.task, record, None)
+        return ordinary.said(self.server, self.id, record, why, is_there)
+
+
+def _failure(status: int, seen: _Attendance) -> Failure:
+    """Why a container ended without a word."""
+    if seen.kernel_kills:
+        held = (
+            ""
+            if seen.last is None or seen.last.charged_peak_bytes is None
+            else (f"; it held {seen.last.charged_peak_bytes / 2**20:,.0f} MiB")
+        )
+        return Failure(
+            "out_of_memory",
+            f"the kernel ended the task's processes, what measures them included, for lack of memory{held}; give it "
+            "more memory, or let it use less",
+            exit_code=status,
+        )
+    if seen.begun:
+        return Failure(
+            "killed",
+            "everything in the container was ended from outside, what measures the task included "
+            f"(exit status {status})",
+            exit_code=status,
+        )
+    if status in _NOT_STARTED:
+        said = "the Docker Engine could not start the container"
+    else:
+        said = f"the agent in the container ended with status {status} before the script began"
+    return Failure("infrastructure", f"{said}; the console says why", exit_code=status)
+
+
+class _Attendance:
+    """Answers the one who measures inside, and reads the container's cgroup meanwhile.
+
+    Args:
+        listener: where it is heard.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener: Optional[socket.socket] = listener
+        self._inside: Optional[socket.socket] = None
+        self._use: Optional[ContainerUse] = None
+        self._heard = b""
+        self._looking = False
+        self.begun_at: Optional[float] = None
+        #: What was seen at last.
+        self.last: Optional[Witness] = None
+        self.kernel_kills = 0
+        #: Whether all that is to be left with the task is left.
+        self.over = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the script was about to start."""
+        return self.begun_at is not None
+
+    def until_ended(self, client: subprocess.Popen[bytes]) -> None:
+        """Attend until docker's client has ended."""
+        number = os.pidfd_open(client.pid) if hasattr(os, "pidfd_open") else None
+        try:
+            while client.poll() is None:
+                heard = [one for one in (self._listener, self._inside, number) if one is not None]
+                ready, _, _ = select.select(
+                    heard, [], [], LOOK_SECONDS if self._looking or number is None else 5.0
+                )
+                if self._listener in ready:
+                    self._take()
+                elif self._inside in ready:
+                    self._hear()
+                if self._looking and self._use is not None:
+                    self._use.sample()
+            while self._inside is not None:
+                self._hear()
+        finally:
+            if number is not None:
+                os.close(number)
+            self._leave()
+
+    def _take(self) -> None:
+        assert self._listener is not None
+        with contextlib.suppress(OSError):
+            self._inside, _ = self._listener.accept()
+            self._inside.settimeout(witness.ANSWER_SECONDS)
+            pid = _peer(self._inside)
+            self._use = container_use.of_process(pid) if pid else None
+        self._listener = None  # one is heard: it comes before the script does
+
+    def _hear(self) -> None:
+        assert self._inside is not None
+        try:
+            piece = self._inside.recv(_MOST_BYTES)
+        except OSError:
+            piece = b""
+        if not piece or len(self._heard) > _MOST_BYTES:
+            self._leave()
+            return
+        *words, self._heard = (self._heard + piece).split(b"\n")
+        for word in words:
+            self._answer(word)
+
+    def _answer(self, word: bytes) -> None:
+        if word == witness.BEGIN:
+            self.begun_at, self._looking = time.time(), self._use is not None
+            if self._use is not None:
+                self._use.begin()
+            self._say({})
+        elif word == witness.END:
+            self._looking = False
+            if self._use is None:
+                self._leave()
+            else:
+                self.last = self._use.seen()
+                self._say(records.to_json(self.last))
+        elif word == witness.OVER:
+            self.over = True
+
+    def _say(self, answer: Dict[str, Any]) -> None:
+        assert self._inside is not None
+        try:
+            self._inside.sendall(json.dumps(answer).encode() + b"\n")
+        except OSError:
+            self._leave()
+
+    def _leave(self) -> None:
+        """The other end has gone: what its container used is read while it can be."""
+        if self._use is not None:
+            found = self._use.seen() if self._looking else None
+            if found is not None and (self.last is None or found.cpu_seconds is not None):
+                self.last = found
+            self.kernel_kills = self._use.kernel_kills
+            self._use.close()
+        if self._inside is not None:
+            self._inside.close()
+        self._inside = self._use = None
+        self._looking = False
+
+
+@contextlib.contextmanager
+def _listening(folder: Path, owner: Optional[int]) -> Iterator[socket.socket]:
+    """A socket in the folder."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        made.bind(
+            f"/proc/self/fd/{descriptor}/{SOCKET}"
+        )  # the folder's own name may be longer than a socket's may be
+        if owner is not None:
+            os.chown(SOCKET, owner, owner, dir_fd=descriptor, follow_symlinks=False)
+        made.listen(1)
+        yield made
+    finally:
+        made.close()
+        os.close(descriptor)
+
+
+def _peer(inside: socket.socket) -> Optional[int]:
+    """The number of the process at the other end, as this host counts them."""
+    with contextlib.suppress(OSError):
+        said = inside.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int.from_bytes(said[:4], sys.byteorder) or None
+    return None

@@ -1,0 +1,121 @@
+"""The second witness of a task in a container, seen from inside: asked when the script begins and when it has ended.
+
+Whoever started the container listens on a socket of its file system and reads the container's cgroup. Words are lines:
+"begin", "end" and "over" go out; the first two are answered by a line of JSON. A witness that does not answer is done
+without. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from typing import Optional
+
+from stackyard_task import records
+from stackyard_task.measure.proc import ProcessFiles
+from stackyard_task.records import Measurement, RecordError, RunRecord, Witness
+
+#: Asked when the script is about to start; when it has ended; told when all that is left of the task is left.
+BEGIN, END, OVER = b"begin", b"end", b"over"
+#: An answer takes a reading of a few files.
+ANSWER_SECONDS = 2.0
+_MOST_BYTES = 1 << 14
+NOBODY = "no second witness: what started the container does not answer"
+
+
+class Outside:
+    """The witness of one task.
+
+    Args:
+        path: its socket; ``None``: there is none, and none is missed.
+    """
+
+    def __init__(self, path: Optional[str]) -> None:
+        self._path = path
+        self._socket: Optional[socket.socket] = None
+        self._cpu_before = 0.0
+        self._begun = False
+        if path is not None:
+            with contextlib.suppress(OSError):
+                self._socket = _connected(path)
+
+    def begin(self) -> None:
+        """The script is about to start."""
+        self._begun = self._asked(BEGIN) is not None
+        self._cpu_before = time.process_time()
+
+    def end(self, record: RunRecord) -> None:
+        """The script and all it started have ended: put into the record what the witness saw."""
+        if self._path is None:
+            return
+        own_cpu = time.process_time() - self._cpu_before
+        answer = self._asked(END) if self._begun else None
+        if answer is None:
+            record.notes.append(NOBODY)
+            return
+        try:
+            seen = records.from_json(Witness, records.parse(answer.decode(), "the witness"), "the witness")
+        except (RecordError, UnicodeDecodeError):
+            record.notes.append(NOBODY)
+            return
+        record.witness = compared(seen, record.measurement, own_cpu, _own_bytes())
+
+    def over(self) -> None:
+        """Everything is left with the task; whoever listens need not do it."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.sendall(OVER + b"\n")
+            self._socket.close()
+            self._socket = None
+
+    def _asked(self, word: bytes) -> Optional[bytes]:
+        if self._socket is None:
+            return None
+        said = b""
+        try:
+            self._socket.sendall(word + b"\n")
+            while not said.endswith(b"\n") and len(said) < _MOST_BYTES:
+                piece = self._socket.recv(_MOST_BYTES)
+                if not piece:
+                    return None
+                said += piece
+        except OSError:
+            return None
+        return said
+
+
+def compared(seen: Witness, measured: Measurement, own_cpu: float, own_bytes: Optional[int]) -> Witness:
+    """What a witness saw, beside what was measured of the same run.
+
+    Args:
+        seen: the counts of everything in the container.
+        measured: of the run's processes.
+        own_cpu: CPU seconds of the supervisor in that span, which the witness counted too.
+        own_bytes: its anonymous memory; ``None``: not known.
+    """
+    seen.supervisor_cpu_seconds, seen.supervisor_bytes = own_cpu, own_bytes
+    if seen.cpu_seconds is not None and measured.cpu_seconds:
+        differs = seen.cpu_seconds - own_cpu - measured.cpu_seconds
+        seen.cpu_differs_percent = 100.0 * differs / measured.cpu_seconds
+    peak, files = measured.peak_rss_bytes, measured.peak_mapped_files_bytes
+    if seen.peak_bytes is not None and own_bytes is not None and peak and files is not None:
+        seen.peak_differs_percent = 100.0 * (seen.peak_bytes - own_bytes - (peak - files)) / peak
+    return seen
+
+
+def _connected(path: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.settimeout(ANSWER_SECONDS)
+        made.connect(path)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _own_bytes() -> Optional[int]:
+    found = ProcessFiles(os.getpid(), keep_open=False).residency()
+    return None if found is None else found.anonymous + found.shared_memory
