@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
+import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -21,12 +24,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
-from stackyard_task import aborts, chosen, handing_in, interpreter, ordinary, records, witness
+from stackyard_task import aborts, chosen, handing_in, interpreter, left, ordinary, records, witness
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
 from stackyard_task.measure import container_use
 from stackyard_task.measure.container_use import ContainerUse
-from stackyard_task.records import Failure, RunRecord, Witness
+from stackyard_task.records import Failure, RecordError, RunRecord, TaskSpec, Witness
 from stackyard_task.wishes import GIVEN, Choice, Settled
 
 #: Names in the folder that the container shares with us.
@@ -38,6 +41,9 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, sign
 #: How docker says that it could not start a container, or the program in it.
 _NOT_STARTED = (125, 126, 127)
 _MOST_BYTES = 1 << 12
+#: Of the console, so much is read again; of that a line is told.
+_CONSOLE_BYTES, _MOST_SAID = 16 << 10, 200
+_WRONG = re.compile(r"\s*(docker|fatal|error|clearml_agent|[A-Za-z.]*(Error|Exception)):", re.IGNORECASE)
 FAILED = ordinary.FAILED
 
 
@@ -115,6 +121,15 @@ class Box:
     def id(self) -> str:
         """The task's id."""
         return str(self.task["id"])
+
+    @property
+    def arguments(self) -> List[str]:
+        """What the task asks of docker; nothing of what cannot be understood."""
+        said = handing_in.table(self.task, "container").get("arguments")
+        try:
+            return shlex.split(str(said or ""))
+        except ValueError:
+            return []
 
     def choose(self, image_stack: Optional[str], has_image: Callable[[str], bool]) -> Optional[Choice]:
         """The image for the task, built now where it is missing; ``None``: it runs in the image it names, as it is.
@@ -205,36 +220,52 @@ class Box:
             OSError: the client cannot be started.
         """
         with _listening(folder, self.owner) as listener:
-            started = time.time()
+            started, console = time.time(), _size(1)
             client = subprocess.Popen(words, stdin=subprocess.DEVNULL)
             for number in _PASSED_ON:
                 signal.signal(number, lambda number, _frame: client.send_signal(number))
             seen = _Attendance(listener)
             seen.until_ended(client)
         status = client.returncode if client.returncode >= 0 else 128 - client.returncode
+        said = _since(1, console) + _since(2, console)
         kept = next(folder.glob(f"runs/*/{records.RECORD_FILE}"), None)
         if not seen.over and kept is None:
-            status = self._report(status, seen, started)
+            status = self._report(status, seen, started, folder, last_words(said))
         if kept is None:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"stackyard: the record is kept in {kept.parent}", file=sys.stderr, flush=True)
         return status
 
-    def _report(self, status: int, seen: _Attendance, started: float) -> int:
+    def _report(
+        self, status: int, seen: _Attendance, started: float, folder: Path, words: Optional[str]
+    ) -> int:
         """Say what became of a task whose container ended without a word."""
         if not seen.begun and status == 0:
             print(
                 "stackyard: not measured: what the task runs is no Python script", file=sys.stderr, flush=True
             )
             return status
-        record = ordinary.not_run(self.task, None, _failure(status, seen))
+        record = ordinary.not_run(self.task, None, _failure(status, seen, words))
         record.started_at = ordinary.instant(seen.begun_at or started)
-        record.witness = seen.last
-        record.notes.append(
-            "the processes of the task were measured by nobody: what measures them has ended too"
-        )
+        if seen.begun:
+            self._of_the_lost(record, folder)
+            record.witness = seen.last
+            record.notes.append(
+                "what measured the task in the container has ended too; the witness saw what it says"
+            )
         return self._left(record, seen.begun_at)
+
+    def _of_the_lost(self, record: RunRecord, folder: Path) -> None:
+        """Put into a record what its supervisor left in its run folder, which the task may have written too."""
+        try:
+            run = next(folder.glob("runs/*"))
+            spec = records.read_json(TaskSpec, run / records.TASK_FILE)
+        except (StopIteration, OSError, RecordError):
+            return
+        lost = left.of_the_lost(spec, run)
+        record.environment, record.measurement, record.notes = lost.environment, lost.measurement, lost.notes
+        record.started_at = lost.started_at
 
     def _left(self, record: RunRecord, begun: Optional[float] = None) -> int:
         """Leave a record with the task, and why it failed."""
@@ -242,6 +273,9 @@ class Box:
             with contextlib.suppress(ApiError):
                 self._watch.why = aborts.why_over(handing_in.document(self.server, self.id))
         why = self._watch.why
+        if why is not None and begun is None and record.failure and record.failure.kind == "infrastructure":
+            # the agent in the container has failed the task itself, in words that say less
+            why = None if why.endswith("set to failed") else why
         if why is not None and record.failure is not None and record.failure.kind != "interrupted":
             record.failure.kind, record.failure.message = "interrupted", f"{why}; {record.failure.message}"
         started = None if begun is None else record.started_at
@@ -251,8 +285,21 @@ class Box:
         return ordinary.said(self.server, self.id, record, why, is_there)
 
 
-def _failure(status: int, seen: _Attendance) -> Failure:
-    """Why a container ended without a word."""
+def last_words(said: bytes) -> Optional[str]:
+    """What a program said at last of what went wrong, in its console; ``None``: nothing that can be told apart."""
+    lines = said.decode("utf-8", "replace").splitlines()
+    wrong = [" ".join(line.split()) for line in lines if _WRONG.match(line)]
+    return wrong[-1][:_MOST_SAID] if wrong else None
+
+
+def _failure(status: int, seen: _Attendance, words: Optional[str]) -> Failure:
+    """Why a container ended without a word.
+
+    Args:
+        status: its exit status.
+        seen: what was seen of it.
+        words: what it said at last.
+    """
     if seen.kernel_kills:
         held = (
             ""
@@ -276,7 +323,8 @@ def _failure(status: int, seen: _Attendance) -> Failure:
         said = "the Docker Engine could not start the container"
     else:
         said = f"the agent in the container ended with status {status} before the script began"
-    return Failure("infrastructure", f"{said}; the console says why", exit_code=status)
+    why = "the console says why" if words is None else f"its last word: {words}"
+    return Failure("infrastructure", f"{said}; {why}", exit_code=status)
 
 
 class _Attendance:
@@ -401,6 +449,23 @@ def _listening(folder: Path, owner: Optional[int]) -> Iterator[socket.socket]:
     finally:
         made.close()
         os.close(descriptor)
+
+
+def _size(descriptor: int) -> int:
+    """How much a file has in it by now that we write to; 0 where it is no file."""
+    with contextlib.suppress(OSError):
+        return os.fstat(descriptor).st_size if stat.S_ISREG(os.fstat(descriptor).st_mode) else 0
+    return 0
+
+
+def _since(descriptor: int, size: int) -> bytes:
+    """The end of what was written to it since then, as far as it is a file."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            with open(f"/proc/self/fd/{descriptor}", "rb") as stream:
+                stream.seek(max(size, os.fstat(descriptor).st_size - _CONSOLE_BYTES))
+                return stream.read(_CONSOLE_BYTES)
+    return b""
 
 
 def _peer(inside: socket.socket) -> Optional[int]:
