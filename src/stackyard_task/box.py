@@ -12,7 +12,6 @@ import json
 import os
 import re
 import select
-import shlex
 import shutil
 import signal
 import socket
@@ -122,15 +121,6 @@ class Box:
         """The task's id."""
         return str(self.task["id"])
 
-    @property
-    def arguments(self) -> List[str]:
-        """What the task asks of docker; nothing of what cannot be understood."""
-        said = handing_in.table(self.task, "container").get("arguments")
-        try:
-            return shlex.split(str(said or ""))
-        except ValueError:
-            return []
-
     def choose(self, image_stack: Optional[str], has_image: Callable[[str], bool]) -> Optional[Choice]:
         """The image for the task, built now where it is missing; ``None``: it runs in the image it names, as it is.
 
@@ -189,10 +179,10 @@ class Box:
             shared: its name in the container.
         """
         top.mkdir(mode=0o700, exist_ok=True)
-        for left in top.iterdir():
-            owner = left.name.rpartition("-")[2]
+        for place in top.iterdir():
+            owner = place.name.rpartition("-")[2]
             if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(place, ignore_errors=True)
         folder = top / f"{self.id}-{os.getpid()}"
         folder.mkdir(mode=0o700)
         how = replace(
@@ -289,7 +279,8 @@ def last_words(said: bytes) -> Optional[str]:
     """What a program said at last of what went wrong, in its console; ``None``: nothing that can be told apart."""
     lines = said.decode("utf-8", "replace").splitlines()
     wrong = [" ".join(line.split()) for line in lines if _WRONG.match(line)]
-    return wrong[-1][:_MOST_SAID] if wrong else None
+    fatal = [line for line in wrong if line.startswith("fatal:")]  # git's: it says more than its caller
+    return (fatal or wrong)[-1][:_MOST_SAID] if wrong else None
 
 
 def _failure(status: int, seen: _Attendance, words: Optional[str]) -> Failure:

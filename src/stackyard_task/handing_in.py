@@ -25,18 +25,7 @@ _SUMMARY, _SINGLE = "Summary", -(2**31)
 _MEASURED = " (measured)"
 #: What of a task's document is read.
 FIELDS = [
-    *(
-        "id",
-        "name",
-        "type",
-        "status",
-        "started",
-        "project.name",
-        "script",
-        "hyperparams",
-        "runtime",
-        "container",
-    ),
+    *("id", "name", "type", "status", "started", "project.name", "script", "hyperparams", "runtime"),
     *("execution.queue", "execution.artifacts", "last_metrics"),
 ]
 #: Statuses of a task that is over already, and that no reason of ours changes.

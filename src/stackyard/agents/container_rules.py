@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.errors import BadInputError, StackyardError
@@ -262,19 +262,6 @@ def asked(arguments: Sequence[str]) -> Asked:
         environment={name: value for name, value in own_part.items() if name in _AGENTS_VARIABLES},
         limits=limits,
         dropped=dropped,
-    )
-
-
-def with_arguments(wish: Asked, words: Sequence[str]) -> Asked:
-    """The same, with the arguments of a task that names no image: the agent leaves them out then.
-
-    Args:
-        wish: what the agent asks for.
-        words: the task's arguments.
-    """
-    limits, dropped = _limits(words)
-    return replace(
-        wish, limits={**wish.limits, **limits}, dropped=tuple(dict.fromkeys((*wish.dropped, *dropped)))
     )
 
 

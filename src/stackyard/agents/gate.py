@@ -81,8 +81,6 @@ def _start(arguments: Sequence[str], allowed: rules.Policy) -> NoReturn:
         if allowed.tasks and allowed.box:
             ordinary = _ordinary(wish, allowed)
         if ordinary is not None:
-            if wish.image == rules.NO_IMAGE:
-                wish = rules.with_arguments(wish, ordinary.arguments)
             named, shared = _chosen(ordinary, named, allowed)
         image_id, stack = named or rules.image(wish.image, allowed, lambda _reference: ())
         if wish.dropped:
