@@ -64,6 +64,16 @@ def unpacked():
             if (folder / member.filename).resolve().parts[: len(folder.parts)] != folder.parts:
                 sys.exit(f"infrastructure: the wheel names a file outside itself: {member.filename!r}")
         wheel.extractall(folder)
+    cache = os.environ.get("STACKYARD_CACHE")
+    if cache and not os.environ.get(
+        "CLEARML_DOCKER_IMAGE"
+    ):  # stackyard_task.byte_code keeps it, and says where not
+        kept = Path(cache) / "code" / f"{CODE['sha256']}.{sys.implementation.cache_tag}.zip"
+        try:
+            with zipfile.ZipFile(kept) as compiled:
+                compiled.extractall(folder)
+        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError):
+            pass  # the first task of this code, or a damaged copy: compiled as it is loaded
     folder.chmod(0o755)
     return folder
 
@@ -77,9 +87,6 @@ if __name__ == "__main__":
     )
     sys.modules[package.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[package.name])
-    # The SDK would load pandas, where it is, for tables that nobody here reports: a fifth of its start.
-    sys.modules["pandas"] = None
     from stackyard_task import dispatched
 
-    del sys.modules["pandas"]
     sys.exit(dispatched.main(source, begun=BEGUN, wheel=CODE["sha256"] or None))

@@ -19,7 +19,7 @@ OWNED = {
     "drain3": {"readers"},
     "pynvml": {"measure"},
     "psutil": {"measure"},
-    "clearml": {"clearml_link", "clearml_inputs", "clearml_live", "clearml_results", "clearml_pipeline"},
+    "clearml": {"clearml_sdk", "clearml_inputs", "clearml_pipeline"},
     "opentelemetry": {"telemetry"},
 }
 #: room of stackyard -> rooms it may import, none that it does not need; "*": any.

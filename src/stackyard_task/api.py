@@ -14,7 +14,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 from urllib.parse import quote, urlsplit
 
 #: An answer may have so many bytes.
@@ -28,6 +28,9 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 #: A token is asked for anew after so long.
 _TOKEN_SECONDS = 1800.0
 _AWAY = (502, 503, 504)
+#: Calls that do their work twice where they are made twice; all others are repeated while the server is away.
+_ONCE = ("models.create",)
+_PIECE_BYTES = 1 << 18
 
 
 class ApiError(Exception):
@@ -61,6 +64,8 @@ class Address:
     key: str = ""
     secret: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    #: Where files of tasks go that say nothing of it; "": to ``files``.
+    output: str = ""
 
 
 def address(variables: Mapping[str, str]) -> Address:
@@ -72,7 +77,8 @@ def address(variables: Mapping[str, str]) -> Address:
     Raises:
         Refused: it is nowhere named.
     """
-    api = _configuration(variables.get("CLEARML_CONFIG_FILE") or variables.get("TRAINS_CONFIG_FILE"))
+    configured = _configuration(variables.get("CLEARML_CONFIG_FILE") or variables.get("TRAINS_CONFIG_FILE"))
+    api, development = _section(configured, "api"), _section(_section(configured, "sdk"), "development")
     credentials = api.get("credentials")
     credentials = credentials if isinstance(credentials, dict) else {}
 
@@ -86,6 +92,7 @@ def address(variables: Mapping[str, str]) -> Address:
         said("CLEARML_API_ACCESS_KEY", credentials.get("access_key")),
         said("CLEARML_API_SECRET_KEY", credentials.get("secret_key")),
         variables.get("CLEARML_AUTH_TOKEN", ""),
+        said("CLEARML_DEFAULT_OUTPUT_URI", development.get("default_output_uri")),
     )
     if not found.api or not (found.token or (found.key and found.secret)):
         raise Refused("no ClearML server is named: neither CLEARML_API_HOST nor CLEARML_CONFIG_FILE says one")
@@ -93,15 +100,19 @@ def address(variables: Mapping[str, str]) -> Address:
 
 
 def _configuration(path: Optional[str]) -> Dict[str, Any]:
-    """Section "api" of the configuration that an agent writes for its tasks: JSON, though its name says otherwise."""
+    """The configuration that an agent writes for its tasks: JSON, though its name says otherwise."""
     if not path:
         return {}
     try:
         with open(path, encoding="utf-8") as stream:
-            values = json.loads(stream.read(_MOST_CONFIGURATION_BYTES))
-        found = values["api"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            found = json.loads(stream.read(_MOST_CONFIGURATION_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _section(values: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    found = values.get(name)
     return found if isinstance(found, dict) else {}
 
 
@@ -179,34 +190,29 @@ class Server:
                 raise Refused(f"the server knows no task {task_id}") from None
             self.call("tasks.edit", task=task_id, runtime={**held, **values}, force=True)
 
-    def upload(self, content: bytes, path: str) -> str:
+    def upload(self, content: Union[bytes, Path], path: str) -> str:
         """Put a file on the file server; its address.
 
         Args:
-            content: what it holds.
+            content: what it holds, or the file that is to be copied there, however large.
             path: where, such as "project/task/artifacts/record/record.json"; characters that addresses can have.
 
         Raises:
             Refused: the server said no.
             Unreachable: it does not answer.
+            OSError: the file cannot be read.
         """
-        boundary = "stackyard-" + os.urandom(12).hex()
-        name = f"/{path}"
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        )
-        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
-        status, said = self._answered(
-            self.where.files, "/", body, f"multipart/form-data; boundary={boundary}", self._authorization()
-        )
+        form = _Form(f"/{path}", content)
+        status, said = self._answered(self.where.files, "/", form, form.kind, self._authorization())
         if status != 200:
             raise Refused(f"{path}: the file server refused it ({status} {_text(said)[:120]})", status)
         return f"{self.where.files}/{quote(path)}"
 
     def _data(self, method: str, body: bytes, kind: str) -> Dict[str, Any]:
         for again in (True, False):
-            status, said = self._answered(self.where.api, f"/{method}", body, kind, self._authorization())
+            status, said = self._answered(
+                self.where.api, f"/{method}", body, kind, self._authorization(), method not in _ONCE
+            )
             if status == 401 and again and not self.where.token:
                 self._token = ""  # revoked or expired: once more with a new one
                 continue
@@ -224,19 +230,36 @@ class Server:
         return f"Bearer {self._token}"
 
     def _answered(
-        self, base: str, path: str, body: bytes, kind: str, authorization: str
+        self,
+        base: str,
+        path: str,
+        body: Union[bytes, _Form],
+        kind: str,
+        authorization: str,
+        repeatable: bool = True,
     ) -> Tuple[int, bytes]:
-        """Status and body of an answer, asking again while there is none and nobody can have taken the request."""
-        until, pause = time.monotonic() + self.patience_seconds, _FIRST_PAUSE_SECONDS
-        headers = {"Content-Type": kind, "Authorization": authorization}
+        """Status and body of an answer, asking again while there is none.
+
+        What is not ``repeatable`` is asked again only where nobody can have taken the request.
+        """
+        until, pause = float("inf"), _FIRST_PAUSE_SECONDS
+        if not repeatable:
+            self._forget(base)  # of a connection that was kept open one cannot tell whether a request arrived
+        headers = {
+            "Content-Type": kind,
+            "Authorization": authorization,
+            "Content-Length": str(body.size if isinstance(body, _Form) else len(body)),
+        }
         while True:
             parts, connection, fresh = self._connection(base)
             taken = False
             try:
                 if fresh:
                     connection.connect()
-                connection.request("POST", parts + path, body, headers)
                 taken = fresh
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    # who refuses a large file says so before all of it came, and hangs up
+                    connection.request("POST", parts + path, body, headers)
                 answer = connection.getresponse()
                 said = answer.read(MOST_BYTES + 1)
                 if len(said) > MOST_BYTES:
@@ -244,12 +267,16 @@ class Server:
                 if answer.status not in _AWAY:
                     return answer.status, said
                 why, taken = str(answer.status), False
+            except _Unreadable as error:
+                self._forget(base)
+                raise error.reason from error
             except (OSError, http.client.HTTPException) as error:
                 why = str(error) or type(error).__name__
             self._forget(base)
             if not fresh:  # a connection that was kept open too long for the server: a new one, at once
                 continue
-            if taken or time.monotonic() > until:
+            until = min(until, time.monotonic() + self.patience_seconds)
+            if (taken and not repeatable) or time.monotonic() >= until:
                 raise Unreachable(f"the ClearML server at {base} does not answer ({why})")
             self._sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -276,6 +303,57 @@ class Server:
         connection = self._connections.pop((parts.scheme, parts.netloc), None)
         if connection is not None:
             connection.close()
+
+
+class _Unreadable(Exception):
+    """A file on its way cannot be read any more."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Form:
+    """A file as a browser's form sends it; may be sent more than once.
+
+    Args:
+        name: its name on the server.
+        content: what it holds, or where that lies.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+
+    def __init__(self, name: str, content: Union[bytes, Path]) -> None:
+        boundary = "stackyard-" + os.urandom(12).hex()
+        self.kind = f"multipart/form-data; boundary={boundary}"
+        self._head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self._content = content
+        self._length = len(content) if isinstance(content, bytes) else content.stat().st_size
+        #: Bytes of all of it.
+        self.size = len(self._head) + self._length + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if isinstance(self._content, bytes):
+            yield self._head + self._content + self._tail
+            return
+        yield self._head
+        left = self._length  # what has grown since is sent as it was: its length has been told
+        try:
+            with self._content.open("rb") as stream:
+                while left:
+                    piece = stream.read(min(left, _PIECE_BYTES))
+                    if not piece:
+                        raise OSError(f"{self._content.name} became shorter while it was sent")
+                    left -= len(piece)
+                    yield piece
+        except OSError as error:
+            raise _Unreadable(error) from error
+        yield self._tail
 
 
 def _trusted() -> Any:
@@ -309,17 +387,3 @@ def _data(method: str, status: int, said: bytes) -> Dict[str, Any]:
 
 def _text(said: bytes) -> str:
     return " ".join(said.decode("utf-8", "replace").split())[:300]
-
-
-def read(path: Path) -> bytes:
-    """A file's content, for ``upload``: bounded by what one upload may hold in memory.
-
-    Raises:
-        OSError: it cannot be read.
-        Refused: it is larger.
-    """
-    with path.open("rb") as stream:
-        content = stream.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise Refused(f"{path.name} has more than {MOST_BYTES >> 20} MiB")
-    return content

@@ -1,43 +1,25 @@
 """What a task's parameters name on a ClearML server, brought here by the SDK; and noted, for the lineage.
 
 Implements ``inputs.Fetcher``. Copies are kept: files under their digest below $STACKYARD_CACHE, data sets, models
-and artifacts where the SDK keeps them. Only ``clearml_*`` files of this package import clearml.
+and artifacts where the SDK keeps them. Whoever may do without the SDK imports this late (``clearml_link``).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, List, TypeVar
 
 import clearml
 from clearml.backend_api.services import models, projects, tasks
 from clearml.storage.helper import StorageHelper
 
-from stackyard_task.inputs import InputError, copied, kept
+from stackyard_task.inputs import DATASETS_SECTION, InputError, Used, copied, files_cache, kept
 
-CACHE_VARIABLE = "STACKYARD_CACHE"
-#: The hyperparameter section in which ClearML's pages look for the data sets of a task.
-DATASETS_SECTION = "Datasets"
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Used:
-    """Something a run was given, for whoever asks later where its results come from."""
-
-    #: "data set", "model" or "task".
-    kind: str
-    id: str
-    name: str
-    version: Optional[str] = None
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.version}" if self.version else self.name
 
 
 class Inputs:
@@ -53,7 +35,7 @@ class Inputs:
 
     def file(self, url: str, sha256: str) -> Path:
         """The file at ``url``, kept under its digest."""
-        cache = Path(os.environ.get(CACHE_VARIABLE) or clearml.config.get_cache_dir()) / "files"
+        cache = files_cache(os.environ) or Path(clearml.config.get_cache_dir()) / "files"
         name = url.rsplit("/", 1)[-1]
 
         def fetch() -> Path:
@@ -174,8 +156,3 @@ def _sentence(error: Exception) -> str:
 def _exactly(name: str) -> str:
     """A filter of ClearML's that only this name meets: names in filters are regular expressions."""
     return f"^{re.escape(name)}$"
-
-
-def references(used: List[Used], kind: str) -> List[Tuple[str, str]]:
-    """(name with version, id) of what was used of that kind."""
-    return [(str(one), one.id) for one in used if one.kind == kind]

@@ -1,8 +1,7 @@
 """The supervisor's link to a ClearML server: what the task says, how it came, how it ends.
 
-With its neighbours (``clearml_inputs`` fetches, ``clearml_live`` shows a run under way, ``clearml_results`` leaves
-what came of it) the only files of this package that import clearml. The child never imports them, so no figure
-carries the SDK.
+Speaks through ``api``, as its neighbours do (``clearml_live`` shows a run under way, ``clearml_results`` leaves what
+came of it). The SDK is loaded only where a run names a data set, a model or an artifact.
 """
 
 from __future__ import annotations
@@ -10,17 +9,18 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, List, Optional
 
-import clearml
-
-from stackyard_task import records, telemetry, workloads
-from stackyard_task.clearml_inputs import DATASETS_SECTION, Inputs
-from stackyard_task.clearml_live import Live
+from stackyard_task import aborts, handing_in, records, telemetry, workloads
+from stackyard_task.api import ApiError, Refused, Server, address
+from stackyard_task.clearml_live import Live, Reports
 from stackyard_task.clearml_results import NotDelivered, Results
+from stackyard_task.handing_in import table
+from stackyard_task.inputs import DATASETS_SECTION, Fetcher, Used, files_cache, held
 from stackyard_task.progress import Moment, Watcher
 from stackyard_task.records import Dispatch, Failure, RunRecord, StackPin, TaskSpec
 
+TASK_VARIABLE = "CLEARML_TASK_ID"
 #: The configuration object that holds a task's TaskSpec.
 SPEC = "Stackyard"
 #: The hyperparameter section that names stack and limits instead of the workload's parameters.
@@ -29,36 +29,49 @@ RUN_SECTION = "Run"
 INPUTS_SECTION = "Inputs"
 #: Sections that are ClearML's own: notes about a task, never parameters of a workload.
 NOTE_SECTIONS = ("properties", DATASETS_SECTION)
+#: What of a task's document is read.
+FIELDS = (
+    *("id", "name", "status", "started", "project.id", "project.name", "hyperparams", "configuration"),
+    *("execution.queue", "output.destination"),
+)
+#: How long a server that is away is waited for: it is started again, or its proxy says so meanwhile.
+PATIENCE_SECONDS = 60.0
 
 #: Statuses of a task that is over.
 ENDED = ("stopped", "failed", "completed", "closed", "published")
 
 
 def connect() -> Link:
-    """The link of the task this process was started for."""
-    # Nothing of the SDK's own watching: what a run uses is measured by the supervisor, its output is the agent's.
-    task: Any = clearml.Task.init(
-        auto_connect_arg_parser=False,
-        auto_connect_frameworks=False,
-        auto_resource_monitoring=False,
-        auto_connect_streams=False,
-    )
-    return Link(task)
+    """The link of the task this process was started for.
+
+    Raises:
+        ApiError: no server or task is named, or the server does not answer.
+    """
+    id = os.environ.get(TASK_VARIABLE)
+    if not id:
+        raise Refused(f"{TASK_VARIABLE} names no task: this is for an agent to run")
+    server = Server(address(os.environ), PATIENCE_SECONDS)
+    return Link(server, handing_in.document(server, id, FIELDS))
 
 
 class Link:
     """A ClearML task, in the words of a run.
 
     Args:
-        task: The SDK's task.
+        server: where it is.
+        task: its document, FIELDS of it.
     """
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, server: Server, task: Dict[str, Any]) -> None:
+        self._server = server
         self._task = task
+        self._id = str(task["id"])
         #: Brings here what parameters name (``inputs.Fetcher``).
-        self.inputs = Inputs(task)
+        self.inputs = Inputs()
+        self._watch = aborts.Watch(server, self._id)
         self._asked: Dict[str, Any] = {}
         self._live: Optional[Live] = None
+        self._reports: Optional[Reports] = None
         self._stage: Optional[telemetry.Stage] = None
 
     def spec(self) -> TaskSpec:
@@ -67,14 +80,14 @@ class Link:
         Raises:
             RecordError: there is no such object, or it or a parameter cannot be read.
         """
-        text = self._task.get_configuration_object(SPEC)
+        text = table(table(self._task, "configuration"), SPEC).get("value")
         if not text:
             raise records.RecordError(
                 f"the task has no configuration object {SPEC!r}; submit it with stackyard"
             )
         place = f"configuration {SPEC}"
-        spec = records.from_json(TaskSpec, records.parse(text, place), place)
-        spec.run_id = spec.run_id or self._task.id
+        spec = records.from_json(TaskSpec, records.parse(str(text), place), place)
+        spec.run_id = spec.run_id or self._id
         try:
             overlay(spec, self._sections())
         except workloads.ParameterError as error:
@@ -85,31 +98,36 @@ class Link:
 
     def _forget_notes(self) -> None:
         """Remove the data sets of the run that this task was cloned from."""
-        for name in list((self._task.data.hyperparams or {}).get(DATASETS_SECTION, {})):
-            self._task.delete_parameter(f"{DATASETS_SECTION}/{name}", force=True)
+        names = list(table(table(self._task, "hyperparams"), DATASETS_SECTION))
+        if names:
+            entries = [{"section": DATASETS_SECTION, "name": name} for name in names]
+            self._server.call("tasks.delete_hyper_params", task=self._id, hyperparams=entries, force=True)
 
     def _sections(self) -> Dict[str, Dict[str, str]]:
+        sections = table(self._task, "hyperparams")
         return {
-            section: {name: parameter.value or "" for name, parameter in parameters.items()}
-            for section, parameters in (self._task.data.hyperparams or {}).items()
+            section: {
+                name: str(table(parameters, name).get("value") or "") for name in table(sections, section)
+            }
+            for section, parameters in sections.items()
         }
 
     def dispatch(self) -> Dispatch:
         """How the task came here, as far as the server knows."""
-        data = self._task.data
-        execution = data.execution
+        queue = table(self._task, "execution").get("queue")
         return Dispatch(
-            task_id=self._task.id,
-            queue=getattr(execution, "queue", None),
+            task_id=self._id,
+            queue=str(queue.get("id") if isinstance(queue, dict) else queue or "") or None,
             worker=os.environ.get("CLEARML_WORKER_ID"),
             image=os.environ.get("CLEARML_DOCKER_IMAGE"),
-            pulled_at=None if data.started is None else data.started.isoformat(timespec="milliseconds"),
+            pulled_at=self._task.get("started"),
         )
 
     def watcher(self, spec: TaskSpec, folder: Path) -> Watcher:
         """What the supervisor tells of the run under way in ``folder``."""
-        live = self._live = Live(self._task, folder / records.LOG_FILE)
-        stage = self._stage = telemetry.stage(spec, self._task.id)
+        self._reports = Reports(self._server, self._id)
+        live = self._live = Live(self._reports, folder / records.LOG_FILE)
+        stage = self._stage = telemetry.stage(spec, self._id)
         if stage is None:
             return live.moment
 
@@ -131,35 +149,87 @@ class Link:
             self._stage.end(record)
         record.parameters = self._asked  # what was asked for, not where its copies lay on this machine
         records.write_json(record, folder / records.RECORD_FILE)
-        Results(self._task, self.inputs.used).deliver(record, folder)
+        left = self._reports.end() if self._reports is not None else []
+        Results(self._server, self._task, self.inputs.used, left).deliver(record, folder)
 
     def close(self) -> None:
-        """Send what is left."""
-        self._task.flush(wait_for_uploads=True)
+        """Send what is left, and tell an agent that waits after an abort that it need not any longer."""
+        self._watch.stop()
+        if self._reports is not None:
+            self._reports.end()
+        if self.inputs.sdk is not None:
+            self.inputs.sdk.close()
 
-    def on_abort(self, callback: Callable[[], None], seconds: float) -> None:
-        """Have ``callback`` called, in a thread, when somebody aborts the task.
+    def let_go(self) -> None:
+        """Tell an agent that waits after an abort that what there is has been left."""
+        if self._watch.why is not None:
+            aborts.is_over(self._server, self._id)
 
-        The agent ends what is left of the task once it has returned, and after ``seconds`` in any case.
+    def end_on_abort(self, seconds: float) -> None:
+        """From here on this process is sent SIGTERM when somebody aborts the task.
+
+        The agent ends what is left of the task once it has been let go, and after ``seconds`` in any case.
         """
-        self._task.register_abort_callback(callback, seconds)
+        aborts.expect(self._server, self._id, seconds)
+        self._watch.start()
 
     def ended(self) -> bool:
-        """Whether the server counts the task as ended already; not so, too, where it does not say."""
+        """Whether the server counts the task as ended already, or knows it no more; not so where it does not say."""
         try:
-            return str(self._task.get_status()) in ENDED
-        except IndexError:  # the SDK's way to say that there is no such task any more
+            return str(handing_in.document(self._server, self._id, ("id", "status")).get("status")) in ENDED
+        except Refused:
             return True
+        except ApiError:
+            return False
 
     def fail(self, failure: Failure) -> bool:
         """Say why the task failed, as the last word; whether the server took it.
 
         Whoever asks this should exit with 0 then: of any other status the agent would make a reason of its own.
         """
-        said = self._task.mark_failed(
-            status_reason=f"{failure.kind}: {failure.message}", status_message=failure.kind, force=True
-        )
-        return said is not None and bool(said.ok())
+        return handing_in.fail(self._server, self._id, failure)
+
+
+class Inputs:
+    """Brings what parameters name, and loads the SDK for what only it can bring. Implements ``inputs.Fetcher``."""
+
+    def __init__(self) -> None:
+        #: ``clearml_sdk``, once it has been loaded.
+        self.sdk: Any = None
+        self._by_sdk: Any = None
+
+    @property
+    def used(self) -> List[Used]:
+        """What the run was given."""
+        return [] if self._by_sdk is None else list(self._by_sdk.used)
+
+    def file(self, url: str, sha256: str) -> Path:
+        """The file at ``url``, kept under its digest."""
+        cache = files_cache(os.environ)
+        place = held(cache, sha256, url.rsplit("/", 1)[-1]) if cache is not None else None
+        return place or self._loaded().file(url, sha256)
+
+    def dataset(self, name: str) -> Path:
+        """The folder of a data set: an id, or project/name[@version]; without a version the newest."""
+        return self._loaded().dataset(name)
+
+    def model(self, model_id: str) -> Path:
+        """The folder of a registered model: an id, or project/name, of which it is the newest."""
+        return self._loaded().model(model_id)
+
+    def artifact(self, task_id: str, name: str) -> Path:
+        """The file or unpacked folder of an artifact of another task."""
+        return self._loaded().artifact(task_id, name)
+
+    def _loaded(self) -> Fetcher:
+        if self._by_sdk is None:
+            from stackyard_task import clearml_sdk  # before the other: it loads the SDK as we want it
+            from stackyard_task.clearml_inputs import Inputs as BySdk
+
+            self.sdk = clearml_sdk
+            self._by_sdk = BySdk(clearml_sdk.task())
+        found: Fetcher = self._by_sdk
+        return found
 
 
 def overlay(spec: TaskSpec, sections: Dict[str, Dict[str, str]]) -> None:

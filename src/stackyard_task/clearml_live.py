@@ -1,7 +1,7 @@
 """What a task's pages show while it runs: progress, loss, step time, CPU, RAM, GPU, and its output as it comes.
 
-Called by the supervisor about once a second, so nothing here waits: scalars are queued for the SDK's own thread,
-progress is sent by one of ours, output is printed and the agent sends what is printed.
+Called by the supervisor about once a second, so nothing here waits: scalars and progress are sent by a thread, output
+is printed and the agent sends what is printed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any, Optional
+from typing import IO, Any, Dict, List, Optional
 
+from stackyard_task import handing_in
+from stackyard_task.api import ApiError, Server, Unreachable
 from stackyard_task.progress import Moment
 from stackyard_task.records import opened
 
@@ -18,7 +20,11 @@ from stackyard_task.records import opened
 OUTPUT_BYTES = 1 << 16
 #: A line about the progress is printed when the phase changes, and at least so often.
 LINE_SECONDS = 10.0
-#: How long the end of a run may wait for the last progress to be sent.
+#: How often what there is to show is sent.
+REPORT_SECONDS = 2.0
+#: While a server is away, so many scalars wait for it; then the oldest are given up.
+MOST_WAITING = 10_000
+#: How long the end of a run may wait for what is being sent.
 LAST_SECONDS = 2.0
 
 
@@ -26,16 +32,15 @@ class Live:
     """Shows one run.
 
     Args:
-        task: The SDK's task.
+        reports: sends scalars and progress.
         log: The file the child's output goes to.
         out: Where to print; default: standard output.
     """
 
-    def __init__(self, task: Any, log: Path, out: Optional[IO[str]] = None) -> None:
-        self._logger = task.get_logger()
+    def __init__(self, reports: Reports, log: Path, out: Optional[IO[str]] = None) -> None:
+        self._reports = reports
         self._log = log
         self._out = out or sys.stdout
-        self._progress = _Progress(task)
         self._read = 0
         self._loss: Any = None
         self._steps = 0
@@ -45,29 +50,30 @@ class Live:
     def moment(self, moment: Moment) -> None:
         """Report what the run does now."""
         if moment.done is not None and moment.total:
-            self._progress.show(int(max(0.0, min(100.0, 100 * moment.done / moment.total))))
+            self._reports.progress(int(max(0.0, min(100.0, 100 * moment.done / moment.total))))
         self._work(moment)
         self._machine(moment)
         self._print(moment)
 
     def end(self, completed: bool) -> None:
-        """Show what is left to show."""
+        """Show what is left to show; what is not sent yet is left with the reports."""
         self._print_output()
-        self._progress.end(100 if completed else None)
+        if completed:
+            self._reports.progress(100)
 
     def _work(self, moment: Moment) -> None:
         """Loss and step time, over the workload's own steps."""
         at = int(moment.done or 0) if moment.unit == "steps" else moment.steps
         if moment.loss is not None and (moment.loss, at) != self._loss:
             self._loss = (moment.loss, at)
-            self._logger.report_scalar("Loss", "loss", moment.loss, at)
+            self._reports.scalar("Loss", "loss", moment.loss, at)
         if moment.step_seconds is not None and moment.steps != self._steps:
             self._steps = moment.steps
-            self._logger.report_scalar("Step time (ms)", "mean", moment.step_seconds * 1e3, moment.steps)
+            self._reports.scalar("Step time (ms)", "mean", moment.step_seconds * 1e3, moment.steps)
 
     def _machine(self, moment: Moment) -> None:
         """What the run uses, over the seconds since its start."""
-        at, report = int(moment.elapsed_seconds), self._logger.report_scalar
+        at, report = int(moment.elapsed_seconds), self._reports.scalar
         if moment.cpu_percent_of_core is not None:
             report("CPU (% of a core)", "run", moment.cpu_percent_of_core, at)
         if moment.rss_bytes is not None:
@@ -121,40 +127,81 @@ def line(moment: Moment) -> str:
     return f"[{moment.elapsed_seconds:.0f} s] {', '.join(parts)}"
 
 
-class _Progress:
-    """Sends the newest percentage from a thread: the SDK's call waits for the server's answer."""
+class Reports:
+    """Sends scalars and the newest percentage from a thread, some at a time: each call waits for the server's answer.
 
-    def __init__(self, task: Any) -> None:
-        self._task = task
-        self._newest: Optional[int] = None
+    Args:
+        server: where the task is.
+        task_id: which.
+    """
+
+    def __init__(self, server: Server, task_id: str) -> None:
+        self._server = server
+        self._id = task_id
+        self._events: List[Dict[str, Any]] = []
+        self._percent: Optional[int] = None
         self._sent: Optional[int] = None
-        self._ended = False
         self._news = threading.Condition()
-        self._thread = threading.Thread(target=self._send, name="progress", daemon=True)
+        self._ended = False
+        self._thread = threading.Thread(target=self._send, name="reports", daemon=True)
         self._thread.start()
 
-    def show(self, percent: int) -> None:
+    def scalar(self, metric: str, variant: str, value: float, iteration: int) -> None:
+        """A value of a chart, to be sent soon."""
+        event = handing_in.event(
+            self._id, "training_stats_scalar", metric, variant, iter=iteration, value=value
+        )
         with self._news:
-            self._newest = percent
-            self._news.notify()
+            self._events.append(event)
+            del self._events[:-MOST_WAITING]
 
-    def end(self, percent: Optional[int]) -> None:
+    def progress(self, percent: int) -> None:
+        """How far the run is, to be sent soon."""
         with self._news:
-            self._newest = self._newest if percent is None else percent
+            self._percent = percent
+
+    def end(self) -> List[Dict[str, Any]]:
+        """Send no more; what has not been sent, for whoever can wait for the server. The progress is sent."""
+        with self._news:
             self._ended = True
             self._news.notify()
         self._thread.join(LAST_SECONDS)
+        with self._news:
+            left, self._events = self._events, []
+        server = self._server.another(patience_seconds=LAST_SECONDS)
+        try:
+            self._show_progress(server)
+        except ApiError as error:
+            print(f"progress cannot be sent ({error})", file=sys.stderr)
+        server.close()
+        return left
 
     def _send(self) -> None:
+        server = self._server.another(patience_seconds=0.0)
+        told = False
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._ended or self._newest != self._sent)
-                newest, ended = self._newest, self._ended
-            if newest is not None and newest != self._sent:
-                try:
-                    self._task.set_progress(newest)
-                except Exception as error:  # noqa: BLE001 - a thread's edge: a missed percentage ends no run
-                    print(f"progress cannot be sent ({error})", file=sys.stderr)
-                self._sent = newest
-            if ended:
-                return
+                self._news.wait_for(lambda: self._ended, REPORT_SECONDS)
+                if self._ended:  # the rest is handed in with the results
+                    break
+                events, self._events = self._events, []
+            try:
+                if events:
+                    server.call_lines("events.add_batch", events)
+                events = []
+                self._show_progress(server)
+            except Unreachable:  # at the next time, then
+                with self._news:
+                    self._events = (events + self._events)[-MOST_WAITING:]
+            except ApiError as error:
+                if not told:
+                    print(f"what the run does cannot be shown ({error})", file=sys.stderr, flush=True)
+                told = True
+        server.close()
+
+    def _show_progress(self, server: Server) -> None:
+        with self._news:
+            percent = self._percent
+        if percent is not None and percent != self._sent:
+            server.edit_runtime(self._id, {"progress": str(percent)})
+            self._sent = percent

@@ -14,11 +14,10 @@ import json
 import sys
 from typing import Any, Dict, List, Mapping, Optional
 
-import clearml
 from clearml.automation import PipelineController
 from clearml.backend_api.services import tasks
 
-from stackyard_task import records
+from stackyard_task import clearml_sdk, records
 from stackyard_task.records import Failure, PipelineStep, RecordError, TaskSpec
 
 #: The configuration object that holds a step's TaskSpec (``clearml_link`` reads it).
@@ -41,7 +40,7 @@ def run(spec: TaskSpec) -> Optional[Failure]:
     Raises:
         RecordError: what the task says of its steps cannot be read.
     """
-    task: Any = clearml.Task.current_task()
+    task = clearml_sdk.task()
     steps = steps_of(spec, _arguments(task))
     _place(task, spec.cell.get("pipeline"))
     controller = _Controller(

@@ -1,30 +1,24 @@
 """What a run leaves with its task: figures, plot, artifacts, models with their lineage; the record last of all.
 
-Everything is uploaded side by side and registered once it is there; the record comes when all the rest has, so a
-task that holds a record holds everything. Files only, never a pickle.
+Everything is uploaded and registered once it is there; the record comes when all the rest has, so a task that holds a
+record holds everything. Files only, never a pickle. Made of the parts of ``handing_in``; the SDK is loaded only where
+the task's files go to a store of somebody else's, such as s3://...
 """
 
 from __future__ import annotations
 
-import mimetypes
 import os
-import re
-import time
 import zipfile
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from urllib.parse import urlsplit
 
-import clearml
-import requests
-from clearml.backend_api.services import models, tasks
-from clearml.storage.helper import StorageHelper
-
-from stackyard_task import figures, records
-from stackyard_task.clearml_inputs import Used, references
-from stackyard_task.inputs import digest_of
+from stackyard_task import figures, handing_in, records
+from stackyard_task.api import ApiError, Server
+from stackyard_task.handing_in import table
+from stackyard_task.inputs import Used, references
 from stackyard_task.records import RunRecord
 
 #: Names of the artifacts; our side asks for them by these.
@@ -35,12 +29,9 @@ MODEL_SUFFIXES = (".safetensors", ".json")
 FRAMEWORK = "PyTorch"
 #: ClearML's mark of a model that is a folder, packed.
 PACKAGE_TAG = "package"
-#: How long a file server that is away is waited for: it is started again, or its proxy says so meanwhile.
-PATIENCE_SECONDS = 60.0
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
-#: What a proxy says of a server that is away, as the SDK tells it.
-_AWAY = re.compile(r"\((502|503|504)\)")
 _PREVIEW_CHARACTERS = 4000
+#: Events in one call.
+_BATCH = 1000
 #: A file is packed as it is where so much of it does not get smaller by a tenth: weights, archives, pictures.
 _SAMPLE_BYTES = 64 << 10
 
@@ -63,16 +54,28 @@ class Results:
     """Leaves a run's results.
 
     Args:
-        task: The SDK's task.
+        server: where the task is.
+        task: its document: id, name, project, output.destination.
         used: What the run was given.
-        sleep: Waits so many seconds; tests bring their own.
+        left: events of the run that have not been sent yet.
     """
 
-    def __init__(self, task: Any, used: Sequence[Used], sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        server: Server,
+        task: Mapping[str, Any],
+        used: Sequence[Used] = (),
+        left: Sequence[Dict[str, Any]] = (),
+    ) -> None:
+        self._server = server
         self._task = task
+        self._id = str(task["id"])
         self._used = list(used)
-        self._sleep = sleep
-        self._base = _base(task)
+        self._left = list(left)
+        self._folder = handing_in.folder_of(task)
+        to = str(table(task, "output").get("destination") or server.where.output).rstrip("/")
+        #: Where files go other than the server's own; "": there.
+        self._elsewhere = "" if _is_same(to, server.where.files) else to
 
     def deliver(self, record: RunRecord, folder: Path) -> None:
         """Leave the record and its companions.
@@ -84,111 +87,69 @@ class Results:
         Raises:
             NotDelivered: the server does not take them; there is no artifact ``record`` then.
         """
-        # the SDK sets up its storage at the first use, which threads must not do at the same moment
-        StorageHelper.get(self._base)
-        with ThreadPoolExecutor(4, "deliver") as pool:
-            shown = pool.submit(self._show, record, folder)
-            registered = [
-                pool.submit(self._register_model, model, record, folder)
-                for model in (model_folders(folder) if record.failure is None else [])
-            ]
-            sent = [pool.submit(self._sent, upload) for upload in companions(folder)]
-            try:
-                shown.result()
-                for one in registered:
-                    one.result()
-                self._register([one.result() for one in sent])
-                self._register([self._sent(_record(folder))])
-            except NotDelivered:
-                raise
-            except Exception as error:  # the SDK's and requests' many errors
-                raise NotDelivered(f"the results could not be uploaded ({_sentence(error)})") from error
-
-    def _show(self, record: RunRecord, folder: Path) -> None:
-        """The figures and the plot."""
-        logger = self._task.get_logger()
-        for name, value in figures.figures(record).items():
-            logger.report_single_value(name, value)
         try:
-            course = records.read_json(records.Course, folder / records.TIMELINE_FILE)
-        except records.RecordError:
-            return
-        plot = figures.timeline_plot(course)
-        if plot is not None:
-            logger.report_plotly("Resources", "timeline", plot, 0)
+            for model in model_folders(folder) if record.failure is None else []:
+                self._register_model(model, record, folder)
+            sent = [self._sent(upload) for upload in companions(folder)]
+            events = [*self._left, *handing_in.shown(self._id, record, folder)]
+            for begin in range(0, len(events), _BATCH):
+                self._server.call_lines("events.add_batch", events[begin : begin + _BATCH])
+            if sent:
+                handing_in.register(self._server, self._id, sent)
+            handing_in.register(self._server, self._id, [self._sent(_record(folder))])
+        except (ApiError, OSError) as error:
+            raise NotDelivered(f"the results could not be uploaded ({_sentence(error)})") from error
 
-    def _sent(self, upload: Upload) -> Any:
+    def _sent(self, upload: Upload) -> Dict[str, Any]:
         """The artifact, once its file is on the server."""
-        return tasks.Artifact(
-            key=upload.name,
-            type=upload.kind,
-            uri=self._put(upload.file, f"artifacts/{upload.name}/{upload.file.name}"),
-            content_size=upload.file.stat().st_size,
-            hash=digest_of(upload.file),
-            timestamp=int(time.time()),
-            type_data=tasks.ArtifactTypeData(
-                preview=upload.preview, content_type=mimetypes.guess_type(upload.file.name)[0]
-            ),
-            mode="output",
-        )
+        url = self._put(upload.file, f"artifacts/{upload.name}/{upload.file.name}")
+        return handing_in.artifact(upload.name, upload.kind, upload.file, url, upload.preview)
 
     def _put(self, file: Path, path: str) -> str:
-        url = f"{self._base}/{path}"
-        waited, pause = 0.0, FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                if clearml.StorageManager.upload_file(str(file), url, wait_for_upload=True):
-                    return url
-                raise NotDelivered(f"{file.name} could not be uploaded to {url}")
-            except Exception as error:  # the SDK's and requests' many errors
-                if waited >= PATIENCE_SECONDS or not _is_away(error):
-                    raise
-            self._sleep(pause)
-            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE_SECONDS)
+        if not self._elsewhere:
+            return self._server.upload(file, f"{self._folder}/{path}")
+        from stackyard_task import clearml_sdk  # stores of others are its business
 
-    def _register(self, artifacts: List[Any]) -> None:
-        if not artifacts:
-            return
-        done = self._task.send(
-            tasks.AddOrUpdateArtifactsRequest(task=self._task.id, artifacts=artifacts, force=True)
-        )
-        if done is None or not done.ok():
-            raise NotDelivered("the server refused the artifacts of the task")
+        url = f"{self._elsewhere}/{self._folder}/{path}"
+        try:
+            there = clearml_sdk.uploaded(file, url)
+        except Exception as error:  # the SDK's and its drivers' many errors
+            raise NotDelivered(f"{file.name} could not be uploaded to {url} ({_sentence(error)})") from error
+        if not there:
+            raise NotDelivered(f"{file.name} could not be uploaded to {url}")
+        return url
 
     def _register_model(self, model: Path, record: RunRecord, folder: Path) -> None:
         """Upload a model folder as one package and register it, with what it was made from."""
         archive = _packed(model, folder / f"{model.name}.zip", model_files(model))
         url = self._put(archive, f"models/{archive.name}")
-        task = self._task
-        name = task.name if model.name == "model" else f"{task.name} {model.name}"
-        created = task.send(
-            models.CreateRequest(
-                name=name,
-                uri=url,
-                framework=FRAMEWORK,
-                project=task.project,
-                task=task.id,
-                tags=[f"data:{text}" for text, _ in references(self._used, "data set")],
-                system_tags=[PACKAGE_TAG],
-                comment=f"{record.workload}, run {record.run_id}; packed folder of {', '.join(MODEL_SUFFIXES)}",
-                labels={},
-                ready=True,
-            )
+        called = str(self._task["name"])
+        name = called if model.name == "model" else f"{called} {model.name}"
+        made = self._server.call(
+            "models.create",
+            name=name,
+            uri=url,
+            framework=FRAMEWORK,
+            project=table(self._task, "project").get("id"),
+            task=self._id,
+            tags=[f"data:{text}" for text, _ in references(self._used, "data set")],
+            system_tags=[PACKAGE_TAG],
+            comment=f"{record.workload}, run {record.run_id}; packed folder of {', '.join(MODEL_SUFFIXES)}",
+            labels={},
+            ready=True,
         )
-        if created is None or not created.ok():
-            raise NotDelivered(f"the server refused the model {name}")
-        id = created.response.id
-        task.send(
-            models.AddOrUpdateMetadataRequest(
-                model=id,
-                metadata=[
-                    {"key": key, "value": value, "type": kind}
-                    for key, value, kind in about_model(record, self._used)
-                ],
-            )
-        )
-        task.send(
-            tasks.AddOrUpdateModelRequest(task=task.id, name=model.name, model=id, type="output", iteration=0)
+        id = str(made.get("id"))
+        about = [
+            {"key": key, "value": value, "type": kind} for key, value, kind in about_model(record, self._used)
+        ]
+        self._server.call("models.add_or_update_metadata", model=id, metadata=about)
+        self._server.call(
+            "tasks.add_or_update_model",
+            task=self._id,
+            name=model.name,
+            model=id,
+            type="output",
+            iteration=0,
         )
 
 
@@ -271,16 +232,9 @@ def _shrinks(file: Path) -> bool:
     return len(zlib.compress(sample, 1)) < 0.9 * len(sample)
 
 
-def _is_away(error: Exception) -> bool:
-    """Whether an upload failed for want of a server rather than of its consent."""
-    return isinstance(error, requests.exceptions.ConnectionError) or bool(_AWAY.search(str(error)))
-
-
-def _base(task: Any) -> str:
-    """The folder of a task on the file server, as the SDK lays it out, in characters every server takes."""
-    server = (task.output_uri or clearml.Logger.current_logger().get_default_upload_destination()).rstrip("/")
-    path = f"{task.get_project_name() or 'none'}/{task.name}.{task.id}"
-    return f"{server}/{re.sub(r'[^A-Za-z0-9._/-]+', '-', path)}"
+def _is_same(address: str, files: str) -> bool:
+    """Whether files that go to ``address`` go to the server's own file server: it says so, or says nothing."""
+    return not address or urlsplit(address)[:3] == urlsplit(files)[:3]
 
 
 def _sentence(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 Reads what the task says through ``clearml_link``, finds the stack's Python on this machine (or in this image),
 fetches the inputs, lets ``run`` supervise the child in that Python, and hands the record over. Nothing here is
-imported in the child, and the child never sees clearml.
+imported in the child, and the child never sees clearml. Neither does this process, unless the task needs the SDK.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from stackyard_task import clearml_link, inputs, records, run
+from stackyard_task import byte_code, clearml_link, inputs, records, run
+from stackyard_task.api import ApiError
 from stackyard_task.clearml_link import Link
 from stackyard_task.records import Code, Failure, RunRecord, TaskSpec
 from stackyard_task.workloads import entry_of
@@ -71,17 +71,27 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         begun: Epoch seconds at the entry script's first line.
         wheel: SHA-256 of the wheel the package came in; ``None``: from a clone of the repository.
     """
-    link = clearml_link.connect()
-    ending = Ending()  # after the SDK, which takes signals too
+    ending = Ending()
+    try:
+        link = clearml_link.connect()
+    except ApiError as error:
+        unheard = Failure("infrastructure", str(error))
+        print(f"{unheard.kind}: {unheard.message}", file=sys.stderr, flush=True)
+        return FAILED
+    except Interrupted:
+        return FAILED
     folder = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
     failure: Optional[Failure] = None
     try:
         spec = link.spec()
         if spec.workload == records.PIPELINE:
-            # ClearML's automation is loaded by the few tasks that need it
+            # ClearML's automation is loaded by the few tasks that need it; the SDK first, as we want it
+            from stackyard_task import clearml_sdk
+
+            link.inputs.sdk = clearml_sdk
             from stackyard_task import clearml_pipeline
 
-            link.on_abort(ending.ask, ABORT_SECONDS)
+            link.end_on_abort(ABORT_SECONDS)
             failure = clearml_pipeline.run(spec)
         else:
             record = _run(link, spec, folder, code, begun, wheel, ending)
@@ -93,7 +103,7 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         failure = Failure(error.kind, str(error))
     except (records.RecordError, run.TaskError) as error:  # what the task says, or a field of its form
         failure = Failure("bad_input", str(error))
-    except (NotHere, clearml_link.NotDelivered, run.RecordNotWritten, OSError) as error:
+    except (NotHere, clearml_link.NotDelivered, ApiError, run.RecordNotWritten, OSError) as error:
         failure = Failure("infrastructure", str(error))
     finally:
         ending.protect()
@@ -106,7 +116,7 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         # what goes wrong while this process is being ended goes wrong because of that
         failure = Failure("interrupted", f"told to end while the results were delivered ({failure.message})")
     print(f"{failure.kind}: {failure.message}", file=sys.stderr, flush=True)
-    ending.over()
+    link.let_go()
     if failure.kind == "interrupted":
         # Whoever ended this process says what becomes of the task: the agent where it was aborted, and where the
         # agent itself died, whoever looks after agents, who may try the task again.
@@ -119,7 +129,7 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
 
 
 class Ending:
-    """How this process is told to end: by SIGTERM (a container that is stopped) or by an abort on the server.
+    """How this process is told to end: by SIGTERM, from a container that is stopped or from ``aborts``.
 
     Before the workload begins, that ends the task at once; while it runs, the supervisor ends it and writes its
     record; afterwards the record is delivered first.
@@ -128,13 +138,7 @@ class Ending:
     def __init__(self) -> None:
         #: Whether somebody did.
         self.asked = False
-        self._over = threading.Event()
-        self._before = signal.signal(signal.SIGTERM, self._told)
-
-    def ask(self) -> None:
-        """End the task; returns when what it leaves has been delivered. For a thread other than the main one."""
-        os.kill(os.getpid(), signal.SIGTERM)
-        self._over.wait(ABORT_SECONDS)
+        signal.signal(signal.SIGTERM, self._told)
 
     def hand_over(self) -> None:
         """From here on the supervisor takes signals itself.
@@ -149,10 +153,6 @@ class Ending:
     def protect(self) -> None:
         """Signals are only noted from here on: what there is, is delivered."""
         signal.signal(signal.SIGTERM, self._noted)
-
-    def over(self) -> None:
-        """Everything is delivered."""
-        self._over.set()
 
     def wait(self, seconds: float) -> None:
         """Wait for somebody to end this process, so long at most."""
@@ -179,10 +179,11 @@ def _run(
 ) -> RunRecord:
     stack = stack_of(spec, os.environ)
     packages = packages_of(spec)
-    compiling = _compile(
-        stack.python, [code] if wheel else [code / name for name in packages]
-    )  # beside all that is asked of the server
-    link.on_abort(ending.ask, ABORT_SECONDS)
+    places = [code] if wheel else [code / name for name in packages]
+    compiling = [  # beside all that is asked of the server
+        byte_code.Compiling(python, code, places, wheel, os.environ) for python in _pythons(stack.python)
+    ]
+    link.end_on_abort(ABORT_SECONDS)
     spec.code.wheel = wheel
     if wheel is None:
         found = code_of(code, packages)  # the user's folder travels by itself
@@ -198,7 +199,8 @@ def _run(
         watcher = link.watcher(spec, folder)
         sweep(Path(tempfile.gettempdir()))
     finally:
-        compiling.wait()
+        for one in compiling:
+            one.wait()
     dispatch.user_code_at = _instant(begun)
     dispatch.container_started_at = _container_start()
     os.chdir(folder)  # where a bare run is, too
@@ -315,14 +317,11 @@ def _held(path: str) -> Dict[str, Stack]:
         raise NotHere(f"the list of stacks cannot be read ({error})") from error
 
 
-def _compile(python: str, places: Sequence[Path]) -> subprocess.Popen:
-    """Compile code for the stack's Python, so that no child pays for it; byte code that came with a clone too."""
-    return subprocess.Popen(
-        [python, "-m", "compileall", "-qq", "-f", *map(str, places)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _pythons(of_stack: str) -> List[str]:
+    """Whose byte code is made: the stack's Python, so that no child pays for it, and, where it is kept for later tasks,
+    this one's own."""
+    same = byte_code.tag_of(of_stack) == sys.implementation.cache_tag
+    return [of_stack] if same or byte_code.cache_of(os.environ) is None else [of_stack, sys.executable]
 
 
 def _container_start() -> Optional[str]:

@@ -1,6 +1,6 @@
 """A record's figures as a server's pages show them: named for people, in human units; the timeline as a plot.
 
-Pure: records and plain values in, plain values out. Who sends them is ``clearml_live`` and ``clearml_results``.
+Pure: records and plain values in, plain values out. Who sends them is ``handing_in``.
 The exact values, in bytes and seconds, are in the record itself. Standard library only.
 """
 

@@ -1,24 +1,27 @@
-"""What a measured ordinary task leaves with its server: the record, its figures, a plot, and why it failed.
+"""What a measured task leaves with its server: the record, its figures, a plot, and why it failed.
 
-The task's own scalars, models and artifacts are its author's: nothing here has their names. Speaks through ``api``
+The scalars, models and artifacts of an ordinary task are its author's: nothing that ``hand_in`` leaves has their names.
+Tasks that Stackyard itself sends leave more (``clearml_results``), made of the same parts. Speaks through ``api``
 alone. Standard library only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence
 
 from stackyard_task import figures, records
-from stackyard_task.api import ApiError, Refused, Server, read
+from stackyard_task.api import ApiError, Refused, Server
+from stackyard_task.inputs import digest_of
 from stackyard_task.records import Course, Failure, RunRecord
 
 #: Names of the artifacts; our side asks for them by these. A task that Stackyard itself sends has others.
 RECORD, TIMELINE = "stackyard-record", "stackyard-timeline"
+TIMELINE_SAID = "CPU, RAM and GPU over the seconds of the run"
+_CONTENT_TYPES = {".json": "application/json", ".zip": "application/zip", ".log": "text/plain"}
 #: How the SDK reports a single value.
 _SUMMARY, _SINGLE = "Summary", -(2**31)
 #: Put behind the name of a figure that the task itself reports too.
@@ -32,13 +35,20 @@ FIELDS = [
 _SAID = ("stopped", "completed", "published", "closed")
 
 
-def document(server: Server, id: str) -> Dict[str, Any]:
+def document(server: Server, id: str, fields: Sequence[str] = tuple(FIELDS)) -> Dict[str, Any]:
     """What the server says of a task.
+
+    Args:
+        server: where it is.
+        id: which.
+        fields: what is read.
 
     Raises:
         ApiError: it does not answer, or knows no such task.
     """
-    found = server.call("tasks.get_all_ex", id=[id], only_fields=FIELDS, search_hidden=True).get("tasks")
+    found = server.call("tasks.get_all_ex", id=[id], only_fields=list(fields), search_hidden=True).get(
+        "tasks"
+    )
     if not isinstance(found, list) or not found or not isinstance(found[0], dict):
         raise Refused(f"the server knows no task {id}")
     return found[0]
@@ -73,29 +83,71 @@ def hand_in(server: Server, task: Mapping[str, Any], record: RunRecord, folder: 
         OSError: the folder cannot be read.
     """
     id = str(task["id"])
-    events = [
-        _event(id, "training_stats_scalar", _SUMMARY, name, iter=_SINGLE, value=value)
-        for name, value in _unlike(figures.figures(record), _own_values(task)).items()
-    ]
-    base = _base(task)
+    events = shown(id, record, folder, own_values(task))
+    base = folder_of(task)
     artifacts = []
     if (folder / records.TIMELINE_FILE).is_file():
-        try:
-            plot = figures.timeline_plot(records.read_json(Course, folder / records.TIMELINE_FILE))
-        except records.RecordError:
-            plot = None
-        if plot is not None:
-            events.append(_event(id, "plot", "Resources", "timeline", iter=0, plot_str=json.dumps(plot)))
-        said = "CPU, RAM and GPU over the seconds of the run"
-        artifacts.append(_sent(server, base, TIMELINE, folder / records.TIMELINE_FILE, said))
+        artifacts.append(_sent(server, base, TIMELINE, folder / records.TIMELINE_FILE, TIMELINE_SAID))
     if events:
         server.call_lines("events.add_batch", events)
     text = (folder / records.RECORD_FILE).read_text(encoding="utf-8")
     artifacts.append(_sent(server, base, RECORD, folder / records.RECORD_FILE, text))
-    _register(server, id, artifacts)
+    register(server, id, artifacts)
 
 
-def _register(server: Server, id: str, artifacts: List[Dict[str, Any]]) -> None:
+def shown(id: str, record: RunRecord, folder: Path, taken: Sequence[str] = ()) -> List[Dict[str, Any]]:
+    """The events that show a record on a task's pages: its figures, and a plot of the run's course.
+
+    Args:
+        id: the task's.
+        record: what is shown.
+        folder: the run folder, whose timeline is plotted.
+        taken: names of single values that are the task's own.
+    """
+    events = [
+        event(id, "training_stats_scalar", _SUMMARY, name, iter=_SINGLE, value=value)
+        for name, value in _unlike(figures.figures(record), taken).items()
+    ]
+    try:
+        plot = figures.timeline_plot(records.read_json(Course, folder / records.TIMELINE_FILE))
+    except records.RecordError:
+        plot = None
+    if plot is not None:
+        events.append(event(id, "plot", "Resources", "timeline", iter=0, plot_str=json.dumps(plot)))
+    return events
+
+
+def artifact(name: str, kind: str, file: Path, uri: str, preview: str) -> Dict[str, Any]:
+    """A file as a task's artifact.
+
+    Args:
+        name: the artifact's.
+        kind: as the pages name it: "JSON", "text", "archive".
+        file: the file, for its size, digest and type.
+        uri: where its copy lies.
+        preview: what a page shows of it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return {
+        "key": name,
+        "type": kind,
+        "mode": "output",
+        "uri": uri,
+        "content_size": file.stat().st_size,
+        "hash": digest_of(file),
+        "timestamp": int(time.time()),
+        "type_data": {"preview": preview, "content_type": _CONTENT_TYPES.get(file.suffix)},
+    }
+
+
+def register(server: Server, id: str, artifacts: List[Dict[str, Any]]) -> None:
+    """Name files of the file server as artifacts of a task.
+
+    Raises:
+        ApiError: the server does not take them.
+    """
     try:
         server.call("tasks.add_or_update_artifacts", task=id, artifacts=artifacts, force=True)
     except Refused:  # of a task that is over, the server takes the whole list only
@@ -128,26 +180,18 @@ def fail(server: Server, task_id: str, failure: Failure) -> bool:
     return True
 
 
-def _sent(server: Server, base: str, name: str, file: Path, preview: str) -> Dict[str, Any]:
-    content = read(file)
-    return {
-        "key": name,
-        "type": "JSON",
-        "mode": "output",
-        "uri": server.upload(content, f"{base}/artifacts/{name}/{file.name}"),
-        "content_size": len(content),
-        "hash": hashlib.sha256(content).hexdigest(),
-        "timestamp": int(time.time()),
-        "type_data": {"preview": preview, "content_type": "application/json"},
-    }
-
-
-def _event(task_id: str, kind: str, metric: str, variant: str, **fields: Any) -> Dict[str, Any]:
+def event(task_id: str, kind: str, metric: str, variant: str, **fields: Any) -> Dict[str, Any]:
+    """Something that a task reports, as ``events.add_batch`` takes it."""
     same = {"type": kind, "task": task_id, "metric": metric, "variant": variant}
     return {**same, "timestamp": int(time.time() * 1000), **fields}
 
 
-def _own_values(task: Mapping[str, Any]) -> List[str]:
+def _sent(server: Server, base: str, name: str, file: Path, preview: str) -> Dict[str, Any]:
+    uri = server.upload(file, f"{base}/artifacts/{name}/{file.name}")
+    return artifact(name, "JSON", file, uri, preview)
+
+
+def own_values(task: Mapping[str, Any]) -> List[str]:
     """The names of the single values that the task itself has reported."""
     found = []
     try:
@@ -160,12 +204,12 @@ def _own_values(task: Mapping[str, Any]) -> List[str]:
     return found
 
 
-def _unlike(values: Dict[str, float], taken: List[str]) -> Dict[str, float]:
+def _unlike(values: Dict[str, float], taken: Sequence[str]) -> Dict[str, float]:
     """The same values, none with a name that is taken."""
     return {name + _MEASURED if name in taken else name: value for name, value in values.items()}
 
 
-def _base(task: Mapping[str, Any]) -> str:
+def folder_of(task: Mapping[str, Any]) -> str:
     """The folder of a task on the file server, as the SDK lays it out, in characters every server takes."""
     project = task.get("project")
     named = project.get("name") if isinstance(project, dict) else None

@@ -22,13 +22,17 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Dict, List, Optional, Protocol
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from stackyard_task.records import LIST_BYTES, RecordError, read_json
 
 FILE, FOLDER, DATASET = "clearml-file", "clearml-folder", "clearml-dataset"
 MODEL, ARTIFACT = "clearml-model", "clearml-artifact"
 SCHEMES = (FILE, FOLDER, DATASET, MODEL, ARTIFACT)
+#: Names a folder for what is used again: files, the code of tasks.
+CACHE_VARIABLE = "STACKYARD_CACHE"
+#: The hyperparameter section in which ClearML's pages look for the data sets of a task.
+DATASETS_SECTION = "Datasets"
 _PIECE_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -45,6 +49,25 @@ class InputError(Exception):
     def __init__(self, message: str, kind: str = "bad_input") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+@dataclass(frozen=True)
+class Used:
+    """Something a run was given, for whoever asks later where its results come from."""
+
+    #: "data set", "model" or "task".
+    kind: str
+    id: str
+    name: str
+    version: Optional[str] = None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+
+def references(used: Sequence[Used], kind: str) -> List[Tuple[str, str]]:
+    """(name with version, id) of what was used of that kind."""
+    return [(str(one), one.id) for one in used if one.kind == kind]
 
 
 class Fetcher(Protocol):
@@ -87,6 +110,18 @@ def resolved(value: Any, fetcher: Fetcher, scratch: Optional[Path] = None) -> An
     return value
 
 
+def files_cache(variables: Mapping[str, str]) -> Optional[Path]:
+    """Where the agent keeps files for its tasks; ``None``: it does not say."""
+    top = variables.get(CACHE_VARIABLE)
+    return Path(top) / "files" if top else None
+
+
+def held(cache: Path, sha256: str, name: str) -> Optional[Path]:
+    """The file of that digest in ``cache``; ``None``: it is missing, or is not what it should be."""
+    place = cache / sha256 / (PurePosixPath(name).name or "file")
+    return place if place.is_file() and digest_of(place) == sha256 else None
+
+
 def kept(cache: Path, sha256: str, name: str, fetch: Callable[[], Path]) -> Path:
     """The file of that digest in ``cache``, fetched where it is missing or not what it should be.
 
@@ -101,9 +136,10 @@ def kept(cache: Path, sha256: str, name: str, fetch: Callable[[], Path]) -> Path
         OSError: the cache cannot be written.
     """
     name = PurePosixPath(name).name or "file"
-    place = cache / sha256 / name
-    if place.is_file() and digest_of(place) == sha256:
+    place = held(cache, sha256, name)
+    if place is not None:
         return place
+    place = cache / sha256 / name
     copy = fetch()
     found = digest_of(copy)
     if found != sha256:

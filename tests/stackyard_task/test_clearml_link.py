@@ -9,7 +9,6 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +17,9 @@ pytest.importorskip("clearml", reason="the ClearML SDK is in the agent's Python 
 if sys.version_info < (3, 11):
     pytest.skip("the server these tests run needs Python 3.11", allow_module_level=True)
 
-import requests
-from clearml.backend_api.services.v2_23 import tasks as services
-
 from stackyard.clearml import datasets
-from stackyard_task import clearml_link, clearml_results, inputs, workloads
+from stackyard_task import clearml_link, clearml_results, clearml_sdk, inputs, workloads
+from stackyard_task.api import Address, Refused
 from stackyard_task.commands import Command
 from stackyard_task.records import RunRecord, StackPin, TaskSpec
 from tests.installation.site import Site, site, snapshot_with
@@ -307,94 +304,84 @@ def test_a_run_whose_code_fails_says_so_and_one_that_was_ended_elsewhere_nothing
 # -- without a server ------------------------------------------------------------------------------
 
 
-class RefusedTask:
-    """Stands for the SDK's task; keeps what is sent."""
+class Server:
+    """Stands for a server; keeps what it is told, and says no to what it shall."""
 
-    id, name, project, output_uri = "t" * 32, "a task", "p" * 32, "http://files"
+    where = Address("http://api", "http://files")
 
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
+    def __init__(self, refuses: str = "") -> None:
+        self.refuses = refuses
+        self.told: list[tuple[str, Any]] = []
 
-    def get_project_name(self) -> str:
-        return "Stackyard/runs"
+    def call(self, method: str, **fields: Any) -> dict[str, Any]:
+        self.told.append((method, fields))
+        return {"id": "m" * 32}
 
-    def get_logger(self) -> Any:
-        return SimpleNamespace(report_single_value=lambda *_: None, report_plotly=lambda *_: None)
+    def call_lines(self, method: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        return self.call(method, lines=lines)
 
-    def send(self, request: Any) -> Any:
-        self.sent.append(request)
-        return SimpleNamespace(ok=lambda: True, response=SimpleNamespace(id="m" * 32))
+    def upload(self, file: Path, path: str) -> str:
+        if file.name == self.refuses:
+            raise Refused(f"{path}: the file server refused it (507 the disk is full)", 507)
+        self.told.append(("upload", path))
+        return f"{self.where.files}/{path}"
+
+    def artifacts(self) -> list[str]:
+        said = [fields["artifacts"] for method, fields in self.told if method == REGISTER]
+        return [artifact["key"] for some in said for artifact in some]
+
+
+REGISTER = "tasks.add_or_update_artifacts"
+TASK = {"id": "t" * 32, "name": "a task", "project": {"id": "p" * 32, "name": "Stackyard/runs"}}
+
+
+def made(folder: Path) -> RunRecord:
+    """A run folder as a supervisor leaves it."""
+    (folder / "outputs").mkdir()
+    (folder / "outputs" / "made.txt").write_text("made")
+    (folder / "record.json").write_text("{}")
+    return RunRecord("r", "w", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00")
 
 
 @pytest.mark.parametrize("fails", ["outputs.zip", "record.json"])
-def test_no_record_is_registered_unless_everything_was_uploaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
-) -> None:
-    (tmp_path / "outputs").mkdir()
-    (tmp_path / "outputs" / "made.txt").write_text("made")
-    (tmp_path / "record.json").write_text("{}")
+def test_no_record_is_registered_unless_everything_was_uploaded(tmp_path: Path, fails: str) -> None:
+    server: Any = Server(refuses=fails)
+    with pytest.raises(clearml_results.NotDelivered, match=f"{fails}.*the disk is full"):
+        clearml_results.Results(server, TASK).deliver(made(tmp_path), tmp_path)
+    assert "record" not in server.artifacts()
+
+
+def test_files_of_a_task_lie_below_its_name_and_the_record_comes_last(tmp_path: Path) -> None:
+    server: Any = Server()
+    late = {"type": "training_stats_scalar", "metric": "Loss"}
+    clearml_results.Results(server, TASK, left=[late]).deliver(made(tmp_path), tmp_path)
+    base = f"Stackyard/runs/a-task.{TASK['id']}/artifacts"
+    uploads = [path for method, path in server.told if method == "upload"]
+    assert uploads == [f"{base}/outputs/outputs.zip", f"{base}/record/record.json"]
+    assert server.artifacts() == ["outputs", "record"]
+    assert late in next(fields["lines"] for method, fields in server.told if method == "events.add_batch")
+
+
+def test_files_go_where_the_task_or_its_agent_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
 
     def upload(file: str, url: str, **_: Any) -> str | None:
-        return None if file.endswith(fails) else url
+        sent.append(url)
+        return None if file.endswith("record.json") else url
 
-    monkeypatch.setattr(clearml_results.clearml.StorageManager, "upload_file", upload)
-    monkeypatch.setattr(clearml_results, "tasks", services)  # what a session with a server would choose
-    task = RefusedTask()
-    record = RunRecord("r", "w", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00")
-    with pytest.raises(clearml_results.NotDelivered, match=fails):
-        clearml_results.Results(task, []).deliver(record, tmp_path)
-    assert "record" not in [a.key for request in task.sent for a in getattr(request, "artifacts", [])]
-
-
-@pytest.mark.parametrize(
-    ("says", "tries"),
-    [
-        (requests.exceptions.ConnectionError("Connection aborted."), 3),
-        (ValueError("Failed uploading object outputs.zip (503): away"), 3),
-        (ValueError("Failed uploading object outputs.zip (507): the disk is full"), 1),
-    ],
-)
-def test_a_file_server_that_is_away_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Exception, tries: int
-) -> None:
-    (tmp_path / "record.json").write_text("{}")
-    asked, pauses = [], []
-
-    def upload(file: str, url: str, **_: Any) -> str:
-        asked.append(file)
-        if len(asked) < 3:
-            raise says
-        return url
-
-    monkeypatch.setattr(clearml_results.clearml.StorageManager, "upload_file", upload)
-    monkeypatch.setattr(clearml_results, "tasks", services)
-    task = RefusedTask()
-    record = RunRecord("r", "w", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00")
-    results = clearml_results.Results(task, [], pauses.append)
-    if tries == 1:
-        with pytest.raises(clearml_results.NotDelivered, match="507"):
-            results.deliver(record, tmp_path)
-    else:
-        results.deliver(record, tmp_path)
-        assert "record" in [a.key for request in task.sent for a in getattr(request, "artifacts", [])]
-    assert len(asked) == tries
-    assert pauses == [0.5, 1.0][: tries - 1]
-
-
-def test_a_file_server_that_stays_away_ends_the_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "record.json").write_text("{}")
-    pauses: list[float] = []
-
-    def upload(file: str, url: str, **_: Any) -> str:
-        raise requests.exceptions.ConnectionError("refused")
-
-    monkeypatch.setattr(clearml_results.clearml.StorageManager, "upload_file", upload)
-    record = RunRecord("r", "w", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00")
-    with pytest.raises(clearml_results.NotDelivered, match="refused"):
-        clearml_results.Results(RefusedTask(), [], pauses.append).deliver(record, tmp_path)
-    assert 60 <= sum(pauses) < 66
+    monkeypatch.setattr(clearml_sdk.clearml.StorageManager, "upload_file", upload)
+    server: Any = Server()
+    record = made(tmp_path)
+    elsewhere = {**TASK, "output": {"destination": "s3://bucket/runs/"}}
+    with pytest.raises(
+        clearml_results.NotDelivered, match=r"record\.json could not be uploaded to s3://bucket"
+    ):
+        clearml_results.Results(server, elsewhere).deliver(record, tmp_path)
+    assert sent[0] == f"s3://bucket/runs/Stackyard/runs/a-task.{TASK['id']}/artifacts/outputs/outputs.zip"
+    here = {**TASK, "output": {"destination": "http://files/"}}
+    clearml_results.Results(server, here).deliver(record, tmp_path)
+    assert len(sent) == 2
+    assert server.artifacts() == ["outputs", "outputs", "record"]
 
 
 def test_the_steps_of_a_runs_figures_are_sent(tmp_path: Path) -> None:

@@ -5,59 +5,104 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Dict, List
 
 import pytest
 
-pytest.importorskip("clearml", reason="the ClearML SDK is in the agent's Python only, never in a stack's")
-
-from stackyard_task.clearml_live import OUTPUT_BYTES, Live, line
+from stackyard_task import clearml_live
+from stackyard_task.api import Unreachable
+from stackyard_task.clearml_live import OUTPUT_BYTES, Live, Reports, line
 from stackyard_task.progress import Moment
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 
 
-class Task:
-    """Stands for the SDK's task: its progress call waits until it is let go, as with a server that is down."""
+class Server:
+    """Stands for a server: calls wait until it is let go, as with one that is down."""
 
     def __init__(self) -> None:
-        self.scalars: List[Tuple[str, str, float, int]] = []
-        self.progress: List[int] = []
-        self.answered = threading.Event()
+        self.events: List[Dict[str, Any]] = []
+        self.runtime: List[Dict[str, Any]] = []
+        self.fails: List[Exception] = []
+        self.asked = threading.Event()
+        self.answers = threading.Event()
+        self.answers.set()
 
-    def get_logger(self) -> Any:
+    def another(self, patience_seconds: float) -> Server:
         return self
 
-    def report_scalar(self, title: str, series: str, value: float, iteration: int) -> None:
-        self.scalars.append((title, series, value, iteration))
+    def call_lines(self, method: str, lines: List[Dict[str, Any]]) -> None:
+        assert method == "events.add_batch"
+        self._answer()
+        self.events += lines
 
-    def set_progress(self, percent: int) -> None:
-        assert self.answered.wait(PATIENCE_SECONDS)
-        self.progress.append(percent)
+    def edit_runtime(self, task_id: str, values: Dict[str, Any]) -> None:
+        self._answer()
+        self.runtime.append(values)
+
+    def _answer(self) -> None:
+        self.asked.set()
+        assert self.answers.wait(PATIENCE_SECONDS)
+        if self.fails:
+            raise self.fails.pop()
+
+    def close(self) -> None: ...
 
 
 @pytest.fixture
-def task() -> Task:
-    return Task()
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setattr(clearml_live, "REPORT_SECONDS", 0.01)
+    return Server()
 
 
-def test_a_server_that_does_not_answer_holds_nothing_up(task: Task, tmp_path: Path) -> None:
-    live = Live(task, tmp_path / "output.log", io.StringIO())
+def reports_to(server: Any) -> Reports:
+    return Reports(server, "t" * 32)
+
+
+def test_a_server_that_does_not_answer_holds_nothing_up(server: Server, tmp_path: Path) -> None:
+    server.answers.clear()
+    reports = reports_to(server)
+    live = Live(reports, tmp_path / "output.log", io.StringIO())
     for done in range(1, 100):
-        live.moment(Moment(float(done), "steady", done=done, total=100))  # returns, though no call has
-    assert task.progress == []
-    task.answered.set()
+        live.moment(Moment(float(done), "steady", done=done, total=100, rss_bytes=1))  # returns at once
+    assert server.asked.wait(PATIENCE_SECONDS)
+    assert server.runtime == []
+    server.answers.set()
     live.end(completed=True)
-    assert task.progress[-1] == 100
-    assert len(task.progress) <= 3  # what was overtaken meanwhile was not sent
+    left = reports.end()
+    assert server.runtime[-1] == {"progress": "100"}
+    assert len(server.runtime) <= 3  # what was overtaken meanwhile was not sent
+    assert [event["iter"] for event in server.events + left] == list(range(1, 100))
+    assert reports.end() == []
 
 
-def test_scalars_have_units_and_sensible_iterations(task: Task, tmp_path: Path) -> None:
-    task.answered.set()
-    live = Live(task, tmp_path / "output.log", io.StringIO())
+def test_what_a_server_that_is_away_was_not_told_it_is_told_later(server: Server, tmp_path: Path) -> None:
+    server.fails = [Unreachable("away")]
+    reports = reports_to(server)
+    reports.scalar("Loss", "loss", 0.5, 3)
+    until(lambda: bool(server.events), "the scalar")
+    (event,) = server.events + reports.end()
+    assert (event["metric"], event["variant"], event["value"], event["iter"]) == ("Loss", "loss", 0.5, 3)
+
+
+def test_only_so_much_waits_for_a_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearml_live, "MOST_WAITING", 5)
+    monkeypatch.setattr(clearml_live, "REPORT_SECONDS", PATIENCE_SECONDS)
+    reports = reports_to(server)
+    for step in range(9):
+        reports.scalar("Loss", "loss", 1.0, step)
+    assert [event["iter"] for event in reports.end()] == [4, 5, 6, 7, 8]
+
+
+def test_scalars_have_units_and_sensible_iterations(server: Server, tmp_path: Path) -> None:
+    reports = reports_to(server)
+    live = Live(reports, tmp_path / "output.log", io.StringIO())
     moment = Moment(7.9, "steady", 30, 60, "steps", 0.5, 0.002, 28, 150.0, 2_000_000, {1: (3_000_000, 40.0)})
     live.moment(moment)
     live.moment(moment)  # loss and step time stand still: told once
-    assert sorted(set(task.scalars)) == [
+    live.end(completed=False)
+    left = reports.end()
+    scalars = [(e["metric"], e["variant"], e["value"], e["iter"]) for e in server.events + left]
+    assert sorted(set(scalars)) == [
         ("CPU (% of a core)", "run", 150.0, 7),
         ("GPU memory (MB)", "GPU 1", 3.0, 7),
         ("GPU utilisation (%)", "GPU 1", 40.0, 7),
@@ -65,14 +110,13 @@ def test_scalars_have_units_and_sensible_iterations(task: Task, tmp_path: Path) 
         ("RAM (MB)", "run", 2.0, 7),
         ("Step time (ms)", "mean", 2.0, 28),
     ]
-    assert len([scalar for scalar in task.scalars if scalar[0] in ("Loss", "Step time (ms)")]) == 2
-    live.end(completed=False)
+    assert len([scalar for scalar in scalars if scalar[0] in ("Loss", "Step time (ms)")]) == 2
+    assert server.runtime[-1] == {"progress": "50"}
 
 
-def test_output_is_printed_as_it_comes_and_a_flood_is_cut(task: Task, tmp_path: Path) -> None:
-    task.answered.set()
+def test_output_is_printed_as_it_comes_and_a_flood_is_cut(server: Server, tmp_path: Path) -> None:
     log, out = tmp_path / "output.log", io.StringIO()
-    live = Live(task, log, out)
+    live = Live(reports_to(server), log, out)
     live.moment(Moment(0.0, "startup"))  # no file yet
     log.write_text("first\n")
     live.moment(Moment(1.0, "data"))

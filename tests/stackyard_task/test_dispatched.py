@@ -1,6 +1,6 @@
 """A dispatched run's own part: its stack, its environment, its traces, the code it came with. No server.
 
-``dispatched`` itself needs the SDK, which no stack has: what is tested here is loaded without it.
+Nothing here needs the SDK: ``dispatched`` itself does without it.
 """
 
 from __future__ import annotations
@@ -12,43 +12,16 @@ import os
 import signal
 import subprocess
 import sys
-import types
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict
 
 import pytest
 
+from stackyard_task import dispatched
 from stackyard_task.records import Dispatch, StackPin, TaskSpec
 
 ENTRY = Path(__file__).resolve().parents[2] / "tasks" / "dispatched.py"
-LINKED = ("stackyard_task.clearml_link", "stackyard_task.dispatched")
-
-
-@pytest.fixture
-def dispatched() -> Iterator[Any]:
-    """The module, its link to a server replaced by nothing."""
-    kept = {name: sys.modules.pop(name, None) for name in LINKED}
-    link: Any = types.ModuleType(LINKED[0])
-    link.Link, link.NotDelivered = object, type("NotDelivered", (Exception,), {})
-    sys.modules[LINKED[0]] = link
-    import stackyard_task
-
-    had = stackyard_task.__dict__.get("clearml_link")
-    stackyard_task.clearml_link = link  # type: ignore[attr-defined]
-    try:
-        from stackyard_task import dispatched as module
-
-        yield module
-    finally:
-        for name, old in kept.items():
-            sys.modules.pop(name, None)
-            if old is not None:
-                sys.modules[name] = old
-        stackyard_task.__dict__.pop("dispatched", None)
-        stackyard_task.__dict__.pop("clearml_link", None)
-        if had is not None:
-            stackyard_task.clearml_link = had  # type: ignore[attr-defined]
 
 
 def held(folder: Path, value: Any) -> Dict[str, str]:
@@ -60,7 +33,7 @@ def spec(name: str, digest: Any = None) -> TaskSpec:
     return TaskSpec("r", "w", stack=StackPin(name, digest))
 
 
-def test_a_stack_is_what_this_machine_has_under_its_name(dispatched: Any, tmp_path: Path) -> None:
+def test_a_stack_is_what_this_machine_has_under_its_name(tmp_path: Path) -> None:
     variables = held(tmp_path, {"s": {"python": "/s/python", "digest": "d", "environment": {"A": "b"}}})
     found = dispatched.stack_of(spec("s", "d"), variables)
     assert (found.python, found.digest, found.environment) == ("/s/python", "d", {"A": "b"})
@@ -81,7 +54,7 @@ def test_a_stack_is_what_this_machine_has_under_its_name(dispatched: Any, tmp_pa
     ],
 )
 def test_a_stack_that_is_not_here_is_one_sentence(
-    dispatched: Any, tmp_path: Path, value: Any, name: str, digest: Any, words: str
+    tmp_path: Path, value: Any, name: str, digest: Any, words: str
 ) -> None:
     with pytest.raises(dispatched.NotHere) as caught:
         dispatched.stack_of(spec(name, digest), held(tmp_path, value))
@@ -89,7 +62,7 @@ def test_a_stack_that_is_not_here_is_one_sentence(
 
 
 def test_a_task_that_cannot_be_used_is_bad_input_which_nobody_tries_again(
-    dispatched: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Nothing of it is the infrastructure's: another machine would say the same."""
     said = []
@@ -104,7 +77,8 @@ def test_a_task_that_cannot_be_used_is_bad_input_which_nobody_tries_again(
             said.append(failure)
             return True
 
-        def on_abort(self, *_: Any) -> None: ...
+        def end_on_abort(self, *_: Any) -> None: ...
+        def let_go(self) -> None: ...
         def dispatch(self) -> Any:
             return Dispatch()
 
@@ -114,7 +88,7 @@ def test_a_task_that_cannot_be_used_is_bad_input_which_nobody_tries_again(
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(dispatched.clearml_link, "connect", Link, raising=False)
+    monkeypatch.setattr(dispatched.clearml_link, "connect", Link)
     monkeypatch.setattr(dispatched, "sweep", lambda folder: None)
     before, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
     try:
@@ -127,7 +101,7 @@ def test_a_task_that_cannot_be_used_is_bad_input_which_nobody_tries_again(
     assert "'by-guess'" in failure.message
 
 
-def test_the_workload_gets_nothing_of_the_agents(dispatched: Any) -> None:
+def test_the_workload_gets_nothing_of_the_agents() -> None:
     variables = {
         "CLEARML_API_SECRET_KEY": "hush",
         "CLEARML_TASK_ID": "1",
@@ -156,7 +130,7 @@ def test_the_workload_gets_nothing_of_the_agents(dispatched: Any) -> None:
     }
 
 
-def test_what_killed_tasks_left_is_removed_and_nothing_else(dispatched: Any, tmp_path: Path) -> None:
+def test_what_killed_tasks_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     mine, other = f"stackyard-run-{os.getpid()}-x", "stackyard-run-notes-x"
@@ -166,7 +140,7 @@ def test_what_killed_tasks_left_is_removed_and_nothing_else(dispatched: Any, tmp
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mine, other, "else"])
 
 
-def test_a_clone_knows_its_commit(dispatched: Any, tmp_path: Path) -> None:
+def test_a_clone_knows_its_commit(tmp_path: Path) -> None:
     code = tmp_path / "clone" / "src"
     (code / "stackyard_task").mkdir(parents=True)
     (code / "stackyard_task" / "a.py").write_text("")
