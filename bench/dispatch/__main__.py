@@ -8,7 +8,13 @@ from bench.dispatch.yard import NotHere
 from bench.result import Result, arguments
 
 #: The parts in the order they run, and the module that measures each.
-PARTS = {"footprint": "footprint", "starts": "starts", "overhead": "overhead", "parity": "parity"}
+PARTS = {
+    "footprint": "footprint",
+    "starts": "starts",
+    "way": "way",
+    "overhead": "overhead",
+    "parity": "parity",
+}
 
 
 def main() -> None:

@@ -60,6 +60,8 @@ class Relay:
 
     def _pass_on(self, source: socket.socket, target: socket.socket, held: bool = False) -> None:
         with suppress(OSError):
+            # as clients and servers do: else what is sent in two pieces waits 40 ms for an acknowledgement
+            target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while piece := source.recv(_PIECE_BYTES):
                 if held and not self._open.is_set():
                     self.holding.set()
