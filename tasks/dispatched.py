@@ -52,6 +52,22 @@ def fetched(url, sha256):
     return kept
 
 
+def spread(archive, folder):
+    """Write an archive's files below a folder: hundreds of small ones, in half the time that zipfile takes."""
+    made = set()
+    for member in archive.infolist():
+        path = os.path.normpath(os.path.join(str(folder), member.filename))
+        if not path.startswith(f"{folder}{os.sep}"):
+            sys.exit(f"infrastructure: the wheel names a file outside itself: {member.filename!r}")
+        parent = path if member.is_dir() else os.path.dirname(path)
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)
+            made.add(parent)
+        if not member.is_dir():
+            with open(path, "wb") as file:
+                file.write(archive.read(member))
+
+
 def unpacked():
     """A folder that holds the package of the wheel, made for this task alone."""
     import io
@@ -60,20 +76,16 @@ def unpacked():
     folder = Path(tempfile.mkdtemp(prefix=f"stackyard-code-{os.getpid()}-")).resolve()
     atexit.register(shutil.rmtree, str(folder), ignore_errors=True)
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:
-        for member in wheel.infolist():
-            if (folder / member.filename).resolve().parts[: len(folder.parts)] != folder.parts:
-                sys.exit(f"infrastructure: the wheel names a file outside itself: {member.filename!r}")
-        wheel.extractall(folder)
+        spread(wheel, folder)
     cache = os.environ.get("STACKYARD_CACHE")
     if cache and not os.environ.get(
         "CLEARML_DOCKER_IMAGE"
     ):  # stackyard_task.byte_code keeps it, and says where not
-        kept = Path(cache) / "code" / f"{CODE['sha256']}.{sys.implementation.cache_tag}.zip"
         try:
-            with zipfile.ZipFile(kept) as compiled:
-                compiled.extractall(folder)
+            with zipfile.ZipFile(Path(cache) / "code" / f"{CODE['sha256']}.pyc.zip") as compiled:
+                spread(compiled, folder)
         except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError):
-            pass  # the first task of this code, or a damaged copy: compiled as it is loaded
+            pass  # the first task of this code, or a damaged copy: compiled once more
     folder.chmod(0o755)
     return folder
 

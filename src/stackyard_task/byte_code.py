@@ -1,8 +1,8 @@
 """Compiled copies of the code that travels with tasks, kept on this machine: only the first task compiles it.
 
-One archive for each wheel and each Python's tag, beside the kept wheels. One that is damaged is left alone, and
-costs time only. Nothing is kept in containers: their tasks can change each other's cache, and byte code has no digest
-that a task knows. On a host, tasks are of one user anyway. Standard library only.
+One archive for each wheel, beside the kept wheels: what the Pythons of its tasks have compiled so far. The entry script
+(tasks/dispatched.py) puts it beside the sources. Nothing is kept in containers: their tasks can change each other's
+cache, and byte code has no digest that a task knows. On a host, tasks are of one user anyway. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import List, Mapping, Optional, Sequence
 from stackyard_task.inputs import CACHE_VARIABLE
 
 _FOLDER = "code"
+#: The package whose byte code is there when all is.
+_SIGN = "stackyard_task"
 #: Set by the agent in the containers it starts.
 _CONTAINER_VARIABLE = "CLEARML_DOCKER_IMAGE"
 
@@ -46,8 +48,8 @@ class Compiling:
         self._kept: Optional[Path] = None
         cache = cache_of(variables)
         if wheel and cache and self._tag:
-            self._kept = cache / f"{wheel}.{self._tag}.zip"
-            if unpacked(self._kept, code):
+            self._kept = cache / f"{wheel}.pyc.zip"
+            if (code / _SIGN / "__pycache__" / f"__init__.{self._tag}.pyc").is_file():
                 self._process: Optional[subprocess.Popen] = None
                 return
         # by content: what is unpacked once more has other times
@@ -64,8 +66,8 @@ class Compiling:
         if self._process is None:
             return
         if self._process.wait() == 0 and self._kept is not None:
-            with contextlib.suppress(OSError, zipfile.BadZipFile):  # the next task compiles, then
-                keep(self._kept, self._code, self._tag or "")
+            with contextlib.suppress(OSError):  # the next task compiles, then
+                keep(self._kept, self._code)
         self._process = None
 
 
@@ -86,23 +88,13 @@ def tag_of(python: str) -> Optional[str]:
     return None
 
 
-def unpacked(kept: Path, code: Path) -> bool:
-    """Put kept byte code beside its sources below ``code``; whether it was there, whole."""
-    try:
-        with zipfile.ZipFile(kept) as archive:
-            archive.extractall(code)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError):
-        return False
-    return True
-
-
-def keep(kept: Path, code: Path, tag: str) -> None:
-    """Keep the byte code below ``code`` that has a tag.
+def keep(kept: Path, code: Path) -> None:
+    """Keep the byte code below ``code``.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    files: List[Path] = sorted(code.glob(f"**/__pycache__/*.{tag}.pyc"))
+    files: List[Path] = sorted(code.glob("**/__pycache__/*.pyc"))
     kept.parent.mkdir(parents=True, exist_ok=True)
     draft = kept.with_name(f".{kept.name}.{os.getpid()}")
     try:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import pytest
 
@@ -161,10 +161,14 @@ def test_a_clone_knows_its_commit(tmp_path: Path) -> None:
     assert dispatched.code_of(code, ["stackyard_task"]).dirty is True
 
 
-def entered(tmp_path: Path, content: bytes, sha256: str) -> subprocess.CompletedProcess[bytes]:
+def entered(
+    tmp_path: Path, content: bytes, sha256: str, compiled: Optional[bytes] = None, **more: str
+) -> subprocess.CompletedProcess[bytes]:
     """The entry script as an agent runs it, its wheel in the cache under the digest it was sent with."""
     cache = tmp_path / "cache" / "code"
     cache.mkdir(parents=True)
+    if compiled is not None:
+        (cache / (sha256 + ".pyc.zip")).write_bytes(compiled)
     (cache / (sha256 + ".whl")).write_bytes(content)
     code = f'CODE = {{"url": "http://127.0.0.1:9/w.whl", "sha256": "{sha256}"}}'
     script = tmp_path / "dispatched.py"
@@ -186,6 +190,7 @@ def entered(tmp_path: Path, content: bytes, sha256: str) -> subprocess.Completed
         "STACKYARD_CACHE": str(tmp_path / "cache"),
         "TMPDIR": str(temporary),
         "PYTHONPATH": str(tmp_path / "fake"),
+        **more,
     }
     return subprocess.run([sys.executable, str(script)], env=variables, capture_output=True, check=False)
 
@@ -205,6 +210,25 @@ def test_the_entry_script_runs_the_code_it_was_sent_with_and_leaves_nothing(tmp_
     done = entered(tmp_path, content, sha256)
     assert (done.returncode, done.stdout.decode().split()) == (3, ["ran", sha256, "True"]), done.stderr
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "variables", "there"),
+    [(0, {}, "True"), (30, {}, "False"), (0, {"CLEARML_DOCKER_IMAGE": "i"}, "False")],
+    ids=["on a host", "damaged", "in a container, whose tasks can change each other's cache"],
+)
+def test_kept_byte_code_lies_beside_its_sources(
+    tmp_path: Path, damage: int, variables: Dict[str, str], there: str
+) -> None:
+    main = (
+        "def main(code, begun, wheel):\n"
+        "    print((code / 'stackyard_task' / '__pycache__' / 'x.cpython-30.pyc').is_file())\n"
+    )
+    content = packed({"stackyard_task/__init__.py": "", "stackyard_task/dispatched.py": main})
+    kept = packed({"stackyard_task/__pycache__/x.cpython-30.pyc": "compiled"})
+    kept = kept[: len(kept) - damage]
+    done = entered(tmp_path, content, hashlib.sha256(content).hexdigest(), kept, **variables)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, there), done.stderr
 
 
 def test_what_lies_beside_the_package_is_not_for_the_agents_python(tmp_path: Path) -> None:
