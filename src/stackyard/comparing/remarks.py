@@ -121,11 +121,12 @@ def remarks(
             f"{count(waiting, 'task')} not ended yet: left out.",
             "Compare again once they have.",
         )
-    for label, number in odd.items():
+    if odd:
+        names = _some(f"{label} in {count(number, 'task')}" for label, number in odd.items())
         add(
             "not-finite",
             "warning",
-            f"{label} is no finite number in {count(number, 'task')}: left out of its figures.",
+            f"No numbers to compare (NaN, infinite, beyond 1e100), and left out: {names}.",
             "A run that diverged is a result too: count those tasks apart.",
         )
     have = {each.label: sum(value is not None for value in values[each.result]) for each in own}

@@ -7,7 +7,6 @@ machine, which Python, when. Its figures stay unmeasured.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 from stackyard.comparing import metrics, remarks
@@ -20,6 +19,7 @@ from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.reports.cells import WORKLOAD
 from stackyard.reports.loading import Run, Study, first_results
+from stackyard.reports.metrics import comparable
 from stackyard.reports.report import ReportOptions
 from stackyard_task.records import FAILURE_KINDS, Environment, Failure, RunRecord
 
@@ -79,7 +79,7 @@ def study(
         record.block = None if pairs is None else pairs[place]
         for each in own:
             value = values[each.result][place]
-            if value is not None and math.isfinite(value):
+            if value is not None and comparable(value):
                 record.results[each.result] = value
             elif value is not None:
                 odd[each.label] = odd.get(each.label, 0) + 1

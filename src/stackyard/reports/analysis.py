@@ -229,7 +229,7 @@ def _results(records: Sequence[RunRecord], compared: Collection[str] = ()) -> di
         middle = len(numbers) // 2
         median = None
         if numbers:
-            median = numbers[middle] if len(numbers) % 2 else (numbers[middle - 1] + numbers[middle]) / 2
+            median = numbers[middle] if len(numbers) % 2 else numbers[middle - 1] / 2 + numbers[middle] / 2
         found[name] = CellResult(
             len(values), median, numbers[0] if numbers else None, numbers[-1] if numbers else None, texts[:4]
         )

@@ -454,11 +454,20 @@ def spoken_of(metrics: Sequence[Metric], options: ReportOptions) -> list[Metric]
 
 
 def read(metric: Metric, record: RunRecord) -> float | None:
-    """The finite value of ``metric`` in ``record``, or ``None`` where it was not measured."""
+    """The value of ``metric`` in ``record``, or ``None`` where it was not measured or is not ``comparable``."""
     value = metric.read(record)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not comparable(value):
         return None
     return float(value)
+
+
+#: Beyond these no value is compared: sums and ratios would leave what a float holds.
+LEAST, GREATEST = 1e-100, 1e100
+
+
+def comparable(value: float) -> bool:
+    """Whether a value is one that statistics can work with."""
+    return value == 0 or LEAST <= abs(value) <= GREATEST
 
 
 def is_throughput(name: str) -> bool:

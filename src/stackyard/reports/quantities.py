@@ -40,7 +40,7 @@ def spread(median: float, low: float, high: float, unit: str) -> tuple[str, str]
     """The median in human units, and "low, high" in the unit and decimals of the median."""
     number, name = scaled(median, unit)
     shown = float(number.replace(",", ""))
-    if median == 0 or shown == 0:
+    if median == 0 or shown == 0 or "e" in number:
         return quantity(median, unit), f"{scaled(low, unit)[0]}, {quantity(high, unit)}"
     factor = _FACTORS[name]
     decimals = len(number.partition(".")[2])
@@ -78,6 +78,8 @@ def scaled(value: float, unit: str) -> tuple[str, str]:
         return (significant(value / 1e3), "kJ") if abs(value) >= 1e4 else (significant(value), "J")
     if unit == "1/s":
         return (f"{value:,.0f}" if abs(value) >= 1000 else significant(value)), "/s"
+    if unit == "" and value and not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.2e}", unit
     return significant(value), unit
 
 

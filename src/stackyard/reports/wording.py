@@ -22,6 +22,8 @@ def times(ratio: float | None) -> str:
     """A ratio: "1.52"."""
     if ratio is None:
         return NOT_MEASURED
+    if not 1e-4 <= ratio < 1e6:
+        return f"{ratio:.1e}"
     if ratio >= 100:
         return f"{ratio:.0f}"
     if ratio >= 10:

@@ -62,3 +62,16 @@ def test_of_many_scalars_the_commonest_are_compared_and_the_rest_is_named(lab: L
     assert own[0] == "results.m/v29"
     assert len(own) == 20
     assert codes(report)["metrics-left-out"].startswith("10 further scalars not compared: m/v19, ")
+
+
+def test_what_is_no_number_to_compare_is_left_out_and_told(lab: Lab) -> None:
+    lab.task({"Args/n": 1}, {"l/v": [1e308], "t/t": [5e-324]})
+    lab.task({"Args/n": 1}, {"l/v": [3.0], "t/t": [0.0]})
+    lab.task({"Args/n": 2}, {"l/v": [-1e308], "t/t": [1e-9]})
+    report = lab.compared("Args/n", metrics=["l/v", "t/t"])
+    assert [
+        summary.values
+        for cell in report.workloads[0].cells
+        if (summary := cell.metrics.get("results.l/v")) is not None
+    ] == [[3.0]]
+    assert codes(report)["not-finite"].endswith("left out: l/v in 2 tasks, t/t in 1 task.")

@@ -62,3 +62,10 @@ def test_a_result_and_its_range_have_one_number_of_decimals(
 def test_significant_digits_do_not_grow_when_rounding_carries() -> None:
     assert significant(99.96) == "100"
     assert significant(0.9996) == "1.00"
+
+
+def test_very_small_and_very_large_plain_numbers_are_short() -> None:
+    assert quantity(1.234e-50, "") == "1.23e-50"
+    assert quantity(5e99, "") == "5.00e+99"
+    assert quantity(0.0005, "") == "0.000500"
+    assert spread(2e-9, 1e-9, 3e-9, "") == ("2.00e-09", "1.00e-09, 3.00e-09")
