@@ -109,8 +109,8 @@ class Box:
     variables: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        self._watch = aborts.Watch(self.server, self.id)
-        self._looks = self._told = False
+        self._watch: Optional[aborts.Watch] = None
+        self._told = False
         #: What the container is told of its queue and image, for the record.
         self.told: Dict[str, str] = {}
         #: The number of the container's user, where that is not ours.
@@ -145,7 +145,6 @@ class Box:
             wish.stack, wish.stack_from = image_stack, "the task's image"
         signal.signal(signal.SIGTERM, self._tell)
         choice = chosen.choose(wish, self.how, self.variables, self._over, has_image)
-        self._watch.stop()
         if self._over_already():
             raise NotMet("the task was ended before its container started", "interrupted")
         for sentence in choice.said:
@@ -156,15 +155,19 @@ class Box:
         self._told = True
 
     def _over_already(self) -> bool:
-        return self._told or self._watch.why is not None
+        return self._told or (self._watch is not None and self._watch.why is not None)
 
     def _over(self) -> bool:
         """Whether the task was ended; asked only while something is made, so that is when it begins to be looked at."""
-        if not self._looks:
-            self._looks = True
-            aborts.expect(self.server, self.id, ordinary.ABORT_SECONDS)
-            self._watch.start()
+        self._look()
         return self._over_already()
+
+    def _look(self) -> None:
+        """Begin to look whether the task is ended on its server, and have the agent wait for what is left then."""
+        if self._watch is None:
+            aborts.expect(self.server, self.id, ordinary.ABORT_SECONDS)
+            self._watch = aborts.Watch(self.server, self.id)
+            self._watch.start()
 
     def not_started(self, kind: str, message: str) -> int:
         """Leave with the task why nothing was started; the exit status that its agent is to see."""
@@ -214,8 +217,10 @@ class Box:
             client = subprocess.Popen(words, stdin=subprocess.DEVNULL)
             for number in _PASSED_ON:
                 signal.signal(number, lambda number, _frame: client.send_signal(number))
-            seen = _Attendance(listener)
+            self._look()  # what the agent in the container does before the script may take long
+            seen = _Attendance(listener, self._watch_no_more)
             seen.until_ended(client)
+            self._watch_no_more()
         status = client.returncode if client.returncode >= 0 else 128 - client.returncode
         said = _since(1, console) + _since(2, console)
         kept = next(folder.glob(f"runs/*/{records.RECORD_FILE}"), None)
@@ -226,6 +231,10 @@ class Box:
         else:
             print(f"stackyard: the record is kept in {kept.parent}", file=sys.stderr, flush=True)
         return status
+
+    def _watch_no_more(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
 
     def _report(
         self, status: int, seen: _Attendance, started: float, folder: Path, words: Optional[str]
@@ -259,10 +268,9 @@ class Box:
 
     def _left(self, record: RunRecord, begun: Optional[float] = None) -> int:
         """Leave a record with the task, and why it failed."""
-        if self._watch.why is None:
-            with contextlib.suppress(ApiError):
-                self._watch.why = aborts.why_over(handing_in.document(self.server, self.id))
-        why = self._watch.why
+        why = None if self._watch is None else self._watch.why
+        with contextlib.suppress(ApiError):
+            why = why or aborts.why_over(handing_in.document(self.server, self.id))
         if why is not None and begun is None and record.failure and record.failure.kind == "infrastructure":
             # the agent in the container has failed the task itself, in words that say less
             why = None if why.endswith("set to failed") else why
@@ -323,10 +331,12 @@ class _Attendance:
 
     Args:
         listener: where it is heard.
+        at_begin: called when the script is about to start.
     """
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, at_begin: Callable[[], None]) -> None:
         self._listener: Optional[socket.socket] = listener
+        self._at_begin = at_begin
         self._inside: Optional[socket.socket] = None
         self._use: Optional[ContainerUse] = None
         self._heard = b""
@@ -393,6 +403,7 @@ class _Attendance:
             if self._use is not None:
                 self._use.begin()
             self._say({})
+            self._at_begin()
         elif word == witness.END:
             self._looking = False
             if self._use is None:

@@ -44,6 +44,8 @@ _KEPT = ("STACKYARD_SLOT",)
 _MOST_REQUIREMENTS_BYTES = 1 << 20
 RUN_PREFIX = "stackyard-task-"
 FAILED = 1
+#: Of a task that was aborted: what an agent takes for the end that it waited for, however soon that comes.
+ABORTED = 137
 
 
 def main(words: List[str], begun: float) -> int:
@@ -299,7 +301,7 @@ def said(server: Server, id: str, record: RunRecord, why: Optional[str], is_ther
     if why is not None:
         if is_there:
             aborts.is_over(server, id)
-        return FAILED
+        return ABORTED
     if failure is None:
         return 0
     print(f"stackyard: {failure.kind}: {failure.message}", file=sys.stderr, flush=True)
