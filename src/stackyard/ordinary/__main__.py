@@ -36,6 +36,8 @@ def main() -> int:
         answer: dict[str, Any] = records.to_json(make(wish, how, settings, say))
     except (BadInputError, NotRunnableError) as error:
         answer = {"refused": str(error), "kind": "bad_input"}
+    except (records.RecordError, KeyError, TypeError, UnicodeDecodeError) as error:
+        answer = {"refused": f"the question cannot be read ({error})", "kind": "infrastructure"}
     except StackyardError as error:
         answer = {"refused": str(error), "kind": "infrastructure"}
     except OSError as error:
