@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from stackyard.counting import count
 from stackyard.reports import short_runs
@@ -330,6 +329,8 @@ def _order(study: Study, matrix: Matrix) -> Iterator[Finding]:
         later = [value for block, value in logs.items() if block != min(logs)]
         first.append(float(logs[min(logs)] - np.median(later)))
     if len(points) >= 2 * FEWEST_RUNS:
+        from scipy import stats  # half a second, where there are enough runs to see a drift
+
         shifts = [shift for _, shift in sorted(points)]
         test = stats.spearmanr(range(len(shifts)), shifts)
         third = len(shifts) // 3

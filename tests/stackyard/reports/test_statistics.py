@@ -254,3 +254,10 @@ def test_differences_within_pairs_are_judged_by_the_sign_test() -> None:
     assert paired_ratio(before, before[::-1], draws=500, difference=True).verdict == "undecided"
     assert paired_ratio(before[:3], before[:3], difference=True).verdict == "too few runs"
     assert paired_ratio(before, before).difference is None, "nobody asked for it"
+
+
+def test_the_sign_test_is_the_exact_binomial_one() -> None:
+    for n in range(1, 40):
+        for above in range(n + 1):
+            logs = np.array([1.0] * above + [-1.0] * (n - above))
+            assert sign_test(logs) == pytest.approx(stats.binomtest(above, n, 0.5).pvalue, rel=1e-9)
