@@ -13,7 +13,7 @@ from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.cli import reporting
 from stackyard.cli.options import Config, Json
-from stackyard.comparing import selection
+from stackyard.comparing import link, selection
 from stackyard.comparing.selection import Selection
 from stackyard.errors import BadInputError
 from stackyard.settings import Settings
@@ -101,21 +101,13 @@ def tasks_command(
     as_json: Json = False,
 ) -> None:
     """Compare tasks of a ClearML server in groups: means, medians, intervals, ratios, verdicts, warnings."""
-    if project is None and not task:
-        raise BadInputError("which tasks? name their project with --project, or themselves with --task")
-    if not group_by:
-        raise BadInputError("--group-by is missing: say what makes a group, such as --group-by stack,Args/lr")
     if server and config is not None:
         raise BadInputError("--config and --server say the same; give one of them")
-    asked = comparing.Asked(
-        Selection(
-            project, tuple(tag or ()), selection.filters(filter or []), tuple(dict.fromkeys(task or ()))
-        ),
-        group_by,
-        metric or (),
-        pair_by,
+    chosen = Selection(
+        project, tuple(tag or ()), selection.filters(filter or []), tuple(dict.fromkeys(task or ()))
     )
-    options = reports.ReportOptions(baseline=_pairs(baseline or []))
+    asked = link.of(chosen, group_by or (), metric or (), pair_by)
+    options = reports.ReportOptions(baseline=link.baseline(baseline or []))
     settings = Settings.from_environment()
     if server:
         connections = [connection.at(settings, each) for each in server]
@@ -126,13 +118,3 @@ def tasks_command(
         clients = [stack.enter_context(Client(each)) for each in connections]
         report = comparing.compared(clients, asked, options, rows=as_json or out is not None)
     reporting.show(report, out, as_json)
-
-
-def _pairs(given: list[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise BadInputError(f"--baseline {text}: expected KEY=VALUE, such as Args/lr=0.1")
-        found[key] = value
-    return found
