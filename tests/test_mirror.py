@@ -31,6 +31,7 @@ EXCEPTIONS = {
     "stackyard_detector/readers/test_real_logs.py": "every reader on public logs",
     "stackyard/clearml/pipelines/test_over_queues.py": "a pipeline over a whole installation",
     "stackyard/launch/test_code.py": "how code gets to an agent, whichever deployment sent it",
+    "stackyard/web/test_browser.py": "the pages in a real browser",
     "stackyard/launch/test_seen_from_the_host.py": "records against what the host sees, for all deployments",
 }
 

@@ -26,6 +26,7 @@ MODULES = {
         "starlette",
         "uvicorn",
     ),
+    "web": ("jinja2", "starlette", "uvicorn"),
 }
 
 

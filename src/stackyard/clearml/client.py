@@ -67,7 +67,7 @@ class Client:
     """Speaks to one server as one user.
 
     Args:
-        connection: where and who.
+        connection: where and who: by a key, of which tokens are made as they are needed, or by a token that is there.
         patience_seconds: how long to wait for a server that does not answer.
         sleep: waits; tests bring their own.
         authority: certificates the server's is trusted by; else $REQUESTS_CA_BUNDLE, as for the SDK and the agents.
@@ -254,16 +254,34 @@ class Client:
 
     # -- underneath --------------------------------------------------------------------------------
 
+    def sign_in(self) -> str:
+        """A new token for the connection's key, or for a name and password in its place.
+
+        Raises:
+            ServerError: the server refuses it: code 401.
+            UnreachableError: it does not answer.
+        """
+        with self._reaching():
+            return self._new_token()
+
+    def _new_token(self) -> str:
+        answer = self._http.post(
+            f"{self.connection.api}/auth.login",
+            json={},
+            auth=(self.connection.access_key, self.connection.secret_key),
+        )
+        if answer.status_code == 401:
+            raise ServerError(self._refused(), 401)
+        token = _data(answer, "auth.login").get("token")
+        if not isinstance(token, str):
+            raise ServerError("auth.login: the answer holds no token", answer.status_code)
+        return token
+
     def _authorization(self) -> dict[str, str]:
+        if self.connection.token is not None:
+            return {"Authorization": f"Bearer {self.connection.token}"}
         if self._token is None or time.time() > self._token_until:
-            answer = self._http.post(
-                f"{self.connection.api}/auth.login",
-                json={},
-                auth=(self.connection.access_key, self.connection.secret_key),
-            )
-            if answer.status_code == 401:
-                raise ServerError(self._refused(), 401)
-            self._token = _data(answer, "auth.login")["token"]
+            self._token = self._new_token()
             # the token tells its end, but in a form only its maker may rely on; an hour is shorter than any
             self._token_until = time.time() + 3600.0 - TOKEN_MARGIN_SECONDS
         return {"Authorization": f"Bearer {self._token}"}

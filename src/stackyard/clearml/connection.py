@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,31 @@ _KEYS = {
 }
 
 
+#: What says where a server is, without who comes.
+_ADDRESSES = ("api", "web", "files")
+
+
 @dataclass(frozen=True)
 class Connection:
-    """A server's three addresses, without a slash at the end, and the key we come with."""
+    """A server's three addresses, without a slash at the end, and what we come with: a key, or somebody's token."""
 
     api: str
     web: str
     files: str
-    access_key: str
-    secret_key: str = field(repr=False)
+    access_key: str = ""
+    secret_key: str = field(default="", repr=False)
     #: Where it was read from.
     source: str = "given"
+    #: Of a person who signed in; goes before the key, and is not renewed.
+    token: str | None = field(default=None, repr=False)
+
+    def with_key(self, access_key: str, secret_key: str) -> Connection:
+        """The same server with a key, or a name and password, that somebody gave."""
+        return replace(self, access_key=access_key, secret_key=secret_key, source="given", token=None)
+
+    def with_token(self, token: str) -> Connection:
+        """The same server as the person whose token it is; no key goes with it."""
+        return replace(self, access_key="", secret_key="", source="given", token=token)
 
 
 def find(settings: Settings, named: Path | None = None) -> Connection:
@@ -58,15 +72,29 @@ def find(settings: Settings, named: Path | None = None) -> Connection:
     Raises:
         BadInputError: there is none, it cannot be read, or something in it is missing.
     """
+    return read(_place(settings, named, _VARIABLES), os.environ)
+
+
+def addresses(settings: Settings, named: Path | None = None) -> Connection:
+    """Where the server is, from the same place as ``find``, without the key that stands there: for who signs in.
+
+    Raises:
+        BadInputError: there is none, it cannot be read, or an address is missing.
+    """
+    return read(_place(settings, named, _ADDRESSES), os.environ, _ADDRESSES)
+
+
+def _place(settings: Settings, named: Path | None, needed: Iterable[str]) -> Path | None:
+    """The clearml.conf to read; ``None``: there is none, and the variables say what is needed."""
     extras.check("clearml", "no ClearML server can be reached")
     places = _places(settings)
     path = named or next((place for place in places if place.is_file()), None)
-    if path is None and not all(os.environ.get(name) for name in _VARIABLES.values()):
+    if path is None and not all(os.environ.get(_VARIABLES[name]) for name in needed):
         raise BadInputError(
             f"no ClearML server is known: start one here with `stackyard up`, or name its clearml.conf with --config "
             f"(looked for: {', '.join(map(str, places))})"
         )
-    return read(path, os.environ)
+    return path
 
 
 def at(settings: Settings, server: str) -> Connection:
@@ -111,8 +139,13 @@ def _places(settings: Settings) -> list[Path]:
     return places
 
 
-def read(path: Path | None, variables: Mapping[str, str]) -> Connection:
+def read(path: Path | None, variables: Mapping[str, str], needed: Iterable[str] = tuple(_KEYS)) -> Connection:
     """The connection a clearml.conf and ClearML's variables describe.
+
+    Args:
+        path: the file; ``None``: there is none.
+        variables: the environment's.
+        needed: what is read: names of a connection's fields.
 
     Raises:
         BadInputError: the file cannot be read, or a value is in neither.
@@ -131,7 +164,8 @@ def read(path: Path | None, variables: Mapping[str, str]) -> Connection:
                 f"{path}: not a clearml.conf ({' '.join(str(error).split())[:120]})"
             ) from error
     found = {}
-    for name, key in _KEYS.items():
+    for name in needed:
+        key = _KEYS[name]
         value = variables.get(_VARIABLES[name]) or (table.get(key, None) if table else None)
         if not isinstance(value, str) or not value:
             raise BadInputError(f"{path or 'environment'}: {key} is missing (or set {_VARIABLES[name]})")

@@ -21,7 +21,7 @@ import typer  # noqa: E402
 from typer.main import get_command  # noqa: E402
 
 from stackyard import __version__  # noqa: E402
-from stackyard.cli import deferred, own, services  # noqa: E402
+from stackyard.cli import deferred, own, services, web  # noqa: E402
 from stackyard.cli.light import LightGroup  # noqa: E402
 from stackyard.errors import StackyardError  # noqa: E402
 
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 own.add_to(app)
 services.add_to(app)
+web.add_to(app)
 for name, help in (
     ("scenario", "Run scenario matrices and report on them."),
     ("stack", "Build, verify and remove the pinned stacks."),

@@ -7,7 +7,7 @@ compared; ``study`` makes of them what ``reports`` reports on. ``compared`` does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackyard.clearml.client import Client
@@ -28,6 +28,15 @@ class Asked:
     pair_by: str | None = None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A report on tasks, and which task it means by which name."""
+
+    report: Report
+    #: What the report calls a task -> its id, and the place of its server.
+    tasks: Mapping[str, tuple[str, int]]
+
+
 def compared(
     clients: Sequence[Client], asked: Asked, options: ReportOptions | None = None, *, rows: bool = True
 ) -> Report:
@@ -44,6 +53,13 @@ def compared(
         ServerError: a server refuses.
         UnreachableError: a server does not answer.
     """
+    return compare(clients, asked, options, rows=rows).report
+
+
+def compare(
+    clients: Sequence[Client], asked: Asked, options: ReportOptions | None = None, *, rows: bool = True
+) -> Compared:
+    """As ``compared``, with the tasks by what the report calls them."""
     from stackyard.comparing import metrics, reading, study
     from stackyard.comparing.grouping import Grouping
     from stackyard.reports.analysis import analyse
@@ -59,4 +75,5 @@ def compared(
         lambda: reading.scalars(clients, found),
         asked.pair_by,
     )
-    return analyse(made, chosen, rows=rows)
+    tasks = {task.called: (task.id, task.server) for task in found.tasks}
+    return Compared(analyse(made, chosen, rows=rows), tasks)

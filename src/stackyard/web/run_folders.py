@@ -1,0 +1,187 @@
+"""Reports below some folders of this machine: found, and opened without ever leaving those folders.
+
+A path is walked name by name from the folder's own descriptor, and no link is followed: nothing outside can be named.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+#: What lies in a folder with a report -> its kind.
+FILES = {
+    "report.html": "text/html; charset=utf-8",
+    "report.json": "application/json",
+    "report.csv": "text/csv; charset=utf-8",
+    "report.md": "text/markdown; charset=utf-8",
+}
+#: How deep below a folder reports are looked for, how many entries are looked at, and how many reports are listed.
+DEPTH, MOST_ENTRIES, MOST_SHOWN = 4, 20_000, 200
+#: A file that is sent.
+MOST_BYTES = 256 << 20
+#: Folders that are parts of a run folder.
+_NOT_BELOW = frozenset({"runs", "prepared", "abandoned", "outputs"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """A folder with a report."""
+
+    #: The place of the given folder, and the path below it ("." for the folder itself).
+    place: int
+    name: str
+    #: What is there, of FILES.
+    files: tuple[str, ...]
+    #: Epoch seconds of the newest of them.
+    at: float
+
+    @property
+    def when(self) -> str:
+        """Its time, for people."""
+        return f"{datetime.datetime.fromtimestamp(self.at, datetime.UTC):%-d %B %Y, %H:%M} UTC"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a look found."""
+
+    reports: list[Found]
+    #: Reports beyond those that are listed; whether the look ended before it had seen everything.
+    more: int
+    cut_off: bool
+
+
+class RunFolders:
+    """The reports below some folders.
+
+    Args:
+        folders: where they lie; one that is not there holds none.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = list(folders)
+
+    def found(self) -> Listing:
+        """The reports, the newest first."""
+        reports: list[Found] = []
+        left = MOST_ENTRIES
+        for place, folder in enumerate(self.folders):
+            with suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    left = self._look(descriptor, place, (), reports, left)
+                finally:
+                    os.close(descriptor)
+        reports.sort(key=lambda each: (-each.at, each.place, each.name))
+        return Listing(reports[:MOST_SHOWN], max(0, len(reports) - MOST_SHOWN), left <= 0)
+
+    def files(self, place: str, name: str) -> list[str]:
+        """The files of a report; empty: there is none."""
+        with _Opened(self._folder(place), name) as folder:
+            return [] if folder is None else [each for each in FILES if _size(folder, each) is not None]
+
+    def open(self, place: str, name: str, file: str) -> tuple[io.FileIO, int] | None:
+        """An open file and its size; ``None``: there is none."""
+        if file not in FILES:
+            return None
+        with _Opened(self._folder(place), name) as folder:
+            if folder is None:
+                return None
+            with suppress(OSError):
+                descriptor = os.open(
+                    file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder
+                )
+                status = os.fstat(descriptor)
+                if stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES:
+                    return io.FileIO(descriptor), status.st_size
+                os.close(descriptor)
+        return None
+
+    def _folder(self, place: str) -> Path | None:
+        number = int(place) if place.isascii() and place.isdigit() and len(place) < 4 else -1
+        return self.folders[number] if 0 <= number < len(self.folders) else None
+
+    def _look(
+        self, descriptor: int, place: int, path: tuple[str, ...], reports: list[Found], left: int
+    ) -> int:
+        """Look at one folder and those below; how many entries may still be looked at."""
+        below, there, newest = [], [], 0.0
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                left -= 1
+                if left <= 0:
+                    break
+                with suppress(OSError):
+                    if entry.name in FILES and entry.is_file(follow_symlinks=False):
+                        there.append(entry.name)
+                        newest = max(newest, entry.stat(follow_symlinks=False).st_mtime)
+                    elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                        below.append(entry.name)
+        if there:
+            files = tuple(name for name in FILES if name in there)
+            name = "/".join(path) or "."
+            if name.isprintable():
+                reports.append(Found(place, name, files, newest))
+        if len(path) < DEPTH:
+            for name in sorted(below):
+                if left <= 0:
+                    break
+                if there and name in _NOT_BELOW:
+                    continue
+                with suppress(OSError):
+                    inner = os.open(
+                        name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
+                    )
+                    try:
+                        left = self._look(inner, place, (*path, name), reports, left)
+                    finally:
+                        os.close(inner)
+        return left
+
+
+class _Opened:
+    """The descriptor of a folder below another, walked to without following a link; ``None``: there is none."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> int | None:
+        parts = [] if self._name == "." else self._name.split("/")
+        if self._folder is None or len(parts) > DEPTH or not all(_is_plain(part) for part in parts):
+            return None
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            self._descriptor = os.open(self._folder, flags)
+            for part in parts:
+                inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=self._descriptor)
+                os.close(self._descriptor)
+                self._descriptor = inner
+        except OSError:
+            self.__exit__()
+            return None
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _is_plain(part: str) -> bool:
+    return bool(part) and not part.startswith(".") and "\0" not in part and len(part) < 256
+
+
+def _size(folder: int, name: str) -> int | None:
+    """The size of a plain file; ``None``: there is none of that name."""
+    with suppress(OSError):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size
+    return None

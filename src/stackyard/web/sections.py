@@ -1,0 +1,32 @@
+"""The rooms of the web app, in the order of its navigation. A new one is added here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from stackyard.web.site import Site
+
+
+@dataclass(frozen=True)
+class Section:
+    """One room."""
+
+    title: str
+    #: Where it begins, and what all its addresses begin with.
+    path: str
+    #: One sentence for the first page.
+    about: str
+    #: Its routes, each of a page of ``Site.showing``.
+    routes: Callable[[Site], Sequence[BaseRoute]]
+
+
+def sections() -> tuple[Section, ...]:
+    """Every room."""
+    from stackyard.web import compare, reports
+
+    return (compare.SECTION, reports.SECTION)

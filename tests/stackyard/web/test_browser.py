@@ -1,0 +1,57 @@
+"""The pages in a real headless browser: what somebody without a shell does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.stackyard.comparing.lab import Lab
+from tests.stackyard.web.conftest import NAME, PASSWORD, WebApp, opened
+
+pytestmark = pytest.mark.whole
+
+
+def fill_in(page: Any) -> None:
+    page.get_by_label("Name, or access key").fill(NAME)
+    page.get_by_label("Password, or secret").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_from_signing_in_to_a_comparison_and_the_choice_is_the_address(
+    browser: Any, app: WebApp, sweep: Lab
+) -> None:
+    with opened(browser, app) as page:
+        page.goto("/compare")
+        fill_in(page)
+        page.get_by_label("Project").fill(sweep.project)
+        page.get_by_role("button", name="Choose").click()
+        page.get_by_label("Args/lr", exact=True).check()
+        page.get_by_label("Metric").first.fill("loss/val")
+        page.get_by_label("Which way is better").first.select_option("less is better")
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_role("heading", name="In short").wait_for()
+        assert page.url.endswith(
+            "/compare?project=Vision%2Fdetector&group-by=Args%2Flr&metric=loss%2Fval%3Aless"
+        )
+        table = page.get_by_role("region", name="Figures of loss/val")
+        rows = table.locator("tbody tr").all_inner_texts()
+        assert re.sub(r"\s+", " ", rows[0]).startswith(
+            "0.1 6 0.103 [0.101, 0.105] 0.102 [0.101, 0.104] baseline"
+        )
+        assert "different 1.98×" in re.sub(r"\s+", " ", rows[1])
+        assert page.locator("svg.track").count() == 2
+        failed = page.get_by_role("link", name="<script>alert(1)</script>")
+        assert re.fullmatch(r".*/experiments/[0-9a-f]{32}/output/execution", failed.get_attribute("href"))
+        address = page.url
+        page.get_by_role("link", name="Change the choice").click()
+        assert page.get_by_label("Args/lr", exact=True).is_checked()
+        assert page.get_by_label("Metric").first.input_value() == "loss/val"
+        page.get_by_role("button", name="Compare").click()
+        page.wait_for_url(address)
+        page.get_by_role("button", name="Sign out").click()
+        page.goto(address)
+        fill_in(page)
+        page.get_by_role("heading", name="In short").wait_for()
+        assert page.url == address, "the page is kept over signing in"
