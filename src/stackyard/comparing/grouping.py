@@ -16,14 +16,15 @@ MOST_KEYS, MOST_GROUPS = 12, 500
 #: The value of a task that has none.
 NOTHING = "not set"
 ALL_BUT = "all-but:"
+#: The stack that is none: programs as the machine, or the agent, has them.
+NO_STACK = "none"
 
 
 def _stack(task: Task) -> str | None:
-    """The stack that was measured, else the one that was asked for."""
-    measured = None
+    """The stack that was measured, "none" where there was none; of a task without a record the one asked for."""
     if task.record is not None:
-        measured = task.record.environment.stack or task.record.cell.get("stack")
-    return measured or task.parameters.get("Run/stack") or task.properties.get("stack") or None
+        return task.record.environment.stack or task.record.cell.get("stack") or NO_STACK
+    return task.parameters.get("Run/stack") or task.properties.get("stack") or None
 
 
 def _machine(task: Task) -> str | None:

@@ -16,7 +16,7 @@ from stackyard.comparing.grouping import KEYS
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.near import hint
 from stackyard.comparing.selection import LOCAL, Selection, is_parameter
-from stackyard.comparing.task import ASKED, Artifact, Task, task_of
+from stackyard.comparing.task import ASKED, OF_ANYBODY, Artifact, Task, task_of
 from stackyard.errors import BadInputError
 from stackyard_task.records import RecordError, RunRecord, from_json, parse
 
@@ -251,7 +251,7 @@ def _bring_records(clients: Sequence[Client], found: Found) -> None:
         if task.artifact is None:
             continue
         try:
-            _take(task, task.artifact.preview)
+            _take(task, task.artifact.key, task.artifact.preview, whole=False)
         except RecordError as error:
             if task.artifact.uri and not isinstance(error, _NotOfThisTask):
                 away.append((task, task.artifact))
@@ -263,7 +263,8 @@ def _bring_records(clients: Sequence[Client], found: Found) -> None:
     def bring(each: tuple[Task, Artifact]) -> str | None:
         task, artifact = each
         try:
-            _take(task, clients[task.server].content(artifact.uri or "", RECORD_BYTES).decode("utf-8"))
+            text = clients[task.server].content(artifact.uri or "", RECORD_BYTES).decode("utf-8")
+            _take(task, artifact.key, text)
         except (RecordError, ServerError, UnicodeDecodeError) as error:
             return str(error)
         return None
@@ -279,14 +280,22 @@ class _NotOfThisTask(RecordError):
     """A copy of a task was made with the record of the original."""
 
 
-def _take(task: Task, text: str) -> None:
+def _take(task: Task, named: str, text: str, *, whole: bool = True) -> None:
     """Read a task's record.
+
+    Args:
+        task: whose.
+        named: the artifact's name.
+        text: what it holds.
+        whole: whether that is all of it; a server may show its beginning alone.
 
     Raises:
         RecordError: it cannot be read, or it is another task's.
     """
     if len(text) > RECORD_BYTES:
         raise RecordError(f"more than {RECORD_BYTES >> 20} MiB")
+    if whole and named == OF_ANYBODY and '"run_id"' not in text:
+        return  # an artifact of the task's author, who may use that name too
     record = from_json(RunRecord, parse(text, "the record"), "the record")
     of = record.dispatch.task_id if record.dispatch is not None else None
     if of not in (None, task.id):

@@ -19,6 +19,8 @@ ASKED = (
 )
 #: Names of the artifact that is a measured record; of several the first.
 RECORDS = ("stackyard-record", "record")
+#: The one of them that anybody may have given to an artifact of their own.
+OF_ANYBODY = "record"
 #: Sections of parameters that are no parameters of the task's own work.
 NOTES = ("properties", "Datasets")
 #: Parameters of a task that are looked at.

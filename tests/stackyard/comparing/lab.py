@@ -97,7 +97,7 @@ class Lab:
             self.client.call("tasks.stopped", task=id, status_reason="somebody pressed abort")
         return id
 
-    def artifact(self, id: str, preview: str, uri: str = "", key: str = "record") -> None:
+    def artifact(self, id: str, preview: str, uri: str = "", key: str = "stackyard-record") -> None:
         """Register the artifact that is a task's record."""
         self.client.call(
             "tasks.add_or_update_artifacts",

@@ -72,6 +72,17 @@ def test_a_record_that_cannot_be_read_is_one_warning_and_the_task_stays(lab: Lab
     assert codes(report)["not-measured"] == "4 of 5 tasks have no measured record."
 
 
+def test_an_artifact_of_the_author_s_is_no_record(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps({"mine": 1}))
+    id = lab.task({"Args/n": 1}, {"loss/val": [1.0]}, end="in_progress")
+    lab.artifact(id, file.read_text(), lab.client.upload(file, f"{lab.project}/record.json"), "record")
+    lab.client.call("tasks.completed", task=id)
+    report = lab.compared("Args/n")
+    assert "unreadable-records" not in codes(report)
+    assert codes(report)["not-measured"] == "None of the tasks has a measured record."
+
+
 def test_a_copy_of_a_task_does_not_have_the_record_of_the_original(lab: Lab) -> None:
     run = measured()
     run.dispatch = Dispatch(task_id="f" * 32)
