@@ -1,8 +1,8 @@
 """What a run leaves with its task: figures, plot, artifacts, models with their lineage; the record last of all.
 
-Everything is uploaded and registered once it is there; the record comes when all the rest has, so a task that holds a
-record holds everything. Files only, never a pickle. Made of the parts of ``handing_in``; the SDK is loaded only where
-the task's files go to a store of somebody else's, such as s3://...
+Everything is uploaded first and then registered at once, the record as the last, so a task that holds a record holds
+everything. Files only, never a pickle. Made of the parts of ``handing_in``; the SDK is loaded only where the task's
+files go to a store of somebody else's, such as s3://...
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ class Results:
             events = [*self._left, *handing_in.shown(self._id, record, folder)]
             for begin in range(0, len(events), _BATCH):
                 self._server.call_lines("events.add_batch", events[begin : begin + _BATCH])
-            if sent:
-                handing_in.register(self._server, self._id, sent)
-            handing_in.register(self._server, self._id, [self._sent(_record(folder))])
+            handing_in.register(self._server, self._id, [*sent, self._sent(_record(folder))])
         except (ApiError, OSError) as error:
             raise NotDelivered(f"the results could not be uploaded ({_sentence(error)})") from error
 

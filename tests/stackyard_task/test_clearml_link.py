@@ -381,7 +381,7 @@ def test_files_go_where_the_task_or_its_agent_says(tmp_path: Path, monkeypatch: 
     here = {**TASK, "output": {"destination": "http://files/"}}
     clearml_results.Results(server, here).deliver(record, tmp_path)
     assert len(sent) == 2
-    assert server.artifacts() == ["outputs", "outputs", "record"]
+    assert server.artifacts() == ["outputs", "record"]
 
 
 def test_the_steps_of_a_runs_figures_are_sent(tmp_path: Path) -> None:

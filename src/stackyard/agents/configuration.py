@@ -53,6 +53,7 @@ _INTERPRETER = """#!/bin/sh
 # The Python of an agent's tasks: measures their scripts; see docs/clearml-tasks.md.
 [ -n "$STACKYARD_PYTHON" ] || STACKYARD_PYTHON={python}
 export STACKYARD_PYTHON STACKYARD_AGENTS_PYTHON={own} STACKYARD_WRAPPER="$0"
+case "$1" in --version | -V | -c) exec "$STACKYARD_PYTHON" "$@" ;; esac # probes, which every task waits for
 exec {own} -I -S -c 'import sys
 sys.path.insert(0, sys.argv.pop(1))
 from stackyard_task.interpreter import main

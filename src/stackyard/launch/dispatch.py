@@ -35,7 +35,7 @@ from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, Ta
 TICKET_FILE = "dispatched.json"
 #: A short run is looked at often, a long one seldom: what looking costs is paid by the machine that is measured.
 SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 1.0
-#: The pause before a look, as a share of the time since the run was submitted.
+#: The pause before a look, as a share of the time since the run was submitted, or since it was first seen running.
 POLL_SHARE = 0.05
 #: A server that does not answer is waited for so long; what runs goes on meanwhile.
 PATIENCE_SECONDS = 600.0
@@ -296,6 +296,7 @@ class DispatchedRun:
         self._clock = clock
         self._sleep = sleep
         self._began = clock()
+        self._running_since: float | None = None
         self._unanswered_since: float | None = None
         self._ended_since: float | None = None
         self._agents_asked_at: float | None = None
@@ -348,6 +349,8 @@ class DispatchedRun:
             return self._failed(Failure("infrastructure", "the task is gone from the server"))
         task = found[0]
         if task["status"] not in FINAL:
+            if self._running_since is None and task["status"] == "in_progress":
+                self._running_since = self._clock()
             self._show(task)
             return None
         if self._ended_since is None:
@@ -429,7 +432,8 @@ class DispatchedRun:
     def _pause(self) -> float:
         if self._unanswered_since is not None:
             return LONGEST_POLL_SECONDS
-        share = POLL_SHARE * (self._clock() - self._began)
+        since = self._began if self._running_since is None else self._running_since
+        share = POLL_SHARE * (self._clock() - since)
         return min(LONGEST_POLL_SECONDS, max(SHORTEST_POLL_SECONDS, share))
 
     def _show(self, task: Mapping[str, Any]) -> None:
