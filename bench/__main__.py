@@ -25,6 +25,7 @@ BENCHES = (
     "server",
     "safety",
     "dispatch",
+    "tasks",
     "footprint",
     "installation",
 )
