@@ -21,7 +21,11 @@ from stackyard.clearml.tasks import submissions
 
 FIGURES = ("tasks_with_record_percent",)
 _LASTS = "import time; open({file!r}, 'w').close()\nwhile True: time.sleep(0.1)\n"
-_FAILING = ("raise ValueError('no')", "raise SystemExit(3)", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+_FAILING = (
+    "raise ValueError('no')",
+    "raise SystemExit(3)",
+    "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+)
 _OUT_OF_MEMORY = """
 import resource
 place = ""
@@ -70,7 +74,9 @@ def figures(result: Result, quick: bool, yard: Yard, _options: Any) -> None:
             ran, kept = ran + 1, kept + good
             result.figure("tasks_with_record_percent", 100 * kept / ran)
             told = None if failure is None else f"{failure['kind']}: {failure['message']}"[:200]
-            result.row(part="kept", kind=kind, has_record=record is not None, status=task["status"], failure=told)
+            result.row(
+                part="kept", kind=kind, has_record=record is not None, status=task["status"], failure=told
+            )
     yard.lab.agent(SLOT)
 
 

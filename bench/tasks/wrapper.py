@@ -29,7 +29,11 @@ def figures(result: Result, quick: bool, yard: Yard, _options: Any) -> None:
     """Alternated pairs."""
     pairs = 6 if quick else 40
     said = yard.new("python")
-    yard.run("which python", f"import sys; open({str(said)!r}, 'w').write(sys.executable)", requirements=REQUIREMENTS)
+    yard.run(
+        "which python",
+        f"import sys; open({str(said)!r}, 'w').write(sys.executable)",
+        requirements=REQUIREMENTS,
+    )
     real = said.read_text()
     script = {"binary": "python3", "entry_point": "script.py", "requirements": {"pip": REQUIREMENTS}}
     id = yard.client.call("tasks.create", name="wrapper", type="training", script=script)["id"]

@@ -127,7 +127,9 @@ class Yard:
         }
         if repository:
             script["branch"] = "master"
-        id = str(self.client.call("tasks.create", name=f"bench: {name}", type="training", script=script)["id"])
+        id = str(
+            self.client.call("tasks.create", name=f"bench: {name}", type="training", script=script)["id"]
+        )
         self.client.call("tasks.enqueue", task=id, queue_name=queue)
         return id
 

@@ -21,6 +21,9 @@ _INFO_BYTES = 128
 _PR_SET_PDEATHSIG = 1
 #: Signals that nobody can catch, and that of our own children.
 _NOT_PASSED_ON = ("SIGKILL", "SIGSTOP", "SIGCHLD")
+#: What the kernel sends a process that writes where nobody reads, such as to a server that closed the connection, or
+#: more than it may: by itself it means nothing but itself. A blocked signal waits even where it is ignored.
+_OF_WRITING = (signal.SIGPIPE, getattr(signal, "SIGXFSZ", None))
 #: A signal that our parent passes on so soon after somebody sent it to this process too went to the whole group, or to
 #: each process of it: the command has it already.
 _TOGETHER_SECONDS = 0.5
@@ -147,9 +150,11 @@ class Forwarded:
         """Send on what has come since."""
         while True:
             try:
-                number = struct.unpack_from("I", os.read(self.descriptor, _INFO_BYTES))[0]
+                number, _, _, sender = struct.unpack_from("IiiI", os.read(self.descriptor, _INFO_BYTES))
             except OSError:
                 return
+            if number in _OF_WRITING and sender == os.getpid():
+                continue
             if number in (signal.SIGINT, signal.SIGTERM):
                 self.received = self.received or number
             _send(main_pid, number)
