@@ -14,6 +14,8 @@ from bench import result
 from bench.__main__ import BENCHES
 from bench.own import derived
 from bench.own.__main__ import PARTS
+from bench.tasks import examples, pins
+from bench.tasks.__main__ import PARTS as TASKS
 
 
 @pytest.fixture
@@ -42,10 +44,48 @@ def test_what_takes_longer_is_ended_in_a_sentence(monkeypatch: pytest.MonkeyPatc
         signal.pause()
 
 
-def test_each_part_of_a_bench_of_parts_names_its_own_figures() -> None:
-    names = [name for part in PARTS for name in importlib.import_module(f"bench.own.{part}").FIGURES]
+@pytest.mark.parametrize(
+    ("bench", "parts", "some"),
+    [
+        ("own", PARTS, {"run_overhead_seconds", "exit_signal_stdio_changed", "examples_failed"}),
+        ("tasks", TASKS, {"second_task_start_seconds", "wrong_versions_run", "compare_1000_tasks_seconds"}),
+    ],
+)
+def test_each_part_of_a_bench_of_parts_names_its_own_figures(
+    bench: str, parts: tuple[str, ...], some: set[str]
+) -> None:
+    names = [name for part in parts for name in importlib.import_module(f"bench.{bench}.{part}").FIGURES]
     assert len(names) == len(set(names))
-    assert {"run_overhead_seconds", "exit_signal_stdio_changed", "examples_failed"} <= set(names)
+    assert some <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("requirements", "loaded", "wrong"),
+    [
+        ("numpy==1.26.4", {"numpy": ["1.26.4", "1.26.4"]}, []),
+        ("numpy==1.26.4", {"numpy": ["1.26.4", "2.1.3"]}, ["numpy 2.1.3 for numpy==1.26.4"]),
+        ("numpy==1.26.4", {"numpy": []}, ["numpy is not there"]),
+        ("torch==2.13.0", {"torch": ["2.13.0+cpu"]}, []),
+        ("torch==2.13.0+cu128", {"torch": ["2.13.0+cpu"]}, ["torch 2.13.0+cpu for torch==2.13.0+cu128"]),
+        ('numpy==1.26.4; python_version < "3.0"', {"numpy": ["2.1.3"]}, []),
+    ],
+    ids=["met", "another is loaded", "missing", "a build of it", "another build", "a marker that is false"],
+)
+def test_another_version_than_is_listed_is_noticed(
+    requirements: str, loaded: dict[str, list[str]], wrong: list[str]
+) -> None:
+    assert pins.others(requirements, {"python": "3.11.7", "loaded": loaded}) == wrong
+
+
+def test_thirty_tasks_have_pins() -> None:
+    assert len({*pins.MET, *pins.UNMET}) == 30
+
+
+def test_an_example_is_left_out_with_all_of_its_folder_and_comes_after_what_it_builds_on() -> None:
+    assert examples.reason("datasets/any/deeper.py") == examples.reason("datasets/other.py") is not None
+    assert examples.reason("reporting/artifacts.py") is None
+    ordered = examples.in_order(["reporting/artifacts_retrieval.py", "reporting/artifacts.py"])
+    assert ordered == ["reporting/artifacts.py", "reporting/artifacts_retrieval.py"]
 
 
 def test_what_is_shared_with_a_base_is_told_by_hard_links(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -105,6 +106,8 @@ class Yard:
         folder: str = ".",
         entry: str = "script.py",
         queue: str = QUEUE,
+        project: str | None = None,
+        parameters: Mapping[str, str] | None = None,
     ) -> str:
         """Put a task into a queue as the web app does; its id.
 
@@ -116,6 +119,8 @@ class Yard:
             folder: of the script, in the repository.
             entry: the script, or "-m module".
             queue: the queue's name.
+            project: the project's; then the task is called by ``name`` alone, else it is "bench: NAME".
+            parameters: "Args/name" -> value.
         """
         script: dict[str, Any] = {
             "binary": "python3",
@@ -132,6 +137,13 @@ class Yard:
         )
         self.client.call("tasks.enqueue", task=id, queue_name=queue)
         return id
+
+    def _project(self, name: str) -> str:
+        """A project's id; it is made where it is not there."""
+        found = self.client.call("projects.get_all", name=f"^{re.escape(name)}$", only_fields=["id"])[
+            "projects"
+        ]
+        return str(found[0]["id"] if found else self.client.call("projects.create", name=name)["id"])
 
     def task(self, id: str) -> dict[str, Any]:
         """The task's document."""
