@@ -94,7 +94,7 @@ class Grouping:
             values = [read(task) for task in tasks]
             if all(value is None for value in values):
                 raise BadInputError(_no_value(key, known))
-            columns[key] = _alike(values)
+            columns[key] = alike(values)
         levels = [{key: columns[key][i] for key in keys} for i in range(len(tasks))]
         groups = len({tuple(each.values()) for each in levels})
         if groups > MOST_GROUPS:
@@ -134,8 +134,8 @@ def pairs_of(tasks: Sequence[Task], key: str, grouped_by: Sequence[str]) -> list
     if all(value is None for value in values):
         known = list(dict.fromkeys(name for task in tasks for name in task.parameters))
         raise BadInputError(_no_value(key, known).replace("--group-by", "--pair-by"))
-    numbers = {value: number for number, value in enumerate(sorted(set(_alike(values)) - {NOTHING}), 1)}
-    return [numbers.get(value) for value in _alike(values)]
+    numbers = {value: number for number, value in enumerate(sorted(set(alike(values)) - {NOTHING}), 1)}
+    return [numbers.get(value) for value in alike(values)]
 
 
 def _parameter(name: str) -> Callable[[Task], str | None]:
@@ -151,10 +151,10 @@ def _no_value(key: str, known: Sequence[str]) -> str:
 
 
 def _differing(tasks: Sequence[Task], names: Sequence[str]) -> list[str]:
-    return [name for name in names if len(set(_alike([task.parameters.get(name) for task in tasks]))) > 1]
+    return [name for name in names if len(set(alike([task.parameters.get(name) for task in tasks]))) > 1]
 
 
-def _alike(values: Sequence[str | None]) -> list[str]:
+def alike(values: Sequence[str | None]) -> list[str]:
     """The values as texts; one number written in two ways ("0.10", "1e-1") is one value."""
     spelt: dict[object, str] = {}
     found = []

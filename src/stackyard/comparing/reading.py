@@ -12,11 +12,11 @@ from typing import Any
 
 from stackyard.clearml.client import Client, ServerError, TooLargeError
 from stackyard.comparing import metrics
-from stackyard.comparing.grouping import KEYS
+from stackyard.comparing.grouping import KEYS, alike
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.near import hint
 from stackyard.comparing.selection import LOCAL, Selection, is_parameter
-from stackyard.comparing.task import ASKED, OF_ANYBODY, Artifact, Task, task_of
+from stackyard.comparing.task import ASKED, OF_ANYBODY, Artifact, Task, shortened, task_of
 from stackyard.errors import BadInputError
 from stackyard_task.records import RecordError, RunRecord, from_json, parse
 
@@ -107,8 +107,16 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
 
 
 def _fits(task: Task, selection: Selection) -> bool:
-    """Whether a task has what no server was asked for."""
-    return all(KEYS[name](task) in selection.filters[name] for name in LOCAL if name in selection.filters)
+    """Whether a task has what no server was asked for; what one was asked for is seen to once more."""
+    for name, given in selection.filters.items():
+        values = list(map(shortened, given))  # as a task has them
+        if name in LOCAL and KEYS[name](task) not in values:
+            return False
+        if is_parameter(name) and task.left_out == 0:
+            found, *wanted = alike([task.parameters.get(name), *values])
+            if found not in wanted:
+                return False
+    return set(map(shortened, selection.tags)) <= set(task.tags)
 
 
 def _nearest(clients: Sequence[Client], selection: Selection) -> str:

@@ -37,10 +37,10 @@ class Selection:
         found: dict[str, Any] = {"system_tags": ["-archived"]}
         if self.ids:
             found["id"] = list(self.ids)
-        if self.tags:
-            found["tags"] = ["__$all", *self.tags]
+        if any(map(_is_plain, self.tags)):
+            found["tags"] = ["__$all", *filter(_is_plain, self.tags)]
         for name, values in self.filters.items():
-            if name in LOCAL:
+            if name in LOCAL or not all(map(_is_plain, values)):
                 continue
             if name in FIELDS:
                 found[FIELDS[name]] = list(values)
@@ -78,6 +78,8 @@ def filters(texts: Iterable[str]) -> dict[str, list[str]]:
         if name not in FIELDS and name not in LOCAL and not is_parameter(name):
             known = [*FIELDS, *LOCAL, "SECTION/NAME of a parameter"]
             raise BadInputError(f"--filter {text}: nothing is filtered by {name!r}{hint(name, known)}")
+        if name in FIELDS and not _is_plain(value):
+            raise BadInputError(f"--filter {text}: no task has such a {name}")
         if name == "status" and value not in STATUSES:
             raise BadInputError(f"--filter {text}: no task has that status{hint(value, STATUSES)}")
         found.setdefault(name, []).append(value)
@@ -102,6 +104,11 @@ def spellings(value: str) -> list[str]:
         if number.is_integer() and abs(number) < 1e15:
             found.append(str(int(number)))
     return list(dict.fromkeys(found))
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a server takes a text for what it is: ClearML's API has "-x" for all but x, and operators with "__$"."""
+    return not text.startswith(("-", "__$"))
 
 
 def _escaped(name: str) -> str:

@@ -169,9 +169,7 @@ def task_of(document: Any, server: int, names: Mapping[Pair, Pair] | None = None
     metrics = document.get("last_metrics")
     held = from_json(_Document, {k: v for k, v in document.items() if k != "last_metrics"}, where)
     given = held.hyperparams or {}
-    runtime = {
-        key: _shortened(str(value)) for key, value in (held.runtime or {}).items() if value is not None
-    }
+    runtime = {key: shortened(str(value)) for key, value in (held.runtime or {}).items() if value is not None}
     script = held.script or _Script()
     artifacts = {artifact.key: artifact for artifact in held.execution.artifacts or ()}
     models = (held.models.input if held.models else None) or []
@@ -185,16 +183,16 @@ def task_of(document: Any, server: int, names: Mapping[Pair, Pair] | None = None
     ]
     return Task(
         id=held.id,
-        name=_shortened(held.name or "without a name"),
+        name=shortened(held.name or "without a name"),
         server=server,
         status=held.status,
         reason=printable((held.status_reason or "")[:1000])[:500],
         project=_name(held.project),
         user=_name(held.user),
         queue=_name(held.execution.queue),
-        worker=_shortened(held.last_worker or "") or None,
-        host=runtime.get("hostname") or _shortened((held.last_worker or "").partition(":")[0]) or None,
-        tags=tuple(sorted(map(_shortened, held.tags or ()))),
+        worker=shortened(held.last_worker or "") or None,
+        host=runtime.get("hostname") or shortened((held.last_worker or "").partition(":")[0]) or None,
+        tags=tuple(sorted(map(shortened, held.tags or ()))),
         started=held.started,
         ended=held.completed or held.status_changed,
         parameters=dict(parameters[:MOST_PARAMETERS]),
@@ -227,10 +225,10 @@ def _series(metrics: Any, names: Mapping[Pair, Pair] | None) -> dict[Pair, Mappi
 
 
 def _flat(entries: Mapping[str, _Parameter]) -> dict[str, str]:
-    return {name: _shortened(entry.value or "") for name, entry in entries.items()}
+    return {name: shortened(entry.value or "") for name, entry in entries.items()}
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     """A text on one line and of bounded length; a long one still differs from others that begin alike."""
     line = printable(text)
     if len(line) <= LONGEST_VALUE:
@@ -239,7 +237,7 @@ def _shortened(text: str) -> str:
 
 
 def _name(held: _Named | str | None) -> str | None:
-    return _shortened(held.name) if isinstance(held, _Named) and held.name else None
+    return shortened(held.name) if isinstance(held, _Named) and held.name else None
 
 
 def _id(held: _Named | str | None) -> str | None:

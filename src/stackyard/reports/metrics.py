@@ -426,16 +426,17 @@ def metrics_of(records: Iterable[RunRecord], options: ReportOptions | None = Non
     """The metrics to compare that at least one of ``records`` holds: chosen results, the catalogue, throughputs."""
     records, options = list(records), options or ReportOptions()
     chosen = {each.name for each in options.own}
+    wanted = None if options.only is None else set(options.only)
+    of_workloads = records if wanted is None or any(map(is_throughput, wanted)) else []
     names = sorted(
         {
             name
-            for record in records
+            for record in of_workloads
             for name, value in flat_results(record).items()
             if is_throughput(name) and name not in chosen and isinstance(value, (int, float))
         }
     )
     candidates = [*map(own, options.own), *CATALOGUE, *map(throughput, names)]
-    wanted = None if options.only is None else set(options.only)
     return [
         metric
         for metric in candidates

@@ -74,6 +74,20 @@ def test_what_a_record_says_is_filtered_by_too(lab: Lab) -> None:
     assert labels(lab, filters=filters(["stack=old", "stack=new", "machine=yard-1"])) == {"new": 1, "old": 1}
 
 
+def test_what_begins_as_an_operator_of_the_api_is_a_value_like_others(lab: Lab) -> None:
+    lab.task({"Args/n": "minus", "Args/x": "-1"}, tags=["-old"])
+    lab.task({"Args/n": "plus", "Args/x": "1"}, tags=["old"])
+    lab.task({"Args/n": "odd", "Args/x": "__$all"})
+    assert labels(lab, filters=filters(["Args/x=-1"])) == {"minus": 1}
+    assert labels(lab, filters=filters(["Args/x=-1.0", "Args/x=1"])) == {"minus": 1, "plus": 1}
+    assert labels(lab, filters=filters(["Args/x=__$all"])) == {"odd": 1}
+    assert labels(lab, tags=["-old"]) == {"minus": 1}
+    lab.task({"Args/n": "long", "Args/x": "x" * 300})
+    assert labels(lab, filters=filters([f"Args/x={'x' * 300}"])) == {"long": 1}
+    with pytest.raises(BadInputError, match="no task has such a type"):
+        filters(["type=-training"])
+
+
 def test_where_nothing_fits_what_is_there_is_told(lab: Lab) -> None:
     lab.task({"Args/lr": "0.1"}, tags=["sweep"])
     for asked, said in (
