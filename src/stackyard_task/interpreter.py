@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import List, Optional
+from typing import List, MutableMapping, Optional
 
 BEGUN = time.time()  # before anything else is imported
 
@@ -25,6 +25,10 @@ PYTHON_VARIABLE, WRAPPER_VARIABLE = "STACKYARD_PYTHON", "STACKYARD_WRAPPER"
 #: The Python of the agent, for the tasks that Stackyard sends; the real one where it is not set.
 AGENTS_PYTHON_VARIABLE = "STACKYARD_AGENTS_PYTHON"
 _TASK_VARIABLE = "CLEARML_TASK_ID"
+#: The shell that an agent would have started without us; empty: it has none of its own.
+SHELL_VARIABLE = "STACKYARD_SHELL"
+#: What agents take for a shell, by its name.
+SHELLS = ("bash", "sh", "zsh")
 #: The task that is measured already: whatever its script starts is.
 MEASURED_VARIABLE = "STACKYARD_MEASURED"
 #: The script of the tasks that Stackyard sends, and what it says.
@@ -45,7 +49,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     python = os.environ.get(PYTHON_VARIABLE) or sys.executable
-    first = _first(words)
+    first = words_from_script(words)
     if first[:1] == ["-m"] and first[1:2] and first[1] in MAKERS and os.environ.get(WRAPPER_VARIABLE):
         return _made(python, words, first[2:])
     task = os.environ.get(_TASK_VARIABLE)
@@ -53,13 +57,34 @@ def main(arguments: Optional[List[str]] = None) -> int:
         os.execv(python, [python, *words])
     if first[0] != "-m" and _is_own(first[0]):
         python = os.environ.get(AGENTS_PYTHON_VARIABLE) or python
+        restore_shell(os.environ)
         os.execv(python, [python, *words])
     from stackyard_task import ordinary  # loaded by those who need it: probes are waited for
 
     return ordinary.main(words, BEGUN)
 
 
-def _first(words: List[str]) -> List[str]:
+def shell(arguments: Optional[List[str]] = None) -> int:
+    """Measure the task whose script a shell runs.
+
+    Args:
+        arguments: as the shell takes them; ``None``: this process' own.
+    """
+    from stackyard_task import ordinary
+
+    return ordinary.main(sys.argv[1:] if arguments is None else arguments, BEGUN, shell=True)
+
+
+def restore_shell(variables: MutableMapping[str, str]) -> None:
+    """Have ``SHELL`` say what it would say without us."""
+    before = variables.pop(SHELL_VARIABLE, None)
+    if before:
+        variables["SHELL"] = before
+    elif before is not None:
+        variables.pop("SHELL", None)
+
+
+def words_from_script(words: List[str]) -> List[str]:
     """The words from the script, or from the option that says what to run."""
     left = list(words)
     while left and left[0] in _PLAIN_OPTIONS:

@@ -19,8 +19,6 @@ from stackyard_task import handing_in, records
 from stackyard_task.api import ApiError, Refused, Server, address
 from stackyard_task.records import Dispatch, Failure, Progress, RecordError, RunRecord, TaskSpec
 
-#: In the run folder of an ordinary task: how it came here (Dispatch).
-WAY_FILE = "way.json"
 #: Statuses in which a task is on its way to run anew, so what an earlier run left is nobody's.
 _ANEW = ("queued", "created")
 #: A task that still counts as running gets its end from somebody else first.
@@ -57,11 +55,11 @@ def handed_in(server: Server, folder: Path) -> bool:
         OSError: the folder cannot be read or written.
     """
     try:
-        way = records.read_json(Dispatch, folder / WAY_FILE)
-        spec = records.read_json(TaskSpec, folder / records.TASK_FILE)
-        assert way.task_id is not None
+        way = records.read_json(Dispatch, folder / records.WAY_FILE)
+        if way.task_id is None:
+            return True
         task = handing_in.document(server, way.task_id)
-    except (RecordError, AssertionError, Refused):
+    except (RecordError, Refused):
         return True
     status = str(task.get("status"))
     if status in _ANEW or task.get("started") != way.pulled_at:
@@ -74,7 +72,10 @@ def handed_in(server: Server, folder: Path) -> bool:
     try:
         record = records.read_json(RunRecord, folder / records.RECORD_FILE)
     except RecordError:
-        record = of_the_lost(spec, folder)
+        try:
+            record = of_the_lost(records.read_json(TaskSpec, folder / records.TASK_FILE), folder)
+        except RecordError:
+            return True
     record.dispatch = record.dispatch or way
     record.parameters = handing_in.parameters_of(task)
     records.write_json(record, folder / records.RECORD_FILE)
@@ -85,7 +86,7 @@ def handed_in(server: Server, folder: Path) -> bool:
 def of_the_lost(spec: TaskSpec, folder: Path) -> RunRecord:
     """The record of a run whose supervisor was killed: what was seen of it by then stands in a note."""
     try:
-        way = records.read_json(Dispatch, folder / WAY_FILE)
+        way = records.read_json(Dispatch, folder / records.WAY_FILE)
         seen = records.read_json(Progress, folder / records.PROGRESS_FILE)
     except RecordError:
         way, seen = Dispatch(), Progress()

@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from stackyard_task import aborts, chosen, handing_in, left, records, run, signals, spawn
+from stackyard_task import aborts, chosen, entry, handing_in, records, run, signals, spawn
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
 from stackyard_task.commands import Command, verbatim
 from stackyard_task.handing_in import table
-from stackyard_task.interpreter import MEASURED_VARIABLE, PYTHON_VARIABLE
+from stackyard_task.interpreter import MEASURED_VARIABLE, PYTHON_VARIABLE, SHELL_VARIABLE, restore_shell
 from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
 from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Repository, Settled, Wish
 from stackyard_task.witness import Outside
@@ -48,12 +48,13 @@ FAILED = 1
 ABORTED = 137
 
 
-def main(words: List[str], begun: float) -> int:
+def main(words: List[str], begun: float, shell: bool = False) -> int:
     """Run the task that this process was started for; the exit status that its agent is to see.
 
     Args:
         words: what the agent wanted of Python: "-u", "train.py", ...
         begun: epoch seconds at this program's first line.
+        shell: whether it is a shell that the agent wanted, and its words.
     """
     agent = os.getppid()
     # from the first thread on: a thread that does not block a signal is ended by it, and the process with it
@@ -68,7 +69,9 @@ def main(words: List[str], begun: float) -> int:
             return FAILED
         print(f"stackyard: not measured: {error}", file=sys.stderr, flush=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, given.blocked)
-        _become([os.environ.get(PYTHON_VARIABLE) or sys.executable, *words])
+        program = os.environ.get(SHELL_VARIABLE) or "/bin/sh" if shell else os.environ.get(PYTHON_VARIABLE)
+        restore_shell(os.environ)
+        _become([program or sys.executable, *words])
     folder: Optional[Path] = None
     watch = aborts.Watch(server, id)
     how: Optional[Settled] = None
@@ -78,23 +81,27 @@ def main(words: List[str], begun: float) -> int:
         outside = Outside(how.witness if how else None)
         folder = _folder(how.runs if how else None, id)
         watch.start()
+        entry.check(table(task, "script"), words, Path.cwd(), shell=shell)
+        program = entry.shell_of(table(task, "script"), os.environ.get("PATH", os.defpath)) if shell else None
         wish = wish_of(task, Path.cwd())
         choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None or _is_told_to_end())
         for sentence in choice.said:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
-        spec = spec_of(task, words, choice)
+        spec = spec_of(task, words, choice, program)
         records.write_json(spec, folder / records.TASK_FILE)
         # what is needed where this process does not live to hand the record in
         records.write_json(
             dispatch_of(task, how.queue if how else None, begun, instant(time.time()), os.environ),
-            folder / left.WAY_FILE,
+            folder / records.WAY_FILE,
         )
         aborts.expect(server, id, ABORT_SECONDS)
         outside.begin()
         record = run.supervise(
             folder,
             python=choice.python,
-            inherited=_inherited(os.environ, choice.python),
+            inherited=_inherited(
+                os.environ, choice.python, shell and how is not None and how.environment != "agent"
+            ),
             here=given,
             stands_in=True,
         )
@@ -172,10 +179,14 @@ def _python_of(binary: str) -> Optional[str]:
     return ".".join(parts[:2]) if len(parts) > 1 and all(part.isdigit() for part in parts[:2]) else None
 
 
-def spec_of(task: Mapping[str, Any], words: List[str], choice: Choice) -> TaskSpec:
-    """The task as a command that is run here."""
+def spec_of(
+    task: Mapping[str, Any], words: List[str], choice: Choice, program: Optional[str] = None
+) -> TaskSpec:
+    """The task as a command that is run here; ``program``: what runs its script, where that is not Python."""
     script = table(task, "script")
-    command = Command(tuple(verbatim(word) for word in [choice.python, *words]), folder=os.getcwd())
+    command = Command(
+        tuple(verbatim(word) for word in [program or choice.python, *words]), folder=os.getcwd()
+    )
     name = str(script.get("entry_point") or task.get("name") or "task")[:200]
     spec = TaskSpec(str(task["id"]), name, declared=Workload(name, "", "", command=command))
     spec.stack, spec.environment = choice.stack, choice.variables
@@ -243,24 +254,30 @@ def _folder(top: Optional[str], id: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
 
 
-def _inherited(variables: Mapping[str, str], python: str) -> Dict[str, str]:
+def _inherited(variables: Mapping[str, str], python: str, first: bool = False) -> Dict[str, str]:
     """The environment that the agent gave, without what is ours or of a Python that is not the task's.
 
     Args:
         variables: this process' environment.
         python: the interpreter that the task gets.
+        first: whether programs are looked for beside it first, as a shell's script has to.
     """
     left = {name: value for name, value in variables.items() if name in _KEPT or not name.startswith(_OURS)}
     left[MEASURED_VARIABLE] = variables.get(TASK_VARIABLE, "")
-    path = [entry for entry in left.get("PATH", os.defpath).split(os.pathsep) if entry]
-    left["PATH"] = os.pathsep.join(entry for entry in path if entry != os.path.dirname(sys.executable))
+    path = [one for one in left.get("PATH", os.defpath).split(os.pathsep) if one]
+    left["PATH"] = os.pathsep.join(one for one in path if one != os.path.dirname(sys.executable))
+    if first:
+        left["PATH"] = entry.python_first(left["PATH"], python)
+    if SHELL_VARIABLE in variables:
+        left[SHELL_VARIABLE] = variables[SHELL_VARIABLE]
+        restore_shell(left)
     agents = variables.get(PYTHON_VARIABLE) or sys.executable
     if "PYTHONPATH" in left and agents != python:
         # the agent adds where its interpreter finds modules, and these would go before the environment's own
         roots = {os.path.dirname(os.path.dirname(one)) for one in (agents, os.path.realpath(agents))}
         foreign = tuple(os.path.join(root, "lib") + os.sep for root in roots)
         entries = dict.fromkeys(left.pop("PYTHONPATH").split(os.pathsep))
-        kept = [entry for entry in entries if entry and not entry.startswith(foreign)]
+        kept = [one for one in entries if one and not one.startswith(foreign)]
         left.update({"PYTHONPATH": os.pathsep.join(kept)} if kept else {})
     return left
 

@@ -36,6 +36,8 @@ LOG_FILE = "output.log"
 SUPERVISOR_LOG = "supervisor.log"
 #: What a run under way does, or waits for (Progress); gone when it is over.
 PROGRESS_FILE = "progress.json"
+#: Of an ordinary task: how it came here (Dispatch).
+WAY_FILE = "way.json"
 OUTPUTS_FOLDER = "outputs"
 #: Of a command: the copy of its folder that it works in, gone when the run is over; the values of its metrics in order.
 WORK_FOLDER = "work"

@@ -59,6 +59,19 @@ sys.path.insert(0, sys.argv.pop(1))
 from stackyard_task.interpreter import main
 sys.exit(main())' {code} "$@"
 """
+#: What an agent starts as its user's shell: measures ordinary tasks whose script a shell runs.
+_SHELL = """#!/bin/sh
+# The shell of an agent's tasks: measures their scripts; anything else is done by the shell itself.
+if [ -z "$CLEARML_TASK_ID" ] || [ "$CLEARML_TASK_ID" = "$STACKYARD_MEASURED" ]; then
+    exec "${{STACKYARD_SHELL:-{shell}}}" "$@"
+fi
+exec {own} -I -S -c 'import sys
+sys.path.insert(0, sys.argv.pop(1))
+from stackyard_task.interpreter import shell
+sys.exit(shell())' {code} "$@"
+"""
+#: The shell of an agent that is given none, as the agent chooses it.
+_SHELLS = ("/bin/bash", "/bin/sh")
 #: Of the operator's environment, what making environments needs; no address with a login is written down.
 _MAKERS_VARIABLES = re.compile(
     r"HOME|PATH|LANG|STACKYARD_(HOME|STACKS|WHEELS)|PIP_\w+|PYENV_ROOT|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
@@ -237,7 +250,10 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
     }
     if slot.in_container:
         variables[POLICY_VARIABLE] = str(folder / "policy.json")
-    elif not slot.makes_environments:
+    else:
+        variables["STACKYARD_SHELL"] = around.passed.get("SHELL", "")
+        variables["SHELL"] = str(folder / "bin" / "shell")
+    if not slot.in_container and not slot.makes_environments:
         # both: with one of them the agent makes an environment, or installs into one
         variables["CLEARML_AGENT_SKIP_PIP_VENV_INSTALL"] = str(folder / "bin" / "python")
         variables["CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL"] = "1"
@@ -276,6 +292,9 @@ def _write_interpreter(slot: Slot, folder: Path, around: Surroundings) -> None:
         script = folder / "bin" / name
         write_private(script, _INTERPRETER.format(python=shlex.quote(str(python)), own=own, code=code))
         script.chmod(0o700)
+    shell = next((one for one in _SHELLS if os.access(one, os.X_OK)), _SHELLS[-1])
+    write_private(folder / "bin" / "shell", _SHELL.format(shell=shell, own=own, code=code))
+    (folder / "bin" / "shell").chmod(0o700)
     for left in set(folder.glob("bin/python*")) - {folder / "bin" / name for name in pythons}:
         left.unlink()
     _write_settled(slot, folder, None, around)

@@ -31,6 +31,7 @@ from stackyard.agents.lineage import Adopted, started_at
 from stackyard.clearml.client import ServerError
 from stackyard.errors import StackyardError
 from stackyard.services import containers, loss, official_fate
+from stackyard.services.early import Early
 from stackyard.services.files import ABORT, EMBEDDED, FINISH, RUN, Plan, ServicesFiles
 from stackyard.services.keeper import GRACE_SECONDS, Ended, Keeper, Phase, Running, counts
 from stackyard.services.leftovers import Leftovers
@@ -119,6 +120,7 @@ class Supervisor:
         self._starter_began = 0
         self._leftovers = Leftovers()
         self._unsent = Unsent(lambda: watch.client.connection, watch.do, clock)
+        self._early = Early(lambda: watch.client, watch.do, clock, wall)
         self._adopted = Adopted(self._own_children) if reaps else None
         self._next_server_at = 0.0
         self._adopt(plan)
@@ -184,7 +186,9 @@ class Supervisor:
             # at the end each agent ends with all it started
             if not self._ending() and self._leftovers.end(seen, self._on_host()):
                 self._look_for_worn()
-            self._unsent.look(keeper.prepared.folder for keeper in self.keepers.values())
+            folders = {keeper.worker: keeper.prepared.folder for keeper in self.keepers.values()}
+            self._early.look(seen.workers, folders)
+            self._unsent.look(folders.values())
         self._keep_server(now)
         self._end_adopted()
         while not self._postponed.empty():

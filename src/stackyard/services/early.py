@@ -1,0 +1,155 @@
+"""Tasks that an agent of this machine failed before their script began: their reason made a sentence, a record left.
+
+The agent's own reasons are "failed cloning repository" and an exit code. What it said in the task's console tells
+more. The record lies in a run folder below the agent, where ``unsent`` finds it and hands it in.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stackyard.clearml.client import Client
+from stackyard.clearml.collecting import console
+from stackyard.services.early_words import AGENTS_REASON, explained
+from stackyard.services.watch import FIELDS, Worker, task_of
+from stackyard_task.records import RECORD_FILE, WAY_FILE, Dispatch, Failure, RunRecord, write_json
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+#: Tasks that failed longer ago are left as they are.
+_RECENT_SECONDS = 900.0
+#: An agent that goes on saying that it runs a failed task is not waited for any longer.
+_SETTLED_SECONDS = 30.0
+_MOST_TASKS = 50
+_MOST_REASON = 1000
+#: The names by which records are with tasks: of ordinary ones, and of those that Stackyard sends.
+_RECORDS = ("stackyard-record", "record")
+_SCRIPT = tuple(
+    f"script.{name}" for name in ("repository", "branch", "version_num", "tag", "working_dir", "entry_point")
+)
+
+
+class Early:
+    """Looks for such tasks.
+
+    Args:
+        client: the server, as it can be asked now.
+        do: has a job done in another thread, one after the other.
+        clock: monotonic seconds.
+        wall: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], Client],
+        do: Callable[[Callable[[], None]], object],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._do = do
+        self._clock = clock
+        self._wall = wall
+        self._looked_at = float("-inf")
+
+    def look(self, workers: Mapping[str, Worker], agents: Mapping[str, str]) -> None:
+        """Have such tasks told; called often, and soon back.
+
+        Args:
+            workers: what each worker runs, as the server says it.
+            agents: worker id -> the folder of its agent.
+        """
+        now = self._clock()
+        if now - self._looked_at >= LOOK_SECONDS and agents:
+            self._looked_at = now
+            self._do(partial(self.settle, dict(workers), dict(agents)))
+
+    def settle(self, workers: Mapping[str, Worker], agents: Mapping[str, str]) -> None:
+        """Look once; a job of another thread.
+
+        Raises:
+            ServerError: the server refuses.
+            UnreachableError: it does not answer.
+        """
+        now = self._wall()
+        since = datetime.datetime.fromtimestamp(now - _RECENT_SECONDS, datetime.UTC)
+        found = self._client().call(
+            "tasks.get_all",
+            status=["failed"],
+            last_worker=sorted(agents),
+            status_changed=[f">={since.isoformat(timespec='seconds').replace('+00:00', '')}"],
+            only_fields=[*FIELDS, *_SCRIPT, "execution.artifacts"],
+            page=0,
+            page_size=_MOST_TASKS,
+            search_hidden=True,
+        )["tasks"]
+        for entry in found:
+            task = task_of(entry)
+            if task.worker not in agents or not AGENTS_REASON.fullmatch(task.reason) or _has_record(entry):
+                continue
+            worker = workers.get(task.worker)
+            # until its agent is through with it, it may still say a reason of its own
+            if (
+                worker is not None
+                and worker.task == task.id
+                and now - (task.changed or now) < _SETTLED_SECONDS
+            ):
+                continue
+            self._tell(entry, Path(agents[task.worker]))
+
+    def _tell(self, entry: Mapping[str, Any], agent: Path) -> None:
+        id, script = str(entry["id"]), entry.get("script") or {}
+        failure = explained(console(self._client(), id), script)
+        if failure is None:
+            return
+        folder = agent / "runs" / f"{id}-0.0"  # no process works in it
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        record = record_of(entry, failure)
+        write_json(record.dispatch, folder / WAY_FILE)
+        write_json(record, folder / RECORD_FILE)
+        self._client().call(
+            "tasks.failed",
+            task=id,
+            status_reason=f"{failure.kind}: {failure.message}"[:_MOST_REASON],
+            status_message=failure.kind,
+            force=True,
+        )
+        log.info("task %s: %s", id, failure.message)
+
+
+def record_of(entry: Mapping[str, Any], failure: Failure) -> RunRecord:
+    """The record of a task whose script never began: nothing was measured.
+
+    Args:
+        entry: its document.
+        failure: why.
+    """
+    script = entry.get("script") or {}
+    started = str(entry.get("started") or "")
+    record = RunRecord(
+        str(entry["id"]),
+        str(script.get("entry_point") or entry.get("name") or "task")[:200],
+        "failed",
+        started,
+        str(entry.get("status_changed") or started),
+        failure=failure,
+    )
+    record.dispatch = Dispatch(
+        task_id=str(entry["id"]),
+        queue=(entry.get("execution") or {}).get("queue"),
+        worker=entry.get("last_worker"),
+        pulled_at=entry.get("started"),
+    )
+    return record
+
+
+def _has_record(entry: Mapping[str, Any]) -> bool:
+    held = (entry.get("execution") or {}).get("artifacts") or []
+    return any(isinstance(one, dict) and one.get("key") in _RECORDS for one in held)
