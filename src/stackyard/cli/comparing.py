@@ -13,7 +13,7 @@ from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.cli import reporting
 from stackyard.cli.options import Config, Json
-from stackyard.comparing import link, selection
+from stackyard.comparing import selection
 from stackyard.comparing.selection import Selection
 from stackyard.errors import BadInputError
 from stackyard.settings import Settings
@@ -106,8 +106,12 @@ def tasks_command(
     chosen = Selection(
         project, tuple(tag or ()), selection.filters(filter or []), tuple(dict.fromkeys(task or ()))
     )
-    asked = link.of(chosen, group_by or (), metric or (), pair_by)
-    options = reports.ReportOptions(baseline=link.baseline(baseline or []))
+    if chosen.project is None and not chosen.ids:
+        raise BadInputError("which tasks? name their project with --project, or themselves with --task")
+    if not group_by:
+        raise BadInputError("--group-by is missing: say what makes a group, such as --group-by stack,Args/lr")
+    asked = comparing.Asked(chosen, group_by, metric or (), pair_by)
+    options = reports.ReportOptions(baseline=_pairs(baseline or []))
     settings = Settings.from_environment()
     if server:
         connections = [connection.at(settings, each) for each in server]
@@ -118,3 +122,13 @@ def tasks_command(
         clients = [stack.enter_context(Client(each)) for each in connections]
         report = comparing.compared(clients, asked, options, rows=as_json or out is not None)
     reporting.show(report, out, as_json)
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise BadInputError(f"--baseline {text}: expected KEY=VALUE, such as Args/lr=0.1")
+        found[key] = value
+    return found

@@ -15,7 +15,7 @@ from stackyard import comparing, extras
 from stackyard.comparing import Compared, choices
 from stackyard.comparing.choices import Choices
 from stackyard.comparing.grouping import KEYS
-from stackyard.comparing.selection import ENDED, FIELDS, STATUSES
+from stackyard.comparing.selection import ENDED, FIELDS, LOCAL, STATUSES
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.web import choice as choosing
 from stackyard.web import shown
@@ -167,7 +167,7 @@ async def _form(visit: Visit, choice: Choice, message: str = "", status: int = 2
         there=there,
         keys=list(KEYS),
         statuses=[each for each in STATUSES if each in ENDED],
-        fields=[each for each in FIELDS if each != "status"],
+        fields=[each for each in (*FIELDS, *LOCAL) if each != "status"],
         filters=[each.partition("=")[::2] for each in choice.filters if not each.startswith("status=")],
         chosen_statuses=[each[7:] for each in choice.filters if each.startswith("status=")],
         metrics=[_taken_apart(each) for each in choice.metrics],
