@@ -65,7 +65,7 @@ def compare(
     from stackyard.reports.analysis import analyse
 
     grouping = Grouping(asked.group_by)
-    wanted = [metrics.wanted(text) for text in asked.metrics]
+    wanted = metrics.read(asked.metrics)
     found = reading.read(clients, asked.selection, wanted)
     made, chosen = study.study(
         found,

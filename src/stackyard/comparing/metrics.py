@@ -124,6 +124,22 @@ def wanted(text: str) -> Wanted:
     return found
 
 
+def read(texts: Sequence[str]) -> list[Wanted]:
+    """The metrics that were typed, each once.
+
+    Raises:
+        BadInputError: one is none, they are too many, or one has two directions.
+    """
+    found: dict[str, Wanted] = {}
+    for text in texts:
+        each = wanted(text)
+        if found.setdefault(each.key, each) != each:
+            raise BadInputError(f"--metric {text}: {each.label} is given twice, and not alike")
+    if len(found) > MOST_NAMED:
+        raise BadInputError(f"{len(found)} metrics are more than the {MOST_NAMED} that one comparison takes")
+    return list(found.values())
+
+
 @dataclass(frozen=True)
 class Asking:
     """What of a task's scalars a server is asked for, and how its answer is read."""

@@ -67,3 +67,11 @@ def test_what_is_no_finite_number_is_told_as_such(odd: float) -> None:
 def test_names_that_differ_in_their_unit_alone_are_found() -> None:
     known = ["lat/p50 (ms)", "lat/p50 (s)", "lat/p50", "wall_s", "wall_ms", "loss/val", "size [MB]"]
     assert metrics.units(known) == {"lat/p50": ["lat/p50 (ms)", "lat/p50 (s)"], "wall": ["wall_s", "wall_ms"]}
+
+
+def test_a_metric_counts_once_and_has_one_direction() -> None:
+    assert metrics.read(["a", "a:last", "a:min"]) == [Wanted("a"), Wanted("a", "min")]
+    with pytest.raises(BadInputError, match="a is given twice, and not alike"):
+        metrics.read(["a:less", "a:more"])
+    with pytest.raises(BadInputError, match="60 metrics are more than the 50"):
+        metrics.read([f"m{n}" for n in range(60)])
