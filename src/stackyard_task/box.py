@@ -213,7 +213,7 @@ class Box:
             OSError: the client cannot be started.
         """
         with _listening(folder, self.owner) as listener:
-            started, console = time.time(), _size(1)
+            started, console = time.time(), {number: _size(number) for number in (1, 2)}
             client = subprocess.Popen(words, stdin=subprocess.DEVNULL)
             for number in _PASSED_ON:
                 signal.signal(number, lambda number, _frame: client.send_signal(number))
@@ -222,7 +222,7 @@ class Box:
             seen.until_ended(client)
             self._watch_no_more()
         status = client.returncode if client.returncode >= 0 else 128 - client.returncode
-        said = _since(1, console) + _since(2, console)
+        said = b"".join(_since(number, size) for number, size in console.items())
         kept = next(folder.glob(f"runs/*/{records.RECORD_FILE}"), None)
         if not seen.over and kept is None:
             status = self._report(status, seen, started, folder, last_words(said))
@@ -402,7 +402,7 @@ class _Attendance:
             self.begun_at, self._looking = time.time(), self._use is not None
             if self._use is not None:
                 self._use.begin()
-            self._say({})
+            self._say({}, _console())
             self._at_begin()
         elif word == witness.END:
             self._looking = False
@@ -414,12 +414,16 @@ class _Attendance:
         elif word == witness.OVER:
             self.over = True
 
-    def _say(self, answer: Dict[str, Any]) -> None:
+    def _say(self, answer: Dict[str, Any], descriptor: Optional[int] = None) -> None:
         assert self._inside is not None
         try:
-            self._inside.sendall(json.dumps(answer).encode() + b"\n")
+            said = json.dumps(answer).encode() + b"\n"
+            socket.send_fds(self._inside, [said], [] if descriptor is None else [descriptor])
         except OSError:
             self._leave()
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _leave(self) -> None:
         """The other end has gone: what its container used is read while it can be."""
@@ -468,6 +472,14 @@ def _since(descriptor: int, size: int) -> bytes:
                 stream.seek(max(size, os.fstat(descriptor).st_size - _CONSOLE_BYTES))
                 return stream.read(_CONSOLE_BYTES)
     return b""
+
+
+def _console() -> Optional[int]:
+    """The file that our stderr goes to, to be read; ``None``: it is none."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return os.open("/proc/self/fd/2", os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _peer(inside: socket.socket) -> Optional[int]:

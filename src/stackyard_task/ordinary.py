@@ -104,6 +104,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
             ),
             here=given,
             stands_in=True,
+            console=outside.console,
         )
         outside.end(record)
         record.notes = [*choice.said, *record.notes]

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from stackyard_task import commands, spawn
 from stackyard_task.channel import CHANNEL_VARIABLE
@@ -143,7 +143,7 @@ class CommandProgram:
         run_folder: Its folder.
         python: The stack's interpreter, whose folder comes first on the PATH; ``None``: no stack.
         log: Descriptor of the run's log; ``None``: the command has this process' own files, folder and session.
-        said: The file that its output is in; ``None``: none that can be read.
+        said: The file that its output is in, or what gives the end of it; ``None``: none that can be read.
     """
 
     says_its_end = False
@@ -154,7 +154,7 @@ class CommandProgram:
         run_folder: Path,
         python: Optional[str],
         log: Optional[int],
-        said: Optional[Path],
+        said: Union[Path, Callable[[], bytes], None],
     ) -> None:
         if spec.command is None:
             raise ValueError("the task declares no command")
@@ -284,7 +284,11 @@ class CommandProgram:
 
     def last_words(self) -> Optional[str]:
         """The exception that a Python command ended with, as its output shows it; else ``None``."""
-        return None if self._said is None else _raised(_tail(self._said))
+        if self._said is None:
+            return None
+        if isinstance(self._said, Path):
+            return _raised(_tail(self._said))
+        return _raised(self._said()[-_LAST_BYTES:].decode("utf-8", "replace"))
 
     def _listen(self) -> None:
         """Make the FIFO that whatever the command starts may report to; where none can be made, nobody reports."""
@@ -354,7 +358,7 @@ def program_of(
     run_folder: Path,
     python: Optional[str],
     log: Optional[int],
-    said: Optional[Path],
+    said: Union[Path, Callable[[], bytes], None],
 ) -> FunctionProgram | CommandProgram:
     """What the task is: a command, or a function to call in a child."""
     if spec.command is not None:

@@ -21,7 +21,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Mapping, Optional, Union
+from typing import Callable, List, Mapping, Optional, Union
 
 from stackyard_task import progress, signals, spawn
 from stackyard_task.ending import Ending, advice, failure_of, memory_note, system_sentence
@@ -104,6 +104,7 @@ def supervise(
     inherited: Optional[Mapping[str, str]] = None,
     here: Optional[spawn.Given] = None,
     stands_in: bool = False,
+    console: Optional[Callable[[], bytes]] = None,
 ) -> RunRecord:
     """The record of the task in ``run_folder``, after running it to its end.
 
@@ -121,6 +122,8 @@ def supervise(
             it; there is no log then. ``None``: it has a log, and a session of its own.
         stands_in: Of a command that runs here: whoever started this process takes it for the command, and whatever
             signal comes is the command's.
+        console: Of such a command: the end of its output, asked once it has ended; ``None``: it is read again from
+            this process' own, where that is a file.
 
     Raises:
         TaskError: ``task.json`` is missing or not a task.
@@ -150,7 +153,9 @@ def supervise(
     try:
         if not is_command or spec.stack is not None:
             python = python or sys.executable
-        said = run_folder / LOG_FILE if log is not None else _own_output() if stands_in else None
+        said: Union[Path, Callable[[], bytes], None] = run_folder / LOG_FILE
+        if log is None:
+            said = (console or _own_output()) if stands_in else None
         program = program_of(spec, run_folder, python, log, said)
         taken: Union[signals.Taken, signals.PassedOn, signals.Forwarded]
         if here is None:

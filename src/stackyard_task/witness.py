@@ -1,8 +1,8 @@
 """The second witness of a task in a container, seen from inside: asked when the script begins and when it has ended.
 
 Whoever started the container listens on a socket of its file system and reads the container's cgroup. Words are lines:
-"begin", "end" and "over" go out; the first two are answered by a line of JSON. A witness that does not answer is done
-without. Standard library only.
+"begin", "end" and "over" go out; the first two are answered by a line of JSON, the first with a descriptor of the file
+that the console is kept in. A witness that does not answer is done without. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import time
-from typing import Optional
+from typing import Callable, Optional
 
 from stackyard_task import records
 from stackyard_task.measure.proc import ProcessFiles
@@ -22,6 +22,9 @@ BEGIN, END, OVER = b"begin", b"end", b"over"
 #: An answer takes a reading of a few files.
 ANSWER_SECONDS = 2.0
 _MOST_BYTES = 1 << 14
+#: The engine hands on what a container prints; it is awaited until nothing comes any more for a moment.
+STILL_SECONDS, LAG_SECONDS = 0.02, 0.3
+_CONSOLE_BYTES = 32 << 10
 NOBODY = "no second witness: what started the container does not answer"
 
 
@@ -37,13 +40,14 @@ class Outside:
         self._socket: Optional[socket.socket] = None
         self._cpu_before = 0.0
         self._begun = False
+        self._console: Optional[int] = None
         if path is not None:
             with contextlib.suppress(OSError):
                 self._socket = _connected(path)
 
     def begin(self) -> None:
         """The script is about to start."""
-        self._begun = self._asked(BEGIN) is not None
+        self._begun = self._asked(BEGIN, descriptors=1) is not None
         self._cpu_before = time.process_time()
 
     def end(self, record: RunRecord) -> None:
@@ -62,6 +66,23 @@ class Outside:
             return
         record.witness = compared(seen, record.measurement, own_cpu, _own_bytes())
 
+    @property
+    def console(self) -> Optional[Callable[[], bytes]]:
+        """Gives the end of the console, which is not kept in the container; ``None``: nobody has told where it is."""
+        return None if self._console is None else self._tail
+
+    def _tail(self) -> bytes:
+        """What was printed last, once it has got as far as the file."""
+        assert self._console is not None
+        until, size = time.monotonic() + LAG_SECONDS, -1
+        try:
+            while size != os.fstat(self._console).st_size and time.monotonic() < until:
+                size = os.fstat(self._console).st_size
+                time.sleep(STILL_SECONDS)
+            return os.pread(self._console, _CONSOLE_BYTES, max(0, size - _CONSOLE_BYTES))
+        except OSError:
+            return b""
+
     def over(self) -> None:
         """Everything is left with the task; whoever listens need not do it."""
         if self._socket is not None:
@@ -69,15 +90,21 @@ class Outside:
                 self._socket.sendall(OVER + b"\n")
             self._socket.close()
             self._socket = None
+        if self._console is not None:
+            os.close(self._console)
+            self._console = None
 
-    def _asked(self, word: bytes) -> Optional[bytes]:
+    def _asked(self, word: bytes, descriptors: int = 0) -> Optional[bytes]:
         if self._socket is None:
             return None
         said = b""
         try:
             self._socket.sendall(word + b"\n")
             while not said.endswith(b"\n") and len(said) < _MOST_BYTES:
-                piece = self._socket.recv(_MOST_BYTES)
+                piece, found, _, _ = socket.recv_fds(self._socket, _MOST_BYTES, descriptors)
+                for number in found:
+                    os.set_inheritable(number, False)
+                    self._console = number
                 if not piece:
                     return None
                 said += piece
