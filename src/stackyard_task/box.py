@@ -368,6 +368,8 @@ class _Attendance:
                     self._hear()
                 if self._looking and self._use is not None:
                     self._use.sample()
+            if self._listener is not None and select.select([self._listener], [], [], 0)[0]:
+                self._take()
             while self._inside is not None:
                 self._hear()
         finally:
@@ -406,15 +408,13 @@ class _Attendance:
             self._at_begin()
         elif word == witness.END:
             self._looking = False
-            if self._use is None:
-                self._leave()
-            else:
+            if self._use is not None:
                 self.last = self._use.seen()
-                self._say(records.to_json(self.last))
+            self._say(None if self.last is None else records.to_json(self.last))
         elif word == witness.OVER:
             self.over = True
 
-    def _say(self, answer: Dict[str, Any], descriptor: Optional[int] = None) -> None:
+    def _say(self, answer: Optional[Dict[str, Any]], descriptor: Optional[int] = None) -> None:
         assert self._inside is not None
         try:
             said = json.dumps(answer).encode() + b"\n"

@@ -52,6 +52,10 @@ _GPU: Tuple[Tuple[str, str, float], ...] = (
     ("utilisation_percent_max", "utilisation greatest (%)", 1),
     ("energy_joules", "energy (J)", 1),
 )
+_WITNESS: Tuple[Tuple[str, str, float], ...] = (
+    ("cpu_differs_percent", "second witness: CPU differs by (%)", 1),
+    ("peak_differs_percent", "second witness: peak RAM differs by (%)", 1),
+)
 _WAYS: Tuple[Tuple[str, str, str], ...] = (
     ("pulled_at", "user_code_at", "pulled to user code (s)"),
     ("container_started_at", "user_code_at", "container start to user code (s)"),
@@ -66,6 +70,8 @@ def figures(record: RunRecord) -> Dict[str, float]:
         found.update(_scaled(record.measurement.steps, _STEPS))
     for gpu in record.measurement.gpus:
         found.update((f"GPU {gpu.index} {name}", value) for name, value in _scaled(gpu, _GPU).items())
+    if record.witness is not None:
+        found.update(_scaled(record.witness, _WITNESS))
     if record.dispatch is not None:
         found.update(_ways(record.dispatch))
     found.update(numbers(record.results))

@@ -1,0 +1,272 @@
+"""The container of an ordinary task from outside, with a docker that only plays its part."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard_task import box, handing_in
+from stackyard_task.box import Box
+from stackyard_task.chosen import NotMet
+from stackyard_task.wishes import Choice, Settled
+from tests.stackyard_server.running import Running, running_server
+
+#: What stands for docker's client; the folder of the socket is its argument.
+CLIENT = """
+import os, sys, time
+sys.path.insert(0, {code!r})
+from stackyard_task.witness import Outside
+from stackyard_task.records import RunRecord
+os.chdir(sys.argv[1])  # its name is longer than a socket's may be
+outside = Outside("witness")
+{text}
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running_server() as running:
+        yield running
+
+
+class Place:
+    def __init__(self, server: Running, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.conf = folder / "clearml.conf"
+        api = {"api_server": server.api, "files_server": server.files}
+        api["credentials"] = {"access_key": server.access_key, "secret_key": server.secret_key}  # type: ignore[assignment]
+        self.conf.write_text(json.dumps({"api": api, "agent": {"git_user": "me", "git_pass": "secret"}}))
+        self.tasks = folder / "tasks.json"
+        self.settle(Settled(sys.executable, queue="boxes", images={"s": "sha256:1"}))
+
+    def settle(self, how: Settled) -> None:
+        from stackyard_task.records import write_json
+
+        write_json(how, self.tasks)
+
+    def task(self, **script: Any) -> str:
+        told = {"binary": "python3", "entry_point": "work.py", "diff": "print(1)\n", **script}
+        id = str(self.server.call("tasks.create", name="work", type="training", script=told)["id"])
+        self.server.call("tasks.started", task=id, force=True)
+        return id
+
+    def box(self, **script: Any) -> Box:
+        found = box.looked_up(
+            str(self.conf), self.task(**script), str(self.tasks), {"PATH": os.environ["PATH"]}
+        )
+        assert found is not None
+        return found
+
+    def run(self, made: Box, text: str) -> int:
+        """The status of a container in which this happens."""
+        folder = made.share(self.folder / "boxes", None, str(self.folder / "shared"))
+        code = CLIENT.format(code=str(Path(box.__file__).parents[1]), text=text)
+        return made.run([sys.executable, "-c", code, str(folder)], folder)
+
+    def found(self, made: Box) -> dict[str, Any]:
+        return dict(self.server.call("tasks.get_by_id", task=made.id)["task"])
+
+    def record(self, made: Box) -> dict[str, Any] | None:
+        for one in self.found(made).get("execution", {}).get("artifacts") or []:
+            if one["key"] == handing_in.RECORD:
+                return dict(json.loads(one["type_data"]["preview"]))
+        return None
+
+
+@pytest.fixture
+def place(server: Running, tmp_path: Path) -> Place:
+    return Place(server, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "own"),
+    [
+        ({"entry_point": "dispatched.py", "diff": "from stackyard_task import dispatched\n"}, True),
+        ({"entry_point": "tasks/dispatched.py", "diff": "", "repository": "https://host/x.git"}, True),
+        ({"entry_point": "dispatched.py", "diff": "print(1)\n"}, False),
+        ({"entry_point": "work.py", "diff": "from stackyard_task import dispatched\n"}, False),
+        ({"entry_point": "-m work", "diff": ""}, False),
+    ],
+)
+def test_a_task_that_stackyard_sent_is_left_to_itself(
+    place: Place, script: dict[str, str], own: bool
+) -> None:
+    found = box.looked_up(str(place.conf), place.task(**script), str(place.tasks), {})
+    assert (found is None) is own
+
+
+def test_a_task_that_cannot_be_asked_for_is_not_started(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(NotMet, match="what the task wants cannot be asked") as refused:
+        box.looked_up(str(place.conf), "0" * 32, str(place.tasks), {})
+    assert refused.value.kind == "infrastructure"
+    with pytest.raises(NotMet, match="no ClearML server is named"):
+        box.looked_up(str(tmp_path / "none"), "0" * 32, str(place.tasks), {})
+
+
+def test_the_wish_and_the_login_for_git_get_to_who_chooses_and_the_answer_to_the_container(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ours = place.folder / "ours"
+    answer = {
+        "python": "/in/python",
+        "stack": {"name": "s"},
+        "image": "sha256:2",
+        "said": ["stack s: because"],
+    }
+    ours.write_text(
+        f"#!/bin/sh\ncat > {place.folder}/question\nenv > {place.folder}/env\nprintf '%s' '{json.dumps(answer)}'\n"
+    )
+    ours.chmod(0o755)
+    place.settle(Settled(str(ours), images={"s": "sha256:1"}))
+    made = place.box(
+        repository="https://host/x.git", version_num="a" * 40, working_dir="sub", requirements={}
+    )
+    choice = made.choose(None, lambda image: True)
+    assert choice is not None
+    assert (choice.image, choice.python) == ("sha256:2", "/in/python")
+    asked = json.loads((place.folder / "question").read_text())
+    assert asked["wish"]["repository"] == {
+        "address": "https://host/x.git",
+        "commit": "a" * 40,
+        "branch": "",
+        "tag": "",
+        "folder": "sub",
+    }
+    assert asked["settled"]["images"] == {"s": "sha256:1"}
+    assert "STACKYARD_GIT_PASS=secret" in (place.folder / "env").read_text().splitlines()
+    assert "stackyard: stack s: because" in capfd.readouterr().out
+    folder = made.share(place.folder / "boxes", choice, "/shared")
+    told = json.loads((folder / "tasks.json").read_text())
+    assert (told["environment"], told["given"]["python"], told["witness"]) == (
+        "given",
+        "/in/python",
+        "/shared/witness",
+    )
+    assert told["variables"] == {}
+
+
+def test_an_image_and_a_stack_that_contradict_each_other_are_refused(place: Place) -> None:
+    made = place.box()
+    made.task = {**made.task, "hyperparams": {"Run": {"stack": {"value": "other"}}}}
+    with pytest.raises(
+        NotMet, match="Run/stack names other, the task's image holds s; leave one of them out"
+    ):
+        made.choose("s", lambda image: True)
+
+
+def test_a_queue_that_leaves_the_environment_to_agents_needs_an_image(place: Place) -> None:
+    place.settle(Settled(sys.executable, environment="agent", images={}))
+    assert place.box().choose("s", lambda image: True) is None
+    with pytest.raises(NotMet, match="the task names no image"):
+        place.box().choose(None, lambda image: True)
+
+
+def test_a_container_that_says_all_is_left_is_left_alone(place: Place) -> None:
+    made = place.box()
+    status = place.run(made, "outside.begin()\noutside.over()\nsys.exit(7)")
+    assert status == 7
+    assert (place.found(made)["status"], place.record(made)) == ("in_progress", None)
+    assert not list((place.folder / "boxes").iterdir())
+
+
+def test_where_the_host_counts_no_container_the_one_inside_is_told(place: Place) -> None:
+    made = place.box()
+    text = (
+        "outside.begin()\nrecord = RunRecord('a', 'b', 'completed', '', '')\noutside.end(record)\n"
+        "outside.over()\nsys.exit(len(record.notes))"
+    )
+    assert place.run(made, text) == 1
+
+
+def test_a_container_whose_supervisor_died_has_its_record_from_outside(place: Place) -> None:
+    made = place.box()
+    assert place.run(made, "outside.begin()\nos.kill(os.getpid(), 9)") == 0, "the reason is with the task"
+    record = place.record(made)
+    assert record is not None
+    assert record["failure"]["kind"] == "killed"
+    assert place.found(made)["status_reason"].startswith(
+        "killed: everything in the container was ended from outside"
+    )
+    assert record["measurement"]["wall_seconds"] is None
+    assert record["dispatch"]["user_code_at"]
+
+
+def test_an_agent_that_fails_before_the_script_has_its_last_word_told(
+    place: Place, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    made = place.box()
+    text = (
+        "print('fatal: no such repository', file=sys.stderr)\nprint('clearml_agent: ERROR: no')\nsys.exit(1)"
+    )
+    with (tmp_path / "console").open("wb") as console, capfd.disabled():
+        kept = os.dup(2), os.dup(1)
+        try:
+            os.dup2(console.fileno(), 2)
+            os.dup2(console.fileno(), 1)
+            place.run(made, text)
+        finally:
+            os.dup2(kept[0], 2)
+            os.dup2(kept[1], 1)
+            for one in kept:
+                os.close(one)
+    assert place.found(made)["status_reason"] == (
+        "infrastructure: the agent in the container ended with status 1 before the script began; its last word: "
+        "fatal: no such repository"
+    )
+    record = place.record(made)
+    assert record is not None
+    assert (record["failure"]["exit_code"], record["witness"]) == (1, None)
+
+
+def test_what_runs_no_python_is_not_measured_and_says_so(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = place.box(binary="bash", entry_point="work.sh")
+    assert place.run(made, "outside.over.__self__._socket.close()\nos._exit(0)") == 0
+    assert "not measured: what the task runs is no Python script" in capfd.readouterr().err
+    assert place.record(made) is None
+
+
+def test_what_was_never_started_has_its_reason_and_its_record(place: Place) -> None:
+    made = place.box()
+    assert made.not_started("bad_input", "the task wants the moon") == 0
+    assert place.found(made)["status_reason"] == "bad_input: the task wants the moon"
+    record = place.record(made)
+    assert record is not None
+    assert (record["failure"]["message"], record["witness"]) == ("the task wants the moon", None)
+
+
+def test_folders_of_containers_whose_starter_is_gone_go(place: Place) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = place.folder / "boxes" / f"old-{ended.pid}"
+    left.mkdir(parents=True)
+    kept = place.folder / "boxes" / f"other-{os.getpid()}"
+    kept.mkdir()
+    place.box().share(place.folder / "boxes", Choice("p"), "/shared")
+    assert not left.exists()
+    assert kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        (
+            b"docker: Error response from daemon: no\nSee 'docker run --help'.\n",
+            "docker: Error response from daemon: no",
+        ),
+        (b"fatal: it is\n  gone\nclearml_agent: ERROR: Failed cloning\n", "fatal: it is"),
+        (b"ModuleNotFoundError: No module named 'x'\n\xff\n", "ModuleNotFoundError: No module named 'x'"),
+        (b"all is well\n", None),
+        (b"", None),
+    ],
+)
+def test_the_word_of_a_console_that_says_what_went_wrong(said: bytes, word: str | None) -> None:
+    assert box.last_words(said) == word
