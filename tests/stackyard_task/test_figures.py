@@ -12,6 +12,7 @@ from stackyard_task.records import (
     PhaseStart,
     RunRecord,
     StepTimes,
+    Witness,
 )
 
 
@@ -51,6 +52,11 @@ def test_results_are_figures_only_where_they_are_finite_numbers() -> None:
         "inf": float("inf"),
     }
     assert figures.figures(record(results=results)) == {"f1": 0.5, "sessions": 3}
+
+
+def test_how_far_a_second_witness_is_off_is_a_figure() -> None:
+    seen = Witness("cgroup", cpu_seconds=2.0, cpu_differs_percent=-0.5)
+    assert figures.figures(record(witness=seen)) == {"second witness: CPU differs by (%)": -0.5}
 
 
 def test_the_way_of_a_dispatched_run_is_told_in_seconds() -> None:

@@ -13,6 +13,8 @@ from stackyard_task.records import RunRecord
 MOST_PACKAGES = 20
 #: Facts that are known of runs that nobody measured.
 TOLD = ("Host", "System", "Python", "Your code")
+#: A second witness agrees within one of these, or differs by what it is.
+WITHIN_PERCENT = (2, 5)
 #: Cells that are named for one value.
 MOST_CELLS = 3
 
@@ -87,6 +89,21 @@ def _packages(record: RunRecord) -> str | None:
     return ", ".join(shown + more) or None
 
 
+def _witnessed(record: RunRecord) -> str:
+    """How far the second witness of a run is from its record."""
+    seen = record.witness
+    if seen is None:
+        return "none"
+    differences = [
+        abs(one) for one in (seen.cpu_differs_percent, seen.peak_differs_percent) if one is not None
+    ]
+    if not differences:
+        return f"{seen.method}: nothing to compare"
+    within = next((most for most in WITHIN_PERCENT if max(differences) <= most), None)
+    said = f"differs by {max(differences):.0f} %" if within is None else f"agrees within {within} %"
+    return f"{seen.method}: {said}"
+
+
 def methods(matrix: Matrix) -> list[EnvironmentRow]:
     """How the completed runs were measured."""
     rows = [
@@ -108,6 +125,8 @@ def methods(matrix: Matrix) -> list[EnvironmentRow]:
         ),
         _tally(matrix, "Limits held by", lambda r: r.environment.limit_mechanism or "no limit asked"),
     ]
+    if any(run.record.witness for cell in matrix.cells for run in cell.completed):
+        rows.append(_tally(matrix, "Second witness", _witnessed))
     unmeasured = all(not run.measured for cell in matrix.cells for run in cell.completed)
     return [row for row in rows if row.values and not unmeasured]
 

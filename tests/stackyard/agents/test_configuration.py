@@ -18,6 +18,7 @@ from stackyard.agents.configuration import MARK, Surroundings
 from stackyard.agents.slots import Slot
 from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError
+from stackyard_task import interpreter
 
 SERVER = Connection("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "key", 'se"cret\\')
 
@@ -162,3 +163,26 @@ def test_a_template_with_an_unknown_value_is_refused(around: Surroundings, tmp_p
     template.write_text("agent { worker_id: @wroker@ }")
     with pytest.raises(BadInputError, match="@wroker@ is unknown"):
         configuration.configuration("w", tmp_path, around, template=template)
+
+
+def test_containers_of_ordinary_tasks_get_a_copy_of_what_measures_that_anybody_reads(
+    around: Surroundings,
+) -> None:
+    made = configuration.prepare(
+        Slot("c-0", "c", in_container=True, default_stack="s"), {"s": "sha256:1"}, around
+    )
+    policy = json.loads((Path(made.folder) / "policy.json").read_text())
+    settled = json.loads(Path(policy["tasks"]).read_text())
+    assert (settled["images"], settled["default_stack"], settled["runs"]) == ({"s": "sha256:1"}, "s", None)
+    box = Path(policy["box"])
+    assert f"exec {configuration._IMAGE_PYTHON} -I -S -c" in (box / "python").read_text()
+    assert os.access(box / "python", os.X_OK)
+    code = box / "code" / "stackyard_task"
+    assert (code / "interpreter.py").read_text() == Path(interpreter.__file__).read_text()
+    for place in (box, *box.rglob("*")):
+        assert stat.S_IMODE(place.stat().st_mode) & 0o044 == 0o044, place
+    assert stat.S_IMODE(box.parent.stat().st_mode) == 0o700
+    again = configuration.prepare(Slot("c-0", "c", in_container=True), {"s": "sha256:1"}, around)
+    assert json.loads((Path(again.folder) / "policy.json").read_text())["box"] == policy["box"]
+    host = configuration.prepare(Slot("h-0", "h"), {}, around)
+    assert json.loads((Path(host.folder) / "tasks.json").read_text())["images"] is None

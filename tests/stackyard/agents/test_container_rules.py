@@ -450,3 +450,22 @@ def test_other_commands_are_not_let_through(arguments: list[str]) -> None:
 def test_a_policy_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInputError, match="the gate's policy"):
         policy(**wrong)
+
+
+def test_an_ordinary_tasks_container_has_what_measures_it_and_an_agent_that_starts_that() -> None:
+    allowed = policy(tasks="/a/tasks.json", box="/a/box/1")
+    wish = rules.asked(run_of_agent(f"stackyard/torch@{ID}"))
+    words = rules.command(wish, allowed, ID, "torch", "/conf", "/cache", shared="/a/boxes/1")
+    assert words[-1] == f"exec $LOCAL_PYTHON -u -m clearml_agent execute --disable-monitoring --id {TASK}"
+    assert "type=bind,source=/a/box/1,target=/opt/stackyard,readonly" in words
+    assert "type=bind,source=/a/boxes/1,target=/run/stackyard" in words
+    assert "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL=/opt/stackyard/python" in words
+    assert "STACKYARD_TASKS_FILE=/run/stackyard/tasks.json" in words
+    without = rules.command(wish, allowed, ID, "torch", "/conf", "/cache")
+    assert "--standalone-mode" in without[-1]
+    assert not [word for word in without if "stackyard/python" in word or "/run/stackyard" in word]
+
+
+def test_the_image_of_tasks_that_name_none_is_that_of_the_agents_configuration() -> None:
+    template = (Path(__file__).resolve().parents[3] / "agents" / "clearml.conf").read_text()
+    assert f'default_docker {{ image: "{rules.NO_IMAGE}"' in template
