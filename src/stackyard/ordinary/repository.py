@@ -162,19 +162,22 @@ class _Git:
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         left = self._until - time.monotonic()
+        late = NotRunnableError(
+            f"the repository {self._shown} did not give its {NAME} within {SECONDS:.0f} s"
+        )
+        if left <= 0:
+            raise late
         try:
             return subprocess.run(
                 ["git", "-C", self._folder, *words],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=max(0.1, left),
+                timeout=left,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise NotRunnableError(
-                f"the repository {self._shown} did not give its {NAME} within {SECONDS:.0f} s"
-            ) from None
+            raise late from None
         except OSError as error:
             raise NotRunnableError(
                 f"git is needed to read the {NAME} of a repository ({error.strerror})"
