@@ -40,6 +40,8 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, sign
 #: How docker says that it could not start a container, or the program in it.
 _NOT_STARTED = (125, 126, 127)
 _MOST_BYTES = 1 << 12
+#: How it is said that an agent has failed a task.
+_BY_AGENT = "set to failed"
 #: Of the console, so much is read again; of that a line is told.
 _CONSOLE_BYTES, _MOST_SAID = 16 << 10, 200
 _WRONG = re.compile(r"\s*(docker|fatal|error|clearml_agent|[A-Za-z.]*(Error|Exception)):", re.IGNORECASE)
@@ -232,6 +234,13 @@ class Box:
             print(f"stackyard: the record is kept in {kept.parent}", file=sys.stderr, flush=True)
         return status
 
+    def _why(self) -> Optional[str]:
+        """Why the task is over on its server; ``None``: it is not."""
+        found = None if self._watch is None else self._watch.why
+        with contextlib.suppress(ApiError):
+            found = found or aborts.why_over(handing_in.document(self.server, self.id))
+        return found
+
     def _watch_no_more(self) -> None:
         if self._watch is not None:
             self._watch.stop()
@@ -240,9 +249,14 @@ class Box:
         self, status: int, seen: _Attendance, started: float, folder: Path, words: Optional[str]
     ) -> int:
         """Say what became of a task whose container ended without a word."""
-        if not seen.begun and status == 0:
+        why = self._why()
+        if not seen.begun and status in (0, FAILED) and (why is None or why.endswith(_BY_AGENT)):
+            # the agent in the container could not make the task ready; who looks after agents reads why in its words
             print(
-                "stackyard: not measured: what the task runs is no Python script", file=sys.stderr, flush=True
+                f"stackyard: not measured: the agent in the container ended with status {status} before the script "
+                "began",
+                file=sys.stderr,
+                flush=True,
             )
             return status
         record = ordinary.not_run(self.task, None, _failure(status, seen, words))
@@ -268,12 +282,7 @@ class Box:
 
     def _left(self, record: RunRecord, begun: Optional[float] = None) -> int:
         """Leave a record with the task, and why it failed."""
-        why = None if self._watch is None else self._watch.why
-        with contextlib.suppress(ApiError):
-            why = why or aborts.why_over(handing_in.document(self.server, self.id))
-        if why is not None and begun is None and record.failure and record.failure.kind == "infrastructure":
-            # the agent in the container has failed the task itself, in words that say less
-            why = None if why.endswith("set to failed") else why
+        why = self._why()
         if why is not None and record.failure is not None and record.failure.kind != "interrupted":
             record.failure.kind, record.failure.message = "interrupted", f"{why}; {record.failure.message}"
         started = None if begun is None else record.started_at

@@ -339,6 +339,7 @@ class Witness:
     #: Without the supervisor's: by how much it differs from cpu_seconds of the measurement, in percent of that;
     cpu_differs_percent: Optional[float] = None
     #: and from peak_rss_bytes without mapped files, in percent of peak_rss_bytes. Positive: the witness saw more.
+    #: ``None``, too, of a peak that was hardly seen: its own bounds are far apart.
     peak_differs_percent: Optional[float] = None
 
 

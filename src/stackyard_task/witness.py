@@ -22,6 +22,8 @@ BEGIN, END, OVER = b"begin", b"end", b"over"
 #: An answer takes a reading of a few files.
 ANSWER_SECONDS = 2.0
 _MOST_BYTES = 1 << 14
+#: Where the bounds of a measured peak are further apart than this, there is nothing to compare.
+OPEN = 2
 #: The engine hands on what a container prints; it is awaited until nothing comes any more for a moment.
 STILL_SECONDS, LAG_SECONDS = 0.02, 0.3
 _CONSOLE_BYTES = 32 << 10
@@ -127,7 +129,11 @@ def compared(seen: Witness, measured: Measurement, own_cpu: float, own_bytes: Op
         differs = seen.cpu_seconds - own_cpu - measured.cpu_seconds
         seen.cpu_differs_percent = 100.0 * differs / measured.cpu_seconds
     peak, files = measured.peak_rss_bytes, measured.peak_mapped_files_bytes
-    if seen.peak_bytes is not None and own_bytes is not None and peak and files is not None:
+    low, high = measured.peak_rss_low_bytes or 0, measured.peak_rss_high_bytes or 0
+    known = own_bytes is not None and files is not None and high <= OPEN * low
+    if seen.peak_bytes is not None and peak and known:
+        assert own_bytes is not None
+        assert files is not None
         seen.peak_differs_percent = 100.0 * (seen.peak_bytes - own_bytes - (peak - files)) / peak
     return seen
 

@@ -198,13 +198,22 @@ def test_a_container_whose_supervisor_died_has_its_record_from_outside(place: Pl
     assert record["dispatch"]["user_code_at"]
 
 
-def test_an_agent_that_fails_before_the_script_has_its_last_word_told(
+@pytest.mark.parametrize("status", [0, 1])
+def test_what_an_agent_makes_of_a_task_before_its_script_is_for_those_who_read_its_words(
+    place: Place, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = place.box()
+    assert place.run(made, f"outside._socket.close()\nos._exit({status})") == status
+    said = f"not measured: the agent in the container ended with status {status} before the script began"
+    assert said in capfd.readouterr().err
+    assert (place.found(made)["status"], place.record(made)) == ("in_progress", None)
+
+
+def test_an_engine_that_starts_no_container_has_its_last_word_told(
     place: Place, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     made = place.box()
-    text = (
-        "print('fatal: no such repository', file=sys.stderr)\nprint('clearml_agent: ERROR: no')\nsys.exit(1)"
-    )
+    text = "print('docker: Error response from daemon: no space left.', file=sys.stderr)\nsys.exit(125)"
     with (tmp_path / "console").open("wb") as console, capfd.disabled():
         kept = os.dup(2), os.dup(1)
         try:
@@ -217,21 +226,23 @@ def test_an_agent_that_fails_before_the_script_has_its_last_word_told(
             for one in kept:
                 os.close(one)
     assert place.found(made)["status_reason"] == (
-        "infrastructure: the agent in the container ended with status 1 before the script began; its last word: "
-        "fatal: no such repository"
+        "infrastructure: the Docker Engine could not start the container; its last word: docker: Error response from "
+        "daemon: no space left."
     )
     record = place.record(made)
     assert record is not None
-    assert (record["failure"]["exit_code"], record["witness"]) == (1, None)
+    assert (record["failure"]["exit_code"], record["witness"]) == (125, None)
 
 
-def test_what_runs_no_python_is_not_measured_and_says_so(
-    place: Place, capfd: pytest.CaptureFixture[str]
-) -> None:
-    made = place.box(binary="bash", entry_point="work.sh")
-    assert place.run(made, "outside.over.__self__._socket.close()\nos._exit(0)") == 0
-    assert "not measured: what the task runs is no Python script" in capfd.readouterr().err
-    assert place.record(made) is None
+def test_an_abort_before_the_script_begins_ends_the_container_and_leaves_a_record(place: Place) -> None:
+    made = place.box()
+    text = "import threading\nprint('up', flush=True)\nthreading.Event().wait()"
+    place.server.call("tasks.stopped", task=made.id, force=True)
+    assert place.run(made, text) == 137
+    record = place.record(made)
+    assert record is not None
+    assert record["failure"]["kind"] == "interrupted"
+    assert record["failure"]["message"].startswith("the task was aborted; ")
 
 
 def test_what_was_never_started_has_its_reason_and_its_record(place: Place) -> None:

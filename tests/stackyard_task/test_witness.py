@@ -39,8 +39,14 @@ def test_what_is_known_to_be_the_supervisors_is_no_difference() -> None:
         (Witness("m"), Measurement(cpu_seconds=1.0, peak_rss_bytes=5, peak_mapped_files_bytes=1)),
         (Witness("m", 1.0, 5), Measurement()),
         (Witness("m", 1.0, 5), Measurement(cpu_seconds=0.0, peak_rss_bytes=5)),
+        (
+            Witness("m", None, 1 << 24),
+            Measurement(
+                peak_rss_bytes=1, peak_rss_low_bytes=1, peak_rss_high_bytes=1 << 24, peak_mapped_files_bytes=0
+            ),
+        ),
     ],
-    ids=["nothing seen", "nothing measured", "no files known"],
+    ids=["nothing seen", "nothing measured", "no files known", "a peak that was hardly seen"],
 )
 def test_what_was_not_counted_differs_by_nothing_that_could_be_told(
     seen: Witness, measured: Measurement

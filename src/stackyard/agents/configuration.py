@@ -326,8 +326,12 @@ def write_box(top: Path) -> Path:
         top: holds such folders.
     """
     package = Path(__file__).resolve().parents[2] / "stackyard_task"
-    text = _INTERPRETER.format(python=_IMAGE_PYTHON, own=_IMAGE_PYTHON, code=f"{BOX_TARGET}/code")
-    digest = hashlib.sha256(text.encode())
+    where = {"own": _IMAGE_PYTHON, "code": f"{BOX_TARGET}/code"}
+    programs = {
+        "python": _INTERPRETER.format(python=_IMAGE_PYTHON, **where),
+        "shell": _SHELL.format(shell=_SHELLS[0], **where),
+    }
+    digest = hashlib.sha256("".join(programs.values()).encode())
     for file in sorted(package.rglob("*.py")):
         digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes() + b"\0")
     folder = top / digest.hexdigest()[:16]
@@ -345,9 +349,10 @@ def write_box(top: Path) -> Path:
         prependdir=BOX_TARGET,
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
-    (made / "python").write_text(text, encoding="utf-8")
+    for name, text in programs.items():
+        (made / name).write_text(text, encoding="utf-8")
     for place in (made, *made.rglob("*")):
-        place.chmod(0o755 if place.is_dir() or place.name == "python" else 0o644)
+        place.chmod(0o755 if place.is_dir() or place.name in programs else 0o644)
     with contextlib.suppress(OSError):  # another has just made the same
         made.rename(folder)
     shutil.rmtree(made, ignore_errors=True)

@@ -366,6 +366,8 @@ def command(
         environment |= {
             "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL": f"{BOX_TARGET}/python",
             "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL": "1",
+            "SHELL": f"{BOX_TARGET}/shell",
+            "STACKYARD_SHELL": "",  # containers have none of their own
             "STACKYARD_TASKS_FILE": f"{SHARED_TARGET}/tasks.json",
         }
         boxed = (Mount(allowed.box, BOX_TARGET, True), Mount(shared, SHARED_TARGET, False))
