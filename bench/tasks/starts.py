@@ -46,7 +46,7 @@ def figures(result: Result, quick: bool, yard: Yard, _options: Any) -> None:
         seconds=[round(value, 3) for value in sorted(own)],
         first_task_start_seconds=round(first, 2),
     )
-    with _default_agent(yard):
+    with default_agent(yard):
         warming = _start(yard, DEFAULT_QUEUE)
         theirs = [_start(yard, DEFAULT_QUEUE) for _ in range(defaults)]
     result.figure("default_agent_ratio", statistics.median(theirs) / statistics.median(own))
@@ -74,7 +74,7 @@ def _start(yard: Yard, queue: str = "cpu") -> float:
 
 
 @contextmanager
-def _default_agent(yard: Yard) -> Iterator[None]:
+def default_agent(yard: Yard) -> Iterator[None]:
     """An agent as ClearML's manual begins, with nothing of ours, until the block is left."""
     home = yard.new("default-agent")
     home.mkdir()

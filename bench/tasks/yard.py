@@ -107,7 +107,7 @@ class Yard:
         entry: str = "script.py",
         queue: str = QUEUE,
         project: str | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | tuple[str, str]] | None = None,
     ) -> str:
         """Put a task into a queue as the web app does; its id.
 
@@ -120,7 +120,7 @@ class Yard:
             entry: the script, or "-m module".
             queue: the queue's name.
             project: the project's; then the task is called by ``name`` alone, else it is "bench: NAME".
-            parameters: "Args/name" -> value.
+            parameters: "Args/name" -> value, or (value, type).
         """
         script: dict[str, Any] = {
             "binary": "python3",
