@@ -75,7 +75,7 @@ def figures(result: Result, quick: bool, yard: Yard, _options: Any) -> None:
     """All of them, two at a time."""
     cases = [(text, True) for text in (MET[:3] + MET[10:12] if quick else MET)]
     cases += [(text, False) for text in (UNMET[:3] if quick else UNMET)]
-    yard.slots(2)
+    yard.queues(slots=2)
     sent: list[tuple[str, bool, str, Any]] = []
     for text, can in cases:
         file = yard.new("loaded")
@@ -102,7 +102,7 @@ def figures(result: Result, quick: bool, yard: Yard, _options: Any) -> None:
         result.row(part="pins", requirements=text, status=task["status"], loaded=told, wrong=off, reason=why)
         result.figure("wrong_versions_run", wrong)
     result.row(part="pins", tasks=ran, refused=refused, not_as_expected=surprising)
-    yard.slots(1)
+    yard.queues()
 
 
 def _plain(name: str) -> str:

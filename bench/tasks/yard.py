@@ -27,6 +27,7 @@ from stackyard.clearml.client import Client
 from stackyard.settings import Settings
 from stackyard_task import handing_in
 from tests.installation.lab import FINAL, Lab
+from tests.waiting import until
 
 QUEUE = "cpu"
 SLOT = f"{QUEUE}-0"
@@ -60,6 +61,9 @@ class Yard:
     stack: str
     #: CLOCK_MONOTONIC instant after which nothing long is begun.
     until: float
+    #: The home that holds the stacks, and what is recorded of their images.
+    images: Path
+    _queues: str = ""
     _slots: int = 1
     _made: int = 0
 
@@ -77,13 +81,24 @@ class Yard:
         self._made += 1
         return self.folder / f"{name}-{self._made}"
 
-    def slots(self, count: int) -> None:
-        """Have so many agents; the machine's cores are shared among them."""
-        if count != self._slots:
-            self.lab.queues_file.write_text(_QUEUES.format(slots=count, stack=self.stack))
+    def queues(self, more: str = "", slots: int = 1) -> None:
+        """Have so many agents of the first queue, which share the machine's cores, and further queues.
+
+        Args:
+            more: tables of the further ones, as ``queues.toml`` has them.
+            slots: agents of the first.
+        """
+        text = _QUEUES.format(slots=slots, stack=self.stack) + more
+        if text != self._queues:
+            before = self.lab.agent(SLOT)
+            self.lab.queues_file.write_text(text)
             self.lab.stackyard(*self.lab.up_words)
-            self._slots = count
-        for number in range(count):
+            if (
+                slots != self._slots
+            ):  # other cores: the first agent is started anew, and no task is to meet the old one
+                until(lambda: not before.alive(), "the agent to start anew")
+            self._queues, self._slots = text, slots
+        for number in range(slots):
             self.lab.agent(f"{QUEUE}-{number}")
 
     def repository(self, name: str, files: Mapping[str, str]) -> str:
@@ -224,7 +239,8 @@ def yard(minutes: float) -> Iterator[Yard]:
     spec = stacks.load()[stacks.DEFAULT]
     if stacks.python_of(spec, settings) is None:
         sys.exit(f"stack {spec.name} is not built; build it: stackyard stack build {spec.name}")
-    until = time.monotonic() + 60 * minutes
+    begun = time.monotonic()
+    text = _QUEUES.format(slots=1, stack=spec.name)
     folder = Path(tempfile.mkdtemp(prefix="bench-tasks-", dir=settings.home))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # in order: nothing stays behind
     lab = Lab(folder / "home")
@@ -232,11 +248,11 @@ def yard(minutes: float) -> Iterator[Yard]:
         (lab.home / "stacks").mkdir(parents=True)
         built = stacks.location(spec, settings)
         (lab.home / "stacks" / built.name).symlink_to(built)
-        lab.queues_file.write_text(_QUEUES.format(slots=1, stack=spec.name))
+        lab.queues_file.write_text(text)
         lab.stackyard(*lab.up_words)
         lab.agent(SLOT)
         with lab.client as client:
-            yield Yard(folder, lab, client, spec.name, until)
+            yield Yard(folder, lab, client, spec.name, begun + 60 * minutes, settings.home, text)
     finally:
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
             lab.down()
