@@ -31,6 +31,8 @@ FIELDS = [
     *("id", "name", "type", "status", "started", "project.name", "script", "hyperparams", "runtime"),
     *("execution.queue", "execution.artifacts", "last_metrics"),
 ]
+#: Of names, so many parts, and of each so many characters are used for a folder's.
+_MOST_PARTS, _MOST_NAME = 12, 80
 #: Statuses of a task that is over already, and that no reason of ours changes.
 _SAID = ("stopped", "completed", "published", "closed")
 
@@ -210,7 +212,13 @@ def _unlike(values: Dict[str, float], taken: Sequence[str]) -> Dict[str, float]:
 
 
 def folder_of(task: Mapping[str, Any]) -> str:
-    """The folder of a task on the file server, as the SDK lays it out, in characters every server takes."""
+    """The folder of a task on the file server, as the SDK lays it out, in characters and lengths every server takes."""
     project = task.get("project")
     named = project.get("name") if isinstance(project, dict) else None
-    return re.sub(r"[^A-Za-z0-9._/-]+", "-", f"{named or 'none'}/{task.get('name')}.{task['id']}").lstrip("/")
+    parts = [_clean(part) for part in f"{named or 'none'}/{task.get('name')}".split("/")]
+    *above, last = [part for part in parts if part.strip(".")][:_MOST_PARTS] or ["none"]
+    return "/".join([*above, f"{last}.{task['id']}"])
+
+
+def _clean(part: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", part)[:_MOST_NAME]

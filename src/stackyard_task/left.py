@@ -73,9 +73,13 @@ def handed_in(server: Server, folder: Path) -> bool:
         record = records.read_json(RunRecord, folder / records.RECORD_FILE)
     except RecordError:
         try:
-            record = of_the_lost(records.read_json(TaskSpec, folder / records.TASK_FILE), folder)
-        except RecordError:
-            return True
+            spec = records.read_json(TaskSpec, folder / records.TASK_FILE)
+        except RecordError:  # it had not got so far
+            script = handing_in.table(task, "script")
+            spec = TaskSpec(
+                str(task["id"]), str(script.get("entry_point") or task.get("name") or "task")[:200]
+            )
+        record = of_the_lost(spec, folder)
     record.dispatch = record.dispatch or way
     record.parameters = handing_in.parameters_of(task)
     records.write_json(record, folder / records.RECORD_FILE)

@@ -24,6 +24,7 @@ from stackyard_task import aborts, chosen, entry, handing_in, records, run, sign
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
 from stackyard_task.commands import Command, verbatim
+from stackyard_task.ending import system_sentence
 from stackyard_task.handing_in import table
 from stackyard_task.interpreter import MEASURED_VARIABLE, PYTHON_VARIABLE, SHELL_VARIABLE, restore_shell
 from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
@@ -42,6 +43,8 @@ PATIENCE_SECONDS = 60.0
 _OURS = ("STACKYARD_", "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL")
 _KEPT = ("STACKYARD_SLOT",)
 _MOST_REQUIREMENTS_BYTES = 1 << 20
+#: Folders for a record whose own takes nothing.
+_SPARE = (tempfile.gettempdir(), "/dev/shm")
 RUN_PREFIX = "stackyard-task-"
 FAILED = 1
 #: Of a task that was aborted: what an agent takes for the end that it waited for, however soon that comes.
@@ -65,7 +68,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         task = handing_in.document(server, id)
     except ApiError as error:
         if os.environ.get(SETTLED_VARIABLE):  # another environment than it wants is not given to it
-            print(f"stackyard: {error}", file=sys.stderr, flush=True)
+            print(f"stackyard: not begun: {error}", file=sys.stderr, flush=True)
             return FAILED
         print(f"stackyard: not measured: {error}", file=sys.stderr, flush=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, given.blocked)
@@ -76,10 +79,14 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
     watch = aborts.Watch(server, id)
     how: Optional[Settled] = None
     outside = Outside(None)
+    choice: Optional[Choice] = None
     try:
         how = chosen.settled(os.environ)
         outside = Outside(how.witness if how else None)
         folder = _folder(how.runs if how else None, id)
+        # what is needed where this process does not live to hand the record in
+        way = dispatch_of(task, how.queue if how else None, begun, instant(time.time()), os.environ)
+        records.write_json(way, folder / records.WAY_FILE)
         watch.start()
         entry.check(table(task, "script"), words, Path.cwd(), shell=shell)
         program = entry.shell_of(table(task, "script"), os.environ.get("PATH", os.defpath)) if shell else None
@@ -89,11 +96,6 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
         spec = spec_of(task, words, choice, program)
         records.write_json(spec, folder / records.TASK_FILE)
-        # what is needed where this process does not live to hand the record in
-        records.write_json(
-            dispatch_of(task, how.queue if how else None, begun, instant(time.time()), os.environ),
-            folder / records.WAY_FILE,
-        )
         aborts.expect(server, id, ABORT_SECONDS)
         outside.begin()
         record = run.supervise(
@@ -107,13 +109,17 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
             console=outside.console,
         )
         outside.end(record)
-        record.notes = [*choice.said, *record.notes]
-        record.failure = record.failure or mismatch(choice, record)
-        record.status = "completed" if record.failure is None else "failed"
     except NotMet as error:
         record = not_run(task, words, Failure(error.kind, str(error)))
     except (run.TaskError, run.RecordNotWritten, records.RecordError, OSError) as error:
-        record = getattr(error, "record", None) or not_run(task, words, Failure("infrastructure", str(error)))
+        why = system_sentence(error) if isinstance(error, OSError) else str(error)
+        record = getattr(error, "record", None) or not_run(task, words, Failure("infrastructure", why))
+        if record.failure is None:
+            record.notes.append(str(error))
+    if choice is not None:
+        record.notes = [*choice.said, *record.notes]
+        record.failure = record.failure or mismatch(choice, record)
+        record.status = "completed" if record.failure is None else "failed"
     watch.stop()
     if os.getppid() != agent:
         watch.why = watch.why or "its agent ended"
@@ -293,9 +299,9 @@ def not_run(task: Mapping[str, Any], words: Optional[List[str]], failure: Failur
 def delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Optional[Path]) -> bool:
     """Leave the record with the task; whether the server took it. What it did not take stays in its folder."""
     try:
+        place = _kept(record, folder)
         task = handing_in.document(server, str(task["id"]))  # as the script left it
         record.parameters = handing_in.parameters_of(task)
-        place = folder or Path(tempfile.mkdtemp(prefix=RUN_PREFIX))
         records.write_json(record, place / records.RECORD_FILE)
         handing_in.hand_in(server, task, record, place)
     except (ApiError, OSError) as error:
@@ -303,6 +309,28 @@ def delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder
         return False
     shutil.rmtree(place, ignore_errors=True)
     return True
+
+
+def _kept(record: RunRecord, folder: Optional[Path]) -> Path:
+    """Where a record is written before the server takes it: elsewhere where its folder is full or not to be written."""
+    why: Optional[OSError] = None
+    for top in (None, *_SPARE):
+        try:
+            place = (
+                folder
+                if folder is not None and top is None
+                else Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=top))
+            )
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)  # a script may remove it
+            records.write_json(record, place / records.RECORD_FILE)
+            if record.dispatch is not None:
+                records.write_json(record.dispatch, place / records.WAY_FILE)
+        except OSError as error:
+            why = why or error
+            continue
+        return place
+    assert why is not None
+    raise why
 
 
 def said(server: Server, id: str, record: RunRecord, why: Optional[str], is_there: bool) -> int:

@@ -1,7 +1,8 @@
 """Tasks that an agent of this machine failed before their script began: their reason made a sentence, a record left.
 
 The agent's own reasons are "failed cloning repository" and an exit code. What it said in the task's console tells
-more. The record lies in a run folder below the agent, where ``unsent`` finds it and hands it in.
+more. So does the record of a task whose supervisor was killed: it comes after the agent's reason. Where there is none
+it is made: it lies in a run folder below the agent, where ``unsent`` finds it and hands it in.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,17 @@ from stackyard.clearml.client import Client
 from stackyard.clearml.collecting import console
 from stackyard.services.early_words import AGENTS_REASON, explained
 from stackyard.services.watch import FIELDS, Worker, task_of
-from stackyard_task.records import RECORD_FILE, WAY_FILE, Dispatch, Failure, RunRecord, write_json
+from stackyard_task.records import (
+    RECORD_FILE,
+    WAY_FILE,
+    Dispatch,
+    Failure,
+    RecordError,
+    RunRecord,
+    from_json,
+    parse,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +40,7 @@ _RECENT_SECONDS = 900.0
 _SETTLED_SECONDS = 30.0
 _MOST_TASKS = 50
 _MOST_REASON = 1000
+_MOST_RECORD = 16 << 20
 #: The names by which records are with tasks: of ordinary ones, and of those that Stackyard sends.
 _RECORDS = ("stackyard-record", "record")
 _SCRIPT = tuple(
@@ -92,7 +104,7 @@ class Early:
         )["tasks"]
         for entry in found:
             task = task_of(entry)
-            if task.worker not in agents or not AGENTS_REASON.fullmatch(task.reason) or _has_record(entry):
+            if task.worker not in agents or not AGENTS_REASON.fullmatch(task.reason):
                 continue
             worker = workers.get(task.worker)
             # until its agent is through with it, it may still say a reason of its own
@@ -105,15 +117,19 @@ class Early:
             self._tell(entry, Path(agents[task.worker]))
 
     def _tell(self, entry: Mapping[str, Any], agent: Path) -> None:
-        id, script = str(entry["id"]), entry.get("script") or {}
-        failure = explained(console(self._client(), id), script)
+        id = str(entry["id"])
+        held = _records(entry)
+        failure = (
+            _recorded(held) if held else explained(console(self._client(), id), entry.get("script") or {})
+        )
         if failure is None:
             return
-        folder = agent / "runs" / f"{id}-0.0"  # no process works in it
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        record = record_of(entry, failure)
-        write_json(record.dispatch, folder / WAY_FILE)
-        write_json(record, folder / RECORD_FILE)
+        if not held:
+            folder = agent / "runs" / f"{id}-0.0"  # no process works in it
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            record = record_of(entry, failure)
+            write_json(record.dispatch, folder / WAY_FILE)
+            write_json(record, folder / RECORD_FILE)
         self._client().call(
             "tasks.failed",
             task=id,
@@ -150,6 +166,21 @@ def record_of(entry: Mapping[str, Any], failure: Failure) -> RunRecord:
     return record
 
 
-def _has_record(entry: Mapping[str, Any]) -> bool:
+def _records(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The records that are with a task."""
     held = (entry.get("execution") or {}).get("artifacts") or []
-    return any(isinstance(one, dict) and one.get("key") in _RECORDS for one in held)
+    return [one for one in held if isinstance(one, dict) and one.get("key") in _RECORDS]
+
+
+def _recorded(held: Sequence[Mapping[str, Any]]) -> Failure | None:
+    """Why a task failed, as the record says it that is with the task."""
+    if held[0].get("key") != _RECORDS[0]:  # what Stackyard sends has its reasons from elsewhere
+        return None
+    try:
+        preview = str((held[0].get("type_data") or {})["preview"])
+        failure = from_json(RunRecord, parse(preview[:_MOST_RECORD], "the record"), "record").failure
+    except (RecordError, KeyError, TypeError, AttributeError):  # no preview, or cut off
+        return None
+    if failure is None:
+        return None
+    return Failure(failure.kind, " ".join(failure.message.split()))

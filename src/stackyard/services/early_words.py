@@ -15,6 +15,8 @@ from stackyard_task.records import Failure
 AGENTS_REASON = re.compile(r"failed cloning repository|worker execution exit code -?\d+")
 #: Where the agent begins a task, and where it hands over to the task's script.
 _BEGINS, _HANDS_OVER = "Executing task id [", "Starting Task Execution:"
+#: What ``stackyard_task.ordinary`` says.
+_NOT_BEGUN = "stackyard: not begun: "
 #: Of an agent's words, so much stands in a sentence.
 _MOST_CHARACTERS = 240
 _LOGIN = re.compile(r"(?<=://)[^/\s'\"@]+@")
@@ -65,7 +67,7 @@ def explained(lines: Sequence[str], script: Mapping[str, Any]) -> Failure | None
     """
     said = _last_run(lines)
     if any(line.startswith(_HANDS_OVER) for line in said):
-        return _no_folder(said, script)
+        return _no_folder(said, script) or _not_begun(said)
     known = _diff(said) or _repository(said, script)
     return known or _something(said)
 
@@ -87,6 +89,15 @@ def _no_folder(said: Sequence[str], script: Mapping[str, Any]) -> Failure | None
     return _bad(
         f"the task's working folder {_told(folder)} is not in its repository; correct the task's working directory"
     )
+
+
+def _not_begun(said: Sequence[str]) -> Failure | None:
+    """What stands in the place of Python could not ask what the task wants."""
+    found = next((line for line in said if line.startswith(_NOT_BEGUN)), None)
+    if found is None:
+        return None
+    why = _told(found.removeprefix(_NOT_BEGUN))
+    return Failure("infrastructure", f"the task's script was not begun: {why}; run it again")
 
 
 def _diff(said: Sequence[str]) -> Failure | None:

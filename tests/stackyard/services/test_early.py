@@ -13,6 +13,7 @@ import pytest
 from stackyard.clearml.client import Client
 from stackyard.services.early import Early
 from stackyard.services.watch import Worker
+from stackyard_task.records import Failure, RunRecord, to_json
 from tests.stackyard.services.conftest import Yard
 from tests.waiting import until
 
@@ -85,6 +86,16 @@ def test_a_task_that_its_own_code_failed_keeps_its_reason(standing: Yard) -> Non
     assert record["failure"]["exit_code"] == 3
 
 
+@pytest.mark.whole
+def test_a_task_that_kills_what_measures_it_is_told_so(standing: Yard) -> None:
+    standing.up()
+    reason, record = told(standing, {"diff": "import os\nos.kill(os.getppid(), 9)\n"})
+    assert (
+        reason == "interrupted: its supervisor was killed, and the task with it; run it again to complete it"
+    )
+    assert record["measurement"]["wall_seconds"] is None
+
+
 class Said:
     """A server with one failed task."""
 
@@ -141,6 +152,20 @@ def test_other_machines_tasks_and_those_with_a_reason_or_a_record_are_left_alone
 ) -> None:
     assert settled(Said(**fields), tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_came_after_the_agents_reason_gives_its_own(tmp_path: Path) -> None:
+    record = RunRecord("t1", "w", "failed", "now", "now", failure=Failure("killed", "by somebody\nelse"))
+    for preview, reasons in (
+        (json.dumps(to_json(record)), ["killed: by somebody else"]),
+        (json.dumps(to_json(record))[:100], []),
+        ("[" * 100_000, []),
+        ("null", []),
+    ):
+        held = {"key": "stackyard-record", "type_data": {"preview": preview}}
+        found = settled(Said(execution={"artifacts": [held]}), tmp_path)
+        assert [fields["status_reason"] for fields in found] == reasons
+    assert list(tmp_path.iterdir()) == [], "there is a record already"
 
 
 def test_no_agent_asks_nothing() -> None:

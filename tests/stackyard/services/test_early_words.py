@@ -121,3 +121,11 @@ def test_endless_words_are_cut() -> None:
     sentence = said("fatal: reference is not a tree: " + "x" * 10_000 + "\x1b[0m", FAILED)
     assert len(sentence) < 600
     assert "\x1b" not in sentence
+
+
+def test_a_server_that_was_away_when_the_script_was_to_begin_is_told() -> None:
+    line = "stackyard: not begun: the ClearML server at http://bob:s3cret@x does not answer (refused)"
+    assert said("Starting Task Execution:", "", line) == (
+        "infrastructure: the task's script was not begun: the ClearML server at http://x does not answer (refused); "
+        "run it again"
+    )

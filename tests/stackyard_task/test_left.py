@@ -1,0 +1,78 @@
+"""What a killed supervisor left of an ordinary task, as a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard_task import handing_in, left, records
+from stackyard_task.records import Dispatch, Failure, Progress, RunRecord, TaskSpec
+
+TASK = {
+    "id": "t1",
+    "name": "work",
+    "status": "failed",
+    "started": "then",
+    "script": {"entry_point": "train.py"},
+}
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[RunRecord]:
+    found: list[RunRecord] = []
+    monkeypatch.setattr(handing_in, "document", lambda server, id: dict(TASK))
+    monkeypatch.setattr(handing_in, "hand_in", lambda server, task, record, folder: found.append(record))
+    return found
+
+
+def settled(folder: Path) -> bool:
+    server: Any = None
+    return left.handed_in(server, folder)
+
+
+def test_a_supervisor_that_was_killed_while_an_environment_was_made_leaves_a_record(
+    tmp_path: Path, handed: list[RunRecord]
+) -> None:
+    records.write_json(Dispatch(task_id="t1", pulled_at="then"), tmp_path / records.WAY_FILE)
+    assert settled(tmp_path)
+    (record,) = handed
+    assert (record.run_id, record.workload, record.status) == ("t1", "train.py", "failed")
+    assert record.failure is not None
+    assert record.failure.kind == "interrupted"
+    assert record.measurement.wall_seconds is None
+
+
+def test_what_was_seen_of_a_run_stands_in_its_record(tmp_path: Path, handed: list[RunRecord]) -> None:
+    records.write_json(Dispatch(task_id="t1", pulled_at="then"), tmp_path / records.WAY_FILE)
+    records.write_json(TaskSpec("t1", "w"), tmp_path / records.TASK_FILE)
+    seen = Progress(elapsed_seconds=9.0, cpu_seconds=4.0, most_rss_bytes=100_000_000)
+    records.write_json(seen, tmp_path / records.PROGRESS_FILE)
+    assert settled(tmp_path)
+    assert handed[0].notes == [
+        "seen last 9.0 s after its start, it had used 4.0 s of CPU and at least 100 MB"
+    ]
+
+
+def test_a_record_that_is_there_is_handed_in_as_it_is(tmp_path: Path, handed: list[RunRecord]) -> None:
+    records.write_json(Dispatch(task_id="t1", pulled_at="then"), tmp_path / records.WAY_FILE)
+    record = RunRecord("t1", "w", "failed", "a", "b", failure=Failure("bad_input", "no such commit"))
+    records.write_json(record, tmp_path / records.RECORD_FILE)
+    assert settled(tmp_path)
+    assert handed[0].failure == record.failure
+
+
+def test_a_later_run_of_the_task_gets_nothing_of_an_earlier_one(
+    tmp_path: Path, handed: list[RunRecord]
+) -> None:
+    records.write_json(Dispatch(task_id="t1", pulled_at="before"), tmp_path / records.WAY_FILE)
+    assert settled(tmp_path)
+    assert handed == []
+
+
+def test_a_folder_that_says_nothing_is_settled(tmp_path: Path, handed: list[RunRecord]) -> None:
+    assert settled(tmp_path)
+    records.write_json(Dispatch(), tmp_path / records.WAY_FILE)
+    assert settled(tmp_path)
+    assert handed == []

@@ -1,0 +1,112 @@
+"""Ordinary tasks that end in odd ways, run by a real agent: each has a status, a reason and a record."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard.agents.slots import Slot
+from stackyard_task import ordinary
+from stackyard_task.records import RECORD_FILE, WAY_FILE, Dispatch, RunRecord
+from tests.installation.agents import agent_of
+from tests.installation.site import QUEUE, site
+from tests.stackyard_task.test_ordinary import Ordinary
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ordinary]:
+    home = tmp_path_factory.mktemp("h")
+    slot = Slot(f"{QUEUE}-0", QUEUE, default_stack="none")
+    with site(home, with_agent=False) as here, agent_of(home, here.client.connection, slot, here.stacks):
+        yield Ordinary(here)
+
+
+@pytest.mark.whole
+def test_a_script_of_a_shell_is_measured_and_finds_its_python(tasks: Ordinary) -> None:
+    text = "echo shell=$0 bash=$BASH_VERSION SHELL=$SHELL\nkept=$(head -c 40000000 /dev/zero | tr '\\0' a)\n"
+    text += "python -c 'import sys; print(sys.executable)'\n$BASH -c 'echo inner $STACKYARD_SHELL'\nexit 7\n"
+    task, record = tasks.ran(text, binary="bash", entry_point="work.sh")
+    assert task["status_reason"].startswith("code: the command exited with status 7")
+    assert (record["command"][0].rpartition("/")[2], record["command"][1:]) == ("bash", ["work.sh"])
+    assert 40e6 < record["measurement"]["peak_rss_bytes"] < 400e6
+    console = tasks.here.console(task["id"])
+    assert "/agents/" not in console.partition("shell=")[2].partition("\n")[0], (
+        "the user's shell is its own again"
+    )
+    assert "\ninner\n" in console
+    assert sys.executable in console
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            {"binary": "zsh-of-nowhere"},
+            "bad_input: the task's script names the program zsh-of-nowhere; agents run",
+        ),
+        ({"entry_point": "", "diff": ""}, "bad_input: the task names no script; give it an entry point"),
+        ({"entry_point": "gone.py", "diff": ""}, "bad_input: the task's entry point gone.py is not there"),
+    ],
+    ids=["program", "no script", "gone"],
+)
+def test_what_cannot_be_started_is_named(tasks: Ordinary, script: dict[str, Any], reason: str) -> None:
+    task, record = tasks.ran("print(1)\n", **script)
+    assert task["status_reason"].startswith(reason)
+    assert record["measurement"]["wall_seconds"] is None
+
+
+@pytest.mark.whole
+def test_a_script_that_removes_its_run_folder_and_its_own_has_a_record(tasks: Ordinary) -> None:
+    text = (
+        "import os, shutil\n"
+        "shutil.rmtree(os.path.dirname(os.environ['STACKYARD_OUTPUTS']))\n"
+        "shutil.rmtree(os.getcwd())\n"
+    )
+    task, record = tasks.ran(text, name="a/../../b\nc" + "x" * 3000)
+    assert (task["status"], record["status"]) == ("completed", "completed")
+    assert record["measurement"]["wall_seconds"] > 0
+    assert "the run removed its own folder" in " ".join(record["notes"])
+    assert record["notes"][0] == "stack none: the default of queue cpu"
+
+
+@pytest.mark.whole
+def test_descriptors_processes_and_output_without_measure_end_in_a_record(tasks: Ordinary) -> None:
+    text = (
+        "import os, sys, time\n"
+        "for _ in range(100):\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(0.2)\n"
+        "        os._exit(0)\n"
+        "for _ in range(300): os.open(os.devnull, os.O_RDONLY)\n"
+        "sys.stdout.write('x' * 5_000_000 + '\\n')\n"
+        "sys.stdout.flush()\n"
+        "os.closerange(0, 3)\n"
+        "os.execv(sys.executable, [sys.executable, '-c', 'import os; os._exit(5)'])\n"
+    )
+    task, record = tasks.ran(text)
+    assert task["status_reason"] == "code: the command exited with status 5"
+    assert record["measurement"]["wall_seconds"] > 0
+
+
+def test_a_record_is_kept_elsewhere_where_its_folder_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    monkeypatch.setattr(ordinary, "_SPARE", (str(tmp_path / "nowhere"), str(spare)))
+    record = RunRecord("t1", "w", "failed", "now", "now", dispatch=Dispatch(task_id="t1"))
+    blocked = tmp_path / "a file"
+    blocked.touch()
+    place = ordinary._kept(record, blocked)
+    assert place.parent == spare
+    assert sorted(os.listdir(place)) == [RECORD_FILE, WAY_FILE]
+    assert ordinary._kept(record, tmp_path / "removed") == tmp_path / "removed"
+    monkeypatch.setattr(ordinary, "_SPARE", (str(tmp_path / "nowhere"),))
+    with pytest.raises(OSError, match="a file"):
+        ordinary._kept(record, blocked)
