@@ -261,7 +261,7 @@ class Server:
                     # who refuses a large file says so before all of it came, and hangs up
                     connection.request("POST", parts + path, body, headers)
                 answer = connection.getresponse()
-                said = answer.read(MOST_BYTES + 1)
+                said = _content(answer)
                 if len(said) > MOST_BYTES:
                     raise Refused(f"{path[1:]}: the answer has more than {MOST_BYTES >> 20} MiB")
                 if answer.status not in _AWAY:
@@ -369,6 +369,22 @@ def _trusted() -> Any:
     if os.environ.get("CLEARML_API_HOST_VERIFY_CERT", "").lower() in ("0", "false", "no"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
+
+
+def _content(answer: http.client.HTTPResponse) -> bytes:
+    """What an answer holds, no more than a little beyond the most; read in pieces.
+
+    Python 3.9 sets the most that it may read aside at once, and fills it with zeros.
+    """
+    pieces: List[bytes] = []
+    size = 0
+    while size <= MOST_BYTES:
+        piece = answer.read(_PIECE_BYTES)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
 
 
 def _data(method: str, status: int, said: bytes) -> Dict[str, Any]:

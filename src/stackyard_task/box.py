@@ -11,35 +11,37 @@ import contextlib
 import json
 import os
 import re
-import select
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from stackyard_task import aborts, chosen, handing_in, interpreter, left, ordinary, records, witness
+from stackyard_task import (
+    aborts,
+    attendance,
+    chosen,
+    handing_in,
+    interpreter,
+    left,
+    ordinary,
+    records,
+)
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
-from stackyard_task.measure import container_use
-from stackyard_task.measure.container_use import ContainerUse
-from stackyard_task.records import Failure, RecordError, RunRecord, TaskSpec, Witness
+from stackyard_task.records import Course, Failure, RecordError, RunRecord, TaskSpec
 from stackyard_task.wishes import GIVEN, Choice, Settled
 
-#: Names in the folder that the container shares with us.
-SOCKET, TASKS_FILE = "witness", "tasks.json"
-#: How often the container is looked at while the script runs.
-LOOK_SECONDS = 0.1
+#: In the folder that the container shares with us.
+TASKS_FILE = "tasks.json"
 #: Signals that are the container's: the client passes them on.
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 #: How docker says that it could not start a container, or the program in it.
 _NOT_STARTED = (125, 126, 127)
-_MOST_BYTES = 1 << 12
 #: How it is said that an agent has failed a task.
 _BY_AGENT = "set to failed"
 #: Of the console, so much is read again; of that a line is told.
@@ -117,6 +119,8 @@ class Box:
         self.told: Dict[str, str] = {}
         #: The number of the container's user, where that is not ours.
         self.owner: Optional[int] = None
+        #: Where records are put that the server did not take, for whoever hands them in later.
+        self.runs: Optional[Path] = None
 
     @property
     def id(self) -> str:
@@ -197,7 +201,7 @@ class Box:
             images=None,
             variables={},
             runs=f"{shared}/runs",
-            witness=f"{shared}/{SOCKET}",
+            witness=f"{shared}/{attendance.SOCKET}",
         )
         records.write_json(how, folder / TASKS_FILE)
         if self.owner is not None:
@@ -214,25 +218,53 @@ class Box:
         Raises:
             OSError: the client cannot be started.
         """
-        with _listening(folder, self.owner) as listener:
+        with attendance.listening(folder, self.owner) as listener:
             started, console = time.time(), {number: _size(number) for number in (1, 2)}
             client = subprocess.Popen(words, stdin=subprocess.DEVNULL)
             for number in _PASSED_ON:
                 signal.signal(number, lambda number, _frame: client.send_signal(number))
             self._look()  # what the agent in the container does before the script may take long
-            seen = _Attendance(listener, self._watch_no_more)
+            seen = attendance.Attendance(listener, self._watch_no_more)
             seen.until_ended(client)
             self._watch_no_more()
         status = client.returncode if client.returncode >= 0 else 128 - client.returncode
         said = b"".join(_since(number, size) for number, size in console.items())
-        kept = next(folder.glob(f"runs/*/{records.RECORD_FILE}"), None)
-        if not seen.over and kept is None:
+        kept = self._kept(folder)
+        if not seen.over and not kept:
             status = self._report(status, seen, started, folder, last_words(said))
-        if kept is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            print(f"stackyard: the record is kept in {kept.parent}", file=sys.stderr, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
         return status
+
+    def _kept(self, folder: Path) -> bool:
+        """Keep a record that the server did not take; whether there is one.
+
+        Read and written anew, and nothing that a link leads to: the task could write there too.
+        """
+        for run in folder.glob("runs/*"):
+            files = {name: run / name for name in (records.RECORD_FILE, records.TIMELINE_FILE)}
+            if run.is_symlink() or any(file.is_symlink() for file in files.values()) or self.runs is None:
+                continue
+            place = self.runs / f"{self.id}-0.0"  # no process works in it
+            try:
+                record = records.read_json(RunRecord, files[records.RECORD_FILE])
+                place.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with contextlib.suppress(RecordError):
+                    course = records.read_json(Course, files[records.TIMELINE_FILE])
+                    records.write_json(course, place / records.TIMELINE_FILE)
+                way = record.dispatch or ordinary.dispatch_of(
+                    self.task, self.how.queue, None, None, {**self.variables, **self.told}
+                )
+                records.write_json(way, place / records.WAY_FILE)
+                records.write_json(record, place / records.RECORD_FILE)
+            except (RecordError, OSError):
+                continue
+            print(
+                f"stackyard: the record is kept in {place} until the server takes it",
+                file=sys.stderr,
+                flush=True,
+            )
+            return True
+        return False
 
     def _why(self) -> Optional[str]:
         """Why the task is over on its server; ``None``: it is not."""
@@ -246,7 +278,7 @@ class Box:
             self._watch.stop()
 
     def _report(
-        self, status: int, seen: _Attendance, started: float, folder: Path, words: Optional[str]
+        self, status: int, seen: attendance.Attendance, started: float, folder: Path, words: Optional[str]
     ) -> int:
         """Say what became of a task whose container ended without a word."""
         why = self._why()
@@ -272,7 +304,7 @@ class Box:
     def _of_the_lost(self, record: RunRecord, folder: Path) -> None:
         """Put into a record what its supervisor left in its run folder, which the task may have written too."""
         try:
-            run = next(folder.glob("runs/*"))
+            run = next(run for run in folder.glob("runs/*") if not run.is_symlink())
             spec = records.read_json(TaskSpec, run / records.TASK_FILE)
         except (StopIteration, OSError, RecordError):
             return
@@ -300,7 +332,7 @@ def last_words(said: bytes) -> Optional[str]:
     return (fatal or wrong)[-1][:_MOST_SAID] if wrong else None
 
 
-def _failure(status: int, seen: _Attendance, words: Optional[str]) -> Failure:
+def _failure(status: int, seen: attendance.Attendance, words: Optional[str]) -> Failure:
     """Why a container ended without a word.
 
     Args:
@@ -335,137 +367,6 @@ def _failure(status: int, seen: _Attendance, words: Optional[str]) -> Failure:
     return Failure("infrastructure", f"{said}; {why}", exit_code=status)
 
 
-class _Attendance:
-    """Answers the one who measures inside, and reads the container's cgroup meanwhile.
-
-    Args:
-        listener: where it is heard.
-        at_begin: called when the script is about to start.
-    """
-
-    def __init__(self, listener: socket.socket, at_begin: Callable[[], None]) -> None:
-        self._listener: Optional[socket.socket] = listener
-        self._at_begin = at_begin
-        self._inside: Optional[socket.socket] = None
-        self._use: Optional[ContainerUse] = None
-        self._heard = b""
-        self._looking = False
-        self.begun_at: Optional[float] = None
-        #: What was seen at last.
-        self.last: Optional[Witness] = None
-        self.kernel_kills = 0
-        #: Whether all that is to be left with the task is left.
-        self.over = False
-
-    @property
-    def begun(self) -> bool:
-        """Whether the script was about to start."""
-        return self.begun_at is not None
-
-    def until_ended(self, client: subprocess.Popen[bytes]) -> None:
-        """Attend until docker's client has ended."""
-        number = os.pidfd_open(client.pid) if hasattr(os, "pidfd_open") else None
-        try:
-            while client.poll() is None:
-                heard = [one for one in (self._listener, self._inside, number) if one is not None]
-                ready, _, _ = select.select(
-                    heard, [], [], LOOK_SECONDS if self._looking or number is None else 5.0
-                )
-                if self._listener in ready:
-                    self._take()
-                elif self._inside in ready:
-                    self._hear()
-                if self._looking and self._use is not None:
-                    self._use.sample()
-            if self._listener is not None and select.select([self._listener], [], [], 0)[0]:
-                self._take()
-            while self._inside is not None:
-                self._hear()
-        finally:
-            if number is not None:
-                os.close(number)
-            self._leave()
-
-    def _take(self) -> None:
-        assert self._listener is not None
-        with contextlib.suppress(OSError):
-            self._inside, _ = self._listener.accept()
-            self._inside.settimeout(witness.ANSWER_SECONDS)
-            pid = _peer(self._inside)
-            self._use = container_use.of_process(pid) if pid else None
-        self._listener = None  # one is heard: it comes before the script does
-
-    def _hear(self) -> None:
-        assert self._inside is not None
-        try:
-            piece = self._inside.recv(_MOST_BYTES)
-        except OSError:
-            piece = b""
-        if not piece or len(self._heard) > _MOST_BYTES:
-            self._leave()
-            return
-        *words, self._heard = (self._heard + piece).split(b"\n")
-        for word in words:
-            self._answer(word)
-
-    def _answer(self, word: bytes) -> None:
-        if word == witness.BEGIN:
-            self.begun_at, self._looking = time.time(), self._use is not None
-            if self._use is not None:
-                self._use.begin()
-            self._say({}, _console())
-            self._at_begin()
-        elif word == witness.END:
-            self._looking = False
-            if self._use is not None:
-                self.last = self._use.seen()
-            self._say(None if self.last is None else records.to_json(self.last))
-        elif word == witness.OVER:
-            self.over = True
-
-    def _say(self, answer: Optional[Dict[str, Any]], descriptor: Optional[int] = None) -> None:
-        assert self._inside is not None
-        try:
-            said = json.dumps(answer).encode() + b"\n"
-            socket.send_fds(self._inside, [said], [] if descriptor is None else [descriptor])
-        except OSError:
-            self._leave()
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
-
-    def _leave(self) -> None:
-        """The other end has gone: what its container used is read while it can be."""
-        if self._use is not None:
-            found = self._use.seen() if self._looking else None
-            if found is not None and (self.last is None or found.cpu_seconds is not None):
-                self.last = found
-            self.kernel_kills = self._use.kernel_kills
-            self._use.close()
-        if self._inside is not None:
-            self._inside.close()
-        self._inside = self._use = None
-        self._looking = False
-
-
-@contextlib.contextmanager
-def _listening(folder: Path, owner: Optional[int]) -> Iterator[socket.socket]:
-    """A socket in the folder."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        made.bind(
-            f"/proc/self/fd/{descriptor}/{SOCKET}"
-        )  # the folder's own name may be longer than a socket's may be
-        if owner is not None:
-            os.chown(SOCKET, owner, owner, dir_fd=descriptor, follow_symlinks=False)
-        made.listen(1)
-        yield made
-    finally:
-        made.close()
-        os.close(descriptor)
-
-
 def _size(descriptor: int) -> int:
     """How much a file has in it by now that we write to; 0 where it is no file."""
     with contextlib.suppress(OSError):
@@ -481,19 +382,3 @@ def _since(descriptor: int, size: int) -> bytes:
                 stream.seek(max(size, os.fstat(descriptor).st_size - _CONSOLE_BYTES))
                 return stream.read(_CONSOLE_BYTES)
     return b""
-
-
-def _console() -> Optional[int]:
-    """The file that our stderr goes to, to be read; ``None``: it is none."""
-    with contextlib.suppress(OSError):
-        if stat.S_ISREG(os.fstat(2).st_mode):
-            return os.open("/proc/self/fd/2", os.O_RDONLY | os.O_CLOEXEC)
-    return None
-
-
-def _peer(inside: socket.socket) -> Optional[int]:
-    """The number of the process at the other end, as this host counts them."""
-    with contextlib.suppress(OSError):
-        said = inside.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        return int.from_bytes(said[:4], sys.byteorder) or None
-    return None

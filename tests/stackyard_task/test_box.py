@@ -15,6 +15,7 @@ import pytest
 from stackyard_task import box, handing_in
 from stackyard_task.box import Box
 from stackyard_task.chosen import NotMet
+from stackyard_task.records import RunRecord, to_json
 from stackyard_task.wishes import Choice, Settled
 from tests.stackyard_server.running import Running, running_server
 
@@ -243,6 +244,35 @@ def test_an_abort_before_the_script_begins_ends_the_container_and_leaves_a_recor
     assert record is not None
     assert record["failure"]["kind"] == "interrupted"
     assert record["failure"]["message"].startswith("the task was aborted; ")
+
+
+def test_a_record_that_the_server_did_not_take_is_kept_for_later_and_nothing_that_a_link_leads_to(
+    place: Place,
+) -> None:
+    secret = place.folder / "secret"
+    secret.write_text("{}")
+    record = RunRecord(
+        "one", "work.py", "completed", "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00"
+    )
+    for linked in (None, "timeline.json", "record.json", "run"):
+        made = place.box()
+        made.runs = place.folder / f"kept-{linked}"
+        written = json.dumps(to_json(record))
+        text = f"os.makedirs('runs/a')\nopen('runs/a/record.json', 'w').write({written!r})\n"
+        text += "open('runs/a/timeline.json', 'w').write('{}')\n"
+        if linked == "run":
+            text += f"os.rename('runs/a', {str(place.folder / 'else')!r})\n"
+            text += f"os.symlink({str(place.folder / 'else')!r}, 'runs/a')\n"
+        elif linked:
+            text += f"os.unlink('runs/a/{linked}')\nos.symlink({str(secret)!r}, 'runs/a/{linked}')\n"
+        place.run(made, text + "outside.begin()\noutside.over()")
+        found = made.runs / f"{made.id}-0.0"
+        if linked is None:
+            assert {file.name for file in found.iterdir()} == {"record.json", "timeline.json", "way.json"}
+            assert json.loads((found / "way.json").read_text())["task_id"] == made.id
+        else:
+            assert not found.exists(), linked
+    assert not list((place.folder / "boxes").iterdir())
 
 
 def test_what_was_never_started_has_its_reason_and_its_record(place: Place) -> None:

@@ -137,8 +137,9 @@ def _ordinary(wish: rules.Asked, allowed: rules.Policy) -> Box | None:
         found = box.looked_up(wish.conf, wish.task, allowed.tasks or "", os.environ)
     except box.NotMet as error:
         raise rules.NotStartedError(str(error)) from error
-    if found is not None and os.geteuid() == 0:
-        found.owner = _IMAGE_USER
+    if found is not None:
+        found.owner = _IMAGE_USER if os.geteuid() == 0 else None
+        found.runs = Path(allowed.folder).parent / "runs"
     return found
 
 
