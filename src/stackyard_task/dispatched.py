@@ -22,6 +22,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from stackyard_task import byte_code, clearml_link, inputs, records, run
 from stackyard_task.api import ApiError
 from stackyard_task.clearml_link import Link
+from stackyard_task.measure.proc import first_process_started
 from stackyard_task.records import Code, Failure, RunRecord, TaskSpec
 from stackyard_task.workloads import entry_of
 
@@ -328,14 +329,8 @@ def _container_start() -> Optional[str]:
     """When this container's first process started; ``None`` outside a container."""
     if not os.environ.get("CLEARML_DOCKER_IMAGE"):  # set by the agent in the containers it starts
         return None
-    try:
-        ticks = int(Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
-        up = float(Path("/proc/uptime").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    # uptime and start time share the boot clock; only "now" is taken from the wall clock
-    age = up - ticks / os.sysconf("SC_CLK_TCK")
-    return _instant(datetime.datetime.now(datetime.timezone.utc).timestamp() - age)
+    started = first_process_started()
+    return None if started is None else _instant(started)
 
 
 def _instant(epoch_seconds: float) -> str:

@@ -27,6 +27,7 @@ from stackyard_task.commands import Command, verbatim
 from stackyard_task.ending import system_sentence
 from stackyard_task.handing_in import table
 from stackyard_task.interpreter import MEASURED_VARIABLE, PYTHON_VARIABLE, SHELL_VARIABLE, restore_shell
+from stackyard_task.measure.proc import first_process_started
 from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
 from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Repository, Settled, Wish
 from stackyard_task.witness import Outside
@@ -35,6 +36,8 @@ from stackyard_task.workloads import Workload
 TASK_VARIABLE = "CLEARML_TASK_ID"
 #: The image that a container was started from, by its id; what the agent says of it is a name.
 IMAGE_VARIABLE = "STACKYARD_IMAGE"
+#: When a container was asked for; in those that the gate starts.
+ASKED_AT_VARIABLE = "STACKYARD_CONTAINER_ASKED_AT"
 #: After an abort the agent waits so long for what is left with the task, before it kills what runs.
 ABORT_SECONDS = 30.0
 #: How long the results wait for a server that is away.
@@ -241,9 +244,16 @@ def dispatch_of(
         worker=variables.get("CLEARML_WORKER_ID"),
         image=variables.get(IMAGE_VARIABLE) or variables.get("CLEARML_DOCKER_IMAGE"),
         pulled_at=task.get("started"),
+        container_started_at=_container_start(variables) if begun is not None else None,
         user_code_at=None if begun is None else instant(begun),
         workload_started_at=started_at,
     )
+
+
+def _container_start(variables: Mapping[str, str]) -> Optional[str]:
+    """When the first process of this container started; ``None``: this is none, or another than the task's."""
+    started = first_process_started() if variables.get(ASKED_AT_VARIABLE) else None
+    return None if started is None else instant(started)
 
 
 def _is_told_to_end() -> bool:

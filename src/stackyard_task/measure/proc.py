@@ -7,6 +7,7 @@ what the readings mean together is said in ``memory`` and ``cpu``. Standard libr
 from __future__ import annotations
 
 import os
+import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -188,6 +189,19 @@ def machine_busy_seconds(root: str = "/proc") -> Optional[float]:
         return None
     user, nice, system, _idle, _iowait, irq, softirq, steal = (int(word) for word in words[1:9])
     return (user + nice + system + irq + softirq + steal) / CLOCK_TICKS
+
+
+def first_process_started() -> Optional[float]:
+    """When process 1 of this process namespace started, in epoch seconds: a container's first, or the machine's."""
+    try:
+        with open("/proc/1/stat", encoding="utf-8", errors="replace") as stream:
+            ticks = int(stream.read().rpartition(")")[2].split()[19])
+        with open("/proc/uptime", encoding="ascii") as stream:
+            up = float(stream.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    # uptime and start time share the boot clock; only "now" is taken from the wall clock
+    return time.time() - (up - ticks / CLOCK_TICKS)
 
 
 def own_peak_rss_bytes() -> Optional[int]:

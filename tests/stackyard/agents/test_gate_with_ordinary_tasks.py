@@ -108,6 +108,8 @@ def test_a_task_that_names_no_image_is_measured_and_a_second_witness_agrees(boxe
     assert record["environment"]["stack"] == boxes.image.stack
     assert record["dispatch"]["image"] == boxes.image.image_id
     assert record["dispatch"]["queue"] == QUEUE
+    way = [record["dispatch"][name] for name in ("pulled_at", "container_started_at", "user_code_at")]
+    assert way == sorted(way)
     said = boxes.said(task["id"])
     assert "stackyard: stack s: because" in said
     assert "STACKYARD_SLOT" in said.partition("has-ours")[2].partition("]")[0]
