@@ -115,6 +115,10 @@ def start(
     ] = None,
     api_port: Annotated[int | None, typer.Option(help="Port of the API; default 8008.")] = None,
     files_port: Annotated[int | None, typer.Option(help="Port of the file server; default 8081.")] = None,
+    compare_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A page that compares tasks in groups; the pages lead to it."),
+    ] = None,
     webapp: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A build of the official web app instead of our pages.")
     ] = None,
@@ -131,6 +135,7 @@ def start(
         "web_port": web_port,
         "api_port": api_port,
         "files_port": files_port,
+        "compare_url": compare_url,
         "webapp": _absolute(webapp),
         "tls_certificate": _absolute(tls_certificate),
         "tls_key": _absolute(tls_key),

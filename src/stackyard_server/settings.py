@@ -64,6 +64,8 @@ class ServerSettings:
     web_url: Annotated[str | None, Url()] = None
     api_url: Annotated[str | None, Url()] = None
     files_url: Annotated[str | None, Url()] = None
+    #: The address of a page that compares tasks in groups; our own pages lead to it.
+    compare_url: Annotated[str | None, Url()] = None
     #: A build of the official web app to serve instead of our own pages.
     webapp: Annotated[Path | None, Place()] = None
     tls_certificate: Annotated[Path | None, File()] = None

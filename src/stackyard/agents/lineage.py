@@ -24,7 +24,7 @@ from pathlib import Path
 from stackyard.agents.configuration import MARK
 
 _PROC = Path("/proc")
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 #: v1 hierarchies that serve to hold processes together: none of them measures or limits a run.
 _V1 = ("pids", "freezer", "name=systemd")
@@ -76,6 +76,11 @@ class Identity:
 def become_subreaper() -> None:
     """Have the orphans among this process' descendants become its children (Linux 3.4)."""
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """Have this process asked to end when the thread that started it has gone, whatever ended it."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def ticks() -> int:

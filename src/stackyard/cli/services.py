@@ -80,12 +80,30 @@ def up(
             min=0, max=65535, help="Port of the agents' metrics on the loopback address; 0: a free one."
         ),
     ] = 0,
+    web_app_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the web app; default 8090, or a free one where that is taken."
+        ),
+    ] = None,
+    reports: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reports",
+            metavar="DIR",
+            help="Folder whose reports the web app shows; default: runs, here. May be repeated.",
+        ),
+    ] = None,
+    no_web_app: Annotated[
+        bool, typer.Option("--no-web-app", help="Do not start the web app (`stackyard web`).")
+    ] = False,
     no_templates: Annotated[
         bool, typer.Option("--no-templates", help="Do not publish the task templates and their examples.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Start the server and this machine's agents in the background; what runs already stays."""
+    from stackyard import extras
     from stackyard.cli.server import folder_of
     from stackyard.services import control
 
@@ -103,11 +121,12 @@ def up(
         folder=folder_of(folder) if named and config is None else None,
         options={name: value for name, value in options.items() if value is not None},
         metrics_port=metrics_port,
+        web_app=_web_app(web_app_port, reports, no_web_app),
     )
     made: list[dict[str, str]] = []
     try:
         found = control.up(settings, wishes, _say(as_json), made.append)
-        found["notes"] = []
+        found["notes"] = [] if wishes.web_app or no_web_app else [f"no web app: {extras.why_not('web')}"]
         found["templates"] = [] if no_templates else _publish_templates(found)
         if as_json:
             typer.echo(json.dumps(found, indent=1))
@@ -119,6 +138,27 @@ def up(
         raise
     if found["problems"]:
         raise typer.Exit(1)
+
+
+def _web_app(port: int | None, reports: list[Path] | None, unwanted: bool) -> Any:
+    """What is wanted of the web app; ``None``: nothing, or it cannot be had."""
+    from stackyard import extras
+    from stackyard.cli.web import RUNS
+    from stackyard.services import control
+
+    if unwanted:
+        if port is not None or reports:
+            raise BadInputError(
+                "--no-web-app leaves nothing for --web-app-port and --reports to say; give one of them"
+            )
+        return None
+    for folder in reports or ():
+        if not folder.is_dir():
+            raise BadInputError(f"--reports {folder}: no such folder")
+    if extras.why_not("web") is not None and port is None and not reports:
+        return None
+    extras.check("web", "the web app cannot be started")
+    return control.WebAppWishes(port, tuple(folder.absolute() for folder in reports or [RUNS]))
 
 
 def _say_unseen(login: str, folder: str) -> None:
@@ -157,6 +197,8 @@ def _show_up(found: dict[str, Any]) -> None:
     typer.echo(f"web    {server['web']}")
     typer.echo(f"api    {server['api']}")
     typer.echo(f"files  {server['files']}")
+    if found["web_app"]:
+        typer.echo(f"compare and reports  {found['web_app']}")
     typer.echo(f"agents {', '.join(found['slots']) or 'none'}")
     for queue, reason in found["absent"].items():
         typer.echo(f"  no agent for {queue}: {reason}")
@@ -220,6 +262,8 @@ def _show_status(found: dict[str, Any]) -> None:
     typer.echo(f"server    {server['kind']}, {state}: {server['web']} (API {server['api']})")
     running = f"process {services['pid']}, metrics {services['metrics']}"
     typer.echo(f"services  {running if services['running'] else 'not running'}")
+    if found["web_app"]:
+        typer.echo(f"web app   {found['web_app']['phase']}: {found['web_app']['address']}")
     typer.echo("queues")
     for row in found["queues"]:
         where = ", ".join(row["workers"]) or "no agent"
@@ -247,7 +291,7 @@ def _show_status(found: dict[str, Any]) -> None:
 
 def logs(
     name: Annotated[
-        str, typer.Argument(help="services, server, or a slot as `stackyard status` shows it.")
+        str, typer.Argument(help="services, server, web, or a slot as `stackyard status` shows it.")
     ] = "services",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
     as_json: Json = False,
@@ -279,6 +323,8 @@ def _logs() -> dict[str, Any]:
     files = ServicesFiles(Settings.from_environment().home)
     plan = files.plan()
     logs: dict[str, Any] = {"services": lambda: _there(files.log_file)}
+    if plan is not None and plan.web_app is not None:
+        logs["web"] = lambda: _there(files.web_log)
     if plan is not None and plan.server.folder:
         folder = plan.server.folder
         logs["server"] = lambda: _there(Path(folder) / "server.log")

@@ -53,8 +53,8 @@ def web(
     from stackyard.web import server
 
     for folder in reports or ():
-        if not folder.is_dir():
-            raise BadInputError(f"--reports {folder}: no such folder")
+        if folder.exists() and not folder.is_dir():
+            raise BadInputError(f"--reports {folder}: no folder")
     wishes = server.Wishes(
         connection.addresses(Settings.from_environment(), config),
         host,

@@ -45,6 +45,7 @@ from stackyard.services.files import (
 )
 from stackyard.services.keeper import AGAIN_SECONDS
 from stackyard.services.serving import Say
+from stackyard.services.serving import WebAppWishes as WebAppWishes
 from stackyard.services.serving import Wishes as Wishes
 from stackyard.services.watch import decides_fate, task_of
 from stackyard.settings import Settings
@@ -79,11 +80,8 @@ def up(
         made: called as soon as a new embedded server has an administrator, with their login and password.
 
     Returns:
-        ``server`` (addresses), ``admin`` (login and password of a new embedded server, else ``None``), ``slots``,
-        ``absent`` (queue -> why this machine does not serve it), ``problems``.
-
-    Raises:
-        StackyardError: something of it cannot be had, or what runs is not as wished; the message says what.
+        ``server`` (addresses), ``web_app`` (its address, or ``None``), ``admin`` (login and password of a new embedded
+        server, else ``None``), ``slots``, ``absent`` (queue -> why this machine does not serve it), ``problems``.
     """
     extras.check("clearml", "no agent can be started")
     files = ServicesFiles(settings.home)
@@ -94,6 +92,7 @@ def up(
     with files.alone():
         before = files.plan()
         running = files.holder()
+        web_app = serving.web_app(files, wishes, before)
         first = None
         if running is not None and before is not None and before.mode != RUN:
             raise StackyardError(
@@ -106,7 +105,9 @@ def up(
         elif before is not None and before.mode == RUN and before.server.kind == GIVEN:
             server = before.server
         else:
-            server, first = serving.embedded_one(settings, files, wishes, before, say, made)
+            server, first = serving.embedded_one(
+                settings, files, wishes, before, web_app.address if web_app else None, say, made
+            )
         left: list[str] = []
         if running is None:
             left = sorted({slot.name for slot in found} & set(files.agents_left()))
@@ -122,6 +123,7 @@ def up(
             absent=absent,
             taken_memory_share=told.taken_memory_share,
             docker=_docker(),
+            web_app=web_app,
         )
         files.write_plan(plan)
         if running is None:
@@ -139,6 +141,7 @@ def up(
         "slots": [agent.slot for agent in plan.agents],
         "absent": absent,
         "metrics": state.get("metrics"),
+        "web_app": web_app.address if web_app else None,
         "problems": late,
     }
 
@@ -272,11 +275,19 @@ def _await_agents(files: ServicesFiles, plan: Plan) -> list[str]:
         while True:
             there = {worker["id"] for worker in client.call("workers.get_all")["workers"]}
             holder = files.holder()
-            spoke = holder is None or files.state().get("pid") == holder.pid
-            if (wanted <= there and spoke) or time.monotonic() > end:
+            state = files.state()
+            spoke = holder is None or state.get("pid") == holder.pid
+            shown = state.get("web_app") or {}
+            serves = plan.web_app is None or (
+                shown.get("address") == plan.web_app.address and shown.get("phase") == "running"
+            )
+            if (wanted <= there and spoke and serves) or time.monotonic() > end:
                 break
             time.sleep(0.2)
-    return [
+    late = []
+    if plan.web_app is not None and not serves:
+        late.append(f"the web app does not answer at {plan.web_app.address}; see `stackyard logs web`")
+    return late + [
         f"agent {worker} has not registered within {UP_SECONDS:.0f} s" for worker in sorted(wanted - there)
     ]
 

@@ -41,6 +41,13 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
+def a_free_port(host: str) -> int:
+    """A port that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.bind((host, 0))
+        return int(trial.getsockname()[1])
+
+
 def is_held(folder: Path, admin: admin_module) -> bool:  # type: ignore[valid-type]
     """Whether a server runs on that data folder."""
     return bool(admin.runs(folder))  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from typing import Any
 
 from stackyard.agents.configuration import Prepared, mark_of, write_private
 from stackyard.agents.lineage import Identity, started_at
-from stackyard.clearml.connection import Connection
+from stackyard.clearml.connection import CONFIG_FILE, Connection
 from stackyard.errors import StackyardError
 from stackyard_task.records import RecordError, from_json, read_json
 
@@ -52,6 +52,18 @@ class Server:
 
 
 @dataclass(frozen=True)
+class WebApp:
+    """The web app that is kept beside server and agents."""
+
+    host: str
+    port: int
+    #: Where browsers find it.
+    address: str
+    #: Folders whose reports it shows.
+    reports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is wanted on this machine."""
 
@@ -66,6 +78,8 @@ class Plan:
     taken_memory_share: float = 0.1
     #: The real docker client; ``None``: there is none.
     docker: str | None = None
+    #: ``None``: none is wanted.
+    web_app: WebApp | None = None
     #: Epoch seconds of the order to end, and of the moment when waiting for tasks is over.
     ordered_at: float | None = None
     deadline_at: float | None = None
@@ -96,6 +110,18 @@ class SlotState:
 
 
 @dataclass(frozen=True)
+class WebAppState:
+    """What the services process says of the web app."""
+
+    address: str
+    #: "starting", "running" (it takes connections), or "waiting" for its next start.
+    phase: str
+    pid: int | None
+    restarts: int
+    trouble: str | None
+
+
+@dataclass(frozen=True)
 class State:
     """What of the services process' last word is read by others; there is more in it."""
 
@@ -104,6 +130,7 @@ class State:
     over: bool = False
     metrics: str | None = None
     slots: tuple[SlotState, ...] = ()
+    web_app: WebAppState | None = None
 
 
 class ServicesFiles:
@@ -121,6 +148,9 @@ class ServicesFiles:
         self.state_file = self.folder / "state.json"
         self.lock_file = self.folder / "services.lock"
         self.log_file = self.folder / "services.log"
+        self.web_log = self.folder / "web.log"
+        #: The clearml.conf of our side's commands.
+        self.own_config = self.home / CONFIG_FILE
         self.key_file = self.agents / "key.json"
 
     @property

@@ -19,7 +19,7 @@ from stackyard.clearml.client import Client, ServerError
 from stackyard.clearml.connection import CONFIG_FILE, Connection
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.services import embedded
-from stackyard.services.files import EMBEDDED, GIVEN, RUN, STARTING, Plan, Server, ServicesFiles
+from stackyard.services.files import EMBEDDED, GIVEN, RUN, STARTING, Plan, Server, ServicesFiles, WebApp
 from stackyard.settings import Settings
 
 #: The users whose keys the agents and our side's commands have: login -> name. Neither administers anything, because
@@ -27,7 +27,20 @@ from stackyard.settings import Settings
 AGENTS_LOGIN, OWN_LOGIN = "stackyard-agents", "stackyard"
 _NAMES = {AGENTS_LOGIN: "Agents", OWN_LOGIN: "Stackyard"}
 
+#: The usual port of the web app, and the embedded server's setting that has its pages lead to it.
+WEB_APP_PORT, LINK = 8090, "compare_url"
+
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class WebAppWishes:
+    """What ``stackyard up`` was told of the web app."""
+
+    #: ``None``: the one that it has, else the usual one, or a free one where others have that.
+    port: int | None = None
+    #: Folders whose reports it shows.
+    reports: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,8 @@ class Wishes:
     options: Mapping[str, Any] = field(default_factory=dict)
     #: Port of the services' metrics on the loopback address; 0: a free one.
     metrics_port: int = 0
+    #: The web app of our side beside them; ``None``: none is wanted.
+    web_app: WebAppWishes | None = None
 
 
 def given(settings: Settings, files: ServicesFiles, path: Path) -> Server:
@@ -87,11 +102,40 @@ def refuse_another(files: ServicesFiles, wishes: Wishes, before: Plan, running: 
         )
 
 
+def web_app(files: ServicesFiles, wishes: Wishes, before: Plan | None) -> WebApp | None:
+    """The web app that is to run; it listens where the embedded server does, else on the loopback address.
+
+    Raises:
+        BadInputError: others have the port that was asked for.
+    """
+    asked = wishes.web_app
+    if asked is None:
+        return None
+    remembered = before.server.options if before is not None and before.server.kind == EMBEDDED else {}
+    host = str({**remembered, **wishes.options}.get("host") or "127.0.0.1")
+    had = before.web_app if before is not None else None
+    ours = (
+        had.port if had is not None and files.holder() is not None and before and before.mode == RUN else None
+    )
+    if asked.port:
+        port = asked.port
+        if port != ours and not embedded.is_free(host, port):
+            raise BadInputError(f"--web-app-port {port}: others have it; give another, or leave it away")
+    else:
+        usual = [had.port] if had is not None else []
+        free = (p for p in (*usual, WEB_APP_PORT) if p == ours or embedded.is_free(host, p))
+        port = next(free, None) or embedded.a_free_port(host)
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    folders = tuple(str(folder.absolute()) for folder in asked.reports)
+    return WebApp(host, port, f"http://{shown}:{port}", folders)
+
+
 def embedded_one(
     settings: Settings,
     files: ServicesFiles,
     wishes: Wishes,
     before: Plan | None,
+    compare_url: str | None,
     say: Say,
     made: Callable[[dict[str, str]], None],
 ) -> tuple[Server, dict[str, str] | None]:
@@ -106,11 +150,11 @@ def embedded_one(
     with embedded.admin() as admin:
         remembered: Mapping[str, Any] = {}
         if before is not None and before.server.kind == EMBEDDED and before.server.folder == str(folder):
-            remembered = before.server.options
+            remembered = {name: told for name, told in before.server.options.items() if name != LINK}
         if embedded.is_held(folder, admin):
             embedded.refuse_others(folder, admin, wishes.options)
         else:
-            wished = {**remembered, **wishes.options}
+            wished = {**remembered, **wishes.options, **({LINK: compare_url} if compare_url else {})}
             is_new = not embedded.has_users(folder, admin)
             try:
                 word = _start_server(admin, files, before, Server(EMBEDDED, "", "", "", str(folder), wished))
@@ -125,7 +169,9 @@ def embedded_one(
                 shown = {"login": first["login"], "password": first["password"]}
                 made({**shown, "folder": str(folder)})
             say(f"server started (process {word['pid']})")
-        server = _as_it_listens(folder, admin, {**remembered, **wishes.options})
+        # one that runs already shows the link it was started with; one that is started again the one of now
+        link = {LINK: compare_url} if compare_url else {}
+        server = _as_it_listens(folder, admin, {**remembered, **wishes.options, **link})
         own = _own_config(settings)
         if not _opens(server, _key_of(own)):
             _add_user(admin, folder, OWN_LOGIN)

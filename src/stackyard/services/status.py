@@ -58,6 +58,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "metrics": state.get("metrics") if holder else None,
             "log": str(files.log_file),
         },
+        "web_app": state.get("web_app") if holder else None,
         "queues": [],
         "workers": [],
         "slots": state.get("slots", []) if holder else [],
@@ -103,6 +104,9 @@ def status(settings: Settings) -> dict[str, Any]:
         found["server"]["fault"] = str(error)
         problems.append(str(error))
     problems += _slot_problems(found)
+    web_app = found["web_app"]
+    if web_app and web_app["phase"] == "waiting" and web_app["trouble"]:
+        problems.append(f"{web_app['trouble']}; it is started again")
     problems += _queue_problems(found)
     return found
 

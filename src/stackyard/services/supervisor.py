@@ -37,6 +37,7 @@ from stackyard.services.keeper import GRACE_SECONDS, Ended, Keeper, Phase, Runni
 from stackyard.services.leftovers import Leftovers
 from stackyard.services.unsent import Unsent
 from stackyard.services.watch import Task, Watch
+from stackyard.services.web_app import WebAppKeeper
 from stackyard_server.rules import fate
 from stackyard_server.rules.fate import End
 
@@ -121,6 +122,7 @@ class Supervisor:
         self._leftovers = Leftovers()
         self._unsent = Unsent(lambda: watch.client.connection, watch.do, clock)
         self._early = Early(lambda: watch.client, watch.do, clock, wall)
+        self.web_app = WebAppKeeper(files)
         self._adopted = Adopted(self._own_children) if reaps else None
         self._next_server_at = 0.0
         self._adopt(plan)
@@ -137,6 +139,7 @@ class Supervisor:
         while not self.over():
             self.step()
             self._sleep(wake)
+        self.web_app.end()
         self.watch.stop(JOBS_SECONDS)
         self._reap_starter(JOBS_SECONDS)
         self._end_adopted()
@@ -190,6 +193,8 @@ class Supervisor:
             self._early.look(seen.workers, folders)
             self._unsent.look(folders.values())
         self._keep_server(now)
+        if not self._ending():  # it stays until the last task has ended
+            self.web_app.step(now, self.plan.web_app)
         self._end_adopted()
         while not self._postponed.empty():
             self._later.append(self._postponed.get())
@@ -397,7 +402,10 @@ class Supervisor:
 
     def _own_children(self) -> set[int]:
         agents = {keeper.agent.identity.pid for keeper in self.keepers.values() if keeper.agent}
-        return agents | ({self._starter.pid} if self._starter else set())
+        others = [self._starter.pid] if self._starter else []
+        if self.web_app.process is not None:
+            others.append(self.web_app.process.pid)
+        return agents | set(others)
 
     def _end_adopted(self) -> None:
         """End what outlived its agent in spite of all."""
@@ -456,6 +464,7 @@ class Supervisor:
             "server_restarts": self.server_restarts,
             "slots": [keeper.describe() for keeper in self.keepers.values()],
             "counts": counts(self.keepers),
+            "web_app": self.web_app.describe(),
         }
 
     def _write_state(self, now: float, force: bool = False) -> None:

@@ -75,6 +75,7 @@ class Visit:
             path=self.request.url.path,
             statuses=shown.STATUSES,
             ago=absent_as_none(partial(shown.ago, now=self.now)),
+            compare_url=self.services.settings.compare_url,
             may_write=self.who.role != "readonly",
             **values,
         )
