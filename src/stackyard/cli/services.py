@@ -323,11 +323,11 @@ def _logs() -> dict[str, Any]:
     files = ServicesFiles(Settings.from_environment().home)
     plan = files.plan()
     logs: dict[str, Any] = {"services": lambda: _there(files.log_file)}
-    if plan is not None and plan.web_app is not None:
-        logs["web"] = lambda: _there(files.web_log)
     if plan is not None and plan.server.folder:
         folder = plan.server.folder
         logs["server"] = lambda: _there(Path(folder) / "server.log")
+    if plan is not None and plan.web_app is not None:
+        logs["web"] = lambda: _there(files.web_log)
     for agent in plan.agents if plan else ():
         logs[agent.slot] = lambda agent=agent: log_of(Path(agent.folder))
     return logs

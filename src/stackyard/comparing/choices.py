@@ -9,11 +9,14 @@ from typing import Any
 from stackyard.clearml.client import Client
 from stackyard.comparing.grouping import KEYS
 from stackyard.comparing.near import hint, printable
+from stackyard.comparing.selection import ENDED
 from stackyard.errors import BadInputError
 from stackyard.reports.metrics import CATALOGUE
 
 #: Of each kind; and of one answer.
 MOST_CHOICES, ANSWER_BYTES = 2_000, 16 << 20
+#: Single tasks that one chooses from, and characters of the name of one.
+MOST_TASKS, _LONGEST_NAME = 100, 200
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,44 @@ def projects(client: Client) -> list[str]:
         if len(found) >= MOST_CHOICES:
             break
     return found
+
+
+def tasks(client: Client, project: str) -> list[tuple[str, str, str]]:
+    """Id, name and status of a project's tasks that have ended, and of those below it; of many the newest.
+
+    Raises:
+        BadInputError: there is no such project.
+        ServerError: the server refuses.
+        UnreachableError: it does not answer.
+    """
+    from stackyard.comparing.reading import project_ids
+
+    ids, known = project_ids(client, project)
+    if not ids:
+        raise BadInputError(f"no project is named {project!r}{hint(project, known)}")
+    answer, _ = client.read(
+        "tasks.get_all_ex",
+        ANSWER_BYTES,
+        project=ids,
+        include_subprojects=True,
+        system_tags=["-archived"],
+        status=list(ENDED),
+        only_fields=["id", "name", "status"],
+        order_by=["-created", "id"],
+        page=0,
+        page_size=MOST_TASKS,
+    )
+    found = answer.get("tasks")
+    texts = [
+        [each.get(key) for key in ("id", "name", "status")]
+        for each in (found if isinstance(found, list) else ())
+        if isinstance(each, dict)
+    ]
+    return [
+        (id, printable(name)[:_LONGEST_NAME], status)
+        for id, name, status in texts
+        if isinstance(id, str) and isinstance(name, str) and isinstance(status, str)
+    ]
 
 
 def choices(client: Client, project: str) -> Choices:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -22,7 +23,10 @@ from stackyard.web import shown
 from stackyard.web.asking import TimedClient
 from stackyard.web.choice import Choice
 from stackyard.web.sections import Section
+from stackyard.web.shown import Result
 from stackyard.web.site import Site, Visit, in_words
+
+T = TypeVar("T")
 
 #: How long a comparison may take.
 SECONDS, ASK_SECONDS = 80.0, 20.0
@@ -41,20 +45,24 @@ SPARE_ROWS = 3
 
 @dataclass
 class Kept:
-    """Comparisons of the last moments, each of one person and one choice."""
+    """Comparisons of the last moments, each of one person and one choice.
 
-    _held: OrderedDict[tuple[str, str], tuple[float, Compared]] = field(default_factory=OrderedDict)
+    Args:
+        clock: monotonic seconds.
+    """
 
-    def find(self, person: str, query: str) -> tuple[float, Compared] | None:
-        """A comparison and its age in seconds."""
-        found = self._held.get((person, query))
-        if found is None or time.monotonic() - found[0] > KEPT_SECONDS:
-            return None
-        return time.monotonic() - found[0], found[1]
+    clock: Callable[[], float] = time.monotonic
+    _held: OrderedDict[tuple[str, str], tuple[float, Result]] = field(default_factory=OrderedDict)
 
-    def keep(self, person: str, query: str, made: Compared) -> None:
+    def find(self, person: str, query: str) -> tuple[float, Result] | None:
+        """A comparison, and its age in seconds."""
+        at, found = self._held.get((person, query), (0.0, None))
+        age = self.clock() - at
+        return None if found is None or age > KEPT_SECONDS else (age, found)
+
+    def keep(self, person: str, query: str, made: Result) -> None:
         """Keep one for a while."""
-        self._held[(person, query)] = (time.monotonic(), made)
+        self._held[(person, query)] = (self.clock(), made)
         self._held.move_to_end((person, query))
         while len(self._held) > MOST_KEPT:
             self._held.popitem(last=False)
@@ -63,32 +71,34 @@ class Kept:
 def _routes(site: Site) -> Sequence[BaseRoute]:
     kept = Kept()
 
+    def page_of(made: Compared) -> Result:
+        return shown.result(made.report, made.tasks, site.connection.web)
+
     async def compare(visit: Visit) -> Response:
         choice = choosing.read(visit.query)
         if not choice.complete:
             return await _form(visit, choice)
-        began = time.monotonic()
-        query = choice.query()
+        began, query = time.monotonic(), choice.query()
         found = kept.find(visit.person.digest, query)
         if found is None:
             try:
-                made = await _compared(visit, choice, rows=False)
+                made = await _made(
+                    visit, choice, "page", lambda c: shown.result(c.report, c.tasks, site.connection.web)
+                )
             except BadInputError as error:  # what was chosen is at hand, to be mended
                 return await _form(visit, choice, in_words(str(error)), 400)
             kept.keep(visit.person.digest, query, made)
             found = 0.0, made
-        age, made = found
-        result = await run_in_threadpool(shown.result, made.report, made.tasks, site.connection.web)
+        no_html = extras.why_not("reports")
         return await visit.page(
             "compared.html",
             choice=choice,
             query=query,
-            result=result,
-            age=round(age),
+            result=found[1],
+            age=round(found[0]),
             seconds=f"{time.monotonic() - began:.1f}",
-            files=[name for name in FILES if name != "html" or extras.why_not("reports") is None],
-            no_html=extras.why_not("reports"),
-            confidence=f"{made.report.options.confidence * 100:g}",
+            files=[name for name in FILES if name != "html" or no_html is None],
+            no_html=no_html,
         )
 
     async def change(visit: Visit) -> Response:
@@ -105,8 +115,7 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
             return site.refusal(visit.request, visit, 404, "There is no such file.")
         if name == "html":
             extras.check("reports", "report.html cannot be made")
-        made = await _compared(visit, choice, rows=True)
-        text = await run_in_threadpool(_rendered, name, made)
+        text = await _made(visit, choice, name, functools.partial(_rendered, name))
         return Response(
             text,
             media_type=FILES[name],
@@ -124,18 +133,19 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
     ]
 
 
-async def _compared(visit: Visit, choice: Choice, rows: bool) -> Compared:
-    """The comparison, made in a thread."""
+async def _made(visit: Visit, choice: Choice, what: str, make: Callable[[Compared], T]) -> T:
+    """What is made of a comparison, all of it in a thread. Files have a row for each task, a page has none."""
     asked, options = choice.asked()
 
-    def job() -> Compared:
+    def job() -> T:
         with TimedClient(visit.connection, SECONDS) as client:
-            return comparing.compare([client], asked, options, rows=rows)
+            return make(comparing.compare([client], asked, options, rows=what != "page"))
 
-    return await visit.site.comparisons.do(visit.person.digest, (choice.query(), rows), job)
+    return await visit.site.comparisons.do(visit.person.digest, (choice.query(), what), job)
 
 
 def _rendered(name: str, made: Compared) -> str:
+    """The text of a file."""
     from stackyard.reports import csv_report, json_report, markdown
 
     if name == "html":
@@ -148,16 +158,18 @@ def _rendered(name: str, made: Compared) -> str:
 async def _form(visit: Visit, choice: Choice, message: str = "", status: int = 200) -> Response:
     """The form to choose with: of a project what there is, else the projects."""
 
-    def job() -> tuple[list[str], Choices | None, str]:
+    def job() -> tuple[list[str], Choices | None, list[tuple[str, str, str]], str]:
         with TimedClient(visit.connection, ASK_SECONDS) as client:
             projects = choices.projects(client)
+            if not choice.project:
+                return projects, None, [], ""
             try:
-                there = choices.choices(client, choice.project) if choice.project else None
+                there = choices.choices(client, choice.project)
+                return projects, there, choices.tasks(client, choice.project), ""
             except BadInputError as error:
-                return projects, None, str(error)
-            return projects, there, ""
+                return projects, None, [], str(error)
 
-    projects, there, wrong = await visit.short(("choices", choice.project), job)
+    projects, there, newest, wrong = await visit.short(("choices", choice.project), job)
     return await visit.page(
         "choose.html",
         status=status,
@@ -165,6 +177,8 @@ async def _form(visit: Visit, choice: Choice, message: str = "", status: int = 2
         message=message or in_words(wrong),
         projects=projects,
         there=there,
+        newest=newest,
+        unlisted=[id for id in choice.tasks if id not in {each[0] for each in newest}],
         keys=list(KEYS),
         statuses=[each for each in STATUSES if each in ENDED],
         fields=[each for each in (*FIELDS, *LOCAL) if each != "status"],

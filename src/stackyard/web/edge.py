@@ -23,9 +23,9 @@ REQUEST_SECONDS = 120.0
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
-#: Nothing from elsewhere, nothing inline, nobody frames it.
+#: Nothing from elsewhere, nothing inline, no script at all, nobody frames it.
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 #: With no-referrer browsers would send forms without their origin, and it is checked. Nobody else is told either way.

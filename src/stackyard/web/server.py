@@ -163,6 +163,7 @@ def serve(wishes: Wishes, up: Callable[[str], None]) -> None:
         BadInputError: the port cannot be had.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what strangers send would fill the log
     listening = Listening(wishes)
     listening.run(listening.server(lambda: up(listening.address)))
     # a comparison that still runs cannot be ended, and nobody waits for it any more

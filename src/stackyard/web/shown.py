@@ -23,7 +23,7 @@ from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 
 #: Metrics, groups, and rows over all metrics that one page shows; verdicts, failed tasks; runs that are dots of a bar.
 MOST_METRICS, MOST_GROUPS, MOST_ROWS = 20, 100, 1_500
-MOST_VERDICTS, MOST_FAILED, MOST_DOTS = 60, 100, 60
+MOST_VERDICTS, MOST_FAILED, MOST_DOTS = 60, 100, 24
 #: Verdict -> (class, sign, word).
 BADGES = {
     DIFFERENT: ("different", "≠", "different"),
@@ -109,6 +109,8 @@ class Result:
     footnote: str
     #: What the page does not show, in sentences.
     left_out: list[str]
+    #: Percent of the intervals.
+    confidence: str
 
 
 def result(report: Report, tasks: Mapping[str, tuple[str, int]], web: str) -> Result:
@@ -171,6 +173,7 @@ def result(report: Report, tasks: Mapping[str, tuple[str, int]], web: str) -> Re
         ],
         footnote=report.footnote,
         left_out=left_out,
+        confidence=f"{report.options.confidence * 100:g}",
     )
 
 

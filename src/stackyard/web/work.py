@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from stackyard.errors import StackyardError
 
@@ -60,16 +62,26 @@ class Work:
             loop = asyncio.get_running_loop()
             running = self._threads.submit(job)
             self._jobs[key] = running
-            running.add_done_callback(
-                lambda _: loop.is_closed() or loop.call_soon_threadsafe(self._jobs.pop, key, None)
-            )
+            running.add_done_callback(partial(self._forget, loop, key))
+        waiting = asyncio.wrap_future(running)
+        waiting.add_done_callback(_seen)
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._seconds)
+            return cast(T, await asyncio.wait_for(asyncio.shield(waiting), self._seconds))
         except TimeoutError:
             raise BusyError(
                 f"the {self._name} took longer than {self._seconds:.0f} s and was given up; choose less"
             ) from None
 
+    def _forget(self, loop: asyncio.AbstractEventLoop, key: tuple[str, Hashable], _: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and with it all who waited
+            loop.call_soon_threadsafe(self._jobs.pop, key, None)
+
     def close(self) -> None:
         """Begin nothing new; what runs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _seen(job: asyncio.Future[Any]) -> None:
+    """Look at how a job ended, although nobody waits for it any more."""
+    if not job.cancelled():
+        job.exception()

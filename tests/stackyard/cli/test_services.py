@@ -33,12 +33,14 @@ def test_up_status_logs_and_down(home: Path, tmp_path: Path, capsys: pytest.Capt
     assert run([*UP, "--queues", str(queues)]) == 0
     said = capsys.readouterr().out
     assert "agents cpu-0" in said
+    assert "compare and reports  http://127.0.0.1:" in said
     assert "login     admin" in said
     assert "no agent for gpu:" in said or "gpu-0" in said
 
     assert run(["status"]) == 0
     said = capsys.readouterr().out
     assert "embedded, answers" in said
+    assert "web app   running: http://127.0.0.1:" in said
     assert ":cpu-0" in said
     assert run(["status", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -50,8 +52,10 @@ def test_up_status_logs_and_down(home: Path, tmp_path: Path, capsys: pytest.Capt
     assert any(
         "polling" in line or "Listening" in line for line in json.loads(capsys.readouterr().out)["lines"]
     )
+    assert run(["logs", "web"]) == 0
+    assert "web app http://127.0.0.1:" in capsys.readouterr().out
     assert run(["logs", "cpu-7"]) == 2
-    assert "there are: services, server, cpu-0" in capsys.readouterr().err
+    assert "there are: services, server, web, cpu-0" in capsys.readouterr().err
 
     assert run(["down", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["was_up"] is True
@@ -70,6 +74,10 @@ def test_what_cannot_be_is_one_sentence(
     for limit in ("-1", "nan", "inf"):
         assert run(["down", "--limit", limit]) == 2
         assert f"--limit is {limit}, expected seconds from 0 to" in capsys.readouterr().err
+    assert run(["up", "--no-web-app", "--web-app-port", "8090"]) == 2
+    assert "--no-web-app leaves nothing for --web-app-port" in capsys.readouterr().err
+    assert run(["up", "--reports", str(tmp_path / "nowhere")]) == 2
+    assert "no such folder" in capsys.readouterr().err
     for usage in (["--metrics-port", "65536"], ["--metrics-port", "-1"], ["--folder", ""]):
         assert run(["up", *usage]) == 2
         assert f"Invalid value for '{usage[0]}'" in capsys.readouterr().err

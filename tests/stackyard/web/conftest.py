@@ -36,12 +36,13 @@ class WebApp:
         """Somebody who asks it without a browser; redirects are not followed."""
         return httpx.Client(base_url=self.address, timeout=PATIENCE_SECONDS, **given)
 
-    def signed_in(self) -> httpx.Client:
+    @contextmanager
+    def signed_in(self) -> Iterator[httpx.Client]:
         """The same, once signed in by the form."""
-        visitor = self.visitor()
-        answer = sign_in(visitor, NAME, PASSWORD)
-        assert answer.status_code == 303, answer.text
-        return visitor
+        with self.visitor() as visitor:
+            answer = sign_in(visitor, NAME, PASSWORD)
+            assert answer.status_code == 303, answer.text
+            yield visitor
 
 
 def sign_in(visitor: httpx.Client, name: str, secret: str, **headers: str) -> httpx.Response:

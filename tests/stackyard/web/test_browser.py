@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stackyard import reports
 from tests.stackyard.comparing.lab import Lab
+from tests.stackyard.reports.synthetic import write_study
 from tests.stackyard.web.conftest import NAME, PASSWORD, WebApp, opened
 
 pytestmark = pytest.mark.whole
@@ -55,3 +58,54 @@ def test_from_signing_in_to_a_comparison_and_the_choice_is_the_address(
         fill_in(page)
         page.get_by_role("heading", name="In short").wait_for()
         assert page.url == address, "the page is kept over signing in"
+
+
+def test_a_report_is_shown_in_a_sandbox_where_its_scripts_run_and_see_nothing(
+    browser: Any, app: WebApp, folder: Path
+) -> None:
+    study = write_study(folder / "study")
+    reports.write(reports.analyse(reports.load([study])), study)
+    (folder / "hostile").mkdir()
+    (folder / "hostile" / "report.html").write_text(
+        "<p id=said></p><script>let said = [];"
+        "try { said.push(document.cookie || 'no cookie') } catch (e) { said.push('no cookie') }"
+        "try { said.push(parent.document.title) } catch (e) { said.push('no parent') }"
+        "document.getElementById('said').textContent = said.join(', ');</script>"
+    )
+    with opened(browser, app) as page:
+        page.goto("/reports")
+        fill_in(page)
+        page.get_by_role("link", name="study").click()
+        frame = page.frame_locator("iframe.report")
+        frame.get_by_role("heading", name="In short").wait_for()
+        frame.locator(".plot .main-svg").first.wait_for(state="attached")
+        page.goto("/reports/show/0/hostile")
+        page.frame_locator("iframe.report").get_by_text("no cookie, no parent").wait_for()
+        page.goto("/reports/files/0/hostile/report.html")
+        page.get_by_text("no cookie").wait_for()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_no_page_is_wider_than_its_screen_and_the_keyboard_is_enough(
+    browser: Any, app: WebApp, sweep: Lab, width: int, scheme: str
+) -> None:
+    with opened(browser, app, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
+        choice = f"project={sweep.project}&group-by=stack&group-by=Args/lr&metric=loss/val:less"
+        page.goto(f"/compare?{choice}")
+        page.keyboard.type(NAME)  # the first field has the focus
+        page.keyboard.press("Tab")
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="In short").wait_for()
+        for path in (
+            f"/compare?{choice}",
+            f"/compare/change?{choice}",
+            "/compare",
+            "/reports",
+            "/",
+        ):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        page.goto(f"/compare?{choice}")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "To the content"
