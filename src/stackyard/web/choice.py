@@ -19,7 +19,7 @@ from stackyard.reports.report import ReportOptions
 
 #: Characters of a query, of one value, and fields.
 LONGEST_QUERY, LONGEST_VALUE, MOST_FIELDS = 8_000, 1_000, 400
-#: Name of a field -> of an attribute; ``project`` alone may stand but once.
+#: Name of a field -> of an attribute.
 FIELDS = {
     "project": "project",
     "tag": "tags",
@@ -27,8 +27,11 @@ FIELDS = {
     "task": "tasks",
     "group-by": "group_by",
     "metric": "metrics",
+    "pair-by": "pair_by",
     "baseline": "baseline",
 }
+#: Those that may stand but once.
+ONCE = ("project", "pair-by")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Choice:
     group_by: tuple[str, ...] = ()
     #: As ``comparing.metrics`` reads them.
     metrics: tuple[str, ...] = ()
+    #: Tasks of two groups with the same value of it are pairs; empty: none are.
+    pair_by: str = ""
     #: "Args/lr=0.1".
     baseline: tuple[str, ...] = ()
 
@@ -80,14 +85,16 @@ class Choice:
             selections.filters(self.filters),
             tuple(dict.fromkeys(self.tasks)),
         )
-        return Asked(selection, self.group_by, self.metrics), ReportOptions(baseline=baseline or None)
+        return Asked(selection, self.group_by, self.metrics, self.pair_by or None), ReportOptions(
+            baseline=baseline or None
+        )
 
     def query(self) -> str:
         """The query of its address, without what is empty."""
-        found = [("project", self.project)] if self.project else []
+        found = []
         for name, attribute in FIELDS.items():
-            if attribute != "project":
-                found += [(name, value) for value in getattr(self, attribute)]
+            held = getattr(self, attribute)
+            found += [(name, value) for value in ((held,) if name in ONCE else held) if value]
         return urlencode(found)
 
     def words(self) -> str:
@@ -157,13 +164,23 @@ def from_form(query: str) -> Choice:
 
 
 def _made(found: dict[str, list[str]]) -> Choice:
-    projects = dict.fromkeys(found.pop("project", []))
-    if len(projects) > 1:
-        raise BadInputError("project stands twice: choose one, or tasks by themselves")
-    values = {FIELDS[name]: tuple(dict.fromkeys(values)) for name, values in found.items()}
-    keys = [key.strip() for text in values.pop("group_by", ()) for key in text.split(",")]
+    once: dict[str, str] = {}
+    for name in ONCE:
+        given = list(dict.fromkeys(found.get(name, [])))
+        if len(given) > 1:
+            raise BadInputError(f"{name} stands twice: choose one")
+        once[name] = given[0] if given else ""
+    several = {name: tuple(dict.fromkeys(found.get(name, []))) for name in FIELDS if name not in ONCE}
+    keys = [key.strip() for text in several["group-by"] for key in text.split(",")]
     return Choice(
-        project=next(iter(projects), ""), group_by=tuple(dict.fromkeys(filter(None, keys))), **values
+        project=once["project"],
+        tags=several["tag"],
+        filters=several["filter"],
+        tasks=several["task"],
+        group_by=tuple(dict.fromkeys(filter(None, keys))),
+        metrics=several["metric"],
+        pair_by=once["pair-by"],
+        baseline=several["baseline"],
     )
 
 

@@ -51,6 +51,8 @@ class Row:
     ratio: str = ""
     ratio_span: str = ""
     words: str = ""
+    #: How tasks of the two groups were paired.
+    pairing: str = ""
     is_baseline: bool = False
 
 
@@ -248,6 +250,7 @@ def _row(cell: CellReport, note: MetricNote, baseline: str | None, found: Compar
         ratio,
         ratio_span,
         wording.open_words(found) if found and found.verdict in (UNDECIDED, TOO_FEW) else "",
+        found.pairing.replace("within block", "within pairs") if found else "",
         cell.slug == baseline,
     )
 

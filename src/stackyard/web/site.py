@@ -28,7 +28,7 @@ T = TypeVar("T")
 LONGEST_PAGE = 6_000_000
 #: What a sentence of a command line calls a thing, and what it is called on a page.
 _OPTIONS = {f"--{name}": name.replace("-", " ") for name in
-            ("group-by", "metric", "filter", "task", "tag", "project", "baseline")}  # fmt: skip
+            ("group-by", "metric", "filter", "task", "tag", "project", "pair-by", "baseline")}  # fmt: skip
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),

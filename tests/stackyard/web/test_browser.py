@@ -92,7 +92,8 @@ def test_no_page_is_wider_than_its_screen_and_the_keyboard_is_enough(
     with opened(browser, app, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
         choice = f"project={sweep.project}&group-by=stack&group-by=Args/lr&metric=loss/val:less"
         page.goto(f"/compare?{choice}")
-        page.keyboard.type(NAME)  # the first field has the focus
+        page.wait_for_function("document.activeElement.name === 'name'")  # the first field has the focus
+        page.keyboard.type(NAME)
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")

@@ -17,8 +17,11 @@ words = st.text(
 several = st.lists(words, max_size=4, unique=True).map(tuple)
 
 
+once = st.one_of(st.just(""), words)
+
+
 @settings(max_examples=examples(100), deadline=None)
-@given(st.builds(Choice, st.one_of(st.just(""), words), several, several, several, several, several, several))
+@given(st.builds(Choice, once, several, several, several, several, several, once, several))
 def test_an_address_says_the_choice_it_was_made_of(made: Choice) -> None:
     assert choice.read(made.query()) == made
 
@@ -26,7 +29,7 @@ def test_an_address_says_the_choice_it_was_made_of(made: Choice) -> None:
 def test_what_the_form_says_becomes_an_address_without_what_is_empty() -> None:
     made = choice.from_form(
         "project=Vision&tag=a&tag=&status=completed&status=failed&where=Args%2Flr&is=0.1&where=&is=&task=a1+b2%2C+c3"
-        "&group-by=stack&group-by=&but=Args%2Fseed&name=loss%2Fval&choice=min&better=less&name=acc&choice=last&better="
+        "&group-by=stack&group-by=&pair-by=Args%2Fseed&but=Args%2Fseed&name=loss%2Fval&choice=min&better=less&name=acc&choice=last&better="
         "&name=&choice=last&better="
     )
     assert made == Choice(
@@ -36,6 +39,7 @@ def test_what_the_form_says_becomes_an_address_without_what_is_empty() -> None:
         tasks=("a1", "b2", "c3"),
         group_by=("stack", "all-but:Args/seed"),
         metrics=("loss/val:min:less", "acc"),
+        pair_by="Args/seed",
     )
     assert (made.keys, made.all_but) == (["stack"], ["Args/seed"])
     assert made.complete
@@ -45,7 +49,7 @@ def test_what_the_form_says_becomes_an_address_without_what_is_empty() -> None:
     ("query", "sentence"),
     [
         ("projct=P", "nothing is chosen by 'projct'; near it: project"),
-        ("project=A&project=B", "project stands twice: choose one, or tasks by themselves"),
+        ("project=A&project=B", "project stands twice: choose one"),
         ("tag=" + "x" * 8_000, "the address is longer than 8,000 characters: choose less"),
         ("tag=" + "x" * 1_001, "tag: expected up to 1,000 printable characters on one line"),
         ("tag=a%0Ab", "tag: expected up to 1,000 printable characters on one line"),

@@ -40,6 +40,17 @@ def test_the_page_has_figures_verdicts_warnings_and_the_failed_by_name(visitor: 
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
 
 
+def test_pairs_are_told(visitor: httpx.Client) -> None:
+    page = {"project": "Vision/detector", "group-by": "Args/lr", "metric": "loss/val", "pair-by": "Args/seed"}
+    answer = visitor.get("/compare", params=page)
+    assert answer.status_code == 200, answer.text
+    assert "pairs by Args/seed" in answer.text
+    assert '<span class="soft">within pairs</span>' in answer.text
+    assert 'value="Args/seed" list="parameters"' in visitor.get("/compare/change", params=page).text
+    wrong = visitor.get("/compare", params={**page, "pair-by": "Args/lr"})
+    assert "pair by Args/lr: the tasks are grouped by it" in wrong.text
+
+
 def test_it_says_how_old_its_figures_are(visitor: httpx.Client) -> None:
     page = {"project": "Vision/detector", "group-by": "Args/lr", "metric": "accuracy"}
     assert "Read from the server just now" in visitor.get("/compare", params=page).text
