@@ -154,7 +154,7 @@ def _asked(wish: Wish, how: Settled, variables: Mapping[str, str], over: Callabl
         while asking.poll() is None and not over():
             time.sleep(_POLL_SECONDS)
         if asking.poll() is None:
-            raise NotMet("the task was ended while its environment was made", "interrupted")
+            raise NotMet("it ended while its environment was made", "interrupted")
         said = asking.stdout.read(_MOST_BYTES)
     finally:
         if asking.poll() is None:

@@ -23,6 +23,7 @@ from stackyard_task.records import Dispatch, Failure, Progress, RecordError, Run
 _ANEW = ("queued", "created")
 #: A task that still counts as running gets its end from somebody else first.
 _RUNS = "in_progress"
+_ABORTED = "stopped"
 #: So old a folder is given up.
 _OLD_SECONDS = 86400.0
 _LATER = 75
@@ -79,7 +80,7 @@ def handed_in(server: Server, folder: Path) -> bool:
             spec = TaskSpec(
                 str(task["id"]), str(script.get("entry_point") or task.get("name") or "task")[:200]
             )
-        record = of_the_lost(spec, folder)
+        record = of_the_lost(spec, folder, aborted=status == _ABORTED)
     record.dispatch = record.dispatch or way
     record.parameters = handing_in.parameters_of(task)
     records.write_json(record, folder / records.RECORD_FILE)
@@ -87,8 +88,14 @@ def handed_in(server: Server, folder: Path) -> bool:
     return True
 
 
-def of_the_lost(spec: TaskSpec, folder: Path) -> RunRecord:
-    """The record of a run whose supervisor was killed: what was seen of it by then stands in a note."""
+def of_the_lost(spec: TaskSpec, folder: Path, *, aborted: bool = False) -> RunRecord:
+    """The record of a run whose supervisor was killed: what was seen of it by then stands in a note.
+
+    Args:
+        spec: the run.
+        folder: its run folder.
+        aborted: whether it was killed because the task was aborted.
+    """
     try:
         way = records.read_json(Dispatch, folder / records.WAY_FILE)
         seen = records.read_json(Progress, folder / records.PROGRESS_FILE)
@@ -96,6 +103,8 @@ def of_the_lost(spec: TaskSpec, folder: Path) -> RunRecord:
         way, seen = Dispatch(), Progress()
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
     said = "its supervisor was killed, and the task with it"
+    if aborted:
+        said = f"the task was aborted; {said}"
     record = RunRecord(spec.run_id, spec.workload, "failed", way.workload_started_at or now, now)
     record.failure = Failure("interrupted", f"{said}; run it again to complete it")
     record.environment.stack = spec.stack.name if spec.stack else None

@@ -92,6 +92,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         records.write_json(way, folder / records.WAY_FILE)
         watch.start()
         entry.check(table(task, "script"), words, Path.cwd(), shell=shell)
+        aborts.expect(server, id, ABORT_SECONDS)  # also while its environment is made
         program = entry.shell_of(table(task, "script"), os.environ.get("PATH", os.defpath)) if shell else None
         wish = wish_of(task, Path.cwd())
         choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None or _is_told_to_end())
@@ -99,7 +100,6 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
         spec = spec_of(task, words, choice, program)
         records.write_json(spec, folder / records.TASK_FILE)
-        aborts.expect(server, id, ABORT_SECONDS)
         outside.begin()
         record = run.supervise(
             folder,

@@ -44,6 +44,16 @@ def test_a_supervisor_that_was_killed_while_an_environment_was_made_leaves_a_rec
     assert record.measurement.wall_seconds is None
 
 
+def test_an_aborted_task_says_so(
+    tmp_path: Path, handed: list[RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing_in, "document", lambda server, id: {**TASK, "status": "stopped"})
+    records.write_json(Dispatch(task_id="t1", pulled_at="then"), tmp_path / records.WAY_FILE)
+    assert settled(tmp_path)
+    assert handed[0].failure is not None
+    assert handed[0].failure.message.startswith("the task was aborted; its supervisor was killed")
+
+
 def test_what_was_seen_of_a_run_stands_in_its_record(tmp_path: Path, handed: list[RunRecord]) -> None:
     records.write_json(Dispatch(task_id="t1", pulled_at="then"), tmp_path / records.WAY_FILE)
     records.write_json(TaskSpec("t1", "w"), tmp_path / records.TASK_FILE)

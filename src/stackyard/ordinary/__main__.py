@@ -25,6 +25,8 @@ _MOST_BYTES = 16 << 20
 def main() -> int:
     """Answer one question."""
     signal.signal(signal.SIGTERM, _ended)
+    # who asks us has blocked what it passes on to its task, and we would never hear of an abort
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         asked = records.parse(sys.stdin.buffer.read(_MOST_BYTES).decode(), "the question")
         wish = records.from_json(Wish, asked["wish"], "wish")
