@@ -151,6 +151,7 @@ def a_core_run(done: subprocess.CompletedProcess[str], folder: Path) -> None:
         ("server start", "server"),
         ("server status", "server"),
         ("stack image list", "containers"),
+        ("web", "web"),
     ],
 )
 def test_what_an_extra_brings_is_missed_in_one_sentence(small: Small, line: str, extra: str) -> None:

@@ -55,3 +55,27 @@ def test_an_answer_and_a_file_are_read_up_to_a_bound(client: Client, tmp_path: P
         client.content(f"{client.connection.files}/small/none", 10)
     with pytest.raises(ServerError, match="not on the file server"):
         client.content("http://elsewhere/file", 10)
+
+
+def test_a_person_comes_with_a_token_and_it_is_shown_as_it_is(client: Client) -> None:
+    token = client.sign_in()
+    connection = client.connection.with_token(token)
+    assert (connection.access_key, connection.secret_key) == ("", "")
+    assert token not in repr(connection)
+    mine = client.call("users.get_current_user")["user"]["id"]
+    with Client(connection) as person:
+        assert person.call("users.get_current_user")["user"]["id"] == mine
+        person.call("auth.logout")
+        with pytest.raises(ServerError) as refused:
+            person.call("users.get_current_user")
+    assert refused.value.code == 401, "nobody signs in again for a person"
+
+
+def test_a_name_and_password_that_are_wrong_give_no_token(client: Client) -> None:
+    with (
+        Client(client.connection.with_key("nobody", "wrong")) as stranger,
+        pytest.raises(ServerError) as refused,
+    ):
+        stranger.sign_in()
+    assert refused.value.code == 401
+    assert "wrong" not in str(refused.value).replace("it is wrong", "")

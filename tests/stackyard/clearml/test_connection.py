@@ -45,3 +45,19 @@ def test_variables_of_another_server_do_not_change_a_file_that_is_named(
 ) -> None:
     monkeypatch.setenv("CLEARML_API_HOST", "http://elsewhere:8008")
     assert connection.at(settings, str(tmp_path / "clearml.conf")).api == "http://ours:8008"
+
+
+def test_who_signs_in_needs_addresses_alone_and_gets_no_key(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "addresses.conf"
+    file.write_text(
+        'api { api_server: "http://a:1/", web_server: "http://a:2", files_server: "http://a:3" }',
+        encoding="utf-8",
+    )
+    found = connection.addresses(settings, file)
+    assert (found.api, found.web, found.files) == ("http://a:1", "http://a:2", "http://a:3")
+    assert (found.access_key, found.secret_key, found.token) == ("", "", None)
+    with pytest.raises(BadInputError, match="access_key is missing"):
+        connection.find(settings, file)
+    file.write_text('api { api_server: "http://a:1", web_server: "http://a:2" }', encoding="utf-8")
+    with pytest.raises(BadInputError, match="files_server is missing"):
+        connection.addresses(settings, file)
