@@ -20,6 +20,7 @@ from stackyard_task.wishes import Settled, Wish
 #: Progress is said at most so often.
 _SAY_SECONDS = 2.0
 _MOST_BYTES = 16 << 20
+_MOST_NAMED = 5
 
 
 def main() -> int:
@@ -36,7 +37,11 @@ def main() -> int:
             wish = repository.read(wish, say)
         make = making.made if how.images is None else imaging.made
         answer: dict[str, Any] = records.to_json(make(wish, how, settings, say))
-    except (BadInputError, NotRunnableError) as error:
+    except NotRunnableError as error:
+        answer = {"refused": str(error), "kind": "bad_input"}
+        if "unreachable" in str(error):
+            answer = {"refused": _away(wish, str(error)), "kind": "infrastructure"}
+    except BadInputError as error:
         answer = {"refused": str(error), "kind": "bad_input"}
     except (records.RecordError, KeyError, TypeError, UnicodeDecodeError) as error:
         answer = {"refused": f"the question cannot be read ({error})", "kind": "infrastructure"}
@@ -46,6 +51,14 @@ def main() -> int:
         answer = {"refused": f"{error.filename}: {error.strerror}", "kind": "infrastructure"}
     print(json.dumps(answer), flush=True)
     return 0
+
+
+def _away(wish: Wish, why: str) -> str:
+    """Of an index that does not answer: what was wanted of it. No address is told, it may hold a login."""
+    lines = [line.strip() for line in (wish.requirements or "").splitlines()]
+    wanted = [line[:60] for line in lines if line and line[0] not in "#-" and "://" not in line][:_MOST_NAMED]
+    named = f" ({', '.join(wanted)})" if wanted else ""
+    return f"{wish.requirements_from}{named} cannot be had from this machine: {why}; run the task again when it can"
 
 
 class _Progress:

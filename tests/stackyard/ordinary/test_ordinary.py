@@ -6,6 +6,9 @@ import signal
 import subprocess
 import sys
 
+from stackyard.ordinary import __main__ as main
+from stackyard_task.wishes import Wish
+
 
 def test_an_abort_reaches_it_though_who_asked_has_signals_blocked() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -20,3 +23,13 @@ def test_an_abort_reaches_it_though_who_asked_has_signals_blocked() -> None:
         assert asked.wait(60) == 1
         assert asked.stdout is not None
         assert asked.stdout.read() == b""
+
+
+def test_an_index_that_is_away_is_told_with_what_was_wanted_of_it() -> None:
+    wish = Wish(
+        requirements="# mine\nsix==1.16.0\n--index-url http://bob:s3cret@x\npk @ http://bob:s3cret@x/pk.whl\n"
+    )
+    assert main._away(wish, "index unreachable (connection refused)") == (
+        "the task's requirements (six==1.16.0) cannot be had from this machine: index unreachable (connection "
+        "refused); run the task again when it can"
+    )
