@@ -106,7 +106,7 @@ def up(
             server = before.server
         else:
             server, first = serving.embedded_one(
-                settings, files, wishes, before, web_app.address if web_app else None, say, made
+                settings, files, wishes, before, f"{web_app.address}/compare" if web_app else None, say, made
             )
         left: list[str] = []
         if running is None:

@@ -117,7 +117,7 @@ def test_up_starts_it_the_pages_lead_to_it_and_it_ends_with_the_services(yard: Y
     with httpx.Client(base_url=found["server"]["web"]) as visitor:
         signed_in = visitor.post("/login", data=login, headers={"Origin": found["server"]["web"]})
         assert signed_in.status_code == 303
-        assert f'<a href="{address}">Compare</a>' in visitor.get("/").text
+        assert f'<a href="{address}/compare">Compare</a>' in visitor.get("/").text
         # who is signed in there is signed in here: a browser sends its cookie to every port of a host
         here = httpx.get(f"{address}/reports", cookies=dict(visitor.cookies))
     assert here.status_code == 200

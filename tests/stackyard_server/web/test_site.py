@@ -10,7 +10,7 @@ import pytest
 
 from stackyard_server.web.parameters import key_of
 
-from ..running import Running
+from ..running import Running, running_server
 from .conftest import LOGIN, PASSWORD
 
 
@@ -66,6 +66,16 @@ def test_pages_carry_a_strict_policy_and_no_inline_code(server: Running) -> None
             assert answer.headers["cache-control"] == "no-store"
             for inline in ("style=", "onclick=", "<style", "<script>"):
                 assert inline not in answer.text, (path, inline)
+
+
+def test_pages_lead_to_a_page_that_compares_where_one_was_named(server: Running) -> None:
+    with signed_in(server) as client:
+        assert ">Compare</a>" not in client.get("/").text
+    with running_server(compare_url="http://lab.example:8090/compare") as other:
+        page = other.client.get(
+            f"{other.web}/tasks", headers={"Cookie": f"clearml_token_basic={other.token}"}
+        )
+        assert '<a href="http://lab.example:8090/compare">Compare</a>' in page.text
 
 
 def test_an_unknown_task_is_said_in_words(server: Running) -> None:
