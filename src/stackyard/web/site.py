@@ -129,7 +129,10 @@ class Site:
         self, request: Request, message: str = "", status: int = 401, after: str | None = None, name: str = ""
     ) -> Response:
         """The form to sign in, at the address that was asked for, which it leads on to."""
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        # as it was sent: what is decoded, such as a blank, is no address
+        here = request.scope["raw_path"].decode("latin-1") + (
+            f"?{request.url.query}" if request.url.query else ""
+        )
         return self.page(
             request,
             "login.html",

@@ -66,6 +66,15 @@ def test_nobody_is_asked_to_sign_in_and_led_on(app: WebApp, cookies: dict[str, s
     assert "set-cookie" not in answer.headers
 
 
+def test_the_page_that_was_asked_for_is_kept_as_it_was_asked_for(app: WebApp) -> None:
+    page = "/reports/show/0/quick%20start/%3Cb%3E?x=%C3%A9"
+    with app.visitor() as visitor:
+        assert f'name="next" value="{page}"' in visitor.get(page).text
+        form = {"name": NAME, "secret": PASSWORD, "next": page}
+        answer = visitor.post("/login", data=form, headers={"Origin": app.address})
+        assert (answer.status_code, answer.headers["location"]) == (303, page)
+
+
 def test_wrong_ones_are_refused_and_after_many_an_address_waits(addresses: Connection) -> None:
     with web_app(addresses) as app, app.visitor() as visitor:
         answer = sign_in(visitor, NAME, "wrong password")
