@@ -85,7 +85,8 @@ def _containers(yard: Yard) -> Iterator[None]:
     if yard.stack not in recorded:
         raise NotHere(f"no image of {yard.stack}; make one: stackyard stack image build {yard.stack}")
     lab = yard.lab
-    (lab.home / "images.json").write_text(json.dumps({yard.stack: recorded[yard.stack]}), encoding="utf-8")
+    # all of them: what is made a second time takes the name of the first
+    (lab.home / "images.json").write_text(json.dumps(recorded), encoding="utf-8")
     before = _tags()
     yard.queues(_QUEUE.format(stack=yard.stack))
     try:

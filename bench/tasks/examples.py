@@ -83,7 +83,13 @@ LEFT_OUT: dict[str, str] = {
 }
 #: What a person gave at the command line when the task was made.
 PARAMETERS: dict[str, dict[str, str | tuple[str, str]]] = {
-    "frameworks/click/click_single_cmd.py": {"Args/count": "2", "Args/name": "bench"},
+    "frameworks/click/click_single_cmd.py": {
+        "Args/hello": ("True", "click.Command"),
+        "Args/hello/count": "2",
+        "Args/hello/name": "bench",
+        "Args/count": "2",
+        "Args/name": "bench",
+    },
     "frameworks/click/click_multi_cmd.py": {
         "Args/hello": ("True", "click.Command"),
         "Args/hello/count": "2",
@@ -132,6 +138,8 @@ def figures(result: Result, quick: bool, yard: Yard, options: Any) -> None:
         result.row(part="examples", example=script, seconds=round(time.monotonic() - begun, 1), **told)
         result.figure("examples_failed", failed)
         result.figure("examples_run", ran)
+        if options.json is not None:
+            result.write(options.json)  # as it is so far: each takes a while
         if told["status"] != "completed":
             print(f"  {told['status']}: {script}: {told['reason']}", flush=True)
     if wrong:

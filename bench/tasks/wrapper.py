@@ -27,7 +27,7 @@ SCRIPT = "import time; open({file!r}, 'w').write(repr(time.time()))\n"
 
 def figures(result: Result, quick: bool, yard: Yard, _options: Any) -> None:
     """Alternated pairs."""
-    pairs = 6 if quick else 40
+    pairs = 6 if quick else 30
     said = yard.new("python")
     yard.run(
         "which python",

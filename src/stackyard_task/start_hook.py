@@ -88,31 +88,27 @@ def _physical(index: int) -> "int | None":
 
 
 def _loaded(until: float) -> list:
-    """Lines with the versions of the top-level packages that are loaded, as they or their distributions name them."""
+    """Lines with the versions of the top-level packages that are loaded, as their distributions or they name them.
+
+    What a package says of itself may be an older version's: the name of the folder that pip made goes before it.
+    """
     found: list = []
-    unsaid: list = []
+    held: list = []
     for name, module in sorted(sys.modules.copy().items()):
-        held = getattr(module, "__dict__", None)
-        if "." in name or name[:1] == "_" or not isinstance(held, dict):
+        inside = getattr(module, "__dict__", None)
+        if "." in name or name[:1] == "_" or not isinstance(inside, dict):
             continue
-        file = held.get("__file__")
+        file = inside.get("__file__")
         place = _packages_of(file) if isinstance(file, str) else None
-        if place is None:
-            continue
-        version = held.get("__version__")
-        if isinstance(version, str):
-            found.append((name, version))
-        else:
-            unsaid.append((name, place))
-    # only these read folders; the first is where all the others come from too, and no busy machine makes it dear
+        if place is not None:
+            held.append((name, place, inside.get("__version__")))
+    # only these read folders; the first is where nearly all come from, and no busy machine makes it dear
     versions: dict = {}
-    for name, place in unsaid:
-        if place not in versions:
-            if versions and time.monotonic() > until:
-                break
+    for name, place, said in held:
+        if place not in versions and not (versions and time.monotonic() > until):
             versions[place] = _distributions(place)
-        version = versions[place].get(name.lower())
-        if version is not None:
+        version = versions.get(place, {}).get(name.lower(), said)
+        if isinstance(version, str):
             found.append((name, version))
     found = sorted((name, version) for name, version in found if len(version) <= 100 and len(name) <= 200)
     del found[_PACKAGES:]

@@ -106,7 +106,7 @@ def test_a_process_says_when_it_begins_and_what_it_had_loaded(environment: Envir
     packages = environment.site_packages
     (packages / "torch.py").write_text(TORCH)
     (packages / "numpy.py").write_text('__version__ = "1.26.4"')
-    (packages / "named_by_its_distribution.py").write_text("")
+    (packages / "named_by_its_distribution.py").write_text('__version__ = "0.4"')  # as it forgot to change
     (packages / "Named.By_its_distribution-0.5.dist-info").mkdir()
     mine = packages.parent / "mine"
     mine.mkdir()
