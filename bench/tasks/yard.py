@@ -147,9 +147,15 @@ class Yard:
         }
         if repository:
             script["branch"] = "master"
-        id = str(
-            self.client.call("tasks.create", name=f"bench: {name}", type="training", script=script)["id"]
-        )
+        fields: dict[str, Any] = {"name": name if project else f"bench: {name}", "type": "training"}
+        if project:
+            fields["project"] = self._project(project)
+        for path, value in (parameters or {}).items():
+            section, _, key = path.partition("/")
+            given, kind = (value, "") if isinstance(value, str) else value
+            held = fields.setdefault("hyperparams", {}).setdefault(section, {})
+            held[key] = {"section": section, "name": key, "value": given, "type": kind}
+        id = str(self.client.call("tasks.create", script=script, **fields)["id"])
         self.client.call("tasks.enqueue", task=id, queue_name=queue)
         return id
 
