@@ -27,8 +27,12 @@ class Offer:
     served: Sequence[str] | None = None
     default: str | None = None
     queue: str | None = None
-    #: Whether there is a GPU: then builds for it go first.
+    #: Whether there is a GPU: then builds for it go first, after the default.
     gpu: bool = False
+    #: Names of stacks that are defined, whether they can be had here or not.
+    defined: Sequence[str] = ()
+    #: What makes one of them one that can be had.
+    build: str = "stackyard stack build"
 
     @property
     def usable(self) -> list[StackSpec]:
@@ -39,9 +43,9 @@ class Offer:
             if (self.served is None or stack.name in self.served)
             and (stack is not NONE or self.default == NONE.name)
         ]
-        found.sort(key=lambda stack: stack.name != self.default)
         if self.gpu:
             found.sort(key=lambda stack: stack.capability_range is None)
+        found.sort(key=lambda stack: stack.name != self.default)
         return found
 
 
@@ -67,7 +71,8 @@ def choose(
         offer: what can be had.
         named: the stack that the task names.
         named_by: where: "Run/stack".
-        python: the Python that its script names, such as "3.11".
+        python: the Python that its script names, such as "3.11". The SDK writes there whichever ran the script, so a
+            stack that is named, or the default, is taken although it has another, and that is said.
         torch: what it requires of torch.
 
     Raises:
@@ -85,10 +90,14 @@ def choose(
             )
     if python is not None:
         fitting = [stack for stack in usable if stack.python == python]
+        default = [stack for stack in usable if stack.name == offer.default]
+        # of a default that can have several Pythons, the one that the script names goes first
+        fitting = [*(one for one in default if one in fitting), *default, *fitting]
         if not fitting:
+            those = "" if torch is None else f"of those with {torch.text}, "
             raise BadInputError(
-                f"the task's script names Python {python}; {_here(usable, _python_of)}; set its binary to python3 for "
-                "any of them, or name a stack in Run/stack"
+                f"the task's script names Python {python}; {those}{_here(usable, _python_of)}; set its binary to "
+                "python3 for any of them, or name a stack in Run/stack"
             )
         usable = fitting
     if not usable:
@@ -102,12 +111,16 @@ def choose(
         why = f"the default of queue {offer.queue}" if offer.queue else "the default here"
     else:
         why = "the first that is here; the task asks for no torch"
-    return Chosen(stack, (f"stack {stack.name}: {why}",))
+    return Chosen(stack, (f"stack {stack.name}: {why}", *_other_python(stack, python)))
 
 
 def _named(offer: Offer, named: str, named_by: str, python: str | None) -> Chosen:
     found = [stack for stack in offer.stacks if stack.name == named]
-    if not found:
+    if not found and named in offer.defined and (offer.served is None or named in offer.served):
+        raise BadInputError(
+            f"{named_by} names {named}, which is not built here; build it: {offer.build} {named}"
+        )
+    if not found and named not in offer.defined:
         names = ", ".join(dict.fromkeys(stack.name for stack in offer.usable)) or "none"
         raise BadInputError(f"{named_by} names {named[:60]!r}, which is no stack here; here are: {names}")
     if offer.served is not None and named not in offer.served:
@@ -116,10 +129,13 @@ def _named(offer: Offer, named: str, named_by: str, python: str | None) -> Chose
             f"{', '.join(offer.served)}"
         )
     stack = next((one for one in found if one.python == python), found[0])
-    said = [f"stack {stack.name}: named by {named_by}"]
-    if python is not None and stack.python != python:
-        said.append(f"runs with Python {stack.python}, the task's script names {python}")
-    return Chosen(stack, tuple(said))
+    return Chosen(stack, (f"stack {stack.name}: named by {named_by}", *_other_python(stack, python)))
+
+
+def _other_python(stack: StackSpec, python: str | None) -> list[str]:
+    if python is None or stack.python == python:
+        return []
+    return [f"runs with Python {stack.python}, the task's script names {python}"]
 
 
 def _here(stacks: Iterable[StackSpec], about: Callable[[StackSpec], str]) -> str:

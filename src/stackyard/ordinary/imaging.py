@@ -77,7 +77,11 @@ def offer(how: Settled, named: str | None, settings: Settings) -> Offer:
     # a stack's own image goes before those derived from it: what a task does not list, it is not given
     order = list(defined)
     found.sort(key=lambda stack: order.index(stack.name) if stack.name in order else len(order))
-    return Offer(found, how.stacks, how.default_stack, how.queue, how.gpu)
+    # one that has an image, and whose queue does not allow it, is no matter of building
+    lacking = [name for name in order if name not in recorded]
+    return Offer(
+        found, how.stacks, how.default_stack, how.queue, how.gpu, lacking, "stackyard stack image build"
+    )
 
 
 def _as_in(stack: StackSpec, image: images.StackImage | None) -> StackSpec:

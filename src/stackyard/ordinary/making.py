@@ -71,13 +71,14 @@ def offer(how: Settled, python: str | None, settings: Settings) -> Offer:
         python: a Python that stacks which can have several are to have, where that is built.
         settings: where stacks are.
     """
+    defined = derived.load(settings=settings)
     found = [
         one
-        for stack in derived.load(settings=settings).values()
+        for stack in defined.values()
         for one in _variants(stack, python)
         if environment.python_of(one, settings) is not None
     ]
-    return Offer([*found, definition.NONE], how.stacks, how.default_stack, how.queue, how.gpu)
+    return Offer([*found, definition.NONE], how.stacks, how.default_stack, how.queue, how.gpu, list(defined))
 
 
 def _variants(stack: StackSpec, python: str | None) -> list[StackSpec]:

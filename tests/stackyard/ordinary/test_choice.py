@@ -82,8 +82,44 @@ def test_the_default_of_a_queue_is_for_tasks_that_ask_for_nothing_else(offer: Of
     assert choose(offered(offer, default="old"), torch=asks("torch")).stack.name == "old"
 
 
-def test_on_a_gpu_the_builds_for_it_go_first(offer: Offer) -> None:
+def test_the_default_of_a_queue_is_taken_whichever_python_ran_the_script_before(offer: Offer) -> None:
+    with_default = offered(offer, default="old")
+    said = ("stack old: the default of queue cpu", "runs with Python 3.9, the task's script names 3.11")
+    assert choose(with_default, python="3.11").said == said
+    assert choose(with_default, python="3.13").stack.name == "old", "also one that is nowhere here"
+    assert choose(with_default, python="3.9").said == said[:1]
+    assert choose(with_default, python="3.11", torch=asks("torch==2.13.0")).said == (
+        "stack new: the task asks for torch==2.13.0",
+    )
+    assert choose(offered(offer, default="none"), python="3.1").stack is NONE
+    assert choose(offer, python="3.9").stack.name == "old", (
+        "without a default those with that Python go first"
+    )
+
+
+def test_of_a_default_with_several_pythons_the_one_that_is_named_goes_first(
+    offer: Offer, tmp_path: Path
+) -> None:
+    several = [*offer.stacks, stack(tmp_path, "plain", None, python="3.13")]
+    for python in ("3.11", "3.13"):
+        chosen = choose(offered(offer, stacks=several, default="plain"), python=python)
+        assert (chosen.stack.name, chosen.stack.python, len(chosen.said)) == ("plain", python, 1)
+
+
+def test_on_a_gpu_the_builds_for_it_go_first_after_the_default(offer: Offer) -> None:
     assert choose(offered(offer, gpu=True), torch=asks("torch==2.13.0")).stack.name == "new-gpu"
+    assert choose(offered(offer, gpu=True, default="plain")).stack.name == "plain"
+
+
+def test_a_stack_that_is_defined_and_not_built_says_how_to_build_it(offer: Offer) -> None:
+    known = offered(offer, defined=["new", "later"])
+    with pytest.raises(BadInputError) as caught:
+        choose(known, named="later", named_by="Run/stack")
+    assert str(caught.value) == (
+        "Run/stack names later, which is not built here; build it: stackyard stack build later"
+    )
+    with pytest.raises(BadInputError, match="later, which queue cpu does not serve; it serves old"):
+        choose(offered(known, served=["old"]), named="later", named_by="Run/stack")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +141,10 @@ def test_on_a_gpu_the_builds_for_it_go_first(offer: Offer) -> None:
             {"named": "newer", "named_by": "the user property stack"},
             "the user property stack names 'newer', which is no stack here; here are: new, new-gpu, old, plain",
         ),
-        ({"torch": asks("torch==1.10.2"), "python": "3.11"}, "here are Python 3.9 (old)"),
+        (
+            {"torch": asks("torch==1.10.2"), "python": "3.11"},
+            "the task's script names Python 3.11; of those with torch==1.10.2, here are Python 3.9 (old); set",
+        ),
     ],
     ids=["torch", "cuda", "python", "name", "python of the fitting torch"],
 )

@@ -32,6 +32,12 @@ def test_only_stacks_with_an_image_that_the_queue_allows_count(fake: StackSpec, 
         imaging.made(
             Wish(stack="gone", stack_from="Run/stack"), Settled("python", images={}), depot.settings, print
         )
+    with pytest.raises(
+        BadInputError, match=f"{NAME}, which is not built here; build it: stackyard stack image build"
+    ):
+        imaging.made(
+            Wish(stack=NAME, stack_from="Run/stack"), Settled("python", images={}), depot.settings, print
+        )
 
 
 @pytest.mark.engine
