@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stackyard.comparing.near import hint
-from stackyard.comparing.selection import is_parameter
+from stackyard.comparing.selection import is_parameter, number
 from stackyard.comparing.task import Task
 from stackyard.counting import count
 from stackyard.errors import BadInputError
@@ -155,20 +154,26 @@ def _differing(tasks: Sequence[Task], names: Sequence[str]) -> list[str]:
 
 
 def alike(values: Sequence[str | None]) -> list[str]:
-    """The values as texts; one number written in two ways ("0.10", "1e-1") is one value."""
+    """The values as texts; one number written in two ways ("0.10", "1e-1") is one value, in the plainest of them."""
+    kinds = [NOTHING if value is None else _kind(value) for value in values]
     spelt: dict[object, str] = {}
-    found = []
-    for value in values:
-        if value is None:
-            found.append(NOTHING)
-            continue
-        found.append(spelt.setdefault(_number(value), value or '""'))
-    return found
+    for value, kind in zip(values, kinds, strict=True):
+        text = NOTHING if value is None else value or '""'
+        if kind not in spelt or _plainness(text, kind) < _plainness(spelt[kind], kind):
+            spelt[kind] = text
+    return [spelt[kind] for kind in kinds]
 
 
-def _number(text: str) -> object:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+def level_like(value: str, levels: Iterable[str]) -> str:
+    """Of the levels the one that a text means, also where it writes the number in another way; else the text."""
+    return next((level for level in levels if _kind(level) == _kind(value)), value)
+
+
+def _kind(text: str) -> object:
+    found = number(text)
+    return (text,) if found is None else found
+
+
+def _plainness(text: str, kind: object) -> tuple[bool, int]:
+    usual = (str(kind), f"{kind:g}" if isinstance(kind, float) else "")
+    return text not in usual, len(text)

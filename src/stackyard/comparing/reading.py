@@ -78,7 +78,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
         there = True
         for document in _documents(client, selection, project, [*ASKED, *asking.fields], found):
             try:
-                task = task_of(document, place, asking.names)
+                task = task_of(document, place, asking.names, selection.filters)
             except RecordError as error:
                 found.broken.append(str(error))
                 continue
@@ -86,6 +86,8 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
                 found.twice += 1
                 continue
             seen.add(task.id)
+            if not _has_parameters(task, selection):
+                continue
             found.tasks.append(task)
             if len(found.tasks) > MOST_TASKS:
                 raise BadInputError(
@@ -112,11 +114,17 @@ def _fits(task: Task, selection: Selection) -> bool:
         values = list(map(shortened, given))  # as a task has them
         if name in LOCAL and KEYS[name](task) not in values:
             return False
-        if is_parameter(name) and task.left_out == 0:
-            found, *wanted = alike([task.parameters.get(name), *values])
-            if found not in wanted:
-                return False
     return set(map(shortened, selection.tags)) <= set(task.tags)
+
+
+def _has_parameters(task: Task, selection: Selection) -> bool:
+    """Whether a task has the parameters that are asked for: a server compares texts, here numbers are numbers."""
+    for name, given in selection.filters.items():
+        if is_parameter(name):
+            found, *wanted = alike([task.parameters.get(name), *map(shortened, given)])
+            if task.parameters.get(name) is None or found not in wanted:
+                return False
+    return True
 
 
 def _nearest(clients: Sequence[Client], selection: Selection) -> str:

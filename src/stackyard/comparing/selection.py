@@ -42,13 +42,14 @@ class Selection:
         for name, values in self.filters.items():
             if name in LOCAL or not all(map(_is_plain, values)):
                 continue
+            # a server compares texts: it would miss 2e-1 where 0.2 is asked for
+            if is_parameter(name) and any(number(value) is not None for value in values):
+                continue
             if name in FIELDS:
                 found[FIELDS[name]] = list(values)
             else:
                 section, _, key = name.partition("/")
-                found[f"hyperparams.{section}.{_escaped(key)}.value"] = [
-                    text for value in values for text in spellings(value)
-                ]
+                found[f"hyperparams.{section}.{_escaped(key)}.value"] = list(values)
         return found
 
     def words(self) -> str:
@@ -92,18 +93,17 @@ def is_parameter(name: str) -> bool:
     return bool(slash and section and key)
 
 
-def spellings(value: str) -> list[str]:
-    """A text, and where it is a number the other ways in which programs write that number."""
-    found = [value]
+def number(text: str) -> int | float | None:
+    """The finite number that a text writes; ``None``: it is another text."""
     try:
-        number = float(value)
+        return int(text)
     except ValueError:
-        return found
-    if math.isfinite(number):
-        found += [repr(number), f"{number:g}"]
-        if number.is_integer() and abs(number) < 1e15:
-            found.append(str(int(number)))
-    return list(dict.fromkeys(found))
+        pass
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _is_plain(text: str) -> bool:

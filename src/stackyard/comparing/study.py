@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from stackyard.comparing import metrics, remarks
-from stackyard.comparing.grouping import Grouping, pairs_of
+from stackyard.comparing.grouping import Grouping, level_like, pairs_of
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.reading import Found
 from stackyard.comparing.selection import ENDED
@@ -84,8 +84,15 @@ def study(
             elif value is not None:
                 odd[each.label] = odd.get(each.label, 0) + 1
         runs.append(Run(record, task.server, task.called, measured=task.record is not None))
+    baseline = {
+        key: level_like(value, dict.fromkeys(each[key] for each in groups.levels))
+        if key in groups.keys
+        else value
+        for key, value in (options.baseline or {}).items()
+    }
     options = dataclasses.replace(
         options,
+        baseline=baseline or None,
         own=tuple(each.own() for each in own),
         only=tuple(each.key for each in asked) if asked else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,13 +152,19 @@ class Task:
 Pair = tuple[str, str]
 
 
-def task_of(document: Any, server: int, names: Mapping[Pair, Pair] | None = None) -> Task:
+def task_of(
+    document: Any,
+    server: int,
+    names: Mapping[Pair, Pair] | None = None,
+    asked: Collection[str] = (),
+) -> Task:
     """A task from what ``tasks.get_all_ex`` says of it.
 
     Args:
         document: its answer.
         server: the place of the server.
         names: key in ``last_metrics`` -> (title, variant); ``None``: it says the names itself.
+        asked: parameters that are looked at wherever they stand, beyond MOST_PARAMETERS too.
 
     Raises:
         RecordError: it is no task's document.
@@ -195,7 +201,7 @@ def task_of(document: Any, server: int, names: Mapping[Pair, Pair] | None = None
         tags=tuple(sorted(map(shortened, held.tags or ()))),
         started=held.started,
         ended=held.completed or held.status_changed,
-        parameters=dict(parameters[:MOST_PARAMETERS]),
+        parameters=dict(each for n, each in enumerate(parameters) if n < MOST_PARAMETERS or each[0] in asked),
         left_out=max(0, len(parameters) - MOST_PARAMETERS),
         properties=_flat(given.get("properties", {})),
         data=data,

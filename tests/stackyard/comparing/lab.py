@@ -114,11 +114,16 @@ class Lab:
         )
 
     def compared(
-        self, *group_by: str, metrics: Sequence[str] = (), pair_by: str | None = None, **selection: Any
+        self,
+        *group_by: str,
+        metrics: Sequence[str] = (),
+        pair_by: str | None = None,
+        baseline: Mapping[str, str] | None = None,
+        **selection: Any,
     ) -> Report:
         """The report on this project's tasks."""
         asked = Asked(Selection(**{"project": self.project, **selection}), group_by, metrics, pair_by)
-        return comparing.compared([self.client], asked, ReportOptions(draws=500))
+        return comparing.compared([self.client], asked, ReportOptions(draws=500, baseline=baseline))
 
 
 def measured(wall: float = 1.0, **changes: Any) -> RunRecord:

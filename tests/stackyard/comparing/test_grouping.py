@@ -8,6 +8,7 @@ from stackyard.comparing import grouping
 from stackyard.comparing.grouping import Grouping
 from stackyard.comparing.task import Task, task_of
 from stackyard.errors import BadInputError
+from tests.stackyard.comparing.lab import Lab
 
 
 def task(number: int = 0, *, tags: tuple[str, ...] = (), **parameters: str) -> Task:
@@ -33,6 +34,13 @@ def test_one_number_written_in_two_ways_is_one_value() -> None:
     tasks = [task(lr="0.1"), task(lr="1e-1"), task(lr="0.10"), task(lr="0.2"), task(lr="nan"), task()]
     found = levels(tasks, "Args/lr")
     assert found == [("0.1",), ("0.1",), ("0.1",), ("0.2",), ("nan",), ("not set",)]
+
+
+def test_a_group_is_called_by_the_plainest_spelling_of_its_number() -> None:
+    assert levels([task(lr="2e-1"), task(lr="0.20"), task(lr="0.2")], "Args/lr") == [("0.2",)] * 3
+    assert levels([task(n="9" * 30), task(n="9" * 200)], "Args/n") == [("9" * 30,), ("9" * 200,)]
+    assert grouping.level_like("0.20", ["0.1", "2e-1"]) == "2e-1"
+    assert grouping.level_like("0.30", ["0.1", "2e-1"]) == "0.30"
 
 
 def test_keys_are_parameters_tags_and_machines() -> None:
@@ -61,3 +69,13 @@ def test_no_key_too_many_keys_too_many_groups_are_one_sentence(monkeypatch: pyte
     monkeypatch.setattr(grouping, "MOST_GROUPS", 2)
     with pytest.raises(BadInputError, match="makes 3 groups of 3 tasks, more than 2"):
         Grouping(["Args/p0"]).of(many)
+
+
+def test_the_baseline_is_a_number_however_it_is_written(lab: Lab) -> None:
+    for lr in ("0.1", "2e-1", "0.2"):
+        lab.task({"Args/lr": lr}, {"loss/val": [1.0]})
+    report = lab.compared("Args/lr", baseline={"Args/lr": "0.20"})
+    workload = report.workloads[0]
+    assert [cell.label for cell in workload.cells if cell.slug == workload.baseline] == ["0.2"]
+    with pytest.raises(BadInputError, match=r"Args/lr='0.5' matches no cell: Args/lr has 0.1, 0.2$"):
+        lab.compared("Args/lr", baseline={"Args/lr": "0.5"})

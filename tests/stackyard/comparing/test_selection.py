@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stackyard.comparing.selection import filters, spellings
+from stackyard.comparing import task
+from stackyard.comparing.selection import filters, number
 from stackyard.errors import BadInputError
 from tests.stackyard.comparing.lab import Lab, measured
 
@@ -33,11 +34,28 @@ def test_the_same_name_twice_means_either() -> None:
     }
 
 
-def test_a_number_is_looked_for_as_programs_write_it() -> None:
-    assert spellings("1e-3") == ["1e-3", "0.001"]
-    assert spellings("3") == ["3", "3.0"]
-    assert spellings("adam") == ["adam"]
-    assert spellings("nan") == ["nan"]
+def test_a_number_is_one_however_it_is_written() -> None:
+    assert number("1e-3") == number("0.001") == number(".0010")
+    assert number("3") == number("3.0")
+    assert number("9007199254740993") != number("9007199254740992")
+    assert number("adam") is number("nan") is None
+
+
+def test_a_filter_takes_a_number_in_every_spelling_that_a_group_takes(lab: Lab) -> None:
+    for lr in ("0.2", "2e-1", "20e-2", "0.3"):
+        lab.task({"Args/lr": lr, "Args/n": lr})
+    for asked in ("0.2", "2e-1", "+.20"):
+        assert labels(lab, filters=filters([f"Args/lr={asked}"])) == {"0.2": 3}
+    assert labels(lab, filters=filters(["Args/lr=0.2", "Args/lr=3e-1"])) == {"0.2": 3, "0.3": 1}
+
+
+def test_a_filter_finds_a_parameter_behind_very_many_others(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "MOST_PARAMETERS", 1)
+    lab.task({"Args/n": "yes", "Args/lr": "0.10"})
+    lab.task({"Args/n": "no", "Args/lr": "0.2"})
+    assert labels(lab, filters=filters(["Args/lr=0.1"])) == {"yes": 1}
 
 
 def labels(lab: Lab, **selection: object) -> dict[str, int]:
