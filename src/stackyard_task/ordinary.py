@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import os
 import re
 import shutil
@@ -29,7 +28,7 @@ from stackyard_task.handing_in import table
 from stackyard_task.interpreter import MEASURED_VARIABLE, PYTHON_VARIABLE, SHELL_VARIABLE, restore_shell
 from stackyard_task.measure.proc import first_process_started
 from stackyard_task.records import Dispatch, Failure, Limits, RunRecord, TaskSpec
-from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Repository, Settled, Wish
+from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Repository, Settled, Wish, script_digest
 from stackyard_task.witness import Outside
 from stackyard_task.workloads import Workload
 
@@ -205,7 +204,7 @@ def spec_of(
     diff = str(script.get("diff") or "")
     spec.code.own_dirty = bool(diff) if spec.code.own_version else None
     said = [str(script.get(key) or "") for key in ("repository", "version_num", "diff", "entry_point")]
-    spec.code.own_digest = hashlib.sha256("\0".join(said).encode()).hexdigest()
+    spec.code.own_digest = script_digest(*said)
     return spec
 
 

@@ -5,6 +5,7 @@ Plain data; both sides of the seam import this module. Standard library only.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional
 
@@ -88,3 +89,9 @@ class Settled:
     given: Optional[Choice] = None
     #: The socket of whoever watches the container from outside; ``None``: nobody does.
     witness: Optional[str] = None
+
+
+def script_digest(repository: str, commit: str, diff: str, entry: str) -> str:
+    """SHA-256 of what tells the code of an ordinary task from another's, as its document has it; "" is none."""
+    said = "\0".join((repository, commit, diff, entry))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()

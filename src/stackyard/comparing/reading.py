@@ -19,6 +19,7 @@ from stackyard.comparing.selection import LOCAL, Selection, is_parameter
 from stackyard.comparing.task import ASKED, OF_ANYBODY, Artifact, Task, shortened, task_of
 from stackyard.errors import BadInputError
 from stackyard_task.records import RecordError, RunRecord, from_json, parse
+from stackyard_task.wishes import script_digest
 
 #: Tasks of one comparison, over all servers.
 MOST_TASKS = 5_000
@@ -256,8 +257,13 @@ def _look_at_code(clients: Sequence[Client], found: Found) -> None:
                 script = document.get("script") if isinstance(document, dict) else None
                 diff = script.get("diff") if isinstance(script, dict) else None
                 task = tasks.get(str(document.get("id")))
-                if task is not None and isinstance(diff, str) and diff.strip():
-                    task.diff = hashlib.sha256(diff.encode("utf-8", "surrogatepass")).hexdigest()
+                if task is None:
+                    continue
+                whole = diff if isinstance(diff, str) else ""
+                said = task.repository or "", task.commit or "", whole, task.entry or ""
+                task.code = script_digest(*said) if any(said) else None
+                if whole.strip():
+                    task.diff = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _bring_records(clients: Sequence[Client], found: Found) -> None:

@@ -237,8 +237,7 @@ def _code(task: Task) -> str | None:
         measured = environment.code_own_digest or environment.code_own_version
         if measured:
             return measured
-    parts = (task.repository, task.commit, task.entry, task.diff)
-    return "\n".join(str(part) for part in parts) if any(parts) else None
+    return task.code
 
 
 def _data(task: Task) -> str | None:

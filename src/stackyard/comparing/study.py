@@ -124,7 +124,7 @@ def _record(task: Task, cell: dict[str, str]) -> RunRecord:
                 python=task.runtime.get("python_version"),
                 code_own_version=task.commit,
                 code_own_dirty=None if task.commit is None else task.diff is not None,
-                code_own_digest=task.diff,
+                code_own_digest=task.code,
             ),
         )
     else:

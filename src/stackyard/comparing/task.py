@@ -139,6 +139,8 @@ class Task:
     series: Mapping[tuple[str, str], Mapping[str, Any]]
     #: SHA-256 of the uncommitted changes, or of the whole script; ``None``: there are none, or nobody looked.
     diff: str | None = None
+    #: What tells its code from another's, as the record of a measured task has it; ``None``: none, or nobody looked.
+    code: str | None = None
     #: Parameters beyond MOST_PARAMETERS.
     left_out: int = 0
     record: RunRecord | None = None

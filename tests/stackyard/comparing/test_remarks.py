@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stackyard_task.ordinary import spec_of
+from stackyard_task.wishes import Choice
 from tests.stackyard.comparing.lab import Lab, codes, measured
 
 
@@ -20,6 +22,23 @@ def test_other_code_is_told_also_where_it_is_uncommitted(lab: Lab) -> None:
     for n, diff in enumerate(("", "", "+ lr = 2")):
         lab.task({"Args/n": n % 2}, script={**script, "diff": diff})
     assert codes(lab.compared("Args/n"))["code-differs"] == "2 versions of the code, within 1 group."
+
+
+def test_a_task_run_by_hand_and_its_measured_copy_have_one_version_of_the_code(lab: Lab) -> None:
+    script = {
+        "repository": "https://git/x",
+        "version_num": "1" * 40,
+        "entry_point": "train.py",
+        "diff": "+ x = 1\n",
+    }
+    lab.task({"Args/n": 1}, {"loss/val": [1.0]}, script=script)
+    choice = Choice("python3")
+    run = measured()
+    run.environment.code_own_digest = spec_of({"id": "a", "script": script}, [], choice).code.own_digest
+    lab.task({"Args/n": 1}, {"loss/val": [1.0]}, run=run, script=script)
+    assert "code-differs" not in codes(lab.compared("Args/n"))
+    lab.task({"Args/n": 2}, {"loss/val": [1.0]}, script={**script, "diff": "+ x = 2\n"})
+    assert codes(lab.compared("Args/n"))["code-differs"] == "2 versions of the code, between groups."
 
 
 def test_other_data_and_machines_are_told(lab: Lab) -> None:
