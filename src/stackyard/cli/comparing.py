@@ -38,8 +38,8 @@ def tasks_command(
         typer.Option(
             "--filter",
             metavar="NAME=VALUE",
-            help="Only tasks with this status, type, name, stack, queue, machine, user or parameter, such as "
-            "Args/lr=0.1; the same NAME again means either value; repeatable.",
+            help="Only tasks with this status, type, name, stack, environment, queue, machine, user or parameter, "
+            "such as Args/lr=0.1; the same NAME again means either value; repeatable.",
         ),
     ] = None,
     task: Annotated[
@@ -50,9 +50,9 @@ def tasks_command(
         typer.Option(
             "--group-by",
             metavar="KEYS",
-            help="What makes a group: stack, queue, worker, machine, project, tag, user, name, or a parameter such as "
-            "Args/lr, with commas between them. With all-but:Args/seed, every parameter that differs but that one. "
-            "Required.",
+            help="What makes a group: stack, environment, queue, worker, machine, project, tag, user, name, or a "
+            "parameter such as Args/lr, with commas between them. With all-but:Args/seed, every parameter that "
+            "differs but that one. Required.",
         ),
     ] = None,
     metric: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stackyard.comparing.near import hint
@@ -17,13 +18,24 @@ NOTHING = "not set"
 ALL_BUT = "all-but:"
 #: The stack that is none: programs as the machine, or the agent, has them.
 NO_STACK = "none"
+#: Behind the name of a stack: the digest of the packages that a task had added to it.
+_ADDED = re.compile(r"\+[0-9a-f]{8}\Z")
 
 
 def _stack(task: Task) -> str | None:
-    """The stack that was measured, "none" where there was none; of a task without a record the one asked for."""
-    if task.record is not None:
-        return task.record.environment.stack or task.record.cell.get("stack") or NO_STACK
-    return task.parameters.get("Run/stack") or task.properties.get("stack") or None
+    """The stack that was measured, "none" where there was none; of a task without a record the one asked for.
+
+    It has the name that it is pinned under, whatever packages a task had added to it.
+    """
+    found = _environment(task) or task.parameters.get("Run/stack") or task.properties.get("stack")
+    return _ADDED.sub("", found) if found else None
+
+
+def _environment(task: Task) -> str | None:
+    """The stack that was measured, with the mark of what a task had added to it; ``None``: nobody measured."""
+    if task.record is None:
+        return None
+    return task.record.environment.stack or task.record.cell.get("stack") or NO_STACK
 
 
 def _machine(task: Task) -> str | None:
@@ -32,6 +44,7 @@ def _machine(task: Task) -> str | None:
 
 KEYS: Mapping[str, Callable[[Task], str | None]] = {
     "stack": _stack,
+    "environment": _environment,
     "queue": lambda task: task.queue,
     "worker": lambda task: task.worker,
     "machine": _machine,

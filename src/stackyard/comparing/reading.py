@@ -102,9 +102,12 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
             f"--task {missing[0]}: no server that was asked has that task, or lets you see it"
         )
     _bring_records(clients, found)
-    found.tasks = [task for task in found.tasks if _fits(task, selection)]
+    there_are = found.tasks
+    found.tasks = [task for task in there_are if _fits(task, selection)]
     if not found.tasks:
-        raise BadInputError(f"no task fits: {selection.words()}{_nearest(clients, selection)}")
+        raise BadInputError(
+            f"no task fits: {selection.words()}{_other_values(there_are, selection) or _nearest(clients, selection)}"
+        )
     _look_at_code(clients, found)
     return found
 
@@ -126,6 +129,16 @@ def _has_parameters(task: Task, selection: Selection) -> bool:
             if task.parameters.get(name) is None or found not in wanted:
                 return False
     return True
+
+
+def _other_values(tasks: Sequence[Task], selection: Selection) -> str:
+    """What the tasks have where no task has the value that is asked for, as the end of a sentence."""
+    for name, given in selection.filters.items():
+        if name in LOCAL:
+            known = {value for task in tasks if (value := KEYS[name](task)) is not None}
+            if known and not known & set(map(shortened, given)):
+                return f"; none has the {name} {' or '.join(given)}{hint(given[0], sorted(known))}"
+    return ""
 
 
 def _nearest(clients: Sequence[Client], selection: Selection) -> str:

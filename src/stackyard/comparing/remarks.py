@@ -24,7 +24,7 @@ ADVICE: Mapping[str, str | None] = {
     "no-stack": None,
     "code-differs": None,
     "dirty-code": None,
-    "environment-differs": "What was loaded, or the machine, differs within a group: group by machine or by stack.",
+    "environment-differs": "What was loaded, or the machine, differs within a group: group by environment or machine.",
     "parameters-differ": None,
     "several-machines": None,
     "results-differ": None,

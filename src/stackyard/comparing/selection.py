@@ -13,7 +13,7 @@ from stackyard.errors import BadInputError
 #: Words that a filter may begin with, and the field of a task that each means.
 FIELDS = {"status": "status", "type": "type"}
 #: Words that are looked at once a task is here, for a server knows them of its record or under another name.
-LOCAL = ("name", "stack", "queue", "worker", "machine", "project", "user")
+LOCAL = ("name", "stack", "environment", "queue", "worker", "machine", "project", "user")
 STATUSES = ("completed", "failed", "stopped", "published", "closed", "in_progress", "queued", "created")
 #: Statuses of a task that is over.
 ENDED = ("completed", "published", "closed", "failed", "stopped")

@@ -6,9 +6,10 @@ import pytest
 
 from stackyard.comparing import grouping
 from stackyard.comparing.grouping import Grouping
+from stackyard.comparing.selection import filters
 from stackyard.comparing.task import Task, task_of
 from stackyard.errors import BadInputError
-from tests.stackyard.comparing.lab import Lab
+from tests.stackyard.comparing.lab import Lab, measured
 
 
 def task(number: int = 0, *, tags: tuple[str, ...] = (), **parameters: str) -> Task:
@@ -79,3 +80,24 @@ def test_the_baseline_is_a_number_however_it_is_written(lab: Lab) -> None:
     assert [cell.label for cell in workload.cells if cell.slug == workload.baseline] == ["0.2"]
     with pytest.raises(BadInputError, match=r"Args/lr='0.5' matches no cell: Args/lr has 0.1, 0.2$"):
         lab.compared("Args/lr", baseline={"Args/lr": "0.5"})
+
+
+def test_a_stack_is_called_as_it_is_pinned_and_an_environment_by_what_was_added(lab: Lab) -> None:
+    for stack in ("torch-2+794c7bc0", "torch-2+7a08dbe4", "torch-1+0"):
+        run = measured()
+        run.environment.stack = stack
+        lab.task(run=run)
+    lab.task({"Run/stack": "torch-2"})
+
+    def groups(key: str, *chosen: str) -> dict[str, int]:
+        cells = lab.compared(key, filters=filters(chosen)).workloads[0].cells
+        return {cell.axes[key]: cell.completed for cell in cells}
+
+    assert groups("stack") == {"torch-1+0": 1, "torch-2": 3}
+    assert groups("stack", "stack=torch-2") == {"torch-2": 3}
+    assert groups("environment", "stack=torch-2") == {
+        "torch-2+794c7bc0": 1,
+        "torch-2+7a08dbe4": 1,
+        "not set": 1,
+    }
+    assert groups("stack", "environment=torch-2+794c7bc0") == {"torch-2": 1}

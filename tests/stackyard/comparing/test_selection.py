@@ -89,6 +89,8 @@ def test_what_a_record_says_is_filtered_by_too(lab: Lab) -> None:
         run.environment.stack = stack
         lab.task({"Args/n": stack}, run=run)
     assert labels(lab, filters=filters(["stack=old"])) == {"old": 1}
+    with pytest.raises(BadInputError, match=r"none has the stack ol; near it: old$"):
+        labels(lab, filters=filters(["stack=ol"]))
     assert labels(lab, filters=filters(["stack=old", "stack=new", "machine=yard-1"])) == {"new": 1, "old": 1}
 
 
