@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from stackyard.comparing import metrics, remarks
-from stackyard.comparing.grouping import Grouping, level_like, pairs_of
+from stackyard.comparing.grouping import NO_STACK, NOTHING, Grouping, level_like, pairs_of
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.reading import Found
 from stackyard.comparing.selection import ENDED
@@ -104,6 +104,7 @@ def study(
         remarks=tuple(said),
         advice=remarks.ADVICE,
         hosts_apart=False,
+        unsaid=(NOTHING, NO_STACK),
         blocks=pairs is not None,
         title=title,
     ), options

@@ -63,7 +63,7 @@ def analyse(study: Study, options: ReportOptions | None = None, *, rows: bool = 
     matrix = arrange(study)
     completed = [run.record for cell in matrix.cells for run in cell.completed]
     metrics = metrics_of(completed, options)
-    workloads = [_workload(matrix, name, metrics, options) for name in matrix.workloads]
+    workloads = [_workload(matrix, name, metrics, options, study.unsaid) for name in matrix.workloads]
     for plan in study.plans:
         for workload in workloads:
             change = plan.changes.get(workload.name)
@@ -115,11 +115,13 @@ def analyse(study: Study, options: ReportOptions | None = None, *, rows: bool = 
     )
 
 
-def _workload(matrix: Matrix, name: str, metrics: Sequence[Metric], options: ReportOptions) -> WorkloadReport:
+def _workload(
+    matrix: Matrix, name: str, metrics: Sequence[Metric], options: ReportOptions, unsaid: Sequence[str] = ()
+) -> WorkloadReport:
     cells = matrix.of(name)
-    baseline = choose_baseline(matrix, cells, options)
     by_key = {metric.key: metric for metric in metrics}
     spoken = spoken_of(metrics, options)
+    baseline = choose_baseline(matrix, cells, options, next(iter(spoken), None), unsaid)
     compared = pairs(matrix, cells, baseline)
     comparisons = compare(compared.chosen, metrics, options)
     wall, memory = by_key.get("wall_seconds"), by_key.get("peak_rss_bytes")

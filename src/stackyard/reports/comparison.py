@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from stackyard.errors import BadInputError
@@ -24,8 +24,21 @@ MOST_PAIRS = 3_000
 MIXED = "mixed"
 
 
-def choose_baseline(matrix: Matrix, cells: Sequence[CellRuns], options: ReportOptions) -> CellRuns | None:
+def choose_baseline(
+    matrix: Matrix,
+    cells: Sequence[CellRuns],
+    options: ReportOptions,
+    foremost: Metric | None = None,
+    avoided: Collection[str] = (),
+) -> CellRuns | None:
     """The cell others are compared with: the first that matches the option and has completed runs.
+
+    Args:
+        matrix: for its axes.
+        cells: of one workload.
+        options: with what somebody chose.
+        foremost: a cell with values of this metric is preferred: another has no ratio to show.
+        avoided: levels of axes; a cell without them is preferred.
 
     Raises:
         BadInputError: the option names an axis or value that no cell of the study has.
@@ -38,7 +51,14 @@ def choose_baseline(matrix: Matrix, cells: Sequence[CellRuns], options: ReportOp
         if not any(value in (level, level.split(" @ ")[0]) for level in levels):
             raise BadInputError(f"baseline {axis}={value!r} matches no cell: {axis} has {', '.join(levels)}")
     candidates = matching([cell for cell in cells if cell.completed], wanted)
-    return candidates[0] if candidates else None
+    return min(
+        candidates,
+        key=lambda cell: (
+            foremost is not None and not cell.values(foremost),
+            any(level in avoided for axis, level in cell.axes.items() if axis != WORKLOAD),
+        ),
+        default=None,
+    )
 
 
 def ratio_of(

@@ -117,6 +117,8 @@ class Study:
     hosts_apart: bool = True
     #: Whether runs were made in blocks, each with a run of every cell.
     blocks: bool = True
+    #: Levels of axes that say nothing: a cell without them is rather the baseline.
+    unsaid: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = ()
     #: Code of a warning -> other advice than usual; ``None``: the remarks speak of that, the warning does not.
     advice: Mapping[str, str | None] = field(default_factory=dict)

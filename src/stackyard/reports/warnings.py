@@ -132,6 +132,10 @@ FIRST_BLOCK_RATIO = 1.10
 WIDE_BOUNDS_SHARE = 0.05
 COSTLY_SHARE = 0.02
 MOST_NOTES = 5
+_CHOSEN = re.compile(
+    r"stack \S+: (?:named by [^;]*|the default [^;]*|the task asks for [^;]*"
+    r"|the first that is here; the task asks for no torch)"
+)
 _NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
 
 _WALL = next(metric for metric in CATALOGUE if metric.key == "wall_seconds")
@@ -471,6 +475,8 @@ def _noted(study: Study, matrix: Matrix) -> Iterator[Finding]:
     kinds: dict[str, list[tuple[str, CellRuns]]] = {}
     for cell, run in _runs(matrix):
         for note in run.record.notes:
+            if _CHOSEN.fullmatch(note):  # which stack a task was given, and why: nothing is amiss
+                continue
             kinds.setdefault(_NUMBERS.sub("0", note), []).append((note, cell))
     for found in list(kinds.values())[:MOST_NOTES]:
         message = f"In {count(len(found), 'run')}: {found[0][0].rstrip('.')}."

@@ -104,3 +104,33 @@ def test_a_task_that_failed_has_its_reason_and_no_figure() -> None:
         ("out_of_memory", "it needed more"),
         ("interrupted", "the task was aborted (out_of_memory: it needed more)"),
     ]
+
+
+def test_the_baseline_is_a_group_that_says_its_key_and_has_the_foremost_metric() -> None:
+    tasks = [
+        task_of(
+            {
+                "id": f"{number:032x}",
+                "status": "completed",
+                "execution": {"queue": {"name": queue} if queue else None},
+                "last_metrics": {"a": {"b": {"metric": "loss", "variant": "val", "value": value}}},
+            },
+            0,
+        )
+        for number, (queue, value) in enumerate([(None, 1.0), ("a", None), ("z", 2.0), ("z", 2.0)])
+    ]
+
+    def baseline(chosen: list[Task], options: ReportOptions | None = None) -> str | None:
+        made, options = study.study(
+            Found(Selection("P"), chosen),
+            Grouping(["queue"]),
+            metrics.read(["loss/val"]),
+            options or ReportOptions(draws=100),
+            lambda: [],
+        )
+        workload = analyse(made, options).workloads[0]
+        return next((cell.label for cell in workload.cells if cell.slug == workload.baseline), None)
+
+    assert baseline(tasks) == "z"
+    assert baseline(tasks[:2]) == "not set", "the other has no value to compare with"
+    assert baseline(tasks, ReportOptions(draws=100, baseline={"queue": "not set"})) == "not set"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stackyard.reports import Report, ReportOptions, analyse, load
+from stackyard.reports import Report, ReportOptions, Study, analyse, load
+from stackyard.reports.loading import Run
 from stackyard.reports.warnings import ADVICE
 from stackyard_task.records import Failure, RunRecord
 from tests.stackyard.reports.synthetic import record, write_plan, write_run
@@ -215,3 +216,21 @@ def test_a_warm_up_run_is_not_advised_where_one_was_made(two_cells: Callable[...
     (found,) = [w for w in report_of(folder).warnings if "first block" in w.message]
     assert found.code == "slow-after-warm-up"
     assert "add a warm-up" not in found.advice
+
+
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        ("stack torch-2+1a2b3c4d: the first that is here; the task asks for no torch", False),
+        ("stack torch-2: the task asks for torch==2.0", False),
+        ("stack torch-2: the default of queue old", False),
+        ("stack torch-2: named by Run/stack", False),
+        ("stack torch-2: the first that is here; the default torch-1 does not fit", True),
+        ("runs with Python 3.9, the task's script names 3.11", True),
+    ],
+)
+def test_which_stack_a_task_was_given_is_nothing_to_be_warned_of(note: str, told: bool) -> None:
+    run = record({"workload": "w"}, None, 1.0)
+    run.notes = [note]
+    report = analyse(Study((Run(run, 0, "one"),)))
+    assert any(warning.code == "run-notes" for warning in report.warnings) is told
