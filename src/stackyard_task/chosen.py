@@ -27,6 +27,8 @@ CACHE_VARIABLE, STACKS_VARIABLE = "STACKYARD_CACHE", "STACKYARD_STACKS_FILE"
 #: In an environment that is complete.
 _MARKER = "stackyard-complete.json"
 _MOST_BYTES = 8 << 20
+#: Counts how the same wish came to mean another stack: what was found by older rules is not taken.
+_RULES = 2
 _POLL_SECONDS = 0.05
 #: How long the choosing process gets to tidy up when its task is aborted.
 _GRACE_SECONDS = 5.0
@@ -105,7 +107,7 @@ def _kept(wish: Wish, how: Settled, variables: Mapping[str, str]) -> Optional[Pa
     with contextlib.suppress(OSError), open(variables.get(STACKS_VARIABLE, ""), "rb") as stream:
         stacks = stream.read(_MOST_BYTES)
     settled = {**records.to_json(how), "runs": None, "witness": None}
-    decides = json.dumps([records.to_json(wish), settled], sort_keys=True).encode()
+    decides = json.dumps([_RULES, records.to_json(wish), settled], sort_keys=True).encode()
     digest = hashlib.sha256(decides + b"\0" + stacks).hexdigest()
     return Path(cache) / "environments" / f"{digest}.json"
 

@@ -31,7 +31,7 @@ _MEASURED: Tuple[Tuple[str, str, float], ...] = (
     ("cpu_percent_of_allowed", "CPU mean (% of allowed)", 1),
     ("cpu_percent_of_allowed_max", "CPU greatest (% of allowed)", 1),
     ("peak_rss_bytes", "peak RAM (MB)", _MB),
-    ("cgroup_peak_bytes", "peak RAM with page cache (MB)", _MB),
+    ("cgroup_peak_bytes", "peak charged to the cgroup (MB)", _MB),
     ("disk_read_bytes", "disk read (MB)", _MB),
     ("disk_written_bytes", "disk written (MB)", _MB),
     ("energy_joules", "energy (J)", 1),

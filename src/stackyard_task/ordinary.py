@@ -48,6 +48,10 @@ _MOST_REQUIREMENTS_BYTES = 1 << 20
 #: Folders for a record whose own takes nothing.
 _SPARE = (tempfile.gettempdir(), "/dev/shm")
 RUN_PREFIX = "stackyard-task-"
+#: Of section Run: what is read here, and what the embedded server reads.
+_RUN_NAMES = ("stack", "time_limit_seconds")
+#: Of its other names, so many are told.
+_MOST_NAMED = 5
 FAILED = 1
 #: Of a task that was aborted: what an agent takes for the end that it waited for, however soon that comes.
 ABORTED = 137
@@ -87,7 +91,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         outside = Outside(how.witness if how else None)
         folder = _folder(how.runs if how else None, id)
         # what is needed where this process does not live to hand the record in
-        way = dispatch_of(task, how.queue if how else None, begun, instant(time.time()), os.environ)
+        way = dispatch_of(task, how.queue if how else None, begun, None, os.environ)
         records.write_json(way, folder / records.WAY_FILE)
         watch.start()
         entry.check(table(task, "script"), words, Path.cwd(), shell=shell)
@@ -95,10 +99,13 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         program = entry.shell_of(table(task, "script"), os.environ.get("PATH", os.defpath)) if shell else None
         wish = wish_of(task, Path.cwd())
         choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None or _is_told_to_end())
+        choice.said += not_followed(task, wish, how)
         for sentence in choice.said:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
         spec = spec_of(task, words, choice, program)
         records.write_json(spec, folder / records.TASK_FILE)
+        way.workload_started_at = instant(time.time())
+        records.write_json(way, folder / records.WAY_FILE)
         outside.begin()
         record = run.supervise(
             folder,
@@ -125,7 +132,9 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
     watch.stop()
     if os.getppid() != agent:
         watch.why = watch.why or "its agent ended"
-    record.dispatch = dispatch_of(task, how.queue if how else None, begun, record.started_at, os.environ)
+    # of a script that was never started there is nothing to measure, and no moment when it was
+    started = None if record.measurement.wall_seconds is None else record.started_at
+    record.dispatch = dispatch_of(task, how.queue if how else None, begun, started, os.environ)
     if watch.why is not None and record.failure is not None:
         record.failure.kind = "interrupted"
         record.failure.message = f"{watch.why}; {record.failure.message}"
@@ -160,6 +169,44 @@ def wish_of(task: Mapping[str, Any], folder: Optional[Path]) -> Wish:
             break
     wish.python = _python_of(str(script.get("binary") or ""))
     return wish
+
+
+def not_followed(task: Mapping[str, Any], wish: Wish, how: Optional[Settled]) -> List[str]:
+    """What a task's section Run says and nobody here follows, as sentences.
+
+    A section of that name may be the script's own, so nothing in it is a fault; a name that was mistyped is said.
+
+    Args:
+        task: its document.
+        wish: what was read of it.
+        how: what the operator settled; ``None``: nothing, then nobody here reads the section.
+    """
+    if how is None:
+        return []
+    if how.environment == "agent":
+        queue = f"queue {how.queue}" if how.queue else "this queue"
+        named = f"{wish.stack_from} is not followed: tasks of {queue} run in the environment of their agent"
+        return [named] if wish.stack else []
+    names = sorted(name for name in table(table(task, "hyperparams"), "Run") if name not in _RUN_NAMES)
+    if not names:
+        return []
+    from difflib import get_close_matches  # only who needs it loads it: starts are waited for
+
+    near = [name for name in names if get_close_matches(name.lower(), ["stack"])]
+    left = [name for name in names if name not in near]
+    told = [
+        f"Run/{_plain(name)} is no parameter of Stackyard's and changes nothing here; is Run/stack meant?"
+        for name in near[:_MOST_NAMED]
+    ]
+    if left:
+        more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+        shown = ", ".join(f"Run/{_plain(name)}" for name in left[:_MOST_NAMED])
+        told.append(f"left to the script: {shown}{more}; of section Run, Stackyard reads stack alone")
+    return told
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name[:60])
 
 
 def _says_something(text: str) -> bool:
@@ -234,7 +281,7 @@ def dispatch_of(
         task: its document.
         queue: the name of its queue; ``None``: the id of that, as far as the server tells.
         begun: epoch seconds at the first line of what its agent started; ``None``: it started nothing.
-        started_at: when its script was started.
+        started_at: when its script was started; ``None``: it was not.
         variables: the environment that its agent gave.
     """
     return Dispatch(

@@ -6,7 +6,8 @@ imports nothing of ours: only modules that every interpreter has built in, none 
 STACKYARD_REPORT names the supervisor's FIFO and STACKYARD_HOOK is not "0", and stays silent under ``-I`` (under ``-S``
 it is not loaded at all).
 
-A process that is killed, calls ``os._exit`` or executes another program says nothing at its end. Nothing here prints,
+A process that is killed or executes another program says nothing at its end. One that calls ``os._exit`` says what it
+had loaded, but not its peaks on GPUs; what it forked says nothing at an end of that kind. Nothing here prints,
 raises or waits: what the FIFO does not take at once is not told, nor what a second folder of
 packages holds that was not read after 40 ms.
 """
@@ -21,6 +22,8 @@ _LINE_BYTES = 4096
 _PACKAGES = 300
 #: After so long at the end of a process no second folder is looked into.
 _END_SECONDS = 0.04
+#: The process that has told its end; 0: none has. What it forks has not.
+_told_by = 0
 
 
 def _begin(path: str) -> None:
@@ -28,14 +31,37 @@ def _begin(path: str) -> None:
 
     _write(path, [f'{{"kind":"begun","pid":{os.getpid()},"at":{time.monotonic()!r}}}'])
     atexit.register(_end, path)
+    _at_abrupt_end(path, os.getpid())
 
 
-def _end(path: str) -> None:
+def _at_abrupt_end(path: str, process: int) -> None:
+    """Have ``os._exit`` tell what is loaded, in this process alone: a forked one ends so at any time, and often."""
+    leave = os._exit
+
+    def _exit(status: int) -> None:
+        """Exit to the system with specified status, without normal exit processing."""
+        try:
+            if os.getpid() == process:
+                # torch is not asked for its peaks: who leaves so may do it because a GPU no longer answers
+                _end(path, gpus=False)
+        except BaseException:  # noqa: BLE001 nothing keeps a process from its end
+            pass
+        leave(status)
+
+    _exit.__qualname__ = "_exit"
+    os._exit = _exit  # type: ignore[assignment]
+
+
+def _end(path: str, gpus: bool = True) -> None:
     """Tell what is loaded now. Registered before anything else, so it runs after the script's own last words."""
+    global _told_by
     try:
+        if _told_by == os.getpid():
+            return
+        _told_by = os.getpid()
         until = time.monotonic() + _END_SECONDS
         lines = [_told("environment", {"pid": os.getpid()}, "facts", list(_facts().items()))]
-        lines += _gpus()
+        lines += _gpus() if gpus else []
         _write(path, lines)
         _write(path, _loaded(until))
     except BaseException:  # noqa: BLE001 whatever a foreign module answers here: the script has done its work

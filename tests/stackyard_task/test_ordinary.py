@@ -12,6 +12,7 @@ import pytest
 
 from stackyard.agents.slots import Slot
 from stackyard_task import handing_in, ordinary
+from stackyard_task.wishes import Settled, Wish
 from tests.installation.agents import agent_of
 from tests.installation.site import QUEUE, Site, site
 
@@ -158,6 +159,9 @@ def test_what_cannot_be_had_fails_before_the_script_starts(tasks: Ordinary) -> N
         "name a stack in Run/stack"
     )
     assert record["measurement"]["wall_seconds"] is None
+    assert record["dispatch"]["user_code_at"] is not None
+    assert record["dispatch"]["workload_started_at"] is None, "nothing was started"
+    assert "user code to workload (s)" not in single_values(task)
     assert "started" not in tasks.here.console(task["id"])
 
 
@@ -205,3 +209,42 @@ def test_a_stack_is_named_by_the_form_or_by_a_property(
 ) -> None:
     wish = ordinary.wish_of({**document(), "hyperparams": sections}, tmp_path)
     assert (wish.stack, wish.stack_from) == (stack, said)
+
+
+_REST = "of section Run, Stackyard reads stack alone"
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ({"stack": "mine", "time_limit_seconds": "60"}, []),
+        (
+            {"stak": "mine", "Stack": "mine"},
+            [
+                "Run/Stack is no parameter of Stackyard's and changes nothing here; is Run/stack meant?",
+                "Run/stak is no parameter of Stackyard's and changes nothing here; is Run/stack meant?",
+            ],
+        ),
+        (
+            {"lr": "0.1", "threads": "4"},
+            [f"left to the script: Run/lr, Run/threads; {_REST}"],
+        ),
+        (
+            {f"p{i}": "1" for i in range(9)},
+            [f"left to the script: Run/p0, Run/p1, Run/p2, Run/p3, Run/p4 and 4 more; {_REST}"],
+        ),
+    ],
+)
+def test_what_nobody_follows_of_the_section_run_is_said(run: dict[str, str], said: list[str]) -> None:
+    task = {**document(), "hyperparams": {"Run": {name: {"value": value} for name, value in run.items()}}}
+    settled = Settled("python", queue="cpu")
+    assert ordinary.not_followed(task, ordinary.wish_of(task, None), settled) == said
+    assert ordinary.not_followed(task, Wish(), None) == [], "another's machine: nobody reads the section"
+
+
+def test_a_stack_that_is_named_where_the_agent_makes_environments_is_said() -> None:
+    task = {**document(), "hyperparams": {"Run": {"stack": {"value": "mine"}, "lr": {"value": "1"}}}}
+    settled = Settled("python", queue="anything", environment="agent")
+    assert ordinary.not_followed(task, ordinary.wish_of(task, None), settled) == [
+        "Run/stack is not followed: tasks of queue anything run in the environment of their agent"
+    ]

@@ -304,7 +304,8 @@ CATALOGUE: tuple[Metric, ...] = (
         "Peak of the cgroup",
         "B",
         "memory",
-        "The kernel's own peak for the run's cgroup: page cache included.",
+        "The most that the kernel charged to the run's cgroup: with page cache, without libraries that others read "
+        "first, so it may be less than the peak RAM.",
         _measured("cgroup_peak_bytes"),
     ),
     Metric(

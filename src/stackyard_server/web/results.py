@@ -25,7 +25,10 @@ ROWS: dict[str, dict[str, str]] = {
         "CPU greatest (% of a core)": "greatest, of a core", "CPU mean (% of allowed)": "mean, of what is allowed",
         "CPU greatest (% of allowed)": "greatest, of what is allowed",
     },
-    "RAM": {"peak RAM (MB)": "", "peak RAM with page cache (MB)": "with page cache"},
+    "RAM": {
+        "peak RAM (MB)": "", "peak charged to the cgroup (MB)": "charged to the cgroup",
+        "peak RAM with page cache (MB)": "charged to the cgroup",  # as older records call it
+    },
     "Steps": {
         "steps": "", "step time mean (ms)": "mean", "step time median (ms)": "median",
         "step time 95th percentile (ms)": "95th percentile",

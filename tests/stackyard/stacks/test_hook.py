@@ -192,7 +192,6 @@ def test_who_wants_no_hook_has_none(
 @pytest.mark.parametrize(
     ("script", "status"),
     [
-        ("import os; os._exit(3)", 3),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
         ("import os; os.execv('/bin/true', ['true'])", 0),
     ],
@@ -202,6 +201,38 @@ def test_who_ends_without_an_end_says_nothing_then(
 ) -> None:
     assert environment.run("-c", script).returncode == status
     assert environment.kinds() == ["begun"]
+
+
+def test_an_abrupt_end_is_told_once_and_by_the_process_itself_alone(environment: Environment) -> None:
+    for name, text in (("torch", TORCH), ("numpy", '__version__ = "1.26.4"')):
+        (environment.site_packages / f"{name}.py").write_text(text)
+    forks = (
+        "import os, numpy, torch\nfor _ in range(3):\n    child = os.fork()\n    if not child: os._exit(0)\n"
+    )
+    waits = "    os.waitpid(child, 0)\n"
+    done = environment.run("-c", f"{forks}{waits}os._exit(status=3)")
+    told = environment.told()
+    late = environment.run("-c", "import atexit, os, numpy; atexit.register(os._exit, 4)")
+    (environment.site_packages / "torch.py").unlink()
+    (environment.site_packages / "numpy.py").unlink()
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    assert [message["kind"] for message in told] == ["begun", "environment", "loaded"]
+    assert len({message["pid"] for message in told}) == 1
+    assert told[2]["packages"] == {"numpy": "1.26.4", "torch": "2.13.0+cu130"}
+    assert (late.returncode, late.stderr) == (4, "")
+    assert environment.kinds() == ["begun", "environment", "loaded"]
+
+
+def test_an_abrupt_end_is_as_it_would_be_without(environment: Environment) -> None:
+    wrong = "import os\ntry:\n    os._exit('x')\nexcept TypeError as error:\n    print(error, flush=True)\n"
+    with_hook = environment.run("-c", wrong + "os._exit(0)").stdout
+    assert with_hook == environment.run("-c", wrong + "os._exit(0)", STACKYARD_HOOK="0").stdout
+    environment.told()
+    gone = "import os; os.unlink(os.environ['STACKYARD_REPORT']); os._exit(5)"
+    elsewhere = environment.site_packages / "left.fifo"
+    os.mkfifo(elsewhere)
+    done = environment.run("-c", gone, STACKYARD_REPORT=str(elsewhere))
+    assert (done.returncode, done.stdout, done.stderr) == (5, "", "")
 
 
 def test_a_script_ends_as_it_would_without(environment: Environment) -> None:
