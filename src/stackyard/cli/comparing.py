@@ -43,7 +43,12 @@ def tasks_command(
         ),
     ] = None,
     task: Annotated[
-        list[str] | None, typer.Option("--task", metavar="ID", help="Only these tasks; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--task",
+            metavar="ID",
+            help="Only these tasks; the beginning of an id is enough, as lists show it; may be repeated.",
+        ),
     ] = None,
     group_by: Annotated[
         list[str] | None,
@@ -107,7 +112,9 @@ def tasks_command(
         project, tuple(tag or ()), selection.filters(filter or []), tuple(dict.fromkeys(task or ()))
     )
     if chosen.project is None and not chosen.ids:
-        raise BadInputError("which tasks? name their project with --project, or themselves with --task")
+        raise BadInputError(
+            "which tasks? name their project with --project, or themselves with --task; --tag and --filter narrow those"
+        )
     if not group_by:
         raise BadInputError("--group-by is missing: say what makes a group, such as --group-by stack,Args/lr")
     asked = comparing.Asked(chosen, group_by, metric or (), pair_by)

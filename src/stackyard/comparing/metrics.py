@@ -232,8 +232,24 @@ def names(tasks: Iterable[Task]) -> list[str]:
 
 
 def unknown(asked: Wanted, known: Iterable[str]) -> BadInputError:
-    """That no task has a metric, with the names that are near it."""
-    return BadInputError(f"--metric {asked.name}: no task has it{hint(asked.name, known)}")
+    """That no task has a metric, with the names that are near it; of all of them those that tasks chose come first."""
+    names = list(dict.fromkeys(known))
+    before, colon, word = asked.name.rpartition(":")
+    if colon and before and {before, f"{SINGLE}/{before}"} & set(names):
+        endings = [each for each in (*CHOICES, *DIRECTIONS) if each != "last"]
+        return BadInputError(
+            f"--metric {asked.name}: {before} is there, but {word!r} behind it means nothing{hint(word, endings)}"
+        )
+    names.sort(key=_is_anothers)
+    return BadInputError(f"--metric {asked.name}: no task has it{hint(asked.name, names, ordered=True)}")
+
+
+def _is_anothers(name: str) -> bool:
+    """Whether a name is none that a task's author chose: of the record, of the SDK's monitoring, of the server."""
+    title, _, variant = name.partition("/")
+    return (
+        name in _MEASURED or name == SERVER_SECONDS or name.startswith(":") or _is_of_record(title, variant)
+    )
 
 
 def units(known: Iterable[str]) -> Mapping[str, list[str]]:

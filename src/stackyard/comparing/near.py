@@ -10,8 +10,14 @@ MOST_SHOWN, MOST_NAMES = 6, 20_000
 _LONGEST_NAME = 120
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """What is there instead, as the end of a sentence: "; near it: a, b" or "; there are: a, b, c and 4 more"."""
+def hint(name: str, known: Iterable[str], *, ordered: bool = False) -> str:
+    """What is there instead, as the end of a sentence: "; near it: a, b" or "; there are: a, b, c and 4 more".
+
+    Args:
+        name: what is not there.
+        known: what is.
+        ordered: the first of them matter most; else they are told by the alphabet.
+    """
     names = [printable(text[:_LONGEST_NAME]) for text in list(dict.fromkeys(known))[:MOST_NAMES]]
     if not names:
         return ""
@@ -21,7 +27,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     if near:
         return f"; near it: {', '.join(lower[low] for low in near[:MOST_SHOWN])}"
     more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-    return f"; there are: {', '.join(sorted(names)[:MOST_SHOWN])}{more}"
+    return f"; there are: {', '.join((names if ordered else sorted(names))[:MOST_SHOWN])}{more}"
 
 
 def printable(text: str) -> str:

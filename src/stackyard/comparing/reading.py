@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +35,9 @@ RECORD_BYTES = 1 << 20
 #: Records that are downloaded, where a server shows but their beginning, and how many at a time.
 MOST_DOWNLOADS, AT_ONCE = 1_000, 8
 _MOST_PROJECTS = 2_000
+#: An id, and the beginning of one as lists show it.
+_ID, _BEGINNING = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{6,31}")
+_NO_TASK = "no server that was asked has that task, or lets you see it"
 _MOST_ASKED = 200
 
 
@@ -64,6 +69,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
         ServerError: a server refuses.
         UnreachableError: a server does not answer.
     """
+    selection = dataclasses.replace(selection, ids=_whole(clients, selection.ids))
     asking = metrics.asking(asked)
     found = Found(selection, servers=[client.connection.api for client in clients])
     seen: set[str] = set()
@@ -98,9 +104,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
         raise BadInputError(f"no project is named {selection.project!r}{hint(str(selection.project), near)}")
     missing = [id for id in selection.ids if id not in seen]
     if missing:
-        raise BadInputError(
-            f"--task {missing[0]}: no server that was asked has that task, or lets you see it"
-        )
+        raise BadInputError(f"--task {missing[0]}: {_NO_TASK}")
     _bring_records(clients, found)
     there_are = found.tasks
     found.tasks = [task for task in there_are if _fits(task, selection)]
@@ -119,6 +123,34 @@ def _fits(task: Task, selection: Selection) -> bool:
         if name in LOCAL and KEYS[name](task) not in values:
             return False
     return set(map(shortened, selection.tags)) <= set(task.tags)
+
+
+def _whole(clients: Sequence[Client], ids: Sequence[str]) -> tuple[str, ...]:
+    """Ids of tasks, those of which the beginning is given made whole; the newest MOST_TASKS are looked through.
+
+    Raises:
+        BadInputError: several tasks begin so, or none does.
+    """
+    begun = [id for id in ids if not _ID.fullmatch(id)]
+    known: dict[str, None] = {}
+    for client in clients if any(map(_BEGINNING.fullmatch, begun)) else ():
+        there = client.pages(
+            "tasks.get_all_ex",
+            "tasks",
+            only_fields=["id"],
+            order_by=["-created"],
+            system_tags=["-archived"],
+        )
+        known.update((str(each.get("id")), None) for each in itertools.islice(there, MOST_TASKS))
+    whole = {id: id for id in ids}
+    for id in begun:
+        found = [each for each in known if each.startswith(id)] if _BEGINNING.fullmatch(id) else []
+        if len(found) > 1:
+            raise BadInputError(f"--task {id}: {len(found)} tasks have an id that begins so; give more of it")
+        if not found:
+            raise BadInputError(f"--task {id[:60]}: {_NO_TASK}")
+        whole[id] = found[0]
+    return tuple(dict.fromkeys(whole.values()))
 
 
 def _has_parameters(task: Task, selection: Selection) -> bool:

@@ -83,6 +83,15 @@ def test_a_server_gives_those_that_fit_everything(lab: Lab) -> None:
     assert labels(lab, filters=filters([f"project={lab.project}/inner"])) == {"three": 1}
 
 
+def test_the_beginning_of_an_id_names_a_task(lab: Lab) -> None:
+    one, two = lab.task({"Args/n": "one"}), lab.task({"Args/n": "two"})
+    assert labels(lab, ids=[one[:12], two], project=None) == {"one": 1, "two": 1}
+    assert labels(lab, ids=[one[:12], one], project=None) == {"one": 1}
+    for wrong in ("0" * 12, one[:3], "train"):
+        with pytest.raises(BadInputError, match=f"--task {wrong}: no server that was asked has that task"):
+            labels(lab, ids=[wrong], project=None)
+
+
 def test_what_a_record_says_is_filtered_by_too(lab: Lab) -> None:
     for stack in ("old", "new"):
         run = measured()
