@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stackyard.reports.cells import Block, CellRuns, label
 from stackyard.reports.metrics import Metric
 from stackyard.reports.report import FactorEffect, FactorReport, ReportOptions
-from stackyard.reports.statistics import holm
+from stackyard.reports.statistics import FEWEST_RUNS, holm
 from stackyard.reports.wording import inside
 
 #: Beyond this many combinations of levels the search for the sub-matrix is greedy, no longer exhaustive.
@@ -163,7 +163,7 @@ def _analyse(
     block_df = len(set(blocks)) - 1
     block_share = max(0.0, (block_ss - block_df * error) / (total + error))
     rest = max(0.0, 1 - block_share - sum(effect.omega_squared for effect in effects))
-    finding, name = _finding(metric, effects, options)
+    finding, name = _finding(metric, effects, options, len(set(blocks)))
     return FactorReport(metric.key, cells, len(y), effects, block_share, rest, left_out, finding, name)
 
 
@@ -244,9 +244,12 @@ def _explained(basis: NDArray[np.float64], drawn: NDArray[np.float64]) -> NDArra
 
 
 def _finding(
-    metric: Metric, effects: Sequence[FactorEffect], options: ReportOptions
+    metric: Metric, effects: Sequence[FactorEffect], options: ReportOptions, blocks: int
 ) -> tuple[str | None, str | None]:
     first = effects[0]
+    if first.p_holm > 1 - options.confidence and blocks < FEWEST_RUNS:
+        # so few blocks can be permuted in so few ways that even levels wholly apart would look like chance
+        return f"Too few runs to tell whether a factor explains {inside(metric.label)}.", None
     if first.p_holm > 1 - options.confidence:
         return f"No factor explains {inside(metric.label)} beyond chance.", None
     share = f"{first.omega_squared * 100:.0f} %"

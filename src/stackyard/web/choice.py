@@ -163,6 +163,11 @@ def from_form(query: str) -> Choice:
     return _made(found)
 
 
+def is_whole_form(query: str) -> bool:
+    """Whether the form asked for more than a project: it has rows for metrics, even if they are empty."""
+    return any(name == "name" for name, _ in fields(query))
+
+
 def _made(found: dict[str, list[str]]) -> Choice:
     once: dict[str, str] = {}
     for name in ONCE:

@@ -105,7 +105,11 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
         return await _form(visit, choosing.read(visit.query))
 
     async def choose(visit: Visit) -> Response:
-        query = choosing.from_form(visit.query).query()
+        made = choosing.from_form(visit.query)
+        if not made.complete and choosing.is_whole_form(visit.query):
+            missing = "tick what makes a group" if made.project or made.tasks else "choose a project"
+            return await _form(visit, made, in_words(f"nothing to compare yet: {missing}"), 400)
+        query = made.query()
         return RedirectResponse(f"/compare?{query}" if query else "/compare", 303)
 
     async def file(visit: Visit) -> Response:

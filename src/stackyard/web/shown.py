@@ -14,12 +14,13 @@ from stackyard.reports.comparison import MIXED
 from stackyard.reports.report import (
     CellReport,
     Comparison,
+    Headline,
     MetricNote,
     Report,
     WorkloadReport,
 )
 from stackyard.reports.report import Warning as Said
-from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
+from stackyard.reports.statistics import DIFFERENT, FEWEST_RUNS, PARITY, TOO_FEW, UNDECIDED
 
 #: Metrics, groups, and rows over all metrics that one page shows; verdicts, failed tasks; runs that are dots of a bar.
 MOST_METRICS, MOST_GROUPS, MOST_ROWS = 20, 100, 1_500
@@ -152,12 +153,12 @@ def result(report: Report, tasks: Mapping[str, tuple[str, int]], web: str) -> Re
             cell.metrics[m.key].n > MOST_DOTS for cell in kept.cells for m in shown if m.key in cell.metrics
         ):
             left_out.append(f"A bar shows up to {MOST_DOTS} of its tasks as dots.")
-        found = [h for h in workload.headlines if h.verdict != "fact"]
+        found, few = _folded([h for h in workload.headlines if h.verdict != "fact"])
         if len(found) > MOST_VERDICTS:
             left_out.append(
                 f"{MOST_VERDICTS} of {len(found):,} verdicts are shown; the tables have the others."
             )
-        verdicts = [Verdict(BADGES[h.verdict], h.text, h.setting) for h in found[:MOST_VERDICTS]]
+        verdicts = [Verdict(BADGES[h.verdict], h.text, h.setting) for h in found[:MOST_VERDICTS]] + few
         best = [b.sentence for b in (*workload.best, workload.fastest, workload.leanest) if b]
         left_out += workload.left_out
     if len(report.failed) > MOST_FAILED:
@@ -177,6 +178,19 @@ def result(report: Report, tasks: Mapping[str, tuple[str, int]], web: str) -> Re
         left_out=left_out,
         confidence=f"{report.options.confidence * 100:g}",
     )
+
+
+def _folded(headlines: list[Headline]) -> tuple[list[Headline], list[Verdict]]:
+    """The headlines that say something, and one line for all those that have too few runs."""
+    few = [h for h in headlines if h.verdict == TOO_FEW]
+    if len(few) < 2:
+        return headlines, []
+    metrics = count(len({h.metric for h in few}), "metric")
+    words = (
+        f"{len(few):,} comparisons of {metrics}: a verdict needs {FEWEST_RUNS} tasks, or pairs, in each group. "
+        "The tables have their figures."
+    )
+    return [h for h in headlines if h.verdict != TOO_FEW], [Verdict(BADGES[TOO_FEW], words, "")]
 
 
 def _ordered(report: Report) -> list[MetricNote]:

@@ -70,6 +70,18 @@ def test_noise_alone_explains_nothing() -> None:
     assert report.finding_name is None
 
 
+def test_of_too_few_blocks_nothing_is_said_of_chance() -> None:
+    cells = [
+        cell
+        for cell in cells_of(lambda stack, _: {"old": 1.0, "new": 2.0, "next": 2.2}[stack])
+        if cell.axes["hardware"] == "1c" and cell.axes["stack"] != "next"
+    ]
+    for cell in cells:
+        cell.completed = [run for run in cell.completed if (run.record.block or 0) < 4]
+        assert len(cell.completed) == 4
+    assert analysed(cells).finding == "Too few runs to tell whether a factor explains wall time."
+
+
 def test_p_values_under_the_null_are_not_too_small() -> None:
     count = 400 if LONG else 60
     print(f"{count} null matrices")

@@ -145,6 +145,17 @@ def test_the_form_offers_what_is_there_each_as_text(visitor: httpx.Client) -> No
     assert "3 named tasks" in named.text
 
 
+def test_without_a_group_the_form_says_what_is_missing(visitor: httpx.Client) -> None:
+    rows = {"name": "loss/val", "choice": "last", "better": ""}
+    answer = visitor.get("/compare/choose", params={"project": "Vision/detector", **rows})
+    assert answer.status_code == 400
+    assert "tick what makes a group" in answer.text
+    assert 'name="name" value="loss/val"' in answer.text
+    assert "choose a project" in visitor.get("/compare/choose", params={"group-by": "stack", **rows}).text
+    first = visitor.get("/compare/choose", params={"project": "Vision/detector"})
+    assert first.status_code == 303, "a project alone is the first step"
+
+
 def test_a_person_sees_what_the_server_lets_them_see(app: WebApp, visitor: httpx.Client) -> None:
     with app.visitor() as stranger:
         assert stranger.get("/compare?project=Vision/detector&group-by=stack").status_code == 401

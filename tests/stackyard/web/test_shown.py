@@ -52,3 +52,19 @@ def test_dots_are_thinned_and_keep_the_ends() -> None:
         assert len(bar.dots) == shown.MOST_DOTS
         assert max(bar.dots) > 90
     assert "A bar shows up to 24 of its tasks as dots." in found.left_out
+
+
+def test_too_few_runs_are_said_once() -> None:
+    found = shown.result(report(3, 2, 4), {}, "http://server")
+    assert [(v.badge[2], v.text) for v in found.verdicts] == [
+        (
+            "too few runs",
+            "6 comparisons of 2 metrics: a verdict needs 6 tasks, or pairs, in each group. "
+            "The tables have their figures.",
+        )
+    ]
+    assert {v.badge[2] for v in shown.result(report(3, 2, 6), {}, "http://server").verdicts} & {
+        "different",
+        "undecided",
+        "parity",
+    }
