@@ -84,7 +84,8 @@ def tasks_command(
         typer.Option(
             "--baseline",
             metavar="KEY=VALUE",
-            help="The group that the others are compared with; default: the first. May be repeated.",
+            help="The group that the others are compared with; default: the first that has the "
+            "foremost metric. May be repeated.",
         ),
     ] = None,
     server: Annotated[
