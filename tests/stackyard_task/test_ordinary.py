@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip(
+    "clearml", reason="what comes over a server is in the agent's Python only, never in a stack's"
+)
+
 from stackyard.agents.slots import Slot
 from stackyard_task import handing_in, ordinary
 from stackyard_task.wishes import Settled, Wish

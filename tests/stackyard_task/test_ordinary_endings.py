@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip(
+    "clearml", reason="what comes over a server is in the agent's Python only, never in a stack's"
+)
+
 from stackyard.agents.slots import Slot
 from stackyard_task import ordinary
 from stackyard_task.records import RECORD_FILE, WAY_FILE, Dispatch, RunRecord

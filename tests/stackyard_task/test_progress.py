@@ -20,7 +20,13 @@ def test_memory_that_is_not_counted_yet_is_not_measured(
     listener: Any = SimpleNamespace(
         phases=[{"name": "startup"}], loss=None, progress={}, steps_since=lambda: (0, None)
     )
-    sampler: Any = SimpleNamespace(rss_bytes=resident, cpu_percent_recent=None, gpus_recent={})
+    sampler: Any = SimpleNamespace(
+        rss_bytes=resident,
+        most_rss_bytes=resident or 0,
+        cpu_percent_recent=None,
+        gpus_recent={},
+        cpu_seconds=lambda: None,
+    )
     seen: List[Moment] = []
     progress.shown(tmp_path, 0.04, listener, sampler, seen.append)
     assert seen[0].rss_bytes == told

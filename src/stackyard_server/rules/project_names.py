@@ -28,11 +28,7 @@ def normalise(name: str) -> str:
     if len(parts) > MAX_DEPTH:
         raise error("project_depth", max_depth=MAX_DEPTH)
     if len(parts[-1]) < SHORTEST:
-        # ClearML calls it blank, whatever is wrong with it; what comes after its words is ours
-        short = (
-            f"Project name cannot be blank, nor its last part shorter than {SHORTEST} characters: {parts[-1]}"
-        )
-        raise error("validation", short)
+        raise error("validation", "Project name cannot be blank")  # so ClearML says of one that is too short
     return "/".join(parts)
 
 
