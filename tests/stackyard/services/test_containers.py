@@ -45,7 +45,10 @@ def test_no_container_outlives_its_agent(
     task = yard.submit(ENDLESS, "boxes", container={"image": image.reference, "arguments": "--memory 1g"})
     yard.begun(task)
     (container,) = engine.containers(label)
-    assert (container.image_id, container.memory_bytes) == (image.image_id, 2**30)
+    assert container.labels["stackyard.stack"].startswith(image.stack), (
+        "the stack's image, with the SDK on top"
+    )
+    assert container.memory_bytes == 2**30
     assert container.cpus == len(os.sched_getaffinity(0)), "it asked for none, and has the queue's limit"
     assert container.shm_bytes
 
