@@ -123,7 +123,7 @@ class Lab:
     @property
     def up_words(self) -> list[str]:
         """The command that starts everything as it was told last."""
-        return ["up", "--no-templates", "--queues", str(self.queues_file)]
+        return ["up", "--no-templates", "--no-web-app", "--queues", str(self.queues_file)]
 
     def down(self) -> None:
         """End everything, running tasks too."""
