@@ -161,9 +161,9 @@ class Yard:
 
     def _project(self, name: str) -> str:
         """A project's id; it is made where it is not there."""
-        found = self.client.call("projects.get_all", name=f"^{re.escape(name)}$", only_fields=["id"])[
-            "projects"
-        ]
+        found = self.client.call(
+            "projects.get_all", name=f"^{re.escape(name)}$", only_fields=["id"], search_hidden=True
+        )["projects"]
         return str(found[0]["id"] if found else self.client.call("projects.create", name=name)["id"])
 
     def task(self, id: str) -> dict[str, Any]:
