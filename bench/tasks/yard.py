@@ -260,6 +260,8 @@ def yard(minutes: float) -> Iterator[Yard]:
         with lab.client as client:
             yield Yard(folder, lab, client, spec.name, begun + 60 * minutes, settings.home, text)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # what tidies up is not ended for taking long
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
             lab.down()
         for process in lab.processes():
