@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
@@ -65,6 +66,7 @@ class Watch:
                 continue
             self.why = why_over(found[0] if found else None)
             if self.why is not None:
+                print(f"stackyard: {self.why}; what there is, is left with it", file=sys.stderr, flush=True)
                 os.kill(os.getpid(), signal.SIGTERM)
                 break
         server.close()

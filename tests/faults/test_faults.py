@@ -197,7 +197,7 @@ def abort_uploading(lab: Lab, folder: Path) -> str:
     go_on.touch()
     until(lab.relay.holding.is_set, "the upload to begin", lab.console(id))
     lab.stackyard("task", "abort", id)
-    until(lambda: "TASK STOPPING" in lab.console(id)(), "the task to hear of it", lab.console(id))
+    until(lambda: "the task was aborted" in lab.console(id)(), "the task to hear of it", lab.console(id))
     lab.relay.release()
     return id
 
