@@ -13,9 +13,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Mapping, Optional
+from typing import IO, Callable, Mapping, Optional
 
 from stackyard_task import records
 from stackyard_task.interpreter import PYTHON_VARIABLE
@@ -122,7 +123,6 @@ def _known(kept: Path, has_image: Callable[[str], bool]) -> Optional[Choice]:
     try:
         found = records.read_json(Choice, kept)
         if found.image is not None:
-            found.known = True
             return found if has_image(found.image) else None
         if found.stack is None:  # this machine's own Python, as it is
             return found if os.access(found.python, os.X_OK) else None
@@ -133,20 +133,39 @@ def _known(kept: Path, has_image: Callable[[str], bool]) -> Optional[Choice]:
         return None
     if digest != found.stack.digest or not os.access(found.python, os.X_OK):
         return None
-    found.known = True
     return found
 
 
 def _asked(wish: Wish, how: Settled, variables: Mapping[str, str], over: Callable[[], bool]) -> Choice:
     """What our side answers; it builds what is missing, and says meanwhile on stderr what it does."""
+    with tempfile.TemporaryFile() as answered:  # a pipe would be full before anybody reads from it
+        status = _asked_of(wish, how, variables, over, answered)
+        answered.seek(0)
+        said = answered.read(_MOST_BYTES)
+    try:
+        answer = json.loads(said)
+        if "refused" in answer:
+            raise NotMet(str(answer["refused"]), str(answer["kind"]))
+        return records.from_json(Choice, answer, "the choice of an environment")
+    except (ValueError, TypeError, KeyError, RecordError):
+        raise NotMet(
+            f"what makes environments here ended with status {status} and without an answer; the task's "
+            "console shows what it said",
+            "infrastructure",
+        ) from None
+
+
+def _asked_of(
+    wish: Wish, how: Settled, variables: Mapping[str, str], over: Callable[[], bool], answered: IO[bytes]
+) -> int:
+    """Have our side answer into a file; its exit status."""
     asking = subprocess.Popen(
         [how.python, "-I", "-m", "stackyard.ordinary"],  # what lies in the task's folder has any name
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=answered,
         env={**variables, **how.variables},
     )
     assert asking.stdin is not None
-    assert asking.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         asking.stdin.write(
             json.dumps({"wish": records.to_json(wish), "settled": records.to_json(how)}).encode()
@@ -157,7 +176,7 @@ def _asked(wish: Wish, how: Settled, variables: Mapping[str, str], over: Callabl
             time.sleep(_POLL_SECONDS)
         if asking.poll() is None:
             raise NotMet("it ended while its environment was made", "interrupted")
-        said = asking.stdout.read(_MOST_BYTES)
+        return asking.returncode
     finally:
         if asking.poll() is None:
             asking.terminate()
@@ -166,15 +185,3 @@ def _asked(wish: Wish, how: Settled, variables: Mapping[str, str], over: Callabl
             except subprocess.TimeoutExpired:
                 asking.kill()
                 asking.wait()
-        asking.stdout.close()
-    try:
-        answer = json.loads(said)
-        if "refused" in answer:
-            raise NotMet(str(answer["refused"]), str(answer["kind"]))
-        return records.from_json(Choice, answer, "the choice of an environment")
-    except (ValueError, TypeError, KeyError, RecordError):
-        raise NotMet(
-            f"what makes environments here ended with status {asking.returncode} and without an answer; the task's "
-            "console shows what it said",
-            "infrastructure",
-        ) from None

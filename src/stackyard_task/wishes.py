@@ -59,8 +59,6 @@ class Choice:
     pins: Dict[str, str] = field(default_factory=dict)
     #: Sentences: what was chosen and why, what is other than was asked for.
     said: List[str] = field(default_factory=list)
-    #: Whether it was known before.
-    known: bool = False
     #: Id of the image that the Python is in; ``None``: it is on this host.
     image: Optional[str] = None
 

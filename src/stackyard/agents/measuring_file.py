@@ -32,8 +32,12 @@ if not os.path.isdir(place):
         draft = tempfile.mkdtemp(prefix=".measuring-", dir=os.path.dirname(place))
         with zipfile.ZipFile(sys.argv[0]) as packed:
             packed.extractall(draft)
-        os.rename(draft, place)
-    except OSError:  # no cache, or another was there first: then from the archive, or from that
+        try:
+            os.rename(draft, place)
+        except OSError:  # another was there first
+            import shutil
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError:  # no cache: then from the archive
         pass
 if os.path.isdir(place) and os.stat(place).st_uid == os.getuid():
     sys.path[0] = place

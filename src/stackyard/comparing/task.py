@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackyard.clearml.tasks.outcomes import RECORDS
 from stackyard.comparing.near import printable
 from stackyard_task.records import RecordError, RunRecord, from_json
 
@@ -17,8 +18,6 @@ ASKED = (
     *("hyperparams", "runtime", "script.repository", "script.version_num", "script.entry_point"),
     "models.input",
 )
-#: Names of the artifact that is a measured record; of several the first.
-RECORDS = ("stackyard-record", "record")
 #: The one of them that anybody may have given to an artifact of their own.
 OF_ANYBODY = "record"
 #: Sections of parameters that are no parameters of the task's own work.

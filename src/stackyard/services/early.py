@@ -17,6 +17,7 @@ from typing import Any
 
 from stackyard.clearml.client import Client
 from stackyard.clearml.collecting import console
+from stackyard.clearml.tasks.outcomes import RECORDS
 from stackyard.services.early_words import AGENTS_REASON, explained
 from stackyard.services.watch import FIELDS, Worker, task_of
 from stackyard_task.records import (
@@ -41,8 +42,6 @@ _SETTLED_SECONDS = 30.0
 _MOST_TASKS = 50
 _MOST_REASON = 1000
 _MOST_RECORD = 16 << 20
-#: The names by which records are with tasks: of ordinary ones, and of those that Stackyard sends.
-_RECORDS = ("stackyard-record", "record")
 _SCRIPT = tuple(
     f"script.{name}" for name in ("repository", "branch", "version_num", "tag", "working_dir", "entry_point")
 )
@@ -169,12 +168,12 @@ def record_of(entry: Mapping[str, Any], failure: Failure) -> RunRecord:
 def _records(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The records that are with a task."""
     held = (entry.get("execution") or {}).get("artifacts") or []
-    return [one for one in held if isinstance(one, dict) and one.get("key") in _RECORDS]
+    return [one for one in held if isinstance(one, dict) and one.get("key") in RECORDS]
 
 
 def _recorded(held: Sequence[Mapping[str, Any]]) -> Failure | None:
     """Why a task failed, as the record says it that is with the task."""
-    if held[0].get("key") != _RECORDS[0]:  # what Stackyard sends has its reasons from elsewhere
+    if held[0].get("key") != RECORDS[0]:  # what Stackyard sends has its reasons from elsewhere
         return None
     try:
         preview = str((held[0].get("type_data") or {})["preview"])
