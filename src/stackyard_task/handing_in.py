@@ -11,7 +11,7 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from stackyard_task import figures, records
 from stackyard_task.api import ApiError, Refused, Server
@@ -33,8 +33,8 @@ FIELDS = [
 ]
 #: Of names, so many parts, and of each so many characters are used for a folder's.
 _MOST_PARTS, _MOST_NAME = 12, 80
-#: Statuses of a task that is over already, and that no reason of ours changes.
-_SAID = ("stopped", "completed", "published", "closed")
+#: Statuses of a run that may still be failed: it is under way, or its agent has just failed it.
+_OPEN = ("in_progress", "failed")
 
 
 def document(server: Server, id: str, fields: Sequence[str] = tuple(FIELDS)) -> Dict[str, Any]:
@@ -159,16 +159,20 @@ def register(server: Server, id: str, artifacts: List[Dict[str, Any]]) -> None:
         server.call("tasks.edit", task=id, execution={"artifacts": [*kept, *artifacts]}, force=True)
 
 
-def fail(server: Server, task_id: str, failure: Failure) -> bool:
+def fail(server: Server, task_id: str, failure: Failure, began: Optional[str] = None) -> bool:
     """Say why a task failed, as the last word; whether the server took it.
 
     Whoever asks this should exit with 0 then: of any other status the agent would make a reason of its own.
+
+    Args:
+        server: where it is.
+        task_id: which.
+        failure: why.
+        began: when its run began, as the server has it: of a later run nothing is said. ``None``: nobody knows.
     """
     try:
-        found = server.call("tasks.get_all_ex", id=[task_id], only_fields=["status"], search_hidden=True)[
-            "tasks"
-        ]
-        if not found or found[0].get("status") in _SAID:
+        found = document(server, task_id, ("status", "started"))
+        if found.get("status") not in _OPEN or is_another_run(found, began):
             return False
         server.call(
             "tasks.failed",
@@ -177,9 +181,14 @@ def fail(server: Server, task_id: str, failure: Failure) -> bool:
             status_message=failure.kind,
             force=True,
         )
-    except (ApiError, KeyError):
+    except ApiError:
         return False
     return True
+
+
+def is_another_run(task: Mapping[str, Any], began: Optional[str]) -> bool:
+    """Whether a task was started anew since a run of it began; both instants are the server's."""
+    return began is not None and task.get("started") not in (None, began)
 
 
 def event(task_id: str, kind: str, metric: str, variant: str, **fields: Any) -> Dict[str, Any]:

@@ -356,7 +356,10 @@ def delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder
     """Leave the record with the task; whether the server took it. What it did not take stays in its folder."""
     try:
         place = _kept(record, folder)
+        began = task.get("started")
         task = handing_in.document(server, str(task["id"]))  # as the script left it
+        if handing_in.is_another_run(task, began):
+            raise ApiError("the task has been started anew since")
         record.parameters = handing_in.parameters_of(task)
         records.write_json(record, place / records.RECORD_FILE)
         handing_in.hand_in(server, task, record, place)
@@ -400,6 +403,7 @@ def said(server: Server, id: str, record: RunRecord, why: Optional[str], is_ther
         is_there: whether the server has the record.
     """
     failure = record.failure
+    began = record.dispatch.pulled_at if record.dispatch is not None else None
     if why is not None:
         if is_there:
             aborts.is_over(server, id)
@@ -407,7 +411,7 @@ def said(server: Server, id: str, record: RunRecord, why: Optional[str], is_ther
     if failure is None:
         return 0
     print(f"stackyard: {failure.kind}: {failure.message}", file=sys.stderr, flush=True)
-    if failure.kind != "interrupted" and handing_in.fail(server, id, failure):
+    if failure.kind != "interrupted" and handing_in.fail(server, id, failure, began):
         return 0
     return failure.exit_code or FAILED
 

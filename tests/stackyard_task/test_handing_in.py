@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stackyard_task import handing_in
+from stackyard_task.records import Failure
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,33 @@ def test_a_tasks_folder_stays_below_the_servers_and_within_its_lengths(
     assert handing_in.folder_of(task) == folder
     many = {"id": "t1", "name": "/".join("abc" for _ in range(5000)), "project": None}
     assert len(handing_in.folder_of(many)) < 100
+
+
+class _Task:
+    """A server with one task."""
+
+    def __init__(self, **document: Any) -> None:
+        self.document = document
+        self.said: list[str] = []
+
+    def call(self, method: str, **fields: Any) -> Any:
+        if method == "tasks.failed":
+            self.said.append(fields["status_reason"])
+        return {"tasks": [self.document]}
+
+
+@pytest.mark.parametrize(
+    ("document", "is_said"),
+    [
+        ({"status": "in_progress", "started": "then"}, True),
+        ({"status": "failed", "started": "then"}, True),
+        ({"status": "completed", "started": "then"}, False),
+        ({"status": "queued", "started": "then"}, False),
+        ({"status": "in_progress", "started": "later"}, False),
+    ],
+    ids=["runs", "failed by its agent", "over", "queued again", "started anew"],
+)
+def test_a_run_fails_its_task_only_while_the_task_is_its_own(document: dict[str, Any], is_said: bool) -> None:
+    server: Any = _Task(**document)
+    assert handing_in.fail(server, "t1", Failure("code", "no"), "then") is is_said
+    assert server.said == (["code: no"] if is_said else [])

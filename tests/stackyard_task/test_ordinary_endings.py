@@ -114,3 +114,16 @@ def test_a_record_is_kept_elsewhere_where_its_folder_takes_nothing(
     monkeypatch.setattr(ordinary, "_SPARE", (str(tmp_path / "nowhere"),))
     with pytest.raises(OSError, match="a file"):
         ordinary._kept(record, blocked)
+
+
+def test_a_run_leaves_nothing_with_a_task_that_was_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server: Any = None
+    handed: list[str] = []
+    monkeypatch.setattr(ordinary.handing_in, "document", lambda server, id: {"id": id, "started": "later"})
+    monkeypatch.setattr(ordinary.handing_in, "hand_in", lambda *_: handed.append("in"))
+    record = RunRecord("t1", "w", "failed", "now", "now", dispatch=Dispatch(task_id="t1"))
+    assert not ordinary.delivered(server, {"id": "t1", "started": "then"}, record, tmp_path)
+    assert handed == []
+    assert "the task has been started anew since" in capsys.readouterr().err

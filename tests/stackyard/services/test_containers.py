@@ -53,7 +53,9 @@ def test_no_container_outlives_its_agent(
     assert container.shm_bytes
 
     os.kill(yard.slot()["pid"], signal.SIGKILL)
-    until(lambda: yard.task(task)["status"] == "queued", "the task to be queued again")
+    until(
+        lambda: yard.task(task)["status"] == "queued", "the task to be queued again", lambda: yard.task(task)
+    )
     assert yard.task(task)["status_reason"].startswith("infrastructure: the agent was killed by signal 9")
     assert engine.container(container.id) is None
     until(lambda: yard.console(task).count("began") == 2, "the next try")

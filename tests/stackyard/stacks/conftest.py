@@ -41,7 +41,9 @@ class Yard:
 def yard(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
     """The built stack in a home of one's own; pip reaches no index, wheels lie in a folder."""
     home, definitions, wheels = tmp_path / "home", tmp_path / "definitions", tmp_path / "wheels"
-    shutil.copytree(built.depot.home, home, symlinks=True, copy_function=os.link)
+    # but for the locks: a linked one would be held by the tests of other processes too
+    locks = shutil.ignore_patterns("*.lock")
+    shutil.copytree(built.depot.home, home, symlinks=True, ignore=locks, copy_function=os.link)
     shutil.copytree(built.depot.definitions, definitions)
     wheel(wheels, "top", "2.0", {"top.py": "import under\n"}, requires=("under>=1",))
     wheel(wheels, "under", "1.5", {"under.py": "y = 1\n"})
