@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.long
 def test_versions_have_parents_and_only_what_changed_is_uploaded(here: Site, folder: Path) -> None:
     first = datasets.publish(
         here.client, folder, "Data sets/deep", "letters", tags=["t"], description="About it."

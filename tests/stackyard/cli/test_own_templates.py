@@ -72,6 +72,7 @@ def submitted(capsys: pytest.CaptureFixture[str], *line: str) -> dict[str, objec
     return record
 
 
+@pytest.mark.long
 def test_a_scenarios_workloads_are_templates_that_run_with_what_is_typed(
     here: Site, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

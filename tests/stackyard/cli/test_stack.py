@@ -187,6 +187,7 @@ def test_a_stack_is_derived_built_verified_and_forgotten_by_name(
     assert stacks.python_of(stacks.load()[stacks.DEFAULT], depot.settings) is not None
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_the_base_pins_is_replaced_where_that_is_allowed_and_said(
     depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]

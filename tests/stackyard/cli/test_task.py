@@ -127,6 +127,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(here: Site, tm
     assert here.ended(id)["status"] == "stopped"
 
 
+@pytest.mark.long
 def test_publishing_a_folder_twice_makes_one_version(here: Site, tmp_path: Path) -> None:
     folder = tmp_path / "letters"
     folder.mkdir()
@@ -151,6 +152,7 @@ def test_without_a_server_it_says_how_to_get_one(tmp_path: Path, monkeypatch: py
     assert "stackyard up" in done.stderr
 
 
+@pytest.mark.long
 def test_every_template_is_published_and_again_in_place(here: Site) -> None:
     first = stackyard("task", "publish", "--no-examples", "--json")
     assert first.returncode == 0, first.stderr

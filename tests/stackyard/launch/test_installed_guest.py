@@ -72,6 +72,7 @@ def test_a_scenario_names_it_as_it_names_ours(python: Called, example: Path) -> 
     assert "bare, agent, container, nice" in done.stderr
 
 
+@pytest.mark.long
 def test_the_doctor_says_what_it_says_of_itself(python: Called) -> None:
     done = python("-m", "stackyard.cli.main", "doctor")
     assert "nice: runs are started directly, at low priority" in done.stdout, done.stderr

@@ -49,10 +49,12 @@ def up(variables: dict[str, str], image: str) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.long
 def test_everything_is_healthy_and_only_the_front_is_published(up: Stack) -> None:
     check.check_running(up)
 
 
+@pytest.mark.long
 def test_compose_itself_renders_no_published_default(up: Stack) -> None:
     config = up.rendered(plain=True)
     check.check_file(config)
@@ -75,6 +77,7 @@ def test_compose_itself_renders_no_published_default(up: Stack) -> None:
         ("webserver", {"cap_drop": None}, "capabilities"),
     ],
 )
+@pytest.mark.long
 def test_the_check_sees_what_it_is_for(up: Stack, service: str, change: dict[str, Any], says: str) -> None:
     config = copy.deepcopy(up.rendered(plain=True))
     config["services"][service].update(change)
@@ -105,6 +108,7 @@ def test_a_stand_in_without_its_secrets_ends(image: str, program: str) -> None:
         ("CLEARML_MONGODB_SERVICE_CONNECTION_STRING", "mongodb://mongo:27017", "MongoDB does not take"),
     ],
 )
+@pytest.mark.long
 def test_the_api_server_does_not_start_with_a_wrong_secret(
     up: Stack, name: str, value: str, says: str
 ) -> None:
@@ -115,6 +119,7 @@ def test_the_api_server_does_not_start_with_a_wrong_secret(
     assert says in done.stderr
 
 
+@pytest.mark.long
 def test_compose_refuses_an_env_without_a_secret(up: Stack) -> None:
     env = up.folder / ".env"
     before = env.read_text()
@@ -127,6 +132,7 @@ def test_compose_refuses_an_env_without_a_secret(up: Stack) -> None:
     assert "stackyard official init" in done.stderr
 
 
+@pytest.mark.long
 def test_stores_answer_nobody_outside_their_network(up: Stack) -> None:
     containers = up.containers()
     for name in ("elasticsearch", "mongo", "redis"):
@@ -145,6 +151,7 @@ def test_stores_answer_nobody_outside_their_network(up: Stack) -> None:
 
 
 @long_only
+@pytest.mark.long
 def test_a_backup_restores_into_a_new_installation(
     up: Stack, variables: dict[str, str], image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +191,7 @@ def test_a_backup_restores_into_a_new_installation(
 
 
 @long_only
+@pytest.mark.long
 def test_a_failed_backup_starts_the_server_again_and_leaves_nothing(
     up: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,7 @@ def test_slots_follow_queues_toml_while_up(yard: Yard) -> None:
     until(lambda: [w["id"].partition(":")[2] for w in yard.status()["workers"]] == ["more-0"], "its leaving")
 
 
+@pytest.mark.long
 def test_the_services_process_ends_in_order_when_it_is_told_by_a_signal(
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:

@@ -140,6 +140,7 @@ def test_a_killed_services_process_is_seen_and_the_next_up_takes_its_agents_over
     assert yard.waits(yard.submit()) == "completed"
 
 
+@pytest.mark.long
 def test_what_died_with_the_services_process_is_settled_by_the_next_up(
     yard: Yard, waiting: tuple[str, Path]
 ) -> None:
@@ -194,6 +195,7 @@ def test_what_a_task_hides_is_found_when_agent_and_services_process_are_gone(
     assert not left.alive()
 
 
+@pytest.mark.long
 def test_a_killed_services_process_and_then_down(tmp_path: Path) -> None:
     with installation(tmp_path / "home") as yard:
         yard.at_work(ENDLESS)

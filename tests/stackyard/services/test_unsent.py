@@ -75,6 +75,7 @@ def test_what_nobody_can_know_of_goes_and_is_not_asked_for_twice(looks: Looks) -
     assert looks.look(unsent.AGAIN_SECONDS) == 0
 
 
+@pytest.mark.long
 def test_a_server_that_is_away_is_asked_again_later(looks: Looks) -> None:
     folder = looks.folder(dead())
     (folder / "way.json").write_text('{"task_id": "one"}')

@@ -126,6 +126,7 @@ def test_compiled_code_that_this_torch_does_not_load_never_counts_as_built(yard:
     assert not stacks.location(spec, yard.settings).exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_stack_on_a_derived_stack_has_all_of_both(yard: Yard) -> None:
     wheel(yard.wheels, "roof", "1.0", {"roof.py": ""}, requires=("top<3",))

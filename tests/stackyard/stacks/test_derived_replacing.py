@@ -295,6 +295,7 @@ def test_a_damaged_definition_is_named(yard: Yard, file: str, change: tuple[str,
     assert said in derived.faults()["mine"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_stack_on_one_that_replaced_has_the_new_version_once(yard: Yard) -> None:
     wheel(yard.wheels, "small", "2.0", {"small.py": "x = 2\n"})

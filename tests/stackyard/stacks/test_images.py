@@ -113,6 +113,7 @@ def test_an_image_is_built_without_network_verified_recorded_and_removed(
     assert images.recorded(depot.settings) == {}
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_a_derived_stacks_image_is_built_on_its_bases_without_network(
     fake: StackSpec, depot: Depot, base: str, tidy: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -152,6 +153,7 @@ def test_a_derived_stacks_image_is_built_on_its_bases_without_network(
     assert images.recorded(depot.settings) == {}
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_what_is_not_as_pinned_is_not_recorded(
     fake: StackSpec, depot: Depot, base: str, tidy: Engine

@@ -12,6 +12,7 @@ from .conftest import FLOWS, complaints, environment, run_script
 from .forked import SCRIPTS, lost
 
 
+@pytest.mark.long
 def test_parent_and_child_report_at_the_same_time(server: Running, python: str, tmp_path: Path) -> None:
     server.call("projects.create", name="Forked")
 

@@ -46,6 +46,7 @@ def test_recorded_exchanges() -> None:
     assert not report.find_unused(), f"listed, but found nowhere: {report.find_unused()}"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     find_recordings() is None, reason=f"{RECORDINGS_VARIABLE} names no folder with the recordings"
 )

@@ -174,6 +174,7 @@ def test_steps_run_in_order_each_measured_and_one_can_be_made_again_alone(yard: 
         watching.rerun(yard.site.client, state.id, "third")
 
 
+@pytest.mark.long
 def test_commands_run_in_order_each_in_its_folder_with_what_earlier_ones_left(
     yard: Yard, tmp_path: Path
 ) -> None:
@@ -245,6 +246,7 @@ parameters = { say = "three", read = "step:second/made.txt" }
 """
 
 
+@pytest.mark.long
 def test_an_aborted_pipeline_takes_its_steps_with_it(yard: Yard) -> None:
     submitted = yard.submission(CHAIN.replace('say = "one"', "hang = true")).submit()
 
@@ -269,6 +271,7 @@ def test_a_queue_that_is_not_there_is_refused_before_anything_starts(yard: Yard)
         yard.submission(CHAIN.replace("[steps.second]", '[steps.second]\nqueue = "gpu"')).submit()
 
 
+@pytest.mark.long
 def test_a_failing_step_says_which_and_why_and_later_ones_do_not_start(yard: Yard) -> None:
     """The controller runs here, which is the same one; the step is a gate that stays closed."""
     text = CHAIN.replace('"chain"', '"local"').replace(

@@ -168,6 +168,7 @@ def test_every_template_runs_as_cloned(
     assert here.record(task)["failure"] is None
 
 
+@pytest.mark.long
 def test_the_example_model_says_what_it_was_trained_on(
     here: Site, published: dict[str, templates.Published]
 ) -> None:
