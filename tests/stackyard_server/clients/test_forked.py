@@ -7,6 +7,8 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from ..running import Running
 from .conftest import FLOWS, complaints, environment, run_script
 from .forked import SCRIPTS, lost
