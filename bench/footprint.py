@@ -43,6 +43,7 @@ PARTS = (
     ("task", "stackyard_task"),
     ("agents", "clearml_agent daemon"),
     ("services", "stackyard.services"),
+    ("web app", "stackyard.cli.main web"),
     ("server", "stackyard_server"),
 )
 _LOAD = """

@@ -33,6 +33,7 @@ from stackyard_task import (
 )
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
+from stackyard_task.handing_in import table
 from stackyard_task.records import Course, Failure, RecordError, RunRecord, TaskSpec
 from stackyard_task.wishes import GIVEN, Choice, Settled
 
@@ -67,20 +68,38 @@ def looked_up(conf: str, task_id: str, tasks_file: str, variables: Mapping[str, 
         task = handing_in.document(server, task_id)
     except ApiError as error:
         raise NotMet(f"what the task wants cannot be asked ({error})", "infrastructure") from error
-    if _is_own(task):
-        return None
+    if _is_named_own(task):
+        try:
+            held = handing_in.document(server, task_id, ["id", "configuration"])
+        except ApiError as error:
+            raise NotMet(f"what the task wants cannot be asked ({error})", "infrastructure") from error
+        if _is_own(task, held):
+            return None
     how = chosen.settled({**variables, chosen.SETTLED_VARIABLE: tasks_file})
     assert how is not None
     return Box(server, task, how, {**variables, **_login(conf)})
 
 
-def _is_own(task: Mapping[str, Any]) -> bool:
-    """Whether a task's script is that of the tasks which Stackyard sends; in a repository only its name tells."""
-    script = task.get("script")
-    script = script if isinstance(script, dict) else {}
-    diff = str(script.get("diff") or "")
-    named = os.path.basename(str(script.get("entry_point") or "")) == interpreter.OWN_SCRIPT
-    return named and (interpreter.OWN_WORDS.decode() in diff or (bool(script.get("repository")) and not diff))
+def _is_named_own(task: Mapping[str, Any]) -> bool:
+    """Whether a task's script has the name of that of the tasks which Stackyard sends; others' may have it too."""
+    entry = str(table(task, "script").get("entry_point") or "")
+    return os.path.basename(entry) == interpreter.OWN_SCRIPT
+
+
+def _is_own(task: Mapping[str, Any], held: Mapping[str, Any]) -> bool:
+    """Whether a task whose script is named so is one that Stackyard sends.
+
+    Args:
+        task: its document. Where the script is stored whole, its words tell.
+        held: its document with its configuration. Of a script in a repository nothing is here: there the task tells
+            that carries what our script is to run.
+    """
+    script = table(task, "script")
+    if interpreter.OWN_WORDS.decode() in str(script.get("diff") or ""):
+        return True
+    return bool(script.get("repository")) and bool(
+        table(table(held, "configuration"), interpreter.OWN_CONFIGURATION).get("value")
+    )
 
 
 def _login(conf: str) -> Dict[str, str]:

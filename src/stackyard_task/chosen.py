@@ -88,7 +88,9 @@ def choose(
         return how.given
     kept = _kept(wish, how, variables)
     found = None if kept is None else _known(kept, has_image)
-    if found is not None:
+    if kept is not None and found is not None:
+        with contextlib.suppress(OSError):  # when it was last used: what nobody uses may go
+            os.utime(kept)
         return found
     answer = _asked(wish, how, variables, over)
     if kept is not None:

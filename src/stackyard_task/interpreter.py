@@ -33,6 +33,8 @@ SHELLS = ("bash", "sh", "zsh")
 MEASURED_VARIABLE = "STACKYARD_MEASURED"
 #: The script of the tasks that Stackyard sends, and what it says.
 OWN_SCRIPT, OWN_WORDS = "dispatched.py", b"from stackyard_task import dispatched"
+#: The configuration object of theirs that says what is to be run (``clearml_link`` reads it).
+OWN_CONFIGURATION = "Stackyard"
 _HEAD_BYTES = 16 << 10
 #: ``python`` of an environment: us, for the interpreter beside it.
 _LAID = """#!/bin/sh

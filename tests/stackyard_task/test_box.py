@@ -94,7 +94,7 @@ def place(server: Running, tmp_path: Path) -> Place:
     ("script", "own"),
     [
         ({"entry_point": "dispatched.py", "diff": "from stackyard_task import dispatched\n"}, True),
-        ({"entry_point": "tasks/dispatched.py", "diff": "", "repository": "https://host/x.git"}, True),
+        ({"entry_point": "tasks/dispatched.py", "diff": "", "repository": "https://host/x.git"}, False),
         ({"entry_point": "dispatched.py", "diff": "print(1)\n"}, False),
         ({"entry_point": "work.py", "diff": "from stackyard_task import dispatched\n"}, False),
         ({"entry_point": "-m work", "diff": ""}, False),
@@ -105,6 +105,17 @@ def test_a_task_that_stackyard_sent_is_left_to_itself(
 ) -> None:
     found = box.looked_up(str(place.conf), place.task(**script), str(place.tasks), {})
     assert (found is None) is own
+
+
+@pytest.mark.parametrize("diff", ["", "print(1)\n"])
+def test_in_a_repository_a_task_of_stackyards_is_known_by_what_it_is_to_run(place: Place, diff: str) -> None:
+    script = {"entry_point": "tasks/dispatched.py", "diff": diff, "repository": "https://host/x.git"}
+    id = place.task(**script)
+    for name, own in (("Mine", False), ("Stackyard", True)):
+        object = {"name": name, "type": "json", "value": '{"workload": "x"}'}
+        place.server.call("tasks.edit_configuration", task=id, force=True, configuration=[object])
+        found = box.looked_up(str(place.conf), id, str(place.tasks), {})
+        assert (found is None) is own, name
 
 
 def test_a_task_that_cannot_be_asked_for_is_not_started(place: Place, tmp_path: Path) -> None:

@@ -6,12 +6,10 @@ the operator did not name. May import errors, settings, ``queues``, ``slots`` an
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import hashlib
 import json
 import os
-import py_compile
 import re
 import shlex
 import shutil
@@ -21,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stackyard.agents import boxes
 from stackyard.agents.container_rules import BOX_TARGET
 from stackyard.agents.slots import Slot
 from stackyard.clearml.connection import Connection
@@ -74,7 +73,7 @@ sys.exit(shell())' {code} "$@"
 _SHELLS = ("/bin/bash", "/bin/sh")
 #: Of the operator's environment, what making environments needs; no address with a login is written down.
 _MAKERS_VARIABLES = re.compile(
-    r"HOME|PATH|LANG|STACKYARD_(HOME|STACKS|WHEELS)|PIP_\w+|PYENV_ROOT|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
+    r"HOME|PATH|LANG|STACKYARD_(HOME|STACKS|WHEELS)|PIP_\w+|NETRC|PYENV_ROOT|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
     r"|(https?|no)_proxy|(HTTPS?|NO)_PROXY"
 )
 
@@ -226,7 +225,7 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
     if slot.in_container or slot.makes_environments:
         path.insert(0, str(folder / "bin"))
     variables = {
-        **(_for_makers(around) if slot.makes_environments else {}),
+        **({**_for_makers(around), **_pips(around)} if slot.makes_environments else {}),
         **around.passed,
         "PATH": ":".join(path),
         "HOME": str(home),
@@ -278,6 +277,37 @@ def _for_makers(around: Surroundings) -> dict[str, str]:
     }
 
 
+def _pips(around: Surroundings) -> dict[str, str]:
+    """Where pip finds the operator's configuration in an agent's home: the file may hold a login, its name does not."""
+    if "PIP_CONFIG_FILE" in around.shell:
+        return {}
+    home = Path(around.shell.get("HOME") or "/nonexistent")
+    top = Path(around.shell.get("XDG_CONFIG_HOME") or home / ".config")
+    found = [path for path in (top / "pip" / "pip.conf", home / ".pip" / "pip.conf") if path.is_file()]
+    return {"PIP_CONFIG_FILE": str(found[0])} if found else {}
+
+
+def left_out(shell: Mapping[str, str]) -> list[str]:
+    """What would be needed to make environments and is handed to nobody, for it holds a login; a sentence for each.
+
+    Args:
+        shell: the operator's environment.
+    """
+    names = sorted(
+        name for name, value in shell.items() if _MAKERS_VARIABLES.fullmatch(name) and _LOGIN.search(value)
+    )
+    return [
+        f"{name} holds a login and is not handed to those who make environments; put the address into pip's own "
+        f"configuration instead, which they read: pip config set global.{_key_of(name)} ADDRESS"
+        for name in names
+    ]
+
+
+def _key_of(name: str) -> str:
+    """What pip's configuration calls it: "index-url" of PIP_INDEX_URL."""
+    return name[len("PIP_") :].lower().replace("_", "-") if name.startswith("PIP_") else "proxy"
+
+
 def _write_interpreter(slot: Slot, folder: Path, around: Surroundings) -> None:
     """What the agent takes for Python: one program, or one by the name of each Python that there is."""
     for path in (folder / "bin", folder / "runs"):
@@ -316,49 +346,6 @@ def _write_settled(slot: Slot, folder: Path, images: Mapping[str, str] | None, a
     write_private(folder / "tasks.json", json.dumps(asdict(settled), indent=1) + "\n")
 
 
-def write_box(top: Path) -> Path:
-    """The folder that containers of ordinary tasks see, made where it is missing: what measures, and its code.
-
-    A copy that anybody can read: under which number it is read there is the image's affair. Named by its content, for
-    containers may run that use an older one.
-
-    Args:
-        top: holds such folders.
-    """
-    package = Path(__file__).resolve().parents[2] / "stackyard_task"
-    where = {"own": _IMAGE_PYTHON, "code": f"{BOX_TARGET}/code"}
-    programs = {
-        "python": _INTERPRETER.format(python=_IMAGE_PYTHON, **where),
-        "shell": _SHELL.format(shell=_SHELLS[0], **where),
-    }
-    digest = hashlib.sha256("".join(programs.values()).encode())
-    for file in sorted(package.rglob("*.py")):
-        digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes() + b"\0")
-    folder = top / digest.hexdigest()[:16]
-    if folder.is_dir():
-        return folder
-    made = top / f".{folder.name}.{os.getpid()}"
-    shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(
-        package, made / "code" / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
-    )
-    compileall.compile_dir(
-        made,
-        quiet=2,
-        stripdir=str(made),
-        prependdir=BOX_TARGET,
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
-    for name, text in programs.items():
-        (made / name).write_text(text, encoding="utf-8")
-    for place in (made, *made.rglob("*")):
-        place.chmod(0o755 if place.is_dir() or place.name in programs else 0o644)
-    with contextlib.suppress(OSError):  # another has just made the same
-        made.rename(folder)
-    shutil.rmtree(made, ignore_errors=True)
-    return folder
-
-
 def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Surroundings) -> None:
     binaries = folder / "bin"
     for path in (binaries, folder / "gate", folder / "box"):
@@ -367,6 +354,12 @@ def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Sur
     script = binaries / "docker"
     write_private(script, _GATE.format(python=shlex.quote(around.python)))
     script.chmod(0o700)
+    where = {"own": _IMAGE_PYTHON, "code": f"{BOX_TARGET}/code"}
+    programs = {
+        "python": _INTERPRETER.format(python=_IMAGE_PYTHON, **where),
+        "shell": _SHELL.format(shell=_SHELLS[0], **where),
+    }
+    box = boxes.made(folder / "box", programs)
     mark = mark_of(slot.name, around.home)
     policy = {
         "queue": slot.queue,
@@ -384,9 +377,10 @@ def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Sur
         "gpu": slot.gpu,
         "network": around.network,
         "tasks": str(folder / "tasks.json"),
-        "box": str(write_box(folder / "box")),
+        "box": str(box),
     }
     write_private(folder / "policy.json", json.dumps(policy, indent=1) + "\n")
+    boxes.tidy(folder / "box", box, folder / "policy.json")
 
 
 def mark_of(slot: str, home: Path) -> str:

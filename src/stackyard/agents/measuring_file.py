@@ -16,6 +16,8 @@ from stackyard.errors import BadInputError
 
 #: What of the task's side an ordinary task does not need: what imports the SDK, and what only our own tasks run.
 _LEFT_OUT = ("clearml_*.py", "dispatched.py", "child.py", "telemetry.py")
+#: What an older file had unpacked goes when nothing used it for so long.
+UNUSED_SECONDS = 90 * 86400
 _HEAD = """#!/bin/sh
 # Measures the tasks of a clearml-agent; see docs/measure-any-agent.md.
 [ -n "$STACKYARD_PYTHON" ] || STACKYARD_PYTHON=$(command -v python3)
@@ -26,6 +28,12 @@ _MAIN = """import os, sys, tempfile, zipfile
 DIGEST = {digest!r}
 top = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
 place = os.path.join(top, "stackyard", "measuring-" + DIGEST)
+def drop_older(folder):
+    import shutil, time
+    for name in os.listdir(folder):
+        other = os.path.join(folder, name)
+        if name.startswith(("measuring-", ".measuring-")) and time.time() - os.lstat(other).st_mtime > {seconds}:
+            shutil.rmtree(other, ignore_errors=True)
 if not os.path.isdir(place):
     try:
         os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
@@ -37,10 +45,15 @@ if not os.path.isdir(place):
         except OSError:  # another was there first
             import shutil
             shutil.rmtree(draft, ignore_errors=True)
+        drop_older(os.path.dirname(place))
     except OSError:  # no cache: then from the archive
         pass
 if os.path.isdir(place) and os.stat(place).st_uid == os.getuid():
     sys.path[0] = place
+    try:
+        os.utime(place)  # it is in use; what nothing used for long goes when a newer file comes
+    except OSError:
+        pass
 from stackyard_task.interpreter import main
 sys.exit(main())
 """
@@ -81,6 +94,7 @@ def built() -> bytes:
     digest = hashlib.sha256(b"".join(name.encode() + text for name, text in sources.items())).hexdigest()[:16]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in {**sources, "__main__.py": _MAIN.format(digest=digest).encode()}.items():
+        main = _MAIN.format(digest=digest, seconds=UNUSED_SECONDS).encode()
+        for name, text in {**sources, "__main__.py": main}.items():
             archive.writestr(zipfile.ZipInfo(name, _MOMENT), text, zipfile.ZIP_DEFLATED)
     return _HEAD.encode() + packed.getvalue()

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from stackyard import stacks
+from stackyard.cli import pruning
 from stackyard.cli.building import Watch, terminated_like_ctrl_c
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
+from stackyard.ordinary import pruning as made_for_tasks
 from stackyard.settings import Settings
 from stackyard.stacks import derived, images
 from stackyard.stacks.definition import StackSpec
@@ -34,12 +36,14 @@ Json = Annotated[
 
 @app.command("list")
 def list_command(as_json: Json = False) -> None:
-    """Show which stacks have an image here."""
+    """Show which stacks have an image here, and the images that were made for tasks."""
     settings = Settings.from_environment()
     engine = docker_engine.connect()
     rows = [_row(stack, settings, engine) for stack in stacks.load().values()]
+    made = made_for_tasks.images_made(settings, engine)
     if as_json:
-        typer.echo(json.dumps({"images": rows}, indent=1))
+        more = [pruning.facts(one) for one in made]
+        typer.echo(json.dumps({"images": rows, "made_for_tasks": more}, indent=1))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("stack", "Python", "size", "built", "image"):
@@ -54,6 +58,13 @@ def list_command(as_json: Json = False) -> None:
     for row in rows:
         if row["why_not"]:
             console.print(row["why_not"], markup=False)
+    for one in made:
+        console.print(pruning.shown(one), markup=False)
+    if made:
+        console.print("those that nobody uses go by: stackyard stack image prune", markup=False)
+
+
+app.command("prune")(pruning.images)
 
 
 @app.command("build")

@@ -126,7 +126,7 @@ def up(
     made: list[dict[str, str]] = []
     try:
         found = control.up(settings, wishes, _say(as_json), made.append)
-        found["notes"] = [] if wishes.web_app or no_web_app else [f"no web app: {extras.why_not('web')}"]
+        found["notes"] += [] if wishes.web_app or no_web_app else [f"no web app: {extras.why_not('web')}"]
         found["templates"] = [] if no_templates else _publish_templates(found)
         if as_json:
             typer.echo(json.dumps(found, indent=1))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stackyard import stacks
-from stackyard.cli import image
+from stackyard.cli import image, pruning
 from stackyard.cli.building import Watch, terminated_like_ctrl_c
 from stackyard.counting import count
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
@@ -25,6 +25,7 @@ from stackyard.stacks.definition import LOCK_FILE, StackSpec, canonical
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.add_typer(image.app, name="image")
+app.command("prune")(pruning.environments)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Stacks, by name.", metavar="[NAME]...")]
 Json = Annotated[

@@ -38,6 +38,8 @@ class Image:
     repo_digests: tuple[str, ...]
     labels: Mapping[str, str]
     size_bytes: int
+    #: When it was built, as the engine writes it.
+    created_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ class Engine:
         filters = {"label": label} if label else {}
         with _sentences():
             return [_image(found.attrs) for found in self._client.images.list(name=name, filters=filters)]
+
+    def images_in_use(self) -> set[str]:
+        """Ids of the images that containers were made from, running or not."""
+        with _sentences():
+            return {str(entry.get("ImageID", "")) for entry in self._client.api.containers(all=True)}
 
     def pull(self, reference: str) -> None:
         """Fetch an image from its registry."""
@@ -294,6 +301,7 @@ def _image(attrs: Mapping[str, Any]) -> Image:
         repo_digests=tuple(attrs.get("RepoDigests") or ()),
         labels=dict((attrs.get("Config") or {}).get("Labels") or {}),
         size_bytes=int(attrs.get("Size") or 0),
+        created_at=_moment(attrs.get("Created")),
     )
 
 

@@ -96,7 +96,11 @@ def _image(stack: StackSpec, settings: Settings, say: Callable[[str], None]) -> 
     if images.why_not(stack, settings, engine) is not None:
         with _alone(settings.home / "images" / f".{stack.digest[:16]}.wanted", say):
             if images.why_not(stack, settings, engine) is not None:
-                return images.build(stack, settings, progress=say)
+                return making.with_sdk(
+                    stack,
+                    settings,
+                    lambda wheels: images.build(stack, settings, images.BuildOptions(wheels=wheels), say),
+                )
     return images.recorded(settings)[stack.name]
 
 

@@ -5,20 +5,25 @@ Made once for all tasks that list the same; found again without network.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
 
-from stackyard.errors import BadInputError
-from stackyard.ordinary import choice
+from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.ordinary import choice, sdk
 from stackyard.ordinary.choice import Offer
 from stackyard.settings import Settings
 from stackyard.stacks import definition, derived, environment, requirements
 from stackyard.stacks.definition import StackSpec, canonical
+from stackyard.stacks.refusals import RuledOutError
 from stackyard.stacks.wanted import Requirements, Wanted
 from stackyard_task.wishes import Choice, Settled, Wish
 
-#: Scripts of tasks import the SDK, whether they list it or not.
-SDK = "clearml"
+_Got = TypeVar("_Got")
+#: What says to pip that no index is to be asked.
+NO_INDEX_VARIABLE = "PIP_NO_INDEX"
 #: Of replaced packages, so many are named in a sentence.
 _MOST_NAMED = 8
 
@@ -53,7 +58,9 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
             )
         return Choice(how.python, said=list(chosen.said))
     stack = with_packages(chosen.stack, wish, settings, say)
-    python = environment.build(stack, settings, progress=say)
+    python = with_sdk(
+        stack, settings, lambda wheels: environment.build(stack, settings, wheels, progress=say)
+    )
     return Choice(
         str(python),
         stack.pin,
@@ -101,9 +108,46 @@ def torch_wanted(wish: Wish) -> Wanted | None:
 
 def with_packages(stack: StackSpec, wish: Wish, settings: Settings, say: Callable[[str], None]) -> StackSpec:
     """The stack with what the task lists; the SDK too, in the agent's version where it lists none."""
-    sdk = f"{SDK}=={metadata.version(SDK)}"
+    also = [f"{sdk.NAME}=={metadata.version(sdk.NAME)}"]
     asked = _asked(wish, stack.python)
-    return derived.defined(stack, asked, settings, progress=say, replacing=True, also=[sdk])
+
+    def defined(wheels: Path | None) -> StackSpec:
+        return derived.defined(stack, asked, settings, wheels=wheels, progress=say, replacing=True, also=also)
+
+    return with_sdk(stack, settings, defined)
+
+
+def with_sdk(stack: StackSpec, settings: Settings, make: Callable[[Path | None], _Got]) -> _Got:
+    """What ``make`` makes; where no index can be asked, from this installation's own SDK besides.
+
+    Args:
+        stack: what it is made of: the packages that are there anyway.
+        settings: where wheels of the SDK are kept.
+        make: called with a folder of wheels; ``None``: the user's, if there is one.
+
+    Raises:
+        StackyardError: what ``make`` raises; of a second try only where pip was told to ask no index.
+    """
+    told = os.environ.get(NO_INDEX_VARIABLE, "").lower() in ("1", "true", "yes", "on")
+    users = environment.wheel_folder(None)
+    try:
+        return make(None)
+    except RuledOutError:
+        raise
+    except StackyardError as error:
+        if not told and not (isinstance(error, NotRunnableError) and "unreachable" in str(error)):
+            raise
+        first = error
+    if users is None or not any(users.glob(f"{sdk.NAME}-*.whl")):
+        pinned = {canonical(package.name) for package in definition.packages(environment.root(stack))}
+        try:
+            return make(sdk.wheels(settings, pinned, users))
+        except StackyardError as error:
+            # what lacks without a network is told as before: nobody knows the folder that we made
+            first = error if told else first
+    if told and isinstance(first, BadInputError):
+        raise BadInputError(f"{first}; {NO_INDEX_VARIABLE} is set here, so no index was asked") from None
+    raise first
 
 
 def pins_of(stack: StackSpec, wish: Wish) -> dict[str, str]:

@@ -81,7 +81,8 @@ def up(
 
     Returns:
         ``server`` (addresses), ``web_app`` (its address, or ``None``), ``admin`` (login and password of a new embedded
-        server, else ``None``), ``slots``, ``absent`` (queue -> why this machine does not serve it), ``problems``.
+        server, else ``None``), ``slots``, ``absent`` (queue -> why this machine does not serve it), ``notes``,
+        ``problems``.
     """
     extras.check("clearml", "no agent can be started")
     files = ServicesFiles(settings.home)
@@ -142,6 +143,7 @@ def up(
         "absent": absent,
         "metrics": state.get("metrics"),
         "web_app": web_app.address if web_app else None,
+        "notes": configuration.left_out(os.environ) if plan.agents else [],
         "problems": late,
     }
 

@@ -118,6 +118,9 @@ def build(
     say = progress or (lambda text: None)
     python = python_of(stack, settings)
     if python is not None:
+        if stack is not NONE:
+            with contextlib.suppress(OSError):  # when it was last wanted; nothing hangs on it but what may go
+                os.utime(location(stack, settings) / MARKER)
         return python
     from stackyard.stacks import indexes, installation
 
@@ -164,7 +167,7 @@ def remove(folder: Path, settings: Settings) -> int:
     top = _top(settings)
     if folder.parent != top or folder.is_symlink() or not folder.is_dir():
         raise BadInputError(f"{folder}: not a stack's environment; those are right below {top}")
-    user = _used_by(folder)
+    user = used_by(folder)
     if user is not None:
         raise BadInputError(f"{folder.name} is in use by process {user}; end that first")
     with _locked(folder, wait=False):
@@ -187,6 +190,14 @@ def unused(stacks: Mapping[str, StackSpec], settings: Settings) -> list[Path]:
     """Environments that no defined stack points to any more, and leftovers of interrupted builds."""
     wanted = {location(stack, settings) for stack in stacks.values()}
     return [path for path in environments(settings) if path not in wanted or not marker(path)]
+
+
+def last_used(folder: Path) -> float:
+    """When an environment was built or last asked for, in epoch seconds; of a leftover, when it was last written."""
+    for place in (folder / MARKER, folder):
+        with contextlib.suppress(OSError):
+            return place.stat().st_mtime
+    return 0.0
 
 
 def _why_not_built(stack: StackSpec, settings: Settings) -> str:
@@ -316,7 +327,7 @@ def _lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-def _used_by(folder: Path) -> int | None:
+def used_by(folder: Path) -> int | None:
     """A process that was started with the environment's interpreter, where /proc tells."""
     start = os.fsencode(str(folder) + os.sep)
     for entry in Path("/proc").glob("[0-9]*/cmdline"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -33,6 +34,8 @@ from stackyard_task.records import RecordError, from_json, parse, read_json, wri
 #: Every image we build carries the stack's name and digest under these.
 STACK_LABEL = "stackyard.stack"
 DIGEST_LABEL = "stackyard.digest"
+#: Which installation built it: several may share an engine.
+HOME_LABEL = "stackyard.home"
 #: Where things are in an image; ``agents/image.sh`` and the Dockerfiles say the same.
 STACK_PYTHON = "/opt/stack/venv/bin/python"
 AGENT_PYTHON = "/opt/agent/venv/bin/python"
@@ -174,7 +177,8 @@ def build(
                 wheelhouse.fill(context / "wheels", stack, lock, glibc, wheels, log, say)
             identifier = work / "image-id"
             tag = f"stackyard/{_repository(stack.name)}:{stack.digest[:12]}"
-            command = [*builder, *_arguments(stack, options, base, tag, identifier), str(context)]
+            label = ["--label", f"{HOME_LABEL}={mark(settings)}"]
+            command = [*builder, *_arguments(stack, options, base, tag, identifier), *label, str(context)]
             say("building the image")
             done = process.run(command, log, _Steps(say).line)
             if done.exit_code != 0:
@@ -206,6 +210,18 @@ def verify(stack: StackSpec, image_id: str, engine: Engine) -> verification.Veri
     seen = verification.answered(*engine.output(image_id, [STACK_PYTHON, "-I", "-c", script, *arguments]))
     minor = ".".join(str(seen.get("python", stack.python)).split(".")[:2])
     return verification.compare(_defined_for(stack, minor), seen)
+
+
+def mark(settings: Settings) -> str:
+    """What tells the images of this installation from those of others on the same engine."""
+    return hashlib.sha256(str(settings.home.absolute()).encode()).hexdigest()[:16]
+
+
+def forget(name: str, settings: Settings) -> None:
+    """Forget the image of a stack, which is gone, and what its build left beside it."""
+    _keep(settings, {name: None})
+    for file in (f"{name}.log", f".{name}.lock"):
+        (settings.home / "images" / file).unlink(missing_ok=True)
 
 
 def remove(name: str, settings: Settings, engine: Engine) -> list[str]:

@@ -75,6 +75,44 @@ def test_the_environment_is_ours_alone(around: Surroundings, monkeypatch: pytest
     assert "--docker" not in made.command
 
 
+def test_an_address_with_a_login_is_handed_to_nobody_and_that_is_said(
+    around: Surroundings, tmp_path: Path
+) -> None:
+    shell = {
+        "HOME": str(tmp_path),
+        "PIP_INDEX_URL": "https://me:hidden@host/simple",
+        "https_proxy": "http://me:hidden@proxy:1",
+        "PIP_TIMEOUT": "60",
+        "NETRC": "/home/me/netrc",
+        "MINE": "https://me:hidden@host",
+    }
+    pips = tmp_path / ".config" / "pip" / "pip.conf"
+    pips.parent.mkdir(parents=True)
+    pips.write_text("[global]\nindex-url = https://me:hidden@host/simple\n")
+    around = dataclasses.replace(around, shell=shell)
+    host = configuration.prepare(Slot("cpu-0", "cpu"), {}, around)
+    own = configuration.prepare(Slot("any-0", "any", environment="agent"), {}, around)
+    settled = json.loads((Path(host.folder) / "tasks.json").read_text())["variables"]
+    assert (settled["HOME"], settled["PIP_TIMEOUT"], settled["NETRC"]) == (
+        str(tmp_path),
+        "60",
+        "/home/me/netrc",
+    )
+    assert own.environment["PIP_CONFIG_FILE"] == str(pips), "in its own home pip would not find it"
+    written = json.dumps([host.to_json(), own.to_json()])
+    for file in around.agents.rglob("*"):
+        written += file.read_text(errors="replace") if file.is_file() else ""
+    assert "hidden" not in written
+    index, proxy = configuration.left_out(shell)
+    assert index == (
+        "PIP_INDEX_URL holds a login and is not handed to those who make environments; put the address into pip's own "
+        "configuration instead, which they read: pip config set global.index-url ADDRESS"
+    )
+    assert proxy.startswith("https_proxy holds a login")
+    assert proxy.endswith("pip config set global.proxy ADDRESS")
+    assert configuration.left_out({"PIP_INDEX_URL": "https://host/simple"}) == []
+
+
 @pytest.mark.parametrize("letters", [1, 60])
 def test_sockets_in_the_temporary_folder_have_names_that_the_kernel_takes(
     around: Surroundings, letters: int

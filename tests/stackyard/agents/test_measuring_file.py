@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_it_is_python_and_unpacks_itself_once(file: Path) -> None:
     (place,) = (file.parent / ".cache" / "stackyard").iterdir()
     assert place.name.startswith("measuring-")
     assert not (place / "stackyard_task" / "clearml_link.py").exists(), "nothing in it imports the SDK"
+
+
+def test_a_newer_file_takes_along_what_an_older_one_left_unused(file: Path) -> None:
+    cache = file.parent / ".cache" / "stackyard"
+    for name, days in (("measuring-old", 91), ("measuring-lately", 1), ("somebody-elses", 91)):
+        (cache / name).mkdir(parents=True)
+        at = time.time() - days * 86_400
+        os.utime(cache / name, (at, at))
+    assert ran(file, "-c", "print(1)").stdout == "1\n"
+    left = {place.name for place in cache.iterdir()}
+    assert {"measuring-lately", "somebody-elses"} < left
+    assert "measuring-old" not in left
 
 
 def test_it_does_without_a_cache(file: Path) -> None:

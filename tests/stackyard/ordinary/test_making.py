@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackyard.errors import BadInputError
-from stackyard.ordinary import making
+from stackyard.ordinary import making, sdk
 from stackyard.stacks import derived
 from stackyard_task.wishes import Choice, Settled, Wish
 from tests.stackyard.fake_stacks import wheel
@@ -85,6 +87,43 @@ def test_stack_none_is_the_agents_python_and_takes_nothing(place: Yard) -> None:
     assert (choice.python, choice.stack) == ("/agents/python", None)
     with pytest.raises(BadInputError, match="the task's requirements cannot be had: stack none is"):
         made(place, "numpy\n", how)
+
+
+@pytest.mark.slow
+def test_without_an_index_a_task_has_its_stack_and_the_sdk_of_this_installation(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sdk, "_needed", lambda: {"clearml": fake_sdk(yard)})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    choice = made(yard, "small==1.0\ntorch\n")
+    assert loads(choice, "import clearml, small, torch; print(clearml.version)") == "installed"
+    assert choice.pins == {"small": "1.0", "torch": "9.9.0"}
+    with pytest.raises(BadInputError) as caught:
+        made(yard, "small==1.0\nelsewhere==3\n")
+    assert str(caught.value) == (
+        "the task's requirements: no file of elsewhere==3 was found that fits Python "
+        f"{yard.base.python}; PIP_NO_INDEX is set here, so no index was asked"
+    )
+    shutil.rmtree(Path(choice.python).parents[1])
+    again = made(yard, "small==1.0\ntorch\n")
+    assert again.python == choice.python, "it is made again, from the lock"
+
+
+def fake_sdk(yard: Yard) -> metadata.Distribution:
+    """The SDK, installed: as small as may be."""
+    there = yard.folder / "installed"
+    info = there / f"clearml-{SDK}.dist-info"
+    info.mkdir(parents=True)
+    (there / "clearml.py").write_text("version = 'installed'\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: clearml\nVersion: {SDK}\n")
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    lines = [
+        "clearml.py",
+        "../../../bin/clearml",
+        *(f"{info.name}/{one}" for one in ("METADATA", "WHEEL", "RECORD")),
+    ]
+    (info / "RECORD").write_text("".join(f"{line},,\n" for line in lines))
+    return metadata.Distribution.at(info)
 
 
 def asked(question: object) -> dict[str, Any]:
