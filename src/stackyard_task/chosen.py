@@ -28,8 +28,9 @@ CACHE_VARIABLE, STACKS_VARIABLE = "STACKYARD_CACHE", "STACKYARD_STACKS_FILE"
 #: In an environment that is complete.
 _MARKER = "stackyard-complete.json"
 _MOST_BYTES = 8 << 20
-#: Counts how the same wish came to mean another stack: what was found by older rules is not taken.
-_RULES = 2
+#: Counts how the same wish came to mean another stack, or needs another hook in it: what was found by older rules is
+#: not taken.
+_RULES = 3
 _POLL_SECONDS = 0.05
 #: How long the choosing process gets to tidy up when its task is aborted.
 _GRACE_SECONDS = 5.0

@@ -20,6 +20,9 @@ import clearml  # noqa: E402
 if not _HAD:
     del sys.modules["pandas"]
 
+# Of this process alone, which forks nothing that knows the task: from a thread it is sooner over than from a process.
+clearml.Task._report_subprocess_enabled = False
+
 #: How long the SDK waits at most, after an abort, for this process to end: longer than a task may take to end.
 _ABORT_SECONDS = 60.0
 _over = threading.Event()

@@ -34,6 +34,29 @@ def _begin(path: str) -> None:
     _at_abrupt_end(path, os.getpid())
 
 
+def _wake_reporter() -> None:
+    """Have the process in which the ClearML SDK reports hear that it is to send now.
+
+    Both processes wait for each other by events that they share, all but one: that of a flush is the script's alone,
+    so the other sleeps out its five seconds at each, and a script of half a second ends ten seconds late
+    (``BackgroundReportService``, SDK 2.1.12).
+    """
+    os.register_at_fork(before=_before_fork)
+
+
+def _before_fork() -> None:
+    try:
+        monitor = getattr(sys.modules.get("clearml.utilities.process.mp"), "BackgroundMonitor", None)
+        for services in list(getattr(monitor, "_instances", {}).values()):
+            for one in services:
+                kinds = [type(getattr(one, name, None)).__name__ for name in ("_event", "_flush_event")]
+                # its like was made a shared one just now, for the process that is forked
+                if one._subprocess and kinds == ["SafeEvent", "ForkEvent"]:
+                    one._flush_event = type(one._event)()
+    except Exception:  # noqa: BLE001 another SDK than those that we know
+        pass
+
+
 def _at_abrupt_end(path: str, process: int) -> None:
     """Have ``os._exit`` tell what is loaded, in this process alone: a forked one ends so at any time, and often."""
     leave = os._exit
@@ -221,5 +244,6 @@ try:
         and not sys.flags.isolated
     ):
         _begin(os.environ["STACKYARD_REPORT"])
+        _wake_reporter()
 except Exception:  # noqa: BLE001 no FIFO, no reader: nobody asked
     pass

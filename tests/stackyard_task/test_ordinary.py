@@ -141,6 +141,38 @@ def test_an_aborted_task_gets_to_clean_up_and_has_its_record(tasks: Ordinary) ->
     until(lambda: "saved" in tasks.here.console(id), "the script's last word")
 
 
+POOLS = """
+import multiprocessing
+from clearml import Task
+
+def work(number):
+    Task.current_task().connect({'number': number}, name=f'part {number}')
+    return number * number
+
+def closed():
+    pool = multiprocessing.Pool(4)
+    found = sum(pool.map(work, range(8)))
+    pool.close()
+    return found
+
+if __name__ == '__main__':
+    Task.init()
+    print('closed', closed(), flush=True)
+    with multiprocessing.Pool(4) as pool:
+        print('ended', sum(pool.map(work, range(8))), flush=True)
+"""
+
+
+@pytest.mark.whole
+def test_pools_whose_workers_speak_to_the_task_come_to_an_end(tasks: Ordinary) -> None:
+    task, record = tasks.ran(POOLS)
+    assert (task["status"], record["failure"]) == ("completed", None)
+    console = tasks.here.console(task["id"])
+    assert "closed 140" in console
+    assert "ended 140" in console
+    assert {f"part {number}" for number in range(8)} <= set(task["hyperparams"])
+
+
 def test_a_module_with_arguments_is_a_task_too(tasks: Ordinary) -> None:
     task, record = tasks.ran(
         "import sys\nprint('as', __name__, sys.argv[1:])\n", entry_point="-m untitled --lr 0.3"

@@ -93,7 +93,8 @@ def test_stack_none_is_the_agents_python_and_takes_nothing(place: Yard) -> None:
 def test_without_an_index_a_task_has_its_stack_and_the_sdk_of_this_installation(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sdk, "_needed", lambda: {"clearml": fake_sdk(yard)})
+    installed = {"clearml": fake_sdk(yard)}
+    monkeypatch.setattr(sdk, "_needed", lambda: installed)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     choice = made(yard, "small==1.0\ntorch\n")
     assert loads(choice, "import clearml, small, torch; print(clearml.version)") == "installed"

@@ -30,8 +30,13 @@ def test_pip_takes_them_without_an_index(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     script = "import furl, psutil; print(furl.furl('a?b=1').args['b'], psutil.__file__)"
     said = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{script}"]
-        + [str(tmp_path / "there")],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(tmp_path / 'there')!r})\n{script}",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -318,3 +318,35 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 def test_a_folder_that_takes_nothing_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StackyardError, match=r"start-up hook cannot be laid there \(No such file"):
         hook.install(tmp_path / "nowhere")
+
+
+#: As far as the hook looks at it, the ClearML SDK just before it forks the process in which it reports.
+REPORTER = """
+import os, sys, types
+class ForkEvent: pass
+class SafeEvent: pass
+class BackgroundLogService:
+    _subprocess, _event, _flush = True, SafeEvent(), SafeEvent()
+class BackgroundReportService:
+    def __init__(self, subprocess):
+        self._subprocess, self._event, self._flush_event = subprocess, SafeEvent(), ForkEvent()
+class BackgroundMonitor:
+    _instances = {1: [BackgroundLogService(), BackgroundReportService(True)], 2: [BackgroundReportService(False)]}
+name = "clearml.utilities.process.mp"
+sys.modules[name] = types.ModuleType(name)
+sys.modules[name].BackgroundMonitor = BackgroundMonitor
+if BROKEN:
+    BackgroundMonitor._instances = [3]
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+found = BackgroundMonitor._instances
+print([type(one._flush_event).__name__ for one in (found[1][1], found[2][0])] if not BROKEN else "forked")
+"""
+
+
+def test_the_process_in_which_the_sdk_reports_hears_of_a_flush(environment: Environment) -> None:
+    done = environment.run("-c", f"BROKEN = False\n{REPORTER}")
+    assert (done.stdout, done.stderr) == ("['SafeEvent', 'ForkEvent']\n", "")
+    done = environment.run("-c", f"BROKEN = True\n{REPORTER}")
+    assert (done.stdout, done.stderr) == ("forked\n", "")
