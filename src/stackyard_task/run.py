@@ -13,17 +13,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import select
 import signal
 import stat
 import sys
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Mapping, Optional, Union
 
-from stackyard_task import progress, signals, spawn
+from stackyard_task import signals, spawn
 from stackyard_task.ending import Ending, advice, failure_of, memory_note, system_sentence
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
@@ -65,22 +63,9 @@ from stackyard_task.records import (
     read_json,
     write_json,
 )
+from stackyard_task.vigil import Vigil
 
 METHOD_VARIABLE = "STACKYARD_MEASURE"
-
-PROGRESS_SECONDS = 1.0
-#: SIGTERM, this long, then SIGKILL.
-GRACE_SECONDS = 3.0
-#: A command that was itself told to end gets so long to do as it does without us: a container gives it 10 s or more.
-TOLD_GRACE_SECONDS = 8.0
-#: Processes that outlive the child may go on working, this long at most; idle ones are ended sooner.
-ORPHAN_WORKING_SECONDS = 60.0
-ORPHAN_IDLE_SECONDS = 2.0
-#: Below this share of a core an orphan counts as idle.
-ORPHAN_IDLE_SHARE = 0.02
-#: How often the end of what no pidfd tells of is looked for, and when it takes longer.
-_POLL_SECONDS = 0.01
-_LATE_POLL_SECONDS = 0.05
 
 
 class TaskError(Exception):
@@ -204,19 +189,6 @@ def _not_written(run_folder: Path, error: OSError) -> RecordNotWritten:
     )
 
 
-@dataclass
-class _Clock:
-    """The instants of a run."""
-
-    started_at: float
-    ended_at: float = 0.0
-    main_ended_at: Optional[float] = None
-    kill_at: Optional[float] = None
-    progress_at: float = 0.0
-    #: Since when what outlived the child was idle, where that was why it was ended: waiting for it was our affair.
-    idle_since: Optional[float] = None
-
-
 class _Supervision:
     """One run from its start to its record."""
 
@@ -240,10 +212,6 @@ class _Supervision:
         self.interval_seconds = interval_seconds
         self.method = method
         self.sampler: Optional[Sampler] = None
-        self._stop: Optional[str] = None
-        self._orphans_ended = 0
-        #: Since when what outlived the child is idle, and the CPU seconds of the run by then.
-        self._idle: Optional[tuple[float, float]] = None
         self._signals = taken
 
     def to_its_end(self) -> RunRecord:
@@ -308,18 +276,25 @@ class _Supervision:
         surroundings = Surroundings()
         kills_before = kernel_kills(places)
         own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
-        clock = _Clock(time.monotonic())
+        vigil = Vigil(
+            time.monotonic(),
+            self.run_folder,
+            self._signals,
+            self.spec.time_limit_seconds,
+            holding.watched_memory_bytes,
+            self.watcher,
+        )
         pid = spawn.start(what, cgroup, holding.steps, self.here)
         self._signals.begin(pid)
         self.program.started()
         metered = cgroup if self.method == "auto" else None
         tree = Tree(pid, metered, foreign)
         listener = Listener(
-            self.program.descriptor, clock.started_at, None if self.program.says_its_end else pid
+            self.program.descriptor, vigil.started_at, None if self.program.says_its_end else pid
         )
-        sampler = self.sampler = Sampler(tree, metered, clock.started_at, self.interval_seconds, gpus)
+        sampler = self.sampler = Sampler(tree, metered, vigil.started_at, self.interval_seconds, gpus)
         try:
-            self._watch(clock, tree, listener, sampler, holding)
+            vigil.keep(tree, listener, sampler)
         except BaseException:  # whatever went wrong here, nothing of the run may stay behind
             tree.signal(signal.SIGKILL)
             tree.reap()
@@ -329,8 +304,8 @@ class _Supervision:
         tree.close()
         closed = self._opened_again()
 
-        measurement = sampler.finish(clock.ended_at, holding.allowed_cores, own_peak)
-        measurement.orphans_ended = self._orphans_ended
+        measurement = sampler.finish(vigil.ended_at, holding.allowed_cores, own_peak)
+        measurement.orphans_ended = vigil.orphans_ended
         environment.other_cpu_percent_of_machine = surroundings.other_cpu_percent(measurement.cpu_seconds)
         environment.clock_jump_seconds = surroundings.clock_jump_seconds()
         environment.throttled_seconds = None if cgroup is None else cgroup.throttled_seconds()
@@ -342,7 +317,7 @@ class _Supervision:
         record.notes += listener.notes()
         ending = Ending(
             status=tree.main_status or 0,
-            stop=self._stop,
+            stop=vigil.stop,
             # without a cgroup of its own the run shares that of the supervisor, as in a container
             kernel_kills=kernel_kills(places) - kills_before if cgroup is None else cgroup.kernel_kills(),
             said=listener.failure,
@@ -398,103 +373,6 @@ class _Supervision:
             parameters=spec.parameters,
         )
 
-    def _watch(
-        self, clock: _Clock, tree: Tree, listener: Listener, sampler: Sampler, holding: Holding
-    ) -> None:
-        """Listen and sample until the whole tree has ended."""
-        poll = select.poll()
-        poll.register(listener.descriptor, select.POLLIN)
-        poll.register(self._signals.descriptor, select.POLLIN)
-        main = _pidfd(tree.main_pid)
-        if main is not None:
-            poll.register(main, select.POLLIN)
-        sample_at = clock.started_at
-        while True:
-            now = time.monotonic()
-            if now >= sample_at:
-                wait = sampler.sample(now)
-                sample_at = now + wait
-                tree.reap()
-                if holding.watched_memory_bytes and (sampler.rss_bytes or 0) > holding.watched_memory_bytes:
-                    self._end("out_of_memory", tree, clock)
-            wait_until = sample_at
-            if clock.main_ended_at is not None or main is None:
-                late = clock.main_ended_at is not None and now - clock.main_ended_at > 1.0
-                wait_until = min(wait_until, now + (_LATE_POLL_SECONDS if late else _POLL_SECONDS))
-            elif self.spec.time_limit_seconds is not None and self._stop is None:
-                wait_until = min(wait_until, clock.started_at + self.spec.time_limit_seconds)
-            if clock.kill_at is not None:
-                wait_until = min(wait_until, clock.kill_at)
-            ready = poll.poll(max(0.0, min(3600.0, wait_until - time.monotonic())) * 1000.0)
-            for descriptor, _ in ready:
-                if descriptor == self._signals.descriptor:
-                    self._signals.read(tree.main_pid)
-                elif descriptor == listener.descriptor and not listener.read():
-                    poll.unregister(descriptor)
-            now = time.monotonic()
-            if clock.main_ended_at is None and self._main_has_ended(main, ready, tree):
-                clock.main_ended_at = now
-                tree.reap()
-                if main is not None:
-                    poll.unregister(main)
-                    os.close(main)
-            if clock.main_ended_at is not None:
-                tree.reap()
-                if not tree.processes():
-                    clock.ended_at = now if clock.idle_since is None else clock.idle_since
-                    return
-                self._watch_orphans(now, clock, tree, sampler)
-            self._watch_limits(now, clock, tree)
-            if now >= clock.progress_at and clock.main_ended_at is None:
-                clock.progress_at = now + PROGRESS_SECONDS
-                progress.shown(self.run_folder, now - clock.started_at, listener, sampler, self.watcher)
-
-    @staticmethod
-    def _main_has_ended(main: Optional[int], ready: list[tuple[int, int]], tree: Tree) -> bool:
-        if main is None:
-            tree.reap()
-            return tree.main_status is not None
-        return tree.main_status is not None or any(descriptor == main for descriptor, _ in ready)
-
-    def _watch_limits(self, now: float, clock: _Clock, tree: Tree) -> None:
-        limit = self.spec.time_limit_seconds
-        if self._signals.received:
-            self._end("interrupted", tree, clock)
-        elif limit is not None and now - clock.started_at >= limit:
-            self._end("time_limit", tree, clock)
-        if clock.kill_at is not None and now >= clock.kill_at:
-            tree.signal(signal.SIGKILL)
-            clock.kill_at = now + 0.2  # again, for what was being forked
-
-    def _end(self, why: str, tree: Tree, clock: _Clock) -> None:
-        """Tell the whole tree to stop, once; ``_watch_limits`` kills what has not after the grace."""
-        if self._stop is None:
-            self._stop = why
-            clock.kill_at = time.monotonic() + GRACE_SECONDS
-            if why == "interrupted" and self._signals.is_told:
-                clock.kill_at = time.monotonic() + TOLD_GRACE_SECONDS
-                return
-            tree.signal(signal.SIGTERM)
-            tree.signal(signal.SIGCONT)  # what is stopped learns of it only when it goes on
-
-    def _watch_orphans(self, now: float, clock: _Clock, tree: Tree, sampler: Sampler) -> None:
-        """Let what outlives the child finish its work, and end what only lingers."""
-        if clock.kill_at is not None or clock.main_ended_at is None:
-            return
-        tree.refresh()
-        used = sampler.cpu_seconds() or 0.0
-        if self._idle is None or used - self._idle[1] > ORPHAN_IDLE_SHARE * ORPHAN_IDLE_SECONDS:
-            self._idle = (now, used)
-        elif now - self._idle[0] >= ORPHAN_IDLE_SECONDS:
-            clock.kill_at, clock.idle_since = now, self._idle[0]
-        if now - clock.main_ended_at >= ORPHAN_WORKING_SECONDS:
-            clock.kill_at = now
-        if clock.kill_at is not None:
-            self._orphans_ended = len(tree.processes())
-            tree.signal(signal.SIGTERM)
-            tree.signal(signal.SIGCONT)
-            clock.kill_at = now + GRACE_SECONDS
-
 
 def _own_output() -> Optional[Path]:
     """The file that this process' stderr goes to, to be read again; ``None``: it is none."""
@@ -502,13 +380,6 @@ def _own_output() -> Optional[Path]:
         if stat.S_ISREG(os.fstat(2).st_mode):
             return Path("/proc/self/fd/2")
     return None
-
-
-def _pidfd(pid: int) -> Optional[int]:
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):  # Linux before 5.3: polled instead
-        return None
 
 
 def _threads_told(variables: Mapping[str, str], threads: Optional[int]) -> Optional[int]:
