@@ -48,7 +48,7 @@ _BY_AGENT = "set to failed"
 #: Of the console, so much is read again; of that a line is told.
 _CONSOLE_BYTES, _MOST_SAID = 16 << 10, 200
 _WRONG = re.compile(r"\s*(docker|fatal|error|clearml_agent|[A-Za-z.]*(Error|Exception)):", re.IGNORECASE)
-FAILED = ordinary.FAILED
+FAILED, AGENT_ENDED = ordinary.FAILED, ordinary.AGENT_ENDED
 
 
 def looked_up(conf: str, task_id: str, tasks_file: str, variables: Mapping[str, str]) -> Optional[Box]:
@@ -132,6 +132,7 @@ class Box:
     variables: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        self._agent = os.getppid()
         self._watch: Optional[aborts.Watch] = None
         self._told = False
         #: What the container is told of its queue and image, for the record.
@@ -286,10 +287,12 @@ class Box:
         return False
 
     def _why(self) -> Optional[str]:
-        """Why the task is over on its server; ``None``: it is not."""
+        """Why the task is over on its server, or what becomes of it is somebody else's affair; ``None``: neither."""
         found = None if self._watch is None else self._watch.why
         with contextlib.suppress(ApiError):
             found = found or aborts.why_over(handing_in.document(self.server, self.id))
+        if found is None and os.getppid() != self._agent:
+            found = AGENT_ENDED
         return found
 
     def _watch_no_more(self) -> None:

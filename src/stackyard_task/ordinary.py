@@ -53,6 +53,8 @@ _RUN_NAMES = ("stack", "time_limit_seconds")
 #: Of its other names, so many are told.
 _MOST_NAMED = 5
 FAILED = 1
+#: Whoever looks after agents says what becomes of a task whose agent is gone.
+AGENT_ENDED = "its agent ended"
 #: Of a task that was aborted: what an agent takes for the end that it waited for, however soon that comes.
 ABORTED = 137
 
@@ -131,7 +133,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         record.status = "completed" if record.failure is None else "failed"
     watch.stop()
     if os.getppid() != agent:
-        watch.why = watch.why or "its agent ended"
+        watch.why = watch.why or AGENT_ENDED
     # of a script that was never started there is nothing to measure, and no moment when it was
     started = None if record.measurement.wall_seconds is None else record.started_at
     record.dispatch = dispatch_of(task, how.queue if how else None, begun, started, os.environ)

@@ -214,6 +214,21 @@ def test_a_container_whose_supervisor_died_has_its_record_from_outside(place: Pl
     assert record["dispatch"]["user_code_at"]
 
 
+def test_what_becomes_of_a_task_whose_agent_is_gone_is_not_said_here(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = place.box()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert place.run(made, "outside.begin(); os._exit(143)") == box.ordinary.ABORTED
+    found = place.found(made)
+    assert found["status"] == "in_progress", "whoever looks after agents queues it again"
+    record = json.loads(found["execution"]["artifacts"][0]["type_data"]["preview"])
+    assert (record["failure"]["kind"], "its agent ended" in record["failure"]["message"]) == (
+        "interrupted",
+        True,
+    )
+
+
 @pytest.mark.parametrize("status", [0, 1])
 def test_what_an_agent_makes_of_a_task_before_its_script_is_for_those_who_read_its_words(
     place: Place, status: int, capfd: pytest.CaptureFixture[str]
