@@ -12,8 +12,11 @@ import os
 import platform
 import signal
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from types import ModuleType
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 API_VERSION = 1
 #: Bench -> the minutes it may take, in full and with --quick.
@@ -32,6 +35,10 @@ MINUTES: Dict[str, Tuple[float, float]] = {
 }
 #: Exit status of a bench whose data is not on this machine.
 DATA_ABSENT = 3
+
+
+class NotHere(Exception):
+    """Something cannot be measured on this machine; the message is the reason."""
 
 
 class Result:
@@ -79,6 +86,51 @@ class Result:
         """Write the JSON form as it is so far."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+
+def run_parts(result: Result, modules: Mapping[str, ModuleType], options: Any, *given: Any) -> None:
+    """Have each part measure its figures; one that raises NotHere says why among the rows, and the others go on.
+
+    Args:
+        result: gets figures and rows.
+        modules: part -> its module; ``figures(result, quick, *given, options)`` measures.
+        options: of the bench; the figures so far go to ``json`` after each part.
+        given: what the parts of this bench measure with.
+    """
+    for part, module in modules.items():
+        print(f"{part}:", flush=True)
+        try:
+            module.figures(result, options.quick, *given, options)
+        except NotHere as reason:
+            result.row(part=part, not_measured=str(reason))
+            print(f"not measured: {reason}", flush=True)
+        if options.json is not None:  # what is measured is kept, whatever becomes of the rest
+            result.write(options.json)
+
+
+@dataclass
+class Ground:
+    """A folder that a bench works in, and the end of its time."""
+
+    #: Holds everything that is made.
+    folder: Path
+    #: CLOCK_MONOTONIC instant after which nothing long is begun.
+    until: float
+    _made = 0
+
+    def check_time(self, seconds: float = 0.0) -> None:
+        """Whether so long may still be worked.
+
+        Raises:
+            NotHere: no.
+        """
+        if time.monotonic() + seconds > self.until:
+            raise NotHere("the time that this bench may take is up: the machine is busy with other things")
+
+    def new(self, name: str) -> Path:
+        """A path that nothing has yet."""
+        self._made += 1
+        return self.folder / f"{name}-{self._made}"
 
 
 def machine() -> Dict[str, Any]:

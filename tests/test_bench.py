@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -57,6 +60,23 @@ def test_each_part_of_a_bench_of_parts_names_its_own_figures(
     names = [name for part in parts for name in importlib.import_module(f"bench.{bench}.{part}").FIGURES]
     assert len(names) == len(set(names))
     assert some <= set(names)
+
+
+def test_a_part_that_cannot_be_measured_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+    def absent(*_: object) -> None:
+        raise result.NotHere("there is no engine")
+
+    def measured(into: result.Result, quick: bool, place: str, options: argparse.Namespace) -> None:
+        into.figure("seconds", 1.5 if quick and place == "here" else None)
+
+    modules = {name: ModuleType(name) for name in ("boxes", "starts")}
+    vars(modules["boxes"]).update(figures=absent)
+    vars(modules["starts"]).update(figures=measured)
+    made = result.Result("tasks", ["seconds"])
+    file = tmp_path / "tasks.json"
+    result.run_parts(made, modules, argparse.Namespace(quick=True, json=file), "here")
+    assert made.rows == [{"part": "boxes", "not_measured": "there is no engine"}]
+    assert json.loads(file.read_text())["figures"] == {"seconds": 1.5}
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from bench.dispatch.yard import NotHere
-from bench.result import Result, arguments
+from bench.result import Result, arguments, run_parts
 
 #: The parts in the order they run, and the module that measures each.
 PARTS = {
@@ -29,15 +28,7 @@ def main() -> None:
         part: importlib.import_module(f"bench.dispatch.{PARTS[part]}") for part in options.only or list(PARTS)
     }
     result = Result("dispatch", [name for module in modules.values() for name in module.FIGURES])
-    for part, module in modules.items():
-        print(f"{part}:", flush=True)
-        try:
-            module.figures(result, options.quick, options)
-        except NotHere as reason:
-            result.row(part=part, not_measured=str(reason))
-            print(f"not measured: {reason}", flush=True)
-        if options.json is not None:  # what is measured is kept, whatever becomes of the rest
-            result.write(options.json)
+    run_parts(result, modules, options)
     result.finish(options.json)
 
 

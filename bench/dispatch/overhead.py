@@ -23,8 +23,8 @@ from typing import Any
 
 import httpx
 
-from bench.dispatch.yard import PATIENCE_SECONDS, NotHere, running, yard
-from bench.result import Result
+from bench.dispatch.yard import PATIENCE_SECONDS, running, yard
+from bench.result import NotHere, Result
 from bench.server.processes import free_port
 from stackyard.launch import Place
 from stackyard.launch.agent import AgentLauncher

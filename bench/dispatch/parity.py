@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.dispatch.yard import NotHere, yard
-from bench.result import Result
+from bench.dispatch.yard import yard
+from bench.result import NotHere, Result
 from stackyard.reports.statistics import paired_ratio
 from stackyard_task.records import TaskSpec
 from tests.stackyard_detector.declared import WORKLOADS

@@ -19,8 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.dispatch.yard import NotHere, Yard, running, wait_for_worker, yard
-from bench.result import Result
+from bench.dispatch.yard import Yard, running, wait_for_worker, yard
+from bench.result import NotHere, Result
 from stackyard.reports.statistics import bootstrap_medians
 from stackyard_task.records import Dispatch
 

@@ -17,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.dispatch.yard import PATIENCE_SECONDS, NotHere, Yard, yard
-from bench.result import Result
+from bench.dispatch.yard import PATIENCE_SECONDS, Yard, yard
+from bench.result import NotHere, Result
 from stackyard.clearml.client import Client
 from stackyard.clearml.sending import Sender
 from stackyard.launch import Place

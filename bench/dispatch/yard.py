@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.result import NotHere
 from bench.server.processes import Ours, ours
 from stackyard import stacks
 from stackyard.agents.slots import Slot
@@ -38,10 +39,6 @@ TINY = '''"""The task that does nothing: what is left is the way there and back.
 def work(parameters, channel, output):
     channel.results(answer=sum(range(1000)))
 '''
-
-
-class NotHere(Exception):
-    """Something cannot be measured on this machine; the message is the reason."""
 
 
 @dataclass

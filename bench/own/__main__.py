@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
-from bench.own.yard import NotHere, yard
-from bench.result import MINUTES, Result, arguments
+from bench.own.yard import yard
+from bench.result import MINUTES, Result, arguments, run_parts
 
 #: The parts in the order they run, and the module that measures each.
 PARTS = ("overhead", "unchanged", "truth", "cost", "derived", "given", "peers")
@@ -20,15 +20,7 @@ def main() -> None:
     result = Result("own", [name for module in modules.values() for name in module.FIGURES])
     # the last two minutes are for what is under way
     with yard(MINUTES["own"][1 if options.quick else 0] - 2) as place:
-        for part, module in modules.items():
-            print(f"{part}:", flush=True)
-            try:
-                module.figures(result, options.quick, place, options)
-            except NotHere as reason:
-                result.row(part=part, not_measured=str(reason))
-                print(f"not measured: {reason}", flush=True)
-            if options.json is not None:  # what is measured is kept, whatever becomes of the rest
-                result.write(options.json)
+        run_parts(result, modules, options, place)
     result.finish(options.json)
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
-from bench.own.yard import SCRIPTS, NotHere, Yard, end_group
+from bench.own.yard import SCRIPTS, Yard, end_group
+from bench.result import NotHere
 
 #: Longest that anything waited for takes.
 WAIT_SECONDS = 30.0

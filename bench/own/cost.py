@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 from bench.measure import median_interval
-from bench.own.yard import SCRIPTS, STACK, NotHere, Yard, last_line
-from bench.result import Result
+from bench.own.yard import SCRIPTS, STACK, Yard, last_line
+from bench.result import NotHere, Result
 
 FIGURES = ("python_hook_ms", "task_slowdown_percent", "task_slowdown_wall_percent")
 HOOK_PAIRS = 60

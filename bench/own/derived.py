@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Set, Tuple
 
-from bench.own.yard import STACK, NotHere, Yard, last_line
-from bench.result import Result
+from bench.own.yard import STACK, Yard, last_line
+from bench.result import NotHere, Result
 
 FIGURES = ("derived_stack_seconds", "derived_stack_bytes_share")
 REQUIREMENTS = "scikit-learn\npandas\n"

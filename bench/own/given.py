@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, List
 
-from bench.own.yard import ROOT, NotHere, Yard, last_line
-from bench.result import Result
+from bench.own.yard import ROOT, Yard, last_line
+from bench.result import NotHere, Result
 from stackyard import stacks
 from stackyard.settings import Settings
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from bench.own.yard import SCRIPTS, Ended, Inner, NotHere, Yard, last_line
-from bench.result import Result
+from bench.own.yard import SCRIPTS, Ended, Inner, Yard, last_line
+from bench.result import NotHere, Result
 
 MB = 1e6
 #: How the programs of one kind are started: yard, megabytes, CPU seconds, seconds asleep -> words.

@@ -7,8 +7,8 @@ import sys
 from typing import Any, Dict, List
 
 from bench.measure import median_interval
-from bench.own.yard import STACK, Ended, NotHere, Yard, last_line
-from bench.result import Result
+from bench.own.yard import STACK, Ended, Yard, last_line
+from bench.result import NotHere, Result
 
 FIGURES = (
     "run_overhead_seconds",

@@ -18,8 +18,8 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from bench.own.instruments import PROGRAMS, Instrument, Seen, errors, spikes
 from bench.own.overhead import SHORT
-from bench.own.yard import NotHere, Yard
-from bench.result import Result
+from bench.own.yard import Yard
+from bench.result import NotHere, Result
 
 #: What a peer is measured by; the figures of each end with its suffix.
 KINDS = (

@@ -15,8 +15,8 @@ from bench.own.cases_files import inputs, outputs
 from bench.own.cases_signals import endings, signals, waiting
 from bench.own.cases_surroundings import seen, surroundings
 from bench.own.cases_terminals import terminals
-from bench.own.yard import STACK, NotHere, Yard
-from bench.result import Result
+from bench.own.yard import STACK, Yard
+from bench.result import NotHere, Result
 
 FIGURES = ("exit_signal_stdio_changed", "exit_signal_stdio_cases")
 

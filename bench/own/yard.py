@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence
 
+from bench.result import Ground, NotHere
 from stackyard import stacks
 from stackyard.settings import Settings
 from stackyard_task.measure import cgroup as cgroups
@@ -28,10 +29,6 @@ SCRIPTS = Path(__file__).resolve().parent / "scripts"
 STACK = "torch-2.13.0-cpu"
 #: Ends what hangs; everything waited for ends sooner.
 PATIENCE_SECONDS = 180.0
-
-
-class NotHere(Exception):
-    """Something cannot be measured on this machine; the message is the reason."""
 
 
 @dataclass
@@ -83,16 +80,11 @@ class Inner:
 
 
 @dataclass
-class Yard:
+class Yard(Ground):
     """One bench run's places."""
 
-    #: Holds everything that is made.
-    folder: Path
     #: Where stacks are, and the peers' environments.
     home: Path
-    #: CLOCK_MONOTONIC instant after which nothing long is begun.
-    until: float
-    _count: int = 0
 
     @property
     def stackyard(self) -> str:
@@ -105,20 +97,6 @@ class Yard:
         if not path.exists():
             raise NotHere("the environment of this Python has no stackyard command; run make install first")
         return str(path)
-
-    def check_time(self, seconds: float = 0.0) -> None:
-        """Whether so long may still be worked.
-
-        Raises:
-            NotHere: no.
-        """
-        if time.monotonic() + seconds > self.until:
-            raise NotHere("the time that this bench may take is up: the machine is busy with other things")
-
-    def new(self, name: str) -> Path:
-        """A path that nothing has yet."""
-        self._count += 1
-        return self.folder / f"{name}-{self._count}"
 
     def made(self, name: str) -> Path:
         """An empty folder."""
@@ -198,7 +176,7 @@ class Yard:
         Raises:
             NotHere: it hangs.
         """
-        around = cgroups.create(f"{os.getpid()}-around{self._count}") if counted else None
+        around = cgroups.create(f"{os.getpid()}-around{self._made}") if counted else None
         begun = time.monotonic()
         try:
             child = subprocess.Popen(
@@ -250,7 +228,7 @@ def yard(minutes: float) -> Iterator[Yard]:
     folder = Path(tempfile.mkdtemp(prefix="bench-own-run-", dir=home))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # in order: nothing stays behind
     try:
-        yield Yard(folder, home, time.monotonic() + 60 * minutes)
+        yield Yard(folder, time.monotonic() + 60 * minutes, home)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from bench.result import Result, arguments
+from bench.result import Result, arguments, run_parts
 
 #: The parts in the order they run; the module of that name measures each.
 PARTS = (
@@ -37,14 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     modules = {part: importlib.import_module(f"bench.safety.{part}") for part in options.only or PARTS}
     result = Result("safety", [name for module in modules.values() for name in module.FIGURES])
-    for part, module in modules.items():
-        print(f"{part}:", flush=True)
-        reason = module.figures(result, options.quick, options)
-        if reason:
-            result.row(part=part, not_measured=reason)
-            print(f"not measured: {reason}", flush=True)
-        if options.json is not None:  # what is measured is kept, whatever becomes of the rest
-            result.write(options.json)
+    run_parts(result, modules, options)
     result.finish(options.json)
 
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.result import Result
+from bench.result import NotHere, Result
 from tests.stackyard_server.clients import printed
 from tests.stackyard_server.clients.conftest import FLOWS, clients_python, environment, run_script
 from tests.stackyard_server.running import running_server
@@ -15,11 +15,11 @@ from tests.stackyard_server.running import running_server
 FIGURES = ("sdk_addresses_not_found",)
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
-    """Why it is not measured; "" where it is."""
+def figures(result: Result, quick: bool, options: Any) -> None:
+    """What the SDK prints: addresses that lead nowhere."""
     python = clients_python()
     if python is None:
-        return "no Python with clearml and clearml-agent: set STACKYARD_CLIENTS_PYTHON"
+        raise NotHere("no Python with clearml and clearml-agent: set STACKYARD_CLIENTS_PYTHON")
     with running_server() as server, tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         script = Path(shutil.copy(FLOWS / "addresses.py", home))
@@ -30,4 +30,3 @@ def figures(result: Result, quick: bool, options: Any) -> str:
             part="addresses", printed=sum(map(len, addresses.values())), of=len(addresses), not_found=lost
         )
         result.figure("sdk_addresses_not_found", len(lost))
-    return ""

@@ -18,7 +18,7 @@ SEED = 20_261_130
 QUICK_EVERY = 5
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
+def figures(result: Result, quick: bool, options: Any) -> None:
     """Over 140 backups of the embedded server and 60 of the official one: what was written, linked or taken along
     that should not be."""
     dice, wrong = random.Random(SEED), 0
@@ -49,4 +49,3 @@ def figures(result: Result, quick: bool, options: Any) -> str:
                     result.row(part="backups", server=server, change=said, wrong=sentence)
             result.row(part="backups", server=server, **ended)
     result.figure("written_outside_by_restore", wrong)
-    return ""

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.result import Result
+from bench.result import NotHere, Result
 
 #: The figures compared, and whether more of them is better.
 COMPARED = {
@@ -42,10 +42,10 @@ def measured(checkout: Path) -> dict[str, float | None]:
         return found
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
+def figures(result: Result, quick: bool, options: Any) -> None:
     """The median of this checkout's figures as a part of the other's; above 1 is better, for every figure."""
     if options.baseline is None:
-        return "no other checkout is named (--baseline DIR)"
+        raise NotHere("no other checkout is named (--baseline DIR)")
     ours: list[dict[str, float | None]] = []
     others: list[dict[str, float | None]] = []
     for number in range(QUICK_ROUNDS if quick else ROUNDS):
@@ -59,4 +59,3 @@ def figures(result: Result, quick: bool, options: Any) -> str:
             ratio = statistics.median(here) / statistics.median(there)
             result.figure(f"cost_ratio_{name}", ratio if more else 1 / ratio)
             result.row(part="baseline", figure=name, here=here, there=there)
-    return ""

@@ -60,7 +60,7 @@ def upload_parts(server: Server, address: str, parts: int) -> socket.socket:
     return connection
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
+def figures(result: Result, quick: bool, options: Any) -> None:
     """Slow uploads of many parts; then idle and slow connections of one address while another asks."""
     with tempfile.TemporaryDirectory() as scratch:
         made = yard.make_empty(Path(scratch) / "data")
@@ -97,7 +97,6 @@ def figures(result: Result, quick: bool, options: Any) -> str:
             for connection in held:
                 connection.close()
         result.figure("descriptors_left_worst", float(worst))
-    return ""
 
 
 def _left(server: Server) -> int:

@@ -66,7 +66,7 @@ def at_once(server: Server, request: Hostile) -> list[int]:
     return told
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
+def figures(result: Result, quick: bool, options: Any) -> None:
     """Every known hostile request, then the largest of each endpoint, while another client pings."""
     with tempfile.TemporaryDirectory() as scratch:
         made = yard.make(Path(scratch) / "data")
@@ -82,7 +82,6 @@ def figures(result: Result, quick: bool, options: Any) -> str:
             stops.append(_stopped(made, request))
             result.row(part="delays", stop=request.name, seconds=round(stops[-1], 3))
         result.figure("stop_worst_seconds", max(stops))
-    return ""
 
 
 def _tried(result: Result, quick: bool, server: Server, pings: Pings) -> int:

@@ -17,7 +17,7 @@ SEED = 20_261_130
 QUICK_EVERY = 4
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
+def figures(result: Result, quick: bool, options: Any) -> None:
     """Tasks, points and files that were acknowledged and are gone, and contents that a start removed."""
     dice, lost = random.Random(SEED), 0
     folders: Counter[str] = Counter()
@@ -37,4 +37,3 @@ def figures(result: Result, quick: bool, options: Any) -> str:
     for kind, count in folders.items():
         result.row(part="folders", kind=kind, folders=count, started=started[kind])
     result.figure("files_lost_by_start", lost)
-    return ""

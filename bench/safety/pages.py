@@ -58,7 +58,7 @@ async def measure(server: processes.Ours, rounds: int) -> tuple[dict[str, float]
     return first, later
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
+def figures(result: Result, quick: bool, options: Any) -> None:
     """The slowest twentieth over all that is asked, the first time left out."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "data"
@@ -70,4 +70,3 @@ def figures(result: Result, quick: bool, options: Any) -> str:
         result.row(part="pages", asked=name, first_ms=first[name], median_ms=middle, worst_ms=max(each))
     together = sorted(ms for each in took.values() for ms in each)
     result.figure("tasks_odd_page_p95_ms", together[int(0.95 * len(together))], (together[0], together[-1]))
-    return ""

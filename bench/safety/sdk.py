@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.result import Result
+from bench.result import NotHere, Result
 from bench.server.ingest import row
 from tests.stackyard_server.clients.conftest import FLOWS, clients_python, complaints, environment
 from tests.stackyard_server.clients.forked import SCRIPTS, lost
@@ -36,11 +36,11 @@ FORKS = {"X-ClearML-Client": "clearml-2.1.12"}
 ASKED = 200
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
-    """Why it is not measured; "" where it is."""
+def figures(result: Result, quick: bool, options: Any) -> None:
+    """What processes forked of the SDK lose, and what their requests cost."""
     python = clients_python()
     if python is None:
-        return "no Python with clearml and clearml-agent: set STACKYARD_CLIENTS_PYTHON"
+        raise NotHere("no Python with clearml and clearml-agent: set STACKYARD_CLIENTS_PYTHON")
     rounds = QUICK_ROUNDS if quick else ROUNDS
     with running_server() as server:
         # two first runs at once would both make it, and the SDK tells of the refusal
@@ -56,7 +56,6 @@ def figures(result: Result, quick: bool, options: Any) -> str:
         for name, cost in _costs(server).items():
             result.row(part="sdk", request=name, **cost)
             result.figure(f"forked_sdk_cost_ratio_{name}", cost["closed_ms"] / cost["kept_ms"])
-    return ""
 
 
 def _round(server: Running, python: str, number: int) -> list[str]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.result import Result
+from bench.result import NotHere, Result
 from stackyard_server import identity
 from tests.stackyard_server.running import Running, running_server
 from tests.stackyard_server.web.standin import make_build
@@ -36,11 +36,11 @@ NO_FAULT = re.compile(
 )
 
 
-def figures(result: Result, quick: bool, options: Any) -> str:
-    """Why it is not measured; "" where it is."""
+def figures(result: Result, quick: bool, options: Any) -> None:
+    """What a browser does with the web app, step by step."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        return "no chromium on this machine: apt-get install chromium"
+        raise NotHere("no chromium on this machine: apt-get install chromium")
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         builds: list[tuple[str, Path, Callable[..., Iterator[screens.Step]]]] = [
@@ -57,7 +57,6 @@ def figures(result: Result, quick: bool, options: Any) -> str:
             for step, faults in wrong.items():
                 print(f"    {step}: {faults}", flush=True)
     result.figure("webapp_actions_failed", failed)
-    return ""
 
 
 def drive(build: Path, chromium: str, steps: Callable[..., Iterator[screens.Step]]) -> dict[str, list[str]]:

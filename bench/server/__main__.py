@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from bench.result import Result, arguments
+from bench.result import Result, arguments, run_parts
 
 #: The parts in the order they run, and the module that measures each.
 PARTS = {"start": "start", "ingest": "ingest", "queue": "queueing", "pages": "pages", "soak": "soak"}
@@ -26,11 +26,7 @@ def main() -> None:
         part: importlib.import_module(f"bench.server.{PARTS[part]}") for part in options.only or list(PARTS)
     }
     result = Result("server", [name for module in modules.values() for name in module.FIGURES])
-    for part, module in modules.items():
-        print(f"{part}:", flush=True)
-        module.figures(result, options.quick, options)
-        if options.json is not None:  # what is measured is kept, whatever becomes of the rest
-            result.write(options.json)
+    run_parts(result, modules, options)
     result.finish(options.json)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from bench.result import MINUTES, Result, arguments
-from bench.tasks.yard import NotHere, yard
+from bench.result import MINUTES, Result, arguments, run_parts
+from bench.tasks.yard import yard
 
 #: The parts in the order they run, and the module that measures each.
 PARTS = ("starts", "wrapper", "truth", "boxes", "kept", "comparing", "pins", "examples")
@@ -24,15 +24,7 @@ def main() -> None:
     result = Result("tasks", [name for module in modules.values() for name in module.FIGURES])
     # the last two minutes are for what is under way
     with yard(MINUTES["tasks"][1 if options.quick else 0] - 2) as place:
-        for part, module in modules.items():
-            print(f"{part}:", flush=True)
-            try:
-                module.figures(result, options.quick, place, options)
-            except NotHere as reason:
-                result.row(part=part, not_measured=str(reason))
-                print(f"not measured: {reason}", flush=True)
-            if options.json is not None:  # what is measured is kept, whatever becomes of the rest
-                result.write(options.json)
+        run_parts(result, modules, options, place)
     result.finish(options.json)
 
 

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from bench.own.yard import SCRIPTS
-from bench.result import Result
+from bench.result import NotHere, Result
 from bench.tasks.truth import Place, measure, spikes
-from bench.tasks.yard import NotHere, Yard
+from bench.tasks.yard import Yard
 from stackyard.machine.docker_engine import obstacle
 
 CONTAINERS = "cpu-container"

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.result import Result
+from bench.result import NotHere, Result
 from bench.tasks.starts import DEFAULT_QUEUE, default_agent
-from bench.tasks.yard import QUEUE, NotHere, Yard, commit
+from bench.tasks.yard import QUEUE, Yard, commit
 
 FIGURES = ("examples_failed", "examples_run", "examples_left_out")
 #: One example, with its environment, takes at most so long.

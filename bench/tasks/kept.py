@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.result import Result
-from bench.tasks.yard import RECORD_SECONDS, SLOT, NotHere, Yard
+from bench.result import NotHere, Result
+from bench.tasks.yard import RECORD_SECONDS, SLOT, Yard
 from stackyard.clearml.tasks import submissions
 
 FIGURES = ("tasks_with_record_percent",)

@@ -12,8 +12,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from bench.result import Result
-from bench.tasks.yard import NotHere, Yard
+from bench.result import NotHere, Result
+from bench.tasks.yard import Yard
 
 FIGURES = ("wrong_versions_run",)
 #: So long one environment is waited for.

@@ -26,8 +26,8 @@ from typing import Any
 
 from bench.dispatch.starts import interval
 from bench.dispatch.yard import running, wait_for_worker
-from bench.result import Result
-from bench.tasks.yard import NotHere, Yard
+from bench.result import NotHere, Result
+from bench.tasks.yard import Yard
 
 FIGURES = ("second_task_start_seconds", "default_agent_ratio")
 REQUIREMENTS = "clearml\npandas>=2.2\n"

@@ -17,10 +17,9 @@ from typing import Any
 
 from bench.own.instruments import MB
 from bench.own.yard import SCRIPTS, Inner
-from bench.own.yard import NotHere as NotThere
 from bench.own.yard import Yard as OwnYard
-from bench.result import Result
-from bench.tasks.yard import QUEUE, NotHere, Yard
+from bench.result import NotHere, Result
+from bench.tasks.yard import QUEUE, Yard
 
 FIGURES = ("cpu_error_percent_worst", "peak_rss_error_percent_worst")
 SPIKE_MB, HOLDS = 300, (0.005, 0.02, 0.05, 0.1, 0.3)
@@ -124,8 +123,8 @@ def figures(result: Result, quick: bool, yard: Yard, _options: Any) -> None:
     """Every program, every size."""
     place = Place(yard, result)
     try:
-        place.in_c = OwnYard(yard.folder, yard.folder, yard.until).compiled()
-    except NotThere as reason:
+        place.in_c = OwnYard(yard.folder, yard.until, yard.folder).compiled()
+    except NotHere as reason:
         place.row(program="C", not_measured=str(reason))
     names = [name for name in PROGRAMS if name != "spike" and (name != "C" or place.in_c)]
     sizes, burn, repeats = ((500,), 1.0, 1) if quick else ((500, 200, 1000, 2000), 2.0, 2)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import median_interval
-from bench.result import Result
+from bench.result import NotHere, Result
 from bench.tasks.starts import REQUIREMENTS
-from bench.tasks.yard import SLOT, NotHere, Yard
+from bench.tasks.yard import SLOT, Yard
 
 FIGURES = ("wrapper_start_ms",)
 SCRIPT = "import time; open({file!r}, 'w').write(repr(time.time()))\n"

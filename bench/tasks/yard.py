@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from bench.result import Ground, NotHere
 from stackyard import stacks
 from stackyard.clearml.client import Client
 from stackyard.settings import Settings
@@ -45,41 +46,18 @@ default_stack = "{stack}"
 """
 
 
-class NotHere(Exception):
-    """Something cannot be measured on this machine; the message is the reason."""
-
-
 @dataclass
-class Yard:
+class Yard(Ground):
     """One bench run's installation."""
 
-    #: Holds everything that is made.
-    folder: Path
     lab: Lab
     client: Client
     #: Name of the stack of tasks that ask for none.
     stack: str
-    #: CLOCK_MONOTONIC instant after which nothing long is begun.
-    until: float
     #: The home that holds the stacks, and what is recorded of their images.
     images: Path
     _queues: str = ""
     _slots: int = 1
-    _made: int = 0
-
-    def check_time(self, seconds: float = 0.0) -> None:
-        """Whether so long may still be worked.
-
-        Raises:
-            NotHere: no.
-        """
-        if time.monotonic() + seconds > self.until:
-            raise NotHere("the time that this bench may take is up: the machine is busy with other things")
-
-    def new(self, name: str) -> Path:
-        """A path that nothing has yet."""
-        self._made += 1
-        return self.folder / f"{name}-{self._made}"
 
     def queues(self, more: str = "", slots: int = 1) -> None:
         """Have so many agents of the first queue, which share the machine's cores, and further queues.
@@ -239,7 +217,7 @@ def yard(minutes: float) -> Iterator[Yard]:
     """A yard, gone at the end with all it started; after so many minutes nothing long is begun.
 
     Raises:
-        NotHere: the default stack is not built.
+        SystemExit: the default stack is not built.
     """
     settings = Settings.from_environment()
     spec = stacks.load()[stacks.DEFAULT]
@@ -258,7 +236,7 @@ def yard(minutes: float) -> Iterator[Yard]:
         lab.stackyard(*lab.up_words)
         lab.agent(SLOT)
         with lab.client as client:
-            yield Yard(folder, lab, client, spec.name, begun + 60 * minutes, settings.home, text)
+            yield Yard(folder, begun + 60 * minutes, lab, client, spec.name, settings.home, text)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)  # what tidies up is not ended for taking long
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
