@@ -147,8 +147,8 @@ class Box:
         """The task's id."""
         return str(self.task["id"])
 
-    def choose(self, image_stack: Optional[str], has_image: Callable[[str], bool]) -> Optional[Choice]:
-        """The image for the task, built now where it is missing; ``None``: it runs in the image it names, as it is.
+    def choose(self, image_stack: Optional[str], has_image: Callable[[str], bool]) -> Choice:
+        """The image for the task, built now where it is missing.
 
         Args:
             image_stack: the stack in the image that the task names; ``None``: it names none.
@@ -157,10 +157,6 @@ class Box:
         Raises:
             NotMet: what it wants cannot be had, or it was ended meanwhile.
         """
-        if self.how.environment == "agent":
-            if image_stack is None:
-                raise NotMet("the task names no image, and its queue chooses none; name one in its container")
-            return None
         wish = ordinary.wish_of(self.task, None)
         if image_stack is not None:
             if wish.stack is not None and wish.stack != image_stack:
@@ -199,7 +195,7 @@ class Box:
         """Leave with the task why nothing was started; the exit status that its agent is to see."""
         return self._left(ordinary.not_run(self.task, None, Failure(kind, message)))
 
-    def share(self, top: Path, choice: Optional[Choice], shared: str) -> Path:
+    def share(self, top: Path, choice: Choice, shared: str) -> Path:
         """The folder that the container gets to write to: what the wrapper in it reads, and its socket.
 
         Args:
@@ -216,7 +212,7 @@ class Box:
         folder.mkdir(mode=0o700)
         how = replace(
             self.how,
-            environment="agent" if choice is None else GIVEN,
+            environment=GIVEN,
             given=choice,
             images=None,
             variables={},

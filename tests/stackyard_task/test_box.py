@@ -71,7 +71,7 @@ class Place:
 
     def run(self, made: Box, text: str) -> int:
         """The status of a container in which this happens."""
-        folder = made.share(self.folder / "boxes", None, str(self.folder / "shared"))
+        folder = made.share(self.folder / "boxes", Choice("python"), str(self.folder / "shared"))
         code = CLIENT.format(code=str(Path(box.__file__).parents[1]), text=text)
         return made.run([sys.executable, "-c", code, str(folder)], folder)
 
@@ -175,13 +175,6 @@ def test_an_image_and_a_stack_that_contradict_each_other_are_refused(place: Plac
         NotMet, match="Run/stack names other, the task's image holds s; leave one of them out"
     ):
         made.choose("s", lambda image: True)
-
-
-def test_a_queue_that_leaves_the_environment_to_agents_needs_an_image(place: Place) -> None:
-    place.settle(Settled(sys.executable, environment="agent", images={}))
-    assert place.box().choose("s", lambda image: True) is None
-    with pytest.raises(NotMet, match="the task names no image"):
-        place.box().choose(None, lambda image: True)
 
 
 def test_a_container_that_says_all_is_left_is_left_alone(place: Place) -> None:

@@ -157,7 +157,7 @@ def _chosen(
         choice = ordinary.choose(named and named[1], lambda image: bool(_look_up(image, allowed)))
     except box.NotMet as error:
         raise SystemExit(ordinary.not_started(error.kind, str(error))) from None
-    if choice is not None and choice.image and choice.stack:
+    if choice.image and choice.stack:
         named = choice.image, choice.stack.name
     if named is None:
         raise rules.NotStartedError("no image was chosen for the task")

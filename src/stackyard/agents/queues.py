@@ -150,6 +150,9 @@ def _queue(fields: Fields, name: str, table: Any) -> Queue:
     if environment not in ENVIRONMENTS:
         expected = fields.one_of(environment, ENVIRONMENTS)
         raise fields.bad(f"{where}.environment", f"is {environment!r}", expected)
+    if deployment == "container" and environment != ENVIRONMENTS[0]:
+        expected = 'it left out: in a container nothing is installed; such a queue has deployment = "agent"'
+        raise fields.bad(f"{where}.environment", f"is {environment!r}", expected)
     stacks = fields.texts(table, where, "stacks")
     default = fields.text(table, where, "default_stack", "") if "default_stack" in table else None
     if default is not None and stacks is not None and default not in stacks:

@@ -53,6 +53,11 @@ def test_limits_become_metadata_the_server_can_read(tmp_path: Path) -> None:
         ),
         ("[queues.'a b']\n", "letters, digits"),
         (
+            "[queues.a]\ndeployment = 'container'\nenvironment = 'agent'\n",
+            "queues.a.environment is 'agent', expected it left out: in a container nothing is installed; such a queue "
+            'has deployment = "agent"',
+        ),
+        (
             "[queues.a]\n[agents]\npass_environment = ['A-B']\n",
             "agents.pass_environment is ['A-B'], expected a list of var",
         ),
