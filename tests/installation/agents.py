@@ -81,6 +81,7 @@ def agent_of(
     stacks: Mapping[str, Any],
     images: Mapping[str, str] | None = None,
     machine: str = "here",
+    shell: Mapping[str, str] | None = None,
 ) -> Iterator[RunningAgent]:
     """An agent that the server knows, with its queue; ended, with all it started, when the block is left.
 
@@ -91,10 +92,16 @@ def agent_of(
         stacks: what its tasks find as the stacks of that machine.
         images: stack -> image id, of what may run in its containers.
         machine: the machine's name.
+        shell: the environment of whoever called ``up``.
     """
     docker = shutil.which("docker")
     around = configuration.Surroundings(
-        home=home, machine=machine, server=server, docker=Path(docker) if docker else None, network="host"
+        home=home,
+        machine=machine,
+        server=server,
+        docker=Path(docker) if docker else None,
+        network="host",
+        shell=shell or {},
     )
     with Client(server) as client:
         with suppress(ServerError):  # it is there already

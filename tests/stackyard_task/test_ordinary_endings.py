@@ -19,7 +19,9 @@ from stackyard_task import ordinary
 from stackyard_task.records import RECORD_FILE, WAY_FILE, Dispatch, RunRecord
 from tests.installation.agents import agent_of
 from tests.installation.site import QUEUE, site
+from tests.stackyard.fake_stacks import wheel
 from tests.stackyard_task.test_ordinary import Ordinary
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,27 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ordinary]:
     slot = Slot(f"{QUEUE}-0", QUEUE, default_stack="none")
     with site(home, with_agent=False) as here, agent_of(home, here.client.connection, slot, here.stacks):
         yield Ordinary(here)
+
+
+@pytest.mark.whole
+@pytest.mark.long
+def test_where_agents_make_environments_a_shells_script_finds_what_was_installed(tmp_path: Path) -> None:
+    wheel(tmp_path / "wheels", "mine", "1.5", {"mine.py": "x = 1.5\n"})
+    shell = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PATH": os.environ["PATH"]}
+    slot = Slot(f"{QUEUE}-0", QUEUE, environment="agent")
+    with (
+        site(tmp_path / "h", with_agent=False) as here,
+        agent_of(here.home, here.client.connection, slot, here.stacks, shell=shell),
+    ):
+        text = "kept=$(head -c 40000000 /dev/zero | tr '\\0' a)\n"
+        text += "python -c 'import mine; print(\"has\", mine.x)'\nexit 7\n"
+        listed = {"pip": "mine==1.5\n"}
+        made = Ordinary(here)
+        task, record = made.ran(text, binary="/bin/bash", entry_point="work.sh", requirements=listed)
+        assert task["status_reason"].startswith("code: the command exited with status 7")
+        until(lambda: "has 1.5" in here.console(task["id"]), "the script's word")
+        assert record["command"] == ["/bin/bash", "work.sh"]
+        assert record["measurement"]["peak_rss_bytes"] > 40e6
 
 
 @pytest.mark.whole
