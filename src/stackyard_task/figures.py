@@ -14,6 +14,8 @@ from stackyard_task.records import Course, Dispatch, RunRecord
 #: Points of a plotted series: more than a screen has columns, few enough to be sent at once.
 PLOT_POINTS = 1500
 _MB, _MS = 1e-6, 1e3
+#: Of a plot on a narrow screen, a character's share of the width; the height of a line of text.
+_CHARACTER, _LINE_PIXELS = 0.03, 15
 
 #: Field of a Measurement, its name on a page, what it is multiplied by.
 _MEASURED: Tuple[Tuple[str, str, float], ...] = (
@@ -134,7 +136,9 @@ def timeline_plot(course: Course) -> Optional[Dict[str, Any]]:
                 "side": "right",
                 "showgrid": False,
             },
-            "legend": {"orientation": "h"},
+            # above the curves: below them it would lie over the axis' title where the page is narrow
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "margin": {"r": 56},
             "shapes": [
                 {
                     "type": "line",
@@ -147,20 +151,36 @@ def timeline_plot(course: Course) -> Optional[Dict[str, Any]]:
                 }
                 for phase in course.phases
             ],
-            "annotations": [
-                {
-                    "x": phase.at_seconds,
-                    "y": 1,
-                    "yref": "paper",
-                    "text": phase.name,
-                    "showarrow": False,
-                    "xanchor": "left",
-                    "yanchor": "bottom",
-                }
-                for phase in course.phases
-            ],
+            "annotations": _names_of_phases(course),
         },
     }
+
+
+def _names_of_phases(course: Course) -> List[Dict[str, Any]]:
+    """The names of the phases, at the top within the plot, each where no other is, at any width of a page."""
+    span = max(course.t_seconds[-1] - course.t_seconds[0], 1e-9)
+    found: List[Dict[str, Any]] = []
+    taken: List[float] = []  # of each line of names, where it is free from
+    for phase in sorted(course.phases, key=lambda phase: phase.at_seconds):
+        at, width = (phase.at_seconds - course.t_seconds[0]) / span, _CHARACTER * (len(phase.name) + 2)
+        is_last = at + width > 1
+        begin = at - width if is_last else at
+        line = next((i for i, free in enumerate(taken) if free <= begin), len(taken))
+        taken[line : line + 1] = [begin + width]
+        found.append(
+            {
+                "x": phase.at_seconds,
+                "y": 1,
+                "yref": "paper",
+                "text": phase.name,
+                "showarrow": False,
+                "bgcolor": "rgba(255,255,255,0.7)",
+                "xanchor": "right" if is_last else "left",
+                "yanchor": "top",
+                "yshift": -_LINE_PIXELS * line,
+            }
+        )
+    return found
 
 
 def _line(

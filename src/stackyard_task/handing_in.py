@@ -7,6 +7,7 @@ alone. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -17,11 +18,15 @@ from stackyard_task import figures, records
 from stackyard_task.api import ApiError, Refused, Server
 from stackyard_task.inputs import digest_of
 from stackyard_task.records import Course, Failure, RunRecord
+from stackyard_task.wishes import Choice
 
 #: Names of the artifacts; our side asks for them by these. A task that Stackyard itself sends has others.
 RECORD, TIMELINE = "stackyard-record", "stackyard-timeline"
 TIMELINE_SAID = "CPU, RAM and GPU over the seconds of the run"
 _CONTENT_TYPES = {".json": "application/json", ".zip": "application/zip", ".log": "text/plain"}
+#: Names of runtime properties: which stack runs a task, and why; a clone has none, and a reset takes them away.
+STACK, STACK_WHY = "stackyard_stack", "stackyard_stack_why"
+_MOST_WHY = 1000
 #: How the SDK reports a single value.
 _SUMMARY, _SINGLE = "Summary", -(2**31)
 #: Put behind the name of a figure that the task itself reports too.
@@ -95,6 +100,22 @@ def hand_in(server: Server, task: Mapping[str, Any], record: RunRecord, folder: 
     text = (folder / records.RECORD_FILE).read_text(encoding="utf-8")
     artifacts.append(_sent(server, base, RECORD, folder / records.RECORD_FILE, text))
     register(server, id, artifacts)
+
+
+def note_stack(server: Server, id: str, choice: Choice) -> None:
+    """Have a task's page say which stack runs it, and why; the record says it however this ends.
+
+    Args:
+        server: where the task is.
+        id: the task's.
+        choice: what was chosen; of none, as in the environment of an agent, nothing is noted.
+    """
+    noted = {STACK_WHY: "; ".join(choice.said)[:_MOST_WHY]} if choice.said else {}
+    if choice.stack is not None:
+        noted[STACK] = choice.stack.name
+    if noted:
+        with contextlib.suppress(ApiError):
+            server.edit_runtime(id, noted)
 
 
 def shown(id: str, record: RunRecord, folder: Path, taken: Sequence[str] = ()) -> List[Dict[str, Any]]:

@@ -104,6 +104,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         choice.said += not_followed(task, wish, how)
         for sentence in choice.said:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
+        handing_in.note_stack(server, id, choice)
         spec = spec_of(task, words, choice, program)
         records.write_json(spec, folder / records.TASK_FILE)
         way.workload_started_at = instant(time.time())

@@ -90,6 +90,27 @@ def test_the_timeline_becomes_lines_on_two_axes_with_its_phases() -> None:
     assert figures.timeline_plot(Course()) is None
 
 
+def test_names_of_phases_that_begin_together_are_below_each_other() -> None:
+    phases = [
+        PhaseStart("startup", 0.0),
+        PhaseStart("script", 0.4),
+        PhaseStart("later", 50),
+        PhaseStart("finish", 99.9),
+    ]
+    plot = figures.timeline_plot(
+        Course(t_seconds=[0.0, 100.0], cpu_percent_of_core=[1.0, 2.0], rss_bytes=[1, 1], phases=phases)
+    )
+    assert plot is not None
+    notes = {one["text"]: one for one in plot["layout"]["annotations"]}
+    assert [notes[name]["yshift"] for name in ("startup", "script", "later", "finish")] == [0, -15, 0, 0]
+    assert notes["finish"]["xanchor"] == "right", "it ends within the plot"
+    assert all(one["yanchor"] == "top" for one in notes.values()), "the legend is above them"
+    at_once = Course(t_seconds=[3.0], rss_bytes=[1], phases=[PhaseStart("a", 3.0), PhaseStart("b", 3.0)])
+    short = figures.timeline_plot(at_once)
+    assert short is not None
+    assert len({one["yshift"] for one in short["layout"]["annotations"]}) == 2
+
+
 def test_a_long_timeline_is_thinned_without_losing_its_peak() -> None:
     values = [10.0] * 100_000
     values[77_777] = 999.0

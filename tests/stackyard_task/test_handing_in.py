@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from stackyard_task import handing_in
-from stackyard_task.records import Failure
+from stackyard_task.api import Refused
+from stackyard_task.records import Failure, StackPin
+from stackyard_task.wishes import Choice
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,35 @@ def test_a_run_fails_its_task_only_while_the_task_is_its_own(document: dict[str,
     server: Any = _Task(**document)
     assert handing_in.fail(server, "t1", Failure("code", "no"), "then") is is_said
     assert server.said == (["code: no"] if is_said else [])
+
+
+@pytest.mark.parametrize(
+    ("choice", "noted"),
+    [
+        (
+            Choice(
+                "python", StackPin("torch-9"), said=["stack torch-9: named by Run/stack", "numpy is another"]
+            ),
+            {
+                "stackyard_stack": "torch-9",
+                "stackyard_stack_why": "stack torch-9: named by Run/stack; numpy is another",
+            },
+        ),
+        (
+            Choice("python", said=["stack none: the default here"]),
+            {"stackyard_stack_why": "stack none: the default here"},
+        ),
+        (Choice("python"), None),
+    ],
+)
+def test_which_stack_runs_a_task_is_noted_with_it(choice: Choice, noted: dict[str, str] | None) -> None:
+    called: list[tuple[str, Any]] = []
+
+    class Asked:
+        def edit_runtime(self, *said: Any) -> None:
+            called.append(said)
+            raise Refused("no draft of mine")
+
+    server: Any = Asked()
+    handing_in.note_stack(server, "t1", choice)  # what the server refuses fails no task
+    assert called == ([] if noted is None else [("t1", noted)])

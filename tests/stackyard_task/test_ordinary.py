@@ -87,6 +87,7 @@ def test_a_task_of_the_sdk_is_measured_and_what_it_reports_is_untouched(tasks: O
     assert record["parameters"]["General/lr"] == "0.1"
     assert record["dispatch"]["queue"] == QUEUE
     assert record["notes"][0] == "stack none: the default of queue cpu"
+    assert task["runtime"]["stackyard_stack_why"] == "stack none: the default of queue cpu"
     values = single_values(task)
     assert values["wall time (s)"] == -1, "the task's own value keeps its name"
     assert values["wall time (s) (measured)"] == pytest.approx(record["measurement"]["wall_seconds"])
