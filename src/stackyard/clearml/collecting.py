@@ -206,5 +206,6 @@ def console(client: Client, task_id: str) -> list[str]:
         )["events"]
     except (ServerError, KeyError):
         return []
+    events.reverse()  # the newest come first; those of one moment stay in their order
     events.sort(key=lambda event: event.get("timestamp", 0))
     return "\n".join(str(event.get("msg", "")).rstrip("\n") for event in events).splitlines()[-CONSOLE_LINES:]

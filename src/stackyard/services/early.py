@@ -3,6 +3,9 @@
 The agent's own reasons are "failed cloning repository" and an exit code. What it said in the task's console tells
 more. So does the record of a task whose supervisor was killed: it comes after the agent's reason. Where there is none
 it is made: it lies in a run folder below the agent, where ``unsent`` finds it and hands it in.
+
+An agent whose task said itself why it failed speaks last all the same, of its own process: "Process completed
+successfully". Then the console's last word is ours.
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ from typing import Any
 from stackyard.clearml.client import Client
 from stackyard.clearml.collecting import console
 from stackyard.clearml.tasks.outcomes import RECORDS
-from stackyard.services.early_words import AGENTS_REASON, explained
-from stackyard.services.watch import FIELDS, Worker, task_of
+from stackyard.services.early_words import AGENTS_REASON, GOES_WELL, explained, last_run
+from stackyard.services.watch import FIELDS, Task, Worker, task_of
 from stackyard_task.records import (
+    FAILURE_KINDS,
     RECORD_FILE,
     WAY_FILE,
     Dispatch,
@@ -42,6 +46,7 @@ _SETTLED_SECONDS = 30.0
 _MOST_TASKS = 50
 _MOST_REASON = 1000
 _MOST_RECORD = 16 << 20
+_LAST_WORD = "stackyard: this task failed: "
 _SCRIPT = tuple(
     f"script.{name}" for name in ("repository", "branch", "version_num", "tag", "working_dir", "entry_point")
 )
@@ -69,6 +74,8 @@ class Early:
         self._clock = clock
         self._wall = wall
         self._looked_at = float("-inf")
+        #: Tasks whose console was looked at, each with when it failed.
+        self._heard: set[tuple[str, float | None]] = set()
 
     def look(self, workers: Mapping[str, Worker], agents: Mapping[str, str]) -> None:
         """Have such tasks told; called often, and soon back.
@@ -101,9 +108,12 @@ class Early:
             page_size=_MOST_TASKS,
             search_hidden=True,
         )["tasks"]
-        for entry in found:
-            task = task_of(entry)
-            if task.worker not in agents or not AGENTS_REASON.fullmatch(task.reason):
+        tasks = [(entry, task_of(entry)) for entry in found]
+        self._heard &= {(task.id, task.changed) for _, task in tasks}
+        for entry, task in tasks:
+            is_agents = AGENTS_REASON.fullmatch(task.reason) is not None
+            is_heard = task.message not in FAILURE_KINDS or (task.id, task.changed) in self._heard
+            if task.worker not in agents or (is_heard and not is_agents):
                 continue
             worker = workers.get(task.worker)
             # until its agent is through with it, it may still say a reason of its own
@@ -113,7 +123,31 @@ class Early:
                 and now - (task.changed or now) < _SETTLED_SECONDS
             ):
                 continue
-            self._tell(entry, Path(agents[task.worker]))
+            if is_agents:
+                self._tell(entry, Path(agents[task.worker]))
+            elif self._speaks_last(task) or now - (task.changed or 0) >= _SETTLED_SECONDS:
+                self._heard.add((task.id, task.changed))
+
+    def _speaks_last(self, task: Task) -> bool:
+        """Say in a failed task's console that it failed, once its agent's last word is there that all went well."""
+        said = last_run(console(self._client(), task.id))
+        if any(line.startswith(_LAST_WORD) for line in said):
+            return True
+        if not any(
+            GOES_WELL.match(line) for line in said
+        ):  # lines of one moment come in any order from some servers
+            return False
+        why = task.reason[:_MOST_REASON]
+        self._client().call(
+            "events.add",
+            type="log",
+            task=task.id,
+            level="error",
+            worker=task.worker,
+            timestamp=round(self._wall() * 1000),
+            msg=f"{_LAST_WORD}{why} (what its agent says before is of the agent's own process)",
+        )
+        return True
 
     def _tell(self, entry: Mapping[str, Any], agent: Path) -> None:
         id = str(entry["id"])

@@ -13,6 +13,8 @@ from stackyard_task.records import Failure
 
 #: The agent's own reasons for the failure of a task that it could not begin, or whose process failed.
 AGENTS_REASON = re.compile(r"failed cloning repository|worker execution exit code -?\d+")
+#: What the agent says at the end of a task whose process exited with 0.
+GOES_WELL = re.compile(r"Process completed successfully( - rank \d+)?$")
 #: Where the agent begins a task, and where it hands over to the task's script.
 _BEGINS, _HANDS_OVER = "Executing task id [", "Starting Task Execution:"
 #: What ``stackyard_task.ordinary`` says.
@@ -65,14 +67,14 @@ def explained(lines: Sequence[str], script: Mapping[str, Any]) -> Failure | None
     Returns:
         None: the task's script had begun, or the agent said nothing of it.
     """
-    said = _last_run(lines)
+    said = last_run(lines)
     if any(line.startswith(_HANDS_OVER) for line in said):
         return _no_folder(said, script) or _not_begun(said)
     known = _diff(said) or _repository(said, script)
     return known or _something(said)
 
 
-def _last_run(lines: Sequence[str]) -> list[str]:
+def last_run(lines: Sequence[str]) -> list[str]:
     """What was said of the task's last run: a task that is tried again has a longer console."""
     begins = [number for number, line in enumerate(lines) if line.startswith(_BEGINS)]
     return list(lines[begins[-1] :] if begins else lines)

@@ -84,6 +84,9 @@ def test_a_task_that_its_own_code_failed_keeps_its_reason(standing: Yard) -> Non
     )
     assert reason == "code: the command exited with status 3"
     assert record["failure"]["exit_code"] == 3
+    word = "stackyard: this task failed: code: the command exited with status 3 (what its agent says"
+    until(lambda: word in standing.console(record["run_id"]), "the console's last word")
+    assert "Process completed successfully" not in standing.console(record["run_id"]).partition(word)[2]
 
 
 @pytest.mark.whole
@@ -112,12 +115,14 @@ class Said:
             **fields,
         }
         self.called: list[tuple[str, dict[str, Any]]] = []
+        self.console = ["Executing task id [t1]:", "fatal: 'r' does not appear to be a git repository"]
 
     def call(self, method: str, **fields: Any) -> dict[str, Any]:
         self.called.append((method, fields))
         if method == "events.get_task_log":
-            lines = ["Executing task id [t1]:", "fatal: 'r' does not appear to be a git repository"]
-            return {"events": [{"timestamp": n, "msg": line} for n, line in enumerate(lines)]}
+            lines = self.console
+            said = [{"timestamp": n // 2, "msg": line} for n, line in enumerate(lines)]
+            return {"events": said[::-1]}
         return {"tasks": [self.entry]}
 
 
@@ -136,6 +141,27 @@ def test_the_agent_is_waited_for_until_it_is_through_with_the_task(tmp_path: Pat
     assert fields["status_message"] == "bad_input"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["t1-0.0"]
     assert len(settled(Said(), tmp_path, running="t1", now=1100.0)) == 1
+
+
+def test_the_last_word_in_the_console_of_a_failed_task_is_not_that_all_went_well(tmp_path: Path) -> None:
+    client: Any = Said(status_reason="bad_input: no such stack", status_message="bad_input")
+    early = Early(lambda: client, lambda job: job(), wall=lambda: 1002.0)
+    agents = {"here:cpu-0": str(tmp_path)}
+
+    def spoken() -> list[str]:
+        early.settle({}, agents)
+        return [fields["msg"] for method, fields in client.called if method == "events.add"]
+
+    assert spoken() == [], "its agent has not said it yet"
+    client.console += ["stackyard: bad_input: no such stack", "Process completed successfully", ""]
+    (line,) = spoken()
+    assert line.startswith("stackyard: this task failed: bad_input: no such stack (what its agent says")
+    assert len(spoken()) == 1, "it is said once"
+    client.console.append(line)
+    later = Early(lambda: client, lambda job: job(), wall=lambda: 1003.0)
+    later.settle({}, agents)
+    assert len(spoken()) == 1, "also by services that were started anew"
+    assert client.entry["status_reason"] == "bad_input: no such stack"
 
 
 @pytest.mark.parametrize(
