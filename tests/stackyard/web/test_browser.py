@@ -107,6 +107,10 @@ def test_no_page_is_wider_than_its_screen_and_the_keyboard_is_enough(
         ):
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            cut = page.locator(".scrolls").evaluate_all(
+                "(boxes) => boxes.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"
+            )
+            assert cut == [], f"{path}: a table is wider than its box"
         page.goto(f"/compare?{choice}")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "To the content"
