@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,7 +30,7 @@ def text(form: FormData, name: str) -> str:
 
 
 async def clone(visit: Visit, form: FormData) -> Response:
-    """Copy the task with the parameters and the container typed, and put it into a queue if one was chosen."""
+    """Copy the task with the parameters and the container typed, into the queue chosen; without one, on to editing."""
     source = visit.request.path_params["task"]
     original = (await visit.ask("tasks.get_by_id", task=source))["task"]
     typed = {k: v for k, v in form.items() if isinstance(v, str)}
@@ -44,7 +45,7 @@ async def clone(visit: Visit, form: FormData) -> Response:
             new_task_container=container,
             **project,
         )
-        changed = _changed_parameters(original.get("hyperparams", {}), form)
+        changed = changed_parameters(original.get("hyperparams", {}), form)
         if changed:
             await visit.ask(
                 "tasks.edit_hyper_params", task=copy["id"], hyperparams=changed, replace_hyperparams="none"
@@ -56,10 +57,11 @@ async def clone(visit: Visit, form: FormData) -> Response:
             await visit.ask("tasks.enqueue", task=copy["id"], queue=queue)
         except ApiError:
             return go(f"/tasks/{copy['id']}", "not-enqueued")
-    return go(f"/tasks/{copy['id']}")
+        return go(f"/tasks/{copy['id']}")
+    return go(f"/tasks/{copy['id']}/edit", "copied")
 
 
-def _changed_parameters(held: dict[str, Any], form: FormData) -> list[dict[str, Any]]:
+def changed_parameters(held: Mapping[str, Mapping[str, Any]], form: FormData) -> list[dict[str, Any]]:
     """The parameters whose value was edited, in the API's form; kinds and descriptions are kept."""
     changed = []
     for section, parameters in held.items():

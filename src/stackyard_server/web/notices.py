@@ -7,6 +7,9 @@ from __future__ import annotations
 
 SENTENCES = {
     "archived": "Archived.",
+    "copied": "The draft was made. Edit it here; to have it run, choose a queue.",
+    "saved": "Saved.",
+    "saved-not-enqueued": "It was saved, but it was not put into the queue. Look whether the queue is still there.",
     "key-revoked": "The key was revoked.",
     "not-enqueued": "The copy was made, but it was not put into the queue. Look whether the queue is still there.",
     "no-hyper-datasets": "Hyper-Datasets are not part of this server. These are its data sets.",

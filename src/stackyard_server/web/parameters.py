@@ -27,6 +27,8 @@ INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 NUMBER = re.compile(r"-?([0-9]+|[0-9]*\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
 #: A parameter's field in a form: this, the section, the separator, the name.
 PREFIX, SEPARATOR = "p:", "\x1f"
+#: Of the box that removes it.
+REMOVAL = "x:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ def key_of(section: str, name: str) -> str:
     return f"{PREFIX}{section}{SEPARATOR}{name}"
 
 
+def removal_key_of(section: str, name: str) -> str:
+    """The name of the form field that removes a parameter."""
+    return f"{REMOVAL}{section}{SEPARATOR}{name}"
+
+
 def field(section: str, name: str, parameter: dict[str, Any], typed: str | None = None) -> Field:
     """How a parameter is edited; ``typed`` is what stood in the form before, if it comes back."""
     value = str(parameter.get("value") or "") if typed is None else typed
@@ -58,16 +65,17 @@ def field(section: str, name: str, parameter: dict[str, Any], typed: str | None 
 
 
 def sections(
-    hyperparams: Mapping[str, Mapping[str, dict[str, Any]]], typed: Mapping[str, str]
+    hyperparams: Mapping[str, Mapping[str, dict[str, Any]]], typed: Mapping[str, str], last: str = ""
 ) -> tuple[dict[str, list[Field]], int]:
     """The fields of a form by section, the first of them, and how many are left out.
 
     Args:
         hyperparams: A task's parameters by section and name.
         typed: What stood in the form before, by its fields' names.
+        last: A section that comes after all others.
     """
     shown, room = {}, MOST_FIELDS
-    for section, items in sorted(hyperparams.items(), key=by_section):
+    for section, items in sorted(hyperparams.items(), key=lambda item: (item[0] == last, by_section(item))):
         names = sorted(items)[:room]
         room -= len(names)
         if names:

@@ -31,7 +31,7 @@ from ..protocol import bounds
 from ..protocol.bounds import Bound
 from ..protocol.error_table import ApiError
 from ..security_log import note
-from . import actions, charts, compared, images, pages, task_pages
+from . import actions, charts, compared, drafts, images, pages, task_pages
 from .assets import Assets
 from .caller import Caller
 from .official_addresses import page_here
@@ -89,6 +89,7 @@ class Pages(Port):
             "/tasks/{task}/plots/data": charts.task_plot_data,
             "/tasks/{task}/images": images.task_images,
             "/tasks/{task}/clone": task_pages.clone_form,
+            "/tasks/{task}/edit": drafts.edit_form,
             "/compare": compared.compare,
             "/compare/scalars": compared.compared_scalars_data,
             "/models": pages.models,
@@ -104,6 +105,7 @@ class Pages(Port):
         # What each form does, and the endpoint whose least role its sender needs.
         done: dict[str, tuple[Action, str]] = {
             "/tasks/{task}/clone": (actions.clone, "tasks.clone"),
+            "/tasks/{task}/edit": (drafts.save, "tasks.edit"),
             "/tasks/{task}/enqueue": (actions.enqueue, "tasks.enqueue"),
             "/tasks/{task}/dequeue": (actions.dequeue, "tasks.dequeue"),
             "/tasks/{task}/abort": (actions.abort, "tasks.stop"),

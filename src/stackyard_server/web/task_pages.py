@@ -11,6 +11,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+from ..rules import task_status
+from ..rules.task_document import NOTES_SECTION
 from . import lineage, parameters, results
 from .pages import entry_id, seen_queues
 from .visit import RUNS_PROJECT, TASK_COLUMNS, TEMPLATES_PROJECT, Visit, file_link
@@ -57,11 +59,36 @@ async def task(visit: Visit) -> Response:
         "tasks.get_all_ex", parent=[found["id"]], order_by=["created"], page=0, page_size=MOST_STEPS,
         only_fields=[*TASK_COLUMNS, "status_reason"], search_hidden=True,
     )  # fmt: skip
+    sections = dict(found.get("hyperparams") or {})
+    notes = sections.pop(NOTES_SECTION, {})
+    said = [
+        ("properties", "User properties", sorted((name, one.get("value")) for name, one in notes.items())),
+        ("runtime", "Runtime properties", noted(found.get("runtime"))),
+    ]
+    queues = None
+    if found["status"] == task_status.CREATED:
+        queues = (await visit.ask("queues.get_all_ex", order_by=["name"]))["queues"]
     return await visit.page(
         "task.html", tab="overview", task=found, single=shown, most=MOST_ROWS, artifacts=artifacts,
+        sections=sections, said=said, queues=queues, preset=queue_of(found),
         artifacts_left_out=len(stored) - len(artifacts), steps=steps["tasks"], is_pipeline=is_pipeline(found),
         now=await now_of(visit, found), made_from=await made_from(visit, found),
     )  # fmt: skip
+
+
+def noted(runtime: dict[str, Any] | None) -> list[tuple[str, Any]]:
+    """What a run noted of itself, by name; names with an underscore before them are of programs for programs."""
+    return sorted(
+        (name, value)
+        for name, value in (runtime or {}).items()
+        if not name.startswith("_") and value not in (None, "")
+    )
+
+
+def queue_of(task: dict[str, Any]) -> str:
+    """The id of the queue that a task was made for, or was last in; "" of none."""
+    held = (task.get("execution") or {}).get("queue")
+    return (held.get("id") if isinstance(held, dict) else held) or ""
 
 
 def is_pipeline(task: dict[str, Any]) -> bool:
@@ -116,8 +143,7 @@ def progress_of(task: dict[str, Any]) -> int | None:
 
 async def waiting_of(visit: Visit, task: dict[str, Any]) -> dict[str, Any] | None:
     """Where a queued task stands, and what is wrong with its queue; None where it stands nowhere."""
-    joined = (task.get("execution") or {}).get("queue")
-    id = joined.get("id") if isinstance(joined, dict) else joined
+    id = queue_of(task)
     if not id:
         return None
     for queue in await seen_queues(visit, [id]):
@@ -167,15 +193,15 @@ async def clone_form(visit: Visit, notice: str = "", typed: dict[str, str] | Non
     found = await task_head(visit, ["hyperparams", "execution.queue", "container", "comment"])
     answer = await visit.ask("queues.get_all_ex", order_by=["name"])
     before = typed or {}
-    sections, left_out = await asyncio.to_thread(parameters.sections, found.get("hyperparams") or {}, before)
+    sections, left_out = await asyncio.to_thread(
+        parameters.sections, found.get("hyperparams") or {}, before, NOTES_SECTION
+    )
     project = found["project"]["name"] if found.get("project") else ""
     from_template = project == TEMPLATES_PROJECT
-    held = (found.get("execution") or {}).get("queue")
-    preset = (held.get("id") if isinstance(held, dict) else held) or ""
     return await visit.page(
         "clone.html", tab="", task=found, sections=sections, left_out=left_out, queues=answer["queues"],
-        notice=notice, typed=before,
-        from_template=from_template, project=RUNS_PROJECT if from_template else project, preset=preset,
+        notice=notice, typed=before, notes_section=NOTES_SECTION,
+        from_template=from_template, project=RUNS_PROJECT if from_template else project, preset=queue_of(found),
         name=found["name"] if from_template else f"Clone of {found['name']}", status=400 if notice else 200,
     )  # fmt: skip
 

@@ -165,6 +165,36 @@ def test_clone_with_another_parameter_waits_in_the_queue(page: Any, server: Runn
     assert page.locator(".pill").first.inner_text() == "draft"
 
 
+def test_a_draft_is_edited_enqueued_and_taken_out_again(page: Any, server: Running) -> None:
+    open_task(page)
+    page.get_by_role("link", name="Clone").click()
+    page.get_by_label("Name").fill("train three")
+    assert page.get_by_label("Queue").locator("option:checked").inner_text() == (
+        "leave it as a draft, to be edited first"
+    )
+    page.get_by_role("button", name="Make the copy").click()
+    page.wait_for_url(re.compile(r"/tasks/[0-9a-f]{32}/edit\?notice=copied$"))
+    id = page.url.split("/")[-2]
+    page.get_by_label("Packages").fill("numpy==1.26.4")
+    page.get_by_label("New parameters").fill("Run/stack = some-stack")
+    page.get_by_label("New user properties").fill("owner = ada")
+    page.get_by_text("Remove parameters of Args").click()
+    page.get_by_role("checkbox", name="note").check()
+    page.get_by_role("button", name="Save").click()
+    assert page.get_by_text("Saved.").is_visible()
+    task = server.call("tasks.get_by_id", task=id)["task"]
+    assert sorted(task["hyperparams"]) == ["Args", "Run", "properties"]
+    assert list(task["hyperparams"]["Args"]) == ["rate"]
+    assert task["script"]["requirements"]["pip"] == "numpy==1.26.4\n"
+    page.get_by_label("Its queue").select_option(label="cpu (0 waiting, 0 workers)")
+    page.get_by_role("button", name="Enqueue").click()
+    assert page.locator(".pill").first.inner_text() == "queued"
+    page.get_by_role("button", name="Take out of the queue").click()
+    assert page.locator(".pill").first.inner_text() == "draft"
+    page.get_by_role("link", name="Edit …").click()
+    assert page.get_by_role("textbox", name="stack").input_value() == "some-stack"
+
+
 def test_a_running_log_grows_before_ones_eyes(page: Any, server: Running) -> None:
     task = server.call("tasks.create", name="long one", type="training")["id"]
     server.call("tasks.started", task=task, force=True)

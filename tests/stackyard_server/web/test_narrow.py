@@ -46,7 +46,21 @@ def failed(server: Running) -> str:
     return pipeline
 
 
-def test_no_page_is_wider_than_a_telephone(page: Any, task: str, failed: str, server: Running) -> None:
+@pytest.fixture(scope="module")
+def draft(server: Running) -> str:
+    """A draft with long words everywhere."""
+    word = "a_long_word_" * 12
+    parameter = {"section": "S" * 80, "name": word, "value": word}
+    made: str = server.call(
+        "tasks.create", name="draft_" * 20, type="training", hyperparams={"S" * 80: {word: parameter}}, tags=["t" * 70],
+        script={"requirements": {"pip": "p" * 200}}, runtime={word: word},
+    )["id"]  # fmt: skip
+    return made
+
+
+def test_no_page_is_wider_than_a_telephone(
+    page: Any, task: str, failed: str, draft: str, server: Running
+) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto("/account")
     page.get_by_label("A new key").fill("a_laptop_of_mine_" * 4)
@@ -56,7 +70,8 @@ def test_no_page_is_wider_than_a_telephone(page: Any, task: str, failed: str, se
     for path in ("/", "/projects", "/tasks", f"/tasks/{task}", f"/tasks/{task}/log", f"/tasks/{task}/scalars",
                  f"/tasks/{task}/plots", f"/tasks/{task}/images", f"/tasks/{task}/clone", "/models", "/datasets",
                  "/queues", "/workers", "/account", "/new", f"/compare?tasks={task}", "/endpoints",
-                 f"/tasks/{failed}", f"/tasks/{failed}/log", f"/models/{model}"):  # fmt: skip
+                 f"/tasks/{failed}", f"/tasks/{failed}/log", f"/tasks/{draft}", f"/tasks/{draft}/edit",
+                 f"/models/{model}"):  # fmt: skip
         page.goto(path)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{path} is {wide} wide"

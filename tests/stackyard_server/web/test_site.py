@@ -14,9 +14,9 @@ from ..running import Running, running_server
 from .conftest import LOGIN, PASSWORD
 
 
-def signed_in(server: Running) -> httpx.Client:
+def signed_in(server: Running, login: str = LOGIN, password: str = PASSWORD) -> httpx.Client:
     answer = httpx.post(
-        f"{server.web}/login", data={"login": LOGIN, "password": PASSWORD}, headers={"Origin": server.web}
+        f"{server.web}/login", data={"login": login, "password": password}, headers={"Origin": server.web}
     )
     assert answer.status_code == 303, answer.text
     return httpx.Client(base_url=server.web, headers={"Origin": server.web}, cookies=answer.cookies)
@@ -54,9 +54,11 @@ def test_a_wrong_password_is_refused_in_words(server: Running) -> None:
 @pytest.mark.promise("pages-escape", on="pages")
 def test_pages_carry_a_strict_policy_and_no_inline_code(server: Running) -> None:
     task = server.call("tasks.get_all", name="^train one$", only_fields=["id"])["tasks"][0]["id"]
+    draft = server.call("tasks.create", name="a draft", type="testing")["id"]
     with signed_in(server) as client:
         for path in ("/", "/projects", "/tasks", f"/tasks/{task}", f"/tasks/{task}/log", f"/tasks/{task}/scalars",
                      f"/tasks/{task}/clone", f"/tasks/{task}/plots", f"/tasks/{task}/now", "/queues", "/queues/cards",
+                     f"/tasks/{draft}/edit", f"/tasks/{draft}",
                      "/workers", "/account", "/new", "/datasets", "/models", "/endpoints",
                      f"/compare?tasks={task}"):  # fmt: skip
             answer = client.get(path)
@@ -130,7 +132,7 @@ def test_whatever_a_task_holds_its_pages_are_shown(server: Running, document: di
         return  # it is refused where it would be stored
     task = answer["data"]["id"]
     with signed_in(server) as client:
-        for page in ("", "/log", "/scalars", "/plots", "/images", "/clone", "/now"):
+        for page in ("", "/log", "/scalars", "/plots", "/images", "/clone", "/edit", "/now"):
             shown = client.get(f"/tasks/{task}{page}")
             assert shown.status_code == 200, (page, shown.text[:500])
         assert client.get("/tasks").status_code == 200
@@ -156,7 +158,12 @@ def test_a_form_shows_some_of_many_parameters_and_copies_all(server: Running) ->
         assert "6500 more parameters are left out here." in shown
         typed = {"name": "copy", key_of("Args", "p00001"): "other"}
         answer = client.post(f"/tasks/{task}/clone", data=typed)
-    copy = server.call("tasks.get_by_id", task=answer.headers["location"].rpartition("/")[2])["task"]
+        id = answer.headers["location"].split("/")[2]
+        shown = client.get(f"/tasks/{id}/edit").text
+        assert shown.count('name="p:Args') == 500
+        assert "6500 more parameters are left out here and stay as they are" in shown
+        client.post(f"/tasks/{id}/edit", data={"name": "copy", "new-parameters": "Args/q = 1"})
+    copy = server.call("tasks.get_by_id", task=id)["task"]
     values = {name: item["value"] for name, item in copy["hyperparams"]["Args"].items()}
-    assert values == {**{name: item["value"] for name, item in many.items()}, "p00001": "other"}
+    assert values == {**{name: item["value"] for name, item in many.items()}, "p00001": "other", "q": "1"}
     server.call("tasks.delete_many", ids=[task, copy["id"]], force=True)
