@@ -14,8 +14,17 @@ from pathlib import Path
 
 from stackyard.errors import BadInputError
 
-#: What of the task's side an ordinary task does not need: what imports the SDK, and what only our own tasks run.
-_LEFT_OUT = ("clearml_*.py", "dispatched.py", "child.py", "telemetry.py")
+#: What of the task's side such an agent does not run: what imports the SDK, what only tasks that we sent need, and what
+#: stays beside the containers of our own agents.
+_LEFT_OUT = (
+    "clearml_*.py",
+    "dispatched.py",
+    "child.py",
+    "telemetry.py",
+    "box.py",
+    "attendance.py",
+    "measure/container_use.py",
+)
 #: What an older file had unpacked goes when nothing used it for so long.
 UNUSED_SECONDS = 90 * 86400
 _HEAD = """#!/bin/sh

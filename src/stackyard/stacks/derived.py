@@ -119,16 +119,13 @@ def foreseen(
     settings: Settings,
     *,
     name: str | None = None,
-    replacing: bool = False,
-    also: Sequence[str] = (),
 ) -> StackSpec | None:
     """What ``defined`` would give without resolving; ``None``: the lock is not there yet. Starts and writes nothing.
 
     Raises:
-        BadInputError: the list cannot be used, or asks for what the base's pins rule out; where they may be replaced,
-            for what its core rules out.
+        BadInputError: the list cannot be used, or asks for what the base's pins rule out.
     """
-    folder = _Places.of(base, _read_in(base, asked, also), settings, replacing).found()
+    folder = _Places.of(base, _read_in(base, asked, ()), settings, replacing=False).found()
     return None if folder is None else _read(folder, base, name or _own_name(base, folder))
 
 

@@ -25,7 +25,6 @@ from stackyard.stacks import complaints, core, environment, indexes, locks, proc
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical, packages, public_version
 from stackyard.stacks.installation import Progress
 from stackyard.stacks.refusals import RuledOutError, check, first_pip, no_torch, old_pip, tag_of
-from stackyard.stacks.refusals import fits_torch as fits_torch  # asked for here by those who choose a stack
 from stackyard.stacks.wanted import Requirements, Wanted, marker_environment
 from stackyard_task.records import RecordError, read_json
 

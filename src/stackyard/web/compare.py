@@ -82,9 +82,7 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
         found = kept.find(visit.person.digest, query)
         if found is None:
             try:
-                made = await _made(
-                    visit, choice, "page", lambda c: shown.result(c.report, c.tasks, site.connection.web)
-                )
+                made = await _made(visit, choice, "page", page_of)
             except BadInputError as error:  # what was chosen is at hand, to be mended
                 return await _form(visit, choice, in_words(str(error)), 400)
             kept.keep(visit.person.digest, query, made)

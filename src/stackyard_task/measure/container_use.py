@@ -28,8 +28,6 @@ class ContainerUse:
         self.kernel_kills = 0
         self._cpu_before: Optional[float] = None
         self._memory = ChargedMemory()
-        #: At the last reading, bytes charged.
-        self.charged_bytes: Optional[int] = None
 
     def begin(self) -> None:
         """What is used from here on counts."""
@@ -42,7 +40,6 @@ class ContainerUse:
         """Look at the memory, often: where the peak cannot be set back, what lies between two looks is missed."""
         charge = self._cgroup.charge()
         if charge is not None:
-            self.charged_bytes = charge.usage
             if not self._cgroup.peak_resettable:  # an old peak says nothing of now
                 charge = charge._replace(peak=charge.usage)
             self._memory.observe(charge, 0, 0, lambda: None)

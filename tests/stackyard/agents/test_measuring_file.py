@@ -35,6 +35,7 @@ def test_it_is_python_and_unpacks_itself_once(file: Path) -> None:
     (place,) = (file.parent / ".cache" / "stackyard").iterdir()
     assert place.name.startswith("measuring-")
     assert not (place / "stackyard_task" / "clearml_link.py").exists(), "nothing in it imports the SDK"
+    assert not (place / "stackyard_task" / "box.py").exists(), "no container is started by such an agent"
 
 
 def test_a_newer_file_takes_along_what_an_older_one_left_unused(file: Path) -> None:

@@ -10,11 +10,13 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stackyard import stacks
 from stackyard.errors import BadInputError, StackyardError
+from stackyard.settings import Settings
 from stackyard.stacks import definition, derived, environment, requirements, resolving
 from stackyard.stacks.definition import StackSpec
 from tests.stackyard.fake_stacks import wheel
@@ -37,6 +39,14 @@ def program(path: Path, name: str) -> None:
 
 def says(text: str) -> dict[str, str]:
     return {"prog.py": f"def main():\n    print({text!r})\n"}
+
+
+def kept(base: StackSpec, wanted: requirements.Requirements, settings: Settings, **how: Any) -> StackSpec:
+    """The stack of a lock that is there: nothing is looked for."""
+    said: list[str] = []
+    spec = derived.defined(base, wanted, settings, progress=said.append, **how)
+    assert said == []
+    return spec
 
 
 @pytest.fixture
@@ -63,7 +73,6 @@ def test_what_is_pinned_otherwise_is_replaced_and_the_base_keeps_every_byte(
     with pytest.raises(BadInputError, match=r"line 1 asks for prog==2\.0, but base house pins prog 1\.0"):
         derived.defined(house, wanted, yard.settings)
 
-    assert derived.foreseen(house, wanted, yard.settings, replacing=True) is None
     spec = derived.defined(house, wanted, yard.settings, replacing=True)
     assert spec.replaced == {"prog": ("1.0", "2.0"), "roof": ("1.0", "1.1"), "small": ("1.0", "2.0")}
     lines = [package.line for package in stacks.packages(spec)]
@@ -77,7 +86,7 @@ def test_what_is_pinned_otherwise_is_replaced_and_the_base_keeps_every_byte(
         "under==1.5",
     ]
     assert all(package.hashes for package in definition.added(spec))
-    assert derived.foreseen(house, wanted, yard.settings, replacing=True) == spec
+    assert kept(house, wanted, yard.settings, replacing=True) == spec
 
     python = stacks.build(spec, yard.settings)
     assert stacks.verify(spec, python).ok
@@ -149,9 +158,9 @@ def test_once_replaced_stays_the_answer_until_chosen_anew(yard: Yard) -> None:
     wheel(yard.wheels, "picky", "1.1", {"picky.py": ""})
     plain = derived.defined(yard.base, wanted, yard.settings)
     assert plain.digest != first.digest
-    assert derived.foreseen(yard.base, wanted, yard.settings, replacing=True) == first
+    assert kept(yard.base, wanted, yard.settings, replacing=True) == first
     anew = derived.defined(yard.base, wanted, yard.settings, replacing=True, anew=True)
-    assert anew == plain == derived.foreseen(yard.base, wanted, yard.settings, replacing=True)
+    assert anew == plain == kept(yard.base, wanted, yard.settings, replacing=True)
 
 
 def test_the_core_stays_and_what_is_wanted_and_here_is_named(yard: Yard) -> None:
@@ -167,10 +176,9 @@ def test_the_core_stays_and_what_is_wanted_and_here_is_named(yard: Yard) -> None
             f"torchvision==0.28.0+cu130, which is not built for the torch of base {yard.base.name} (9.9.0+cpu)",
         ),
     ):
-        for ask in (derived.defined, derived.foreseen):
-            with pytest.raises(BadInputError) as caught:
-                ask(yard.base, asked(yard, text), yard.settings, replacing=True)
-            assert said in str(caught.value)
+        with pytest.raises(BadInputError) as caught:
+            derived.defined(yard.base, asked(yard, text), yard.settings, replacing=True)
+        assert said in str(caught.value)
     assert not derived.folder_of(yard.settings).exists()
 
 
@@ -206,9 +214,9 @@ def test_what_the_caller_adds_never_overrides_the_list(yard: Yard) -> None:
     ):
         spec = derived.defined(yard.base, asked(yard, text), yard.settings, replacing=True, also=also)
         assert [package.line for package in definition.added(spec)] == lines, text
-        assert derived.foreseen(yard.base, asked(yard, text), yard.settings, also=also) == spec
+        assert kept(yard.base, asked(yard, text), yard.settings, also=also) == spec
     with pytest.raises(BadInputError, match="the agent: a path or an address"):
-        derived.foreseen(yard.base, asked(yard, "top"), yard.settings, also=["./own"])
+        derived.defined(yard.base, asked(yard, "top"), yard.settings, also=["./own"])
 
 
 @pytest.mark.slow
@@ -249,6 +257,7 @@ def test_of_two_at_once_one_resolves_and_the_other_waits(yard: Yard) -> None:
 _KILLED = """
 import pathlib, sys
 from stackyard.settings import Settings
+from stackyard.settings import Settings
 from stackyard.stacks import definition, derived, requirements
 home, base = sys.argv[1:]
 base = definition.read(pathlib.Path(base))
@@ -264,7 +273,7 @@ def test_killed_it_leaves_nothing_that_counts(yard: Yard) -> None:
         assert process.stdout is not None
         assert next(line for line in process.stdout if line.startswith("looking"))
         process.send_signal(signal.SIGKILL)
-    assert derived.foreseen(yard.base, asked(yard, "top"), yard.settings, replacing=True) is None
+    assert derived.foreseen(yard.base, asked(yard, "top"), yard.settings) is None
     assert list((derived.folder_of(yard.settings) / ".resolved").glob("*/stack.toml")) == []
     spec = derived.defined(yard.base, asked(yard, "top"), yard.settings)
     assert derived.foreseen(yard.base, asked(yard, "top"), yard.settings) == spec
@@ -326,6 +335,7 @@ def test_a_version_that_torch_does_not_work_with_never_counts_as_built_and_is_na
 
 _LOOKED = """
 import sys
+from stackyard.settings import Settings
 from stackyard.stacks import definition, derived, environment, requirements
 slow = {"importlib.metadata", "stackyard.stacks.resolving", "stackyard.stacks.installation"}
 print(sorted(slow & set(sys.modules)))
