@@ -1,4 +1,4 @@
-"""What one can choose from before comparing: projects, and in one of them its tags, parameters, scalars, users."""
+"""What one can choose from in a project before comparing: its tasks, tags, parameters, scalars, users."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.clearml.client import Client
+from stackyard.comparing import projects
 from stackyard.comparing.grouping import KEYS
-from stackyard.comparing.near import hint, printable
+from stackyard.comparing.near import printable
 from stackyard.comparing.selection import ENDED
-from stackyard.errors import BadInputError
 from stackyard.reports.metrics import CATALOGUE
 
 #: Of each kind; and of one answer.
@@ -36,22 +36,6 @@ class Choices:
     measured: dict[str, str] = field(default_factory=lambda: {each.key: each.label for each in CATALOGUE})
 
 
-def projects(client: Client) -> list[str]:
-    """The names of the projects, in order; of very many the first.
-
-    Raises:
-        ServerError: the server refuses.
-        UnreachableError: it does not answer.
-    """
-    found = []
-    for each in client.pages("projects.get_all", "projects", only_fields=["id", "name"], order_by=["name"]):
-        if isinstance(each.get("name"), str):
-            found.append(each["name"])
-        if len(found) >= MOST_CHOICES:
-            break
-    return found
-
-
 def tasks(client: Client, project: str) -> list[tuple[str, str, str]]:
     """Id, name and status of a project's tasks that have ended, and of those below it; of many the newest.
 
@@ -60,11 +44,7 @@ def tasks(client: Client, project: str) -> list[tuple[str, str, str]]:
         ServerError: the server refuses.
         UnreachableError: it does not answer.
     """
-    from stackyard.comparing.reading import project_ids
-
-    ids, known = project_ids(client, project)
-    if not ids:
-        raise BadInputError(f"no project is named {project!r}{hint(project, known)}")
+    ids = projects.ids_here(client, project)
     answer, _ = client.read(
         "tasks.get_all_ex",
         ANSWER_BYTES,
@@ -98,11 +78,7 @@ def choices(client: Client, project: str) -> Choices:
         ServerError: the server refuses.
         UnreachableError: it does not answer.
     """
-    from stackyard.comparing.reading import project_ids
-
-    ids, known = project_ids(client, project)
-    if not ids:
-        raise BadInputError(f"no project is named {project!r}{hint(project, known)}")
+    ids = projects.ids_here(client, project)
 
     def asked(method: str, **fields: Any) -> Mapping[str, Any]:
         return client.read(method, ANSWER_BYTES, **fields)[0]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.clearml.client import Client, ServerError, TooLargeError
-from stackyard.comparing import metrics
+from stackyard.comparing import metrics, projects
+from stackyard.comparing.choices import choices
 from stackyard.comparing.grouping import KEYS, alike
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.near import hint
@@ -34,7 +35,6 @@ DIFF_BYTES, DIFF_PAGE = 32 << 20, 100
 RECORD_BYTES = 1 << 20
 #: Records that are downloaded, where a server shows but their beginning, and how many at a time.
 MOST_DOWNLOADS, AT_ONCE = 1_000, 8
-_MOST_PROJECTS = 2_000
 #: An id, and the beginning of one as lists show it.
 _ID, _BEGINNING = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{6,31}")
 _NO_TASK = "no server that was asked has that task, or lets you see it"
@@ -78,7 +78,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
     for place, client in enumerate(clients):
         project: list[str] = []
         if selection.project is not None:
-            project, known = project_ids(client, selection.project)
+            project, known = projects.ids_of(client, selection.project)
             near += known
             if not project:
                 continue
@@ -175,8 +175,6 @@ def _other_values(tasks: Sequence[Task], selection: Selection) -> str:
 
 def _nearest(clients: Sequence[Client], selection: Selection) -> str:
     """What is there instead of a tag or a parameter that no task of the project has, as the end of a sentence."""
-    from stackyard.comparing.choices import choices  # it reads as this does
-
     if selection.project is None:
         return ""
     tags, parameters = [], []
@@ -193,21 +191,6 @@ def _nearest(clients: Sequence[Client], selection: Selection) -> str:
             if name not in known:
                 return f"; none has the {kind} {name}{hint(name, known)}"
     return ""
-
-
-def project_ids(client: Client, name: str) -> tuple[list[str], list[str]]:
-    """The id of a project of that whole name; and where there is none, the names that are."""
-    only = ["id", "name"]
-    held = client.call("projects.get_all", name=f"^{re.escape(name)}$", only_fields=only).get("projects", [])
-    ids = [str(each["id"]) for each in held if isinstance(each, dict) and each.get("name") == name]
-    if ids:
-        return ids, []
-    known = []
-    for each in client.pages("projects.get_all", "projects", only_fields=only):
-        known.append(str(each.get("name")))
-        if len(known) >= _MOST_PROJECTS:
-            break
-    return [], known
 
 
 def _documents(

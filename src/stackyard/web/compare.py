@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stackyard import comparing, extras
-from stackyard.comparing import Compared, choices
+from stackyard.comparing import Compared, choices, projects
 from stackyard.comparing.choices import Choices
 from stackyard.comparing.grouping import KEYS
 from stackyard.comparing.selection import ENDED, FIELDS, LOCAL, STATUSES
@@ -162,22 +162,22 @@ async def _form(visit: Visit, choice: Choice, message: str = "", status: int = 2
 
     def job() -> tuple[list[str], Choices | None, list[tuple[str, str, str]], str]:
         with TimedClient(visit.connection, ASK_SECONDS) as client:
-            projects = choices.projects(client)
+            named = projects.names(client)
             if not choice.project:
-                return projects, None, [], ""
+                return named, None, [], ""
             try:
                 there = choices.choices(client, choice.project)
-                return projects, there, choices.tasks(client, choice.project), ""
+                return named, there, choices.tasks(client, choice.project), ""
             except BadInputError as error:
-                return projects, None, [], str(error)
+                return named, None, [], str(error)
 
-    projects, there, newest, wrong = await visit.short(("choices", choice.project), job)
+    named, there, newest, wrong = await visit.short(("choices", choice.project), job)
     return await visit.page(
         "choose.html",
         status=status,
         choice=choice,
         message=message or in_words(wrong),
-        projects=projects,
+        projects=named,
         there=there,
         newest=newest,
         unlisted=[id for id in choice.tasks if id not in {each[0] for each in newest}],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackyard.comparing.choices import choices, projects
+from stackyard.comparing.choices import choices
 from stackyard.errors import BadInputError
 from tests.stackyard.comparing.lab import Lab
 
@@ -19,6 +19,5 @@ def test_a_project_offers_what_its_tasks_have(lab: Lab) -> None:
     assert found.users == ["tester"]
     assert "stack" in found.keys
     assert found.measured["wall_seconds"] == "Wall time"
-    assert {lab.project, f"{lab.project}/inner"} <= set(projects(lab.client))
     with pytest.raises(BadInputError, match="no project is named"):
         choices(lab.client, "nowhere")
