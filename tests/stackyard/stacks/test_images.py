@@ -98,7 +98,9 @@ def test_an_image_is_built_without_network_verified_recorded_and_removed(
     assert [json.loads(line)["kind"] for line in out.splitlines()] == ["begun", "environment"]
     labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", image.image_id))
     assert (labels[images.STACK_LABEL], labels[images.DIGEST_LABEL]) == (NAME, fake.digest)
-    assert labels[images.HOME_LABEL] == images.mark(depot.settings), "of several homes on an engine, this one's"
+    assert labels[images.HOME_LABEL] == images.mark(depot.settings), (
+        "of several homes on an engine, this one's"
+    )
 
     # Its check compares with the definition as it is now.
     assert main.run(["stack", "image", "verify"]) == 0
