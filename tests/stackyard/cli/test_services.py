@@ -27,7 +27,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     run(["down", "--abort"])
 
 
-def test_up_status_logs_and_down(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_status_logs_and_down(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:hidden@host/simple")
     queues = tmp_path / "queues.toml"
     queues.write_text("[queues.cpu]\n[queues.gpu]\nslots = 'gpus'\n")
     assert run([*UP, "--queues", str(queues)]) == 0
@@ -35,6 +38,8 @@ def test_up_status_logs_and_down(home: Path, tmp_path: Path, capsys: pytest.Capt
     assert "agents cpu-0" in said
     assert "compare and reports  http://127.0.0.1:" in said
     assert "login     admin" in said
+    assert "PIP_INDEX_URL holds a login and is not handed to those who make environments" in said
+    assert "hidden" not in said
     assert "no agent for gpu:" in said or "gpu-0" in said
 
     assert run(["status"]) == 0
