@@ -22,7 +22,7 @@ from stackyard.web import choice as choosing
 from stackyard.web import shown
 from stackyard.web.asking import TimedClient
 from stackyard.web.choice import Choice
-from stackyard.web.sections import Section
+from stackyard.web.section import Section
 from stackyard.web.shown import Result
 from stackyard.web.site import Site, Visit, in_words
 

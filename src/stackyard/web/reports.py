@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from stackyard.web import run_folders
 from stackyard.web.edge import POLICY
 from stackyard.web.run_folders import FILES, RunFolders
-from stackyard.web.sections import Section
+from stackyard.web.section import Section
 from stackyard.web.site import Site, Visit
 
 _CHUNK = 1 << 18

@@ -117,7 +117,8 @@ class Listening:
         self._socket = _listening(wishes.host, wishes.port)
         port = self._socket.getsockname()[1]
         self.names = Names(wishes.host, port, wishes.url, (socket.gethostname(),))
-        self.site = Site(wishes.connection, self.names, [folder.absolute() for folder in wishes.folders])
+        folders = [folder.absolute() for folder in wishes.folders]
+        self.site = Site(wishes.connection, self.names, folders, app.SECTIONS)
 
     @property
     def address(self) -> str:

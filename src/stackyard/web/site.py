@@ -19,7 +19,7 @@ from stackyard.clearml.connection import Connection
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.web.edge import Names
 from stackyard.web.people import People, Person
-from stackyard.web.sections import Section, sections
+from stackyard.web.section import Section
 from stackyard.web.work import BusyError, Work
 
 T = TypeVar("T")
@@ -47,16 +47,17 @@ class Site:
         connection: the server's addresses, without a key.
         names: what this server is called.
         folders: of reports.
+        sections: the rooms, in the order of the navigation.
     """
 
     connection: Connection
     names: Names
     folders: Sequence[Path]
+    sections: Sequence[Section]
 
     def __post_init__(self) -> None:
         # a cookie goes to every port of a host: two web apps on one machine keep theirs apart
         self.people = People(self.connection, f"stackyard_web_{self.names.port}")
-        self.sections: tuple[Section, ...] = sections()
         #: What takes part of a second: a question to the server, a look at a folder, a page made.
         self.short = Work("request", threads=4, waiting=64, seconds=30.0, each=16)
         self.comparisons = Work("comparison", threads=2, waiting=8, seconds=90.0, each=3)

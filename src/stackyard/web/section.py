@@ -1,4 +1,4 @@
-"""The rooms of the web app, in the order of its navigation. A new one is added here and nowhere else."""
+"""What a room of the web app says of itself; ``app`` lists the rooms."""
 
 from __future__ import annotations
 
@@ -23,10 +23,3 @@ class Section:
     about: str
     #: Its routes, each of a page of ``Site.showing``.
     routes: Callable[[Site], Sequence[BaseRoute]]
-
-
-def sections() -> tuple[Section, ...]:
-    """Every room."""
-    from stackyard.web import compare, reports
-
-    return (compare.SECTION, reports.SECTION)
