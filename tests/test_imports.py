@@ -54,6 +54,7 @@ SEAM = {
     "stackyard_task.metric_sources",
     "stackyard_task.manifest",
     "stackyard_task.wishes",
+    "stackyard_task.run_folders",
 }
 #: And what the gate may, which an agent starts beside its tasks.
 AT_AGENTS = {"stackyard_task.box"}

@@ -30,6 +30,7 @@ from stackyard_task import (
     left,
     ordinary,
     records,
+    run_folders,
 )
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
@@ -239,6 +240,8 @@ class Box:
             client = subprocess.Popen(words, stdin=subprocess.DEVNULL)
             for number in _PASSED_ON:
                 signal.signal(number, lambda number, _frame: client.send_signal(number))
+            if self._told:  # before there was a client to tell
+                client.send_signal(signal.SIGTERM)
             self._look()  # what the agent in the container does before the script may take long
             seen = attendance.Attendance(listener, self._watch_no_more)
             seen.until_ended(client)
@@ -260,18 +263,15 @@ class Box:
             files = {name: run / name for name in (records.RECORD_FILE, records.TIMELINE_FILE)}
             if run.is_symlink() or any(file.is_symlink() for file in files.values()) or self.runs is None:
                 continue
-            place = self.runs / f"{self.id}-0.0"  # no process works in it
             try:
                 record = records.read_json(RunRecord, files[records.RECORD_FILE])
-                place.mkdir(parents=True, exist_ok=True, mode=0o700)
+                course: Optional[Course] = None
                 with contextlib.suppress(RecordError):
                     course = records.read_json(Course, files[records.TIMELINE_FILE])
-                    records.write_json(course, place / records.TIMELINE_FILE)
                 way = record.dispatch or ordinary.dispatch_of(
                     self.task, self.how.queue, None, None, {**self.variables, **self.told}
                 )
-                records.write_json(way, place / records.WAY_FILE)
-                records.write_json(record, place / records.RECORD_FILE)
+                place = run_folders.laid(self.runs, self.id, way, record, course)
             except (RecordError, OSError):
                 continue
             print(

@@ -177,7 +177,7 @@ class Link:
         """Whether the server counts the task as ended already, or knows it no more; not so where it does not say."""
         try:
             return str(handing_in.document(self._server, self._id, ("id", "status")).get("status")) in ENDED
-        except Refused:
+        except handing_in.NoTask:
             return True
         except ApiError:
             return False

@@ -6,6 +6,7 @@ The exact values, in bytes and seconds, are in the record itself. Standard libra
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -103,8 +104,9 @@ def _ways(dispatch: Dispatch) -> Dict[str, float]:
     for start, end, name in _WAYS:
         began, ended = getattr(dispatch, start), getattr(dispatch, end)
         if began and ended:
-            took = datetime.datetime.fromisoformat(ended) - datetime.datetime.fromisoformat(began)
-            found[name] = took.total_seconds()
+            with contextlib.suppress(ValueError, TypeError):  # a server may write an instant otherwise
+                took = datetime.datetime.fromisoformat(ended) - datetime.datetime.fromisoformat(began)
+                found[name] = took.total_seconds()
     return found
 
 

@@ -42,6 +42,10 @@ _MOST_PARTS, _MOST_NAME = 12, 80
 _OPEN = ("in_progress", "failed")
 
 
+class NoTask(Refused):
+    """The server knows no such task."""
+
+
 def document(server: Server, id: str, fields: Sequence[str] = tuple(FIELDS)) -> Dict[str, Any]:
     """What the server says of a task.
 
@@ -51,13 +55,14 @@ def document(server: Server, id: str, fields: Sequence[str] = tuple(FIELDS)) -> 
         fields: what is read.
 
     Raises:
-        ApiError: it does not answer, or knows no such task.
+        NoTask: it knows no such task.
+        ApiError: it does not answer, or refuses.
     """
     found = server.call("tasks.get_all_ex", id=[id], only_fields=list(fields), search_hidden=True).get(
         "tasks"
     )
     if not isinstance(found, list) or not found or not isinstance(found[0], dict):
-        raise Refused(f"the server knows no task {id}")
+        raise NoTask(f"the server knows no task {id}")
     return found[0]
 
 

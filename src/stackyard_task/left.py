@@ -7,6 +7,7 @@ only.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import List, Optional
 
 from stackyard_task import handing_in, records
-from stackyard_task.api import ApiError, Refused, Server, address
+from stackyard_task.api import ApiError, Server, address
 from stackyard_task.records import Dispatch, Failure, Progress, RecordError, RunRecord, TaskSpec
 
 #: Statuses in which a task is on its way to run anew, so what an earlier run left is nobody's.
@@ -24,8 +25,8 @@ _ANEW = ("queued", "created")
 #: A task that still counts as running gets its end from somebody else first.
 _RUNS = "in_progress"
 _ABORTED = "stopped"
-#: So old a folder is given up.
-_OLD_SECONDS = 86400.0
+#: A folder whose task began so long ago is given up.
+OLD_SECONDS = 7 * 86400.0
 _LATER = 75
 
 
@@ -42,7 +43,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except (ApiError, OSError) as error:
         print(f"{folder}: {error}", file=sys.stderr)
         done = False
-    if not done and time.time() - _changed(folder) < _OLD_SECONDS:
+    if not done and time.time() - _began(folder) < OLD_SECONDS:
         return _LATER
     shutil.rmtree(folder, ignore_errors=True)
     return 0
@@ -60,7 +61,7 @@ def handed_in(server: Server, folder: Path) -> bool:
         if way.task_id is None:
             return True
         task = handing_in.document(server, way.task_id)
-    except (RecordError, Refused):
+    except (RecordError, handing_in.NoTask):
         return True
     status = str(task.get("status"))
     if status in _ANEW or task.get("started") != way.pulled_at:
@@ -117,11 +118,12 @@ def of_the_lost(spec: TaskSpec, folder: Path, *, aborted: bool = False) -> RunRe
     return record
 
 
-def _changed(folder: Path) -> float:
-    try:
-        return folder.stat().st_mtime
-    except OSError:
-        return 0.0
+def _began(folder: Path) -> float:
+    """When a folder was begun, in epoch seconds: its first file is written once, others again at each try."""
+    for place in (folder / records.WAY_FILE, folder):
+        with contextlib.suppress(OSError):
+            return place.stat().st_mtime
+    return 0.0
 
 
 if __name__ == "__main__":

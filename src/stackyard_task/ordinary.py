@@ -17,9 +17,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple
 
-from stackyard_task import aborts, chosen, entry, handing_in, records, run, signals, spawn
+from stackyard_task import aborts, chosen, entry, handing_in, records, run, run_folders, signals, spawn
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
 from stackyard_task.commands import Command, verbatim
@@ -48,7 +48,7 @@ _MOST_REQUIREMENTS_BYTES = 1 << 20
 #: Folders for a record whose own takes nothing.
 _SPARE = (tempfile.gettempdir(), "/dev/shm")
 RUN_PREFIX = "stackyard-task-"
-#: Of section Run: what is read here, and what the embedded server reads.
+#: Of section Run: what is read here.
 _RUN_NAMES = ("stack", "time_limit_seconds")
 #: Of its other names, so many are told.
 _MOST_NAMED = 5
@@ -78,11 +78,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         if os.environ.get(SETTLED_VARIABLE):  # another environment than it wants is not given to it
             print(f"stackyard: not begun: {error}", file=sys.stderr, flush=True)
             return FAILED
-        print(f"stackyard: not measured: {error}", file=sys.stderr, flush=True)
-        signal.pthread_sigmask(signal.SIG_SETMASK, given.blocked)
-        program = os.environ.get(SHELL_VARIABLE) or "/bin/sh" if shell else os.environ.get(PYTHON_VARIABLE)
-        restore_shell(os.environ)
-        _become([program or sys.executable, *words])
+        _unmeasured(str(error), words, given, shell)
     folder: Optional[Path] = None
     watch = aborts.Watch(server, id)
     how: Optional[Settled] = None
@@ -102,10 +98,13 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         wish = wish_of(task, Path.cwd())
         choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None or _is_told_to_end())
         choice.said += not_followed(task, wish, how)
+        limit, not_held = (None, []) if how is None else time_limit_of(task)
+        choice.said += not_held
         for sentence in choice.said:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
         handing_in.note_stack(server, id, choice)
         spec = spec_of(task, words, choice, program)
+        spec.time_limit_seconds = limit
         records.write_json(spec, folder / records.TASK_FILE)
         way.workload_started_at = instant(time.time())
         records.write_json(way, folder / records.WAY_FILE)
@@ -121,13 +120,17 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
             console=outside.console,
         )
         outside.end(record)
-    except NotMet as error:
-        record = not_run(task, words, Failure(error.kind, str(error)))
-    except (run.TaskError, run.RecordNotWritten, records.RecordError, OSError) as error:
+    except (NotMet, run.TaskError, run.RecordNotWritten, records.RecordError, OSError) as error:
         why = system_sentence(error) if isinstance(error, OSError) else str(error)
-        record = getattr(error, "record", None) or not_run(task, words, Failure("infrastructure", why))
+        kind = error.kind if isinstance(error, NotMet) else "infrastructure"
+        held = getattr(error, "record", None)
+        if held is None and kind != "interrupted" and not os.environ.get(SETTLED_VARIABLE):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            _unmeasured(why, words, given, shell)
+        record = held or not_run(task, words, Failure(kind, why))
         if record.failure is None:
-            record.notes.append(str(error))
+            record.notes.append(why)
     if choice is not None:
         record.notes = [*choice.said, *record.notes]
         record.failure = record.failure or mismatch(choice, record)
@@ -144,6 +147,16 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
     is_there = delivered(server, task, record, folder)
     outside.over()
     return said(server, id, record, watch.why, is_there)
+
+
+def _unmeasured(why: str, words: List[str], given: spawn.Given, shell: bool) -> NoReturn:
+    """Become what the agent wanted, as it would be without us: nobody settled that tasks get another environment."""
+    print(f"stackyard: not measured: {why}", file=sys.stderr, flush=True)
+    signal.pthread_sigmask(signal.SIG_SETMASK, given.blocked)
+    program = os.environ.get(SHELL_VARIABLE) or "/bin/sh" if shell else os.environ.get(PYTHON_VARIABLE)
+    restore_shell(os.environ)
+    words = [program or sys.executable, *words]
+    os.execv(words[0], words)
 
 
 def wish_of(task: Mapping[str, Any], folder: Optional[Path]) -> Wish:
@@ -195,17 +208,33 @@ def not_followed(task: Mapping[str, Any], wish: Wish, how: Optional[Settled]) ->
         return []
     from difflib import get_close_matches  # only who needs it loads it: starts are waited for
 
-    near = [name for name in names if get_close_matches(name.lower(), ["stack"])]
+    near = {name: meant[0] for name in names if (meant := get_close_matches(name.lower(), _RUN_NAMES, 1))}
     left = [name for name in names if name not in near]
     told = [
-        f"Run/{_plain(name)} is no parameter of Stackyard's and changes nothing here; is Run/stack meant?"
-        for name in near[:_MOST_NAMED]
+        f"Run/{_plain(name)} is no parameter of Stackyard's and changes nothing here; is Run/{meant} meant?"
+        for name, meant in list(near.items())[:_MOST_NAMED]
     ]
     if left:
         more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
         shown = ", ".join(f"Run/{_plain(name)}" for name in left[:_MOST_NAMED])
-        told.append(f"left to the script: {shown}{more}; of section Run, Stackyard reads stack alone")
+        told.append(
+            f"left to the script: {shown}{more}; of section Run, Stackyard reads {' and '.join(_RUN_NAMES)}"
+        )
     return told
+
+
+def time_limit_of(task: Mapping[str, Any]) -> Tuple[Optional[float], List[str]]:
+    """(how long a task may take in seconds, by its section Run; what is said of a limit that cannot be read)."""
+    name = _RUN_NAMES[1]
+    text = str(table(table(table(task, "hyperparams"), "Run"), name).get("value") or "").strip()
+    try:
+        seconds = float(text or "nan")
+    except ValueError:
+        seconds = 0.0
+    if 0 < seconds < float("inf"):
+        return seconds, []
+    said = f"Run/{name} is {_plain(text)!r}, expected a number above 0; no limit is held"
+    return None, [said] if text else []
 
 
 def _plain(name: str) -> str:
@@ -314,7 +343,7 @@ def _folder(top: Optional[str], id: str) -> Path:
     """The run folder. Below the operator's it is named by the task and this process, with when that began."""
     if top:
         began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-        folder = Path(top) / f"{id}-{os.getpid()}.{began}"
+        folder = Path(top) / run_folders.name(id, os.getpid(), began)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
     return Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
@@ -357,6 +386,7 @@ def not_run(task: Mapping[str, Any], words: Optional[List[str]], failure: Failur
 
 def delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder: Optional[Path]) -> bool:
     """Leave the record with the task; whether the server took it. What it did not take stays in its folder."""
+    place: Optional[Path] = None
     try:
         place = _kept(record, folder)
         began = task.get("started")
@@ -367,7 +397,9 @@ def delivered(server: Server, task: Mapping[str, Any], record: RunRecord, folder
         records.write_json(record, place / records.RECORD_FILE)
         handing_in.hand_in(server, task, record, place)
     except (ApiError, OSError) as error:
-        print(f"stackyard: the record could not be left with the task ({error})", file=sys.stderr, flush=True)
+        kept = "" if place is None else f"; it lies in {place}"
+        said = f"stackyard: the record could not be left with the task ({error}){kept}"
+        print(said, file=sys.stderr, flush=True)
         return False
     shutil.rmtree(place, ignore_errors=True)
     return True
@@ -417,10 +449,6 @@ def said(server: Server, id: str, record: RunRecord, why: Optional[str], is_ther
     if failure.kind != "interrupted" and handing_in.fail(server, id, failure, began):
         return 0
     return failure.exit_code or FAILED
-
-
-def _become(words: List[str]) -> None:
-    os.execv(words[0], words)
 
 
 def instant(epoch_seconds: float) -> str:

@@ -122,3 +122,8 @@ def test_a_long_timeline_is_thinned_without_losing_its_peak() -> None:
     assert len(line["x"]) == len(line["y"]) == figures.PLOT_POINTS
     assert line["x"][line["y"].index(999.0)] == 7777.7
     assert line["x"] == sorted(line["x"])
+
+
+def test_an_instant_that_is_none_has_no_figure() -> None:
+    way = Dispatch("t1", pulled_at="yesterday", user_code_at="2026-01-01T00:00:01+00:00")
+    assert not [name for name in figures.figures(record(dispatch=way)) if "pulled" in name]

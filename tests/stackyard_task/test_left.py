@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackyard_task import handing_in, left, records
+from stackyard_task import handing_in, left, records, run_folders
+from stackyard_task.api import ApiError, Refused
 from stackyard_task.records import Dispatch, Failure, Progress, RunRecord, TaskSpec
 
 TASK = {
@@ -86,3 +89,53 @@ def test_a_folder_that_says_nothing_is_settled(tmp_path: Path, handed: list[RunR
     records.write_json(Dispatch(), tmp_path / records.WAY_FILE)
     assert settled(tmp_path)
     assert handed == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_settled"),
+    [
+        (handing_in.NoTask("the server knows no task t1"), True),
+        (Refused("500", 500), False),
+        (ApiError("away"), False),
+    ],
+    ids=["deleted", "refused", "away"],
+)
+def test_only_of_a_task_that_is_gone_a_record_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: ApiError, is_settled: bool
+) -> None:
+    def document(server: Any, id: str) -> Any:
+        raise error
+
+    monkeypatch.setattr(handing_in, "document", document)
+    for name, value in {"HOST": "http://127.0.0.1:9", "ACCESS_KEY": "k", "SECRET_KEY": "s"}.items():
+        monkeypatch.setenv(f"CLEARML_API_{name}", value)
+    folder = run_folders.laid(
+        tmp_path / "runs",
+        "t1",
+        Dispatch(task_id="t1", pulled_at="then"),
+        RunRecord("t1", "w", "failed", "", ""),
+    )
+    assert left.main([str(folder)]) == (0 if is_settled else 75)
+    assert folder.exists() is not is_settled
+
+
+def test_a_record_waits_a_week_however_often_it_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_folders.laid(
+        tmp_path / "runs",
+        "t1",
+        Dispatch(task_id="t1", pulled_at="then"),
+        RunRecord("t1", "w", "failed", "", ""),
+    )
+    old = time.time() - left.OLD_SECONDS - 60
+    os.utime(folder / records.WAY_FILE, (old, old))
+    for name, value in {"HOST": "http://127.0.0.1:9", "ACCESS_KEY": "k", "SECRET_KEY": "s"}.items():
+        monkeypatch.setenv(f"CLEARML_API_{name}", value)
+
+    def document(server: Any, id: str) -> Any:
+        raise ApiError("away")
+
+    monkeypatch.setattr(handing_in, "document", document)
+    assert left.main([str(folder)]) == 0
+    assert not folder.exists()

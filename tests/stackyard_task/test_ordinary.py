@@ -29,7 +29,9 @@ class Ordinary:
     def __init__(self, here: Site) -> None:
         self.here = here
 
-    def submit(self, text: str, name: str = "work", **script: Any) -> str:
+    def submit(
+        self, text: str, name: str = "work", hyperparams: dict[str, Any] | None = None, **script: Any
+    ) -> str:
         told = {
             "binary": "python3",
             "entry_point": "work.py",
@@ -38,7 +40,8 @@ class Ordinary:
             "requirements": {"pip": ""},
             **script,
         }
-        id = str(self.here.client.call("tasks.create", name=name, type="training", script=told)["id"])
+        made = {"name": name, "type": "training", "script": told, "hyperparams": hyperparams or {}}
+        id = str(self.here.client.call("tasks.create", **made)["id"])
         self.here.client.call("tasks.enqueue", task=id, queue_name=QUEUE)
         return id
 
@@ -248,7 +251,7 @@ def test_a_stack_is_named_by_the_form_or_by_a_property(
     assert (wish.stack, wish.stack_from) == (stack, said)
 
 
-_REST = "of section Run, Stackyard reads stack alone"
+_REST = "of section Run, Stackyard reads stack and time_limit_seconds"
 
 
 @pytest.mark.parametrize(
@@ -256,10 +259,12 @@ _REST = "of section Run, Stackyard reads stack alone"
     [
         ({"stack": "mine", "time_limit_seconds": "60"}, []),
         (
-            {"stak": "mine", "Stack": "mine"},
+            {"stak": "mine", "Stack": "mine", "time_limit": "9"},
             [
                 "Run/Stack is no parameter of Stackyard's and changes nothing here; is Run/stack meant?",
                 "Run/stak is no parameter of Stackyard's and changes nothing here; is Run/stack meant?",
+                "Run/time_limit is no parameter of Stackyard's and changes nothing here; is Run/time_limit_seconds "
+                "meant?",
             ],
         ),
         (
@@ -285,3 +290,27 @@ def test_a_stack_that_is_named_where_the_agent_makes_environments_is_said() -> N
     assert ordinary.not_followed(task, ordinary.wish_of(task, None), settled) == [
         "Run/stack is not followed: tasks of queue anything run in the environment of their agent"
     ]
+
+
+def test_a_task_is_ended_at_the_limit_that_it_sets_itself(tasks: Ordinary) -> None:
+    limit = {"Run": {"time_limit_seconds": {"section": "Run", "name": "time_limit_seconds", "value": "0.5"}}}
+    task, record = tasks.ran("import time\ntime.sleep(600)\n", hyperparams=limit)
+    assert task["status_reason"].startswith("time_limit: still running at the time limit of 0.5 s"), task[
+        "status_reason"
+    ]
+    assert record["failure"]["kind"] == "time_limit"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds", "said"),
+    [
+        ("60", 60.0, []),
+        (" ", None, []),
+        ("soon", None, ["Run/time_limit_seconds is 'soon', expected a number above 0; no limit is held"]),
+        ("-1", None, ["Run/time_limit_seconds is '-1', expected a number above 0; no limit is held"]),
+        ("inf", None, ["Run/time_limit_seconds is 'inf', expected a number above 0; no limit is held"]),
+    ],
+)
+def test_a_limit_that_cannot_be_read_is_said(value: str, seconds: float | None, said: list[str]) -> None:
+    task = {**document(), "hyperparams": {"Run": {"time_limit_seconds": {"value": value}}}}
+    assert ordinary.time_limit_of(task) == (seconds, said)

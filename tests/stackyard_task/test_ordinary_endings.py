@@ -150,3 +150,31 @@ def test_a_run_leaves_nothing_with_a_task_that_was_started_anew(
     assert not ordinary.delivered(server, {"id": "t1", "started": "then"}, record, tmp_path)
     assert handed == []
     assert "the task has been started anew since" in capsys.readouterr().err
+
+
+def test_on_anothers_machine_a_script_that_cannot_be_measured_runs_as_without_us(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(top: str | None, id: str) -> Path:
+        raise OSError(28, "No space left on device", "/tmp")
+
+    class BecameError(Exception):
+        pass
+
+    def become(path: str, words: list[str]) -> None:
+        raise BecameError(words)
+
+    names = {
+        "CLEARML_API_HOST": "http://127.0.0.1:9",
+        "CLEARML_API_ACCESS_KEY": "k",
+        "CLEARML_API_SECRET_KEY": "s",
+    }
+    for name, value in {**names, "CLEARML_TASK_ID": "t1", "STACKYARD_PYTHON": "/usr/bin/python3"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("STACKYARD_TASKS_FILE", raising=False)
+    monkeypatch.setattr(ordinary.handing_in, "document", lambda server, id: {"id": id})
+    monkeypatch.setattr(ordinary, "_folder", full)
+    monkeypatch.setattr(os, "execv", become)
+    with pytest.raises(BecameError, match=r"'/usr/bin/python3', '-u', 'train\.py'"):
+        ordinary.main(["-u", "train.py"], 0.0)
+    assert "stackyard: not measured: " in capsys.readouterr().err

@@ -25,16 +25,14 @@ from stackyard.services.early_words import AGENTS_REASON, GOES_WELL, explained, 
 from stackyard.services.watch import FIELDS, Task, Worker, task_of
 from stackyard_task.records import (
     FAILURE_KINDS,
-    RECORD_FILE,
-    WAY_FILE,
     Dispatch,
     Failure,
     RecordError,
     RunRecord,
     from_json,
     parse,
-    write_json,
 )
+from stackyard_task.run_folders import laid
 
 log = logging.getLogger(__name__)
 
@@ -157,12 +155,12 @@ class Early:
         )
         if failure is None:
             return
+        was, now = task_of(entry), self._now(id)
+        if now is None or (now.status, now.started) != (was.status, was.started):
+            return  # reset, or on its way again, since it was looked at
         if not held:
-            folder = agent / "runs" / f"{id}-0.0"  # no process works in it
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             record = record_of(entry, failure)
-            write_json(record.dispatch, folder / WAY_FILE)
-            write_json(record, folder / RECORD_FILE)
+            laid(agent / "runs", id, record.dispatch or Dispatch(task_id=id), record)
         self._client().call(
             "tasks.failed",
             task=id,
@@ -171,6 +169,11 @@ class Early:
             force=True,
         )
         log.info("task %s: %s", id, failure.message)
+
+    def _now(self, id: str) -> Task | None:
+        """The task as it is now; ``None``: it is gone."""
+        found = self._client().call("tasks.get_all", id=[id], only_fields=list(FIELDS), search_hidden=True)
+        return next(map(task_of, found["tasks"]), None)
 
 
 def record_of(entry: Mapping[str, Any], failure: Failure) -> RunRecord:

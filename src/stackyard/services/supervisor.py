@@ -120,7 +120,7 @@ class Supervisor:
         self._starter: subprocess.Popen[bytes] | None = None
         self._starter_began = 0
         self._leftovers = Leftovers()
-        self._unsent = Unsent(lambda: watch.client.connection, watch.do, clock)
+        self._unsent = Unsent(lambda: watch.client.connection, clock)
         self._early = Early(lambda: watch.client, watch.do, clock, wall)
         self.web_app = WebAppKeeper(files)
         self._adopted = Adopted(self._own_children) if reaps else None

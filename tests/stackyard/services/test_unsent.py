@@ -31,16 +31,25 @@ class Looks:
         self.runs.mkdir()
         self.clock = Clock()
         self.jobs: list[Callable[[], None]] = []
-        self.unsent = Unsent(lambda: NOBODY, self.jobs.append, self.clock)
+        self.tried: list[Path] = []
+        self.unsent = Unsent(lambda: NOBODY, self.clock, self.jobs.append)
+        hand_in = self.unsent._hand_in
+
+        def noted(folder: Path) -> None:
+            self.tried.append(folder)
+            hand_in(folder)
+
+        self.unsent._hand_in = noted  # type: ignore[method-assign]
 
     def look(self, seconds: float = unsent.LOOK_SECONDS) -> int:
-        """The number of jobs that one look made, done at once."""
+        """The number of folders that one look has handed in, at once."""
         self.clock.now += seconds
+        before = len(self.tried)
         self.unsent.look([str(self.runs.parent)])
         jobs, self.jobs[:] = list(self.jobs), []
         for job in jobs:
             job()
-        return len(jobs)
+        return len(self.tried) - before
 
     def folder(self, pid: int, started: int | None = 1) -> Path:
         made = self.runs / f"task-{pid}.{started}"
@@ -64,6 +73,7 @@ def test_only_folders_of_processes_that_are_gone_are_left(looks: Looks) -> None:
     looks.folder(os.getpid(), lineage.started_at(os.getpid()))
     another = looks.folder(os.getpid(), 1)  # the number is another process' by now
     (looks.runs / "something").mkdir()
+    (looks.runs / ".new-draft-0.1").mkdir()  # is being written
     assert left_in(looks.runs) == sorted([gone, another])
     assert left_in(looks.runs / "none") == []
 
@@ -88,6 +98,30 @@ def test_a_server_that_is_away_is_asked_again_later(looks: Looks) -> None:
 
 def test_a_look_takes_no_more_than_it_can(looks: Looks) -> None:
     pid = dead()
-    for number in range(unsent.MOST_FOLDERS + 5):
+    for number in range(unsent.MOST_FOLDERS + 2):
         (looks.runs / f"task{number}-{pid}.1").mkdir()
     assert looks.look() == unsent.MOST_FOLDERS
+    assert looks.look() == 2
+
+
+def test_what_cannot_be_handed_in_keeps_nothing_else_waiting(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = "import sys; sys.exit(75)"
+    monkeypatch.setattr(unsent, "_PROGRAM", failing)
+    pid = dead()
+    for number in range(unsent.MOST_FOLDERS + 2):
+        (looks.runs / f"task{number}-{pid}.1").mkdir()
+    for _ in range(3):
+        looks.look(unsent.AGAIN_SECONDS)
+    assert len(set(looks.tried)) == unsent.MOST_FOLDERS + 2, "each has been tried"
+
+
+def test_a_look_returns_while_another_hands_in(looks: Looks) -> None:
+    looks.folder(dead())
+    looks.clock.now += unsent.LOOK_SECONDS
+    looks.unsent.look([str(looks.runs.parent)])
+    looks.folder(dead(), 2)
+    looks.clock.now += unsent.LOOK_SECONDS
+    looks.unsent.look([str(looks.runs.parent)])
+    assert (len(looks.jobs), looks.tried) == (1, []), "one at a time, and nothing waits for it"
