@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,8 @@ from stackyard.clearml import connection
 from stackyard.clearml.client import Client
 from stackyard.cli import reporting
 from stackyard.cli.options import Config, Json
-from stackyard.comparing import selection
+from stackyard.comparing import fields, selection
+from stackyard.comparing.fields import FieldError
 from stackyard.comparing.selection import Selection
 from stackyard.errors import BadInputError
 from stackyard.settings import Settings
@@ -109,9 +111,11 @@ def tasks_command(
     """Compare tasks of a ClearML server in groups: means, medians, intervals, ratios, verdicts, warnings."""
     if server and config is not None:
         raise BadInputError("--config and --server say the same; give one of them")
-    chosen = Selection(
-        project, tuple(tag or ()), selection.filters(filter or []), tuple(dict.fromkeys(task or ()))
-    )
+    with _of_options():
+        chosen = Selection(
+            project, tuple(tag or ()), selection.filters(filter or []), tuple(dict.fromkeys(task or ()))
+        )
+        options = reports.ReportOptions(baseline=fields.baseline(baseline or []))
     if chosen.project is None and not chosen.ids:
         raise BadInputError(
             "which tasks? name their project with --project, or themselves with --task; --tag and --filter narrow those"
@@ -119,24 +123,22 @@ def tasks_command(
     if not group_by:
         raise BadInputError("--group-by is missing: say what makes a group, such as --group-by stack,Args/lr")
     asked = comparing.Asked(chosen, group_by, metric or (), pair_by)
-    options = reports.ReportOptions(baseline=_pairs(baseline or []))
     settings = Settings.from_environment()
     if server:
         connections = [connection.at(settings, each) for each in server]
     else:
         connections = [connection.find(settings, config)]
     connections = list({each.api: each for each in connections}.values())
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, _of_options():
         clients = [stack.enter_context(Client(each)) for each in connections]
         report = comparing.compared(clients, asked, options, rows=as_json or out is not None)
     reporting.show(report, out, as_json)
 
 
-def _pairs(given: list[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise BadInputError(f"--baseline {text}: expected KEY=VALUE, such as Args/lr=0.1")
-        found[key] = value
-    return found
+@contextlib.contextmanager
+def _of_options() -> Iterator[None]:
+    """A field that cannot be used is told as the option that it was given with."""
+    try:
+        yield
+    except FieldError as error:
+        raise BadInputError(f"--{error.field} {error.said}") from error

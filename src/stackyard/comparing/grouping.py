@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from stackyard.comparing.fields import FieldError
 from stackyard.comparing.near import hint
 from stackyard.comparing.selection import is_parameter, number
 from stackyard.comparing.task import Task
 from stackyard.counting import count
-from stackyard.errors import BadInputError
 
 #: Keys and groups of one comparison.
 MOST_KEYS, MOST_GROUPS = 12, 500
@@ -71,13 +71,13 @@ class Grouping:
         self.keys = list(dict.fromkeys(word for word in words if word and not word.startswith(ALL_BUT)))
         self.all_but = [word.removeprefix(ALL_BUT) for word in words if word.startswith(ALL_BUT)]
         if not self.keys and not self.all_but:
-            raise BadInputError(
-                f"--group-by names no key: give {', '.join(KEYS)} or a parameter such as Args/lr"
+            raise FieldError(
+                "group-by", f"names no key: give {', '.join(KEYS)} or a parameter such as Args/lr"
             )
         for key in self.all_but:
             if not is_parameter(key):
-                raise BadInputError(
-                    f"--group-by {ALL_BUT}{key}: expected a parameter, such as {ALL_BUT}Args/seed"
+                raise FieldError(
+                    "group-by", f"{ALL_BUT}{key}: expected a parameter, such as {ALL_BUT}Args/seed"
                 )
 
     def of(self, tasks: Sequence[Task]) -> Groups:
@@ -91,28 +91,30 @@ class Grouping:
         if self.all_but:
             for name in self.all_but:
                 if name not in known:
-                    raise BadInputError(
-                        f"--group-by {ALL_BUT}{name}: no task has that parameter{hint(name, known)}"
+                    raise FieldError(
+                        "group-by", f"{ALL_BUT}{name}: no task has that parameter{hint(name, known)}"
                     )
             keys += [name for name in _differing(tasks, known) if name not in (*keys, *self.all_but)]
         if len(keys) > MOST_KEYS:
-            raise BadInputError(
-                f"--group-by comes to {count(len(keys), 'key')}, more than {MOST_KEYS}: {', '.join(keys[:MOST_KEYS])}, "
-                "...; name those that matter"
+            raise FieldError(
+                "group-by",
+                f"comes to {count(len(keys), 'key')}, more than {MOST_KEYS}: {', '.join(keys[:MOST_KEYS])}, "
+                "...; name those that matter",
             )
         columns = {}
         for key in keys:
             read = KEYS.get(key) or _parameter(key)
             values = [read(task) for task in tasks]
             if all(value is None for value in values):
-                raise BadInputError(_no_value(key, known))
+                raise FieldError("group-by", _no_value(key, known))
             columns[key] = alike(values)
         levels = [{key: columns[key][i] for key in keys} for i in range(len(tasks))]
         groups = len({tuple(each.values()) for each in levels})
         if groups > MOST_GROUPS:
-            raise BadInputError(
-                f"--group-by {','.join(keys)} makes {groups:,} groups of {count(len(tasks), 'task')}, more than "
-                f"{MOST_GROUPS}: leave out the key that tells repetitions apart, such as a seed"
+            raise FieldError(
+                "group-by",
+                f"{','.join(keys)} makes {groups:,} groups of {count(len(tasks), 'task')}, more than "
+                f"{MOST_GROUPS}: leave out the key that tells repetitions apart, such as a seed",
             )
         return Groups(keys, levels)
 
@@ -138,14 +140,14 @@ def pairs_of(tasks: Sequence[Task], key: str, grouped_by: Sequence[str]) -> list
         BadInputError: no task has the key, or it is grouped by too.
     """
     if key in grouped_by:
-        raise BadInputError(
-            f"--pair-by {key}: the tasks are grouped by it, so none of two groups share a value"
+        raise FieldError(
+            "pair-by", f"{key}: the tasks are grouped by it, so none of two groups share a value"
         )
     read = KEYS.get(key) or _parameter(key)
     values = [read(task) for task in tasks]
     if all(value is None for value in values):
         known = list(dict.fromkeys(name for task in tasks for name in task.parameters))
-        raise BadInputError(_no_value(key, known).replace("--group-by", "--pair-by"))
+        raise FieldError("pair-by", _no_value(key, known))
     numbers = {value: number for number, value in enumerate(sorted(set(alike(values)) - {NOTHING}), 1)}
     return [numbers.get(value) for value in alike(values)]
 
@@ -156,10 +158,10 @@ def _parameter(name: str) -> Callable[[Task], str | None]:
 
 def _no_value(key: str, known: Sequence[str]) -> str:
     if key in KEYS:
-        return f"--group-by {key}: no task of these has a {key}"
+        return f"{key}: no task of these has a {key}"
     if not is_parameter(key):
-        return f"--group-by {key}: nothing is grouped by that{hint(key, [*known, *KEYS])}"
-    return f"--group-by {key}: no task has that parameter{hint(key, known)}"
+        return f"{key}: nothing is grouped by that{hint(key, [*known, *KEYS])}"
+    return f"{key}: no task has that parameter{hint(key, known)}"
 
 
 def _differing(tasks: Sequence[Task], names: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from stackyard.comparing.fields import FieldError
 from stackyard.comparing.near import hint
 from stackyard.comparing.task import Task
 from stackyard.errors import BadInputError
@@ -113,13 +114,13 @@ def wanted(text: str) -> Wanted:
         else:
             break
     if not name:
-        raise BadInputError(
-            "--metric is empty: name a figure such as wall_seconds, or a scalar such as loss/val:min"
+        raise FieldError(
+            "metric", "is empty: name a figure such as wall_seconds, or a scalar such as loss/val:min"
         )
     found = Wanted(name, choice, direction)
     if (found.measured or name == SERVER_SECONDS) and found != Wanted(name):
-        raise BadInputError(
-            f"--metric {text}: {name} is one figure whose direction is known; leave the rest away"
+        raise FieldError(
+            "metric", f"{text}: {name} is one figure whose direction is known; leave the rest away"
         )
     return found
 
@@ -134,7 +135,7 @@ def read(texts: Sequence[str]) -> list[Wanted]:
     for text in texts:
         each = wanted(text)
         if found.setdefault(each.key, each) != each:
-            raise BadInputError(f"--metric {text}: {each.label} is given twice, and not alike")
+            raise FieldError("metric", f"{text}: {each.label} is given twice, and not alike")
     if len(found) > MOST_NAMED:
         raise BadInputError(f"{len(found)} metrics are more than the {MOST_NAMED} that one comparison takes")
     return list(found.values())
@@ -231,17 +232,18 @@ def names(tasks: Iterable[Task]) -> list[str]:
     return [*found, *(_MEASURED if measured else ()), SERVER_SECONDS]
 
 
-def unknown(asked: Wanted, known: Iterable[str]) -> BadInputError:
+def unknown(asked: Wanted, known: Iterable[str]) -> FieldError:
     """That no task has a metric, with the names that are near it; of all of them those that tasks chose come first."""
     names = list(dict.fromkeys(known))
     before, colon, word = asked.name.rpartition(":")
     if colon and before and {before, f"{SINGLE}/{before}"} & set(names):
         endings = [each for each in (*CHOICES, *DIRECTIONS) if each != "last"]
-        return BadInputError(
-            f"--metric {asked.name}: {before} is there, but {word!r} behind it means nothing{hint(word, endings)}"
+        return FieldError(
+            "metric",
+            f"{asked.name}: {before} is there, but {word!r} behind it means nothing{hint(word, endings)}",
         )
     names.sort(key=_is_anothers)
-    return BadInputError(f"--metric {asked.name}: no task has it{hint(asked.name, names, ordered=True)}")
+    return FieldError("metric", f"{asked.name}: no task has it{hint(asked.name, names, ordered=True)}")
 
 
 def _is_anothers(name: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from stackyard.clearml.client import Client, ServerError, TooLargeError
 from stackyard.comparing import metrics, projects
 from stackyard.comparing.choices import choices
+from stackyard.comparing.fields import FieldError
 from stackyard.comparing.grouping import KEYS, alike
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.near import hint
@@ -98,13 +99,13 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
             found.tasks.append(task)
             if len(found.tasks) > MOST_TASKS:
                 raise BadInputError(
-                    f"more than {MOST_TASKS:,} tasks fit ({selection.words()}): narrow them with --tag or --filter"
+                    f"more than {MOST_TASKS:,} tasks fit ({selection.words()}): narrow them with a tag or a filter"
                 )
     if not there:
         raise BadInputError(f"no project is named {selection.project!r}{hint(str(selection.project), near)}")
     missing = [id for id in selection.ids if id not in seen]
     if missing:
-        raise BadInputError(f"--task {missing[0]}: {_NO_TASK}")
+        raise FieldError("task", f"{missing[0]}: {_NO_TASK}")
     _bring_records(clients, found)
     there_are = found.tasks
     found.tasks = [task for task in there_are if _fits(task, selection)]
@@ -146,9 +147,9 @@ def _whole(clients: Sequence[Client], ids: Sequence[str]) -> tuple[str, ...]:
     for id in begun:
         found = [each for each in known if each.startswith(id)] if _BEGINNING.fullmatch(id) else []
         if len(found) > 1:
-            raise BadInputError(f"--task {id}: {len(found)} tasks have an id that begins so; give more of it")
+            raise FieldError("task", f"{id}: {len(found)} tasks have an id that begins so; give more of it")
         if not found:
-            raise BadInputError(f"--task {id[:60]}: {_NO_TASK}")
+            raise FieldError("task", f"{id[:60]}: {_NO_TASK}")
         whole[id] = found[0]
     return tuple(dict.fromkeys(whole.values()))
 

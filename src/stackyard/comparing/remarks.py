@@ -160,7 +160,7 @@ def remarks(
             "code-not-compared",
             "note",
             f"The changes of {count(found.unlooked, 'task')} are too much to be read; their code may differ.",
-            "Narrow the tasks with --tag or --filter.",
+            "Narrow the tasks with a tag or a filter.",
         )
     if found.broken:
         add(
@@ -177,7 +177,7 @@ def remarks(
             "metrics-left-out",
             "note",
             f"{count(len(left_out), 'further scalar')} not compared: {_some(left_out)}.",
-            "Name those that matter with --metric.",
+            "Name the metrics that matter.",
         )
     return said
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackyard.comparing.fields import FieldError
 from stackyard.comparing.near import hint
-from stackyard.errors import BadInputError
 
 #: Words that a filter may begin with, and the field of a task that each means.
 FIELDS = {"status": "status", "type": "type"}
@@ -73,16 +73,16 @@ def filters(texts: Iterable[str]) -> dict[str, list[str]]:
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or not name or not value:
-            raise BadInputError(
-                f"--filter {text}: expected NAME=VALUE, such as status=completed or Args/lr=0.1"
+            raise FieldError(
+                "filter", f"{text}: expected NAME=VALUE, such as status=completed or Args/lr=0.1"
             )
         if name not in FIELDS and name not in LOCAL and not is_parameter(name):
             known = [*FIELDS, *LOCAL, "SECTION/NAME of a parameter"]
-            raise BadInputError(f"--filter {text}: nothing is filtered by {name!r}{hint(name, known)}")
+            raise FieldError("filter", f"{text}: nothing is filtered by {name!r}{hint(name, known)}")
         if name in FIELDS and not _is_plain(value):
-            raise BadInputError(f"--filter {text}: no task has such a {name}")
+            raise FieldError("filter", f"{text}: no task has such a {name}")
         if name == "status" and value not in STATUSES:
-            raise BadInputError(f"--filter {text}: no task has that status{hint(value, STATUSES)}")
+            raise FieldError("filter", f"{text}: no task has that status{hint(value, STATUSES)}")
         found.setdefault(name, []).append(value)
     return found
 

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from stackyard.comparing import metrics, remarks
+from stackyard.comparing.fields import FieldError
 from stackyard.comparing.grouping import NO_STACK, NOTHING, Grouping, level_like, pairs_of
 from stackyard.comparing.metrics import Wanted
 from stackyard.comparing.reading import Found
@@ -65,9 +66,10 @@ def study(
     for each in asked:
         if each.measured:
             if not any(task.record is not None for task in ended):
-                raise BadInputError(
-                    f"--metric {each.name} is a figure of a measured run, and none of "
-                    f"{count(len(ended), 'task')} has a record; a scalar is named title/variant"
+                raise FieldError(
+                    "metric",
+                    f"{each.name} is a figure of a measured run, and none of "
+                    f"{count(len(ended), 'task')} has a record; a scalar is named title/variant",
                 )
         elif all(value is None for value in values[each.result]):
             raise metrics.unknown(each, [*known(), *metrics.names(ended)])

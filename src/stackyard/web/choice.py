@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from stackyard.comparing import Asked
 from stackyard.comparing import selection as selections
+from stackyard.comparing.fields import baseline
 from stackyard.comparing.grouping import ALL_BUT
 from stackyard.comparing.near import hint
 from stackyard.comparing.selection import Selection
@@ -73,12 +74,6 @@ class Choice:
         Raises:
             BadInputError: something of it cannot be read.
         """
-        baseline = {}
-        for text in self.baseline:
-            key, equals, value = text.partition("=")
-            if not (key and equals and value):
-                raise BadInputError(f"baseline {text}: expected KEY=VALUE, such as Args/lr=0.1")
-            baseline[key] = value
         selection = Selection(
             self.project or None,
             self.tags,
@@ -86,7 +81,7 @@ class Choice:
             tuple(dict.fromkeys(self.tasks)),
         )
         return Asked(selection, self.group_by, self.metrics, self.pair_by or None), ReportOptions(
-            baseline=baseline or None
+            baseline=baseline(self.baseline) or None
         )
 
     def query(self) -> str:

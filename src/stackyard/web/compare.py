@@ -24,7 +24,7 @@ from stackyard.web.asking import TimedClient
 from stackyard.web.choice import Choice
 from stackyard.web.section import Section
 from stackyard.web.shown import Result
-from stackyard.web.site import Site, Visit, in_words
+from stackyard.web.site import Site, Visit
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
             try:
                 made = await _made(visit, choice, "page", page_of)
             except BadInputError as error:  # what was chosen is at hand, to be mended
-                return await _form(visit, choice, in_words(str(error)), 400)
+                return await _form(visit, choice, str(error), 400)
             kept.keep(visit.person.digest, query, made)
             found = 0.0, made
         no_html = extras.why_not("reports")
@@ -106,7 +106,7 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
         made = choosing.from_form(visit.query)
         if not made.complete and choosing.is_whole_form(visit.query):
             missing = "tick what makes a group" if made.project or made.tasks else "choose a project"
-            return await _form(visit, made, in_words(f"nothing to compare yet: {missing}"), 400)
+            return await _form(visit, made, f"nothing to compare yet: {missing}", 400)
         query = made.query()
         return RedirectResponse(f"/compare?{query}" if query else "/compare", 303)
 
@@ -176,7 +176,7 @@ async def _form(visit: Visit, choice: Choice, message: str = "", status: int = 2
         "choose.html",
         status=status,
         choice=choice,
-        message=message or in_words(wrong),
+        message=message or wrong,
         projects=named,
         there=there,
         newest=newest,

@@ -26,9 +26,6 @@ T = TypeVar("T")
 
 #: Characters of a page.
 LONGEST_PAGE = 6_000_000
-#: What a sentence of a command line calls a thing, and what it is called on a page.
-_OPTIONS = {f"--{name}": name.replace("-", " ") for name in
-            ("group-by", "metric", "filter", "task", "tag", "project", "pair-by", "baseline")}  # fmt: skip
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -87,7 +84,7 @@ class Site:
                     return self.sign_in_page(request, "Your session has ended: sign in again.")
                 return self.refusal(request, visit, 502, str(error))
             except StackyardError as error:
-                return self.refusal(request, visit, _status(error), in_words(str(error)))
+                return self.refusal(request, visit, _status(error), str(error))
 
         return show
 
@@ -209,13 +206,6 @@ async def form_of(request: Request) -> dict[str, str]:
     except ValueError as error:
         raise BadInputError("the form cannot be read") from error
     return dict(found)
-
-
-def in_words(sentence: str) -> str:
-    """A sentence of the command line for a page: an option is called as its field is."""
-    for option, name in _OPTIONS.items():
-        sentence = sentence.replace(f"{option} ", f"{name} ").replace(f"{option}:", f"{name}:")
-    return sentence
 
 
 def _status(error: StackyardError) -> int:

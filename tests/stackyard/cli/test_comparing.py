@@ -84,7 +84,15 @@ def test_tasks_are_compared_and_the_files_written(home: Path, tmp_path: Path) ->
         (["--project", "Vison", "--group-by", "Args/lr"], "no project is named 'Vison'; near it: Vision"),
         (["--project", "Vision"], "--group-by is missing"),
         (["--group-by", "Args/lr"], "which tasks? name their project"),
-        (["--project", "Vision", "--group-by", "Args/lr", "--filter", "x"], "expected NAME=VALUE"),
+        (
+            ["--project", "Vision", "--group-by", "Args/lr", "--filter", "x"],
+            "--filter x: expected NAME=VALUE",
+        ),
+        (
+            ["--project", "Vision", "--group-by", "Args/rate"],
+            "--group-by Args/rate: no task has that parameter; near it: Args/lr",
+        ),
+        (["--project", "Vision", "--group-by", "Args/lr", "--baseline", "x"], "--baseline x: expected KEY"),
         (
             ["--project", "Vision", "--group-by", "Args/lr", "--server", "http://nobody"],
             "no key is known for it",

@@ -156,7 +156,7 @@ def test_tasks_of_one_seed_are_pairs_where_somebody_says_so(lab: Lab) -> None:
     )
     for key, said in (
         ("Args/lr", "grouped by it"),
-        ("Args/sed", "--pair-by Args/sed: .*; near it: Args/seed"),
+        ("Args/sed", "pair by Args/sed: .*; near it: Args/seed"),
     ):
         with pytest.raises(BadInputError, match=said):
             lab.compared("Args/lr", pair_by=key)

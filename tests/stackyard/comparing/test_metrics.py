@@ -67,13 +67,13 @@ def test_what_is_no_finite_number_is_told_as_such(odd: float) -> None:
 def test_a_name_that_no_task_has_is_answered_with_those_that_tasks_chose() -> None:
     known = ["Summary/CPU time (s)", ":monitor:machine/cpu", "wall_seconds", "server_seconds", "loss/val"]
     said = str(metrics.unknown(wanted("accuracy"), [*known, "Summary/gap"]))
-    assert said.startswith("--metric accuracy: no task has it; there are: loss/val, Summary/gap, ")
+    assert said.startswith("metric accuracy: no task has it; there are: loss/val, Summary/gap, ")
 
 
 def test_an_ending_that_means_nothing_is_told_from_a_name_that_is_not_there() -> None:
     said = str(metrics.unknown(wanted("gap:bettr"), ["Summary/gap"]))
     assert said == (
-        "--metric gap:bettr: gap is there, but 'bettr' behind it means nothing; there are: less, max, min, more"
+        "metric gap:bettr: gap is there, but 'bettr' behind it means nothing; there are: less, max, min, more"
     )
     assert "'mn' behind it means nothing; near it: min" in str(
         metrics.unknown(wanted("loss/val:mn"), ["loss/val"])

@@ -15,7 +15,7 @@ def test_a_project_is_found_by_its_whole_name(lab: Lab) -> None:
     ids, known = projects.ids_of(lab.client, lab.project)
     assert (len(ids), known) == (1, [])
     assert projects.ids_here(lab.client, lab.project) == ids
-    missing = lab.project[:-1]
+    missing = f"{lab.project} too"
     assert lab.project in projects.ids_of(lab.client, missing)[1]
-    with pytest.raises(BadInputError, match=f"^no project is named '{missing}'; near it: .*{lab.project}"):
+    with pytest.raises(BadInputError, match=f"^no project is named '{missing}'; near it: "):
         projects.ids_here(lab.client, missing)

@@ -45,7 +45,7 @@ def test_more_tasks_than_one_comparison_takes_are_refused(lab: Lab, monkeypatch:
     for n in range(3):
         lab.task({"Args/n": n})
     monkeypatch.setattr(reading, "MOST_TASKS", 2)
-    with pytest.raises(BadInputError, match=r"more than 2 tasks fit .*: narrow them with --tag or --filter"):
+    with pytest.raises(BadInputError, match=r"more than 2 tasks fit .*: narrow them with a tag or a filter"):
         completed(lab)
 
 

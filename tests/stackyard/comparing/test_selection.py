@@ -88,7 +88,7 @@ def test_the_beginning_of_an_id_names_a_task(lab: Lab) -> None:
     assert labels(lab, ids=[one[:12], two], project=None) == {"one": 1, "two": 1}
     assert labels(lab, ids=[one[:12], one], project=None) == {"one": 1}
     for wrong in ("0" * 12, one[:3], "train"):
-        with pytest.raises(BadInputError, match=f"--task {wrong}: no server that was asked has that task"):
+        with pytest.raises(BadInputError, match=f"task {wrong}: no server that was asked has that task"):
             labels(lab, ids=[wrong], project=None)
 
 
