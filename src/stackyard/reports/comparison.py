@@ -12,7 +12,7 @@ from stackyard.reports.metrics import Metric
 from stackyard.reports.quantities import quantity
 from stackyard.reports.report import Best, Comparison, Headline, ReportOptions
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, Ratio, paired_ratio, unpaired_ratio
-from stackyard.reports.wording import counted, inside, open_together, sentence, together
+from stackyard.reports.wording import MIXED, counted, inside, open_together, sentence, together
 
 #: More settings than this are counted instead of named.
 MOST_TOGETHER = 4
@@ -20,8 +20,6 @@ MOST_TOGETHER = 4
 MOST_LEVELS = 12
 #: Pairs of a workload that differ in one axis; beyond, each level of every axis is compared with one only.
 MOST_PAIRS = 3_000
-#: The verdict of a headline over settings that do not agree.
-MIXED = "mixed"
 
 
 def choose_baseline(

@@ -20,7 +20,6 @@ from markupsafe import Markup
 
 from stackyard.counting import count
 from stackyard.reports import charts, quantities, wording
-from stackyard.reports.comparison import MIXED
 from stackyard.reports.metrics import FOOTPRINT
 from stackyard.reports.report import (
     AmdahlReport,
@@ -31,17 +30,7 @@ from stackyard.reports.report import (
     Report,
     WorkloadReport,
 )
-from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 
-#: Verdict -> (class, sign, word).
-BADGES = {
-    DIFFERENT: ("different", "≠", "different"),
-    PARITY: ("parity", "≈", "parity"),
-    UNDECIDED: ("undecided", "?", "undecided"),
-    TOO_FEW: ("few", "…", "too few runs"),
-    MIXED: ("mixed", "±", "mixed"),
-    "fact": ("fact", "i", "finding"),
-}
 #: Results shown at once where there are more than MOST_RESULTS; the rest unfolds.
 KEY_RESULTS = (
     *("f1", "precision", "recall", "specificity", "fpr", "mcc", "early_detection_rate"),
@@ -94,7 +83,7 @@ def render(report: Report) -> str:
         facts=[(row.name, _seen(row)) for row in report.environment],
         methods=[(row.name, _seen(row)) for row in report.methods],
         ranged_note=charts.ranged_note(),
-        badges=BADGES,
+        badges=wording.BADGES,
     )
 
 
@@ -211,7 +200,7 @@ def _workload(
                 c.n,
                 wording.amount(c, report.metric(c.metric).unit)[0].removesuffix("×"),
                 wording.amount(c, report.metric(c.metric).unit)[1],
-                BADGES[c.verdict],
+                wording.BADGES[c.verdict],
                 wording.open_words(c),
                 c.pairing,
             )
@@ -243,7 +232,7 @@ def _parities(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
             {
                 "metric": report.metric(parity.metric).label,
                 "pair": f"{parity.other} to {parity.reference}",
-                "badge": BADGES[parity.verdict],
+                "badge": wording.BADGES[parity.verdict],
                 "ratio": "–" if parity.ratio is None else f"{wording.times(parity.ratio)}×",
                 "span": wording.interval(parity.low, parity.high),
                 "n": parity.n,
@@ -252,7 +241,7 @@ def _parities(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]:
                         s.setting,
                         f"{wording.times(s.ratio)}×",
                         wording.interval(s.low, s.high),
-                        BADGES[s.verdict],
+                        wording.BADGES[s.verdict],
                     )
                     for s in parity.settings
                     if s.ratio is not None
@@ -296,7 +285,7 @@ def _headlines(report: Report, workload: WorkloadReport) -> list[dict[str, Any]]
     for headline in workload.headlines:
         if headline.verdict == "fact" or headline.metric is None:
             continue
-        line = {"badge": BADGES[headline.verdict], "text": headline.text, "setting": headline.setting}
+        line = {"badge": wording.BADGES[headline.verdict], "text": headline.text, "setting": headline.setting}
         groups.setdefault(headline.metric, []).append(line)
     measured = any(key in SHORT for key in groups)
     return [
@@ -326,7 +315,7 @@ def _ratios(
                 None
                 if c is None
                 else {
-                    "badge": BADGES[c.verdict],
+                    "badge": wording.BADGES[c.verdict],
                     "ratio": wording.amount(c, metric.unit)[0],
                     "span": wording.amount(c, metric.unit)[1],
                     "words": c.reason or wording.asked_words(c.verdict, c.n, c.more_runs),

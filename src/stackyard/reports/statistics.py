@@ -28,6 +28,8 @@ TOO_FEW = "too few runs"
 PARITY = "parity"
 DIFFERENT = "different"
 UNDECIDED = "undecided"
+#: How the runs of two cells were paired.
+WITHIN_BLOCK, UNPAIRED = "within block", "unpaired"
 
 Array = NDArray[np.float64]
 
@@ -61,7 +63,7 @@ class Ratio:
     verdict: str
     #: About how many more runs would decide; only where the verdict is UNDECIDED or TOO_FEW.
     more_runs: int | None
-    #: "within block" or "unpaired".
+    #: WITHIN_BLOCK or UNPAIRED.
     pairing: str
     #: Why there is no ratio, where there is none.
     reason: str | None = None
@@ -197,7 +199,7 @@ def paired_ratio(
     """
     if len(reference) != len(other):
         raise ValueError(f"{len(reference)} and {len(other)} values cannot be paired")
-    refused = _refusal(reference, other, "within block", difference)
+    refused = _refusal(reference, other, WITHIN_BLOCK, difference)
     if refused and refused.n and difference:
         apart = np.asarray(other, dtype=float) - np.asarray(reference, dtype=float)
         found = dataclasses.replace(refused, difference=float(np.median(apart)))
@@ -211,11 +213,11 @@ def paired_ratio(
     n = len(logs)
     centre = float(np.median(logs))
     if n < FEWEST_RUNS:
-        return Ratio(n, math.exp(centre), None, None, TOO_FEW, FEWEST_RUNS - n, "within block")
+        return Ratio(n, math.exp(centre), None, None, TOO_FEW, FEWEST_RUNS - n, WITHIN_BLOCK)
     low, high = median_interval(logs, confidence, draws, seed)
     verdict = _verdict(low, high, sign_test(logs), parity_margin, confidence)
     more = _more_runs(centre, low, high, n, parity_margin) if verdict == UNDECIDED else None
-    return Ratio(n, math.exp(centre), math.exp(low), math.exp(high), verdict, more, "within block")
+    return Ratio(n, math.exp(centre), math.exp(low), math.exp(high), verdict, more, WITHIN_BLOCK)
 
 
 def unpaired_ratio(
@@ -233,7 +235,7 @@ def unpaired_ratio(
     Where a value is 0 or less, or ``difference`` asks for it, the difference of the medians. It may be *different* but
     never parity: a margin needs a ratio.
     """
-    refused = _refusal(reference, other, "unpaired", difference)
+    refused = _refusal(reference, other, UNPAIRED, difference)
     if refused and refused.n:
         return _difference(reference, other, refused, confidence, draws, seed)
     if refused:
@@ -242,13 +244,13 @@ def unpaired_ratio(
     n = min(len(a), len(b))
     centre = float(_middle(b) - _middle(a))
     if n < FEWEST_RUNS:
-        return Ratio(n, math.exp(centre), None, None, TOO_FEW, FEWEST_RUNS - n, "unpaired")
+        return Ratio(n, math.exp(centre), None, None, TOO_FEW, FEWEST_RUNS - n, UNPAIRED)
     drawn = _drawn_logs(tuple(other), draws, seed + 1) - _drawn_logs(tuple(reference), draws, seed)
     low, high = _interval(drawn, confidence)
     p = mann_whitney(a, b)
     verdict = _verdict(low, high, p, parity_margin, confidence)
     more = _more_runs(centre, low, high, n, parity_margin) if verdict == UNDECIDED else None
-    return Ratio(n, math.exp(centre), math.exp(low), math.exp(high), verdict, more, "unpaired")
+    return Ratio(n, math.exp(centre), math.exp(low), math.exp(high), verdict, more, UNPAIRED)
 
 
 def _difference(

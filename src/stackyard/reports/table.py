@@ -11,11 +11,10 @@ from rich.text import Text
 
 from stackyard.counting import count
 from stackyard.reports.cells import DEPLOYMENT, ONLY_CELL
-from stackyard.reports.comparison import MIXED
 from stackyard.reports.quantities import mean_of, plain_numbers, quantity, spread
 from stackyard.reports.report import CellReport, CellSummary, Comparison, MetricNote, Report, WorkloadReport
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
-from stackyard.reports.wording import amount
+from stackyard.reports.wording import MIXED, amount
 
 #: Columns: the heading and the metrics it shows, where measured.
 COLUMNS = (

@@ -17,6 +17,18 @@ from stackyard.reports.statistics import (
     Ratio,
 )
 
+#: The verdict of a headline over settings that do not agree.
+MIXED = "mixed"
+#: Verdict -> (class, sign, word).
+BADGES = {
+    DIFFERENT: ("different", "≠", "different"),
+    PARITY: ("parity", "≈", "parity"),
+    UNDECIDED: ("undecided", "?", "undecided"),
+    TOO_FEW: ("few", "…", "too few runs"),
+    MIXED: ("mixed", "±", "mixed"),
+    "fact": ("fact", "i", "finding"),
+}
+
 
 def times(ratio: float | None) -> str:
     """A ratio: "1.52"."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stackyard import extras
 from stackyard.errors import BadInputError
-from stackyard.reports import csv_report, json_report, markdown
+from stackyard.reports import outputs
 from stackyard.reports.report import Report
 
 
@@ -42,14 +42,10 @@ def write(report: Report, folder: Path) -> ReportPaths:
         html=None if extras.why_not("reports") else page,
     )
     texts = {
-        paths.json: json_report.render(report),
-        paths.csv: csv_report.render(report),
-        paths.markdown: markdown.render(report),
+        folder / outputs.file_name(ending): outputs.render(ending, report)
+        for ending in outputs.KINDS
+        if ending != "html" or paths.html is not None
     }
-    if paths.html is not None:
-        from stackyard.reports import html
-
-        texts[paths.html] = html.render(report)
     prepared: list[tuple[str, Path]] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from stackyard.comparing.choices import Choices
 from stackyard.comparing.grouping import KEYS
 from stackyard.comparing.selection import ENDED, FIELDS, LOCAL, STATUSES
 from stackyard.errors import BadInputError, StackyardError
+from stackyard.reports import outputs
 from stackyard.web import choice as choosing
 from stackyard.web import shown
 from stackyard.web.asking import TimedClient
@@ -32,13 +32,6 @@ T = TypeVar("T")
 SECONDS, ASK_SECONDS = 80.0, 20.0
 #: How long one is kept, and how many: who turns from page to page does not ask the server each time.
 KEPT_SECONDS, MOST_KEPT = 30.0, 8
-#: Files that a comparison is given as: ending -> kind.
-FILES = {
-    "html": "text/html",
-    "json": "application/json",
-    "csv": "text/csv",
-    "md": "text/markdown",
-}
 #: Rows for metrics and filters that are not used yet.
 SPARE_ROWS = 3
 
@@ -95,7 +88,7 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
             result=found[1],
             age=round(found[0]),
             seconds=f"{time.monotonic() - began:.1f}",
-            files=[name for name in FILES if name != "html" or no_html is None],
+            files=[name for name in outputs.KINDS if name != "html" or no_html is None],
             no_html=no_html,
         )
 
@@ -113,16 +106,16 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
     async def file(visit: Visit) -> Response:
         name = visit.request.path_params["name"]
         choice = choosing.read(visit.query)
-        if name not in FILES or not choice.complete:
+        if name not in outputs.KINDS or not choice.complete:
             return site.refusal(visit.request, visit, 404, "There is no such file.")
         if name == "html":
             extras.check("reports", "report.html cannot be made")
-        text = await _made(visit, choice, name, functools.partial(_rendered, name))
+        text = await _made(visit, choice, name, lambda made: outputs.render(name, made.report))
         return Response(
             text,
-            media_type=FILES[name],
+            media_type=outputs.KINDS[name],
             headers={
-                "content-disposition": f'attachment; filename="report.{name}"',
+                "content-disposition": f'attachment; filename="{outputs.file_name(name)}"',
                 "content-security-policy": "sandbox; default-src 'none'",
             },
         )
@@ -144,17 +137,6 @@ async def _made(visit: Visit, choice: Choice, what: str, make: Callable[[Compare
             return make(comparing.compare([client], asked, options, rows=what != "page"))
 
     return await visit.site.comparisons.do(visit.person.digest, (choice.query(), what), job)
-
-
-def _rendered(name: str, made: Compared) -> str:
-    """The text of a file."""
-    from stackyard.reports import csv_report, json_report, markdown
-
-    if name == "html":
-        from stackyard.reports import html
-
-        return html.render(made.report)
-    return {"json": json_report, "csv": csv_report, "md": markdown}[name].render(made.report)
 
 
 async def _form(visit: Visit, choice: Choice, message: str = "", status: int = 200) -> Response:

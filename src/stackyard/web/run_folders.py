@@ -14,13 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackyard.reports import outputs
+
 #: What lies in a folder with a report -> its kind.
-FILES = {
-    "report.html": "text/html; charset=utf-8",
-    "report.json": "application/json",
-    "report.csv": "text/csv; charset=utf-8",
-    "report.md": "text/markdown; charset=utf-8",
-}
+FILES = {outputs.file_name(ending): kind for ending, kind in outputs.KINDS.items()}
 #: How deep below a folder reports are looked for, how many entries are looked at, and how many reports are listed.
 DEPTH, MOST_ENTRIES, MOST_SHOWN = 4, 20_000, 200
 #: A file that is sent.

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from stackyard.counting import count
 from stackyard.reports import charts, quantities, wording
 from stackyard.reports.charts import Bar
-from stackyard.reports.comparison import MIXED
 from stackyard.reports.report import (
     CellReport,
     Comparison,
@@ -20,20 +19,13 @@ from stackyard.reports.report import (
     WorkloadReport,
 )
 from stackyard.reports.report import Warning as Said
-from stackyard.reports.statistics import DIFFERENT, FEWEST_RUNS, PARITY, TOO_FEW, UNDECIDED
+from stackyard.reports.statistics import FEWEST_RUNS, TOO_FEW, UNDECIDED, UNPAIRED, WITHIN_BLOCK
 
 #: Metrics, groups, and rows over all metrics that one page shows; verdicts, failed tasks; runs that are dots of a bar.
 MOST_METRICS, MOST_GROUPS, MOST_ROWS = 20, 100, 1_500
 MOST_VERDICTS, MOST_FAILED, MOST_DOTS = 60, 100, 24
-#: Verdict -> (class, sign, word).
-BADGES = {
-    DIFFERENT: ("different", "≠", "different"),
-    PARITY: ("parity", "≈", "parity"),
-    UNDECIDED: ("undecided", "?", "undecided"),
-    TOO_FEW: ("few", "…", "too few runs"),
-    MIXED: ("mixed", "±", "mixed"),
-    "fact": ("fact", "i", "finding"),
-}
+#: How ``statistics`` paired runs -> how tasks were paired: they have no blocks.
+_PAIRING = {WITHIN_BLOCK: "within pairs", UNPAIRED: UNPAIRED}
 Badge = tuple[str, str, str]
 
 
@@ -158,7 +150,9 @@ def result(report: Report, tasks: Mapping[str, tuple[str, int]], web: str) -> Re
             left_out.append(
                 f"{MOST_VERDICTS} of {len(found):,} verdicts are shown; the tables have the others."
             )
-        verdicts = [Verdict(BADGES[h.verdict], h.text, h.setting) for h in found[:MOST_VERDICTS]] + few
+        verdicts = [
+            Verdict(wording.BADGES[h.verdict], h.text, h.setting) for h in found[:MOST_VERDICTS]
+        ] + few
         best = [b.sentence for b in (*workload.best, workload.fastest, workload.leanest) if b]
         left_out += workload.left_out
     if len(report.failed) > MOST_FAILED:
@@ -190,7 +184,7 @@ def _folded(headlines: list[Headline]) -> tuple[list[Headline], list[Verdict]]:
         f"{len(few):,} comparisons of {metrics}: a verdict needs {FEWEST_RUNS} tasks, or pairs, in each group. "
         "The tables have their figures."
     )
-    return [h for h in headlines if h.verdict != TOO_FEW], [Verdict(BADGES[TOO_FEW], words, "")]
+    return [h for h in headlines if h.verdict != TOO_FEW], [Verdict(wording.BADGES[TOO_FEW], words, "")]
 
 
 def _ordered(report: Report) -> list[MetricNote]:
@@ -260,11 +254,11 @@ def _row(cell: CellReport, note: MetricNote, baseline: str | None, found: Compar
         (f"{span.replace(', ', ' to ')}" if ranged else f"[{span}]") if summary.n > 1 else "",
         mean,
         mean_span,
-        BADGES[found.verdict] if found else None,
+        wording.BADGES[found.verdict] if found else None,
         ratio,
         ratio_span,
         wording.open_words(found) if found and found.verdict in (UNDECIDED, TOO_FEW) else "",
-        found.pairing.replace("within block", "within pairs") if found else "",
+        _PAIRING[found.pairing] if found else "",
         cell.slug == baseline,
     )
 
