@@ -23,6 +23,10 @@ class NotRunnableError(StackyardError):
     exit_code = 3
 
 
+class AwayError(NotRunnableError):
+    """What is needed from elsewhere does not answer; it may later."""
+
+
 class RunsFailedError(StackyardError):
     """The matrix went to its end, but some runs failed."""
 

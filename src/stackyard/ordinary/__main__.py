@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.errors import AwayError, BadInputError, NotRunnableError, StackyardError
 from stackyard.ordinary import imaging, making, repository
 from stackyard.settings import Settings
 from stackyard_task import records
@@ -37,11 +37,10 @@ def main() -> int:
             wish = repository.read(wish, say)
         make = making.made if how.images is None else imaging.made
         answer: dict[str, Any] = records.to_json(make(wish, how, settings, say))
-    except NotRunnableError as error:
-        answer = {"refused": str(error), "kind": "bad_input"}
-        if "unreachable" in str(error):
-            answer = {"refused": _away(wish, str(error)), "kind": "infrastructure"}
-    except BadInputError as error:
+    except AwayError as error:
+        said = str(error) if wish.repository is not None else _away(wish, str(error))
+        answer = {"refused": said, "kind": "infrastructure"}
+    except (BadInputError, NotRunnableError) as error:
         answer = {"refused": str(error), "kind": "bad_input"}
     except (records.RecordError, KeyError, TypeError, UnicodeDecodeError) as error:
         answer = {"refused": f"the question cannot be read ({error})", "kind": "infrastructure"}

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
-from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.errors import AwayError, BadInputError, StackyardError
 from stackyard.ordinary import choice, sdk
 from stackyard.ordinary.choice import Offer
 from stackyard.settings import Settings
@@ -39,7 +39,7 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
 
     Raises:
         BadInputError: the wish cannot be met here.
-        NotRunnableError: nor can it be had from an index, for that cannot be reached or has it not.
+        AwayError: no index can be reached.
         StackyardError: building failed.
     """
     torch = torch_wanted(wish)
@@ -136,7 +136,7 @@ def with_sdk(stack: StackSpec, settings: Settings, make: Callable[[Path | None],
     except RuledOutError:
         raise
     except StackyardError as error:
-        if not told and not (isinstance(error, NotRunnableError) and "unreachable" in str(error)):
+        if not told and not (isinstance(error, AwayError)):
             raise
         first = error
     if users is None or not any(users.glob(f"{sdk.NAME}-*.whl")):

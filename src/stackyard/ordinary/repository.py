@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from stackyard.errors import BadInputError, NotRunnableError
+from stackyard import git_words
+from stackyard.errors import AwayError, BadInputError, NotRunnableError, StackyardError
 from stackyard_task.wishes import Repository, Wish
 
 NAME = "requirements.txt"
@@ -45,8 +46,9 @@ def read(wish: Wish, say: Callable[[str], None], protocols: str = PROTOCOLS) -> 
         protocols: as git's GIT_ALLOW_PROTOCOL has them.
 
     Raises:
-        BadInputError: the address, commit or branch is no such thing, or the repository has it not.
-        NotRunnableError: the repository cannot be reached, or not without a login that is not here.
+        BadInputError: the address, commit or branch is no such thing, the repository has it not, or asks for a login.
+        AwayError: the repository cannot be reached.
+        NotRunnableError: git is not here, or fails otherwise.
     """
     of = wish.repository
     if of is None:
@@ -129,25 +131,14 @@ class _Git:
             raise self._refused(done.stderr.decode("utf-8", "replace"), ref)
         return done.returncode == 0
 
-    def _refused(self, said: str, ref: str) -> BadInputError | NotRunnableError:
-        lines = [line for line in _LOGIN.sub("://", said).splitlines() if line.strip()]
-        reason = next(
-            (line for line in lines if line.startswith(("fatal:", "ERROR:", "remote:"))), lines[-1:] or ""
-        )
-        reason = str(reason).partition(":")[2].strip()[:_MOST_SAID] or "git gives no reason"
-        asks = (
-            "could not read Username",
-            "Authentication failed",
-            "Permission denied",
-            "terminal prompts disabled",
-        )
-        if any(word in said for word in asks):
-            return NotRunnableError(
-                f"the repository {self._shown} asks for a login ({reason}); give the agents one: git_user and git_pass "
-                "in agents/clearml.conf"
-            )
-        if "couldn't find remote ref" in said or "not our ref" in said:
-            return BadInputError(f"the repository {self._shown} has no {ref} (any more)")
+    def _refused(self, said: str, ref: str) -> StackyardError:
+        lines = said.splitlines()
+        what = f"commit {self._of.commit}" if self._of.commit else _in_words(ref)
+        known = git_words.failure(lines, self._of.address, what)
+        if known is not None:
+            kind = AwayError if known.kind == "infrastructure" else BadInputError
+            return kind(known.message)
+        reason = git_words.last(lines) or "git gives no reason"
         if "not allowed" in said:
             return BadInputError(
                 f"the repository {self._shown} lies where containers cannot reach it ({reason})"
@@ -162,9 +153,7 @@ class _Git:
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         left = self._until - time.monotonic()
-        late = NotRunnableError(
-            f"the repository {self._shown} did not give its {NAME} within {SECONDS:.0f} s"
-        )
+        late = AwayError(f"the repository {self._shown} did not give its {NAME} within {SECONDS:.0f} s")
         if left <= 0:
             raise late
         try:
@@ -187,6 +176,14 @@ class _Git:
 def _branch(name: str) -> str:
     """A branch as a server knows it: ClearML notes "origin/main" at times."""
     return f"refs/heads/{name.removeprefix('origin/')}"
+
+
+def _in_words(ref: str) -> str:
+    """A ref as people call it: "branch main"."""
+    for prefix, noun in (("refs/heads/", "branch"), ("refs/tags/", "tag")):
+        if ref.startswith(prefix):
+            return f"{noun} {ref.removeprefix(prefix)}"
+    return ref
 
 
 def _environment(address: str, protocols: str) -> Mapping[str, str]:

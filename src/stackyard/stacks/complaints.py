@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.errors import AwayError, BadInputError, NotRunnableError, StackyardError
 from stackyard.stacks import indexes
 from stackyard.stacks.definition import LockedPackage, StackSpec, canonical
 from stackyard.stacks.installation import complaint
@@ -56,7 +56,7 @@ def sentence(lines: Collection[str], asked: Asked) -> StackyardError:
         asked: what it was asked.
 
     Returns:
-        RuledOutError where the base stands against the list, or the list against itself; NotRunnableError where no
+        RuledOutError where the base stands against the list, or the list against itself; AwayError where no
         index answers or pip is too old; BadInputError where no file fits; StackyardError otherwise.
     """
     name, base = asked.requirements.name, asked.base
@@ -66,7 +66,7 @@ def sentence(lines: Collection[str], asked: Asked) -> StackyardError:
     # with a constraint of the machine's own, pip calls a package without any file a conflict
     for_nothing = conflict and not any(_DEPENDS.match(line.strip()) for line in lines)
     if unreachable is not None and (lacking is not None or for_nothing):
-        return NotRunnableError(f"index unreachable ({indexes.short(unreachable)})")
+        return AwayError(f"index unreachable ({indexes.short(unreachable)})")
     if any("no such option: --report" in line or "no such option: --dry-run" in line for line in lines):
         return NotRunnableError(f"the pip of base {base.name} is older than 23.0 and cannot resolve")
     if conflict:

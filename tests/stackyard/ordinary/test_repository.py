@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stackyard.errors import BadInputError, NotRunnableError, StackyardError
+from stackyard.errors import AwayError, BadInputError, StackyardError
 from stackyard.ordinary import repository
 from stackyard_task.wishes import Repository, Wish
 
@@ -91,7 +91,10 @@ def test_the_file_beside_the_script_or_above_it_at_that_commit(
     ("of", "sentence"),
     [
         ({"commit": "0" * 40}, "has no commit 0000000000000000000000000000000000000000 (any more)"),
-        ({"branch": "gone"}, "has no refs/heads/gone (any more)"),
+        (
+            {"branch": "gone"},
+            "has no branch gone (git: fatal: couldn't find remote ref refs/heads/gone); push it, or set",
+        ),
         ({"commit": "--upload-pack=touch"}, "the task's commit '--upload-pack=touch' is none"),
         ({"branch": "--all"}, "the task's branch or tag '--all' is no name that git can be given"),
         ({"branch": "a..b"}, "is no name that git can be given"),
@@ -118,9 +121,9 @@ def test_a_path_of_this_machine_is_none_of_the_containers(origin: Origin) -> Non
 
 def test_a_repository_that_is_away_is_named_without_its_login() -> None:
     of = Repository("http://me:secret@127.0.0.1:1/x.git", "a" * 40)
-    with pytest.raises(NotRunnableError) as refused:
+    with pytest.raises(AwayError) as refused:
         repository.read(Wish(repository=of), lambda text: None)
-    assert "the repository http://127.0.0.1:1/x.git cannot be fetched" in str(refused.value)
+    assert "the repository http://127.0.0.1:1/x.git cannot be reached from this machine" in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
@@ -128,7 +131,7 @@ def test_a_repository_that_takes_too_long_is_given_up(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repository, "SECONDS", 0.0)
-    with pytest.raises(NotRunnableError, match=r"did not give its requirements.txt within 0 s"):
+    with pytest.raises(AwayError, match=r"did not give its requirements.txt within 0 s"):
         origin.read()
 
 
