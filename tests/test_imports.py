@@ -64,6 +64,7 @@ SEAM = {
     "stackyard_task.commands",
     "stackyard_task.metric_sources",
     "stackyard_task.manifest",
+    "stackyard_task.figure_names",
     "stackyard_task.wishes",
     "stackyard_task.run_folders",
 }

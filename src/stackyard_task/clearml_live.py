@@ -13,6 +13,7 @@ from typing import IO, Any, Dict, List, Optional
 
 from stackyard_task import handing_in
 from stackyard_task.api import ApiError, Server, Unreachable
+from stackyard_task.figure_names import CPU, GPU_MEMORY, GPU_UTILISATION, RAM
 from stackyard_task.progress import Moment
 from stackyard_task.records import opened
 
@@ -75,14 +76,14 @@ class Live:
         """What the run uses, over the seconds since its start."""
         at, report = int(moment.elapsed_seconds), self._reports.scalar
         if moment.cpu_percent_of_core is not None:
-            report("CPU (% of a core)", "run", moment.cpu_percent_of_core, at)
+            report(CPU, "run", moment.cpu_percent_of_core, at)
         if moment.rss_bytes is not None:
-            report("RAM (MB)", "run", moment.rss_bytes / 1e6, at)
+            report(RAM, "run", moment.rss_bytes / 1e6, at)
         for index, (memory, utilisation) in moment.gpus.items():
             if memory is not None:
-                report("GPU memory (MB)", f"GPU {index}", memory / 1e6, at)
+                report(GPU_MEMORY, f"GPU {index}", memory / 1e6, at)
             if utilisation is not None:
-                report("GPU utilisation (%)", f"GPU {index}", utilisation, at)
+                report(GPU_UTILISATION, f"GPU {index}", utilisation, at)
 
     def _print(self, moment: Moment) -> None:
         self._print_output()

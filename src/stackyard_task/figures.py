@@ -10,71 +10,24 @@ import contextlib
 import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from stackyard_task.figure_names import CPU, GPU, MB, MEASURED, RAM, STEPS, WAYS, WITNESS, of_gpu
 from stackyard_task.records import Course, Dispatch, RunRecord
 
 #: Points of a plotted series: more than a screen has columns, few enough to be sent at once.
 PLOT_POINTS = 1500
-_MB, _MS = 1e-6, 1e3
 #: Of a plot on a narrow screen, a character's share of the width; the height of a line of text.
 _CHARACTER, _LINE_PIXELS = 0.03, 15
-
-#: Field of a Measurement, its name on a page, what it is multiplied by.
-_MEASURED: Tuple[Tuple[str, str, float], ...] = (
-    ("wall_seconds", "wall time (s)", 1),
-    ("startup_seconds", "start-up (s)", 1),
-    ("data_seconds", "data (s)", 1),
-    ("warmup_seconds", "warm-up (s)", 1),
-    ("steady_seconds", "steady (s)", 1),
-    ("finish_seconds", "finish (s)", 1),
-    ("cpu_seconds", "CPU time (s)", 1),
-    ("cpu_user_seconds", "CPU time in user mode (s)", 1),
-    ("cpu_system_seconds", "CPU time in the kernel (s)", 1),
-    ("cpu_percent_of_core", "CPU mean (% of a core)", 1),
-    ("cpu_percent_of_core_max", "CPU greatest (% of a core)", 1),
-    ("cpu_percent_of_allowed", "CPU mean (% of allowed)", 1),
-    ("cpu_percent_of_allowed_max", "CPU greatest (% of allowed)", 1),
-    ("peak_rss_bytes", "peak RAM (MB)", _MB),
-    ("cgroup_peak_bytes", "peak charged to the cgroup (MB)", _MB),
-    ("disk_read_bytes", "disk read (MB)", _MB),
-    ("disk_written_bytes", "disk written (MB)", _MB),
-    ("energy_joules", "energy (J)", 1),
-    ("overhead_cpu_seconds", "measuring took CPU time (s)", 1),
-    ("overhead_peak_rss_bytes", "measuring took RAM (MB)", _MB),
-)
-_STEPS: Tuple[Tuple[str, str, float], ...] = (
-    ("count", "steps", 1),
-    ("mean_seconds", "step time mean (ms)", _MS),
-    ("p50_seconds", "step time median (ms)", _MS),
-    ("p95_seconds", "step time 95th percentile (ms)", _MS),
-)
-_GPU: Tuple[Tuple[str, str, float], ...] = (
-    ("peak_memory_bytes", "peak memory (MB)", _MB),
-    ("torch_peak_allocated_bytes", "peak allocated by PyTorch (MB)", _MB),
-    ("torch_peak_reserved_bytes", "peak reserved by PyTorch (MB)", _MB),
-    ("utilisation_percent_mean", "utilisation mean (%)", 1),
-    ("utilisation_percent_max", "utilisation greatest (%)", 1),
-    ("energy_joules", "energy (J)", 1),
-)
-_WITNESS: Tuple[Tuple[str, str, float], ...] = (
-    ("cpu_differs_percent", "second witness: CPU differs by (%)", 1),
-    ("peak_differs_percent", "second witness: peak RAM differs by (%)", 1),
-)
-_WAYS: Tuple[Tuple[str, str, str], ...] = (
-    ("pulled_at", "user_code_at", "pulled to user code (s)"),
-    ("container_started_at", "user_code_at", "container start to user code (s)"),
-    ("user_code_at", "workload_started_at", "user code to workload (s)"),
-)
 
 
 def figures(record: RunRecord) -> Dict[str, float]:
     """Every number of a record: name with its unit -> value. What was not measured is not there."""
-    found = _scaled(record.measurement, _MEASURED)
+    found = _scaled(record.measurement, MEASURED)
     if record.measurement.steps is not None:
-        found.update(_scaled(record.measurement.steps, _STEPS))
+        found.update(_scaled(record.measurement.steps, STEPS))
     for gpu in record.measurement.gpus:
-        found.update((f"GPU {gpu.index} {name}", value) for name, value in _scaled(gpu, _GPU).items())
+        found.update((of_gpu(gpu.index, name), value) for name, value in _scaled(gpu, GPU).items())
     if record.witness is not None:
-        found.update(_scaled(record.witness, _WITNESS))
+        found.update(_scaled(record.witness, WITNESS))
     if record.dispatch is not None:
         found.update(_ways(record.dispatch))
     found.update(numbers(record.results))
@@ -101,7 +54,7 @@ def _scaled(value: Any, table: Sequence[Tuple[str, str, float]]) -> Dict[str, fl
 
 def _ways(dispatch: Dispatch) -> Dict[str, float]:
     found = {}
-    for start, end, name in _WAYS:
+    for start, end, name in WAYS:
         began, ended = getattr(dispatch, start), getattr(dispatch, end)
         if began and ended:
             with contextlib.suppress(ValueError, TypeError):  # a server may write an instant otherwise
@@ -120,11 +73,11 @@ def timeline_plot(course: Course) -> Optional[Dict[str, Any]]:
     if not t:
         return None
     lines = [
-        _line("CPU (% of a core)", t, course.cpu_percent_of_core, 1, "y"),
-        _line("RAM (MB)", t, course.rss_bytes, _MB, "y2"),
+        _line(CPU, t, course.cpu_percent_of_core, 1, "y"),
+        _line(RAM, t, course.rss_bytes, MB, "y2"),
     ]
     for gpu in course.gpus:
-        lines.append(_line(f"GPU {gpu.index} memory (MB)", t, gpu.memory_bytes, _MB, "y2"))
+        lines.append(_line(f"GPU {gpu.index} memory (MB)", t, gpu.memory_bytes, MB, "y2"))
         lines.append(_line(f"GPU {gpu.index} utilisation (%)", t, gpu.utilisation_percent, 1, "y"))
     return {
         "data": [line for line in lines if line is not None],

@@ -21,6 +21,7 @@ from stackyard.comparing.task import Task
 from stackyard.errors import BadInputError
 from stackyard.reports.metrics import CATALOGUE, flat_results, is_throughput, key_of_result
 from stackyard.reports.report import OwnMetric
+from stackyard_task import figure_names
 
 #: Choice -> field of what a server keeps of a series, and words for it.
 CHOICES = {"last": ("value", ""), "min": ("min_value", "least"), "max": ("max_value", "greatest")}
@@ -32,10 +33,6 @@ SERVER_SECONDS = "server_seconds"
 #: Metrics of one comparison that are named, and scalars that are taken where none is.
 MOST_NAMED, MOST_TAKEN = 50, 20
 _MEASURED = {metric.key for metric in CATALOGUE}
-#: Single values by which a measured task shows its record: name with its unit, as a server's pages have it.
-_OF_RECORD = re.compile(r"(?:.* \((?:s|ms|MB|J|%|% of a core|% of allowed)\)|steps)(?: \(measured\))?")
-#: Scalars that show what a measured task uses while it runs.
-_LIVE = ("CPU (% of a core)", "RAM (MB)", "GPU memory (MB)", "GPU utilisation (%)")
 #: A name that ends with its unit: "time (ms)", "time [s]", "time_ms".
 _UNIT = re.compile(
     r"(.*?)(?: ?\([^()]{1,12}\)| ?\[[^\[\]]{1,12}\]|_(?:ns|us|ms|s|sec|seconds|min|h|B|KB|MB|GB|bytes))"
@@ -215,7 +212,7 @@ def taken(tasks: Sequence[Task]) -> tuple[list[Wanted], list[str]]:
 
 def _is_of_record(title: str, variant: str) -> bool:
     """Whether a measured task shows its record by a scalar, beside what it reports itself."""
-    return bool(title == SINGLE and _OF_RECORD.fullmatch(variant)) or title in _LIVE
+    return (title == SINGLE and figure_names.is_figure(variant)) or title in figure_names.LIVE
 
 
 def names(tasks: Iterable[Task]) -> list[str]:

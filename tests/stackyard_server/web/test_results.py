@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stackyard_server.web import results
-from stackyard_task import figures
+from stackyard_task import figure_names
 
 RUN = {
     "wall time (s)": 83.2345, "start-up (s)": 2.104, "steady (s)": 75.2, "CPU time (s)": 155.2,
@@ -44,9 +44,9 @@ def test_values_of_any_other_task_are_its_results() -> None:
 def test_every_figure_that_a_run_leaves_has_its_place() -> None:
     known = {name for names in results.ROWS.values() for name in names} | results.FOLDED
     known.remove("peak RAM with page cache (MB)")  # only older records have it
-    left = [*figures._MEASURED, *figures._STEPS]
-    assert {name for _, name, _ in left} | {name for *_, name in figures._WAYS} == known
-    assert {name for _, name, _ in figures._GPU} == set(results.GPU_ROW) | results.FOLDED_OF_GPU
+    left = [*figure_names.MEASURED, *figure_names.STEPS]
+    assert {name for _, name, _ in left} | {name for *_, name in figure_names.WAYS} == known
+    assert {name for _, name, _ in figure_names.GPU} == set(results.GPU_ROW) | results.FOLDED_OF_GPU
 
 
 @pytest.mark.parametrize(
