@@ -27,10 +27,11 @@ from stackyard_task import (
     chosen,
     handing_in,
     interpreter,
+    leaving,
     left,
-    ordinary,
     records,
     run_folders,
+    wished,
 )
 from stackyard_task.api import ApiError, Server, address
 from stackyard_task.chosen import NotMet
@@ -49,7 +50,7 @@ _BY_AGENT = "set to failed"
 #: Of the console, so much is read again; of that a line is told.
 _CONSOLE_BYTES, _MOST_SAID = 16 << 10, 200
 _WRONG = re.compile(r"\s*(docker|fatal|error|clearml_agent|[A-Za-z.]*(Error|Exception)):", re.IGNORECASE)
-FAILED, AGENT_ENDED = ordinary.FAILED, ordinary.AGENT_ENDED
+FAILED, AGENT_ENDED = leaving.FAILED, leaving.AGENT_ENDED
 
 
 def looked_up(conf: str, task_id: str, tasks_file: str, variables: Mapping[str, str]) -> Optional[Box]:
@@ -65,7 +66,7 @@ def looked_up(conf: str, task_id: str, tasks_file: str, variables: Mapping[str, 
         NotMet: the server does not say what the task is, or the file cannot be read.
     """
     try:
-        server = Server(address({**variables, "CLEARML_CONFIG_FILE": conf}), ordinary.PATIENCE_SECONDS)
+        server = Server(address({**variables, "CLEARML_CONFIG_FILE": conf}), leaving.PATIENCE_SECONDS)
         task = handing_in.document(server, task_id)
     except ApiError as error:
         raise NotMet(f"what the task wants cannot be asked ({error})", "infrastructure") from error
@@ -158,7 +159,7 @@ class Box:
         Raises:
             NotMet: what it wants cannot be had, or it was ended meanwhile.
         """
-        wish = ordinary.wish_of(self.task, None)
+        wish = wished.wish_of(self.task, None)
         if image_stack is not None:
             if wish.stack is not None and wish.stack != image_stack:
                 raise NotMet(
@@ -188,13 +189,13 @@ class Box:
     def _look(self) -> None:
         """Begin to look whether the task is ended on its server, and have the agent wait for what is left then."""
         if self._watch is None:
-            aborts.expect(self.server, self.id, ordinary.ABORT_SECONDS)
+            aborts.expect(self.server, self.id, leaving.ABORT_SECONDS)
             self._watch = aborts.Watch(self.server, self.id)
             self._watch.start()
 
     def not_started(self, kind: str, message: str) -> int:
         """Leave with the task why nothing was started; the exit status that its agent is to see."""
-        return self._left(ordinary.not_run(self.task, None, Failure(kind, message)))
+        return self._left(leaving.not_run(self.task, None, Failure(kind, message)))
 
     def share(self, top: Path, choice: Choice, shared: str) -> Path:
         """The folder that the container gets to write to: what the wrapper in it reads, and its socket.
@@ -268,7 +269,7 @@ class Box:
                 course: Optional[Course] = None
                 with contextlib.suppress(RecordError):
                     course = records.read_json(Course, files[records.TIMELINE_FILE])
-                way = record.dispatch or ordinary.dispatch_of(
+                way = record.dispatch or leaving.dispatch_of(
                     self.task, self.how.queue, None, None, {**self.variables, **self.told}
                 )
                 place = run_folders.laid(self.runs, self.id, way, record, course)
@@ -309,8 +310,8 @@ class Box:
                 flush=True,
             )
             return status
-        record = ordinary.not_run(self.task, None, _failure(status, seen, words))
-        record.started_at = ordinary.instant(seen.begun_at or started)
+        record = leaving.not_run(self.task, None, _failure(status, seen, words))
+        record.started_at = leaving.instant(seen.begun_at or started)
         if seen.begun:
             self._of_the_lost(record, folder)
             record.witness = seen.last
@@ -337,9 +338,9 @@ class Box:
             record.failure.kind, record.failure.message = "interrupted", f"{why}; {record.failure.message}"
         started = None if begun is None else record.started_at
         told = {**self.variables, **self.told}
-        record.dispatch = ordinary.dispatch_of(self.task, self.how.queue, begun, started, told)
-        is_there = ordinary.delivered(self.server, self.task, record, None)
-        return ordinary.said(self.server, self.id, record, why, is_there)
+        record.dispatch = leaving.dispatch_of(self.task, self.how.queue, begun, started, told)
+        is_there = leaving.delivered(self.server, self.task, record, None)
+        return leaving.said(self.server, self.id, record, why, is_there)
 
 
 def last_words(said: bytes) -> Optional[str]:

@@ -75,6 +75,11 @@ def parameters_of(task: Mapping[str, Any]) -> Dict[str, Any]:
     return found
 
 
+def called(task: Mapping[str, Any]) -> str:
+    """What its records call a task."""
+    return str(table(task, "script").get("entry_point") or task.get("name") or "task")[:200]
+
+
 def table(value: Any, name: str) -> Dict[str, Any]:
     """The table of that name in a document; empty where there is none."""
     found = value.get(name) if isinstance(value, dict) else None

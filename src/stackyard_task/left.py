@@ -77,10 +77,7 @@ def handed_in(server: Server, folder: Path) -> bool:
         try:
             spec = records.read_json(TaskSpec, folder / records.TASK_FILE)
         except RecordError:  # it had not got so far
-            script = handing_in.table(task, "script")
-            spec = TaskSpec(
-                str(task["id"]), str(script.get("entry_point") or task.get("name") or "task")[:200]
-            )
+            spec = TaskSpec(str(task["id"]), handing_in.called(task))
         record = of_the_lost(spec, folder, aborted=status == _ABORTED)
     record.dispatch = record.dispatch or way
     record.parameters = handing_in.parameters_of(task)

@@ -212,7 +212,7 @@ def test_what_becomes_of_a_task_whose_agent_is_gone_is_not_said_here(
 ) -> None:
     made = place.box()
     monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert place.run(made, "outside.begin(); os._exit(143)") == box.ordinary.ABORTED
+    assert place.run(made, "outside.begin(); os._exit(143)") == box.leaving.ABORTED
     found = place.found(made)
     assert found["status"] == "in_progress", "whoever looks after agents queues it again"
     record = json.loads(found["execution"]["artifacts"][0]["type_data"]["preview"])

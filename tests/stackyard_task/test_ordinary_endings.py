@@ -16,7 +16,6 @@ pytest.importorskip(
 
 from stackyard.agents.slots import Slot
 from stackyard_task import ordinary
-from stackyard_task.records import RECORD_FILE, WAY_FILE, Dispatch, RunRecord
 from tests.installation.agents import agent_of
 from tests.installation.site import QUEUE, site
 from tests.stackyard.fake_stacks import wheel
@@ -119,37 +118,6 @@ def test_descriptors_processes_and_output_without_measure_end_in_a_record(tasks:
     task, record = tasks.ran(text)
     assert task["status_reason"] == "code: the command exited with status 5"
     assert record["measurement"]["wall_seconds"] > 0
-
-
-def test_a_record_is_kept_elsewhere_where_its_folder_takes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spare = tmp_path / "spare"
-    spare.mkdir()
-    monkeypatch.setattr(ordinary, "_SPARE", (str(tmp_path / "nowhere"), str(spare)))
-    record = RunRecord("t1", "w", "failed", "now", "now", dispatch=Dispatch(task_id="t1"))
-    blocked = tmp_path / "a file"
-    blocked.touch()
-    place = ordinary._kept(record, blocked)
-    assert place.parent == spare
-    assert sorted(os.listdir(place)) == [RECORD_FILE, WAY_FILE]
-    assert ordinary._kept(record, tmp_path / "removed") == tmp_path / "removed"
-    monkeypatch.setattr(ordinary, "_SPARE", (str(tmp_path / "nowhere"),))
-    with pytest.raises(OSError, match="a file"):
-        ordinary._kept(record, blocked)
-
-
-def test_a_run_leaves_nothing_with_a_task_that_was_started_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server: Any = None
-    handed: list[str] = []
-    monkeypatch.setattr(ordinary.handing_in, "document", lambda server, id: {"id": id, "started": "later"})
-    monkeypatch.setattr(ordinary.handing_in, "hand_in", lambda *_: handed.append("in"))
-    record = RunRecord("t1", "w", "failed", "now", "now", dispatch=Dispatch(task_id="t1"))
-    assert not ordinary.delivered(server, {"id": "t1", "started": "then"}, record, tmp_path)
-    assert handed == []
-    assert "the task has been started anew since" in capsys.readouterr().err
 
 
 def test_on_anothers_machine_a_script_that_cannot_be_measured_runs_as_without_us(
