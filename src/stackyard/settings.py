@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+#: The usual port of the web app.
+WEB_APP_PORT = 8090
+
 
 def base() -> Path:
     """The checkout this code runs from, so commands mean the same everywhere; else the current folder."""

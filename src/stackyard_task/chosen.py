@@ -21,7 +21,7 @@ from typing import IO, Callable, Mapping, Optional
 from stackyard_task import records
 from stackyard_task.interpreter import PYTHON_VARIABLE
 from stackyard_task.records import RecordError
-from stackyard_task.wishes import GIVEN, SETTLED_VARIABLE, Choice, Settled, Wish
+from stackyard_task.wishes import CHOICES_FOLDER, GIVEN, SETTLED_VARIABLE, Choice, Settled, Wish
 
 #: Where what was found is kept, and what lists the stacks that are built here.
 CACHE_VARIABLE, STACKS_VARIABLE = "STACKYARD_CACHE", "STACKYARD_STACKS_FILE"
@@ -113,7 +113,7 @@ def _kept(wish: Wish, how: Settled, variables: Mapping[str, str]) -> Optional[Pa
     settled = {**records.to_json(how), "runs": None, "witness": None}
     decides = json.dumps([_RULES, records.to_json(wish), settled], sort_keys=True).encode()
     digest = hashlib.sha256(decides + b"\0" + stacks).hexdigest()
-    return Path(cache) / "environments" / f"{digest}.json"
+    return Path(cache) / CHOICES_FOLDER / f"{digest}.json"
 
 
 def _may_move(wish: Wish) -> bool:

@@ -13,6 +13,8 @@ from stackyard_task.records import StackPin
 
 #: Names a JSON file of ``Settled``: how this agent's ordinary tasks are run.
 SETTLED_VARIABLE = "STACKYARD_TASKS_FILE"
+#: The folder, in a cache, of what was chosen for each wish.
+CHOICES_FOLDER = "environments"
 #: How ``Settled.environment`` says that the choice is made, and stands beside it.
 GIVEN = "given"
 

@@ -45,6 +45,8 @@ def environments(
         yes,
         as_json,
     )
+    if not dry_run:
+        pruning.forget_old_choices(settings, older_than * 86_400)
 
 
 def images(

@@ -18,7 +18,7 @@ import typer
 
 from stackyard.counting import count
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.settings import Settings
+from stackyard.settings import WEB_APP_PORT, Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 #: How much of a log is shown first, bytes.
@@ -83,7 +83,9 @@ def up(
     web_app_port: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65535, help="Port of the web app; default 8090, or a free one where that is taken."
+            min=1,
+            max=65535,
+            help=f"Port of the web app; default {WEB_APP_PORT}, or a free one where that is taken.",
         ),
     ] = None,
     reports: Annotated[

@@ -10,12 +10,10 @@ import typer
 
 from stackyard.cli.options import Config
 from stackyard.errors import BadInputError
-from stackyard.settings import Settings
+from stackyard.settings import WEB_APP_PORT, Settings
 
 #: Where ``stackyard scenario run`` leaves its run folders.
 RUNS = Path("runs")
-#: As ``stackyard.web.server`` has it, which is loaded when it is needed.
-PORT = 8090
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,7 +23,9 @@ def add_to(app: typer.Typer) -> None:
 
 def web(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")] = PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")
+    ] = WEB_APP_PORT,
     url: Annotated[
         str | None,
         typer.Option(

@@ -6,17 +6,14 @@ Built once for all tasks that list the same, whoever of several at once comes fi
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from stackyard.errors import BadInputError
 from stackyard.machine import docker_engine
 from stackyard.ordinary import choice, making
 from stackyard.ordinary.choice import Offer
 from stackyard.settings import Settings
-from stackyard.stacks import definition, derived, images
+from stackyard.stacks import definition, derived, images, locks
 from stackyard.stacks.definition import StackSpec
 from stackyard_task.wishes import Choice, Settled, Wish
 
@@ -94,26 +91,16 @@ def _image(stack: StackSpec, settings: Settings, say: Callable[[str], None]) -> 
     """The image of a stack; of several processes that need a new one, one builds and the others wait for it."""
     engine = docker_engine.connect()
     if images.why_not(stack, settings, engine) is not None:
-        with _alone(settings.home / "images" / f".{stack.digest[:16]}.wanted", say):
-            if images.why_not(stack, settings, engine) is not None:
-                return making.with_sdk(
-                    stack,
-                    settings,
-                    lambda wheels: images.build(stack, settings, images.BuildOptions(wheels=wheels), say),
-                )
+        path = settings.home / "images" / f".{stack.digest[:16]}.wanted"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locks.held(path, lambda: say("waiting for another task that builds the same image")):
+            try:
+                if images.why_not(stack, settings, engine) is not None:
+                    return making.with_sdk(
+                        stack,
+                        settings,
+                        lambda wheels: images.build(stack, settings, images.BuildOptions(wheels=wheels), say),
+                    )
+            finally:
+                path.unlink(missing_ok=True)
     return images.recorded(settings)[stack.name]
-
-
-@contextlib.contextmanager
-def _alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another task that builds the same image")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -20,10 +20,10 @@ from stackyard.settings import Settings
 from stackyard.stacks import derived, environment, images
 from stackyard.stacks.sizes import size_bytes
 from stackyard_task.records import RecordError, read_json
-from stackyard_task.wishes import Choice
+from stackyard_task.wishes import CHOICES_FOLDER, Choice
 
-#: Where ``stackyard_task.chosen`` keeps what was chosen: its files are touched whenever a task starts by one.
-CHOICES = "agents/cache/environments"
+#: Where agents have ``stackyard_task.chosen`` keep what was chosen: a file is touched whenever a task starts by it.
+CHOICES = f"agents/cache/{CHOICES_FOLDER}"
 #: What was wanted so lately may be started in just now.
 _JUST_NOW_SECONDS = 600.0
 
@@ -137,6 +137,21 @@ def remove_image(one: Made, settings: Settings, engine: Engine) -> int:
         images.forget(one.name, settings)
     _forget_choices(settings, one.where)
     return one.bytes
+
+
+def forget_old_choices(settings: Settings, older_than_seconds: float, now: float | None = None) -> None:
+    """Forget what was chosen for tasks that nobody has run for so long, whether or not its environment stays.
+
+    Args:
+        settings: whose.
+        older_than_seconds: since the last task that started by it.
+        now: epoch seconds; ``None``: the clock's.
+    """
+    before = (time.time() if now is None else now) - max(older_than_seconds, _JUST_NOW_SECONDS)
+    for file in (settings.home / CHOICES).glob("*.json"):
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime < before:
+                file.unlink()
 
 
 def _epoch(moment: str | None) -> float:

@@ -23,7 +23,6 @@ from stackyard.web import app
 from stackyard.web.edge import Names
 from stackyard.web.site import Site
 
-PORT = 8090
 MOST_CONNECTIONS = 128
 #: Of a request's line and headers together; and how long they may take to come.
 HEAD_BYTES, HEAD_SECONDS = 32_768, 15.0
@@ -37,7 +36,7 @@ class Wishes:
     connection: Connection
     host: str = "127.0.0.1"
     #: 0: a free one.
-    port: int = PORT
+    port: int = 0
     #: The address that browsers use, where it is another.
     url: str | None = None
     folders: Sequence[Path] = ()

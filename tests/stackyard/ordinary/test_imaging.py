@@ -90,3 +90,4 @@ def test_of_two_tasks_that_need_the_same_image_one_builds_it_and_later_ones_find
     assert choice.stack is not None
     assert choice.stack.digest == images.recorded(depot.settings)[choice.stack.name].stack_digest
     assert not list(Path(depot.settings.home, "images").glob("*/context")), "nothing half-made is left"
+    assert not list(Path(depot.settings.home, "images").glob(".*.wanted")), "nor what was waited for"

@@ -53,7 +53,8 @@ def test_environments_go_by_their_last_use_and_named_ones_never(
 ) -> None:
     old, busy, fresh = made(yard, "old", 40), made(yard, "busy", 40), made(yard, "fresh", 1)
     gone = chosen(yard.settings, "old", Choice(str(old / "bin" / "python")), 35)
-    chosen(yard.settings, "busy", Choice(str(busy / "bin" / "python")), 2)
+    lately = chosen(yard.settings, "busy", Choice(str(busy / "bin" / "python")), 2)
+    unused = chosen(yard.settings, "fresh", Choice(str(fresh / "bin" / "python")), 31)
     (yard.settings.home / "stacks" / f"{yard.base.name}-0123456789ab").mkdir()
     spec = derived.defined(yard.base, yard.requirements("small==1.0\n"), yard.settings)
     named = derived.define(spec, "mine", yard.settings)
@@ -65,12 +66,15 @@ def test_environments_go_by_their_last_use_and_named_ones_never(
     assert main.run(["stack", "prune", "--dry-run"]) == 0
     assert capsys.readouterr().out.startswith(f"would remove {yard.base.name}+old  {old}  ")
     assert old.is_dir()
+    assert unused.exists()
     assert main.run(["stack", "prune", "--yes", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["pruned"]
     assert (row["where"], row["kept"]) == (str(old), None)
     assert not old.exists()
     assert not gone.exists(), "nobody is sent there any more"
     assert busy.is_dir(), "a task was started in it since"
+    assert lately.exists()
+    assert not unused.exists(), "no such task was run for long, though its environment is in use"
     assert main.run(["stack", "prune", "--older-than", "1.5", "--yes"]) == 0
     assert not busy.exists()
     assert fresh.is_dir()
