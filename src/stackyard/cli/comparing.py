@@ -40,8 +40,8 @@ def tasks_command(
         typer.Option(
             "--filter",
             metavar="NAME=VALUE",
-            help="Only tasks with this status, type, name, stack, environment, queue, machine, user or parameter, "
-            "such as Args/lr=0.1; the same NAME again means either value; repeatable.",
+            help="Only tasks with this status, type, name, stack, environment, queue, worker, machine, project, user "
+            "or parameter, such as Args/lr=0.1; the same NAME again means either value; repeatable.",
         ),
     ] = None,
     task: Annotated[
