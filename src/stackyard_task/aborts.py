@@ -6,15 +6,17 @@ through ``api`` alone. Standard library only.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any, Deque, Dict, Mapping, Optional
 
-from stackyard_task.api import ApiError, Server
+from stackyard_task.api import ApiError, Server, Unreachable
 
 #: How often a task is looked at while it runs.
 WATCH_SECONDS = 2.0
@@ -39,22 +41,44 @@ class Watch:
     def __post_init__(self) -> None:
         #: Why the task is over, for a sentence; ``None``: it is not, as far as is known.
         self.why: Optional[str] = None
-        self._ends = threading.Event()
+        self._ends = False
+        self._wakes = threading.Event()
+        self._notes: Deque[Mapping[str, Any]] = collections.deque()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
 
     def start(self) -> None:
         """Begin to look."""
         self._thread.start()
 
+    def note(self, values: Mapping[str, Any]) -> None:
+        """Have runtime properties of the task set; nobody waits for that, and what the server refuses is left.
+
+        Args:
+            values: what they are to be.
+        """
+        if values:
+            self._notes.append(values)
+            self._wakes.set()
+
     def stop(self) -> None:
-        """Look no more."""
-        self._ends.set()
+        """Look no more, once what was to be noted is."""
+        self._ends = True
+        self._wakes.set()
         if self._thread.ident is not None:
             self._thread.join(1.0)
 
     def _look(self) -> None:
         server = self.server.another(patience_seconds=0.0)
-        while not self._ends.wait(WATCH_SECONDS):
+        looked_at = time.monotonic()
+        while True:
+            self._wakes.wait(max(0.0, looked_at + WATCH_SECONDS - time.monotonic()))
+            self._wakes.clear()
+            self._write_down(server)
+            if self._ends:
+                break
+            if time.monotonic() < looked_at + WATCH_SECONDS:
+                continue
+            looked_at = time.monotonic()
             try:
                 found = server.call(
                     "tasks.get_all_ex",
@@ -71,6 +95,16 @@ class Watch:
                 break
         server.close()
 
+    def _write_down(self, server: Server) -> None:
+        while self._notes:
+            try:
+                server.edit_runtime(self.task_id, self._notes[0])
+            except Unreachable:  # away for a moment
+                return
+            except ApiError:
+                pass
+            self._notes.popleft()
+
 
 def why_over(task: Optional[Mapping[str, Any]]) -> Optional[str]:
     """Why a task that runs is over, from what its server says of it; ``None``: it is not."""
@@ -86,11 +120,15 @@ def why_over(task: Optional[Mapping[str, Any]]) -> Optional[str]:
     return None
 
 
+def expectation(seconds: float) -> Dict[str, str]:
+    """The runtime properties that have the agent wait so long, after an abort, for what is left with the task."""
+    return {_TIMEOUT: str(seconds), _FREQUENCY: str(WATCH_SECONDS), _COMPLETED: ""}
+
+
 def expect(server: Server, task_id: str, seconds: float) -> None:
     """Have the agent wait so long, after an abort, for what is left with the task."""
-    said = {_TIMEOUT: str(seconds), _FREQUENCY: str(WATCH_SECONDS), _COMPLETED: ""}
     with contextlib.suppress(ApiError):  # then what an abort leaves is found on disk
-        server.edit_runtime(task_id, said)
+        server.edit_runtime(task_id, expectation(seconds))
 
 
 def is_over(server: Server, task_id: str) -> None:

@@ -7,7 +7,6 @@ alone. Standard library only.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
@@ -112,20 +111,16 @@ def hand_in(server: Server, task: Mapping[str, Any], record: RunRecord, folder: 
     register(server, id, artifacts)
 
 
-def note_stack(server: Server, id: str, choice: Choice) -> None:
-    """Have a task's page say which stack runs it, and why; the record says it however this ends.
+def stack_noted(choice: Choice) -> Dict[str, str]:
+    """The runtime properties by which a task's page says which stack runs it, and why; the record says it too.
 
     Args:
-        server: where the task is.
-        id: the task's.
         choice: what was chosen; of none, as in the environment of an agent, nothing is noted.
     """
     noted = {STACK_WHY: "; ".join(choice.said)[:_MOST_WHY]} if choice.said else {}
     if choice.stack is not None:
         noted[STACK] = choice.stack.name
-    if noted:
-        with contextlib.suppress(ApiError):
-            server.edit_runtime(id, noted)
+    return noted
 
 
 def shown(id: str, record: RunRecord, folder: Path, taken: Sequence[str] = ()) -> List[Dict[str, Any]]:

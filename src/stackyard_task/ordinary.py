@@ -81,7 +81,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         records.write_json(way, folder / records.WAY_FILE)
         watch.start()
         entry.check(table(task, "script"), words, Path.cwd(), shell=shell)
-        aborts.expect(server, id, leaving.ABORT_SECONDS)  # also while its environment is made
+        watch.note(aborts.expectation(leaving.ABORT_SECONDS))  # also while its environment is made
         program = entry.shell_of(table(task, "script"), os.environ.get("PATH", os.defpath)) if shell else None
         wish = wished.wish_of(task, Path.cwd())
         choice = chosen.choose(wish, how, os.environ, lambda: watch.why is not None or _is_told_to_end())
@@ -90,7 +90,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         choice.said += not_held
         for sentence in choice.said:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
-        handing_in.note_stack(server, id, choice)
+        watch.note(handing_in.stack_noted(choice))
         spec = spec_of(task, words, choice, program)
         spec.time_limit_seconds = limit
         records.write_json(spec, folder / records.TASK_FILE)

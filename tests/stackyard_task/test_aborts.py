@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from stackyard_task import aborts
-from stackyard_task.api import Unreachable
-from tests.waiting import PATIENCE_SECONDS
+from stackyard_task.api import Refused, Unreachable
+from tests.waiting import PATIENCE_SECONDS, until
 
 
 class Server:
@@ -19,6 +19,7 @@ class Server:
     def __init__(self, *says: Any) -> None:
         self.says = list(says)
         self.told: List[Tuple[str, Dict[str, Any]]] = []
+        self.refusals: List[Exception] = []
 
     def another(self, patience_seconds: float) -> Server:
         assert patience_seconds == 0.0  # the next look is soon enough
@@ -31,6 +32,8 @@ class Server:
         return {"tasks": said}
 
     def edit_runtime(self, task_id: str, values: Dict[str, Any]) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
         self.told.append((task_id, values))
 
     def close(self) -> None: ...
@@ -73,3 +76,17 @@ def test_the_agent_waits_until_it_is_told_not_to() -> None:
     (_, first), (_, last) = server.told
     assert float(first["_abort_callback_timeout"]) == 30.0
     assert (first["_abort_callback_completed"], last["_abort_callback_completed"]) == ("", "1")
+
+
+def test_what_is_to_be_noted_is_noted_soon_and_a_server_that_is_away_is_asked_again() -> None:
+    server = Server(*[[{"status": "in_progress"}]] * 1000)
+    server.refusals = [Unreachable("away"), Refused("not that")]
+    watch = aborts.Watch(server, "t")  # type: ignore[arg-type]
+    watch.start()
+    watch.note({"a": 1})
+    until(lambda: len(server.refusals) < 2, "the first try")
+    watch.note({})
+    watch.note({"b": 2})
+    until(lambda: server.told, "the second note")
+    watch.stop()
+    assert server.told == [("t", {"b": 2})], "what is refused is left"
