@@ -11,7 +11,7 @@ from stackyard.comparing import projects
 from stackyard.comparing.grouping import KEYS
 from stackyard.comparing.near import printable
 from stackyard.comparing.selection import ENDED
-from stackyard.reports.metrics import CATALOGUE
+from stackyard.reports.catalogue import CATALOGUE
 
 #: Of each kind; and of one answer.
 MOST_CHOICES, ANSWER_BYTES = 2_000, 16 << 20

@@ -19,8 +19,9 @@ from stackyard.comparing.fields import FieldError
 from stackyard.comparing.near import hint
 from stackyard.comparing.task import Task
 from stackyard.errors import BadInputError
-from stackyard.reports.metrics import CATALOGUE, flat_results, is_throughput, key_of_result
+from stackyard.reports.catalogue import CATALOGUE
 from stackyard.reports.report import OwnMetric
+from stackyard.reports.results import flat_results, is_throughput, key_of_result
 from stackyard_task import figure_names
 
 #: Choice -> field of what a server keeps of a series, and words for it.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackyard.counting import count
+from stackyard.reports.catalogue import Metric
 from stackyard.reports.cells import HARDWARE, Block, CellRuns, Matrix, label
-from stackyard.reports.metrics import Metric
 from stackyard.reports.report import AmdahlReport, ReportOptions
 from stackyard.reports.statistics import FEWEST_RUNS
 from stackyard.reports.wording import times

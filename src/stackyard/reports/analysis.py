@@ -9,17 +9,11 @@ from typing import Any
 
 from stackyard.counting import count
 from stackyard.reports import amdahl, deployments, factors, facts
+from stackyard.reports.catalogue import Metric
 from stackyard.reports.cells import CellRuns, Matrix, arrange
 from stackyard.reports.comparison import choose_baseline, compare, headlines, least, pairs, pareto_front
 from stackyard.reports.loading import Run, Study
-from stackyard.reports.metrics import (
-    Metric,
-    flat_results,
-    is_speed,
-    is_throughput,
-    metrics_of,
-    spoken_of,
-)
+from stackyard.reports.metrics import metrics_of, spoken_of
 from stackyard.reports.report import (
     CellReport,
     CellResult,
@@ -33,6 +27,7 @@ from stackyard.reports.report import (
     TimelineOf,
     WorkloadReport,
 )
+from stackyard.reports.results import flat_results, is_speed, is_throughput
 from stackyard.reports.statistics import summarise
 from stackyard.reports.warnings import warnings_of
 from stackyard.reports.wording import footnote

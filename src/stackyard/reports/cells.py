@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stackyard.reports.catalogue import Metric
 from stackyard.reports.loading import Run, Study
-from stackyard.reports.metrics import Metric, read
+from stackyard.reports.metrics import read
 
 #: A block of one source; runs pair only within one.
 Block = tuple[int, int]

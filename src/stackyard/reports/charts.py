@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stackyard.reports import quantities
-from stackyard.reports.metrics import FOOTPRINT
+from stackyard.reports.catalogue import FOOTPRINT
 from stackyard.reports.report import CellReport, CellSummary, MetricNote, Report, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS
 

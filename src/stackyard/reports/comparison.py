@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from stackyard.errors import BadInputError
+from stackyard.reports.catalogue import Metric
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label, matching, same_but
-from stackyard.reports.metrics import Metric
 from stackyard.reports.quantities import quantity
 from stackyard.reports.report import Best, Comparison, Headline, ReportOptions
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, Ratio, paired_ratio, unpaired_ratio

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from stackyard.reports.catalogue import Metric
 from stackyard.reports.cells import DEPLOYMENT, Block, CellRuns, Matrix, label, same_but
 from stackyard.reports.comparison import ratio_of
-from stackyard.reports.metrics import Metric
 from stackyard.reports.report import (
     FactorReport,
     FailureCount,

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stackyard.reports.catalogue import Metric
 from stackyard.reports.cells import Block, CellRuns, label
-from stackyard.reports.metrics import Metric
 from stackyard.reports.report import FactorEffect, FactorReport, ReportOptions
 from stackyard.reports.statistics import FEWEST_RUNS, holm
 from stackyard.reports.wording import inside

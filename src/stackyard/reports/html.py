@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from stackyard.counting import count
 from stackyard.reports import charts, quantities, wording
-from stackyard.reports.metrics import FOOTPRINT
+from stackyard.reports.catalogue import FOOTPRINT
 from stackyard.reports.report import (
     AmdahlReport,
     CellReport,

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from stackyard.reports.catalogue import start_up_seconds
 from stackyard.reports.cells import CellRuns, Matrix
-from stackyard.reports.metrics import start_up_seconds
 from stackyard.reports.report import CellReport, WorkloadReport
 from stackyard.reports.wording import times
 

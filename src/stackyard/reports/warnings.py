@@ -14,10 +14,10 @@ import numpy as np
 
 from stackyard.counting import count
 from stackyard.reports import short_runs
+from stackyard.reports.catalogue import CATALOGUE, Metric
 from stackyard.reports.cells import WORKLOAD, CellRuns, Matrix, label
 from stackyard.reports.deployments import failures, retries
 from stackyard.reports.loading import MOST_RESULTS, PlanSummary, Run, Study
-from stackyard.reports.metrics import CATALOGUE, Metric
 from stackyard.reports.report import Warning, WorkloadReport
 from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
 

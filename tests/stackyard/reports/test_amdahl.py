@@ -5,9 +5,9 @@ import pytest
 
 from stackyard.reports import ReportOptions
 from stackyard.reports.amdahl import fit, fits
+from stackyard.reports.catalogue import CATALOGUE
 from stackyard.reports.cells import arrange
 from stackyard.reports.loading import Run, Study
-from stackyard.reports.metrics import CATALOGUE
 from stackyard.reports.report import AmdahlReport
 from tests.stackyard.reports.synthetic import record
 

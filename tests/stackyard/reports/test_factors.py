@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stackyard.reports import ReportOptions
+from stackyard.reports.catalogue import CATALOGUE
 from stackyard.reports.cells import CellRuns
 from stackyard.reports.factors import explain, largest_crossed, permutation_p_values, type_two
 from stackyard.reports.loading import Run
-from stackyard.reports.metrics import CATALOGUE
 from stackyard.reports.report import FactorReport
 from tests.stackyard.reports.synthetic import record
 

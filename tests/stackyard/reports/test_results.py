@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackyard.reports.metrics import is_speed
+from stackyard.reports.results import is_speed
 
 
 @pytest.mark.parametrize(
