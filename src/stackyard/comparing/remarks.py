@@ -14,7 +14,7 @@ from stackyard.counting import count
 from stackyard.reports.cells import natural
 from stackyard.reports.loading import Remark
 
-#: Codes of ``reports.warnings`` -> the advice for tasks; ``None``: of tasks something else is said here.
+#: Codes of ``reports.warning_codes`` -> the advice for tasks; ``None``: of tasks something else is said here.
 ADVICE: Mapping[str, str | None] = {
     "failed-runs": "They are counted, and in no figure: look at their consoles on the server.",
     "too-few-runs": "Run more of them, with other seeds: a verdict needs 6 in each group.",

@@ -307,7 +307,7 @@ class MissingCell:
 class Warning:
     """Something a reader should know before believing a number."""
 
-    #: A stable name, listed in ``warnings.ADVICE``.
+    #: A stable name, listed in ``warning_codes.ADVICE``.
     code: str
     #: "warning" or "note".
     severity: str

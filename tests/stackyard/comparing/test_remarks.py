@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from stackyard.comparing import remarks
+from stackyard.reports.warning_codes import ADVICE
 from stackyard_task.ordinary import spec_of
 from stackyard_task.wishes import Choice
 from tests.stackyard.comparing.lab import Lab, codes, measured
+
+
+def test_advice_for_tasks_is_of_warnings_that_there_are() -> None:
+    assert [code for code in remarks.ADVICE if code not in ADVICE] == []
 
 
 def test_groups_of_one_and_of_few_are_told(lab: Lab) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from stackyard.reports import Report, ReportOptions, Study, analyse, load
 from stackyard.reports.loading import Run
-from stackyard.reports.warnings import ADVICE
+from stackyard.reports.warning_codes import ADVICE
 from stackyard_task.records import Failure, RunRecord
 from tests.stackyard.reports.synthetic import record, write_plan, write_run
 
