@@ -118,6 +118,12 @@ def taker(tx: Transaction, task_id: str) -> str | None:
     return None if user is None else str(user)
 
 
+def is_holder(tx: Transaction, task_id: str, session: str) -> bool:
+    """Whether a queue gave the task last to that session, and nobody has queued it again since."""
+    row = tx.one("SELECT session FROM hand_out WHERE task=? AND at IS NOT NULL", (task_id,))
+    return row is not None and bool(session) and row[0] == session
+
+
 def prune(tx: Transaction) -> int:
     """Forget tasks that are gone; how many were."""
     tx.run("DELETE FROM run_session WHERE task NOT IN (SELECT id FROM task)")

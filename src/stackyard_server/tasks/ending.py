@@ -6,7 +6,7 @@ from typing import Any
 
 from ..calls import Call
 from ..rules import fate, task_status
-from ..store import Transaction, tasks
+from ..store import Transaction, hand_outs, tasks
 from ..store.documents import MODEL, TASK, Document
 from . import changes, queueing
 
@@ -20,6 +20,10 @@ def start(call: Call, id: str, *, force: bool, reason: str | None, message: str 
     An agent that ends a container says so before the container has died, and what was about to begin in there may
     still say that it begins. Nobody would be left to take that back, so it is not believed.
 
+    A task that somebody stopped between its hand-out and the word of whoever took it is asked to stop: an agent says
+    by force that it begins, looks at nothing before, and ends what it is asked to end. Anybody else who starts a
+    stopped task means it.
+
     Returns:
         What was written; nothing where the run is over.
 
@@ -30,6 +34,8 @@ def start(call: Call, id: str, *, force: bool, reason: str | None, message: str 
     ended = task["status"] in (task_status.STOPPED, task_status.FAILED)
     if ended and fate.is_echo(task.get("status_reason"), task.get("status_changed"), call.now):
         return {}
+    if task["status"] == task_status.STOPPED and hand_outs.is_holder(call.tx, id, call.who.session):
+        reason, message = task.get("status_reason"), task_status.STOPPING
     running = task["status"] == task_status.IN_PROGRESS
     return changes.change_status(
         call,
