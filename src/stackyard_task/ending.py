@@ -36,6 +36,18 @@ _ADVICE = {
 }
 
 
+@dataclass(frozen=True)
+class LastWords:
+    """What a command's output ends with."""
+
+    #: Why Python could not begin; ``None``: it does not say so.
+    not_begun: Optional[str] = None
+    #: The exception of a traceback that is its end; ``None``: there is none.
+    raised: Optional[str] = None
+    #: Its last line; ``None``: there is none, or nobody can read it again.
+    line: Optional[str] = None
+
+
 @dataclass
 class Ending:
     """What is known when the tree has ended."""
@@ -53,8 +65,7 @@ class Ending:
     signal_received: int = 0
     #: What the run could use at most, by its own limit or its container's; ``None``: no limit.
     memory_limit_bytes: Optional[int] = None
-    #: The exception that a command ended with, as its output shows it.
-    last_words: Optional[str] = None
+    last_words: LastWords = LastWords()
     #: Whether its output was kept; at a terminal it was the terminal's.
     logged: bool = True
     #: Whether whoever started the supervisor was killed.
@@ -125,10 +136,17 @@ def _reason(
             return Failure("killed", f"the command was killed by {name} after {_seconds(measurement)}")
         return Failure("killed", f"the {_what(spec)} was killed by {name}, which the supervisor did not send")
     if code != 0:
-        if ending.last_words is None:
-            return Failure("code", f"the {_what(spec)} exited with status {code}{_see(ending)}")
-        kind = "out_of_memory" if ending.last_words.startswith(_NO_MEMORY) else "code"
-        return Failure(kind, f"the {_what(spec)} exited with status {code}: {ending.last_words}")
+        exited = f"the {_what(spec)} exited with status {code}"
+        # Python exits with 1 where nothing catches an exception: with another status, somebody did and went on
+        words = ending.last_words
+        raised = words.not_begun or (words.raised if code == 1 else None)
+        if raised is not None:
+            return Failure(
+                "out_of_memory" if raised.startswith(_NO_MEMORY) else "code", f"{exited}: {raised}"
+            )
+        if words.line is not None:
+            return Failure("code", f"{exited}; its last words: {words.line}")
+        return Failure("code", f"{exited}{_see(ending)}")
     if not ending.returned:
         return Failure(
             "code",

@@ -6,6 +6,7 @@ else it runs with Python too, and says so. Here a task gets the shell that it na
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -63,6 +64,7 @@ def check(script: Mapping[str, Any], words: List[str], folder: Path, *, shell: b
         )
     first = words_from_script(words)
     if first[:1] in (["-m"], ["-c"]):
+        _check_changes(script, None)
         return
     named = first[0] if first else ""
     if not named:
@@ -72,6 +74,27 @@ def check(script: Mapping[str, Any], words: List[str], folder: Path, *, shell: b
         below = str(script.get("working_dir") or ".")
         below = f" below {_shown(below)}" if script.get("repository") and below.strip("./") else ""
         raise NotMet(f"the task's entry point {_shown(named)} is not {where}{below}; correct it")
+    _check_changes(script, folder / named)
+
+
+def _check_changes(script: Mapping[str, Any], file: Optional[Path]) -> None:
+    """Refuse changes that the agent has left out: what does not begin as git writes it, it takes for a whole script.
+
+    Args:
+        script: of the task's document.
+        file: the task's script; ``None``: it is a module.
+    """
+    changes = str(script.get("diff") or "")
+    begins = changes.lstrip().lower()
+    if not script.get("repository") or not begins or begins.startswith(("diff ", "submodule ")):
+        return
+    with contextlib.suppress(OSError):
+        if file is not None and file.read_text(encoding="utf-8", errors="replace") == changes:
+            return  # the repository has no such file: the whole script was written there
+    raise NotMet(
+        "the task's uncommitted changes do not begin with `diff`, so the agent leaves them out; take them from "
+        "`git diff`, or clear them"
+    )
 
 
 def _there(path: Path) -> bool:

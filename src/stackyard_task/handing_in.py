@@ -37,6 +37,7 @@ FIELDS = [
 ]
 #: Of names, so many parts, and of each so many characters are used for a folder's.
 _MOST_PARTS, _MOST_NAME = 12, 80
+_MOST_REASON = 2000
 #: Statuses of a run that may still be failed: it is under way, or its agent has just failed it.
 _OPEN = ("in_progress", "failed")
 
@@ -203,13 +204,20 @@ def fail(server: Server, task_id: str, failure: Failure, began: Optional[str] = 
         server.call(
             "tasks.failed",
             task=task_id,
-            status_reason=f"{failure.kind}: {failure.message}",
+            status_reason=_on_one_line(f"{failure.kind}: {failure.message}")[:_MOST_REASON],
             status_message=failure.kind,
             force=True,
         )
     except ApiError:
         return False
     return True
+
+
+def _on_one_line(text: str) -> str:
+    """A sentence that may be a script's own, without what would drive a terminal."""
+    if text.isprintable():
+        return text
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def is_another_run(task: Mapping[str, Any], began: Optional[str]) -> bool:

@@ -37,6 +37,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print("usage: python -m stackyard_task.left RUN_FOLDER", file=sys.stderr)
         return 2
     folder = Path(given[0])
+    if folder.is_symlink():  # a script put it in the place of its folder: what it leads to is nobody's record
+        folder.unlink()
+        return 0
     try:
         server = Server(address(os.environ), 5.0)
         done = handed_in(server, folder)

@@ -22,6 +22,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
 from stackyard_task import commands, spawn
 from stackyard_task.channel import CHANNEL_VARIABLE
 from stackyard_task.commands import Command, Places
+from stackyard_task.ending import LastWords
 from stackyard_task.records import (
     LOG_FILE,
     OUTPUTS_FOLDER,
@@ -130,9 +131,9 @@ class FunctionProgram:
     def ended(self, record: RunRecord) -> None:
         """Nothing is left to be done: the child has said everything."""
 
-    def last_words(self) -> Optional[str]:
-        """``None``: the child says itself why it failed."""
-        return None
+    def last_words(self) -> LastWords:
+        """None: the child says itself why it failed."""
+        return LastWords()
 
 
 class CommandProgram:
@@ -251,7 +252,7 @@ class CommandProgram:
             record.notes += read.notes
             if read.series:
                 write_json(read.series, self._folder / SERIES_FILE)
-        raised = self.last_words() if record.failure is None else None
+        raised = self.last_words().raised if record.failure is None else None
         if raised is not None:
             record.notes.append(
                 f"the command exited with status 0, but its output ends with a traceback ({raised})"
@@ -282,13 +283,16 @@ class CommandProgram:
             if kept.sentence:
                 record.notes.append(kept.sentence)
 
-    def last_words(self) -> Optional[str]:
-        """The exception that a Python command ended with, as its output shows it; else ``None``."""
+    def last_words(self) -> LastWords:
+        """What the command's output ends with, as far as anybody can read it again."""
         if self._said is None:
-            return None
-        if isinstance(self._said, Path):
-            return _raised(_tail(self._said))
-        return _raised(self._said()[-_LAST_BYTES:].decode("utf-8", "replace"))
+            return LastWords()
+        tail = (
+            _tail(self._said)
+            if isinstance(self._said, Path)
+            else self._said()[-_LAST_BYTES:].decode("utf-8", "replace")
+        )
+        return LastWords(_not_begun(tail), _raised(tail), _last_line(tail))
 
     def _listen(self) -> None:
         """Make the FIFO that whatever the command starts may report to; where none can be made, nobody reports."""
@@ -383,22 +387,42 @@ def _mismatch(spec: TaskSpec, record: RunRecord) -> Optional[Failure]:
     return None
 
 
+def _not_begun(tail: str) -> Optional[str]:
+    found = _NOT_STARTED.fullmatch(tail.rstrip().rpartition("\n")[2])
+    return found[1][:_SAID_LETTERS] if found else None
+
+
 def _raised(tail: str) -> Optional[str]:
     """The last line of output that ends with a traceback, as Python or a notebook's kernel writes it."""
     if "Traceback (most recent call last)" not in tail:
-        said = tail.rstrip().rpartition("\n")[2]
-        found = _NOT_STARTED.fullmatch(said)
-        return found[1][:_SAID_LETTERS] if found else None
-    if "\x1b" in tail:
-        from stackyard_task.metrics.terminal import without_colours
-
-        tail = without_colours(tail)
-    lines = tail.rstrip().splitlines()
-    last = lines[-1].strip() if lines else ""
+        return None
+    tail = _plain(tail)
+    last = tail.rstrip().rpartition("\n")[2].strip()
     named = _IPYTHON.findall(tail)[-1:]
     if not _RAISED.fullmatch(last) and last.partition(":")[0] not in named:
         return None
-    said = " ".join("".join(c if c.isprintable() else " " for c in last).split())
+    return _on_one_line(last)
+
+
+def _last_line(tail: str) -> Optional[str]:
+    """The last line that says something, as it stands at a terminal; ``None``: there is none."""
+    for line in reversed(_plain(tail).splitlines()):
+        said = _on_one_line(line)
+        if any(c.isalnum() for c in said):
+            return said
+    return None
+
+
+def _plain(text: str) -> str:
+    if "\x1b" not in text:
+        return text
+    from stackyard_task.metrics.terminal import without_colours
+
+    return without_colours(text)
+
+
+def _on_one_line(text: str) -> str:
+    said = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return said if len(said) <= _SAID_LETTERS else said[: _SAID_LETTERS - 3] + "..."
 
 

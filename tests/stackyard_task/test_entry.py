@@ -42,6 +42,21 @@ def test_what_cannot_be_started_is_named(tmp_path: Path) -> None:
         assert len(refused({}, ["-u", name], tmp_path)) < 300
 
 
+@pytest.mark.parametrize("changes", ["--- a/x.py\n+++ b/x.py\n", "print('all of it')\n"])
+def test_changes_that_the_agent_leaves_out_are_refused(tmp_path: Path, changes: str) -> None:
+    (tmp_path / "x.py").write_text("print('of the repository')\n")
+    in_repository = {"repository": "r", "diff": changes}
+    for words in (["-u", "x.py"], ["-u", "-m", "x"]):
+        assert "do not begin with `diff`, so the agent leaves them out" in refused(
+            in_repository, words, tmp_path
+        )
+    entry.check({"repository": "r", "diff": "diff --git a/x.py b/x.py\n"}, ["-u", "x.py"], tmp_path)
+    entry.check({"repository": "r", "diff": "Submodule lib 1..2:\ndiff --git ..."}, ["-u", "x.py"], tmp_path)
+    (tmp_path / "new.py").write_text(changes)  # the repository had no such file: the agent wrote it
+    entry.check(in_repository, ["-u", "new.py"], tmp_path)
+    entry.check({"diff": changes}, ["-u", "x.py"], tmp_path)
+
+
 def test_the_shell_is_the_one_that_the_task_names(tmp_path: Path) -> None:
     for name in ("bash", "zsh"):
         (tmp_path / name).write_text("#!/bin/sh\n")

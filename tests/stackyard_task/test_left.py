@@ -139,3 +139,12 @@ def test_a_record_waits_a_week_however_often_it_was_tried(
     monkeypatch.setattr(handing_in, "document", document)
     assert left.main([str(folder)]) == 0
     assert not folder.exists()
+
+
+def test_a_link_in_the_place_of_a_run_folder_goes_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = tmp_path / "t1-1.1"
+    link.symlink_to(elsewhere)
+    assert left.main([str(link)]) == 0
+    assert (link.is_symlink(), elsewhere.is_dir()) == (False, True)

@@ -99,6 +99,19 @@ sys.exit(1)
         ("raise ValueError('x')", "the command exited with status 1: ValueError: x", None),
         (NOTEBOOK % {"name": "KeyError"}, "the command exited with status 1: KeyError: strange", None),
         (NOTEBOOK % {"name": "Odd"}, "the command exited with status 1: Odd: strange", None),
+        (
+            "import sys; sys.exit('no data in /x')",
+            "the command exited with status 1; its last words: no data in /x",
+            None,
+        ),
+        (
+            "import sys, traceback\ntry: 1 / 0\nexcept Exception: traceback.print_exc()\nsys.exit(3)",
+            "the command exited with status 3; its last words: ZeroDivisionError: division by zero",
+            None,
+        ),
+        ("x = = 1", "the command exited with status 1; its last words: SyntaxError: invalid syntax", None),
+        ("raise ValueError('a\\n  b')", "the command exited with status 1; its last words: b", None),
+        ("import os; os._exit(4)", "the command exited with status 4; see output.log", None),
         ("input()", "the command exited with status 1: EOFError: EOF when reading a line", None),
         (
             "import traceback\ntry: 1 / 0\nexcept Exception: traceback.print_exc()",

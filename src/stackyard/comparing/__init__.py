@@ -66,7 +66,8 @@ def compare(
 
     grouping = Grouping(asked.group_by)
     wanted = metrics.read(asked.metrics)
-    found = reading.read(clients, asked.selection, wanted)
+    keys = [*grouping.keys, *([asked.pair_by] if asked.pair_by else [])]
+    found = reading.read(clients, asked.selection, wanted, keys)
     made, chosen = study.study(
         found,
         grouping,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stackyard.comparing.fields import FieldError
-from stackyard.comparing.near import hint
+from stackyard.comparing.near import hint, printable
 from stackyard.comparing.selection import is_parameter, number
 from stackyard.comparing.task import Task
 from stackyard.counting import count
@@ -35,7 +35,7 @@ def _environment(task: Task) -> str | None:
     """The stack that was measured, with the mark of what a task had added to it; ``None``: nobody measured."""
     if task.record is None:
         return None
-    return task.record.environment.stack or task.record.cell.get("stack") or NO_STACK
+    return printable(task.record.environment.stack or task.record.cell.get("stack") or "") or NO_STACK
 
 
 def _machine(task: Task) -> str | None:

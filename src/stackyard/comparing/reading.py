@@ -62,8 +62,16 @@ class Found:
     unlooked: int = 0
 
 
-def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted]) -> Found:
+def read(
+    clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted], keys: Sequence[str] = ()
+) -> Found:
     """The tasks of a selection from all servers.
+
+    Args:
+        clients: the servers.
+        selection: which tasks.
+        asked: metrics that somebody named; none: all scalars are read.
+        keys: what tasks are grouped or paired by: such parameters are read however many a task has.
 
     Raises:
         BadInputError: no server has the project, no task fits, or more than MOST_TASKS do.
@@ -86,7 +94,7 @@ def read(clients: Sequence[Client], selection: Selection, asked: Sequence[Wanted
         there = True
         for document in _documents(client, selection, project, [*ASKED, *asking.fields], found):
             try:
-                task = task_of(document, place, asking.names, selection.filters)
+                task = task_of(document, place, asking.names, {*selection.filters, *keys})
             except RecordError as error:
                 found.broken.append(str(error))
                 continue

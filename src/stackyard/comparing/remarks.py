@@ -34,6 +34,8 @@ ADVICE: Mapping[str, str | None] = {
 }
 #: Names and values that one sentence shows.
 _MOST_NAMES = 6
+#: Reasons that one sentence tells apart.
+_MOST_REASONS = 3
 
 
 def remarks(
@@ -98,11 +100,15 @@ def remarks(
             "What they cost is unknown, and told nowhere: run them on a queue that measures.",
         )
     if found.unreadable:
-        names = _some(name for name, _ in found.unreadable)
+        reasons: dict[str, list[str]] = {}
+        for name, why in found.unreadable:
+            reasons.setdefault(printable(why), []).append(name)
+        each = [f"{_some(names)} ({why})" for why, names in list(reasons.items())[:_MOST_REASONS]]
+        more = [f"{len(reasons) - _MOST_REASONS} more reasons"] if len(reasons) > _MOST_REASONS else []
         add(
             "unreadable-records",
             "warning",
-            f"{count(len(found.unreadable), 'record')} cannot be read: {names} ({printable(found.unreadable[0][1])}).",
+            f"{count(len(found.unreadable), 'record')} cannot be read: {'; '.join(each + more)}.",
             "Those tasks are compared by what they reported themselves; their costs are unknown.",
         )
     shortened = sum(task.left_out > 0 for task in tasks)

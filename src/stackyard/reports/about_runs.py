@@ -148,13 +148,14 @@ def _order(study: Study, matrix: Matrix) -> Iterator[Finding]:
 
 def _noted(study: Study, matrix: Matrix) -> Iterator[Finding]:
     """What records say of themselves, each kind of sentence once: they differ in their numbers."""
-    kinds: dict[str, list[tuple[str, CellRuns]]] = {}
+    kinds: dict[str, dict[int, tuple[str, CellRuns]]] = {}
     for cell, run in runs(matrix):
         for note in run.record.notes:
             if _CHOSEN.fullmatch(note):  # which stack a task was given, and why: nothing is amiss
                 continue
-            kinds.setdefault(_NUMBERS.sub("0", note), []).append((note, cell))
-    for found in list(kinds.values())[:MOST_NOTES]:
+            kinds.setdefault(_NUMBERS.sub("0", note), {}).setdefault(id(run), (note, cell))
+    for by_run in list(kinds.values())[:MOST_NOTES]:
+        found = list(by_run.values())
         message = f"In {count(len(found), 'run')}: {found[0][0].rstrip('.')}."
         yield "run-notes", message, slugs(cell for _, cell in found)
 

@@ -20,6 +20,8 @@ from stackyard.stacks.wanted import Requirements
 _VERSIONS_LETTERS = 120
 _NONE_FOUND = re.compile(r"No matching distribution found for (\S.*?)(?: \(from .*\))?$")
 _VERSIONS = re.compile(r"satisfies the requirement .* \(from versions: (.*)\)")
+#: Where pip found a file: an address is long, and says nothing of the fault.
+_ADDRESS = re.compile(r" \(from (?:https?|file):\S*\)?")
 _BROKEN = re.compile(r"Retrying \(Retry|Could not fetch URL|connection broken|Connection to .* timed out")
 _DEPENDS = re.compile(r"^(\S+ \S+) depends on (.+)$")
 _REQUESTED = re.compile(r"^The user requested (?:\(constraint\) )?(.+)$")
@@ -60,6 +62,7 @@ def sentence(lines: Collection[str], asked: Asked) -> StackyardError:
         index answers or pip is too old; BadInputError where no file fits; StackyardError otherwise.
     """
     name, base = asked.requirements.name, asked.base
+    lines = [_ADDRESS.sub("", line) for line in lines]
     lacking = missing(lines)
     unreachable = next((line for line in lines if _BROKEN.search(line)), None)
     conflict = any("conflicting dependencies" in line or "ResolutionImpossible" in line for line in lines)

@@ -58,6 +58,14 @@ def test_a_filter_finds_a_parameter_behind_very_many_others(
     assert labels(lab, filters=filters(["Args/lr=0.1"])) == {"yes": 1}
 
 
+def test_what_tasks_are_grouped_by_is_read_behind_very_many_others(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "MOST_PARAMETERS", 1)
+    lab.task({"Args/a": "1", "Args/n": "yes"})
+    assert labels(lab) == {"yes": 1}
+
+
 def labels(lab: Lab, **selection: object) -> dict[str, int]:
     """Parameter -> how many tasks of it were compared."""
     report = lab.compared("Args/n", **selection)  # type: ignore[arg-type]

@@ -234,3 +234,10 @@ def test_which_stack_a_task_was_given_is_nothing_to_be_warned_of(note: str, told
     run.notes = [note]
     report = analyse(Study((Run(run, 0, "one"),)))
     assert any(warning.code == "run-notes" for warning in report.warnings) is told
+
+
+def test_a_run_that_repeats_itself_counts_once() -> None:
+    run = record({"workload": "w"}, None, 1.0)
+    run.notes = [f"lost {n} values" for n in range(1000)]
+    (found,) = [w for w in analyse(Study((Run(run, 0, "one"),))).warnings if w.code == "run-notes"]
+    assert found.message == "In 1 run: lost 0 values."

@@ -82,9 +82,11 @@ def test_a_task_that_its_own_code_failed_keeps_its_reason(standing: Yard) -> Non
     reason, record = told(
         standing, {"diff": "print('fatal: reference is not a tree: 1')\nraise SystemExit(3)\n"}
     )
-    assert reason == "code: the command exited with status 3"
+    assert (
+        reason == "code: the command exited with status 3; its last words: fatal: reference is not a tree: 1"
+    )
     assert record["failure"]["exit_code"] == 3
-    word = "stackyard: this task failed: code: the command exited with status 3 (what its agent says"
+    word = "stackyard: this task failed: code: the command exited with status 3; its last words: fatal: "
     until(lambda: word in standing.console(record["run_id"]), "the console's last word")
     assert "Process completed successfully" not in standing.console(record["run_id"]).partition(word)[2]
 
