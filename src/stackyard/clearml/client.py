@@ -31,6 +31,9 @@ FINAL = ("completed", "failed", "stopped", "published", "closed")
 PATIENCE_SECONDS = 60.0
 #: A token is asked for anew when less of its life is left.
 TOKEN_MARGIN_SECONDS = 60.0
+#: An answer has no more bytes than this, where a caller sets no bound of its own. The embedded server's have a fraction
+#: of it; the largest are pages of whole documents, and of plots, of an official one.
+MOST_ANSWER_BYTES = 256 << 20
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 #: What a download leaves free on the disk, or this part of a smaller one: what tasks leave is not ours to bound.
@@ -105,15 +108,14 @@ class Client:
         """The answer's ``data`` of an API call, such as ``call("tasks.get_by_id", task=...)``.
 
         Raises:
+            TooLargeError: the answer is larger than ``MOST_ANSWER_BYTES``; no more than that is taken.
             ServerError: the server refused it.
             UnreachableError: it does not answer.
         """
         changes = not method.rpartition(".")[2].startswith(("get_", "ping", "validate"))
 
         def once() -> httpx.Response:
-            return self._http.post(
-                f"{self.connection.api}/{method}", json=fields, headers=self._authorization()
-            )
+            return self._posted(method, MOST_ANSWER_BYTES, json=fields, headers=self._authorization())
 
         return _data(self._answered(once, changes), method)
 
@@ -127,10 +129,7 @@ class Client:
         """
 
         def once() -> httpx.Response:
-            url, headers = f"{self.connection.api}/{method}", self._authorization()
-            with self._http.stream("POST", url, json=fields, headers=headers) as answer:
-                body = _bounded(answer, most_bytes, method)
-                return httpx.Response(answer.status_code, content=body, request=answer.request)
+            return self._posted(method, most_bytes, json=fields, headers=self._authorization())
 
         answer = self._answered(once, False)
         return _data(answer, method), len(answer.content)
@@ -166,8 +165,8 @@ class Client:
         headers = {"Content-Type": "application/json-lines"}
 
         def once() -> httpx.Response:
-            url = f"{self.connection.api}/{method}"
-            return self._http.post(url, content=body, headers={**headers, **self._authorization()})
+            asked = {**headers, **self._authorization()}
+            return self._posted(method, MOST_ANSWER_BYTES, content=body, headers=asked)
 
         return _data(self._answered(once, True), method)
 
@@ -186,8 +185,10 @@ class Client:
         def once() -> httpx.Response:
             with file.open("rb") as stream:
                 # the field's name is where the file goes
-                return self._http.post(
+                return self._read_whole(
                     f"{self.connection.files}/",
+                    path,
+                    MOST_ANSWER_BYTES,
                     files={f"/{path}": (f"/{path}", stream, "application/octet-stream")},
                     headers=self._authorization(),
                     timeout=httpx.Timeout(600.0, connect=5.0),
@@ -265,17 +266,27 @@ class Client:
             return self._new_token()
 
     def _new_token(self) -> str:
-        answer = self._http.post(
-            f"{self.connection.api}/auth.login",
-            json={},
-            auth=(self.connection.access_key, self.connection.secret_key),
-        )
+        key = (self.connection.access_key, self.connection.secret_key)
+        answer = self._posted("auth.login", MOST_ANSWER_BYTES, json={}, auth=key)
         if answer.status_code == 401:
             raise ServerError(self._refused(), 401)
         token = _data(answer, "auth.login").get("token")
         if not isinstance(token, str):
             raise ServerError("auth.login: the answer holds no token", answer.status_code)
         return token
+
+    def _posted(self, method: str, most_bytes: int, **asked: Any) -> httpx.Response:
+        return self._read_whole(f"{self.connection.api}/{method}", method, most_bytes, **asked)
+
+    def _read_whole(self, url: str, what: str, most_bytes: int, **asked: Any) -> httpx.Response:
+        """The answer to a POST, read up to a bound.
+
+        Raises:
+            TooLargeError: there is more of it.
+        """
+        with self._http.stream("POST", url, **asked) as answer:
+            body = _bounded(answer, most_bytes, what)
+            return httpx.Response(answer.status_code, content=body, request=answer.request)
 
     def _authorization(self) -> dict[str, str]:
         if self.connection.token is not None:
@@ -337,7 +348,7 @@ def _bounded(answer: httpx.Response, most_bytes: int, what: str) -> bytes:
     for piece in answer.iter_bytes():
         body += piece
         if len(body) > most_bytes:
-            raise TooLargeError(f"{what}: more than {most_bytes:,} bytes")
+            raise TooLargeError(f"{what}: the server answered with more than {most_bytes:,} bytes")
     return bytes(body)
 
 

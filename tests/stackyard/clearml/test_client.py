@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from stackyard.clearml import client as clients
 from stackyard.clearml.client import Client, ServerError, TooLargeError
+from stackyard.clearml.connection import Connection
 
 
 @pytest.mark.parametrize("path", ["a\x7fb", "a\nb", "x" * 100_000])
@@ -79,3 +85,58 @@ def test_a_name_and_password_that_are_wrong_give_no_token(client: Client) -> Non
         stranger.sign_in()
     assert refused.value.code == 401
     assert "wrong" not in str(refused.value).replace("it is wrong", "")
+
+
+@contextmanager
+def endless(begins: bytes) -> Iterator[str]:
+    """A server that answers everything, and never comes to an end; its address."""
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(begins)
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"x" * 65536)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_answer_without_an_end_is_one_sentence_and_not_all_the_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(clients, "MOST_ANSWER_BYTES", 1_000_000)
+    (tmp_path / "file").write_bytes(b"x")
+    with endless(b'{"meta": {"result_code": 200}, "data": "') as url:
+        person = Client(Connection(url, url, url, "", "", "given").with_token("a token"))
+        tracemalloc.start()
+        try:
+            for ask in (
+                lambda: person.call("tasks.get_all"),
+                lambda: person.call("tasks.edit", task="t"),
+                lambda: person.call_lines("events.add_batch", [{}]),
+                lambda: person.upload(tmp_path / "file", "a/file"),
+            ):
+                with pytest.raises(TooLargeError, match="answered with more than 1,000,000 bytes"):
+                    ask()
+            with Client(Connection(url, url, url, "key", "secret", "given")) as other:
+                for ask in (lambda: other.call("tasks.get_all"), other.sign_in):
+                    with pytest.raises(
+                        TooLargeError, match=r"auth\.login: the server answered with more than"
+                    ):
+                        ask()
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
+            person.close()
