@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from stackyard_task import figures, records
 from stackyard_task.api import ApiError, Refused, Server
+from stackyard_task.figure_names import BESIDE_ITS_OWN
 from stackyard_task.inputs import digest_of
 from stackyard_task.records import Course, Failure, RunRecord
 from stackyard_task.wishes import Choice
@@ -28,8 +29,6 @@ STACK, STACK_WHY = "stackyard_stack", "stackyard_stack_why"
 _MOST_WHY = 1000
 #: How the SDK reports a single value.
 _SUMMARY, _SINGLE = "Summary", -(2**31)
-#: Put behind the name of a figure that the task itself reports too.
-_MEASURED = " (measured)"
 #: What of a task's document is read.
 FIELDS = [
     *("id", "name", "type", "status", "started", "project.name", "script", "hyperparams", "runtime"),
@@ -251,7 +250,7 @@ def own_values(task: Mapping[str, Any]) -> List[str]:
 
 def _unlike(values: Dict[str, float], taken: Sequence[str]) -> Dict[str, float]:
     """The same values, none with a name that is taken."""
-    return {name + _MEASURED if name in taken else name: value for name, value in values.items()}
+    return {name + BESIDE_ITS_OWN if name in taken else name: value for name, value in values.items()}
 
 
 def folder_of(task: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackyard_task import figure_names, handing_in
+from stackyard_task import figure_names
 from stackyard_task.figures import figures
 from stackyard_task.records import Dispatch, GpuUse, Measurement, RunRecord, StepTimes, Witness
 
@@ -31,6 +31,6 @@ def test_every_figure_of_a_record_is_known_by_its_name_and_none_of_a_tasks_own_i
     shown = figures(record)
     assert len(shown) > 30
     assert [name for name in shown if not figure_names.is_figure(name)] == []
-    assert all(figure_names.is_figure(name + handing_in._MEASURED) for name in shown)
+    assert all(figure_names.is_figure(name + figure_names.BESIDE_ITS_OWN) for name in shown)
     for name in ("accuracy", "time (s)", "GPU 3 temperature (C)", "accuracy (measured)"):
         assert not figure_names.is_figure(name), name

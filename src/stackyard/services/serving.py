@@ -20,15 +20,15 @@ from stackyard.clearml.connection import CONFIG_FILE, Connection
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.services import embedded
 from stackyard.services.files import EMBEDDED, GIVEN, RUN, STARTING, Plan, Server, ServicesFiles, WebApp
-from stackyard.settings import Settings
+from stackyard.settings import WEB_APP_PORT, Settings
 
 #: The users whose keys the agents and our side's commands have: login -> name. Neither administers anything, because
 #: a task on the host can read both keys.
 AGENTS_LOGIN, OWN_LOGIN = "stackyard-agents", "stackyard"
 _NAMES = {AGENTS_LOGIN: "Agents", OWN_LOGIN: "Stackyard"}
 
-#: The usual port of the web app, and the embedded server's setting that has its pages lead to it.
-WEB_APP_PORT, LINK = 8090, "compare_url"
+#: The embedded server's setting that has its pages lead to the web app.
+LINK = "compare_url"
 
 Say = Callable[[str], None]
 
