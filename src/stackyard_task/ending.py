@@ -42,8 +42,10 @@ class LastWords:
 
     #: Why Python could not begin; ``None``: it does not say so.
     not_begun: Optional[str] = None
-    #: The exception of a traceback that is its end; ``None``: there is none.
+    #: The exception of a traceback that is its end, or nearly so; ``None``: there is none.
     raised: Optional[str] = None
+    #: Whether nothing was said after it.
+    is_end: bool = True
     #: Its last line; ``None``: there is none, or nobody can read it again.
     line: Optional[str] = None
 

@@ -44,7 +44,12 @@ OUTPUTS_VARIABLE = "STACKYARD_OUTPUTS"
 #: So much of a log's end is looked at for what a command said last.
 _LAST_BYTES = 32 << 10
 _SAID_LETTERS = 300
-#: The last line of a Python traceback.
+_TRACEBACK = "Traceback (most recent call last)"
+#: After a traceback that ended a program, so many lines may still be said.
+_MOST_AFTER = 20
+#: An exception as a traceback's end names it: "KeyError: 'x'", "pkg.Odd".
+_RAISED_BY_NAME = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?")
+#: The last line of a notebook's traceback.
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault|Timeout)\b.*")
 #: What Python itself says of a script or module that is not there.
 _NOT_STARTED = re.compile(
@@ -252,10 +257,10 @@ class CommandProgram:
             record.notes += read.notes
             if read.series:
                 write_json(read.series, self._folder / SERIES_FILE)
-        raised = self.last_words().raised if record.failure is None else None
-        if raised is not None:
+        said = self.last_words() if record.failure is None else LastWords()
+        if said.raised is not None and said.is_end:
             record.notes.append(
-                f"the command exited with status 0, but its output ends with a traceback ({raised})"
+                f"the command exited with status 0, but its output ends with a traceback ({said.raised})"
             )
         elsewhere = _ELSEWHERE.search(" ".join(self.words or []))
         if elsewhere is not None:
@@ -292,7 +297,8 @@ class CommandProgram:
             if isinstance(self._said, Path)
             else self._said()[-_LAST_BYTES:].decode("utf-8", "replace")
         )
-        return LastWords(_not_begun(tail), _raised(tail), _last_line(tail))
+        raised, is_end = _raised(tail)
+        return LastWords(_not_begun(tail), raised, is_end, _last_line(tail))
 
     def _listen(self) -> None:
         """Make the FIFO that whatever the command starts may report to; where none can be made, nobody reports."""
@@ -392,16 +398,28 @@ def _not_begun(tail: str) -> Optional[str]:
     return found[1][:_SAID_LETTERS] if found else None
 
 
-def _raised(tail: str) -> Optional[str]:
-    """The last line of output that ends with a traceback, as Python or a notebook's kernel writes it."""
-    if "Traceback (most recent call last)" not in tail:
-        return None
+def _raised(tail: str) -> Tuple[Optional[str], bool]:
+    """(exception, whether it is the last line) of output that ends with a traceback, or nearly so.
+
+    What still runs at a program's end, such as a thread or an exit handler, may speak after it. A traceback is one as
+    Python or a notebook's kernel writes it.
+    """
+    if _TRACEBACK not in tail:
+        return None, True
     tail = _plain(tail)
-    last = tail.rstrip().rpartition("\n")[2].strip()
-    named = _IPYTHON.findall(tail)[-1:]
-    if not _RAISED.fullmatch(last) and last.partition(":")[0] not in named:
-        return None
-    return _on_one_line(last)
+    lines = tail.rstrip().splitlines()
+    if _IPYTHON.search(tail):
+        named, last = _IPYTHON.findall(tail)[-1], lines[-1].strip()
+        is_one = _RAISED.fullmatch(last) or last.partition(":")[0] == named
+        return (_on_one_line(last), True) if is_one else (None, True)
+    begins = max(number for number, line in enumerate(lines) if _TRACEBACK in line)
+    after = ((number, line) for number, line in enumerate(lines) if number > begins)
+    # frames are indented
+    number, said = next(((n, line) for n, line in after if line[:1].strip()), (0, ""))
+    left = len(lines) - number - 1
+    if not _RAISED_BY_NAME.fullmatch(said) or left > _MOST_AFTER:
+        return None, True
+    return _on_one_line(said), left == 0
 
 
 def _last_line(tail: str) -> Optional[str]:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import time
-from typing import Callable, Optional
+from typing import Callable, List, Optional
 
 from stackyard_task import records
 from stackyard_task.measure.proc import ProcessFiles
@@ -27,6 +27,8 @@ OPEN = 2
 #: The engine hands on what a container prints; it is awaited until nothing comes any more for a moment.
 STILL_SECONDS, LAG_SECONDS = 0.02, 0.3
 _CONSOLE_BYTES = 32 << 10
+#: Of a witness that differs by more, in percent and by itself, the run's record speaks.
+TOLD_PERCENT, TOLD_SECONDS, TOLD_BYTES = 5.0, 0.1, 8 << 20
 NOBODY = "no second witness: what started the container does not answer"
 
 
@@ -67,6 +69,7 @@ class Outside:
             record.notes.append(NOBODY)
             return
         record.witness = compared(seen, record.measurement, own_cpu, _own_bytes())
+        record.notes += said_of(record.witness, record.measurement)
 
     @property
     def console(self) -> Optional[Callable[[], bytes]]:
@@ -136,6 +139,20 @@ def compared(seen: Witness, measured: Measurement, own_cpu: float, own_bytes: Op
         assert files is not None
         seen.peak_differs_percent = 100.0 * (seen.peak_bytes - own_bytes - (peak - files)) / peak
     return seen
+
+
+def said_of(seen: Witness, measured: Measurement) -> List[str]:
+    """What a reader of the run's figures has to know of a witness that contradicts them, as sentences."""
+    told = (
+        ("CPU time", seen.cpu_differs_percent, (measured.cpu_seconds or 0.0) / TOLD_SECONDS),
+        ("peak memory", seen.peak_differs_percent, (measured.peak_rss_bytes or 0) / TOLD_BYTES),
+    )
+    return [
+        f"the host counted {abs(differs):.0f} % {'more' if differs > 0 else 'less'} {what} in the container than was "
+        "measured inside, so that figure may be as far off"
+        for what, differs, size in told
+        if differs is not None and abs(differs) > TOLD_PERCENT and abs(differs) / 100.0 * size > 1.0
+    ]
 
 
 def _connected(path: str) -> socket.socket:

@@ -110,7 +110,17 @@ sys.exit(1)
             None,
         ),
         ("x = = 1", "the command exited with status 1; its last words: SyntaxError: invalid syntax", None),
-        ("raise ValueError('a\\n  b')", "the command exited with status 1; its last words: b", None),
+        ("raise ValueError('a\\n  b')", "the command exited with status 1: ValueError: a", None),
+        (
+            "import atexit\natexit.register(print, 'bye')\nclass Odd(Exception): pass\nraise Odd('x') from KeyError()",
+            "the command exited with status 1: Odd: x",
+            None,
+        ),
+        (
+            "import atexit\natexit.register(print, 'bye')\nbytearray(10 ** 15)",
+            "the command exited with status 1: MemoryError",
+            None,
+        ),
         ("import os; os._exit(4)", "the command exited with status 4; see output.log", None),
         ("input()", "the command exited with status 1: EOFError: EOF when reading a line", None),
         (

@@ -82,7 +82,7 @@ def test_a_witness_is_asked_at_both_ends_and_told_when_all_is_left(tmp_path: Pat
     with listening(tmp_path / "w", b"{}\n", json.dumps(vars(said)).encode() + b"\n") as told:
         outside = Outside(str(tmp_path / "w"))
         outside.begin()
-        found = record(cpu_seconds=1.0, peak_rss_bytes=50 << 20, peak_mapped_files_bytes=0)
+        found = record(cpu_seconds=1.0, peak_rss_bytes=50 << 20)
         outside.end(found)
         outside.over()
     assert told == [b"begin\n", b"end\n", b"over\n"]
@@ -127,3 +127,14 @@ def test_the_end_of_the_console_is_read_from_the_file_that_the_witness_hands_ove
         outside.over()
         assert outside.console is None
     os.close(number)
+
+
+def test_a_witness_that_contradicts_the_figures_is_spoken_of() -> None:
+    large, small = (Measurement(cpu_seconds=9.0, peak_rss_bytes=size) for size in (100 << 20, 10 << 20))
+    contradicts = Witness("host", cpu_differs_percent=0.2, peak_differs_percent=18.8)
+    assert witness.said_of(Witness("host", cpu_differs_percent=-1.0), large) == []
+    assert witness.said_of(contradicts, small) == [], "2 MB"
+    assert witness.said_of(contradicts, large) == [
+        "the host counted 19 % more peak memory in the container than was measured inside, so that figure may be as "
+        "far off"
+    ]

@@ -46,7 +46,7 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
         stack.pin,
         {**stack.environment, **stack.tunables},
         making.pins_of(stack, wish),
-        [*chosen.said, *making.replaced_in(stack, chosen.stack)],
+        [*chosen.said, *making.replaced_in(stack, chosen.stack), *making.other_sdk(stack, wish)],
         image=image.image_id,
     )
 

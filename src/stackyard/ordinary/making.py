@@ -67,7 +67,7 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
         stack.pin,
         {**stack.environment, **stack.tunables},
         pins_of(stack, wish),
-        [*chosen.said, *replaced_in(stack, chosen.stack)],
+        [*chosen.said, *replaced_in(stack, chosen.stack), *other_sdk(stack, wish)],
     )
 
 
@@ -108,12 +108,24 @@ def torch_wanted(wish: Wish) -> Wanted | None:
 
 
 def with_packages(stack: StackSpec, wish: Wish, settings: Settings, say: Callable[[str], None]) -> StackSpec:
-    """The stack with what the task lists; the SDK too, in the agent's version where it lists none."""
-    also = [f"{sdk.NAME}=={metadata.version(sdk.NAME)}"]
+    """The stack with what the task lists; the SDK too, where it lists none: the agent's version, or one that fits."""
     asked = _asked(wish, stack.python)
 
     def defined(wheels: Path | None) -> StackSpec:
-        return derived.defined(stack, asked, settings, wheels=wheels, progress=say, replacing=True, also=also)
+        def also(sdks: str) -> StackSpec:
+            return derived.defined(
+                stack, asked, settings, wheels=wheels, progress=say, replacing=True, also=[sdks]
+            )
+
+        try:
+            return also(f"{sdk.NAME}=={metadata.version(sdk.NAME)}")
+        except RuledOutError:
+            if any(one.name == sdk.NAME for one in asked.wanted):
+                raise
+            say(
+                f"{sdk.NAME} {metadata.version(sdk.NAME)} does not go together with it; looking for one that does"
+            )
+            return also(sdk.NAME)
 
     return with_sdk(stack, settings, defined)
 
@@ -149,6 +161,17 @@ def with_sdk(stack: StackSpec, settings: Settings, make: Callable[[Path | None],
     if told and isinstance(first, BadInputError):
         raise BadInputError(f"{first}; {NO_INDEX_VARIABLE} is set here, so no index was asked") from None
     raise first
+
+
+def other_sdk(stack: StackSpec, wish: Wish) -> list[str]:
+    """That the SDK is another than the agent's, where the task did not ask for that."""
+    held = next((one.version for one in definition.packages(stack) if canonical(one.name) == sdk.NAME), None)
+    own = metadata.version(sdk.NAME)
+    if held in (None, own) or any(one.name == sdk.NAME for one in _asked(wish, stack.python).wanted):
+        return []
+    return [
+        f"{sdk.NAME} {held} instead of the agent's {own}, which does not go together with what the task lists"
+    ]
 
 
 def pins_of(stack: StackSpec, wish: Wish) -> dict[str, str]:

@@ -62,6 +62,16 @@ def test_what_the_task_lists_goes_before_what_the_stack_pins_and_is_said(place: 
 
 
 @pytest.mark.slow
+def test_an_sdk_that_contradicts_the_list_gives_way_to_one_that_does_not(place: Yard) -> None:
+    wheel(place.wheels, "clearml", SDK, {"clearml.py": f"version = {SDK!r}\n"}, requires=("small>=2",))
+    choice = made(place, "small==1.0\ntop\n")
+    assert loads(choice, "import small, clearml; print(small.x, clearml.version)") == "1 1.0"
+    assert choice.said[-1] == (
+        f"clearml 1.0 instead of the agent's {SDK}, which does not go together with what the task lists"
+    )
+
+
+@pytest.mark.slow
 def test_without_a_list_there_is_the_stack_and_the_sdk(place: Yard) -> None:
     choice = made(place, None)
     assert loads(choice, "import clearml, small; print(clearml.version, small.x)") == f"{SDK} 1"
