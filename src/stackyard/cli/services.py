@@ -129,6 +129,7 @@ def up(
     try:
         found = control.up(settings, wishes, _say(as_json), made.append)
         found["notes"] += [] if wishes.web_app or no_web_app else [f"no web app: {extras.why_not('web')}"]
+        found["notes"] += _without_stacks(settings) if found["slots"] else []
         found["templates"] = [] if no_templates else _publish_templates(found)
         if as_json:
             typer.echo(json.dumps(found, indent=1))
@@ -192,6 +193,18 @@ def _publish_templates(found: dict[str, Any]) -> list[str]:
         return []
     found["notes"] += missing
     return [each.name for each in done]
+
+
+def _without_stacks(settings: Settings) -> list[str]:
+    """What tasks will fail of, where no stack is built yet."""
+    from stackyard import stacks
+
+    if any(stacks.python_of(stack, settings) is not None for stack in stacks.load().values()):
+        return []
+    return [
+        "no stack is built here, and ClearML tasks run on one; build the usual one: "
+        f"stackyard stack build {stacks.DEFAULT}"
+    ]
 
 
 def _show_up(found: dict[str, Any]) -> None:

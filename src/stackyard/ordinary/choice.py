@@ -81,6 +81,10 @@ def choose(
     if named is not None:
         return _named(offer, named, named_by, python)
     usable = offer.usable
+    if not usable:
+        raise BadInputError(
+            f"no stack can be had here{_on(offer.queue)}; build one: stackyard stack build NAME"
+        )
     if torch is not None:
         usable = [stack for stack in usable if fits_torch(torch, stack)]
         if not usable:
@@ -100,10 +104,6 @@ def choose(
                 "python3 for any of them, or name a stack in Run/stack"
             )
         usable = fitting
-    if not usable:
-        raise BadInputError(
-            f"no stack can be had here{_on(offer.queue)}; build one: stackyard stack build NAME"
-        )
     stack = usable[0]
     if torch is not None:
         why = f"the task asks for {torch.text}"
