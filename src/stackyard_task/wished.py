@@ -14,7 +14,10 @@ from typing import Any, List, Mapping, Optional, Tuple
 from stackyard_task.handing_in import table
 from stackyard_task.wishes import Repository, Settled, Wish
 
+_REQUIREMENTS = "requirements.txt"
 _MOST_REQUIREMENTS_BYTES = 1 << 20
+#: Characters of changes; what is cut off cannot be applied, and is refused by whoever tries.
+_MOST_CHANGES = 4 << 20
 #: Of section Run: what is read here.
 _RUN_NAMES = ("stack", "time_limit_seconds")
 #: Of its other names, so many are told.
@@ -38,6 +41,9 @@ def wish_of(task: Mapping[str, Any], folder: Optional[Path]) -> Wish:
     elif script.get("repository") and folder is None:
         parts = ("repository", "version_num", "branch", "tag", "working_dir")
         wish.repository = Repository(*(str(script.get(part) or "").strip() for part in parts))
+        changes = str(script.get("diff") or "")
+        if _REQUIREMENTS in changes:
+            wish.repository.changes = changes[:_MOST_CHANGES]
     elif script.get("repository") and folder is not None:
         wish.requirements, wish.requirements_from = _of_repository(folder)
     for section, said in (("Run", "Run/stack"), ("properties", "the user property stack")):
@@ -110,7 +116,7 @@ def _says_something(text: str) -> bool:
 def _of_repository(folder: Path) -> Tuple[Optional[str], str]:
     """(text, name) of a repository's requirements.txt: beside the script, else at the top."""
     for place in (folder, *folder.parents):
-        file = place / "requirements.txt"
+        file = place / _REQUIREMENTS
         with contextlib.suppress(OSError):
             if file.is_file():
                 with file.open("rb") as stream:

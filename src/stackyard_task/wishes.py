@@ -30,6 +30,8 @@ class Repository:
     tag: str = ""
     #: The folder in it that the script is run from.
     folder: str = ""
+    #: The task's uncommitted changes, as git writes them, where they may change what is read of it.
+    changes: str = ""
 
 
 @dataclass

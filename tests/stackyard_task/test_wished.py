@@ -109,3 +109,11 @@ def test_a_stack_that_is_named_where_the_agent_makes_environments_is_said() -> N
 def test_a_limit_that_cannot_be_read_is_said(value: str, seconds: float | None, said: list[str]) -> None:
     task = {**document(), "hyperparams": {"Run": {"time_limit_seconds": {"value": value}}}}
     assert wished.time_limit_of(task) == (seconds, said)
+
+
+def test_changes_of_what_is_read_of_a_repository_go_with_the_wish() -> None:
+    for diff, changes in (("+++ b/requirements.txt\n", "+++ b/requirements.txt\n"), ("+++ b/x.py\n", "")):
+        task = document(repository="r", diff=diff, requirements={})
+        repository = wished.wish_of(task, None).repository
+        assert repository is not None
+        assert repository.changes == changes

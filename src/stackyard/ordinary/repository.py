@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from stackyard import git_words
@@ -110,15 +110,42 @@ class _Git:
         for place in places or [PurePosixPath("/")]:
             path = str(place / NAME).lstrip("/")
             listed = self._done("ls-tree", "--", self._at, path).decode("utf-8", "replace").split()
-            if len(listed) < 3 or listed[1] != "blob" or listed[0] == "120000":
+            held: bytes | None = None
+            if len(listed) >= 3 and listed[1] == "blob" and listed[0] != "120000":
+                if int(self._done("cat-file", "-s", listed[2])) > MOST_BYTES:
+                    raise BadInputError(f"{path} of {self._shown} has more than {MOST_BYTES >> 20} MiB")
+                held = self._done("cat-file", "blob", listed[2])
+            if self._of.changes:
+                held = self._changed(path, held)
+            if held is None:
                 continue
-            size = int(self._done("cat-file", "-s", listed[2]))
-            if size > MOST_BYTES:
-                raise BadInputError(f"{path} of {self._shown} has more than {MOST_BYTES >> 20} MiB")
-            text = self._done("cat-file", "blob", listed[2]).decode("utf-8", "replace")
+            text = held.decode("utf-8", "replace")
             said = any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())
             return text if said else None
         return None
+
+    def _changed(self, path: str, held: bytes | None) -> bytes | None:
+        """A file with the task's uncommitted changes of it; ``None``: there is none before, or none after."""
+        with tempfile.TemporaryDirectory(prefix="changed-", dir=self._folder) as place:
+            file = Path(place, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if held is not None:
+                file.write_bytes(held)
+            words = ("apply", "--unidiff-zero", "--whitespace=nowarn", f"--include={path}", "-")
+            done = self._run(*words, folder=place, given=self._of.changes.encode("utf-8", "surrogateescape"))
+            if done.returncode != 0:
+                said = git_words.last(done.stderr.decode("utf-8", "replace").splitlines())
+                raise BadInputError(
+                    f"the task's uncommitted changes cannot be applied to {path} of its commit"
+                    f"{f' (git: {said})' if said else ''}; clear or correct them"
+                )
+            if file.is_symlink() or not file.is_file():
+                return None
+            if file.stat().st_size > MOST_BYTES:
+                raise BadInputError(
+                    f"{path} of {self._shown}, as changed, has more than {MOST_BYTES >> 20} MiB"
+                )
+            return file.read_bytes()
 
     def _fetched(self, ref: str, whole: bool = False, must: bool = True) -> bool:
         words = ["fetch", "--quiet", "--no-tags", "--filter=blob:none"]
@@ -151,16 +178,18 @@ class _Git:
             raise self._refused(done.stderr.decode("utf-8", "replace"), words[-1])
         return done.stdout
 
-    def _run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(
+        self, *words: str, folder: str | None = None, given: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
         left = self._until - time.monotonic()
         late = AwayError(f"the repository {self._shown} did not give its {NAME} within {SECONDS:.0f} s")
         if left <= 0:
             raise late
         try:
             return subprocess.run(
-                ["git", "-C", self._folder, *words],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
+                ["git", "-C", folder or self._folder, *words],
+                env={**self._environment, **({"GIT_CEILING_DIRECTORIES": self._folder} if folder else {})},
+                input=given or b"",
                 capture_output=True,
                 timeout=left,
                 check=False,

@@ -119,6 +119,57 @@ def test_a_path_of_this_machine_is_none_of_the_containers(origin: Origin) -> Non
             origin.read(repository.PROTOCOLS, address=address)
 
 
+CHANGED = """diff --git a/requirements.txt b/requirements.txt
+--- a/requirements.txt
++++ b/requirements.txt
+@@ -1,2 +1,2 @@
+ # Python 3
+-six==1.17.0
++six==1.15.0
+diff --git a/gone.py b/gone.py
+--- a/gone.py
++++ b/gone.py
+@@ -1 +1 @@
+-a
++b
+"""
+ADDED = """diff --git a/deep/er/requirements.txt b/deep/er/requirements.txt
+new file mode 100644
+--- /dev/null
++++ b/deep/er/requirements.txt
+@@ -0,0 +1 @@
++attrs
+"""
+REMOVED = """diff --git a/deep/requirements.txt b/deep/requirements.txt
+deleted file mode 100644
+--- a/deep/requirements.txt
++++ /dev/null
+@@ -1 +0,0 @@
+-tabulate
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "folder", "found"),
+    [
+        (CHANGED, "", "# Python 3\nsix==1.15.0\n"),
+        (ADDED, "deep/er", "attrs\n"),
+        (REMOVED, "deep/er", "# Python 3\nsix==1.17.0\n"),
+        (ADDED, "", "# Python 3\nsix==1.17.0\n"),
+    ],
+    ids=["changed", "added", "removed", "of another folder"],
+)
+def test_uncommitted_changes_of_the_file_count(origin: Origin, changes: str, folder: str, found: str) -> None:
+    assert origin.read(branch="main", folder=folder, changes=changes).requirements == found
+
+
+def test_changes_that_do_not_apply_are_refused(origin: Origin) -> None:
+    with pytest.raises(
+        BadInputError, match=r"cannot be applied to requirements.txt of its commit \(git: error"
+    ):
+        origin.read(commit=origin.first, changes=CHANGED)
+
+
 def test_a_repository_that_is_away_is_named_without_its_login() -> None:
     of = Repository("http://me:secret@127.0.0.1:1/x.git", "a" * 40)
     with pytest.raises(AwayError) as refused:
