@@ -1,20 +1,28 @@
-"""What one can choose from in a project before comparing: its tasks, tags, parameters, scalars, users."""
+"""What one can choose from in a project before comparing: its tasks, tags, parameters, scalars, users.
+
+It is read from the very tasks that would be compared: a server's own menus have what archived and hidden ones have too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.clearml.client import Client
-from stackyard.comparing import projects
+from stackyard.comparing import paging, projects
 from stackyard.comparing.grouping import KEYS
 from stackyard.comparing.near import printable
 from stackyard.comparing.selection import ENDED
+from stackyard.comparing.task import NOTES
 from stackyard.reports.catalogue import CATALOGUE
 
 #: Of each kind; and of one answer.
 MOST_CHOICES, ANSWER_BYTES = 2_000, 16 << 20
+#: Tasks that are looked at, and of how many scalars are asked for at a time.
+MOST_READ, _AT_ONCE = 2_000, 200
 #: Single tasks that one chooses from, and characters of the name of one.
 MOST_TASKS, _LONGEST_NAME = 100, 200
 
@@ -44,12 +52,10 @@ def tasks(client: Client, project: str) -> list[tuple[str, str, str]]:
         ServerError: the server refuses.
         UnreachableError: it does not answer.
     """
-    ids = projects.ids_here(client, project)
     answer, _ = client.read(
         "tasks.get_all_ex",
         ANSWER_BYTES,
-        project=ids,
-        include_subprojects=True,
+        **projects.ids_here(client, project).asks(),
         system_tags=["-archived"],
         status=list(ENDED),
         only_fields=["id", "name", "status"],
@@ -71,31 +77,48 @@ def tasks(client: Client, project: str) -> list[tuple[str, str, str]]:
 
 
 def choices(client: Client, project: str) -> Choices:
-    """What can be chosen in a project.
+    """What can be chosen in a project; of very many tasks, what the newest MOST_READ have.
 
     Raises:
         BadInputError: there is no such project.
         ServerError: the server refuses.
         UnreachableError: it does not answer.
     """
-    ids = projects.ids_here(client, project)
-
-    def asked(method: str, **fields: Any) -> Mapping[str, Any]:
-        return client.read(method, ANSWER_BYTES, **fields)[0]
-
-    tags = asked("projects.get_task_tags", projects=ids).get("tags")
-    parameters = asked("projects.get_hyper_parameters", project=ids[0], page_size=MOST_CHOICES).get(
-        "parameters"
-    )
-    scalars = asked("projects.get_unique_metric_variants", project=ids[0]).get("metrics")
-    users = asked("users.get_all_ex", only_fields=["id", "name"], active_in_projects=ids).get("users")
+    asks = {
+        **projects.ids_here(client, project).asks(),
+        "system_tags": ["-archived"],
+        "only_fields": ["id", "tags", "hyperparams", "user.name"],
+    }
+    there = paging.documents(client, asks, ["-created", "id"])
+    ids: list[str] = []
+    tags, parameters, users = set[str](), set[str](), set[str]()
+    with contextlib.suppress(paging.TooMuchError):  # the newest of them say enough
+        for each in itertools.islice(there, MOST_READ):
+            ids.append(str(each.get("id")))
+            tags.update(text for text in each.get("tags") or () if isinstance(text, str))
+            parameters.update(_parameters(each.get("hyperparams")))
+            user = each.get("user")
+            if isinstance(user, dict) and isinstance(user.get("name"), str):
+                users.add(user["name"])
+    scalars: set[str] = set()
+    for start in range(0, len(ids), _AT_ONCE):
+        answer, _ = client.read(
+            "projects.get_unique_metric_variants", ANSWER_BYTES, ids=ids[start : start + _AT_ONCE]
+        )
+        scalars.update(_joined(answer.get("metrics"), "metric", "variant"))
     return Choices(
         project,
         tags=_texts(tags),
-        parameters=_texts(_joined(parameters, "section", "name")),
-        scalars=_texts(_joined(scalars, "metric", "variant")),
-        users=_texts(each.get("name") for each in users or [] if isinstance(each, dict)),
+        parameters=_texts(parameters),
+        scalars=_texts(scalars),
+        users=_texts(users),
     )
+
+
+def _parameters(sections: Any) -> Iterator[str]:
+    for section, entries in sections.items() if isinstance(sections, dict) else ():
+        for name in entries if section not in NOTES and isinstance(entries, dict) else ():
+            yield f"{section}/{name}"
 
 
 def _joined(entries: Any, first: str, second: str) -> Iterator[str]:

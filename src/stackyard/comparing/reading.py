@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.clearml.client import Client, ServerError, TooLargeError
-from stackyard.comparing import metrics, projects
+from stackyard.comparing import metrics, paging, projects
 from stackyard.comparing.choices import choices
 from stackyard.comparing.fields import FieldError
 from stackyard.comparing.grouping import KEYS, alike
 from stackyard.comparing.metrics import Wanted
-from stackyard.comparing.near import hint
+from stackyard.comparing.near import hint, printable
 from stackyard.comparing.selection import LOCAL, Selection, is_parameter
 from stackyard.comparing.task import ASKED, OF_ANYBODY, Artifact, Task, shortened, task_of
 from stackyard.errors import BadInputError
@@ -27,9 +27,6 @@ from stackyard_task.wishes import script_digest
 
 #: Tasks of one comparison, over all servers.
 MOST_TASKS = 5_000
-#: Of one answer; and of all answers together.
-PAGE_BYTES, ALL_BYTES = 64 << 20, 512 << 20
-PAGE_SIZES = (250, 50, 5, 1)
 #: Of the changes, or whole scripts, of all tasks together; those beyond are not told apart.
 DIFF_BYTES, DIFF_PAGE = 32 << 20, 100
 #: A record that is read; it has some kilobytes.
@@ -40,6 +37,8 @@ MOST_DOWNLOADS, AT_ONCE = 1_000, 8
 _ID, _BEGINNING = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{6,31}")
 _NO_TASK = "no server that was asked has that task, or lets you see it"
 _MOST_ASKED = 200
+#: Hidden projects that a sentence names.
+_MOST_NAMED = 3
 
 
 @dataclass
@@ -56,6 +55,8 @@ class Found:
     broken: list[str] = field(default_factory=list)
     #: Tasks too large to be read.
     too_large: int = 0
+    #: Hidden projects below the one that is compared, whose tasks were not asked for.
+    hidden: list[str] = field(default_factory=list)
     #: Tasks that came from two servers.
     twice: int = 0
     #: Tasks whose changes nobody looked at: they would be too much.
@@ -85,14 +86,16 @@ def read(
     near: list[str] = []
     there = False
     for place, client in enumerate(clients):
-        project: list[str] = []
+        asks = {**selection.asks(), "only_fields": [*ASKED, *asking.fields]}
         if selection.project is not None:
-            project, known = projects.ids_of(client, selection.project)
+            scope, known = projects.ids_of(client, selection.project, selection.filters.get("project", ()))
             near += known
-            if not project:
+            if not scope.ids:
                 continue
+            asks |= scope.asks(whole=bool(selection.ids))
+            found.hidden += scope.hidden
         there = True
-        for document in _documents(client, selection, project, [*ASKED, *asking.fields], found):
+        for document in _documents(client, asks, found):
             try:
                 task = task_of(document, place, asking.names, {*selection.filters, *keys})
             except RecordError as error:
@@ -118,9 +121,8 @@ def read(
     there_are = found.tasks
     found.tasks = [task for task in there_are if _fits(task, selection)]
     if not found.tasks:
-        raise BadInputError(
-            f"no task fits: {selection.words()}{_other_values(there_are, selection) or _nearest(clients, selection)}"
-        )
+        why = _other_values(there_are, selection) or _nearest(clients, selection) or _hidden(found)
+        raise BadInputError(f"no task fits: {selection.words()}{why}")
     _look_at_code(clients, found)
     return found
 
@@ -146,6 +148,7 @@ def _whole(clients: Sequence[Client], ids: Sequence[str]) -> tuple[str, ...]:
         there = client.pages(
             "tasks.get_all_ex",
             "tasks",
+            search_hidden=True,  # who names a task means it
             only_fields=["id"],
             order_by=["-created"],
             system_tags=["-archived"],
@@ -182,6 +185,15 @@ def _other_values(tasks: Sequence[Task], selection: Selection) -> str:
     return ""
 
 
+def _hidden(found: Found) -> str:
+    """That tasks of hidden projects are compared where one is named, as the end of a sentence."""
+    if not found.hidden or found.selection.ids:
+        return ""
+    more = ", ..." if len(found.hidden) > _MOST_NAMED else ""
+    names = ", ".join(printable(name) for name in found.hidden[:_MOST_NAMED])
+    return f"; tasks of hidden projects below it stay out unless one is named: {names}{more}"
+
+
 def _nearest(clients: Sequence[Client], selection: Selection) -> str:
     """What is there instead of a tag or a parameter that no task of the project has, as the end of a sentence."""
     if selection.project is None:
@@ -202,58 +214,18 @@ def _nearest(clients: Sequence[Client], selection: Selection) -> str:
     return ""
 
 
-def _documents(
-    client: Client, selection: Selection, project: list[str], fields: list[str], found: Found
-) -> Iterator[Mapping[str, Any]]:
-    """The documents of the tasks, in the order in which they were made; a page that is too large in smaller ones.
+def _documents(client: Client, asks: Mapping[str, Any], found: Found) -> Iterator[Mapping[str, Any]]:
+    """The documents of the tasks, in the order in which they were made."""
 
-    The server works on the next page while this one is looked at.
-    """
-    asks = selection.asks()
-    if project:
-        asks |= {"project": project, "include_subprojects": True}
+    def too_large() -> None:
+        found.too_large += 1
 
-    def page(position: int, size: int, most_bytes: int) -> tuple[list[Any], int]:
-        answer, read = client.read(
-            "tasks.get_all_ex",
-            most_bytes,
-            **asks,
-            only_fields=fields,
-            order_by=["created", "id"],
-            page=position // size,
-            page_size=size,
-        )
-        tasks = answer.get("tasks")
-        return tasks if isinstance(tasks, list) else [], read
-
-    position, left, sizes = 0, ALL_BYTES, list(PAGE_SIZES)
-    with ThreadPoolExecutor(1, "pages") as pool:
-        coming = pool.submit(page, position, sizes[0], PAGE_BYTES)
-        while True:
-            size = sizes[0]
-            try:
-                tasks, read = coming.result()
-            except TooLargeError:
-                # a place that no smaller page begins at cannot be: each size divides those before it
-                if len(sizes) > 1:
-                    del sizes[0]
-                else:
-                    found.too_large += 1
-                    position += 1
-                coming = pool.submit(page, position, sizes[0], PAGE_BYTES)
-                continue
-            left -= read
-            if left < 0:
-                raise BadInputError(
-                    f"the tasks hold more than {ALL_BYTES >> 20} MB ({selection.words()}): narrow them"
-                )
-            position += size
-            last = len(tasks) < size
-            if not last:
-                coming = pool.submit(page, position, size, PAGE_BYTES)
-            yield from (task for task in tasks if isinstance(task, dict))
-            if last:
-                return
+    try:
+        yield from paging.documents(client, asks, ["created", "id"], too_large)
+    except paging.TooMuchError as error:
+        raise BadInputError(
+            f"the tasks hold more than {paging.ALL_BYTES >> 20} MB ({found.selection.words()}): narrow them"
+        ) from error
 
 
 def scalars(clients: Sequence[Client], found: Found) -> list[str]:
@@ -262,7 +234,7 @@ def scalars(clients: Sequence[Client], found: Found) -> list[str]:
     for place, client in enumerate(clients):
         ids = [task.id for task in found.tasks if task.server == place][-_MOST_ASKED:]
         if ids:
-            answer, _ = client.read("projects.get_unique_metric_variants", PAGE_BYTES, ids=ids)
+            answer, _ = client.read("projects.get_unique_metric_variants", paging.PAGE_BYTES, ids=ids)
             for each in answer.get("metrics") or []:
                 if isinstance(each, dict):
                     names[f"{each.get('metric')}/{each.get('variant')}"] = None

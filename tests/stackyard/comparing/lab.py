@@ -64,7 +64,9 @@ class Lab:
                 "value": str(value),
             }
         project = self.project + (f"/{below}" if below else "")
-        made = self.client.call("projects.get_all", name=f"^{project}$", only_fields=["id"])["projects"]
+        made = self.client.call(
+            "projects.get_all", name=f"^{project}$", only_fields=["id"], search_hidden=True
+        )["projects"]
         place = (
             made[0]["id"] if made else self.client.call("projects.create", name=project, description="")["id"]
         )
@@ -96,6 +98,12 @@ class Lab:
         elif end == "stopped":
             self.client.call("tasks.stopped", task=id, status_reason="somebody pressed abort")
         return id
+
+    def hide(self, below: str) -> None:
+        """Tag a sub-project hidden, as the SDK does with that of a data set."""
+        name = f"{self.project}/{below}"
+        (found,) = self.client.call("projects.get_all", name=f"^{name}$", only_fields=["id"])["projects"]
+        self.client.call("projects.update", project=found["id"], system_tags=["hidden"])
 
     def artifact(self, id: str, preview: str, uri: str = "", key: str = "stackyard-record") -> None:
         """Register the artifact that is a task's record."""

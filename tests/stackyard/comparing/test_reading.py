@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stackyard import comparing
 from stackyard.clearml.client import Client
-from stackyard.comparing import Asked, reading
+from stackyard.comparing import Asked, paging, reading
 from stackyard.comparing.selection import Selection
 from stackyard.errors import BadInputError
 from stackyard_task import records
@@ -28,15 +29,15 @@ def test_all_pages_are_read_and_a_large_one_in_smaller_ones(
 ) -> None:
     for n in range(7):
         lab.task({"Args/n": n % 2, "Args/long": "x" * (20_000 if n == 3 else 10)})
-    monkeypatch.setattr(reading, "PAGE_SIZES", (2, 1))
+    monkeypatch.setattr(paging, "PAGE_SIZES", (2, 1))
     assert completed(lab) == 7
-    monkeypatch.setattr(reading, "PAGE_SIZES", (4, 2, 1))
-    monkeypatch.setattr(reading, "PAGE_BYTES", 15_000)
+    monkeypatch.setattr(paging, "PAGE_SIZES", (4, 2, 1))
+    monkeypatch.setattr(paging, "PAGE_BYTES", 15_000)
     report = lab.compared("Args/n")
     assert report.counts["completed"] == 6
     assert codes(report)["too-large"] == "1 task too large to be read: left out."
-    monkeypatch.setattr(reading, "PAGE_BYTES", 64 << 20)
-    monkeypatch.setattr(reading, "ALL_BYTES", 10_000)
+    monkeypatch.setattr(paging, "PAGE_BYTES", 64 << 20)
+    monkeypatch.setattr(paging, "ALL_BYTES", 10_000)
     with pytest.raises(BadInputError, match="the tasks hold more than"):
         completed(lab)
 
@@ -110,3 +111,55 @@ def test_tasks_of_several_servers_are_compared_together(lab: Lab) -> None:
         report = comparing.compared([lab.client, lab.client], asked)
         assert report.counts["completed"] == 1
         assert codes(report)["duplicate-records"] == "Given twice: 1 record."
+
+
+def hidden_in(lab: Lab) -> list[str]:
+    """One plain task, one below, and four in hidden projects, whose ids are the answer."""
+    lab.task({"Args/n": 1}, {"loss/val": [1.0]})
+    lab.task({"Args/n": 1}, {"loss/val": [1.0]}, below="inner")
+    ids = [
+        lab.task({"Args/n": 2}, {"loss/val": [9.0]}, below=below, name=below)
+        for below in (".datasets/digits", ".pipelines/nightly", "secret", "secret/deeper")
+    ]
+    lab.hide(".datasets/digits")
+    lab.hide("secret")
+    return ids
+
+
+def test_tasks_of_hidden_projects_stay_out_unless_somebody_names_one(lab: Lab) -> None:
+    ids = hidden_in(lab)
+
+    def projects_of(project: str | None = lab.project, **selection: Any) -> list[str]:
+        found = reading.read([lab.client], Selection(project, **selection), [])
+        return [str(task.project).removeprefix(lab.project) for task in found.tasks]
+
+    assert projects_of() == ["", "/inner"]
+    # by its name, which is that of all below it
+    for name in ("/.datasets", "/.datasets/digits"):
+        assert projects_of(f"{lab.project}{name}") == ["/.datasets/digits"]
+    assert projects_of(f"{lab.project}/secret") == ["/secret", "/secret/deeper"]
+    # by a filter
+    wanted = [f"{lab.project}/inner", f"{lab.project}/.pipelines/nightly"]
+    assert projects_of(filters={"project": wanted}) == ["/inner", "/.pipelines/nightly"]
+    # by a task's id, or the beginning of one
+    assert projects_of(ids=(ids[0],)) == ["/.datasets/digits"]
+    assert projects_of(None, ids=(ids[2][:12],)) == ["/secret"]
+
+
+def test_where_only_hidden_projects_have_what_is_asked_for_that_is_said(lab: Lab) -> None:
+    hidden_in(lab)
+    with pytest.raises(BadInputError) as caught:
+        lab.compared("Args/n", filters={"Args/n": ["2"]})
+    assert str(caught.value) == (
+        f"no task fits: project {lab.project}, Args/n=2; tasks of hidden projects below it stay out unless one is "
+        f"named: {lab.project}/.datasets, {lab.project}/.datasets/digits, {lab.project}/.pipelines, ..."
+    )
+
+
+def test_archived_tasks_and_those_that_are_tagged_hidden_stay_out(lab: Lab) -> None:
+    hidden_in(lab)
+    kept = lab.compared("Args/n").counts["completed"]
+    for tag in ("archived", "hidden"):
+        for below in ("", "inner"):
+            lab.task({"Args/n": 1}, {"loss/val": [1.0]}, below=below, system_tags=[tag])
+    assert lab.compared("Args/n").counts["completed"] == kept == 2
