@@ -176,6 +176,7 @@ def _bar(
     low = summary.minimum if summary.low is None else summary.low
     high = summary.maximum if summary.high is None else summary.high
     value, span = quantities.spread(summary.median, low, high, metric.unit)
+    between = f"{span.replace(', ', '–')}, " if summary.n > 1 else ""
     least, span_of_all = ends[0], ends[1] - ends[0]
 
     def place(number: float) -> float:
@@ -190,7 +191,7 @@ def _bar(
         place(high),
         [place(v) for v in summary.values],
         value,
-        f"{span.replace(', ', '–')}, n = {summary.n}" if ranged else f"[{span}]",
+        (f"{between}n = {summary.n}" if ranged else f"[{span}]"),
         ranged,
     )
 

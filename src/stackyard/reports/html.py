@@ -346,7 +346,8 @@ def _entry(cell: CellReport, metric: MetricNote) -> tuple[str, str, str]:
     high = summary.maximum if summary.high is None else summary.high
     value, span = quantities.spread(summary.median, low, high, metric.unit)
     mean = f"mean {quantities.mean_of(summary, metric.unit)}" if summary.n > 1 else ""
-    return value, f"{span.replace(', ', '–')}" if ranged else f"[{span}]", mean
+    between = span.replace(", ", "–") if summary.n > 1 else ""
+    return value, between if ranged else f"[{span}]", mean
 
 
 def _results(workload: WorkloadReport) -> list[dict[str, Any]]:

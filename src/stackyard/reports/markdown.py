@@ -64,6 +64,8 @@ def spread(summary: CellSummary | None, unit: str) -> str:
     if summary.low is not None and summary.high is not None:
         median, span = quantities.spread(summary.median, summary.low, summary.high, unit)
         return f"{median} [{span}]"
+    if summary.n == 1:
+        return quantities.quantity(summary.median, unit)
     median, span = quantities.spread(summary.median, summary.minimum, summary.maximum, unit)
     return f"{median} ({span})"
 

@@ -8,6 +8,7 @@ import pytest
 from stackyard.reports import Report, ReportOptions, Study, analyse, load
 from stackyard_task.records import RunRecord
 from tests.stackyard.reports.synthetic import record, write_plan, write_run, write_study
+from tests.stackyard_server.web.conftest import browser  # noqa: F401 - a fixture
 
 CELLS = (
     {"deployment": "bare", "stack": "old", "hardware": "1c", "workload": "train"},

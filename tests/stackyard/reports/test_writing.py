@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -19,13 +20,18 @@ from stackyard.reports import Report, ReportOptions, Study, analyse, load, print
 from stackyard.reports.csv_report import safe
 from stackyard.reports.html import render as render_html
 from stackyard.reports.markdown import render as render_markdown
+from stackyard.reports.quantities import quantity
 from stackyard_task.records import Environment, Failure, Measurement, RunRecord
 from tests.counts import LONG
-from tests.stackyard.reports.synthetic import record, write_run
+from tests.stackyard.reports.conftest import CELLS
+from tests.stackyard.reports.synthetic import record, write_plan, write_run
 from tests.stackyard.reports.test_analysis import two_versions
 from tests.waiting import PATIENCE_SECONDS
 
 FAST = ReportOptions(permutations=49, draws=500)
+#: Where the tracks of each chart begin and end, in pixels.
+TRACKS = """(charts) => charts.map((chart) => [...chart.querySelectorAll('.track')].map((track) => {
+    const box = track.getBoundingClientRect(); return [box.left, box.right].map(Math.round).join('-') }))"""
 EVIL = "=<script>alert(1)</script>|\"'[red]`x`\x1b[31m"
 
 
@@ -259,6 +265,38 @@ def test_a_browser_draws_every_chart(hostile: Report, report: Report, tmp_path: 
         assert done.stdout.count('class="main-svg"') >= plots
         assert done.stdout.count("needs a browser of 2023") == 1  # in the script itself, not in the page
         assert "CONSOLE" not in done.stderr, done.stderr
+
+
+@pytest.mark.whole
+def test_stacked_bars_of_one_chart_are_drawn_on_one_scale(
+    browser: Any, two_cells: Callable[..., Path], tmp_path: Path
+) -> None:
+    # one total in seconds, one in milliseconds
+    written = write(analyse(load([two_cells(factor=0.001)]), FAST), tmp_path / "report").html.as_uri()
+    for width in (390, 1280):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(written)
+        charts = page.locator("figure.chart, .stacks").evaluate_all(TRACKS)
+        page.close()
+        assert sum(len(tracks) > 1 for tracks in charts) > 3
+        for tracks in charts:
+            assert len(set(tracks)) <= 1, tracks
+
+
+def test_of_one_run_alone_no_output_tells_a_range(tmp_path: Path) -> None:
+    write_plan(tmp_path, CELLS, 1)
+    for place, cell in enumerate(CELLS):
+        write_run(tmp_path, record(dict(cell), 1, 1 / (30 * (place + 1))))
+    report = analyse(load([tmp_path]), FAST)
+    html, markdown = render_html(report), render_markdown(report)
+    wall = quantity(1 / 30, "s")
+    assert wall in html
+    assert wall in markdown
+    assert "n = 1" in html
+    number = wall.split("\u00a0")[0]
+    for between in ("–", ", ", " to "):
+        assert f"{number}{between}{number}" not in html
+        assert f"{number}{between}{number}" not in markdown
 
 
 def test_every_output_says_of_what_a_workload_is_another_version(tmp_path: Path) -> None:

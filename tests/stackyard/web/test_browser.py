@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stackyard import reports
+from stackyard.clearml.client import Client
 from tests.stackyard.comparing.lab import Lab
 from tests.stackyard.reports.synthetic import write_study
 from tests.stackyard.web.conftest import NAME, PASSWORD, WebApp, opened
@@ -83,6 +84,33 @@ def test_a_report_is_shown_in_a_sandbox_where_its_scripts_run_and_see_nothing(
         page.frame_locator("iframe.report").get_by_text("no cookie, no parent").wait_for()
         page.goto("/reports/files/0/hostile/report.html")
         page.get_by_text("no cookie").wait_for()
+
+
+#: Where the tracks of each figure begin and end, in pixels.
+TRACKS = """(figures) => figures.map((figure) => [...figure.querySelectorAll('.track')].map((track) => {
+    const box = track.getBoundingClientRect(); return [box.left, box.right].map(Math.round).join('-') }))"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_bars_of_one_metric_are_drawn_on_one_scale(
+    browser: Any, app: WebApp, client: Client, width: int
+) -> None:
+    lab = Lab(client, "Vision/uneven")
+    if width == 390:  # the other finds them there
+        for n, tasks in ((1, 1), (2, 3), (3, 6)):
+            for seed in range(tasks):
+                value = 1 / (30 * n) + seed / 1e6
+                lab.task({"Args/net": "net " * 4**n, "Args/seed": seed}, {"loss/val": [value * 10**n]})
+    with opened(browser, app, viewport={"width": width, "height": 844}) as page:
+        page.goto(f"/compare?project={lab.project}&group-by=Args/net&metric=loss/val:less")
+        fill_in(page)
+        page.get_by_role("heading", name="In short").wait_for()
+        (tracks,) = page.locator("figure.bars").evaluate_all(TRACKS)
+        assert len(tracks) == 3
+        assert len(set(tracks)) == 1, tracks
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        values = [re.sub(r"\s+", " ", text) for text in page.locator(".bar .value").all_inner_texts()]
+        assert "0.333 n = 1" in values, "one task alone has no range"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
