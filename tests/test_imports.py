@@ -66,6 +66,7 @@ SEAM = {
     "stackyard_task.manifest",
     "stackyard_task.figure_names",
     "stackyard_task.wishes",
+    "stackyard_task.installed",
     "stackyard_task.run_folders",
 }
 #: And what the gate may, which an agent starts beside its tasks.

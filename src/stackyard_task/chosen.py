@@ -16,9 +16,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, Callable, Mapping, Optional
+from typing import IO, Callable, List, Mapping, Optional
 
-from stackyard_task import records
+from stackyard_task import installed, records
 from stackyard_task.interpreter import PYTHON_VARIABLE
 from stackyard_task.records import RecordError
 from stackyard_task.wishes import CHOICES_FOLDER, GIVEN, SETTLED_VARIABLE, Choice, Settled, Wish
@@ -30,7 +30,7 @@ _MARKER = "stackyard-complete.json"
 _MOST_BYTES = 8 << 20
 #: Counts how the same wish came to mean another stack, or needs another hook in it: what was found by older rules is
 #: not taken.
-_RULES = 3
+_RULES = 4
 _POLL_SECONDS = 0.05
 #: How long the choosing process gets to tidy up when its task is aborted.
 _GRACE_SECONDS = 5.0
@@ -129,14 +129,37 @@ def _known(kept: Path, has_image: Callable[[str], bool]) -> Optional[Choice]:
             return found if has_image(found.image) else None
         if found.stack is None:  # this machine's own Python, as it is
             return found if os.access(found.python, os.X_OK) else None
-        marker = os.path.join(os.path.dirname(os.path.dirname(found.python)), _MARKER)
-        with open(marker, "rb") as stream:
-            digest = json.loads(stream.read(_MOST_BYTES)).get("digest")
+        prefix = os.path.dirname(os.path.dirname(found.python))
+        with open(os.path.join(prefix, _MARKER), "rb") as stream:
+            marker = json.loads(stream.read(_MOST_BYTES))
+        digest = marker.get("digest")
+        if installed.untouched(prefix, marker) is False:  # our side looks what it is now
+            return None
     except (RecordError, OSError, ValueError, AttributeError, RecursionError):
         return None
     if digest != found.stack.digest or not os.access(found.python, os.X_OK):
         return None
     return found
+
+
+def changed(choice: Choice) -> List[str]:
+    """A sentence, where the environment that a task ran in has other packages now than it was built with."""
+    if (
+        choice.stack is None or choice.image is not None
+    ):  # the agent's own, or a container's, which goes with it
+        return []
+    prefix = os.path.dirname(os.path.dirname(choice.python))
+    try:
+        with open(os.path.join(prefix, _MARKER), "rb") as stream:
+            what = installed.changes(prefix, json.loads(stream.read(_MOST_BYTES)))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return []
+    if what is None:
+        return []
+    return [
+        f"the environment, which other tasks share, was changed while the task ran: {what}; the next task gets it as "
+        "it was built, so list what this one needs among its packages"
+    ]
 
 
 def _asked(wish: Wish, how: Settled, variables: Mapping[str, str], over: Callable[[], bool]) -> Choice:

@@ -120,7 +120,10 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         if record.failure is None:
             record.notes.append(why)
     if choice is not None:
-        record.notes = [*choice.said, *record.notes]
+        told = chosen.changed(choice)
+        for sentence in told:
+            print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
+        record.notes = [*choice.said, *record.notes, *told]
         record.failure = record.failure or mismatch(choice, record)
         record.status = "completed" if record.failure is None else "failed"
     watch.stop()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from stackyard_task import chosen
+from stackyard_task import chosen, installed
 from stackyard_task.chosen import NotMet
 from stackyard_task.records import StackPin
 from stackyard_task.wishes import SETTLED_VARIABLE, Choice, Settled, Wish
@@ -87,6 +88,27 @@ def test_an_answer_is_kept_until_something_that_decides_it_changes(place: Place)
     place.marker.unlink()
     place.choose(how=how)
     assert place.asked == 4, "the environment was removed"
+
+
+def test_what_was_installed_into_an_environment_has_our_side_look_at_it(place: Place) -> None:
+    packages = place.python.parents[1] / "lib" / "python3.11" / "site-packages"
+    (packages / "numpy-2.4.6.dist-info").mkdir(parents=True)
+    prefix = str(place.python.parents[1])
+    place.marker.write_text(json.dumps({"digest": "d" * 64, **installed.noted(prefix)}))
+    how = place.settled
+    choice = place.choose(how=how)
+    place.choose(how=how)
+    assert (place.asked, chosen.changed(choice)) == (1, [])
+    (packages / "numpy-2.4.6.dist-info").rename(packages / "numpy-2.3.1.dist-info")
+    os.utime(packages, ns=(0, packages.stat().st_mtime_ns + 1))
+    assert chosen.changed(choice) == [
+        "the environment, which other tasks share, was changed while the task ran: numpy 2.3.1 in place of 2.4.6; "
+        "the next task gets it as it was built, so list what this one needs among its packages"
+    ]
+    place.choose(how=how)
+    assert place.asked == 2, "the kept choice is not taken"
+    choice.image = "sha256:1"
+    assert chosen.changed(choice) == [], "a container's goes with it"
 
 
 def test_our_side_is_told_the_wish_and_what_is_settled(place: Place) -> None:

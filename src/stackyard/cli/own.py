@@ -290,7 +290,7 @@ def _stack(name: str | None, requirements: Path | None) -> tuple[StackPin, dict[
     from stackyard import stacks
     from stackyard.cli import typed
     from stackyard.settings import Settings
-    from stackyard.stacks import hook
+    from stackyard.stacks import environment
 
     defined = stacks.load()
     name = name or stacks.DEFAULT
@@ -306,6 +306,9 @@ def _stack(name: str | None, requirements: Path | None) -> tuple[StackPin, dict[
             f"or run on your own programs: --stack {typed.NO_STACK}"
         )
     stack = defined[name]
+    why = environment.changed(stack, settings)
+    if why is not None:
+        raise NotRunnableError(f"stack {name}: {why}")
     if requirements is not None:
         from stackyard.cli.requirements import stack_with
 
@@ -313,7 +316,7 @@ def _stack(name: str | None, requirements: Path | None) -> tuple[StackPin, dict[
             stack, requirements, settings, lambda line: typer.echo(f"stackyard: {line}", err=True)
         )
         python = stacks.build(stack, settings)
-    hook.ensure(python)
+    environment.tend(python)
     return stack.pin, {**stack.environment, **stack.tunables}, str(python)
 
 

@@ -136,7 +136,7 @@ def build_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Build stacks that are not built yet; the default stack if none is named."""
+    """Build stacks that are not built yet, or changed since; the default stack if none is named."""
     settings = Settings.from_environment()
     chosen = _chosen(names, stacks.load(), every, [stacks.DEFAULT])
     rows: list[dict[str, Any]] = []
@@ -146,8 +146,10 @@ def build_command(
             started = time.monotonic()
             try:
                 there = stacks.python_of(stack, settings)
+                if environment.changed(stack, settings) is not None:
+                    there = None
                 with Watch(stack.name) as watch:
-                    python = stacks.build(stack, settings, wheels, watch.say)
+                    python = stacks.build(stack, settings, wheels, watch.say, mend=True)
             except StackyardError as error:
                 rows.append({"name": stack.name, "built": False, "why_not": str(error)})
                 if not (every and isinstance(error, NotRunnableError)):

@@ -19,7 +19,7 @@ from stackyard.launch import LaunchError, Place
 from stackyard.launch.deployment import Deployment
 from stackyard.machine.hardware import why_not as machine_lacks
 from stackyard.machine.hardware_spec import HardwareSpec
-from stackyard.stacks import hook
+from stackyard.stacks import contents, environment
 from stackyard.workloads import snapshot
 from stackyard.workloads.environment import clean_environment
 from stackyard_task import records
@@ -54,7 +54,7 @@ def _compiled_once(code: Path, python: Path) -> None:
 @functools.cache
 def _hooked_once(python: Path) -> None:
     """The start-up hook in an environment that was built before there was one."""
-    hook.ensure(python)
+    environment.tend(python)
 
 
 class BareLauncher:
@@ -64,12 +64,20 @@ class BareLauncher:
         """Write ``task.json`` and start the supervisor in the stack's Python.
 
         Raises:
-            LaunchError: the stack is not built, or its Python cannot be executed.
+            LaunchError: the stack is not built or not as it was built, or its Python cannot be executed.
             OSError: the folder cannot be written.
         """
         stack = task.stack.name if task.stack else "?"
         if place.python is None:
             raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
+        changes = contents.changes(
+            place.python.parent.parent
+        )  # an earlier run may have installed something there
+        if changes is not None:
+            raise LaunchError(
+                f"stack {stack} has other packages than it was built with ({changes}); build it again with: "
+                f"stackyard stack build {stack}"
+            )
         _compiled_once(place.code, place.python)
         if task.stack is not None and task.command is not None:
             _hooked_once(place.python)

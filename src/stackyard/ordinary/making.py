@@ -15,7 +15,7 @@ from stackyard.errors import AwayError, BadInputError, StackyardError
 from stackyard.ordinary import choice, sdk
 from stackyard.ordinary.choice import Offer
 from stackyard.settings import Settings
-from stackyard.stacks import definition, derived, environment, hook, requirements
+from stackyard.stacks import definition, derived, environment, requirements
 from stackyard.stacks.definition import StackSpec, canonical
 from stackyard.stacks.refusals import RuledOutError
 from stackyard.stacks.wanted import Requirements, Wanted
@@ -61,7 +61,7 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
     python = with_sdk(
         stack, settings, lambda wheels: environment.build(stack, settings, wheels, progress=say)
     )
-    hook.ensure(python)  # one that was built long ago has an older one
+    environment.tend(python)  # one that was built long ago has an older one
     return Choice(
         str(python),
         stack.pin,

@@ -6,6 +6,9 @@ A venv cannot be renamed into place (its scripts carry its path), so it is built
 only once its marker file, written last, is there. Whatever has no marker is a leftover, cleared away by
 the next build. Builders of one stack wait for each other on a file lock, which the commands of a build
 inherit: it is free only when nothing builds any more, even if the builder itself was killed.
+
+What runs in an environment can install into it. The marker says what was there (``contents``): a derived environment
+that has something else is built anew, and one that others stand on is refused until somebody builds it again.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.settings import Settings
-from stackyard.stacks import locks
+from stackyard.stacks import contents, hook, locks, sharing
+from stackyard.stacks.contents import marker
 from stackyard.stacks.definition import MARKER, NONE, StackSpec
 from stackyard.stacks.sizes import size_bytes, sizes
 from stackyard_task.records import RecordError, read_json, write_json
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 
 #: A local folder of wheels to build from, where --wheels is not given.
 WHEELS_VARIABLE = "STACKYARD_WHEELS"
+#: An environment that is to be built anew is waited for so long, where something runs in it; looked at so often.
+_USED_SECONDS, _LOOK_SECONDS = 300.0, 0.5
 
 
 def location(stack: StackSpec, settings: Settings) -> Path:
@@ -59,12 +65,12 @@ def python_of(stack: StackSpec, settings: Settings) -> Path | None:
     return python if marker(folder).get("digest") == stack.digest and python.exists() else None
 
 
-def marker(folder: Path) -> dict:
-    """What the marker of an environment says; empty: the environment is not complete."""
-    try:
-        return read_json(dict[str, Any], folder / MARKER)
-    except RecordError:
-        return {}
+def changed(stack: StackSpec, settings: Settings) -> str | None:
+    """What its environment has otherwise than it was built with, and what mends it; ``None``: nothing."""
+    if stack is NONE or python_of(stack, settings) is None:
+        return None
+    what = contents.changes(location(stack, settings))
+    return None if what is None else _was_changed(stack, what)
 
 
 def why_not(stack: StackSpec, settings: Settings, machine: Machine, gpus: int = 0) -> str | None:
@@ -79,8 +85,9 @@ def why_not(stack: StackSpec, settings: Settings, machine: Machine, gpus: int = 
         gpus: how many GPUs the run needs; CUDA builds run on the CPU as well.
     """
     reason = _why_no_gpu(stack, machine, gpus)
-    if reason is None and python_of(stack, settings) is None:
-        reason = _why_not_built(stack, settings)
+    if reason is None:
+        unbuilt = python_of(stack, settings) is None
+        reason = _why_not_built(stack, settings) if unbuilt else changed(stack, settings)
     return reason
 
 
@@ -98,8 +105,11 @@ def build(
     settings: Settings,
     wheels: Path | None = None,
     progress: Progress | None = None,
+    mend: bool = False,
 ) -> Path:
     """The interpreter of the stack's environment, built now unless it is there already; its base's first.
+
+    One that has other packages than it was built with is built anew, where it stands on a base.
 
     Interrupted or failed, it leaves nothing that counts as built. Files pip has downloaded completely stay in
     pip's cache, so a second try repeats only what is missing.
@@ -109,32 +119,40 @@ def build(
         settings: where environments are.
         wheels: a local folder of wheels, tried first; ``None``: $STACKYARD_WHEELS, if set.
         progress: called with one line whenever there is something new to show.
+        mend: also build one anew that stands on its own.
 
     Raises:
         NotRunnableError: no Python, no source with the wanted build, or no disk space; the reason is kept for
             ``why_not``.
-        StackyardError: pip failed, or what was installed is not what is pinned.
+        StackyardError: pip failed, or what was installed is not what is pinned; or what is there has other packages
+            than it was built with, and stays.
     """
     say = progress or (lambda text: None)
-    python = python_of(stack, settings)
-    if python is not None:
-        if stack is not NONE:
-            with contextlib.suppress(OSError):  # when it was last wanted; nothing hangs on it but what may go
-                os.utime(location(stack, settings) / MARKER)
+    python, folder = python_of(stack, settings), location(stack, settings)
+    if stack is NONE and python is not None:
+        return python
+    if python is not None and contents.is_known(folder, marker(folder)):
+        with contextlib.suppress(OSError):  # when it was last wanted; nothing hangs on it but what may go
+            os.utime(folder / MARKER)
         return python
     from stackyard.stacks import indexes, installation
 
+    if python is not None:
+        writable = os.access(folder.parent, os.W_OK)
+        with _locked(folder, say) if writable else contextlib.nullcontext():
+            python = _as_built(stack, settings, say, mend)
+        if python is not None:
+            return python
     wheels = wheel_folder(wheels)
     if stack.base is not None:
         build(stack.base, settings, wheels, progress)
-    folder = location(stack, settings)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInputError(f"{folder.parent}: stacks cannot be kept there ({error.strerror})") from error
     refusal = _refusal_path(folder)
     with _locked(folder, say) as lock:
-        python = python_of(stack, settings)  # another builder may have finished while we waited
+        python = _as_built(stack, settings, say, mend)  # another builder may have finished while we waited
         if python is not None:
             return python
         try:
@@ -147,7 +165,7 @@ def build(
                 shared = size - own if facts["shared_by"] == "hard links" else None
                 built |= {"base": base.name, "shared_bytes": shared}
             took = {"seconds": round(time.monotonic() - started, 1), "bytes": size}
-            write_json({**built, **took}, folder / MARKER)
+            write_json({**built, **took, **contents.noted(folder)}, folder / MARKER)
         except indexes.NoSourceError as error:
             write_json({"at": _now(), "reason": str(error)}, refusal)
             raise
@@ -156,6 +174,71 @@ def build(
                 shutil.rmtree(folder, ignore_errors=True)
         refusal.unlink(missing_ok=True)
     return folder / "bin" / "python"
+
+
+def _as_built(stack: StackSpec, settings: Settings, say: Progress, mend: bool) -> Path | None:
+    """The interpreter of an environment that is as it was built; ``None``: it is to be built. Its lock is held.
+
+    Raises:
+        StackyardError: it is not, and stays so.
+    """
+    python, folder = python_of(stack, settings), location(stack, settings)
+    if python is None or contents.is_known(folder, marker(folder)):
+        return python
+    what = contents.differs(stack, folder)
+    if what is None:  # copied from elsewhere, by an older Stackyard, or put back by hand
+        _tended(python, folder, marker(folder))
+        return python
+    if stack.base is None and not mend:
+        raise StackyardError(f"{stack.name}: {_was_changed(stack, what)}")
+    say(f"{folder.name} has other packages than it was built with ({what}); it is built anew")
+    deadline = time.monotonic() + _USED_SECONDS
+    while (user := used_by(folder)) is not None:
+        if time.monotonic() > deadline:
+            raise StackyardError(
+                f"{folder.name} has other packages than it was built with ({what}), and process {user} still runs in "
+                "it; try again when that has ended, and list what a task needs among its packages"
+            )
+        say(f"{folder.name} has other packages than it was built with ({what}); waiting for process {user}")
+        time.sleep(_LOOK_SECONDS)
+    (folder / MARKER).unlink(missing_ok=True)
+    return None
+
+
+def tend(python: Path) -> None:
+    """Renew what an environment that we built has beside its packages: start-up hook, and what starts its programs.
+
+    The marker goes on to say what is installed. Where a build is under way, nothing is done.
+
+    Args:
+        python: its interpreter; any other's is left alone.
+    """
+    folder = python.parent.parent
+    told = marker(folder)
+    if not told:
+        hook.ensure(python)
+    elif not (contents.is_known(folder, told) and hook.installed(python)):
+        with contextlib.suppress(BadInputError, OSError), _locked(folder, wait=False):
+            told = marker(folder)
+            _tended(
+                python, folder, told if contents.tells(told) and contents.changes(folder) is None else None
+            )
+
+
+def _tended(python: Path, folder: Path, told: dict[str, Any] | None) -> None:
+    """The same, with the environment's lock held.
+
+    Args:
+        python: its interpreter.
+        folder: the environment.
+        told: what its marker says, where what is there is known to be right; ``None``: it stays as it is.
+    """
+    hook.ensure(python)
+    with contextlib.suppress(OSError):  # a home that cannot be written is looked at again the next time
+        sharing.mend_scripts(folder)
+        noted = contents.noted(folder)
+        if told is not None and contents.agree(told, noted):  # else somebody installs just now
+            write_json({**told, **noted}, folder / MARKER)
 
 
 def remove(folder: Path, settings: Settings) -> int:
@@ -198,6 +281,13 @@ def last_used(folder: Path) -> float:
         with contextlib.suppress(OSError):
             return place.stat().st_mtime
     return 0.0
+
+
+def _was_changed(stack: StackSpec, what: str) -> str:
+    return (
+        f"its environment has other packages than it was built with ({what}); build it again: "
+        f"stackyard stack build {stack.name}"
+    )
 
 
 def _why_not_built(stack: StackSpec, settings: Settings) -> str:

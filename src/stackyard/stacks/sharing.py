@@ -2,7 +2,8 @@
 
 pip replaces a file by removing it and writing a new one, and Python renames a finished ``.pyc`` into place, so neither
 writes through a link. What does write in place is not linked: scripts with the interpreter's path and ``.pth`` files
-are copied. The virtual environment itself (interpreter, activation, ``pyvenv.cfg``) is each one's own.
+are copied. The virtual environment itself (interpreter, activation, ``pyvenv.cfg``) is each one's own. So is the
+interpreter of a script: started by another environment's, pip would install there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -23,6 +26,14 @@ _CLOSED = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, 
 _HEAD_BYTES = 4096
 #: What older kernels read of that line.
 _KERNEL_BYTES = 127
+#: How pip has a script start its interpreter: directly, or by sh where the kernel does not take that line.
+_DIRECT = re.compile(rb"#!(?P<folder>/[^\n]*?/bin/)(?P<name>python[0-9.]*)(?P<options> -[^\n]*)?\n")
+_BY_SH = re.compile(
+    rb"#!/bin/sh\n'''exec' \"?(?P<folder>/[^\"\n]*?/bin/)(?P<name>python[0-9.]*)\"?(?P<options> -[^\"\n]*?)?"
+    rb" \"\$0\" \"\$@\"\n' '''\n"
+)
+#: No environment's: a script that names a Python there means that one.
+_SYSTEMS = (b"/bin/", b"/usr/bin/", b"/usr/local/bin/")
 
 _Way = tuple[str, Callable[[str, str], None]]
 
@@ -109,9 +120,52 @@ def _scripts(base: Path, folder: Path) -> None:
         content = source.read_bytes()
         old, new = (os.fsencode(str(place) + os.sep) for place in (base, folder))
         if content.startswith(b"#!"):
-            content = _called(content[:_HEAD_BYTES].replace(old, new) + content[_HEAD_BYTES:])
+            content = content[:_HEAD_BYTES].replace(old, new) + content[_HEAD_BYTES:]
+            content = _called(_started_by(folder, content))
         target.write_bytes(content)
         shutil.copystat(source, target)
+
+
+def mend_scripts(folder: Path) -> None:
+    """Have every program of an environment started by its own interpreter; in a copied home they name another.
+
+    Each file is replaced whole, never written into: environments may share files by hard links.
+
+    Raises:
+        OSError: a script cannot be read or replaced.
+    """
+    for path in (folder / "bin").iterdir():
+        if path.is_symlink() or not path.is_file():
+            continue
+        with path.open("rb") as file:
+            if file.read(2) != b"#!":
+                continue
+            content = b"#!" + file.read()
+        mended = _started_by(folder, content)
+        if mended == content:
+            continue
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as new:
+                new.write(_called(mended))
+            shutil.copystat(path, part)
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+
+
+def _started_by(folder: Path, script: bytes) -> bytes:
+    """A script of a Python of an environment, started by that of ``folder``; any other as it is."""
+    found = _DIRECT.match(script) or _BY_SH.match(script)
+    if found is None:
+        return script
+    own, name = os.fsencode(str(folder / "bin") + os.sep), found["name"]
+    if found["folder"] == own or found["folder"] in _SYSTEMS:
+        return script
+    name = name if os.path.lexists(own + name) else b"python"
+    return b"#!" + own + name + (found["options"] or b"") + b"\n" + script[found.end() :]
 
 
 def _called(script: bytes) -> bytes:
@@ -119,7 +173,8 @@ def _called(script: bytes) -> bytes:
     first, _newline, rest = script.partition(b"\n")
     if len(first) <= _KERNEL_BYTES or b"python" not in first:
         return script
-    return b"#!/bin/sh\n'''exec' \"" + first[2:].strip() + b'" "$0" "$@"\n\' \'\'\'\n' + rest
+    path, dash, options = first[2:].strip().partition(b" -")
+    return b"#!/bin/sh\n'''exec' \"" + path + b'"' + dash + options + b" \"$0\" \"$@\"\n' '''\n" + rest
 
 
 def _moved(link: str, base: Path, folder: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stackyard.stacks.contents import TOOLS
 from stackyard.stacks.definition import StackSpec, canonical, packages, public_version
 from stackyard.stacks.process import clean_environment
 from stackyard_task.records import RecordError, from_json, parse
@@ -16,8 +17,6 @@ VERIFY_SECONDS = 300
 
 #: Prints what the Python it runs in loads.
 SCRIPT = Path(__file__).parent / "inside" / "look.py"
-#: What every virtual environment has of its own.
-_TOOLS = {"pip", "setuptools", "wheel"}
 #: Results of the script's operations, exact in any precision.
 _RESULTS = {"operation": 83.0, "from_numpy": 15.0, "to_numpy": 15.0}
 
@@ -103,7 +102,7 @@ def compare(stack: StackSpec, seen: dict[str, Any]) -> Verification:
             if version is not None and "+" not in package.version:
                 version = public_version(version)
             check(f"package {name}", package.version, version)
-        for name in sorted(set(installed) - set(pinned) - _TOOLS):
+        for name in sorted(set(installed) - set(pinned) - TOOLS):
             found.append(Mismatch(f"package {name}", "none (not in the lock)", installed[name]))
     return Verification(stack.name, tuple(found), seen)
 

@@ -61,6 +61,7 @@ def test_its_environment_shares_the_bases_files_and_leaves_them_as_they_are(yard
     program = {"prog.py": "def main():\n    import sys\n    print(sys.prefix)\n"}
     path = wheel(yard.wheels, "prog", "1.0", program)
     with_script(path)
+    stacks.build(yard.base, yard.settings)  # it was copied here: its programs become its own
     before = tree(yard.base_folder)
     spec = derived.defined(yard.base, yard.requirements("setuptools>=900\ntop\nprog\n"), yard.settings)
     said: list[str] = []

@@ -51,6 +51,31 @@ def test_a_program_runs_from_a_folder_whose_name_the_kernel_does_not_take(tmp_pa
     assert (new / "bin" / "tool").read_text().startswith("#!/bin/sh\n")
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_programs_of_a_copied_base_are_started_by_their_own_interpreter(tmp_path: Path, long: bool) -> None:
+    elsewhere = tmp_path / ("long-" * 30 if long else "elsewhere")
+    called = f"#!/bin/sh\n'''exec' \"{elsewhere}/bin/python3.11\" \"$0\" \"$@\"\n' '''\n"
+    start = called if long else f"#!{elsewhere}/bin/python3.11 -s\n"
+    base, new = environment(tmp_path / "base"), fresh(tmp_path / "new")
+    (base / "bin" / "tool").write_text(f"{start}import sys\nprint(sys.argv[1])\n")
+    (base / "bin" / "other").write_text("#!/usr/bin/python3\n")
+    (base / "bin" / "shell").write_text("#!/bin/sh\necho hello\n")
+    (base / "bin" / "program").write_bytes(b"\x7fELF\xff")
+    sharing.share(base, new)
+    same = os.stat(base / "bin" / "shell").st_ino
+    os.link(base / "bin" / "tool", tmp_path / "linked")
+    sharing.mend_scripts(base)
+    for folder in (new, base):
+        text = (folder / "bin" / "tool").read_text()
+        assert text.splitlines()[0] == f"#!{folder}/bin/python{'' if long else ' -s'}"
+        done = subprocess.run([folder / "bin" / "tool", "it"], capture_output=True, text=True, check=True)
+        assert done.stdout == "it\n"
+        assert (folder / "bin" / "other").read_text() == "#!/usr/bin/python3\n"
+        assert (folder / "bin" / "program").read_bytes() == b"\x7fELF\xff"
+    assert os.stat(base / "bin" / "shell").st_ino == same, "what is right is not written"
+    assert str(elsewhere) in (tmp_path / "linked").read_text(), "replaced, never written into"
+
+
 def test_files_are_linked_and_what_carries_the_folders_name_is_its_own(tmp_path: Path) -> None:
     base, new = environment(tmp_path / "base"), fresh(tmp_path / "new")
     assert sharing.share(base, new, without=["marker.json"]) == "hard links"
