@@ -67,6 +67,8 @@ class Listener:
         ]
         #: Packages that were loaded, with their versions; ``None``: nobody told.
         self.packages: Optional[Dict[str, str]] = None
+        #: And those from folders of the script's own.
+        self.packages_elsewhere: Optional[Dict[str, str]] = None
         self._command = command
         self.progress: Dict[str, Any] = {}
         self.loss: Optional[float] = None
@@ -210,10 +212,10 @@ class Listener:
             ]
 
     def _on_loaded(self, message: Dict[str, Any]) -> None:
-        told = from_json(Dict[str, str], message["packages"])
-        self.packages = {**(self.packages or {}), **told}
-        if len(self.packages) > PACKAGES_KEPT:
-            self.packages = dict(sorted(self.packages.items())[:PACKAGES_KEPT])
+        self.packages = _with(self.packages, message)
+
+    def _on_loaded_elsewhere(self, message: Dict[str, Any]) -> None:
+        self.packages_elsewhere = _with(self.packages_elsewhere, message)
 
     def _on_lost(self, message: Dict[str, Any]) -> None:
         """A process found the FIFO full, and what it had to say is lost."""
@@ -245,6 +247,7 @@ class Listener:
         for name, value in self.facts.items():
             setattr(environment, name, value)
         environment.packages = self.packages
+        environment.packages_elsewhere = self.packages_elsewhere
         uses = {use.index: use for use in measurement.gpus}
         for index, facts in sorted(self.gpu_facts.items()):
             if index not in uses:
@@ -275,6 +278,12 @@ class Listener:
             return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
         return StepTimes(self._step_count, self._step_sum / self._step_count, rank(0.5), rank(0.95))
+
+
+def _with(held: Optional[Dict[str, str]], message: Dict[str, Any]) -> Dict[str, str]:
+    """The packages that are known, and those of a message."""
+    found = {**(held or {}), **from_json(Dict[str, str], message["packages"])}
+    return dict(sorted(found.items())[:PACKAGES_KEPT]) if len(found) > PACKAGES_KEPT else found
 
 
 def plain(value: Any) -> Any:

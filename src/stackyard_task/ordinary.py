@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NoReturn, Optional
+from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Tuple
 
 from stackyard_task import (
     aborts,
@@ -45,6 +45,8 @@ TASK_VARIABLE = "CLEARML_TASK_ID"
 #: Variables of this side; the script gets none of them, nor those that make an agent start us.
 _OURS = ("STACKYARD_", "CLEARML_AGENT_SKIP_PIP_VENV_INSTALL", "CLEARML_AGENT_SKIP_PYTHON_ENV_INSTALL")
 _KEPT = ("STACKYARD_SLOT",)
+#: Sentences of one kind that a record gets.
+_MOST_SAID = 10
 
 
 def main(words: List[str], begun: float, shell: bool = False) -> int:
@@ -120,7 +122,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
         if record.failure is None:
             record.notes.append(why)
     if choice is not None:
-        told = chosen.changed(choice)
+        told = [*chosen.changed(choice), *own_versions(choice, record)]
         for sentence in told:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
         record.notes = [*choice.said, *record.notes, *told]
@@ -172,15 +174,29 @@ def spec_of(
 
 def mismatch(choice: Choice, record: RunRecord) -> Optional[Failure]:
     """The package that was loaded in another version than the task lists; ``None``: none was, as far as is told."""
-    for name, loaded in (record.environment.packages or {}).items():
+    for name, pinned, loaded in _otherwise(choice, record.environment.packages):
+        return Failure(
+            "stack_mismatch",
+            f"the task lists {name}, its environment has {pinned}, but {loaded} was loaded; was another one installed "
+            "while it ran, or is one on its PYTHONPATH?",
+        )
+    return None
+
+
+def own_versions(choice: Choice, record: RunRecord) -> List[str]:
+    """A sentence for each listed package that the script brought itself, in another version: its author wanted that."""
+    return [
+        f"the task lists {name}, its environment has {pinned}, and its script loaded {loaded} from a folder of its own"
+        for name, pinned, loaded in _otherwise(choice, record.environment.packages_elsewhere)
+    ][:_MOST_SAID]
+
+
+def _otherwise(choice: Choice, packages: Optional[Mapping[str, str]]) -> Iterator[Tuple[str, str, str]]:
+    """Of listed packages that were loaded in another version: name, the environment's version, the loaded one."""
+    for name, loaded in (packages or {}).items():
         pinned = choice.pins.get(re.sub(r"[-_.]+", "-", name).lower())
         if pinned is not None and loaded.partition("+")[0] != pinned.partition("+")[0]:
-            return Failure(
-                "stack_mismatch",
-                f"the task lists {name}, its environment has {pinned}, but {loaded} was loaded; is another one in its "
-                "folder or on its PYTHONPATH?",
-            )
-    return None
+            yield name, pinned, loaded
 
 
 def _is_told_to_end() -> bool:

@@ -276,6 +276,8 @@ class Environment:
     code_own_dirty: Optional[bool] = None
     #: Packages that were really loaded, with their versions; ``None``: nobody told.
     packages: Optional[Dict[str, str]] = None
+    #: And those that a script found outside the folders of installed packages: beside itself, on its PYTHONPATH.
+    packages_elsewhere: Optional[Dict[str, str]] = None
     threads: Optional[int] = None
     tunables: Dict[str, str] = field(default_factory=dict)
     #: CPU used by everything but the child's tree and the supervisor, in percent of the whole machine.

@@ -22,6 +22,8 @@ _LINE_BYTES = 4096
 _PACKAGES = 300
 #: After so long at the end of a process no second folder is looked into.
 _END_SECONDS = 0.04
+#: Of a folder of the script's own, which may hold anything, so many names are read.
+_NAMES = 4000
 #: The process that has told its end; 0: none has. What it forks has not.
 _told_by = 0
 
@@ -139,35 +141,48 @@ def _physical(index: int) -> "int | None":
 def _loaded(until: float) -> list:
     """Lines with the versions of the top-level packages that are loaded, as their distributions or they name them.
 
+    What a script brought itself is told apart: modules of its folder, of one that it put on its path, of PYTHONPATH.
     What a package says of itself may be an older version's: the name of the folder that pip made goes before it.
     """
-    found: list = []
     held: list = []
+    elsewhere: list = []
+    pythons = os.path.dirname(os.__file__) + os.sep
     for name, module in sorted(sys.modules.copy().items()):
         inside = getattr(module, "__dict__", None)
         if "." in name or name[:1] == "_" or not isinstance(inside, dict):
             continue
         file = inside.get("__file__")
-        place = _packages_of(file) if isinstance(file, str) else None
+        if not isinstance(file, str):
+            continue
+        place = _packages_of(file)
         if place is not None:
             held.append((name, place, inside.get("__version__")))
+        elif not file.startswith(pythons):
+            elsewhere.append((name, _beside(file), inside.get("__version__")))
     # only these read folders; the first is where nearly all come from, and no busy machine makes it dear
     versions: dict = {}
-    for name, place, said in held:
-        if place not in versions and not (versions and time.monotonic() > until):
-            versions[place] = _distributions(place)
-        version = versions.get(place, {}).get(name.lower(), said)
-        if isinstance(version, str):
-            found.append((name, version))
-    found = sorted((name, version) for name, version in found if len(version) <= 100 and len(name) <= 200)
-    del found[_PACKAGES:]
+    lines = []
+    for kind, modules in (("loaded", held), ("loaded_elsewhere", elsewhere)):
+        found = []
+        for name, place, said in modules:
+            if place not in versions and not (versions and time.monotonic() > until):
+                versions[place] = _distributions(place, None if kind == "loaded" else _NAMES)
+            version = versions.get(place, {}).get(name.lower(), said)
+            if isinstance(version, str) and len(version) <= 100 and len(name) <= 200:
+                found.append((name, version))
+        lines += _lines(kind, sorted(found)[:_PACKAGES])
+    return lines
+
+
+def _lines(kind: str, found: list) -> list:
+    """Names and versions in as many lines as they need."""
     lines = []
     while found:
         count = len(found)
-        line = _told("loaded", {"pid": os.getpid()}, "packages", found[:count])
+        line = _told(kind, {"pid": os.getpid()}, "packages", found[:count])
         while len(line) >= _LINE_BYTES:
             count = count // 2
-            line = _told("loaded", {"pid": os.getpid()}, "packages", found[:count])
+            line = _told(kind, {"pid": os.getpid()}, "packages", found[:count])
         lines.append(line)
         found = found[count:]
     return lines
@@ -182,15 +197,30 @@ def _packages_of(file: str) -> "str | None":
     return None
 
 
-def _distributions(folder: str) -> dict:
-    """Name -> version of what is installed in a folder, by the names of its ``.dist-info`` folders alone."""
+def _beside(file: str) -> str:
+    """The folder that a top-level module was found in."""
+    folder, _, last = file.rpartition(os.sep)
+    return folder.rpartition(os.sep)[0] if last.startswith("__init__.") else folder
+
+
+def _distributions(folder: str, most: "int | None") -> dict:
+    """Name -> version of what is installed in a folder, by the names of its ``.dist-info`` folders alone.
+
+    Args:
+        folder: where packages lie.
+        most: of its names, so many are read; ``None``: all.
+    """
     found = {}
     try:
-        for entry in os.listdir(folder):
-            if entry.endswith(".dist-info"):
-                name, _, version = entry[: -len(".dist-info")].partition("-")
-                if version:
-                    found[name.lower().replace("-", "_").replace(".", "_")] = version
+        with os.scandir(folder) as entries:
+            for number, one in enumerate(entries):
+                if number == most:
+                    break
+                entry = one.name
+                if entry.endswith(".dist-info"):
+                    name, _, version = entry[: -len(".dist-info")].partition("-")
+                    if version:
+                        found[name.lower().replace("-", "_").replace(".", "_")] = version
     except OSError:
         pass
     return found

@@ -125,3 +125,18 @@ def test_a_command_says_what_it_loaded_and_nothing_of_the_machine_or_the_code(li
     line.listener.fill(measurement, environment)
     assert (environment.python, environment.host) == ("3.11.7", "here")
     assert (environment.stack_digest, environment.ram_limit_bytes) == (None, None)
+
+
+def test_what_a_script_brought_itself_stands_apart_and_is_bounded(line: Line) -> None:
+    line.say({"kind": "loaded", "packages": {"six": "1.16.0"}})
+    line.say({"kind": "loaded_elsewhere", "packages": {"six": "1.15.0"}})
+    line.say(
+        {"kind": "loaded_elsewhere", "packages": {"six": 3}}, {"kind": "loaded_elsewhere", "packages": []}
+    )
+    line.say({"kind": "loaded_elsewhere", "packages": {f"p{n:05}": "1" for n in range(room.PACKAGES_KEPT)}})
+    environment = Environment()
+    line.listener.fill(Measurement(), environment)
+    assert environment.packages == {"six": "1.16.0"}
+    assert environment.packages_elsewhere is not None
+    assert len(environment.packages_elsewhere) == room.PACKAGES_KEPT
+    assert line.listener.not_understood == 2

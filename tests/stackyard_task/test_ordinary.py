@@ -14,7 +14,9 @@ pytest.importorskip(
 )
 
 from stackyard.agents.slots import Slot
-from stackyard_task import handing_in
+from stackyard_task import handing_in, ordinary
+from stackyard_task.records import RunRecord
+from stackyard_task.wishes import Choice
 from tests.installation.agents import agent_of
 from tests.installation.site import QUEUE, Site, site
 
@@ -210,3 +212,19 @@ def test_a_task_is_ended_at_the_limit_that_it_sets_itself(tasks: Ordinary) -> No
         "status_reason"
     ]
     assert record["failure"]["kind"] == "time_limit"
+
+
+def test_another_version_fails_a_task_unless_its_script_brought_it() -> None:
+    choice = Choice("python", pins={"typing-extensions": "4.1", "torch": "2.13.0+cpu", "six": "1.16.0"})
+    record = RunRecord("r", "w", "completed", "", "")
+    record.environment.packages = {"torch": "2.13.0", "six": "1.16.0", "numpy": "1.0"}
+    record.environment.packages_elsewhere = {"typing_extensions": "3.7", "helper": "0.1", "six": "1.16.0"}
+    assert ordinary.mismatch(choice, record) is None
+    assert ordinary.own_versions(choice, record) == [
+        "the task lists typing_extensions, its environment has 4.1, and its script loaded 3.7 from a folder of its own"
+    ]
+    record.environment.packages["six"] = "1.15.0"
+    failure = ordinary.mismatch(choice, record)
+    assert failure is not None
+    assert failure.kind == "stack_mismatch"
+    assert "the task lists six, its environment has 1.16.0, but 1.15.0 was loaded" in failure.message

@@ -160,7 +160,9 @@ def finishing(folder: Path) -> None:
     """
     (site_packages,) = folder.glob("lib/python3*/site-packages")
     hook.install(site_packages)
-    (site_packages / "__pycache__").mkdir(exist_ok=True)  # what a task compiles there changes nothing else then
+    (site_packages / "__pycache__").mkdir(
+        exist_ok=True
+    )  # what a task compiles there changes nothing else then
 
 
 class _Shown:

@@ -121,7 +121,7 @@ def test_a_process_says_when_it_begins_and_what_it_had_loaded(environment: Envir
     shutil.rmtree(packages / "Named.By_its_distribution-0.5.dist-info")
     shutil.rmtree(mine)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
-    begun, facts, first, second, loaded = environment.told()
+    begun, facts, first, second, loaded, elsewhere = environment.told()
     assert begun["kind"] == "begun"
     assert begun["pid"] == facts["pid"] == loaded["pid"]
     version = subprocess.run(
@@ -144,6 +144,40 @@ def test_a_process_says_when_it_begins_and_what_it_had_loaded(environment: Envir
         "numpy": "1.26.4",
         "torch": "2.13.0+cu130",
     }
+
+    assert (elsewhere["kind"], elsewhere["packages"]) == ("loaded_elsewhere", {"mine": "9"})
+
+
+def test_what_a_script_brought_itself_is_told_apart(environment: Environment, tmp_path: Path) -> None:
+    (environment.site_packages / "six.py").write_text('__version__ = "1.16.0"')
+    target, beside = tmp_path / "target", tmp_path / "beside"
+    for name in ("six", "inside", "unnamed"):
+        (target / name).mkdir(parents=True)
+        (target / name / "__init__.py").write_text('__version__ = "0"' if name == "six" else "")
+    (target / "six-1.15.0.dist-info").mkdir()
+    (target / "inside-2.0.dist-info").mkdir()
+    beside.mkdir()
+    (beside / "helper.py").write_text("import argparse, json, xml.dom")
+    (beside / "own.py").write_text('__version__ = "3.1"')
+    (beside / "work.py").write_text(
+        f"import sys, helper, own; sys.path.insert(0, {str(target)!r})\nimport six, inside, unnamed"
+    )
+    done = environment.run(str(beside / "work.py"))
+    told = environment.told()
+    environment.run("-c", "import six")
+    (environment.site_packages / "six.py").unlink()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [message["kind"] for message in told] == ["begun", "environment", "loaded_elsewhere"]
+    assert told[-1]["packages"] == {"inside": "2.0", "own": "3.1", "six": "1.15.0"}
+    assert environment.told()[-1]["packages"] == {"six": "1.16.0"}
+
+
+def test_a_folder_of_many_files_is_not_read_to_its_end(environment: Environment, tmp_path: Path) -> None:
+    for number in range(5000):
+        (tmp_path / f"{number}.json").touch()
+    (tmp_path / "own.py").write_text('__version__ = "3.1"')
+    assert environment.run("-c", "import own", PYTHONPATH=str(tmp_path)).returncode == 0
+    assert environment.told()[-1]["packages"] == {"own": "3.1"}
 
 
 def test_a_busy_machine_loses_no_package(environment: Environment) -> None:
