@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,12 @@ def noted(folder: Path) -> dict[str, Any]:
     Raises:
         OSError: they cannot be read.
     """
-    return {_WHERE: str(folder), **installed.noted(str(folder))}
+    return {_WHERE: os.path.realpath(folder), **installed.noted(str(folder))}
 
 
 def is_known(folder: Path, told: dict[str, Any]) -> bool:
     """Whether there is no need to look: nothing was installed since the marker was written, and it was written here."""
-    return told.get(_WHERE) == str(folder) and installed.untouched(str(folder), told) is True
+    return told.get(_WHERE) == os.path.realpath(folder) and installed.untouched(str(folder), told) is True
 
 
 def tells(told: dict[str, Any]) -> bool:

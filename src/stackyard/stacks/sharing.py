@@ -134,6 +134,7 @@ def mend_scripts(folder: Path) -> None:
     Raises:
         OSError: a script cannot be read or replaced.
     """
+    folder = folder.resolve()  # a link to it may be gone tomorrow
     for path in (folder / "bin").iterdir():
         if path.is_symlink() or not path.is_file():
             continue
@@ -162,7 +163,7 @@ def _started_by(folder: Path, script: bytes) -> bytes:
     if found is None:
         return script
     own, name = os.fsencode(str(folder / "bin") + os.sep), found["name"]
-    if found["folder"] == own or found["folder"] in _SYSTEMS:
+    if found["folder"] in _SYSTEMS or os.path.realpath(found["folder"]) == os.path.realpath(own):
         return script
     name = name if os.path.lexists(own + name) else b"python"
     return b"#!" + own + name + (found["options"] or b"") + b"\n" + script[found.end() :]

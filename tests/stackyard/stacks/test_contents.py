@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ def made(yard: Yard) -> StackSpec:
     stack = derived.defined(yard.base, yard.requirements("top\n"), yard.settings, name="mine")
     stacks.build(stack, yard.settings)
     return stack
+
+
+Tree = Callable[[Path], dict[str, bytes]]
 
 
 def mark(folder: Path) -> object:
@@ -155,6 +159,20 @@ def test_a_copied_home_is_as_it_was_and_its_programs_are_its_own(yard: Yard, tmp
         )
         assert f"{folder}/lib" in done.stdout
         assert python == folder / "bin" / "python"
+
+
+@pytest.mark.slow
+def test_a_stack_that_another_home_links_to_stays_as_it_is(yard: Yard, tmp_path: Path, tree: Tree) -> None:
+    folder = yard.base_folder
+    stacks.build(yard.base, yard.settings)  # it was copied here
+    before = tree(folder)
+    linking = Settings(home=tmp_path / "linking")
+    link = environment.location(yard.base, linking)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(folder)
+    stacks.build(yard.base, linking)
+    environment.tend(link / "bin" / "python")
+    assert tree(folder) == before
 
 
 def older(folder: Path) -> None:
