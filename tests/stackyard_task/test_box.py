@@ -154,6 +154,7 @@ def test_the_wish_and_the_login_for_git_get_to_who_chooses_and_the_answer_to_the
         "branch": "",
         "tag": "",
         "folder": "sub",
+        "changes": "",
     }
     assert asked["settled"]["images"] == {"s": "sha256:1"}
     assert "STACKYARD_GIT_PASS=secret" in (place.folder / "env").read_text().splitlines()
