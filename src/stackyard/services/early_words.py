@@ -15,12 +15,15 @@ from stackyard_task.records import Failure
 
 #: The agent's own reasons for the failure of a task that it could not begin, or whose process failed.
 AGENTS_REASON = re.compile(r"failed cloning repository|worker execution exit code -?\d+")
-#: What the agent says at the end of a task whose process exited with 0.
-GOES_WELL = re.compile(r"Process completed successfully( - rank \d+)?$")
+#: What the agent says at the end of a task that has said itself why it failed: of a process that exited with 0, or that
+#: the agent had not seen end when it saw the failure.
+LAST_WORD = re.compile(
+    r"Process completed successfully( - rank \d+)?$|Process aborted by user - Task status was Failed$"
+)
 #: Where the agent begins a task, and where it hands over to the task's script.
 _BEGINS, _HANDS_OVER = "Executing task id [", "Starting Task Execution:"
 #: What ``stackyard_task.ordinary`` says.
-_NOT_BEGUN = "stackyard: not begun: "
+_NOT_BEGUN, _UNMEASURED = "stackyard: not begun: ", "stackyard: not measured: "
 _APPLIED = re.compile(r"^Executing: \('git', 'apply'.*?\): b(['\"])(.*)\1$")
 _NO_FOLDER = re.compile(r"^\[Errno (?:2|20)\] (?:No such file or directory|Not a directory): '(.*)'$")
 #: Lines of an agent's that say nothing of a fault.
@@ -40,7 +43,7 @@ def explained(lines: Sequence[str], script: Mapping[str, Any]) -> Failure | None
         None: the task's script had begun, or the agent said nothing of it.
     """
     said = last_run(lines)
-    if any(line.startswith(_HANDS_OVER) for line in said):
+    if has_begun(said):
         return _no_folder(said, script) or _not_begun(said)
     known = _diff(said) or _repository(said, script)
     return known or _something(said)
@@ -50,6 +53,16 @@ def last_run(lines: Sequence[str]) -> list[str]:
     """What was said of the task's last run: a task that is tried again has a longer console."""
     begins = [number for number, line in enumerate(lines) if line.startswith(_BEGINS)]
     return list(lines[begins[-1] :] if begins else lines)
+
+
+def has_begun(said: Sequence[str]) -> bool:
+    """Whether an agent had handed over to a task's script, by what was said of that run."""
+    return any(line.startswith(_HANDS_OVER) for line in said)
+
+
+def is_unmeasured(said: Sequence[str]) -> bool:
+    """Whether a task's script ran without being measured, by what was said of that run."""
+    return any(line.startswith(_UNMEASURED) for line in said)
 
 
 def _no_folder(said: Sequence[str], script: Mapping[str, Any]) -> Failure | None:

@@ -190,7 +190,7 @@ class Supervisor:
             if not self._ending() and self._leftovers.end(seen, self._on_host()):
                 self._look_for_worn()
             folders = {keeper.worker: keeper.prepared.folder for keeper in self.keepers.values()}
-            self._early.look(seen.workers, folders)
+            self._early.look(seen.workers, folders, [worker for worker, _ in self._on_host()])
             self._unsent.look(folders.values())
         self._keep_server(now)
         if not self._ending():  # it stays until the last task has ended
