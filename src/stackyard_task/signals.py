@@ -26,7 +26,7 @@ _NOT_PASSED_ON = ("SIGKILL", "SIGSTOP", "SIGCHLD")
 _OF_WRITING = (signal.SIGPIPE, getattr(signal, "SIGXFSZ", None))
 #: A signal that our parent passes on so soon after somebody sent it to this process too went to the whole group, or to
 #: each process of it: the command has it already.
-_TOGETHER_SECONDS = 0.5
+_TOGETHER_SECONDS = 2.0
 
 
 class Taken:
