@@ -148,12 +148,7 @@ def changed(choice: Choice) -> List[str]:
         choice.stack is None or choice.image is not None
     ):  # the agent's own, or a container's, which goes with it
         return []
-    prefix = os.path.dirname(os.path.dirname(choice.python))
-    try:
-        with open(os.path.join(prefix, _MARKER), "rb") as stream:
-            what = installed.changes(prefix, json.loads(stream.read(_MOST_BYTES)))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return []
+    what = installed.since_built(choice.python)
     if what is None:
         return []
     return [

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from stackyard_task import byte_code, clearml_link, inputs, records, run
+from stackyard_task import byte_code, clearml_link, inputs, installed, records, run
 from stackyard_task.api import ApiError
 from stackyard_task.clearml_link import Link
 from stackyard_task.measure.proc import first_process_started
@@ -287,6 +287,12 @@ def stack_of(spec: TaskSpec, variables: Mapping[str, str]) -> Stack:
         raise NotHere(
             f"stack {spec.stack.name} is pinned as {spec.stack.digest[:12]}, but this machine has "
             f"{str(found.digest)[:12]}; build it again there"
+        )
+    changes = installed.since_built(found.python)
+    if changes is not None:
+        raise NotHere(
+            f"stack {spec.stack.name} on this machine has other packages than it was built with ({changes}); build it "
+            f"again there: stackyard stack build {spec.stack.name}"
         )
     return found
 

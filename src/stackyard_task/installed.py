@@ -7,6 +7,7 @@ already. So one ``stat`` tells that nothing was installed or removed. Pure; stan
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import Any, Dict, List, Mapping, Optional
@@ -16,6 +17,9 @@ CHANGED_AT = "site_packages_changed_ns"
 #: And name -> version of what was installed.
 INSTALLED = "installed"
 _INFO = ".dist-info"
+#: In an environment that is complete.
+_MARKER = "stackyard-complete.json"
+_MOST_BYTES = 8 << 20
 #: Every environment has one of its own, and may renew it.
 _ANY = ("pip",)
 #: Of packages, so many are named in a sentence.
@@ -64,6 +68,17 @@ def changes(prefix: str, marker: Mapping[str, Any]) -> Optional[str]:
     except OSError as error:
         return f"its packages cannot be read: {error.strerror}"
     return difference(marker[INSTALLED], found)
+
+
+def since_built(python: str) -> Optional[str]:
+    """The same for the environment of an interpreter; ``None``, too, where Stackyard built none."""
+    prefix = os.path.dirname(os.path.dirname(python))
+    try:
+        with open(os.path.join(prefix, _MARKER), "rb") as stream:
+            marker = json.loads(stream.read(_MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return changes(prefix, marker) if isinstance(marker, dict) else None
 
 
 def difference(expected: Mapping[str, str], found: Mapping[str, str]) -> Optional[str]:

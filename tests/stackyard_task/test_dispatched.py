@@ -18,7 +18,7 @@ from typing import Any, Dict, Optional
 
 import pytest
 
-from stackyard_task import dispatched
+from stackyard_task import dispatched, installed
 from stackyard_task.records import Dispatch, StackPin, TaskSpec
 
 ENTRY = Path(__file__).resolve().parents[2] / "tasks" / "dispatched.py"
@@ -38,6 +38,21 @@ def test_a_stack_is_what_this_machine_has_under_its_name(tmp_path: Path) -> None
     found = dispatched.stack_of(spec("s", "d"), variables)
     assert (found.python, found.digest, found.environment) == ("/s/python", "d", {"A": "b"})
     assert dispatched.stack_of(TaskSpec("r", "w"), {}).python == sys.executable
+
+
+def test_a_stack_that_somebody_installed_into_is_not_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    packages = tmp_path / "s" / "lib" / "python3.11" / "site-packages"
+    (packages / "numpy-2.4.6.dist-info").mkdir(parents=True)
+    marker = {"digest": "d", **installed.noted(str(tmp_path / "s"))}
+    (tmp_path / "s" / "stackyard-complete.json").write_text(json.dumps(marker))
+    variables = held(tmp_path, {"s": {"python": str(tmp_path / "s" / "bin" / "python"), "digest": "d"}})
+    assert dispatched.stack_of(spec("s", "d"), variables).digest == "d"
+    (packages / "numpy-2.4.6.dist-info").rename(packages / "numpy-2.3.1.dist-info")
+    os.utime(packages, ns=(0, packages.stat().st_mtime_ns + 1))
+    with pytest.raises(
+        dispatched.NotHere, match=r"\(numpy 2\.3\.1 in place of 2\.4\.6\); build it again there: "
+    ):
+        dispatched.stack_of(spec("s", "d"), variables)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,20 @@ def test_verify_passes_and_fails_with_both_values(
     assert row["mismatches"] == [{"what": "package small", "expected": "1.0", "seen": "1.7"}]
 
 
+def test_a_stack_that_was_installed_into_is_listed_as_such_and_nothing_runs_on_it(
+    at_built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shutil.copytree(at_built.depot.home, tmp_path / "home", symlinks=True)
+    monkeypatch.setenv("STACKYARD_HOME", str(home))
+    (info,) = home.rglob("site-packages/small-1.0.dist-info")
+    info.rename(info.with_name("small-1.7.dist-info"))
+    said = f"(small 1.7 in place of 1.0); build it again: stackyard stack build {stacks.DEFAULT}"
+    assert main.run(["stack", "list"]) == 0
+    assert said in capsys.readouterr().out
+    assert main.run(["run", "--stack", stacks.DEFAULT, "--", "true"]) == 3
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

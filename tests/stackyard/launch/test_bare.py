@@ -17,6 +17,7 @@ import pytest
 
 from stackyard.launch import LaunchError, Place
 from stackyard.launch.bare import BareLauncher
+from stackyard.stacks import contents
 from stackyard.workloads import snapshot
 from stackyard.workloads.environment import clean_environment
 from stackyard_task.records import RunRecord, StackPin, TaskSpec, read_json
@@ -82,6 +83,18 @@ def is_alive(pid: int) -> bool:
 def test_a_python_that_is_gone_is_one_sentence(yard: Any, tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="stackyard stack build any"):
         started(yard, tmp_path / "r", {}, python=tmp_path / "gone")
+
+
+def test_a_stack_that_an_earlier_run_installed_into_is_one_sentence(yard: Any, tmp_path: Path) -> None:
+    packages = tmp_path / "s" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (tmp_path / "s" / "stackyard-complete.json").write_text(json.dumps(contents.noted(tmp_path / "s")))
+    (packages / "six-1.15.0.dist-info").mkdir()
+    os.utime(packages, ns=(0, packages.stat().st_mtime_ns + 1))
+    with pytest.raises(
+        LaunchError, match=r"stack any has other packages than .* \(six 1\.15\.0 added\); build it again"
+    ):
+        started(yard, tmp_path / "r", {}, tmp_path / "s" / "bin" / "python")
 
 
 def test_the_environment_is_made_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
