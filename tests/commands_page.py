@@ -15,7 +15,8 @@ HEAD = """# Commands
 The command line's own definitions make this page: `python -m tests.commands_page > docs/commands.md` writes it, and a
 test holds it to them. `stackyard COMMAND --help` says the same in the terminal.
 
-`--debug` may stand anywhere on the line: it adds the traceback to an error. `--version` prints the version.
+`--debug` may stand anywhere on the line: it adds the traceback to an error. `--version` prints the version. An option
+that takes one value is given once: a second value is refused. Lists say that they may be repeated.
 
 | exit status | meaning |
 |---|---|

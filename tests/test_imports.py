@@ -316,6 +316,7 @@ DOORS = {
     "stackyard_server.app": {"cli", "services"},
     "stackyard_server.admin": {"cli", "services"},
     "stackyard_server.command": {"cli"},
+    "stackyard_server.once": {"cli"},
     "stackyard_server.rules.fate": {"agents", "clearml", "launch", "services"},
 }
 

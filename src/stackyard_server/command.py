@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.main import get_command
 
-from . import started
+from . import once, started
 from .program import COMMAND, hint, version
 
 if TYPE_CHECKING:
@@ -562,7 +563,9 @@ def main() -> None:
     # Accepted anywhere on the line: who meets an error repeats the command with --debug behind it.
     debug = "--debug" in sys.argv[1:]
     try:
-        app([word for word in sys.argv[1:] if word != "--debug"], prog_name=COMMAND)
+        whole = get_command(app)
+        once.hold(whole, lambda said: RefusedError(said, usage=True))
+        whole([word for word in sys.argv[1:] if word != "--debug"], prog_name=COMMAND)
     except RefusedError as error:
         if debug:
             raise

@@ -9,6 +9,9 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from stackyard.errors import BadInputError
+from stackyard_server import once
+
 
 class Deferred(TyperGroup):
     """Stands for the group of ``stackyard.cli.<name>``: name and help are known, the rest is looked up there.
@@ -33,6 +36,7 @@ class Deferred(TyperGroup):
     def _real(self) -> TyperGroup:
         group = get_group(importlib.import_module(f"stackyard.cli.{self.name}").app)
         group.name, group.help = self.name, self.help
+        once.hold(group, BadInputError)
         return group
 
 

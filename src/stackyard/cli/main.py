@@ -23,7 +23,8 @@ from typer.main import get_command  # noqa: E402
 from stackyard import __version__  # noqa: E402
 from stackyard.cli import deferred, own, services, web  # noqa: E402
 from stackyard.cli.light import LightGroup  # noqa: E402
-from stackyard.errors import StackyardError  # noqa: E402
+from stackyard.errors import BadInputError, StackyardError  # noqa: E402
+from stackyard_server import once  # noqa: E402
 
 with contextlib.suppress(ValueError):
     _USUAL and signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -91,7 +92,9 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments[:end]
     arguments = [word for index, word in enumerate(arguments) if word != "--debug" or index >= end]
     try:
-        get_command(app).main(args=arguments, prog_name="stackyard")
+        whole = get_command(app)
+        once.hold(whole, BadInputError)
+        whole.main(args=arguments, prog_name="stackyard")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:

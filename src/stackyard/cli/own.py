@@ -22,6 +22,7 @@ from typer.core import TyperCommand
 
 from stackyard.cli.light import LightCommand
 from stackyard.errors import BadInputError, NotRunnableError
+from stackyard_server import once
 
 if TYPE_CHECKING:
     from stackyard.cli import typed
@@ -113,7 +114,9 @@ class _Compare(TyperCommand):
         """One of them."""
         from typer.main import get_command
 
-        return get_command(importlib.import_module("stackyard.cli.comparing").app)
+        found = get_command(importlib.import_module("stackyard.cli.comparing").app)
+        once.hold(found, BadInputError)
+        return found
 
 
 def run(

@@ -94,7 +94,11 @@ def scenario_text(
     if asked.requirements is not None:
         lines.append(f"requirements = {value(str(asked.requirements.absolute()))}")
     if asked.metrics:
-        found = dict(_pair("--metric", metric) for metric in asked.metrics)
+        pairs = [_pair("--metric", metric) for metric in asked.metrics]
+        found = dict(pairs)
+        for metric in found:
+            if sum(name == metric for name, _ in pairs) > 1:
+                raise BadInputError(f"--metric {metric}: given twice")
         lines.append(f"metrics = {{ {', '.join(f'{value(k)} = {value(v)}' for k, v in found.items())} }}")
     for word in (word for words in given for word in words if several and word.startswith(_REFERENCES)):
         raise BadInputError(

@@ -187,6 +187,8 @@ class _Command:
             if name not in own:
                 known = ", ".join(own) or "none"
                 raise BadInputError(f"--input {name}: the workload reads no such input; it reads: {known}")
+            if name in given:
+                raise BadInputError(f"--input {name}: given twice")
             given[name] = path
         found = None if declared is None else code_folders.in_place(declared, Path.cwd())
         return cls(found, {**own, **given})

@@ -27,12 +27,14 @@ def baseline(given: Iterable[str]) -> dict[str, str]:
     """``["Args/lr=0.1"]`` by key: the group that the others are compared with.
 
     Raises:
-        FieldError: one is not of that form.
+        FieldError: one is not of that form, or a key comes twice.
     """
     found = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
             raise FieldError("baseline", f"{text}: expected KEY=VALUE, such as Args/lr=0.1")
+        if key in found:
+            raise FieldError("baseline", f"{key}: given twice; the others are compared with one group")
         found[key] = value
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -12,6 +13,7 @@ from typer.main import get_command
 from stackyard import __version__
 from stackyard.cli import main, scenario
 from stackyard.errors import BadInputError
+from tests.commands_page import children, command_line, leaves
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,6 +52,8 @@ def test_help_loads_what_typer_takes_and_no_command_s_room() -> None:
         "stackyard.counting",
         "stackyard.errors",
         "stackyard.settings",
+        "stackyard_server",
+        "stackyard_server.once",
     }
     packages = {name.split(".")[0] for name in loaded - ours} - sys.stdlib_module_names
     assert packages <= {name.split(".")[0] for name in _loaded(_PLAIN)}
@@ -132,3 +136,48 @@ def test_the_help_of_compare_leads_to_tasks(capsys: pytest.CaptureFixture[str]) 
     assert "stackyard compare tasks" in capsys.readouterr().out
     assert main.run(["compare", "tasks", "--help"]) == 0
     assert "--group-by" in capsys.readouterr().out
+
+
+def test_an_option_that_may_be_given_once_refuses_a_second_one(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = 0
+    for name, top in children(command_line()):
+        for words, command in [(f"stackyard {name}", top), *leaves(top, f"stackyard {name}")]:
+            for option in command.params:
+                if option.param_type_name != "option" or option.multiple or option.is_flag:
+                    continue
+                given = option.opts[0]
+                status = main.run([*words.split()[1:], given, "1", f"{given}=2"])
+                said = capsys.readouterr()
+                assert (status, said.out) == (2, ""), words
+                assert said.err == f"stackyard: {given} is given twice; give it once\n", words
+                refused += 1
+    assert refused > 100
+
+
+def test_what_may_stand_twice_still_may(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = ["server", "status", "--folder", str(tmp_path / "none"), "--json", "--json"]
+    main.run(line)
+    assert "is given" not in capsys.readouterr().err
+    line = [
+        "run",
+        "--stack",
+        "none",
+        "--out",
+        str(tmp_path / "out"),
+        "--",
+        "echo",
+        "--stack",
+        "a",
+        "--stack",
+        "b",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "stackyard.cli.main", *line], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"--stack a --stack b\n")
+
+
+def test_a_figure_that_is_named_twice_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    figures = ["--metric", "a=line:a=(?P<value>.*)", "--metric", "a=line:b=(?P<value>.*)"]
+    assert main.run(["run", "--stack", "none", *figures, "--out", str(tmp_path / "out"), "--", "true"]) == 2
+    assert capsys.readouterr().err == "stackyard: --metric a: given twice\n"

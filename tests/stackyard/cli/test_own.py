@@ -56,7 +56,8 @@ def ran(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
 def test_what_cannot_be_used_is_one_sentence_and_leaves_nothing(
     options: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run([*ALONE, *options]) == 2
+    usual = ["--stack", "none"] * ("--stack" not in options) + ["--out", "r"] * ("--out" not in options)
+    assert main.run(["run", *usual, *options]) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert said in told

@@ -215,7 +215,7 @@ def test_dry_run_of_a_matrix_that_goes_on_lists_what_is_left(
     path.write_text(path.read_text().replace('do = "nothing"', 'do = "raise"'))
     assert main.run(dry) == 2
     assert "workloads.w.parameters.do: 'nothing' then, 'raise' now" in capsys.readouterr().err
-    assert main.run([*dry[:-2], "--out", "empty"]) == 2
+    assert main.run([*line[:-1], "empty", "--dry-run", "--resume"]) == 2
     assert "holds no run to resume" in capsys.readouterr().err
     assert not Path("empty").exists()
 

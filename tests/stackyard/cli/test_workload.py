@@ -82,6 +82,8 @@ def test_a_declared_command_runs_in_a_copy_of_its_folder_with_what_it_reads(
     ):
         assert main.run([*line[:-3], "--input", wrong, "--out", "second"]) == 2
         assert says in capsys.readouterr().err
+    assert main.run([*line[:-1], "--input", "data=data.txt", "--out", "second"]) == 2
+    assert capsys.readouterr().err == "stackyard: --input data: given twice\n"
     assert not (tmp_path / "second").exists()
     (tmp_path / "code").rename(tmp_path / "moved")
     assert main.run([*line, "second"]) == 2

@@ -13,6 +13,8 @@ def test_the_baseline_is_one_value_of_each_key() -> None:
     for text in ("x", "=1", "Args/lr="):
         with pytest.raises(fields.FieldError, match=rf"^baseline {text}: expected KEY=VALUE"):
             fields.baseline([text])
+    with pytest.raises(fields.FieldError, match=r"^baseline Args/lr: given twice"):
+        fields.baseline(["Args/lr=0.1", "Args/lr=0.2"])
 
 
 def test_a_field_is_called_as_a_page_calls_it() -> None:
