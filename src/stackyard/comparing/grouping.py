@@ -35,7 +35,10 @@ def _environment(task: Task) -> str | None:
     """The stack that was measured, with the mark of what a task had added to it; ``None``: nobody measured."""
     if task.record is None:
         return None
-    return printable(task.record.environment.stack or task.record.cell.get("stack") or "") or NO_STACK
+    found = printable(task.record.environment.stack or task.record.cell.get("stack") or "")
+    if not found and task.record.measurement.wall_seconds is None:
+        return None  # it failed before anything was started: in no environment
+    return found or NO_STACK
 
 
 def _machine(task: Task) -> str | None:

@@ -119,7 +119,7 @@ def remarks(
             f"Of {count(shortened, 'task')} the first {MOST_PARAMETERS:,} parameters are read.",
             "Nothing is grouped by the others, nor told where they differ.",
         )
-    waiting = len(found.tasks) - len(tasks)
+    waiting = sum(task.status != "created" for task in found.tasks) - len(tasks)
     if waiting:
         add(
             "not-ended",
@@ -161,6 +161,14 @@ def remarks(
         _MACHINE_ADVICE,
         groups,
     )
+    said += _differing(
+        "tunables-differ",
+        "sets of variables that change speed or memory",
+        _tunables,
+        tasks,
+        together,
+        _TUNABLES_ADVICE,
+    )
     if found.unlooked:
         add(
             "code-not-compared",
@@ -190,6 +198,10 @@ def remarks(
 
 _CODE_ADVICE = "A difference may come from the code: commit, and run all of them with one version."
 _DATA_ADVICE = "A difference may come from the data: group by it, or run all of them on one."
+_TUNABLES_ADVICE = (
+    "Stacks set variables of their own, such as MALLOC_TRIM_THRESHOLD_: a difference may come from those. The records "
+    "have them."
+)
 _MACHINE_ADVICE = (
     "Times of different machines differ for other reasons too: group by machine, or repeat on one."
 )
@@ -237,13 +249,25 @@ def _differing(
 
 
 def _code(task: Task) -> str | None:
-    """What tells one version of a task's code from another; a measured command has it in its record."""
+    """What tells one version of a task's code from another; a measured command has it in its record.
+
+    Of a commit without changes every script is of one version.
+    """
+    if task.repository and task.commit and task.diff is None:
+        return f"{task.repository} {task.commit}"
     if task.record is not None:
         environment = task.record.environment
         measured = environment.code_own_digest or environment.code_own_version
         if measured:
             return measured
     return task.code
+
+
+def _tunables(task: Task) -> str | None:
+    if task.record is None or task.record.measurement.wall_seconds is None:
+        return None
+    held = task.record.environment.tunables or {}
+    return "\n".join(f"{name}={value}" for name, value in sorted(held.items()))
 
 
 def _data(task: Task) -> str | None:

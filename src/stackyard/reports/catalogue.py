@@ -137,7 +137,8 @@ CATALOGUE: tuple[Metric, ...] = (
         "Start-up",
         "s",
         "time",
-        "Interpreter start and imports, until the workload begins with its data.",
+        "Until the workload's first phase: of a function the interpreter, the imports and the check of the stack; of a "
+        "command the interpreter alone, for its imports are its own code.",
         start_up_seconds,
     ),
     Metric(

@@ -24,6 +24,16 @@ from .visit import Visit
 
 #: Fields of the form: what they are called on the page.
 NEW_PARAMETERS, NEW_PROPERTIES = "New parameters", "New user properties"
+#: Begins the names of fields that say where the script is, and what runs it; field -> its label and its hint.
+SCRIPT = "script-"
+SCRIPT_FIELDS = {
+    "repository": ("Repository", ""),
+    "branch": ("Branch", ""),
+    "version_num": ("Commit", "Of none, the head of the branch."),
+    "working_dir": ("Working folder", "In the repository."),
+    "entry_point": ("Entry point", "A file such as train.py with its arguments, or -m and a module."),
+    "binary": ("Binary", "python3, a Python such as python3.11, or a shell such as bash."),
+}
 #: What can be done with a task that is no draft, by its status; any other: as with one that has ended.
 _ELSE = {
     "queued": "take it out of the queue, edit it, and put it back",
@@ -59,6 +69,7 @@ async def edit_form(visit: Visit, notice: str = "", before: Mapping[str, str] | 
         "edit.html", tab="", task=found, sections=sections, notes=sections.pop(NOTES_SECTION, []),
         left_out=left_out, queues=queues, wrong=notice, typed=held, packages=typed.packages_of(found.get("script")),
         removed={name for name in held if name.startswith(parameters.REMOVAL)}, removal_key_of=removal_key_of,
+        script=found.get("script") or {}, script_fields=SCRIPT_FIELDS, script_prefix=SCRIPT,
         new_parameters=NEW_PARAMETERS, new_properties=NEW_PROPERTIES, notes_section=NOTES_SECTION,
         seen=found.get("last_change") or "", status=400 if notice else 200,
     )  # fmt: skip
@@ -117,6 +128,11 @@ def changes(task: Mapping[str, Any], form: FormData) -> dict[str, Any]:
     if hyperparams != held:
         found["hyperparams"] = hyperparams
     script = task.get("script") or {}
+    new = {field: text(form, f"{SCRIPT}{field}") for field in SCRIPT_FIELDS if f"{SCRIPT}{field}" in form}
+    if told := {
+        field: value for field, value in new.items() if value != str(script.get(field) or "").strip()
+    }:
+        found["script"] = told
     packages = typed.packages_of(script)
     if "packages" in form:
         listed = typed.plain(text(form, "packages"))
@@ -126,7 +142,8 @@ def changes(task: Mapping[str, Any], form: FormData) -> dict[str, Any]:
             kept.pop(
                 "orig_pip", None
             )  # an agent may take it for the list in the place of the one that was typed
-            found["script"] = {"requirements": {**kept, "pip": typed.packages(listed, packages)}}
+            listed = typed.packages(listed, packages)
+            found["script"] = {**found.get("script", {}), "requirements": {**kept, "pip": listed}}
     container = task.get("container") or {}
     new = {**container, **{one: text(form, one) for one in CONTAINER if one in form}}
     if any(new.get(one) != (container.get(one) or "") for one in CONTAINER if one in form):

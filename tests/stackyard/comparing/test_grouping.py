@@ -101,3 +101,12 @@ def test_a_stack_is_called_as_it_is_pinned_and_an_environment_by_what_was_added(
         "not set": 1,
     }
     assert groups("stack", "environment=torch-2+794c7bc0") == {"torch-2": 1}
+
+
+def test_a_task_that_failed_before_it_had_an_environment_has_the_stack_that_it_asked_for() -> None:
+    tried, ran = task(1), task(2)
+    for one, seconds in ((tried, None), (ran, 1.0)):
+        one.record = measured()
+        one.record.environment.stack, one.record.measurement.wall_seconds = None, seconds
+        one.parameters = {"Run/stack": "torch-1"}
+    assert levels([tried, ran], "stack") == [("torch-1",), ("none",)]

@@ -100,3 +100,19 @@ def test_what_is_no_number_to_compare_is_left_out_and_told(lab: Lab) -> None:
         if (summary := cell.metrics.get("results.l/v")) is not None
     ] == [[3.0]]
     assert codes(report)["not-finite"].endswith("left out: l/v in 2 tasks, t/t in 1 task.")
+
+
+def test_scripts_of_one_commit_are_one_version_of_the_code(lab: Lab) -> None:
+    for n in range(2):
+        script = {"repository": "https://git/x", "version_num": "1" * 40, "entry_point": f"work{n}.py"}
+        lab.task({"Args/n": n}, script=script)
+    assert "code-differs" not in codes(lab.compared("Args/n"))
+
+
+def test_variables_that_change_memory_are_told_where_groups_have_others(lab: Lab) -> None:
+    for n in range(2):
+        run = measured()
+        run.environment.tunables = {"MALLOC_TRIM_THRESHOLD_": str(n)}
+        lab.task({"Args/n": n}, run=run)
+    told = codes(lab.compared("Args/n"))["tunables-differ"]
+    assert told == "2 sets of variables that change speed or memory, between groups."

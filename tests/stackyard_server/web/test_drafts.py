@@ -96,10 +96,11 @@ def test_everything_of_a_draft_is_edited_at_once(server: Running, client: httpx.
         "name": "edited", "comment": "two\r\nlines", "tags": "old\r\nnew one", key_of("Args", "rate"): "0.2",
         removal_key_of("Args", "note"): "1", "new-parameters": "Run/stack = some-stack\r\nArgs/depth = 3",
         key_of("properties", "owner"): "eve", "new-properties": "stack = other", "packages": "numpy==1.26.4\r\nscipy",
-        "image": "ours", "arguments": "--cpus 2",
+        "image": "ours", "arguments": "--cpus 2", "script-binary": "python3.11", "script-branch": " main ",
     }  # fmt: skip
     assert client.post(f"/tasks/{draft}/edit", data=sent).status_code == 303
     task = task_of(server, draft)
+    assert (task["script"]["binary"], task["script"]["branch"]) == ("python3.11", "main")
     assert (task["name"], task["comment"], task["tags"]) == ("edited", "two\nlines", ["new one", "old"])
     values = {s: {n: one["value"] for n, one in items.items()} for s, items in task["hyperparams"].items()}
     assert values == {
