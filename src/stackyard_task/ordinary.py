@@ -59,7 +59,9 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
     """
     agent = os.getppid()
     # from the first thread on: a thread that does not block a signal is ended by it, and the process with it
-    given = spawn.Given(frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, signals.passed_on())))
+    blocked = frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, signals.passed_on()))
+    # an agent is in our group, and the agent that started that one too
+    given = spawn.Given(blocked, apart=not spawn.has_terminal())
     id = os.environ[TASK_VARIABLE]
     try:
         server = Server(address(os.environ), leaving.PATIENCE_SECONDS)

@@ -399,7 +399,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     sys.path.sort(key=lambda entry: os.path.realpath(entry) == code)
     here = None
     if given[:1] == ["--here"] and len(given) == 4:
-        here = spawn.Given(*(frozenset(int(n) for n in text.split(",") if n) for text in given[1:3]))
+        blocked, closed = (frozenset(int(n) for n in text.split(",") if n) for text in given[1:3])
+        here = spawn.Given(blocked, closed)
         given = given[3:]
     if len(given) != 1:
         print(

@@ -81,6 +81,9 @@ class Given:
     blocked: FrozenSet[int] = frozenset()
     #: Which of the descriptors 0 to 2 are closed.
     closed: FrozenSet[int] = frozenset()
+    #: Whether it gets a process group of its own: what it sends its group is not meant for whoever started us. Never at
+    #: a terminal, which reads from and signals one group only.
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ def start(
             if what.log is not None:
                 os.setsid()  # a Ctrl-C at the terminal reaches the supervisor alone, which ends the tree in order
             die_with_parent()
+            if given is not None and given.apart:
+                _leave_group()
             step = "joining its cgroup"
             if cgroup is not None:
                 cgroup.join()
@@ -189,6 +194,38 @@ def start(
         known = advice(int(number))
         raise StartError(f"the child failed at {step}: {reason}" + (f"; {known}" if known else ""))
     return pid
+
+
+def has_terminal() -> bool:
+    """Whether a terminal controls this process' session."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _leave_group() -> None:
+    """Join a new process group, and not as its first member: that one may not begin a session, and programs do that.
+
+    Where that fails, the group is the one there was.
+    """
+    first = os.fork()
+    if first == 0:
+        try:
+            die_with_parent()
+            while True:
+                signal.pause()
+        finally:
+            os._exit(0)
+    try:
+        os.setpgid(first, first)
+        os.setpgid(0, first)
+    except OSError:
+        pass
+    finally:
+        os.kill(first, signal.SIGKILL)
+        os.waitpid(first, 0)
 
 
 def _usual_signals(given: Optional[Given]) -> None:

@@ -102,6 +102,14 @@ def test_a_script_that_removes_its_run_folder_and_its_own_has_a_record(tasks: Or
 
 
 @pytest.mark.whole
+def test_a_script_that_ends_its_process_group_ends_itself_alone(tasks: Ordinary) -> None:
+    task, record = tasks.ran("import os, signal\nos.killpg(0, signal.SIGTERM)\n")
+    assert task["status"] == "failed"
+    assert task["status_reason"].startswith("killed: the command was killed by SIGTERM after")
+    assert (record["failure"]["kind"], record["failure"]["signal"]) == ("killed", 15)
+
+
+@pytest.mark.whole
 def test_descriptors_processes_and_output_without_measure_end_in_a_record(tasks: Ordinary) -> None:
     text = (
         "import os, sys, time\n"
