@@ -94,7 +94,7 @@ def choose(
             os.utime(kept)
         return found
     answer = _asked(wish, how, variables, over)
-    if kept is not None:
+    if kept is not None and installed.since_built(answer.python) is None:  # else it holds for now
         with contextlib.suppress(OSError):  # no cache is no obstacle
             kept.parent.mkdir(parents=True, exist_ok=True)
             records.write_json(answer, kept)
@@ -149,7 +149,9 @@ def changed(choice: Choice) -> List[str]:
     ):  # the agent's own, or a container's, which goes with it
         return []
     what = installed.since_built(choice.python)
-    if what is None:
+    if what is None or any(
+        sentence.endswith(f": {what}") for sentence in choice.said
+    ):  # so it was when it began
         return []
     return [
         f"the environment, which other tasks share, was changed while the task ran: {what}; the next task gets it as "

@@ -70,6 +70,18 @@ def changes(prefix: str, marker: Mapping[str, Any]) -> Optional[str]:
     return difference(marker[INSTALLED], found)
 
 
+def has_all(prefix: str, marker: Mapping[str, Any]) -> bool:
+    """Whether everything is installed that the marker names, in its version; there may be more."""
+    try:
+        found = _distributions(prefix, _folders(prefix))
+    except OSError:
+        return False
+    told = marker.get(INSTALLED)
+    return isinstance(told, dict) and all(
+        found.get(name) == version for name, version in told.items() if name not in _ANY
+    )
+
+
 def since_built(python: str) -> Optional[str]:
     """The same for the environment of an interpreter; ``None``, too, where Stackyard built none."""
     prefix = os.path.dirname(os.path.dirname(python))

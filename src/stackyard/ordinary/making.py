@@ -15,7 +15,7 @@ from stackyard.errors import AwayError, BadInputError, StackyardError
 from stackyard.ordinary import choice, sdk
 from stackyard.ordinary.choice import Offer
 from stackyard.settings import Settings
-from stackyard.stacks import definition, derived, environment, requirements
+from stackyard.stacks import contents, definition, derived, environment, requirements
 from stackyard.stacks.definition import StackSpec, canonical
 from stackyard.stacks.refusals import RuledOutError
 from stackyard.stacks.wanted import Requirements, Wanted
@@ -67,8 +67,14 @@ def made(wish: Wish, how: Settled, settings: Settings, say: Callable[[str], None
         stack.pin,
         {**stack.environment, **stack.tunables},
         pins_of(stack, wish),
-        [*chosen.said, *replaced_in(stack, chosen.stack), *other_sdk(stack, wish)],
+        [*chosen.said, *replaced_in(stack, chosen.stack), *other_sdk(stack, wish), *_brought(python)],
     )
+
+
+def _brought(python: Path) -> list[str]:
+    """What the environment has besides, because a task that still runs in it installed that, as a sentence."""
+    more = contents.changes(python.parent.parent)
+    return [] if more is None else [f"another task runs in the same environment and changed it: {more}"]
 
 
 def offer(how: Settled, python: str | None, settings: Settings) -> Offer:

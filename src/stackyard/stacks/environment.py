@@ -30,6 +30,7 @@ from stackyard.stacks import contents, hook, locks, sharing
 from stackyard.stacks.contents import marker
 from stackyard.stacks.definition import MARKER, NONE, StackSpec
 from stackyard.stacks.sizes import size_bytes, sizes
+from stackyard_task import installed
 from stackyard_task.records import RecordError, read_json, write_json
 
 # Whether an environment is there is asked where a task's start waits: what builds one is loaded when one is built.
@@ -179,6 +180,8 @@ def build(
 def _as_built(stack: StackSpec, settings: Settings, say: Progress, mend: bool) -> Path | None:
     """The interpreter of an environment that is as it was built; ``None``: it is to be built. Its lock is held.
 
+    One that has more than that is as good, as long as something runs in it.
+
     Raises:
         StackyardError: it is not, and stays so.
     """
@@ -194,6 +197,8 @@ def _as_built(stack: StackSpec, settings: Settings, say: Progress, mend: bool) -
     say(f"{folder.name} has other packages than it was built with ({what}); it is built anew")
     deadline = time.monotonic() + _USED_SECONDS
     while (user := used_by(folder)) is not None:
+        if installed.has_all(str(folder), marker(folder)):
+            return python  # what runs in it brought more, and took nothing away: whoever comes next is told
         if time.monotonic() > deadline:
             raise StackyardError(
                 f"{folder.name} has other packages than it was built with ({what}), and process {user} still runs in "

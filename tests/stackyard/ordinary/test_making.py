@@ -15,10 +15,11 @@ import pytest
 
 from stackyard.errors import BadInputError
 from stackyard.ordinary import making, sdk
-from stackyard.stacks import derived
+from stackyard.stacks import derived, environment
 from stackyard_task.wishes import Choice, Settled, Wish
 from tests.stackyard.fake_stacks import wheel
 from tests.stackyard.stacks.conftest import Yard
+from tests.waiting import until
 
 SDK = metadata.version("clearml")
 
@@ -118,6 +119,22 @@ def test_without_an_index_a_task_has_its_stack_and_the_sdk_of_this_installation(
     shutil.rmtree(Path(choice.python).parents[1])
     again = made(yard, "small==1.0\ntorch\n")
     assert again.python == choice.python, "it is made again, from the lock"
+
+
+@pytest.mark.slow
+def test_what_a_task_that_still_runs_installed_besides_is_said(place: Yard) -> None:
+    choice = made(place, "top==2.0\n")
+    more = wheel(place.folder / "more", "more", "3.0", {"more.py": "z = 3\n"})
+    words = [choice.python, "-c", "input()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as running:
+        until(lambda: environment.used_by(Path(choice.python).parents[1]) == running.pid, "it runs")
+        subprocess.run([choice.python, "-m", "pip", "-q", "install", "--no-index", str(more)], check=True)
+        said = made(place, "top==2.0\n").said
+        running.communicate(b"\n")
+    assert said[-1] == "another task runs in the same environment and changed it: more 3.0 added"
+    again = made(place, "top==2.0\n")
+    assert again.said == choice.said
+    assert "No module named 'more'" in loads(again, "import more")
 
 
 def fake_sdk(yard: Yard) -> metadata.Distribution:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def made(yard: Yard) -> StackSpec:
 
 
 Tree = Callable[[Path], dict[str, bytes]]
+
+
+@contextlib.contextmanager
+def running_in(python: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of an environment, that ends with the block or a line on its stdin."""
+    process = subprocess.Popen([python, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        until(lambda: environment.used_by(python.parent.parent) == process.pid, "it runs")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def mark(folder: Path) -> object:
@@ -101,9 +114,7 @@ def test_it_is_waited_for_while_something_runs_in_it(
     stack = made(yard)
     python = environment.location(stack, yard.settings) / "bin" / "python"
     pip(python, "install", "--no-index", str(other))
-    running = subprocess.Popen([python, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        until(lambda: environment.used_by(python.parent.parent) == running.pid, "it runs")
+    with running_in(python) as running:
         monkeypatch.setattr(environment, "_USED_SECONDS", 0.0)
         monkeypatch.setattr(environment, "_LOOK_SECONDS", 0.01)
         with pytest.raises(
@@ -117,9 +128,25 @@ def test_it_is_waited_for_while_something_runs_in_it(
                 running.communicate(b"\n")
 
         stacks.build(stack, yard.settings, progress=say)
-    finally:
-        running.kill()
-        running.communicate()
+    assert stacks.verify(stack, python).ok
+
+
+@pytest.mark.slow
+def test_more_than_was_asked_for_is_taken_as_long_as_something_runs_in_it(yard: Yard) -> None:
+    stack = made(yard)
+    folder = environment.location(stack, yard.settings)
+    python = folder / "bin" / "python"
+    pip(
+        python,
+        "install",
+        "--no-index",
+        str(wheel(yard.folder / "more", "more", "3.0", {"more.py": "z = 3\n"})),
+    )
+    with running_in(python):
+        assert stacks.build(stack, yard.settings) == python
+        assert contents.changes(folder) == "more 3.0 added"
+    stacks.build(stack, yard.settings)
+    assert contents.changes(folder) is None
     assert stacks.verify(stack, python).ok
 
 
