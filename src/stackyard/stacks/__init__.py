@@ -2,7 +2,8 @@
 
 One noun per file: ``definition`` (stack.toml and the lock), ``pythons`` (interpreters on this machine),
 ``indexes`` (where a wheel comes from, and which build it is), ``installation`` (filling a folder),
-``environment`` (the venv of a digest), ``verification`` (what the built environment really loads),
+``environment`` (the venv of a digest), ``contents`` (whether it still has what it was built with),
+``verification`` (what the built environment really loads),
 ``process`` (commands of a build), ``locks`` (who builds alone). Of stacks on top of another: ``requirements`` and
 ``lockfiles`` (what a list asks for, ``wanted``; ``advice`` ends its sentences), ``core`` (what of a base stays),
 ``resolving`` (into a lock; ``complaints`` says why not), ``sharing`` (one environment's files in another), ``derived``
