@@ -76,10 +76,10 @@ async def task(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-def noted(runtime: dict[str, Any] | None) -> list[tuple[str, Any]]:
+def noted(runtime: dict[str, Any] | None) -> list[tuple[str, str]]:
     """What a run noted of itself, by name; names with an underscore before them are of programs for programs."""
     return sorted(
-        (name, value)
+        (name, str(value))
         for name, value in (runtime or {}).items()
         if not name.startswith("_") and value not in (None, "")
     )
