@@ -112,8 +112,8 @@ sys.exit(1)
         ("x = = 1", "the command exited with status 1; its last words: SyntaxError: invalid syntax", None),
         ("raise ValueError('a\\n  b')", "the command exited with status 1: ValueError: a", None),
         (
-            "import atexit\natexit.register(print, 'bye')\nclass Odd(Exception): pass\nraise Odd('x') from KeyError()",
-            "the command exited with status 1: Odd: x",
+            "import atexit\natexit.register(print, 'bye')\nraise StopIteration('x') from KeyError()",
+            "the command exited with status 1: StopIteration: x",
             None,
         ),
         (

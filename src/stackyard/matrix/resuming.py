@@ -107,7 +107,7 @@ def _acceptable(old: Plan, new: Plan) -> bool:
 
 def changed(old: Plan, new: Plan) -> dict[str, list[str]]:
     """The workloads of ``new`` whose code, packages, inputs or settings are not those of ``old``: name -> lines."""
-    was, now = old.scenario.get("workloads", {}), new.scenario.get("workloads", {})
+    was, now = _workloads(old), _workloads(new)
     digests = _digests(old.stacks), _digests(new.stacks)
     stacks = _differing(*digests)
     declarations = _declarations(old, new)
@@ -251,7 +251,7 @@ def _folder_lines(old: Plan, new: Plan, name: str) -> Iterator[str]:
 
 
 def _read_lines(old: Plan, new: Plan, accepted: Mapping[str, str]) -> Iterator[str]:
-    workloads = new.scenario.get("workloads", {})
+    workloads = _workloads(new)
     free = {path for name in accepted.values() for path in _inputs(workloads.get(name, {}))}
     for path, mark in new.read.items():
         if path not in free and old.read.get(path, mark) != mark:
@@ -283,17 +283,33 @@ def _as_written(spec: Any) -> Any:
     }
 
 
+def _workloads(plan: Plan) -> dict[str, Any]:
+    """The workloads that a plan's scenario says, by name; a file that was changed by hand may say anything."""
+    found = plan.scenario.get("workloads")
+    return (
+        {name: spec for name, spec in found.items() if isinstance(spec, dict)}
+        if isinstance(found, dict)
+        else {}
+    )
+
+
+def _preparations(plan: Plan) -> list[dict[str, Any]]:
+    found = plan.scenario.get("preparations")
+    known = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    return [each for each in known if {"name", "workload", "stack"} <= set(each)]
+
+
 def _declarations(
     old: Plan, new: Plan, accepted: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What two plans' declarations say of a run, of the workloads that both use and that stand beside their files."""
     was, now = old.declared or {}, new.declared or {}
-    specs = [(name, spec) for plan in (old, new) for name, spec in plan.scenario.get("workloads", {}).items()]
+    specs = [(name, spec) for plan in (old, new) for name, spec in _workloads(plan).items()]
     inside = {name for name, spec in specs if isinstance(spec, dict) and spec.get("declared") is not None}
     anew = set((accepted or {}).values())
     free = {spec.get("workload") for name, spec in specs if name in anew} - {
         *(spec.get("workload") for name, spec in specs if name not in anew and name not in (accepted or {})),
-        *(p["workload"] for p in new.scenario.get("preparations", []) if p["name"] in new.preparations),
+        *(p["workload"] for p in _preparations(new) if p["name"] in new.preparations),
     }
     names = [name for name in was if name in now and name not in inside and name not in free]
     return {name: _called(was[name]) for name in names}, {name: _called(now[name]) for name in names}
@@ -336,10 +352,8 @@ def _stacks_that_stay(
     was, now = _digests(old.stacks), _digests(new.stacks)
     if not accepted:
         return was, now
-    others = [name for name in new.scenario.get("workloads", {}) if name not in accepted.values()]
-    kept = _stacks_of(new, others) | {
-        p["stack"] for p in new.scenario.get("preparations", []) if p["name"] in new.preparations
-    }
+    others = [name for name in _workloads(new) if name not in accepted.values()]
+    kept = _stacks_of(new, others) | {p["stack"] for p in _preparations(new) if p["name"] in new.preparations}
     return {name: was[name] for name in was if name in kept}, {
         name: now[name] for name in now if name in kept
     }

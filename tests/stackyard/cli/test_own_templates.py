@@ -116,6 +116,7 @@ def test_a_scenarios_workloads_are_templates_that_run_with_what_is_typed(
     assert again["darts"]["outcome"] == "unchanged"
 
 
+@pytest.mark.long
 def test_a_function_of_a_scenario_is_typed_from_its_defaults(
     here: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

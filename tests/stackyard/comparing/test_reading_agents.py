@@ -23,6 +23,7 @@ task.get_logger().report_single_value("accuracy", 0.5)
 """
 
 
+@pytest.mark.long
 def test_records_are_read_whichever_way_the_task_was_run(tmp_path: Path) -> None:
     slot = Slot(f"{QUEUE}-0", QUEUE, default_stack="none")
     with site(tmp_path / "h", with_agent=False) as here:

@@ -87,6 +87,7 @@ def test_the_check_sees_what_it_is_for(up: Stack, service: str, change: dict[str
         check.check_file(config)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", ["elasticsearch", "apiserver", "fileserver", "redis_exporter"])
 def test_a_stand_in_without_its_secrets_ends(image: str, program: str) -> None:
     done = subprocess.run(

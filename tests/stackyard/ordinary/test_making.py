@@ -100,6 +100,7 @@ def test_stack_none_is_the_agents_python_and_takes_nothing(place: Yard) -> None:
         made(place, "numpy\n", how)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_without_an_index_a_task_has_its_stack_and_the_sdk_of_this_installation(
     yard: Yard, monkeypatch: pytest.MonkeyPatch

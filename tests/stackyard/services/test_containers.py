@@ -26,6 +26,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_no_container_outlives_its_agent(
     yard: Yard, engine: Engine, stack_image: Callable[..., StackImage]
 ) -> None:

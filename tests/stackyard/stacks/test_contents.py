@@ -107,6 +107,7 @@ def test_a_derived_environment_that_was_changed_is_built_anew(yard: Yard, other:
     assert found.ok, found.mismatches
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_is_waited_for_while_something_runs_in_it(
     yard: Yard, other: Path, monkeypatch: pytest.MonkeyPatch
@@ -131,6 +132,7 @@ def test_it_is_waited_for_while_something_runs_in_it(
     assert stacks.verify(stack, python).ok
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_more_than_was_asked_for_is_taken_as_long_as_something_runs_in_it(yard: Yard) -> None:
     stack = made(yard)
@@ -150,6 +152,7 @@ def test_more_than_was_asked_for_is_taken_as_long_as_something_runs_in_it(yard: 
     assert stacks.verify(stack, python).ok
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_put_back_is_no_change_and_is_known_from_then_on(yard: Yard, other: Path) -> None:
     stack = made(yard)
@@ -210,6 +213,7 @@ def older(folder: Path) -> None:
     (folder / MARKER).write_text(json.dumps(kept))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_environment_of_before_is_looked_at_by_its_lock(yard: Yard, other: Path) -> None:
     stack = made(yard)

@@ -182,6 +182,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
     assert not stacks.location(stack, depot.settings).exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_refused_build_is_remembered_until_it_is_tried_again(depot: Depot) -> None:
     stack = define(depot.definitions, indexes=("http://127.0.0.1:9/simple", "wheels"))

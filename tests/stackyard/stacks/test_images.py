@@ -55,6 +55,7 @@ def tidy(engine: Engine, depot: Depot) -> Iterator[Engine]:
             engine.remove_image(image.id)
 
 
+@pytest.mark.long
 @pytest.mark.engine
 def test_an_image_is_built_without_network_verified_recorded_and_removed(
     fake: StackSpec, depot: Depot, base: str, tidy: Engine, capsys: pytest.CaptureFixture[str]

@@ -220,6 +220,7 @@ def test_a_changed_file_of_a_commands_folder_is_a_reason_to_run_again(
     assert not submitted().started
 
 
+@pytest.mark.long
 def test_the_published_template_runs_with_other_arguments_as_the_web_app_starts_it(yard: Yard) -> None:
     text = CHAIN.replace('"chain"', '"cloned"').partition("[steps.second]")[0]
     id, outcome = yard.submission(text).publish()

@@ -135,6 +135,7 @@ def test_a_wrong_preset_is_refused_and_nothing_is_published(here: Site, tmp_path
     assert "fine" not in {task["name"] for task in templates.published(here.client)}
 
 
+@pytest.mark.long
 def test_a_clone_with_an_edited_field_runs_with_it(
     here: Site, published: dict[str, templates.Published]
 ) -> None:
