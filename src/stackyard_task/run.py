@@ -284,7 +284,7 @@ class _Supervision:
             holding.watched_memory_bytes,
             self.watcher,
         )
-        pid = spawn.start(what, cgroup, holding.steps, self.here)
+        pid = spawn.start(what, cgroup, holding.steps, self.here, self._signals.look)
         self._signals.begin(pid)
         self.program.started()
         metered = cgroup if self.method == "auto" else None

@@ -50,6 +50,9 @@ class Taken:
                 numbers.append(signal.SIGHUP)
             self._before = {number: signal.signal(number, self._told) for number in numbers}
 
+    def look(self) -> None:
+        """Nothing to note: the handler does."""
+
     def begin(self, main_pid: int) -> None:
         """Nothing to do: what came before is in ``received``."""
 
@@ -84,12 +87,17 @@ class PassedOn:
         self.alone = False
         self._parent = os.getppid()
         self._had: Dict[int, float] = {}
+        self._early: Set[int] = set()
         self.descriptor = _blocked_and_read({*passed_on(), signal.SIGCHLD})
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
+    def look(self) -> None:
+        """Note what has come before the command is there; called when it is about to be."""
+        self._early |= {number for number, _ in self._told()}
+
     def begin(self, main_pid: int) -> None:
         """Send on, once each, what was there before the command: nobody else could give it that."""
-        told = {number for number, _ in self._told()}
+        told = self._early
         for number in told - {signal.SIGCHLD}:
             _send(main_pid, number)
         if signal.SIGCHLD in told:
@@ -141,6 +149,9 @@ class Forwarded:
         #: The signal that asked for an end; 0: none has.
         self.received = 0
         self.descriptor = _blocked_and_read(passed_on())
+
+    def look(self) -> None:
+        """Nothing to note: what has come is sent on however late."""
 
     def begin(self, main_pid: int) -> None:
         """Send on what was there before the command."""

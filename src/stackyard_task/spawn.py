@@ -125,7 +125,11 @@ def thread_variables(threads: int) -> Dict[str, str]:
 
 
 def start(
-    what: Start, cgroup: Optional[Cgroup], steps: List[Callable[[], None]], given: Optional[Given] = None
+    what: Start,
+    cgroup: Optional[Cgroup],
+    steps: List[Callable[[], None]],
+    given: Optional[Given] = None,
+    last: Callable[[], None] = lambda: None,
 ) -> int:
     """Start a child and return its process id once exec has succeeded.
 
@@ -134,6 +138,7 @@ def start(
         cgroup: joined before exec.
         steps: called in the child before exec (limits).
         given: what it gets back where it has this process' own files.
+        last: called when it is about to be there.
 
     Raises:
         NotExecutable: there is no such program, or it cannot be executed.
@@ -144,6 +149,7 @@ def start(
     report_read, report_write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    last()
     pid = os.fork()
     if pid == 0:
         step = "starting its session"
