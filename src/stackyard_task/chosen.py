@@ -25,8 +25,6 @@ from stackyard_task.wishes import CHOICES_FOLDER, GIVEN, SETTLED_VARIABLE, Choic
 
 #: Where what was found is kept, and what lists the stacks that are built here.
 CACHE_VARIABLE, STACKS_VARIABLE = "STACKYARD_CACHE", "STACKYARD_STACKS_FILE"
-#: In an environment that is complete.
-_MARKER = "stackyard-complete.json"
 _MOST_BYTES = 8 << 20
 #: Counts how the same wish came to mean another stack, or needs another hook in it: what was found by older rules is
 #: not taken.
@@ -130,7 +128,7 @@ def _known(kept: Path, has_image: Callable[[str], bool]) -> Optional[Choice]:
         if found.stack is None:  # this machine's own Python, as it is
             return found if os.access(found.python, os.X_OK) else None
         prefix = os.path.dirname(os.path.dirname(found.python))
-        with open(os.path.join(prefix, _MARKER), "rb") as stream:
+        with open(os.path.join(prefix, installed.MARKER), "rb") as stream:
             marker = json.loads(stream.read(_MOST_BYTES))
         digest = marker.get("digest")
         if installed.untouched(prefix, marker) is False:  # our side looks what it is now
@@ -144,15 +142,11 @@ def _known(kept: Path, has_image: Callable[[str], bool]) -> Optional[Choice]:
 
 def changed(choice: Choice) -> List[str]:
     """A sentence, where the environment that a task ran in has other packages now than it was built with."""
-    if (
-        choice.stack is None or choice.image is not None
-    ):  # the agent's own, or a container's, which goes with it
-        return []
+    if choice.stack is None or choice.image is not None:
+        return []  # the agent's own, or a container's, which goes with it
     what = installed.since_built(choice.python)
-    if what is None or any(
-        sentence.endswith(f": {what}") for sentence in choice.said
-    ):  # so it was when it began
-        return []
+    if what is None or any(sentence.endswith(f": {what}") for sentence in choice.said):
+        return []  # as it was when the task began
     return [
         f"the environment, which other tasks share, was changed while the task ran: {what}; the next task gets it as "
         "it was built, so list what this one needs among its packages"

@@ -29,8 +29,6 @@ from stackyard_task.workloads import entry_of
 #: Names a JSON file: stack name -> {"python", "digest", "environment", "tunables"...}, what this machine has.
 STACKS_VARIABLE = "STACKYARD_STACKS_FILE"
 FAILED = 1
-#: Lies in an environment that is complete, and says which stack it holds.
-_BUILT_FILE = "stackyard-complete.json"
 #: Names in the temporary folder; the process id follows.
 RUN_PREFIX, CODE_PREFIX = "stackyard-run-", "stackyard-code-"
 #: In the run folder: what parameters name, as far as it is put together for this run alone.
@@ -306,7 +304,7 @@ def _built_since(held: Mapping[str, Stack], digest: Optional[str]) -> Optional[S
     for top in sorted(tops) if digest else ():
         for folder in Path(top).glob(f"*[-+]{str(digest)[:12]}"):
             try:
-                marker = records.read_json(Dict[str, Any], folder / _BUILT_FILE)
+                marker = records.read_json(Dict[str, Any], folder / installed.MARKER)
             except records.RecordError:
                 continue
             python = folder / "bin" / "python"

@@ -17,8 +17,8 @@ CHANGED_AT = "site_packages_changed_ns"
 #: And name -> version of what was installed.
 INSTALLED = "installed"
 _INFO = ".dist-info"
-#: In an environment that is complete.
-_MARKER = "stackyard-complete.json"
+#: In an environment that is complete, written last; says which stack it holds.
+MARKER = "stackyard-complete.json"
 _MOST_BYTES = 8 << 20
 #: Every environment has one of its own, and may renew it.
 _ANY = ("pip",)
@@ -86,7 +86,7 @@ def since_built(python: str) -> Optional[str]:
     """The same for the environment of an interpreter; ``None``, too, where Stackyard built none."""
     prefix = os.path.dirname(os.path.dirname(python))
     try:
-        with open(os.path.join(prefix, _MARKER), "rb") as stream:
+        with open(os.path.join(prefix, MARKER), "rb") as stream:
             marker = json.loads(stream.read(_MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return None

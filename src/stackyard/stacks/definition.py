@@ -18,6 +18,7 @@ from stackyard import toml_tables
 from stackyard.errors import BadInputError
 from stackyard.settings import base
 from stackyard.toml_tables import Fields
+from stackyard_task.installed import MARKER  # noqa: F401 - offered here too
 from stackyard_task.records import StackPin, opened
 
 #: The stack a scenario gets that names none.
@@ -25,8 +26,6 @@ DEFAULT = "torch-2.13.0-cpu"
 
 STACK_FILE = "stack.toml"
 LOCK_FILE = "requirements.lock"
-#: In a built environment, written last by ``environment``; without it, one does not count.
-MARKER = "stackyard-complete.json"
 
 #: Another folder of stack definitions than the checkout's.
 FOLDER_VARIABLE = "STACKYARD_STACKS"
