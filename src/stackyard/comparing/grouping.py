@@ -23,7 +23,8 @@ _ADDED = re.compile(r"\+[0-9a-f]{8}\Z")
 
 
 def _stack(task: Task) -> str | None:
-    """The stack that was measured, "none" where there was none; of a task without a record the one asked for.
+    """The stack that was measured, "none" where there was none; of a task that nobody measured, or that was
+    never begun, the one that it asked for.
 
     It has the name that it is pinned under, whatever packages a task had added to it.
     """
