@@ -20,3 +20,8 @@ class Session:
     label: Optional[int] = None
     #: Instant of the first event, seconds since the epoch; ``None`` where the source has no time.
     started_at: Optional[float] = None
+    #: Instant of the last event, likewise.
+    ended_at: Optional[float] = None
+    #: Index of the first event that is malicious by itself; ``None`` where none is, or where the source labels
+    #: whole sessions only. At or beyond the end of ``events`` where ``max_events`` cut that event off.
+    attack_starts_at: Optional[int] = None

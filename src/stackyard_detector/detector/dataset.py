@@ -25,7 +25,9 @@ class Dataset:
     Attributes:
         keys: one per session.
         labels: 1 malicious, 0 benign, ``None`` unknown.
-        started_at: seconds since the epoch, or ``None``.
+        started_at: instant of the first event, seconds since the epoch, or ``None``.
+        ended_at: instant of the last event, likewise.
+        attack_starts_at: index of the first malicious event, or ``None``.
         names: every different event name, in order of appearance.
         events: the sessions as indices into ``names``.
     """
@@ -33,6 +35,8 @@ class Dataset:
     keys: List[str]
     labels: List[Optional[int]]
     started_at: List[Optional[float]]
+    ended_at: List[Optional[float]]
+    attack_starts_at: List[Optional[int]]
     names: List[str]
     events: Sequences
 
@@ -53,6 +57,8 @@ class Dataset:
             [self.keys[row] for row in rows],
             [self.labels[row] for row in rows],
             [self.started_at[row] for row in rows],
+            [self.ended_at[row] for row in rows],
+            [self.attack_starts_at[row] for row in rows],
             self.names,
             self.select(np.array(rows, dtype=np.int64)),
         )
@@ -73,17 +79,27 @@ def collect(sessions: Iterable[Session]) -> Dataset:
     keys: List[str] = []
     labels: List[Optional[int]] = []
     started_at: List[Optional[float]] = []
+    ended_at: List[Optional[float]] = []
+    attack_starts_at: List[Optional[int]] = []
     ids: Dict[str, int] = {}
     values, offsets = array("i"), array("q", [0])
     for session in sessions:
         keys.append(session.key)
         labels.append(session.label)
         started_at.append(session.started_at)
+        ended_at.append(session.ended_at)
+        attack_starts_at.append(session.attack_starts_at)
         values.extend([ids.setdefault(event, len(ids)) for event in session.events])
         offsets.append(len(values))
     flat = np.frombuffer(values, dtype=np.int32) if values else np.zeros(0, dtype=np.int32)
     return Dataset(
-        keys, labels, started_at, list(ids), Sequences(flat, np.frombuffer(offsets, dtype=np.int64))
+        keys,
+        labels,
+        started_at,
+        ended_at,
+        attack_starts_at,
+        list(ids),
+        Sequences(flat, np.frombuffer(offsets, dtype=np.int64)),
     )
 
 
