@@ -27,9 +27,9 @@ PROJECT = "Stackyard"
 DATA_SET = "simulated-firewall"
 MODEL = "simulated-firewall-detector"
 #: 1 more of the first part whenever the sessions themselves change.
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 SESSIONS = {"sessions": 1000, "seed": 7}
-TRAINING = {"epochs": 2, "seed": 1}
+TRAINING = {"epochs": 8, "batch_size": 64, "seed": 1}
 _ABOUT = "Simulated firewall and IPS sessions (seed 7): benign.txt to train on, test.csv labelled. Not a recording."
 
 Say = Callable[[str], None]
@@ -147,6 +147,8 @@ def _holds_model(sender: Sender) -> bool:
         "models.get_all",
         project=[sender.project(PROJECT)],
         name=f"^{re.escape(MODEL)}$",
+        # one that was trained on other sessions is no example any more
+        tags=[f"data:{PROJECT}/{DATA_SET}@{VERSION}"],
         only_fields=["id"],
         page=0,
         page_size=1,

@@ -147,7 +147,7 @@ def test_a_clone_with_an_edited_field_runs_with_it(
     assert record["environment"]["stack"] == default_stack()[0].name
     assert record["run_id"] == task["id"]
     model = here.client.call("models.get_by_id", model=task["models"]["output"][0]["model"])["model"]
-    assert model["tags"] == ["data:Stackyard/simulated-firewall@1.0.0"]
+    assert model["tags"] == ["data:Stackyard/simulated-firewall@2.0.0"]
 
 
 def test_a_wrong_text_fails_the_clone_in_one_sentence_that_names_the_field(
@@ -175,4 +175,4 @@ def test_the_example_model_says_what_it_was_trained_on(
 ) -> None:
     (model,) = here.client.call("models.get_all", name=f"^{examples.MODEL}$")["models"]
     assert json.loads(model["metadata"]["parameters"]["value"]) == examples.TRAINING
-    assert "data set Stackyard/simulated-firewall@1.0.0" in model["metadata"]
+    assert "data set Stackyard/simulated-firewall@2.0.0" in model["metadata"]
