@@ -83,6 +83,8 @@ class Workload:
     template: bool = True
     #: What is executed; ``None``: the entry, a function, is called.
     command: Optional[Command] = None
+    #: The module of its package that checks and tries sources of data (docs/workloads.md); empty: nobody does.
+    trial: str = ""
 
 
 def entry_of(reference: str) -> str:

@@ -1,4 +1,4 @@
-"""``stackyard data list | fetch | verify``: the public data sets, on the command line."""
+"""``stackyard data list | fetch | verify``: the public data sets, on the command line; ``trial`` has ``try``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stackyard.cli import dataset
+from stackyard.cli import dataset, trial
 from stackyard.cli.progress import size
 from stackyard.counting import count
 from stackyard.errors import BadInputError
@@ -176,5 +176,7 @@ def verify(
         raise BadInputError(f"{name} is not in {top}; get it with: stackyard data fetch {name}")
 
 
+app.command("try")(trial.try_command)
+app.command("presets")(trial.presets_command)
 app.command("publish")(dataset.publish)
 app.command("published")(dataset.published)

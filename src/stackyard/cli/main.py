@@ -46,7 +46,7 @@ for name, help in (
     ("scenario", "Run scenario matrices and report on them."),
     ("stack", "Build, verify and remove the pinned stacks."),
     ("workload", "What can be run: the declared workloads, and one measured run by hand."),
-    ("data", "Public data sets: list, fetch, verify."),
+    ("data", "Data: what a log becomes, presets for logs, public data sets."),
     ("doctor", "Say what this machine can run and what is missing."),
     ("server", "The embedded ClearML-compatible server: start, stop, users, keys, backups."),
     ("task", "Tasks on a ClearML server: publish templates, submit, list, show, abort, follow."),

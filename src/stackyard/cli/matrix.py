@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -32,7 +33,7 @@ from stackyard.scenarios import Known, Preparation, Scenario
 from stackyard.scenarios.shape import WorkloadSpec
 from stackyard.settings import Settings
 from stackyard.stacks.definition import StackSpec
-from stackyard.workloads import Catalogue, code_folders, snapshot
+from stackyard.workloads import Catalogue, code_folders, snapshot, trials
 from stackyard.workloads.folder import Folder
 from stackyard_task.records import Code
 
@@ -196,6 +197,8 @@ class Matrix:
         )
         plan.added = derived_stacks.added(scenario, known)
         refuse_missing(beside / Path(self._name).name, scenario, self._catalogue, here.dataset, plan)
+        if earlier is None:  # a matrix that goes on has the code it began with, which may read other settings
+            refuse_sources(beside / Path(self._name).name, scenario, self._catalogue)
         plan.undivided = (
             earlier.undivided
             if earlier is not None
@@ -284,6 +287,32 @@ def refuse_missing(
                 f"{file}: stacks.{name}.requirements is {stack.requirements!r}: there is no file "
                 f"{(file.parent / stack.requirements).absolute()}"
             )
+
+
+def sources(scenario: Scenario, catalogue: Catalogue) -> list[trials.Asked]:
+    """The data that the cells and preparations of a scenario read, each with who checks and tries it."""
+    found: list[trials.Asked] = []
+    specs: list[tuple[str, WorkloadSpec | Preparation, Mapping[str, Any]]] = [
+        (f"prepare.{p.name}", p, p.parameters) for p in scenario.preparations
+    ]
+    for cell in scenarios.cells(scenario):
+        settings = scenarios.settings_of(scenario, cell)
+        specs.append((f"workloads.{settings.workload.name}", settings.workload, settings.parameters))
+    for where, spec, parameters in specs:
+        declared = spec.declared or catalogue.declared.get(spec.workload)
+        for one in trials.of_parameters(declared, parameters, scenario.data, f"{where}.parameters"):
+            if one not in found:
+                found.append(one)
+    return found
+
+
+def refuse_sources(file: Path, scenario: Scenario, catalogue: Catalogue) -> None:
+    """See that the settings of all sources can be used, as the packages say that read them.
+
+    Raises:
+        BadInputError: some cannot; the message names the key.
+    """
+    trials.refuse(file, sources(scenario, catalogue))
 
 
 def undivided(scenario: Scenario, catalogue: Catalogue, cells: Iterable[Mapping[str, str]]) -> list[str]:

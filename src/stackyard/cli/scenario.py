@@ -108,6 +108,7 @@ def validate_command(file: File, as_json: Json = False, data: Data = None) -> No
     matrices.refuse_missing(
         file, scenario, catalogue, lambda reference: data_sets.check_name(reference, folder)
     )
+    matrices.refuse_sources(file, scenario, catalogue)
     cells = scenarios.cells(scenario)
     undivided = matrices.undivided(scenario, catalogue, [cell.axes for cell in cells])
     runs = len(cells) * (scenario.repeats + scenario.warm_up_runs)
@@ -145,6 +146,7 @@ def list_command(
             matrices.refuse_missing(
                 file, scenario, catalogue, lambda reference: data_sets.check_name(reference, data)
             )
+            matrices.refuse_sources(file, scenario, catalogue)
             typer.echo(f"{file}  {count(len(scenarios.cells(scenario)), 'cell')}  {scenario.title}")
         except BadInputError as error:
             typer.echo(f"{file}  cannot be used: {error}")

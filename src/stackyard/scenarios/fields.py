@@ -36,7 +36,8 @@ class ScenarioFields(Fields):
         if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
             raise self.bad(f"{where}.sources", f"is {value!r}", 'a list of tables with "path" and "format"')
         for index, source in enumerate(value):
-            for key in ("path", "format"):
+            kind = "format" if source.get("preset") is None else "preset"
+            for key in ("path", kind):
                 if not isinstance(source.get(key), str) or not source[key]:
                     raise self.bad(f"{where}.sources[{index}].{key}", f"is {source.get(key)!r}", "a text")
         self.free(value, f"{where}.sources")

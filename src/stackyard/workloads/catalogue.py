@@ -143,5 +143,9 @@ def load(folder: Path | None = None) -> Catalogue:
                 raise BadInputError(
                     f"{file}: workload {name!r} is declared already, by package {whose!r}; choose another name"
                 )
+            if workload.trial:
+                raise BadInputError(
+                    f"{file}: {name}.trial is {workload.trial!r}; expected none: only an installed package's is called"
+                )
             declared[name] = workload
     return Catalogue(declared, folders, folder, faults)

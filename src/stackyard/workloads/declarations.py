@@ -36,7 +36,7 @@ TYPES = (
 )
 #: Keys of every workload, and beside them those of a function; a command's are ``command_tables.KEYS``.
 _WORKLOAD = ("help", "type", "template", "parameters")
-_FUNCTION = ("entry",)
+_FUNCTION = ("entry", "trial")
 _PARAMETER = ("kind", "default", "help", "low", "high", "choices", "required", "section")
 _WITH_BOUNDS = ("integer", "number")
 #: Sections of a form that are not for parameters: the run's own, what a command reads, and ClearML's notes.
@@ -84,7 +84,15 @@ class _Reader(Fields):
             ),
             type=self.type(table, name),
             template=self.flag(table, name, "template", True),
+            trial=self.module(table, name, "trial"),
         )
+
+    def module(self, table: Mapping[str, Any], name: str, key: str) -> str:
+        """The dotted name of a module, or the empty text."""
+        module = self.text(table, name, key) if key in table else ""
+        if module and not all(part.isidentifier() for part in module.split(".")):
+            raise self.bad(f"{name}.{key}", f"is {module!r}", 'a module, such as "package.readers.trial"')
+        return module
 
     def command(self, name: str, table: dict[str, Any]) -> Workload:
         """A workload that is a command: its parameters are declared as a function's, or are their defaults alone."""

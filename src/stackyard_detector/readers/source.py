@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from stackyard_detector.readers.instants import TIME_UNITS
+from stackyard_detector.readers.presets import without_preset
 from stackyard_task.channel import BadInput
 
 FORMATS = ("sequences", "csv-sequences", "lines", "csv", "jsonl", "key-value")
@@ -64,7 +65,7 @@ KEYS = tuple(
     sorted(
         {f.name for f in dataclasses.fields(Source)}
         - {"given", "external_columns", "internal_networks", "if_none_external"}
-        | {"external_key"}
+        | {"external_key", "preset"}
     )
 )
 
@@ -84,6 +85,7 @@ def checked_sources(data: Mapping[str, Any]) -> List[Source]:
 def _checked(given: Any, where: str) -> Source:
     if not isinstance(given, Mapping):
         raise BadInput(f"{where} is {given!r}, expected a table with path and format")
+    given = without_preset(given, where)
     for key in given:
         if key not in KEYS:
             raise BadInput(f"{where} has no key {key!r}; allowed: {', '.join(KEYS)}")

@@ -1,0 +1,353 @@
+"""What the first lines of a source become: for ``stackyard data try``, and the check of sources before a start.
+
+A process of its own (``python -m stackyard_detector.readers.trial``): our side asks on its standard input and gets
+one JSON object on its standard output; it imports nothing of this package. ``docs/workloads.md`` has the questions.
+Reads at most as many lines as asked for, and no more than HEAD_BYTES of them.
+
+Standard library at import.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import re
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+
+from stackyard_detector.readers import guessing
+from stackyard_detector.readers.files import raw_lines
+from stackyard_detector.readers.presets import PRESETS, without_preset
+from stackyard_detector.readers.quarantine import Quarantine
+from stackyard_detector.readers.reading import fit_templates, read_sessions
+from stackyard_detector.readers.source import checked_sources
+from stackyard_detector.readers.templates import EventTemplates
+from stackyard_detector.sessions import Session
+from stackyard_task.channel import BadInput
+
+#: Lines that are looked at where nobody says how many.
+LINES = 1000
+#: And bytes: a thousand lines of 1 MiB are no log.
+HEAD_BYTES = 64 << 20
+#: Sessions, events of a session, kinds of event and reasons that an answer shows.
+SHOWN_SESSIONS, SHOWN_EVENTS, SHOWN_KINDS, SHOWN_REASONS = 3, 8, 12, 6
+#: Letters of a text of the log that an answer holds.
+TEXT_LETTERS = 200
+#: Keys that bound a reading; a trial is bounded by its lines.
+_BOUNDS = ("max_events", "max_sessions")
+#: The name of a head's own file inside a sentence.
+_HEADS = re.compile(r"\S*/stackyard-trial-[^/\s]*/head")
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
+
+
+def answer(request: Mapping[str, Any]) -> Dict[str, Any]:
+    """What ``request`` asks for.
+
+    Args:
+        request: {"do": "check", "data": [{"where", "value"}]}, {"do": "try", "sources": [{"where", "given"}],
+            "lines"} or {"do": "presets"}. In a trial, "given" needs a path; without format and preset they
+            are guessed.
+
+    Returns:
+        {"faults": [{"where", "message"}]}, {"trials": [...]} (see ``tried``) or {"presets": [...]}.
+    """
+    if request["do"] == "check":
+        return {"faults": list(_faults(request["data"]))}
+    if request["do"] == "presets":
+        return {
+            "presets": [
+                {
+                    **{key: getattr(p, key) for key in ("name", "product", "help", "document")},
+                    "settings": p.settings,
+                }
+                for p in PRESETS
+            ]
+        }
+    lines = int(request.get("lines") or LINES)
+    return {"trials": [{"where": s.get("where", ""), **tried(s["given"], lines)} for s in request["sources"]]}
+
+
+def _faults(data: List[Dict[str, Any]]) -> Iterator[Dict[str, str]]:
+    for each in data:
+        try:
+            checked_sources(each["value"])
+        except BadInput as error:
+            yield {"where": each["where"], "message": str(error)}
+
+
+def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
+    """What the first ``lines`` lines of one source become.
+
+    Args:
+        given: a source as a scenario has it; where neither format nor preset is there, they are guessed.
+        lines: how many are read at most.
+
+    Returns:
+        path; guess (what was guessed and why, or ``None``); settings (to paste) and preset_settings (what the
+        preset stands for, or ``None``); lacks_package (whether this Python lacks what the reading needs); error
+        (one sentence, or ``None``); and where lines could be read: lines_read, whole_file, sessions, events,
+        passed_over, quarantined, warnings.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    path = Path(str(given.get("path", "")))
+    trial: Dict[str, Any] = {
+        "path": str(path),
+        "guess": None,
+        "settings": dict(given),
+        "preset_settings": None,
+        "lacks_package": False,
+    }
+    try:
+        with _head(path, lines) as head:
+            if "format" not in given and "preset" not in given:
+                guess = guessing.guessed(head.sample)
+                given = {**guess.settings, **given}
+                trial["guess"] = guess.why
+            trial["settings"] = {"path": str(path), **given}
+            settings = dict(without_preset(given, "the source"))
+            if "preset" in given:
+                trial["preset_settings"] = {
+                    k: v for k, v in settings.items() if k not in given or k == "format"
+                }
+            problem = _read(settings, head, trial)
+            trial["error"] = None if problem is None else str(problem).replace(str(head.path), str(path))
+    except BadInput as error:
+        trial["lacks_package"] = isinstance(error.__cause__, ImportError)
+        trial["error"] = _HEADS.sub(lambda _: str(path), str(error)).replace("sources[0]", "the source")
+    return trial
+
+
+class _Head:
+    """The first lines of a file."""
+
+    def __init__(self, path: Path, lines: int, whole: bool, sample: List[str]) -> None:
+        #: Where they lie: the file itself where it has no more.
+        self.path = path
+        self.lines = lines
+        self.whole = whole
+        #: Some of them as text.
+        self.sample = sample
+
+
+@contextlib.contextmanager
+def _head(path: Path, lines: int) -> Iterator[_Head]:
+    """The first ``lines`` lines of a file, as a file that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="stackyard-trial-") as folder:
+        target = Path(folder) / "head"
+        with target.open("wb") as stream:
+            count, whole, sample = _copied(path, stream, lines)
+        yield _Head(path if whole else target, count, whole, sample)
+
+
+def _copied(path: Path, stream: IO[bytes], lines: int) -> Tuple[int, bool, List[str]]:
+    count = size = 0
+    sample: List[str] = []
+    for line in raw_lines(path):
+        if count >= lines or size >= HEAD_BYTES:
+            return count, False, sample
+        stream.write(line)
+        size += len(line)
+        if len(sample) < guessing.SAMPLE_LINES:
+            sample.append(line.decode("utf-8", "replace").rstrip("\r\n").lstrip("\ufeff"))
+        count += line.endswith(b"\n")
+    if count == 0 and size == 0:
+        raise BadInput(f"{path}: is empty, expected log lines")
+    return max(count, 1), True, sample
+
+
+class _Grouped(Quarantine):
+    """A quarantine that keeps one example of each reason."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: Dict[str, Dict[str, Any]] = {}
+
+    def add(self, source: Path, line: int, reason: str, text: Union[str, bytes] = "") -> None:
+        """Count one corrupt line under its reason; quoted texts and numbers make no new one."""
+        super().add(source, line, reason, text)
+        kind = _QUOTED.sub("*", reason)
+        if kind not in self.reasons and len(self.reasons) >= 100:
+            kind = "other reasons"
+        if isinstance(text, bytes):
+            text = text[: 4 * TEXT_LETTERS].decode("utf-8", "backslashreplace")
+        first = {"reason": _cut(reason), "count": 0, "line": line, "text": _cut(text.rstrip("\r\n"))}
+        self.reasons.setdefault(kind, first)["count"] += 1
+
+
+def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optional[BadInput]:
+    """Put what the lines become into ``trial``; answers why no session came of them, or ``None``."""
+    settings = {key: value for key, value in settings.items() if key not in _BOUNDS}
+    settings["path"] = str(head.path)
+    templates = fit_templates({"sources": [settings]})
+    quarantine = _Grouped()
+    sessions: List[Session] = []
+    problem: Optional[BadInput] = None
+    try:
+        for session in read_sessions({"sources": [settings]}, quarantine, templates):
+            sessions.append(session)
+    except BadInput as error:
+        if quarantine.lines == 0:
+            raise
+        problem = error
+    used = sum(len(session.events) for session in sessions)
+    named = templates.events if templates is not None else {}
+    counts = collections.Counter(event for session in sessions for event in session.events)
+    lengths = sorted(len(session.events) for session in sessions)
+    reasons = sorted(quarantine.reasons.values(), key=lambda r: -r["count"])
+    _add_texts(reasons[:SHOWN_REASONS], head.path)
+    trial.update(
+        {
+            "lines_read": head.lines,
+            "whole_file": head.whole,
+            "sessions": {
+                "count": len(sessions),
+                "shortest": lengths[0] if lengths else None,
+                "median": statistics.median(lengths) if lengths else None,
+                "longest": lengths[-1] if lengths else None,
+                "malicious": sum(s.label == 1 for s in sessions)
+                if any(s.label is not None for s in sessions)
+                else None,
+                "shown": [_shown(session, named) for session in _telling(sessions)],
+            },
+            "events": {
+                "count": used,
+                "different": len(counts),
+                "most": [[_cut(named.get(name, name)), n] for name, n in counts.most_common(SHOWN_KINDS)],
+            },
+            "passed_over": dict(_passed_over(settings, used, templates)),
+            "quarantined": {
+                "count": quarantine.count,
+                "reasons": reasons[:SHOWN_REASONS],
+                "further_reasons": max(0, len(reasons) - SHOWN_REASONS),
+            },
+            "warnings": list(_warnings(settings, sessions, counts, quarantine, templates)),
+        }
+    )
+    return problem
+
+
+def _add_texts(reasons: List[Dict[str, Any]], path: Path) -> None:
+    """Give reasons that come without it the text of their line."""
+    wanted = {reason["line"] for reason in reasons if not reason["text"]}
+    for number, line in enumerate(raw_lines(path) if wanted else (), 1):
+        if number in wanted:
+            text = _cut(line[: 4 * TEXT_LETTERS].decode("utf-8", "backslashreplace").rstrip("\r\n"))
+            for reason in reasons:
+                if reason["line"] == number and not reason["text"]:
+                    reason["text"] = text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_LETTERS else text[:TEXT_LETTERS] + "..."
+
+
+def _shown(session: Session, named: Mapping[str, str]) -> Dict[str, Any]:
+    events = session.events[:SHOWN_EVENTS]
+    return {
+        "key": _cut(session.key),
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "label": session.label,
+        "length": len(session.events),
+        "events": [_cut(named.get(event, event)) for event in events],
+    }
+
+
+def _telling(sessions: List[Session]) -> List[Session]:
+    """Some sessions worth a look: the longest, one of middle length, and the first, in the order they came."""
+    if len(sessions) <= SHOWN_SESSIONS:
+        return sessions
+    by_length = sorted(range(len(sessions)), key=lambda i: -len(sessions[i].events))
+    chosen = dict.fromkeys([by_length[0], by_length[len(by_length) // 2], 0, *by_length])
+    return [sessions[i] for i in sorted(list(chosen)[:SHOWN_SESSIONS])]
+
+
+def _passed_over(
+    settings: Dict[str, Any], used: int, templates: Optional[EventTemplates]
+) -> Iterator[Tuple[str, int]]:
+    """Why rows make no event though nothing is wrong with them -> how many: found by reading without that setting."""
+    if settings.get("where"):
+        without = {key: value for key, value in settings.items() if key != "where"}
+        more = _events(without, templates) - used
+        if more:
+            yield "where", more
+    external = settings.get("external_key")
+    if isinstance(external, Mapping) and external.get("if_none", "skip") == "skip":
+        more = _events({**settings, "external_key": {**external, "if_none": "first"}}, templates) - used
+        if more:
+            yield "no external address", more
+
+
+def _events(settings: Dict[str, Any], templates: Optional[EventTemplates]) -> int:
+    count = 0
+    with contextlib.suppress(BadInput):
+        for session in read_sessions({"sources": [settings]}, Quarantine(), templates):
+            count += len(session.events)
+    return count
+
+
+def _warnings(
+    settings: Dict[str, Any],
+    sessions: List[Session],
+    counts: Dict[str, int],
+    quarantine: Quarantine,
+    templates: Optional[EventTemplates],
+) -> Iterator[str]:
+    """What is legal and most likely not meant, a sentence each."""
+    events = sum(counts.values())
+    if not sessions:
+        yield "no line makes an event of a session: nothing can be learnt or judged"
+    if len(counts) == 1 and events > 1:
+        yield "all events are one: choose what tells them apart (event_column or event_pattern)"
+    if events >= 20 and len(counts) > 0.8 * events:
+        yield "nearly every event is different: the event holds a number, an address or a text that never repeats"
+    if len(sessions) == 1 and events > 1:
+        yield "all events are one session: choose what tells whose they are (key_column, external_key, key_pattern)"
+    elif events >= 20:
+        keys: Dict[str, int] = collections.Counter()
+        for session in sessions:
+            keys[session.key] += len(session.events)
+        key, most = max(keys.items(), key=lambda item: item[1])
+        if most > 0.9 * events:
+            yield f"one key has {most} of {events} events: {_cut(key)!r}"
+        if len(sessions) > 0.9 * events:
+            yield "nearly every session has one event: the key never repeats, or session_minutes is short"
+    if quarantine.count > 0.1 * max(quarantine.lines, 1):
+        yield f"{quarantine.count} of {quarantine.lines} lines are quarantined: see why"
+    disordered = _disordered(settings, sessions, templates)
+    if disordered:
+        yield (
+            f"in {disordered} of {len(sessions)} sessions the file is not in order of time; the reader sorts them "
+            "unless time_order says otherwise"
+        )
+
+
+def _disordered(
+    settings: Dict[str, Any], sessions: List[Session], templates: Optional[EventTemplates]
+) -> int:
+    """How many sessions come in another order in the file than in time."""
+    timed = settings.get("time_column") or settings.get("time_pattern")
+    if not timed or settings.get("time_order", "any") != "any":
+        return 0
+    filed: Dict[Tuple[str, Optional[float]], List[str]] = {}
+    with contextlib.suppress(BadInput):
+        for session in read_sessions(
+            {"sources": [{**settings, "time_order": "file"}]}, Quarantine(), templates
+        ):
+            filed[session.key, session.started_at] = session.events
+    return sum(filed.get((s.key, s.started_at), s.events) != s.events for s in sessions)
+
+
+def main() -> None:
+    """Answer one request."""
+    request = json.loads(sys.stdin.read())
+    json.dump(answer(request), sys.stdout)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""A preset writes the settings; the user's own go before them."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackyard_detector.readers.presets import PRESETS, without_preset
+from stackyard_detector.readers.presets.preset import Preset, settings_with
+from stackyard_detector.readers.source import checked_sources
+from stackyard_task.channel import BadInput
+
+ONE = Preset(
+    "one",
+    "",
+    "",
+    "",
+    {"format": "jsonl", "external_key": {"columns": ["a", "b"]}, "event_column": "e", "time_column": "t"},
+)
+
+
+def test_the_users_own_settings_go_first() -> None:
+    found = settings_with(
+        ONE, {"preset": "one", "path": "p", "session_minutes": 5, "event_column": ["e", "f"]}
+    )
+    assert found == {
+        "format": "jsonl",
+        "external_key": {"columns": ["a", "b"]},
+        "event_column": ["e", "f"],
+        "time_column": "t",
+        "path": "p",
+        "session_minutes": 5,
+    }
+
+
+def test_what_says_the_same_in_another_way_takes_its_place() -> None:
+    found = settings_with(ONE, {"path": "p", "key_column": "user"})
+    assert "external_key" not in found
+    assert found["key_column"] == "user"
+
+
+def test_a_preset_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(BadInput, match=r"sources\[0\]: preset is 'nope', expected one of .*suricata-eve"):
+        checked_sources({"sources": [{"path": "p", "preset": "nope"}]})
+
+
+def test_every_preset_is_a_source_that_can_be_read() -> None:
+    assert len({preset.name for preset in PRESETS}) == len(PRESETS)
+    for preset in PRESETS:
+        (source,) = checked_sources({"sources": [{"path": "p", "preset": preset.name}]})
+        assert source.format == preset.settings["format"]
+        assert dict(source.given) == without_preset({"path": "p", "preset": preset.name}, "")
+        assert preset.product, preset.name
+        assert preset.help, preset.name
+        assert preset.document, preset.name

@@ -1,0 +1,181 @@
+"""What the first lines of a source become, as ``stackyard data try`` shows it."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from stackyard_detector.readers import trial
+
+
+def written(folder: Path, text: str, name: str = "x.log") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def csv_of(folder: Path, rows: int = 40) -> Dict[str, Any]:
+    text = "time,ip,what\n" + "".join(f"{1704685029 + i},198.51.100.{i % 4},e{i % 5}\n" for i in range(rows))
+    path = written(folder, text)
+    return {
+        "path": str(path),
+        "format": "csv",
+        "key_column": "ip",
+        "event_column": "what",
+        "time_column": "time",
+    }
+
+
+def test_sessions_and_events_are_counted_and_some_are_shown(tmp_path: Path) -> None:
+    told = trial.tried(csv_of(tmp_path))
+    assert told["error"] is None
+    assert (told["lines_read"], told["whole_file"]) == (41, True)
+    assert told["sessions"]["count"] == 4
+    assert (told["sessions"]["shortest"], told["sessions"]["longest"]) == (10, 10)
+    assert (told["events"]["count"], told["events"]["different"]) == (40, 5)
+    assert told["events"]["most"][0] == ["e0", 8]
+    shown = told["sessions"]["shown"][0]
+    assert (shown["key"], shown["length"], shown["started_at"]) == ("198.51.100.0", 10, 1704685029.0)
+    assert shown["events"][:3] == ["e0", "e4", "e3"]
+    assert told["warnings"] == []
+
+
+def test_only_the_first_lines_are_read_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    told = trial.tried(csv_of(tmp_path, 5000), 11)
+    assert (told["lines_read"], told["whole_file"], told["events"]["count"]) == (11, False, 10)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_rows_that_are_not_wanted_are_passed_over_and_said_apart(tmp_path: Path) -> None:
+    rows = [
+        {"src": "10.0.0.1", "dst": "10.0.0.2", "kind": "flow", "what": "a"},
+        {"src": "10.0.0.1", "dst": "198.51.100.2", "kind": "flow", "what": "a"},
+        {"src": "10.0.0.1", "dst": "198.51.100.2", "kind": "stats", "what": "b"},
+        {"src": "198.51.100.3", "dst": "10.0.0.2", "kind": "flow", "what": "b"},
+    ]
+    path = written(tmp_path, "".join(json.dumps(row) + "\n" for row in rows) + "not JSON\n")
+    told = trial.tried(
+        {
+            "path": str(path),
+            "format": "jsonl",
+            "external_key": {"columns": ["src", "dst"]},
+            "event_column": "what",
+            "where": {"kind": "flow"},
+        }
+    )
+    assert told["events"]["count"] == 2
+    assert told["passed_over"] == {"where": 1, "no external address": 1}
+    assert told["quarantined"]["count"] == 1
+    assert told["quarantined"]["reasons"][0]["line"] == 5
+    assert told["quarantined"]["reasons"][0]["text"] == "not JSON"
+
+
+def test_reasons_are_grouped_with_one_example(tmp_path: Path) -> None:
+    given = csv_of(tmp_path)
+    lines = Path(given["path"]).read_text().splitlines()
+    lines[3] = "yesterday,198.51.100.1,e1"
+    lines[7] = "tomorrow,198.51.100.1,e1"
+    lines[9] = "1,2"
+    Path(given["path"]).write_text("\n".join(lines))
+    told = trial.tried(given)
+    assert told["quarantined"]["count"] == 3
+    first, second = told["quarantined"]["reasons"]
+    assert (first["count"], first["line"], first["text"]) == (2, 4, "yesterday,198.51.100.1,e1")
+    assert second["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda i: (i, f"198.51.100.{i % 4}", "same"), "all events are one:"),
+        (lambda i: (i, f"198.51.100.{i % 4}", f"e{i}"), "nearly every event is different"),
+        (lambda i: (i, "198.51.100.1", f"e{i % 3}"), "all events are one session"),
+        (lambda i: (i, f"198.51.100.{i // 39}", f"e{i % 3}"), "one key has 39 of 40 events: '198.51.100.0'"),
+        (lambda i: (i, f"198.51.100.{i}", f"e{i % 3}"), "nearly every session has one event"),
+        (
+            lambda i: (-i, f"198.51.100.{i % 4}", f"e{i % 3}"),
+            "in 4 of 4 sessions the file is not in order of time",
+        ),
+    ],
+)
+def test_what_is_hardly_meant_is_warned_of(tmp_path: Path, change: Any, said: str) -> None:
+    rows = [change(i) for i in range(40)]
+    text = "time,ip,what\n" + "".join(f"{1704685029 + at},{ip},{what}\n" for at, ip, what in rows)
+    Path(csv_of(tmp_path)["path"]).write_text(text)
+    told = trial.tried(csv_of_written(tmp_path))
+    assert [w for w in told["warnings"] if w.startswith(said)], told["warnings"]
+
+
+def csv_of_written(folder: Path) -> Dict[str, Any]:
+    return {
+        "path": str(folder / "x.log"),
+        "format": "csv",
+        "key_column": "ip",
+        "event_column": "what",
+        "time_column": "time",
+    }
+
+
+def test_a_line_of_a_mebibyte_is_one_quarantined_line(tmp_path: Path) -> None:
+    given = csv_of(tmp_path)
+    with Path(given["path"]).open("a") as stream:
+        stream.write("x" * (1 << 21) + "\n")
+    told = trial.tried(given)
+    assert told["quarantined"]["count"] == 1
+    assert len(json.dumps(told)) < 20_000
+
+
+@pytest.mark.parametrize("name", ["none", "empty", "folder"])
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "folder").mkdir()
+    told = trial.tried({"path": str(tmp_path / name)})
+    assert str(tmp_path / name) in told["error"]
+    assert "lines_read" not in told
+
+
+def test_any_bytes_get_an_answer(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    for _ in range(60):
+        data = bytes(
+            chance.choice(b'{}[]",:=|<> \n\t\x00\xff\xfeabc0123#') for _ in range(chance.randrange(1, 400))
+        )
+        path = tmp_path / "bytes"
+        path.write_bytes(data)
+        told = trial.tried({"path": str(path)}, 20)
+        json.dumps(told)
+        assert told["error"] is None or isinstance(told["error"], str)
+
+
+def test_sources_are_checked_without_being_opened() -> None:
+    asked = [
+        {"where": "data.a", "value": {"sources": [{"path": "/none", "format": "sequences"}]}},
+        {"where": "data.b", "value": {"sources": [{"path": "/none", "format": "sequences", "kee": 1}]}},
+        {"where": "data.c", "value": {"sources": [{"path": "/none", "preset": "nope"}]}},
+    ]
+    faults = trial.answer({"do": "check", "data": asked})["faults"]
+    assert [fault["where"] for fault in faults] == ["data.b", "data.c"]
+    assert faults[0]["message"].startswith("sources[0] has no key 'kee'")
+
+
+def test_it_answers_on_standard_output(tmp_path: Path) -> None:
+    request = {"do": "try", "lines": 5, "sources": [{"where": "w", "given": csv_of(tmp_path)}]}
+    done = subprocess.run(
+        [sys.executable, "-m", "stackyard_detector.readers.trial"],
+        input=json.dumps(request),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    (told,) = json.loads(done.stdout)["trials"]
+    assert (told["where"], told["events"]["count"]) == ("w", 4)
