@@ -132,7 +132,7 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     templates = None
     if (folder / TEMPLATES_FILE).exists():
         templates = readers.EventTemplates.load(folder / TEMPLATES_FILE)
-    elif any(_wants_templates(source) for source in parameters["data"]["sources"]):
+    elif readers.wants_templates(parameters["data"]):
         raise BadInput(
             f"{folder}: the model holds no event templates, so raw lines have no events that it knows; "
             "train it on lines too, or name templates_path in the source"
@@ -197,10 +197,6 @@ def _shard(dataset: Dataset, shard: int, shards: int) -> Dataset:
     if len(dataset) < shards:
         raise BadInput(f"{len(dataset)} sessions cannot be split into {shards} parts; ask for fewer")
     return dataset.chosen(range(shard - 1, len(dataset), shards))
-
-
-def _wants_templates(source: Mapping[str, Any]) -> bool:
-    return source.get("format") == "lines" and not source.get("templates_path")
 
 
 def _config(parameters: Mapping[str, Any]) -> DetectorConfig:

@@ -7,7 +7,7 @@ reaches out. Standard library at import; drain3 is imported by ``templates`` whe
 """
 
 from stackyard_detector.readers.quarantine import Quarantine, QuarantineLimit
-from stackyard_detector.readers.reading import data_checksum, fit_templates, read_sessions
+from stackyard_detector.readers.reading import data_checksum, fit_templates, read_sessions, wants_templates
 from stackyard_detector.readers.templates import UNMATCHED, EventTemplates
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "data_checksum",
     "fit_templates",
     "read_sessions",
+    "wants_templates",
 ]

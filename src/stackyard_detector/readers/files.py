@@ -1,34 +1,35 @@
-"""Files as a stream of decoded, numbered lines: plain, .gz or .xz, never whole in memory.
+"""Files as a stream of decoded, numbered lines: plain or compressed, never whole in memory.
 
-What is said here in one sentence each: a file that is missing, empty, not UTF-8 at all, or cut off.
-Standard library only.
+What is said here in one sentence each: a file that is missing, empty, not in its encoding at all, or cut off.
+Standard library only (``packed`` says where more is needed).
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
-import gzip
 import io
-import lzma
-import zlib
 from pathlib import Path
-from typing import IO, Iterator, Tuple, Union
+from typing import IO, Iterator, Tuple
 
+from stackyard_detector.readers import packed
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_task.channel import BadInput
 
 #: A line longer than this is corrupt: no log has one, and it would fill the memory.
 LINE_BYTES = 1 << 20
+UTF_8 = "utf-8"
+_CHUNK = 1 << 16
 
-_BROKEN = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
 
+def opened(path: Path, encoding: str = UTF_8) -> IO[bytes]:
+    """``path`` as a stream of bytes, unpacked, and as UTF-8 whatever ``encoding`` it has.
 
-def opened(path: Path) -> IO[bytes]:
-    """``path`` as a stream of uncompressed bytes; .gz and .xz by suffix.
+    Of another encoding, bytes that are no character of it come as bytes that are no UTF-8, on the same line.
 
     Raises:
-        BadInput: missing, a folder, or not readable.
+        BadInput: missing, a folder, not readable, or packed in a way that this Python cannot unpack.
     """
     try:
         if path.is_dir():
@@ -38,26 +39,31 @@ def opened(path: Path) -> IO[bytes]:
         raise BadInput(f"{path}: no such file; check the path of the source") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    if path.suffix == ".gz":
-        return io.BufferedReader(_Decompressed(gzip.GzipFile(fileobj=raw), raw), 1 << 16)
-    if path.suffix == ".xz":
-        return io.BufferedReader(_Decompressed(lzma.LZMAFile(raw), raw), 1 << 16)
-    return raw
+    except ValueError as error:
+        raise BadInput(f"{str(path)!r}: is no path ({error})") from error
+    try:
+        stream = packed.unpacked(path, raw)
+    except BaseException:
+        raw.close()
+        raise
+    if encoding == UTF_8:
+        return stream
+    return io.BufferedReader(_Recoded(stream, encoding), _CHUNK)
 
 
-def raw_lines(path: Path) -> Iterator[bytes]:
-    """The lines of ``path`` as bytes, each with its line end; a longer line comes in pieces of LINE_BYTES.
+def raw_lines(path: Path, encoding: str = UTF_8) -> Iterator[bytes]:
+    """The lines of ``path`` as UTF-8 with their line ends; a longer line comes in pieces of LINE_BYTES.
 
     Raises:
         BadInput: the file cannot be read, or its compressed data is broken or cut off.
     """
-    with contextlib.closing(opened(path)) as stream:
+    with contextlib.closing(opened(path, encoding)) as stream:
         count = 0
         try:
             for line in iter(functools.partial(stream.readline, LINE_BYTES), b""):
                 count += 1
                 yield line
-        except _BROKEN as error:
+        except packed.broken() as error:
             raise BadInput(
                 f"{path}: the compressed data is cut off or broken after line {count} ({error}); get it again"
             ) from error
@@ -65,18 +71,18 @@ def raw_lines(path: Path) -> Iterator[bytes]:
             raise BadInput(f"{path}: cannot be read past line {count} ({error})") from error
 
 
-def numbered_lines(path: Path, quarantine: Quarantine) -> Iterator[Tuple[int, str]]:
+def numbered_lines(path: Path, quarantine: Quarantine, encoding: str = UTF_8) -> Iterator[Tuple[int, str]]:
     """The readable lines of ``path`` with their numbers from 1, without line ends, blank ones left out.
 
-    Lines that are not UTF-8 or longer than LINE_BYTES go to ``quarantine``.
+    Lines that are not of the encoding or longer than LINE_BYTES go to ``quarantine``.
 
     Raises:
-        BadInput: missing, empty, UTF-16, or broken compressed data.
+        BadInput: missing, empty, UTF-16 without being called so, or broken compressed data.
         QuarantineLimit: more corrupt lines than the user allows.
     """
     number = 0
     in_long_line = False
-    for line in raw_lines(path):
+    for line in raw_lines(path, encoding):
         if in_long_line:
             in_long_line = not line.endswith(b"\n")
             continue
@@ -91,7 +97,8 @@ def numbered_lines(path: Path, quarantine: Quarantine) -> Iterator[Tuple[int, st
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            quarantine.add(path, number, f"not UTF-8 at byte {error.start}", line)
+            at = f"UTF-8 at byte {error.start}" if encoding == UTF_8 else encoding
+            quarantine.add(path, number, f"not {at}", line)
             continue
         text = text.rstrip("\r\n")
         if text:
@@ -103,29 +110,43 @@ def numbered_lines(path: Path, quarantine: Quarantine) -> Iterator[Tuple[int, st
 def _without_mark(path: Path, line: bytes) -> bytes:
     """The first line without a UTF-8 byte order mark."""
     if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadInput(
-            f"{path}: line 1: is UTF-16, expected UTF-8; convert it with: iconv -f UTF-16 -t UTF-8"
-        )
+        raise BadInput(f"{path}: line 1: is UTF-16, expected UTF-8; set encoding = 'utf-16' in the source")
     return line[3:] if line.startswith(b"\xef\xbb\xbf") else line
 
 
-class _Decompressed(io.RawIOBase):
-    """A decompressor that closes the file below it; GzipFile and LZMAFile leave a given file open."""
+class _Recoded(io.RawIOBase):
+    """A stream of another encoding as UTF-8."""
 
-    def __init__(self, decompressor: Union[gzip.GzipFile, lzma.LZMAFile], below: IO[bytes]) -> None:
-        self._decompressor = decompressor
+    def __init__(self, below: IO[bytes], encoding: str) -> None:
         self._below = below
+        # UTF-16 knows no "surrogateescape": halves of characters pass, and are no UTF-8 either.
+        self._errors = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
+        self._decoder = codecs.getincrementaldecoder(encoding)(self._errors)
+        self._ready = b""
+        self._at = 0
+        self._ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        data = self._decompressor.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        while self._at == len(self._ready) and not self._ended:
+            chunk = self._below.read(_CHUNK)
+            self._ended = not chunk
+            try:
+                text = self._decoder.decode(chunk, final=self._ended)
+            except (
+                UnicodeDecodeError
+            ):  # half a character at the end, or where no mark says which UTF-16 it is
+                self._ready, self._at, self._ended = b"\xff", 0, True
+                continue
+            self._ready, self._at = text.encode("utf-8", "surrogatepass"), 0
+        piece = self._ready[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
     def close(self) -> None:
         if not self.closed:
-            self._decompressor.close()
             self._below.close()
         super().close()

@@ -23,7 +23,7 @@ def json_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) ->
     Raises:
         BadInput: the file cannot be read, or it is a JSON array that breaks off or is no JSON in the middle.
     """
-    lines = numbered_lines(source.path, quarantine)
+    lines = numbered_lines(source.path, quarantine, source.encoding)
     first = next(lines, None)
     if first is None:
         return

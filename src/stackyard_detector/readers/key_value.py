@@ -1,31 +1,58 @@
-"""key=value lines, as firewalls and IPS write them, as numbered tuples of the wanted fields.
+"""key=value pairs in a line, as firewalls, IPS and auditd write them. Standard library only.
 
-Values may be quoted (``msg="login failed"``); a syslog prefix before the first pair is passed over.
-Standard library only.
+Read are ``key=value``, ``key="value with blanks"``, ``key='value'`` and Check Point's ``key:"value";``, parted by
+blanks, commas or semicolons; a text before the first pair is passed over. The first of a repeated key counts.
+Pairs in square brackets behind others are those of a packet inside the packet (netfilter) and do not count.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Iterator, Sequence
+from typing import Dict, List, Optional, Tuple
 
-from stackyard_detector.readers.files import numbered_lines
-from stackyard_detector.readers.quarantine import Quarantine
-from stackyard_detector.readers.source import Source
-from stackyard_detector.readers.table import Row
+_KEY = r"[A-Za-z_][\w.\-]*"
+#: Where a key can begin: not within a word, an address or a URL.
+_START = r"""(?<![^\s,;:|(\[{<>"'])"""
+#: A comma or semicolon ends an unquoted value where a blank, the end or another key comes after it.
+_PLAIN = rf"""[^\s,;"]*(?:[,;](?![\s,;]|$|{_KEY}(?:=|:"))[^\s,;"]*)*"""
+_PAIR = re.compile(
+    rf'(?:{_START}({_KEY})(?:=|:(?=")))'
+    r'(?:"((?:[^"\\]|\\.)*)(?:"|\\?$)'  # in double quotes; a line cut off ends them too
+    r"|'([^'\n]*)'(?=[\s,;)\]]|$)"  # in single quotes: a text, or pairs of its own
+    rf"|({_PLAIN}))"
+    rf"|(?<!\S)\[(?={_KEY}=)[^\[\]]*\]"  # a packet inside the packet
+)
+_NESTED = re.compile(rf"\s*{_KEY}=")
+_ESCAPED = re.compile(r'\\(["\\])')
+_CLOSERS = {")": "(", "]": "[", "}": "{", ">": "<", "'": "'"}
 
-_PAIR = re.compile(r'([A-Za-z_][\w.\-]*)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))')
+
+def pairs(text: str) -> Optional[Dict[str, str]]:
+    """The pairs of a line; ``None``: it has none."""
+    found: Dict[str, str] = {}
+    tokens = _PAIR.findall(text)
+    if tokens and not tokens[0][0]:  # nothing stands before the brackets: they are around all pairs
+        match = _PAIR.search(text)
+        assert match is not None
+        tokens = _PAIR.findall(text, match.start() + 1)
+    _collect(tokens, found)
+    return found or None
 
 
-def key_value_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) -> Iterator[Row]:
-    """The lines of ``source`` as (line, values of ``columns``); lines without any pair go to quarantine.
-
-    Raises:
-        BadInput: the file cannot be read.
-    """
-    for number, text in numbered_lines(source.path, quarantine):
-        pairs = {name: quoted or plain for name, quoted, plain in _PAIR.findall(text)}
-        if not pairs:
-            quarantine.add(source.path, number, "has no key=value pair", text)
+def _collect(tokens: List[Tuple[str, str, str, str]], found: Dict[str, str]) -> None:
+    """Add the pairs to ``found``; those that are there stay."""
+    for name, double, single, plain in tokens:
+        if not name or name in found:
+            if single and _NESTED.match(single):
+                _collect(_PAIR.findall(single), found)
             continue
-        yield number, tuple([pairs.get(c) for c in columns])
+        if plain:
+            if plain[-1] in _CLOSERS and _CLOSERS[plain[-1]] not in plain[:-1]:
+                plain = plain[:-1]
+            found[name] = plain
+        elif single:
+            found[name] = single
+            if _NESTED.match(single):
+                _collect(_PAIR.findall(single), found)
+        else:
+            found[name] = _ESCAPED.sub(r"\1", double) if "\\" in double else double

@@ -11,15 +11,15 @@ from stackyard_detector.readers.addresses import ExternalAddress
 from stackyard_detector.readers.grouping import Observation
 from stackyard_detector.readers.instants import instant_reader
 from stackyard_detector.readers.json_lines import json_rows
-from stackyard_detector.readers.key_value import key_value_rows
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import Source
 from stackyard_detector.readers.table import Row, csv_rows
+from stackyard_detector.readers.text_rows import text_rows
 
 _ROWS: Dict[str, Callable[[Source, Sequence[str], Quarantine], Iterator[Row]]] = {
     "csv": csv_rows,
     "jsonl": json_rows,
-    "key-value": key_value_rows,
+    **dict.fromkeys(("lines", "key-value", "cef", "leef", "syslog"), text_rows),
 }
 
 #: What joins the parts of an event or key made of several columns.

@@ -5,6 +5,7 @@ Imports the readers, one per format; nothing else of the package but channel and
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -13,12 +14,15 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from stackyard_detector.readers.files import opened
 from stackyard_detector.readers.grouping import sessions_of
-from stackyard_detector.readers.lines import line_observations, messages
+from stackyard_detector.readers.key_labels import key_labels, labelled
+from stackyard_detector.readers.masks import MASKS
 from stackyard_detector.readers.observations import observations
+from stackyard_detector.readers.packed import broken
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.sequences import csv_sequence_sessions, sequence_sessions
 from stackyard_detector.readers.source import Source, checked_sources
 from stackyard_detector.readers.templates import EventTemplates
+from stackyard_detector.readers.text_rows import messages
 from stackyard_detector.sessions import Session
 from stackyard_task.channel import BadInput
 
@@ -68,30 +72,59 @@ def _read(
 def _sessions(
     source: Source, quarantine: Quarantine, templates: Optional[EventTemplates]
 ) -> Iterator[Session]:
+    if source.uses_templates:
+        source = dataclasses.replace(source, templates=_templates(source, templates))
     if source.format == "sequences":
         return sequence_sessions(source, quarantine)
     if source.format == "csv-sequences":
-        return csv_sequence_sessions(source, quarantine)
-    if source.format == "lines":
-        if source.templates_path is not None:
-            templates = EventTemplates.load(source.templates_path)
-        elif templates is None:
-            templates = EventTemplates().fit(messages(source))
-        return sessions_of(line_observations(source, templates, quarantine), source, quarantine)
-    return sessions_of(observations(source, quarantine), source, quarantine)
+        sessions = csv_sequence_sessions(source, quarantine)
+    else:
+        sessions = sessions_of(observations(source, quarantine), source, quarantine)
+    if source.labels_path is not None:
+        return labelled(sessions, key_labels(source.labels_path, source))
+    return sessions
+
+
+def _templates(source: Source, given: Optional[EventTemplates]) -> EventTemplates:
+    """The template set to match with."""
+    if source.templates_path is not None:
+        return EventTemplates.load(source.templates_path)
+    if given is None:
+        return _new_templates([source])
+    if source.masks is not None and given.masks != source.masks:
+        raise BadInput(
+            f"{source.path}: the templates were found with other masks than the source names; leave masks out "
+            "here, or find templates anew"
+        )
+    return given
+
+
+def _new_templates(sources: List[Source]) -> EventTemplates:
+    masks = sources[0].masks
+    templates = EventTemplates(masks=MASKS if masks is None else masks)
+    return templates.fit(itertools.chain.from_iterable(map(messages, sources)))
+
+
+def wants_templates(data: Mapping[str, Any]) -> bool:
+    """Whether a source of ``data`` needs a template set, and names none.
+
+    Raises:
+        BadInput: settings that are not allowed.
+    """
+    return any(s.uses_templates and s.templates_path is None for s in checked_sources(data))
 
 
 def fit_templates(data: Mapping[str, Any]) -> Optional[EventTemplates]:
-    """The template set for the raw-lines sources of ``data``, to be saved with the model.
+    """The template set for those sources of ``data`` whose events are templates, to be saved with the model.
 
     Fitted on all of them together, or loaded where they name a ``templates_path``. ``None`` where no source
-    has raw lines.
+    has such events.
 
     Raises:
         BadInput: settings that are not allowed, a file that cannot be read, or sources that do not agree on
-            their ``templates_path``.
+            their ``templates_path`` or ``masks``.
     """
-    sources = [s for s in checked_sources(data) if s.format == "lines"]
+    sources = [s for s in checked_sources(data) if s.uses_templates]
     if not sources:
         return None
     paths = {s.templates_path for s in sources}
@@ -100,10 +133,10 @@ def fit_templates(data: Mapping[str, Any]) -> Optional[EventTemplates]:
         raise BadInput(
             f"the sources of raw lines name different templates_path ({names}); a model has one set"
         )
+    if len({s.masks for s in sources}) > 1:
+        raise BadInput("the sources of raw lines name different masks; a model has one set of templates")
     (path,) = paths
-    if path is not None:
-        return EventTemplates.load(path)
-    return EventTemplates().fit(itertools.chain.from_iterable(map(messages, sources)))
+    return _new_templates(sources) if path is None else EventTemplates.load(path)
 
 
 def data_checksum(data: Mapping[str, Any]) -> str:
@@ -130,6 +163,8 @@ def _content_digest(path: Path) -> bytes:
         try:
             for chunk in iter(lambda: stream.read(1 << 20), b""):
                 digest.update(chunk)
-        except (OSError, EOFError) as error:
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read ({error})") from error
+        except broken() as error:
             raise BadInput(f"{path}: cannot be read ({error})") from error
     return digest.digest()

@@ -24,7 +24,7 @@ def sequence_sessions(source: Source, quarantine: Quarantine) -> Iterator[Sessio
         BadInput: the file cannot be read.
     """
     intern, separator, most, label = sys.intern, source.event_separator, source.max_events, source.label
-    for number, text in numbered_lines(source.path, quarantine):
+    for number, text in numbered_lines(source.path, quarantine, source.encoding):
         events = list(map(intern, text.split(separator)))
         if separator is not None:
             events = [e for e in events if e.strip()]

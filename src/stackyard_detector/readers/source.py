@@ -6,21 +6,33 @@ No reading here. Standard library only.
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
+from stackyard_detector.readers import setting_values as check
+from stackyard_detector.readers.format_settings import (
+    FORMATS,
+    ROW_FORMATS,
+    refuse_unused,
+    refuse_without_effect,
+)
 from stackyard_detector.readers.instants import TIME_UNITS
+from stackyard_detector.readers.masks import NAMED_MASKS
 from stackyard_detector.readers.presets import without_preset
 from stackyard_task.channel import BadInput
 
-FORMATS = ("sequences", "csv-sequences", "lines", "csv", "jsonl", "key-value")
 #: Values of a label column that mean benign, compared without case; everything else is malicious.
 BENIGN_VALUES = ("", "-", "0", "0.0", "false", "benign", "normal", "none")
 #: "any": events are brought into time order; "sorted": the file is in time order, windows close on the way;
 #: "file": events keep the order of the file, whatever their times say.
 TIME_ORDERS = ("any", "sorted", "file")
+#: What the message of a syslog line can hold.
+INSIDE = ("key-value", "json", "cef", "leef")
+#: The column that has the message of a line, and the one that has the name of the message's template.
+MESSAGE, TEMPLATE = "message", "template"
+#: Columns of raw lines that patterns fill; no group can have such a name.
+KEY_FOUND, EVENT_FOUND, TIME_FOUND, LABEL_FOUND = "<key>", "<event>", "<time>", "<label>"
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,7 @@ class Source:
 
     path: Path
     format: str
+    encoding: str = "utf-8"
     label: Optional[int] = None
     key_column: Tuple[str, ...] = ()
     time_column: Tuple[str, ...] = ()
@@ -51,21 +64,48 @@ class Source:
     lateness_minutes: float = 5.0
     event_separator: Optional[str] = None
     delimiter: str = ","
-    key_pattern: str = ""
-    time_pattern: str = ""
-    message_pattern: str = ""
+    #: Regular expressions, of which the first that fits counts; ``fields`` have named groups.
+    fields: Tuple[str, ...] = ()
+    key_pattern: Tuple[str, ...] = ()
+    event_pattern: Tuple[str, ...] = ()
+    message_pattern: Tuple[str, ...] = ()
+    time_pattern: Tuple[str, ...] = ()
+    label_pattern: Tuple[str, ...] = ()
+    #: What the message of a syslog line holds; its fields are then columns "message.NAME".
+    inside: str = ""
+    #: (regular expression, replacement) pairs before templates are sought; ``None``: the usual ones.
+    masks: Optional[Tuple[Tuple[str, str], ...]] = None
     labels_path: Optional[Path] = None
     templates_path: Optional[Path] = None
     #: The settings as given, for the checksum.
     given: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    #: The template set to match with; filled in by ``reading`` where ``uses_templates``.
+    templates: Any = field(default=None, compare=False)
+
+    @property
+    def uses_templates(self) -> bool:
+        """Whether a row's values include the template of its message."""
+        return TEMPLATE in self.named_columns
+
+    @property
+    def named_columns(self) -> Tuple[str, ...]:
+        """The columns that the settings name, in the order key, event, time, where, label."""
+        label = () if self.label_column is None or self.label is not None else (self.label_column,)
+        key = self.external_columns or self.key_column
+        return (*key, *self.event_column, *self.time_column, *self.where, *label)
 
 
 #: What may stand in a source; "external_key" and "benign_values" take another form inside.
 KEYS = tuple(
     sorted(
         {f.name for f in dataclasses.fields(Source)}
+<<<<<<< HEAD
         - {"given", "external_columns", "internal_networks", "if_none_external"}
         | {"external_key", "preset"}
+=======
+        - {"given", "templates", "external_columns", "internal_networks", "if_none_external"}
+        | {"external_key"}
+>>>>>>> 50d819c (Readers of CEF, LEEF and syslog; patterns whose capture is the event; settings that a format does not use are refused)
     )
 )
 
@@ -74,7 +114,8 @@ def checked_sources(data: Mapping[str, Any]) -> List[Source]:
     """The sources of ``data`` = {"sources": [...]}, checked before anything is read.
 
     Raises:
-        BadInput: an unknown key or a value that is not allowed, naming source, key, value and what is.
+        BadInput: an unknown key, one that the format does not use, or a value that is not allowed, naming
+            source, key, value and what is.
     """
     sources = data.get("sources") if isinstance(data, Mapping) else None
     if not isinstance(sources, list) or not sources:
@@ -93,132 +134,130 @@ def _checked(given: Any, where: str) -> Source:
         if not isinstance(given.get(key), str) or not given[key]:
             raise BadInput(f"{where}: {key} is {given.get(key)!r}, expected a text")
     values: Dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    _one_of(where, "format", values["format"], FORMATS)
+    check.one_of(where, "format", values["format"], FORMATS)
+    named = dict(values)
+    groups = _check_values(where, values)
+    refuse_unused(where, values["format"], named)
+    refuse_without_effect(where, named)
+    _complete(where, values["format"], named)
+    if values["format"] == "lines":
+        _fill_lines(where, values, groups)
+    source = Source(**values, given=dict(given))
+    _check_columns(where, source, groups)
+    return source
+
+
+def _check_values(where: str, values: Dict[str, Any]) -> FrozenSet[str]:
+    """Check each value and bring it into the form that ``Source`` keeps; the named groups of ``fields``."""
+    groups: FrozenSet[str] = frozenset()
     values["path"] = Path(values["path"])
     for key in ("labels_path", "templates_path"):
         if key in values:
-            values[key] = Path(_text(where, key, values[key]))
+            values[key] = Path(check.text(where, key, values[key]))
     for key in ("key_column", "time_column", "event_column"):
         if key in values:
-            values[key] = _texts(where, key, values[key])
+            values[key] = check.texts(where, key, values[key])
     if "benign_values" in values:
         values["benign_values"] = frozenset(
-            t.lower() for t in _texts(where, "benign_values", values["benign_values"])
+            t.lower() for t in check.texts(where, "benign_values", values["benign_values"])
         )
     for key in ("label_column", "time_format", "event_separator", "delimiter"):
         if key in values:
-            _text(where, key, values[key])
+            check.text(where, key, values[key])
     if len(values.get("delimiter", ",")) != 1:
         raise BadInput(f"{where}: delimiter is {values['delimiter']!r}, expected one character")
     if values.get("label") not in (None, 0, 1) or isinstance(values.get("label"), bool):
         raise BadInput(f"{where}: label is {values['label']!r}, expected 0 (benign) or 1 (malicious)")
     for key in ("session_minutes", "max_events", "max_sessions", "lateness_minutes"):
         if key in values:
-            values[key] = _positive(where, key, values[key], whole=key.startswith("max_"))
-    _one_of(where, "time_unit", values.get("time_unit", "s"), tuple(TIME_UNITS))
-    _one_of(where, "time_order", values.get("time_order", "any"), TIME_ORDERS)
-    for key in ("key_pattern", "time_pattern", "message_pattern"):
+            values[key] = check.positive(where, key, values[key], whole=key.startswith("max_"))
+    check.one_of(where, "time_unit", values.get("time_unit", "s"), tuple(TIME_UNITS))
+    check.one_of(where, "time_order", values.get("time_order", "any"), TIME_ORDERS)
+    if "inside" in values:
+        check.one_of(where, "inside", values["inside"], INSIDE)
+    if "encoding" in values:
+        values["encoding"] = check.encoding(where, values["encoding"])
+    for key in ("key_pattern", "event_pattern", "message_pattern", "time_pattern", "label_pattern"):
         if key in values:
-            _pattern(where, key, values[key])
-    values["action_map"] = _action_map(where, values.get("action_map", {}))
-    values["where"] = _accepted(where, values.get("where", {}))
+            values[key] = check.patterns(where, key, values[key])
+    if "fields" in values:
+        values["fields"], groups = check.field_patterns(where, values["fields"])
+    if "masks" in values:
+        values["masks"] = check.masks(where, values["masks"], NAMED_MASKS)
+    if "action_map" in values:
+        values["action_map"] = check.action_map(where, values["action_map"])
+    if "where" in values:
+        values["where"] = check.accepted(where, values["where"])
     if "external_key" in values:
-        values.update(_external_key(where, values.pop("external_key")))
-    source = Source(**values, given=dict(given))
-    _complete(where, source)
-    return source
+        values.update(check.external_key(where, values.pop("external_key")))
+    return groups
 
 
-def _complete(where: str, source: Source) -> None:
+def _complete(where: str, format: str, named: Mapping[str, Any]) -> None:
     """What each format cannot do without."""
-    if source.format in ("csv", "jsonl", "key-value"):
-        if not source.key_column and not source.external_columns:
+    if format in ROW_FORMATS:
+        if "key_column" not in named and "external_key" not in named:
             raise BadInput(
-                f"{where}: format {source.format!r} needs key_column or external_key (what makes a session)"
+                f"{where}: format {format!r} needs key_column or external_key (what makes a session)"
             )
-        if not source.event_column:
-            raise BadInput(f"{where}: format {source.format!r} needs event_column (what happened)")
-    if source.format == "lines" and not source.key_pattern:
+        if "event_column" not in named:
+            raise BadInput(f"{where}: format {format!r} needs event_column (what happened)")
+    if format == "lines" and not any(key in named for key in ("key_pattern", "key_column", "external_key")):
         raise BadInput(
-            f"{where}: format 'lines' needs key_pattern, e.g. '(blk_-?[0-9]+)' (what makes a session)"
+            f"{where}: format 'lines' needs key_pattern, e.g. '(blk_-?[0-9]+)' (what makes a session), or "
+            "key_column and fields"
         )
-    timed = source.time_column or source.time_pattern
-    if source.format in ("csv", "jsonl", "key-value", "lines") and source.session_minutes and not timed:
-        name = "time_pattern" if source.format == "lines" else "time_column"
-        raise BadInput(f"{where}: session_minutes needs {name}")
-    if source.time_order == "sorted" and not source.session_minutes:
+    if named.get("time_order") == "sorted" and "session_minutes" not in named:
         raise BadInput(
             f"{where}: time_order 'sorted' needs session_minutes (a session per key ends with the file)"
         )
+    if format == "csv-sequences" and not isinstance(named.get("event_column", ""), str):
+        columns = named["event_column"]
+        if len(columns) > 1:
+            raise BadInput(
+                f"{where}: event_column is {columns!r}; in format 'csv-sequences' one column has all events"
+            )
 
 
-def _one_of(where: str, key: str, value: Any, allowed: Tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise BadInput(f"{where}: {key} is {value!r}, expected one of {', '.join(allowed)}")
-
-
-def _text(where: str, key: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadInput(f"{where}: {key} is {value!r}, expected a text")
-    return value
-
-
-def _texts(where: str, key: str, value: Any) -> Tuple[str, ...]:
-    texts = (value,) if isinstance(value, str) else value
-    if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(t, str) for t in texts):
-        raise BadInput(f"{where}: {key} is {value!r}, expected a text or a list of texts")
-    return tuple(texts)
-
-
-def _positive(where: str, key: str, value: Any, whole: bool) -> Any:
-    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
-    if not fits or (whole and not float(value).is_integer()):
-        raise BadInput(f"{where}: {key} is {value!r}, expected a {'whole ' if whole else ''}number above 0")
-    return int(value) if whole else float(value)
-
-
-def _pattern(where: str, key: str, value: Any) -> None:
-    try:
-        groups = re.compile(_text(where, key, value)).groups
-    except re.error as error:
-        raise BadInput(f"{where}: {key} is {value!r}, which is no regular expression ({error})") from error
-    if groups != 1:
-        raise BadInput(f"{where}: {key} is {value!r} with {groups} groups, expected exactly one (...)")
-
-
-def _action_map(where: str, value: Any) -> Dict[str, str]:
-    fits = isinstance(value, Mapping) and all(
-        isinstance(k, str) and isinstance(v, str) for k, v in value.items()
-    )
-    if not fits:
-        raise BadInput(
-            f"{where}: action_map is {value!r}, expected a table like {{deny = 'Deny', allow = 'Allow'}}"
-        )
-    return {k.lower(): v for k, v in value.items()}
-
-
-def _accepted(where: str, value: Any) -> Dict[str, FrozenSet[str]]:
-    if not isinstance(value, Mapping):
-        raise BadInput(f"{where}: where is {value!r}, expected a table like {{event_type = 'alert'}}")
-    return {column: frozenset(_texts(where, f"where.{column}", v)) for column, v in value.items()}
-
-
-def _external_key(where: str, value: Any) -> Dict[str, Any]:
-    if (
-        not isinstance(value, Mapping)
-        or not set(value) <= {"columns", "internal", "if_none"}
-        or "columns" not in value
+def _fill_lines(where: str, values: Dict[str, Any], groups: FrozenSet[str]) -> None:
+    """Raw lines are rows too: what a pattern captures is a column of its own."""
+    for pattern, column, name in (
+        ("key_pattern", "key_column", KEY_FOUND),
+        ("event_pattern", "event_column", EVENT_FOUND),
+        ("time_pattern", "time_column", TIME_FOUND),
     ):
+        if pattern in values:
+            values[column] = (name,)
+    if "label_pattern" in values:
+        values["label_column"] = LABEL_FOUND
+    values.setdefault("event_column", (TEMPLATE,))
+    if MESSAGE in groups and "message_pattern" in values:
+        raise BadInput(f"{where}: has message_pattern and a group 'message' in fields; leave one out")
+
+
+def _check_columns(where: str, source: Source, groups: FrozenSet[str]) -> None:
+    """Refuse columns that no row can have, and settings that no column brings into effect."""
+    columns = set(source.named_columns)
+    if TEMPLATE in groups:
+        raise BadInput(f"{where}: fields has a group 'template', which is the name of a column of its own")
+    if source.format == "lines":
+        made = {KEY_FOUND, EVENT_FOUND, TIME_FOUND, LABEL_FOUND}
+        for name in source.named_columns:
+            if name not in made and name not in groups and name not in (MESSAGE, TEMPLATE):
+                has = f"its groups are {', '.join(sorted(groups))}" if groups else "there are no fields"
+                raise BadInput(
+                    f"{where}: column {name!r} of lines is a named group of fields, and {has}; "
+                    "'message' and 'template' are columns too"
+                )
+    if source.fields and not groups & columns and not (MESSAGE in groups and source.uses_templates):
+        raise BadInput(f"{where}: fields has no group that another setting names as a column")
+    if source.message_pattern and not columns & {MESSAGE, TEMPLATE}:
         raise BadInput(
-            f"{where}: external_key is {value!r}, expected a table of columns and, "
-            "if wanted, internal and if_none"
+            f"{where}: message_pattern has no effect: no column is 'message' or 'template' (what is captured "
+            "is the event with event_pattern)"
         )
-    if_none = value.get("if_none", "skip")
-    _one_of(where, "external_key.if_none", if_none, ("skip", "first", "quarantine"))
-    return {
-        "external_columns": _texts(where, "external_key.columns", value["columns"]),
-        "internal_networks": _texts(where, "external_key.internal", value["internal"])
-        if value.get("internal")
-        else (),
-        "if_none_external": if_none,
-    }
+    for key in ("masks", "templates_path"):
+        if key in source.given and source.given[key] is not None and not source.uses_templates:
+            raise BadInput(f"{where}: {key} has no effect: no event is 'template' here")
+    if source.inside and not any(name.startswith(MESSAGE + ".") for name in columns):
+        raise BadInput(f"{where}: inside has no effect: no column begins with 'message.'")

@@ -27,7 +27,7 @@ def csv_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) -> 
     csv.field_size_limit(LINE_BYTES if source.format == "csv-sequences" else FIELD_CHARACTERS)
 
     def lines() -> Iterator[str]:
-        for at[0], text in numbered_lines(path, quarantine):
+        for at[0], text in numbered_lines(path, quarantine, source.encoding):
             yield text + "\n"
 
     reader = csv.reader(lines(), delimiter=source.delimiter)

@@ -12,23 +12,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
+from stackyard_detector.readers.masks import MASKS
 from stackyard_task import records
 from stackyard_task.channel import BadInput
 
 API_VERSION = 1
 #: The event of a message that fits no template: a name no model was trained on.
 UNMATCHED = "<unmatched>"
-
-#: What is taken out of a message before it is compared, in this order: things that never repeat.
-MASKS = (
-    (r"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b", "<uuid>"),
-    (r"\bblk_-?\d+\b", "<block>"),
-    (r"/?\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b", "<address>"),
-    (r"\b0x[0-9A-Fa-f]+\b", "<hex>"),
-    (r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?![\w.])", "<number>"),
-)
 
 #: Distinct masked messages remembered with their event.
 REMEMBERED = 100_000
@@ -60,6 +52,11 @@ class EventTemplates:
 
     def __len__(self) -> int:
         return len(self._templates)
+
+    @property
+    def masks(self) -> Tuple[Tuple[str, str], ...]:
+        """(regular expression, replacement) pairs, in the order they are applied."""
+        return tuple(self._masks)
 
     @property
     def events(self) -> Dict[str, str]:

@@ -26,7 +26,10 @@ SOURCES = {
     "sequences": {},
     "csv-sequences": {"event_column": "e", "key_column": "k", "time_column": "t", "label_column": "l"},
     "csv": KEYED,
-    "jsonl": {**KEYED, "external_key": {"columns": ["k", "x.y"], "if_none": "first"}},
+    "jsonl": {
+        **{name: value for name, value in KEYED.items() if name != "key_column"},
+        "external_key": {"columns": ["k", "x.y"], "if_none": "first"},
+    },
     "key-value": {**KEYED, "where": {"l": ["1", "-"]}},
 }
 #: Counted in conftest.py, which prints a reduced count.

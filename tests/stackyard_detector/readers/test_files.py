@@ -40,7 +40,7 @@ def test_lines_that_are_not_utf_8_go_to_quarantine_with_their_number(write, read
 
 
 def test_a_file_that_is_not_utf_8_at_all_is_refused(write, read):
-    with pytest.raises(BadInput, match="UTF-16, expected UTF-8; convert it with"):
+    with pytest.raises(BadInput, match="is UTF-16, expected UTF-8; set encoding = 'utf-16'"):
         read(write("a", "1 2\n3 4\n".encode("utf-16")), format="sequences")
     with pytest.raises(
         BadInput, match=r"holds no session \(2 lines are corrupt, the first: .*line 1: not UTF-8"

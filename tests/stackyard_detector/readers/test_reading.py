@@ -49,7 +49,7 @@ def test_sources_are_read_one_after_the_other(write):
         ({"delimiter": "--"}, "delimiter is '--', expected one character"),
         ({"format": "lines"}, "needs key_pattern"),
         ({"format": "lines", "key_pattern": "("}, "no regular expression"),
-        ({"format": "lines", "key_pattern": "blk"}, "0 groups, expected exactly one"),
+        ({"format": "lines", "key_pattern": "blk"}, "0 groups, expected at least one"),
         ({"format": "csv"}, "needs key_column or external_key"),
         ({"format": "csv", "key_column": "ip"}, "needs event_column"),
         (
