@@ -99,13 +99,8 @@ class Source:
 KEYS = tuple(
     sorted(
         {f.name for f in dataclasses.fields(Source)}
-<<<<<<< HEAD
-        - {"given", "external_columns", "internal_networks", "if_none_external"}
-        | {"external_key", "preset"}
-=======
         - {"given", "templates", "external_columns", "internal_networks", "if_none_external"}
-        | {"external_key"}
->>>>>>> 50d819c (Readers of CEF, LEEF and syslog; patterns whose capture is the event; settings that a format does not use are refused)
+        | {"external_key", "preset"}
     )
 )
 
