@@ -40,7 +40,9 @@ def cef(alarm: Mapping[str, Any]) -> str:
     address = address_of(alarm["key"])
     if address is not None:
         # The dictionary knows IPv4 only as src; c6a2 is its source IPv6 address.
-        pairs += [("src", address)] if ":" not in address else _labelled("c6a2", "Source IPv6 Address", address)
+        pairs += (
+            [("src", address)] if ":" not in address else _labelled("c6a2", "Source IPv6 Address", address)
+        )
     first = alarm["first_alarm"]
     pairs += _labelled("cs1", "key", alarm["key"])
     if first is not None:
@@ -56,7 +58,9 @@ def cef(alarm: Mapping[str, Any]) -> str:
     pairs += _labelled("cfp1", "score", alarm["score"])
     pairs += _labelled("cfp2", "threshold", alarm["threshold"])
     pairs.append(("msg", message(alarm)))
-    told_pairs = [f"{key}={_value(value, _BYTES.get(key, 60))}" for key, value in pairs if value not in (None, "")]
+    told_pairs = [
+        f"{key}={_value(value, _BYTES.get(key, 60))}" for key, value in pairs if value not in (None, "")
+    ]
     return header + " ".join(told_pairs)
 
 

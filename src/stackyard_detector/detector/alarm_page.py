@@ -58,9 +58,7 @@ def _data(judged: Judged, come_from: Mapping[str, Any], most: int) -> Dict[str, 
         "decidedBy": judged.decided_by,
         "threshold": finite(deciding.threshold),
         "known": judged.detector.vocabulary.size,
-        "parts": [
-            {"name": name, "threshold": finite(part.threshold)} for name, part in judged.parts.items()
-        ],
+        "parts": [{"name": name, "threshold": finite(part.threshold)} for name, part in judged.parts.items()],
         "names": numbers.told(),
         "expected": expected,
         "sessions": sessions,
@@ -143,19 +141,20 @@ def _expected(
     lists = []
     for line in table.tolist():
         pairs = zip(line[:MOST_EXPECTED], line[MOST_EXPECTED:])
-        lists.append([part for event, share in pairs if event >= 0 for part in (numbers(names[event]), share)])
+        lists.append(
+            [part for event, share in pairs if event >= 0 for part in (numbers(names[event]), share)]
+        )
     return lists, places
 
 
 def _session(
     judged: Judged, row: int, begin: int, end: int, told: np.ndarray, numbers: _Numbers
 ) -> Dict[str, Any]:
-    dataset, deciding = judged.dataset, judged.deciding
-    surprises = judged.surprises_of(row)[begin:end]
-    steps = np.where(np.isfinite(surprises), np.rint(100 * np.nan_to_num(surprises, posinf=0.0)), _NOT_JUDGED)
-    steps[judged.is_unknown(row)[begin:end]] = _NEVER
+    dataset, deciding, seen = judged.dataset, judged.deciding, judged.seen(row)
+    steps = np.where(np.isnan(seen.surprises), _NOT_JUDGED, np.rint(100 * np.minimum(seen.surprises, 1e6)))
+    steps[seen.unknown] = _NEVER
     first = int(deciding.first_alarms[row])
-    unexpected = [place for place in judged.unexpected(row)[0] if begin <= place < end]
+    unexpected = [place for place in judged.unexpected(seen)[0] if begin <= place < end]
     parts = list(judged.parts)
     return {
         "key": shown(dataset.keys[row], MOST_CHARACTERS),
@@ -167,14 +166,14 @@ def _session(
         "score": finite(deciding.scores[row]),
         "severity": severity(deciding.scores[row], deciding.threshold),
         "first": None if first < 0 else first,
-        "n": int(judged.sessions.lengths[row]),
+        "n": len(seen.names),
         "from": begin,
-        "e": [numbers(judged.name(row, place)) for place in range(begin, end)],
-        "s": steps.astype(np.int64).tolist(),
-        "r": judged.ranks_of(row)[begin:end].tolist(),
+        "e": [numbers(name) for name in seen.names[begin:end]],
+        "s": steps[begin:end].astype(np.int64).tolist(),
+        "r": seen.ranks[begin:end].tolist(),
         "x": told.tolist(),
         "u": unexpected,
-        "why": {place: [parts.index(name) for name in judged.reasons(row, place)] for place in unexpected},
+        "why": {place: [parts.index(name) for name in judged.reasons(seen, place)] for place in unexpected},
         "parts": [
             [int(bool(part.alarms[row])), finite(part.scores[row]), int(part.first_alarms[row])]
             for part in judged.parts.values()
@@ -192,7 +191,9 @@ def _page(data: Mapping[str, Any], come_from: Mapping[str, Any], judged: Judged)
     counts = [(total, "alarm" if total == 1 else "alarms"), (len(judged.dataset), "sessions judged")]
     if total > listed:
         counts.append((total - listed, "alarms left out here, those with the smallest scores"))
-    facts = "".join(f"<dt>{_safe(what)}</dt><dd>{_safe(said)}</dd>" for what, said in _facts(come_from, judged))
+    facts = "".join(
+        f"<dt>{_safe(what)}</dt><dd>{_safe(said)}</dd>" for what, said in _facts(come_from, judged)
+    )
     return _SHELL.format(
         policy=_safe(policy),
         style=STYLE,

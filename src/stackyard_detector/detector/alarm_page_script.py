@@ -18,7 +18,10 @@ const made = (tag, name, text) => {
 const count = (n, word) => n.toLocaleString("en") + " " + word + (n === 1 ? "" : "s");
 const plain = (name) => name.replace(/_/g, " ");
 const number = (x) => x === null ? "not measured" : String(Number(x.toPrecision(4)));
-const share = (p) => p === null ? "not known" : p >= 0.001 ? Number((100 * p).toPrecision(3)) + " %" : p > 0 ? "1 in " + Math.round(1 / p).toLocaleString("en") : "0 %";
+const share = (p) => {
+  if (p >= 0.001) return Number((100 * p).toPrecision(3)) + " %";
+  return p > 0 ? "1 in " + Math.round(1 / p).toLocaleString("en") : "0 %";
+};
 const when = (seconds) => {
   if (seconds === null) return null;
   const date = new Date(seconds * 1000);
@@ -58,8 +61,8 @@ class Strip {
   }
   columns() { return Math.max(1, Math.floor((this.width + GAP) / (CELL + GAP))); }
   cellAt(e) {
-    const box = this.canvas.getBoundingClientRect();
-    const cell = Math.floor((e.clientY - box.top) / ROW) * this.columns() + Math.floor((e.clientX - box.left) / (CELL + GAP));
+    const box = this.canvas.getBoundingClientRect(), row = Math.floor((e.clientY - box.top) / ROW);
+    const cell = row * this.columns() + Math.floor((e.clientX - box.left) / (CELL + GAP));
     return Math.max(0, Math.min(this.session.e.length - 1, cell));
   }
   go(cell, pin) {
@@ -76,17 +79,20 @@ class Strip {
     this.node.setAttribute("aria-valuetext", "position " + (s.from + i) + ", " + said(s.e[i]) + ", " + judged(s, i));
   }
   key(e) {
-    const last = this.session.e.length - 1, per = this.columns(), s = this.session;
-    const next = s.u.map((p) => p - s.from).filter((p) => p > this.at)[0], before = s.u.map((p) => p - s.from).filter((p) => p < this.at).pop();
-    const to = { ArrowRight: this.at + 1, ArrowLeft: this.at - 1, ArrowDown: this.at + per, ArrowUp: this.at - per,
-      Home: 0, End: last, n: next, p: before }[e.key];
+    const s = this.session, last = s.e.length - 1, per = this.columns(), unexpected = s.u.map((p) => p - s.from);
+    const to = {
+      ArrowRight: this.at + 1, ArrowLeft: this.at - 1, ArrowDown: this.at + per, ArrowUp: this.at - per,
+      Home: 0, End: last,
+      n: unexpected.find((p) => p > this.at), p: unexpected.filter((p) => p < this.at).pop(),
+    }[e.key];
     if (to === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
     e.preventDefault();
     this.go(Math.max(0, Math.min(last, to)), true);
   }
   draw() {
     this.width = this.node.clientWidth;
-    const s = this.session, per = this.columns(), rows = Math.ceil(s.e.length / per), dense = window.devicePixelRatio || 1;
+    const s = this.session, per = this.columns(), rows = Math.ceil(s.e.length / per);
+    const dense = window.devicePixelRatio || 1;
     this.node.style.height = this.canvas.style.height = rows * ROW + "px";
     if (!this.near) return;
     this.canvas.width = Math.round(this.width * dense);
@@ -106,12 +112,18 @@ class Strip {
       }
       if (k === 5) {
         pen.fillStyle = colours.card;
-        pen.beginPath(); pen.arc(x + CELL / 2, bottom - HIGH / 2, 2, 0, 7); pen.fill();
+        pen.beginPath();
+        pen.arc(x + CELL / 2, bottom - HIGH / 2, 2, 0, 7);
+        pen.fill();
       }
       pen.fillStyle = colours.mark;
       if (s.attack !== null && s.from + i === s.attack) pen.fillRect(x - 1, bottom - HIGH - 2, 2, HIGH + 2);
       if (s.first !== null && s.from + i === s.first) {
-        pen.beginPath(); pen.moveTo(x + CELL / 2, bottom + 2); pen.lineTo(x + CELL, bottom + 9); pen.lineTo(x, bottom + 9); pen.fill();
+        pen.beginPath();
+        pen.moveTo(x + CELL / 2, bottom + 2);
+        pen.lineTo(x + CELL, bottom + 9);
+        pen.lineTo(x, bottom + 9);
+        pen.fill();
       }
       if (this.matched && this.matched[s.e[i]]) pen.fillRect(x, bottom + 10, CELL, 2);
     }
@@ -127,16 +139,19 @@ class Strip {
 function judged(s, i) {
   if (s.s[i] === -2) return "never seen in training";
   if (s.s[i] === -1) return "not judged: it stands within the model's history";
-  const p = Math.exp(-s.s[i] / 100);
-  return "rank " + s.r[i] + " of " + D.known + ", probability " + share(p) + ", surprise " + number(s.s[i] / 100) + " nats";
+  const nats = s.s[i] / 100;
+  const rank = "rank " + s.r[i] + " of " + D.known;
+  return rank + ", probability " + share(Math.exp(-nats)) + ", surprise " + number(nats) + " nats";
 }
 
 function eventNode(s, i) {
-  const box = document.createDocumentFragment(), position = s.from + i;
-  const said_ = s.why[position] || [], reasons = said_.length > 1 ? said_.filter((r) => D.parts[r].name !== D.decidedBy) : said_;
+  const box = document.createDocumentFragment(), position = s.from + i, every = s.why[position] || [];
+  const own = every.filter((r) => D.parts[r].name !== D.decidedBy);
+  const reasons = (own.length ? own : every).map((r) => plain(D.parts[r].name)).join(", ");
   const what = box.appendChild(made("p"));
   what.append(made("span", "soft", "position " + position + " "), made("span", "what", said(s.e[i])));
-  box.append(made("p", "", judged(s, i) + (reasons.length ? "; " + (position === s.first ? "the alarm is certain here" : "unusual") + ": " + reasons.map((r) => plain(D.parts[r].name)).join(", ") : "")));
+  const why = reasons && "; " + (position === s.first ? "the alarm is certain here: " : "unusual: ") + reasons;
+  box.append(made("p", "", judged(s, i) + why));
   const expected = s.x[i] < 0 ? [] : D.expected[s.x[i]];
   if (expected.length) {
     const words = [];
@@ -162,14 +177,18 @@ const near = new IntersectionObserver((entries) => entries.forEach((entry) => {
 }), { rootMargin: "800px" });
 
 function sessionNode(s, matched) {
-  const item = made("li"), card = item.appendChild(made("article", "card")), head = card.appendChild(made("div", "head"));
+  const item = made("li"), card = item.appendChild(made("article", "card"));
+  const head = card.appendChild(made("div", "head"));
   head.append(made("h2", "", s.key));
   head.append(s.alarm ? made("span", "badge grave", "severity " + s.severity) : made("span", "badge", "no alarm"));
   if (s.label !== null) head.append(made("span", "badge truth", s.label ? "labelled malicious" : "labelled benign"));
-  s.parts.forEach((said, part) => { if (said[0] && D.parts[part].name !== D.decidedBy) head.append(made("span", "badge", plain(D.parts[part].name))); });
+  D.parts.forEach((part, i) => {
+    if (s.parts[i][0] && part.name !== D.decidedBy) head.append(made("span", "badge", plain(part.name)));
+  });
   const times = [when(s.start), when(s.end)].filter((t) => t), facts = [];
   if (times.length) facts.push((times[0] === times[1] ? times[0] : times.join(" to ")) + " UTC");
-  facts.push(count(s.n, "event"), "score " + number(s.score) + (D.threshold === null ? "" : " (threshold " + number(D.threshold) + ")"));
+  const threshold = D.threshold === null ? "" : " (threshold " + number(D.threshold) + ")";
+  facts.push(count(s.n, "event"), "score " + number(s.score) + threshold);
   card.append(made("p", "soft small", facts.join(" · ")));
   const event = made("div", "event");
   const strip = new Strip(s, (cell) => event.replaceChildren(eventNode(s, cell)));
@@ -177,7 +196,8 @@ function sessionNode(s, matched) {
   strips.set(strip.node, strip);
   card.append(strip.node);
   const after = s.n - s.from - s.e.length;
-  if (s.from || after) card.append(made("p", "soft small", "Not shown: " + [s.from && count(s.from, "event") + " before", after && count(after, "event") + " after"].filter((t) => t).join(", ") + "."));
+  const absent = [s.from && count(s.from, "event") + " before", after && count(after, "event") + " after"];
+  if (s.from || after) card.append(made("p", "soft small", "Not shown: " + absent.filter((t) => t).join(", ") + "."));
   card.append(event);
   strip.show(strip.at);
   strip.tell();
@@ -190,12 +210,14 @@ function sessionNode(s, matched) {
 function partsNode(s) {
   const scroll = made("div", "scroll"), table = scroll.appendChild(made("table"));
   const head = table.appendChild(made("thead")).appendChild(made("tr"));
-  ["part", "verdict", "score", "threshold", "alarm at"].forEach((name, i) => head.append(made("th", i > 1 ? "n" : "", name)));
+  const columns = ["part", "verdict", "score", "threshold", "alarm at"];
+  columns.forEach((name, i) => head.append(made("th", i > 1 ? "n" : "", name)));
   const body = table.appendChild(made("tbody"));
   s.parts.forEach(([alarm, score, first], part) => {
     const row = body.appendChild(made("tr")), about = D.parts[part];
-    row.append(made("th", "", plain(about.name)), made("td", "", alarm ? "alarm" : "no alarm"), made("td", "n", number(score)),
-      made("td", "n", about.threshold === null ? "none" : number(about.threshold)), made("td", "n", first < 0 ? "–" : first));
+    const told = [number(score), about.threshold === null ? "none" : number(about.threshold), first < 0 ? "–" : first];
+    row.append(made("th", "", plain(about.name)), made("td", "", alarm ? "alarm" : "no alarm"));
+    told.forEach((text) => row.append(made("td", "n", text)));
   });
   return scroll;
 }
@@ -206,53 +228,71 @@ let found = [], shown = 0, matched = null;
 const list = $("list"), more = $("more");
 
 function match() {
-  const words = (id) => $(id).value.trim().toLowerCase();
-  const key = words("key"), event = words("event"), part = $("part").value, verdict = $("verdict").value, label = $("label").value;
+  const value = (id) => $(id).value.trim().toLowerCase();
   const instant = (id) => $(id).value ? Date.parse($(id).value + "Z") / 1000 : null;
-  const from = instant("from"), to = instant("to"), only = $("only").checked;
+  const key = value("key"), event = value("event"), part = value("part"), verdict = value("verdict");
+  const label = value("label"), from = instant("from"), to = instant("to"), only = $("only").checked;
   matched = event ? D.names.map(([name, text]) => (name + " – " + (text || "")).toLowerCase().includes(event)) : null;
+  const holds = (s) => only ? s.u.some((p) => matched[s.e[p - s.from]]) : s.e.some((id) => matched[id]);
   found = D.sessions.filter((s) =>
     (verdict === "all" || s.alarm === (verdict === "alarm")) &&
     (!key || s.key.toLowerCase().includes(key)) &&
     (part === "" || s.parts[part][0]) &&
     (label === "" || String(s.label) === label) &&
-    (from === null || (s.end !== null && s.end >= from)) &&
-    (to === null || (s.start !== null && s.start <= to)) &&
-    (!matched || (only ? s.u.some((p) => p >= s.from && p < s.from + s.e.length && matched[s.e[p - s.from]]) : s.e.some((id) => matched[id]))));
+    (from === null || (s.end ?? s.start) >= from && s.start !== null) &&
+    (to === null || s.start <= to && s.start !== null) &&
+    (!matched || holds(s)));
   near.disconnect();
   strips.clear();
   list.replaceChildren();
   shown = 0;
-  $("shown").textContent = found.length ? count(found.length, "session") + ", the highest score first" : "No session fits these filters.";
+  const none = "No session fits these filters.";
+  $("shown").textContent = found.length ? count(found.length, "session") + ", the highest score first" : none;
   extend();
 }
 
 function extend() {
-  const batch = document.createDocumentFragment(), new_ = [];
-  found.slice(shown, shown + BATCH).forEach((s) => { const [node, strip] = sessionNode(s, matched); batch.append(node); new_.push(strip); });
+  const batch = document.createDocumentFragment(), added = [];
+  found.slice(shown, shown + BATCH).forEach((s) => {
+    const [node, strip] = sessionNode(s, matched);
+    batch.append(node);
+    added.push(strip);
+  });
   list.append(batch);
-  new_.forEach((strip) => { strip.draw(); near.observe(strip.node); });
+  added.forEach((strip) => { strip.draw(); near.observe(strip.node); });
   shown = Math.min(found.length, shown + BATCH);
   more.hidden = shown >= found.length;
 }
 
 function redraw() { readColours(); strips.forEach((strip) => strip.draw()); }
 
+function choose(list, value, text) {
+  const choice = made("option", "", text);
+  choice.value = value;
+  $(list).append(choice);
+}
+
 function start() {
   readColours();
-  D.parts.forEach((part, i) => { const choice = made("option", "", plain(part.name)); choice.value = i; $("part").append(choice); });
-  D.names.slice(0, 1000).forEach(([name]) => { const choice = made("option"); choice.value = name; $("events").append(choice); });
-  if (D.sessions.every((s) => s.start === null)) { $("from").closest("label").hidden = $("to").closest("label").hidden = true; }
-  if (D.sessions.every((s) => s.label === null)) $("label").closest("label").hidden = true;
+  D.parts.forEach((part, i) => choose("part", i, plain(part.name)));
+  D.names.slice(0, 1000).forEach(([name]) => choose("events", name));
+  const hide = (id) => { $(id).closest("label").hidden = true; };
+  if (D.sessions.every((s) => s.start === null)) ["from", "to"].forEach(hide);
+  if (D.sessions.every((s) => s.label === null)) hide("label");
   if (!D.sessions.some((s) => s.alarm)) $("verdict").value = "all";
-  let waiting = 0;
+  let waiting = 0, width = 0;
   $("filters").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(match, 120); });
   $("filters").addEventListener("submit", (e) => { e.preventDefault(); match(); });
   $("filters").addEventListener("reset", () => setTimeout(match));
   more.firstElementChild.addEventListener("click", extend);
-  new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting) && shown < found.length) extend(); }, { rootMargin: "600px" }).observe(more);
-  let width = 0;
-  new ResizeObserver(() => { if (list.clientWidth !== width) { width = list.clientWidth; redraw(); } }).observe(list);
+  new IntersectionObserver((entries) => {
+    if (entries.some((e) => e.isIntersecting) && shown < found.length) extend();
+  }, { rootMargin: "600px" }).observe(more);
+  new ResizeObserver(() => {
+    if (list.clientWidth === width) return;
+    width = list.clientWidth;
+    redraw();
+  }).observe(list);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   match();
 }

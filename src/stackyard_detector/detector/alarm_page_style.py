@@ -31,18 +31,26 @@ h2 { font-size: 1.08rem; margin: 0; overflow-wrap: anywhere; line-height: 1.3; }
 p { margin: .4rem 0; }
 .soft { color: var(--soft); font-weight: 400; }
 .small { font-size: .88rem; }
-.counts { list-style: none; display: flex; flex-wrap: wrap; gap: .4rem 1.8rem; padding: 0; margin: 0 0 .5rem; color: var(--soft); }
+.counts {
+  list-style: none; display: flex; flex-wrap: wrap; gap: .4rem 1.8rem; padding: 0; margin: 0 0 .5rem;
+  color: var(--soft);
+}
 .counts b { font-size: 1.25rem; color: var(--ink); margin-right: .15rem; }
 .skip { position: absolute; left: -99rem; }
 .skip:focus { left: 1rem; top: 1rem; background: var(--card); padding: .5rem 1rem; z-index: 9; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .9rem 1.2rem; margin: 0 0 .8rem; }
+.card {
+  background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .9rem 1.2rem;
+  margin: 0 0 .8rem;
+}
 .filters { display: flex; flex-wrap: wrap; gap: .6rem .9rem; align-items: flex-end; }
 .filters label { display: grid; font-size: .82rem; color: var(--soft); flex: 1 1 10rem; min-width: 0; }
 .filters .wide { flex: 2 1 14rem; }
 .filters .tick { display: flex; gap: .4rem; align-items: center; flex: 0 1 auto; padding-bottom: .35rem; }
 input, select, button { font: inherit; font-size: .92rem; color: var(--ink); background: var(--paper); min-width: 0; }
-input, select { border: 1px solid var(--soft); border-radius: 5px; padding: .3rem .5rem; width: 100%; height: 2.2rem; }
+input, select {
+  border: 1px solid var(--soft); border-radius: 5px; padding: .3rem .5rem; width: 100%; height: 2.2rem;
+}
 .tick input { width: auto; height: auto; }
 button { border: 1px solid var(--soft); border-radius: 5px; padding: .3rem .8rem; height: 2.2rem; cursor: pointer; }
 .legend { margin: .8rem 0; padding: 0; font-size: .85rem; }
@@ -53,18 +61,28 @@ button { border: 1px solid var(--soft); border-radius: 5px; padding: .3rem .8rem
 .k2 { height: 14px; background: var(--s2); } .k3 { height: 18px; background: var(--s3); }
 .k4 { height: 22px; background: var(--s4); }
 .kn { height: 22px; background: var(--never); position: relative; }
-.kn::after { content: ""; position: absolute; left: 3px; top: 9px; width: 4px; height: 4px; border-radius: 50%; background: var(--card); }
+.kn::after {
+  content: ""; position: absolute; left: 3px; top: 9px; width: 4px; height: 4px; border-radius: 50%;
+  background: var(--card);
+}
 .kx { height: 6px; border: 1px solid var(--soft); }
 .kf { width: 0; border: 5px solid transparent; border-bottom: 8px solid var(--mark); border-top: 0; }
 .ka { width: 2px; height: 22px; background: var(--mark); }
+[hidden] { display: none !important; }
 #list { list-style: none; padding: 0; margin: 0; }
 .head { display: flex; flex-wrap: wrap; gap: .25rem .6rem; align-items: baseline; }
-.badge { display: inline-block; border-radius: 4px; padding: 0 .45rem; font-size: .82rem; background: var(--plain-paper); color: var(--soft); overflow-wrap: anywhere; }
+.badge {
+  display: inline-block; border-radius: 4px; padding: 0 .45rem; font-size: .82rem;
+  background: var(--plain-paper); color: var(--soft); overflow-wrap: anywhere;
+}
 .badge.grave { background: var(--strong-paper); color: var(--strong); font-weight: 600; }
 .badge.truth { background: var(--doubt-paper); color: var(--doubt); }
 .strip { position: relative; margin: .5rem 0 .3rem; min-height: 38px; cursor: pointer; touch-action: pan-y; }
 .strip canvas { display: block; width: 100%; }
-.event { border-top: 1px solid var(--line); padding-top: .4rem; min-height: 7rem; font-size: .92rem; overflow-wrap: anywhere; }
+.event {
+  border-top: 1px solid var(--line); padding-top: .4rem; min-height: 7rem; font-size: .92rem;
+  overflow-wrap: anywhere;
+}
 .event p { margin: .15rem 0; }
 .event .what { font-weight: 600; }
 .row { color: var(--soft); }
@@ -75,10 +93,16 @@ table { border-collapse: collapse; font-size: .88rem; width: 100%; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); font-weight: 400; }
 thead th { color: var(--soft); font-size: .82rem; }
 td.n, th.n { text-align: right; }
-dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .1rem 1rem; font-size: .88rem; margin: .3rem 0; }
+dl {
+  display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .1rem 1rem; font-size: .88rem;
+  margin: .3rem 0;
+}
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
-footer { color: var(--soft); font-size: .85rem; border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: 1rem; padding-bottom: 2.5rem; }
+footer {
+  color: var(--soft); font-size: .85rem; border-top: 1px solid var(--line); margin-top: 2.5rem;
+  padding-top: 1rem; padding-bottom: 2.5rem;
+}
 @media (max-width: 42rem) {
   .top, main, footer { padding-left: 1rem; padding-right: 1rem; }
   h1 { font-size: 1.5rem; }

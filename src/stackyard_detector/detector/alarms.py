@@ -101,76 +101,76 @@ class Judged:
         order = self.order()
         return order[np.asarray(self.deciding.alarms, dtype=bool)[order]]
 
-    def span(self, row: int) -> Tuple[int, int]:
-        """Where the events of a session begin and end among those of all."""
-        return int(self.sessions.offsets[row]), int(self.sessions.offsets[row + 1])
+    def seen(self, row: int) -> Seen:
+        """One session, event by event."""
+        begin, end = int(self.sessions.offsets[row]), int(self.sessions.offsets[row + 1])
+        unknown = np.asarray(self.sessions.values[begin:end] == self.detector.vocabulary.unknown)
+        own = slice(int(self.ranks.offsets[row]), int(self.ranks.offsets[row + 1]))
+        ranks, surprises = np.zeros(end - begin, dtype=np.int64), np.full(end - begin, np.nan)
+        targets = end - begin - (own.stop - own.start)
+        ranks[targets:], surprises[targets:] = self.ranks.values[own], self.surprises[own]
+        surprises[targets:][unknown[targets:]] = np.inf
+        start = int(self.dataset.events.offsets[row])
+        numbers = self.dataset.events.values[start : start + end - begin].tolist()
+        return Seen(row, begin, [self.dataset.names[number] for number in numbers], unknown, ranks, surprises)
 
-    def name(self, row: int, position: int) -> str:
-        """The name of an event as it was read, also where the model does not know it."""
-        return self.dataset.names[int(self.dataset.events.values[self.dataset.events.offsets[row] + position])]
-
-    def is_unknown(self, row: int) -> np.ndarray:
-        """bool [events]: training did not have this event."""
-        begin, end = self.span(row)
-        return np.asarray(self.sessions.values[begin:end] == self.detector.vocabulary.unknown)
-
-    def ranks_of(self, row: int) -> np.ndarray:
-        """int64 [events], 0 where the event is no target (it stands within the model's history)."""
-        return self._by_event(row, self.ranks.values, 0).astype(np.int64)
-
-    def surprises_of(self, row: int) -> np.ndarray:
-        """float64 [events], nats; nan where the event is no target, infinite where the model does not know it."""
-        found = self._by_event(row, self.surprises, np.nan)
-        found[self.is_unknown(row) & ~np.isnan(found)] = np.inf
-        return found
-
-    def reasons(self, row: int, position: int) -> List[str]:
+    def reasons(self, seen: Seen, position: int) -> List[str]:
         """The parts of which this very event alone exceeds the threshold, or with which their alarm is certain."""
-        place = self.span(row)[0] + position
         found = []
         for name, part in self.parts.items():
-            if part.alarms[row]:
-                alone = part.contributions is not None and part.threshold is not None
-                exceeds = alone and float(part.contributions[place]) > float(part.threshold)  # type: ignore[index,arg-type]
-                if exceeds or int(part.first_alarms[row]) == position:
+            if part.alarms[seen.row]:
+                alone = 0.0
+                if part.contributions is not None and part.threshold is not None:
+                    alone = float(part.contributions[seen.begin + position]) - float(part.threshold)
+                if alone > 0 or int(part.first_alarms[seen.row]) == position:
                     found.append(name)
         return found
 
-    def unexpected(self, row: int, most: int = MOST_UNEXPECTED) -> Tuple[List[int], int]:
+    def unexpected(self, seen: Seen, most: int = MOST_UNEXPECTED) -> Tuple[List[int], int]:
         """The positions of the events to look at, in order, at most ``most`` of them, and how many are left out.
 
         They are those that the model does not know, those beyond the k most probable, those that exceed a part's
         threshold alone, and the one with which the alarm is certain. Where there is none (counts or length made the
         alarm), they are the three least probable ones.
         """
-        begin, end = self.span(row)
-        unknown = self.is_unknown(row)
-        chosen = unknown | (self.ranks_of(row) > self.k)
+        length = len(seen.names)
+        chosen = seen.unknown | (seen.ranks > self.k)
         for part in self.parts.values():
-            if part.alarms[row] and part.contributions is not None and part.threshold is not None:
-                chosen |= np.asarray(part.contributions[begin:end]) > part.threshold
-        weight = np.nan_to_num(self.surprises_of(row), nan=0.0, posinf=np.inf)
-        weight[unknown] = np.inf
+            if part.alarms[seen.row] and part.contributions is not None and part.threshold is not None:
+                chosen |= np.asarray(part.contributions[seen.begin : seen.begin + length]) > part.threshold
+        weight = np.nan_to_num(seen.surprises, nan=0.0, posinf=np.inf)
+        weight[seen.unknown] = np.inf
+        first = int(self.deciding.first_alarms[seen.row])
         if not chosen.any():
             least = np.argsort(-weight, kind="stable")[:3]
             chosen[least[weight[least] > 0]] = True
-        first = int(self.deciding.first_alarms[row])
-        if 0 <= first < end - begin:
-            chosen[first] = True
-            weight[first] = np.inf  # and of equal weights the first ones stay
         places = np.flatnonzero(chosen)
-        kept = places[np.argsort(-weight[places], kind="stable")[:most]]
-        if 0 <= first < end - begin and first not in kept:
-            kept[-1] = first
-        return sorted(kept.tolist()), len(places) - len(kept)
+        kept = places[np.argsort(-weight[places], kind="stable")[:most]].tolist()
+        if 0 <= first < length and first not in kept:
+            chosen[first] = True
+            kept = [*kept[: most - 1], first]
+        return sorted(kept), int(chosen.sum()) - len(kept)
 
-    def _by_event(self, row: int, values: np.ndarray, missing: float) -> np.ndarray:
-        """What belongs to targets, for each event of a session, float64 [events]."""
-        begin, end = self.span(row)
-        found = np.full(end - begin, missing, dtype=np.float64)
-        own = values[self.ranks.offsets[row] : self.ranks.offsets[row + 1]]
-        found[end - begin - len(own) :] = own
-        return found
+
+@dataclass(frozen=True)
+class Seen:
+    """One session, event by event.
+
+    Attributes:
+        row: which of the sessions it is.
+        begin: where its events begin among those of all.
+        names: the events as they were read, also those that the model does not know.
+        unknown: bool [events], training did not have the event.
+        ranks: int64 [events], 0 where the event is no target (it stands within the model's history).
+        surprises: float64 [events], nats; nan where the event is no target, infinite where the model does not know it.
+    """
+
+    row: int
+    begin: int
+    names: List[str]
+    unknown: np.ndarray
+    ranks: np.ndarray
+    surprises: np.ndarray
 
 
 def origin(model_folder: Path, detector: model_file.Detector, data_sha256: Optional[str]) -> Dict[str, Any]:
@@ -212,7 +212,8 @@ def build(judged: Judged, come_from: Mapping[str, Any], most: int) -> List[Dict[
         most: bound of the list; ``len(judged.alarmed())`` says how many there are.
     """
     rows = judged.alarmed()[:most]
-    unexpected = [judged.unexpected(int(row)) for row in rows]
+    seen = [judged.seen(int(row)) for row in rows]
+    unexpected = [judged.unexpected(session) for session in seen]
     counts = [len(positions) for positions, _ in unexpected]
     expected = iter(
         expected_events(
@@ -221,11 +222,11 @@ def build(judged: Judged, come_from: Mapping[str, Any], most: int) -> List[Dict[
             np.array([p for positions, _ in unexpected for p in positions], dtype=np.int64),
         )
     )
-    seen: Dict[str, int] = {}
+    alike: Dict[str, int] = {}
     found = []
-    for row, (positions, left_out) in zip(rows.tolist(), unexpected):
-        own = [_unexpected(judged, row, position, next(expected)) for position in positions]
-        found.append(_alarm(judged, row, own, left_out, come_from, seen))
+    for session, (positions, left_out) in zip(seen, unexpected):
+        own = [_unexpected(judged, session, position, next(expected)) for position in positions]
+        found.append(_alarm(judged, session, own, left_out, come_from, alike))
     return found
 
 
@@ -255,49 +256,45 @@ def event(judged: Judged, name: str) -> Dict[str, Any]:
     return {"name": shown(name), "text": None if text is None else shown(text)}
 
 
-def _unexpected(
-    judged: Judged, row: int, position: int, expected: List[Dict[str, Any]]
-) -> Dict[str, Any]:
-    length = int(judged.sessions.lengths[row])
-    rank, surprise = int(judged.ranks_of(row)[position]), float(judged.surprises_of(row)[position])
-    unknown = bool(judged.is_unknown(row)[position])
-    near = range(max(0, position - NEIGHBOURS), min(length, position + NEIGHBOURS + 1))
+def _unexpected(judged: Judged, seen: Seen, position: int, expected: List[Dict[str, Any]]) -> Dict[str, Any]:
+    rank, surprise = int(seen.ranks[position]), float(seen.surprises[position])
+    unknown = bool(seen.unknown[position])
     return {
         "position": position,
-        **event(judged, judged.name(row, position)),
+        **event(judged, seen.names[position]),
         "known": not unknown,
         "rank": None if unknown or rank == 0 else rank,
         "probability": None if unknown else finite(math.exp(-surprise), 9),
         "surprise": None if unknown else finite(surprise, 4),
-        "reasons": judged.reasons(row, position),
+        "reasons": judged.reasons(seen, position),
         "expected": expected,
-        "before": [event(judged, judged.name(row, place)) for place in near if place < position],
-        "after": [event(judged, judged.name(row, place)) for place in near if place > position],
+        "before": [event(judged, name) for name in seen.names[max(0, position - NEIGHBOURS) : position]],
+        "after": [event(judged, name) for name in seen.names[position + 1 : position + 1 + NEIGHBOURS]],
     }
 
 
 def _alarm(
     judged: Judged,
-    row: int,
+    seen: Seen,
     unexpected: List[Dict[str, Any]],
     left_out: int,
     come_from: Mapping[str, Any],
-    seen: Dict[str, int],
+    alike: Dict[str, int],
 ) -> Dict[str, Any]:
-    dataset, deciding = judged.dataset, judged.deciding
+    dataset, deciding, row = judged.dataset, judged.deciding, seen.row
     start, end = dataset.started_at[row], dataset.ended_at[row]
     first = int(deciding.first_alarms[row])
     return {
         "api_version": API_VERSION,
         "kind": KIND,
-        "id": _identity(judged, row, come_from, seen),
+        "id": _identity(judged, seen, come_from, alike),
         "created_at": come_from["created_at"],
         "key": shown(dataset.keys[row]),
         "start": instant(start),
         "start_seconds": finite(start),
         "end": instant(end),
         "end_seconds": finite(end),
-        "events": int(judged.sessions.lengths[row]),
+        "events": len(seen.names),
         "score": finite(deciding.scores[row], 6),
         "threshold": finite(deciding.threshold, 6),
         "severity": severity(deciding.scores[row], deciding.threshold),
@@ -307,8 +304,8 @@ def _alarm(
         if first < 0
         else {
             "position": first,
-            **event(judged, judged.name(row, first)),
-            "parts": [name for name in judged.reasons(row, first) if name != judged.decided_by],
+            **event(judged, seen.names[first]),
+            "parts": [name for name in judged.reasons(seen, first) if name != judged.decided_by],
         },
         "unexpected": unexpected,
         "unexpected_left_out": left_out,
@@ -333,16 +330,14 @@ def verdicts(judged: Judged, row: int) -> Dict[str, Dict[str, Any]]:
     }
 
 
-def _identity(judged: Judged, row: int, come_from: Mapping[str, Any], seen: Dict[str, int]) -> str:
+def _identity(judged: Judged, seen: Seen, come_from: Mapping[str, Any], alike: Dict[str, int]) -> str:
     """The same for the same session, data and model, however often and in whatever parts they are judged."""
-    begin, end = judged.span(row)
-    names = [judged.name(row, position) for position in range(end - begin)]
     told = [come_from["model"]["sha256"], come_from["data"]["sha256"]]
-    told += [judged.dataset.keys[row], judged.dataset.started_at[row], names]
+    told += [judged.dataset.keys[seen.row], judged.dataset.started_at[seen.row], seen.names]
     digest = hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()
-    seen[digest] = seen.get(digest, 0) + 1
+    alike[digest] = alike.get(digest, 0) + 1
     # Two sessions alike in everything are told apart by a count alone.
-    return digest[:32] if seen[digest] == 1 else f"{digest[:32]}-{seen[digest]}"
+    return digest[:32] if alike[digest] == 1 else f"{digest[:32]}-{alike[digest]}"
 
 
 def severity(score: float, threshold: Optional[float]) -> int:
