@@ -1,6 +1,6 @@
 """Alarms in the forms that other systems read: CEF lines and documents of the Elastic Common Schema.
 
-CEF: "Implementing ArcSight Common Event Format" (version 0): a header of seven fields between bars, then key=value
+CEF: "Implementing ArcSight Common Event Format" (version 26): a header of seven fields between bars, then key=value
 pairs whose values may hold blanks; its field names are those of the extension dictionary. ECS: the field reference of
 version 8.11. Pure functions of an alarm as ``alarms.build`` makes it. Standard library only.
 """
@@ -23,7 +23,8 @@ MOST_LINE_BYTES = 2048
 #: 1023 for msg and 4000 for the custom texts.
 _BYTES = {"msg": 420, "cs1": 200, "cs2": 220, "cs3": 300, "cs4": 120, "cs5": 64, "cs6": 64}
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]")
+#: What no value of CEF holds: it would end a line somewhere, or show as nothing.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]")
 
 
 def cef(alarm: Mapping[str, Any]) -> str:
@@ -35,7 +36,6 @@ def cef(alarm: Mapping[str, Any]) -> str:
         ("end", _milliseconds(alarm["end_seconds"])),
         ("externalId", alarm["id"][:40]),
         ("cat", "anomaly"),
-        ("cnt", alarm["events"]),
     ]
     address = address_of(alarm["key"])
     if address is not None:
@@ -52,6 +52,7 @@ def cef(alarm: Mapping[str, Any]) -> str:
         if told is not None:
             pairs += _labelled("cs3", "expectedEvents", _expected(told))
             pairs += _labelled("cn2", "rank", told["rank"])
+    pairs += _labelled("cn3", "events", alarm["events"])
     pairs += _labelled("cs4", "parts", ", ".join(_alarming(alarm)))
     pairs += _labelled("cs5", "model", alarm["model"]["sha256"])
     pairs += _labelled("cs6", "data", alarm["data"]["sha256"])
@@ -180,7 +181,7 @@ def _value(value: Any, most_bytes: int) -> str:
     """
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = _CONTROL.sub(" ", str(value).replace("\r\n", "\n")).strip()
+    text = CONTROL.sub(" ", str(value).replace("\r\n", "\n")).strip()
     kept, size = [], 0
     for character in text:
         escaped = _ESCAPED.get(character, character)

@@ -27,6 +27,7 @@ const when = (seconds) => {
   const date = new Date(seconds * 1000);
   return isNaN(date) ? null : date.toISOString().replace("T", " ").replace(/\.\d+Z$/, "");
 };
+const text = (id) => D.names[id][1] === null ? "" : " " + D.names[id][1];
 const said = (id) => D.names[id][1] === null ? D.names[id][0] : D.names[id][0] + " – " + D.names[id][1];
 
 // What an event is drawn as: 0 to 4 by surprise, 5 never seen in training, 6 not judged.
@@ -149,14 +150,17 @@ function eventNode(s, i) {
   const own = every.filter((r) => D.parts[r].name !== D.decidedBy);
   const reasons = (own.length ? own : every).map((r) => plain(D.parts[r].name)).join(", ");
   const what = box.appendChild(made("p"));
-  what.append(made("span", "soft", "position " + position + " "), made("span", "what", said(s.e[i])));
+  what.append(made("span", "soft", "position " + position + " "), made("b", "", D.names[s.e[i]][0]), text(s.e[i]));
   const why = reasons && "; " + (position === s.first ? "the alarm is certain here: " : "unusual: ") + reasons;
   box.append(made("p", "", judged(s, i) + why));
   const expected = s.x[i] < 0 ? [] : D.expected[s.x[i]];
   if (expected.length) {
-    const words = [];
-    for (let j = 0; j < expected.length; j += 2) words.push(said(expected[j]) + " " + share(expected[j + 1] / 10000));
-    box.append(made("p", "", "expected: " + words.join(" · ")));
+    const lines = made("ul", "expected");
+    for (let j = 0; j < expected.length; j += 2) {
+      const line = lines.appendChild(made("li"));
+      line.append(made("span", "n", share(expected[j + 1] / 10000)), made("span", "", said(expected[j])));
+    }
+    box.append(made("p", "", "expected instead:"), lines);
   }
   const row = made("p", "row small");
   if (s.e.length > 1) box.append(row);

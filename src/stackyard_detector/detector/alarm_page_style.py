@@ -44,7 +44,7 @@ p { margin: .4rem 0; }
   margin: 0 0 .8rem;
 }
 .filters { display: flex; flex-wrap: wrap; gap: .6rem .9rem; align-items: flex-end; }
-.filters label { display: grid; font-size: .82rem; color: var(--soft); flex: 1 1 10rem; min-width: 0; }
+.filters label { display: grid; font-size: .82rem; color: var(--soft); flex: 1 1 10rem; min-width: 0; max-width: 24rem }
 .filters .wide { flex: 2 1 14rem; }
 .filters .tick { display: flex; gap: .4rem; align-items: center; flex: 0 1 auto; padding-bottom: .35rem; }
 input, select, button { font: inherit; font-size: .92rem; color: var(--ink); background: var(--paper); min-width: 0; }
@@ -84,7 +84,9 @@ button { border: 1px solid var(--soft); border-radius: 5px; padding: .3rem .8rem
   overflow-wrap: anywhere;
 }
 .event p { margin: .15rem 0; }
-.event .what { font-weight: 600; }
+.expected { list-style: none; margin: 0; padding: 0; }
+.expected li { display: grid; grid-template-columns: 4.2rem minmax(0, 1fr); gap: .6rem; }
+.expected .n { text-align: right; color: var(--soft); }
 .row { color: var(--soft); }
 .row mark { background: var(--strong-paper); color: var(--strong); border-radius: 3px; padding: 0 .2rem; }
 summary { cursor: pointer; color: var(--strong); padding: .2rem 0; font-size: .88rem; }
@@ -108,6 +110,7 @@ footer {
   h1 { font-size: 1.5rem; }
   .card { padding: .7rem .8rem; }
   .filters label { flex-basis: 8.5rem; }
+  .filters label { max-width: none; }
   .filters .wide { flex-basis: 8.5rem; }
   th, td { padding-right: .4rem; font-size: .82rem; }
   dl { grid-template-columns: 1fr; }

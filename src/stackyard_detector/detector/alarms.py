@@ -15,14 +15,16 @@ import platform
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from stackyard_detector.detector import model_file
 from stackyard_detector.detector.dataset import Dataset
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.windows import Sequences
+
+if TYPE_CHECKING:  # it needs safetensors, and whoever only looks at alarms may have none
+    from stackyard_detector.detector.model_file import Detector
 
 API_VERSION = 1
 KIND = "detector-alarm"
@@ -77,7 +79,7 @@ class Judged:
 
     dataset: Dataset
     sessions: Sequences
-    detector: model_file.Detector
+    detector: Detector
     ranks: Ranks
     surprises: np.ndarray
     parts: Mapping[str, Part]
@@ -173,16 +175,16 @@ class Seen:
     surprises: np.ndarray
 
 
-def origin(model_folder: Path, detector: model_file.Detector, data_sha256: Optional[str]) -> Dict[str, Any]:
+def origin(model_files: Iterable[Path], detector: Detector, data_sha256: Optional[str]) -> Dict[str, Any]:
     """Where alarms come from: the model, the data, the stack that runs now, and the instant.
 
     Raises:
-        OSError: the model's files cannot be read.
+        OSError: one of the model's files cannot be read.
     """
     known = detector.provenance
     whole = hashlib.sha256()
-    for name in (model_file.WEIGHTS_FILE, model_file.DESCRIPTION_FILE):
-        whole.update((Path(model_folder) / name).read_bytes())
+    for path in model_files:
+        whole.update(path.read_bytes())
     torch = sys.modules.get("torch")
     return {
         "model": {
