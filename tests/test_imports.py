@@ -14,7 +14,8 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 #: Libraries that only the named files of the task's side may import, and never at import of the package.
 OWNED = {
     "torch": {"detector", "child"},
-    "numpy": {"detector"},
+    "numpy": {"detector", "readers"},
+    "orjson": {"readers"},
     "safetensors": {"detector"},
     "drain3": {"readers"},
     "pynvml": {"measure"},

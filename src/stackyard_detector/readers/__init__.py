@@ -1,9 +1,12 @@
 """Sources of sessions: files on disk -> a stream of ``Session``. What the workloads read with.
 
-One noun a file: ``source`` (settings), ``files`` (numbered lines), ``sequences``, ``table``, ``json_lines``,
-``key_value``, ``lines`` + ``templates`` (raw text), ``observations`` and ``grouping`` (rows -> sessions),
-``addresses``, ``instants``, ``quarantine``, ``reading`` (the door). Nothing here knows a model, measures or
-reaches out. Standard library at import; drain3 is imported by ``templates`` where raw lines are read.
+One noun a file. Settings: ``source``, ``format_settings``, ``setting_values``, ``presets``. Bytes: ``packed``,
+``files`` (numbered lines), ``blocks`` (some thousand lines). Formats: ``sequences``; by columns ``table`` and
+``json_lines`` (with ``json_documents`` and ``fields``); line by line ``text_rows`` and what it reads with. Then
+``batches`` of rows -> ``observations`` (with ``names``, ``addresses``, ``time_columns``, ``instants`` and
+``time_formats``) -> ``grouping`` -> sessions. ``quarantine``; ``reading`` (the door). Nothing here knows a model,
+measures or reaches out. Standard library at import: NumPy and orjson are imported where a file is read, drain3
+by ``templates`` where raw lines are.
 """
 
 from stackyard_detector.readers.quarantine import Quarantine, QuarantineLimit

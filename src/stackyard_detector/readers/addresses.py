@@ -69,10 +69,10 @@ class ExternalAddress:
         return answer
 
     def choose(self, candidates: Iterable[Optional[str]]) -> Optional[str]:
-        """The first external address among ``candidates``; ``None``: there is none."""
+        """The first external address among ``candidates``, in its one spelling; ``None``: there is none."""
         for text in candidates:
             if text and self.is_external(text):
-                return text
+                return one_spelling(text)
         return None
 
     def _judge(self, text: str) -> Optional[bool]:
@@ -85,3 +85,18 @@ class ExternalAddress:
         number = int(address)
         known = self._v4 if address.version == 4 else self._v6
         return not any(number & mask == base for mask, base in known)
+
+
+def one_spelling(text: str) -> str:
+    """``text``, or, where it is an IPv6 address, its one spelling (RFC 5952): one party has one key.
+
+    Brackets go, an IPv4 address written as IPv6 becomes IPv4; a zone ("%eth0") stays.
+    """
+    if ":" not in text:
+        return text
+    bare, percent, zone = text.strip().strip("[]").partition("%")
+    try:
+        address = ipaddress.IPv6Address(bare)
+    except ValueError:
+        return text
+    return str(address.ipv4_mapped or address.compressed) + percent + zone

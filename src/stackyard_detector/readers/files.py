@@ -69,10 +69,6 @@ def raw_lines(path: Path, encoding: str = UTF_8) -> Iterator[bytes]:
             ) from error
         except OSError as error:
             raise BadInput(f"{path}: cannot be read past line {count} ({error})") from error
-        except UnicodeError as error:
-            raise BadInput(
-                f"{path}: has no mark that says which UTF-16 it is; name utf-16-le or utf-16-be"
-            ) from error
 
 
 def numbered_lines(path: Path, quarantine: Quarantine, encoding: str = UTF_8) -> Iterator[Tuple[int, str]]:
@@ -93,7 +89,7 @@ def numbered_lines(path: Path, quarantine: Quarantine, encoding: str = UTF_8) ->
         number += 1
         quarantine.lines += 1
         if number == 1:
-            line = _without_mark(path, line)
+            line = without_mark(path, line)
         if len(line) >= LINE_BYTES and not line.endswith(b"\n"):
             in_long_line = True
             quarantine.add(path, number, f"longer than {LINE_BYTES} bytes", line[:800])
@@ -101,8 +97,7 @@ def numbered_lines(path: Path, quarantine: Quarantine, encoding: str = UTF_8) ->
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            at = f"UTF-8 at byte {error.start}" if encoding == UTF_8 else encoding
-            quarantine.add(path, number, f"not {at}", line)
+            quarantine.add(path, number, not_text(error, encoding), line)
             continue
         text = text.rstrip("\r\n")
         if text:
@@ -111,7 +106,12 @@ def numbered_lines(path: Path, quarantine: Quarantine, encoding: str = UTF_8) ->
         raise BadInput(f"{path}: is empty, expected log lines or sessions")
 
 
-def _without_mark(path: Path, line: bytes) -> bytes:
+def not_text(error: UnicodeDecodeError, encoding: str) -> str:
+    """Why a line is corrupt that could not be decoded."""
+    return f"not UTF-8 at byte {error.start}" if encoding == UTF_8 else f"not {encoding}"
+
+
+def without_mark(path: Path, line: bytes) -> bytes:
     """The first line without a UTF-8 byte order mark."""
     if line.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadInput(f"{path}: line 1: is UTF-16, expected UTF-8; set encoding = 'utf-16' in the source")

@@ -10,12 +10,12 @@ from typing import Any, Dict, FrozenSet, Mapping, Tuple
 from stackyard_task.channel import BadInput
 
 _ALL = ("path", "format", "encoding", "label", "max_events", "max_sessions")
-_TIME = ("time_column", "time_unit", "time_format")
+_TIME = ("time_column", "time_unit", "time_format", "year")
 _LABEL = ("label_column", "benign_values", "labels_path")
 _WINDOWS = ("session_minutes", "time_order", "lateness_minutes")
 _ROWS = (
     *(*_ALL, *_TIME, *_LABEL, *_WINDOWS),
-    *("key_column", "external_key", "event_column", "action_map", "where"),
+    *("key_column", "external_key", "nobody", "event_column", "action_map", "where"),
 )
 _TEMPLATES = ("message_pattern", "masks", "templates_path")
 
@@ -23,7 +23,10 @@ _TEMPLATES = ("message_pattern", "masks", "templates_path")
 USED: Dict[str, FrozenSet[str]] = {
     "sequences": frozenset((*_ALL, "event_separator")),
     "csv-sequences": frozenset(
-        (*_ALL, *_TIME, *_LABEL, "key_column", "event_column", "event_separator", "delimiter")
+        (
+            *(*_ALL, *_TIME, *_LABEL, "key_column", "event_column", "event_separator", "delimiter"),
+            *("columns", "attack_column"),
+        )
     ),
     "lines": frozenset(
         (
@@ -31,7 +34,7 @@ USED: Dict[str, FrozenSet[str]] = {
             *("key_pattern", "event_pattern", "time_pattern", "label_pattern"),
         )
     ),
-    "csv": frozenset((*_ROWS, "delimiter")),
+    "csv": frozenset((*_ROWS, "delimiter", "columns")),
     "jsonl": frozenset(_ROWS),
     "key-value": frozenset((*_ROWS, "fields")),
     "cef": frozenset((*_ROWS, "fields")),
@@ -119,6 +122,7 @@ _TIMES = ("time_column", "time_pattern")
 _NEEDS: Mapping[str, Tuple[str, ...]] = {
     "time_unit": _TIMES,
     "time_format": _TIMES,
+    "year": _TIMES,
     "session_minutes": _TIMES,
     "time_order": _TIMES,
     "benign_values": ("label_column", "label_pattern", "labels_path"),

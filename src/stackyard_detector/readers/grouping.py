@@ -1,129 +1,330 @@
 """Observations -> sessions: the events of one key, per window or whole source, in time order.
 
-Memory: an open session is two compact arrays (an event number and an instant, 12 bytes an event), never row
-texts. With ``time_order = "sorted"`` a window is closed, handed on and forgotten as soon as the newest
-instant is ``lateness_minutes`` past its end; with "any" (the default: many collected logs are concatenated,
-not merged) sessions stay open to the end of the source, each cut to ``max_events`` whenever it has twice as
-many.
+Rows are kept as columns of numbers (key, event, instant, label: 17 bytes a row), never as texts, and sorted
+when sessions are made of them. With ``time_order = "sorted"`` a window is closed, handed on and forgotten as
+soon as the newest instant is ``lateness_minutes`` past its end; with "any" (the default: many collected logs
+are concatenated, not merged) sessions stay open to the end of the source. With ``max_events`` the rows past
+it are dropped whenever twice as many rows are kept as after the last time.
 
-Standard library only.
+NumPy is imported where sessions are made, not with this module.
 """
 
 from __future__ import annotations
 
-from array import array
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
+from stackyard_detector.readers.batches import BadLines, ObservationBatch
+from stackyard_detector.readers.names import Names
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import Source
 from stackyard_detector.sessions import Session
 
-#: (line, key, instant or None, event, label or None)
-Observation = Tuple[int, str, Optional[float], str, Optional[int]]
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Rows sorted at once, where sessions allow it: sorting takes some 60 bytes a row.
+PART_ROWS = 1 << 17
+#: Most parts, because each looks through all rows that are left.
+MOST_PARTS = 64
+#: Batches kept before they are joined.
+JOIN_FROM = 256
+#: Rows kept before those past ``max_events`` are looked for.
+CUT_FROM_ROWS = 1 << 13
+#: Keys kept of closed windows before they are forgotten.
+FORGET_FROM_KEYS = 1 << 15
 
 
-class _OpenSession:
-    """The events of one key so far."""
+class _Rows(NamedTuple):
+    """Rows as columns of one length, in the order they came."""
 
-    __slots__ = ("events", "in_order", "instants", "label", "last_at")
+    keys: np.ndarray
+    events: np.ndarray
+    instants: Optional[np.ndarray]
+    labels: np.ndarray
 
-    def __init__(self, timed: bool) -> None:
-        self.events = array("I")
-        self.instants: Optional[array[float]] = array("d") if timed else None
-        self.label: Optional[int] = None
-        self.in_order = True
-        self.last_at = float("-inf")
-
-    def sort(self) -> None:
-        """Bring the events into time order; those of one instant keep the order they came in."""
-        if self.in_order or self.instants is None:
-            return
-        instants, events = self.instants, self.events
-        order = sorted(range(len(instants)), key=instants.__getitem__)
-        self.instants = array("d", [instants[i] for i in order])
-        self.events = array("I", [events[i] for i in order])
-        self.in_order = True
-        self.last_at = self.instants[-1]
-
-    def cut(self, max_events: int) -> None:
-        """Keep the first ``max_events`` in time."""
-        self.sort()
-        del self.events[max_events:]
-        if self.instants is not None:
-            del self.instants[max_events:]
-            self.last_at = self.instants[-1]
+    def at(self, chosen: np.ndarray) -> _Rows:
+        """The rows at ``chosen``: places, or a mask."""
+        instants = None if self.instants is None else self.instants[chosen]
+        return _Rows(self.keys[chosen], self.events[chosen], instants, self.labels[chosen])
 
 
 def sessions_of(
-    observations: Iterable[Observation], source: Source, quarantine: Quarantine
+    batches: Iterable[ObservationBatch],
+    keys: Names,
+    events: Names,
+    source: Source,
+    quarantine: Quarantine,
+    bad: BadLines,
 ) -> Iterator[Session]:
     """The sessions of one source, windows in the order of time, keys in the order they came.
 
     A session's label is 1 where any of its rows is malicious (rows past ``max_events`` included), 0 where all
     are benign, ``None`` where the source has no labels.
+
+    Args:
+        batches: the observations, in the order of the file.
+        keys: the table that numbers of keys belong to; those of closed windows are forgotten.
+        events: the table that numbers of events belong to.
+        source: their settings.
+        quarantine: takes what ``bad`` kept and the rows that come too late.
+        bad: what the stages before set aside.
     """
-    timed = bool(source.time_column or source.time_pattern)
-    width = source.session_minutes * 60.0 if source.session_minutes else None
-    lateness = source.lateness_minutes * 60.0
+    import numpy as np
+
+    lines_before = quarantine.lines
+    grouping = _Grouping(source, keys, events)
     streaming = source.time_order == "sorted"
-    as_filed = source.time_order == "file"
-    max_events = source.max_events
-    cut_at = 2 * max_events if max_events else 0
-    numbers: Dict[str, int] = {}
-    names: List[str] = []
-    windows: Dict[int, Dict[str, _OpenSession]] = {}
-    closed_before: Optional[int] = None
-    newest = float("-inf")
-    window = 0
-    for line, key, instant, event, label in observations:
-        if instant is not None:
-            if width is not None:
-                window = int(instant // width)
-            if streaming:
-                if closed_before is not None and window < closed_before:
-                    quarantine.add(
-                        source.path,
-                        line,
-                        f"{newest - instant:.0f} s late, lateness_minutes allows less; use time_order 'any'",
-                    )
-                    continue
-                if instant > newest:
-                    newest = instant
-                    assert width is not None
-                    ready = int((newest - lateness) // width)
-                    if closed_before is None or ready > closed_before:
-                        closed_before = ready
-                        for old in sorted(w for w in windows if w < ready):
-                            yield from _closed(windows.pop(old), names, max_events)
-        number = numbers.get(event)
-        if number is None:
-            number = numbers[event] = len(names)
-            names.append(event)
-        keys = windows.get(window)
-        if keys is None:
-            keys = windows[window] = {}
-        session = keys.get(key)
-        if session is None:
-            session = keys[key] = _OpenSession(timed)
-        if label is not None and (label or session.label is None):
-            session.label = label
-        session.events.append(number)
-        if instant is not None and session.instants is not None:
-            session.instants.append(instant)
-            if instant < session.last_at and not as_filed:
-                session.in_order = False
+    for batch in batches:
+        rows = _Rows(batch.keys, batch.events, batch.instants, batch.labels)
+        if streaming and rows.instants is not None:
+            late = grouping.late(rows.instants)
+            if late is not None:
+                for at in np.flatnonzero(late).tolist():
+                    by = float(grouping.newest_before[at] - rows.instants[at])
+                    reason = f"{by:.0f} s late, lateness_minutes allows less; use time_order 'any'"
+                    bad.add(source.path, batch.lines[at], reason)
+                rows = rows.at(~late)
+        bad.hand_over(source.path, quarantine, lines_before)
+        grouping.add(rows)
+        if streaming:
+            yield from grouping.closed()
+    bad.hand_over(source.path, quarantine, lines_before)
+    yield from grouping.all()
+
+
+class _Grouping:
+    """The rows of open sessions."""
+
+    def __init__(self, source: Source, keys: Names, events: Names) -> None:
+        self._keys, self._events = keys, events
+        self._width = source.session_minutes * 60.0 if source.session_minutes else None
+        self._lateness = source.lateness_minutes * 60.0
+        self._as_filed = source.time_order == "file"
+        self._max_events = source.max_events
+        #: Labels of rows say where an attack begins; those of whole sessions do not.
+        self._labels_of_rows = source.label_column is not None and source.label is None
+        self._kept: List[_Rows] = []
+        self._count = 0
+        self._unjoined = 0
+        self._cut_at = CUT_FROM_ROWS
+        self._newest = float("-inf")
+        self._handed_on = float("-inf")
+        self.newest_before: np.ndarray
+
+    def late(self, instants: np.ndarray) -> Optional[np.ndarray]:
+        """Which rows belong to a window that is closed; ``None``: none. Moves the newest instant on."""
+        import numpy as np
+
+        assert self._width is not None
+        newest = np.maximum.accumulate(np.concatenate(([self._newest], instants)))
+        self.newest_before, self._newest = newest[:-1], float(newest[-1])
+        with np.errstate(invalid="ignore"):
+            late = instants // self._width < (self.newest_before - self._lateness) // self._width
+        return late if late.any() else None
+
+    def add(self, rows: _Rows) -> None:
+        """Keep ``rows``."""
+        if not len(rows.keys):
+            return
+        self._kept.append(rows)
+        self._count += len(rows.keys)
+        self._unjoined += 1
+        if self._unjoined >= JOIN_FROM:
+            self._kept[-JOIN_FROM:] = [_joined(self._kept[-JOIN_FROM:])]
+            self._unjoined = 0
+        if self._max_events and self._count >= self._cut_at:
+            self._cut()
+
+    def closed(self) -> Iterator[Session]:
+        """The sessions of the windows that no row can come to any more; they are forgotten."""
+        import numpy as np
+
+        assert self._width is not None
+        ready = (self._newest - self._lateness) // self._width
+        if not ready > self._handed_on:
+            return
+        self._handed_on = ready
+        done: List[_Rows] = []
+        open_: List[_Rows] = []
+        for rows in self._kept:
+            assert rows.instants is not None
+            mask = rows.instants // self._width < ready
+            if mask.all():
+                done.append(rows)
+            elif mask.any():
+                done.append(rows.at(mask))
+                open_.append(rows.at(~mask))
             else:
-                session.last_at = instant
-        if cut_at and len(session.events) >= cut_at:
-            session.cut(max_events)  # type: ignore[arg-type]
-    for old in sorted(windows):
-        yield from _closed(windows.pop(old), names, max_events)
+                open_.append(rows)
+        if not done:
+            return
+        self._kept = open_
+        self._unjoined = len(open_)
+        self._count = sum(len(rows.keys) for rows in open_)
+        yield from self._sessions(_joined(done))
+        del done
+        if len(self._keys) > FORGET_FROM_KEYS:
+            used = [np.unique(rows.keys) for rows in self._kept]
+            live = np.unique(np.concatenate(used)) if used else np.zeros(0, dtype=np.uint32)
+            if 2 * len(live) < len(self._keys):
+                numbers = self._keys.keep(live)
+                self._kept = [rows._replace(keys=numbers[rows.keys]) for rows in self._kept]
+
+    def all(self) -> Iterator[Session]:
+        """The sessions that are still open, in parts that are sorted one by one."""
+        import numpy as np
+
+        if not self._kept:
+            return
+        if self._width is None:  # parts of the keys, in the order they came
+            ranks, sizes = self._ranks()
+            places = np.arange(len(sizes))
+        else:
+            windows = [np.unique(_windows(rows, self._width), return_counts=True) for rows in self._kept]
+            places, inverse = np.unique(np.concatenate([w for w, _ in windows]), return_inverse=True)
+            sizes = np.bincount(inverse, weights=np.concatenate([c for _, c in windows]))
+        for first, last in _parts(sizes):
+            low, high = places[first], places[last]
+            part: List[_Rows] = []
+            for at, rows in enumerate(self._kept):
+                of = ranks[rows.keys] if self._width is None else _windows(rows, self._width)
+                mask = (of >= low) & (of <= high)
+                if mask.all():
+                    part.append(rows)
+                    self._kept[at] = rows.at(np.zeros(0, dtype=np.intp))
+                elif mask.any():
+                    part.append(rows.at(mask))
+                    self._kept[at] = rows.at(~mask)
+            self._kept = [rows for rows in self._kept if len(rows.keys)]
+            yield from self._sessions(_joined(part))
+        self._kept = []
+
+    def _ranks(self) -> Tuple[np.ndarray, np.ndarray]:
+        """(key -> its place among the keys that have rows, in the order of their first; rows of each place)."""
+        import numpy as np
+
+        first = np.full(len(self._keys), np.iinfo(np.int64).max)
+        counts = np.zeros(len(self._keys), dtype=np.int64)
+        before = 0
+        for rows in self._kept:
+            counts += np.bincount(rows.keys, minlength=len(counts))
+            keys, at = np.unique(rows.keys, return_index=True)
+            first[keys] = np.minimum(first[keys], at + before)
+            before += len(rows.keys)
+        order = np.argsort(first, kind="stable")[: np.count_nonzero(counts)]
+        ranks = np.zeros(len(first), dtype=np.int64)
+        ranks[order] = np.arange(len(order))
+        return ranks, counts[order]
+
+    def _cut(self) -> None:
+        """Drop rows past ``max_events``, but for the first to come and the first of each label.
+
+        These say where a session stands among the others, what its label is and that an attack begins.
+        """
+        import numpy as np
+
+        rows = _joined(self._kept)
+        self._kept = [rows]
+        order, starts = self._order(rows)
+        lengths = np.diff(np.append(starts, len(order)))
+        keep = np.arange(len(order)) - np.repeat(starts, lengths) < self._max_events
+        keep |= order == np.repeat(np.minimum.reduceat(order, starts), lengths)
+        for label in (1, 0):
+            having = np.flatnonzero(rows.labels[order] == label)
+            if len(having):
+                groups = np.searchsorted(starts, having, side="right")
+                keep[having[np.flatnonzero(np.diff(groups, prepend=0))]] = True
+        kept = np.sort(order[keep])
+        self._kept = [rows.at(kept)]
+        self._unjoined = 0
+        self._count = len(kept)
+        self._cut_at = max(CUT_FROM_ROWS, 2 * self._count)
+
+    def _order(self, rows: _Rows) -> Tuple[np.ndarray, np.ndarray]:
+        """(rows in the order of sessions and, in these, of time; where each session starts)."""
+        import numpy as np
+
+        groups = rows.keys.astype(np.int64)
+        if self._width is not None:
+            windows = _windows(rows, self._width)
+            span = float(windows.max() - windows.min()) + 1.0
+            if span * len(self._keys) < 2.0**62:
+                groups += (windows - windows.min()).astype(np.int64) * len(self._keys)
+            else:  # windows so short that their numbers fill the integers
+                groups += np.unique(windows, return_inverse=True)[1] * len(self._keys)
+        instants = rows.instants
+        if instants is None or self._as_filed or bool((instants[1:] >= instants[:-1]).all()):
+            order = np.argsort(groups, kind="stable")
+        else:
+            order = np.lexsort((instants, groups))
+        groups = groups[order]
+        starts = np.flatnonzero(np.concatenate(([True], groups[1:] != groups[:-1])))
+        return order, starts
+
+    def _sessions(self, rows: _Rows) -> Iterator[Session]:
+        import numpy as np
+
+        order, starts = self._order(rows)
+        ends = np.append(starts[1:], len(order))
+        came_at = np.minimum.reduceat(order, starts)
+        if self._width is None:
+            sequence = np.argsort(came_at)
+        else:
+            sequence = np.lexsort((came_at, _windows(rows, self._width)[order[starts]]))
+        labels = rows.labels[order]
+        label_of = np.maximum.reduceat(labels, starts).tolist()
+        attacks = None
+        if self._labels_of_rows:
+            far = len(order)
+            attacks = np.where(labels == 1, np.arange(far), far)
+            attacks = (np.minimum.reduceat(attacks, starts) - starts).tolist()
+        events = list(map(self._events.texts.__getitem__, rows.events[order].tolist()))
+        key_texts, keys = self._keys.texts, rows.keys[order[starts]].tolist()
+        if self._max_events:
+            ends = np.minimum(ends, starts + self._max_events)
+        first, last = starts.tolist(), ends.tolist()
+        started_at = ended_at = None
+        instants = None if rows.instants is None else rows.instants[order]
+        if instants is not None:
+            begins, finishes = instants[starts].tolist(), instants[ends - 1].tolist()
+        for at in sequence.tolist():
+            begin, end = first[at], last[at]
+            label: Optional[int] = label_of[at]
+            attack = None
+            if label == -1:
+                label = None
+            elif attacks is not None and label == 1:
+                attack = min(attacks[at], end - begin)
+            if instants is not None:
+                if self._as_filed:
+                    started_at = float(instants[begin:end].min())
+                    ended_at = float(instants[begin:end].max())
+                else:
+                    started_at, ended_at = begins[at], finishes[at]
+            yield Session(key_texts[keys[at]], events[begin:end], label, started_at, ended_at, attack)
 
 
-def _closed(keys: Dict[str, _OpenSession], names: List[str], max_events: Optional[int]) -> Iterator[Session]:
-    for key, session in keys.items():
-        session.sort()
-        if max_events:
-            session.cut(max_events)
-        started_at = min(session.instants) if session.instants else None
-        yield Session(key, [names[i] for i in session.events], session.label, started_at)
+def _windows(rows: _Rows, width: float) -> np.ndarray:
+    assert rows.instants is not None
+    return rows.instants // width
+
+
+def _joined(kept: List[_Rows]) -> _Rows:
+    import numpy as np
+
+    if len(kept) == 1:
+        return kept[0]
+    columns = zip(*kept)
+    return _Rows(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
+
+
+def _parts(sizes: np.ndarray) -> Iterator[Tuple[int, int]]:
+    """(first, last) of runs of sessions that have so many rows together, or one that has more."""
+    first, rows = 0, 0
+    most = max(PART_ROWS, int(sizes.sum()) // MOST_PARTS)
+    for at, size in enumerate(sizes.tolist()):
+        if rows and rows + size > most:
+            yield first, at - 1
+            first, rows = at, 0
+        rows += size
+    yield first, len(sizes) - 1

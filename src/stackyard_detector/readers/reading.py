@@ -12,10 +12,12 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
+from stackyard_detector.readers.batches import BadLines
 from stackyard_detector.readers.files import opened
 from stackyard_detector.readers.grouping import sessions_of
 from stackyard_detector.readers.key_labels import key_labels, labelled
 from stackyard_detector.readers.masks import MASKS
+from stackyard_detector.readers.names import Names
 from stackyard_detector.readers.observations import observations
 from stackyard_detector.readers.packed import broken
 from stackyard_detector.readers.quarantine import Quarantine
@@ -79,7 +81,9 @@ def _sessions(
     if source.format == "csv-sequences":
         sessions = csv_sequence_sessions(source, quarantine)
     else:
-        sessions = sessions_of(observations(source, quarantine), source, quarantine)
+        keys, events, bad = Names(), Names(), BadLines()
+        batches = observations(source, keys, events, bad)
+        sessions = sessions_of(batches, keys, events, source, quarantine, bad)
     if source.labels_path is not None:
         return labelled(sessions, key_labels(source.labels_path, source))
     return sessions

@@ -1,16 +1,17 @@
-"""Event-id sequences: one session a line, or a CSV with one session a row. Standard library only."""
+"""Event-id sequences: one session a line, or a CSV with one session a row. Standard library at import."""
 
 from __future__ import annotations
 
 import sys
-from typing import Iterator
+from typing import Iterator, List, Optional
 
+from stackyard_detector.readers.batches import BadLines
 from stackyard_detector.readers.files import numbered_lines
 from stackyard_detector.readers.instants import instant_reader
 from stackyard_detector.readers.observations import JOINT, label_of
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import Source
-from stackyard_detector.readers.table import csv_rows
+from stackyard_detector.readers.table import csv_batches
 from stackyard_detector.sessions import Session
 
 #: Column of a csv-sequences source that holds the events, unless the source says otherwise.
@@ -36,7 +37,7 @@ def sequence_sessions(source: Source, quarantine: Quarantine) -> Iterator[Sessio
 
 
 def csv_sequence_sessions(source: Source, quarantine: Quarantine) -> Iterator[Session]:
-    """One session a row: events in one column, key, label and instant in others where the source names them.
+    """One session a row: events in one column; key, label, instant and attack in others where they are named.
 
     A row without events is a corrupt row.
 
@@ -46,24 +47,52 @@ def csv_sequence_sessions(source: Source, quarantine: Quarantine) -> Iterator[Se
     columns = [(source.event_column or (EVENTS_COLUMN,))[0], *source.key_column, *source.time_column]
     key_end = 1 + len(source.key_column)
     time_end = len(columns)
+    if source.attack_column is not None:
+        columns.append(source.attack_column)
     labelled = source.label_column is not None and source.label is None
     if labelled:
         columns.append(str(source.label_column))
-    read_instant = instant_reader(source.time_unit, source.time_format)
+    read_instant = instant_reader(source.time_unit, source.time_format, source.year)
     intern, separator, most = sys.intern, source.event_separator, source.max_events
-    for line, values in csv_rows(source, columns, quarantine):
-        events = [intern(e) for e in (values[0] or "").split(separator) if e.strip()]
-        if not events:
-            quarantine.add(source.path, line, "has no events")
-            continue
-        started_at = None
-        if time_end > key_end:
-            try:
-                started_at = read_instant(" ".join([v or "" for v in values[key_end:time_end]]))
-            except (ValueError, OverflowError) as error:
-                quarantine.add(source.path, line, f"time: {error}")
+    bad = BadLines()
+    before = quarantine.lines
+    for batch in csv_batches(source, columns, bad):
+        sessions: List[Session] = []
+        for line, *values in zip(batch.lines, *batch.columns):
+            events = [intern(e) for e in (values[0] or "").split(separator) if e.strip()]
+            if not events:
+                bad.add(source.path, line, "has no events")
                 continue
-        if most:
-            del events[most:]
-        key = JOINT.join([v or "" for v in values[1:key_end]]) or str(line)
-        yield Session(key, events, label_of(values[-1], source) if labelled else source.label, started_at)
+            started_at = attack = None
+            try:
+                if time_end > key_end:
+                    started_at = read_instant(" ".join([v or "" for v in values[key_end:time_end]]))
+            except (ValueError, OverflowError) as error:
+                bad.add(source.path, line, f"time: {error}")
+                continue
+            if source.attack_column is not None:
+                try:
+                    attack = _attack(values[time_end])
+                except ValueError:
+                    bad.add(source.path, line, f"attack: {values[time_end]!r} is no index of an event")
+                    continue
+            if most:
+                del events[most:]
+            if attack is not None:
+                attack = min(attack, len(events))
+            key = JOINT.join([v or "" for v in values[1:key_end]]) or str(line)
+            label = label_of(values[-1], source) if labelled else source.label
+            sessions.append(Session(key, events, label, started_at, attack_starts_at=attack))
+        bad.hand_over(source.path, quarantine, before)
+        yield from sessions
+    bad.hand_over(source.path, quarantine, before)
+
+
+def _attack(text: Optional[str]) -> Optional[int]:
+    """The index of the first malicious event; ``None`` where the column is empty: there is none."""
+    if not (text or "").strip():
+        return None
+    index = int(text)  # type: ignore[arg-type]
+    if index < 0:
+        raise ValueError(index)
+    return index

@@ -41,6 +41,21 @@ def texts(where: str, key: str, value: Any) -> Tuple[str, ...]:
     return tuple(found)
 
 
+def different_texts(where: str, key: str, value: Any) -> Tuple[str, ...]:
+    """A list of texts of which none comes twice, as a tuple."""
+    found = texts(where, key, value)
+    twice = sorted({t for t in found if found.count(t) > 1})
+    if twice:
+        raise BadInput(f"{where}: {key} has {', '.join(map(repr, twice))} more than once")
+    return found
+
+
+def year(where: str, value: Any) -> None:
+    """Refuse what is no year from 1990 to 2100."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1990 <= value <= 2100:
+        raise BadInput(f"{where}: year is {value!r}, expected a whole number from 1990 to 2100")
+
+
 def positive(where: str, key: str, value: Any, whole: bool) -> Any:
     """A finite number above 0; an ``int`` where ``whole``, else a ``float``."""
     fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")

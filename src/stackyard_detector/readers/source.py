@@ -27,6 +27,10 @@ BENIGN_VALUES = ("", "-", "0", "0.0", "false", "benign", "normal", "none")
 #: "any": events are brought into time order; "sorted": the file is in time order, windows close on the way;
 #: "file": events keep the order of the file, whatever their times say.
 TIME_ORDERS = ("any", "sorted", "file")
+#: Values of a key that say that there is none, unless the source says otherwise.
+NOBODY = ("-",)
+#: A delimiter: any run of blanks and tabs.
+WHITE_SPACE = "white space"
 #: What the message of a syslog line can hold.
 INSIDE = ("key-value", "json", "cef", "leef")
 #: The column that has the message of a line, and the one that has the name of the message's template.
@@ -64,6 +68,14 @@ class Source:
     lateness_minutes: float = 5.0
     event_separator: Optional[str] = None
     delimiter: str = ","
+    #: Names of a CSV file's columns, where it has no header.
+    columns: Tuple[str, ...] = ()
+    #: Keys that are nobody's: their rows are passed over.
+    nobody: FrozenSet[str] = frozenset(NOBODY)
+    #: Year of the first time, where times have none.
+    year: Optional[int] = None
+    #: Column of csv-sequences: index of a session's first malicious event.
+    attack_column: Optional[str] = None
     #: Regular expressions, of which the first that fits counts; ``fields`` have named groups.
     fields: Tuple[str, ...] = ()
     key_pattern: Tuple[str, ...] = ()
@@ -156,11 +168,21 @@ def _check_values(where: str, values: Dict[str, Any]) -> FrozenSet[str]:
         values["benign_values"] = frozenset(
             t.lower() for t in check.texts(where, "benign_values", values["benign_values"])
         )
-    for key in ("label_column", "time_format", "event_separator", "delimiter"):
+    if "nobody" in values:
+        values["nobody"] = frozenset(
+            check.texts(where, "nobody", values["nobody"]) if values["nobody"] != [] else ()
+        )
+    if "columns" in values:
+        values["columns"] = check.different_texts(where, "columns", values["columns"])
+    for key in ("label_column", "attack_column", "time_format", "event_separator", "delimiter"):
         if key in values:
             check.text(where, key, values[key])
-    if len(values.get("delimiter", ",")) != 1:
-        raise BadInput(f"{where}: delimiter is {values['delimiter']!r}, expected one character")
+    if len(values.get("delimiter", ",")) != 1 and values["delimiter"] != WHITE_SPACE:
+        raise BadInput(
+            f"{where}: delimiter is {values['delimiter']!r}, expected one character or {WHITE_SPACE!r}"
+        )
+    if "year" in values:
+        check.year(where, values["year"])
     if values.get("label") not in (None, 0, 1) or isinstance(values.get("label"), bool):
         raise BadInput(f"{where}: label is {values['label']!r}, expected 0 (benign) or 1 (malicious)")
     for key in ("session_minutes", "max_events", "max_sessions", "lateness_minutes"):

@@ -11,6 +11,7 @@ import json
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from stackyard_detector.readers import cef, key_value, leef, syslog
+from stackyard_detector.readers.batches import Row
 from stackyard_detector.readers.capture import MATCHED_CHARACTERS, Capture, NamedGroups
 from stackyard_detector.readers.files import numbered_lines
 from stackyard_detector.readers.json_lines import field_text
@@ -24,7 +25,6 @@ from stackyard_detector.readers.source import (
     TIME_FOUND,
     Source,
 )
-from stackyard_detector.readers.table import Row
 
 
 def _pairs(text: str) -> Dict[str, str]:

@@ -53,7 +53,7 @@ def table(path, rows):
 
 def rows_of(sessions, attack, first=0):
     return [
-        (f"10.0.{attack}.{number}", first + 100 * number + step, f'say, "{step}" it', attack)
+        (f"10.0.{attack}.{number}", 1_700_000_000 + first + 100 * number + step, f'say, "{step}" it', attack)
         for number in range(sessions)
         for step in range(4)
     ]

@@ -98,6 +98,6 @@ def test_a_compressed_file_cut_off_has_no_checksum(write):
 def test_importing_the_readers_imports_nothing_but_the_standard_library():
     import subprocess
 
-    code = "import sys, stackyard_detector.readers\nprint({'drain3', 'numpy', 'torch'} & {*sys.modules})"
+    code = "import sys, stackyard_detector.readers\nprint({'drain3', 'numpy', 'orjson', 'torch'} & {*sys.modules})"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"

@@ -6,11 +6,13 @@ from stackyard_task.channel import BadInput
 
 pytestmark = pytest.mark.python
 
-ALERTS = """time,ip,short,label
-100,10.0.0.1,A,-
-160,10.0.0.2,B,-
-130,10.0.0.1,C,scan
-1900,10.0.0.1,D,-
+#: An instant at which a window of 30 minutes begins.
+START = 1_699_999_200
+ALERTS = f"""time,ip,short,label
+{START + 100},10.0.0.1,A,-
+{START + 160},10.0.0.2,B,-
+{START + 130},10.0.0.1,C,scan
+{START + 1900},10.0.0.1,D,-
 """
 SETTINGS = {
     "format": "csv",
@@ -26,9 +28,9 @@ def test_events_are_grouped_by_key_and_window_in_time_order_and_one_malicious_ro
 ):
     sessions, _ = read(write("a.csv", ALERTS), session_minutes=30, **SETTINGS)
     assert [(s.key, s.events, s.label, s.started_at) for s in sessions] == [
-        ("10.0.0.1", ["A", "C"], 1, 100.0),
-        ("10.0.0.2", ["B"], 0, 160.0),
-        ("10.0.0.1", ["D"], 0, 1900.0),
+        ("10.0.0.1", ["A", "C"], 1, START + 100),
+        ("10.0.0.2", ["B"], 0, START + 160),
+        ("10.0.0.1", ["D"], 0, START + 1900),
     ]
 
 
@@ -72,7 +74,9 @@ def test_rows_that_are_not_of_interest_are_no_corrupt_rows(write, read):
 
 
 def test_corrupt_rows_are_set_aside_with_line_and_reason(write, read, tmp_path):
-    text = ALERTS + '200,10.0.0.3\nsoon,10.0.0.4,E,-\n210,,F,-\n220,10.0.0.5,,-\n230,"10.0.0.6,G,-\n'
+    text = ALERTS + (
+        f"200,10.0.0.3\nsoon,10.0.0.4,E,-\n{START},,F,-\n{START},10.0.0.5,,-\n" + '230,"10.0.0.6,G,-\n'
+    )
     from stackyard_detector.readers import Quarantine
 
     quarantine = Quarantine(tmp_path / "q.jsonl")
@@ -92,7 +96,7 @@ def test_corrupt_rows_are_set_aside_with_line_and_reason(write, read, tmp_path):
 
 
 def test_an_unclosed_quote_does_not_swallow_the_rest_of_the_file(write, read):
-    rows = "".join(f"{i},10.0.0.1,E,-\n" for i in range(100_000))
+    rows = "".join(f"{START + i},10.0.0.1,E,-\n" for i in range(100_000))
     text = 'time,ip,short,label\n1,"10.0.0.9,A,-\n' + rows
     sessions, quarantine = read(write("a.csv", text), **SETTINGS)
     assert quarantine.count >= 1

@@ -1,0 +1,109 @@
+"""Files as blocks of whole lines: some thousand lines at once, for the readers that work on columns.
+
+What ``files.numbered_lines`` does line by line is done here by the block; the rules are the same: a byte
+order mark is no part of the first line, and a line of more than LINE_BYTES is corrupt. Standard library at
+import; NumPy is imported where a file is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Iterator, List, NamedTuple
+
+from stackyard_detector.readers.batches import BadLines
+from stackyard_detector.readers.files import LINE_BYTES, UTF_8, opened, without_mark
+from stackyard_detector.readers.packed import broken
+from stackyard_task.channel import BadInput
+
+#: How much is read at once: large enough for work by columns, small enough for the processor's caches.
+BLOCK_BYTES = 1 << 18
+
+
+class Block(NamedTuple):
+    """Whole lines of a file."""
+
+    #: Number of the first line, from 1.
+    number: int
+    #: The lines, without the end of the last one.
+    data: bytes
+    #: How many lines that are, blank ones included.
+    line_count: int
+
+    def lines(self) -> List[bytes]:
+        """The lines without their ends (a carriage return may be left)."""
+        return self.data.split(b"\n")
+
+
+def blocks(path: Path, bad: BadLines, encoding: str = UTF_8, size: int = BLOCK_BYTES) -> Iterator[Block]:
+    """The lines of ``path`` in blocks of about ``size`` bytes, as UTF-8 whatever ``encoding`` they have.
+
+    Lines that are too long go to ``bad``, which counts all.
+
+    Raises:
+        BadInput: missing, empty, UTF-16, or broken compressed data.
+    """
+    number = 1
+    rest = b""
+    skipping = False
+    with contextlib.closing(opened(path, encoding)) as stream:
+        while True:
+            try:
+                data = stream.read1(size)  # type: ignore[attr-defined]
+            except broken() as error:
+                raise BadInput(
+                    f"{path}: the compressed data is cut off or broken after line {number - 1} ({error}); "
+                    "get it again"
+                ) from error
+            except OSError as error:
+                raise BadInput(f"{path}: cannot be read past line {number - 1} ({error})") from error
+            if not data:
+                break
+            if skipping:
+                end = data.find(b"\n")
+                if end < 0:
+                    continue
+                data, skipping = data[end + 1 :], False
+                number += 1
+                if not data:
+                    continue
+            end = data.rfind(b"\n")
+            if end >= 0:
+                whole = rest + data[:end]
+                rest = data[end + 1 :]
+                if number == 1:
+                    whole = without_mark(path, whole)
+                yield from _block(path, number, whole, bad)
+                number = bad.read_to + 1
+            else:
+                rest += data
+            if len(rest) >= LINE_BYTES:
+                if number == 1:
+                    rest = without_mark(path, rest)
+                bad.read_to = number
+                bad.add(path, number, f"longer than {LINE_BYTES} bytes", rest[:800])
+                rest, skipping = b"", True
+    if rest:
+        yield from _block(path, number, without_mark(path, rest) if number == 1 else rest, bad)
+    elif number == 1 and not skipping:
+        raise BadInput(f"{path}: is empty, expected log lines or sessions")
+
+
+def _block(path: Path, number: int, data: bytes, bad: BadLines) -> Iterator[Block]:
+    """``data`` as one block, or, where a line in it is too long, as the blocks beside that line."""
+    import numpy as np
+
+    # NumPy counts several times as fast as bytes.count.
+    count = int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == 10)) + 1
+    if len(data) >= LINE_BYTES:
+        lines = data.split(b"\n")
+        if max(map(len, lines)) >= LINE_BYTES:
+            for at, line in enumerate(lines, number):
+                bad.read_to = at
+                if len(line) >= LINE_BYTES:
+                    bad.add(path, at, f"longer than {LINE_BYTES} bytes", line[:800])
+                else:
+                    yield Block(at, line, 1)
+            return
+    bad.read_to = number + count - 1
+    yield Block(number, data, count)
