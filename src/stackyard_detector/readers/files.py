@@ -69,6 +69,10 @@ def raw_lines(path: Path, encoding: str = UTF_8) -> Iterator[bytes]:
             ) from error
         except OSError as error:
             raise BadInput(f"{path}: cannot be read past line {count} ({error})") from error
+        except UnicodeError as error:
+            raise BadInput(
+                f"{path}: has no mark that says which UTF-16 it is; name utf-16-le or utf-16-be"
+            ) from error
 
 
 def numbered_lines(path: Path, quarantine: Quarantine, encoding: str = UTF_8) -> Iterator[Tuple[int, str]]:

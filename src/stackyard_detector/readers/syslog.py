@@ -25,7 +25,8 @@ _MODERN = re.compile(r"1 (\S+) (\S+) (\S+) (\S+) (\S+) ?")
 _SHORT = re.compile(r"1 (\S+) (\S+) (?=(?:CEF|LEEF): ?\d)")
 _TIME = re.compile(
     r"(?:\d{1,9}: )?[*.]?"  # the counter and the marks that Cisco devices put before the time
-    r"((?:[A-Z][a-z]{2} (?: ?\d{1,2}|\d\d)(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?(?: [A-Z]{3,4}(?=:))?)"
+    r"((?:[A-Z][a-z]{2} (?: ?\d{1,2}|\d\d)(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+    r"(?: \d{4}(?=:| [A-Z]{3,4}:))?(?: [A-Z]{3,4}(?=:))?)"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):? +"
 )
 _TAG = re.compile(r"([^\s:\[\]]{1,256})(?:\[([^\]\s]{1,128})\])?:(?: |$)")

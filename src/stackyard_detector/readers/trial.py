@@ -19,8 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
-from stackyard_detector.readers import guessing
-from stackyard_detector.readers.files import raw_lines
+from stackyard_detector.readers import guessing, setting_values
+from stackyard_detector.readers.files import UTF_8, raw_lines
 from stackyard_detector.readers.presets import PRESETS, without_preset
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.reading import fit_templates, read_sessions
@@ -102,7 +102,8 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
         "lacks_package": False,
     }
     try:
-        with _head(path, lines) as head:
+        encoding = setting_values.encoding("the source", given.get("encoding", UTF_8))
+        with _head(path, lines, encoding) as head:
             if "format" not in given and "preset" not in given:
                 guess = guessing.guessed(head.sample)
                 given = {**guess.settings, **given}
@@ -134,19 +135,20 @@ class _Head:
 
 
 @contextlib.contextmanager
-def _head(path: Path, lines: int) -> Iterator[_Head]:
-    """The first ``lines`` lines of a file, as a file that is gone afterwards."""
+def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
+    """The first ``lines`` lines of a file, as a file in UTF-8 that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="stackyard-trial-") as folder:
         target = Path(folder) / "head"
         with target.open("wb") as stream:
-            count, whole, sample = _copied(path, stream, lines)
-        yield _Head(path if whole else target, count, whole, sample)
+            count, whole, sample = _copied(path, stream, lines, encoding)
+        as_it_is = whole and encoding == UTF_8
+        yield _Head(path if as_it_is else target, count, whole, sample)
 
 
-def _copied(path: Path, stream: IO[bytes], lines: int) -> Tuple[int, bool, List[str]]:
+def _copied(path: Path, stream: IO[bytes], lines: int, encoding: str) -> Tuple[int, bool, List[str]]:
     count = size = 0
     sample: List[str] = []
-    for line in raw_lines(path):
+    for line in raw_lines(path, encoding):
         if count >= lines or size >= HEAD_BYTES:
             return count, False, sample
         stream.write(line)
@@ -180,7 +182,7 @@ class _Grouped(Quarantine):
 
 def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optional[BadInput]:
     """Put what the lines become into ``trial``; answers why no session came of them, or ``None``."""
-    settings = {key: value for key, value in settings.items() if key not in _BOUNDS}
+    settings = {key: value for key, value in settings.items() if key not in (*_BOUNDS, "encoding")}
     settings["path"] = str(head.path)
     templates = fit_templates({"sources": [settings]})
     quarantine = _Grouped()

@@ -105,3 +105,44 @@ def _resident():
         pytest.skip("resident memory is read from /proc")
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("latin-1", "latin-1"),
+        ("iso-8859-15", "iso-8859-15"),
+        ("cp1252", "cp1252"),
+        ("Windows-1252", "cp1252"),
+        ("utf-16", "utf-16"),
+        ("utf-16-be", "utf-16-be"),
+        ("gb18030", "gb18030"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_files_of_another_encoding_are_read_when_it_is_named(write, read, encoding, written, pack):
+    text = "".join(f"Müller {n} schließt\r\n" for n in range(20_000))
+    sessions, quarantine = read(write("a", pack(text.encode(written))), format="sequences", encoding=encoding)
+    assert len(sessions) == 20_000
+    assert sessions[-1].events == ["Müller", "19999", "schließt"]
+    assert quarantine.results() == {"quarantined_lines": 0, "lines_read": 20_000}
+
+
+def test_what_is_no_character_of_the_encoding_costs_its_line(write, read):
+    sessions, quarantine = read(
+        write("a", b"1 \x93x\x94\n2 \x81\n3\n"), format="sequences", encoding="cp1252"
+    )
+    assert [s.events for s in sessions] == [["1", "“x”"], ["3"]]
+    assert quarantine.first.endswith("line 2: not cp1252")
+    half = "1 2\n".encode("utf-16") + b"\x00\xd8\n\x00" + "3\n".encode("utf-16-le") + b"4"
+    sessions, quarantine = read(write("b", half), format="sequences", encoding="utf-16")
+    assert [s.events for s in sessions] == [["1", "2"], ["3"]]
+    assert (quarantine.count, quarantine.lines) == (2, 4)
+
+
+def test_utf_16_without_a_mark_needs_its_byte_order(write, read):
+    path = write("a", "1 2\n".encode("utf-16-le"))
+    with pytest.raises(
+        BadInput, match="has no mark that says which UTF-16 it is; name utf-16-le or utf-16-be"
+    ):
+        read(path, format="sequences", encoding="utf-16")

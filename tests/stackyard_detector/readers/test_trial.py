@@ -179,3 +179,14 @@ def test_it_answers_on_standard_output(tmp_path: Path) -> None:
     )
     (told,) = json.loads(done.stdout)["trials"]
     assert (told["where"], told["events"]["count"]) == ("w", 4)
+
+
+@pytest.mark.parametrize("lines", [11, 1000])
+def test_a_file_of_another_encoding_is_tried_when_it_is_named(tmp_path: Path, lines: int) -> None:
+    settings = csv_of(tmp_path)
+    path = Path(settings["path"])
+    path.write_text(path.read_text(encoding="utf-8").replace(",e", ",é"), encoding="utf-16")
+    told = trial.tried({**settings, "encoding": "utf-16"}, lines)
+    assert told["error"] is None
+    assert told["settings"]["encoding"] == "utf-16"
+    assert {name[0] for name, _ in told["events"]["most"]} == {"é"}
