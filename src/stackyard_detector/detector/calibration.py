@@ -1,19 +1,159 @@
-"""The choice of k from benign validation sessions.
+"""What is chosen from benign validation sessions: thresholds, and k. No test session and no label is an argument here.
 
-k is how many of the most probable next events count as expected. It is the only thing chosen here, from ranks
-of sessions known to be benign; no test session and no label is ever an argument. Needs numpy.
+A threshold comes with a promise: with so much confidence, at most such a share of benign sessions like these alarms. n
+sessions can express only so much. None of n above the threshold is what a rate of 3 / n shows once in twenty times, so
+a smaller demand cannot be held against them. Needs numpy.
 """
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
 from stackyard_detector.detector.ranks import Ranks
 
-#: The share of benign validation sessions that may raise an alarm.
+#: The share of benign sessions that may raise an alarm.
 ALLOWED_FALSE_ALARM_RATE = 0.002
+#: How sure a stated rate is.
+CONFIDENCE = 0.95
+#: A demand of fewer expected alarms than this among the validation sessions cannot be told from others.
+EXPRESSIBLE_ALARMS = 5.0
+#: A threshold lies this far above the score it was taken from: equal sessions, scored by another program in another
+#: order of additions, are still equal.
+MARGIN = 1e-4
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold of scores, and what it promises."""
+
+    #: A session alarms above it.
+    value: float
+    #: The share of benign sessions that was to alarm at most.
+    allowed_rate: float
+    #: Benign validation sessions it was chosen on, and how many of them alarm.
+    sessions: int
+    alarms: int
+    confidence: float = CONFIDENCE
+
+    @property
+    def stated_rate(self) -> float:
+        """Upper bound of the share of benign sessions that alarm, with ``confidence`` (Clopper and Pearson 1934)."""
+        return upper_rate(self.alarms, self.sessions, self.confidence)
+
+    @property
+    def expressible(self) -> bool:
+        """Whether so few sessions can show so small a rate."""
+        return self.sessions * self.allowed_rate >= EXPRESSIBLE_ALARMS
+
+    def remark(self) -> Optional[str]:
+        """One sentence where the demand cannot be expressed, else ``None``."""
+        if self.expressible:
+            return None
+        enough = math.ceil(EXPRESSIBLE_ALARMS / self.allowed_rate) if self.allowed_rate > 0 else None
+        more = "" if enough is None else f"; give at least {enough} of them, or allow {self.stated_rate:.2g}"
+        return (
+            f"{self.sessions} benign validation sessions cannot show a false-alarm rate of {self.allowed_rate:g}: "
+            f"what they promise is at most {self.stated_rate:.2g} with {100 * self.confidence:g} % confidence{more}"
+        )
+
+    def to_json(self) -> Dict[str, Any]:
+        """The JSON form."""
+        return {
+            "value": self.value,
+            "allowed_rate": self.allowed_rate,
+            "sessions": self.sessions,
+            "alarms": self.alarms,
+            "confidence": self.confidence,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Threshold:
+        """A threshold from its JSON form."""
+        return cls(
+            float(value["value"]),
+            float(value["allowed_rate"]),
+            int(value["sessions"]),
+            int(value["alarms"]),
+            float(value["confidence"]),
+        )
+
+
+def threshold(
+    scores_of_benign_validation: np.ndarray,
+    allowed_false_alarm_rate: float = ALLOWED_FALSE_ALARM_RATE,
+    confidence: float = CONFIDENCE,
+) -> Threshold:
+    """The smallest threshold that keeps the false-alarm rate within the limit with ``confidence``.
+
+    It is one of the scores. With the j-th greatest of n as threshold, the rate is within the limit with the probability
+    that at least j of n draws at that limit are alarms: the limit of tolerance of an order statistic (Wilks 1941).
+    Where not even the greatest suffices, the greatest is taken and the promise (``stated_rate``) is weaker. More
+    allowance never gives a greater threshold.
+
+    Args:
+        scores_of_benign_validation: float [sessions], of sessions that training did not see.
+        allowed_false_alarm_rate: 0..1.
+        confidence: above 0 and below 1.
+
+    Raises:
+        ValueError: no session, or a rate outside 0..1.
+    """
+    scores = np.sort(np.asarray(scores_of_benign_validation, dtype=np.float64))
+    _check(len(scores), allowed_false_alarm_rate)
+    place = max(1, most_above(len(scores), allowed_false_alarm_rate, confidence))
+    value = float(scores[len(scores) - place])
+    value += MARGIN * max(1.0, abs(value))
+    return Threshold(value, allowed_false_alarm_rate, len(scores), int(np.sum(scores > value)), confidence)
+
+
+def most_above(sessions: int, rate: float, confidence: float = CONFIDENCE) -> int:
+    """The greatest j for which the j-th greatest of so many scores keeps the rate with ``confidence``; 0: none does."""
+    if rate <= 0 or sessions < 1:
+        return 0
+    if rate >= 1:
+        return sessions
+    # P(at least j of n) for j = 0.. : one less the sum of the probabilities below, each from the one before.
+    most = min(sessions, int(sessions * rate) + 1)
+    counts = np.arange(most)
+    steps = np.log((sessions - counts) / (counts + 1.0)) + math.log(rate) - math.log1p(-rate)
+    logs = np.concatenate([[0.0], np.cumsum(steps)]) + sessions * math.log1p(-rate)
+    at_least = 1.0 - np.concatenate([[0.0], np.cumsum(np.exp(logs))[:-1]])
+    return int(np.flatnonzero(at_least >= confidence)[-1])
+
+
+def upper_rate(alarms: int, sessions: int, confidence: float = CONFIDENCE) -> float:
+    """The greatest rate at which so few alarms among so many sessions are not rarer than 1 - ``confidence``."""
+    if alarms >= sessions:
+        return 1.0
+    low, high = alarms / sessions, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _at_most(alarms, sessions, middle) > 1 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def lower_rate(alarms: int, sessions: int, confidence: float = CONFIDENCE) -> float:
+    """The smallest rate at which so many alarms among so many sessions are not rarer than 1 - ``confidence``."""
+    return 1.0 - upper_rate(sessions - alarms, sessions, confidence) if sessions else 0.0
+
+
+def _at_most(count: int, sessions: int, rate: float) -> float:
+    """P(at most ``count`` of ``sessions`` draws at ``rate``)."""
+    if rate >= 1:
+        return float(count >= sessions)
+    if rate <= 0:
+        return 1.0
+    counts = np.arange(count)
+    steps = np.log((sessions - counts) / (counts + 1.0)) + math.log(rate) - math.log1p(-rate)
+    logs = np.concatenate([[0.0], np.cumsum(steps)]) + sessions * math.log1p(-rate)
+    return float(np.exp(logs).sum())
 
 
 def false_alarm_rate(ranks: Ranks, k: int) -> Optional[float]:
@@ -25,53 +165,32 @@ def choose_k(
     ranks_of_benign_validation: Ranks,
     allowed_false_alarm_rate: float = ALLOWED_FALSE_ALARM_RATE,
     largest_k: Optional[int] = None,
-    already_alarmed: Optional[np.ndarray] = None,
 ) -> int:
-    """The smallest k whose false-alarm rate per session is within the limit.
+    """The smallest k whose false-alarm rate per session is within the limit; more allowance never gives a greater k.
 
     Args:
         ranks_of_benign_validation: of sessions that training did not see, all benign.
         allowed_false_alarm_rate: 0..1. With n sessions at most ``floor(rate * n)`` may alarm: below
             1 / rate sessions this means none.
         largest_k: k goes no further. Give the number of known events: an unknown event is a miss at any k up
-            to there, and a larger k would switch the detector off. Where so many validation sessions hold
-            unknown events that the limit cannot be met, those sessions are left out of the choice.
-        already_alarmed: bool [sessions], alarms that another detector raises on the same sessions; the limit
-            then holds for both together, and alarms of the other one alone can exceed it (see
-            ``combination``).
+            to there, so sessions that hold one alarm whatever k is. They take from the allowance and have no
+            other say.
 
     Raises:
         ValueError: no session to choose from, or a rate outside 0..1.
     """
-    if not 0 <= allowed_false_alarm_rate <= 1:
-        raise ValueError(f"allowed_false_alarm_rate is {allowed_false_alarm_rate}, expected 0..1")
-    if not len(ranks_of_benign_validation):
-        raise ValueError("no benign validation session to choose k from; hold some back from training")
     worst = ranks_of_benign_validation.worst().astype(np.int64)
-    allowed = _allowed_alarms(allowed_false_alarm_rate, len(worst))
-    if already_alarmed is not None:
-        others = np.asarray(already_alarmed, dtype=bool)
-        allowed = max(allowed - int(others.sum()), 0)
-        worst = worst[~others]
+    _check(len(worst), allowed_false_alarm_rate)
+    # 0.002 * 1000 is 2.0 in exact arithmetic; a product just below a whole number must not lose an alarm.
+    allowed = int(np.floor(allowed_false_alarm_rate * len(worst) + 1e-9))
     if largest_k is not None:
         beyond = worst > largest_k
-        if beyond.sum() > allowed:
-            worst = worst[~beyond]
+        allowed = max(allowed - int(beyond.sum()), 0)
+        worst = worst[~beyond]
         if not len(worst):
             return max(1, largest_k)
     # All but the `allowed` greatest ranks must be expected.
-    k = int(np.sort(worst)[len(worst) - allowed - 1]) if allowed < len(worst) else 1
-    return max(1, k if largest_k is None else min(k, largest_k))
-
-
-def choose_threshold(scores_of_benign_validation: np.ndarray, allowed_false_alarm_rate: float = 0.0) -> float:
-    """The smallest score that at most the allowed share of benign sessions exceeds; 0 without a session.
-
-    With rate 0 it is the greatest score of a benign validation session.
-    """
-    scores = np.sort(np.asarray(scores_of_benign_validation, dtype=np.float64))
-    allowed = _allowed_alarms(allowed_false_alarm_rate, len(scores))
-    return float(scores[len(scores) - allowed - 1]) if allowed < len(scores) else 0.0
+    return max(1, int(np.sort(worst)[len(worst) - allowed - 1])) if allowed < len(worst) else 1
 
 
 def around(k: int, width: int = 2, largest_k: Optional[int] = None) -> Sequence[int]:
@@ -80,6 +199,8 @@ def around(k: int, width: int = 2, largest_k: Optional[int] = None) -> Sequence[
     return list(range(max(1, k - width), last + 1))
 
 
-def _allowed_alarms(rate: float, sessions: int) -> int:
-    # 0.002 * 1000 is 2.0 in exact arithmetic; a product just below a whole number must not lose an alarm.
-    return int(np.floor(rate * sessions + 1e-9))
+def _check(sessions: int, rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise ValueError(f"allowed_false_alarm_rate is {rate}, expected 0..1")
+    if not sessions:
+        raise ValueError("no benign validation session to choose from; hold some back from training")

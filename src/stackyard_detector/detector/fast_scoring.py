@@ -7,7 +7,7 @@ so that each level is a few large matrix products). No PyTorch is imported, whic
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ NODES_AT_ONCE = 512
 def session_ranks(
     weights: Weights, sessions: Sessions, on_progress: Optional[Callable[[int, int], None]] = None
 ) -> Ranks:
-    """The rank of every target event of ``sessions``, equal to ``scoring.session_ranks``.
+    """Rank and surprise of every target event of ``sessions``, equal to those of ``scoring.session_ranks``.
 
     Args:
         weights: the trained network as arrays.
@@ -34,12 +34,38 @@ def session_ranks(
     symbols, places, distinct_offsets = target_places(distinct, weights.config, weights.event_count)
     contexts, context_of = distinct_contexts(symbols, places, weights.config.history)
     logits = Network(weights).logits(contexts, on_progress)
-    values = ranks(logits, context_of, symbols[places])
+    targets = symbols[places]
+    values, surprising = ranks(logits, context_of, targets), surprise(logits, context_of, targets)
     # Hand every session the ranks of the one it is a copy of.
     offsets = target_offsets(packed.lengths, weights.config)
     counts = np.diff(offsets)
     copied = np.arange(offsets[-1]) + np.repeat(distinct_offsets[copy_of] - offsets[:-1], counts)
-    return Ranks(values[copied], offsets, weights.config.first_position)
+    return Ranks(values[copied], offsets, weights.config.first_position, surprising[copied])
+
+
+def expected(
+    weights: Weights, sessions: Sessions, places: Sequence[Tuple[int, int]], count: int = 3
+) -> Tuple[np.ndarray, np.ndarray]:
+    """What the network expected instead: the most probable events at some places.
+
+    Args:
+        weights: the trained network as arrays.
+        sessions: int arrays, one per session.
+        places: (session, index of the event within it); the event must be a target.
+        count: how many events a place; no more than there are.
+
+    Returns:
+        ids, int64 [places, count], the most probable first, and their probabilities, float32 alike.
+    """
+    packed = pack(sessions)
+    symbols, targets, offsets = target_places(packed, weights.config, weights.event_count)
+    first = weights.config.first_position
+    rows = targets[[offsets[session] + index - first for session, index in places]]
+    contexts, context_of = distinct_contexts(symbols, rows, weights.config.history)
+    logits = Network(weights).logits(contexts)
+    best = np.argsort(-logits, axis=1, kind="stable")[:, : min(count, weights.event_count)]
+    chances = np.exp(np.take_along_axis(logits, best, 1) - _log_sums(logits)[:, None])
+    return best[context_of], chances[context_of]
 
 
 def verdicts(weights: Weights, sessions: Sessions, k: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -217,6 +243,28 @@ class _Layers:
                 np.tanh(new_cell, out=hidden[layer][part])
                 hidden[layer][part] *= sigmoids[:, 2 * size :]
         return hidden, cell, counts
+
+
+def surprise(logits: np.ndarray, context_of: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Minus the logarithm of the probability of each target, float32 [targets]; infinity for an unknown event.
+
+    Args:
+        logits: float32 [contexts, event_count].
+        context_of: int [targets], the row of ``logits`` of each target.
+        targets: int [targets]; ``event_count`` is an unknown event.
+    """
+    result = np.full(len(targets), np.inf, dtype=np.float32)
+    known = np.flatnonzero(targets < logits.shape[1])
+    rows = context_of[known]
+    result[known] = np.maximum(_log_sums(logits)[rows] - logits[rows, targets[known]], 0)
+    return result
+
+
+def _log_sums(logits: np.ndarray) -> np.ndarray:
+    """log(sum(exp)) of each row."""
+    most = logits.max(axis=1, initial=-np.inf)
+    sums: np.ndarray = most + np.log(np.exp(logits - most[:, None]).sum(axis=1))
+    return sums
 
 
 def ranks(logits: np.ndarray, context_of: np.ndarray, targets: np.ndarray) -> np.ndarray:

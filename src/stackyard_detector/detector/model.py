@@ -77,6 +77,14 @@ def ranks(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return torch.where(known, before.sum(1) + 1, torch.full_like(targets, event_count + 1))
 
 
+def surprise(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Minus the logarithm of each target's probability, float [batch]; infinity for an unknown one."""
+    event_count = logits.shape[1]
+    own = logits.gather(1, targets.clamp(max=event_count - 1)[:, None])[:, 0]
+    values = (torch.logsumexp(logits, 1) - own).clamp(min=0)
+    return torch.where(targets < event_count, values, torch.full_like(values, float("inf")))
+
+
 def best_device() -> torch.device:
     """The device to work on: the first GPU where PyTorch has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""How probable the network found each event that really came: ranks, and what follows from them.
+"""How probable the network found each event that really came: ranks and surprise, and what follows from them.
 
 The rank of an event is its place among all known events by predicted probability: 1 = the most probable.
 Equal predictions rank in the order of their ids. An unknown event ranks after all known ones. Verdicts, first
@@ -8,7 +8,7 @@ misses and the choice of k derive from ranks alone. Needs numpy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
@@ -21,11 +21,14 @@ class Ranks:
         values: int32 [targets], at least 1; event_count + 1 for an unknown event.
         offsets: int64 [sessions + 1]; session i owns ``values[offsets[i]:offsets[i + 1]]``.
         first_position: index within its session of the event the first rank belongs to.
+        surprise: float32 [targets], minus the logarithm of each event's probability (nats); infinity for an
+            unknown event. ``None`` where nobody asked for it.
     """
 
     values: np.ndarray
     offsets: np.ndarray
     first_position: int
+    surprise: Optional[np.ndarray] = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

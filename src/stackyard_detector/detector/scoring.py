@@ -10,7 +10,7 @@ from typing import Callable, Optional, Tuple
 import numpy as np
 import torch
 
-from stackyard_detector.detector.model import Model, ranks
+from stackyard_detector.detector.model import Model, ranks, surprise
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.windows import Sessions, windows
 
@@ -21,7 +21,7 @@ def session_ranks(
     batch_size: int = 4096,
     on_batch: Optional[Callable[[int, int], None]] = None,
 ) -> Ranks:
-    """The rank of every target event of ``sessions`` (symbols, as ``Vocabulary.encode`` gives them).
+    """Rank and surprise of every target event of ``sessions`` (symbols, as ``Vocabulary.encode`` gives them).
 
     Args:
         model: the trained network, on whatever device it is.
@@ -31,6 +31,7 @@ def session_ranks(
     """
     cut = windows(sessions, model.config, model.event_count)
     values = np.empty(len(cut.targets), dtype=np.int32)
+    surprising = np.empty(len(cut.targets), dtype=np.float32)
     device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
@@ -38,10 +39,12 @@ def session_ranks(
             stop = min(start + batch_size, len(values))
             contexts = torch.from_numpy(cut.contexts[start:stop].astype(np.int64)).to(device)
             targets = torch.from_numpy(cut.targets[start:stop].astype(np.int64)).to(device)
-            values[start:stop] = ranks(model(contexts), targets).cpu().numpy()
+            logits = model(contexts)
+            values[start:stop] = ranks(logits, targets).cpu().numpy()
+            surprising[start:stop] = surprise(logits, targets).cpu().numpy()
             if on_batch is not None:
                 on_batch(stop, len(values))
-    return Ranks(values, cut.offsets, model.config.first_position)
+    return Ranks(values, cut.offsets, model.config.first_position, surprising)
 
 
 def verdicts(

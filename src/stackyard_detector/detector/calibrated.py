@@ -1,0 +1,224 @@
+"""Everything chosen after training, from benign sessions only: baselines, tails, thresholds, k; and verdicts by it.
+
+``calibrate`` makes it, a model file keeps it, ``judge`` applies it: each part's scores and alarms on new sessions. Needs
+numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+
+from stackyard_detector.detector import calibration, combination
+from stackyard_detector.detector.baselines import BASELINES, Baseline
+from stackyard_detector.detector.calibration import Threshold
+from stackyard_detector.detector.combination import Tail, combined
+from stackyard_detector.detector.ranks import Ranks
+from stackyard_detector.detector.scores import EventScores, Scores
+from stackyard_detector.detector.windows import Sequences, Sessions, pack
+
+API_VERSION = 2
+NETWORK, RULES, COMBINED = "network", "rules", "combined"
+#: Which parts are added up to what. The rules are what needs no order of events.
+COMBINATIONS = {
+    RULES: ("unseen_event", "counts", "length"),
+    COMBINED: (NETWORK, "unseen_event", "unseen_pair", "unseen_triple", "transition", "counts", "length"),
+}
+#: All that gives a score, in the order of tables.
+PARTS = (NETWORK, *BASELINES, *COMBINATIONS)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Everything chosen after training."""
+
+    event_count: int
+    k: int
+    #: Share of benign validation sessions with an event beyond the k most probable.
+    rate_at_k: float
+    #: Part of the probability that is left for events training did not have.
+    novelty: float
+    baselines: Dict[str, Baseline]
+    #: Part -> how its scores are turned into one unit.
+    tails: Dict[str, Tail]
+    #: Part or combination -> its threshold.
+    thresholds: Dict[str, Threshold]
+
+    def scores(self, sessions: Sessions, ranks: Ranks) -> Dict[str, Scores]:
+        """The scores of ``sessions`` (symbols) in the eyes of each part and combination, in the order of ``PARTS``.
+
+        Args:
+            sessions: whole sessions.
+            ranks: the network's, with surprise.
+        """
+        packed = pack(sessions)
+        found: Dict[str, Scores] = {NETWORK: network_scores(packed, ranks, self.novelty, self.event_count)}
+        found.update({name: baseline.score(packed) for name, baseline in self.baselines.items()})
+        for name, members in COMBINATIONS.items():
+            found[name] = combined(found, {member: self.tails[member] for member in members})
+        return found
+
+    def remarks(self) -> List[str]:
+        """What a user should know of the choice, a sentence each."""
+        said = [self.thresholds[COMBINED].remark()]
+        if self.k > 0.75 * self.event_count > 0.75:
+            said.append(
+                f"k is {self.k} of {self.event_count} known events: judged by k, hardly any event that training had "
+                "can alarm; judge by score, or allow more false alarms"
+            )
+        return [sentence for sentence in said if sentence is not None]
+
+    def to_json(self) -> Dict[str, Any]:
+        """The JSON form, but for what baselines keep as arrays."""
+        return {
+            "api_version": API_VERSION,
+            "k": self.k,
+            "rate_at_k": self.rate_at_k,
+            "novelty": self.novelty,
+            "tails": {name: tail.to_json() for name, tail in self.tails.items()},
+            "thresholds": {name: threshold.to_json() for name, threshold in self.thresholds.items()},
+        }
+
+    def arrays(self) -> Dict[str, np.ndarray]:
+        """What baselines know, as ``<baseline>.<array>``."""
+        return {
+            f"{name}.{key}": value
+            for name, baseline in self.baselines.items()
+            for key, value in baseline.arrays().items()
+        }
+
+    @classmethod
+    def from_parts(
+        cls, value: Mapping[str, Any], arrays: Mapping[str, np.ndarray], event_count: int
+    ) -> Calibrated:
+        """A calibration from its JSON form and its arrays.
+
+        Raises:
+            ValueError: a part is missing or not what it should be, or is of another version.
+        """
+        try:
+            if value["api_version"] != API_VERSION:
+                raise ValueError(f"api_version {value['api_version']!r}, expected {API_VERSION}")
+            baselines = {}
+            for name, kind in BASELINES.items():
+                own = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
+                baselines[name] = kind.load(own, event_count)
+            tails = {name: Tail.from_json(value["tails"][name]) for name in COMBINATIONS[COMBINED]}
+            thresholds = {name: Threshold.from_json(value["thresholds"][name]) for name in PARTS}
+            return cls(
+                event_count,
+                int(value["k"]),
+                float(value["rate_at_k"]),
+                float(value["novelty"]),
+                baselines,
+                tails,
+                thresholds,
+            )
+        except KeyError as missing:
+            raise ValueError(f"the model's calibration lacks {missing}; train the model again") from missing
+        except (TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"the model's calibration cannot be used ({error}); train the model again") from error
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one part says of a list of sessions."""
+
+    #: float64 [sessions].
+    scores: np.ndarray
+    threshold: float
+    #: Index of the event that raised the alarm, int64 [sessions], -1 without one.
+    first_alarms: np.ndarray
+
+    @property
+    def alarms(self) -> np.ndarray:
+        """bool [sessions]."""
+        return self.first_alarms >= 0
+
+
+def calibrate(
+    training: Sessions,
+    validation: Sessions,
+    validation_ranks: Ranks,
+    event_count: int,
+    allowed_false_alarm_rate: float = calibration.ALLOWED_FALSE_ALARM_RATE,
+    confidence: float = calibration.CONFIDENCE,
+) -> Calibrated:
+    """Baselines, tails, thresholds and k, from benign training and benign validation sessions.
+
+    Args:
+        training: the benign sessions the network was trained on (symbols); baselines count them.
+        validation: benign sessions it did not see (symbols); thresholds come from them.
+        validation_ranks: the network's ranks on ``validation``, with surprise.
+        event_count: size of the vocabulary.
+        allowed_false_alarm_rate: limit for each part alone and for each combination.
+        confidence: how sure the limit is to hold.
+
+    Raises:
+        ValueError: no training or no validation session, or a rate outside 0..1.
+    """
+    kept, held_back = pack(training), pack(validation)
+    k = calibration.choose_k(validation_ranks, allowed_false_alarm_rate, largest_k=event_count)
+    baselines = {name: kind.fit(kept, event_count) for name, kind in BASELINES.items()}
+    novelty = unseen_share(kept, event_count)
+    scores: Dict[str, Scores] = {NETWORK: network_scores(held_back, validation_ranks, novelty, event_count)}
+    scores.update({name: baseline.score(held_back) for name, baseline in baselines.items()})
+    tails = {name: Tail.fit(scores[name].sessions) for name in COMBINATIONS[COMBINED]}
+    for name, members in COMBINATIONS.items():
+        scores[name] = combined(scores, {member: tails[member] for member in members})
+    thresholds = {
+        name: calibration.threshold(scores[name].sessions, allowed_false_alarm_rate, confidence) for name in PARTS
+    }
+    rate = calibration.false_alarm_rate(validation_ranks, k)
+    return Calibrated(event_count, k, 0.0 if rate is None else rate, novelty, baselines, tails, thresholds)
+
+
+def judge(scores: Mapping[str, Scores], thresholds: Mapping[str, Threshold]) -> Dict[str, Judged]:
+    """The verdicts of each part at its threshold."""
+    return {
+        name: Judged(found.sessions, thresholds[name].value, found.first_above(thresholds[name].value))
+        for name, found in scores.items()
+    }
+
+
+def joined(parts: Sequence[Dict[str, Judged]]) -> Dict[str, Judged]:
+    """The verdicts on consecutive batches of sessions as one."""
+    return {
+        name: Judged(
+            np.concatenate([part[name].scores for part in parts]),
+            parts[0][name].threshold,
+            np.concatenate([part[name].first_alarms for part in parts]),
+        )
+        for name in parts[0]
+    }
+
+
+def network_scores(sessions: Sequences, ranks: Ranks, novelty: float, event_count: int) -> Scores:
+    """How surprised the network is by each event, in nats, and the soft maximum of that over a session.
+
+    The network gives no probability to an event that training did not have. A part of it (``novelty``) is taken from
+    all others and shared among them and the unknown: so no known event is more surprising than an unknown one.
+
+    Args:
+        sessions: whole sessions.
+        ranks: the network's on them, with surprise.
+        novelty: above 0 and below 1.
+        event_count: size of the vocabulary.
+    """
+    assert ranks.surprise is not None
+    floor = novelty / (event_count + 1)
+    surprise = -np.log((1 - novelty) * np.exp(-ranks.surprise.astype(np.float64)) + floor)
+    values = np.full(len(sessions.values), -np.inf)
+    counts = np.diff(ranks.offsets)
+    # A session's targets are its last events.
+    places = np.arange(len(surprise)) + np.repeat(sessions.offsets[1:] - ranks.offsets[1:], counts)
+    values[places] = surprise
+    return EventScores(sessions.offsets, values, "soft-maximum")
+
+
+def unseen_share(training: Sequences, event_count: int) -> float:
+    """How probable an event is that training did not have: the share of events that came once (Good 1953)."""
+    times = np.bincount(training.values, minlength=event_count)
+    return float((int((times == 1).sum()) + 1) / (len(training.values) + 2))
