@@ -20,11 +20,12 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bench.detector import prefixes
 from bench.result import Result
 from stackyard_detector import readers
-from stackyard_detector.detector import calibration, evaluation, fast_scoring, metrics, rules
+from stackyard_detector.detector import calibrated as calibrated_parts
+from stackyard_detector.detector import calibration, evaluation, fast_scoring, metrics
 from stackyard_detector.detector.config import DetectorConfig
-from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.vocabulary import Vocabulary
 from stackyard_detector.detector.windows import Sequences, pack
 from stackyard_task.channel import Channel
@@ -133,8 +134,7 @@ def _hdfs_run(split: _Split, seed: int, result: Result, quick: bool) -> Tuple[Fi
 
     full = _Scored(split, HDFS_CONFIG, seed, quick)
     padded = _Scored(split, _with_start_padding(HDFS_CONFIG), seed, quick)
-    learnt = full.calibrated.rules
-    judged = np.concatenate([learnt.judge(split.normal).any, learnt.judge(split.abnormal).any])
+    judged = full.judged("rules")
 
     values: Figures = {}
     intervals: Intervals = {}
@@ -171,11 +171,10 @@ def _hdfs_run(split: _Split, seed: int, result: Result, quick: bool) -> Tuple[Fi
         k=k,
         convention="LSTM + length rule: a session below h + 1 events is an alarm",
     )
-    add("f1_rules", labels, judged, threshold=learnt.threshold)
-    combined = full.calibrated.combination
-    either = full.alarms(combined.k) | judged
-    only = int(np.sum(full.alarms(combined.k) & ~judged & (labels == 1)))
-    add("f1_combined", labels, either, k=combined.k, lstm_only_detections=only)
+    add("f1_rules", labels, judged, threshold=full.calibrated.thresholds["rules"].value)
+    either = full.judged("combined")
+    only = int(np.sum(full.judged("network") & ~judged & (labels == 1)))
+    add("f1_combined", labels, either, lstm_only_detections=only)
     values["lstm_only_detections"], intervals["lstm_only_detections"] = only, None
     _shares(split, padded, lengths, labels, judged, values, intervals, seed, result)
     _around(full, labels, lengths, short, judged, seed, result)
@@ -189,9 +188,16 @@ class _Scored:
         self.calibrated, self.weights, self.validation_loss = _trained(
             split.training, split.validation, config, split.vocabulary, epochs=2 if quick else 8, seed=seed
         )
+        self._split = split
         self._normal = fast_scoring.session_ranks(self.weights, split.normal)
         self._abnormal = fast_scoring.session_ranks(self.weights, split.abnormal)
         self.validation = fast_scoring.session_ranks(self.weights, split.validation)
+
+    def judged(self, part: str) -> np.ndarray:
+        """Verdicts of a part at its calibrated threshold, normal sessions first, bool [sessions]."""
+        limit = self.calibrated.thresholds[part].value
+        both = ((self._split.normal, self._normal), (self._split.abnormal, self._abnormal))
+        return np.concatenate([self.calibrated.scores(*half)[part].sessions > limit for half in both])
 
     def alarms(self, k: int) -> np.ndarray:
         """Verdicts on all test sessions, normal ones first, bool [sessions]."""
@@ -224,7 +230,7 @@ def _shares(
         else:
             by_rules = np.concatenate(
                 [
-                    rules.prefix_verdicts(split.training, split.validation, part, size, share)
+                    prefixes.prefix_verdicts(split.training, split.validation, part, size, share)
                     for part in (split.normal, split.abnormal)
                 ]
             )
@@ -310,19 +316,19 @@ def _ait(folder: Path, result: Result, quick: bool) -> None:
             part="ait",
             trained_on=name,
             k=calibrated.k,
-            combined_k=calibrated.combination.k,
             known_events=vocabulary.size,
             validation_sessions=validating,
-            validation_false_alarm_rate=calibrated.validation_false_alarm_rate,
+            validation_false_alarm_rate=calibrated.rate_at_k,
             validation_loss=loss,
-            threshold=calibrated.rules.threshold,
+            stated_rate=calibrated.thresholds["combined"].stated_rate,
         )
     for source, target in itertools.permutations(scenarios, 2):
         vocabulary, calibrated, weights = trained[source]
         sessions, labels = data[target]
         encoded = _encoded(vocabulary, sessions)
         ranks = fast_scoring.session_ranks(weights, encoded)
-        values = evaluation.evaluate(encoded, labels, ranks, calibrated.k, calibrated)
+        judged = calibrated_parts.judge(calibrated.scores(encoded, ranks), calibrated.thresholds)
+        values = evaluation.evaluate(encoded, labels, judged, ranks, calibrated.k)
         result.row(part="ait", trained_on=source, tested_on=target, **values)
         for key, name in (
             ("f1", "f1"),
@@ -364,7 +370,7 @@ def _trained(
     vocabulary: Vocabulary,
     epochs: int,
     seed: int,
-) -> Tuple[evaluation.Calibrated, Any, Optional[float]]:
+) -> Tuple[calibrated_parts.Calibrated, Any, Optional[float]]:
     """Calibration, weights and lowest validation loss of a network trained on ``kept``."""
     from stackyard_detector.detector import training
 
@@ -375,12 +381,8 @@ def _trained(
     model = training.train(kept, held_back, config, vocabulary.size, parameters, channel=losses)
     weights = model.weights()
 
-    def ranks(sessions: Sequences) -> Ranks:
-        return fast_scoring.session_ranks(weights, sessions)
-
-    calibrated = evaluation.calibrate(
-        kept, held_back, ranks(held_back), vocabulary.size, training_ranks=ranks(kept)
-    )
+    ranks = fast_scoring.session_ranks(weights, held_back)
+    calibrated = calibrated_parts.calibrate(kept, held_back, ranks, vocabulary.size)
     return calibrated, weights, losses.lowest
 
 

@@ -1,8 +1,8 @@
 """The sets that detectors are held against: benign sessions to train on, benign ones to calibrate on, and a test.
 
-Only sets with real sequences. A set of one site is split by a seed: half of the benign sessions train, a fifth calibrate,
-the rest test, with all malicious ones. Where the set has a training file of its own (HDFS), that one trains and calibrates.
-Of the AIT enterprises one trains and calibrates, and another is the test: a site nobody has seen.
+Only sets with real sequences. A set of one site is split by a seed: half of the benign sessions train, a fifth
+calibrate, the rest test, with all malicious ones. Where the set has a training file of its own (HDFS), that one trains
+and calibrates. Of the AIT enterprises one trains and calibrates, and another is the test: a site nobody has seen.
 
 Left out, because there is no key, no time or no benign test session: NSL-KDD, the UCI firewall data, Suricata's alerts.
 """
@@ -87,7 +87,11 @@ def trained_apart(
     order = np.random.default_rng(seed).permutation(len(benign))
     held_back = round(HELD_BACK_SHARE * len(benign))
     return _test_set(
-        name, same_site, [benign[r] for r in order[held_back:]], [benign[r] for r in order[:held_back]], tested
+        name,
+        same_site,
+        [benign[r] for r in order[held_back:]],
+        [benign[r] for r in order[:held_back]],
+        tested,
     )
 
 
@@ -123,7 +127,11 @@ def all_sets(data_folder: Path, seed: int) -> Iterator[Tuple[str, Optional[TestS
 def _hdfs(folder: Path, seed: int) -> Iterator[TestSet]:
     folder = folder / "hdfs_logdeep"
     test = _listed(folder / "hdfs_test_abnormal.gz", 1)
-    normal = {"path": str(folder / "hdfs_test_normal_sampleA_11151.csv.gz"), "format": "csv-sequences", "label": 0}
+    normal = {
+        "path": str(folder / "hdfs_test_normal_sampleA_11151.csv.gz"),
+        "format": "csv-sequences",
+        "label": 0,
+    }
     test = list(readers.read_sessions({"sources": [normal]}, readers.Quarantine())) + test
     yield trained_apart("hdfs", True, _listed(folder / "hdfs_train.gz", 0), test, seed)
 

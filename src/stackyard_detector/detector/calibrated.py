@@ -1,7 +1,7 @@
 """Everything chosen after training, from benign sessions only: baselines, tails, thresholds, k; and verdicts by it.
 
-``calibrate`` makes it, a model file keeps it, ``judge`` applies it: each part's scores and alarms on new sessions. Needs
-numpy.
+``calibrate`` makes it, a model file keeps it, ``judge`` applies it: each part's scores and alarms on new sessions.
+Needs numpy.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from stackyard_detector.detector import calibration, combination
+from stackyard_detector.detector import calibration
 from stackyard_detector.detector.baselines import BASELINES, Baseline
 from stackyard_detector.detector.calibration import Threshold
-from stackyard_detector.detector.combination import Tail, combined
+from stackyard_detector.detector.combination import CombinedScores, Tail
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.scores import EventScores, Scores
 from stackyard_detector.detector.windows import Sequences, Sessions, pack
@@ -56,9 +56,7 @@ class Calibrated:
         packed = pack(sessions)
         found: Dict[str, Scores] = {NETWORK: network_scores(packed, ranks, self.novelty, self.event_count)}
         found.update({name: baseline.score(packed) for name, baseline in self.baselines.items()})
-        for name, members in COMBINATIONS.items():
-            found[name] = combined(found, {member: self.tails[member] for member in members})
-        return found
+        return with_combinations(found, self.tails)
 
     def remarks(self) -> List[str]:
         """What a user should know of the choice, a sentence each."""
@@ -119,7 +117,9 @@ class Calibrated:
         except KeyError as missing:
             raise ValueError(f"the model's calibration lacks {missing}; train the model again") from missing
         except (TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"the model's calibration cannot be used ({error}); train the model again") from error
+            raise ValueError(
+                f"the model's calibration cannot be used ({error}); train the model again"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,10 @@ class Judged:
     #: float64 [sessions].
     scores: np.ndarray
     threshold: float
-    #: Index of the event that raised the alarm, int64 [sessions], -1 without one.
+    #: Index of the event that raised the first alarm, int64 [sessions], -1 without one.
     first_alarms: np.ndarray
+    #: The same, of alarms not before a session's first malicious event, where that is known.
+    detections: np.ndarray
 
     @property
     def alarms(self) -> np.ndarray:
@@ -165,22 +167,50 @@ def calibrate(
     novelty = unseen_share(kept, event_count)
     scores: Dict[str, Scores] = {NETWORK: network_scores(held_back, validation_ranks, novelty, event_count)}
     scores.update({name: baseline.score(held_back) for name, baseline in baselines.items()})
-    tails = {name: Tail.fit(scores[name].sessions) for name in COMBINATIONS[COMBINED]}
-    for name, members in COMBINATIONS.items():
-        scores[name] = combined(scores, {member: tails[member] for member in members})
+    tails = {
+        name: Tail.fit(scores[name].sessions, goes_on=name == NETWORK) for name in COMBINATIONS[COMBINED]
+    }
+    scores = with_combinations(scores, tails)
     thresholds = {
-        name: calibration.threshold(scores[name].sessions, allowed_false_alarm_rate, confidence) for name in PARTS
+        name: calibration.threshold(scores[name].sessions, allowed_false_alarm_rate, confidence)
+        for name in PARTS
     }
     rate = calibration.false_alarm_rate(validation_ranks, k)
     return Calibrated(event_count, k, 0.0 if rate is None else rate, novelty, baselines, tails, thresholds)
 
 
-def judge(scores: Mapping[str, Scores], thresholds: Mapping[str, Threshold]) -> Dict[str, Judged]:
-    """The verdicts of each part at its threshold."""
-    return {
-        name: Judged(found.sessions, thresholds[name].value, found.first_above(thresholds[name].value))
-        for name, found in scores.items()
-    }
+def with_combinations(scores: Mapping[str, Scores], tails: Mapping[str, Tail]) -> Dict[str, Scores]:
+    """``scores`` of the parts, and those of each combination of them."""
+    found = dict(scores)
+    for name, members in COMBINATIONS.items():
+        own = {member: tails[member] for member in members}
+        found[name] = CombinedScores(scores, own, NETWORK if NETWORK in members else None)
+    return found
+
+
+def judge(
+    scores: Mapping[str, Scores],
+    thresholds: Mapping[str, Threshold],
+    starts: Optional[Sequence[Optional[int]]] = None,
+) -> Dict[str, Judged]:
+    """The verdicts of each part at its threshold.
+
+    Args:
+        scores: of each part.
+        thresholds: of each part.
+        starts: index of each session's first malicious event, ``None`` where there is none or nobody knows.
+    """
+    found = {}
+    for name, own in scores.items():
+        limit = thresholds[name].value
+        first = own.first_above(limit)
+        detections = first.copy()
+        for session in np.flatnonzero(first >= 0).tolist() if starts is not None else ():
+            start = starts[session]  # type: ignore[index]
+            if start is not None and first[session] < start:
+                detections[session] = own.first_above_from(session, limit, start)
+        found[name] = Judged(own.sessions, limit, first, detections)
+    return found
 
 
 def joined(parts: Sequence[Dict[str, Judged]]) -> Dict[str, Judged]:
@@ -190,6 +220,7 @@ def joined(parts: Sequence[Dict[str, Judged]]) -> Dict[str, Judged]:
             np.concatenate([part[name].scores for part in parts]),
             parts[0][name].threshold,
             np.concatenate([part[name].first_alarms for part in parts]),
+            np.concatenate([part[name].detections for part in parts]),
         )
         for name in parts[0]
     }

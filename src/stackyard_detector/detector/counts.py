@@ -66,9 +66,7 @@ class Counts:
 CountVector = Tuple[np.ndarray, np.ndarray]
 
 
-def distinct_counts(
-    sessions: Sessions, event_count: int
-) -> Tuple[List[CountVector], np.ndarray, np.ndarray]:
+def distinct_counts(sessions: Sessions, event_count: int) -> Tuple[List[CountVector], np.ndarray, np.ndarray]:
     """The different count vectors of ``sessions``, in order of appearance, without their zeros.
 
     Returns:

@@ -1,134 +1,73 @@
-"""A trained detector's calibration as one value, and what its verdicts are worth on test sessions.
+"""What verdicts and scores are worth on labelled test sessions. Only reports: nothing is chosen here.
 
-Brings calibration, rules, combination and metrics together for the workloads and the bench: ``calibrate``
-looks at benign sessions only, ``evaluate`` only reports. Results are flat name -> number, as a record holds
-them. Needs numpy.
+Results are flat name -> number, as a record holds them; the curves go to a file. Needs numpy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Sequence, Union
+import dataclasses
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
-from stackyard_detector.detector import calibration, combination, metrics, rules
+from stackyard_detector.detector import calibration, curves, metrics
+from stackyard_detector.detector.baselines import BASELINES
+from stackyard_detector.detector.calibrated import COMBINED, NETWORK, RULES, Judged
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.windows import Sessions, pack
 
-#: Shares of a session, in percent, at which recall is reported.
+#: Shares of an attack, in percent, at which recall is reported.
 SHARES_PERCENT = (20, 50, 100)
+#: Whose verdicts are reported in full -> prefix of the figures.
+PREFIXES = {NETWORK: "", RULES: "rules_", COMBINED: "combined_"}
+
+Labels = Union[np.ndarray, Sequence[Optional[int]]]
 
 
-@dataclass(frozen=True)
-class Calibrated:
-    """Everything chosen after training, from benign sessions only."""
+def by_rank(ranks: Ranks, k: int, starts: Optional[Sequence[Optional[int]]] = None) -> Judged:
+    """The network's verdicts by rank, as DeepLog judges: an event not among the k most probable is a miss.
 
-    k: int
-    #: Share of benign validation sessions that alarm at k; above the limit only if unknown events force it.
-    validation_false_alarm_rate: float
-    allowed_false_alarm_rate: float
-    validation_sessions: int
-    rules: rules.Rules
-    combination: combination.Combination
-
-    def to_json(self) -> Dict[str, Any]:
-        """The JSON form, which travels in a model's extras."""
-        return {
-            "k": self.k,
-            "validation_false_alarm_rate": self.validation_false_alarm_rate,
-            "allowed_false_alarm_rate": self.allowed_false_alarm_rate,
-            "validation_sessions": self.validation_sessions,
-            "rules": self.rules.to_json(),
-            "combination": self.combination.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Calibrated:
-        """A calibration from its JSON form.
-
-        Raises:
-            ValueError: a part is missing.
-        """
-        try:
-            return cls(
-                int(value["k"]),
-                float(value["validation_false_alarm_rate"]),
-                float(value["allowed_false_alarm_rate"]),
-                int(value["validation_sessions"]),
-                rules.Rules.from_json(value["rules"]),
-                combination.Combination.from_json(value["combination"]),
-            )
-        except KeyError as missing:
-            raise ValueError(f"the model's calibration lacks {missing}; train the model again") from missing
-
-
-def calibrate(
-    training: Sessions,
-    validation: Sessions,
-    validation_ranks: Ranks,
-    event_count: int,
-    allowed_false_alarm_rate: float = calibration.ALLOWED_FALSE_ALARM_RATE,
-    joint_false_alarm_rate: float = combination.JOINT_FALSE_ALARM_RATE,
-    training_ranks: Optional[Ranks] = None,
-) -> Calibrated:
-    """k, the rules and the combination, from benign training and benign validation sessions.
-
-    Args:
-        training: the benign sessions the network was trained on (symbols).
-        validation: benign sessions it did not see (symbols).
-        validation_ranks: the network's ranks on ``validation``.
-        event_count: size of the vocabulary.
-        allowed_false_alarm_rate: limit for the network alone.
-        joint_false_alarm_rate: limit for network and rules together.
-        training_ranks: the network's ranks on ``training``: make the combination safer where they are given.
-
-    Raises:
-        ValueError: no training or no validation session, or a rate outside 0..1.
+    The score is the greatest rank, the threshold k.
     """
-    k = calibration.choose_k(validation_ranks, allowed_false_alarm_rate, largest_k=event_count)
-    learnt = rules.fit(training, validation, event_count)
-    combined = combination.choose(
-        validation_ranks,
-        learnt.judge(validation).any,
-        joint_false_alarm_rate,
-        largest_k=event_count,
-        ranks_of_training=training_ranks,
-    )
-    rate = calibration.false_alarm_rate(validation_ranks, k)
-    return Calibrated(
-        k,
-        0.0 if rate is None else rate,
-        allowed_false_alarm_rate,
-        len(validation_ranks),
-        learnt,
-        combined,
-    )
+    _, first = ranks.verdicts(k)
+    detections = first.astype(np.int64)
+    if starts is not None:
+        for row, start in enumerate(starts):
+            if start is not None and 0 <= first[row] < start:
+                misses = np.flatnonzero(ranks.of(row) > k) + ranks.first_position
+                later = misses[misses >= start]
+                detections[row] = later[0] if len(later) else -1
+    return Judged(ranks.worst().astype(np.float64), float(k), first.astype(np.int64), detections)
 
 
 def evaluate(
     sessions: Sessions,
-    labels: Union[np.ndarray, Sequence[Optional[int]]],
+    labels: Labels,
+    judged: Mapping[str, Judged],
     ranks: Ranks,
     k: int,
-    calibrated: Optional[Calibrated] = None,
+    starts: Optional[Sequence[Optional[int]]] = None,
 ) -> Dict[str, Any]:
-    """Metrics of the network's verdicts, and of rules and combination where they were calibrated.
+    """Metrics of verdicts and scores of the network, and of whatever else judged the sessions.
 
     Args:
         sessions: test sessions (symbols).
         labels: 1 malicious, 0 benign, ``None`` unknown (counted, otherwise left out).
+        judged: verdicts of the network, and of baselines, rules and the combination where they were calibrated.
         ranks: the network's ranks on ``sessions``.
-        k: an event not among the k most probable is a miss.
-        calibrated: adds ``rules_*`` and ``combined_*``.
+        k: figures around it say how much depends on it.
+        starts: index of each session's first malicious event, ``None`` where there is none or nobody knows. Early
+            detection counts from there, and an alarm before it is a false one.
 
     Returns:
-        flat name -> number, ``None`` where not defined: confusion counts, ``precision, recall, specificity,
-        f1, mcc, fpr``, ``early_detection_rate``, ``recall_at_20_percent``..., ``f1_at_k_<k>`` around k; and
-        ``note``, one sentence, where the labels lack a class.
+        flat name -> number, ``None`` where not defined. Of the network (no prefix), ``rules_`` and ``combined_``:
+        confusion counts, ``precision, recall, specificity, f1, mcc, fpr``, ``early_detection_rate``,
+        ``recall_at_20_percent``..., ``early_alarms``, ``detection_delay_events``, ``auprc`` and ``auroc`` with
+        ``_low`` and ``_high``. Of each baseline ``<name>_f1``, ``_recall``, ``_fpr``, ``_auprc``. Of the network
+        around k ``f1_at_k_<k>``... And ``note``, one sentence, where the labels lack a class.
 
     Raises:
-        ValueError: labels, sessions and ranks are not of the same number.
+        ValueError: labels, sessions and verdicts are not of the same number.
     """
     packed = pack(sessions)
     if not len(packed) == len(labels) == len(ranks):
@@ -137,47 +76,89 @@ def evaluate(
         )
     known = np.array([label is not None for label in labels], dtype=bool)
     truth = np.array([bool(label) for label in labels], dtype=bool)[known]
-    alarms, first_misses = ranks.verdicts(k)
+    begins = starts_of(starts, len(packed))[known]
+    lengths = packed.lengths[known]
     results: Dict[str, Any] = {
         "sessions": len(packed),
         "sessions_without_label": int(np.sum(~known)),
         "sessions_without_target": int(np.sum(np.diff(ranks.offsets) == 0)),
-        "alarms": int(alarms.sum()),
+        "alarms": int(judged[NETWORK].alarms.sum()),
         "k": k,
     }
     note = metrics.missing_class(truth)
     if note is not None:
         results["note"] = note
-    lengths = packed.lengths[known]
-    results.update(metrics.confusion(truth, alarms[known]).to_results())
-    results.update(_early(first_misses[known], lengths, truth))
+    for name, prefix in PREFIXES.items():
+        if name in judged:
+            results.update(_in_full(judged[name], known, truth, begins, lengths, prefix))
+    for name in BASELINES:
+        if name in judged:
+            counts = _confusion(judged[name], known, truth, begins)
+            results[f"{name}_f1"], results[f"{name}_recall"] = counts.f1, counts.recall
+            results[f"{name}_fpr"] = counts.false_positive_rate
+            results[f"{name}_auprc"] = curves.average_precision(truth, judged[name].scores[known])
+    if RULES in judged:
+        alone = judged[NETWORK].alarms & ~judged[RULES].alarms
+        results["lstm_only_detections"] = int(np.sum(alone[known] & truth))
     worst = ranks.worst()[known]
     for near in calibration.around(k):
         at = metrics.confusion(truth, worst > near)
         results[f"f1_at_k_{near}"], results[f"fpr_at_k_{near}"] = at.f1, at.false_positive_rate
-        first = ranks.verdicts(near)[1][known]
-        results[f"early_detection_rate_at_k_{near}"] = metrics.early_detection_rate(first, lengths, truth)
-    if calibrated is not None:
-        judged = calibrated.rules.judge(packed)
-        results.update(metrics.confusion(truth, judged.any[known]).to_results("rules_"))
-        results.update(_early(judged.first_alarms[known], lengths, truth, "rules_"))
-        both = calibrated.combination
-        combined = both.verdicts(ranks, judged.any)[known]
-        results["combined_k"] = both.k
-        results.update(metrics.confusion(truth, combined).to_results("combined_"))
-        results["lstm_only_detections"] = int(np.sum(both.network_only(ranks, judged.any)[known] & truth))
     return results
 
 
-def _early(
-    first_alarms: np.ndarray, lengths: np.ndarray, truth: np.ndarray, prefix: str = ""
+def drawn(labels: Labels, judged: Mapping[str, Judged]) -> Dict[str, Any]:
+    """ROC and precision-recall curves of all that judged, with the areas under them, as JSON holds it.
+
+    ``{part: {"auprc": [value, low, high], "auroc": [...], "threshold", "points": [...]}}``; areas are ``None`` where
+    the labels lack a class.
+    """
+    known = np.array([label is not None for label in labels], dtype=bool)
+    truth = np.array([bool(label) for label in labels], dtype=bool)[known]
+    found = {}
+    for name, own in judged.items():
+        scores = own.scores[known]
+        areas = curves.areas(truth, scores)
+        found[name] = {
+            **{area: None if value is None else list(value) for area, value in areas.items()},
+            "threshold": own.threshold,
+            "points": curves.curve(truth, scores),
+        }
+    return found
+
+
+def starts_of(starts: Optional[Sequence[Optional[int]]], sessions: int) -> np.ndarray:
+    """Where attacks begin as numbers, int64 [sessions]; 0 where nobody knows."""
+    if starts is None:
+        return np.zeros(sessions, dtype=np.int64)
+    return np.array([0 if start is None else start for start in starts], dtype=np.int64)
+
+
+def _confusion(judged: Judged, known: np.ndarray, truth: np.ndarray, begins: np.ndarray) -> metrics.Confusion:
+    found, first = judged.detections[known], judged.first_alarms[known]
+    early = int(np.sum(truth & (first >= 0) & (first < begins)))
+    return dataclasses.replace(metrics.confusion(truth, found >= 0), early_alarms=early)
+
+
+def _in_full(
+    judged: Judged,
+    known: np.ndarray,
+    truth: np.ndarray,
+    begins: np.ndarray,
+    lengths: np.ndarray,
+    prefix: str,
 ) -> Dict[str, Optional[float]]:
-    """Early detection rate, and recall when only a share of each session is seen."""
-    results = {
-        f"{prefix}recall_at_{percent}_percent": metrics.recall_at_share(
-            first_alarms, lengths, truth, percent / 100
+    counts = _confusion(judged, known, truth, begins)
+    results: Dict[str, Optional[float]] = dict(counts.to_results(prefix))
+    results[f"{prefix}early_alarms"] = counts.early_alarms
+    found = judged.detections[known]
+    for percent in SHARES_PERCENT:
+        results[f"{prefix}recall_at_{percent}_percent"] = metrics.recall_at_share(
+            found, lengths, truth, percent / 100, begins
         )
-        for percent in SHARES_PERCENT
-    }
-    results[f"{prefix}early_detection_rate"] = metrics.early_detection_rate(first_alarms, lengths, truth)
+    results[f"{prefix}early_detection_rate"] = metrics.early_detection_rate(found, lengths, truth, begins)
+    results[f"{prefix}detection_delay_events"] = metrics.detection_delay(found, truth, begins)
+    for area, value in curves.areas(truth, judged.scores[known]).items():
+        names: List[str] = [f"{prefix}{area}{end}" for end in ("", "_low", "_high")]
+        results.update(zip(names, (None, None, None) if value is None else value))
     return results

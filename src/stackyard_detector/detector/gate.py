@@ -21,7 +21,7 @@ DEMANDS = {
     "minimum_precision": ("precision", 1, "precision"),
     "minimum_recall": ("recall", 1, "recall"),
     "maximum_false_alarm_rate": ("fpr", -1, "false-alarm rate"),
-    "minimum_early_detection_rate": ("early_detection_rate", 1, "early detection rate"),
+    "maximum_early_detection_rate": ("early_detection_rate", -1, "early detection rate"),
 }
 #: Whose verdicts are held against the demands -> prefix of the figures.
 JUDGED = {"network": "", "rules": "rules_", "combined": "combined_"}

@@ -26,6 +26,9 @@ class Confusion:
     false_positives: int
     true_negatives: int
     false_negatives: int
+    #: Malicious sessions with an alarm before their first malicious event: false alarms beside ``false_positives``,
+    #: which are of benign sessions. A later alarm of the same session may still be a true positive.
+    early_alarms: int = 0
 
     @property
     def malicious(self) -> int:
@@ -39,12 +42,9 @@ class Confusion:
 
     @property
     def precision(self) -> Optional[float]:
-        """TP / (TP + FP); ``None`` without an alarm or without a malicious session."""
-        return (
-            _ratio(self.true_positives, self.true_positives + self.false_positives)
-            if self.malicious
-            else None
-        )
+        """TP / (TP + FP), early alarms among FP; ``None`` without an alarm or without a malicious session."""
+        false = self.false_positives + self.early_alarms
+        return _ratio(self.true_positives, self.true_positives + false) if self.malicious else None
 
     @property
     def recall(self) -> Optional[float]:
@@ -63,7 +63,7 @@ class Confusion:
 
     @property
     def f1(self) -> Optional[float]:
-        """2 TP / (2 TP + FP + FN); ``None`` without a malicious session."""
+        """2 TP / (2 TP + FP + FN), early alarms among FP; ``None`` without a malicious session."""
         return self.projected_f1(self.benign)
 
     @property
@@ -84,7 +84,10 @@ class Confusion:
         weight = benign_population / self.benign if self.benign else 0.0
         return _ratio(
             2 * self.true_positives,
-            2 * self.true_positives + self.false_positives * weight + self.false_negatives,
+            2 * self.true_positives
+            + self.false_positives * weight
+            + self.early_alarms
+            + self.false_negatives,
         )
 
     def to_results(self, prefix: str = "") -> Dict[str, Optional[float]]:
@@ -161,23 +164,39 @@ def projected_f1_interval(
 
 
 def early_detection_rate(
-    first_misses: np.ndarray, lengths: np.ndarray, labels: Union[np.ndarray, Sequence[int]]
+    detections: np.ndarray,
+    lengths: np.ndarray,
+    labels: Union[np.ndarray, Sequence[int]],
+    starts: Optional[np.ndarray] = None,
 ) -> Optional[float]:
-    """EDR: mean over true positives of events analysed / session length; smaller is earlier.
+    """EDR: mean over true positives of the share of the attack that was needed; smaller is earlier.
 
     Args:
-        first_misses: int [sessions], index of the event that raised the alarm, -1 for none. Events analysed
-            are that event and all before it.
+        detections: int [sessions], index of the event that raised the alarm, -1 for none. Events analysed
+            are that event and all before it, from where the attack begins.
         lengths: int [sessions], events in the whole session.
         labels: 1 malicious, 0 benign.
+        starts: int [sessions], index of each session's first malicious event, below 1 where the attack is the whole
+            session or its beginning is not known. An alarm before it is no detection.
 
     Returns:
         0..1, or ``None`` without a true positive.
     """
-    found = np.asarray(labels, dtype=bool) & (np.asarray(first_misses) >= 0)
+    at, ended = np.asarray(detections), np.asarray(lengths)
+    begun = _begun(starts, ended)
+    found = np.asarray(labels, dtype=bool) & (at >= begun)
     if not found.any():
         return None
-    return float(np.mean((np.asarray(first_misses)[found] + 1) / np.asarray(lengths)[found]))
+    return float(np.mean((at[found] - begun[found] + 1) / (ended[found] - begun[found])))
+
+
+def detection_delay(
+    detections: np.ndarray, labels: Union[np.ndarray, Sequence[int]], starts: np.ndarray
+) -> Optional[float]:
+    """Median over true positives of the events between the first malicious one and the alarm; ``None`` without one."""
+    at, begun = np.asarray(detections), np.maximum(np.asarray(starts), 0)
+    found = np.asarray(labels, dtype=bool) & (at >= begun)
+    return float(np.median(at[found] - begun[found])) if found.any() else None
 
 
 def events_at_share(lengths: np.ndarray, share: float) -> np.ndarray:
@@ -185,14 +204,25 @@ def events_at_share(lengths: np.ndarray, share: float) -> np.ndarray:
     return np.ceil(np.asarray(lengths) * share - 1e-9).astype(np.int64)
 
 
-def detected_at_share(first_misses: np.ndarray, lengths: np.ndarray, share: float) -> np.ndarray:
-    """Which sessions have raised their alarm by the time ``share`` (0..1) of their events was seen, bool."""
-    first = np.asarray(first_misses)
-    return (first >= 0) & (first < events_at_share(lengths, share))
+def detected_at_share(
+    detections: np.ndarray, lengths: np.ndarray, share: float, starts: Optional[np.ndarray] = None
+) -> np.ndarray:
+    """Which sessions have raised their alarm by the time ``share`` (0..1) of their attack was seen, bool."""
+    at, begun = np.asarray(detections), _begun(starts, np.asarray(lengths))
+    return (at >= begun) & (at < begun + events_at_share(np.asarray(lengths) - begun, share))
 
 
 def recall_at_share(
-    first_misses: np.ndarray, lengths: np.ndarray, labels: Union[np.ndarray, Sequence[int]], share: float
+    detections: np.ndarray,
+    lengths: np.ndarray,
+    labels: Union[np.ndarray, Sequence[int]],
+    share: float,
+    starts: Optional[np.ndarray] = None,
 ) -> Optional[float]:
-    """Recall when only the first ``share`` (0..1) of each session is seen; ``None`` without an attack."""
-    return confusion(labels, detected_at_share(first_misses, lengths, share)).recall
+    """Recall when only the first ``share`` (0..1) of each attack is seen; ``None`` without an attack."""
+    return confusion(labels, detected_at_share(detections, lengths, share, starts)).recall
+
+
+def _begun(starts: Optional[np.ndarray], lengths: np.ndarray) -> np.ndarray:
+    """Where each attack begins, int64; one that begins beyond a session's end cannot be detected in it."""
+    return np.zeros(len(lengths), dtype=np.int64) if starts is None else np.maximum(np.asarray(starts), 0)

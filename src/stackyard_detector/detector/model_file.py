@@ -1,4 +1,5 @@
-"""A trained detector as a folder: ``model.safetensors`` (weights) and ``model.json`` (all the rest).
+"""A trained detector as a folder: ``model.safetensors`` (weights), ``calibration.safetensors`` (what baselines counted)
+and ``model.json`` (all the rest).
 
 No pickle: loading a model file cannot run code. Written and read by every stack alike. Needs numpy and
 safetensors; PyTorch only where a caller asks for the PyTorch network.
@@ -16,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from stackyard_detector.detector.calibrated import Calibrated
 from stackyard_detector.detector.config import DetectorConfig, Weights
 from stackyard_detector.detector.vocabulary import Vocabulary
 from stackyard_task.channel import BadInput
@@ -23,6 +25,7 @@ from stackyard_task.records import opened, write_json
 
 API_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
+CALIBRATION_FILE = "calibration.safetensors"
 DESCRIPTION_FILE = "model.json"
 
 
@@ -34,8 +37,8 @@ class Detector:
     vocabulary: Vocabulary
     #: An event that is not among the k most probable is a miss. ``None``: not calibrated.
     k: Optional[int] = None
-    #: Further calibrated parts as JSON values, by name (thresholds of the untrained rules...).
-    extras: Dict[str, Any] = field(default_factory=dict)
+    #: Baselines, thresholds and all else chosen after training. ``None``: not calibrated.
+    calibrated: Optional[Calibrated] = None
     #: Where the model comes from: data checksum, seed, stack, training parameters, losses.
     provenance: Dict[str, Any] = field(default_factory=dict)
 
@@ -59,12 +62,14 @@ def save(folder: Path, detector: Detector) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_arrays(folder / WEIGHTS_FILE, detector.weights.arrays)
+    if detector.calibrated is not None:
+        save_arrays(folder / CALIBRATION_FILE, detector.calibrated.arrays())
     description = {
         "api_version": API_VERSION,
         "config": detector.config.to_json(),
         "vocabulary": detector.vocabulary.to_json(),
         "k": detector.k,
-        "extras": detector.extras,
+        "calibration": None if detector.calibrated is None else detector.calibrated.to_json(),
         "provenance": detector.provenance,
     }
     write_json(description, folder / DESCRIPTION_FILE)
@@ -89,7 +94,7 @@ def load(folder: Path) -> Detector:
             )
         config = DetectorConfig.from_json(description["config"])
         vocabulary = Vocabulary(description["vocabulary"])
-        k = description["k"]
+        k, chosen = description["k"], description.get("calibration")
     except OSError as error:
         raise BadInput(f"{path}: no model there ({error.strerror}); train one with detector-train") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -97,7 +102,15 @@ def load(folder: Path) -> Detector:
     arrays = load_arrays(folder / WEIGHTS_FILE)
     weights = Weights(config, vocabulary.size, arrays)
     _check(weights, folder)
-    return Detector(weights, vocabulary, k, description.get("extras", {}), description.get("provenance", {}))
+    calibrated = None
+    if chosen is not None:
+        try:
+            calibrated = Calibrated.from_parts(
+                chosen, load_arrays(folder / CALIBRATION_FILE), vocabulary.size
+            )
+        except ValueError as error:
+            raise BadInput(f"{folder}: {error}") from error
+    return Detector(weights, vocabulary, k, calibrated, description.get("provenance", {}))
 
 
 def save_arrays(path: Path, arrays: Dict[str, np.ndarray]) -> None:
@@ -122,7 +135,7 @@ def load_arrays(path: Path) -> Dict[str, np.ndarray]:
     try:
         arrays: Dict[str, np.ndarray] = load_file(str(path))
     except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path}: weights cannot be read ({error}); train the model again") from error
+        raise BadInput(f"{path}: cannot be read ({error}); train the model again") from error
     return arrays
 
 

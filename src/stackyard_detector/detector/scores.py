@@ -113,4 +113,3 @@ class EventScores(Scores):
         if self.at_end is not None and len(result):
             result[-1] = max(result[-1], self.at_end[session])
         return result
-

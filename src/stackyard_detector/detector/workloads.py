@@ -6,27 +6,32 @@ PyTorch is imported only by what needs it: inference with the fast scorer runs w
 
 from __future__ import annotations
 
-import csv
-import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
 from stackyard_detector import readers
+from stackyard_detector.detector import calibrated as calibration
 from stackyard_detector.detector import evaluation, fast_scoring, model_file
+from stackyard_detector.detector.calibrated import COMBINED, NETWORK, Judged
 from stackyard_detector.detector.config import DetectorConfig
 from stackyard_detector.detector.dataset import Dataset, collect, split
 from stackyard_detector.detector.ranks import Ranks
+from stackyard_detector.detector.verdicts import write_verdicts
 from stackyard_detector.detector.windows import Sequences
+from stackyard_task import records
 from stackyard_task.channel import BadInput, Channel
 
 MODEL_FOLDER = "model"
 CHECKPOINT_FOLDER = "checkpoint"
 TEMPLATES_FILE = "templates.json"
 VERDICTS_FILE = "verdicts.csv"
+CURVES_FILE = "curves.json"
 QUARANTINE_FILE = "quarantine.jsonl"
+
+CURVES_VERSION = 1
 
 #: What scores a batch of sessions.
 Scorer = Callable[[Sequences], Ranks]
@@ -91,33 +96,36 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         checkpoints.rmdir()  # emptied by the training that needs it no more
     channel.phase("finish")
     weights = model.weights()
-    calibrated = evaluation.calibrate(
+    calibrated = calibration.calibrate(
         sessions,
         validation,
         fast_scoring.session_ranks(weights, validation),
         vocabulary.size,
         parameters["allowed_false_alarm_rate"],
-        training_ranks=fast_scoring.session_ranks(weights, sessions),
+        parameters["confidence"],
     )
-    detector = model_file.Detector(
-        weights,
-        vocabulary,
-        calibrated.k,
-        extras={"calibrated": calibrated.to_json()},
-        provenance=_provenance(parameters),
-    )
+    detector = model_file.Detector(weights, vocabulary, calibrated.k, calibrated, _provenance(parameters))
     model_file.save(output_folder / MODEL_FOLDER, detector)
     if templates is not None:
         templates.save(output_folder / MODEL_FOLDER / TEMPLATES_FILE)
+    joint = calibrated.thresholds[COMBINED]
+    for number, remark in enumerate(calibrated.remarks(), 1):
+        print(f"note: {remark}", flush=True)
+        channel.results(**{f"calibration_note_{number}": remark})
     channel.results(
-        k=calibrated.k, validation_false_alarm_rate=calibrated.validation_false_alarm_rate, model=MODEL_FOLDER
+        k=calibrated.k,
+        validation_false_alarm_rate=calibrated.rate_at_k,
+        threshold=joint.value,
+        stated_false_alarm_rate=joint.stated_rate,
+        model=MODEL_FOLDER,
     )
 
 
 def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) -> None:
     """Verdicts of a trained detector on the sessions of ``data``, and their worth where labels are known.
 
-    Leaves ``verdicts.csv``. Results: sessions, events, malicious verdicts, and the metrics of ``evaluation``.
+    Leaves ``verdicts.csv``, and ``curves.json`` where labels are known. Results: sessions, events, malicious verdicts,
+    and the metrics of ``evaluation``.
 
     Raises:
         BadInput: model, data or parameters cannot be used; no verdicts file is left.
@@ -167,24 +175,26 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
             channel.progress(passed * len(sessions) + stop, total, "sessions")
     channel.phase("finish")
     ranks = _joined(parts)
-    verdicts, first_misses = ranks.verdicts(k)
-    _write_verdicts(output_folder / VERDICTS_FILE, dataset, sessions, verdicts, first_misses)
+    starts = dataset.attack_starts_at
+    judged = _judged(detector, sessions, ranks, bounds, starts)
+    if parameters["k"] or detector.calibrated is None:
+        judged[NETWORK] = evaluation.by_rank(ranks, k, starts)
+    write_verdicts(output_folder / VERDICTS_FILE, dataset, judged)
     results: Dict[str, Any] = {
         "sessions": len(sessions),
         "events": len(sessions.values),
         "targets": len(ranks.values),
         "unknown_events": int((sessions.values == detector.vocabulary.unknown).sum()),
         "sessions_without_target": int((np.diff(ranks.offsets) == 0).sum()),
-        "malicious_verdicts": int(verdicts.sum()),
+        "malicious_verdicts": int(judged[NETWORK].alarms.sum()),
         "k": k,
     }
+    if COMBINED in judged:
+        results["combined_malicious_verdicts"] = int(judged[COMBINED].alarms.sum())
     if any(label is not None for label in dataset.labels):
-        extras = detector.extras.get("calibrated")
-        try:
-            calibrated = evaluation.Calibrated.from_json(extras) if extras else None
-        except ValueError as error:
-            raise BadInput(f"{folder}: {error}") from error
-        results.update(evaluation.evaluate(sessions, dataset.labels, ranks, k, calibrated))
+        results.update(evaluation.evaluate(sessions, dataset.labels, judged, ranks, k, starts))
+        curves = {"api_version": CURVES_VERSION, "parts": evaluation.drawn(dataset.labels, judged)}
+        records.write_json(curves, output_folder / CURVES_FILE)
     channel.results(**results)
 
 
@@ -252,31 +262,35 @@ def _joined(parts: List[Ranks]) -> Ranks:
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
-    return Ranks(np.concatenate([part.values for part in parts]), offsets, parts[0].first_position)
+    surprise = np.concatenate([part.surprise for part in parts if part.surprise is not None])
+    values = np.concatenate([part.values for part in parts])
+    return Ranks(values, offsets, parts[0].first_position, surprise)
 
 
-def _write_verdicts(
-    path: Path, dataset: Dataset, sessions: Sequences, verdicts: np.ndarray, first_misses: np.ndarray
-) -> None:
-    """One line a session, the whole file or none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    columns: Tuple[str, ...] = ("key", "label", "verdict", "first_miss_index", "length")
-    lengths = sessions.lengths.tolist()
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(columns)
-            for row, key in enumerate(dataset.keys):
-                label = dataset.labels[row]
-                found = "" if first_misses[row] < 0 else int(first_misses[row])
-                known = "" if label is None else label
-                writer.writerow((key, known, int(verdicts[row]), found, lengths[row]))
-        os.replace(str(partial), str(path))
-    except OSError as error:
-        raise BadInput(f"{path}: the verdicts cannot be written ({error.strerror})") from error
-    finally:
-        if partial.exists():
-            partial.unlink()
+def _judged(
+    detector: model_file.Detector,
+    sessions: Sequences,
+    ranks: Ranks,
+    bounds: List[int],
+    starts: List[Optional[int]],
+) -> Dict[str, Judged]:
+    """What each calibrated part says of all sessions, batch after batch: memory does not grow with the data."""
+    calibrated = detector.calibrated
+    if calibrated is None:
+        return {}
+    parts = []
+    for start, stop in zip(bounds, bounds[1:]):
+        scores = calibrated.scores(_slice(sessions, start, stop), _ranks_of(ranks, start, stop))
+        parts.append(calibration.judge(scores, calibrated.thresholds, starts[start:stop]))
+    return calibration.joined(parts)
+
+
+def _ranks_of(ranks: Ranks, start: int, stop: int) -> Ranks:
+    """The ranks of the sessions from ``start`` to ``stop``."""
+    offsets = ranks.offsets[start : stop + 1]
+    inside = slice(offsets[0], offsets[-1])
+    surprise = None if ranks.surprise is None else ranks.surprise[inside]
+    return Ranks(ranks.values[inside], offsets - offsets[0], ranks.first_position, surprise)
 
 
 def _provenance(parameters: Mapping[str, Any]) -> Dict[str, Any]:

@@ -107,3 +107,12 @@ def test_verdicts_of_network_and_rules_together_can_be_judged(model, tmp_path):
 def test_data_without_labels_is_refused(model, tmp_path):
     with pytest.raises(BadInput, match="no labels"):
         evaluate(tmp_path / "out", model, [source(tmp_path / "n", NORMAL)])
+
+
+@pytest.mark.parametrize("judged", ["network", "rules", "combined"])
+def test_an_early_detection_rate_is_good_when_it_is_small(model, tmp_path, judged):
+    """ODD's alarms need 6 of 12 and 4 of 8 events, or fewer: half of each session."""
+    data = [source(tmp_path / "n", NORMAL[:6], 0), source(tmp_path / "o", ODD, 1)]
+    evaluate(tmp_path / "early", model, data, judged=judged, maximum_early_detection_rate=1.0)
+    with pytest.raises(GateClosed, match=r"early detection rate .*, at most 0.01 is demanded"):
+        evaluate(tmp_path / "late", model, data, judged=judged, maximum_early_detection_rate=0.01)

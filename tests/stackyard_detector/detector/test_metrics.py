@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stackyard_detector.detector import metrics
 from stackyard_detector.detector.metrics import (
     Confusion,
     confusion,
@@ -82,6 +83,24 @@ def test_recall_at_a_share_sees_the_events_rounded_up():
     assert recall_at_share(first, lengths, labels, 0.21) == 0.5
     assert recall_at_share(first, lengths, labels, 1.0) == 0.75
     assert recall_at_share(np.array([0]), np.array([3]), [1], 0.2) == 1.0
+
+
+def test_early_detection_counts_from_the_first_malicious_event():
+    detections, lengths, starts = np.array([4, 1, -1]), np.array([10, 4, 4]), np.array([2, 2, 0])
+    # Three of eight events of the first attack; the second alarm came before its attack.
+    assert metrics.early_detection_rate(detections, lengths, [1, 1, 1], starts) == pytest.approx(3 / 8)
+    assert metrics.detection_delay(detections, [1, 1, 1], starts) == 2
+    assert metrics.recall_at_share(detections, lengths, [1, 1, 1], 0.25, starts) == 0
+    assert metrics.recall_at_share(detections, lengths, [1, 1, 1], 0.5, starts) == pytest.approx(1 / 3)
+    assert metrics.detection_delay(detections, [0, 0, 1], starts) is None
+
+
+def test_an_alarm_before_the_attack_is_a_false_one():
+    counts = metrics.Confusion(3, 1, 10, 1, early_alarms=2)
+    assert counts.precision == 3 / 6
+    assert counts.recall == 3 / 4
+    assert counts.f1 == 6 / (6 + 1 + 2 + 1)
+    assert counts.false_positive_rate == 1 / 11
 
 
 def test_the_bootstrap_interval_agrees_with_resampling_sessions_one_by_one():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stackyard_detector.detector.calibrated import calibrate
 from stackyard_detector.detector.config import DetectorConfig, Weights
 from stackyard_detector.detector.vocabulary import Vocabulary
 from stackyard_task.channel import BadInput
@@ -19,6 +20,7 @@ from stackyard_detector.detector import fast_scoring, model_file
 
 pytestmark = pytest.mark.torch
 
+FILES = ["calibration.safetensors", "model.json", "model.safetensors"]
 SOURCE = Path(model_file.__file__).resolve().parents[2]
 
 
@@ -34,9 +36,10 @@ def detector(seed=0):
         "output.bias": (4,),
     }
     arrays = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    return model_file.Detector(
-        Weights(config, 4, arrays), Vocabulary(["a", "b", "c", "é"]), 2, {"rules": {"t": 0.1}}, {"seed": seed}
-    )
+    weights = Weights(config, 4, arrays)
+    sessions = [[0, 1, 2, 3, 1, 0], [1, 1, 2]]
+    calibrated = calibrate(sessions, sessions, fast_scoring.session_ranks(weights, sessions), 4)
+    return model_file.Detector(weights, Vocabulary(["a", "b", "c", "é"]), 2, calibrated, {"seed": seed})
 
 
 def test_a_saved_detector_is_read_back_whole(tmp_path):
@@ -44,10 +47,13 @@ def test_a_saved_detector_is_read_back_whole(tmp_path):
     model_file.save(tmp_path / "model", saved)
     loaded = model_file.load(tmp_path / "model")
     assert (loaded.config, loaded.vocabulary, loaded.k) == (saved.config, saved.vocabulary, saved.k)
-    assert (loaded.extras, loaded.provenance) == (saved.extras, saved.provenance)
+    assert loaded.provenance == saved.provenance
     for name, array in saved.weights.arrays.items():
         np.testing.assert_array_equal(loaded.weights.arrays[name], array)
-    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    assert loaded.calibrated.to_json() == saved.calibrated.to_json()
+    for name, array in saved.calibrated.arrays().items():
+        np.testing.assert_array_equal(loaded.calibrated.arrays()[name], array)
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == FILES
 
 
 def damage_nothing_there(folder):
@@ -76,6 +82,10 @@ def damage_truncated_weights(folder):
     (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
 
 
+def damage_calibration(folder):
+    (folder / "calibration.safetensors").write_bytes(b"no arrays")
+
+
 def damage_other_vocabulary(folder):
     value = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     (folder / "model.json").write_text(json.dumps({**value, "vocabulary": ["a"]}), encoding="utf-8")
@@ -88,8 +98,9 @@ def damage_other_vocabulary(folder):
         (damage_json, "not a model description"),
         (damage_key, "not a model description"),
         (damage_newer, "newer than 1"),
-        (damage_no_weights, "weights cannot be read"),
-        (damage_truncated_weights, "weights cannot be read"),
+        (damage_no_weights, "cannot be read"),
+        (damage_truncated_weights, "cannot be read"),
+        (damage_calibration, "calibration.safetensors: cannot be read"),
         (damage_other_vocabulary, "not of one model"),
     ],
 )
@@ -114,7 +125,7 @@ def test_a_failed_write_leaves_the_old_model(tmp_path, monkeypatch):
         model_file.save(tmp_path, detector(seed=2))
     monkeypatch.undo()
     assert (tmp_path / "model.safetensors").read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == FILES
 
 
 def test_the_other_stack_reads_what_this_one_wrote_and_the_reverse(tmp_path):

@@ -13,7 +13,7 @@ from tests.stackyard_detector.declared import WORKLOADS
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
-from stackyard_detector.detector import model_file, workloads
+from stackyard_detector.detector import model_file, verdicts, workloads
 
 pytestmark = pytest.mark.torch
 
@@ -102,7 +102,7 @@ def test_inference_writes_a_verdict_for_every_session(trained, tmp_path, scorer)
     said = listener.said
     assert (said["sessions"], said["malicious_verdicts"], said["unknown_events"]) == (9, 3, 1)
     assert (said["precision"], said["recall"]) == (1.0, 1.0)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["verdicts.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["curves.json", "verdicts.csv"]
 
 
 def test_inference_without_labels_reports_no_metrics(trained, tmp_path):
@@ -204,7 +204,7 @@ def test_a_disk_that_fills_up_leaves_no_half_written_verdicts(trained, tmp_path,
     def full(source_path, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(workloads.os, "replace", full)
+    monkeypatch.setattr(verdicts.os, "replace", full)
     with pytest.raises(BadInput, match="verdicts cannot be written"):
         infer(tmp_path / "out", trained[0], [source(sequences(tmp_path / "n", NORMAL))])
     assert list((tmp_path / "out").iterdir()) == []
