@@ -40,10 +40,11 @@ USED: Dict[str, FrozenSet[str]] = {
     "cef": frozenset((*_ROWS, "fields")),
     "leef": frozenset((*_ROWS, "fields")),
     "syslog": frozenset((*_ROWS, *_TEMPLATES, "fields", "inside")),
+    "xml-lines": frozenset(_ROWS),
 }
 FORMATS = tuple(USED)
 #: Formats whose rows have columns: one event a row.
-ROW_FORMATS = ("csv", "jsonl", "key-value", "cef", "leef", "syslog")
+ROW_FORMATS = ("csv", "jsonl", "key-value", "cef", "leef", "syslog", "xml-lines")
 
 #: What takes the place of a setting that a format does not use, where the format uses that.
 _COUNTERPARTS: Mapping[str, Tuple[str, ...]] = {

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from stackyard_detector.readers.addresses import ExternalAddress
 from stackyard_detector.readers.instants import instant_reader
-from stackyard_detector.readers.presets import PRESETS
+from stackyard_detector.readers.presets import PRESETS, Preset
 from stackyard_task.channel import BadInput
 
 #: How many lines are looked at, and how many letters of each.
@@ -25,6 +25,11 @@ _SHARE = 0.6
 _FIELDS = 300
 
 _PAIR = re.compile(r'(?:^|[\s,;(])([A-Za-z_][\w.\-]*)=(?:"([^"]*)"|([^\s",;]+))')
+#: The beginning of an object that wraps the array of its records, and what stands between records.
+_RECORDS = re.compile(
+    r'\{[^{\[]*"(?:Records|records|value|logEvents)"\s*:\s*\[|\{.*?"hits"\s*:\s*\{.*?"hits"\s*:\s*\[', re.S
+)
+_BETWEEN = re.compile(r"[\s,\[]*")
 _ADDRESS = r"\b((?:\d{1,3}\.){3}\d{1,3})\b"
 _TIMES = (
     (r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)", ""),
@@ -106,6 +111,10 @@ _EVENT_NAMES = (
 )
 
 
+#: What says whether a row is malicious is no event.
+_NO_EVENTS = ("label", "detailed-label", "class", "is_attack", "attack", "tunnel_parents", "history")
+
+
 @dataclass(frozen=True)
 class Guess:
     """Settings for a file, without its path, and the sentence that says why."""
@@ -126,6 +135,8 @@ def guessed(sample: Sequence[str]) -> Guess:
     lines = [line for line in sample if line.strip()]
     if not lines:
         raise BadInput("the first lines are blank: nothing can be guessed; say format and what it needs")
+    if is_documents(lines[0]):
+        lines = [json.dumps(value) for value in documents("\n".join(lines), SAMPLE_LINES)] or lines
     by_preset = _preset(lines)
     if by_preset is not None:
         return by_preset
@@ -134,6 +145,41 @@ def guessed(sample: Sequence[str]) -> Guess:
         if found is not None:
             return found
     return _lines(lines)
+
+
+def is_documents(first: str) -> bool:
+    """Whether a file with this first line is JSON, and no JSON lines: an array, a wrapper, indented objects."""
+    text = first.strip()
+    if text[:1] == "[":
+        return True
+    if text[:1] != "{":
+        return False
+    if _RECORDS.match(text):
+        return True
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text)
+    except RecursionError:
+        return False
+    return False
+
+
+def documents(text: str, most: int) -> List[Dict[str, Any]]:
+    """The first objects of a file that ``is_documents``, as far as its beginning ``text`` has them whole."""
+    wrapper = _RECORDS.match(text.lstrip())
+    at = len(text) - len(text.lstrip()) + (wrapper.end() if wrapper else 0)
+    decoder, found = json.JSONDecoder(), []
+    while len(found) < most:
+        between = _BETWEEN.match(text, at)
+        at = between.end() if between else at
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            break
+        if isinstance(value, dict):
+            found.append(value)
+    return found
 
 
 def _preset(lines: Sequence[str]) -> Optional[Guess]:
@@ -152,17 +198,20 @@ def _preset(lines: Sequence[str]) -> Optional[Guess]:
     if best is None or most < _SHARE * len(rows):
         return None
     said = f"preset {best.name!r} ({best.product}): {most} of the first {len(rows)} lines look like it"
-    return Guess({"preset": best.name}, said)
+    settings: Dict[str, Any] = {"preset": best.name}
+    if rows[0].lstrip().startswith("{") and best.settings["format"] not in ("jsonl", "lines"):
+        settings["format"] = "jsonl"  # Zeek writes the same fields with tabs or as JSON
+    return Guess(settings, said)
 
 
 def _json(lines: Sequence[str]) -> Optional[Guess]:
     rows: List[Dict[str, Optional[str]]] = []
-    if lines[0].lstrip().startswith(("[", "{")):
-        for value in _objects(lines):
-            flat: Dict[str, Optional[str]] = {}
-            _flatten(value, "", flat, 0)
-            rows.append(flat)
-    if not rows or (len(rows) < _SHARE * len(lines) and lines[0].lstrip().startswith("{")):
+    some = lines[:50]
+    for value in _objects(some):
+        flat: Dict[str, Optional[str]] = {}
+        _flatten(value, "", flat, 0)
+        rows.append(flat)
+    if not rows or len(rows) < _SHARE * len(some):
         return None
     chosen, why = _chosen(rows)
     return Guess({"format": "jsonl", **chosen}, f"format 'jsonl': the lines are JSON objects; {why}")
@@ -170,10 +219,9 @@ def _json(lines: Sequence[str]) -> Optional[Guess]:
 
 def _objects(lines: Sequence[str]) -> List[Dict[str, Any]]:
     found = []
-    for line in lines[:50]:
-        text = line.strip().lstrip("[").rstrip(",]")
+    for line in lines:
         try:
-            value = json.loads(text)
+            value = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
@@ -232,9 +280,26 @@ def _csv(lines: Sequence[str]) -> Optional[Guess]:
         return Guess(
             {**given, "format": "csv-sequences"}, "format 'csv-sequences': its header has a column 'events'"
         )
+    for preset in PRESETS:
+        if preset.settings["format"] in ("zeek", "jsonl") and set(_columns(preset)) <= set(header):
+            said = f"preset {preset.name!r} ({preset.product}) as CSV: its columns are in the header"
+            return Guess({"preset": preset.name, **given}, said)
     chosen, why = _chosen([dict(zip(header, row)) for row in rows[1:]])
     said = f"format 'csv': a header and {len(header)} columns separated by {delimiter!r}; {why}"
     return Guess({**given, **chosen}, said)
+
+
+def _columns(preset: Preset) -> List[str]:
+    """The columns that a preset names."""
+    found: List[str] = []
+    for key in ("key_column", "event_column", "time_column"):
+        value = preset.settings.get(key, [])
+        found += [value] if isinstance(value, str) else value
+    return [
+        *found,
+        *preset.settings.get("external_key", {}).get("columns", ()),
+        *preset.settings.get("where", ()),
+    ]
 
 
 def _key_value(lines: Sequence[str]) -> Optional[Guess]:
@@ -288,7 +353,7 @@ def _chosen(rows: Sequence[Dict[str, Optional[str]]]) -> Tuple[Dict[str, Any], s
     common: Dict[str, List[str]] = {}
     for row in rows:
         for name, value in row.items():
-            if value is not None:
+            if value:
                 common.setdefault(name, []).append(value)
     present = {name: values for name, values in common.items() if len(values) >= 0.5 * len(rows)}
     given: Dict[str, Any] = {}
@@ -309,14 +374,16 @@ def _chosen(rows: Sequence[Dict[str, Optional[str]]]) -> Tuple[Dict[str, Any], s
         given["key_column"] = key
         why = [f"a session is one {key}"]
     taken = {source, target, given.get("key_column")}
-    event = _named(present, [n for n in _EVENT_NAMES if n not in taken], lambda values: True)
+    always = {name: values for name, values in present.items() if len(values) >= 0.9 * len(rows)}
+    event = _named(always, [n for n in _EVENT_NAMES if n not in taken], lambda values: True)
     if event is None or event in taken:
-        few = {name: len(set(values)) for name, values in present.items() if name not in taken}
-        event = min(
-            (n for n, k in few.items() if 1 < k <= max(2, len(rows) // 2)),
-            key=lambda n: -few[n],
-            default=None,
-        )
+        kinds = {n: len(set(v)) for n, v in always.items() if n not in taken and n.lower() not in _NO_EVENTS}
+        few = {
+            n: k
+            for n, k in kinds.items()
+            if 1 < k <= max(2, min(50, len(rows) // 2)) and not _counts(present[n])
+        }
+        event = max(few, key=lambda name: few[name], default=None)
     if event is None:
         names = ", ".join(list(present)[:20])
         raise BadInput(f"no field looks like an event (what happened); set event_column; fields are: {names}")
@@ -344,6 +411,11 @@ def _named(present: Dict[str, List[str]], names: Sequence[str], fits: Any) -> Op
 def _is_address(values: Sequence[str]) -> bool:
     external = ExternalAddress()
     return sum(external.is_external(v) is not None for v in values) >= 0.5 * len(values)
+
+
+def _counts(values: Sequence[str]) -> bool:
+    """Whether most values are numbers: what is counted is hardly what happened."""
+    return sum(re.fullmatch(r"-?\d+(?:\.\d+)?", v) is not None for v in values) >= 0.5 * len(values)
 
 
 def _repeats(values: Sequence[str]) -> bool:

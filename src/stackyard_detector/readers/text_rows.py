@@ -1,4 +1,4 @@
-"""Lines of text as numbered tuples of the wanted columns: raw lines, key=value, CEF, LEEF, syslog.
+"""Lines of text as numbered tuples of the wanted columns: raw lines, key=value, CEF, LEEF, syslog, XML.
 
 A format's own module reads one line; here is what they share: named groups of ``fields``, the message and its
 template, and where lines go that do not fit. Standard library only.
@@ -10,7 +10,7 @@ import dataclasses
 import json
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from stackyard_detector.readers import cef, key_value, leef, syslog
+from stackyard_detector.readers import cef, key_value, leef, syslog, xml_lines
 from stackyard_detector.readers.batches import Row
 from stackyard_detector.readers.capture import MATCHED_CHARACTERS, Capture, NamedGroups
 from stackyard_detector.readers.files import numbered_lines
@@ -39,6 +39,7 @@ _PARSERS: Dict[str, Callable[[str], Dict[str, str]]] = {
     "cef": cef.fields,
     "leef": leef.fields,
     "syslog": syslog.fields,
+    "xml-lines": xml_lines.fields,
 }
 _INSIDE = MESSAGE + "."
 

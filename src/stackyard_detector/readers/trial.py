@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from stackyard_detector.readers import guessing, setting_values
+from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.files import UTF_8, raw_lines
 from stackyard_detector.readers.presets import PRESETS, without_preset
 from stackyard_detector.readers.quarantine import Quarantine
@@ -33,8 +34,12 @@ from stackyard_task.channel import BadInput
 LINES = 1000
 #: And bytes: a thousand lines of 1 MiB are no log.
 HEAD_BYTES = 64 << 20
+#: Lines that a record of an indented JSON document may have, on average.
+LINES_A_RECORD = 64
 #: Sessions, events of a session, kinds of event and reasons that an answer shows.
 SHOWN_SESSIONS, SHOWN_EVENTS, SHOWN_KINDS, SHOWN_REASONS = 3, 8, 12, 6
+#: Fewer events say little about the rest.
+FEW = 5
 #: Letters of a text of the log that an answer holds.
 TEXT_LETTERS = 200
 #: Keys that bound a reading; a trial is bounded by its lines.
@@ -116,6 +121,9 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
                 }
             problem = _read(settings, head, trial)
             trial["error"] = None if problem is None else str(problem).replace(str(head.path), str(path))
+    except ImportError as error:
+        trial["lacks_package"] = True
+        trial["error"] = f"{path}: reading it needs the package {error.name}, which this Python lacks"
     except BadInput as error:
         trial["lacks_package"] = isinstance(error.__cause__, ImportError)
         trial["error"] = _HEADS.sub(lambda _: str(path), str(error)).replace("sources[0]", "the source")
@@ -128,6 +136,7 @@ class _Head:
     def __init__(self, path: Path, lines: int, whole: bool, sample: List[str]) -> None:
         #: Where they lie: the file itself where it has no more.
         self.path = path
+        #: How many: lines, or records of a JSON document.
         self.lines = lines
         self.whole = whole
         #: Some of them as text.
@@ -136,11 +145,21 @@ class _Head:
 
 @contextlib.contextmanager
 def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
-    """The first ``lines`` lines of a file, as a file in UTF-8 that is gone afterwards."""
+    """The first ``lines`` lines of a file, as a file in UTF-8 that is gone afterwards.
+
+    Of a JSON array, or of indented objects, the first ``lines`` records, one a line: cut anywhere else it would be
+    broken.
+    """
     with tempfile.TemporaryDirectory(prefix="stackyard-trial-") as folder:
         target = Path(folder) / "head"
+        documents = guessing.is_documents(_text(next(raw_lines(path, encoding), b"")))
         with target.open("wb") as stream:
-            count, whole, sample = _copied(path, stream, lines, encoding)
+            wanted = lines * LINES_A_RECORD if documents else lines
+            count, whole, sample = _copied(path, stream, wanted, encoding)
+        if documents and not whole:
+            objects = guessing.documents(target.read_text("utf-8", "replace").lstrip("\ufeff"), lines)
+            target.write_text("".join(json.dumps(value) + "\n" for value in objects), "utf-8")
+            count = len(objects)
         as_it_is = whole and encoding == UTF_8
         yield _Head(path if as_it_is else target, count, whole, sample)
 
@@ -154,11 +173,15 @@ def _copied(path: Path, stream: IO[bytes], lines: int, encoding: str) -> Tuple[i
         stream.write(line)
         size += len(line)
         if len(sample) < guessing.SAMPLE_LINES:
-            sample.append(line.decode("utf-8", "replace").rstrip("\r\n").lstrip("\ufeff"))
+            sample.append(_text(line))
         count += line.endswith(b"\n")
     if count == 0 and size == 0:
         raise BadInput(f"{path}: is empty, expected log lines")
     return max(count, 1), True, sample
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r\n").lstrip("\ufeff")
 
 
 class _Grouped(Quarantine):
@@ -218,7 +241,7 @@ def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optio
             "events": {
                 "count": used,
                 "different": len(counts),
-                "most": [[_cut(named.get(name, name)), n] for name, n in counts.most_common(SHOWN_KINDS)],
+                "most": [[_told(name, named), n] for name, n in counts.most_common(SHOWN_KINDS)],
             },
             "passed_over": dict(_passed_over(settings, used, templates)),
             "quarantined": {
@@ -247,6 +270,11 @@ def _cut(text: str) -> str:
     return text if len(text) <= TEXT_LETTERS else text[:TEXT_LETTERS] + "..."
 
 
+def _told(event: str, named: Mapping[str, str]) -> str:
+    """An event with the text of its template in place of the template's name."""
+    return _cut(JOINT.join([named.get(part, part) for part in event.split(JOINT)]) if named else event)
+
+
 def _shown(session: Session, named: Mapping[str, str]) -> Dict[str, Any]:
     events = session.events[:SHOWN_EVENTS]
     return {
@@ -255,7 +283,7 @@ def _shown(session: Session, named: Mapping[str, str]) -> Dict[str, Any]:
         "ended_at": session.ended_at,
         "label": session.label,
         "length": len(session.events),
-        "events": [_cut(named.get(event, event)) for event in events],
+        "events": [_told(event, named) for event in events],
     }
 
 
@@ -303,11 +331,11 @@ def _warnings(
     events = sum(counts.values())
     if not sessions:
         yield "no line makes an event of a session: nothing can be learnt or judged"
-    if len(counts) == 1 and events > 1:
+    if len(counts) == 1 and events >= FEW:
         yield "all events are one: choose what tells them apart (event_column or event_pattern)"
     if events >= 20 and len(counts) > 0.8 * events:
         yield "nearly every event is different: the event holds a number, an address or a text that never repeats"
-    if len(sessions) == 1 and events > 1:
+    if len(sessions) == 1 and events >= FEW:
         yield "all events are one session: choose what tells whose they are (key_column, external_key, key_pattern)"
     elif events >= 20:
         keys: Dict[str, int] = collections.Counter()

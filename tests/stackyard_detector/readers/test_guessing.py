@@ -24,13 +24,11 @@ CASES: Dict[str, Any] = {
         },
     ),
     "objects in JSON": (
-        [
-            '{"@timestamp": "2024-01-08T03:37:09Z", "source": {"ip": "198.51.100.7"}, "event": {"action": "in"}}'
-        ],
+        ['{"@timestamp": "2024-01-08T03:37:09Z", "remote": {"ip": "198.51.100.7"}, "rule": {"id": "R1"}}'],
         {
             "format": "jsonl",
-            "key_column": "source.ip",
-            "event_column": "event.action",
+            "key_column": "remote.ip",
+            "event_column": "rule.id",
             "time_column": "@timestamp",
             "session_minutes": 30,
         },

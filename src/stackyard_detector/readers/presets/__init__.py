@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Tuple
 
+from stackyard_detector.readers.presets.firewalls import FIREWALLS
+from stackyard_detector.readers.presets.hosts import HOSTS
 from stackyard_detector.readers.presets.preset import Preset, named, settings_with
 from stackyard_detector.readers.presets.sensors import SENSORS
+from stackyard_detector.readers.presets.services import SERVICES
 
 #: All there are; of two that a line looks like, the first is guessed.
-PRESETS: Tuple[Preset, ...] = (*SENSORS,)
+PRESETS: Tuple[Preset, ...] = (*SENSORS, *FIREWALLS, *HOSTS, *SERVICES)
 
 __all__ = ["PRESETS", "Preset", "without_preset"]
 

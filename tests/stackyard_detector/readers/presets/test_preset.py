@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from stackyard_detector.readers.presets import PRESETS, without_preset
@@ -16,6 +18,8 @@ ONE = Preset(
     "",
     {"format": "jsonl", "external_key": {"columns": ["a", "b"]}, "event_column": "e", "time_column": "t"},
 )
+
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "log-formats.md"
 
 
 def test_the_users_own_settings_go_first() -> None:
@@ -52,3 +56,20 @@ def test_every_preset_is_a_source_that_can_be_read() -> None:
         assert preset.product, preset.name
         assert preset.help, preset.name
         assert preset.document, preset.name
+
+
+def test_every_preset_is_on_its_page_with_its_document() -> None:
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    for preset in PRESETS:
+        (row,) = [row for row in rows if row.startswith(f"| `{preset.name}` |")]
+        assert f"| {preset.product} |" in row
+        assert f"[{preset.document}](https://" in row
+        assert all(part.replace("a session is ", "") in row for part in preset.help.split("; an event is "))
+    assert len(rows) == len(PRESETS)
+
+
+def test_every_preset_is_tried_on_lines_in_the_form_of_its_document() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    for preset in PRESETS:
+        name = f'"{preset.name}"' if not preset.name.startswith("zeek-") else f'"{preset.name[5:]}"'
+        assert name in tests, preset.name

@@ -1,0 +1,159 @@
+"""Presets for what operating systems and their services write: Windows, sshd, auditd, Wazuh."""
+
+from __future__ import annotations
+
+from stackyard_detector.readers.presets.preset import ADDRESS, TIME, Preset
+
+_HOST = "a session is a computer for 30 minutes; an event is the provider and the event's id"
+_XML = {
+    "format": "xml-lines",
+    "key_column": "System.Computer",
+    "event_column": ["System.Provider.Name", "System.EventID"],
+    "time_column": "System.TimeCreated.SystemTime",
+    "session_minutes": 30,
+}
+
+HOSTS = (
+    Preset(
+        "sysmon",
+        "Microsoft Sysmon, as XML with one event a line",
+        "a session is a computer for 30 minutes; an event is the event's id; other providers are passed over",
+        "Sysinternals, Sysmon, Events; event schema of the Windows event log",
+        {
+            **_XML,
+            "event_column": "System.EventID",
+            "where": {"System.Provider.Name": "Microsoft-Windows-Sysmon"},
+        },
+        r"<Event[ >].*<Provider\b[^>]*Name=['\"]Microsoft-Windows-Sysmon['\"]",
+    ),
+    Preset(
+        "windows-events-xml",
+        "Windows event log, as XML with one event a line",
+        _HOST,
+        "Microsoft, Windows security auditing, 4624(S): An account was successfully logged on, Event XML",
+        _XML,
+        r"<Event[ >].*<System>.*<EventID",
+    ),
+    Preset(
+        "windows-winlogbeat",
+        "Windows event log, as Winlogbeat writes JSON",
+        _HOST,
+        "Elastic, Winlogbeat reference, Exported fields, Winlogbeat",
+        {
+            "format": "jsonl",
+            "key_column": "winlog.computer_name",
+            "event_column": ["winlog.provider_name", "winlog.event_id"],
+            "time_column": "@timestamp",
+            "session_minutes": 30,
+        },
+        r'"winlog"\s*:\s*\{',
+    ),
+    Preset(
+        "windows-nxlog",
+        "Windows event log, as NXLog writes JSON",
+        _HOST,
+        "NXLog reference manual, im_msvistalog, Fields",
+        {
+            "format": "jsonl",
+            "key_column": "Hostname",
+            "event_column": ["SourceName", "EventID"],
+            "time_column": "EventTime",
+            "session_minutes": 30,
+        },
+        r'(?=.*"EventTime"\s*:)(?=.*"Hostname"\s*:)(?=.*"EventID"\s*:).*"SourceName"\s*:',
+    ),
+    Preset(
+        "windows-evtx-dump",
+        "Windows event log, as evtx_dump writes JSON lines",
+        _HOST,
+        "evtx, evtx_dump -o jsonl; event schema of the Windows event log",
+        {
+            "format": "jsonl",
+            "key_column": "Event.System.Computer",
+            "event_column": ["Event.System.Provider.#attributes.Name", "Event.System.EventID"],
+            "time_column": "Event.System.TimeCreated.#attributes.SystemTime",
+            "session_minutes": 30,
+        },
+        r'"Event"\s*:\s*\{.*"System"\s*:\s*\{.*"#attributes"',
+    ),
+    Preset(
+        "wazuh",
+        "Wazuh, alerts.json",
+        "a session is an agent for 30 minutes; an event is the rule's id",
+        "Wazuh documentation, Event logging, alerts.json",
+        {
+            "format": "jsonl",
+            "key_column": "agent.name",
+            "event_column": "rule.id",
+            "time_column": "timestamp",
+            "session_minutes": 30,
+        },
+        r'(?=.*"rule"\s*:\s*\{)(?=.*"agent"\s*:\s*\{).*"(?:decoder|location|manager)"\s*:',
+    ),
+    Preset(
+        "sshd",
+        "OpenSSH sshd, syslog",
+        "a session is a client's address for 30 minutes; an event is what happened, how, and to what kind of user",
+        "OpenSSH portable, auth.c, auth_log",
+        {
+            "format": "lines",
+            "key_pattern": rf"\bsshd(?:-session|-auth)?\[\d+\]: .*?(?<![\w.:])({ADDRESS})(?![\w:])",
+            "event_pattern": [
+                r"\]: (Accepted|Failed|Postponed|Partial) (\S+) for ((?:invalid|illegal) user(?= ))?",
+                r"\]: (?:error: |fatal: )?(Disconnected|Disconnecting|Connection (?:closed|reset)) (?:from|by) "
+                r"((?:authenticating|invalid) user)?",
+                r"\]: (?:error: |fatal: )?((?i:maximum authentication attempts exceeded)) for ((?:invalid) user)?",
+                r"\]: (pam_unix\([\w:-]+\): [a-z ]+|message repeated)",
+                r"\]: (PAM) \d+ (more authentication)",
+                r"\]: (?:error: |fatal: |banner exchange: )?(Invalid user|Did not receive identification"
+                r"|Connection from|Received disconnect|Bad protocol version|Unable to negotiate"
+                r"|reverse mapping checking|User not allowed|Timeout|Nasty PTR|Could not)",
+                r"\]: (?:error: |fatal: )?(\w+)",
+            ],
+            "time_pattern": rf"^(?:<\d+>)?(?:1 )?({TIME})",
+            "session_minutes": 30,
+        },
+        r"\bsshd(?:-session|-auth)?\[\d+\]: ",
+    ),
+    Preset(
+        "auditd",
+        "Linux Audit, audit.log",
+        "a session is a login session (ses) for 30 minutes; an event is the record's type, the system call and its "
+        "success; records that name no login session are passed over",
+        "Red Hat Enterprise Linux, Security Guide, Understanding Audit Log Files",
+        {
+            "format": "key-value",
+            "fields": r"\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)",
+            "where": {
+                "type": [
+                    *(
+                        "SYSCALL",
+                        "LOGIN",
+                        "USER_AUTH",
+                        "USER_ACCT",
+                        "USER_LOGIN",
+                        "USER_LOGOUT",
+                        "USER_START",
+                    ),
+                    *(
+                        "USER_END",
+                        "USER_CMD",
+                        "USER_ERR",
+                        "USER_CHAUTHTOK",
+                        "USER_MGMT",
+                        "CRED_ACQ",
+                        "CRED_DISP",
+                    ),
+                    *("CRED_REFR", "ADD_USER", "DEL_USER", "ADD_GROUP", "DEL_GROUP", "SERVICE_START"),
+                    *("SERVICE_STOP", "CRYPTO_KEY_USER", "CRYPTO_SESSION", "ANOM_ABEND", "ANOM_PROMISCUOUS"),
+                    *("CONFIG_CHANGE", "SECCOMP", "USER_ROLE_CHANGE"),
+                ]
+            },
+            "key_column": "ses",
+            "event_column": ["type", "syscall", "success", "res"],
+            "time_column": "at",
+            "session_minutes": 30,
+        },
+        r"\btype=[A-Z_]+ msg=audit\(\d+",
+    ),
+)

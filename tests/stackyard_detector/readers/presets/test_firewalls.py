@@ -1,0 +1,180 @@
+"""Presets of firewalls on lines in the form of the makers' documents, each named where it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.stackyard_detector.readers.presets.trying import IN, IN2, OTHER, OUT, OUT6, read
+
+
+def test_asa(tmp_path: Path) -> None:
+    """Cisco Secure Firewall ASA Series Syslog Messages: 106023, 302013, 302014, 111008; FTD writes the same."""
+    lines = [
+        f'Jan  8 03:37:09 192.0.2.1 %ASA-4-106023: Deny tcp src outside:{OUT}/40222 dst inside:{IN}/22 by "x"',
+        f"Jan  8 03:37:11 192.0.2.1 %ASA-6-302013: Built inbound TCP connection 1001 for outside:{OUT}/40223 "
+        f"({OUT}/40223) to inside:{IN}/443 ({IN}/443)",
+        f"Jan  8 03:37:19 192.0.2.1 %ASA-6-302014: Teardown TCP connection 1001 for outside:{OUT}/40223 to "
+        f"inside:{IN}/443 duration 0:00:08 bytes 5120 TCP FINs",
+        f"<166>Jan 08 2026 03:37:20: %FTD-6-302015: Built outbound UDP connection 7 for outside:{OUT6}/53 ({OUT6}/53) "
+        f"to inside:2001:db8:1::5/4000 (2001:db8:1::5/4000)",
+        "Jan  8 03:37:21 192.0.2.1 %ASA-5-111008: User 'enable_15' executed the 'write memory' command.",
+    ]
+    assert sorted(read(tmp_path, "asa", lines)) == [
+        (OUT, ["106023|Deny", "302013|Built inbound", "302014|Teardown"]),
+        (OUT6, ["302015|Built outbound"]),
+        ("ASA", ["111008|User"]),
+    ]
+
+
+def test_fortigate(tmp_path: Path) -> None:
+    """FortiOS Administration Guide, Sample logs by log type: forward traffic, IPS, system event."""
+    lines = [
+        'date=2026-05-10 time=11:37:47 logid="0000000013" type="traffic" subtype="forward" level="notice" vd="root" '
+        f'eventtime=1557513467369913239 srcip={IN} srcport=58012 srcintf="port12" dstip={OUT} dstport=80 '
+        'proto=6 action="close" policyid=1 service="HTTP" app="HTTP.BROWSER_Firefox" duration=116',
+        'date=2026-05-10 time=11:38:00 logid="0419016384" type="utm" subtype="ips" eventtype="signature" '
+        f'level="alert" vd="root" severity="info" srcip={OUT} dstip={IN} action="dropped" proto=6 service="HTTPS" '
+        'attack="Eicar.Virus.Test.File" srcport=52300 dstport=443 msg="file_transfer: Eicar.Virus.Test.File,"',
+        '<189>date=2026-05-10 time=11:39:00 devname="fw-1" devid="FG1" logid="0100032002" type="event" '
+        'subtype="system" level="alert" vd="root" logdesc="Admin login failed" action="login" status="failed"',
+    ]
+    assert sorted(read(tmp_path, "fortigate", lines)) == [
+        (OUT, ["traffic|forward|close|HTTP|", "utm|ips|dropped|HTTPS|Eicar.Virus.Test.File"]),
+        ("fw-1", ["event|system|login||"]),
+    ]
+
+
+def test_sophos(tmp_path: Path) -> None:
+    """Sophos Firewall, Syslog descriptions, Firewall: the form of SFOS 17.5, and that with a timestamp since 19."""
+    lines = [
+        'device="SFW" date=2026-01-31 time=18:13:40 timezone="IST" device_name="XG230" device_id=C01 '
+        'log_id=010101600001 log_type="Firewall" log_component="Firewall Rule" log_subtype="Denied" status="Deny" '
+        f'priority=Information duration=0 fw_rule_id=2 src_ip={OUT} dst_ip={IN} protocol="TCP" src_port=40222 '
+        "dst_port=22 sent_pkts=0",
+        '<30>device_name="SFW" timestamp="2026-01-31T18:14:00+0000" device_model="XGS" log_id="010101600001" '
+        'log_type="Firewall" log_component="Firewall Rule" log_subtype="Allowed" fw_rule_id="5" '
+        f'src_ip="{IN}" dst_ip="{OUT}" protocol="UDP" src_port=51515 dst_port=40000 bytes_sent=100',
+        'device="SFW" date=2026-01-31 time=18:15:00 timezone="IST" device_name="XG230" log_id=062009617502 '
+        'log_type="Event" log_component="GUI" log_subtype="Admin" status="Successful" priority=Information',
+    ]
+    assert sorted(read(tmp_path, "sophos", lines)) == [
+        (OUT, ["Firewall|Firewall Rule|Denied|TCP|22", "Firewall|Firewall Rule|Allowed|UDP|"]),
+        ("XG230", ["Event|GUI|Admin||"]),
+    ]
+
+
+def _palo_alto(kind: str, rest: str, source: str = OUT, port: int = 22, header: str = "") -> str:
+    """The fields of PAN-OS, Traffic Log Fields and Threat Log Fields, in their order."""
+    return (
+        f"{header}1,2026/01/08 03:37:09,007051000113358,{kind},2561,2026/01/08 03:37:08,{source},{IN},192.0.2.4,{IN},"
+        f'rule one,"example\\one, two",,ssh,vsys1,untrust,trust,ethernet1/1,ethernet1/2,forward,'
+        f"2026/01/08 03:37:09,371791,1,40222,{port},5556,{port},0x400000,tcp,{rest}"
+    )
+
+
+def test_palo_alto(tmp_path: Path) -> None:
+    """PAN-OS Administrator's Guide, Syslog Field Descriptions: Traffic, Threat and System Log Fields."""
+    lines = [
+        _palo_alto(
+            "TRAFFIC,end", "allow,7312,2228,5084,22,2026/01/08 03:36:52,16,any,,725,0x8000000000000000"
+        ),
+        _palo_alto(
+            "TRAFFIC,drop",
+            "deny,0,0,0,1,2026/01/08 03:36:52,0,any",
+            port=40001,
+            header="Jan  8 03:37:09 pa-1 ",
+        ),
+        _palo_alto(
+            "THREAT,vulnerability",
+            'reset-both,"a,b.exe",SSH Brute Force(40015),any,high,client-to-server,726',
+            header="<14>Jan  8 03:37:10 pa-1 ",
+        ),
+        "1,2026/01/08 03:37:12,007051000113358,SYSTEM,general,2561,2026/01/08 03:37:12,,general,,0,0,general,"
+        'informational,"User admin logged in",727,0x0',
+    ]
+    assert read(tmp_path, "palo-alto", lines) == [
+        (
+            OUT,
+            [
+                "TRAFFIC|end|ssh|allow|22|",
+                "TRAFFIC|drop|ssh|deny||",
+                "THREAT|vulnerability|ssh|reset-both|22|SSH Brute Force(40015)",
+            ],
+        )
+    ]
+
+
+def test_pfsense_filterlog(tmp_path: Path) -> None:
+    """PfSense documentation, Raw Filter Log Format: IPv4 and IPv6 with TCP, UDP and ICMP, both syslog headers."""
+    head = "Aug  3 08:59:02 fw filterlog"
+    lines = [
+        f"{head}[72237]: 4,,,1000000103,igb0,match,block,in,4,0x10,,128,0,0,none,17,udp,328,{OUT},{IN},68,67,308",
+        f"{head}: 4,,,1000000103,igb0,match,pass,in,4,0x0,,111,23330,0,DF,6,tcp,52,{OUT},{IN},56735,445,0,S,2,,8,,mss",
+        f"{head}: 4,,,1000000103,igb0,match,pass,in,4,0x0,,64,48961,0,DF,1,icmp,84,{OUT},{IN},request,5113,6664",
+        f"<134>1 2026-08-03T08:59:05.123456+00:00 fw filterlog 72237 - - "
+        f"7,,,1000000105,igb1,match,block,in,6,0x00,0x00000,255,ICMPv6,58,32,{OUT6},ff02::1,",
+        f"{head}: 7,,,1000000105,igb1,match,pass,out,6,0x00,0x6cf7c,64,TCP,6,40,{OUT6},2001:db8:1::5,55000,443,0,S,1,,",
+    ]
+    found = read(tmp_path, "pfsense-filterlog", lines)
+    assert sorted(key for key, _ in found) == sorted([OUT, *[OUT6] * (len(found) - 1)])
+    assert dict(found)[OUT] == ["block|in|udp|67", "pass|in|tcp|445", "pass|in|icmp|"]
+    assert sorted(e for key, events in found for e in events if key == OUT6) == [
+        "block|in|icmpv6|",
+        "pass|out|tcp|443",
+    ]
+
+
+def test_check_point(tmp_path: Path) -> None:
+    """Check Point Log Exporter in syslog form, as syslog-ng's Check Point Log Exporter parser shows it."""
+    head = "<134>1 2026-01-08T03:37:09Z gw-1 CheckPoint 13752 - "
+    policy = (
+        r'__policy_id_tag:"product=VPN-1 & FireWall-1[db_tag={15E4};mgmt=m;date=1;policy_name=Standard\]"'
+    )
+    lines = [
+        f'{head}[action:"Drop"; flags:"400644"; ifdir:"inbound"; ifname:"eth2"; loguid:"{{0x5ab2,0x0}}"; '
+        f'origin:"192.0.2.1"; time:"1767843429"; version:"5"; {policy}; dst:"{IN}"; product:"VPN-1 & FireWall-1"; '
+        f'proto:"6"; rule_name:"Cleanup rule"; s_port:"40222"; service:"22"; service_id:"ssh"; src:"{OUT}"; ]',
+        f'{head}[action:"Accept"; flags:"1"; ifdir:"outbound"; origin:"192.0.2.1"; time:"1767843430"; version:"5"; '
+        f'dst:"{OUT}"; product:"VPN-1 & FireWall-1"; proto:"17"; service:"40000"; src:"{IN}"]',
+        f'{head}[flags:"133440"; ifdir:"inbound"; origin:"192.0.2.1"; time:"1767843431"; version:"5"; '
+        'product:"System Monitor"]',
+    ]
+    assert sorted(read(tmp_path, "check-point", lines)) == [
+        ("192.0.2.1", ["System Monitor||"]),
+        (OUT, ["VPN-1 & FireWall-1|Drop|ssh", "VPN-1 & FireWall-1|Accept|"]),
+    ]
+
+
+def test_ufw(tmp_path: Path) -> None:
+    """Ubuntu community documentation, UFW, Interpreting Log Entries."""
+    rest = "MAC=00:16:3e LEN=40 TOS=0x00 PREC=0x00 TTL=249 ID=8475"
+    lines = [
+        f"Feb  4 23:33:37 host kernel: [ 3529.289825] [UFW BLOCK] IN=eth0 OUT= {rest} "
+        f"SRC={OUT} DST={IN} PROTO=TCP SPT=80 DPT=22 WINDOW=1024 RES=0x00 SYN URGP=0",
+        f"2026-02-04T23:33:38.120000+00:00 host kernel: [UFW ALLOW] IN=eth0 OUT= {rest} SRC={OUT} DST={IN} "
+        "PROTO=UDP SPT=4000 DPT=51820 LEN=20",
+        f"Feb  4 23:33:39 host kernel: [ 3531.0] [UFW AUDIT] IN=eth0 OUT= {rest} SRC={OUT} DST={IN} PROTO=ICMP TYPE=8",
+    ]
+    assert [e for _, events in read(tmp_path, "ufw", lines) for e in events] == [
+        "BLOCK|TCP|22",
+        "ALLOW|UDP|",
+        "AUDIT|ICMP|",
+    ]
+
+
+@pytest.mark.parametrize("name", ["netfilter", "iptables"])
+def test_netfilter(tmp_path: Path, name: str) -> None:
+    """Iptables-extensions(8), LOG, with --log-prefix; an ICMP error holds the packet that it is about."""
+    lines = [
+        f"Jan  8 03:37:09 gw kernel: DENY: IN=eth0 OUT= MAC=02:00 SRC={OUT} DST={IN} LEN=88 TTL=118 ID=21684 "
+        f"PROTO=ICMP TYPE=3 CODE=3 [SRC={IN} DST={OTHER} LEN=60 TTL=54 ID=0 DF PROTO=UDP SPT=21458 DPT=62936 LEN=40 ]",
+        f"Jan  8 03:37:10 gw kernel: [12345.678901] DENY: IN=eth0 OUT= MAC=02:00 SRC={OUT} DST={IN2} LEN=52 TTL=115 "
+        "ID=15743 DF PROTO=TCP SPT=17805 DPT=445 WINDOW=8192 SYN URGP=0",
+        f"Jan  8 03:37:11 gw kernel: IN= OUT=eth0 SRC={IN} DST={OTHER} LEN=52 TTL=64 PROTO=TCP SPT=443 DPT=50000 ACK",
+    ]
+    assert sorted(read(tmp_path, name, lines, guess=name == "netfilter")) == [
+        (OUT, ["DENY|ICMP|", "DENY|TCP|445"]),
+        (OTHER, ["|TCP|"]),
+    ]

@@ -1,0 +1,192 @@
+"""Presets of what hosts write, on lines in the form of the makers' documents, each named where it is used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+from tests.stackyard_detector.readers.presets.trying import IN, OTHER, OUT, OUT6, read
+
+SECURITY = "Microsoft-Windows-Security-Auditing"
+
+
+def _xml(event: int, data: str = "", provider: str = SECURITY, second: int = 9) -> str:
+    """An event in the form of Microsoft's page on 4624(S), Event XML, on one line as wevtutil qe writes it."""
+    return (
+        "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
+        f"<Provider Name='{provider}' Guid='{{54849625-5478-4994-A5BA-3E3B0328C30D}}'/><EventID>{event}</EventID>"
+        "<Version>2</Version><Level>0</Level><Task>12544</Task><Opcode>0</Opcode><Keywords>0x8020000000000000</Keywords>"
+        f"<TimeCreated SystemTime='2026-01-08T03:37:{second:02d}.8890630Z'/><EventRecordID>211</EventRecordID>"
+        "<Correlation ActivityID='{00D66690-1CDF-0000-AC66-D600DF1CD101}'/><Execution ProcessID='716' ThreadID='760'/>"
+        f"<Channel>Security</Channel><Computer>ws-1.example.org</Computer><Security/></System><EventData>{data}"
+        "</EventData></Event>"
+    )
+
+
+def test_windows_events_xml(tmp_path: Path) -> None:
+    """Microsoft, Windows security auditing, 4624(S): An account was successfully logged on, Event XML."""
+    lines = [
+        _xml(4624, "<Data Name='TargetUserName'>alice &amp; co</Data><Data Name='LogonType'>2</Data>"),
+        _xml(4672, "<Data Name='PrivilegeList'/>"),
+        _xml(7036, provider="Service Control Manager"),
+        '<!DOCTYPE Event [<!ENTITY a "b">]>' + _xml(4625),
+    ]
+    found = [("ws-1.example.org", [f"{SECURITY}|4624", f"{SECURITY}|4672", "Service Control Manager|7036"])]
+    assert read(tmp_path, "windows-events-xml", lines, quarantined=1) == found
+    logons = {"EventData.LogonType": ["2"]}
+    only = read(
+        tmp_path, "windows-events-xml", lines[:3], where=logons, event_column="EventData.TargetUserName"
+    )
+    assert only == [("ws-1.example.org", ["alice & co"])]
+
+
+def test_sysmon(tmp_path: Path) -> None:
+    """Sysinternals, Sysmon, Events: 1 process creation, 3 network connection, 22 DNS; other providers pass by."""
+    sysmon = "Microsoft-Windows-Sysmon"
+    lines = [
+        _xml(1, "<Data Name='Image'>C:\\Windows\\System32\\cmd.exe</Data>", sysmon),
+        _xml(3, "<Data Name='DestinationIp'>198.51.100.7</Data>", sysmon, 10),
+        _xml(22, "<Data Name='QueryName'>www.example.org</Data>", sysmon, 11),
+        _xml(4624),
+    ]
+    assert read(tmp_path, "sysmon", lines[:3]) == [("ws-1.example.org", ["1", "3", "22"])]
+    assert read(tmp_path, "sysmon", lines, guess=False) == [("ws-1.example.org", ["1", "3", "22"])]
+
+
+def test_windows_winlogbeat(tmp_path: Path) -> None:
+    """Elastic, Winlogbeat reference, Exported fields, Winlogbeat."""
+    row: Dict[str, Any] = {
+        "@timestamp": "2026-01-08T03:37:09.889Z",
+        "event": {"code": "4624", "provider": SECURITY, "kind": "event", "action": "logged-in"},
+        "host": {"name": "ws-1"},
+        "winlog": {
+            "computer_name": "ws-1.example.org",
+            "provider_name": SECURITY,
+            "channel": "Security",
+            "event_id": 4624,
+            "event_data": {"TargetUserName": "alice", "LogonType": "2"},
+        },
+    }
+    second = {**row, "winlog": {**row["winlog"], "event_id": "4634"}}
+    assert read(tmp_path, "windows-winlogbeat", [json.dumps(row), json.dumps(second)]) == [
+        ("ws-1.example.org", [f"{SECURITY}|4624", f"{SECURITY}|4634"])
+    ]
+
+
+def test_windows_nxlog(tmp_path: Path) -> None:
+    """NXLog reference manual, im_msvistalog, Fields, as xm_json writes them."""
+    row = {
+        "EventTime": "2026-01-08 03:37:09",
+        "Hostname": "ws-1.example.org",
+        "Keywords": -9214364837600034816,
+        "EventType": "AUDIT_SUCCESS",
+        "SeverityValue": 2,
+        "Severity": "INFO",
+        "EventID": 4656,
+        "SourceName": SECURITY,
+        "Channel": "Security",
+        "SourceModuleName": "eventlog",
+        "SourceModuleType": "im_msvistalog",
+    }
+    lines = [
+        json.dumps(row),
+        json.dumps({**row, "EventID": 4658, "EventTime": "2026-01-08T03:37:10.5+00:00"}),
+    ]
+    assert read(tmp_path, "windows-nxlog", lines) == [
+        ("ws-1.example.org", [f"{SECURITY}|4656", f"{SECURITY}|4658"])
+    ]
+
+
+def test_windows_evtx_dump(tmp_path: Path) -> None:
+    """The project evtx, evtx_dump -o jsonl: attributes of an element lie in "#attributes"."""
+    row: Dict[str, Any] = {
+        "Event": {
+            "#attributes": {"xmlns": "http://schemas.microsoft.com/win/2004/08/events/event"},
+            "System": {
+                "Provider": {
+                    "#attributes": {"Name": SECURITY, "Guid": "54849625-5478-4994-A5BA-3E3B0328C30D"}
+                },
+                "EventID": 4624,
+                "Keywords": "0x8020000000000000",
+                "TimeCreated": {"#attributes": {"SystemTime": "2026-01-08T03:37:09.322481Z"}},
+                "EventRecordID": 84336,
+                "Correlation": None,
+                "Channel": "Security",
+                "Computer": "ws-1.example.org",
+                "Security": None,
+            },
+            "EventData": {"TargetUserName": "alice", "LogonType": 2},
+        }
+    }
+    assert read(tmp_path, "windows-evtx-dump", [json.dumps(row, separators=(",", ":"))]) == [
+        ("ws-1.example.org", [f"{SECURITY}|4624"])
+    ]
+
+
+def test_wazuh(tmp_path: Path) -> None:
+    """Wazuh documentation, Event logging, alerts.json."""
+    row = {
+        "timestamp": "2026-01-08T03:37:09.106+0000",
+        "rule": {
+            "level": 5,
+            "description": "sshd: Attempt to login using a non-existent user",
+            "id": "5710",
+            "mitre": {"id": ["T1110.001"]},
+            "firedtimes": 2,
+            "mail": False,
+            "groups": ["syslog", "sshd"],
+        },
+        "agent": {"id": "002", "name": "web-1", "ip": IN},
+        "manager": {"name": "wazuh-1"},
+        "id": "1587082700.80945",
+        "full_log": f"Jan  8 03:37:08 web-1 sshd[1]: Invalid user x from {OUT}",
+        "decoder": {"parent": "sshd", "name": "sshd"},
+        "data": {"srcip": OUT, "srcuser": "x"},
+        "location": "/var/log/auth.log",
+    }
+    other = {**row, "rule": {**row["rule"], "id": "5503"}}  # type: ignore[dict-item]
+    assert read(tmp_path, "wazuh", [json.dumps(row), json.dumps(other)]) == [("web-1", ["5710", "5503"])]
+
+
+def test_sshd(tmp_path: Path) -> None:
+    """OpenSSH portable, auth.c (auth_log, allowed_user), packet.c (sshpkt_vfatal), sshd.c; names are the attacker's."""
+    head = "Jan  8 03:37:09 host sshd[2742]: "
+    lines = [
+        f"{head}Connection from {OUT} port 57516 on {IN} port 22 rdomain",
+        f"{head}Invalid user admin from {OUT} port 57516",
+        f"{head}Failed password for invalid user admin from {OUT} port 57516 ssh2",
+        f"{head}Failed password for root from {OUT} port 57516 ssh2",
+        f"{head}error: maximum authentication attempts exceeded for root from {OUT} port 57516 ssh2 [preauth]",
+        f"{head}Disconnected from authenticating user root {OUT} port 57516 [preauth]",
+        f"{head}Connection closed by {OUT} port 57516 [preauth]",
+        f"<38>1 2026-01-08T03:37:10.5Z host sshd-session[9]: Accepted publickey for root from {OUT6} port 1 ssh2",
+        f"{head}Received disconnect from {OUT6} port 1:11: disconnected by user",
+        f"{head}pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)",
+        f"{head}Server listening on 0.0.0.0 port 22.",
+    ]
+    found = dict(read(tmp_path, "sshd", lines[1:-1]))
+    assert found[OUT] == [
+        "Invalid user",
+        "Failed|password|invalid user",
+        "Failed|password",
+        "maximum authentication attempts exceeded",
+        "Disconnected|authenticating user",
+        "Connection closed",
+    ]
+    assert found[OUT6] == ["Received disconnect", "Accepted|publickey"]
+    assert dict(read(tmp_path, "sshd", lines))[OUT][0] == "Connection from"
+
+
+def test_auditd(tmp_path: Path) -> None:
+    """Red Hat Enterprise Linux, Security Guide, Understanding Audit Log Files."""
+    lines = [
+        "type=SYSCALL msg=audit(1767843429.243:24287): arch=c000003e syscall=2 success=no exit=-13 a0=7fffd19c5592 "
+        'items=1 ppid=2686 pid=3538 auid=1000 uid=1000 tty=pts0 ses=1 comm="cat" exe="/bin/cat" key="sshd_config"',
+        'type=CWD msg=audit(1767843429.243:24287):  cwd="/home/shadowman"',
+        'type=PATH msg=audit(1767843429.243:24287): item=0 name="/etc/ssh/sshd_config" inode=409248 nametype=NORMAL',
+        "type=USER_LOGIN msg=audit(1767843430.001:24288): pid=1 uid=0 auid=1000 ses=1 "
+        f'msg=\'op=login acct="root" exe="/usr/sbin/sshd" hostname=? addr={OTHER} terminal=ssh res=failed\'',
+        "type=DAEMON_START msg=audit(1767843431.713:5305): auditd start, ver=3.0, format=raw, res=success",
+    ]
+    assert read(tmp_path, "auditd", lines) == [("1", ["SYSCALL|2|no|", "USER_LOGIN|||failed"])]
