@@ -169,7 +169,8 @@ def documents(text: str, most: int) -> List[Dict[str, Any]]:
     """The first objects of a file that ``is_documents``, as far as its beginning ``text`` has them whole."""
     wrapper = _RECORDS.match(text.lstrip())
     at = len(text) - len(text.lstrip()) + (wrapper.end() if wrapper else 0)
-    decoder, found = json.JSONDecoder(), []
+    decoder = json.JSONDecoder()
+    found: List[Dict[str, Any]] = []
     while len(found) < most:
         between = _BETWEEN.match(text, at)
         at = between.end() if between else at
