@@ -41,10 +41,11 @@ USED: Dict[str, FrozenSet[str]] = {
     "leef": frozenset((*_ROWS, "fields")),
     "syslog": frozenset((*_ROWS, *_TEMPLATES, "fields", "inside")),
     "xml-lines": frozenset(_ROWS),
+    "zeek": frozenset(_ROWS),
 }
 FORMATS = tuple(USED)
 #: Formats whose rows have columns: one event a row.
-ROW_FORMATS = ("csv", "jsonl", "key-value", "cef", "leef", "syslog", "xml-lines")
+ROW_FORMATS = ("csv", "jsonl", "key-value", "cef", "leef", "syslog", "xml-lines", "zeek")
 
 #: What takes the place of a setting that a format does not use, where the format uses that.
 _COUNTERPARTS: Mapping[str, Tuple[str, ...]] = {

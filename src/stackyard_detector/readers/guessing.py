@@ -199,10 +199,7 @@ def _preset(lines: Sequence[str]) -> Optional[Guess]:
     if best is None or most < _SHARE * len(rows):
         return None
     said = f"preset {best.name!r} ({best.product}): {most} of the first {len(rows)} lines look like it"
-    settings: Dict[str, Any] = {"preset": best.name}
-    if rows[0].lstrip().startswith("{") and best.settings["format"] not in ("jsonl", "lines"):
-        settings["format"] = "jsonl"  # Zeek writes the same fields with tabs or as JSON
-    return Guess(settings, said)
+    return Guess({"preset": best.name}, said)
 
 
 def _json(lines: Sequence[str]) -> Optional[Guess]:

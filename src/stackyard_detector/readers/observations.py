@@ -26,6 +26,7 @@ from stackyard_detector.readers.table import csv_batches
 from stackyard_detector.readers.text_rows import text_rows
 from stackyard_detector.readers.time_columns import TimeColumn
 from stackyard_detector.readers.time_formats import has_year
+from stackyard_detector.readers.zeek import zeek_batches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _BATCHES: Dict[str, Callable[[Source, Sequence[str], BadLines], Iterator[Batch]]] = {
     "csv": csv_batches,
     "jsonl": json_batches,
+    "zeek": zeek_batches,
 }
 #: What joins the parts of an event or key made of several columns.
 JOINT = "|"

@@ -13,7 +13,7 @@ LEAST = {
     "sequences": {},
     "csv-sequences": {},
     "lines": {"key_pattern": "(k)"},
-    **dict.fromkeys(("csv", "jsonl", "key-value", "cef", "leef", "syslog", "xml-lines"), ROWS),
+    **dict.fromkeys(("csv", "jsonl", "key-value", "cef", "leef", "syslog", "xml-lines", "zeek"), ROWS),
 }
 
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from stackyard_detector.readers.format_settings import FORMATS
 from stackyard_detector.readers.presets.preset import Preset
 
-#: How Zeek writes unless it is told to write JSON.
-_TABS = "zeek" if "zeek" in FORMATS else "jsonl"
 _PAIR = {"columns": ["id.orig_h", "id.resp_h"], "if_none": "first"}
 
 
 def _zeek(log: str, key: Any, key_words: str, event: List[str], event_words: str, looks: str) -> Preset:
-    """A preset for one log of Zeek, as it is written with tabs; JSON needs ``format = "jsonl"`` beside it."""
+    """A preset for one log of Zeek, with tabs or as JSON."""
     named = {"external_key": key} if isinstance(key, dict) else {"key_column": key}
     settings: Dict[str, Any] = {
-        "format": _TABS,
+        "format": "zeek",
         **named,
         "event_column": event if len(event) > 1 else event[0],
         "time_column": "ts",
