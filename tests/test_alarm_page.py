@@ -70,6 +70,10 @@ def test_an_analyst_finds_and_reads_alarms(browser: Any, tmp_path: Path, scheme:
     filtered("1 session,", verdict="none")
     filtered("60 sessions,", **{"from": "1970-01-05T00:00:00"})
     filtered("1 session,", to="1970-01-02T12:00:00")
+    page.check("#once")
+    page.wait_for_function(SHOWN, arg="62 sessions of 3 kinds,")
+    assert page.locator("#list > li").count() == 3
+    assert "and 59 more of this kind" in page.locator("#list").inner_text()
     filtered("1 session,", part="1")  # an event never seen
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     page.wait_for_function("() => document.querySelectorAll('#list > li').length === 62")

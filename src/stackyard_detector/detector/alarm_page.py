@@ -264,6 +264,7 @@ _SHELL = """<!doctype html>
     <option value="0">benign</option><option value="null">none</option></select></label>
   <label>From (UTC)<input id="from" type="datetime-local" step="1"></label>
   <label>Until (UTC)<input id="to" type="datetime-local" step="1"></label>
+  <label class="tick"><input id="once" type="checkbox"> one of each kind</label>
   <button type="reset">Clear</button>
 </form>
 <figure class="legend" aria-label="Legend">

@@ -189,6 +189,8 @@ function sessionNode(s, matched) {
   D.parts.forEach((part, i) => {
     if (s.parts[i][0] && part.name !== D.decidedBy) head.append(made("span", "badge", plain(part.name)));
   });
+  const others = (alike.get(sort(s)) || 1) - 1;
+  if (others) head.append(made("span", "soft small", "and " + others.toLocaleString("en") + " more of this kind"));
   const times = [when(s.start), when(s.end)].filter((t) => t), facts = [];
   if (times.length) facts.push((times[0] === times[1] ? times[0] : times.join(" to ")) + " UTC");
   const threshold = D.threshold === null ? "" : " (threshold " + number(D.threshold) + ")";
@@ -228,7 +230,9 @@ function partsNode(s) {
 
 // -- the list and its filters ----------------------------------------------------------------------------------------
 
-let found = [], shown = 0, matched = null;
+let found = [], shown = 0, matched = null, alike = new Map();
+// Sessions are of one kind when the same event made the same parts alarm.
+const sort = (s) => [s.first === null ? -1 : s.e[s.first - s.from], s.parts.map((part) => part[0])].join();
 const list = $("list"), more = $("more");
 
 function match() {
@@ -246,12 +250,20 @@ function match() {
     (from === null || (s.end ?? s.start) >= from && s.start !== null) &&
     (to === null || s.start <= to && s.start !== null) &&
     (!matched || holds(s)));
+  const fitting = found.length;
+  alike = new Map();
+  if ($("once").checked) {
+    found.forEach((s) => alike.set(sort(s), 1 + (alike.get(sort(s)) || 0)));
+    const seen = new Set();
+    found = found.filter((s) => !seen.has(sort(s)) && seen.add(sort(s)));
+  }
   near.disconnect();
   strips.clear();
   list.replaceChildren();
   shown = 0;
-  const none = "No session fits these filters.";
-  $("shown").textContent = found.length ? count(found.length, "session") + ", the highest score first" : none;
+  const kinds = fitting > found.length ? " of " + count(found.length, "kind") : "";
+  const some = count(fitting, "session") + kinds + ", the highest score first";
+  $("shown").textContent = fitting ? some : "No session fits these filters.";
   extend();
 }
 

@@ -85,8 +85,8 @@ button { border: 1px solid var(--soft); border-radius: 5px; padding: .3rem .8rem
 }
 .event p { margin: .15rem 0; }
 .expected { list-style: none; margin: 0; padding: 0; }
-.expected li { display: grid; grid-template-columns: 4.2rem minmax(0, 1fr); gap: .6rem; }
-.expected .n { text-align: right; color: var(--soft); }
+.expected li { display: grid; grid-template-columns: 5.4rem minmax(0, 1fr); gap: .6rem; }
+.expected .n { text-align: right; white-space: nowrap; color: var(--soft); }
 .row { color: var(--soft); }
 .row mark { background: var(--strong-paper); color: var(--strong); border-radius: 3px; padding: 0 .2rem; }
 summary { cursor: pointer; color: var(--strong); padding: .2rem 0; font-size: .88rem; }
