@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stackyard_detector.detector import alarm_page
-from tests.stackyard_detector.detector.judging import CAME_FROM, judged, session
+from tests.stackyard_detector.detector.judging import CAME_FROM, findings, session
 from tests.stackyard_server.web.conftest import browser  # noqa: F401 - a fixture
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -29,7 +29,7 @@ SESSIONS = [
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_an_analyst_finds_and_reads_alarms(browser: Any, tmp_path: Path, scheme: str, width: int) -> None:  # noqa: F811
     path = tmp_path / "alarms.html"
-    path.write_text(alarm_page.render(judged(*SESSIONS, texts=TEXTS), CAME_FROM, 100), encoding="utf-8")
+    path.write_text(alarm_page.render(findings(*SESSIONS, texts=TEXTS), CAME_FROM, 100), encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text))

@@ -17,7 +17,7 @@ import numpy as np
 
 from stackyard_detector.detector.alarm_page_script import SCRIPT
 from stackyard_detector.detector.alarm_page_style import STYLE
-from stackyard_detector.detector.alarms import MOST_EXPECTED, Judged, finite, severity, shown
+from stackyard_detector.detector.alarms import Findings, finite, shown
 
 #: Sessions without an alarm on the page, those with the greatest scores: what nearly was one.
 MOST_OTHERS = 50
@@ -25,7 +25,7 @@ MOST_OTHERS = 50
 MOST_SHOWN = 300
 MOST_EVENTS = 150_000
 #: Events of which the page says what was expected, those of the sessions with the greatest scores.
-MOST_TOLD = 50_000
+MOST_TOLD = 20_000
 #: Characters of a name or a text.
 MOST_CHARACTERS = 300
 
@@ -33,32 +33,34 @@ MOST_CHARACTERS = 300
 _NEVER, _NOT_JUDGED = -2, -1
 
 
-def render(judged: Judged, come_from: Mapping[str, Any], most: int) -> str:
+def render(findings: Findings, come_from: Mapping[str, Any], most: int) -> str:
     """The page's text.
 
     Args:
-        judged: the sessions.
+        findings: the sessions.
         come_from: what ``alarms.origin`` says.
         most: the greatest number of alarms on the page.
     """
-    return _page(_data(judged, come_from, most), come_from, judged)
+    return _page(_data(findings, come_from, most), come_from, findings)
 
 
-def _data(judged: Judged, come_from: Mapping[str, Any], most: int) -> Dict[str, Any]:
+def _data(findings: Findings, come_from: Mapping[str, Any], most: int) -> Dict[str, Any]:
     """What the script draws. Names, texts and expected events are in it once each."""
-    rows, windows = _chosen(judged, most)
+    rows, windows = _chosen(findings, most)
     names: Dict[str, int] = {}
-    numbers = _Numbers(judged, names)
-    expected, places = _expected(judged, rows, windows, numbers)
+    numbers = _Numbers(findings, names)
+    expected, places = _expected(findings, rows, windows, numbers)
     sessions = []
     for row, (begin, end), told in zip(rows, windows, places):
-        sessions.append(_session(judged, row, begin, end, told, numbers))
-    deciding = judged.deciding
+        sessions.append(_session(findings, row, begin, end, told, numbers))
+    deciding = findings.deciding
     return {
-        "decidedBy": judged.decided_by,
+        "decidedBy": findings.decided_by,
         "threshold": finite(deciding.threshold),
-        "known": judged.detector.vocabulary.size,
-        "parts": [{"name": name, "threshold": finite(part.threshold)} for name, part in judged.parts.items()],
+        "known": findings.detector.vocabulary.size,
+        "parts": [
+            {"name": name, "threshold": finite(part.threshold)} for name, part in findings.parts.items()
+        ],
         "names": numbers.told(),
         "expected": expected,
         "sessions": sessions,
@@ -68,15 +70,15 @@ def _data(judged: Judged, come_from: Mapping[str, Any], most: int) -> Dict[str, 
 class _Numbers:
     """Names of events as numbers of the page, in order of appearance."""
 
-    def __init__(self, judged: Judged, names: Dict[str, int]) -> None:
-        self._judged, self._numbers = judged, names
+    def __init__(self, findings: Findings, names: Dict[str, int]) -> None:
+        self._findings, self._numbers = findings, names
 
     def __call__(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers))
 
     def told(self) -> List[Tuple[str, Optional[str]]]:
         """Name and text of each."""
-        texts = self._judged.texts
+        texts = self._findings.texts
         return [
             (
                 shown(name, MOST_CHARACTERS),
@@ -86,18 +88,15 @@ class _Numbers:
         ]
 
 
-def _chosen(judged: Judged, most: int) -> Tuple[List[int], List[Tuple[int, int]]]:
+def _chosen(findings: Findings, most: int) -> Tuple[List[int], List[Tuple[int, int]]]:
     """The sessions of the page, the greatest score first, and which events of each are shown."""
-    order = judged.order()
-    alarmed = np.asarray(judged.deciding.alarms, dtype=bool)[order]
-    kept = np.zeros(len(order), dtype=bool)
-    kept[np.flatnonzero(alarmed)[:most]] = True
-    kept[np.flatnonzero(~alarmed)[:MOST_OTHERS]] = True
+    alarmed = findings.deciding.first_alarms >= 0
+    kept = np.union1d(np.flatnonzero(alarmed)[:most], np.flatnonzero(~alarmed)[:MOST_OTHERS])
     rows: List[int] = []
     windows: List[Tuple[int, int]] = []
     room = MOST_EVENTS
-    for row in order[kept].tolist():
-        begin, end = _window(int(judged.sessions.lengths[row]), int(judged.deciding.first_alarms[row]))
+    for row in kept.tolist():
+        begin, end = _window(int(findings.sessions.lengths[row]), int(findings.deciding.first_alarms[row]))
         room -= end - begin
         if room < 0:
             break
@@ -113,13 +112,13 @@ def _window(length: int, first_alarm: int) -> Tuple[int, int]:
 
 
 def _expected(
-    judged: Judged, rows: Sequence[int], windows: Sequence[Tuple[int, int]], numbers: _Numbers
+    findings: Findings, rows: Sequence[int], windows: Sequence[Tuple[int, int]], numbers: _Numbers
 ) -> Tuple[List[List[int]], List[np.ndarray]]:
     """Every different list of expected events once, and which of them each shown event has (-1: none).
 
     A list is [event, probability in ten thousandths, event, ...], the most probable first.
     """
-    first = judged.ranks.first_position
+    first = findings.ranks.first_position
     places = [np.full(end - begin, -1, dtype=np.int64) for begin, end in windows]
     asked_rows, asked_positions = [], []
     room = MOST_TOLD
@@ -130,17 +129,17 @@ def _expected(
         asked_positions.append(positions)
     if not rows or not sum(map(len, asked_rows)):
         return [], places
-    ids, probabilities = judged.expected(np.concatenate(asked_rows), np.concatenate(asked_positions))
+    ids, probabilities = findings.expected(np.concatenate(asked_rows), np.concatenate(asked_positions))
     shares = np.rint(10_000 * probabilities).astype(np.int64)
     table, which = np.unique(np.concatenate([ids, shares], axis=1), axis=0, return_inverse=True)
     which, done = np.asarray(which).ravel(), 0
     for own, (begin, _), positions in zip(places, windows, asked_positions):
         own[positions - begin] = which[done : done + len(positions)]
         done += len(positions)
-    names = judged.detector.vocabulary.events
+    names = findings.detector.vocabulary.events
     lists = []
     for line in table.tolist():
-        pairs = zip(line[:MOST_EXPECTED], line[MOST_EXPECTED:])
+        pairs = zip(line[: ids.shape[1]], line[ids.shape[1] :])
         lists.append(
             [part for event, share in pairs if event >= 0 for part in (numbers(names[event]), share)]
         )
@@ -148,23 +147,23 @@ def _expected(
 
 
 def _session(
-    judged: Judged, row: int, begin: int, end: int, told: np.ndarray, numbers: _Numbers
+    findings: Findings, row: int, begin: int, end: int, told: np.ndarray, numbers: _Numbers
 ) -> Dict[str, Any]:
-    dataset, deciding, seen = judged.dataset, judged.deciding, judged.seen(row)
+    dataset, deciding, seen = findings.dataset, findings.deciding, findings.seen(row)
     steps = np.where(np.isnan(seen.surprises), _NOT_JUDGED, np.rint(100 * np.minimum(seen.surprises, 1e6)))
     steps[seen.unknown] = _NEVER
     first = int(deciding.first_alarms[row])
-    unexpected = [place for place in judged.unexpected(seen)[0] if begin <= place < end]
-    parts = list(judged.parts)
+    unexpected = [place for place in findings.unexpected(seen)[0] if begin <= place < end]
+    parts = list(findings.parts)
     return {
         "key": shown(dataset.keys[row], MOST_CHARACTERS),
         "start": finite(dataset.started_at[row], 3),
         "end": finite(dataset.ended_at[row], 3),
         "label": dataset.labels[row],
         "attack": dataset.attack_starts_at[row],
-        "alarm": bool(deciding.alarms[row]),
+        "alarm": first >= 0,
         "score": finite(deciding.scores[row]),
-        "severity": severity(deciding.scores[row], deciding.threshold),
+        "severity": findings.severity(row),
         "first": None if first < 0 else first,
         "n": len(seen.names),
         "from": begin,
@@ -173,26 +172,26 @@ def _session(
         "r": seen.ranks[begin:end].tolist(),
         "x": told.tolist(),
         "u": unexpected,
-        "why": {place: [parts.index(name) for name in judged.reasons(seen, place)] for place in unexpected},
+        "why": {place: [parts.index(name) for name in findings.reasons(seen, place)] for place in unexpected},
         "parts": [
-            [int(bool(part.alarms[row])), finite(part.scores[row]), int(part.first_alarms[row])]
-            for part in judged.parts.values()
+            [int(part.first_alarms[row] >= 0), finite(part.scores[row]), int(part.first_alarms[row])]
+            for part in findings.parts.values()
         ],
     }
 
 
-def _page(data: Mapping[str, Any], come_from: Mapping[str, Any], judged: Judged) -> str:
+def _page(data: Mapping[str, Any], come_from: Mapping[str, Any], findings: Findings) -> str:
     listed = sum(session["alarm"] for session in data["sessions"])
-    total = len(judged.alarmed())
+    total = findings.total_alarms
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(STYLE)}'; script-src '{_digest(SCRIPT)}'"
     )
-    counts = [(total, "alarm" if total == 1 else "alarms"), (len(judged.dataset), "sessions judged")]
+    counts = [(total, "alarm" if total == 1 else "alarms"), (findings.total_sessions, "sessions judged")]
     if total > listed:
         counts.append((total - listed, "alarms left out here, those with the smallest scores"))
     facts = "".join(
-        f"<dt>{_safe(what)}</dt><dd>{_safe(said)}</dd>" for what, said in _facts(come_from, judged)
+        f"<dt>{_safe(what)}</dt><dd>{_safe(said)}</dd>" for what, said in _facts(come_from, findings)
     )
     return _SHELL.format(
         policy=_safe(policy),
@@ -206,7 +205,7 @@ def _page(data: Mapping[str, Any], come_from: Mapping[str, Any], judged: Judged)
     )
 
 
-def _facts(come_from: Mapping[str, Any], judged: Judged) -> List[Tuple[str, str]]:
+def _facts(come_from: Mapping[str, Any], findings: Findings) -> List[Tuple[str, str]]:
     model, stack = come_from["model"], come_from["stack"]
     trained = [f"{name} {value}" for name, value in model["trained_with"].items() if value is not None]
     runs = [f"{name} {value}" for name, value in stack.items() if value is not None]
@@ -214,7 +213,7 @@ def _facts(come_from: Mapping[str, Any], judged: Judged) -> List[Tuple[str, str]
         ("model", model["sha256"]),
         ("trained", ", ".join([*([str(model["trained_at"])] if model["trained_at"] else []), *trained])),
         ("it knows", f"{model['known_events']} events, and looks at {model['history']} before each"),
-        ("judged by", f"{judged.decided_by}; an event beyond the {judged.k} most probable is a miss"),
+        ("judged by", f"{findings.decided_by}; an event beyond the {findings.k} most probable is a miss"),
         ("data", str(come_from["data"]["sha256"] or "not known")),
         ("stack", ", ".join(runs)),
     ]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, 
 
 import numpy as np
 
+from stackyard_detector.detector.calibrated import COMBINATIONS, Judged
 from stackyard_detector.detector.dataset import Dataset
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.windows import Sequences
@@ -36,43 +37,25 @@ NEIGHBOURS = 3
 #: Characters of a name, a text or a key that an alarm shows; what is longer ends in an ellipsis.
 MOST_CHARACTERS = 500
 
-#: Sessions and positions -> ids [n, MOST_EXPECTED] (-1: none) and probabilities of the most probable events there.
+#: Sessions and positions -> ids [n, MOST_EXPECTED] and probabilities of the most probable events there.
 Expected = Callable[[np.ndarray, np.ndarray], Tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one part of the detector (the network, a rule, the combination) says of every session.
-
-    Attributes:
-        scores: float [sessions]; the greater, the less usual.
-        threshold: a score above it is an alarm; ``None``: this part has none.
-        alarms: bool [sessions].
-        first_alarms: int [sessions], index of the event with which the alarm is certain, -1 without an alarm.
-        contributions: float [events of all sessions, end to end]: what each event adds to the score; ``None`` where
-            the part judges whole sessions only.
-    """
-
-    scores: np.ndarray
-    threshold: Optional[float]
-    alarms: np.ndarray
-    first_alarms: np.ndarray
-    contributions: Optional[np.ndarray] = None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Sessions with all that inference found out about them.
+class Findings:
+    """The sessions worth a look, the greatest score first, with all that inference found out about them.
 
     Attributes:
         dataset: the sessions as they were read.
         sessions: the same as symbols of ``detector.vocabulary``.
         detector: the model.
-        ranks: of every target event.
-        surprises: float32 [targets], negative log likelihood in nats, aligned with ``ranks.values``.
-        parts: name -> what it says.
+        ranks: of every target event, with surprise.
+        parts: what each part of the detector says of the sessions.
+        flags: part -> bool [events of all sessions, end to end]: events that are unusual to it by themselves.
         k: an event that is not among the k most probable is a miss.
         expected: tells what the network held for most probable.
+        total_sessions: how many sessions were judged in all.
+        total_alarms: and how many of those alarm.
         texts: event name -> its text, where a name says little by itself (templates of raw lines).
         decided_by: the part whose verdict makes an alarm; it is one of ``parts``.
     """
@@ -81,27 +64,35 @@ class Judged:
     sessions: Sequences
     detector: Detector
     ranks: Ranks
-    surprises: np.ndarray
-    parts: Mapping[str, Part]
+    parts: Mapping[str, Judged]
+    flags: Mapping[str, np.ndarray]
     k: int
     expected: Expected
+    total_sessions: int
+    total_alarms: int
     texts: Mapping[str, str] = field(default_factory=dict)
     decided_by: str = "combined"
 
     @property
-    def deciding(self) -> Part:
+    def deciding(self) -> Judged:
         """The part whose verdict makes an alarm."""
         return self.parts[self.decided_by]
 
-    def order(self) -> np.ndarray:
-        """All sessions, the greatest score first, int64 [sessions]; equal scores in the order of the data."""
-        scores = np.nan_to_num(np.asarray(self.deciding.scores, dtype=np.float64), nan=-np.inf)
-        return np.argsort(-scores, kind="stable")
-
     def alarmed(self) -> np.ndarray:
-        """The sessions with an alarm, in the same order, int64 [alarms]."""
-        order = self.order()
-        return order[np.asarray(self.deciding.alarms, dtype=bool)[order]]
+        """The sessions with an alarm, int64 [alarms]."""
+        return np.flatnonzero(self.deciding.first_alarms >= 0)
+
+    def alarming(self, row: int) -> List[str]:
+        """The parts that alarm, but for those that are made of others."""
+        return [
+            name
+            for name, part in self.parts.items()
+            if name not in COMBINATIONS and int(part.first_alarms[row]) >= 0
+        ]
+
+    def severity(self, row: int) -> int:
+        """How grave, 5 to 10: four more than there are parts that alarm."""
+        return max(5, min(10, 4 + len(self.alarming(row))))
 
     def seen(self, row: int) -> Seen:
         """One session, event by event."""
@@ -110,36 +101,52 @@ class Judged:
         own = slice(int(self.ranks.offsets[row]), int(self.ranks.offsets[row + 1]))
         ranks, surprises = np.zeros(end - begin, dtype=np.int64), np.full(end - begin, np.nan)
         targets = end - begin - (own.stop - own.start)
-        ranks[targets:], surprises[targets:] = self.ranks.values[own], self.surprises[own]
+        ranks[targets:] = self.ranks.values[own]
+        if self.ranks.surprise is not None:
+            surprises[targets:] = self.ranks.surprise[own]
         surprises[targets:][unknown[targets:]] = np.inf
         start = int(self.dataset.events.offsets[row])
         numbers = self.dataset.events.values[start : start + end - begin].tolist()
         return Seen(row, begin, [self.dataset.names[number] for number in numbers], unknown, ranks, surprises)
 
     def reasons(self, seen: Seen, position: int) -> List[str]:
-        """The parts of which this very event alone exceeds the threshold, or with which their alarm is certain."""
-        found = []
-        for name, part in self.parts.items():
-            if part.alarms[seen.row]:
-                alone = 0.0
-                if part.contributions is not None and part.threshold is not None:
-                    alone = float(part.contributions[seen.begin + position]) - float(part.threshold)
-                if alone > 0 or int(part.first_alarms[seen.row]) == position:
-                    found.append(name)
-        return found
+        """The parts to which this very event is unusual, and those whose alarm is certain with it."""
+        return [
+            name
+            for name, part in self.parts.items()
+            if name not in COMBINATIONS
+            and (
+                int(part.first_alarms[seen.row]) == position
+                or (name in self.flags and bool(self.flags[name][seen.begin + position]))
+            )
+        ]
+
+    def telling(self, seen: Seen, positions: List[int]) -> Optional[int]:
+        """Which of the unexpected events to look at first, ``None`` without one.
+
+        The one with which the alarm is certain, where it is unusual by itself. Else the least probable one: an alarm
+        that grew over many events becomes certain with any of them.
+        """
+        first = int(self.deciding.first_alarms[seen.row])
+        if first in positions and (
+            seen.unknown[first] or seen.ranks[first] > self.k or self.reasons(seen, first)
+        ):
+            return first
+        surprises = np.where(seen.unknown, np.inf, np.nan_to_num(seen.surprises, nan=-1.0, posinf=np.inf))
+        return max(positions, key=lambda position: surprises[position], default=None)
 
     def unexpected(self, seen: Seen, most: int = MOST_UNEXPECTED) -> Tuple[List[int], int]:
         """The positions of the events to look at, in order, at most ``most`` of them, and how many are left out.
 
-        They are those that the model does not know, those beyond the k most probable, those that exceed a part's
-        threshold alone, and the one with which the alarm is certain. Where there is none (counts or length made the
-        alarm), they are the three least probable ones.
+        They are those that the model does not know, those beyond the k most probable, those that are unusual by
+        themselves to a part that alarms, and the one with which the alarm is certain. Where there is none but that one
+        (counts or length made the alarm), the three least probable ones are there too.
         """
         length = len(seen.names)
         chosen = seen.unknown | (seen.ranks > self.k)
-        for part in self.parts.values():
-            if part.alarms[seen.row] and part.contributions is not None and part.threshold is not None:
-                chosen |= np.asarray(part.contributions[seen.begin : seen.begin + length]) > part.threshold
+        for name, flags in self.flags.items():
+            if self.parts[name].first_alarms[seen.row] >= 0:
+                chosen |= flags[seen.begin : seen.begin + length]
         weight = np.nan_to_num(seen.surprises, nan=0.0, posinf=np.inf)
         weight[seen.unknown] = np.inf
         first = int(self.deciding.first_alarms[seen.row])
@@ -205,21 +212,21 @@ def origin(model_files: Iterable[Path], detector: Detector, data_sha256: Optiona
     }
 
 
-def build(judged: Judged, come_from: Mapping[str, Any], most: int) -> List[Dict[str, Any]]:
+def build(findings: Findings, come_from: Mapping[str, Any], most: int) -> List[Dict[str, Any]]:
     """The alarms, the greatest score first, at most ``most`` of them.
 
     Args:
-        judged: the sessions.
+        findings: the sessions.
         come_from: what ``origin`` says.
-        most: bound of the list; ``len(judged.alarmed())`` says how many there are.
+        most: bound of the list; ``findings.total_alarms`` says how many there are.
     """
-    rows = judged.alarmed()[:most]
-    seen = [judged.seen(int(row)) for row in rows]
-    unexpected = [judged.unexpected(session) for session in seen]
+    rows = findings.alarmed()[:most]
+    seen = [findings.seen(int(row)) for row in rows]
+    unexpected = [findings.unexpected(session) for session in seen]
     counts = [len(positions) for positions, _ in unexpected]
     expected = iter(
         expected_events(
-            judged,
+            findings,
             np.repeat(rows, counts),
             np.array([p for positions, _ in unexpected for p in positions], dtype=np.int64),
         )
@@ -227,69 +234,72 @@ def build(judged: Judged, come_from: Mapping[str, Any], most: int) -> List[Dict[
     alike: Dict[str, int] = {}
     found = []
     for session, (positions, left_out) in zip(seen, unexpected):
-        own = [_unexpected(judged, session, position, next(expected)) for position in positions]
-        found.append(_alarm(judged, session, own, left_out, come_from, alike))
+        own = [_unexpected(findings, session, position, next(expected)) for position in positions]
+        found.append(_alarm(findings, session, own, left_out, come_from, alike))
     return found
 
 
-def expected_events(judged: Judged, rows: np.ndarray, positions: np.ndarray) -> List[List[Dict[str, Any]]]:
+def expected_events(
+    findings: Findings, rows: np.ndarray, positions: np.ndarray
+) -> List[List[Dict[str, Any]]]:
     """What was expected at each of these places, the most probable first: ``name``, ``text``, ``probability``.
 
     Nothing where the event is no target.
     """
     found: List[List[Dict[str, Any]]] = [[] for _ in range(len(rows))]
-    targets = np.flatnonzero(positions >= judged.ranks.first_position)
+    targets = np.flatnonzero(positions >= findings.ranks.first_position)
     if not len(targets):
         return found
-    ids, probabilities = judged.expected(rows[targets], positions[targets])
-    names = judged.detector.vocabulary.events
+    ids, probabilities = findings.expected(rows[targets], positions[targets])
+    names = findings.detector.vocabulary.events
     for target, own, probable in zip(targets.tolist(), ids.tolist(), probabilities.tolist()):
         found[target] = [
-            {**event(judged, names[number]), "probability": finite(share, 6)}
+            {**event(findings, names[number]), "probability": finite(share, 6)}
             for number, share in zip(own, probable)
-            if number >= 0
         ]
     return found
 
 
-def event(judged: Judged, name: str) -> Dict[str, Any]:
+def event(findings: Findings, name: str) -> Dict[str, Any]:
     """An event's name, and its text where it has one."""
-    text = judged.texts.get(name)
+    text = findings.texts.get(name)
     return {"name": shown(name), "text": None if text is None else shown(text)}
 
 
-def _unexpected(judged: Judged, seen: Seen, position: int, expected: List[Dict[str, Any]]) -> Dict[str, Any]:
+def _unexpected(
+    findings: Findings, seen: Seen, position: int, expected: List[Dict[str, Any]]
+) -> Dict[str, Any]:
     rank, surprise = int(seen.ranks[position]), float(seen.surprises[position])
     unknown = bool(seen.unknown[position])
     return {
         "position": position,
-        **event(judged, seen.names[position]),
+        **event(findings, seen.names[position]),
         "known": not unknown,
         "rank": None if unknown or rank == 0 else rank,
         "probability": None if unknown else finite(math.exp(-surprise), 9),
         "surprise": None if unknown else finite(surprise, 4),
-        "reasons": judged.reasons(seen, position),
+        "reasons": findings.reasons(seen, position),
         "expected": expected,
-        "before": [event(judged, name) for name in seen.names[max(0, position - NEIGHBOURS) : position]],
-        "after": [event(judged, name) for name in seen.names[position + 1 : position + 1 + NEIGHBOURS]],
+        "before": [event(findings, name) for name in seen.names[max(0, position - NEIGHBOURS) : position]],
+        "after": [event(findings, name) for name in seen.names[position + 1 : position + 1 + NEIGHBOURS]],
     }
 
 
 def _alarm(
-    judged: Judged,
+    findings: Findings,
     seen: Seen,
     unexpected: List[Dict[str, Any]],
     left_out: int,
     come_from: Mapping[str, Any],
     alike: Dict[str, int],
 ) -> Dict[str, Any]:
-    dataset, deciding, row = judged.dataset, judged.deciding, seen.row
+    dataset, deciding, row = findings.dataset, findings.deciding, seen.row
     start, end = dataset.started_at[row], dataset.ended_at[row]
     first = int(deciding.first_alarms[row])
     return {
         "api_version": API_VERSION,
         "kind": KIND,
-        "id": _identity(judged, seen, come_from, alike),
+        "id": _identity(findings, seen, come_from, alike),
         "created_at": come_from["created_at"],
         "key": shown(dataset.keys[row]),
         "start": instant(start),
@@ -299,16 +309,18 @@ def _alarm(
         "events": len(seen.names),
         "score": finite(deciding.scores[row], 6),
         "threshold": finite(deciding.threshold, 6),
-        "severity": severity(deciding.scores[row], deciding.threshold),
-        "decided_by": judged.decided_by,
-        "verdicts": verdicts(judged, row),
+        "severity": findings.severity(row),
+        "decided_by": findings.decided_by,
+        "parts": findings.alarming(row),
+        "verdicts": verdicts(findings, row),
         "first_alarm": None
         if first < 0
         else {
             "position": first,
-            **event(judged, seen.names[first]),
-            "parts": [name for name in judged.reasons(seen, first) if name != judged.decided_by],
+            **event(findings, seen.names[first]),
+            "parts": findings.reasons(seen, first),
         },
+        "look_at": findings.telling(seen, [event["position"] for event in unexpected]),
         "unexpected": unexpected,
         "unexpected_left_out": left_out,
         "label": dataset.labels[row],
@@ -319,37 +331,27 @@ def _alarm(
     }
 
 
-def verdicts(judged: Judged, row: int) -> Dict[str, Dict[str, Any]]:
+def verdicts(findings: Findings, row: int) -> Dict[str, Dict[str, Any]]:
     """Part -> what it says of a session: ``alarm``, ``score``, ``threshold``, ``first_alarm`` (a position)."""
     return {
         name: {
-            "alarm": bool(part.alarms[row]),
+            "alarm": int(part.first_alarms[row]) >= 0,
             "score": finite(part.scores[row], 6),
             "threshold": finite(part.threshold, 6),
             "first_alarm": None if part.first_alarms[row] < 0 else int(part.first_alarms[row]),
         }
-        for name, part in judged.parts.items()
+        for name, part in findings.parts.items()
     }
 
 
-def _identity(judged: Judged, seen: Seen, come_from: Mapping[str, Any], alike: Dict[str, int]) -> str:
-    """The same for the same session, data and model, however often and in whatever parts they are judged."""
+def _identity(findings: Findings, seen: Seen, come_from: Mapping[str, Any], alike: Dict[str, int]) -> str:
+    """The same for the same session, data and model, however often and in whatever parts they are findings."""
     told = [come_from["model"]["sha256"], come_from["data"]["sha256"]]
-    told += [judged.dataset.keys[seen.row], judged.dataset.started_at[seen.row], seen.names]
+    told += [findings.dataset.keys[seen.row], findings.dataset.started_at[seen.row], seen.names]
     digest = hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()
     alike[digest] = alike.get(digest, 0) + 1
     # Two sessions alike in everything are told apart by a count alone.
     return digest[:32] if alike[digest] == 1 else f"{digest[:32]}-{alike[digest]}"
-
-
-def severity(score: float, threshold: Optional[float]) -> int:
-    """How grave, 5 to 10: 5 at the threshold, one more for each doubling of the score above it."""
-    score = float(score)
-    if threshold is None or not float(threshold) > 0 or math.isnan(score):
-        return 7
-    if math.isinf(score):
-        return 10
-    return int(min(10, max(5, 5 + math.floor(math.log2(max(score, 1e-300) / float(threshold))))))
 
 
 def instant(seconds: Optional[float]) -> Optional[str]:
@@ -374,11 +376,6 @@ def shown(text: str, most: int = MOST_CHARACTERS) -> str:
     """A text of bounded length that every encoding can hold: half a surrogate pair becomes "?"."""
     text = text if len(text) <= most else text[: most - 1] + "…"
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def lines(alarms: List[Dict[str, Any]]) -> List[str]:
-    """``alerts.jsonl``: one JSON object a line."""
-    return [json_line(alarm) for alarm in alarms]
 
 
 def json_line(value: Mapping[str, Any]) -> str:

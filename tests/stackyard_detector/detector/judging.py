@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+from stackyard_detector.detector.calibrated import Judged
 
-from stackyard_detector.detector.alarms import Judged, Part
+from stackyard_detector.detector.alarms import Findings
 from stackyard_detector.detector.config import DetectorConfig
 from stackyard_detector.detector.dataset import collect
 from stackyard_detector.detector.ranks import Ranks
@@ -34,7 +35,7 @@ def session(events, key="198.51.100.7", **known):
     return Session(key, events.split(), **known)
 
 
-def judged(*sessions, start_padding=False, k=2, threshold=3.0, texts=None, rules=True):
+def findings(*sessions, start_padding=False, k=2, threshold=3.0, texts=None, rules=True):
     """Sessions as the pretended model judges them.
 
     The next event of the vocabulary (round and round) has rank 1 and probability 0.9; each other one is one rank and
@@ -62,29 +63,39 @@ def judged(*sessions, start_padding=False, k=2, threshold=3.0, texts=None, rules
         ids = (before[:, None] + np.array([1, 2, 3])) % len(KNOWN)
         return ids, np.exp(-np.array([0.105, 3.105, 6.105]))[None, :].repeat(len(rows), axis=0)
 
-    network = by_event(events, encoded, threshold)
-    unknown = by_event((encoded.values == len(KNOWN)).astype(float), encoded, 0.5)
-    lengths = encoded.lengths.astype(float)
-    long = lengths > 40
-    length = Part(lengths, 40.0, long, np.where(long, 40, -1))
-    parts = {"network": network}
+    parts, flags = {"network": by_event(events, encoded, threshold)}, {"network": events > threshold}
+    long = encoded.lengths > 40
     if rules:
-        parts.update(unseen_event=unknown, length=length)
-    first = np.where(network.first_alarms >= 0, network.first_alarms, length.first_alarms)
-    parts["combined"] = Part(network.scores + 100.0 * long, threshold, network.alarms | long, first)
-    offsets = np.array(offsets, dtype=np.int64)
-    found = Ranks(np.array(ranks, dtype=np.int32), offsets, config.first_position)
-    surprises = np.array(surprises, dtype=np.float32)
-    return Judged(dataset, encoded, detector, found, surprises, parts, k, expected, texts or {})
+        unseen = (encoded.values == len(KNOWN)).astype(float)
+        parts["unseen_event"], flags["unseen_event"] = by_event(unseen, encoded, 0.5), unseen > 0
+        first = np.where(long, 40, -1)
+        parts["length"] = Judged(encoded.lengths.astype(float), 40.0, first, first)
+    first = np.where(
+        parts["network"].first_alarms >= 0, parts["network"].first_alarms, np.where(long, 40, -1)
+    )
+    parts["combined"] = Judged(parts["network"].scores + 100.0 * long, threshold, first, first)
+    order = np.argsort(-parts["combined"].scores, kind="stable")
+    found = Ranks(
+        np.array(ranks, dtype=np.int32),
+        np.array(offsets, dtype=np.int64),
+        config.first_position,
+        np.array(surprises, dtype=np.float32),
+    )
+    total, alarms = len(dataset), int((first >= 0).sum())
+    if order.tolist() != list(
+        range(len(dataset))
+    ):  # in the order of scores, as ``alarm_files.gather`` chooses
+        how = {"start_padding": start_padding, "k": k, "threshold": threshold, "texts": texts, "rules": rules}
+        return findings(*(sessions[row] for row in order), **how)
+    return Findings(dataset, encoded, detector, found, parts, flags, k, expected, total, alarms, texts or {})
 
 
 def by_event(contributions, sessions, threshold):
-    """A part whose score is the greatest of its events, and which alarms with the first event above the threshold."""
+    """A part whose score is the greatest of its events, and which alarms with the first one above the threshold."""
     scores, first = [], []
     for row in range(len(sessions)):
         own = contributions[sessions.offsets[row] : sessions.offsets[row + 1]]
         above = np.flatnonzero(own > threshold)
         scores.append(own.max())
         first.append(above[0] if len(above) else -1)
-    scores = np.array(scores)
-    return Part(scores, threshold, scores > threshold, np.array(first), contributions)
+    return Judged(np.array(scores), threshold, np.array(first), np.array(first))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stackyard_detector.detector import alarm_formats, alarms
 from stackyard_detector.readers import cef
-from tests.stackyard_detector.detector.judging import CAME_FROM, judged, session
+from tests.stackyard_detector.detector.judging import CAME_FROM, findings, session
 
 pytestmark = pytest.mark.python
 
@@ -41,7 +41,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=4), min_size=1, max_size=12).map("".j
 
 
 def alarm(*events, **known):
-    (found,) = alarms.build(judged(session(*events, **known)), CAME_FROM, 1)
+    (found,) = alarms.build(findings(session(*events, **known)), CAME_FROM, 1)
     return found
 
 

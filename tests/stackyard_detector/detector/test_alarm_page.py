@@ -13,7 +13,7 @@ import pytest
 
 from stackyard_detector.detector import alarm_page
 from stackyard_detector.detector.alarm_page_script import SCRIPT
-from tests.stackyard_detector.detector.judging import CAME_FROM, judged, session
+from tests.stackyard_detector.detector.judging import CAME_FROM, findings, session
 
 pytestmark = pytest.mark.python
 
@@ -21,7 +21,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>&\"'`\u2028"
 
 
 def rendered(*sessions, most=100, **how):
-    return alarm_page.render(judged(*sessions, **how), CAME_FROM, most)
+    return alarm_page.render(findings(*sessions, **how), CAME_FROM, most)
 
 
 def data_of(page):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from stackyard_detector.detector import alarms
-from tests.stackyard_detector.detector.judging import CAME_FROM, judged, session
+from tests.stackyard_detector.detector.judging import CAME_FROM, findings, session
 
 pytestmark = pytest.mark.python
 
@@ -16,7 +17,7 @@ USUAL = "login read write logout ping login read write"
 
 
 def found(*sessions, most=100, **how):
-    return alarms.build(judged(*sessions, **how), CAME_FROM, most)
+    return alarms.build(findings(*sessions, **how), CAME_FROM, most)
 
 
 def test_an_alarm_says_which_event_came_why_it_was_unexpected_and_what_was_expected():
@@ -54,7 +55,7 @@ def test_alarms_are_sorted_by_score_and_bounded():
     assert [alarm["key"] for alarm in found(*rare)] == ["never", "read", "write", "logout"]
     assert [alarm["key"] for alarm in found(*rare, most=2)] == ["never", "read"]
     assert found(*rare, most=0) == []
-    assert len(judged(*rare).alarmed()) == 4
+    assert len(findings(*rare).alarmed()) == 4
 
 
 def test_equal_scores_keep_the_order_of_the_data():
@@ -97,7 +98,7 @@ def test_templates_give_events_their_text():
 
 def test_a_session_shorter_than_the_history_has_no_ranks_and_still_its_unknown_events():
     odd = session("never")
-    model = judged(odd)
+    model = findings(odd)
     model.parts["combined"].alarms[0], model.parts["combined"].first_alarms[0] = True, 0
     (alarm,) = alarms.build(model, CAME_FROM, 10)
     (event,) = alarm["unexpected"]
@@ -149,17 +150,17 @@ def test_an_identity_is_that_of_the_session_the_data_and_the_model():
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
 def test_a_score_that_json_cannot_hold_is_none(score):
-    model = judged(session("login read logout"), session("login read login", key="other"))
+    model = findings(session("login read logout"), session("login read login", key="other"))
     model.parts["combined"].scores[0] = score
-    lines = alarms.lines(alarms.build(model, CAME_FROM, 10))
-    assert {json.loads(line)["key"]: json.loads(line)["score"] for line in lines}["198.51.100.7"] is None
+    lines = [alarms.json_line(alarm) for alarm in alarms.build(model, CAME_FROM, 10)]
+    assert [json.loads(line)["score"] is None for line in lines] == [True, False]
     assert "NaN" not in "".join(lines)
     assert "Infinity" not in "".join(lines)
 
 
 def test_what_a_log_may_hold_stays_on_one_line_of_valid_json():
     key = 'a"b\n\x85\u2028\u2029\x00\ud800' + "x" * 5000
-    (line,) = alarms.lines(found(session("login read logout", key=key)))
+    line = alarms.json_line(found(session("login read logout", key=key))[0])
     assert len(line.splitlines()) == 1
     line.encode("utf-8")
     told = json.loads(line)["key"]
@@ -168,19 +169,18 @@ def test_what_a_log_may_hold_stays_on_one_line_of_valid_json():
 
 
 @pytest.mark.parametrize(
-    ("score", "threshold", "grave"),
-    [
-        (3.1, 3.0, 5),
-        (6.0, 3.0, 6),
-        (12.5, 3.0, 7),
-        (1e9, 3.0, 10),
-        (float("inf"), 3.0, 10),
-        (1.0, None, 7),
-        (1.0, 0.0, 7),
-    ],
+    ("score", "grave"),
+    [(3.1, 5), (5.2, 5), (5.4, 6), (9.9, 7), (1e9, 10), (float("inf"), 10), (float("nan"), 7)],
 )
-def test_severity_grows_with_each_doubling_above_the_threshold(score, threshold, grave):
-    assert alarms.severity(score, threshold) == grave
+def test_severity_grows_with_each_factor_of_ten_beyond_the_threshold(score, grave):
+    model = findings(session("login read logout"))
+    model.parts["combined"].scores[0] = score
+    assert model.severity(0) == grave
+
+
+def test_an_alarm_of_another_part_than_the_combination_is_not_graded():
+    model = dataclasses.replace(findings(session("login read never"), rules=False), decided_by="network")
+    assert model.severity(0) == 7
 
 
 @pytest.mark.parametrize(
