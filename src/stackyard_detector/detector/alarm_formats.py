@@ -43,17 +43,15 @@ def cef(alarm: Mapping[str, Any]) -> str:
         pairs += (
             [("src", address)] if ":" not in address else _labelled("c6a2", "Source IPv6 Address", address)
         )
-    first = alarm["first_alarm"]
     pairs += _labelled("cs1", "key", alarm["key"])
-    if first is not None:
-        pairs += _labelled("cs2", "unexpectedEvent", _said(first))
-        pairs += _labelled("cn1", "position", first["position"])
-        told = _at(alarm, first["position"])
-        if told is not None:
-            pairs += _labelled("cs3", "expectedEvents", _expected(told))
-            pairs += _labelled("cn2", "rank", told["rank"])
+    told = _telling(alarm)
+    if told is not None:
+        pairs += _labelled("cs2", "unexpectedEvent", _said(told))
+        pairs += _labelled("cs3", "expectedEvents", _expected(told))
+        pairs += _labelled("cn1", "position", told["position"])
+        pairs += _labelled("cn2", "rank", told["rank"])
     pairs += _labelled("cn3", "events", alarm["events"])
-    pairs += _labelled("cs4", "parts", ", ".join(_alarming(alarm)))
+    pairs += _labelled("cs4", "parts", ", ".join(alarm["parts"]))
     pairs += _labelled("cs5", "model", alarm["model"]["sha256"])
     pairs += _labelled("cs6", "data", alarm["data"]["sha256"])
     pairs += _labelled("cfp1", "score", alarm["score"])
@@ -121,21 +119,20 @@ def message(alarm: Mapping[str, Any]) -> str:
 
 def reason(alarm: Mapping[str, Any]) -> str:
     """Why there is an alarm: which event came, how improbable it was, what was expected."""
-    first = alarm["first_alarm"]
-    parts = (", ".join(_alarming(alarm)) or alarm["decided_by"]).replace("_", " ")
     count = f"{alarm['events']} event{'' if alarm['events'] == 1 else 's'}"
-    if first is None:
-        return f"a session of {count} is unlike those of training ({parts})"
-    told = _at(alarm, first["position"])
-    words = f"position {first['position']} of {count}: {_said(first)}"
+    first, told = alarm["first_alarm"], _telling(alarm)
     if told is None:
-        return f"{words} ({parts})"
+        parts = ", ".join(alarm["parts"] or [alarm["decided_by"]]).replace("_", " ")
+        return f"a session of {count} is unlike those of training ({parts})"
+    words = f"at position {told['position']} of {count} came {_said(told)}"
     if not told["known"]:
         words += ", which training did not have"
     elif told["rank"] is not None:
         words += f", number {told['rank']} of what was probable"
+    if first is not None and first["position"] != told["position"]:
+        words += f"; the alarm is certain at {first['position']}"
     expected = _expected(told)
-    return f"{words}; expected: {expected} ({parts})" if expected else f"{words} ({parts})"
+    return f"{words}; expected: {expected}" if expected else words
 
 
 def address_of(key: str) -> Optional[str]:
@@ -146,14 +143,9 @@ def address_of(key: str) -> Optional[str]:
         return None
 
 
-def _alarming(alarm: Mapping[str, Any]) -> List[str]:
-    """The parts that alarm, but for the one that decides over the others."""
-    verdicts = alarm["verdicts"]
-    return [name for name, said in verdicts.items() if said["alarm"] and name != alarm["decided_by"]]
-
-
-def _at(alarm: Mapping[str, Any], position: int) -> Optional[Mapping[str, Any]]:
-    return next((told for told in alarm["unexpected"] if told["position"] == position), None)
+def _telling(alarm: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+    """The event to look at first."""
+    return next((event for event in alarm["unexpected"] if event["position"] == alarm["look_at"]), None)
 
 
 def _said(event: Mapping[str, Any]) -> str:

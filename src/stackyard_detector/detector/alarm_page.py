@@ -18,6 +18,7 @@ import numpy as np
 from stackyard_detector.detector.alarm_page_script import SCRIPT
 from stackyard_detector.detector.alarm_page_style import STYLE
 from stackyard_detector.detector.alarms import Findings, finite, shown
+from stackyard_detector.detector.calibrated import COMBINATIONS
 
 #: Sessions without an alarm on the page, those with the greatest scores: what nearly was one.
 MOST_OTHERS = 50
@@ -59,7 +60,8 @@ def _data(findings: Findings, come_from: Mapping[str, Any], most: int) -> Dict[s
         "threshold": finite(deciding.threshold),
         "known": findings.detector.vocabulary.size,
         "parts": [
-            {"name": name, "threshold": finite(part.threshold)} for name, part in findings.parts.items()
+            {"name": name, "single": name not in COMBINATIONS, "threshold": finite(part.threshold)}
+            for name, part in findings.parts.items()
         ],
         "names": numbers.told(),
         "expected": expected,
@@ -172,6 +174,7 @@ def _session(
         "r": seen.ranks[begin:end].tolist(),
         "x": told.tolist(),
         "u": unexpected,
+        "look": findings.telling(seen, unexpected),
         "why": {place: [parts.index(name) for name in findings.reasons(seen, place)] for place in unexpected},
         "parts": [
             [int(part.first_alarms[row] >= 0), finite(part.scores[row]), int(part.first_alarms[row])]

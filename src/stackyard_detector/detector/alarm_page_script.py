@@ -47,8 +47,7 @@ class Strip {
     this.session = session;
     this.show = show;
     this.matched = null;
-    const first = session.first === null ? -1 : session.first - session.from;
-    this.pinned = first >= 0 && first < session.e.length ? first : session.u.length ? session.u[0] - session.from : 0;
+    this.pinned = session.look === null ? 0 : session.look - session.from;
     this.at = this.pinned;
     this.node = made("div", "strip");
     this.canvas = this.node.appendChild(made("canvas"));
@@ -146,13 +145,13 @@ function judged(s, i) {
 }
 
 function eventNode(s, i) {
-  const box = document.createDocumentFragment(), position = s.from + i, every = s.why[position] || [];
-  const own = every.filter((r) => D.parts[r].name !== D.decidedBy);
-  const reasons = (own.length ? own : every).map((r) => plain(D.parts[r].name)).join(", ");
+  const box = document.createDocumentFragment(), position = s.from + i;
+  const reasons = (s.why[position] || []).map((part) => plain(D.parts[part].name)).join(", ");
   const what = box.appendChild(made("p"));
   what.append(made("span", "soft", "position " + position + " "), made("b", "", D.names[s.e[i]][0]), text(s.e[i]));
-  const why = reasons && "; " + (position === s.first ? "the alarm is certain here: " : "unusual: ") + reasons;
-  box.append(made("p", "", judged(s, i) + why));
+  const why = reasons && "; unusual to: " + reasons;
+  const certain = position === s.first ? "; the alarm is certain here" : "";
+  box.append(made("p", "", judged(s, i) + why + certain));
   const expected = s.x[i] < 0 ? [] : D.expected[s.x[i]];
   if (expected.length) {
     const lines = made("ul", "expected");
@@ -187,7 +186,7 @@ function sessionNode(s, matched) {
   head.append(s.alarm ? made("span", "badge grave", "severity " + s.severity) : made("span", "badge", "no alarm"));
   if (s.label !== null) head.append(made("span", "badge truth", s.label ? "labelled malicious" : "labelled benign"));
   D.parts.forEach((part, i) => {
-    if (s.parts[i][0] && part.name !== D.decidedBy) head.append(made("span", "badge", plain(part.name)));
+    if (s.parts[i][0] && part.single) head.append(made("span", "badge", plain(part.name)));
   });
   const others = (alike.get(sort(s)) || 1) - 1;
   if (others) head.append(made("span", "soft small", "and " + others.toLocaleString("en") + " more of this kind"));
@@ -231,8 +230,8 @@ function partsNode(s) {
 // -- the list and its filters ----------------------------------------------------------------------------------------
 
 let found = [], shown = 0, matched = null, alike = new Map();
-// Sessions are of one kind when the same event made the same parts alarm.
-const sort = (s) => [s.first === null ? -1 : s.e[s.first - s.from], s.parts.map((part) => part[0])].join();
+// Sessions are of one kind when one looks at the same event first and the same parts alarm.
+const sort = (s) => [s.look === null ? -1 : s.e[s.look - s.from], s.parts.map((part) => part[0])].join();
 const list = $("list"), more = $("more");
 
 function match() {

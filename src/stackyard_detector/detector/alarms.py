@@ -13,6 +13,7 @@ import json
 import math
 import platform
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
@@ -208,7 +209,7 @@ def origin(model_files: Iterable[Path], detector: Detector, data_sha256: Optiona
             "numpy": np.__version__,
             "torch": None if torch is None else str(getattr(torch, "__version__", "")) or None,
         },
-        "created_at": instant(datetime.datetime.now(datetime.timezone.utc).timestamp()),
+        "created_at": now(),
     }
 
 
@@ -352,6 +353,11 @@ def _identity(findings: Findings, seen: Seen, come_from: Mapping[str, Any], alik
     alike[digest] = alike.get(digest, 0) + 1
     # Two sessions alike in everything are told apart by a count alone.
     return digest[:32] if alike[digest] == 1 else f"{digest[:32]}-{alike[digest]}"
+
+
+def now() -> Optional[str]:
+    """The present instant, as ``instant`` writes it."""
+    return instant(time.time())
 
 
 def instant(seconds: Optional[float]) -> Optional[str]:

@@ -27,7 +27,7 @@ DEMANDS = {
 JUDGED = {"network": "", "rules": "rules_", "combined": "combined_"}
 #: Parameters that inference takes from the evaluation's, and those that an evaluation leaves as they are.
 _INFERENCE = ("model", "data", "k", "scorer", "events_per_batch", "quarantine_limit")
-_WHOLE_ONCE = {"passes": 1, "needs_attack": True, "shards": 1, "shard": 1}
+_WHOLE_ONCE = {"passes": 1, "needs_attack": True, "shards": 1, "shard": 1, "max_alerts": 0}
 
 
 class _Overheard(Channel):

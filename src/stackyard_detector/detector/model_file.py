@@ -11,7 +11,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from safetensors import SafetensorError
@@ -111,6 +111,12 @@ def load(folder: Path) -> Detector:
         except ValueError as error:
             raise BadInput(f"{folder}: {error}") from error
     return Detector(weights, vocabulary, k, calibrated, description.get("provenance", {}))
+
+
+def files(folder: Path) -> List[Path]:
+    """The files of the model in ``folder``."""
+    names = (WEIGHTS_FILE, CALIBRATION_FILE, DESCRIPTION_FILE)
+    return [folder / name for name in names if (folder / name).exists()]
 
 
 def save_arrays(path: Path, arrays: Dict[str, np.ndarray]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import datetime
-import os
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Iterator, Mapping
 
+from stackyard_detector.detector import whole_files
+from stackyard_detector.detector.alarms import instant
 from stackyard_detector.detector.calibrated import COMBINED, NETWORK, RULES, Judged
 from stackyard_detector.detector.dataset import Dataset
-from stackyard_task.channel import BadInput
 
 #: ``verdict`` and ``first_miss_index`` are the network's.
 COLUMNS = (
@@ -25,6 +24,7 @@ COLUMNS = (
     "combined_verdict",
     "combined_score",
     "combined_first_alarm_index",
+    "combined_first_alarm_event",
 )
 
 
@@ -39,44 +39,41 @@ def write_verdicts(path: Path, dataset: Dataset, judged: Mapping[str, Judged]) -
     Raises:
         BadInput: the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    whole_files.write({path: _lines(dataset, judged)}, "the verdicts")
+
+
+def _lines(dataset: Dataset, judged: Mapping[str, Judged]) -> Iterator[str]:
     network, rules, combined = judged[NETWORK], judged.get(RULES), judged.get(COMBINED)
-    lengths = dataset.events.lengths.tolist()
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for row, key in enumerate(dataset.keys):
-                label = dataset.labels[row]
-                writer.writerow(
-                    (
-                        key,
-                        "" if label is None else label,
-                        int(network.alarms[row]),
-                        _index(network, row),
-                        lengths[row],
-                        instant_text(dataset.started_at[row]),
-                        f"{network.scores[row]:.6g}",
-                        "" if rules is None else int(rules.alarms[row]),
-                        "" if combined is None else int(combined.alarms[row]),
-                        "" if combined is None else f"{combined.scores[row]:.6g}",
-                        "" if combined is None else _index(combined, row),
-                    )
-                )
-        os.replace(str(partial), str(path))
-    except OSError as error:
-        raise BadInput(f"{path}: the verdicts cannot be written ({error.strerror})") from error
-    finally:
-        if partial.exists():
-            partial.unlink()
+    lengths, names = dataset.events.lengths.tolist(), dataset.names
+    writer = csv.writer(_Told(), lineterminator="\n")
+    yield writer.writerow(COLUMNS)
+    for row, key in enumerate(dataset.keys):
+        label = dataset.labels[row]
+        first = -1 if combined is None else int(combined.first_alarms[row])
+        event = "" if first < 0 else names[dataset.events.values[dataset.events.offsets[row] + first]]
+        yield writer.writerow(
+            (
+                key,
+                "" if label is None else label,
+                int(network.alarms[row]),
+                _index(network, row),
+                lengths[row],
+                instant(dataset.started_at[row]) or "",
+                f"{network.scores[row]:.6g}",
+                "" if rules is None else int(rules.alarms[row]),
+                "" if combined is None else int(combined.alarms[row]),
+                "" if combined is None else f"{combined.scores[row]:.6g}",
+                "" if combined is None else _index(combined, row),
+                event,
+            )
+        )
 
 
-def instant_text(instant: Optional[float]) -> str:
-    """Seconds since the epoch as ISO 8601 in UTC; empty where there is none."""
-    if instant is None:
-        return ""
-    moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(seconds=instant)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class _Told:
+    """Where a CSV writer writes to: it gives each line back, and so does the writer."""
+
+    def write(self, line: str) -> str:
+        return line
 
 
 def _index(judged: Judged, row: int) -> object:

@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 import numpy as np
 
 from stackyard_detector import readers
+from stackyard_detector.detector import alarm_files, alarms, evaluation, fast_scoring, model_file
 from stackyard_detector.detector import calibrated as calibration
-from stackyard_detector.detector import evaluation, fast_scoring, model_file
 from stackyard_detector.detector.calibrated import COMBINED, NETWORK, Judged
 from stackyard_detector.detector.config import DetectorConfig
 from stackyard_detector.detector.dataset import Dataset, collect, split
@@ -124,8 +124,8 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
 def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) -> None:
     """Verdicts of a trained detector on the sessions of ``data``, and their worth where labels are known.
 
-    Leaves ``verdicts.csv``, and ``curves.json`` where labels are known. Results: sessions, events, malicious verdicts,
-    and the metrics of ``evaluation``.
+    Leaves ``verdicts.csv``, the alarms (``alarm_files``) unless ``max_alerts`` is 0, and ``curves.json`` where labels
+    are known. Results: sessions, events, malicious verdicts, and the metrics of ``evaluation``.
 
     Raises:
         BadInput: model, data or parameters cannot be used; no verdicts file is left.
@@ -195,7 +195,28 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         results.update(evaluation.evaluate(sessions, dataset.labels, judged, ranks, k, starts))
         curves = {"api_version": CURVES_VERSION, "parts": evaluation.drawn(dataset.labels, judged)}
         records.write_json(curves, output_folder / CURVES_FILE)
+    if parameters["max_alerts"]:
+        results.update(_alarms(parameters, output_folder, detector, dataset, ranks, judged, k, templates))
     channel.results(**results)
+
+
+def _alarms(
+    parameters: Mapping[str, Any],
+    output_folder: Path,
+    detector: model_file.Detector,
+    dataset: Dataset,
+    ranks: Ranks,
+    judged: Mapping[str, Judged],
+    k: int,
+    templates: Optional[readers.EventTemplates],
+) -> Dict[str, Any]:
+    """Write the files of alarms; the results to report of them."""
+    most, by_rank = parameters["max_alerts"], bool(parameters["k"]) or detector.calibrated is None
+    texts = {} if templates is None else templates.events
+    found = alarm_files.gather(dataset, detector, ranks, judged, k, by_rank, most, texts)
+    data_sha256 = readers.data_checksum(parameters["data"])
+    come_from = alarms.origin(model_file.files(Path(parameters["model"])), detector, data_sha256)
+    return alarm_files.write(output_folder, found, come_from, most)
 
 
 def _shard(dataset: Dataset, shard: int, shards: int) -> Dataset:
@@ -297,6 +318,7 @@ def _provenance(parameters: Mapping[str, Any]) -> Dict[str, Any]:
     import torch
 
     return {
+        "trained_at": alarms.now(),
         "data_sha256": readers.data_checksum(parameters["data"]),
         "parameters": {name: value for name, value in parameters.items() if name != "data"},
         "seed": parameters["seed"],

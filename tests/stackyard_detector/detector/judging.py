@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-from stackyard_detector.detector.calibrated import Judged
 
 from stackyard_detector.detector.alarms import Findings
+from stackyard_detector.detector.calibrated import Judged
 from stackyard_detector.detector.config import DetectorConfig
 from stackyard_detector.detector.dataset import collect
 from stackyard_detector.detector.ranks import Ranks

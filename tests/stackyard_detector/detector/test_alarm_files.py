@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("safetensors")
-from stackyard_detector.detector.calibrated import COMBINED, NETWORK, calibrate, judge
-
 from stackyard_detector.detector import alarm_files, fast_scoring
+from stackyard_detector.detector.calibrated import COMBINED, NETWORK, calibrate, judge
 from stackyard_detector.detector.config import DetectorConfig, Weights
 from stackyard_detector.detector.dataset import collect
 from stackyard_detector.detector.evaluation import by_rank
@@ -140,7 +139,7 @@ def test_a_model_without_calibration_alarms_by_rank_alone(detector, tmp_path):
     alarm_files.write(tmp_path, found, CAME_FROM, 10)
     (line,) = (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()
     alarm = json.loads(line)
-    assert (alarm["key"], alarm["severity"], list(alarm["verdicts"])) == ("unknown events", 7, ["network"])
+    assert (alarm["key"], alarm["severity"], list(alarm["verdicts"])) == ("unknown events", 5, ["network"])
 
 
 def test_sessions_shorter_than_the_history_are_judged_by_the_other_parts(detector, tmp_path):

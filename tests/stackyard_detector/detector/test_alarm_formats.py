@@ -57,7 +57,7 @@ def test_a_line_of_cef_says_what_happened():
     assert (read["rank"], read["parts"], read["score"]) == ("2", "network", "3.105")
     assert (read["model"], read["data"], read["events"]) == ("a" * 64, "c" * 64, "3")
     assert read["msg"].startswith(
-        "198.51.100.7: position 2 of 3 events: logout, number 2 of what was probable; "
+        "198.51.100.7: at position 2 of 3 events came logout, number 2 of what was probable; "
     )
 
 
@@ -79,12 +79,12 @@ def test_an_ipv6_address_has_a_field_of_its_own():
 @example(key="= msg=forged", event="\\")
 def test_cef_is_read_back_as_it_was_written(key, event):
     built = alarm("login read logout", key=key)
-    built["first_alarm"]["name"] = built["unexpected"][0]["name"] = alarms.shown(event)
+    built["unexpected"][0]["name"] = alarms.shown(event)
     line = alarm_formats.cef(built)
     assert len(line.splitlines()) == 1
     read = cef.fields(line)
     assert read.get("key", "") == plain(built["key"])
-    assert read.get("unexpectedEvent", "") == plain(built["first_alarm"]["name"])
+    assert read.get("unexpectedEvent", "") == plain(alarms.shown(event))
     assert (read["score"], read["model"], read["cn1"]) == ("3.105", "a" * 64, "2")
 
 
@@ -98,10 +98,9 @@ def plain(text):
 @given(text=st.sampled_from(["x", "=", "\\", "\n", "€", "𐍈", "a "]).map(lambda piece: piece * 3000))
 def test_a_line_of_cef_is_bounded_and_cut_between_characters(text):
     built = alarm("login read logout", key=text)
-    built["first_alarm"]["name"] = built["first_alarm"]["text"] = text
-    for one in built["unexpected"][0]["expected"]:
-        one["text"] = text
-    built["verdicts"] = {name * 50: said for name, said in built["verdicts"].items()}
+    for one in (built["unexpected"][0], *built["unexpected"][0]["expected"]):
+        one["name"] = one["text"] = text
+    built["parts"] = [name * 50 for name in built["verdicts"]]
     built["start_seconds"] = built["end_seconds"] = 4102444799.999
     line = alarm_formats.cef(built)
     assert len(line.encode("utf-8")) <= alarm_formats.MOST_LINE_BYTES

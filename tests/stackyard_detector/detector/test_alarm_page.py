@@ -45,9 +45,9 @@ def test_alarms_come_first_with_their_events_and_what_was_expected():
     assert [names[number] for number in expected[::2]] == ["write", "logout", "ping"]
     assert expected[1] == pytest.approx(9003, abs=2)
     assert odd["x"][0] == -1
-    assert odd["u"] == [2, 3]
+    assert (odd["u"], odd["look"]) == ([2, 3], 2)
     parts = [part["name"] for part in data["parts"]]
-    assert [parts[number] for number in odd["why"]["2"]] == ["network", "unseen_event", "combined"]
+    assert [parts[number] for number in odd["why"]["2"]] == ["network", "unseen_event"]
     assert (usual["key"], usual["alarm"], usual["s"][2]) == ("usual", False, 10)
     assert (odd["label"], odd["start"]) == (None, None)
 

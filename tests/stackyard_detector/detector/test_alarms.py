@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
@@ -36,7 +35,7 @@ def test_an_alarm_says_which_event_came_why_it_was_unexpected_and_what_was_expec
     assert event["expected"][0]["probability"] == pytest.approx(0.9, abs=0.001)
     assert [one["name"] for one in event["before"]] == ["login", "read", "write"]
     assert [one["name"] for one in event["after"]] == ["read", "write"]
-    assert event["reasons"] == ["network", "combined"]
+    assert event["reasons"] == ["network"]
     assert alarm["verdicts"]["network"] == {
         "alarm": True,
         "score": pytest.approx(6.105),
@@ -79,7 +78,7 @@ def test_an_event_that_training_did_not_have_has_its_name_and_no_rank():
     event = alarm["unexpected"][0]
     assert (event["name"], event["known"]) == ("never", False)
     assert (event["rank"], event["probability"], event["surprise"]) == (None, None, None)
-    assert event["reasons"] == ["network", "unseen_event", "combined"]
+    assert event["reasons"] == ["network", "unseen_event"]
     assert [one["name"] for one in event["expected"]] == ["write", "logout", "ping"]
 
 
@@ -99,7 +98,7 @@ def test_templates_give_events_their_text():
 def test_a_session_shorter_than_the_history_has_no_ranks_and_still_its_unknown_events():
     odd = session("never")
     model = findings(odd)
-    model.parts["combined"].alarms[0], model.parts["combined"].first_alarms[0] = True, 0
+    model.parts["combined"].first_alarms[0] = 0
     (alarm,) = alarms.build(model, CAME_FROM, 10)
     (event,) = alarm["unexpected"]
     assert (event["position"], event["known"], event["rank"], event["expected"]) == (0, False, None, [])
@@ -118,7 +117,7 @@ def test_an_alarm_of_length_alone_names_the_least_probable_events():
     assert alarm["first_alarm"] == {"position": 40, "name": "login", "text": None, "parts": ["length"]}
     assert [event["position"] for event in alarm["unexpected"]][-1] == 40
     assert len(alarm["unexpected"]) == 4
-    assert alarm["unexpected"][-1]["reasons"] == ["length", "combined"]
+    assert alarm["unexpected"][-1]["reasons"] == ["length"]
 
 
 def test_the_unexpected_events_of_one_session_are_bounded_and_the_rest_is_counted():
@@ -137,6 +136,15 @@ def test_the_first_alarm_is_kept_where_others_are_less_probable():
     assert positions[0] == alarm["first_alarm"]["position"] == 2
     assert len(positions) == alarms.MOST_UNEXPECTED
     assert alarm["unexpected_left_out"] == 11
+
+
+def test_one_looks_first_at_the_event_that_made_the_alarm_certain_or_at_the_least_probable():
+    (alarm,) = found(session("login read logout write never"))
+    assert alarm["look_at"] == alarm["first_alarm"]["position"] == 2
+    model = findings(session("login read write logout ping write login read write"), threshold=6.0)
+    model.parts["combined"].first_alarms[0] = 8
+    (alarm,) = alarms.build(model, CAME_FROM, 10)
+    assert (alarm["first_alarm"]["position"], alarm["look_at"]) == (8, 5)
 
 
 def test_an_identity_is_that_of_the_session_the_data_and_the_model():
@@ -168,19 +176,10 @@ def test_what_a_log_may_hold_stays_on_one_line_of_valid_json():
     assert len(told) == alarms.MOST_CHARACTERS
 
 
-@pytest.mark.parametrize(
-    ("score", "grave"),
-    [(3.1, 5), (5.2, 5), (5.4, 6), (9.9, 7), (1e9, 10), (float("inf"), 10), (float("nan"), 7)],
-)
-def test_severity_grows_with_each_factor_of_ten_beyond_the_threshold(score, grave):
-    model = findings(session("login read logout"))
-    model.parts["combined"].scores[0] = score
-    assert model.severity(0) == grave
-
-
-def test_an_alarm_of_another_part_than_the_combination_is_not_graded():
-    model = dataclasses.replace(findings(session("login read never"), rules=False), decided_by="network")
-    assert model.severity(0) == 7
+@pytest.mark.parametrize(("events", "grave"), [("login read logout", 5), ("login read never", 6)])
+def test_severity_grows_with_the_parts_that_alarm(events, grave):
+    (alarm,) = found(session(events))
+    assert alarm["severity"] == grave == 4 + len(alarm["parts"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 
 from stackyard_detector.detector.calibrated import Judged
 from stackyard_detector.detector.dataset import collect
-from stackyard_detector.detector.verdicts import instant_text, write_verdicts
+from stackyard_detector.detector.verdicts import write_verdicts
 from stackyard_detector.sessions import Session
 
 SESSIONS = [Session("198.51.100.7", ["a", "b"], 1, 1704685029.25), Session('one, "two"', ["a"])]
@@ -43,6 +43,7 @@ def test_every_part_has_its_column(tmp_path):
         "combined_verdict": "1",
         "combined_score": "7",
         "combined_first_alarm_index": "1",
+        "combined_first_alarm_event": "b",
     }
     assert (second["key"], second["label"], second["started_at"]) == ('one, "two"', "", "")
     assert (second["verdict"], second["rules_verdict"]) == ("0", "1")
@@ -53,6 +54,9 @@ def test_what_no_part_said_is_empty(tmp_path):
     assert [row["combined_score"] for row in rows] == ["", ""]
 
 
-def test_instants_before_the_epoch_are_written_too():
-    assert instant_text(-1.5) == "1969-12-31T23:59:58.500Z"
-    assert instant_text(None) == ""
+def test_whatever_a_log_holds_can_be_written(tmp_path):
+    odd = [Session("\ud800", ["=x\n"], None, 1e30), Session("k", ["a"], None, -1.5)]
+    write_verdicts(tmp_path / "odd.csv", collect(odd), {"network": judged(3, [4.5, 1], [0, -1])})
+    with (tmp_path / "odd.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["key"], row["started_at"]) for row in rows] == [("?", ""), ("k", "1969-12-31T23:59:58.500Z")]

@@ -13,9 +13,12 @@ from tests.stackyard_detector.declared import WORKLOADS
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
-from stackyard_detector.detector import model_file, verdicts, workloads
+from stackyard_detector.detector import model_file, whole_files, workloads
 
 pytestmark = pytest.mark.torch
+
+
+ALARM_FILES = ["alarms.html", "alerts.cef", "alerts.ecs.jsonl", "alerts.jsonl"]
 
 
 class Listener(Channel):
@@ -102,7 +105,9 @@ def test_inference_writes_a_verdict_for_every_session(trained, tmp_path, scorer)
     said = listener.said
     assert (said["sessions"], said["malicious_verdicts"], said["unknown_events"]) == (9, 3, 1)
     assert (said["precision"], said["recall"]) == (1.0, 1.0)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["curves.json", "verdicts.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
+        ["curves.json", "verdicts.csv", *ALARM_FILES]
+    )
 
 
 def test_inference_without_labels_reports_no_metrics(trained, tmp_path):
@@ -114,6 +119,46 @@ def test_inference_without_labels_reports_no_metrics(trained, tmp_path):
 def test_a_larger_k_forgives_more(trained, tmp_path):
     data = [source(sequences(tmp_path / "o", ODD), 1)]
     assert infer(tmp_path / "out", trained[0], data, k=6).said["malicious_verdicts"] == 1  # the unknown event
+
+
+def test_alarms_are_told_without_labels_too_and_bounded(trained, tmp_path):
+    data = [source(sequences(tmp_path / "n", NORMAL)), source(sequences(tmp_path / "o", ODD))]
+    said = infer(tmp_path / "all", trained[0], data).said
+    assert (said["alerts"], said["alerts_left_out"]) == (3, 0)
+    alarms = alerts_in(tmp_path / "all")
+    assert [alarm["label"] for alarm in alarms] == [None] * 3
+    assert [alarm["score"] for alarm in alarms] == sorted((alarm["score"] for alarm in alarms), reverse=True)
+    assert all(alarm["score"] > alarm["threshold"] for alarm in alarms)
+    unknown = next(alarm for alarm in alarms if alarm["events"] == 8 and not alarm["unexpected"][0]["known"])
+    assert (unknown["look_at"], unknown["unexpected"][0]["name"]) == (5, "99")
+    assert unknown["unexpected"][0]["expected"][0]["name"] == "5"
+    assert unknown["model"]["trained_at"].endswith("Z")
+    assert unknown["data"]["sha256"] != unknown["model"]["trained_on_data_sha256"]
+    said = infer(tmp_path / "one", trained[0], data, max_alerts=1).said
+    assert (said["alerts"], said["alerts_left_out"]) == (1, 2)
+    assert alerts_in(tmp_path / "one")[0]["id"] == alarms[0]["id"]
+    said = infer(tmp_path / "none", trained[0], data, max_alerts=0).said
+    assert "alerts" not in said
+    assert [path.name for path in (tmp_path / "none").iterdir()] == ["verdicts.csv"]
+
+
+def alerts_in(folder):
+    return [json.loads(line) for line in (folder / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_alarms_of_raw_lines_tell_the_text_of_events(tmp_path):
+    pytest.importorskip("drain3")
+    usual, odd = tmp_path / "usual.log", tmp_path / "odd.log"
+    steps = ["opened door {n}", "walked {n} steps through", "closed door {n}"] * 3
+    sequences(usual, [f"key{key} {step.format(n=key)}" for key in range(30) for step in steps])
+    sequences(odd, [f"key1 {step.format(n=1)}" for step in [*steps[:4], "window {n} fell out", *steps[4:]]])
+    lines = {"format": "lines", "key_pattern": r"^(key\d+)", "message_pattern": r"^key\d+ (.*)"}
+    train(tmp_path / "t", [{"path": str(usual), "label": 0, **lines}], epochs=1)
+    infer(tmp_path / "i", tmp_path / "t" / "model", [{"path": str(odd), **lines}])
+    (alarm,) = alerts_in(tmp_path / "i")
+    texts = [event["text"] for event in alarm["unexpected"][0]["expected"]]
+    assert "walked <number> steps through" in texts
+    assert "walked" in alarm["unexpected"][0]["after"][0]["text"]
 
 
 def test_malicious_sessions_do_not_train(tmp_path):
@@ -204,7 +249,7 @@ def test_a_disk_that_fills_up_leaves_no_half_written_verdicts(trained, tmp_path,
     def full(source_path, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(verdicts.os, "replace", full)
+    monkeypatch.setattr(whole_files.os, "replace", full)
     with pytest.raises(BadInput, match="verdicts cannot be written"):
         infer(tmp_path / "out", trained[0], [source(sequences(tmp_path / "n", NORMAL))])
     assert list((tmp_path / "out").iterdir()) == []
