@@ -26,7 +26,7 @@ from bench.detector import hdfs  # noqa: E402
 from bench.result import Result, arguments, data_absent, data_folder  # noqa: E402
 
 #: The parts in the order they run, and the module that measures each.
-PARTS = ("quality", "speed", "threads")
+PARTS = ("quality", "worth", "speed", "threads")
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def _module(part: str):  # type: ignore[no-untyped-def]
 
 
 def _figure_names(part: str) -> Tuple[str, ...]:
-    module = _module(part) if importlib.util.find_spec("numpy") or part != "quality" else None
+    module = _module(part) if importlib.util.find_spec("numpy") or part not in ("quality", "worth") else None
     return tuple(getattr(module, "FIGURES", ()))
 
 
