@@ -27,13 +27,18 @@ from bench.result import Result, arguments, data_absent, data_folder  # noqa: E4
 
 #: The parts in the order they run, and the module that measures each.
 PARTS = ("quality", "worth", "speed", "threads")
+#: Measured only where asked for: what a choice was made by.
+APART = ("corruption",)
+NEED_NUMPY = ("quality", "worth", "corruption")
 
 
 def main() -> None:
     """Parse the options, find an interpreter with PyTorch, measure."""
     parser = arguments("detector", "Quality and speed of the detector on the shared HDFS sequences.")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets")
-    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    parser.add_argument(
+        "--only", choices=(*PARTS, *APART), action="append", help="only this part; may be repeated"
+    )
     parser.add_argument("--python", type=Path, metavar="FILE", help="the stack's interpreter")
     options = parser.parse_args()
     parts = options.only or list(PARTS)
@@ -67,7 +72,7 @@ def _module(part: str):  # type: ignore[no-untyped-def]
 
 
 def _figure_names(part: str) -> Tuple[str, ...]:
-    module = _module(part) if importlib.util.find_spec("numpy") or part not in ("quality", "worth") else None
+    module = _module(part) if importlib.util.find_spec("numpy") or part not in NEED_NUMPY else None
     return tuple(getattr(module, "FIGURES", ()))
 
 

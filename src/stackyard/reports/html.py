@@ -34,7 +34,16 @@ from stackyard.reports.report import (
 #: Results shown at once where there are more than MOST_RESULTS; the rest unfolds.
 KEY_RESULTS = (
     *("f1", "precision", "recall", "specificity", "fpr", "mcc", "early_detection_rate"),
-    *("combined_f1", "rules_f1", "lstm_only_detections", "validation_loss", "k", "steps"),
+    *(
+        "combined_f1",
+        "rules_f1",
+        "auprc",
+        "combined_auprc",
+        "rules_auprc",
+        "unseen_event_auprc",
+        "unseen_pair_auprc",
+    ),
+    *("lstm_only_detections", "stated_false_alarm_rate", "validation_loss", "k", "steps"),
     *("malicious_verdicts", "sessions", "events", "quarantined_lines"),
 )
 MOST_RESULTS = 20

@@ -30,6 +30,10 @@ COMBINATIONS = {
 PARTS = (NETWORK, *BASELINES, *COMBINATIONS)
 
 
+#: Values of k whose rate is kept.
+MOST_RATES = 200
+
+
 @dataclass(frozen=True)
 class Calibrated:
     """Everything chosen after training."""
@@ -38,10 +42,13 @@ class Calibrated:
     k: int
     #: Share of benign validation sessions with an event beyond the k most probable.
     rate_at_k: float
+    #: The same for every k from 1 up, as far as it is kept.
+    rates: List[float]
     #: Part of the probability that is left for events training did not have.
     novelty: float
     baselines: Dict[str, Baseline]
-    #: Part -> how its scores are turned into one unit.
+    #: Part or combination -> which share of benign validation sessions reaches which score; those of parts turn their
+    #: scores into one unit.
     tails: Dict[str, Tail]
     #: Part or combination -> its threshold.
     thresholds: Dict[str, Threshold]
@@ -74,6 +81,7 @@ class Calibrated:
             "api_version": API_VERSION,
             "k": self.k,
             "rate_at_k": self.rate_at_k,
+            "rates": self.rates,
             "novelty": self.novelty,
             "tails": {name: tail.to_json() for name, tail in self.tails.items()},
             "thresholds": {name: threshold.to_json() for name, threshold in self.thresholds.items()},
@@ -103,12 +111,13 @@ class Calibrated:
             for name, kind in BASELINES.items():
                 own = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
                 baselines[name] = kind.load(own, event_count)
-            tails = {name: Tail.from_json(value["tails"][name]) for name in COMBINATIONS[COMBINED]}
+            tails = {name: Tail.from_json(value["tails"][name]) for name in PARTS}
             thresholds = {name: Threshold.from_json(value["thresholds"][name]) for name in PARTS}
             return cls(
                 event_count,
                 int(value["k"]),
                 float(value["rate_at_k"]),
+                [float(rate) for rate in value["rates"]],
                 float(value["novelty"]),
                 baselines,
                 tails,
@@ -171,12 +180,15 @@ def calibrate(
         name: Tail.fit(scores[name].sessions, goes_on=name == NETWORK) for name in COMBINATIONS[COMBINED]
     }
     scores = with_combinations(scores, tails)
+    tails.update({name: Tail.fit(scores[name].sessions) for name in COMBINATIONS})
     thresholds = {
         name: calibration.threshold(scores[name].sessions, allowed_false_alarm_rate, confidence)
         for name in PARTS
     }
-    rate = calibration.false_alarm_rate(validation_ranks, k)
-    return Calibrated(event_count, k, 0.0 if rate is None else rate, novelty, baselines, tails, thresholds)
+    worst = validation_ranks.worst()
+    rates = [float(np.mean(worst > at)) for at in range(1, min(event_count, MOST_RATES) + 1)]
+    rate = float(np.mean(worst > k))
+    return Calibrated(event_count, k, rate, rates, novelty, baselines, tails, thresholds)
 
 
 def with_combinations(scores: Mapping[str, Scores], tails: Mapping[str, Tail]) -> Dict[str, Scores]:

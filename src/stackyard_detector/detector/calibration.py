@@ -56,7 +56,7 @@ class Threshold:
         enough = math.ceil(EXPRESSIBLE_ALARMS / self.allowed_rate) if self.allowed_rate > 0 else None
         more = "" if enough is None else f"; give at least {enough} of them, or allow {self.stated_rate:.2g}"
         return (
-            f"{self.sessions} benign validation sessions cannot show a false-alarm rate of {self.allowed_rate:g}: "
+            f"{self.sessions} benign validation session{'' if self.sessions == 1 else 's'} cannot show a false-alarm rate of {self.allowed_rate:g}: "
             f"what they promise is at most {self.stated_rate:.2g} with {100 * self.confidence:g} % confidence{more}"
         )
 

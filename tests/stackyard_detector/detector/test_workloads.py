@@ -56,6 +56,7 @@ def train(folder, sources, **parameters):
     listener = Listener()
     folder.mkdir(exist_ok=True)
     given = {"data": {"sources": sources}, "history": 3, "hidden_size": 12, "layers": 1, "batch_size": 64}
+    given["start_padding"] = False
     given.update(parameters)
     workloads.train(checked(WORKLOADS["detector-train"], given), listener, folder)
     return listener
