@@ -17,7 +17,6 @@ OWNED = {
     "numpy": {"detector", "readers"},
     "orjson": {"readers"},
     "safetensors": {"detector"},
-    "drain3": {"readers"},
     "pynvml": {"measure"},
     "psutil": {"measure"},
     "clearml": {"clearml_sdk", "clearml_inputs", "clearml_pipeline"},

@@ -1,10 +1,8 @@
 """Raw log messages -> events: templates found by Drain, saved and loaded as plain JSON.
 
-The algorithm is Drain (He et al. 2017, "Drain: An online log parsing approach with fixed depth tree", section
-III), in the ``drain3`` package, imported here and only when a template set is made or used. drain3's own
-saved state is a pickle in JSON clothes (jsonpickle): it is not used. Saved are the templates and the
-settings, from which the tree is built anew; the set that was just fitted is rebuilt the same way, so that
-training and inference number every message alike.
+``drain`` has the algorithm. Saved are the templates and the settings, from which the tree is built anew; the set
+that was just fitted is rebuilt the same way, so that training and inference number every message alike.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -12,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, Sequence, Set, Tuple
 
-from stackyard_detector.readers.masks import MASKS
+from stackyard_detector.readers.drain import Drain
+from stackyard_detector.readers.masks import MASKS, Masked
 from stackyard_task import records
 from stackyard_task.channel import BadInput
 
@@ -22,8 +21,12 @@ API_VERSION = 1
 #: The event of a message that fits no template: a name no model was trained on.
 UNMATCHED = "<unmatched>"
 
-#: Distinct masked messages remembered with their event.
+#: Distinct masked messages remembered with their event, and distinct tokens with what masks make of them.
 REMEMBERED = 100_000
+#: And their characters together: a hostile log has long messages.
+REMEMBERED_CHARACTERS = 1 << 25
+#: More templates than this are free text, not templates; each message is compared with many of them.
+MOST_TEMPLATES = 10_000
 
 
 class EventTemplates:
@@ -45,13 +48,13 @@ class EventTemplates:
     ) -> None:
         self._settings = {"depth": depth, "similarity": similarity, "max_children": max_children}
         self._masks = [(str(p), str(r)) for p, r in masks]
-        self._compiled = [(re.compile(p), r) for p, r in self._masks]
-        self._templates: List[List[str]] = []
-        self._drain: Any = None
-        self._remembered: Dict[str, str] = {}
+        self._masked = Masked(self._masks, REMEMBERED)
+        self._drain = self._new_drain()
+        self._remembered: Dict[Tuple[str, ...], str] = {}
+        self._characters = 0
 
     def __len__(self) -> int:
-        return len(self._templates)
+        return len(self._drain.templates)
 
     @property
     def masks(self) -> Tuple[Tuple[str, str], ...]:
@@ -61,37 +64,49 @@ class EventTemplates:
     @property
     def events(self) -> Dict[str, str]:
         """Event name -> template text."""
-        return {f"E{i}": " ".join(tokens) for i, tokens in enumerate(self._templates, 1)}
+        return {f"E{i}": " ".join(tokens) for i, tokens in enumerate(self._drain.templates, 1)}
 
     def fit(self, messages: Iterable[str]) -> EventTemplates:
-        """Find the templates of ``messages``; the same messages give the same templates. Returns self."""
+        """Find the templates of ``messages``; the same messages give the same templates. Returns self.
+
+        Raises:
+            BadInput: there are more than MOST_TEMPLATES.
+        """
         drain = self._new_drain()
-        seen: Dict[str, None] = {}
+        seen: Set[Tuple[str, ...]] = set()
+        characters = 0
+        masked = self._masked.tokens
         for message in messages:
-            masked = self._masked(message)
+            tokens = masked(message)
             # An equal masked message changes no template: Drain gets each once.
-            if masked in seen:
+            if tokens in seen:
                 continue
-            if len(seen) >= REMEMBERED:
+            characters += len(message)
+            if len(seen) >= REMEMBERED or characters > REMEMBERED_CHARACTERS:
                 seen.clear()
-            seen[masked] = None
-            drain.add_log_message(masked)
-        clusters = sorted(drain.clusters, key=lambda c: c.cluster_id)
-        self._rebuild([list(c.log_template_tokens) for c in clusters])
+                characters = len(message)
+            seen.add(tokens)
+            drain.learn(tokens)
+            if len(drain.templates) > MOST_TEMPLATES:
+                raise BadInput(
+                    f"the messages have more than {MOST_TEMPLATES} templates, so they are free text; name "
+                    "event_pattern, or a message_pattern or masks that leave out what varies"
+                )
+        self._rebuild(drain.templates)
         return self
 
     def match(self, message: str) -> str:
         """The event of ``message``: the name of its template, or UNMATCHED."""
-        masked = self._masked(message)
-        event = self._remembered.get(masked)
+        tokens = self._masked.tokens(message)
+        event = self._remembered.get(tokens)
         if event is None:
-            if self._drain is None:
-                self._rebuild(self._templates)
-            cluster = self._drain.match(masked, full_search_strategy="fallback")
-            event = UNMATCHED if cluster is None else f"E{cluster.cluster_id}"
-            if len(self._remembered) >= REMEMBERED:
+            number = self._drain.match(tokens)
+            event = UNMATCHED if number is None else f"E{number + 1}"
+            self._characters += len(message)
+            if len(self._remembered) >= REMEMBERED or self._characters > REMEMBERED_CHARACTERS:
                 self._remembered.clear()
-            self._remembered[masked] = event
+                self._characters = len(message)
+            self._remembered[tokens] = event
         return event
 
     def save(self, path: Path) -> None:
@@ -102,7 +117,7 @@ class EventTemplates:
                 "kind": "event-templates",
                 "settings": self._settings,
                 "masks": [list(m) for m in self._masks],
-                "templates": self._templates,
+                "templates": [list(tokens) for tokens in self._drain.templates],
             },
             Path(path),
         )
@@ -128,34 +143,15 @@ class EventTemplates:
             templates = [[str(token) for token in tokens] for tokens in value["templates"]]
         except (KeyError, TypeError, ValueError, AttributeError, re.error) as error:
             raise BadInput(f"{path}: is not a template set of version {API_VERSION} ({error})") from error
-        made._templates = templates
+        made._rebuild(templates)
         return made
 
-    def _masked(self, message: str) -> str:
-        for pattern, replacement in self._compiled:
-            message = pattern.sub(replacement, message)
-        return message
+    def _new_drain(self) -> Drain:
+        settings = self._settings
+        return Drain(int(settings["depth"]), float(settings["similarity"]), int(settings["max_children"]))
 
-    def _new_drain(self) -> Any:
-        try:
-            from drain3.drain import Drain
-        except ImportError as error:
-            raise BadInput(
-                "raw log lines need the package drain3, which this stack lacks; add it to the stack's lock"
-            ) from error
-        return Drain(
-            depth=int(self._settings["depth"]),
-            sim_th=float(self._settings["similarity"]),
-            max_children=int(self._settings["max_children"]),
-        )
-
-    def _rebuild(self, templates: List[List[str]]) -> None:
+    def _rebuild(self, templates: Iterable[Sequence[str]]) -> None:
         drain = self._new_drain()
-        from drain3.drain import LogCluster
-
-        for number, tokens in enumerate(templates, 1):
-            cluster = LogCluster(tokens, number)
-            drain.id_to_cluster[number] = cluster
-            drain.add_seq_to_prefix_tree(drain.root_node, cluster)
-        drain.clusters_counter = len(templates)
-        self._templates, self._drain, self._remembered = templates, drain, {}
+        for tokens in templates:
+            drain.add(tokens)
+        self._drain, self._remembered = drain, {}

@@ -154,9 +154,23 @@ def messages(source: Source) -> Iterator[str]:
     Raises:
         BadInput: the file cannot be read.
     """
+    if source.format == "lines" and not source.fields:
+        yield from _raw_messages(source)
+        return
     probe = _Probe()
-    for _ in text_rows(dataclasses.replace(source, templates=probe), (), Quarantine()):
+    plain = dataclasses.replace(source, templates=probe, time_pattern=(), label_pattern=())
+    for _ in text_rows(plain, (), Quarantine()):
         yield from probe.taken()
+
+
+def _raw_messages(source: Source) -> Iterator[str]:
+    has_key = Capture(source.key_pattern).first
+    message_of = Capture(source.message_pattern).first if source.message_pattern else None
+    for _, text in numbered_lines(source.path, Quarantine(), source.encoding):
+        if len(text) <= MATCHED_CHARACTERS and has_key(text) is not None:
+            message = text if message_of is None else message_of(text)
+            if message is not None:
+                yield message
 
 
 class _Probe:

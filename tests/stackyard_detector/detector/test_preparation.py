@@ -115,7 +115,6 @@ def test_test_data_of_its_own_is_the_test_and_unlabelled_sessions_stand_apart(tm
 
 
 def test_raw_lines_leave_their_templates(tmp_path):
-    pytest.importorskip("drain3")
     lines = [f"{n} blk_{n % 9} served in {n} ms\n{n} blk_{n % 9} closed by peer\n" for n in range(90)]
     (tmp_path / "log").write_text("".join(lines))
     source = {"path": str(tmp_path / "log"), "format": "lines", "key_pattern": "(blk_-?[0-9]+)", "label": 0}

@@ -54,7 +54,6 @@ def test_hdfs_sequences(real_data, read):
 
 
 def test_raw_hdfs_lines(real_data, read):
-    pytest.importorskip("drain3", reason="drain3 is part of a stack, not of this Python")
     sessions, quarantine = read(
         real_data("logai_samples/HDFS_20000.log.gz"),
         format="lines",
