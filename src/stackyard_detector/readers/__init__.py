@@ -5,8 +5,7 @@ One noun a file. Settings: ``source``, ``format_settings``, ``setting_values``, 
 ``json_lines`` (with ``json_documents`` and ``fields``); line by line ``text_rows`` and what it reads with. Then
 ``batches`` of rows -> ``observations`` (with ``names``, ``addresses``, ``time_columns``, ``instants`` and
 ``time_formats``) -> ``grouping`` -> sessions. ``quarantine``; ``reading`` (the door). Nothing here knows a model,
-measures or reaches out. Standard library at import: NumPy and orjson are imported where a file is read, drain3
-by ``templates`` where raw lines are.
+measures or reaches out. Standard library at import: NumPy and orjson are imported where a file is read.
 """
 
 from stackyard_detector.readers.quarantine import Quarantine, QuarantineLimit

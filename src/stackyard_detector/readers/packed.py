@@ -110,7 +110,12 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        data = self._unpacker.read(len(buffer))
+        try:
+            data = self._unpacker.read(len(buffer))
+        except (OSError, RuntimeError, ValueError) as error:  # bzip2 and zip have no error of their own
+            if getattr(error, "errno", None) is not None or isinstance(error, broken()):
+                raise
+            raise EOFError(str(error)) from error
         buffer[: len(data)] = data
         return len(data)
 

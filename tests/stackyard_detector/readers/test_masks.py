@@ -12,7 +12,19 @@ pytestmark = pytest.mark.python
 
 PIECES = st.sampled_from(
     [
-        *(*"-+.:/ \t_xa", "12", "10.0.0.1", "blk_", "blk_-5", "0x1F", "é", "²", "\x1f", "\u2003", "deadbeef-"),
+        *(
+            *"-+.:/ \t_xa",
+            "12",
+            "10.0.0.1",
+            "blk_",
+            "blk_-5",
+            "0x1F",
+            "é",
+            "²",
+            "\x1f",
+            "\u2003",
+            "deadbeef-",
+        ),
         *("01234567-89ab-cdef-0123-456789abcdef", "1.5", ":80", "<number>"),
     ]
 )
