@@ -224,7 +224,9 @@ def _show(trial: dict[str, Any], *, of_scenario: bool) -> None:
         for key, value in trial["settings"].items():
             typer.echo(f"{key} = {toml_of(value)}")
         for key, value in (trial["preset_settings"] or {}).items():
-            typer.echo(f"# the preset: {key} = {toml_of(value)}")
+            say(f"# the preset: {key} = {toml_of(value)}")
+        if trial["preset_settings"]:
+            say(f"# the preset whole: stackyard data presets {trial['settings']['preset']}")
 
 
 def _became(trial: dict[str, Any]) -> list[str]:
@@ -235,8 +237,11 @@ def _became(trial: dict[str, Any]) -> list[str]:
         f"{count(events['different'], 'kind')} in {count(sessions['count'], 'session')}"
     ]
     if sessions["count"]:
+        least, most = sessions["shortest"], sessions["longest"]
         lines[0] += (
-            f" of {sessions['shortest']} to {sessions['longest']} events (median {sessions['median']:g})"
+            f" of {count(least, 'event')}"
+            if least == most
+            else f" of {least} to {most} events (median {sessions['median']:g})"
         )
     if sessions["malicious"] is not None:
         lines.append(f"labelled malicious: {count(sessions['malicious'], 'session')}")

@@ -132,7 +132,7 @@ def guessed(sample: Sequence[str]) -> Guess:
     Raises:
         BadInput: like nothing that the readers know.
     """
-    lines = [line for line in sample if line.strip()]
+    lines = [line for line in sample if line.strip()]  # of a JSON document more than SAMPLE_LINES
     if not lines:
         raise BadInput("the first lines are blank: nothing can be guessed; say format and what it needs")
     if is_documents(lines[0]):

@@ -154,8 +154,8 @@ def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
         target = Path(folder) / "head"
         documents = guessing.is_documents(_text(next(raw_lines(path, encoding), b"")))
         with target.open("wb") as stream:
-            wanted = lines * LINES_A_RECORD if documents else lines
-            count, whole, sample = _copied(path, stream, wanted, encoding)
+            each = LINES_A_RECORD if documents else 1
+            count, whole, sample = _copied(path, stream, each * lines, each * guessing.SAMPLE_LINES, encoding)
         if documents and not whole:
             objects = guessing.documents(target.read_text("utf-8", "replace").lstrip("\ufeff"), lines)
             target.write_text("".join(json.dumps(value) + "\n" for value in objects), "utf-8")
@@ -164,7 +164,9 @@ def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
         yield _Head(path if as_it_is else target, count, whole, sample)
 
 
-def _copied(path: Path, stream: IO[bytes], lines: int, encoding: str) -> Tuple[int, bool, List[str]]:
+def _copied(
+    path: Path, stream: IO[bytes], lines: int, samples: int, encoding: str
+) -> Tuple[int, bool, List[str]]:
     count = size = 0
     sample: List[str] = []
     for line in raw_lines(path, encoding):
@@ -172,7 +174,7 @@ def _copied(path: Path, stream: IO[bytes], lines: int, encoding: str) -> Tuple[i
             return count, False, sample
         stream.write(line)
         size += len(line)
-        if len(sample) < guessing.SAMPLE_LINES:
+        if len(sample) < samples:
             sample.append(_text(line))
         count += line.endswith(b"\n")
     if count == 0 and size == 0:
@@ -243,7 +245,7 @@ def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optio
                 "different": len(counts),
                 "most": [[_told(name, named), n] for name, n in counts.most_common(SHOWN_KINDS)],
             },
-            "passed_over": dict(_passed_over(settings, used, templates)),
+            "passed_over": dict(_passed_over(settings, used, head.lines - quarantine.count, templates)),
             "quarantined": {
                 "count": quarantine.count,
                 "reasons": reasons[:SHOWN_REASONS],
@@ -297,9 +299,16 @@ def _telling(sessions: List[Session]) -> List[Session]:
 
 
 def _passed_over(
-    settings: Dict[str, Any], used: int, templates: Optional[EventTemplates]
+    settings: Dict[str, Any], used: int, lines: int, templates: Optional[EventTemplates]
 ) -> Iterator[Tuple[str, int]]:
-    """Why rows make no event though nothing is wrong with them -> how many: found by reading without that setting."""
+    """Why rows make no event though nothing is wrong with them -> how many: found by reading without that setting.
+
+    Args:
+        settings: of the source.
+        used: how many events there are.
+        lines: how many lines are not quarantined.
+        templates: to match with.
+    """
     if settings.get("where"):
         without = {key: value for key, value in settings.items() if key != "where"}
         more = _events(without, templates) - used
@@ -310,6 +319,12 @@ def _passed_over(
         more = _events({**settings, "external_key": {**external, "if_none": "first"}}, templates) - used
         if more:
             yield "no external address", more
+    if settings.get("nobody") != []:
+        more = _events({**settings, "nobody": []}, templates) - used
+        if more > 0:
+            yield "the key is nobody's", more
+    if settings.get("key_pattern") and lines > used:
+        yield "no key", lines - used
 
 
 def _events(settings: Dict[str, Any], templates: Optional[EventTemplates]) -> int:

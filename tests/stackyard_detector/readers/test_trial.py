@@ -80,6 +80,39 @@ def test_rows_that_are_not_wanted_are_passed_over_and_said_apart(tmp_path: Path)
     assert told["quarantined"]["reasons"][0]["text"] == "not JSON"
 
 
+def test_lines_without_a_key_and_keys_that_are_nobodys_are_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path, "badge 7 in\nmaintenance\nbadge 7 out\n")
+    told = trial.tried(
+        {
+            "path": str(path),
+            "format": "lines",
+            "key_pattern": r"badge (\d+)",
+            "event_pattern": r"badge \d+ (\w+)",
+        }
+    )
+    assert (told["events"]["count"], told["passed_over"]) == (2, {"no key": 1})
+    path = written(tmp_path, "ip,what\n-,a\n198.51.100.7,b\n")
+    told = trial.tried({"path": str(path), "format": "csv", "key_column": "ip", "event_column": "what"})
+    assert (told["events"]["count"], told["passed_over"]) == (1, {"the key is nobody's": 1})
+
+
+def test_a_package_that_this_python_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    told = trial.tried(csv_of(tmp_path))
+    assert told["lacks_package"]
+    assert "needs the package numpy" in told["error"]
+
+
+@pytest.mark.parametrize("rows", [3, 400])
+def test_the_beginning_of_a_json_document_is_whole_records(tmp_path: Path, rows: int) -> None:
+    objects = [{"user": f"u{i % 2}", "action": f"a{i % 3}", "more": list(range(90))} for i in range(rows)]
+    for text in (json.dumps(objects, indent=1), json.dumps({"Records": objects}, indent=1)):
+        told = trial.tried({"path": str(written(tmp_path, text))}, 20)
+        assert told["error"] is None
+        assert told["settings"]["key_column"] == "user"
+        assert told["events"]["count"] == (3 if rows == 3 else min(20, told["lines_read"]))
+
+
 def test_reasons_are_grouped_with_one_example(tmp_path: Path) -> None:
     given = csv_of(tmp_path)
     lines = Path(given["path"]).read_text().splitlines()

@@ -97,7 +97,7 @@ HOSTS = (
         "OpenSSH portable, auth.c, auth_log",
         {
             "format": "lines",
-            "key_pattern": rf"\bsshd(?:-session|-auth)?\[\d+\]: .*?(?<![\w.:])({ADDRESS})(?![\w:])",
+            "key_pattern": rf"\bsshd(?:-session|-auth)?\[\d+\]: .*?(?<![\w.:])({ADDRESS})(?!\w|[.:]\w)",
             "event_pattern": [
                 r"\]: (Accepted|Failed|Postponed|Partial) (\S+) for ((?:invalid|illegal) user(?= ))?",
                 r"\]: (?:error: |fatal: )?(Disconnected|Disconnecting|Connection (?:closed|reset)) (?:from|by) "
