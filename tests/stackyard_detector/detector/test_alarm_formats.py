@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -140,3 +142,15 @@ def test_what_is_not_known_stands_in_no_document():
     assert document["@timestamp"] == CAME_FROM["created_at"]
     assert not {"start", "end", "duration"} & set(document["event"])
     assert None not in document["event"].values()
+
+
+def test_the_page_of_the_documentation_names_every_field():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "alarms.md").read_text(encoding="utf-8")
+    built = alarm("login read logout", started_at=1.0, ended_at=2.0)
+    document = alarm_formats.ecs(built)
+    for group in ("event", "rule", "source", "related", "labels"):
+        for name in document[group]:
+            if name not in ("action", "module", "dataset", "provider", "category", "description"):
+                assert f"`{group}.{name}`" in text, name
+    for name, value in re.findall(r"(\w+)Label=(\w+)", alarm_formats.cef(built)):
+        assert re.search(rf"`{name[:-1]}\d` .*`{value}`", text), name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from stackyard_detector.detector import alarms
 from tests.stackyard_detector.detector.judging import CAME_FROM, findings, session
 
 pytestmark = pytest.mark.python
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "alarms.md"
 
 USUAL = "login read write logout ping login read write"
 
@@ -194,3 +198,17 @@ def test_severity_grows_with_the_parts_that_alarm(events, grave):
 )
 def test_instants_are_iso_8601_in_utc(seconds, text):
     assert alarms.instant(seconds) == text
+
+
+def test_the_page_of_the_documentation_shows_and_explains_every_field():
+    text = PAGE.read_text(encoding="utf-8")
+    example = json.loads(re.search(r"```text\n(\{.*?\n\})\n```", text, re.DOTALL).group(1))
+    (alarm,) = found(session("login read logout never"))
+    assert list(example) == list(alarm)
+    assert list(example["unexpected"][0]) == list(alarm["unexpected"][0])
+    assert list(example["first_alarm"]) == list(alarm["first_alarm"])
+    assert list(example["verdicts"]["network"]) == list(alarm["verdicts"]["network"])
+    assert list(example["unexpected"][0]["expected"][0]) == list(alarm["unexpected"][0]["expected"][0])
+    tables = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+    explained = {name for row in tables for name in re.findall(r"`([^`]+)`", row)}
+    assert set(alarm) | set(alarm["unexpected"][0]) <= explained
