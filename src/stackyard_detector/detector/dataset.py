@@ -14,8 +14,9 @@ import numpy as np
 
 from stackyard_detector.detector.vocabulary import Vocabulary
 from stackyard_detector.detector.windows import Sequences
+from stackyard_detector.readers import event_remarks
 from stackyard_detector.sessions import Session
-from stackyard_task.channel import BadInput
+from stackyard_task.channel import BadInput, Channel
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,11 @@ def split(dataset: Dataset, share: float, by: str, seed: int) -> Tuple[np.ndarra
         order = np.random.default_rng(seed).permutation(len(benign))
     held_out = min(max(1, round(share * len(benign))), len(benign) - 1)
     return np.sort(benign[order[:-held_out]]), np.sort(benign[order[-held_out:]])
+
+
+def tell_remarks(dataset: Dataset, channel: Channel) -> None:
+    """Say on the console and in the results ``data_note_1``... what is legal and most likely not meant."""
+    events = len(dataset.events.values)
+    for number, remark in enumerate(event_remarks(events, len(dataset.names)), 1):
+        print(f"note: {remark}", flush=True)
+        channel.results(**{f"data_note_{number}": remark})

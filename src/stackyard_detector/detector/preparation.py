@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 import numpy as np
 
 from stackyard_detector import readers
-from stackyard_detector.detector.dataset import Dataset, collect, split
+from stackyard_detector.detector.dataset import Dataset, collect, split, tell_remarks
 from stackyard_detector.readers.files import LINE_BYTES
 from stackyard_task import records
 from stackyard_task.channel import BadInput, Channel
@@ -63,6 +63,7 @@ def prepare(parameters: Mapping[str, Any], channel: Channel, output_folder: Path
     finally:
         quarantine.close()
         channel.results(**quarantine.results())
+    tell_remarks(given, channel)
     channel.phase("steady")
     parts = _parts(given, held_out, parameters)
     folder = output_folder / DATASET_FOLDER

@@ -17,7 +17,7 @@ from stackyard_detector.detector import alarm_files, alarms, evaluation, fast_sc
 from stackyard_detector.detector import calibrated as calibration
 from stackyard_detector.detector.calibrated import COMBINED, NETWORK, Judged
 from stackyard_detector.detector.config import DetectorConfig
-from stackyard_detector.detector.dataset import Dataset, collect, split
+from stackyard_detector.detector.dataset import Dataset, collect, split, tell_remarks
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.verdicts import write_verdicts
 from stackyard_detector.detector.windows import Sequences
@@ -253,6 +253,7 @@ def _read(
     finally:
         quarantine.close()
         channel.results(**quarantine.results())
+    tell_remarks(dataset, channel)
     return dataset
 
 

@@ -10,6 +10,7 @@ measures or reaches out. Standard library at import: NumPy and orjson are import
 
 from stackyard_detector.readers.quarantine import Quarantine, QuarantineLimit
 from stackyard_detector.readers.reading import data_checksum, fit_templates, read_sessions, wants_templates
+from stackyard_detector.readers.remarks import event_remarks
 from stackyard_detector.readers.templates import UNMATCHED, EventTemplates
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Quarantine",
     "QuarantineLimit",
     "data_checksum",
+    "event_remarks",
     "fit_templates",
     "read_sessions",
     "wants_templates",

@@ -25,6 +25,7 @@ from stackyard_detector.readers.files import UTF_8, raw_lines
 from stackyard_detector.readers.presets import PRESETS, without_preset
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.reading import fit_templates, read_sessions
+from stackyard_detector.readers.remarks import event_remarks
 from stackyard_detector.readers.source import checked_sources
 from stackyard_detector.readers.templates import EventTemplates
 from stackyard_detector.sessions import Session
@@ -346,10 +347,7 @@ def _warnings(
     events = sum(counts.values())
     if not sessions:
         yield "no line makes an event of a session: nothing can be learnt or judged"
-    if len(counts) == 1 and events >= FEW:
-        yield "all events are one: choose what tells them apart (event_column or event_pattern)"
-    if events >= 20 and len(counts) > 0.8 * events:
-        yield "nearly every event is different: the event holds a number, an address or a text that never repeats"
+    yield from event_remarks(events, len(counts))
     if len(sessions) == 1 and events >= FEW:
         yield "all events are one session: choose what tells whose they are (key_column, external_key, key_pattern)"
     elif events >= 20:

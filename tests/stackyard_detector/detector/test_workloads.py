@@ -148,7 +148,6 @@ def alerts_in(folder):
 
 
 def test_alarms_of_raw_lines_tell_the_text_of_events(tmp_path):
-    pytest.importorskip("drain3")
     usual, odd = tmp_path / "usual.log", tmp_path / "odd.log"
     steps = ["opened door {n}", "walked {n} steps through", "closed door {n}"] * 3
     sequences(usual, [f"key{key} {step.format(n=key)}" for key in range(30) for step in steps])
@@ -160,6 +159,14 @@ def test_alarms_of_raw_lines_tell_the_text_of_events(tmp_path):
     texts = [event["text"] for event in alarm["unexpected"][0]["expected"]]
     assert "walked <number> steps through" in texts
     assert "walked" in alarm["unexpected"][0]["after"][0]["text"]
+
+
+def test_events_that_are_all_one_are_remarked_on_in_record_and_console(tmp_path, capsys):
+    sequences(tmp_path / "same", ["a a a a"] * 30)
+    channel = train(tmp_path / "t", [source(tmp_path / "same", 0)], epochs=1, history=2)
+    remark = "all events are one: choose what tells them apart (event_column or event_pattern)"
+    assert channel.said["data_note_1"] == remark
+    assert f"note: {remark}" in capsys.readouterr().out
 
 
 def test_malicious_sessions_do_not_train(tmp_path):
