@@ -212,7 +212,8 @@ def _alarms(
 ) -> Dict[str, Any]:
     """Write the files of alarms; the results to report of them."""
     most, by_rank = parameters["max_alerts"], bool(parameters["k"]) or detector.calibrated is None
-    texts = {} if templates is None else templates.events
+    names = [*detector.vocabulary.events, *dataset.names]
+    texts = {} if templates is None else templates.texts(names)
     found = alarm_files.gather(dataset, detector, ranks, judged, k, by_rank, most, texts)
     data_sha256 = readers.data_checksum(parameters["data"])
     come_from = alarms.origin(model_file.files(Path(parameters["model"])), detector, data_sha256)

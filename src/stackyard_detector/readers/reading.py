@@ -92,7 +92,13 @@ def _sessions(
 def _templates(source: Source, given: Optional[EventTemplates]) -> EventTemplates:
     """The template set to match with."""
     if source.templates_path is not None:
-        return EventTemplates.load(source.templates_path)
+        named = EventTemplates.load(source.templates_path)
+        if given is not None and (named.masks, named.events) != (given.masks, given.events):
+            raise BadInput(
+                f"{source.templates_path}: is another template set than the model's, whose events have other "
+                "names; leave templates_path out"
+            )
+        return named
     if given is None:
         return _new_templates([source])
     if source.masks is not None and given.masks != source.masks:

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterable, Sequence, Set, Tuple
 
+from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.drain import Drain
 from stackyard_detector.readers.masks import MASKS, Masked
 from stackyard_task import records
@@ -65,6 +66,16 @@ class EventTemplates:
     def events(self) -> Dict[str, str]:
         """Event name -> template text."""
         return {f"E{i}": " ".join(tokens) for i, tokens in enumerate(self._drain.templates, 1)}
+
+    def texts(self, events: Iterable[str]) -> Dict[str, str]:
+        """Event -> its text, for those of ``events`` that have a template in their name ("E12", "sshd|E12")."""
+        templates = self.events
+        texts = {}
+        for event in events:
+            parts = event.split(JOINT)
+            if any(part in templates for part in parts):
+                texts[event] = JOINT.join([templates.get(part, part) for part in parts])
+        return texts
 
     def fit(self, messages: Iterable[str]) -> EventTemplates:
         """Find the templates of ``messages``; the same messages give the same templates. Returns self.

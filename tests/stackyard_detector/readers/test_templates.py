@@ -136,5 +136,52 @@ def test_a_set_made_before_is_the_one_a_model_gets(write, tmp_path):
         fit_templates({"sources": [with_set, source]})
 
 
+def test_another_set_than_the_models_is_refused(write, read, tmp_path):
+    EventTemplates().fit(LINES).save(tmp_path / "templates.json")
+    path = write("a.log", "blk_1 something new\n")
+    with pytest.raises(BadInput, match="is another template set than the model's"):
+        read(path, templates=EventTemplates(), templates_path=str(tmp_path / "templates.json"), **SETTINGS)
+    with pytest.raises(BadInput, match="found with other masks than the source names"):
+        read(path, templates=EventTemplates(), masks=["number"], **SETTINGS)
+
+
+def test_masks_can_be_chosen(write, read):
+    text = "a ASA-4 took 7 ms\na ASA-6 took 9 ms\na user bob\na user eve\n"
+    settings = {"format": "lines", "key_pattern": "^(a)", "event_column": "template"}
+    (session,), _ = read(write("a", text), masks=[["user \\w+", "user <user>"], "number"], **settings)
+    assert len(set(session.events)) == 2
+    (session,), _ = read(write("a", text), message_pattern=r"ASA-(\d)", masks=[], **settings)
+    assert len(set(session.events)) == 2
+
+
+def test_the_template_of_the_message_is_a_column_of_syslog_too(write, read):
+    text = "".join(
+        f"<38>Jan  8 03:37:{n:02} h {app}[{n}]: {what} for user{n}\n"
+        for n, (app, what) in enumerate([("sshd", "failed"), ("su", "failed"), ("sshd", "accepted")] * 4)
+    )
+    source = {
+        "path": str(write("a", text)),
+        "format": "syslog",
+        "key_column": "host",
+        "event_column": ["app", "template"],
+        "message_pattern": r"(.*)\d",
+        "masks": [["user\\d+", "<user>"]],
+    }
+    templates = fit_templates({"sources": [source]})
+    path, settings = source.pop("path"), source
+    (session,), _ = read(path, templates=templates, **settings)
+    texts = templates.texts(session.events)
+    assert [texts[event] for event in session.events[:3]] == [
+        *("sshd|failed for <*>", "su|failed for <*>", "sshd|accepted for <*>"),
+    ]
+    assert templates.texts(["sshd|E99", "other"]) == {}
+
+
+def test_free_text_has_too_many_templates(monkeypatch):
+    monkeypatch.setattr("stackyard_detector.readers.templates.MOST_TEMPLATES", 5)
+    with pytest.raises(BadInput, match="more than 5 templates, so they are free text; name event_pattern"):
+        EventTemplates().fit(" ".join("abcdefghij"[:n]) for n in range(9))
+
+
 def test_only_raw_lines_need_templates(write):
     assert fit_templates({"sources": [{"path": str(write("a", "1 2\n")), "format": "sequences"}]}) is None
