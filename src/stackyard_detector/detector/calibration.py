@@ -55,9 +55,10 @@ class Threshold:
             return None
         enough = math.ceil(EXPRESSIBLE_ALARMS / self.allowed_rate) if self.allowed_rate > 0 else None
         more = "" if enough is None else f"; give at least {enough} of them, or allow {self.stated_rate:.2g}"
+        held = f"{self.sessions} benign validation session{'' if self.sessions == 1 else 's'}"
         return (
-            f"{self.sessions} benign validation session{'' if self.sessions == 1 else 's'} cannot show a false-alarm rate of {self.allowed_rate:g}: "
-            f"what they promise is at most {self.stated_rate:.2g} with {100 * self.confidence:g} % confidence{more}"
+            f"{held} cannot show a false-alarm rate of {self.allowed_rate:g}: what they promise is at most "
+            f"{self.stated_rate:.2g} with {100 * self.confidence:g} % confidence{more}"
         )
 
     def to_json(self) -> Dict[str, Any]:
