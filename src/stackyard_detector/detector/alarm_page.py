@@ -188,7 +188,7 @@ def _page(data: Mapping[str, Any], come_from: Mapping[str, Any], findings: Findi
     total = findings.total_alarms
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_digest(STYLE)}'; script-src '{_digest(SCRIPT)}'"
+        f"style-src '{digest(STYLE)}'; script-src '{digest(SCRIPT)}'"
     )
     counts = [(total, "alarm" if total == 1 else "alarms"), (findings.total_sessions, "sessions judged")]
     if total > listed:
@@ -227,7 +227,8 @@ def _safe(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """What a content security policy calls a script or a style sheet of the page."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 

@@ -13,7 +13,15 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 import numpy as np
 
 from stackyard_detector import readers
-from stackyard_detector.detector import alarm_files, alarms, evaluation, fast_scoring, model_file
+from stackyard_detector.detector import (
+    alarm_files,
+    alarms,
+    evaluation,
+    evaluation_page,
+    fast_scoring,
+    model_file,
+    whole_files,
+)
 from stackyard_detector.detector import calibrated as calibration
 from stackyard_detector.detector.calibrated import COMBINED, NETWORK, Judged
 from stackyard_detector.detector.config import DetectorConfig
@@ -29,6 +37,7 @@ CHECKPOINT_FOLDER = "checkpoint"
 TEMPLATES_FILE = "templates.json"
 VERDICTS_FILE = "verdicts.csv"
 CURVES_FILE = "curves.json"
+EVALUATION_PAGE = "evaluation.html"
 QUARANTINE_FILE = "quarantine.jsonl"
 
 CURVES_VERSION = 1
@@ -193,8 +202,10 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         results["combined_malicious_verdicts"] = int(judged[COMBINED].alarms.sum())
     if any(label is not None for label in dataset.labels):
         results.update(evaluation.evaluate(sessions, dataset.labels, judged, ranks, k, starts))
-        curves = {"api_version": CURVES_VERSION, "parts": evaluation.drawn(dataset.labels, judged)}
-        records.write_json(curves, output_folder / CURVES_FILE)
+        drawn = evaluation.drawn(dataset.labels, judged)
+        records.write_json({"api_version": CURVES_VERSION, "parts": drawn}, output_folder / CURVES_FILE)
+        page = evaluation_page.render(drawn, results, str(alarms.now()))
+        whole_files.write({output_folder / EVALUATION_PAGE: [page]}, "the page of the evaluation")
     if parameters["max_alerts"]:
         results.update(_alarms(parameters, output_folder, detector, dataset, ranks, judged, k, templates))
     channel.results(**results)

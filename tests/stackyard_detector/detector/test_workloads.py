@@ -107,7 +107,7 @@ def test_inference_writes_a_verdict_for_every_session(trained, tmp_path, scorer)
     assert (said["sessions"], said["malicious_verdicts"], said["unknown_events"]) == (9, 3, 1)
     assert (said["precision"], said["recall"]) == (1.0, 1.0)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
-        ["curves.json", "verdicts.csv", *ALARM_FILES]
+        ["curves.json", "evaluation.html", "verdicts.csv", *ALARM_FILES]
     )
 
 
