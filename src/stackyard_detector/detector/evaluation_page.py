@@ -96,11 +96,16 @@ def _figure(curves: Mapping[str, Any], order: Sequence[str], axes: Tuple[str, st
 
 
 def _points(curve: Mapping[str, Any], axes: Tuple[str, str]) -> str:
-    found = [(0.0, 0.0)] if axes == ("fpr", "recall") else []
-    found += [(point[axes[0]], point[axes[1]]) for point in curve["points"]]
-    if axes != ("fpr", "recall") and found:
-        found.insert(0, (0.0, found[0][1]))
-    return " ".join("{:.1f},{:.1f}".format(*_place(*each)) for each in found)
+    """The points of a curve; between two of precision and recall nothing is known, so that one is drawn in steps."""
+    places = [(0.0, 0.0)] if axes == ("fpr", "recall") else []
+    before = 0.0
+    for point in curve["points"]:
+        horizontal, vertical = point[axes[0]], point[axes[1]]
+        if axes != ("fpr", "recall"):
+            places.append((before, vertical))
+        places.append((horizontal, vertical))
+        before = horizontal
+    return " ".join("{:.1f},{:.1f}".format(*_place(*each)) for each in places)
 
 
 def _place(horizontal: float, vertical: float) -> Tuple[float, float]:
