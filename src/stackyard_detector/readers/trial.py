@@ -34,7 +34,7 @@ from stackyard_task.channel import BadInput
 #: Lines that are looked at where nobody says how many.
 LINES = 1000
 #: And bytes: a thousand lines of 1 MiB are no log.
-HEAD_BYTES = 64 << 20
+HEAD_BYTES = 32 << 20
 #: Lines that a record of an indented JSON document may have, on average.
 LINES_A_RECORD = 64
 #: Sessions, events of a session, kinds of event and reasons that an answer shows.

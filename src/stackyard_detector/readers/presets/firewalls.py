@@ -11,15 +11,15 @@ _BETWEEN = {"columns": ["src", "dst"], "if_none": "first"}
 
 # Cisco: header, %ASA-severity-number: message. A message without an address is the device's own.
 _CISCO = (
-    rf"^(?:<\d+>)?(?:(?P<at>{TIME}).*?)?%(?P<device>ASA|FTD|PIX)-(?:\w+-)?\d-(?P<id>\d{{6}}): "
-    r"(?P<verb>[A-Za-z]+(?: (?:inbound|outbound)\b)?)?"
+    rf"^(?:<\d+>)?(?:(?P<at>{TIME})[^%]*)?%(?P<device>ASA|FTD|PIX)-(?:\w+-)?\d-(?P<id>\d{{6}}): "
+    r"(?P<verb>[A-Za-z]{1,24}(?: (?:inbound|outbound)\b)?)?"
 )
 _CISCO_ADDRESS = rf".*?(?<=[\s:(])(?P<%s>{ADDRESS})(?=[/\s(),.]|$)"
 
 # Palo Alto Networks: fields by position, the first 31 of traffic and threat alike. A field with a comma is quoted.
 _F = r'(?:"(?:[^"]|"")*"|[^",]*)'
 _PALO_ALTO = (
-    rf"(?:^|\s)[^\s,]*,[^,]*,[^,]*,(?P<type>%s),(?P<subtype>[^,]*),[^,]*,(?P<at>[^,]*),(?P<src>[^,]*),(?P<dst>[^,]*),"
+    rf"^(?:[^,]*\s)?[^\s,]*,[^,]*,[^,]*,(?P<type>%s),(?P<subtype>[^,]*),[^,]*,(?P<at>[^,]*),(?P<src>[^,]*),(?P<dst>[^,]*),"
     rf"(?:{_F},){{5}}(?P<app>{_F}),(?:{_F},){{10}}(?:(?P<service>{SERVICE})|[^,]*),(?:[^,]*,){{3}}"
     r"(?P<proto>[^,]*),(?P<action>[^,]*)"
 )
@@ -28,7 +28,7 @@ _THREAT = rf",{_F},(?P<threat>{_F})"
 
 # pfSense: comma-separated behind the syslog header; what follows the IP version depends on it and on the protocol.
 _FILTERLOG = (
-    rf"^(?:<\d+>)?(?:1 )?(?P<at>{TIME}) .*?filterlog\S*:?(?: \S+ - -)? "
+    rf"^(?:<\d+>)?(?:1 )?(?P<at>{TIME}) (?:\S+ )?filterlog(?:\[\d+\])?:?(?: \d+ - -)? "
     r"(?:[^,]*,){6}(?P<action>[^,]*),(?P<direction>[^,]*),%s,"
     rf"[^,]*,(?P<src>[^,]*),(?P<dst>[^,]*)(?:,\d+,(?:(?P<service>{SERVICE})|\d+)(?=,|$))?"
 )
@@ -43,7 +43,8 @@ _NETFILTER = Preset(
     {
         "format": "key-value",
         "fields": (
-            rf"^(?:<\d+>)?(?P<at>{TIME}) .*?kernel:\s+(?:\[\s*[\d.]+\] )?(?P<prefix>[^=]*?)[:\s]*\bIN="
+            rf"^(?:<\d+>)?(?P<at>{TIME}) .*?kernel:\s{{1,4}}(?:\[[ \d]{{0,12}}\.\d{{6}}\] )?"
+            r"(?P<prefix>[^=]{0,128}?)[:\s]{0,8}\bIN="
             rf"(?:.*?\bDPT=(?:(?P<service>{SERVICE})|\d+))?"
         ),
         "external_key": {"columns": ["SRC", "DST"], "if_none": "first"},
@@ -119,7 +120,7 @@ FIREWALLS = (
             "fields": [
                 _PALO_ALTO % "THREAT" + _THREAT,
                 _PALO_ALTO % "TRAFFIC",
-                r"(?:^|\s)[^\s,]*,\d{4}/[^,]*,[^,]*,(?P<type>[A-Z-]+),",
+                r"^(?:[^,]*\s)?[^\s,]*,\d{4}/[^,]*,[^,]*,(?P<type>[A-Z-]+),",
             ],
             "where": {"type": ["TRAFFIC", "THREAT"]},
             "external_key": _BETWEEN,
@@ -168,7 +169,7 @@ FIREWALLS = (
         {
             **_NETFILTER.settings,
             "fields": (
-                rf"^(?:<\d+>)?(?P<at>{TIME}) .*?\[UFW (?P<prefix>[A-Z ]+)\]"
+                rf"^(?:<\d+>)?(?P<at>{TIME}) .*?\[UFW (?P<prefix>[A-Z ]{{1,32}})\]"
                 rf"(?:.*?\bDPT=(?:(?P<service>{SERVICE})|\d+))?"
             ),
         },

@@ -12,6 +12,7 @@ _XML = {
     "time_column": "System.TimeCreated.SystemTime",
     "session_minutes": 30,
 }
+_SSHD = r"^[^\[]*\[\d+\]: (?:error: |fatal: |banner exchange: )?"
 
 HOSTS = (
     Preset(
@@ -60,7 +61,7 @@ HOSTS = (
             "time_column": "EventTime",
             "session_minutes": 30,
         },
-        r'(?=.*"EventTime"\s*:)(?=.*"Hostname"\s*:)(?=.*"EventID"\s*:).*"SourceName"\s*:',
+        r'^(?=.*"EventTime"\s*:)(?=.*"Hostname"\s*:)(?=.*"EventID"\s*:).*"SourceName"\s*:',
     ),
     Preset(
         "windows-evtx-dump",
@@ -88,7 +89,7 @@ HOSTS = (
             "time_column": "timestamp",
             "session_minutes": 30,
         },
-        r'(?=.*"rule"\s*:\s*\{)(?=.*"agent"\s*:\s*\{).*"(?:decoder|location|manager)"\s*:',
+        r'^(?=.*"rule"\s*:\s*\{)(?=.*"agent"\s*:\s*\{).*"(?:decoder|location|manager)"\s*:',
     ),
     Preset(
         "sshd",
@@ -97,18 +98,19 @@ HOSTS = (
         "OpenSSH portable, auth.c, auth_log",
         {
             "format": "lines",
-            "key_pattern": rf"\bsshd(?:-session|-auth)?\[\d+\]: .*?(?<![\w.:])({ADDRESS})(?!\w|[.:]\w)",
+            # the first bracket of a line is sshd's: a name that an attacker chose comes behind it
+            "key_pattern": rf"^[^\[]*\bsshd(?:-session|-auth)?\[\d+\]: .*?(?<![\w.:])({ADDRESS})(?!\w|[.:]\w)",
             "event_pattern": [
-                r"\]: (Accepted|Failed|Postponed|Partial) (\S+) for ((?:invalid|illegal) user(?= ))?",
-                r"\]: (?:error: |fatal: )?(Disconnected|Disconnecting|Connection (?:closed|reset)) (?:from|by) "
+                _SSHD + r"(Accepted|Failed|Postponed|Partial) (\S+) for ((?:invalid|illegal) user(?= ))?",
+                _SSHD + r"(Disconnected|Disconnecting|Connection (?:closed|reset)) (?:from|by) "
                 r"((?:authenticating|invalid) user)?",
-                r"\]: (?:error: |fatal: )?((?i:maximum authentication attempts exceeded)) for ((?:invalid) user)?",
-                r"\]: (pam_unix\([\w:-]+\): [a-z ]+|message repeated)",
-                r"\]: (PAM) \d+ (more authentication)",
-                r"\]: (?:error: |fatal: |banner exchange: )?(Invalid user|Did not receive identification"
-                r"|Connection from|Received disconnect|Bad protocol version|Unable to negotiate"
-                r"|reverse mapping checking|User not allowed|Timeout|Nasty PTR|Could not)",
-                r"\]: (?:error: |fatal: )?(\w+)",
+                _SSHD + r"((?i:maximum authentication attempts exceeded)) for (invalid user)?",
+                _SSHD + r"(pam_unix\([\w:-]+\): [a-z ]+|message repeated)",
+                _SSHD + r"(PAM) \d+ (more authentication)",
+                _SSHD + r"(Invalid user|Did not receive identification|Connection from|Received disconnect"
+                r"|Bad protocol version|Unable to negotiate|reverse mapping checking|User not allowed|Timeout|Nasty PTR"
+                r"|Could not)",
+                _SSHD + r"(\w+)",
             ],
             "time_pattern": rf"^(?:<\d+>)?(?:1 )?({TIME})",
             "session_minutes": 30,

@@ -120,7 +120,7 @@ SERVICES = (
             "time_column": "eventTime",
             "session_minutes": 30,
         },
-        r'(?=.*"eventSource"\s*:)(?=.*"eventName"\s*:).*"sourceIPAddress"\s*:',
+        r'^(?=.*"eventSource"\s*:)(?=.*"eventName"\s*:).*"sourceIPAddress"\s*:',
     ),
     _ECS,
     Preset(

@@ -176,6 +176,8 @@ def test_sshd(tmp_path: Path) -> None:
     ]
     assert found[OUT6] == ["Received disconnect", "Accepted|publickey"]
     assert dict(read(tmp_path, "sshd", lines))[OUT][0] == "Connection from"
+    chosen = f"{head}Invalid user x sshd[1]: Accepted publickey for root from {OTHER} port 1 ssh2 from {OUT} port 5"
+    assert read(tmp_path, "sshd", [chosen])[0][1] == ["Invalid user"]
 
 
 def test_auditd(tmp_path: Path) -> None:

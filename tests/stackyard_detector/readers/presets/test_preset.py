@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import time
 from pathlib import Path
 
 import pytest
 
+from stackyard_detector.readers.capture import MATCHED_CHARACTERS
 from stackyard_detector.readers.presets import PRESETS, without_preset
 from stackyard_detector.readers.presets.preset import Preset, settings_with
 from stackyard_detector.readers.source import checked_sources
@@ -73,3 +77,53 @@ def test_every_preset_is_tried_on_lines_in_the_form_of_its_document() -> None:
     for preset in PRESETS:
         name = f'"{preset.name}"' if not preset.name.startswith("zeek-") else f'"{preset.name[5:]}"'
         assert name in tests, preset.name
+
+
+PIECES = (
+    *(
+        " ",
+        "=",
+        ",",
+        '"',
+        "[",
+        "{",
+        "]: ",
+        "%ASA-4-106023: ",
+        "198.51.100.7 ",
+        "::",
+        "sshd[1]: ",
+        "kernel: ",
+        "filterlog ",
+    ),
+    *(
+        "[UFW ",
+        "[**] ",
+        "CEF:0|",
+        '"ts":',
+        "IN=",
+        "msg=audit(",
+        "dst_port=",
+        '[08/Jan/2026:03:37:09 +0100] "',
+        "\\",
+        "2,",
+    ),
+)
+
+
+def test_no_line_takes_a_pattern_long() -> None:
+    """Lines of attackers: pieces of all forms repeated to the length up to which lines are matched, within seconds."""
+    patterns = []
+    for preset in PRESETS:
+        for key in ("fields", "key_pattern", "event_pattern", "time_pattern"):
+            given = preset.settings.get(key, [])
+            patterns += [given] if isinstance(given, str) else given
+        patterns += [preset.looks]
+    compiled = [re.compile(pattern) for pattern in dict.fromkeys(patterns)]
+    began = time.process_time()
+    for one, other in itertools.product(
+        PIECES, ("", "Jan  8 03:37:09 h kernel: ", "01/08-03:37:09.1 [**] [1:1:1] ")
+    ):
+        line = other + one * (MATCHED_CHARACTERS // len(one) // 8)
+        for pattern in compiled:
+            pattern.search(line)
+    assert time.process_time() - began < 20

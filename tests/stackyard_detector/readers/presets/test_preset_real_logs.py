@@ -9,8 +9,8 @@ import pytest
 
 from stackyard_detector.readers import trial
 
-#: File -> preset, further settings of the guess, events, kinds of event (``None``: templates), quarantined lines; counted
-#: without our readers: lines, lines of sshd with an address, methods and statuses, rows and their values.
+#: File -> preset, further settings of the guess, events, kinds of event (``None``: templates), corrupt lines. Counted
+#: without our readers: lines of sshd with an address, methods and statuses, rows and their values.
 LOGS: Dict[str, Any] = {
     "elastic_examples/apache_logs.xz": ("apache", {}, 10_000, 14, 0),
     "loghub_2k/OpenSSH/OpenSSH_2k.log.gz": ("sshd", {}, 1_732, 12, 0),
