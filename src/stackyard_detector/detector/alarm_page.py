@@ -17,7 +17,7 @@ import numpy as np
 
 from stackyard_detector.detector.alarm_page_script import SCRIPT
 from stackyard_detector.detector.alarm_page_style import STYLE
-from stackyard_detector.detector.alarms import Findings, finite, shown
+from stackyard_detector.detector.alarms import Findings, Seen, finite, shown
 from stackyard_detector.detector.calibrated import COMBINATIONS
 
 #: Sessions without an alarm on the page, those with the greatest scores: what nearly was one.
@@ -27,6 +27,8 @@ MOST_SHOWN = 300
 MOST_EVENTS = 150_000
 #: Events of which the page says what was expected, those of the sessions with the greatest scores.
 MOST_TOLD = 20_000
+#: Unexpected events of a session that the page leads to.
+MOST_UNEXPECTED = 50
 #: Characters of a name or a text.
 MOST_CHARACTERS = 300
 
@@ -155,8 +157,8 @@ def _session(
     steps = np.where(np.isnan(seen.surprises), _NOT_JUDGED, np.rint(100 * np.minimum(seen.surprises, 1e6)))
     steps[seen.unknown] = _NEVER
     first = int(deciding.first_alarms[row])
-    unexpected = [place for place in findings.unexpected(seen)[0] if begin <= place < end]
-    parts = list(findings.parts)
+    unexpected = findings.unexpected(seen, MOST_UNEXPECTED)[0]
+    look_at = findings.telling(seen, [place for place in unexpected if begin <= place < end])
     return {
         "key": shown(dataset.keys[row], MOST_CHARACTERS),
         "start": finite(dataset.started_at[row], 3),
@@ -173,14 +175,29 @@ def _session(
         "s": steps[begin:end].astype(np.int64).tolist(),
         "r": seen.ranks[begin:end].tolist(),
         "x": told.tolist(),
-        "u": unexpected,
-        "look": findings.telling(seen, unexpected),
-        "why": {place: [parts.index(name) for name in findings.reasons(seen, place)] for place in unexpected},
+        "w": _reasons(findings, seen)[begin:end].tolist(),
+        "u": [place for place in unexpected if begin <= place < end],
+        "look": look_at,
         "parts": [
             [int(part.first_alarms[row] >= 0), finite(part.scores[row]), int(part.first_alarms[row])]
             for part in findings.parts.values()
         ],
     }
+
+
+def _reasons(findings: Findings, seen: Seen) -> np.ndarray:
+    """The parts to which each event is unusual, as ``Findings.reasons``: bit i is the i-th part, int64 [events]."""
+    found = np.zeros(len(seen.names), dtype=np.int64)
+    for bit, (name, part) in enumerate(findings.parts.items()):
+        if name in COMBINATIONS:
+            continue
+        if name in findings.flags:
+            own = findings.flags[name][seen.begin : seen.begin + len(seen.names)]
+            found |= own.astype(np.int64) << bit
+        first = int(part.first_alarms[seen.row])
+        if first >= 0:
+            found[first] |= 1 << bit
+    return found
 
 
 def _page(data: Mapping[str, Any], come_from: Mapping[str, Any], findings: Findings) -> str:

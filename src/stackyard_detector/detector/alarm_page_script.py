@@ -146,7 +146,7 @@ function judged(s, i) {
 
 function eventNode(s, i) {
   const box = document.createDocumentFragment(), position = s.from + i;
-  const reasons = (s.why[position] || []).map((part) => plain(D.parts[part].name)).join(", ");
+  const reasons = D.parts.filter((_, part) => s.w[i] >> part & 1).map((part) => plain(part.name)).join(", ");
   const what = box.appendChild(made("p"));
   what.append(made("span", "soft", "position " + position + " "), made("b", "", D.names[s.e[i]][0]), text(s.e[i]));
   const why = reasons && "; unusual to: " + reasons;

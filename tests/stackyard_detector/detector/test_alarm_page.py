@@ -47,7 +47,8 @@ def test_alarms_come_first_with_their_events_and_what_was_expected():
     assert odd["x"][0] == -1
     assert (odd["u"], odd["look"]) == ([2, 3], 2)
     parts = [part["name"] for part in data["parts"]]
-    assert [parts[number] for number in odd["why"]["2"]] == ["network", "unseen_event"]
+    unusual = [[parts[bit] for bit in range(len(parts)) if mask >> bit & 1] for mask in odd["w"]]
+    assert unusual == [[], [], ["network", "unseen_event"], ["network"]]
     assert (usual["key"], usual["alarm"], usual["s"][2]) == ("usual", False, 10)
     assert (odd["label"], odd["start"]) == (None, None)
 
