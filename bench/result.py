@@ -33,6 +33,8 @@ MINUTES: Dict[str, Tuple[float, float]] = {
     "installation": (30, 15),
     "short_runs": (30, 8),
 }
+#: The same of what is no part of the figures, and is run by hand.
+APART: Dict[str, Tuple[float, float]] = {"detector.experiments": (60, 6)}
 #: Exit status of a bench whose data is not on this machine.
 DATA_ABSENT = 3
 
@@ -158,7 +160,7 @@ class Bounded(argparse.ArgumentParser):
     def parse_args(self, *given: Any, **named: Any) -> Any:
         """The options; from here on time counts."""
         options = super().parse_args(*given, **named)
-        minutes = MINUTES[self.prog.rpartition(".")[2]][1 if options.quick else 0]
+        minutes = {**MINUTES, **APART}[self.prog.partition("bench.")[2]][1 if options.quick else 0]
 
         def ended(*_: Any) -> None:
             raise SystemExit(f"{self.prog}: not done after {minutes:g} minutes: ended")
@@ -170,7 +172,7 @@ class Bounded(argparse.ArgumentParser):
 
 def arguments(bench: str, description: str) -> argparse.ArgumentParser:
     """The options every bench has: ``--json FILE`` and ``--quick``; its help says how long it may take."""
-    full, quick = MINUTES[bench]
+    full, quick = {**MINUTES, **APART}[bench]
     told = (
         f"Ends within {full} minutes on two cores, with --quick within {quick}; what takes longer is ended."
     )
