@@ -12,7 +12,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from bench.detector.experiments import runs, scores, sets
+from bench.detector.experiments import demo, runs, scores, sets
 from bench.result import Result, arguments, data_absent, data_folder
 
 Areas = Callable[[runs.Key], np.ndarray]
@@ -57,8 +57,9 @@ def main() -> None:
         result.row(group=name, cpu_seconds=round(time.process_time() - began, 1))
         if options.json is not None:
             result.write(options.json)
-    for text in tables.values():
-        print(text.markdown())
+    for table in tables.values():
+        print(table.markdown())
+    print(demo.figures(result, options.quick))
     result.finish(options.json)
 
 

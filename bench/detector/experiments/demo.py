@@ -52,7 +52,7 @@ def figures(result: Result, quick: bool) -> str:
             how = training.TrainingParameters(
                 epochs=1 if quick else 8, batch_size=batch, frequency_exponent=0.5, seed=number
             )
-            model = training.train(coded[0], coded[1], DetectorConfig(), vocabulary.size, how)
+            model = training.train(coded[0], coded[1], DetectorConfig(start_padding=True), vocabulary.size, how)
             ranks = fast_scoring.session_ranks(model.weights(), coded[2])
             floor = 1.0 / (len(coded[0].values) * (vocabulary.size + 1))
             surprise = -np.log(np.exp(-ranks.surprise.astype(np.float64)) + floor)

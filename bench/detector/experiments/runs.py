@@ -13,7 +13,7 @@ from bench.detector.experiments.networks import HISTORY, Variant
 from bench.detector.experiments.sets import GAPS, Group, Sessions, Site
 from stackyard_detector.detector import baselines
 from stackyard_detector.detector.config import DetectorConfig
-from stackyard_detector.detector.windows import Windows, merged, pack, windows
+from stackyard_detector.detector.windows import Windows, pack, windows
 
 #: What all others are held against: the product's network.
 BASE = "LSTM"
@@ -103,6 +103,7 @@ def run(group: Group, variant: Variant, seeds: Tuple[int, ...], steps: int, foun
             part: _cut(likeness.mapped(sessions), gaps, symbols, variant)
             for part, (sessions, gaps, _) in parts.items()
         }
+        distinct = {part: Distinct(cut) for part, cut in cuts.items()}
         originals = {
             part: _cut(sessions, [], symbols, None).targets for part, (sessions, _, _) in parts.items()
         }
@@ -122,7 +123,7 @@ def run(group: Group, variant: Variant, seeds: Tuple[int, ...], steps: int, foun
             found.seconds[variant.name] = found.seconds.get(variant.name, 0.0) + time.process_time() - began
             found.losses.setdefault(variant.name, []).append(network.validation_loss)
             for part, (_, _, labels) in parts.items():
-                chances = likeness.chances(network, cuts[part], originals[part])
+                chances = likeness.chances(network, distinct[part], originals[part])
                 together[part] = together.get(part, 0.0) + chances / len(seeds)
                 _keep(found, variant.name, seed, (name, part), likeness.surprise(chances), cuts[part], labels)
         for part, (_, _, labels) in parts.items():
@@ -145,6 +146,16 @@ def run_baselines(group: Group, found: Found) -> None:
             found.tests.setdefault((name, 0, ""), {})[(source, target)] = values
 
 
+class Distinct:
+    """The distinct windows, and which of them each window is."""
+
+    def __init__(self, cut: Windows) -> None:
+        rows = np.ascontiguousarray(np.column_stack([cut.contexts, cut.targets]))
+        keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+        _, first, self.rows = np.unique(keys, return_index=True, return_inverse=True)
+        self.contexts, self.targets = cut.contexts[first], cut.targets[first]
+
+
 class Likeness:
     """What an event that training never had counts as, and how surprising an event is."""
 
@@ -165,28 +176,15 @@ class Likeness:
         """Sessions with unknown events read as the nearest known ones."""
         return [self._as[session].tolist() for session in sessions]
 
-    def chances(self, network: networks.Network, cut: Windows, originals: np.ndarray) -> np.ndarray:
+    def chances(self, network: networks.Network, cut: Distinct, originals: np.ndarray) -> np.ndarray:
         """The probability of each target, float64 [targets]; 0 for what is unknown."""
-        contexts, targets, _ = merged(cut.contexts, cut.targets)
-        values = networks.chances_of(network, contexts, targets)
-        return values[_rows(cut, contexts, targets)] * self._share[originals]
+        found: np.ndarray = networks.chances_of(network, cut.contexts, cut.targets)[cut.rows]
+        return found * self._share[originals]
 
     def surprise(self, chances: np.ndarray) -> np.ndarray:
         """Minus the logarithm of probabilities, as if one more window had had any event: a floor for the unknown."""
         floor = 1.0 / (len(self._symbols.names) + 1)
         return -np.log((self._trained * chances + floor) / (self._trained + 1))
-
-
-def _rows(cut: Windows, contexts: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Which of the distinct (context, target) each window is."""
-
-    def keys(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        rows = np.ascontiguousarray(np.column_stack([first, second]))
-        return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
-
-    distinct = keys(contexts, targets)
-    order = np.argsort(distinct)
-    return order[np.searchsorted(distinct, keys(cut.contexts, cut.targets), sorter=order)]
 
 
 def _cut(

@@ -13,29 +13,41 @@ import numpy as np
 DRAWS = 400
 
 
-def soft_maximum(values: np.ndarray, sharpness: float) -> float:
+Gathered = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _soft_maximum(sharpness: float) -> Gathered:
     """log(sum(exp(b * x))) / b."""
-    return float(np.logaddexp.reduce(sharpness * values) / sharpness)
+    return lambda v, starts: np.log(np.add.reduceat(np.exp(sharpness * v), starts)) / sharpness
 
 
-#: Score of a session of its events' values (nats); none is worth nothing.
-SCORES: Dict[str, Callable[[np.ndarray], float]] = {
-    "maximum": lambda v: float(v.max()),
-    "mean of the greatest 3": lambda v: float(np.sort(v)[-3:].mean()),
-    "soft maximum, sharpness 2": lambda v: soft_maximum(v, 2.0),
-    "soft maximum, sharpness 1": lambda v: soft_maximum(v, 1.0),
-    "soft maximum, sharpness 0.5": lambda v: soft_maximum(v, 0.5),
-    "mean": lambda v: float(v.mean()),
+def _greatest_three(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    return np.array([np.sort(part)[-3:].mean() for part in np.split(values, starts[1:])])
+
+
+def _mean(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    means: np.ndarray = np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
+    return means
+
+
+#: Name -> scores of sessions from the values of their events (nats, end to end) and where each session begins.
+SCORES: Dict[str, Gathered] = {
+    "maximum": np.maximum.reduceat,
+    "mean of the greatest 3": _greatest_three,
+    "soft maximum, sharpness 2": _soft_maximum(2.0),
+    "soft maximum, sharpness 1": _soft_maximum(1.0),
+    "soft maximum, sharpness 0.5": _soft_maximum(0.5),
+    "mean": _mean,
 }
 DEFAULT_SCORE = "maximum"
 
 
 def of_sessions(values: np.ndarray, offsets: np.ndarray, score: str) -> np.ndarray:
-    """The score of each session, float64 [sessions]."""
-    function = SCORES[score]
-    return np.array(
-        [function(values[a:b]) if b > a else 0.0 for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist())]
-    )
+    """The score of each session, float64 [sessions]; 0 for one without a value."""
+    found = np.zeros(len(offsets) - 1)
+    filled = np.flatnonzero(np.diff(offsets) > 0)
+    found[filled] = SCORES[score](values, offsets[filled])
+    return found
 
 
 def average_precision(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -23,7 +23,7 @@ VALIDATION_SHARE = 0.2
 ENTERPRISES = ("fox", "russellmitchell", "santos", "wheeler")
 SIMULATED_SITES = (1, 2, 3)
 #: Simulated sessions of a site: to train on, and for its test.
-SIMULATED = (1000, 600)
+SIMULATED = (800, 500)
 #: HDFS test sessions that are held, of each label: a fixed draw, so that all of it stays within the time.
 HDFS_TESTED = 4000
 
@@ -61,7 +61,7 @@ class Group:
     #: Event name -> its text, where names are more than numbers.
     texts: Dict[str, str]
     #: Steps of training.
-    steps: int = 500
+    steps: int = 400
 
     @property
     def pairs(self) -> List[Tuple[str, str]]:
@@ -84,11 +84,11 @@ class Group:
 def groups(folder: Path, quick: bool = False) -> Dict[str, Callable[[], Group]]:
     """Name -> how the group is read. ``quick`` leaves most of the pairs out."""
     return {
-        "simulated": lambda: simulated(quick),
         "AIT": lambda: ait(folder / "ait_ads" / "sessions_30min", quick),
         "HDFS": lambda: hdfs(folder / "hdfs_logdeep"),
         "OpenStack": lambda: listed(folder / "openstack_loghub_sessions", "OpenStack"),
         "Hadoop": lambda: listed(folder / "hadoop_sessions", "Hadoop"),
+        "simulated": lambda: simulated(quick),
     }
 
 
@@ -112,7 +112,7 @@ def simulated(quick: bool) -> Group:
         "Simulated, the same site": [(a, a) for a in found],
     }
     texts = {event: event.replace("-", " ") for site in found.values() for event in _events(site)}
-    return Group("simulated", found, tables, texts, steps=1000)
+    return Group("simulated", found, tables, texts, steps=800)
 
 
 def ait(folder: Path, quick: bool) -> Group:

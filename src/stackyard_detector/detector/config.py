@@ -33,6 +33,8 @@ class DetectorConfig:
     dtype: str = "float32"
     #: Pad before the first event, so that every event of every session is a target, however short.
     start_padding: bool = False
+    #: The end of a session is an event too, the last of the vocabulary (``ends``): a length can be surprising.
+    end_event: bool = False
 
     def __post_init__(self) -> None:
         for name in ("history", "layers", "hidden_size", "embedding_size"):

@@ -12,6 +12,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from stackyard_detector.detector.ends import END
 from stackyard_detector.detector.vocabulary import Vocabulary
 from stackyard_detector.detector.windows import Sequences
 from stackyard_detector.readers import event_remarks
@@ -69,10 +70,21 @@ class Dataset:
         chosen = self.events if rows is None else self.select(rows)
         return Sequences(vocabulary.encode(self.names)[chosen.values], chosen.offsets)
 
-    def vocabulary(self, rows: np.ndarray) -> Vocabulary:
-        """The vocabulary of the sessions at ``rows``."""
+    def vocabulary(self, rows: np.ndarray, end_event: bool = False) -> Vocabulary:
+        """The vocabulary of the sessions at ``rows``, with ``end_event`` their end as the last event.
+
+        Raises:
+            BadInput: an event of the data has the name of the end.
+        """
         present = np.unique(self.select(rows).values)
-        return Vocabulary.from_sessions([[self.names[event] for event in present]])
+        found = Vocabulary.from_sessions([[self.names[event] for event in present]])
+        if not end_event:
+            return found
+        if END in self.names:
+            raise BadInput(
+                f"the data has an event {END!r}, the name of what end_event adds; map it with action_map"
+            )
+        return Vocabulary([*found.events, END])
 
 
 def collect(sessions: Iterable[Session]) -> Dataset:

@@ -12,6 +12,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from stackyard_detector.detector.config import DetectorConfig, Weights
+from stackyard_detector.detector.ends import as_events, as_network_reads
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.windows import Sequences, Sessions, pack, target_offsets, target_places
 
@@ -29,7 +30,7 @@ def session_ranks(
         sessions: int arrays, one per session; sessions without a target are allowed and get no rank.
         on_progress: called with (tree levels done, levels in all).
     """
-    packed = pack(sessions)
+    packed = as_network_reads(sessions, weights.config, weights.event_count)
     distinct, copy_of = distinct_sessions(packed)
     symbols, places, distinct_offsets = target_places(distinct, weights.config, weights.event_count)
     contexts, context_of = distinct_contexts(symbols, places, weights.config.history)
@@ -40,7 +41,8 @@ def session_ranks(
     offsets = target_offsets(packed.lengths, weights.config)
     counts = np.diff(offsets)
     copied = np.arange(offsets[-1]) + np.repeat(distinct_offsets[copy_of] - offsets[:-1], counts)
-    return Ranks(values[copied], offsets, weights.config.first_position, surprising[copied])
+    found = Ranks(values[copied], offsets, weights.config.first_position, surprising[copied])
+    return as_events(found, weights.config)
 
 
 def expected(

@@ -10,6 +10,7 @@ from typing import Callable, Optional, Tuple
 import numpy as np
 import torch
 
+from stackyard_detector.detector.ends import as_events, as_network_reads
 from stackyard_detector.detector.model import Model, ranks, surprise
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.windows import Sessions, windows
@@ -29,7 +30,9 @@ def session_ranks(
         batch_size: windows per forward pass; does not change the result.
         on_batch: called with (windows done, windows in all) after every batch.
     """
-    cut = windows(sessions, model.config, model.event_count)
+    cut = windows(
+        as_network_reads(sessions, model.config, model.event_count), model.config, model.event_count
+    )
     values = np.empty(len(cut.targets), dtype=np.int32)
     surprising = np.empty(len(cut.targets), dtype=np.float32)
     device = next(model.parameters()).device
@@ -44,7 +47,7 @@ def session_ranks(
             surprising[start:stop] = surprise(logits, targets).cpu().numpy()
             if on_batch is not None:
                 on_batch(stop, len(values))
-    return Ranks(values, cut.offsets, model.config.first_position, surprising)
+    return as_events(Ranks(values, cut.offsets, model.config.first_position, surprising), model.config)
 
 
 def verdicts(

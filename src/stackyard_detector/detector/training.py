@@ -24,6 +24,7 @@ from torch import nn
 
 from stackyard_detector.detector import checkpoint
 from stackyard_detector.detector.config import DetectorConfig
+from stackyard_detector.detector.ends import as_network_reads
 from stackyard_detector.detector.model import Model, best_device
 from stackyard_detector.detector.windows import Sessions, Windows, merged, pack, windows
 from stackyard_task.channel import BadInput, Channel
@@ -98,14 +99,14 @@ def train(
     """
     parameters = parameters or TrainingParameters()
     channel = channel or Channel()
-    train_on = _known(windows(sessions, config, event_count), event_count)
+    train_on = _known(_windows(sessions, config, event_count), event_count)
     if not len(train_on.targets):
         longest = int(pack(sessions).lengths.max(initial=0))
         raise BadInput(
             f"no training session is longer than the history of {config.history} events (longest: "
             f"{longest}); choose a smaller history, or start_padding = true"
         )
-    held_out = _Validation(_known(windows(validation, config, event_count), event_count))
+    held_out = _Validation(_known(_windows(validation, config, event_count), event_count))
     channel.phase("warmup")  # from here on it is PyTorch's: its first optimizer alone loads for a second
     torch.manual_seed(parameters.seed)
     device = best_device()
@@ -189,6 +190,10 @@ def learning_rate(parameters: TrainingParameters, step: int, total: int) -> floa
     else:
         low, high, share = greatest, greatest * 1e-4, (step - peak) / max(1.0, total - peak)
     return low + (high - low) * (1 - math.cos(math.pi * share)) / 2
+
+
+def _windows(sessions: Sessions, config: DetectorConfig, event_count: int) -> Windows:
+    return windows(as_network_reads(sessions, config, event_count), config, event_count)
 
 
 def _known(cut: Windows, event_count: int) -> Windows:

@@ -79,7 +79,7 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     training_rows, validation_rows = split(
         dataset, parameters["validation_share"], parameters["validation_by"], parameters["seed"]
     )
-    vocabulary = dataset.vocabulary(training_rows)
+    vocabulary = dataset.vocabulary(training_rows, config.end_event)
     sessions = dataset.encoded(vocabulary, training_rows)
     validation = dataset.encoded(vocabulary, validation_rows)
     channel.results(
@@ -87,7 +87,7 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         validation_sessions=len(validation),
         malicious_sessions_left_out=sum(label == 1 for label in dataset.labels),
         events=len(sessions.values),
-        known_events=vocabulary.size,
+        known_events=vocabulary.size - config.end_event,
     )
     resume_from = parameters["resume_from"]
     checkpoints = output_folder / CHECKPOINT_FOLDER
