@@ -25,6 +25,7 @@ from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.machine import data
 from stackyard.settings import Settings
 from stackyard.stacks import images
+from stackyard.workloads import trials
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -197,6 +198,17 @@ def prepared(file: Path, settings: Settings, queues: Mapping[str, str]) -> tuple
         why_not=catalogue.why_not,
         unread=catalogue.unread(),
     )
+    asked = [
+        one
+        for step in pipeline.steps
+        for one in trials.of_parameters(
+            step.declared or catalogue.declared.get(step.workload),
+            step.parameters,
+            {},
+            f"steps.{step.name}.parameters",
+        )
+    ]
+    trials.refuse(file, asked)
     steps = []
     for step in pipeline.steps:
         spec = requirements.stack_for(

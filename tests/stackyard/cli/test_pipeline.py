@@ -26,3 +26,15 @@ def test_what_cannot_be_meant_is_one_sentence(
     said = capsys.readouterr().err
     assert says in said
     assert said.count("\n") == 1
+
+
+def test_a_misspelt_setting_of_a_source_is_told_before_a_server_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text(
+        'name = "mine"\n[data.log]\nsources = [{ path = "x", format = "lines", key_patern = "(a)" }]\n'
+        '[steps.train]\nworkload = "detector-train"\nqueue = "cpu"\nparameters = { data = "data:log" }\n'
+    )
+    assert main.run(["pipeline", "run", str(file)]) == 2
+    assert "steps.train.parameters.data.sources[0] has no key 'key_patern'" in capsys.readouterr().err
