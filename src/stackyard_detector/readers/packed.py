@@ -81,7 +81,48 @@ def _zst(path: Path, raw: IO[bytes]) -> Any:
             "the stack, or unpack the file"
         ) from error
     _know(zstandard.ZstdError)
-    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+    return _Zstandard(raw, zstandard.ZstdDecompressor())
+
+
+class _Zstandard:
+    """Frames of Zstandard one after the other; unlike the package's own reader it tells a file that is cut off."""
+
+    #: So little is unpacked at once: it can become 32,000 times as much.
+    _PIECE = 512
+
+    def __init__(self, raw: IO[bytes], decompressor: Any) -> None:
+        self._raw = raw
+        self._new_frame = decompressor.decompressobj
+        self._frame: Any = None
+        self._packed = b""
+        self._ready = b""
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; none at the end.
+
+        Raises:
+            EOFError: the last frame is not complete.
+        """
+        while self._at >= len(self._ready):
+            piece = self._packed or self._raw.read(self._PIECE)
+            self._packed = b""
+            if not piece:
+                if self._frame is not None:
+                    raise EOFError("the file ended before the end of its last frame")
+                return b""
+            if self._frame is None:
+                self._frame = self._new_frame()
+            self._ready, self._at = self._frame.decompress(piece), 0
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        found = self._ready[self._at : self._at + size]
+        self._at += len(found)
+        return found
+
+    def close(self) -> None:
+        """Forget what was unpacked."""
+        self._ready = self._packed = b""
 
 
 _UNPACKERS: Dict[str, Callable[[Path, IO[bytes]], Any]] = {
