@@ -15,6 +15,7 @@ from stackyard_detector.readers.batches import Row
 from stackyard_detector.readers.capture import MATCHED_CHARACTERS, Capture, NamedGroups
 from stackyard_detector.readers.files import numbered_lines
 from stackyard_detector.readers.json_lines import field_text
+from stackyard_detector.readers.pattern_watch import PatternWatch
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import (
     EVENT_FOUND,
@@ -51,14 +52,16 @@ def text_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) ->
     what the format or a pattern says go to quarantine.
 
     Raises:
-        BadInput: the file cannot be read.
+        BadInput: the file cannot be read, or a pattern takes too long on a line.
     """
-    if source.format == "lines":
-        return _raw_rows(source, columns, quarantine)
-    return _parsed_rows(source, columns, quarantine)
+    rows = _raw_rows if source.format == "lines" else _parsed_rows
+    with PatternWatch(source.path) as watch:
+        yield from rows(source, columns, quarantine, watch)
 
 
-def _parsed_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) -> Iterator[Row]:
+def _parsed_rows(
+    source: Source, columns: Sequence[str], quarantine: Quarantine, watch: PatternWatch
+) -> Iterator[Row]:
     parse = _PARSERS[source.format]
     groups = NamedGroups(source.fields) if source.fields else None
     inside = _inside(source)
@@ -67,6 +70,7 @@ def _parsed_rows(source: Source, columns: Sequence[str], quarantine: Quarantine)
     wants_message = template is not None or (message_of is not None and MESSAGE in columns)
     matched = groups is not None or message_of is not None
     for number, text in numbered_lines(source.path, quarantine, source.encoding):
+        watch.line = number
         try:
             if matched and len(text) > MATCHED_CHARACTERS:
                 raise ValueError(_TOO_LONG)
@@ -85,10 +89,14 @@ def _parsed_rows(source: Source, columns: Sequence[str], quarantine: Quarantine)
         except ValueError as error:
             quarantine.add(source.path, number, str(error), text)
             continue
+        finally:
+            watch.line = 0
         yield number, tuple([values.get(column) for column in columns])
 
 
-def _raw_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) -> Iterator[Row]:
+def _raw_rows(
+    source: Source, columns: Sequence[str], quarantine: Quarantine, watch: PatternWatch
+) -> Iterator[Row]:
     keys_of = Capture(source.key_pattern) if source.key_pattern else None
     groups = NamedGroups(source.fields) if source.fields else None
     captures: List[Tuple[str, str, Capture]] = []
@@ -107,12 +115,13 @@ def _raw_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) ->
             quarantine.add(source.path, number, _TOO_LONG, text)
             continue
         keys: Sequence[Optional[str]] = (None,)
-        if keys_of is not None:
-            keys = keys_of.all(text)
-            if not keys:
-                continue
         values: Dict[str, Optional[str]] = {}
+        watch.line = number
         try:
+            if keys_of is not None:
+                keys = keys_of.all(text)
+                if not keys:
+                    continue
             if groups is not None:
                 found = groups.of(text)
                 if found is None:
@@ -134,6 +143,8 @@ def _raw_rows(source: Source, columns: Sequence[str], quarantine: Quarantine) ->
         except ValueError as error:
             quarantine.add(source.path, number, str(error), text)
             continue
+        finally:
+            watch.line = 0
         for key in keys:
             values[KEY_FOUND] = key
             yield number, tuple([values.get(column) for column in columns])
@@ -166,11 +177,14 @@ def messages(source: Source) -> Iterator[str]:
 def _raw_messages(source: Source) -> Iterator[str]:
     has_key = Capture(source.key_pattern).first
     message_of = Capture(source.message_pattern).first if source.message_pattern else None
-    for _, text in numbered_lines(source.path, Quarantine(), source.encoding):
-        if len(text) <= MATCHED_CHARACTERS and has_key(text) is not None:
-            message = text if message_of is None else message_of(text)
-            if message is not None:
-                yield message
+    with PatternWatch(source.path) as watch:
+        for watch.line, text in numbered_lines(source.path, Quarantine(), source.encoding):
+            if len(text) <= MATCHED_CHARACTERS and has_key(text) is not None:
+                message = text if message_of is None else message_of(text)
+                watch.line = 0
+                if message is not None:
+                    yield message
+            watch.line = 0
 
 
 class _Probe:
