@@ -92,6 +92,15 @@ def difference(
     return float(found[0]), float(low), float(high)
 
 
+def recall_at(labels: Labels, scores: np.ndarray, rate: float) -> Optional[float]:
+    """The greatest recall whose false-alarm rate is at most ``rate`` (0..1); ``None`` without a session of both."""
+    malicious, benign = _grouped(labels, scores)
+    if not malicious.sum() or not benign.sum():
+        return None
+    within = np.cumsum(benign) <= rate * benign.sum() + 1e-9
+    return float(malicious[within].sum() / malicious.sum())
+
+
 def curve(labels: Labels, scores: np.ndarray, most: int = MOST_POINTS) -> List[Dict[str, float]]:
     """Points of both curves from the strictest threshold to the loosest, at most ``most``.
 

@@ -18,6 +18,8 @@ from stackyard_detector.detector.windows import Sessions, pack
 
 #: Shares of an attack, in percent, at which recall is reported.
 SHARES_PERCENT = (20, 50, 100)
+#: False-alarm rates, in percent, at which recall is reported: four points of the ROC curve.
+FALSE_ALARMS_PERCENT = (0.1, 1, 5, 10)
 #: Whose verdicts are reported in full -> prefix of the figures.
 PREFIXES = {NETWORK: "", RULES: "rules_", COMBINED: "combined_"}
 
@@ -62,7 +64,7 @@ def evaluate(
     Returns:
         flat name -> number, ``None`` where not defined. Of the network (no prefix), ``rules_`` and ``combined_``:
         confusion counts, ``precision, recall, specificity, f1, mcc, fpr``, ``early_detection_rate``,
-        ``recall_at_20_percent``..., ``early_alarms``, ``detection_delay_events``, ``auprc`` and ``auroc`` with
+        ``recall_at_20_percent``..., ``recall_at_1_percent_false_alarms``..., ``early_alarms``, ``detection_delay_events``, ``auprc`` and ``auroc`` with
         ``_low`` and ``_high``. Of each baseline ``<name>_f1``, ``_recall``, ``_fpr``, ``_auprc``. Of the network
         around k ``f1_at_k_<k>``... And ``note``, one sentence, where the labels lack a class.
 
@@ -158,6 +160,10 @@ def _in_full(
         )
     results[f"{prefix}early_detection_rate"] = metrics.early_detection_rate(found, lengths, truth, begins)
     results[f"{prefix}detection_delay_events"] = metrics.detection_delay(found, truth, begins)
+    for percent in FALSE_ALARMS_PERCENT:
+        results[f"{prefix}recall_at_{percent:g}_percent_false_alarms"] = curves.recall_at(
+            truth, judged.scores[known], percent / 100
+        )
     for area, value in curves.areas(truth, judged.scores[known]).items():
         names: List[str] = [f"{prefix}{area}{end}" for end in ("", "_low", "_high")]
         results.update(zip(names, (None, None, None) if value is None else value))

@@ -206,6 +206,7 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         records.write_json({"api_version": CURVES_VERSION, "parts": drawn}, output_folder / CURVES_FILE)
         page = evaluation_page.render(drawn, results, str(alarms.now()))
         whole_files.write({output_folder / EVALUATION_PAGE: [page]}, "the page of the evaluation")
+        results["page"] = f"{EVALUATION_PAGE} in the outputs of the run has the curves of every part"
     if parameters["max_alerts"]:
         results.update(_alarms(parameters, output_folder, detector, dataset, ranks, judged, k, templates))
     channel.results(**results)

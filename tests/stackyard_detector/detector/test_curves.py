@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackyard_detector.detector.curves import area_under_roc, areas, average_precision, curve, difference
+from stackyard_detector.detector.curves import (
+    area_under_roc,
+    areas,
+    average_precision,
+    curve,
+    difference,
+    recall_at,
+)
 
 PAIRS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40)
 
@@ -63,6 +70,17 @@ def test_a_difference_is_paired():
     assert low > 0.3
     assert high < 0.7
     assert difference([0, 0], np.zeros(2), np.zeros(2)) is None
+
+
+@given(PAIRS, st.floats(0, 1, width=16))
+def test_recall_at_a_rate_is_that_of_the_loosest_threshold_within_it(pairs, rate):
+    labels, scores = columns(pairs)
+    high, low = scores[labels], scores[~labels]
+    if not len(high) or not len(low):
+        assert recall_at(labels, scores, rate) is None
+        return
+    within = [np.mean(high >= t) for t in np.unique(scores) if np.mean(low >= t) <= rate + 1e-9]
+    assert recall_at(labels, scores, rate) == pytest.approx(max(within, default=0))
 
 
 @given(PAIRS)
