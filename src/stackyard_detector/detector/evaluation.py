@@ -64,8 +64,8 @@ def evaluate(
     Returns:
         flat name -> number, ``None`` where not defined. Of the network (no prefix), ``rules_`` and ``combined_``:
         confusion counts, ``precision, recall, specificity, f1, mcc, fpr``, ``early_detection_rate``,
-        ``recall_at_20_percent``..., ``recall_at_1_percent_false_alarms``..., ``early_alarms``, ``detection_delay_events``, ``auprc`` and ``auroc`` with
-        ``_low`` and ``_high``. Of each baseline ``<name>_f1``, ``_recall``, ``_fpr``, ``_auprc``. Of the network
+        ``recall_at_20_percent``..., ``recall_at_1_percent_false_alarms``..., ``early_alarms``,
+        ``detection_delay_events``, ``auprc`` and ``auroc`` with ``_low`` and ``_high``. Of each baseline ``<name>_f1``, ``_recall``, ``_fpr``, ``_auprc``. Of the network
         around k ``f1_at_k_<k>``... And ``note``, one sentence, where the labels lack a class.
 
     Raises:
@@ -160,9 +160,9 @@ def _in_full(
         )
     results[f"{prefix}early_detection_rate"] = metrics.early_detection_rate(found, lengths, truth, begins)
     results[f"{prefix}detection_delay_events"] = metrics.detection_delay(found, truth, begins)
-    for percent in FALSE_ALARMS_PERCENT:
-        results[f"{prefix}recall_at_{percent:g}_percent_false_alarms"] = curves.recall_at(
-            truth, judged.scores[known], percent / 100
+    for allowed in FALSE_ALARMS_PERCENT:
+        results[f"{prefix}recall_at_{allowed:g}_percent_false_alarms"] = curves.recall_at(
+            truth, judged.scores[known], allowed / 100
         )
     for area, value in curves.areas(truth, judged.scores[known]).items():
         names: List[str] = [f"{prefix}{area}{end}" for end in ("", "_low", "_high")]
