@@ -41,15 +41,16 @@ def write(folder: Path, findings: Findings, come_from: Mapping[str, Any], most: 
     Raises:
         BadInput: a file cannot be written.
     """
-    found = alarms.build(findings, come_from, most)
-    files = {
-        folder / ALERTS_FILE: (alarms.json_line(alarm) for alarm in found),
-        folder / CEF_FILE: (f"{alarm_formats.cef(alarm)}\n" for alarm in found),
-        folder / ECS_FILE: (alarms.json_line(alarm_formats.ecs(alarm)) for alarm in found),
-        folder / PAGE_FILE: [alarm_page.render(findings, come_from, most)],
-    }
-    whole_files.write(files, "the alarms")
-    return {"alerts": len(found), "alerts_left_out": findings.total_alarms - len(found)}
+    paths = [folder / name for name in (ALERTS_FILE, CEF_FILE, ECS_FILE, PAGE_FILE)]
+    written = 0
+    with whole_files.drafts(paths, "the alarms") as (plain, cef, ecs, page):
+        for alarm in alarms.build(findings, come_from, most):
+            plain.write(alarms.json_line(alarm))
+            cef.write(f"{alarm_formats.cef(alarm)}\n")
+            ecs.write(alarms.json_line(alarm_formats.ecs(alarm)))
+            written += 1
+        page.write(alarm_page.render(findings, come_from, most))
+    return {"alerts": written, "alerts_left_out": findings.total_alarms - written}
 
 
 def gather(
@@ -92,14 +93,14 @@ def gather(
         flags[NETWORK] = beyond
 
     def expected(session_of: np.ndarray, positions: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        places = list(zip(session_of.tolist(), positions.tolist()))
         step = max(256, _MOST_LOGITS // detector.vocabulary.size)
-        found = [
-            fast_scoring.expected(
-                detector.weights, sessions, places[start : start + step], alarms.MOST_EXPECTED
-            )
-            for start in range(0, len(places), step)
-        ]
+        found = []
+        for start in range(0, len(positions), step):
+            # only the sessions that are asked for: the network's windows are made of all that it gets
+            asked, place = np.unique(session_of[start : start + step], return_inverse=True)
+            some = chosen.chosen(asked.tolist()).encoded(detector.vocabulary)
+            places = list(zip(np.ravel(place).tolist(), positions[start : start + step].tolist()))
+            found.append(fast_scoring.expected(detector.weights, some, places, alarms.MOST_EXPECTED))
         return np.concatenate([ids for ids, _ in found]), np.concatenate([shares for _, shares in found])
 
     return Findings(

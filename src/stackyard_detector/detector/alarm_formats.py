@@ -173,10 +173,13 @@ def _value(value: Any, most_bytes: int) -> str:
     """
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = CONTROL.sub(" ", str(value).replace("\r\n", "\n")).strip()
+    text = CONTROL.sub(" ", str(value).replace("\r\n", "\n").replace("\t", " ")).strip()
+    escaped = text.translate(_ESCAPED)
+    if len(escaped) <= most_bytes and len(escaped.encode("utf-8", "replace")) <= most_bytes:
+        return escaped
     kept, size = [], 0
-    for character in text:
-        escaped = _ESCAPED.get(character, character)
+    for character in text[:most_bytes]:
+        escaped = character.translate(_ESCAPED)
         size += len(escaped.encode("utf-8", "replace"))
         if size > most_bytes:
             break
@@ -184,7 +187,7 @@ def _value(value: Any, most_bytes: int) -> str:
     return "".join(kept).rstrip(" ")
 
 
-_ESCAPED = {"\\": "\\\\", "=": "\\=", "\n": "\\n", "\r": "\\r", "\t": " "}
+_ESCAPED = str.maketrans({"\\": "\\\\", "=": "\\=", "\n": "\\n", "\r": "\\r"})
 
 
 def _told(fields: Mapping[str, Any]) -> Dict[str, Any]:

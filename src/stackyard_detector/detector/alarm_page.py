@@ -50,12 +50,13 @@ def render(findings: Findings, come_from: Mapping[str, Any], most: int) -> str:
 def _data(findings: Findings, come_from: Mapping[str, Any], most: int) -> Dict[str, Any]:
     """What the script draws. Names, texts and expected events are in it once each."""
     rows, windows = _chosen(findings, most)
-    names: Dict[str, int] = {}
-    numbers = _Numbers(findings, names)
-    expected, places = _expected(findings, rows, windows, numbers)
-    sessions = []
-    for row, (begin, end), told in zip(rows, windows, places):
-        sessions.append(_session(findings, row, begin, end, told, numbers))
+    numbers = _Numbers(findings)
+    every = [findings.seen(row) for row in rows]
+    expected, places = _expected(findings, every, windows, numbers)
+    sessions = [
+        _session(findings, seen, begin, end, told, numbers)
+        for seen, (begin, end), told in zip(every, windows, places)
+    ]
     deciding = findings.deciding
     return {
         "decidedBy": findings.decided_by,
@@ -74,8 +75,9 @@ def _data(findings: Findings, come_from: Mapping[str, Any], most: int) -> Dict[s
 class _Numbers:
     """Names of events as numbers of the page, in order of appearance."""
 
-    def __init__(self, findings: Findings, names: Dict[str, int]) -> None:
-        self._findings, self._numbers = findings, names
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._numbers: Dict[str, int] = {}
 
     def __call__(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers))
@@ -116,22 +118,22 @@ def _window(length: int, first_alarm: int) -> Tuple[int, int]:
 
 
 def _expected(
-    findings: Findings, rows: Sequence[int], windows: Sequence[Tuple[int, int]], numbers: _Numbers
+    findings: Findings, every: Sequence[Seen], windows: Sequence[Tuple[int, int]], numbers: _Numbers
 ) -> Tuple[List[List[int]], List[np.ndarray]]:
     """Every different list of expected events once, and which of them each shown event has (-1: none).
 
-    A list is [event, probability in ten thousandths, event, ...], the most probable first.
+    A list is [event, probability in ten thousandths, event, ...], the most probable first. An event that was more
+    probable than all others together has none.
     """
-    first = findings.ranks.first_position
     places = [np.full(end - begin, -1, dtype=np.int64) for begin, end in windows]
     asked_rows, asked_positions = [], []
     room = MOST_TOLD
-    for row, (begin, end) in zip(rows, windows):
-        positions = np.arange(max(begin, first), end)[: max(0, room)]
+    for seen, (begin, end) in zip(every, windows):
+        positions = begin + np.flatnonzero(seen.surprises[begin:end] > np.log(2.0))[: max(0, room)]
         room -= len(positions)
-        asked_rows.append(np.full(len(positions), row, dtype=np.int64))
+        asked_rows.append(np.full(len(positions), seen.row, dtype=np.int64))
         asked_positions.append(positions)
-    if not rows or not sum(map(len, asked_rows)):
+    if not sum(map(len, asked_rows)):
         return [], places
     ids, probabilities = findings.expected(np.concatenate(asked_rows), np.concatenate(asked_positions))
     shares = np.rint(10_000 * probabilities).astype(np.int64)
@@ -144,16 +146,14 @@ def _expected(
     lists = []
     for line in table.tolist():
         pairs = zip(line[: ids.shape[1]], line[ids.shape[1] :])
-        lists.append(
-            [part for event, share in pairs if event >= 0 for part in (numbers(names[event]), share)]
-        )
+        lists.append([part for event, share in pairs for part in (numbers(names[event]), share)])
     return lists, places
 
 
 def _session(
-    findings: Findings, row: int, begin: int, end: int, told: np.ndarray, numbers: _Numbers
+    findings: Findings, seen: Seen, begin: int, end: int, told: np.ndarray, numbers: _Numbers
 ) -> Dict[str, Any]:
-    dataset, deciding, seen = findings.dataset, findings.deciding, findings.seen(row)
+    dataset, deciding, row = findings.dataset, findings.deciding, seen.row
     steps = np.where(np.isnan(seen.surprises), _NOT_JUDGED, np.rint(100 * np.minimum(seen.surprises, 1e6)))
     steps[seen.unknown] = _NEVER
     first = int(deciding.first_alarms[row])

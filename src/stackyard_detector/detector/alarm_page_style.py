@@ -31,6 +31,8 @@ h2 { font-size: 1.08rem; margin: 0; overflow-wrap: anywhere; line-height: 1.3; }
 p { margin: .4rem 0; }
 .soft { color: var(--soft); font-weight: 400; }
 .small { font-size: .88rem; }
+/* a name with marks of direction turns no text around it */
+h2, .event b, .event span, .badge, dd { unicode-bidi: isolate; }
 .counts {
   list-style: none; display: flex; flex-wrap: wrap; gap: .4rem 1.8rem; padding: 0; margin: 0 0 .5rem;
   color: var(--soft);

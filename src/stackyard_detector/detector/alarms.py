@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -37,6 +37,9 @@ MOST_EXPECTED = 3
 NEIGHBOURS = 3
 #: Characters of a name, a text or a key that an alarm shows; what is longer ends in an ellipsis.
 MOST_CHARACTERS = 500
+
+#: Alarms whose expected events are looked up together.
+AT_ONCE = 100
 
 #: Sessions and positions -> ids [n, MOST_EXPECTED] and probabilities of the most probable events there.
 Expected = Callable[[np.ndarray, np.ndarray], Tuple[np.ndarray, np.ndarray]]
@@ -73,6 +76,8 @@ class Findings:
     total_alarms: int
     texts: Mapping[str, str] = field(default_factory=dict)
     decided_by: str = "combined"
+    #: What ``event`` gave already.
+    told: Dict[str, Dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def deciding(self) -> Judged:
@@ -213,31 +218,30 @@ def origin(model_files: Iterable[Path], detector: Detector, data_sha256: Optiona
     }
 
 
-def build(findings: Findings, come_from: Mapping[str, Any], most: int) -> List[Dict[str, Any]]:
-    """The alarms, the greatest score first, at most ``most`` of them.
+def build(findings: Findings, come_from: Mapping[str, Any], most: int) -> Iterator[Dict[str, Any]]:
+    """The alarms, one after the other, the greatest score first.
 
     Args:
         findings: the sessions.
         come_from: what ``origin`` says.
-        most: bound of the list; ``findings.total_alarms`` says how many there are.
+        most: at most so many; ``findings.total_alarms`` says how many there are.
     """
-    rows = findings.alarmed()[:most]
-    seen = [findings.seen(int(row)) for row in rows]
-    unexpected = [findings.unexpected(session) for session in seen]
-    counts = [len(positions) for positions, _ in unexpected]
-    expected = iter(
-        expected_events(
-            findings,
-            np.repeat(rows, counts),
-            np.array([p for positions, _ in unexpected for p in positions], dtype=np.int64),
-        )
-    )
+    rows: List[int] = findings.alarmed()[:most].tolist()
     alike: Dict[str, int] = {}
-    found = []
-    for session, (positions, left_out) in zip(seen, unexpected):
-        own = [_unexpected(findings, session, position, next(expected)) for position in positions]
-        found.append(_alarm(findings, session, own, left_out, come_from, alike))
-    return found
+    for begin in range(0, len(rows), AT_ONCE):
+        seen = [findings.seen(row) for row in rows[begin : begin + AT_ONCE]]
+        unexpected = [findings.unexpected(session) for session in seen]
+        counts = [len(positions) for positions, _ in unexpected]
+        expected = iter(
+            expected_events(
+                findings,
+                np.repeat([session.row for session in seen], counts),
+                np.array([p for positions, _ in unexpected for p in positions], dtype=np.int64),
+            )
+        )
+        for session, (positions, left_out) in zip(seen, unexpected):
+            own = [_unexpected(findings, session, position, next(expected)) for position in positions]
+            yield _alarm(findings, session, own, left_out, come_from, alike)
 
 
 def expected_events(
@@ -263,8 +267,11 @@ def expected_events(
 
 def event(findings: Findings, name: str) -> Dict[str, Any]:
     """An event's name, and its text where it has one."""
-    text = findings.texts.get(name)
-    return {"name": shown(name), "text": None if text is None else shown(text)}
+    told = findings.told.get(name)
+    if told is None:
+        text = findings.texts.get(name)
+        told = findings.told[name] = {"name": shown(name), "text": None if text is None else shown(text)}
+    return told
 
 
 def _unexpected(
@@ -384,9 +391,12 @@ def shown(text: str, most: int = MOST_CHARACTERS) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def json_line(value: Mapping[str, Any]) -> str:
     """A JSON object on one line, whatever a reader takes for the end of a line."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for end in ("\x85", "\u2028", "\u2029"):
+    text = _ENCODER.encode(value)
+    for end in () if text.isascii() else ("\x85", "\u2028", "\u2029"):
         text = text.replace(end, f"\\u{ord(end):04x}")
     return text + "\n"

@@ -20,7 +20,7 @@ USUAL = "login read write logout ping login read write"
 
 
 def found(*sessions, most=100, **how):
-    return alarms.build(findings(*sessions, **how), CAME_FROM, most)
+    return list(alarms.build(findings(*sessions, **how), CAME_FROM, most))
 
 
 def test_an_alarm_says_which_event_came_why_it_was_unexpected_and_what_was_expected():
