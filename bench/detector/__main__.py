@@ -26,10 +26,12 @@ from bench.detector import hdfs  # noqa: E402
 from bench.result import Result, arguments, data_absent, data_folder  # noqa: E402
 
 #: The parts in the order they run, and the module that measures each.
-PARTS = ("quality", "worth", "speed", "threads")
+PARTS = ("reading", "quality", "worth", "speed", "threads")
 #: Measured only where asked for: what a choice was made by.
 APART = ("corruption",)
 NEED_NUMPY = ("quality", "worth", "corruption")
+#: Parts that make what they measure with.
+WITHOUT_DATA = ("reading",)
 
 
 def main() -> None:
@@ -40,15 +42,21 @@ def main() -> None:
         "--only", choices=(*PARTS, *APART), action="append", help="only this part; may be repeated"
     )
     parser.add_argument("--python", type=Path, metavar="FILE", help="the stack's interpreter")
+    parser.add_argument("--duckdb-python", type=Path, metavar="FILE", help="a Python that has DuckDB")
     options = parser.parse_args()
     parts = options.only or list(PARTS)
     result = Result("detector", [name for part in parts for name in _figure_names(part)])
     folder = data_folder(options.data)
     missing = hdfs.missing(folder)
-    if folder is None or missing:
+    if missing:
         reason = f"hdfs_logdeep is not on this machine ({', '.join(missing)}); give --data or $STACKYARD_DATA"
-        data_absent(result, reason, options.json)
-        return
+        if not set(parts) & set(WITHOUT_DATA):
+            data_absent(result, reason, options.json)
+            return
+        for part in parts:
+            if part not in WITHOUT_DATA:
+                result.row(part=part, not_measured=reason)
+        parts = [part for part in parts if part in WITHOUT_DATA]
     if importlib.util.find_spec("torch") is None:
         python, why_not = _stack_python(options.python)
         if python is None:
@@ -61,7 +69,8 @@ def main() -> None:
             result.row(part=part, not_measured="this checkout has no such part")
             continue
         print(f"{part}:", flush=True)
-        module.figures(folder, result, options.quick)
+        more = {"duckdb_python": options.duckdb_python} if part == "reading" else {}
+        module.figures(folder, result, options.quick, **more)
     result.finish(options.json)
 
 

@@ -21,6 +21,8 @@ BadLine = Tuple[int, str, Union[str, bytes]]
 
 #: Rows of a batch made of single rows: enough that a batch costs little, few enough that it is little memory.
 BATCH_ROWS = 1024
+#: Rows of a batch made of several blocks.
+KEPT_ROWS = 2048
 
 
 class BadLines(Quarantine):
@@ -68,6 +70,40 @@ class Batch:
     def __init__(self, lines: Sequence[int], columns: List[List[Optional[str]]]) -> None:
         self.lines = lines
         self.columns = columns
+
+
+class Kept:
+    """Rows of several blocks, until they are a batch."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._lines: Sequence[int] = range(0)
+        self._columns: List[List[Optional[str]]] = [[] for _ in range(width)]
+
+    @property
+    def enough(self) -> bool:
+        """Whether these are rows enough for a batch."""
+        return len(self._lines) >= KEPT_ROWS
+
+    def add(self, lines: Sequence[int], columns: List[List[Optional[str]]]) -> None:
+        """Keep rows."""
+        before = self._lines
+        if (
+            isinstance(before, range)
+            and isinstance(lines, range)
+            and (not before or before.stop == lines.start)
+        ):
+            self._lines = range(before.start if before else lines.start, lines.stop)
+        else:
+            self._lines = [*before, *lines]
+        for kept, more in zip(self._columns, columns):
+            kept.extend(more)
+
+    def taken(self) -> Batch:
+        """All of them, as a batch."""
+        batch = Batch(self._lines, self._columns)
+        self._lines, self._columns = range(0), [[] for _ in range(self._width)]
+        return batch
 
 
 class ObservationBatch:

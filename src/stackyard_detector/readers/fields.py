@@ -12,6 +12,8 @@ from itertools import repeat
 from operator import contains, itemgetter
 from typing import Any, Dict, List, Optional, Sequence
 
+#: Types of values that are texts already.
+TEXTS = frozenset({str, type(None)})
 #: What joins the elements of a list.
 LIST_JOINT = ","
 #: orjson reads whole numbers beyond 64 bits as floats, which are as large as this.
@@ -50,16 +52,13 @@ def column(values: Sequence[Dict[str, Any]], name: str) -> List[Any]:
 
 def texts(found: List[Any]) -> List[Optional[str]]:
     """The texts of a column's values."""
-    kinds = set(map(type, found))
-    if kinds <= {str, type(None)}:
+    if set(map(type, found)) <= TEXTS:
         return found
     return [_text(item) for item in found]
 
 
 def doubtful(found: List[Any]) -> List[int]:
     """Places of values that orjson may have read otherwise than ``json``: large numbers, in lists too."""
-    if set(map(type, found)) <= {str, int, bool, type(None)}:
-        return []
     return [at for at, item in enumerate(found) if _is_doubtful(item)]
 
 

@@ -36,7 +36,10 @@ def holds_documents(source: Source) -> bool:
         BadInput: it cannot be read, or is empty.
     """
     data = b""
-    with contextlib.closing(opened(source.path, source.encoding)) as stream, contextlib.suppress(*broken()):
+    with (
+        contextlib.closing(opened(source.path, source.encoding)) as stream,
+        contextlib.suppress(OSError, *broken()),
+    ):
         while len(data) < HEAD_BYTES:  # broken data: whoever reads on says so
             more = stream.read1(HEAD_BYTES)  # type: ignore[attr-defined]
             if not more:

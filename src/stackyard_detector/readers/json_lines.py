@@ -11,17 +11,15 @@ import json
 import secrets
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from stackyard_detector.readers.batches import BadLines, Batch
+from stackyard_detector.readers.batches import BATCH_ROWS, BadLines, Batch, Kept
 from stackyard_detector.readers.blocks import Block, blocks
-from stackyard_detector.readers.fields import column, doubtful, field_text, texts
+from stackyard_detector.readers.fields import TEXTS, column, doubtful, field_text, texts
 from stackyard_detector.readers.files import not_text
 from stackyard_detector.readers.json_documents import document_objects, holds_documents
 from stackyard_detector.readers.source import Source
 
 __all__ = ["field_text", "json_batches"]
 
-#: Rows of a batch.
-ROWS = 4096
 #: Places where a header may end that are tried.
 _TRIED = 4
 
@@ -32,14 +30,14 @@ def json_batches(source: Source, columns: Sequence[str], bad: BadLines) -> Itera
     Raises:
         BadInput: the file cannot be read, or its JSON is no JSON lines and breaks off or is broken.
     """
-    kept = _Kept(len(columns))
+    kept = Kept(len(columns))
     if holds_documents(source):
         lines: List[int] = []
         values: List[Dict[str, Any]] = []
         for line, value in document_objects(source, bad):
             lines.append(line)
             values.append(value)
-            if len(lines) >= ROWS // 4:
+            if len(lines) >= BATCH_ROWS:
                 kept.add(*_checked(source, lines, [_column_texts(values, c) for c in columns], bad))
                 lines, values = [], []
                 yield kept.taken()
@@ -50,37 +48,13 @@ def json_batches(source: Source, columns: Sequence[str], bad: BadLines) -> Itera
     parse = _Lines(source, bad)
     for block in blocks(source.path, bad, source.encoding):
         kept.add(*parse.columns(block, columns))
-        if len(kept) >= ROWS:
+        if kept.enough:
             yield kept.taken()
     yield kept.taken()
 
 
 def _column_texts(values: Sequence[Dict[str, Any]], name: str) -> List[Optional[str]]:
     return texts(column(values, name))
-
-
-class _Kept:
-    """Rows of several blocks, until they are a batch."""
-
-    def __init__(self, width: int) -> None:
-        self._width = width
-        self._lines: List[int] = []
-        self._columns: List[List[Optional[str]]] = [[] for _ in range(width)]
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def add(self, lines: Sequence[int], columns: List[List[Optional[str]]]) -> None:
-        """Keep rows."""
-        self._lines.extend(lines)
-        for kept, more in zip(self._columns, columns):
-            kept.extend(more)
-
-    def taken(self) -> Batch:
-        """All of them, as a batch."""
-        batch = Batch(self._lines, self._columns)
-        self._lines, self._columns = [], [[] for _ in range(self._width)]
-        return batch
 
 
 def _orjson_loads() -> Optional[Callable[[bytes], Any]]:
@@ -113,9 +87,11 @@ class _Lines:
             if self._loads is not None:
                 found = self._read_again(block, lines, values, columns, found)
             return _checked(self._source, lines, found, self._bad) if by_json else (lines, found)
-        raw = [column(values, c) for c in columns]
-        doubts = {at for items in raw for at in doubtful(items)}
-        found = [texts(items) for items in raw]
+        found = [column(values, c) for c in columns]
+        others = [at for at, items in enumerate(found) if not set(map(type, items)) <= TEXTS]
+        doubts = {at for which in others for at in doubtful(found[which])}
+        for which in others:
+            found[which] = texts(found[which])
         rows = range(block.number, block.number + block.line_count)
         if not doubts:
             return rows, found
@@ -126,7 +102,7 @@ class _Lines:
         if self._loads is None:
             return None
         try:
-            values = self._loads(b"[" + block.data.replace(b"\n", self._joint) + b"]")
+            values = self._loads(b"".join((b"[", block.data.replace(b"\n", self._joint), b"]")))
         except ValueError:
             return None
         objects: List[Dict[str, Any]] = values[::2]

@@ -10,7 +10,7 @@ import csv
 import secrets
 from typing import Iterator, List, Optional, Sequence, Tuple
 
-from stackyard_detector.readers.batches import BadLines, Batch
+from stackyard_detector.readers.batches import BadLines, Batch, Kept
 from stackyard_detector.readers.blocks import Block, blocks
 from stackyard_detector.readers.files import LINE_BYTES, not_text
 from stackyard_detector.readers.source import WHITE_SPACE, Source
@@ -21,6 +21,8 @@ FIELD_CHARACTERS = 1 << 17
 #: How much of the file is split at once.
 SPLIT_BYTES = 1 << 19
 Lines = List[Tuple[int, str]]
+#: (line of each row, a list per wanted column)
+Columns = Tuple[Sequence[int], List[List[Optional[str]]]]
 
 
 def csv_batches(source: Source, columns: Sequence[str], bad: BadLines) -> Iterator[Batch]:
@@ -30,23 +32,27 @@ def csv_batches(source: Source, columns: Sequence[str], bad: BadLines) -> Iterat
         BadInput: the file cannot be read, or its header lacks a column (both named).
     """
     table: Optional[_Table] = None
+    kept = Kept(len(columns))
     if source.columns:
         table = _Table(source, list(source.columns), columns, bad)
-    for block in blocks(source.path, bad, source.encoding, SPLIT_BYTES):
+    for block in blocks(source.path, bad, source.encoding):
         if table is None:
             lines = _decoded(source, block, bad)
             if not lines:
                 continue
             header, used = _header(source, lines, columns)
             table = _Table(source, header, columns, bad)
-            yield table.batch_of_lines(lines[used:])
+            kept.add(*table.rows_of_lines(lines[used:]))
         else:
-            yield table.batch(block)
+            kept.add(*table.rows(block))
+        if kept.enough:
+            yield kept.taken()
     if table is None:
         raise BadInput(
             f"{source.path}: line 1: has no readable header; expected columns {', '.join(columns)}"
         )
-    yield table.rest()
+    kept.add(*table.rest())
+    yield kept.taken()
 
 
 def shortened(text: str) -> str:
@@ -100,7 +106,7 @@ def _split(text: str, delimiter: str) -> List[str]:
 
 
 class _Table:
-    """Turns blocks into batches of the wanted columns."""
+    """Turns blocks into the wanted columns."""
 
     def __init__(self, source: Source, header: List[str], columns: Sequence[str], bad: BadLines) -> None:
         missing = [c for c in columns if c not in header]
@@ -121,24 +127,24 @@ class _Table:
         #: Lines of a record that goes on in the next block.
         self._open: Lines = []
 
-    def batch(self, block: Block) -> Batch:
+    def rows(self, block: Block) -> Columns:
         """The rows of ``block``; a record that goes on in the next block is kept."""
         if not self._open:
             columns = self._split_at_once(block)
             if columns is not None:
-                return Batch(range(block.number, block.number + block.line_count), columns)
-        return self.batch_of_lines(_decoded(self._source, block, self._bad))
+                return range(block.number, block.number + block.line_count), columns
+        return self.rows_of_lines(_decoded(self._source, block, self._bad))
 
-    def batch_of_lines(self, lines: Lines) -> Batch:
+    def rows_of_lines(self, lines: Lines) -> Columns:
         """The rows of ``lines``."""
         if len(self._delimiter) > 1:
             rows = [_split(text, self._delimiter) for _, text in lines]
-            return self._batch([number for number, _ in lines], rows)
-        return self._batch(*self._read(self._open + lines, at_end=False))
+            return self._columns([number for number, _ in lines], rows)
+        return self._columns(*self._read(self._open + lines, at_end=False))
 
-    def rest(self) -> Batch:
+    def rest(self) -> Columns:
         """The rows of what is left at the end of the file."""
-        return self._batch(*self._read(self._open, at_end=True))
+        return self._columns(*self._read(self._open, at_end=True))
 
     def _split_at_once(self, block: Block) -> Optional[List[List[Optional[str]]]]:
         """The columns of a block in which every line is a row of the right width without a quote, or ``None``."""
@@ -230,7 +236,7 @@ class _Table:
                 self._bad.add(self._source.path, lines[at[0]][0], f"not CSV ({error})")
                 done = at[0] + 1
 
-    def _batch(self, numbers: List[int], rows: List[List[str]]) -> Batch:
+    def _columns(self, numbers: List[int], rows: List[List[str]]) -> Columns:
         width = self._width
         if set(map(len, rows)) - {width}:
             fitting: List[int] = []
@@ -242,4 +248,4 @@ class _Table:
                     reason = f"has {len(row)} columns, expected {width}"
                     self._bad.add(self._source.path, numbers[at], reason, joint.join(row))
             numbers, rows = [numbers[at] for at in fitting], [rows[at] for at in fitting]
-        return Batch(numbers, [[row[index] for row in rows] for index in self._indexes])
+        return numbers, [[row[index] for row in rows] for index in self._indexes]
