@@ -73,7 +73,12 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     except ValueError as error:
         raise BadInput(f"detector-train: {error}") from error
     templates = readers.fit_templates(parameters["data"])
-    if templates is None and parameters["templates_path"]:
+    if parameters["templates_path"]:
+        if templates is not None:
+            raise BadInput(
+                "detector-train: templates_path is for prepared sessions, and the data has raw lines; name "
+                "templates_path in their sources"
+            )
         templates = readers.EventTemplates.load(Path(parameters["templates_path"]))
     dataset = _read(parameters, channel, output_folder, templates)
     training_rows, validation_rows = split(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, Mapping, Tuple
 
+from stackyard_detector.readers.time_formats import has_year
 from stackyard_task.channel import BadInput
 
 _ALL = ("path", "format", "encoding", "label", "max_events", "max_sessions")
@@ -103,6 +104,8 @@ def refuse_without_effect(where: str, given: Mapping[str, Any]) -> None:
             raise BadInput(f"{where}: {key} needs {' or '.join(_usual(needed, given))}")
     if "lateness_minutes" in given and given.get("time_order") != "sorted":
         raise BadInput(f"{where}: lateness_minutes needs time_order 'sorted', with which rows can be late")
+    if "year" in given and has_year(given.get("time_format", "%d")):
+        raise BadInput(f"{where}: has a year, which the times of {given['time_format']!r} have themselves")
 
 
 #: Pairs of settings that say the same: one would be ignored.
@@ -116,7 +119,9 @@ _EITHER = (
     ("label_column", "labels_path"),
     ("label_pattern", "labels_path"),
     ("label", "labels_path"),
+    ("label", "label_pattern"),
     ("time_unit", "time_format"),
+    ("time_unit", "year"),
     ("masks", "templates_path"),
 )
 _TIMES = ("time_column", "time_pattern")

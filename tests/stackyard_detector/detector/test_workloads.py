@@ -161,6 +161,13 @@ def test_alarms_of_raw_lines_tell_the_text_of_events(tmp_path):
     assert "walked" in alarm["unexpected"][0]["after"][0]["text"]
 
 
+def test_a_template_set_of_prepared_sessions_is_refused_for_raw_lines(tmp_path):
+    usual = sequences(tmp_path / "usual.log", ["k1 opened", "k1 closed"])
+    lines = {"path": str(usual), "format": "lines", "key_pattern": r"^(k\d)"}
+    with pytest.raises(BadInput, match="templates_path is for prepared sessions"):
+        train(tmp_path / "t", [lines], templates_path=str(tmp_path / "templates.json"))
+
+
 def test_events_that_are_all_one_are_remarked_on_in_record_and_console(tmp_path, capsys):
     sequences(tmp_path / "same", ["a a a a"] * 30)
     channel = train(tmp_path / "t", [source(tmp_path / "same", 0)], epochs=1, history=2)

@@ -90,6 +90,8 @@ def refusal(**settings):
         ("csv", {"time_column": "t", "lateness_minutes": 5}, "lateness_minutes needs time_order 'sorted'"),
         ("csv", {"benign_values": ["ok"]}, "benign_values needs label_column or labels_path"),
         ("csv", {"label": 0, "labels_path": "l"}, "has label and labels_path"),
+        ("csv", {"time_column": "t", "time_format": "%Y", "year": 2024}, "times of '%Y' have themselves"),
+        ("csv", {"time_column": "t", "time_unit": "ms", "year": 2024}, "has time_unit and year"),
         ("csv", {"external_key": {"columns": "a"}}, "has key_column and external_key"),
         ("csv", {"where": {}}, "where is {}"),
         (
