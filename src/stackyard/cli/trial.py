@@ -26,7 +26,7 @@ from stackyard.machine import data as data_sets
 from stackyard.scenarios.references import DATASET, PREPARED
 from stackyard.settings import Settings
 from stackyard.workloads import Catalogue, trials
-from stackyard.workloads.trials import Trier
+from stackyard.workloads.trials import Asked, Trier
 
 #: Keys of a source that name files.
 _PATHS = ("path", "labels_path", "templates_path")
@@ -102,11 +102,8 @@ def try_command(
             typer.echo(f"not tried: {plain(sentence)}")
     wrong = [answer for answer in answers if answer["error"] is not None]
     if wrong:
-        hint = (
-            ""
-            if trier.code is not None
-            else (" (read in Stackyard's own Python; with the default stack in its: stackyard stack build)")
-        )
+        lacks = trier.code is None and any(answer["lacks_package"] for answer in wrong)
+        hint = "; the default stack has it: stackyard stack build" if lacks else ""
         more = (
             "" if len(answers) == 1 else f"{len(wrong)} of {len(answers)} sources cannot be used, the first: "
         )
@@ -183,7 +180,11 @@ def _of_scenario(
     scenario = matrices.read(text, str(file), stacks.load(), catalogue, checked=True)
     found: list[tuple[str, dict[str, Any]]] = []
     left_out = []
-    for one in matrices.sources(scenario, catalogue):
+    read = matrices.sources(scenario, catalogue)
+    unread = [name for name in scenario.data if f"data.{name}" not in {one.where for one in read}]
+    for name in unread:  # no workload reads them yet
+        read.append(Asked(_module(catalogue), f"data.{name}", {"sources": list(scenario.data[name])}))
+    for one in read:
         for index, source in enumerate(one.value.get("sources") or []):
             where, given = f"{one.where}.sources[{index}]", dict(source)
             for key in _PATHS:

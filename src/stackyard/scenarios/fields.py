@@ -34,7 +34,9 @@ class ScenarioFields(Fields):
         self.keys(table, where, ["sources"])
         value = table.get("sources")
         if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-            raise self.bad(f"{where}.sources", f"is {value!r}", 'a list of tables with "path" and "format"')
+            raise self.bad(
+                f"{where}.sources", f"is {value!r}", 'a list of tables with "path" and "format" (or "preset")'
+            )
         for index, source in enumerate(value):
             kind = "format" if source.get("preset") is None else "preset"
             for key in ("path", kind):

@@ -135,6 +135,12 @@ def guessed(sample: Sequence[str]) -> Guess:
     lines = [line for line in sample if line.strip()]  # of a JSON document more than SAMPLE_LINES
     if not lines:
         raise BadInput("the first lines are blank: nothing can be guessed; say format and what it needs")
+    letters = "".join(line[:_LETTERS] for line in lines[:50])
+    if "\0" in letters or letters.count("\ufffd") > 0.05 * len(letters):
+        raise BadInput(
+            "is no text in UTF-8: say its encoding (such as utf-16 or cp1252), or convert what is binary; Windows "
+            "event logs (EVTX) become lines with evtx_dump"
+        )
     if is_documents(lines[0]):
         lines = [json.dumps(value) for value in documents("\n".join(lines), SAMPLE_LINES)] or lines
     by_preset = _preset(lines)

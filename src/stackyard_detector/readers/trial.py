@@ -111,7 +111,10 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
         encoding = setting_values.encoding("the source", given.get("encoding", UTF_8))
         with _head(path, lines, encoding) as head:
             if "format" not in given and "preset" not in given:
-                guess = guessing.guessed(head.sample)
+                try:
+                    guess = guessing.guessed(head.sample)
+                except BadInput as error:
+                    raise BadInput(f"{path}: {error}") from error
                 given = {**guess.settings, **given}
                 trial["guess"] = guess.why
             trial["settings"] = {"path": str(path), **given}

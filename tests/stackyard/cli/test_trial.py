@@ -129,6 +129,15 @@ def test_sources_of_a_scenario_that_are_not_written_yet_are_said(nowhere: Path) 
         )
     )
     assert "not tried: data.log.sources[0]: a preparation of the scenario writes it" in call("try", scenario)
+    scenario.write_text(
+        SCENARIO.format(
+            sources='[data.log]\nsources = [{ path = "prepared:make/x", format = "lines" }]\n'
+            '[prepare.make]\nworkload = "simulate-firewall"\n'
+            '[[data.other.sources]]\npath = "fw.log"\nformat = "key-value"\nkey_column = "src"\nevent_column = "act"\n'
+        )
+    )
+    log(nowhere)
+    assert "data.other.sources[0]" in call("try", scenario)  # no workload reads it yet
     assert "leave out --preset" in refused("try", scenario, "--preset", "cef")[1]
 
 

@@ -88,3 +88,9 @@ def test_a_file_is_taken_for_what_it_looks_like(name: str) -> None:
 def test_where_nothing_can_be_chosen_it_says_what_to_set(lines: List[str]) -> None:
     with pytest.raises(BadInput, match=r"set key_column|say format|say what makes a session"):
         guessing.guessed(lines)
+
+
+@pytest.mark.parametrize("lines", [["ElfFile\0\0\0", "\x02"], ["\ufffdPNG", "\ufffd\ufffd x \ufffd"]])
+def test_what_is_no_text_says_how_to_make_it_one(lines: List[str]) -> None:
+    with pytest.raises(BadInput, match=r"encoding.*evtx_dump"):
+        guessing.guessed(lines)

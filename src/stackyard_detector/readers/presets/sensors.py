@@ -31,7 +31,7 @@ def _zeek(log: str, key: Any, key_words: str, event: List[str], event_words: str
 
 def _zeek_json(*fields: str) -> str:
     """A regular expression for a JSON line of Zeek with these fields."""
-    return r'^\{(?=.*"ts"\s*:)' + "".join(rf'(?=.*"{field}"\s*:)' for field in fields)
+    return r'^[^{]{0,256}\{(?=.*"ts"\s*:)' + "".join(rf'(?=.*"{field}"\s*:)' for field in fields)
 
 
 _OUTSIDE = "a session is an outside address, else the originator"
@@ -124,7 +124,7 @@ SENSORS = (
             "time_column": "timestamp",
             "session_minutes": 30,
         },
-        r'^\{(?=.*"event_type"\s*:)(?=.*"timestamp"\s*:)(?:.*"(?:flow_id|src_ip|stats)"\s*:)',
+        r'^[^{]{0,256}\{(?=.*"event_type"\s*:)(?=.*"timestamp"\s*:)(?:.*"(?:flow_id|src_ip|stats)"\s*:)',
     ),
     Preset(
         "suricata-fast",
