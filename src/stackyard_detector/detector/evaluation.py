@@ -65,8 +65,9 @@ def evaluate(
         flat name -> number, ``None`` where not defined. Of the network (no prefix), ``rules_`` and ``combined_``:
         confusion counts, ``precision, recall, specificity, f1, mcc, fpr``, ``early_detection_rate``,
         ``recall_at_20_percent``..., ``recall_at_1_percent_false_alarms``..., ``early_alarms``,
-        ``detection_delay_events``, ``auprc`` and ``auroc`` with ``_low`` and ``_high``. Of each baseline ``<name>_f1``, ``_recall``, ``_fpr``, ``_auprc``. Of the network
-        around k ``f1_at_k_<k>``... And ``note``, one sentence, where the labels lack a class.
+        ``detection_delay_events``, ``auprc`` and ``auroc`` with ``_low`` and ``_high``. Of each baseline
+        ``<name>_f1``, ``_recall``, ``_fpr``, ``_auprc``. Of the network around k ``f1_at_k_<k>``... And ``note``, one
+        sentence, where the labels lack a class.
 
     Raises:
         ValueError: labels, sessions and verdicts are not of the same number.
