@@ -52,7 +52,7 @@ def settings_with(preset: Preset, given: Mapping[str, Any]) -> Dict[str, Any]:
     """What a source with a preset means: the preset's settings, each replaced by the user's own where there is one.
 
     A key of the user's own that says the same in another way takes the preset's away: with ``key_column`` the
-    preset's ``external_key`` goes.
+    preset's ``external_key`` goes. What a table ``external_key`` leaves out is the preset's.
     """
     settings = dict(preset.settings)
     for group in _INSTEAD:
@@ -60,6 +60,9 @@ def settings_with(preset: Preset, given: Mapping[str, Any]) -> Dict[str, Any]:
             for key in group:
                 settings.pop(key, None)
     own = {key: value for key, value in given.items() if key != "preset"}
+    addresses, named = preset.settings.get("external_key"), own.get("external_key")
+    if addresses is not None and isinstance(named, Mapping):
+        own["external_key"] = {**addresses, **named}
     return {**settings, **own}
 
 

@@ -46,6 +46,11 @@ def test_what_says_the_same_in_another_way_takes_its_place() -> None:
     assert found["key_column"] == "user"
 
 
+def test_networks_of_the_users_own_need_no_columns() -> None:
+    found = settings_with(ONE, {"path": "p", "external_key": {"internal": ["203.0.113.0/24"]}})
+    assert found["external_key"] == {"columns": ["a", "b"], "internal": ["203.0.113.0/24"]}
+
+
 def test_a_preset_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(BadInput, match=r"sources\[0\]: preset is 'nope', expected one of .*suricata-eve"):
         checked_sources({"sources": [{"path": "p", "preset": "nope"}]})
