@@ -234,7 +234,7 @@ def _became(trial: dict[str, Any]) -> list[str]:
     sessions, events, bad = trial["sessions"], trial["events"], trial["quarantined"]
     part = "the whole file" if trial["whole_file"] else "the beginning of the file"
     lines = [
-        f"{count(trial['lines_read'], 'line')} ({part}) -> {count(events['count'], 'event')} of "
+        f"{count(trial['lines_read'], trial['unit'])} ({part}) -> {count(events['count'], 'event')} of "
         f"{count(events['different'], 'kind')} in {count(sessions['count'], 'session')}"
     ]
     if sessions["count"]:

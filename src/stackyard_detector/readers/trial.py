@@ -95,7 +95,7 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
     Returns:
         path; guess (what was guessed and why, or ``None``); settings (to paste) and preset_settings (what the
         preset stands for, or ``None``); lacks_package (whether this Python lacks what the reading needs); error
-        (one sentence, or ``None``); and where lines could be read: lines_read, whole_file, sessions, events,
+        (one sentence, or ``None``); and where lines could be read: lines_read, unit, whole_file, sessions, events,
         passed_over, quarantined, warnings.
     """
     given = {key: value for key, value in given.items() if value is not None}
@@ -137,11 +137,12 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
 class _Head:
     """The first lines of a file."""
 
-    def __init__(self, path: Path, lines: int, whole: bool, sample: List[str]) -> None:
+    def __init__(self, path: Path, lines: int, unit: str, whole: bool, sample: List[str]) -> None:
         #: Where they lie: the file itself where it has no more.
         self.path = path
-        #: How many: lines, or records of a JSON document.
+        #: How many there are, and of what: "line", or "record" of a JSON document.
         self.lines = lines
+        self.unit = unit
         self.whole = whole
         #: Some of them as text.
         self.sample = sample
@@ -160,12 +161,15 @@ def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
         with target.open("wb") as stream:
             each = LINES_A_RECORD if documents else 1
             count, whole, sample = _copied(path, stream, each * lines, each * guessing.SAMPLE_LINES, encoding)
-        if documents and not whole:
-            objects = guessing.documents(target.read_text("utf-8", "replace").lstrip("\ufeff"), lines)
-            target.write_text("".join(json.dumps(value) + "\n" for value in objects), "utf-8")
-            count = len(objects)
+        if documents:
+            text = target.read_text("utf-8", "replace").lstrip("\ufeff")
+            objects = guessing.documents(text, lines + 1)
+            whole = whole and len(objects) <= lines
+            if not whole:
+                target.write_text("".join(json.dumps(value) + "\n" for value in objects[:lines]), "utf-8")
+            count = min(len(objects), lines)
         as_it_is = whole and encoding == UTF_8
-        yield _Head(path if as_it_is else target, count, whole, sample)
+        yield _Head(path if as_it_is else target, count, "record" if documents else "line", whole, sample)
 
 
 def _copied(
@@ -233,6 +237,7 @@ def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optio
     trial.update(
         {
             "lines_read": head.lines,
+            "unit": head.unit,
             "whole_file": head.whole,
             "sessions": {
                 "count": len(sessions),

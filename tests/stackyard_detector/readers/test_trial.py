@@ -110,7 +110,9 @@ def test_the_beginning_of_a_json_document_is_whole_records(tmp_path: Path, rows:
         told = trial.tried({"path": str(written(tmp_path, text))}, 20)
         assert told["error"] is None
         assert told["settings"]["key_column"] == "user"
-        assert told["events"]["count"] == (3 if rows == 3 else min(20, told["lines_read"]))
+        assert told["events"]["count"] == told["lines_read"]
+        assert told["lines_read"] == 3 if rows == 3 else 10 < told["lines_read"] <= 20
+        assert (told["unit"], told["whole_file"]) == ("record", rows == 3)
 
 
 def test_reasons_are_grouped_with_one_example(tmp_path: Path) -> None:
