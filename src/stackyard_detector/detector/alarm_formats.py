@@ -120,17 +120,20 @@ def message(alarm: Mapping[str, Any]) -> str:
 def reason(alarm: Mapping[str, Any]) -> str:
     """Why there is an alarm: which event came, how improbable it was, what was expected."""
     count = f"{alarm['events']} event{'' if alarm['events'] == 1 else 's'}"
+    parts = ", ".join(alarm["parts"] or [alarm["decided_by"]]).replace("_", " ")
     first, told = alarm["first_alarm"], _telling(alarm)
     if told is None:
-        parts = ", ".join(alarm["parts"] or [alarm["decided_by"]]).replace("_", " ")
-        return f"a session of {count} is unlike those of training ({parts})"
+        return f"{count} unlike those of training ({parts})"
     words = f"at position {told['position']} of {count} came {_said(told)}"
     if not told["known"]:
         words += ", which training did not have"
     elif told["rank"] is not None:
-        words += f", number {told['rank']} of what was probable"
+        words += f", rank {told['rank']} by probability"
     if first is not None and first["position"] != told["position"]:
-        words += f"; the alarm is certain at {first['position']}"
+        # the alarm grew over many events, or counts or length made it
+        words = (
+            f"{count} unlike those of training ({parts}), certain at position {first['position']}; {words}"
+        )
     expected = _expected(told)
     return f"{words}; expected: {expected}" if expected else words
 

@@ -134,10 +134,10 @@ class Findings:
         that grew over many events becomes certain with any of them.
         """
         first = int(self.deciding.first_alarms[seen.row])
-        if first in positions and (
-            seen.unknown[first] or seen.ranks[first] > self.k or self.reasons(seen, first)
-        ):
-            return first
+        if first in positions:
+            flagged = any(bool(flags[seen.begin + first]) for flags in self.flags.values())
+            if flagged or seen.unknown[first] or seen.ranks[first] > self.k:
+                return first
         surprises = np.where(seen.unknown, np.inf, np.nan_to_num(seen.surprises, nan=-1.0, posinf=np.inf))
         return max(positions, key=lambda position: surprises[position], default=None)
 

@@ -59,8 +59,15 @@ def test_a_line_of_cef_says_what_happened():
     assert (read["rank"], read["parts"], read["score"]) == ("2", "network", "3.105")
     assert (read["model"], read["data"], read["events"]) == ("a" * 64, "c" * 64, "3")
     assert read["msg"].startswith(
-        "198.51.100.7: at position 2 of 3 events came logout, number 2 of what was probable; "
+        "198.51.100.7: at position 2 of 3 events came logout, rank 2 by probability; "
     )
+
+
+def test_where_no_event_alone_made_the_alarm_the_sentence_says_so():
+    long = alarm("login read write logout ping " * 9)
+    assert (long["parts"], long["first_alarm"]["position"], long["look_at"]) == (["length"], 40, 2)
+    begin = "45 events unlike those of training (length), certain at position 40; at position 2 of 45 events came write"
+    assert alarm_formats.reason(long).startswith(begin)
 
 
 def test_what_is_not_known_stands_in_no_line():
