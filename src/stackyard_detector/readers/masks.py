@@ -9,7 +9,7 @@ Standard library only.
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, Sequence, Tuple
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 #: Name -> (regular expression, replacement), in the order they are applied.
 NAMED_MASKS: Dict[str, Tuple[str, str]] = {
@@ -28,12 +28,18 @@ _WITHIN_TOKEN = re.compile(
     r"(?:"
     r"\\[dwb.\-+*/()\[\]{}|?:=@#]"  # escaped
     r"|\[(?!\^)(?:\\[dw.\-+/\[\]]|[\w.+:/,;@%=#&*()<>!~-])+\]"  # a set
-    r"|\((?:\?(?:[:=!]|<[=!]|P<\w+>))?"
+    r"|\(\?(?:[:=!]|<[=!]|P<\w+>)|\((?!\?)"
     r"|[\w/:=@#%&,;<>!~\-)|?*+{}\"']"
     r")*",
     re.ASCII,
 )
 _VERBATIM = re.compile(r"[^\\\s]+")
+#: What of a regular expression may hold digits and still treats all digits alike; "0x" only where it stands so in the
+#: text too.
+_ALIKE = re.compile(r"\{\d+(?:,\d*)?\}|0-9|\\b0x(?![?*{])|P<\w+>")
+_DIGIT = re.compile(r"[0-9]")
+#: Any digit -> one digit, which is not that of "0x".
+_ONE_DIGIT = str.maketrans("023456789", "111111111")
 
 #: A longer token is masked anew each time.
 REMEMBERED_LETTERS = 200
@@ -51,8 +57,13 @@ class Masked:
         self._compiled = [(re.compile(pattern), replacement) for pattern, replacement in masks]
         self._known = _Known(self._replaced, remembered)
         self._of_token = self._known.__getitem__
+        #: Token with all digits alike -> what masks make of it; ``None``: digits stay, each token by itself.
+        self._shapes: Dict[str, Optional[str]] = {}
         if not all(_WITHIN_TOKEN.fullmatch(p) and _VERBATIM.fullmatch(r) for p, r in masks):
             self.tokens = self._of_whole  # type: ignore[method-assign]
+        elif not any(_DIGIT.search(_ALIKE.sub("", p)) for p, _ in masks):
+            self._known = _Known(self._of_shape, remembered)
+            self._of_token = self._known.__getitem__
 
     def tokens(self, message: str) -> Tuple[str, ...]:
         """The tokens of ``message``, masked."""
@@ -60,6 +71,21 @@ class Masked:
 
     def _of_whole(self, message: str) -> Tuple[str, ...]:
         return tuple(self._replaced(message).split())
+
+    def _of_shape(self, token: str) -> str:
+        if "0x" in token or len(token) > REMEMBERED_LETTERS:
+            return self._replaced(token)
+        shape = token.translate(_ONE_DIGIT)
+        if shape in self._shapes:
+            masked = self._shapes[shape]
+        else:
+            masked = self._replaced(shape)
+            if _DIGIT.search(masked):
+                masked = None
+            if len(self._shapes) >= self._known.most:
+                self._shapes.clear()
+            self._shapes[shape] = masked
+        return self._replaced(token) if masked is None else masked
 
     def _replaced(self, text: str) -> str:
         for pattern, replacement in self._compiled:
@@ -73,10 +99,10 @@ class _Known(Dict[str, str]):
     def __init__(self, make: Callable[[str], str], most: int) -> None:
         super().__init__()
         self._make = make
-        self._most = most
+        self.most = most
 
     def __missing__(self, token: str) -> str:
-        if len(self) >= self._most:
+        if len(self) >= self.most:
             self.clear()
         masked = self._make(token)
         if len(token) <= REMEMBERED_LETTERS:
