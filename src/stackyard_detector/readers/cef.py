@@ -26,7 +26,8 @@ _BEGIN = re.compile(r"(?<![A-Za-z0-9_])CEF: ?(?=\d)")
 _HEADER_FIELD = re.compile(r"((?:[^|\\]|\\.)*)\|")
 #: Blanks before the last one belong to the value before it.
 _KEY = re.compile(r"(?:^|(?<= ))([\w.\-\[\]]+)=")
-_ESCAPED = re.compile(r"\\(.)")
+#: Other backslashes stay: many devices write Windows names and paths as they are.
+_ESCAPED = re.compile(r"\\([\\=|nr])")
 _MEANT = {"n": "\n", "r": "\r"}
 #: The end of a key that gives another key a name: "cs1Label".
 _LABEL = "Label"

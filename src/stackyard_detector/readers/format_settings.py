@@ -50,11 +50,11 @@ ROW_FORMATS = ("csv", "jsonl", "key-value", "cef", "leef", "syslog", "xml-lines"
 
 #: What takes the place of a setting that a format does not use, where the format uses that.
 _COUNTERPARTS: Mapping[str, Tuple[str, ...]] = {
-    "key_pattern": ("key_column",),
+    "key_pattern": ("key_column", "fields"),
     "event_pattern": ("event_column", "fields"),
-    "message_pattern": ("event_column",),
-    "time_pattern": ("time_column",),
-    "label_pattern": ("label_column",),
+    "message_pattern": ("event_column", "fields"),
+    "time_pattern": ("time_column", "fields"),
+    "label_pattern": ("label_column", "fields"),
     "external_key": ("key_column",),
     "session_minutes": ("max_events",),
     "delimiter": ("event_separator",),

@@ -67,3 +67,13 @@ def test_a_header_that_ends_early_is_a_corrupt_line(write, read):
     with pytest.raises(BadInput, match="has a CEF header that ends before SignatureID"):
         read(write("a", "CEF:0|a|b|c|d\n"), format="cef", key_column="k", event_column="Name")
     assert fields("CEF:0|a|b|c|d|e|5")["Severity"] == "5"
+
+
+def test_devices_that_escape_nothing_are_read_as_well_as_can_be():
+    found = fields(
+        r"CEF:0|a|b|c|1|x\y|5|suser=DOMAIN\bob duser=DOMAIN\\bob request=http://h/?a=b&c=d  msg=C:\Users end=1"
+    )
+    assert found["Name"] == r"x\y"
+    assert found["suser"] == found["duser"] == r"DOMAIN\bob"
+    assert found["request"] == "http://h/?a=b&c=d "
+    assert found["msg"] == r"C:\Users"

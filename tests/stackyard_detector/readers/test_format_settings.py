@@ -34,7 +34,7 @@ def refusal(**settings):
         (
             "key-value",
             {"time_pattern": "(a)"},
-            "format 'key-value' does not use time_pattern; it uses time_column",
+            "format 'key-value' does not use time_pattern; it uses time_column or fields",
         ),
         (
             "csv",
