@@ -12,9 +12,9 @@ _BETWEEN = {"columns": ["src", "dst"], "if_none": "first"}
 # Cisco: header, %ASA-severity-number: message. A message without an address is the device's own.
 _CISCO = (
     rf"^(?:<\d+>)?(?:(?P<at>{TIME})[^%]*)?%(?P<device>ASA|FTD|PIX)-(?:\w+-)?\d-(?P<id>\d{{6}}): "
-    r"(?P<verb>[A-Za-z]{1,24}(?: (?:inbound|outbound)\b)?)?"
+    r"(?:access-list \S{1,256} )?(?P<verb>[A-Za-z]{1,24}(?: (?:inbound|outbound)\b)?)?"
 )
-_CISCO_ADDRESS = rf".*?(?<=[\s:(])(?P<%s>{ADDRESS})(?=[/\s(),.]|$)"
+_CISCO_ADDRESS = rf".*?(?<=[\s:(/])(?P<%s>{ADDRESS})(?=[/\s(),.]|$)"
 
 # Palo Alto Networks: fields by position, the first 31 of traffic and threat alike. A field with a comma is quoted.
 _F = r'(?:"(?:[^"]|"")*"|[^",]*)'
@@ -59,7 +59,7 @@ FIREWALLS = (
     Preset(
         "asa",
         "Cisco Secure Firewall ASA and FTD, syslog",
-        f"{_OUTSIDE}; an event is the number of the message and its first word",
+        f"{_OUTSIDE}; an event is the number of the message and its first word (denied or permitted, of access-list)",
         "Cisco Secure Firewall ASA Series Syslog Messages; messages 106023, 302013, 302014",
         {
             "format": "lines",
@@ -92,7 +92,7 @@ FIREWALLS = (
     Preset(
         "sophos",
         "Sophos Firewall (XG, SFOS), syslog",
-        f"{_OUTSIDE}; an event is the log's type, component and subtype, the protocol and the service",
+        f"{_OUTSIDE}; an event is the log's type, component and subtype, the protocol, the service and the signature",
         "Sophos Firewall, Syslog descriptions, Firewall",
         {
             "format": "key-value",
@@ -103,7 +103,14 @@ FIREWALLS = (
                 rf'(?:.*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
             ],
             "external_key": {"columns": ["src_ip", "dst_ip", "device_name", "device"], "if_none": "first"},
-            "event_column": ["log_type", "log_component", "log_subtype", "protocol", "service"],
+            "event_column": [
+                "log_type",
+                "log_component",
+                "log_subtype",
+                "protocol",
+                "service",
+                "signature_id",
+            ],
             "time_column": ["day", "clock"],
             "session_minutes": 30,
         },
@@ -150,12 +157,12 @@ FIREWALLS = (
     Preset(
         "check-point",
         "Check Point Log Exporter, syslog",
-        f"{_OUTSIDE}, else the gateway; an event is the product, the action and the service",
+        f"{_OUTSIDE}, else the gateway; an event is the product, the action, the service and the attack",
         "Check Point Log Exporter, syslog format; shown in syslog-ng, Check Point Log Exporter parser",
         {
             "format": "key-value",
             "external_key": {"columns": ["src", "dst", "origin"], "if_none": "first"},
-            "event_column": ["product", "action", "service_id"],
+            "event_column": ["product", "action", "service_id", "attack"],
             "time_column": "time",
             "session_minutes": 30,
         },

@@ -10,7 +10,7 @@ from tests.stackyard_detector.readers.presets.trying import IN, IN2, OTHER, OUT,
 
 
 def test_asa(tmp_path: Path) -> None:
-    """Cisco Secure Firewall ASA Series Syslog Messages: 106023, 302013, 302014, 111008; FTD writes the same."""
+    """Cisco Secure Firewall ASA Series Syslog Messages: 106023, 106100, 302013, 302014, 111008; FTD writes the same."""
     lines = [
         f'Jan  8 03:37:09 192.0.2.1 %ASA-4-106023: Deny tcp src outside:{OUT}/40222 dst inside:{IN}/22 by "x"',
         f"Jan  8 03:37:11 192.0.2.1 %ASA-6-302013: Built inbound TCP connection 1001 for outside:{OUT}/40223 "
@@ -19,10 +19,12 @@ def test_asa(tmp_path: Path) -> None:
         f"inside:{IN}/443 duration 0:00:08 bytes 5120 TCP FINs",
         f"<166>Jan 08 2026 03:37:20: %FTD-6-302015: Built outbound UDP connection 7 for outside:{OUT6}/53 ({OUT6}/53) "
         f"to inside:2001:db8:1::5/4000 (2001:db8:1::5/4000)",
+        f"Jan  8 03:37:20 192.0.2.1 %ASA-6-106100: access-list outside_in denied tcp outside/{OUT}(4444) -> "
+        f"inside/{IN}(80) hit-cnt 1 first hit [0x0, 0x0]",
         "Jan  8 03:37:21 192.0.2.1 %ASA-5-111008: User 'enable_15' executed the 'write memory' command.",
     ]
     assert sorted(read(tmp_path, "asa", lines)) == [
-        (OUT, ["106023|Deny", "302013|Built inbound", "302014|Teardown"]),
+        (OUT, ["106023|Deny", "302013|Built inbound", "302014|Teardown", "106100|denied"]),
         (OUT6, ["302015|Built outbound"]),
         ("ASA", ["111008|User"]),
     ]
@@ -60,8 +62,8 @@ def test_sophos(tmp_path: Path) -> None:
         'log_type="Event" log_component="GUI" log_subtype="Admin" status="Successful" priority=Information',
     ]
     assert sorted(read(tmp_path, "sophos", lines)) == [
-        (OUT, ["Firewall|Firewall Rule|Denied|TCP|22", "Firewall|Firewall Rule|Allowed|UDP|"]),
-        ("XG230", ["Event|GUI|Admin||"]),
+        (OUT, ["Firewall|Firewall Rule|Denied|TCP|22|", "Firewall|Firewall Rule|Allowed|UDP||"]),
+        ("XG230", ["Event|GUI|Admin|||"]),
     ]
 
 
@@ -142,8 +144,8 @@ def test_check_point(tmp_path: Path) -> None:
         'product:"System Monitor"]',
     ]
     assert sorted(read(tmp_path, "check-point", lines)) == [
-        ("192.0.2.1", ["System Monitor||"]),
-        (OUT, ["VPN-1 & FireWall-1|Drop|ssh", "VPN-1 & FireWall-1|Accept|"]),
+        ("192.0.2.1", ["System Monitor|||"]),
+        (OUT, ["VPN-1 & FireWall-1|Drop|ssh|", "VPN-1 & FireWall-1|Accept||"]),
     ]
 
 
