@@ -194,7 +194,9 @@ def origin(model_files: Iterable[Path], detector: Detector, data_sha256: Optiona
     Raises:
         OSError: one of the model's files cannot be read.
     """
-    known = detector.provenance
+    # people can edit a model's description: whatever stands there is told as text
+    given = detector.provenance if isinstance(detector.provenance, dict) else {}
+    known = {name: None if value is None else shown(str(value)) for name, value in given.items()}
     whole = hashlib.sha256()
     for path in model_files:
         whole.update(path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -198,6 +199,19 @@ def test_severity_grows_with_the_parts_that_alarm(events, grave):
 )
 def test_instants_are_iso_8601_in_utc(seconds, text):
     assert alarms.instant(seconds) == text
+
+
+@pytest.mark.parametrize("provenance", [{}, [], {"torch": float("nan"), "seed": 1, "trained_at": {"x": []}}])
+def test_an_edited_description_of_a_model_is_told_as_it_is(tmp_path, provenance):
+    path = tmp_path / "model.json"
+    path.write_text("{}", encoding="utf-8")
+    detector = findings(session("login read logout")).detector
+    detector.provenance = provenance
+    come_from = alarms.origin([path], detector, "d" * 64)
+    assert come_from["model"]["sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert come_from["model"]["trained_with"]["seed"] == ("1" if provenance else None)
+    (alarm,) = alarms.build(findings(session("login read logout")), come_from, 10)
+    json.loads(alarms.json_line(alarm))
 
 
 def test_the_page_of_the_documentation_shows_and_explains_every_field():
