@@ -11,6 +11,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -87,8 +88,8 @@ class _Numbers:
         texts = self._findings.texts
         return [
             (
-                shown(name, MOST_CHARACTERS),
-                shown(texts[name], MOST_CHARACTERS) if name in texts else None,
+                _visible(name),
+                _visible(texts[name]) if name in texts else None,
             )
             for name in self._numbers
         ]
@@ -160,7 +161,7 @@ def _session(
     unexpected = findings.unexpected(seen, MOST_UNEXPECTED)[0]
     look_at = findings.telling(seen, [place for place in unexpected if begin <= place < end])
     return {
-        "key": shown(dataset.keys[row], MOST_CHARACTERS),
+        "key": _visible(dataset.keys[row]),
         "start": finite(dataset.started_at[row], 3),
         "end": finite(dataset.ended_at[row], 3),
         "label": dataset.labels[row],
@@ -238,6 +239,15 @@ def _facts(come_from: Mapping[str, Any], findings: Findings) -> List[Tuple[str, 
         ("stack", ", ".join(runs)),
     ]
     return [(what, said) for what, said in facts if said]
+
+
+#: Characters that show as nothing, or turn the direction of what follows.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def _visible(text: str) -> str:
+    """A text of bounded length in which nothing hides: such characters are written out."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found.group()):04x}", shown(text, MOST_CHARACTERS))
 
 
 def _safe(text: str) -> str:

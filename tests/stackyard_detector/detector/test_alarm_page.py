@@ -69,7 +69,7 @@ def test_what_a_log_holds_never_becomes_html():
     )
     assert "<img" not in page
     assert page.count("</script>") == 2, "that of the data and that of the script"
-    assert HOSTILE in [found["key"] for found in data_of(page)["sessions"]]
+    assert HOSTILE.replace("\u2028", "\\u2028") in [found["key"] for found in data_of(page)["sessions"]]
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", SCRIPT)
 
 
@@ -121,3 +121,10 @@ def test_without_an_alarm_the_page_shows_what_comes_nearest(monkeypatch):
     page = rendered(*usual)
     assert [found["alarm"] for found in data_of(page)["sessions"]] == [False, False]
     assert "<b>0</b> alarms" in page
+
+
+def test_characters_that_hide_or_turn_a_name_are_written_out():
+    page = rendered(session("login read x\u200bx", key="\u202egnp.exe\x1b[2J"))
+    (only,) = data_of(page)["sessions"]
+    assert only["key"] == "\\u202egnp.exe\\u001b[2J"
+    assert "x\\u200bx" in [name for name, _ in data_of(page)["names"]]
