@@ -18,6 +18,7 @@ from stackyard_detector.readers.names import Names
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import Source
 from stackyard_detector.sessions import Session
+from stackyard_task.channel import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,21 +75,25 @@ def sessions_of(
     lines_before = quarantine.lines
     grouping = _Grouping(source, keys, events)
     streaming = source.time_order == "sorted"
-    for batch in batches:
-        rows = _Rows(batch.keys, batch.events, batch.instants, batch.labels)
-        if streaming and rows.instants is not None:
-            late = grouping.late(rows.instants)
-            if late is not None:
-                for at in np.flatnonzero(late).tolist():
-                    by = float(grouping.newest_before[at] - rows.instants[at])
-                    reason = f"{by:.0f} s late, lateness_minutes allows less; use time_order 'any'"
-                    bad.add(source.path, batch.lines[at], reason)
-                rows = rows.at(~late)
+    try:
+        for batch in batches:
+            rows = _Rows(batch.keys, batch.events, batch.instants, batch.labels)
+            if streaming and rows.instants is not None:
+                late = grouping.late(rows.instants)
+                if late is not None:
+                    for at in np.flatnonzero(late).tolist():
+                        by = float(grouping.newest_before[at] - rows.instants[at])
+                        reason = f"{by:.0f} s late, lateness_minutes allows less; use time_order 'any'"
+                        bad.add(source.path, batch.lines[at], reason)
+                    rows = rows.at(~late)
+            bad.hand_over(source.path, quarantine, lines_before)
+            grouping.add(rows)
+            if streaming:
+                yield from grouping.closed()
         bad.hand_over(source.path, quarantine, lines_before)
-        grouping.add(rows)
-        if streaming:
-            yield from grouping.closed()
-    bad.hand_over(source.path, quarantine, lines_before)
+    except BadInput:  # what was set aside before is told all the same
+        bad.hand_over(source.path, quarantine, lines_before)
+        raise
     yield from grouping.all()
 
 

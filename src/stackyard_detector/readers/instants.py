@@ -13,7 +13,7 @@ from stackyard_detector.readers.time_formats import KNOWN, Moment, compiled, has
 #: What a bare number counts.
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 #: Beginning of 1990 and end of 2100: an instant outside them is read with the wrong unit or format.
-EARLIEST, LATEST = 631_152_000.0, 4_133_980_800.0
+EARLIEST, LATEST = 631_152_000.0, 4_133_980_799.0
 
 ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ]+(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?$",

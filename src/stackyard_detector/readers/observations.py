@@ -7,6 +7,7 @@ read.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
@@ -27,6 +28,7 @@ from stackyard_detector.readers.text_rows import text_rows
 from stackyard_detector.readers.time_columns import TimeColumn
 from stackyard_detector.readers.time_formats import has_year
 from stackyard_detector.readers.zeek import zeek_batches
+from stackyard_task.channel import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,9 +121,6 @@ def source_instants(source: Source) -> Callable[[str], float]:
 
     Where the first instant of the file has no year, and the source names none, the file is read once for its
     instants alone.
-
-    Raises:
-        BadInput: the file cannot be read or lacks a column.
     """
     year = source.year
     # The times alone: templates are not sought for them.
@@ -132,8 +131,10 @@ def source_instants(source: Source) -> Callable[[str], float]:
             yield from _joined_texts(batch.columns)
 
     may_lack_year = not source.time_format or not has_year(source.time_format)
-    if year is None and may_lack_year and says_no_year(next(filter(None, texts()), ""), source.time_format):
-        year = first_year(texts(), source.time_format, source.path.stat().st_mtime)
+    if year is None and may_lack_year:
+        with contextlib.suppress(BadInput):  # whoever reads the whole says what is wrong
+            if says_no_year(next(filter(None, texts()), ""), source.time_format):
+                year = first_year(texts(), source.time_format, source.path.stat().st_mtime)
     return instant_reader(source.time_unit, source.time_format, year)
 
 

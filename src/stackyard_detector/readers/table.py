@@ -144,6 +144,8 @@ class _Table:
 
     def rest(self) -> Columns:
         """The rows of what is left at the end of the file."""
+        if not self._open:
+            return [], [[] for _ in self._indexes]
         return self._columns(*self._read(self._open, at_end=True))
 
     def _split_at_once(self, block: Block) -> Optional[List[List[Optional[str]]]]:

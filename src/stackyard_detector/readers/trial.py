@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
+import os
 import re
 import statistics
 import sys
@@ -168,6 +169,8 @@ def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
             if not whole:
                 target.write_text("".join(json.dumps(value) + "\n" for value in objects[:lines]), "utf-8")
             count = min(len(objects), lines)
+        with contextlib.suppress(OSError):  # times without a year are near that of their file
+            os.utime(target, (0, path.stat().st_mtime))
         as_it_is = whole and encoding == UTF_8
         yield _Head(path if as_it_is else target, count, "record" if documents else "line", whole, sample)
 

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from stackyard_detector.readers.instants import instant_reader
+from stackyard_detector.readers.instants import first_year, instant_reader
 
 pytestmark = pytest.mark.python
 
@@ -43,3 +43,91 @@ def test_units_and_formats_can_be_given():
 def test_what_is_no_instant_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"."):
         instant_reader()(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("1704685029000", "it would fit time_unit 'ms'"),
+        ("1704685029000000", "it would fit time_unit 'us'"),
+        ("1704685029000000000", "it would fit time_unit 'ns'"),
+        ("100", "no time_unit would fit"),
+    ],
+)
+def test_a_number_of_another_unit_is_a_mistake_that_names_the_unit_it_would_fit(text, advice):
+    with pytest.raises(ValueError, match=rf"{text}' is in the year \d+, outside 1990 to 2100; {advice}"):
+        instant_reader()(text)
+    if "'" in advice:
+        assert instant_reader(advice.split("'")[1])(text) == pytest.approx(1704685029.0)
+
+
+@pytest.mark.parametrize("text", ["1985-01-01", "2101-01-01T00:00:00Z", "0001-01-01"])
+def test_a_text_of_another_century_is_a_mistake(text):
+    with pytest.raises(ValueError, match=r"outside 1990 to 2100"):
+        instant_reader()(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("Jan  8 03:37:09", "2024-01-08T03:37:09"),
+        ("Jan 08 03:37:09.25", "2024-01-08T03:37:09.25"),
+        ("Jan 08 2024 03:37:09", "2024-01-08T03:37:09"),
+        ("08/Jan/2024:03:37:09 +0100", "2024-01-08T02:37:09"),
+        ("[08/Jan/2024:03:37:09 -0130]", "2024-01-08T05:07:09"),
+        ("01/08-03:37:09.100001", "2024-01-08T03:37:09.100001"),
+        ("01/08/2024-03:37:09.100001", "2024-01-08T03:37:09.100001"),
+        ("Mon Jan  8 03:37:09 2024", "2024-01-08T03:37:09"),
+    ],
+)
+def test_usual_times_of_logs_need_no_format(text, moment):
+    expected = datetime.datetime.fromisoformat(moment.ljust(26, "0") if "." in moment else moment)
+    assert instant_reader(first_year=2024)(text) == expected.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%d/%b/%Y:%H:%M:%S %z", "%y%m%d %H%M%S", "%b %d %Y %H:%M:%S.%f", "%A %d. %B %Y %I:%M %p", "%Y-%j"],
+)
+def test_a_format_reads_what_strptime_reads(form):
+    start = datetime.datetime(2024, 2, 27, 23, 59, 58, 250000, tzinfo=datetime.timezone.utc)
+    read = instant_reader(time_format=form)
+    for days in range(4):
+        text = (start + datetime.timedelta(days=days, hours=days)).strftime(form)
+        expected = datetime.datetime.strptime(text, form)  # noqa: DTZ007 - it is added below
+        if expected.tzinfo is None:
+            expected = expected.replace(tzinfo=datetime.timezone.utc)
+        assert read(text) == expected.timestamp()
+    with pytest.raises(ValueError, match=r"."):
+        read(text + "x")
+
+
+def test_a_new_year_within_a_file_keeps_its_order():
+    read = instant_reader(first_year=2023)
+    texts = [
+        "Dec 31 23:58:00",
+        "Dec 31 23:59:30",
+        "Jan  1 00:00:10",
+        "Dec 31 23:59:59",
+        "Jan  1 00:00:20",
+        "Feb 29 00:00:01",
+    ]
+    found = [read(text) for text in texts]
+    assert sorted(found) == [found[0], found[1], found[3], found[2], found[4], found[5]]
+    assert found[-1] == datetime.datetime(2024, 2, 29, 0, 0, 1, tzinfo=datetime.timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("texts", "written", "year"),
+    [
+        (["Jan  8 00:00:00"], "2024-01-08", 2024),
+        (["Jan  8 00:00:00"], "2024-01-06", 2023),
+        (["Dec 31 23:00:00", "Jan  1 01:00:00"], "2024-01-01", 2023),
+        (["Dec 31 23:00:00", "Jan  1 01:00:00", "Feb 29 00:00:00"], "2026-11-30", 2023),
+        (["Jun  1 00:00:00", "nonsense", "Jan  1 00:00:00", "Jun  2 00:00:00"], "2024-07-01", 2024),
+    ],
+)
+def test_the_year_is_the_last_in_which_the_file_can_have_been_written(texts, written, year):
+    at = datetime.datetime.fromisoformat(written).replace(tzinfo=datetime.timezone.utc).timestamp()
+    assert first_year(texts, "", at) == year
+    assert first_year([], "", at) is None

@@ -106,3 +106,28 @@ def test_an_array_that_breaks_off_is_refused_with_its_line(write, read, text):
 def test_fields_that_no_record_has_are_named(write, read):
     with pytest.raises(BadInput, match=r"the first: .*line 1: has no field 'nope'"):
         read(write("a.jsonl", '{"a": 1}\n'), format="jsonl", key_column="nope", event_column="a")
+
+
+def test_json_behind_a_syslog_header_is_read(write, read):
+    lines = [
+        f"Jan  8 03:37:09 fw {{x}} suricata[1]: {json.dumps(ALERT)}",
+        f"<13>h: {json.dumps(outgoing())} x",
+        "h: {}",
+    ]
+    (session,), quarantine = read(write("a.jsonl", "\n".join(lines)), **SETTINGS)
+    assert len(session.events) == 1
+    assert quarantine.count == 2
+
+
+def test_elements_of_a_list_and_names_with_dots_inside_an_object(write, read):
+    records = [
+        {"_source": {"source": {"ip": "8.8.8.8"}, "event": {"category": ["a", "b"]}, "rule.name": f"R{n}"}}
+        for n in (1, 2)
+    ]
+    sessions, _ = read(
+        write("a.jsonl", "\n".join(map(json.dumps, records))),
+        format="jsonl",
+        key_column="_source.source.ip",
+        event_column=["_source.rule.name", "_source.event.category", "_source.event.category.1"],
+    )
+    assert [s.events for s in sessions] == [["R1|a,b|b", "R2|a,b|b"]]

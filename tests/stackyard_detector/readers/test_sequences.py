@@ -61,3 +61,12 @@ def test_a_fixed_label_goes_before_the_label_column(write, read):
 def test_a_missing_column_names_what_is_there(write, read):
     with pytest.raises(BadInput, match=r"a.csv: line 1: has no column 'events'; it has: block_id, Sequence"):
         read(write("a.csv", "block_id,Sequence\nb,1 2\n"), format="csv-sequences")
+
+
+def test_where_an_attack_begins_can_be_a_column(write, read):
+    text = "key,attack,events\na,2,1 2 3\nb,,1 2\nc,x,1\nd,9,1 2\n"
+    sessions, quarantine = read(
+        write("a.csv", text), format="csv-sequences", key_column="key", attack_column="attack", max_events=2
+    )
+    assert [(s.key, s.attack_starts_at) for s in sessions] == [("a", 2), ("b", None), ("d", 2)]
+    assert quarantine.first.endswith("line 4: attack: 'x' is no index of an event")

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-import pytest
+import csv
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackyard_detector.readers import Quarantine, blocks, read_sessions
 from stackyard_task.channel import BadInput
 
 pytestmark = pytest.mark.python
@@ -118,3 +123,36 @@ def test_another_delimiter(write, read):
         write("a.csv", "ip;e\nx;A\nx;B\n"), format="csv", delimiter=";", key_column="ip", event_column="e"
     )
     assert session.events == ["A", "B"]
+
+
+ROWS = st.lists(
+    st.lists(st.sampled_from(["a", "b,c", 'q"q', "two\nlines", "", "ä", " x ", "1"]), min_size=2, max_size=4),
+    max_size=30,
+)
+
+
+@given(ROWS, st.sampled_from([64, 1 << 17]), st.sampled_from([",", ";"]))
+def test_rows_are_what_csv_reads_whatever_stands_in_them_and_wherever_a_block_ends(
+    tmp_path_factory, rows, size, delimiter
+):
+    path = tmp_path_factory.mktemp("table") / "a.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, delimiter=delimiter, lineterminator="\n").writerows(
+            [("k", "e", "n"), ("first", "E", ""), *rows]
+        )
+    with path.open(encoding="utf-8", newline="") as stream:
+        expected = list(csv.reader(stream, delimiter=delimiter))[1:]
+    source = {
+        "path": str(path),
+        "format": "csv",
+        "key_column": "k",
+        "event_column": "e",
+        "delimiter": delimiter,
+    }
+    quarantine = Quarantine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BYTES", size)
+        sessions = list(read_sessions({"sources": [source]}, quarantine))
+    good = [row for row in expected if len(row) == 3 and row[0] and row[1].strip()]
+    assert sorted(e for s in sessions for e in s.events) == sorted(row[1].strip() for row in good)
+    assert quarantine.count == len([row for row in expected if row]) - len(good)
