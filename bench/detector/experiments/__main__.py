@@ -6,13 +6,14 @@ core. Prints markdown tables (docs/detector-experiments.md has them) and writes 
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from bench.detector.experiments import demo, runs, scores, sets
+from bench.detector.experiments import demo, runs, scores, sets, tables
 from bench.result import Result, arguments, data_absent, data_folder
 
 Areas = Callable[[runs.Key], np.ndarray]
@@ -22,7 +23,16 @@ def main() -> None:
     """Parse the options, run all groups, print the tables."""
     parser = arguments("detector.experiments", "Variants of the detector, held to sites that it never saw.")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets")
+    parser.add_argument(
+        "--only", choices=[*sets.groups(Path()), "demo"], action="append", help="only these; may be repeated"
+    )
+    parser.add_argument(
+        "--show", type=Path, action="append", metavar="FILE", help="only print what a run wrote"
+    )
     options = parser.parse_args()
+    if options.show:
+        print(tables.markdown([row for file in options.show for row in json.loads(file.read_text())["rows"]]))
+        return
     folder = data_folder(options.data)
     result = Result("detector.experiments")
     if folder is None:
@@ -32,8 +42,9 @@ def main() -> None:
 
     torch.set_num_threads(1)
     seeds = runs.SEEDS[:1] if options.quick else runs.SEEDS
-    tables: Dict[str, Table] = {}
     for name, read in sets.groups(folder, options.quick).items():
+        if options.only and name not in options.only:
+            continue
         began = time.process_time()
         try:
             group = read()
@@ -52,14 +63,13 @@ def main() -> None:
             runs.run(group, variant, seeds, 60 if options.quick else group.steps, found)
             print(f"{name}: {variant.name}, {time.process_time() - began:.0f} s", flush=True)
         for title, pairs in group.tables.items():
-            tables[title] = Table(title, group, pairs, found, seeds)
-            tables[title].rows(result)
+            Table(title, group, pairs, found, seeds).rows(result)
         result.row(group=name, cpu_seconds=round(time.process_time() - began, 1))
         if options.json is not None:
             result.write(options.json)
-    for table in tables.values():
-        print(table.markdown())
-    print(demo.figures(result, options.quick))
+    if not options.only or "demo" in options.only:
+        demo.figures(result, options.quick)
+    print(tables.markdown(result.rows))
     result.finish(options.json)
 
 
@@ -162,25 +172,6 @@ class Table:
                         tested_on=pair[1],
                         auprc=area,
                     )
-
-    def markdown(self) -> str:
-        """The lines as a table."""
-        text = [
-            f"\n### {self._name}\n",
-            "| variant | AUPRC | seeds | against the base | chosen by |",
-            "|---|---|---|---|---|",
-        ]
-        for line in self.lines:
-            name = str(line["variant"]) + (", ensemble" if line["ensemble"] else "")
-            name += f", {line['score']}" if line["score"] not in ("", scores.DEFAULT_SCORE) else ""
-            low, high = line["difference_interval"]  # type: ignore[misc]
-            seeds = ", ".join(f"{value:.3f}" for value in line["auprc_by_seed"])  # type: ignore[attr-defined]
-            chosen = line["auprc_of_corrupted_validation"]
-            text.append(
-                f"| {name} | {line['auprc']:.3f} | {seeds} | {line['difference']:+.3f} ({low:+.3f} to {high:+.3f}) | "
-                f"{'' if chosen is None else format(chosen, '.3f')} |"
-            )
-        return "\n".join(text)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,8 @@ DATA = {
 VALIDATION_SHARE = 0.2
 
 
-def figures(result: Result, quick: bool) -> str:
-    """Fill rows into ``result``; the table as markdown."""
-    columns: Dict[str, Dict[str, str]] = {}
+def figures(result: Result, quick: bool) -> None:
+    """Fill rows into ``result``."""
     for title, (seed, trained, tested, batch) in DATA.items():
         sessions = [s.events for s in simulated_sessions(2 * seed, trained, 0.0)]
         test = list(simulated_sessions(2 * seed + 1, tested, 0.25))
@@ -52,7 +51,9 @@ def figures(result: Result, quick: bool) -> str:
             how = training.TrainingParameters(
                 epochs=1 if quick else 8, batch_size=batch, frequency_exponent=0.5, seed=number
             )
-            model = training.train(coded[0], coded[1], DetectorConfig(start_padding=True), vocabulary.size, how)
+            model = training.train(
+                coded[0], coded[1], DetectorConfig(start_padding=True), vocabulary.size, how
+            )
             ranks = fast_scoring.session_ranks(model.weights(), coded[2])
             floor = 1.0 / (len(coded[0].values) * (vocabulary.size + 1))
             surprise = -np.log(np.exp(-ranks.surprise.astype(np.float64)) + floor)
@@ -67,18 +68,3 @@ def figures(result: Result, quick: bool) -> str:
             result.row(
                 part="demo", data=title, detector=name, auprc_by_seed=areas, auprc_by_seed_of_kind=by_kind
             )
-            spread = f" ({min(areas):.3f} to {max(areas):.3f})" if len(areas) > 1 else ""
-            cells = [
-                f"{np.median(areas):.3f}{spread}",
-                *(f"{np.median(by_kind[kind]):.3f}" for kind in KINDS),
-            ]
-            columns.setdefault(title, {})[name] = " | ".join(cells)
-    text = []
-    for title, rows in columns.items():
-        text += [
-            f"\n### Simulated: {title}\n",
-            "| detector | all attacks | " + " | ".join(KINDS) + " |",
-            "|---" * 7 + "|",
-        ]
-        text += [f"| {name} | {cells} |" for name, cells in rows.items()]
-    return "\n".join(text)
