@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Tuple
 
 _KEY = r"[A-Za-z_][\w.\-]*"
 #: Where a key can begin: not within a word, an address or a URL.
-_START = r"""(?<![^\s,;:|(\[{<>"'])"""
+_START = r"""(?<![^\s,;:|()\[\]{}<>"'])"""
 #: A comma or semicolon ends an unquoted value where a blank, the end or another key comes after it.
 _PLAIN = rf"""[^\s,;"]*(?:[,;](?![\s,;]|$|{_KEY}(?:=|:"))[^\s,;"]*)*"""
 _PAIR = re.compile(

@@ -15,6 +15,8 @@ HEADER = ("LEEFVersion", "Vendor", "Product", "Version", "EventID")
 _BEGIN = re.compile(r"(?<![A-Za-z0-9_])LEEF: ?(?=\d)")
 _NUMBER = re.compile(r"(?:0?[xX]|\\[xXu])([0-9A-Fa-f]{1,4})")
 _TAB = "\t"
+#: A tab as rsyslog writes it unless it is told otherwise, before a key.
+_ESCAPED_TAB = re.compile(r"#011(?=[\w.\-]+=)")
 
 
 def fields(text: str) -> Dict[str, str]:
@@ -36,6 +38,8 @@ def fields(text: str) -> Dict[str, str]:
         parting = _delimiter(named) if bar else None
         if parting is not None:  # else the field was left out, and the bar belongs to a value
             attributes, delimiter = rest, parting
+    if delimiter == _TAB and _TAB not in attributes:
+        attributes = _ESCAPED_TAB.sub(_TAB, attributes)
     for attribute in attributes.split(delimiter):
         name, sign, value = attribute.partition("=")
         name = name.strip()

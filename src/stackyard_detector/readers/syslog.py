@@ -77,7 +77,7 @@ def fields(text: str) -> Dict[str, str]:
         if not _NO_TAG.match(text, at) and host:
             found["host"] = host
             at = len(text) - len(rest)
-        while text.startswith(" ", at):
+        while text.startswith((" ", ": "), at):  # Cisco ASA puts a colon between host and message
             at += 1
         tag = None if _NO_TAG.match(text, at) else _TAG.match(text, at)
     if tag is not None:

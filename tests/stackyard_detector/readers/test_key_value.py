@@ -72,6 +72,7 @@ def test_a_file_of_another_kind_holds_no_session(write, read):
         ("name=don't b=x' c=(y)", {"name": "don't", "b": "x", "c": "(y)"}),
         ("(src=8.8.8.8) [dst=1.1.1.1]", {"src": "8.8.8.8"}),
         ("[src=8.8.8.8 dst=1.1.1.1]", {"src": "8.8.8.8", "dst": "1.1.1.1"}),
+        ("h kernel: [fw4_0]product=Firewall; src=8.8.8.8;", {"product": "Firewall", "src": "8.8.8.8"}),
         ("DROP:IN=eth0 OUT=", {"IN": "eth0", "OUT": ""}),
         ("url=http://a/?src=9.9.9.9&x=1 src=8.8.8.8", {"url": "http://a/?src=9.9.9.9&x=1", "src": "8.8.8.8"}),
         ("GET /?src=9.9.9.9 src=8.8.8.8", {"src": "8.8.8.8"}),

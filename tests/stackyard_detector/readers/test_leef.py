@@ -15,6 +15,7 @@ LINES = (
     "LEEF:2.0|Example|XTM|12.5|5|0x5E|src=198.51.100.7^disp=Allow^msg=a|b=c\n"
     "LEEF:2.0|Example|XTM|12.5|6|x09|src=198.51.100.7\tdisp=Deny\tmsg=\n"
     "LEEF:2.0|Example|XTM|12.5|7|src=198.51.100.7\tdisp=Deny\tmsg=no|field\n"
+    "LEEF:1.0|Example|XTM|12.5|8|src=198.51.100.7#011disp=Deny#011msg=by rsyslog\n"
     "LEEF:1.0|Example|XTM\n"
 )
 CHARACTERS = st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])
@@ -48,9 +49,9 @@ def test_both_versions_are_read_with_the_delimiter_that_the_header_names(write, 
     )
     assert session.events == [
         *("3|Deny|blocked port", "4|Allow|let through", "5|Allow|a|b=c"),
-        *("6|Deny|", "7|Deny|no|field"),
+        *("6|Deny|", "7|Deny|no|field", "8|Deny|by rsyslog"),
     ]
-    assert quarantine.first.endswith("line 6: has a LEEF header of 3 fields, expected 5")
+    assert quarantine.first.endswith("line 7: has a LEEF header of 3 fields, expected 5")
 
 
 def test_a_line_without_header_says_so(write, read):
