@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -21,7 +22,7 @@ from stackyard.cli import matrix as matrices
 from stackyard.cli.options import Json
 from stackyard.cli.terminal import plain
 from stackyard.counting import count
-from stackyard.errors import BadInputError
+from stackyard.errors import BadInputError, StackyardError
 from stackyard.machine import data as data_sets
 from stackyard.scenarios.references import DATASET, PREPARED
 from stackyard.settings import Settings
@@ -69,7 +70,7 @@ def try_command(
 ) -> None:
     """Show what the first lines of a log become: sessions, events, corrupt lines, and the settings to paste.
 
-    Without --preset and --set format the format is guessed, and the guess is explained. Nothing is written.
+    Without --preset and --set format the format is guessed, and the guess is explained. No file of yours is changed.
     """
     here = Settings.from_environment(folder)
     path = Path(what)
@@ -148,7 +149,12 @@ def _module(catalogue: Catalogue) -> str:
 def _trier(settings: Settings, catalogue: Catalogue) -> Trier:
     """The default stack's Python, which has what the workloads need; where it is not built our own."""
     python = stacks.python_of(stacks.load()[stacks.DEFAULT], settings)
-    return Trier() if python is None else Trier(python, catalogue.taken(settings.home)[0])
+    if python is not None:
+        with contextlib.suppress(
+            StackyardError
+        ):  # the home cannot be written: no copy of the code for that Python
+            return Trier(python, catalogue.taken(settings.home)[0])
+    return Trier()
 
 
 def _path_of(what: str, data: Path) -> str:
