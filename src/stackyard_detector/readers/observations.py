@@ -232,10 +232,13 @@ class _Sight:
             if key is None:
                 if self._source.if_none_external == "skip":
                     return _NOBODY
-                key = next((one_spelling(p) for p in parts if p and p not in nobody), None)
-                if self._source.if_none_external == "quarantine" or key is None:
+                left = [part for part in parts if part and part not in nobody]
+                if not left:
+                    return _NOBODY if any(parts) else _ODD
+                if self._source.if_none_external == "quarantine":
                     return _ODD
-            return self._number_key(key)
+                key = one_spelling(left[0])
+            return _NOBODY if key in nobody else self._number_key(key)
         if not any(parts):
             return _ODD
         if all(not part or part in nobody for part in parts):

@@ -14,6 +14,7 @@ from stackyard_detector.readers import setting_values as check
 from stackyard_detector.readers.format_settings import (
     FORMATS,
     ROW_FORMATS,
+    USED,
     refuse_unused,
     refuse_without_effect,
 )
@@ -97,7 +98,7 @@ class Source:
     @property
     def uses_templates(self) -> bool:
         """Whether a row's values include the template of its message."""
-        return TEMPLATE in self.named_columns
+        return TEMPLATE in self.named_columns and "templates_path" in USED[self.format]
 
     @property
     def named_columns(self) -> Tuple[str, ...]:
@@ -260,6 +261,8 @@ def _check_columns(where: str, source: Source, groups: FrozenSet[str]) -> None:
     if source.format == "lines":
         made = {KEY_FOUND, EVENT_FOUND, TIME_FOUND, LABEL_FOUND}
         for name in source.named_columns:
+            if name in made and name in source.where:
+                raise BadInput(f"{where}: where names {name!r}, which is no column")
             if name not in made and name not in groups and name not in (MESSAGE, TEMPLATE):
                 has = f"its groups are {', '.join(sorted(groups))}" if groups else "there are no fields"
                 raise BadInput(

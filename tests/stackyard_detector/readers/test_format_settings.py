@@ -60,6 +60,7 @@ def refusal(**settings):
             {"fields": "(?P<src>.)(?P<host>.)", "where": {"hots": "a", "host": "b"}},
             "column 'hots' of lines is a named group of fields, and its groups are host, src",
         ),
+        ("lines", {"where": {"<key>": "a"}}, "where names '<key>', which is no column"),
         ("lines", {"fields": "(?P<src>.)"}, "fields has no group that another setting names as a column"),
         ("lines", {"fields": "(?P<template>.)"}, "fields has a group 'template'"),
         ("lines", {"fields": "(?P<message>.)", "message_pattern": "(a)"}, "leave one out"),

@@ -86,6 +86,20 @@ def test_pairs_as_devices_write_them(line, expected):
     assert pairs(line) == expected
 
 
+def test_an_external_key_can_be_nobodys_too(write, read):
+    text = "src=198.51.100.7 dst=10.0.0.1 e=a\nsrc=10.0.0.1 dst=198.51.100.8 e=b\nsrc=- dst=- e=c\n"
+    for if_none in ("skip", "first", "quarantine"):
+        sessions, quarantine = read(
+            write("a", text),
+            format="key-value",
+            event_column="e",
+            external_key={"columns": ["src", "dst"], "if_none": if_none},
+            nobody=["198.51.100.7", "-"],
+        )
+        assert [(s.key, s.events) for s in sessions] == [("198.51.100.8", ["b"])]
+        assert quarantine.count == 0
+
+
 def test_of_netfilter_the_outer_packet_counts(write, read):
     text = (
         "Jan  8 03:37:09 gw kernel: [12.3] DENY: IN=eth0 OUT= SRC=198.51.100.71 DST=192.0.2.83 PROTO=ICMP "

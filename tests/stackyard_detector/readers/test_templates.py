@@ -183,5 +183,13 @@ def test_free_text_has_too_many_templates(monkeypatch):
         EventTemplates().fit(" ".join("abcdefghij"[:n]) for n in range(9))
 
 
+def test_a_column_called_template_of_other_formats_is_a_column(write, read):
+    path = write("a.csv", "k,template\n1,Receiving block <*>\n")
+    settings = {"format": "csv", "key_column": "k", "event_column": "template"}
+    assert fit_templates({"sources": [{"path": str(path), **settings}]}) is None
+    (session,), _ = read(path, **settings)
+    assert session.events == ["Receiving block <*>"]
+
+
 def test_only_raw_lines_need_templates(write):
     assert fit_templates({"sources": [{"path": str(write("a", "1 2\n")), "format": "sequences"}]}) is None
