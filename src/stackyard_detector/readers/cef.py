@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Dict
 
+from stackyard_detector.readers.syslog import header_time
+
 #: The header's fields; the two names of the signature mean the same.
 HEADER = (
     "CEFVersion",
@@ -21,6 +23,9 @@ HEADER = (
     "Severity",
 )
 SIGNATURE_TOO = "DeviceEventClassID"
+#: The column that has the first of TIMES that a line has, else the time of its syslog header.
+EVENT_TIME = "EventTime"
+TIMES = ("rt", "end", "start")
 
 _BEGIN = re.compile(r"(?<![A-Za-z0-9_])CEF: ?(?=\d)")
 _HEADER_FIELD = re.compile(r"((?:[^|\\]|\\.)*)\|")
@@ -68,6 +73,11 @@ def fields(text: str) -> Dict[str, str]:
         value = found.get(name[: -len(_LABEL)])
         if value is not None and found[name]:
             found.setdefault(found[name], value)
+    time = next((found[name] for name in TIMES if found.get(name)), None) or header_time(
+        text[: begin.start()]
+    )
+    if time:
+        found.setdefault(EVENT_TIME, time)
     return found
 
 

@@ -10,7 +10,11 @@ from __future__ import annotations
 import re
 from typing import Dict, Optional
 
+from stackyard_detector.readers.syslog import header_time
+
 HEADER = ("LEEFVersion", "Vendor", "Product", "Version", "EventID")
+#: The column that has devTime, else the time of the syslog header.
+EVENT_TIME = "EventTime"
 
 _BEGIN = re.compile(r"(?<![A-Za-z0-9_])LEEF: ?(?=\d)")
 _NUMBER = re.compile(r"(?:0?[xX]|\\[xXu])([0-9A-Fa-f]{1,4})")
@@ -45,6 +49,9 @@ def fields(text: str) -> Dict[str, str]:
         name = name.strip()
         if sign and name:
             found.setdefault(name, value)
+    time = found.get("devTime") or header_time(text[: begin.start()])
+    if time:
+        found.setdefault(EVENT_TIME, time)
     return found
 
 

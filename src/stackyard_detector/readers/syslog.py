@@ -8,7 +8,7 @@ an ISO 8601 time.
 from __future__ import annotations
 
 import re
-from typing import Dict
+from typing import Dict, Optional
 
 #: Names of facilities and severities by their number (RFC 5424, tables 1 and 2).
 FACILITIES = (
@@ -21,6 +21,7 @@ SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "deb
 _NIL = "-"
 _PRIORITY = re.compile(r"(?:\d{1,6} )?<(\d{1,3})>")
 _MODERN = re.compile(r"1 (\S+) (\S+) (\S+) (\S+) (\S+) ?")
+_MODERN_TIME = re.compile(r"1 (\S+) ")
 #: As some senders of CEF and LEEF begin: the message comes where the program's name should be.
 _SHORT = re.compile(r"1 (\S+) (\S+) (?=(?:CEF|LEEF): ?\d)")
 _TIME = re.compile(
@@ -87,6 +88,15 @@ def fields(text: str) -> Dict[str, str]:
         at = tag.end()
     found["message"] = text[at:]
     return found
+
+
+def header_time(text: str) -> Optional[str]:
+    """The time in the syslog header at the beginning of ``text``, whatever comes after it; ``None``: there is none."""
+    priority = _PRIORITY.match(text)
+    at = 0 if priority is None else priority.end()
+    modern = _MODERN_TIME.match(text, at) if priority is not None else None
+    time = modern or _TIME.match(text, at)
+    return None if time is None or time.group(1) == _NIL else time.group(1)
 
 
 def _modern(text: str, header: re.Match[str], found: Dict[str, str]) -> Dict[str, str]:

@@ -46,6 +46,9 @@ def written(header, extension):
 def test_what_is_written_is_what_is_read(header, extension, before):
     found = fields(before + written(header, extension))
     expected = {**extension, **dict(zip(HEADER, ["0", *header])), "DeviceEventClassID": header[3]}
+    times = [extension.get(name) for name in ("rt", "end", "start")]
+    times += [] if not before else ["2024-01-08T03:37:09Z" if ">1 " in before else "Jan 18 11:07:53"]
+    assert found.pop("EventTime", None) == next(filter(None, times), None)
     assert found == expected
 
 

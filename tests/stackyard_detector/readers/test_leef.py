@@ -57,3 +57,10 @@ def test_both_versions_are_read_with_the_delimiter_that_the_header_names(write, 
 def test_a_line_without_header_says_so(write, read):
     with pytest.raises(BadInput, match="has no LEEF header"):
         read(write("a", "src=1\tdst=2\n"), format="leef", key_column="src", event_column="dst")
+
+
+def test_the_time_is_that_of_the_event_else_that_of_the_header():
+    assert fields("LEEF:1.0|a|b|c|d|devTime=1\tx=2")["EventTime"] == "1"
+    assert fields("<13>Jan 18 11:07:53 gw LEEF:1.0|a|b|c|d|devTime=\tx=2")["EventTime"] == "Jan 18 11:07:53"
+    assert fields("<13>1 2024-01-08T03:37:09Z gw LEEF:1.0|a|b|c|d|x=2")["EventTime"] == "2024-01-08T03:37:09Z"
+    assert "EventTime" not in fields("<13>1 - gw LEEF:1.0|a|b|c|d|x=2")

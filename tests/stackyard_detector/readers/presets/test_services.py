@@ -35,9 +35,10 @@ def test_cef(tmp_path: Path) -> None:
         r"act=Connection reset by peer msg=two words \= here cs1Label=rule cs1=web in",
         f"CEF:0|Example|Gate|1.0|19|Login \\| portal|6|rt=Jan 08 2026 03:37:12 src={IN} dst={OUT} act=allowed msg=ok",
         "CEF:0|Example|Gate|1.0|100|Started|1|rt=1767843433000 dvchost=gate-1",
+        f"<134>2026-01-08T03:38:09Z fw1 CEF:0|Example|Gate|1.0|20|Without rt|3|src={OUT}",
     ]
     assert sorted(read(tmp_path, "cef", lines)) == [
-        (OUT, ["18|Web request|Connection reset by peer", "19|Login | portal|allowed"]),
+        (OUT, ["18|Web request|Connection reset by peer", "19|Login | portal|allowed", "20|Without rt|"]),
         ("gate-1", ["100|Started|"]),
     ]
 
