@@ -36,7 +36,7 @@ class PatternWatch:
     def __enter__(self) -> PatternWatch:
         global _before
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
-            if not _watches:
+            if not _watches and signal.getsignal(signal.SIGVTALRM) is not _look:
                 _before = signal.signal(signal.SIGVTALRM, _look)
                 signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
             _watches.append(self)
@@ -45,7 +45,8 @@ class PatternWatch:
     def __exit__(self, *_: object) -> None:
         if self in _watches:
             _watches.remove(self)
-            if not _watches:
+            # One that is forgotten half-way can be closed in any thread; the handler does nothing then.
+            if not _watches and threading.current_thread() is threading.main_thread():
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0)
                 signal.signal(signal.SIGVTALRM, signal.SIG_DFL if _before is None else _before)
 
