@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Iterator, List, NamedTuple
+from typing import Iterator, List
 
 from stackyard_detector.readers.batches import BadLines
 from stackyard_detector.readers.files import LINE_BYTES, UTF_8, opened, without_mark
@@ -21,15 +21,40 @@ from stackyard_task.channel import BadInput
 BLOCK_BYTES = 1 << 17
 
 
-class Block(NamedTuple):
-    """Whole lines of a file."""
+class Block:
+    """Whole lines of a file.
 
-    #: Number of the first line, from 1.
-    number: int
-    #: The lines, without the end of the last one.
-    data: bytes
-    #: How many lines that are, blank ones included.
-    line_count: int
+    Attributes:
+        number: of the first line, from 1.
+        data: the lines, without the end of the last one.
+    """
+
+    __slots__ = ("_line_count", "data", "number")
+
+    def __init__(self, number: int, data: bytes) -> None:
+        self.number = number
+        self.data = data
+        self._line_count = 0
+
+    @property
+    def line_count(self) -> int:
+        """How many lines that are, blank ones included."""
+        if not self._line_count:
+            import numpy as np
+
+            # NumPy counts several times as fast as bytes.count.
+            ends = np.count_nonzero(np.frombuffer(self.data, dtype=np.uint8) == 10)
+            self._line_count = int(ends) + 1
+        return self._line_count
+
+    def counted(self, line_count: int) -> None:
+        """Somebody knows how many lines that are."""
+        self._line_count = line_count
+
+    @property
+    def last(self) -> int:
+        """The number of the last line."""
+        return self.number + self.line_count - 1
 
     def lines(self) -> List[bytes]:
         """The lines without their ends (a carriage return may be left)."""
@@ -39,7 +64,8 @@ class Block(NamedTuple):
 def blocks(path: Path, bad: BadLines, encoding: str = UTF_8, size: int = BLOCK_BYTES) -> Iterator[Block]:
     """The lines of ``path`` in blocks, as UTF-8 whatever ``encoding`` they have.
 
-    Lines that are too long go to ``bad``, which counts all.
+    Lines that are too long go to ``bad``. Whoever has read a block says so to ``bad.read_to``, if that is to be
+    known before the next one.
 
     Raises:
         BadInput: missing, empty, UTF-16, or broken compressed data.
@@ -92,10 +118,6 @@ def blocks(path: Path, bad: BadLines, encoding: str = UTF_8, size: int = BLOCK_B
 
 def _block(path: Path, number: int, data: bytes, bad: BadLines) -> Iterator[Block]:
     """``data`` as one block, or, where a line in it is too long, as the blocks beside that line."""
-    import numpy as np
-
-    # NumPy counts several times as fast as bytes.count.
-    count = int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == 10)) + 1
     if len(data) >= LINE_BYTES:
         lines = data.split(b"\n")
         if max(map(len, lines)) >= LINE_BYTES:
@@ -104,7 +126,8 @@ def _block(path: Path, number: int, data: bytes, bad: BadLines) -> Iterator[Bloc
                 if len(line) >= LINE_BYTES:
                     bad.add(path, at, f"longer than {LINE_BYTES} bytes", line[:800])
                 else:
-                    yield Block(at, line, 1)
+                    yield Block(at, line)
             return
-    bad.read_to = number + count - 1
-    yield Block(number, data, count)
+    block = Block(number, data)
+    yield block
+    bad.read_to = block.last

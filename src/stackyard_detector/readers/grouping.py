@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from stackyard_detector.readers.batches import BadLines, ObservationBatch
+from stackyard_detector.readers.collecting import uncollected
 from stackyard_detector.readers.names import Names
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import Source
@@ -184,23 +185,32 @@ class _Grouping:
         if self._width is None:  # parts of the keys, in the order they came
             ranks, sizes = self._ranks()
             places = np.arange(len(sizes))
+            bounds = [(ranks[rows.keys].min(), ranks[rows.keys].max()) for rows in self._kept]
         else:
             windows = [np.unique(_windows(rows, self._width), return_counts=True) for rows in self._kept]
             places, inverse = np.unique(np.concatenate([w for w, _ in windows]), return_inverse=True)
             sizes = np.bincount(inverse, weights=np.concatenate([c for _, c in windows]))
+            bounds = [(w[0], w[-1]) for w, _ in windows]
         for first, last in _parts(sizes):
             low, high = places[first], places[last]
             part: List[_Rows] = []
-            for at, rows in enumerate(self._kept):
-                of = ranks[rows.keys] if self._width is None else _windows(rows, self._width)
-                mask = (of >= low) & (of <= high)
-                if mask.all():
+            left: List[_Rows] = []
+            bounds_left: List[Tuple[float, float]] = []
+            for rows, (lowest, highest) in zip(self._kept, bounds):
+                if low <= lowest and highest <= high:
                     part.append(rows)
-                    self._kept[at] = rows.at(np.zeros(0, dtype=np.intp))
-                elif mask.any():
+                    continue
+                if lowest <= high and low <= highest:
+                    of = ranks[rows.keys] if self._width is None else _windows(rows, self._width)
+                    mask = (of >= low) & (of <= high)
                     part.append(rows.at(mask))
-                    self._kept[at] = rows.at(~mask)
-            self._kept = [rows for rows in self._kept if len(rows.keys)]
+                    rows, of = rows.at(~mask), of[~mask]
+                    if not len(of):
+                        continue
+                    lowest, highest = of.min(), of.max()
+                left.append(rows)
+                bounds_left.append((lowest, highest))
+            self._kept, bounds = left, bounds_left
             yield from self._sessions(_joined(part))
         self._kept = []
 
@@ -272,41 +282,47 @@ class _Grouping:
         order, starts = self._order(rows)
         ends = np.append(starts[1:], len(order))
         came_at = np.minimum.reduceat(order, starts)
+        instants = None if rows.instants is None else rows.instants[order]
         if self._width is None:
             sequence = np.argsort(came_at)
         else:
-            sequence = np.lexsort((came_at, _windows(rows, self._width)[order[starts]]))
+            assert instants is not None
+            sequence = np.lexsort((came_at, instants[starts] // self._width))
         labels = rows.labels[order]
-        label_of = np.maximum.reduceat(labels, starts).tolist()
-        attacks = None
-        if self._labels_of_rows:
-            far = len(order)
-            attacks = np.where(labels == 1, np.arange(far), far)
-            attacks = (np.minimum.reduceat(attacks, starts) - starts).tolist()
-        events = list(map(self._events.texts.__getitem__, rows.events[order].tolist()))
-        key_texts, keys = self._keys.texts, rows.keys[order[starts]].tolist()
+        label_of = np.maximum.reduceat(labels, starts)
         if self._max_events:
             ends = np.minimum(ends, starts + self._max_events)
-        first, last = starts.tolist(), ends.tolist()
-        started_at = ended_at = None
-        instants = None if rows.instants is None else rows.instants[order]
-        if instants is not None:
-            begins, finishes = instants[starts].tolist(), instants[ends - 1].tolist()
-        for at in sequence.tolist():
-            begin, end = first[at], last[at]
-            label: Optional[int] = label_of[at]
-            attack = None
-            if label == -1:
-                label = None
-            elif attacks is not None and label == 1:
-                attack = min(attacks[at], end - begin)
-            if instants is not None:
-                if self._as_filed:
-                    started_at = float(instants[begin:end].min())
-                    ended_at = float(instants[begin:end].max())
-                else:
-                    started_at, ended_at = begins[at], finishes[at]
-            yield Session(key_texts[keys[at]], events[begin:end], label, started_at, ended_at, attack)
+        begins, finishes = starts[sequence], ends[sequence]
+        count = len(sequence)
+        attacks: List[Optional[int]] = [None] * count
+        if self._labels_of_rows and bool((labels == 1).any()):
+            firsts = np.where(labels == 1, np.arange(len(order)), len(order))
+            at = np.minimum(np.minimum.reduceat(firsts, starts)[sequence], finishes) - begins
+            attacks = [
+                a if label == 1 else None for a, label in zip(at.tolist(), label_of[sequence].tolist())
+            ]
+        started_at: List[Optional[float]] = [None] * count
+        ended_at = started_at
+        if instants is not None and self._as_filed:
+            spans = [instants[b:e] for b, e in zip(begins.tolist(), finishes.tolist())]
+            started_at, ended_at = [float(s.min()) for s in spans], [float(s.max()) for s in spans]
+        elif instants is not None:
+            started_at, ended_at = instants[begins].tolist(), instants[finishes - 1].tolist()
+        with uncollected():
+            events = list(map(self._events.texts.__getitem__, rows.events[order].tolist()))
+            sessions = [
+                Session(key, events[begin:end], label if label >= 0 else None, started, ended, attack)
+                for key, begin, end, label, started, ended, attack in zip(
+                    map(self._keys.texts.__getitem__, rows.keys[order[begins]].tolist()),
+                    begins.tolist(),
+                    finishes.tolist(),
+                    label_of[sequence].tolist(),
+                    started_at,
+                    ended_at,
+                    attacks,
+                )
+            ]
+        yield from sessions
 
 
 def _windows(rows: _Rows, width: float) -> np.ndarray:

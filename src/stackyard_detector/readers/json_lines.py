@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 from stackyard_detector.readers.batches import BATCH_ROWS, BadLines, Batch, Kept
 from stackyard_detector.readers.blocks import Block, blocks
+from stackyard_detector.readers.collecting import uncollected
 from stackyard_detector.readers.fields import TEXTS, column, doubtful, field_text, texts
 from stackyard_detector.readers.files import not_text
 from stackyard_detector.readers.json_documents import document_objects, holds_documents
@@ -47,7 +48,9 @@ def json_batches(source: Source, columns: Sequence[str], bad: BadLines) -> Itera
         return
     parse = _Lines(source, bad)
     for block in blocks(source.path, bad, source.encoding):
-        kept.add(*parse.columns(block, columns))
+        with uncollected():
+            kept.add(*parse.columns(block, columns))
+        bad.read_to = block.last
         if kept.enough:
             yield kept.taken()
     yield kept.taken()
@@ -101,8 +104,10 @@ class _Lines:
         """The objects of all lines; ``None``: a line is no object, or blank."""
         if self._loads is None:
             return None
+        data = block.data.replace(b"\n", self._joint)
+        block.counted((len(data) - len(block.data)) // (len(self._joint) - 1) + 1)
         try:
-            values = self._loads(b"".join((b"[", block.data.replace(b"\n", self._joint), b"]")))
+            values = self._loads(b"".join((b"[", data, b"]")))
         except ValueError:
             return None
         objects: List[Dict[str, Any]] = values[::2]

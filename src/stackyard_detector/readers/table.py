@@ -40,11 +40,13 @@ def csv_batches(source: Source, columns: Sequence[str], bad: BadLines) -> Iterat
             lines = _decoded(source, block, bad)
             if not lines:
                 continue
+            bad.read_to = lines[0][0]
             header, used = _header(source, lines, columns)
             table = _Table(source, header, columns, bad)
             kept.add(*table.rows_of_lines(lines[used:]))
         else:
             kept.add(*table.rows(block))
+        bad.read_to = block.last
         if kept.enough:
             yield kept.taken()
     if table is None:
@@ -170,7 +172,10 @@ class _Table:
         line_ends = table[:, -1]
         if not bool((letters[line_ends] == 10).all()):
             return None
-        if int(np.diff(line_ends, prepend=-1).max()) >= self._limit:
+        if (
+            len(data) > self._limit
+            and int((line_ends[1:] - line_ends[:-1]).max(initial=line_ends[0])) >= self._limit
+        ):
             return None
         text = None
         if data.isascii():
