@@ -40,6 +40,8 @@ class Drain:
         if depth < 3:
             raise ValueError(f"depth is {depth}, expected 3 or more")
         self.templates: List[Tuple[str, ...]] = []
+        #: How often a message was compared with a template.
+        self.comparisons = 0
         self._steps = depth - 3
         self._similarity = similarity
         self._max_children = max_children
@@ -119,6 +121,7 @@ class Drain:
     def _most_similar(
         self, numbers: Sequence[int], tokens: Sequence[str], least: float, worth: int
     ) -> Optional[int]:
+        self.comparisons += len(numbers)
         best, best_equal, best_varying = None, -1, -1
         literal = VARIES in tokens
         for number in numbers:

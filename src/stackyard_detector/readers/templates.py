@@ -28,6 +28,10 @@ REMEMBERED = 100_000
 REMEMBERED_CHARACTERS = 1 << 25
 #: More templates than this are free text, not templates; each message is compared with many of them.
 MOST_TEMPLATES = 10_000
+#: The same is true where messages were compared with templates so often: a minute or two of a processor.
+MOST_COMPARISONS = 100_000_000
+#: The tokens of a message that count: the first ones.
+MOST_TOKENS = 1000
 
 
 class EventTemplates:
@@ -81,14 +85,14 @@ class EventTemplates:
         """Find the templates of ``messages``; the same messages give the same templates. Returns self.
 
         Raises:
-            BadInput: there are more than MOST_TEMPLATES.
+            BadInput: there are more than MOST_TEMPLATES, or too many alike.
         """
         drain = self._new_drain()
         seen: Set[Tuple[str, ...]] = set()
         characters = 0
         masked = self._masked.tokens
         for message in messages:
-            tokens = masked(message)
+            tokens = masked(message)[:MOST_TOKENS]
             # An equal masked message changes no template: Drain gets each once.
             if tokens in seen:
                 continue
@@ -98,9 +102,9 @@ class EventTemplates:
                 characters = len(message)
             seen.add(tokens)
             drain.learn(tokens)
-            if len(drain.templates) > MOST_TEMPLATES:
+            if len(drain.templates) > MOST_TEMPLATES or drain.comparisons > MOST_COMPARISONS:
                 raise BadInput(
-                    f"the messages have more than {MOST_TEMPLATES} templates, so they are free text; name "
+                    f"the messages have too many templates ({len(drain.templates)}), so they are free text; name "
                     "event_pattern, or a message_pattern or masks that leave out what varies"
                 )
         self._rebuild(drain.templates)
@@ -108,7 +112,7 @@ class EventTemplates:
 
     def match(self, message: str) -> str:
         """The event of ``message``: the name of its template, or UNMATCHED."""
-        tokens = self._masked.tokens(message)
+        tokens = self._masked.tokens(message)[:MOST_TOKENS]
         event = self._remembered.get(tokens)
         if event is None:
             number = self._drain.match(tokens)

@@ -179,8 +179,22 @@ def test_the_template_of_the_message_is_a_column_of_syslog_too(write, read):
 
 def test_free_text_has_too_many_templates(monkeypatch):
     monkeypatch.setattr("stackyard_detector.readers.templates.MOST_TEMPLATES", 5)
-    with pytest.raises(BadInput, match="more than 5 templates, so they are free text; name event_pattern"):
-        EventTemplates().fit(" ".join("abcdefghij"[:n]) for n in range(9))
+    messages = [" ".join("abcdefghij"[:n]) for n in range(9)]
+    with pytest.raises(
+        BadInput, match=r"too many templates \(6\), so they are free text; name event_pattern"
+    ):
+        EventTemplates().fit(messages)
+    monkeypatch.setattr("stackyard_detector.readers.templates.MOST_TEMPLATES", 50)
+    monkeypatch.setattr("stackyard_detector.readers.templates.MOST_COMPARISONS", 3)
+    with pytest.raises(BadInput, match=r"too many templates"):
+        EventTemplates().fit(f"same {a} {b}" for a in "abcdef" for b in "uvwxyz")
+
+
+def test_of_a_message_without_end_the_first_tokens_count():
+    long = "word " * 1000
+    templates = EventTemplates().fit([long + "a", long + "b b"])
+    assert len(templates) == 1
+    assert templates.match(long + "c c c") == "E1"
 
 
 def test_a_column_called_template_of_other_formats_is_a_column(write, read):
