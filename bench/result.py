@@ -23,7 +23,7 @@ API_VERSION = 1
 MINUTES: Dict[str, Tuple[float, float]] = {
     "measure": (20, 4),
     "statistics": (20, 4),
-    "detector": (30, 6),
+    "detector": (90, 12),
     "server": (60, 10),
     "safety": (25, 8),
     "own": (25, 5),
