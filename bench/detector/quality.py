@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bench.detector import prefixes
+from bench.detector import prefixes, sets
 from bench.result import Result
 from stackyard_detector import readers
 from stackyard_detector.detector import calibrated as calibrated_parts
@@ -415,18 +415,8 @@ def _agreement(folder: Path, name: str, derived: Tuple[List[List[str]], List[int
     """How many derived sessions are equal to those our readers build from the raw alerts."""
     with (folder / "sessions_30min" / "alert_types.csv").open(encoding="utf-8", newline="") as lines:
         names = {row["id"]: row["short"] for row in csv.DictReader(lines)}
-    source = {
-        "path": str(folder / f"{name}_alerts.csv.xz"),
-        "format": "csv",
-        "key_column": "ip",
-        "time_column": "time",
-        "event_column": "short",
-        "label_column": "event_label",
-        "session_minutes": 30,
-        "max_events": 1000,
-        # The derived sessions keep alerts in the order of the file, which is not quite that of time.
-        "time_order": "file",
-    }
+    # The derived sessions keep alerts in the order of the file, which is not quite that of time.
+    source = {"path": str(folder / f"{name}_alerts.csv.xz"), **sets.ALERTS, "time_order": "file"}
     built = Counter(
         (tuple(session.events), session.label)
         for session in readers.read_sessions({"sources": [source]}, readers.Quarantine())
