@@ -6,11 +6,13 @@ import io
 import lzma
 import random
 import sys
+import types
 import zipfile
+import zlib
 
 import pytest
 
-from stackyard_detector.readers import data_checksum
+from stackyard_detector.readers import data_checksum, packed
 from stackyard_task.channel import BadInput
 
 pytestmark = pytest.mark.python
@@ -91,3 +93,15 @@ def test_without_an_unpacker_of_zstandard_the_package_is_named(write, read, monk
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(BadInput, match="add the package zstandard to the stack, or unpack the file"):
         read(write("a.log", b"\x28\xb5\x2f\xfd\x04\x00"), format="sequences")
+
+
+def test_frames_of_zstandard_follow_each_other_and_one_cut_off_is_told():
+    """With zlib in the place of the package, which unpacks frame by frame in the same calls."""
+    package = types.SimpleNamespace(decompressobj=zlib.decompressobj)
+    frames = zlib.compress(TEXT * 1000) + zlib.compress(b"") + zlib.compress(b"5\n")
+    stream = packed._Zstandard(io.BytesIO(frames), package)
+    assert b"".join(iter(lambda: stream.read(100), b"")) == TEXT * 1000 + b"5\n"
+    assert stream.read(1) == b""
+    stream = packed._Zstandard(io.BytesIO(frames[:-3]), package)
+    with pytest.raises(EOFError, match="before the end of its last frame"):
+        list(iter(lambda: stream.read(1 << 20), b""))
