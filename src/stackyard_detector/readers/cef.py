@@ -28,7 +28,7 @@ EVENT_TIME = "EventTime"
 TIMES = ("rt", "end", "start")
 
 _BEGIN = re.compile(r"(?<![A-Za-z0-9_])CEF: ?(?=\d)")
-_HEADER_FIELD = re.compile(r"((?:[^|\\]|\\.)*)\|")
+_HEADER_FIELD = re.compile(r"([^|\\]*(?:\\.[^|\\]*)*)\|")
 #: Blanks before the last one belong to the value before it.
 _KEY = re.compile(r"(?:^|(?<= ))([\w.\-\[\]]+)=")
 #: Other backslashes stay: many devices write Windows names and paths as they are.

@@ -17,7 +17,7 @@ _START = r"""(?<![^\s,;:|()\[\]{}<>"'])"""
 _PLAIN = rf"""[^\s,;"]*(?:[,;](?![\s,;]|$|{_KEY}(?:=|:"))[^\s,;"]*)*"""
 _PAIR = re.compile(
     rf'(?:{_START}({_KEY})(?:=|:(?=")))'
-    r'(?:"((?:[^"\\]|\\.)*)(?:"|\\?$)'  # in double quotes; a line cut off ends them too
+    r'(?:"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?$)'  # in double quotes; a line cut off ends them too
     r"|'([^'\n]*)'(?=[\s,;)\]]|$)"  # in single quotes: a text, or pairs of its own
     rf"|({_PLAIN}))"
     rf"|(?<!\S)\[(?={_KEY}=)[^\[\]]*\]"  # a packet inside the packet

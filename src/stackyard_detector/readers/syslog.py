@@ -32,7 +32,7 @@ _TIME = re.compile(
 )
 _TAG = re.compile(r"([^\s:\[\]]{1,256})(?:\[([^\]\s]{1,128})\])?:(?: |$)")
 _ELEMENT_ID = re.compile(r"\[([^\s=\]\"]+)")
-_ELEMENT_PAIR = re.compile(r" +([^\s=\]\"]+)=\"((?:[^\"\\\]]|\\.)*)\"")
+_ELEMENT_PAIR = re.compile(r" +([^\s=\]\"]+)=\"([^\"\\\]]*(?:\\.[^\"\\\]]*)*)\"")
 _ESCAPED = re.compile(r"\\([\"\\\]])")
 #: Formats whose name looks like the tag of a program.
 _NO_TAG = re.compile(r"(?:CEF|LEEF): ?\d")
