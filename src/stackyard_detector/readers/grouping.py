@@ -11,10 +11,11 @@ NumPy is imported where sessions are made, not with this module.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional, Tuple
 
 from stackyard_detector.readers.batches import BadLines, ObservationBatch
 from stackyard_detector.readers.collecting import uncollected
+from stackyard_detector.readers.kept_rows import KeptRows, Rows
 from stackyard_detector.readers.names import Names
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import Source
@@ -28,26 +29,14 @@ if TYPE_CHECKING:
 PART_ROWS = 1 << 17
 #: Most parts, because each looks through all rows that are left.
 MOST_PARTS = 64
-#: Batches kept before they are joined.
-JOIN_FROM = 256
+#: Sessions made at once.
+SESSIONS_AT_ONCE = 512
+#: Rows looked at together.
+PIECE_ROWS = 1 << 14
 #: Rows kept before those past ``max_events`` are looked for.
 CUT_FROM_ROWS = 1 << 13
 #: Keys kept of closed windows before they are forgotten.
 FORGET_FROM_KEYS = 1 << 15
-
-
-class _Rows(NamedTuple):
-    """Rows as columns of one length, in the order they came."""
-
-    keys: np.ndarray
-    events: np.ndarray
-    instants: Optional[np.ndarray]
-    labels: np.ndarray
-
-    def at(self, chosen: np.ndarray) -> _Rows:
-        """The rows at ``chosen``: places, or a mask."""
-        instants = None if self.instants is None else self.instants[chosen]
-        return _Rows(self.keys[chosen], self.events[chosen], instants, self.labels[chosen])
 
 
 def sessions_of(
@@ -78,7 +67,7 @@ def sessions_of(
     streaming = source.time_order == "sorted"
     try:
         for batch in batches:
-            rows = _Rows(batch.keys, batch.events, batch.instants, batch.labels)
+            rows = Rows(batch.keys, batch.events, batch.instants, batch.labels)
             if streaming and rows.instants is not None:
                 late = grouping.late(rows.instants)
                 if late is not None:
@@ -109,9 +98,7 @@ class _Grouping:
         self._max_events = source.max_events
         #: Labels of rows say where an attack begins; those of whole sessions do not.
         self._labels_of_rows = source.label_column is not None and source.label is None
-        self._kept: List[_Rows] = []
-        self._count = 0
-        self._unjoined = 0
+        self._kept = KeptRows()
         self._cut_at = CUT_FROM_ROWS
         self._newest = float("-inf")
         self._handed_on = float("-inf")
@@ -128,17 +115,10 @@ class _Grouping:
             late = instants // self._width < (self.newest_before - self._lateness) // self._width
         return late if late.any() else None
 
-    def add(self, rows: _Rows) -> None:
+    def add(self, rows: Rows) -> None:
         """Keep ``rows``."""
-        if not len(rows.keys):
-            return
-        self._kept.append(rows)
-        self._count += len(rows.keys)
-        self._unjoined += 1
-        if self._unjoined >= JOIN_FROM:
-            self._kept[-JOIN_FROM:] = [_joined(self._kept[-JOIN_FROM:])]
-            self._unjoined = 0
-        if self._max_events and self._count >= self._cut_at:
+        self._kept.add(rows)
+        if self._max_events and len(self._kept) >= self._cut_at:
             self._cut()
 
     def closed(self) -> Iterator[Session]:
@@ -147,85 +127,67 @@ class _Grouping:
 
         assert self._width is not None
         ready = (self._newest - self._lateness) // self._width
-        if not ready > self._handed_on:
+        if not ready > self._handed_on or not len(self._kept):
             return
         self._handed_on = ready
-        done: List[_Rows] = []
-        open_: List[_Rows] = []
-        for rows in self._kept:
-            assert rows.instants is not None
-            mask = rows.instants // self._width < ready
-            if mask.all():
-                done.append(rows)
-            elif mask.any():
-                done.append(rows.at(mask))
-                open_.append(rows.at(~mask))
-            else:
-                open_.append(rows)
-        if not done:
+        rows = self._kept.view()
+        done = _windows(rows, self._width) < ready
+        count = int(np.count_nonzero(done))
+        if not count:
             return
-        self._kept = open_
-        self._unjoined = len(open_)
-        self._count = sum(len(rows.keys) for rows in open_)
-        yield from self._sessions(_joined(done))
+        self._kept.replace(rows.at(~done))
+        rows = rows.first(count) if bool(done[:count].all()) else rows.at(done)
         del done
-        if len(self._keys) > FORGET_FROM_KEYS:
-            used = [np.unique(rows.keys) for rows in self._kept]
-            live = np.unique(np.concatenate(used)) if used else np.zeros(0, dtype=np.uint32)
+        parts = self._sessions([rows])
+        del rows
+        yield from parts
+        if len(self._keys) > FORGET_FROM_KEYS and len(self._kept):
+            rows = self._kept.view()
+            live = np.unique(rows.keys)
             if 2 * len(live) < len(self._keys):
-                numbers = self._keys.keep(live)
-                self._kept = [rows._replace(keys=numbers[rows.keys]) for rows in self._kept]
+                self._kept.replace(rows._replace(keys=self._keys.keep(live)[rows.keys]))
 
     def all(self) -> Iterator[Session]:
-        """The sessions that are still open, in parts that are sorted one by one."""
+        """The sessions that are still open, in parts that are sorted one by one: sorting takes memory."""
         import numpy as np
 
-        if not self._kept:
+        if not len(self._kept):
             return
-        if self._width is None:  # parts of the keys, in the order they came
-            ranks, sizes = self._ranks()
+        rows = self._kept.view()
+        # A part is some windows, or some keys in the order they came.
+        if self._width is None:
+            ranks, sizes = self._ranks(rows)
             places = np.arange(len(sizes))
-            bounds = [(ranks[rows.keys].min(), ranks[rows.keys].max()) for rows in self._kept]
         else:
-            windows = [np.unique(_windows(rows, self._width), return_counts=True) for rows in self._kept]
-            places, inverse = np.unique(np.concatenate([w for w, _ in windows]), return_inverse=True)
-            sizes = np.bincount(inverse, weights=np.concatenate([c for _, c in windows]))
-            bounds = [(w[0], w[-1]) for w, _ in windows]
-        for first, last in _parts(sizes):
-            low, high = places[first], places[last]
-            part: List[_Rows] = []
-            left: List[_Rows] = []
-            bounds_left: List[Tuple[float, float]] = []
-            for rows, (lowest, highest) in zip(self._kept, bounds):
-                if low <= lowest and highest <= high:
-                    part.append(rows)
-                    continue
-                if lowest <= high and low <= highest:
-                    of = ranks[rows.keys] if self._width is None else _windows(rows, self._width)
-                    mask = (of >= low) & (of <= high)
-                    part.append(rows.at(mask))
-                    rows, of = rows.at(~mask), of[~mask]
-                    if not len(of):
-                        continue
-                    lowest, highest = of.min(), of.max()
-                left.append(rows)
-                bounds_left.append((lowest, highest))
-            self._kept, bounds = left, bounds_left
-            yield from self._sessions(_joined(part))
-        self._kept = []
+            counts = [np.unique(_windows(some, self._width), return_counts=True) for some in _pieces(rows)]
+            places, inverse = np.unique(np.concatenate([places for places, _ in counts]), return_inverse=True)
+            sizes = np.bincount(inverse, weights=np.concatenate([sizes for _, sizes in counts]))
+        last = places[[last for _, last in _parts(sizes)]]
+        if len(last) == 1:
+            yield from self._sessions([rows])
+            return
+        part_of = np.concatenate(
+            [
+                np.searchsorted(
+                    last, ranks[some.keys] if self._width is None else _windows(some, self._width)
+                ).astype(np.uint16)
+                for some in _pieces(rows)
+            ]
+        )
+        for part in range(len(last)):
+            yield from self._sessions([rows.at(np.flatnonzero(part_of == part))])
 
-    def _ranks(self) -> Tuple[np.ndarray, np.ndarray]:
+    def _ranks(self, rows: Rows) -> Tuple[np.ndarray, np.ndarray]:
         """(key -> its place among the keys that have rows, in the order of their first; rows of each place)."""
         import numpy as np
 
         first = np.full(len(self._keys), np.iinfo(np.int64).max)
-        counts = np.zeros(len(self._keys), dtype=np.int64)
         before = 0
-        for rows in self._kept:
-            counts += np.bincount(rows.keys, minlength=len(counts))
-            keys, at = np.unique(rows.keys, return_index=True)
+        for some in _pieces(rows):
+            keys, at = np.unique(some.keys, return_index=True)
             first[keys] = np.minimum(first[keys], at + before)
-            before += len(rows.keys)
+            before += len(some.keys)
+        counts = np.bincount(rows.keys, minlength=len(first))
         order = np.argsort(first, kind="stable")[: np.count_nonzero(counts)]
         ranks = np.zeros(len(first), dtype=np.int64)
         ranks[order] = np.arange(len(order))
@@ -238,8 +200,7 @@ class _Grouping:
         """
         import numpy as np
 
-        rows = _joined(self._kept)
-        self._kept = [rows]
+        rows = self._kept.view()
         order, starts = self._order(rows)
         lengths = np.diff(np.append(starts, len(order)))
         keep = np.arange(len(order)) - np.repeat(starts, lengths) < self._max_events
@@ -250,45 +211,52 @@ class _Grouping:
                 groups = np.searchsorted(starts, having, side="right")
                 keep[having[np.flatnonzero(np.diff(groups, prepend=0))]] = True
         kept = np.sort(order[keep])
-        self._kept = [rows.at(kept)]
-        self._unjoined = 0
-        self._count = len(kept)
-        self._cut_at = max(CUT_FROM_ROWS, 2 * self._count)
+        self._kept.replace(rows.at(kept))
+        self._cut_at = max(CUT_FROM_ROWS, 2 * len(kept))
 
-    def _order(self, rows: _Rows) -> Tuple[np.ndarray, np.ndarray]:
+    def _order(self, rows: Rows) -> Tuple[np.ndarray, np.ndarray]:
         """(rows in the order of sessions and, in these, of time; where each session starts)."""
         import numpy as np
 
-        groups = rows.keys.astype(np.int64)
+        groups = rows.keys
         if self._width is not None:
             windows = _windows(rows, self._width)
             span = float(windows.max() - windows.min()) + 1.0
-            if span * len(self._keys) < 2.0**62:
-                groups += (windows - windows.min()).astype(np.int64) * len(self._keys)
-            else:  # windows so short that their numbers fill the integers
-                groups += np.unique(windows, return_inverse=True)[1] * len(self._keys)
+            if span > 1.0:
+                groups = groups.astype(np.int64)
+                if span * len(self._keys) < 2.0**62:
+                    groups += (windows - windows.min()).astype(np.int64) * len(self._keys)
+                else:  # windows so short that their numbers fill the integers
+                    groups += np.unique(windows, return_inverse=True)[1] * len(self._keys)
+            del windows
         instants = rows.instants
         if instants is None or self._as_filed or bool((instants[1:] >= instants[:-1]).all()):
             order = np.argsort(groups, kind="stable")
         else:
             order = np.lexsort((instants, groups))
+        if len(order) < 2**31:
+            order = order.astype(np.int32)
         groups = groups[order]
         starts = np.flatnonzero(np.concatenate(([True], groups[1:] != groups[:-1])))
         return order, starts
 
-    def _sessions(self, rows: _Rows) -> Iterator[Session]:
+    def _sessions(self, given: List[Rows]) -> Iterator[Session]:
+        """The sessions of the rows in a list, which is empty afterwards: what was sorted is freed at once."""
         import numpy as np
 
+        rows = given.pop()
         order, starts = self._order(rows)
         ends = np.append(starts[1:], len(order))
         came_at = np.minimum.reduceat(order, starts)
-        instants = None if rows.instants is None else rows.instants[order]
+        key_numbers, events, instants, labels = rows
+        del rows
+        events, labels = events[order], labels[order]
+        instants = None if instants is None else instants[order]
         if self._width is None:
             sequence = np.argsort(came_at)
         else:
             assert instants is not None
             sequence = np.lexsort((came_at, instants[starts] // self._width))
-        labels = rows.labels[order]
         label_of = np.maximum.reduceat(labels, starts)
         if self._max_events:
             ends = np.minimum(ends, starts + self._max_events)
@@ -308,35 +276,57 @@ class _Grouping:
             started_at, ended_at = [float(s.min()) for s in spans], [float(s.max()) for s in spans]
         elif instants is not None:
             started_at, ended_at = instants[begins].tolist(), instants[finishes - 1].tolist()
-        with uncollected():
-            events = list(map(self._events.texts.__getitem__, rows.events[order].tolist()))
-            sessions = [
-                Session(key, events[begin:end], label if label >= 0 else None, started, ended, attack)
-                for key, begin, end, label, started, ended, attack in zip(
-                    map(self._keys.texts.__getitem__, rows.keys[order[begins]].tolist()),
-                    begins.tolist(),
-                    finishes.tolist(),
-                    label_of[sequence].tolist(),
-                    started_at,
-                    ended_at,
-                    attacks,
-                )
-            ]
-        yield from sessions
+        keys = key_numbers[order[begins]]
+        labelled = label_of[sequence]
+        del key_numbers, order, instants, labels, came_at
+        name, key_of = self._events.texts.__getitem__, self._keys.texts.__getitem__
+        # Names are made of numbers for some sessions at a time: a list takes more than the columns.
+        for first in range(0, count, SESSIONS_AT_ONCE):
+            some = slice(first, first + SESSIONS_AT_ONCE)
+            with uncollected():
+                sessions = [
+                    Session(
+                        key_of(key),
+                        _names(name, events[begin:end]),
+                        label if label >= 0 else None,
+                        started,
+                        ended,
+                        attack,
+                    )
+                    for key, begin, end, label, started, ended, attack in zip(
+                        keys[some].tolist(),
+                        begins[some].tolist(),
+                        finishes[some].tolist(),
+                        labelled[some].tolist(),
+                        started_at[some],
+                        ended_at[some],
+                        attacks[some],
+                    )
+                ]
+            yield from sessions
 
 
-def _windows(rows: _Rows, width: float) -> np.ndarray:
+def _windows(rows: Rows, width: float) -> np.ndarray:
     assert rows.instants is not None
     return rows.instants // width
 
 
-def _joined(kept: List[_Rows]) -> _Rows:
-    import numpy as np
+def _pieces(rows: Rows) -> Iterator[Rows]:
+    """``rows`` in pieces, not copied."""
+    for first in range(0, len(rows.keys), PIECE_ROWS):
+        piece = slice(first, first + PIECE_ROWS)
+        instants = None if rows.instants is None else rows.instants[piece]
+        yield Rows(rows.keys[piece], rows.events[piece], instants, rows.labels[piece])
 
-    if len(kept) == 1:
-        return kept[0]
-    columns = zip(*kept)
-    return _Rows(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
+
+def _names(name: Callable[[int], str], events: np.ndarray) -> List[str]:
+    """The names of numbered events; of a long session piece by piece, because numbers in a list take 8 bytes each."""
+    if len(events) <= PIECE_ROWS:
+        return list(map(name, events.tolist()))
+    found: List[str] = []
+    for first in range(0, len(events), PIECE_ROWS):
+        found += map(name, events[first : first + PIECE_ROWS].tolist())
+    return found
 
 
 def _parts(sizes: np.ndarray) -> Iterator[Tuple[int, int]]:

@@ -71,7 +71,7 @@ def test_sessions_are_what_sorting_and_cutting_the_whole_table_gives(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouping, "CUT_FROM_ROWS", 8)
         patch.setattr(grouping, "PART_ROWS", 16)
-        patch.setattr(grouping, "JOIN_FROM", 4)
+        patch.setattr(grouping, "PIECE_ROWS", 4)
         sessions = grouped(rows, batch_rows=batch_rows, label_column="l", **how)
     # Windows in the order of time, keys in the order they came.
     in_order = sorted(expected.items(), key=lambda item: item[0][0])
