@@ -4,8 +4,9 @@ One noun a file. Settings: ``source``, ``format_settings``, ``setting_values``, 
 ``files`` (numbered lines), ``blocks`` (some thousand lines). Formats: ``sequences``; by columns ``table`` and
 ``json_lines`` (with ``json_documents`` and ``fields``); line by line ``text_rows`` and what it reads with. Then
 ``batches`` of rows -> ``observations`` (with ``names``, ``addresses``, ``time_columns``, ``instants`` and
-``time_formats``) -> ``grouping`` (with ``kept_rows``) -> sessions. ``quarantine``; ``reading`` (the door). Nothing here knows a model,
-measures or reaches out. Standard library at import: NumPy and orjson are imported where a file is read.
+``time_formats``) -> ``grouping`` (with ``kept_rows``) -> sessions. ``quarantine``; ``reading`` (the door). Nothing
+here knows a model, measures or reaches out. Standard library at import: NumPy and orjson are imported where a
+file is read.
 """
 
 from stackyard_detector.readers.quarantine import Quarantine, QuarantineLimit
