@@ -29,10 +29,10 @@ TRAINING, TEST, UNLABELLED = "training.csv", "test.csv", "unlabelled.csv"
 TEMPLATES_FILE = "templates.json"
 ABOUT_FILE = "dataset.json"
 QUARANTINE_FILE = "quarantine.jsonl"
-COLUMNS = ("key", "started_at", "label", "events")
+COLUMNS = ("key", "started_at", "label", "attack_starts_at", "events")
 #: What may stand between events: event names hold spaces, but no tabs.
 SEPARATOR = "\t"
-#: How the files are read again: the settings of a source, but for its path (and label_column for test.csv).
+#: How the files are read again: the settings of a source, but for its path (and, for test.csv, label_column and attack_column).
 SETTINGS = {
     "format": "csv-sequences",
     "key_column": "key",
@@ -132,6 +132,7 @@ def _write(
                     "max_events or session_minutes in its source"
                 )
             label, started = dataset.labels[row], dataset.started_at[row]
+            attack = dataset.attack_starts_at[row]
             events += len(inside)
             malicious += label == 1
             writer.writerow(
@@ -139,6 +140,7 @@ def _write(
                     dataset.keys[row],
                     "" if started is None else repr(started),
                     "" if label is None else label,
+                    "" if attack is None else attack,
                     text,
                 )
             )

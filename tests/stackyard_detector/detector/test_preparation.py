@@ -63,13 +63,15 @@ def test_sessions_are_read_again_as_they_were(tmp_path):
     raw = table(tmp_path / "raw.csv", [*rows_of(10, 0), *rows_of(3, 1, 5000)])
     folder, said = prepare(tmp_path / "out", [raw])
     training = read_again(folder / "training.csv")
-    test = read_again(folder / "test.csv", label_column="label", time_column="started_at")
+    columns = {"label_column": "label", "time_column": "started_at", "attack_column": "attack_starts_at"}
+    test = read_again(folder / "test.csv", **columns)
     assert (len(training), len(test)) == (7, 6)
     assert sorted(s.key for s in test if s.label == 1) == ["10.0.1.0", "10.0.1.1", "10.0.1.2"]
     assert not {s.key for s in training} & {s.key for s in test}
     original = {s.key: s for s in readers.read_sessions({"sources": [raw]}, readers.Quarantine())}
     assert all(s.events == original[s.key].events for s in [*training, *test])
     assert all((s.started_at, s.label) == (original[s.key].started_at, original[s.key].label) for s in test)
+    assert {(s.label, s.attack_starts_at) for s in test} == {(0, None), (1, 0)}
     assert (said["training_sessions"], said["test_sessions"], said["malicious_test_sessions"]) == (7, 6, 3)
     assert (said["events"], said["event_names"], said["quarantined_lines"]) == (52, 4, 0)
 

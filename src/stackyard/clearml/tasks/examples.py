@@ -75,6 +75,7 @@ def data(file: str) -> dict[str, Any]:
                 "format": "csv-sequences",
                 "key_column": "key",
                 "label_column": "label",
+                "attack_column": "attack_starts_at",
                 "event_column": "events",
                 "time_column": "started_at",
             }
