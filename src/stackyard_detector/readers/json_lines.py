@@ -126,7 +126,7 @@ class _Lines:
                 try:
                     value = self._loads(line)
                 except ValueError:
-                    value = None
+                    value = self._after_header(line)
             if value is None:
                 value = self._by_json(number, line)
                 by_json = True
@@ -139,6 +139,17 @@ class _Lines:
             lines.append(number)
             values.append(value)
         return lines, values, by_json
+
+    def _after_header(self, line: bytes) -> Optional[Dict[str, Any]]:
+        """The object behind a header, where that is what it looks like; ``None``: ``json`` is to say."""
+        at = line.find(b"{")
+        if self._loads is None or at <= 0 or not line[:at].isascii() or not line[:at].strip():
+            return None
+        try:
+            value = self._loads(line[at:])
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
 
     def _by_json(self, number: int, line: bytes) -> Any:
         try:
