@@ -54,6 +54,8 @@ def main() -> None:
         found = runs.Found()
         runs.run_baselines(group, found)
         for variant in runs.VARIANTS:
+            if options.variant and variant.name not in (runs.BASE, *options.variant):
+                continue
             if (variant.text or variant.nearest) and not group.texts:
                 continue
             if variant.gaps and any(site.gaps is None for site in group.sites.values()):
@@ -92,6 +94,7 @@ class Table:
             )
             for n, target in enumerate(dict.fromkeys(target for _, target in pairs))
         }
+        self._seeds = seeds
         self._base = self._drawn(runs.BASE, seeds, scores.DEFAULT_SCORE)
         self.lines: List[Dict[str, object]] = []
         variants = [v.name for v in runs.VARIANTS if v.name in found.losses]
@@ -123,6 +126,7 @@ class Table:
         drawn = self._drawn(variant, seeds, score)
         by_seed = [self._drawn_once(variant, seed, score) for seed in seeds]
         differs = drawn - self._base
+        alike = drawn - (self._drawn(runs.BASE, self._seeds, score) if score else self._base)
         chosen = (
             [np.mean(list(self._found.chosen_by[(variant, s, score)].values())) for s in seeds]
             if score
@@ -138,6 +142,8 @@ class Table:
                 "auprc_interval": scores.interval(drawn[1:]),
                 "difference": float(differs[0]),
                 "difference_interval": scores.interval(differs[1:]),
+                "difference_at_same_score": float(alike[0]),
+                "difference_at_same_score_interval": scores.interval(alike[1:]),
                 "auprc_of_corrupted_validation": None if chosen is None else float(np.mean(chosen)),
                 "validation_loss": None if not score else float(np.mean(self._found.losses[variant])),
                 "training_cpu_seconds": None if not score else round(self._found.seconds[variant], 1),

@@ -36,26 +36,27 @@ def markdown(rows: Rows) -> str:
 
 
 def _table(lines: Rows, groups: Sequence[str], title: str) -> str:
-    by_score, compared = title.startswith("Scores"), not title.startswith("The same")
+    """Average precision, the difference from the LSTM with its interval, and last the mean difference in
+    ``auprc_of_corrupted_validation`` over the groups that a variant was tried in."""
+    by_score, same_score = title.startswith("Scores"), title.startswith("The same")
+    apart = "difference_at_same_score" if same_score else "difference"
     cells: Dict[str, Dict[str, str]] = {}
     corrupted: Dict[str, List[float]] = {}
+    usual = {row["group"]: row["auprc_of_corrupted_validation"] for row in reversed(lines)}
     for row in lines:
         name = row["score"] if by_score else row["variant"]
-        low, high = row["difference_interval"]
-        apart = (
-            ""
-            if low == high == 0 or not compared
-            else f" ({row['difference']:+.3f}: {low:+.3f} to {high:+.3f})"
-        )
-        cells.setdefault(name, {})[row["group"]] = f"{row['auprc']:.3f}{apart}"
+        low, high = row.get(f"{apart}_interval", (0, 0))
+        told = "" if low == high == 0 else f" ({row[apart]:+.3f}: {low:+.3f} to {high:+.3f})"
+        cells.setdefault(name, {})[row["group"]] = f"{row['auprc']:.3f}{told}"
         if row["auprc_of_corrupted_validation"] is not None:
-            corrupted.setdefault(name, []).append(row["auprc_of_corrupted_validation"])
+            differs = row["auprc_of_corrupted_validation"] - usual[row["group"]]
+            corrupted.setdefault(name, []).append(differs)
     head = ["", *groups, *(["corrupted validation"] if corrupted else [])]
     text = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, own in cells.items():
         line = [name, *(own.get(group, "not tried") for group in groups)]
         if corrupted:
-            line.append(f"{sum(corrupted[name]) / len(corrupted[name]):.3f}")
+            line.append(f"{sum(corrupted[name]) / len(corrupted[name]):+.3f}")
         text.append("| " + " | ".join(line) + " |")
     return "\n".join(text)
 
