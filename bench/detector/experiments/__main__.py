@@ -162,11 +162,11 @@ class Table:
         )
 
     def rows(self, result: Result) -> None:
-        """All lines, and the average precision of each pair."""
+        """All lines, and the average precision of each pair for the base and the baselines."""
         for line in self.lines:
             result.row(group=self._name, **line)
         for (variant, seed, score), found in self._found.tests.items():
-            if score in ("", scores.DEFAULT_SCORE):
+            if not score or (variant == runs.BASE and score == scores.DEFAULT_SCORE):
                 for pair in self._pairs:
                     values = found[pair]
                     area = scores.average_precision(values, self._group.sites[pair[1]].labels)
