@@ -128,12 +128,12 @@ def source_instants(source: Source) -> Callable[[str], float]:
 
     def texts() -> Iterator[str]:
         for batch in row_batches(of_times, source.time_column, BadLines()):
-            yield from _joined_texts(batch.columns)
+            yield from filter(None, _joined_texts(batch.columns))
 
     may_lack_year = not source.time_format or not has_year(source.time_format)
     if year is None and may_lack_year:
         with contextlib.suppress(BadInput):  # whoever reads the whole says what is wrong
-            if says_no_year(next(filter(None, texts()), ""), source.time_format):
+            if says_no_year(next(texts(), ""), source.time_format):
                 year = first_year(texts(), source.time_format, source.path.stat().st_mtime)
     return instant_reader(source.time_unit, source.time_format, year)
 
@@ -147,12 +147,11 @@ def _raw(columns: List[List[Optional[str]]]) -> Sequence[Raw]:
     return columns[0] if len(columns) == 1 else list(zip(*columns))
 
 
-def _joined_texts(columns: List[List[Optional[str]]]) -> List[str]:
-    """The texts of several columns, joined by spaces; empty where one of them is absent."""
+def _joined_texts(columns: List[List[Optional[str]]]) -> Sequence[Optional[str]]:
+    """The texts of several columns, joined by spaces; ``None`` where one of them is absent."""
     if len(columns) == 1:
-        column = columns[0]
-        return [text or "" for text in column] if None in column else column  # type: ignore[return-value]
-    return [" ".join(parts) if None not in parts else "" for parts in zip(*columns)]
+        return columns[0]
+    return [None if None in parts else " ".join(parts) for parts in zip(*columns)]
 
 
 class _Sight:

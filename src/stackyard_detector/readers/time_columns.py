@@ -7,7 +7,7 @@ Numbers and ISO 8601 texts of one form are read as whole columns; anything else 
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Sequence, Tuple
 
 from stackyard_detector.readers.instants import (
     EARLIEST,
@@ -35,37 +35,40 @@ class TimeColumn:
         self._format = time_format
         self._read = read
 
-    def read(self, texts: List[str]) -> Tuple[np.ndarray, Dict[int, str]]:
-        """(float64 instants, NaN where there is none; place -> why there is none)."""
+    def read(self, texts: Sequence[Optional[str]]) -> Tuple[np.ndarray, Dict[int, str]]:
+        """(float64 instants, NaN where there is none; place -> why there is none). ``None`` is an empty text."""
         import numpy as np
 
         if not texts:
             return np.zeros(0), {}
         if not self._format:
-            seconds = self._numbers(texts)
-            if seconds is None:
-                seconds = _iso_column(texts)
+            try:
+                seconds = self._numbers(texts)
+                if seconds is None:
+                    seconds = _iso_column(texts)  # type: ignore[arg-type]
+            except TypeError:  # one is absent
+                seconds = None
             if seconds is not None and bool(((seconds >= EARLIEST) & (seconds <= LATEST)).all()):
                 return seconds, {}
         read, reasons = self._read, {}
         instants = np.full(len(texts), np.nan)
         for at, text in enumerate(texts):
             try:
-                instants[at] = read(text)
+                instants[at] = read(text or "")
             except (ValueError, OverflowError) as error:
                 reasons[at] = str(error)
         return instants, reasons
 
-    def _numbers(self, texts: List[str]) -> Optional[np.ndarray]:
+    def _numbers(self, texts: Sequence[Optional[str]]) -> Optional[np.ndarray]:
         import numpy as np
 
         try:
-            return np.array(list(map(float, texts))) * self._scale
+            return np.array(list(map(float, texts))) * self._scale  # type: ignore[arg-type]
         except (ValueError, OverflowError):
             return None
 
 
-def _iso_column(texts: List[str]) -> Optional[np.ndarray]:
+def _iso_column(texts: Sequence[str]) -> Optional[np.ndarray]:
     """The instants, where all texts have the length, the separators and the offset of the first one."""
     import numpy as np
 
