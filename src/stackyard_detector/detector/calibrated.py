@@ -19,19 +19,21 @@ from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.scores import EventScores, Scores
 from stackyard_detector.detector.windows import Sequences, Sessions, pack
 
-API_VERSION = 2
+API_VERSION = 3
 NETWORK, RULES, COMBINED = "network", "rules", "combined"
-#: Which parts are added up to what. The rules are what needs no order of events.
+#: Which parts are combined to what. The rules are what needs no order of events.
 COMBINATIONS = {
     RULES: ("unseen_event", "counts", "length"),
     COMBINED: (NETWORK, "unseen_event", "unseen_pair", "unseen_triple", "transition", "counts", "length"),
 }
+#: Combination -> the part of it that puts sessions in order which the others cannot tell apart.
+ORDERLY = {RULES: "counts", COMBINED: NETWORK}
 #: All that gives a score, in the order of tables.
 PARTS = (NETWORK, *BASELINES, *COMBINATIONS)
 
 
-#: Values of k whose rate is kept.
-MOST_RATES = 200
+#: False-alarm rates at which the combination's threshold is told beside the one that was asked for.
+CURVE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,15 @@ class Calibrated:
     k: int
     #: Share of benign validation sessions with an event beyond the k most probable.
     rate_at_k: float
-    #: The same for every k from 1 up, as far as it is kept.
-    rates: List[float]
     #: Part of the probability that is left for events training did not have.
     novelty: float
     baselines: Dict[str, Baseline]
-    #: Part or combination -> which share of benign validation sessions reaches which score; those of parts turn their
-    #: scores into one unit.
+    #: Part -> how its scores are turned into one unit.
     tails: Dict[str, Tail]
     #: Part or combination -> its threshold.
     thresholds: Dict[str, Threshold]
+    #: What the combination's threshold would be at other rates: the curve of ``CURVE_RATES``.
+    curve: List[Threshold]
 
     def scores(self, sessions: Sessions, ranks: Ranks) -> Dict[str, Scores]:
         """The scores of ``sessions`` (symbols) in the eyes of each part and combination, in the order of ``PARTS``.
@@ -63,7 +64,8 @@ class Calibrated:
         packed = pack(sessions)
         found: Dict[str, Scores] = {NETWORK: network_scores(packed, ranks, self.novelty, self.event_count)}
         found.update({name: baseline.score(packed) for name, baseline in self.baselines.items()})
-        return with_combinations(found, self.tails)
+        found.update({name: combination_of(name, found, self.tails) for name in COMBINATIONS})
+        return found
 
     def remarks(self) -> List[str]:
         """What a user should know of the choice, a sentence each."""
@@ -81,10 +83,10 @@ class Calibrated:
             "api_version": API_VERSION,
             "k": self.k,
             "rate_at_k": self.rate_at_k,
-            "rates": self.rates,
             "novelty": self.novelty,
             "tails": {name: tail.to_json() for name, tail in self.tails.items()},
             "thresholds": {name: threshold.to_json() for name, threshold in self.thresholds.items()},
+            "curve": [threshold.to_json() for threshold in self.curve],
         }
 
     def arrays(self) -> Dict[str, np.ndarray]:
@@ -111,17 +113,17 @@ class Calibrated:
             for name, kind in BASELINES.items():
                 own = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
                 baselines[name] = kind.load(own, event_count)
-            tails = {name: Tail.from_json(value["tails"][name]) for name in PARTS}
+            tails = {name: Tail.from_json(value["tails"][name]) for name in COMBINATIONS[COMBINED]}
             thresholds = {name: Threshold.from_json(value["thresholds"][name]) for name in PARTS}
             return cls(
                 event_count,
                 int(value["k"]),
                 float(value["rate_at_k"]),
-                [float(rate) for rate in value["rates"]],
                 float(value["novelty"]),
                 baselines,
                 tails,
                 thresholds,
+                [Threshold.from_json(threshold) for threshold in value["curve"]],
             )
         except KeyError as missing:
             raise ValueError(f"the model's calibration lacks {missing}; train the model again") from missing
@@ -176,28 +178,21 @@ def calibrate(
     novelty = unseen_share(kept, event_count)
     scores: Dict[str, Scores] = {NETWORK: network_scores(held_back, validation_ranks, novelty, event_count)}
     scores.update({name: baseline.score(held_back) for name, baseline in baselines.items()})
-    tails = {
-        name: Tail.fit(scores[name].sessions, goes_on=name == NETWORK) for name in COMBINATIONS[COMBINED]
-    }
-    scores = with_combinations(scores, tails)
-    tails.update({name: Tail.fit(scores[name].sessions) for name in COMBINATIONS})
+    tails = {name: Tail.fit(found.sessions) for name, found in scores.items()}
+    apart = {name: found.sessions for name, found in scores.items()}
+    for name in COMBINATIONS:
+        apart[name] = combination_of(name, scores, tails).left_out()
     thresholds = {
-        name: calibration.threshold(scores[name].sessions, allowed_false_alarm_rate, confidence)
-        for name in PARTS
+        name: calibration.threshold(apart[name], allowed_false_alarm_rate, confidence) for name in PARTS
     }
-    worst = validation_ranks.worst()
-    rates = [float(np.mean(worst > at)) for at in range(1, min(event_count, MOST_RATES) + 1)]
-    rate = float(np.mean(worst > k))
-    return Calibrated(event_count, k, rate, rates, novelty, baselines, tails, thresholds)
+    curve = [calibration.threshold(apart[COMBINED], rate, confidence) for rate in CURVE_RATES]
+    rate = float(np.mean(validation_ranks.worst() > k))
+    return Calibrated(event_count, k, rate, novelty, baselines, tails, thresholds, curve)
 
 
-def with_combinations(scores: Mapping[str, Scores], tails: Mapping[str, Tail]) -> Dict[str, Scores]:
-    """``scores`` of the parts, and those of each combination of them."""
-    found = dict(scores)
-    for name, members in COMBINATIONS.items():
-        own = {member: tails[member] for member in members}
-        found[name] = CombinedScores(scores, own, NETWORK if NETWORK in members else None)
-    return found
+def combination_of(name: str, scores: Mapping[str, Scores], tails: Mapping[str, Tail]) -> CombinedScores:
+    """One of ``COMBINATIONS``, from the scores of its parts."""
+    return CombinedScores(scores, {part: tails[part] for part in COMBINATIONS[name]}, ORDERLY[name])
 
 
 def judge(

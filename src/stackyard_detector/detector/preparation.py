@@ -32,7 +32,8 @@ QUARANTINE_FILE = "quarantine.jsonl"
 COLUMNS = ("key", "started_at", "label", "attack_starts_at", "events")
 #: What may stand between events: event names hold spaces, but no tabs.
 SEPARATOR = "\t"
-#: How the files are read again: the settings of a source, but for its path (and, for test.csv, label_column and attack_column).
+#: How the files are read again: the settings of a source, but for its path and what is known of test.csv
+#: (label_column, attack_column).
 SETTINGS = {
     "format": "csv-sequences",
     "key_column": "key",

@@ -112,4 +112,8 @@ class EventScores(Scores):
             result = GATHERED[self.gathered](np.asarray(self.per_event[start:stop], dtype=np.float64))
         if self.at_end is not None and len(result):
             result[-1] = max(result[-1], self.at_end[session])
+        if not begin and len(result):
+            # the same sum in another order differs in its last digits; a session has one score
+            result = np.minimum(result, self.sessions[session])
+            result[-1] = self.sessions[session]
         return result

@@ -123,6 +123,9 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     if templates is not None:
         templates.save(output_folder / MODEL_FOLDER / TEMPLATES_FILE)
     joint = calibrated.thresholds[COMBINED]
+    for at in calibrated.curve:
+        told = f"at_{100 * at.allowed_rate:g}_percent"
+        channel.results(**{f"threshold_{told}": at.value, f"stated_false_alarm_rate_{told}": at.stated_rate})
     for number, remark in enumerate(calibrated.remarks(), 1):
         print(f"note: {remark}", flush=True)
         channel.results(**{f"calibration_note_{number}": remark})

@@ -12,7 +12,7 @@ from stackyard_detector.detector.ranks import Ranks
 
 EVENTS = 3
 TRAINING = [[0, 1, 2, 0], [0, 1, 2, 2, 0]] * 10
-VALIDATION = [[0, 1, 2, 0], [0, 1, 2, 2, 0]]
+VALIDATION = [[0, 1, 2, 0], [0, 1, 2, 2, 0]] * 10
 
 
 def ranks(*sessions: list) -> Ranks:
@@ -25,7 +25,11 @@ def ranks(*sessions: list) -> Ranks:
 
 @pytest.fixture
 def chosen() -> c.Calibrated:
-    return c.calibrate(TRAINING, VALIDATION, ranks([1, 1, 2, 1], [1, 1, 1, 2, 1]), EVENTS)
+    return calibrated_here()
+
+
+def calibrated_here(own=([1, 1, 2, 1], [1, 1, 1, 2, 1])) -> c.Calibrated:
+    return c.calibrate(TRAINING, VALIDATION, ranks(*own * 10), EVENTS)
 
 
 #: Benign and quiet; an unknown event; an odd order; odd counts.
@@ -54,12 +58,13 @@ def test_validation_decides_thresholds_and_says_what_they_promise(chosen):
     assert chosen.k == 2
     assert chosen.rate_at_k == 0.0
     limit = chosen.thresholds["combined"]
-    assert (limit.sessions, limit.alarms, limit.expressible) == (2, 0, False)
-    assert "2 benign validation sessions cannot show a false-alarm rate of 0.002" in chosen.remarks()[0]
+    assert (limit.sessions, limit.alarms, limit.expressible) == (20, 0, False)
+    assert [at.allowed_rate for at in chosen.curve] == list(c.CURVE_RATES)
+    assert "20 benign validation sessions cannot show a false-alarm rate of 0.002" in chosen.remarks()[0]
 
 
 def test_a_k_near_the_vocabulary_is_said():
-    found = c.calibrate(TRAINING, VALIDATION, ranks([1, 1, 3, 1], [1]), EVENTS)
+    found = calibrated_here(([1, 1, 3, 1], [1, 1, 1, 1, 1]))
     assert any("k is 3 of 3 known events" in remark for remark in found.remarks())
 
 

@@ -8,21 +8,14 @@ import pytest
 
 from stackyard_detector.detector import calibrated as c
 from stackyard_detector.detector import evaluation
-from tests.stackyard_detector.detector.test_calibrated import (
-    EVENTS,
-    RANKS,
-    SESSIONS,
-    TRAINING,
-    VALIDATION,
-    ranks,
-)
+from tests.stackyard_detector.detector.test_calibrated import RANKS, SESSIONS, calibrated_here, ranks
 
 LABELS = [0, 1, 1, 1]
 
 
 @pytest.fixture
 def chosen() -> c.Calibrated:
-    return c.calibrate(TRAINING, VALIDATION, ranks([1, 1, 2, 1], [1, 1, 1, 2, 1]), EVENTS)
+    return calibrated_here()
 
 
 def evaluate(chosen, labels=LABELS, starts=None, rows=4):

@@ -12,20 +12,13 @@ import pytest
 
 from stackyard_detector.detector import calibrated as c
 from stackyard_detector.detector import evaluation, evaluation_page
-from tests.stackyard_detector.detector.test_calibrated import (
-    EVENTS,
-    RANKS,
-    SESSIONS,
-    TRAINING,
-    VALIDATION,
-    ranks,
-)
+from tests.stackyard_detector.detector.test_calibrated import RANKS, SESSIONS, calibrated_here
 
 LABELS = [0, 1, 1, 1]
 
 
 def page(labels=LABELS):
-    chosen = c.calibrate(TRAINING, VALIDATION, ranks([1, 1, 2, 1], [1, 1, 1, 2, 1]), EVENTS)
+    chosen = calibrated_here()
     judged = c.judge(chosen.scores(SESSIONS, RANKS), chosen.thresholds)
     results = evaluation.evaluate(SESSIONS, labels, judged, RANKS, chosen.k)
     return evaluation_page.render(evaluation.drawn(labels, judged), results, "2026-01-01T00:00:00Z")
