@@ -98,7 +98,7 @@ def figures(data_folder: Path, result: Result, quick: bool = False) -> None:
 
 
 def _said(scores: Said, tails: Mapping[str, Tail]) -> Dict[str, np.ndarray]:
-    return {name: tails[name].improbable(values) for name, values in scores.items()}
+    return {name: tails[name].improbable(values, goes_on=name == NETWORK) for name, values in scores.items()}
 
 
 def damage(

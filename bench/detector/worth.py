@@ -31,6 +31,7 @@ from stackyard_detector.detector.calibrated import (
 )
 from stackyard_detector.detector.calibration import lower_rate
 from stackyard_detector.detector.config import Weights
+from stackyard_detector.detector.evaluation import confusion_of
 from stackyard_detector.detector.vocabulary import Vocabulary
 
 SEEDS = (0, 1, 2)
@@ -73,7 +74,7 @@ class Run(NamedTuple):
 
     seed: int
     auprc: Dict[str, float]
-    f1: Dict[str, Optional[float]]
+    confusions: Dict[str, metrics.Confusion]
     judged: Dict[str, Judged]
     labels: np.ndarray
     #: Lower bound of the false-alarm rate over what was stated; ``None``: another site, or not expressible.
@@ -158,17 +159,18 @@ def _run(
     starts = [None if start < 0 else int(start) for start in made.attack_starts_at]
     judged = judge(chosen.scores(test, ranks), chosen.thresholds, starts)
     truth = made.labels.astype(bool)
-    confusions = {name: metrics.confusion(truth, own.detections >= 0) for name, own in judged.items()}
+    begins = np.maximum(made.attack_starts_at, 0)
+    everyone = np.ones(len(truth), dtype=bool)
+    confusions = {name: confusion_of(own, everyone, truth, begins) for name, own in judged.items()}
     limit, counts = chosen.thresholds[COMBINED], confusions[COMBINED]
     expressed = made.same_site and limit.expressible
     lower = lower_rate(counts.false_positives, counts.benign)
     found = judged[COMBINED]
-    begins = np.maximum(made.attack_starts_at, 0)
     early = truth & (found.first_alarms >= 0) & (found.first_alarms < made.attack_starts_at)
     run = Run(
         seed,
         {name: curves.average_precision(truth, own.scores) or 0.0 for name, own in judged.items()},
-        {name: own.f1 for name, own in confusions.items()},
+        confusions,
         judged,
         made.labels,
         lower / limit.stated_rate if expressed else None,
@@ -195,7 +197,7 @@ def _run(
         attacks_with_known_beginning=run.begun,
         k=chosen.k,
         **{f"auprc_{name}": value for name, value in run.auprc.items()},
-        **{f"f1_{name}": value for name, value in run.f1.items()},
+        **{f"f1_{name}": own.f1 for name, own in confusions.items()},
         **{f"fpr_{name}": own.false_positive_rate for name, own in confusions.items()},
     )
     return run
@@ -214,9 +216,9 @@ def _of_set(name: str, runs: List[Run], result: Result) -> None:
         part = part or best(run.auprc, BASELINES)
         area = curves.areas(truth, run.judged[part].scores)["auprc"]
         result.figure(f"{figure}_{name}", run.auprc[part], None if area is None else area[1:])
-    result.figure(f"f1_{name}", run.f1[COMBINED], _f1_interval(run, COMBINED))
-    baseline = best(run.f1, BASELINES)
-    result.figure(f"f1_best_baseline_{name}", run.f1[baseline], _f1_interval(run, baseline))
+    result.figure(f"f1_{name}", run.confusions[COMBINED].f1, _f1_interval(run, COMBINED))
+    baseline = best({name: own.f1 for name, own in run.confusions.items()}, BASELINES)
+    result.figure(f"f1_best_baseline_{name}", run.confusions[baseline].f1, _f1_interval(run, baseline))
 
 
 def _over_sets(runs: Dict[str, List[Run]], same_site: Dict[str, bool], result: Result) -> None:
@@ -264,5 +266,5 @@ def _median(runs: List[Run]) -> Run:
 
 
 def _f1_interval(run: Run, part: str) -> Optional[Tuple[float, float]]:
-    counts = metrics.confusion(run.labels, run.judged[part].detections >= 0)
+    counts = run.confusions[part]
     return metrics.projected_f1_interval(counts, counts.benign)

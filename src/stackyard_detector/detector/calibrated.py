@@ -113,6 +113,7 @@ class Calibrated:
             for name, kind in BASELINES.items():
                 own = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
                 baselines[name] = kind.load(own, event_count)
+            _check(arrays, event_count)
             tails = {name: Tail.from_json(value["tails"][name]) for name in COMBINATIONS[COMBINED]}
             thresholds = {name: Threshold.from_json(value["thresholds"][name]) for name in PARTS}
             return cls(
@@ -231,6 +232,22 @@ def joined(parts: Sequence[Dict[str, Judged]]) -> Dict[str, Judged]:
         )
         for name in parts[0]
     }
+
+
+def _check(arrays: Mapping[str, np.ndarray], event_count: int) -> None:
+    """Refuse arrays that no baseline keeps.
+
+    Raises:
+        ValueError: another width than the vocabulary asks for, or numbers that do not rise.
+    """
+    width = arrays["counts.references"].shape[-1]
+    if arrays["counts.references"].ndim != 2 or width != event_count + 1:
+        raise ValueError(f"event counts in {width} columns, expected {event_count + 1}")
+    for name in ("unseen_pair.codes", "unseen_triple.codes", "transition.codes", "length.lengths"):
+        if arrays[name].ndim != 1 or np.any(np.diff(arrays[name]) < 0):
+            raise ValueError(f"{name} is no rising list of numbers")
+    if arrays["transition.counts"].shape != arrays["transition.codes"].shape:
+        raise ValueError("not one count for each pair")
 
 
 def network_scores(sessions: Sequences, ranks: Ranks, novelty: float, event_count: int) -> Scores:

@@ -73,14 +73,22 @@ class Threshold:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Threshold:
-        """A threshold from its JSON form."""
-        return cls(
+        """A threshold from its JSON form.
+
+        Raises:
+            ValueError: numbers that no calibration gives.
+        """
+        made = cls(
             float(value["value"]),
             float(value["allowed_rate"]),
             int(value["sessions"]),
             int(value["alarms"]),
             float(value["confidence"]),
         )
+        within = 0 <= made.allowed_rate <= 1 and 0 < made.confidence < 1 and 0 <= made.alarms <= made.sessions
+        if not (math.isfinite(made.value) and within and made.sessions > 0):
+            raise ValueError(f"a threshold of {dict(value)}")
+        return made
 
 
 def threshold(

@@ -6,7 +6,7 @@ Results are flat name -> number, as a record holds them; the curves go to a file
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -49,6 +49,7 @@ def evaluate(
     ranks: Ranks,
     k: int,
     starts: Optional[Sequence[Optional[int]]] = None,
+    curves_drawn: Optional[Mapping[str, Any]] = None,
 ) -> Dict[str, Any]:
     """Metrics of verdicts and scores of the network, and of whatever else judged the sessions.
 
@@ -60,6 +61,7 @@ def evaluate(
         k: figures around it say how much depends on it.
         starts: index of each session's first malicious event, ``None`` where there is none or nobody knows. Early
             detection counts from there, and an alarm before it is a false one.
+        curves_drawn: what ``drawn`` gave, whose areas need not be computed again.
 
     Returns:
         flat name -> number, ``None`` where not defined. Of the network (no prefix), ``rules_`` and ``combined_``:
@@ -94,18 +96,23 @@ def evaluate(
     for name, prefix in PREFIXES.items():
         if name in judged:
             results.update(_in_full(judged[name], known, truth, begins, lengths, prefix))
+            areas = (
+                curves.areas(truth, judged[name].scores[known])
+                if curves_drawn is None
+                else curves_drawn[name]
+            )
+            results.update(_areas(areas, prefix))
     for name in BASELINES:
         if name in judged:
-            counts = _confusion(judged[name], known, truth, begins)
+            counts = confusion_of(judged[name], known, truth, begins)
             results[f"{name}_f1"], results[f"{name}_recall"] = counts.f1, counts.recall
             results[f"{name}_fpr"] = counts.false_positive_rate
             results[f"{name}_auprc"] = curves.average_precision(truth, judged[name].scores[known])
     if RULES in judged:
-        alone = judged[NETWORK].alarms & ~judged[RULES].alarms
+        alone = (judged[NETWORK].detections >= 0) & (judged[RULES].detections < 0)
         results["lstm_only_detections"] = int(np.sum(alone[known] & truth))
-    worst = ranks.worst()[known]
     for near in calibration.around(k):
-        at = metrics.confusion(truth, worst > near)
+        at = confusion_of(by_rank(ranks, near, starts), known, truth, begins)
         results[f"f1_at_k_{near}"], results[f"fpr_at_k_{near}"] = at.f1, at.false_positive_rate
     return results
 
@@ -137,7 +144,17 @@ def starts_of(starts: Optional[Sequence[Optional[int]]], sessions: int) -> np.nd
     return np.array([0 if start is None else start for start in starts], dtype=np.int64)
 
 
-def _confusion(judged: Judged, known: np.ndarray, truth: np.ndarray, begins: np.ndarray) -> metrics.Confusion:
+def confusion_of(
+    judged: Judged, known: np.ndarray, truth: np.ndarray, begins: np.ndarray
+) -> metrics.Confusion:
+    """The counts of one part's verdicts, an alarm before an attack counted as a false one.
+
+    Args:
+        judged: verdicts on all sessions.
+        known: bool [sessions], which have a label.
+        truth: bool [known sessions], the labels.
+        begins: int [known sessions], where each attack begins.
+    """
     found, first = judged.detections[known], judged.first_alarms[known]
     early = int(np.sum(truth & (first >= 0) & (first < begins)))
     return dataclasses.replace(metrics.confusion(truth, found >= 0), early_alarms=early)
@@ -151,7 +168,7 @@ def _in_full(
     lengths: np.ndarray,
     prefix: str,
 ) -> Dict[str, Optional[float]]:
-    counts = _confusion(judged, known, truth, begins)
+    counts = confusion_of(judged, known, truth, begins)
     results: Dict[str, Optional[float]] = dict(counts.to_results(prefix))
     results[f"{prefix}early_alarms"] = counts.early_alarms
     found = judged.detections[known]
@@ -165,7 +182,12 @@ def _in_full(
         results[f"{prefix}recall_at_{allowed:g}_percent_false_alarms"] = curves.recall_at(
             truth, judged.scores[known], allowed / 100
         )
-    for area, value in curves.areas(truth, judged.scores[known]).items():
-        names: List[str] = [f"{prefix}{area}{end}" for end in ("", "_low", "_high")]
-        results.update(zip(names, (None, None, None) if value is None else value))
+    return results
+
+
+def _areas(areas: Mapping[str, Any], prefix: str) -> Dict[str, Optional[float]]:
+    results: Dict[str, Optional[float]] = {}
+    for area in ("auprc", "auroc"):
+        names = [f"{prefix}{area}{end}" for end in ("", "_low", "_high")]
+        results.update(zip(names, (None, None, None) if areas[area] is None else areas[area]))
     return results

@@ -11,6 +11,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from stackyard_detector.detector.alarm_page import digest
 from stackyard_detector.detector.alarm_page_style import STYLE
 from stackyard_detector.detector.calibrated import COMBINED, NETWORK, RULES
+from stackyard_detector.detector.evaluation import PREFIXES
 
 #: Part -> what people call it.
 CALLED = {
@@ -40,16 +41,22 @@ td:first-child, th:first-child { text-align: left; } tr { border-bottom: 1px sol
 """
 
 
-def render(curves: Mapping[str, Any], results: Mapping[str, Any], made_at: str) -> str:
+def render(curves: Mapping[str, Any], results: Mapping[str, Any], made_at: str, by_rank: bool = False) -> str:
     """The page's text.
 
     Args:
         curves: what ``evaluation.drawn`` gave.
         results: what ``evaluation.evaluate`` gave.
         made_at: when, as text.
+        by_rank: whether the network was judged by rank, at a given k.
     """
     style = STYLE + _MORE_STYLE
-    order = [name for name in CALLED if name in curves]
+    order = sorted(curves, key=lambda name: list(CALLED).index(name) if name in CALLED else len(CALLED))
+    how = (
+        f" The network is judged by rank here: an event beyond the {results['k']} most probable."
+        if by_rank
+        else ""
+    )
     note = results.get("note")
     policy = (
         f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src '{digest(style)}'"
@@ -63,6 +70,7 @@ def render(curves: Mapping[str, Any], results: Mapping[str, Any], made_at: str) 
         pr=_figure(curves, order, ("recall", "precision"), "Precision against share of attacks found"),
         rows="".join(_row(name, curves[name], results) for name in order),
         made=html.escape(made_at),
+        how=how,
     )
 
 
@@ -76,7 +84,7 @@ def _figure(curves: Mapping[str, Any], order: Sequence[str], axes: Tuple[str, st
     horizontal, vertical = axes
     lines = [
         f'<polyline class="{name if name in LEADING else "other"}" points="{_points(curves[name], axes)}">'
-        f"<title>{html.escape(CALLED[name])}</title></polyline>"
+        f"<title>{html.escape(CALLED.get(name, name))}</title></polyline>"
         for name in reversed(order)
     ]
     marks = []
@@ -113,14 +121,14 @@ def _place(horizontal: float, vertical: float) -> Tuple[float, float]:
 
 
 def _row(name: str, curve: Mapping[str, Any], results: Mapping[str, Any]) -> str:
-    prefix = {NETWORK: "", RULES: "rules_", COMBINED: "combined_"}.get(name, f"{name}_")
-    cells = [_area(curve["auprc"]), _area(curve["auroc"])]
+    prefix = PREFIXES.get(name, f"{name}_")
+    cells = [f"{curve['threshold']:.4g}"]
+    cells += [_area(curve["auprc"]), _area(curve["auroc"])]
     cells += [_number(results.get(f"{prefix}{figure}")) for figure in ("f1", "recall", "fpr")]
     key = '<svg width="34" height="8" aria-hidden="true"><path class="{}" d="M0 4H34"/></svg> '
     line = key.format(name if name in LEADING else "other")
-    return (
-        f"<tr><td>{line}{html.escape(CALLED[name])}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-    )
+    told = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f"<tr><td>{line}{html.escape(CALLED.get(name, name))}</td>{told}</tr>"
 
 
 def _area(value: Optional[Sequence[float]]) -> str:
@@ -150,12 +158,12 @@ _SHELL = """<!doctype html>
 <main>
 <div class="card curves">{roc}{pr}</div>
 <div class="card wide"><table>
-<thead><tr><th>who</th><th>area under precision and recall</th><th>area under ROC</th><th>F1</th><th>recall</th>
-<th>false-alarm rate</th></tr></thead>
+<thead><tr><th>who</th><th>threshold</th><th>area under precision and recall</th><th>area under ROC</th>
+<th>F1</th><th>recall</th><th>false-alarm rate</th></tr></thead>
 <tbody>{rows}</tbody>
 </table></div>
 <p class="soft small">Areas with 95 % intervals, a bootstrap over sessions. F1, recall and false-alarm rate are at the
-threshold that benign validation sessions gave. Thin lines are the simplest baselines.</p>
+threshold that benign validation sessions gave.{how} Thin lines are the simplest baselines.</p>
 </main>
 <footer class="soft small">Made {made}. No test session had a say in any threshold.</footer>
 </body>

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from stackyard_detector.detector import workloads
+from stackyard_detector.detector import evaluation, workloads
 from stackyard_task import records
 from stackyard_task.channel import BadInput, Channel, GateClosed
 
@@ -23,8 +23,6 @@ DEMANDS = {
     "maximum_false_alarm_rate": ("fpr", -1, "false-alarm rate"),
     "maximum_early_detection_rate": ("early_detection_rate", -1, "early detection rate"),
 }
-#: Whose verdicts are held against the demands -> prefix of the figures.
-JUDGED = {"network": "", "rules": "rules_", "combined": "combined_"}
 #: Parameters that inference takes from the evaluation's, and those that an evaluation leaves as they are.
 _INFERENCE = ("model", "data", "k", "scorer", "events_per_batch", "quarantine_limit")
 _WHOLE_ONCE = {"passes": 1, "needs_attack": True, "shards": 1, "shard": 1, "max_alerts": 0}
@@ -66,7 +64,7 @@ def evaluate(parameters: Mapping[str, Any], channel: Channel, output_folder: Pat
         )
     judged = parameters["judged"]
     missed = failings(figures, parameters)
-    evaluation = {
+    about = {
         "api_version": API_VERSION,
         "judged": judged,
         "demanded": {name: parameters[name] for name in DEMANDS if parameters[name] is not None},
@@ -74,7 +72,7 @@ def evaluate(parameters: Mapping[str, Any], channel: Channel, output_folder: Pat
         "missed": missed,
         "figures": figures,
     }
-    records.write_json(evaluation, Path(output_folder) / EVALUATION_FILE)
+    records.write_json(about, Path(output_folder) / EVALUATION_FILE)
     channel.results(gate="passed" if not missed else "closed")
     if missed:
         raise GateClosed(f"the {judged} verdicts are not good enough: {'; '.join(missed)}")
@@ -83,7 +81,7 @@ def evaluate(parameters: Mapping[str, Any], channel: Channel, output_folder: Pat
 def failings(figures: Mapping[str, Any], parameters: Mapping[str, Any]) -> List[str]:
     """What is not as demanded, one clause each; a figure that is not defined meets no demand."""
     found: List[str] = []
-    prefix = JUDGED[parameters["judged"]]
+    prefix = evaluation.PREFIXES[parameters["judged"]]
     for name, (figure, direction, called) in DEMANDS.items():
         demanded: Optional[float] = parameters[name]
         if demanded is None:

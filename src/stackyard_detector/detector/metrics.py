@@ -77,7 +77,8 @@ class Confusion:
     def projected_f1(self, benign_population: int) -> Optional[float]:
         """F1 if ``benign_population`` benign sessions had been tested at the same false-alarm rate.
 
-        2 TP / (2 TP + FP * benign_population / benign tested + FN). ``None`` without a malicious session.
+        2 TP / (2 TP + FP * benign_population / benign tested + early alarms + FN). ``None`` without a malicious
+        session.
         """
         if not self.malicious:
             return None
@@ -159,6 +160,8 @@ def projected_f1_interval(
     found = generator.binomial(counts.malicious, counts.true_positives / counts.malicious, draws)
     false = generator.binomial(counts.benign, counts.false_positives / counts.benign, draws)
     below = found + false * (benign_population / counts.benign) + counts.malicious
+    if counts.early_alarms:
+        below = below + generator.binomial(counts.malicious, counts.early_alarms / counts.malicious, draws)
     low, high = np.quantile(2 * found / below, [0.025, 0.975])
     return float(low), float(high)
 

@@ -7,6 +7,7 @@ safetensors; PyTorch only where a caller asks for the PyTorch network.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -70,6 +71,9 @@ def save(folder: Path, detector: Detector) -> None:
         "vocabulary": detector.vocabulary.to_json(),
         "k": detector.k,
         "calibration": None if detector.calibrated is None else detector.calibrated.to_json(),
+        "arrays_sha256": {
+            path.name: _digest(path) for path in files(folder) if path.name != DESCRIPTION_FILE
+        },
         "provenance": detector.provenance,
     }
     write_json(description, folder / DESCRIPTION_FILE)
@@ -79,7 +83,7 @@ def load(folder: Path) -> Detector:
     """The detector in ``folder``.
 
     Raises:
-        BadInput: a file is missing, damaged, of a newer version, or the two do not belong together.
+        BadInput: a file is missing, damaged, of a newer version, or they do not belong together.
     """
     folder = Path(folder)
     path = folder / DESCRIPTION_FILE
@@ -95,19 +99,25 @@ def load(folder: Path) -> Detector:
         config = DetectorConfig.from_json(description["config"])
         vocabulary = Vocabulary(description["vocabulary"])
         k, chosen = description["k"], description.get("calibration")
+        digests = {str(name): str(digest) for name, digest in description["arrays_sha256"].items()}
     except OSError as error:
         raise BadInput(f"{path}: no model there ({error.strerror}); train one with detector-train") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path}: not a model description ({error!r}); train the model again") from error
     arrays = load_arrays(folder / WEIGHTS_FILE)
     weights = Weights(config, vocabulary.size, arrays)
     _check(weights, folder)
+    counted = {} if chosen is None else load_arrays(folder / CALIBRATION_FILE)
+    for name in (WEIGHTS_FILE, *(() if chosen is None else (CALIBRATION_FILE,))):
+        if digests.get(name) != _digest(folder / name):
+            raise BadInput(
+                f"{folder}: {name} is not the file that {DESCRIPTION_FILE} was written with; the files are not of "
+                "one model: copy the folder again, or train the model again"
+            )
     calibrated = None
     if chosen is not None:
         try:
-            calibrated = Calibrated.from_parts(
-                chosen, load_arrays(folder / CALIBRATION_FILE), vocabulary.size
-            )
+            calibrated = Calibrated.from_parts(chosen, counted, vocabulary.size)
         except ValueError as error:
             raise BadInput(f"{folder}: {error}") from error
     return Detector(weights, vocabulary, k, calibrated, description.get("provenance", {}))
@@ -117,6 +127,10 @@ def files(folder: Path) -> List[Path]:
     """The files of the model in ``folder``."""
     names = (WEIGHTS_FILE, CALIBRATION_FILE, DESCRIPTION_FILE)
     return [folder / name for name in names if (folder / name).exists()]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def save_arrays(path: Path, arrays: Dict[str, np.ndarray]) -> None:

@@ -22,8 +22,7 @@ from stackyard_detector.detector import (
     model_file,
     whole_files,
 )
-from stackyard_detector.detector import calibrated as calibration
-from stackyard_detector.detector.calibrated import COMBINED, NETWORK, Judged
+from stackyard_detector.detector.calibrated import COMBINED, NETWORK, Judged, calibrate, joined, judge
 from stackyard_detector.detector.config import DetectorConfig
 from stackyard_detector.detector.dataset import Dataset, collect, split, tell_remarks
 from stackyard_detector.detector.ranks import Ranks
@@ -110,7 +109,7 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         checkpoints.rmdir()  # emptied by the training that needs it no more
     channel.phase("finish")
     weights = model.weights()
-    calibrated = calibration.calibrate(
+    calibrated = calibrate(
         sessions,
         validation,
         fast_scoring.session_ranks(weights, validation),
@@ -194,7 +193,8 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     ranks = _joined(parts)
     starts = dataset.attack_starts_at
     judged = _judged(detector, sessions, ranks, bounds, starts)
-    if parameters["k"] or detector.calibrated is None:
+    by_rank = bool(parameters["k"]) or detector.calibrated is None
+    if by_rank:
         judged[NETWORK] = evaluation.by_rank(ranks, k, starts)
     write_verdicts(output_folder / VERDICTS_FILE, dataset, judged)
     results: Dict[str, Any] = {
@@ -209,10 +209,10 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     if COMBINED in judged:
         results["combined_malicious_verdicts"] = int(judged[COMBINED].alarms.sum())
     if any(label is not None for label in dataset.labels):
-        results.update(evaluation.evaluate(sessions, dataset.labels, judged, ranks, k, starts))
         drawn = evaluation.drawn(dataset.labels, judged)
+        results.update(evaluation.evaluate(sessions, dataset.labels, judged, ranks, k, starts, drawn))
         records.write_json({"api_version": CURVES_VERSION, "parts": drawn}, output_folder / CURVES_FILE)
-        page = evaluation_page.render(drawn, results, str(alarms.now()))
+        page = evaluation_page.render(drawn, results, str(alarms.now()), by_rank)
         whole_files.write({output_folder / EVALUATION_PAGE: [page]}, "the page of the evaluation")
         results["page"] = f"{EVALUATION_PAGE} in the outputs of the run has the curves of every part"
     if parameters["max_alerts"]:
@@ -324,8 +324,8 @@ def _judged(
     parts = []
     for start, stop in zip(bounds, bounds[1:]):
         scores = calibrated.scores(_slice(sessions, start, stop), _ranks_of(ranks, start, stop))
-        parts.append(calibration.judge(scores, calibrated.thresholds, starts[start:stop]))
-    return calibration.joined(parts)
+        parts.append(judge(scores, calibrated.thresholds, starts[start:stop]))
+    return joined(parts)
 
 
 def _ranks_of(ranks: Ranks, start: int, stop: int) -> Ranks:

@@ -30,7 +30,7 @@ def test_every_part_is_drawn_and_told():
     for called in evaluation_page.CALLED.values():
         assert f"> {called}</td>" in text
     assert "<b>3</b> malicious sessions" in text
-    assert re.search(r"> combined</td><td>1\.000 <span", text)
+    assert re.search(r"> combined</td><td>[\d.]+</td><td>1\.000 <span", text)
 
 
 def test_curves_stay_inside_their_frame():

@@ -86,6 +86,21 @@ def damage_calibration(folder):
     (folder / "calibration.safetensors").write_bytes(b"no arrays")
 
 
+def damage_another_models_calibration(folder):
+    model_file.save(folder / "other", detector(seed=9))
+    counted = model_file.load_arrays(folder / "other" / "calibration.safetensors")
+    model_file.save_arrays(
+        folder / "calibration.safetensors", {**counted, "length.lengths": np.array([1, 2, 3])}
+    )
+
+
+def damage_threshold(folder):
+    path = folder / "model.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value["calibration"]["thresholds"]["combined"]["value"] = float("nan")
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
 def damage_other_vocabulary(folder):
     value = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     (folder / "model.json").write_text(json.dumps({**value, "vocabulary": ["a"]}), encoding="utf-8")
@@ -101,6 +116,8 @@ def damage_other_vocabulary(folder):
         (damage_no_weights, "cannot be read"),
         (damage_truncated_weights, "cannot be read"),
         (damage_calibration, "calibration.safetensors: cannot be read"),
+        (damage_another_models_calibration, "the files are not of one model"),
+        (damage_threshold, "calibration cannot be used"),
         (damage_other_vocabulary, "not of one model"),
     ],
 )

@@ -308,3 +308,26 @@ def test_shards_together_judge_every_session_once_and_as_the_whole_does(trained,
         infer(tmp_path / "none", folder, data, shard=3, shards=2)
     with pytest.raises(BadInput, match="12 sessions cannot be split into 13"):
         infer(tmp_path / "none", folder, data, shards=13)
+
+
+def test_both_scorers_and_any_batches_give_the_same_verdicts_of_all_parts(trained, tmp_path):
+    mixed = [" ".join(line.split()[: 4 + row % 9]) for row, line in enumerate(NORMAL)] + ODD
+    data = [source(sequences(tmp_path / "mixed", mixed))]
+
+    def verdicts(name, **how):
+        infer(tmp_path / name, trained[0], data, **how)
+        with (tmp_path / name / "verdicts.csv").open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        said = (
+            "verdict",
+            "first_miss_index",
+            "rules_verdict",
+            "combined_verdict",
+            "combined_first_alarm_index",
+        )
+        return [[row[column] for column in said] for row in rows]
+
+    fast = verdicts("fast")
+    assert {row[3] for row in fast} == {"0", "1"}
+    assert verdicts("torch", scorer="torch") == fast
+    assert verdicts("batches", events_per_batch=7) == fast
