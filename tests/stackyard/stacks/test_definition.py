@@ -35,7 +35,7 @@ def test_the_stacks_of_the_house_load_and_the_default_comes_first() -> None:
 def test_every_lock_of_the_house_pins_with_hashes_all_but_a_torch_of_several_sources(name: str) -> None:
     stack = definition.load()[name]
     packages = {p.name: p for p in stacks.read_lock(stack.folder / "requirements.lock")}
-    needed = {"torch", "safetensors", "drain3"} if stack.torch else {"scikit-learn", "pandas"}
+    needed = {"torch", "safetensors", "drain3", "orjson"} if stack.torch else {"scikit-learn", "pandas"}
     assert needed | {"numpy", "nvidia-ml-py"} <= set(packages)
     assert "pytest" not in packages
     assert [p.name for p in packages.values() if not p.hashes] in ([], ["torch"])
