@@ -7,13 +7,11 @@ import; NumPy is imported where a file is read.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Iterator, List
 
 from stackyard_detector.readers.batches import BadLines
-from stackyard_detector.readers.files import LINE_BYTES, UTF_8, opened, without_mark
-from stackyard_detector.readers.packed import broken
+from stackyard_detector.readers.files import LINE_BYTES, UTF_8, chunks, without_mark
 from stackyard_task.channel import BadInput
 
 #: How much is read at once: large enough for work by columns, small enough for the processor's caches (twice as
@@ -61,7 +59,7 @@ class Block:
         return self.data.split(b"\n")
 
 
-def blocks(path: Path, bad: BadLines, encoding: str = UTF_8, size: int = BLOCK_BYTES) -> Iterator[Block]:
+def blocks(path: Path, bad: BadLines, encoding: str = UTF_8) -> Iterator[Block]:
     """The lines of ``path`` in blocks, as UTF-8 whatever ``encoding`` they have.
 
     Lines that are too long go to ``bad``. Whoever has read a block says so to ``bad.read_to``, if that is to be
@@ -73,43 +71,35 @@ def blocks(path: Path, bad: BadLines, encoding: str = UTF_8, size: int = BLOCK_B
     number = 1
     rest = b""
     skipping = False
-    with contextlib.closing(opened(path, encoding)) as stream:
-        while True:
-            try:
-                data = stream.read1(BLOCK_BYTES)  # type: ignore[attr-defined]
-            except broken() as error:
-                raise BadInput(
-                    f"{path}: the compressed data is cut off or broken after line {number - 1} ({error}); "
-                    "get it again"
-                ) from error
-            except OSError as error:
-                raise BadInput(f"{path}: cannot be read past line {number - 1} ({error})") from error
+
+    def lines_read() -> int:
+        return number - 1
+
+    for data in chunks(path, encoding, BLOCK_BYTES, lines_read):
+        if skipping:
+            end = data.find(b"\n")
+            if end < 0:
+                continue
+            data, skipping = data[end + 1 :], False
+            number += 1
             if not data:
-                break
-            if skipping:
-                end = data.find(b"\n")
-                if end < 0:
-                    continue
-                data, skipping = data[end + 1 :], False
-                number += 1
-                if not data:
-                    continue
-            end = data.rfind(b"\n")
-            if end >= 0:
-                whole = b"".join((rest, memoryview(data)[:end]))
-                rest = data[end + 1 :]
-                if number == 1:
-                    whole = without_mark(path, whole)
-                yield from _block(path, number, whole, bad)
-                number = bad.read_to + 1
-            else:
-                rest += data
-            if len(rest) >= LINE_BYTES:
-                if number == 1:
-                    rest = without_mark(path, rest)
-                bad.read_to = number
-                bad.add(path, number, f"longer than {LINE_BYTES} bytes", rest[:800])
-                rest, skipping = b"", True
+                continue
+        end = data.rfind(b"\n")
+        if end >= 0:
+            whole = b"".join((rest, memoryview(data)[:end]))
+            rest = data[end + 1 :]
+            if number == 1:
+                whole = without_mark(path, whole)
+            yield from _block(path, number, whole, bad)
+            number = bad.read_to + 1
+        else:
+            rest += data
+        if len(rest) >= LINE_BYTES:
+            if number == 1:
+                rest = without_mark(path, rest)
+            bad.read_to = number
+            bad.add(path, number, f"longer than {LINE_BYTES} bytes", rest[:800])
+            rest, skipping = b"", True
     if rest:
         yield from _block(path, number, without_mark(path, rest) if number == 1 else rest, bad)
     elif number == 1 and not skipping:

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Sequence
 
 #: A longer line is not matched by the user's patterns.
 MATCHED_CHARACTERS = 1 << 16
-#: What joins the groups of one pattern.
+#: What joins the parts of a key or event: several columns, or the groups of one pattern.
 JOINT = "|"
 
 

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import io
 from pathlib import Path
-from typing import IO, Iterator, Tuple
+from typing import IO, Callable, Iterator, Tuple
 
 from stackyard_detector.readers import packed
 from stackyard_detector.readers.quarantine import Quarantine
@@ -57,22 +57,48 @@ def raw_lines(path: Path, encoding: str = UTF_8) -> Iterator[bytes]:
     Raises:
         BadInput: the file cannot be read, or its compressed data is broken or cut off.
     """
-    with contextlib.closing(opened(path, encoding)) as stream:
-        count = 0
-        try:
-            for line in iter(functools.partial(stream.readline, LINE_BYTES), b""):
-                count += 1
-                yield line
-        except packed.broken() as error:
-            raise BadInput(
-                f"{path}: the compressed data is cut off or broken after line {count} ({error}); get it again"
-            ) from error
-        except OSError as error:
-            raise BadInput(f"{path}: cannot be read past line {count} ({error})") from error
-        except UnicodeError as error:
-            raise BadInput(
-                f"{path}: has no mark that says which UTF-16 it is; name utf-16-le or utf-16-be"
-            ) from error
+    count = 0
+    with contextlib.closing(opened(path, encoding)) as stream, _read_faults(path, lambda: count):
+        for line in iter(functools.partial(stream.readline, LINE_BYTES), b""):
+            count += 1
+            yield line
+
+
+def chunks(path: Path, encoding: str, size: int, line: Callable[[], int]) -> Iterator[bytes]:
+    """The bytes of ``path`` as UTF-8 in pieces of at most ``size``, as they come.
+
+    Args:
+        path: the file.
+        encoding: what it has.
+        size: bytes.
+        line: says how many lines were read, for the sentence of a fault.
+
+    Raises:
+        BadInput: the file cannot be read, or its compressed data is broken or cut off.
+    """
+    with contextlib.closing(opened(path, encoding)) as stream, _read_faults(path, line):
+        while True:
+            data = stream.read1(size)  # type: ignore[attr-defined]
+            if not data:
+                return
+            yield data
+
+
+@contextlib.contextmanager
+def _read_faults(path: Path, line: Callable[[], int]) -> Iterator[None]:
+    """What is said where a file cannot be read on after so many lines."""
+    try:
+        yield
+    except packed.broken() as error:
+        raise BadInput(
+            f"{path}: the compressed data is cut off or broken after line {line()} ({error}); get it again"
+        ) from error
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read past line {line()} ({error})") from error
+    except UnicodeError as error:
+        raise BadInput(
+            f"{path}: has no mark that says which UTF-16 it is; name utf-16-le or utf-16-be"
+        ) from error
 
 
 def numbered_lines(path: Path, quarantine: Quarantine, encoding: str = UTF_8) -> Iterator[Tuple[int, str]]:

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from stackyard_detector.readers.addresses import ExternalAddress
+from stackyard_detector.readers.files import LINE_BYTES
 from stackyard_detector.readers.instants import instant_reader
-from stackyard_detector.readers.presets import PRESETS, Preset
+from stackyard_detector.readers.json_documents import first_objects
+from stackyard_detector.readers.json_shapes import HEAD_BYTES, Asked, holds_documents
+from stackyard_detector.readers.presets import PRESETS, Preset, without_preset
 from stackyard_task.channel import BadInput
 
 #: How many lines are looked at, and how many letters of each.
@@ -25,11 +28,6 @@ _SHARE = 0.6
 _FIELDS = 300
 
 _PAIR = re.compile(r'(?:^|[\s,;(])([A-Za-z_][\w.\-]*)=(?:"([^"]*)"|([^\s",;]+))')
-#: The beginning of an object that wraps the array of its records, and what stands between records.
-_RECORDS = re.compile(
-    r'\{[^{\[]*"(?:Records|records|value|logEvents)"\s*:\s*\[|\{.*?"hits"\s*:\s*\{.*?"hits"\s*:\s*\[', re.S
-)
-_BETWEEN = re.compile(r"[\s,\[]*")
 _ADDRESS = r"\b((?:\d{1,3}\.){3}\d{1,3})\b"
 _TIMES = (
     (r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)", ""),
@@ -141,8 +139,12 @@ def guessed(sample: Sequence[str]) -> Guess:
             "is no text in UTF-8: say its encoding (such as utf-16 or cp1252), or convert what is binary; Windows "
             "event logs (EVTX) become lines with evtx_dump"
         )
-    if is_documents(lines[0]):
-        lines = [json.dumps(value) for value in documents("\n".join(lines), SAMPLE_LINES)] or lines
+    if lines[0].lstrip()[:1] in ("{", "["):
+        is_piece = 4 * len(lines[0]) >= LINE_BYTES  # of a longer line, perhaps
+        text = lines[0] if is_piece else "\n".join(lines)
+        asked = asked_by_lines(text[:HEAD_BYTES])
+        if holds_documents(text, is_piece, asked):
+            lines = [json.dumps(value) for value in first_objects(text, SAMPLE_LINES, asked)] or lines
     by_preset = _preset(lines)
     if by_preset is not None:
         return by_preset
@@ -153,40 +155,17 @@ def guessed(sample: Sequence[str]) -> Guess:
     return _lines(lines)
 
 
-def is_documents(first: str) -> bool:
-    """Whether a file with this first line is JSON, and no JSON lines: an array, a wrapper, indented objects."""
-    text = first.strip()
-    if text[:1] == "[":
-        return True
-    if text[:1] != "{":
-        return False
-    if _RECORDS.match(text):
-        return True
+def asked_by_lines(text: str) -> Asked:
+    """What is asked of a file that begins with ``text``, if its lines are taken for the records: nothing, if none is.
+
+    A list of objects in a line is a field where the line has by itself what makes a row, else its records.
+    """
+    lines = [line for line in text.split("\n") if line.strip()][:SAMPLE_LINES]
     try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        return error.pos >= len(text)
-    except RecursionError:
-        return False
-    return False
-
-
-def documents(text: str, most: int) -> List[Dict[str, Any]]:
-    """The first objects of a file that ``is_documents``, as far as its beginning ``text`` has them whole."""
-    wrapper = _RECORDS.match(text.lstrip())
-    at = len(text) - len(text.lstrip()) + (wrapper.end() if wrapper else 0)
-    decoder = json.JSONDecoder()
-    found: List[Dict[str, Any]] = []
-    while len(found) < most:
-        between = _BETWEEN.match(text, at)
-        at = between.end() if between else at
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            break
-        if isinstance(value, dict):
-            found.append(value)
-    return found
+        found = (_preset(lines) or _json(lines)) if lines else None
+    except BadInput:
+        return Asked()
+    return Asked() if found is None else Asked.by_settings(without_preset(found.settings, ""))
 
 
 def _preset(lines: Sequence[str]) -> Optional[Guess]:

@@ -1,94 +1,27 @@
 """JSON files that are no JSON lines: arrays, indented objects, and objects that wrap the array of records.
 
-Wrappers are ``{"Records": [...]}`` (CloudTrail), ``{"records": [...]}``, ``{"value": [...]}`` (Microsoft),
-``{"logEvents": [...]}`` and ``{"hits": {"hits": [...]}}`` (Elasticsearch). Decoded record by record as the
-file is read; a record has 1 MiB at most. Standard library only.
+Decoded record by record as the file is read; a record has 1 MiB at most. ``json_shapes`` says which files these are.
+Standard library only.
 """
 
 from __future__ import annotations
 
 import codecs
-import contextlib
 import json
 import re
-from typing import Any, Dict, Iterator, Optional, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from stackyard_detector.readers.batches import BadLines
-from stackyard_detector.readers.files import LINE_BYTES, opened, without_mark
-from stackyard_detector.readers.packed import broken
+from stackyard_detector.readers.files import LINE_BYTES, chunks, without_mark
+from stackyard_detector.readers.json_shapes import HEAD_BYTES, Asked, wraps
 from stackyard_detector.readers.source import Source
 from stackyard_task.channel import BadInput
 
-#: Keys of a wrapper that hold its records.
-RECORDS = ("Records", "records", "value", "logEvents")
-#: How much of a file is looked at to tell what it is, and what comes before the records of a wrapper.
-HEAD_BYTES = 1 << 16
 _CHUNK = 1 << 16
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BETWEEN = re.compile(r"[ \t\r\n,]*")
 _DECODER = json.JSONDecoder()
-
-
-def holds_documents(source: Source) -> bool:
-    """Whether the file is one of those that are read here.
-
-    Raises:
-        BadInput: it cannot be read, or is empty.
-    """
-    data = b""
-    with (
-        contextlib.closing(opened(source.path, source.encoding)) as stream,
-        contextlib.suppress(OSError, *broken()),
-    ):
-        while len(data) < HEAD_BYTES:  # broken data: whoever reads on says so
-            more = stream.read1(HEAD_BYTES)  # type: ignore[attr-defined]
-            if not more:
-                break
-            data += more
-    text = without_mark(source.path, data).decode("utf-8", "replace").lstrip(" \t\r\n")
-    if text.startswith("["):
-        return True
-    if not text.startswith("{"):
-        return False
-    if _records_at(text) is not None:
-        return True
-    line, ended, rest = text.partition("\n")
-    if not ended or rest.lstrip(" \t\r\n")[:1] in ("{", ""):
-        return False
-    # An object that goes on after its first line is an indented one; any other first line is a corrupt line.
-    line = line.rstrip()
-    try:
-        json.loads(line)
-    except json.JSONDecodeError as error:
-        return error.pos >= len(line)
-    except (ValueError, RecursionError):
-        return False
-    return False
-
-
-def _records_at(text: str) -> Optional[int]:
-    """Where the records of a wrapper begin that begins with ``text``; ``None``: it is none."""
-    at, inside = 1, ""
-    try:
-        while True:
-            at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
-            if text[at : at + 1] != '"':
-                return None
-            key, at = _DECODER.raw_decode(text, at)
-            at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
-            if text[at : at + 1] != ":":
-                return None
-            at = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-            opening = text[at : at + 1]
-            if opening == "[" and (key == "hits" if inside else key in RECORDS):
-                inner = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-                return at + 1 if text[inner : inner + 1] in ("{", "]", "") else None
-            if opening == "{" and not inside and key == "hits":
-                at, inside = at + 1, "hits"
-                continue
-            _, at = _DECODER.raw_decode(text, at)
-    except (ValueError, RecursionError):
-        return None
 
 
 def document_objects(source: Source, bad: BadLines) -> Iterator[Tuple[int, Dict[str, Any]]]:
@@ -97,7 +30,31 @@ def document_objects(source: Source, bad: BadLines) -> Iterator[Tuple[int, Dict[
     Raises:
         BadInput: the file cannot be read, breaks off, or is no JSON somewhere.
     """
-    text = _Text(source)
+    yield from _objects(_Text(source.path, _decoded(source), Asked.by(source), bad))
+
+
+def first_objects(text: str, most: int, asked: Asked) -> List[Dict[str, Any]]:
+    """The first objects of a file of documents, as far as its beginning ``text`` has them whole.
+
+    Args:
+        text: of the file.
+        most: how many are looked for.
+        asked: what the settings ask for.
+    """
+    found: List[Dict[str, Any]] = []
+    path = Path("the beginning")
+    try:
+        for _, value in _objects(_Text(path, [text], asked, BadLines())):
+            found.append(value)
+            if len(found) >= most:
+                break
+    except BadInput:  # cut off: whoever reads the whole file says what is wrong
+        pass
+    return found
+
+
+def _objects(text: _Text) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    bad = text.bad
     in_array = False
     while True:
         text.skip(_BETWEEN if in_array else _SPACE)
@@ -121,26 +78,34 @@ def document_objects(source: Source, bad: BadLines) -> Iterator[Tuple[int, Dict[
         line = text.line
         value = text.value()
         bad.read_to = text.line
+        bad.lines += 1  # a line may hold many records, which are then what is counted
         if isinstance(value, dict):
             yield line, value
         else:
             reason = f"is a JSON {type(value).__name__}, expected an object"
-            bad.add(source.path, line, reason, str(value)[:300])
-    bad.read_to = text.line
+            bad.add(text.path, line, reason, str(value)[:300])
+    bad.read_to = text.last_line
 
 
 class _Text:
     """The text of a file, of which a record's length is in memory."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._chunks = _chunks(source)
+    def __init__(self, path: Path, chunks: Iterable[str], asked: Asked, bad: BadLines) -> None:
+        self.path = path
+        #: Gets what is no record.
+        self.bad = bad
+        self._chunks = iter(chunks)
+        self._asked = asked
         self._buffer = ""
         self._at = 0
         self._ended = False
         self._wrapped = 0
-        #: The line that the text is at.
+        #: Whether this is not the first object of the file.
+        self._several = False
+        self._names: List[str] = []
+        #: The line that the text is at, and that of its last character so far.
         self.line = 1
+        self.last_line = 1
 
     def skip(self, what: re.Pattern[str]) -> None:
         """Move past all that ``what`` matches."""
@@ -155,21 +120,31 @@ class _Text:
 
     def move(self, count: int) -> None:
         """Move on by ``count`` characters."""
-        self.line += self._buffer.count("\n", self._at, self._at + count)
+        lines = self._buffer.count("\n", self._at, self._at + count)
+        self.line += lines
         self._at += count
+        if count:
+            self.last_line = self.line - (self._buffer[self._at - 1] == "\n")
 
     def open_wrapper(self) -> bool:
         """Move to the first record of the wrapper that begins here; false: none does."""
         while len(self._buffer) - self._at < HEAD_BYTES and self._more():
             pass
-        head = self._buffer[self._at : self._at + HEAD_BYTES]
-        at = _records_at(head)
-        if at is None:
+        several, self._several = self._several, True
+        found = wraps(self._buffer, self._asked, several or self._is_followed(), self._at)
+        if found is None:
             return False
-        before = self._buffer[self._at : self._at + at]
-        self._wrapped = 2 if re.search(r'"hits"\s*:\s*\[\Z', before) else 1
-        self.move(at)
+        self._wrapped, self._names = found.depth, [*found.before]
+        self.move(found.at - self._at)
         return True
+
+    def _is_followed(self) -> bool:
+        """Whether another object is seen behind the one that begins here."""
+        try:
+            _, end = _DECODER.raw_decode(self._buffer, self._at)
+        except (ValueError, RecursionError):
+            return False
+        return _BETWEEN.match(self._buffer, end).end() < len(self._buffer)  # type: ignore[union-attr]
 
     def close_wrapper(self) -> None:
         """Move past what follows the records of a wrapper, if they had one."""
@@ -181,13 +156,18 @@ class _Text:
                 continue
             if self.peek() != '"':
                 raise self.broken("not closed")
-            self.value()
+            name = self.value()
+            if self._wrapped == 1:
+                self._names.append(name)
             self.skip(_SPACE)
             if self.peek() != ":":
                 raise self.broken("not closed")
             self.move(1)
             self.skip(_SPACE)
             self.value()
+        names, self._names = self._names, []
+        if self._asked.all_in(names):
+            self.bad.add(self.path, self.line, "wraps records, and is one itself: only those in it were read")
 
     def value(self) -> Any:
         """The JSON value that begins here; moves past it."""
@@ -200,7 +180,7 @@ class _Text:
                     value, end = _DECODER.raw_decode(self._buffer, self._at)
                 except RecursionError as error:
                     raise BadInput(
-                        f"{self._source.path}: line {self.line}: is nested too deeply to be a log"
+                        f"{self.path}: line {self.line}: is nested too deeply to be a log"
                     ) from error
                 except ValueError as error:
                     if rest > LINE_BYTES:
@@ -221,7 +201,7 @@ class _Text:
         """The sentence that the JSON is wrong here."""
         what = f"broken here ({error})" if how == "wrong" else "broken or not closed here"
         return BadInput(
-            f"{self._source.path}: line {self.line}: the JSON array is {what}; mend it or give JSON lines, "
+            f"{self.path}: line {self.line}: the JSON array is {what}; mend it or give JSON lines, "
             "where one corrupt line costs one line"
         )
 
@@ -236,30 +216,19 @@ class _Text:
         return True
 
 
-def _chunks(source: Source) -> Iterator[str]:
+def _decoded(source: Source) -> Iterator[str]:
     """The text of a file in pieces; bytes that are no text come as halves of characters."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    first = True
     line = 0
-    with contextlib.closing(opened(source.path, source.encoding)) as stream:
-        while True:
-            try:
-                data = stream.read1(_CHUNK)  # type: ignore[attr-defined]
-            except broken() as error:
-                raise BadInput(
-                    f"{source.path}: the compressed data is cut off or broken after line {line} ({error}); "
-                    "get it again"
-                ) from error
-            except OSError as error:
-                raise BadInput(f"{source.path}: cannot be read past line {line} ({error})") from error
-            if not data:
-                break
-            if first:
-                data, first = without_mark(source.path, data), False
-            line += data.count(b"\n")
-            text = decoder.decode(data)
-            if text:
-                yield text
-        text = decoder.decode(b"", final=True)
+
+    def lines_read() -> int:
+        return line
+
+    for number, data in enumerate(chunks(source.path, source.encoding, _CHUNK, lines_read)):
+        line += data.count(b"\n")
+        text = decoder.decode(data if number else without_mark(source.path, data))
         if text:
             yield text
+    text = decoder.decode(b"", final=True)
+    if text:
+        yield text

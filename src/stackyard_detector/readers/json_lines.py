@@ -16,10 +16,9 @@ from stackyard_detector.readers.blocks import Block, blocks
 from stackyard_detector.readers.collecting import uncollected
 from stackyard_detector.readers.fields import TEXTS, column, doubtful, field_text, texts
 from stackyard_detector.readers.files import not_text
-from stackyard_detector.readers.json_documents import document_objects, holds_documents
+from stackyard_detector.readers.json_documents import document_objects
+from stackyard_detector.readers.json_shapes import Asked, beginning, holds_documents
 from stackyard_detector.readers.source import Source
-
-__all__ = ["field_text", "json_batches"]
 
 #: Places where a header may end that are tried.
 _TRIED = 4
@@ -32,7 +31,7 @@ def json_batches(source: Source, columns: Sequence[str], bad: BadLines) -> Itera
         BadInput: the file cannot be read, or its JSON is no JSON lines and breaks off or is broken.
     """
     kept = Kept(len(columns))
-    if holds_documents(source):
+    if holds_documents(*beginning(source.path, source.encoding), Asked.by(source)):
         lines: List[int] = []
         values: List[Dict[str, Any]] = []
         for line, value in document_objects(source, bad):

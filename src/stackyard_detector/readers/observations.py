@@ -19,6 +19,7 @@ from stackyard_detector.readers.batches import (
     ObservationBatch,
     batches_of_rows,
 )
+from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.instants import first_year, instant_reader, says_no_year
 from stackyard_detector.readers.json_lines import json_batches
 from stackyard_detector.readers.names import Names, Remembered
@@ -39,8 +40,6 @@ _BATCHES: Dict[str, Callable[[Source, Sequence[str], BadLines], Iterator[Batch]]
     "jsonl": json_batches,
     "zeek": zeek_batches,
 }
-#: What joins the parts of an event or key made of several columns.
-JOINT = "|"
 
 #: A value, or one per column of a group of several.
 Raw = Union[Optional[str], Tuple[Optional[str], ...]]

@@ -6,9 +6,10 @@ import sys
 from typing import Iterator, List, Optional
 
 from stackyard_detector.readers.batches import BadLines
+from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.files import numbered_lines
 from stackyard_detector.readers.instants import instant_reader
-from stackyard_detector.readers.observations import JOINT, label_of
+from stackyard_detector.readers.observations import label_of
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import Source
 from stackyard_detector.readers.table import csv_batches

@@ -18,8 +18,6 @@ from stackyard_task.channel import BadInput
 
 #: csv's own limit: what an unclosed quote can swallow at most. A session that is one field may be longer.
 FIELD_CHARACTERS = 1 << 17
-#: How much of the file is split at once.
-SPLIT_BYTES = 1 << 19
 Lines = List[Tuple[int, str]]
 #: (line of each row, a list per wanted column)
 Columns = Tuple[Sequence[int], List[List[Optional[str]]]]

@@ -12,9 +12,9 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 from stackyard_detector.readers import cef, key_value, leef, syslog, xml_lines
 from stackyard_detector.readers.batches import Row
-from stackyard_detector.readers.capture import MATCHED_CHARACTERS, Capture, NamedGroups
+from stackyard_detector.readers.capture import JOINT, MATCHED_CHARACTERS, Capture, NamedGroups
+from stackyard_detector.readers.fields import field_text
 from stackyard_detector.readers.files import numbered_lines
-from stackyard_detector.readers.json_lines import field_text
 from stackyard_detector.readers.pattern_watch import PatternWatch
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.source import (
@@ -101,7 +101,7 @@ def _raw_rows(
     groups = NamedGroups(source.fields) if source.fields else None
     captures: List[Tuple[str, str, Capture]] = []
     for column, name, patterns, joint in (
-        (EVENT_FOUND, "event_pattern", source.event_pattern, "|"),
+        (EVENT_FOUND, "event_pattern", source.event_pattern, JOINT),
         (TIME_FOUND, "time_pattern", source.time_pattern, " "),
     ):
         if patterns:

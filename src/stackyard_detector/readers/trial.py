@@ -23,6 +23,8 @@ from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Unio
 from stackyard_detector.readers import guessing, setting_values
 from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.files import UTF_8, raw_lines
+from stackyard_detector.readers.json_documents import first_objects
+from stackyard_detector.readers.json_shapes import Asked, beginning, holds_documents
 from stackyard_detector.readers.presets import PRESETS, without_preset
 from stackyard_detector.readers.quarantine import Quarantine
 from stackyard_detector.readers.reading import fit_templates, read_sessions
@@ -110,7 +112,7 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
     }
     try:
         encoding = setting_values.encoding("the source", given.get("encoding", UTF_8))
-        with _head(path, lines, encoding) as head:
+        with _head(path, lines, encoding, given) as head:
             if "format" not in given and "preset" not in given:
                 try:
                     guess = guessing.guessed(head.sample)
@@ -150,7 +152,7 @@ class _Head:
 
 
 @contextlib.contextmanager
-def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
+def _head(path: Path, lines: int, encoding: str, given: Mapping[str, Any]) -> Iterator[_Head]:
     """The first ``lines`` lines of a file, as a file in UTF-8 that is gone afterwards.
 
     Of a JSON array, or of indented objects, the first ``lines`` records, one a line: cut anywhere else it would be
@@ -158,13 +160,13 @@ def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
     """
     with tempfile.TemporaryDirectory(prefix="stackyard-trial-") as folder:
         target = Path(folder) / "head"
-        documents = guessing.is_documents(_text(next(raw_lines(path, encoding), b"")))
+        documents, asked = _documents(path, encoding, given)
         with target.open("wb") as stream:
             each = LINES_A_RECORD if documents else 1
             count, whole, sample = _copied(path, stream, each * lines, each * guessing.SAMPLE_LINES, encoding)
         if documents:
             text = target.read_text("utf-8", "replace").lstrip("\ufeff")
-            objects = guessing.documents(text, lines + 1)
+            objects = first_objects(text, lines + 1, asked)
             whole = whole and len(objects) <= lines
             if not whole:
                 target.write_text("".join(json.dumps(value) + "\n" for value in objects[:lines]), "utf-8")
@@ -173,6 +175,23 @@ def _head(path: Path, lines: int, encoding: str) -> Iterator[_Head]:
             os.utime(target, (0, path.stat().st_mtime))
         as_it_is = whole and encoding == UTF_8
         yield _Head(path if as_it_is else target, count, "record" if documents else "line", whole, sample)
+
+
+def _documents(path: Path, encoding: str, given: Mapping[str, Any]) -> Tuple[bool, Asked]:
+    """(whether a file is read as JSON documents, what is asked of it)."""
+    if given.get("format", "jsonl") not in ("jsonl", "zeek"):
+        return False, Asked()
+    text, more = beginning(path, encoding)
+    if text.lstrip()[:1] not in ("{", "["):
+        return False, Asked()
+    if "format" in given or "preset" in given:
+        settings = without_preset(given, "the source")
+        if settings["format"] not in ("jsonl", "zeek"):
+            return False, Asked()
+        asked = Asked.by_settings(settings)
+    else:
+        asked = guessing.asked_by_lines(text)
+    return holds_documents(text, more, asked), asked
 
 
 def _copied(

@@ -58,6 +58,23 @@ def test_a_file_of_one_long_line_is_no_long_line(write, read):
     assert quarantine.count == 0
 
 
+@pytest.mark.parametrize(
+    "text", ["[{0},\n{1}]\n", "[{0},\n{1}]", '{{"Records": [\n{0}, {1}]}}\n', "\n[{0},\n{1}\n]\n\n"]
+)
+def test_the_lines_of_a_document_are_counted_as_an_editor_counts_them(write, read, text):
+    text = text.format(*map(json.dumps, RECORDS))
+    _, quarantine = read(write("a.json", text), **SETTINGS)
+    assert quarantine.lines == len(text.splitlines())
+
+
+def test_records_are_what_is_counted_where_a_line_has_many(write, read, tmp_path):
+    """One bad record of 200 in one line is half a per cent, and no whole file."""
+    text = json.dumps({"Records": [*({"k": "a", "e": "1"} for _ in range(199)), {"k": "a"}]})
+    _, quarantine = read(write("a.json", text), quarantine=Quarantine(limit=0.01), **SETTINGS)
+    quarantine.finish()
+    assert (quarantine.count, quarantine.lines) == (1, 200)
+
+
 @pytest.mark.parametrize("cut", [20, 45, 60, -1])
 def test_what_breaks_off_is_refused_with_its_line(write, read, cut):
     text = json.dumps({"Records": RECORDS}, indent=1)[:cut]
@@ -81,3 +98,64 @@ def test_json_lines_with_a_corrupt_first_line_stay_json_lines(write, read):
 def test_a_list_of_records_in_a_line_of_json_lines_is_a_value(write, read):
     lines = '{"k": "a", "e": "1", "items": [{"x": 1}]}\n{"k": "a", "e": "2", "items": [{"x": 2}]}\n'
     assert found(read(write("a.json", lines), **SETTINGS)[0]) == [("a", ["1", "2"])]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"value": []},
+        {"value": [{"x": 1}]},
+        {"hits": {"hits": []}},
+        {"records": [{"id": 1}]},
+        {"Records": [{"k": "z", "e": "inner"}]},
+        {"value": [1]},
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_field_called_like_a_wrappers_makes_none(write, read, field, first, indent):
+    """No event is lost to it, wherever it stands among what the settings ask for."""
+    asked = {"k": "a", "e": "e0"}
+    record = {**field, **asked} if first else {**asked, **field}
+    records = [record] * 5 + [{"k": "a", "e": "other"}]
+    text = "\n".join(json.dumps(each, indent=indent) for each in records)
+    sessions, quarantine = read(write("a.json", text), **SETTINGS)
+    assert found(sessions) == [("a", ["e0"] * 5 + ["other"])]
+    assert quarantine.count == 0
+    alone, _ = read(write("b.json", json.dumps(record, indent=indent)), **SETTINGS)
+    assert found(alone) == [("a", ["e0"])]
+
+
+def test_wrappers_are_told_from_records_far_down_the_file(write, read):
+    """Hundreds of empty wrappers hide no record behind them, though it has such a list as well."""
+    lines = ['{"value": [], "x": "' + "x" * 500 + '"}'] * 300
+    lines += [
+        '{"k": "a", "e": "1", "value": []}',
+        '{"value": [{"k": "a", "e": "2"}]}',
+        '{"k": "b", "e": "3"}',
+    ]
+    assert found(read(write("a.json", "\n".join(lines)), **SETTINGS)[0]) == [("a", ["1", "2"]), ("b", ["3"])]
+
+
+def test_a_long_line_of_records_that_is_a_record_itself_is_said(write, read, tmp_path):
+    """Beyond what is looked at, it cannot be undone any more."""
+    first = json.dumps({"value": [{"k": "b", "e": "2"}]})
+    line = json.dumps({"value": [{"k": "b", "e": "x" * 90_000}], "k": "a", "e": "1"})
+    quarantine = Quarantine(tmp_path / "q")
+    read(write("a.json", f"{first}\n{line}\n"), quarantine=quarantine, **SETTINGS)
+    quarantine.close()
+    (entry,) = map(json.loads, (tmp_path / "q").read_text().splitlines())
+    assert entry["line"] == 2
+    assert "wraps records, and is one itself" in entry["reason"]
+
+
+def test_the_names_of_a_wrapper_may_be_those_of_its_records(write, read):
+    text = json.dumps({"k": "collector", "records": RECORDS})
+    assert found(read(write("a.json", text), **SETTINGS)[0]) == SESSIONS
+
+
+def test_a_corrupt_first_line_with_records_stays_a_corrupt_line(write, read):
+    text = '{"value": [{"x": 1}], broken\n{"k": "b", "e": "1"}\n{"k": "b", "e": "2"}\n'
+    sessions, quarantine = read(write("a.json", text), **SETTINGS)
+    assert found(sessions) == [("b", ["1", "2"])]
+    assert quarantine.count == 1

@@ -11,7 +11,7 @@ from typing import Any, Dict
 
 import pytest
 
-from stackyard_detector.readers import trial
+from stackyard_detector.readers import Quarantine, read_sessions, trial
 
 
 def written(folder: Path, text: str, name: str = "x.log") -> Path:
@@ -113,6 +113,42 @@ def test_the_beginning_of_a_json_document_is_whole_records(tmp_path: Path, rows:
         assert told["events"]["count"] == told["lines_read"]
         assert told["lines_read"] == 3 if rows == 3 else 10 < told["lines_read"] <= 20
         assert (told["unit"], told["whole_file"]) == ("record", rows == 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "count"),
+    [
+        ('{"Metadata": {"v": 1}, "Records": [{"host": "a", "event": "e1"}]}\n', "record", 1),
+        ('{"host": "a", "event": "e1", "value": [1]}\n{"host": "a", "event": "e2"}\n', "line", 2),
+        ('{"host": "a", "event": "e1", "value": [{"x": 1}]}\n' * 3, "line", 3),
+        ('{"host": "a", "event": "e1", "records": []}\n{"host": "a", "event": "e2"}\n', "line", 2),
+        ('{"logEvents": [{"host": "a", "event": "e1"}, {"host": "a", "event": "e2"}]}\n' * 2, "record", 4),
+        ('{"records":[{"host":"a","event":"' + "e" * (1 << 20) + '"}]}', "record", 0),
+        (
+            '{"records":[' + '{"host":"a","event":"e"},' * 60_000 + '{"host":"a","event":"e"}]}',
+            "record",
+            1000,
+        ),
+    ],
+)
+def test_a_trial_and_a_run_agree_on_what_a_record_is(
+    tmp_path: Path, text: str, unit: str, count: int
+) -> None:
+    path = written(tmp_path, text)
+    settings = {"path": str(path), "format": "jsonl", "key_column": "host", "event_column": "event"}
+    guess = trial.tried({"path": str(path)})
+    if count:
+        told = trial.tried(settings)
+        assert told["error"] is None
+        assert (told["unit"], told["lines_read"], told["events"]["count"]) == (unit, count, count)
+        assert guess["error"] is None, guess
+        assert (guess["unit"], guess["events"]["count"]) == (unit, count)
+        assert (guess["settings"]["key_column"], guess["settings"]["event_column"]) == ("host", "event")
+        if told["whole_file"]:
+            sessions = list(read_sessions({"sources": [settings]}, Quarantine()))
+            assert [len(session.events) for session in sessions] == [count]
+    else:
+        assert guess["error"]
 
 
 def test_reasons_are_grouped_with_one_example(tmp_path: Path) -> None:
