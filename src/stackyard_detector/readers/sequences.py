@@ -73,14 +73,14 @@ def csv_sequence_sessions(source: Source, quarantine: Quarantine) -> Iterator[Se
                 continue
             if source.attack_column is not None:
                 try:
-                    attack = _attack(values[time_end])
-                except ValueError:
-                    bad.add(source.path, line, f"attack: {values[time_end]!r} is no index of an event")
+                    attack = _attack(values[time_end], len(events))
+                except ValueError as error:
+                    bad.add(source.path, line, f"attack: {error}")
                     continue
             if most:
                 del events[most:]
-            if attack is not None:
-                attack = min(attack, len(events))
+                # A session that is cut before its attack has the index of the event after its last one.
+                attack = None if attack is None else min(attack, len(events))
             key = JOINT.join([v or "" for v in values[1:key_end]]) or str(line)
             label = label_of(values[-1], source) if labelled else source.label
             sessions.append(Session(key, events, label, started_at, attack_starts_at=attack))
@@ -89,11 +89,20 @@ def csv_sequence_sessions(source: Source, quarantine: Quarantine) -> Iterator[Se
     bad.hand_over(source.path, quarantine, before)
 
 
-def _attack(text: Optional[str]) -> Optional[int]:
-    """The index of the first malicious event; ``None`` where the column is empty: there is none."""
+def _attack(text: Optional[str], length: int) -> Optional[int]:
+    """The index of the first malicious event; ``None`` where the column is empty: there is none.
+
+    ``length`` itself is one too: so a preparation writes a session that it cut before its attack.
+
+    Raises:
+        ValueError: it is no index of an event in a session of ``length`` events.
+    """
     if not (text or "").strip():
         return None
-    index = int(text)  # type: ignore[arg-type]
-    if index < 0:
-        raise ValueError(index)
+    try:
+        index = int(text)  # type: ignore[arg-type]
+    except ValueError:
+        index = -1
+    if not 0 <= index <= length:
+        raise ValueError(f"{text!r} is no index of an event (the session has {length}, counted from 0)")
     return index

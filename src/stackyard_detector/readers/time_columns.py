@@ -117,7 +117,10 @@ def _iso_column(texts: Sequence[str]) -> Optional[np.ndarray]:
         return None
     whole = (days[0] if inverse is None else days[inverse]) * 86400 + hours * 3600 + minutes * 60
     if match.group(6):
-        whole = whole + value(6)
+        of_minute = value(6)
+        if bool((of_minute > 60).any()):  # 60 is a leap second
+            return None
+        whole = whole + of_minute
     seconds = whole.astype(np.float64)
     if match.group(7):
         seconds += value(7) / 10.0 ** len(match.group(7))

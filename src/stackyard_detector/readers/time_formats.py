@@ -26,7 +26,7 @@ _DIRECTIVES = {
     "b": rf"(?P<b>{'|'.join(_MONTHS)})",
     "B": rf"(?P<b>{'|'.join(_MONTH_NAMES)})",
     "a": rf"(?:{'|'.join(_WEEKDAYS)})",
-    "z": r"(?P<z>[+-]\d\d:?[0-5]\d|Z)",
+    "z": r"(?P<z>[+-](?:[01]\d|2[0-3]):?[0-5]\d|Z)",
     "%": "%",
 }
 

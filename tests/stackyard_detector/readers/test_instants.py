@@ -39,7 +39,15 @@ def test_units_and_formats_can_be_given():
     assert instant_reader(time_format="%y%m%d %H%M%S")("081109 203518") == 1226262918.0
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "nan", "inf", "2015-13-01", "2015-02-30T00:00", "12:30"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "yesterday", "nan", "inf", "2015-13-01", "2015-02-30T00:00", "12:30"),
+        *("2024-01-01 00:00:99", "2024-01-01 00:00:61.5Z", "2024-01-01T00:60:00", "2024-01-01T24:00:00"),
+        *("2024-01-01T00:00:00+99:99", "2024-01-01T00:00:00-0060", "2024-01-01T00:00:00+2400"),
+        *("08/Jan/2024:03:37:09 +9959", "08/Jan/2024:03:37:09 +0060", "Jan 08 2024 03:37:61"),
+    ],
+)
 def test_what_is_no_instant_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"."):
         instant_reader()(text)

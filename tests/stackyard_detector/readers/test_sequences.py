@@ -64,9 +64,15 @@ def test_a_missing_column_names_what_is_there(write, read):
 
 
 def test_where_an_attack_begins_can_be_a_column(write, read):
-    text = "key,attack,events\na,2,1 2 3\nb,,1 2\nc,x,1\nd,9,1 2\n"
-    sessions, quarantine = read(
-        write("a.csv", text), format="csv-sequences", key_column="key", attack_column="attack", max_events=2
-    )
-    assert [(s.key, s.attack_starts_at) for s in sessions] == [("a", 2), ("b", None), ("d", 2)]
-    assert quarantine.first.endswith("line 4: attack: 'x' is no index of an event")
+    """One beyond the session can never be found, and is a mistake; right behind it, the session was cut."""
+    text = "key,attack,events\na,2,1 2 3\nb,,1 2\nc,x,1\nd,9,1 2\ne,-1,1\nf,4,1 2 3 4 5\ng,1,1\n"
+    settings = {"format": "csv-sequences", "key_column": "key", "attack_column": "attack"}
+    path = write("a.csv", text)
+    sessions, quarantine = read(path, **settings)
+    assert [(s.key, s.attack_starts_at) for s in sessions] == [("a", 2), ("b", None), ("f", 4), ("g", 1)]
+    assert quarantine.count == 3
+    said = "line 4: attack: 'x' is no index of an event (the session has 1, counted from 0)"
+    assert quarantine.first.endswith(said)
+    cut, quarantine = read(path, max_events=2, **settings)
+    assert [(s.key, s.attack_starts_at) for s in cut] == [("a", 2), ("b", None), ("f", 2), ("g", 1)]
+    assert quarantine.count == 3

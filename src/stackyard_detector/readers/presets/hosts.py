@@ -12,6 +12,10 @@ _XML = {
     "time_column": "System.TimeCreated.SystemTime",
     "session_minutes": 30,
 }
+# The beginning of an audit record. Its session comes before all that somebody else chose, and 2**32 - 1 says that there
+# is none; "old-ses" is that of before a login.
+_AUDIT = r"^.{0,256}?\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)"
+_NO_SES = ["-", "4294967295", "-1"]
 _SSHD = r"^[^\[]*\[\d+\]: (?:error: |fatal: |banner exchange: )?"
 
 HOSTS = (
@@ -120,12 +124,19 @@ HOSTS = (
     Preset(
         "auditd",
         "Linux Audit, audit.log",
-        "a session is a login session (ses) for 30 minutes; an event is the record's type, the system call and its "
-        "success; records that name no login session are passed over",
+        "a session is a login session (ses), else an address, else the program, for 30 minutes; an event is the "
+        "record's type, the system call and its success; records that name none of them are passed over",
         "Red Hat Enterprise Linux, Security Guide, Understanding Audit Log Files",
         {
             "format": "key-value",
-            "fields": r"\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)",
+            "fields": [
+                _AUDIT + r".*?\sses=(?P<who>(?!4294967295\b)\d+)",
+                _AUDIT + rf".*?[\s']addr=(?P<who>{ADDRESS})",
+                _AUDIT + r""".*?[\s']exe="?(?P<who>[^\s"']+)""",
+                _AUDIT + r".*?\sses=(?P<who>\S+)",
+                _AUDIT,
+            ],
+            "nobody": _NO_SES,
             "where": {
                 "type": [
                     *(
@@ -151,7 +162,7 @@ HOSTS = (
                     *("CONFIG_CHANGE", "SECCOMP", "USER_ROLE_CHANGE"),
                 ]
             },
-            "key_column": "ses",
+            "key_column": "who",
             "event_column": ["type", "syscall", "success", "res"],
             "time_column": "at",
             "session_minutes": 30,

@@ -192,3 +192,24 @@ def test_auditd(tmp_path: Path) -> None:
         "type=DAEMON_START msg=audit(1767843431.713:5305): auditd start, ver=3.0, format=raw, res=success",
     ]
     assert read(tmp_path, "auditd", lines) == [("1", ["SYSCALL|2|no|", "USER_LOGIN|||failed"])]
+
+
+def test_auditd_without_a_login_session(tmp_path: Path) -> None:
+    """Linux Audit documentation: auid and ses of 4294967295 are unset; they are nobody's session."""
+    unset = "pid=1 uid=0 auid=4294967295 ses=4294967295"
+    lines = [
+        f"type=USER_LOGIN msg=audit(1767843429.1:1): {unset} "
+        f'msg=\'op=login acct="root" exe="/usr/sbin/sshd" hostname=? addr={OTHER} terminal=ssh res=failed\'',
+        f'type=SERVICE_START msg=audit(1767843430.1:2): {unset} msg=\'unit=cron comm="systemd" '
+        'exe="/usr/lib/systemd/systemd" hostname=? addr=? terminal=? res=success\'',
+        "type=LOGIN msg=audit(1767843431.1:3): pid=9 uid=0 old-auid=4294967295 auid=0 tty=(none) "
+        "old-ses=4294967295 ses=13 res=1",
+        "type=LOGIN msg=audit(1767843432.1:4): pid=9 uid=0 old auid=4294967295 new auid=0 "
+        "old ses=4294967295 new ses=13",
+        "node=web type=CONFIG_CHANGE msg=audit(1767843433.1:5): auid=4294967295 ses=4294967295 op=add_rule res=1",
+    ]
+    assert read(tmp_path, "auditd", lines) == [
+        (OTHER, ["USER_LOGIN|||failed"]),
+        ("/usr/lib/systemd/systemd", ["SERVICE_START|||success"]),
+        ("13", ["LOGIN|||1", "LOGIN|||"]),
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stackyard_detector.readers import Quarantine, read_sessions
 from tests.stackyard_detector.readers.presets.trying import IN, OTHER, OUT, OUT6, read
 
 
@@ -50,7 +51,10 @@ def test_leef(tmp_path: Path) -> None:
         f"<13>Jan 18 11:07:53 host LEEF:2.0|Example|XTM|12.5|4|^|src={IN}^dst={OUT}^cat=let go^devTime=1767843430000",
         "LEEF:1.0|Example|XTM|12.5|9|cat=start\tdevTime=1767843431000",
     ]
-    assert sorted(read(tmp_path, "leef", lines)) == [(OUT, ["3|deny", "4|let go"]), ("XTM", ["9|start"])]
+    found = [(OUT, ["3|deny", "4|let go"]), ("XTM", ["9|start"])]
+    assert sorted(read(tmp_path, "leef", lines)) == found
+    timeless = f"LEEF:2.0|Example|XTM|12.5|5|^|src={OUT}^cat=deny"
+    assert sorted(read(tmp_path, "leef", [*lines, timeless], quarantined=1)) == found
 
 
 def test_aws_vpc_flow(tmp_path: Path) -> None:
@@ -138,3 +142,14 @@ def test_syslog(tmp_path: Path) -> None:
     assert len(events) == 2
     assert set(events) == {events[0]}
     assert events[0].startswith("cron|")
+
+
+def test_leef_without_any_time_is_read_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """As the page of log formats says: the format in place of the preset."""
+    path = tmp_path / "log"
+    path.write_text(
+        f"LEEF:2.0|Example|XTM|12.5|5|^|src={OUT}^cat=deny\nLEEF:1.0|Example|XTM|12.5|3|src={OUT}\n"
+    )
+    source = {"path": str(path), "format": "leef", "key_column": "src", "event_column": "EventID"}
+    (session,) = read_sessions({"sources": [source]}, Quarantine(limit=0))
+    assert (session.key, session.events) == (OUT, ["5", "3"])
