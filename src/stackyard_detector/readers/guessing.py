@@ -9,11 +9,10 @@ import csv
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from stackyard_detector.readers.addresses import ExternalAddress
+from stackyard_detector.readers.choosing import EVENTS, KEYS, TIMES, Rows, chosen, is_clock, time_field
 from stackyard_detector.readers.files import LINE_BYTES
-from stackyard_detector.readers.instants import instant_reader
 from stackyard_detector.readers.json_documents import first_objects
 from stackyard_detector.readers.json_shapes import HEAD_BYTES, Asked, holds_documents
 from stackyard_detector.readers.presets import PRESETS, Preset, without_preset
@@ -27,6 +26,8 @@ _SHARE = 0.6
 #: Names of fields at most, of a JSON object with its objects.
 _FIELDS = 300
 
+#: No settings.
+_NOTHING: Mapping[str, Any] = {}
 _PAIR = re.compile(r'(?:^|[\s,;(])([A-Za-z_][\w.\-]*)=(?:"([^"]*)"|([^\s",;]+))')
 _ADDRESS = r"\b((?:\d{1,3}\.){3}\d{1,3})\b"
 _TIMES = (
@@ -34,83 +35,6 @@ _TIMES = (
     (r"^(?:<\d+>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)", "%b %d %H:%M:%S"),
     (r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]", "%d/%b/%Y:%H:%M:%S %z"),
 )
-#: Names, without case, that fields have by what they hold; the first that is there is taken.
-_TIME_NAMES = (
-    *("@timestamp", "timestamp", "time", "ts", "eventtime", "event_time", "datetime", "date_time", "date"),
-    *(
-        "timecreated",
-        "systemtime",
-        "rt",
-        "start",
-        "starttime",
-        "receive_time",
-        "_time",
-        "created",
-        "created_at",
-    ),
-)
-_SOURCE_NAMES = (
-    *(
-        "src_ip",
-        "srcip",
-        "source.ip",
-        "id.orig_h",
-        "src",
-        "source_ip",
-        "sourceipaddress",
-        "client.ip",
-        "client_ip",
-    ),
-    *("clientip", "srcaddr", "src_addr", "remote_addr", "remote_ip", "ip", "host.ip", "saddr", "ipaddress"),
-)
-_TARGET_NAMES = (
-    *(
-        "dest_ip",
-        "dst_ip",
-        "dstip",
-        "destination.ip",
-        "id.resp_h",
-        "dst",
-        "destination_ip",
-        "server.ip",
-        "dstaddr",
-    ),
-    *("dst_addr", "dest_addr", "daddr"),
-)
-_KEY_NAMES = (
-    *(
-        "session",
-        "session_id",
-        "sessionid",
-        "user",
-        "username",
-        "user.name",
-        "user_name",
-        "account",
-        "computer",
-    ),
-    *("host.name", "hostname", "agent.name", "host", "device", "device_id", "uid", "block", "id"),
-)
-_EVENT_NAMES = (
-    *("eventid", "event_id", "event.code", "event.action", "eventname", "event_name", "event_type", "event"),
-    *(
-        "alert.signature",
-        "signature",
-        "rule.id",
-        "rule",
-        "action",
-        "act",
-        "operation",
-        "method",
-        "status",
-        "type",
-    ),
-    *("message", "msg", "short", "category", "name"),
-)
-
-
-#: What says whether a row is malicious is no event.
-_NO_EVENTS = ("label", "detailed-label", "class", "is_attack", "attack", "tunnel_parents", "history")
 
 
 @dataclass(frozen=True)
@@ -121,15 +45,22 @@ class Guess:
     why: str
 
 
-def guessed(sample: Sequence[str]) -> Guess:
+def guessed(
+    sample: Sequence[str],
+    given: Optional[Mapping[str, Any]] = None,
+    reads: Callable[[Mapping[str, Any]], bool] = lambda settings: True,
+) -> Guess:
     """What lines look like.
 
     Args:
         sample: the first lines of a file, as text.
+        given: settings that stand: what they say is not guessed, nor told as a guess.
+        reads: whether settings of a preset make something of the lines; a preset that reads nothing is no guess.
 
     Raises:
         BadInput: like nothing that the readers know.
     """
+    given = {} if given is None else given
     lines = [line for line in sample if line.strip()]  # of a JSON document more than SAMPLE_LINES
     if not lines:
         raise BadInput("the first lines are blank: nothing can be guessed; say format and what it needs")
@@ -142,62 +73,96 @@ def guessed(sample: Sequence[str]) -> Guess:
     if lines[0].lstrip()[:1] in ("{", "["):
         is_piece = 4 * len(lines[0]) >= LINE_BYTES  # of a longer line, perhaps
         text = lines[0] if is_piece else "\n".join(lines)
-        asked = asked_by_lines(text[:HEAD_BYTES])
+        asked = asked_by_lines(text[:HEAD_BYTES], given)
         if holds_documents(text, is_piece, asked):
             lines = [json.dumps(value) for value in first_objects(text, SAMPLE_LINES, asked)] or lines
-    by_preset = _preset(lines)
-    if by_preset is not None:
-        return by_preset
+    for by_preset in _presets(lines):
+        if reads(by_preset.settings):
+            return by_preset
     for guess in (_json, _sequences, _csv, _key_value):
-        found = guess(lines)
-        if found is not None:
+        found = guess(lines, given)
+        if found is not None and (not found.settings.get("preset") or reads(found.settings)):
             return found
-    return _lines(lines)
+    return _lines(lines, given)
 
 
-def asked_by_lines(text: str) -> Asked:
+def asked_by_lines(text: str, given: Mapping[str, Any] = _NOTHING) -> Asked:
     """What is asked of a file that begins with ``text``, if its lines are taken for the records: nothing, if none is.
 
     A list of objects in a line is a field where the line has by itself what makes a row, else its records.
     """
     lines = [line for line in text.split("\n") if line.strip()][:SAMPLE_LINES]
     try:
-        found = (_preset(lines) or _json(lines)) if lines else None
+        found = (_preset(lines) or _json(lines, given)) if lines else None
     except BadInput:
         return Asked()
-    return Asked() if found is None else Asked.by_settings(without_preset(found.settings, ""))
+    return Asked() if found is None else Asked.by_settings(without_preset({**found.settings, **given}, ""))
 
 
 def _preset(lines: Sequence[str]) -> Optional[Guess]:
     """The preset that most lines look like, the first of PRESETS among equals."""
-    best, most = None, 0
+    return next(_presets(lines), None)
+
+
+def _presets(lines: Sequence[str]) -> Iterator[Guess]:
+    """The presets that most lines look like, the likest first, in the order of PRESETS among equals."""
     short = [line[:_LETTERS] for line in lines]
     rows = [line for line in short if not line.startswith("#")] or short
+    like: List[Tuple[int, Preset]] = []
     for preset in PRESETS:
         if preset.looks:
             finds = re.compile(preset.looks).search
             # a header that says what the file is (#path dns) speaks for all rows below it
             told = any(finds(line) for line in short if line.startswith("#"))
             count = len(rows) if told else sum(finds(line) is not None for line in rows)
-            if count > most:
-                best, most = preset, count
-    if best is None or most < _SHARE * len(rows):
-        return None
-    said = f"preset {best.name!r} ({best.product}): {most} of the first {len(rows)} lines look like it"
-    return Guess({"preset": best.name}, said)
+            if count and count >= _SHARE * len(rows):
+                like.append((count, preset))
+    for count, preset in sorted(like, key=lambda each: -each[0]):
+        said = (
+            f"preset {preset.name!r} ({preset.product}): {count} of the first {len(rows)} lines look like it"
+        )
+        yield Guess({"preset": preset.name}, said)
 
 
-def _json(lines: Sequence[str]) -> Optional[Guess]:
+def unused_time(sample: Sequence[str], format: str, delimiter: str = ",") -> Optional[str]:
+    """What of lines in this format looks like a time, in a few words; ``None``: nothing does."""
+    lines = [line for line in sample if line.strip()]
+    rows: Rows = []
+    if format == "jsonl":
+        rows = _json_rows(lines)
+    elif format == "csv":
+        table = list(csv.reader((line + "\n" for line in lines[:50]), delimiter=delimiter))
+        rows = [dict(zip((name.strip() for name in table[0]), row)) for row in table[1:]]
+    elif format == "key-value":
+        rows = _pairs(lines)
+    field = time_field(rows) if rows else None
+    if field is not None:
+        return field
+    if format in ("lines", "key-value", "syslog"):
+        short = [line[:_LETTERS] for line in lines]
+        for pattern, _ in _TIMES:
+            if short and sum(re.search(pattern, line) is not None for line in short) >= _SHARE * len(short):
+                return (
+                    "the beginning of a line" if is_clock([short[0].lstrip("[")]) else "a part of each line"
+                )
+    return None
+
+
+def _json_rows(lines: Sequence[str]) -> List[Dict[str, Optional[str]]]:
     rows: List[Dict[str, Optional[str]]] = []
-    some = lines[:50]
-    for value in _objects(some):
+    for value in _objects(lines[:50]):
         flat: Dict[str, Optional[str]] = {}
         _flatten(value, "", flat, 0)
         rows.append(flat)
-    if not rows or len(rows) < _SHARE * len(some):
+    return rows
+
+
+def _json(lines: Sequence[str], given: Mapping[str, Any] = _NOTHING) -> Optional[Guess]:
+    rows = _json_rows(lines)
+    if not rows or len(rows) < _SHARE * len(lines[:50]):
         return None
-    chosen, why = _chosen(rows)
-    return Guess({"format": "jsonl", **chosen}, f"format 'jsonl': the lines are JSON objects; {why}")
+    found, why = chosen(rows, given)
+    return Guess({"format": "jsonl", **found}, f"format 'jsonl': the lines are JSON objects; {why}")
 
 
 def _objects(lines: Sequence[str]) -> List[Dict[str, Any]]:
@@ -224,16 +189,16 @@ def _flatten(value: Dict[str, Any], before: str, into: Dict[str, Optional[str]],
             into[before + name] = json.dumps(inner)
 
 
-def _sequences(lines: Sequence[str]) -> Optional[Guess]:
+def _sequences(lines: Sequence[str], given: Mapping[str, Any] = _NOTHING) -> Optional[Guess]:
     fits = [re.fullmatch(r"[A-Za-z]?\d+(?:\s+[A-Za-z]?\d+)+\s*", line) is not None for line in lines]
     if sum(fits) < 0.9 * len(lines):
         return None
     return Guess({"format": "sequences"}, "format 'sequences': each line is a list of numbered events")
 
 
-def _csv(lines: Sequence[str]) -> Optional[Guess]:
+def _csv(lines: Sequence[str], given: Mapping[str, Any] = _NOTHING) -> Optional[Guess]:
     best: Optional[Tuple[str, List[List[str]]]] = None
-    for delimiter in (",", ";", "\t", "|"):
+    for delimiter in (given["delimiter"],) if _is_letter(given.get("delimiter")) else (",", ";", "\t", "|"):
         try:
             rows = list(csv.reader((line + "\n" for line in lines[:50]), delimiter=delimiter))
         except csv.Error:
@@ -252,24 +217,25 @@ def _csv(lines: Sequence[str]) -> Optional[Guess]:
     delimiter, rows = best
     header = [name.strip() for name in rows[0]]
     is_header = len(set(header)) == len(header) and all(
-        name and not re.match(r"[\d-]*\.?\d+$|\d{4}-\d\d-\d\d|[\d.]+$", name) for name in header
+        name and not _PAIR.search(name) and not re.match(r"[\d-]*\.?\d+$|\d{4}-\d\d-\d\d|[\d.]+$", name)
+        for name in header
     )
-    given: Dict[str, Any] = (
+    as_csv: Dict[str, Any] = (
         {"format": "csv"} if delimiter == "," else {"format": "csv", "delimiter": delimiter}
     )
     if not is_header:
         return None
     if header.count("events") == 1:
         return Guess(
-            {**given, "format": "csv-sequences"}, "format 'csv-sequences': its header has a column 'events'"
+            {**as_csv, "format": "csv-sequences"}, "format 'csv-sequences': its header has a column 'events'"
         )
     for preset in PRESETS:
         if preset.settings["format"] in ("zeek", "jsonl") and set(_columns(preset)) <= set(header):
             said = f"preset {preset.name!r} ({preset.product}) as CSV: its columns are in the header"
-            return Guess({"preset": preset.name, **given}, said)
-    chosen, why = _chosen([dict(zip(header, row)) for row in rows[1:]])
+            return Guess({"preset": preset.name, **as_csv}, said)
+    found, why = chosen([dict(zip(header, row)) for row in rows[1:]], given)
     said = f"format 'csv': a header and {len(header)} columns separated by {delimiter!r}; {why}"
-    return Guess({**given, **chosen}, said)
+    return Guess({**as_csv, **found}, said)
 
 
 def _columns(preset: Preset) -> List[str]:
@@ -285,138 +251,61 @@ def _columns(preset: Preset) -> List[str]:
     ]
 
 
-def _key_value(lines: Sequence[str]) -> Optional[Guess]:
+def _is_letter(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 1
+
+
+def _pairs(lines: Sequence[str]) -> List[Dict[str, Optional[str]]]:
+    """The pairs of the lines that hold at least three."""
     rows: List[Dict[str, Optional[str]]] = []
     for line in lines:
         found = _PAIR.findall(line[:_LETTERS])
         if len(found) >= 3:
             rows.append({name: quoted or plain for name, quoted, plain in reversed(found)})
+    return rows
+
+
+def _key_value(lines: Sequence[str], given: Mapping[str, Any] = _NOTHING) -> Optional[Guess]:
+    rows = _pairs(lines)
     if len(rows) < _SHARE * len(lines):
         return None
-    chosen, why = _chosen(rows)
+    found, why = chosen(rows, given)
     said = f"format 'key-value': {len(rows)} of {len(lines)} lines hold pairs such as {next(iter(rows[0]))}=...; {why}"
-    return Guess({"format": "key-value", **chosen}, said)
+    return Guess({"format": "key-value", **found}, said)
 
 
-def _lines(lines: Sequence[str]) -> Guess:
-    said = "format 'lines': neither JSON, CSV nor pairs of key and value; "
-    given: Dict[str, Any] = {"format": "lines"}
+def _lines(lines: Sequence[str], given: Mapping[str, Any] = _NOTHING) -> Guess:
+    said = "format 'lines': neither JSON, CSV nor pairs of key and value"
+    found: Dict[str, Any] = {"format": "lines"}
+    if not any(name in given for name in KEYS):
+        found["key_pattern"], why = _key_of_lines(lines)
+        said += f"; {why}"
+    if not any(name in given for name in TIMES):
+        for pattern, time_format in _TIMES:
+            if sum(re.search(pattern, line) is not None for line in lines) >= _SHARE * len(lines):
+                found["time_pattern"] = pattern
+                if "session_minutes" not in given:
+                    found["session_minutes"] = 30
+                if time_format and "time_format" not in given:
+                    found["time_format"] = time_format
+                break
+    if not any(name in given for name in EVENTS):
+        said += "; an event is a template of the message"
+    return Guess(found, said)
+
+
+def _key_of_lines(lines: Sequence[str]) -> Tuple[str, str]:
+    """A pattern that finds the key, and the words that say so."""
     addressed = sum(re.search(_ADDRESS, line) is not None for line in lines)
     blocks = sum(re.search(r"blk_-?\d+", line) is not None for line in lines)
     host = r"^(?:<\d+>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ ([\w./-]+)"
     if blocks >= 0.3 * len(lines):
-        given["key_pattern"] = r"(blk_-?\d+)"
-        said += "a session is a block"
-    elif addressed >= 0.3 * len(lines):
-        given["key_pattern"] = _ADDRESS
-        said += f"a session is an address, which {addressed} of {len(lines)} lines name"
-    elif sum(re.search(host, line) is not None for line in lines) >= _SHARE * len(lines):
-        given["key_pattern"] = host
-        said += "a session is a program of the syslog header"
-    else:
-        raise BadInput(
-            "nothing in the first lines looks like a key (an address, a block, a syslog program); say what makes "
-            "a session: format 'lines' with key_pattern, or another format with key_column"
-        )
-    for pattern, time_format in _TIMES:
-        if sum(re.search(pattern, line) is not None for line in lines) >= _SHARE * len(lines):
-            given.update({"time_pattern": pattern, "session_minutes": 30})
-            if time_format:
-                given["time_format"] = time_format
-            break
-    return Guess(given, f"{said}; an event is a template of the message")
-
-
-def _chosen(rows: Sequence[Dict[str, Optional[str]]]) -> Tuple[Dict[str, Any], str]:
-    """Key, event and time among named fields, and the words that say so.
-
-    Raises:
-        BadInput: nothing can be chosen; the sentence names the fields.
-    """
-    common: Dict[str, List[str]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if value:
-                common.setdefault(name, []).append(value)
-    present = {name: values for name, values in common.items() if len(values) >= 0.5 * len(rows)}
-    given: Dict[str, Any] = {}
-    source, target = (_named(present, names, _is_address) for names in (_SOURCE_NAMES, _TARGET_NAMES))
-    addresses = [name for name, values in present.items() if _is_address(values)]
-    if source is None and addresses:
-        source = addresses[0]
-    if source is not None and target is not None:
-        given["external_key"] = {"columns": [source, target], "if_none": "first"}
-        why = [f"a session is the outside address of {source} and {target}"]
-    else:
-        key = source or _named(present, _KEY_NAMES, _repeats)
-        if key is None:
-            names = ", ".join(list(present)[:20])
-            raise BadInput(
-                f"no field looks like a key (whose event a row is); set key_column; fields are: {names}"
-            )
-        given["key_column"] = key
-        why = [f"a session is one {key}"]
-    taken = {source, target, given.get("key_column")}
-    always = {name: values for name, values in present.items() if len(values) >= 0.9 * len(rows)}
-    event = _named(always, [n for n in _EVENT_NAMES if n not in taken], lambda values: True)
-    if event is None or event in taken:
-        kinds = {n: len(set(v)) for n, v in always.items() if n not in taken and n.lower() not in _NO_EVENTS}
-        few = {
-            n: k
-            for n, k in kinds.items()
-            if 1 < k <= max(2, min(50, len(rows) // 2)) and not _counts(present[n])
-        }
-        event = max(few, key=lambda name: few[name], default=None)
-    if event is None:
-        names = ", ".join(list(present)[:20])
-        raise BadInput(f"no field looks like an event (what happened); set event_column; fields are: {names}")
-    given["event_column"] = event
-    why.append(f"an event is its {event}")
-    time = _named(present, _TIME_NAMES, lambda values: _unit(values) is not None)
-    if time is not None:
-        unit = _unit(present[time])
-        given.update({"time_column": time, "session_minutes": 30})
-        if unit:
-            given["time_unit"] = unit
-        why.append(f"its time is {time}")
-    return given, ", ".join(why)
-
-
-def _named(present: Dict[str, List[str]], names: Sequence[str], fits: Any) -> Optional[str]:
-    by_lower = {name.lower(): name for name in reversed(list(present))}
-    for name in names:
-        found = by_lower.get(name)
-        if found is not None and fits(present[found]):
-            return found
-    return None
-
-
-def _is_address(values: Sequence[str]) -> bool:
-    external = ExternalAddress()
-    return sum(external.is_external(v) is not None for v in values) >= 0.5 * len(values)
-
-
-def _counts(values: Sequence[str]) -> bool:
-    """Whether most values are numbers: what is counted is hardly what happened."""
-    return sum(re.fullmatch(r"-?\d+(?:\.\d+)?", v) is not None for v in values) >= 0.5 * len(values)
-
-
-def _repeats(values: Sequence[str]) -> bool:
-    return len(set(values)) < max(2, len(values))
-
-
-def _unit(values: Sequence[str]) -> Optional[str]:
-    """The unit in which values are times ("" for ISO 8601 or seconds); ``None``: they are none."""
-    value = values[0]
-    try:
-        number = float(value)
-    except ValueError:
-        try:
-            instant_reader()(value)
-        except (ValueError, OverflowError):
-            return None
-        return ""
-    for unit, scale in (("", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
-        if 631152000 * scale <= number < 4102444800 * scale:
-            return unit
-    return None
+        return r"(blk_-?\d+)", "a session is a block"
+    if addressed >= 0.3 * len(lines):
+        return _ADDRESS, f"a session is an address, which {addressed} of {len(lines)} lines name"
+    if sum(re.search(host, line) is not None for line in lines) >= _SHARE * len(lines):
+        return host, "a session is a program of the syslog header"
+    raise BadInput(
+        "nothing in the first lines looks like a key (an address, a block, a syslog program); say what makes "
+        "a session: format 'lines' with key_pattern, or another format with key_column"
+    )

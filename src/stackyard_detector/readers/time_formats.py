@@ -23,6 +23,8 @@ _DIRECTIVES = {
     "M": r"(?P<M>[0-5]\d|\d)",
     "S": r"(?P<S>60|[0-5]\d|\d)",
     "f": r"(?P<f>\d{1,9})",
+    "I": r"(?P<I>1[0-2]|0?[1-9])",
+    "p": r"(?P<p>[AP]M)",
     "b": rf"(?P<b>{'|'.join(_MONTHS)})",
     "B": rf"(?P<b>{'|'.join(_MONTH_NAMES)})",
     "a": rf"(?:{'|'.join(_WEEKDAYS)})",
@@ -31,7 +33,7 @@ _DIRECTIVES = {
 }
 
 #: Times that are understood without ``time_format``, beside numbers and ISO 8601: syslog (RFC 3164), the
-#: same with a year, web servers, Suricata's fast log.
+#: same with a year, web servers, Suricata's fast log, CSV exports of Kibana and of Microsoft Sentinel.
 KNOWN = (
     "%b %d %H:%M:%S",
     "%b %d %H:%M:%S.%f",
@@ -45,6 +47,9 @@ KNOWN = (
     "%a %b %d %H:%M:%S %Y",
     "%a %b %d %H:%M:%S.%f %Y",
     "%a, %d %b %Y %H:%M:%S %z",
+    "%b %d, %Y @ %H:%M:%S.%f",
+    "%m/%d/%Y, %I:%M:%S.%f %p",
+    "%m/%d/%Y, %I:%M:%S %p",
 )
 
 
@@ -106,7 +111,10 @@ def _compiled(time_format: str) -> Callable[[str], Moment]:
         month = int(get("m") or 1)
         if "b" in fields:
             month = _MONTHS.index(fields["b"][:3].lower()) + 1
-        seconds = int(get("H") or 0) * 3600 + int(get("M") or 0) * 60 + int(get("S") or 0)
+        hour = int(get("H") or 0)
+        if "I" in fields:
+            hour = int(fields["I"]) % 12 + (12 if (get("p") or "").upper() == "PM" else 0)
+        seconds = hour * 3600 + int(get("M") or 0) * 60 + int(get("S") or 0)
         fraction = get("f") or ""
         return Moment(
             year, month, int(get("d") or 1), seconds, int(fraction.ljust(9, "0")), _offset(get("z"))

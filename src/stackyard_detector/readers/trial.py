@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import csv
 import json
 import os
 import re
@@ -18,10 +19,11 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from stackyard_detector.readers import guessing, setting_values
 from stackyard_detector.readers.capture import JOINT
+from stackyard_detector.readers.choosing import TIMES
 from stackyard_detector.readers.files import UTF_8, raw_lines
 from stackyard_detector.readers.json_documents import first_objects
 from stackyard_detector.readers.json_shapes import Asked, beginning, holds_documents
@@ -115,7 +117,7 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
         with _head(path, lines, encoding, given) as head:
             if "format" not in given and "preset" not in given:
                 try:
-                    guess = guessing.guessed(head.sample)
+                    guess = guessing.guessed(head.sample, given, _reads(given, head))
                 except BadInput as error:
                     raise BadInput(f"{path}: {error}") from error
                 given = {**guess.settings, **given}
@@ -135,6 +137,29 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
         trial["lacks_package"] = isinstance(error.__cause__, ImportError)
         trial["error"] = _HEADS.sub(lambda _: str(path), str(error)).replace("sources[0]", "the source")
     return trial
+
+
+def _reads(given: Mapping[str, Any], head: _Head) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether settings, with those that are given, read the lines of ``head``: most make an event or are passed over.
+
+    Where this Python lacks what the reading needs, nobody can tell.
+    """
+
+    def reads(settings: Mapping[str, Any]) -> bool:
+        quarantine = Quarantine()
+        try:
+            whole = {**without_preset({**settings, **given}, "the source"), "path": str(head.path)}
+            whole = {key: value for key, value in whole.items() if key not in (*_BOUNDS, "encoding")}
+            for _ in read_sessions({"sources": [whole]}, quarantine, fit_templates({"sources": [whole]})):
+                pass
+        except ImportError:
+            return True
+        except BadInput as error:
+            if isinstance(error.__cause__, ImportError) or quarantine.lines == 0:
+                return True  # a fault of the settings: the trial tells it
+        return 2 * quarantine.count <= max(quarantine.lines, 1)
+
+    return reads
 
 
 class _Head:
@@ -190,7 +215,7 @@ def _documents(path: Path, encoding: str, given: Mapping[str, Any]) -> Tuple[boo
             return False, Asked()
         asked = Asked.by_settings(settings)
     else:
-        asked = guessing.asked_by_lines(text)
+        asked = guessing.asked_by_lines(text, given)
     return holds_documents(text, more, asked), asked
 
 
@@ -282,7 +307,10 @@ def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optio
                 "reasons": reasons[:SHOWN_REASONS],
                 "further_reasons": max(0, len(reasons) - SHOWN_REASONS),
             },
-            "warnings": list(_warnings(settings, sessions, counts, quarantine, templates)),
+            "warnings": [
+                *_warnings(settings, sessions, counts, quarantine, templates),
+                *_without_time(settings, head.sample),
+            ],
         }
     )
     return problem
@@ -397,6 +425,17 @@ def _warnings(
             f"in {disordered} of {len(sessions)} sessions the file is not in order of time; the reader sorts them "
             "unless time_order says otherwise"
         )
+
+
+def _without_time(settings: Dict[str, Any], sample: List[str]) -> Iterator[str]:
+    """A sentence where no time is used: all days of a key are one session then."""
+    if settings["format"] in ("sequences", "csv-sequences") or any(name in settings for name in TIMES):
+        return
+    found = None
+    with contextlib.suppress(csv.Error, ValueError, RecursionError, TypeError):
+        found = guessing.unused_time(sample, settings["format"], settings.get("delimiter", ","))
+    looks = "" if found is None else f"; {_cut(found)!r} looks like one"
+    yield f"no time is used, so all days of a key are one session: set a time and session_minutes{looks}"
 
 
 def _disordered(

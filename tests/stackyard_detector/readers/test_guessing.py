@@ -94,3 +94,42 @@ def test_where_nothing_can_be_chosen_it_says_what_to_set(lines: List[str]) -> No
 def test_what_is_no_text_says_how_to_make_it_one(lines: List[str]) -> None:
     with pytest.raises(BadInput, match=r"encoding.*evtx_dump"):
         guessing.guessed(lines)
+
+
+FIREWALL = [
+    f"<4>Nov  2 00:08:{i:02d} gw-01 UDMPRO,788a20aabbcc,UDM-Pro-3.2.12: [WAN_IN-3001-A]IN=eth8 OUT= MAC=78:8a "
+    f"SRC=192.0.2.{i} DST=203.0.113.10 LEN=60 PROTO={('TCP', 'UDP')[i % 2]} SPT=19610 DPT=443 LEN=40"
+    for i in range(20)
+]
+
+
+def test_a_preset_that_reads_nothing_is_not_proposed() -> None:
+    assert guessing.guessed(FIREWALL).settings == {"preset": "netfilter"}
+    asked: List[Any] = []
+    found = guessing.guessed(FIREWALL, {}, lambda settings: asked.append(settings["preset"]))  # type: ignore[arg-type,func-returns-value]
+    assert "netfilter" in asked
+    assert found.settings["format"] == "key-value"
+
+
+def test_given_settings_are_heeded_before_anything_is_guessed() -> None:
+    journal = [f'{{"_HOSTNAME": "bastion", "_PID": "{i}", "MESSAGE": "line {i * i}"}}' for i in range(9)]
+    with pytest.raises(BadInput, match="set key_column"):
+        guessing.guessed(journal)
+    found = guessing.guessed(journal, {"key_column": "_HOSTNAME", "event_column": "MESSAGE"})
+    assert found.settings == {"format": "jsonl"}
+    assert guessing.guessed(["only words here"] * 3, {"key_pattern": r"^(\w+)"}).settings == {
+        "format": "lines"
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "format", "field"),
+    [
+        (['{"when": "23.11.2026 10:00", "user": "a"}'] * 3, "jsonl", "when"),
+        (["when,user", "23.11.2026 10:00,a", "24.11.2026 10:00,b"], "csv", "when"),
+        (["Nov 23 10:00:00 gw x"] * 3, "lines", "a part of each line"),
+        (["no time here"] * 3, "lines", None),
+    ],
+)
+def test_what_looks_like_a_time_and_is_not_used_is_named(lines: List[str], format: str, field: Any) -> None:
+    assert guessing.unused_time(lines, format) == field

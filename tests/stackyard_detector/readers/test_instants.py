@@ -139,3 +139,12 @@ def test_the_year_is_the_last_in_which_the_file_can_have_been_written(texts, wri
     at = datetime.datetime.fromisoformat(written).replace(tzinfo=datetime.timezone.utc).timestamp()
     assert first_year(texts, "", at) == year
     assert first_year([], "", at) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Nov 23, 2026 @ 13:00:00.250", "11/23/2026, 1:00:00.250 PM", "11/23/2026, 01:00:00.250 pm"],
+)
+def test_times_of_exports_of_kibana_and_sentinel(text: str) -> None:
+    assert instant_reader()(text) == 1795438800.25
+    assert instant_reader()("11/23/2026, 12:00:00 AM") == 1795392000.0

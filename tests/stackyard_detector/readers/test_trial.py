@@ -261,3 +261,20 @@ def test_a_file_of_another_encoding_is_tried_when_it_is_named(tmp_path: Path, li
     assert told["error"] is None
     assert told["settings"]["encoding"] == "utf-16"
     assert {name[0] for name, _ in told["events"]["most"]} == {"é"}
+
+
+def test_without_a_time_it_warns_and_names_what_looks_like_one(tmp_path: Path) -> None:
+    told = trial.tried({k: v for k, v in csv_of(tmp_path).items() if k != "time_column"})
+    assert [w for w in told["warnings"] if "no time is used" in w and "'time' looks like one" in w]
+
+
+def test_settings_are_heeded_and_a_preset_is_tried_before_it_is_proposed(tmp_path: Path) -> None:
+    rows = [{"_HOSTNAME": f"h{i % 3}", "_PID": i, "MESSAGE": f"line {i % 4}"} for i in range(30)]
+    path = written(tmp_path, "".join(json.dumps(row) + "\n" for row in rows))
+    told = trial.tried({"path": str(path), "key_column": "_HOSTNAME", "event_column": "MESSAGE"})
+    assert (told["error"], told["sessions"]["count"], told["events"]["different"]) == (None, 3, 4)
+    line = "IN=a OUT=b SRC=192.0.2.{} DST=203.0.113.10 LEN=60 PROTO=TCP action={}\n"  # no time before it
+    path = written(tmp_path, "".join(line.format(i % 3, "ab"[i % 2]) for i in range(30)))
+    told = trial.tried({"path": str(path)})
+    assert told["settings"]["format"] == "key-value"
+    assert told["events"]["count"] == 30

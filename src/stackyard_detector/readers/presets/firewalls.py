@@ -43,7 +43,9 @@ _NETFILTER = Preset(
     {
         "format": "key-value",
         "fields": (
-            rf"^(?:<\d+>)?(?P<at>{TIME}) .*?kernel:\s{{1,4}}(?:\[[ \d]{{0,12}}\.\d{{6}}\] )?"
+            # the kernel, or whatever a device puts in its place: UniFi names its model and version, ulogd itself
+            rf"^(?:<\d+>)?(?P<at>{TIME}) (?:.*?kernel:|\S{{1,255}}(?: [^\s:=]{{1,255}}:(?!\s{{0,4}}IN=))?)\s{{1,4}}"
+            r"(?:\[[ \d]{0,12}\.\d{6}\] )?"
             r"(?P<prefix>[^=]{0,128}?)[:\s]{0,8}\bIN="
             rf"(?:.*?\bDPT=(?:(?P<service>{SERVICE})|\d+))?"
         ),

@@ -166,6 +166,21 @@ def test_ufw(tmp_path: Path) -> None:
     ]
 
 
+def test_netfilter_behind_other_names_than_the_kernel(tmp_path: Path) -> None:
+    """UniFi gateways put model and version where the program stands; ulogd and some devices have their own."""
+    rest = f"IN=eth8 OUT= MAC=78:8a SRC={OUT} DST={IN} LEN=60 PROTO=UDP SPT=19610 DPT=4500 LEN=40"
+    lines = [
+        f"<4>Nov  2 00:08:28 gw-01 UDMPRO,788a20aabbcc,UDM-Pro-3.2.12: [WAN_IN-3001-A]{rest}",
+        f"Nov  2 00:08:29 gw-01 [WAN_IN-3001-A]{rest}",
+        f"2026-11-02T00:08:30+00:00 gw-01 ulogd[812]: [WAN_IN-3001-A] {rest}",
+        f"Nov  2 00:08:31 gw-01 DENY: {rest}",
+    ]
+    assert [e for _, events in read(tmp_path, "netfilter", lines, guess=True) for e in events] == [
+        *["[WAN_IN-3001-A]|UDP|4500"] * 3,
+        "DENY|UDP|4500",
+    ]
+
+
 @pytest.mark.parametrize("name", ["netfilter", "iptables"])
 def test_netfilter(tmp_path: Path, name: str) -> None:
     """Iptables-extensions(8), LOG, with --log-prefix; an ICMP error holds the packet that it is about."""
