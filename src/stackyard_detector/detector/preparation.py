@@ -64,7 +64,7 @@ def prepare(parameters: Mapping[str, Any], channel: Channel, output_folder: Path
     finally:
         quarantine.close()
         channel.results(**quarantine.results())
-    tell_remarks(given, channel)
+    tell_remarks(given, channel, [] if templates is None else templates.remarks())
     channel.phase("steady")
     parts = _parts(given, held_out, parameters)
     folder = output_folder / DATASET_FOLDER

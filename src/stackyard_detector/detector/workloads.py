@@ -274,7 +274,7 @@ def _read(
     finally:
         quarantine.close()
         channel.results(**quarantine.results())
-    tell_remarks(dataset, channel)
+    tell_remarks(dataset, channel, [] if templates is None else templates.remarks())
     return dataset
 
 

@@ -12,6 +12,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 #: Stands in a template for a token that varies.
 VARIES = "<*>"
+#: Words that are compared in about the time that a comparison takes by itself.
+_WORDS = 16
 
 
 class _Node:
@@ -40,8 +42,10 @@ class Drain:
         if depth < 3:
             raise ValueError(f"depth is {depth}, expected 3 or more")
         self.templates: List[Tuple[str, ...]] = []
-        #: How often a message was compared with a template.
+        #: How often a message of up to _WORDS words was compared with a template; a longer one counts as several.
         self.comparisons = 0
+        #: How many messages fitted no template, and were not compared with all.
+        self.skipped = 0
         self._steps = depth - 3
         self._similarity = similarity
         self._max_children = max_children
@@ -53,7 +57,7 @@ class Drain:
 
     def learn(self, tokens: Sequence[str]) -> int:
         """The number of the template that a message joins, or of the new one that it begins."""
-        number = self._search(tokens, self._similarity, 0)
+        number = self._most_similar(self._leaf(tokens), tokens, self._similarity, 0)
         if number is None:
             return self.add(tokens)
         template = self.templates[number]
@@ -79,15 +83,26 @@ class Drain:
             node.templates = [number]
         return number
 
-    def match(self, tokens: Sequence[str]) -> Optional[int]:
+    def match(self, tokens: Sequence[str], most: Optional[int] = None) -> Optional[int]:
         """The number of the template that a message fits token by token; ``None``: it fits none.
 
         The one that the tree leads to, else that with the most tokens that vary, of all templates of this length.
+
+        Args:
+            tokens: the message.
+            most: templates that it is compared with, at the end of the tree and of all: it fits none of more.
+                ``None``: any number.
         """
-        number = self._search(tokens, 1.0, 1)
-        if number is None and len(tokens) in self._by_length:
-            number = self._most_similar(self._all(len(tokens)), tokens, 1.0, 1)
-        return number
+        number, skipped = None, False
+        for numbers in (self._leaf(tokens), self._all(len(tokens))):
+            if most is not None and len(numbers) > most:
+                skipped = True
+                continue
+            number = self._most_similar(numbers, tokens, 1.0, 1)
+            if number is not None:
+                return number
+        self.skipped += skipped
+        return None
 
     def _step(self, node: _Node, token: str) -> _Node:
         """The child of ``node`` on the way to a new template."""
@@ -103,25 +118,26 @@ class Drain:
             token = VARIES
         return children.setdefault(token, _Node())
 
-    def _search(self, tokens: Sequence[str], least: float, worth: int) -> Optional[int]:
-        """The most similar template that the tree leads to; a token that varies is ``worth`` 0 or 1 equal ones."""
+    def _leaf(self, tokens: Sequence[str]) -> Sequence[int]:
+        """The templates that the tree leads to."""
         length = len(tokens)
         node = self._by_length.get(length)
         if node is None:
-            return None
-        if length == 0:
-            return node.templates[0]
-        for token in tokens[: min(self._steps, length - 1)]:
+            return ()
+        for token in tokens[: min(self._steps, length - 1)] if length else ():
             child = node.children.get(token) or node.children.get(VARIES)
             if child is None:
-                return None
+                return ()
             node = child
-        return self._most_similar(node.templates, tokens, least, worth)
+        return node.templates
 
     def _most_similar(
         self, numbers: Sequence[int], tokens: Sequence[str], least: float, worth: int
     ) -> Optional[int]:
-        self.comparisons += len(numbers)
+        """The most similar of templates; a token that varies is ``worth`` 0 or 1 equal ones."""
+        if not tokens:
+            return numbers[0] if numbers else None
+        self.comparisons += len(numbers) * (1 + len(tokens) // _WORDS)
         best, best_equal, best_varying = None, -1, -1
         literal = VARIES in tokens
         for number in numbers:
@@ -136,8 +152,11 @@ class Drain:
         return best if best is not None and best_equal / len(tokens) >= least else None
 
     def _all(self, length: int) -> List[int]:
+        """All templates of ``length`` tokens."""
         listed = self._listed.get(length)
         if listed is None:
+            if length not in self._by_length:
+                return []
             listed = self._listed[length] = []
             waiting = [self._by_length[length]]
             while waiting:

@@ -98,7 +98,7 @@ def _templates(source: Source, given: Optional[EventTemplates]) -> EventTemplate
                 f"{source.templates_path}: is another template set than the model's, whose events have other "
                 "names; leave templates_path out"
             )
-        return named
+        return named if given is None else given
     if given is None:
         return _new_templates([source])
     if source.masks is not None and given.masks != source.masks:

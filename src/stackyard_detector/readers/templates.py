@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Dict, Iterable, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Sequence, Set, Tuple
 
 from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.drain import Drain
@@ -30,6 +30,8 @@ REMEMBERED_CHARACTERS = 1 << 25
 MOST_TEMPLATES = 10_000
 #: The same is true where messages were compared with templates so often: a minute or two of a processor.
 MOST_COMPARISONS = 100_000_000
+#: Matching is to end as well: after that many comparisons, a message is compared with so many templates at most.
+COMPARED_AFTERWARDS = 1000
 #: The tokens of a message that count: the first ones.
 MOST_TOKENS = 1000
 
@@ -115,7 +117,8 @@ class EventTemplates:
         tokens = self._masked.tokens(message)[:MOST_TOKENS]
         event = self._remembered.get(tokens)
         if event is None:
-            number = self._drain.match(tokens)
+            bounded = self._drain.comparisons > MOST_COMPARISONS
+            number = self._drain.match(tokens, COMPARED_AFTERWARDS if bounded else None)
             event = UNMATCHED if number is None else f"E{number + 1}"
             self._characters += len(message)
             if len(self._remembered) >= REMEMBERED or self._characters > REMEMBERED_CHARACTERS:
@@ -123,6 +126,17 @@ class EventTemplates:
                 self._characters = len(message)
             self._remembered[tokens] = event
         return event
+
+    def remarks(self) -> List[str]:
+        """What happened in matching that a user should know, a sentence each."""
+        skipped = self._drain.skipped
+        if not skipped:
+            return []
+        return [
+            f"most messages are free text: from some point on, each was compared with at most {COMPARED_AFTERWARDS} "
+            f"templates, and {skipped} different ones are {UNMATCHED}; name event_pattern, or a "
+            "message_pattern or masks that leave out what varies"
+        ]
 
     def save(self, path: Path) -> None:
         """Write the set as JSON, atomically."""

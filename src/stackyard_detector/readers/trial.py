@@ -406,6 +406,7 @@ def _warnings(
     if not sessions:
         yield "no line makes an event of a session: nothing can be learnt or judged"
     yield from event_remarks(events, len(counts))
+    yield from templates.remarks() if templates is not None else ()
     if len(sessions) == 1 and events >= FEW:
         yield "all events are one session: choose what tells whose they are (key_column, external_key, key_pattern)"
     elif events >= 20:

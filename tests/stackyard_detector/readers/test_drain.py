@@ -74,6 +74,29 @@ def test_all_lines_of_hdfs_are_learnt_and_matched_as_by_drain3(real_data):
     same_matches(ours, theirs, messages)
 
 
+@given(SETTINGS, MESSAGES, MESSAGES, st.integers(0, 8))
+def test_bounded_matches_are_those_of_all_or_none(settings, messages, others, most):
+    ours = Drain(*settings)
+    for tokens in messages:
+        ours.learn(tokens)
+    for tokens in [*messages, *others]:
+        before, skipped = ours.comparisons, ours.skipped
+        number = ours.match(tokens, most)
+        assert ours.comparisons - before <= 2 * most
+        if number is None and ours.skipped == skipped:
+            assert ours.match(tokens) is None
+        if number is not None:
+            fits = zip(ours.templates[number], tokens)
+            assert all(t in (VARIES, m) for t, m in fits)
+
+
+def test_long_messages_cost_more_than_short_ones():
+    ours = Drain()
+    ours.learn(["word"] * 1000)
+    ours.match(["word"] * 1000)
+    assert ours.comparisons > 50
+
+
 def test_a_depth_below_three_is_refused():
     with pytest.raises(ValueError, match="depth is 2"):
         Drain(depth=2)

@@ -190,6 +190,34 @@ def test_free_text_has_too_many_templates(monkeypatch):
         EventTemplates().fit(f"same {a} {b}" for a in "abcdef" for b in "uvwxyz")
 
 
+def test_matching_free_text_ends_and_says_so(monkeypatch):
+    """Past a number of comparisons a message is not compared with thousands of templates any more."""
+    words = [chr(at) for at in range(ord("a"), ord("z"))]
+    templates = EventTemplates(similarity=1.0).fit(f"{a} same {b}" for a in words[:20] for b in words[:5])
+    assert len(templates) == 100
+    assert templates.match("z same a") == UNMATCHED
+    assert templates.remarks() == []
+    monkeypatch.setattr("stackyard_detector.readers.templates.MOST_COMPARISONS", 200)
+    monkeypatch.setattr("stackyard_detector.readers.templates.COMPARED_AFTERWARDS", 99)
+    for number in range(1000):
+        assert templates.match(f"z{number} not matched") == UNMATCHED
+    assert templates._drain.comparisons < 400
+    (remark,) = templates.remarks()
+    assert "most messages are free text" in remark
+    assert "different ones are <unmatched>; name event_pattern" in remark
+    # What the tree leads to at once is found as before.
+    assert templates.match("b same c") == EventTemplates(similarity=1.0).fit(
+        f"{a} same {b}" for a in words[:20] for b in words[:5]
+    ).match("b same c")
+
+
+def test_many_messages_of_few_templates_are_no_free_text(monkeypatch):
+    monkeypatch.setattr("stackyard_detector.readers.templates.MOST_COMPARISONS", 3)
+    templates = EventTemplates().fit(["user <*> in", "user <*> out"])
+    assert [templates.match(f"nobody {name} in") for name in "abcdefgh"] == [UNMATCHED] * 8
+    assert templates.remarks() == []
+
+
 def test_of_a_message_without_end_the_first_tokens_count():
     long = "word " * 1000
     templates = EventTemplates().fit([long + "a", long + "b b"])
