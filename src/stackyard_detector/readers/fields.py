@@ -1,5 +1,7 @@
 """Fields of JSON objects by name, as texts.
 
+An object that was an XML element with attributes is its text ("#text").
+
 A name with dots ("alert.signature") descends into objects and lists ("event.category.0"); a key that itself
 has dots is found too, wherever it stands ("id.orig_h", or "rule.name" inside "_source"). Standard library
 only.
@@ -16,6 +18,8 @@ from typing import Any, Dict, List, Optional, Sequence
 TEXTS = frozenset({str, type(None)})
 #: What joins the elements of a list.
 LIST_JOINT = ","
+#: The text of an XML element that became an object, beside its attributes (evtx_dump and other converters).
+ELEMENT_TEXT = "#text"
 #: orjson reads whole numbers beyond 64 bits as floats, which are as large as this.
 _LARGE = 2.0**63
 
@@ -81,6 +85,8 @@ def _text(item: Any) -> Optional[str]:
         return item
     if isinstance(item, list) and not any(isinstance(member, (list, dict)) for member in item):
         return LIST_JOINT.join([_text(member) or "" for member in item])
+    if isinstance(item, dict) and not isinstance(item.get(ELEMENT_TEXT, {}), (list, dict)):
+        return _text(item[ELEMENT_TEXT])
     return json.dumps(item)
 
 

@@ -17,8 +17,13 @@ EARLIEST, LATEST = 631_152_000.0, 4_133_980_799.0
 
 ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ]+(\d\d):(\d\d)(?::(60|[0-5]\d)(?:[.,](\d{1,9}))?)?)?"
-    r"\s*(Z|UTC|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$",
+    # an offset of whole hours only behind a clock: behind a date it could be anything
+    r"\s*(Z|UTC|GMT|[+-](?:[01]\d|2[0-3])(?(4)(?::?[0-5]\d)?|:?[0-5]\d))?$",
     re.IGNORECASE,
+)
+#: A zone behind a time of another form: a name, an offset, or both.
+_ZONE = re.compile(
+    r"\s{0,8}(?:(?<=[\d\s])(?:Z|UTC|GMT)|(?<=\s)(?P<name>[A-Z]{2,5}))?(?P<offset>[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?$"
 )
 
 
@@ -68,6 +73,9 @@ def says_no_year(text: str, time_format: str) -> bool:
     """Whether ``text`` is an instant that leaves its year out."""
     if time_format:
         return not has_year(time_format)
+    zone = _ZONE.search(text)
+    if zone is not None and zone.group():
+        text = text[: zone.start()]
     for known in KNOWN:
         if not has_year(known):
             try:
@@ -158,6 +166,21 @@ class _KnownFormats:
     def moment(self, text: str) -> Moment:
         """What ``text`` says; ValueError: it has none of the known forms."""
         bare = text.strip().strip("[]<>")
+        moment = self._known(bare)
+        if moment is not None:
+            return moment
+        zone = _ZONE.search(bare)
+        moment = self._known(bare[: zone.start()]) if zone is not None and zone.group() else None
+        if zone is None or moment is None:
+            raise ValueError(f"{text!r} is neither a number nor an ISO 8601 time")
+        if zone.group("name"):
+            raise ValueError(
+                f"{text!r} names the time zone {zone.group('name')!r}, which means several offsets; expected GMT, "
+                "UTC, Z or an offset like +02:00"
+            )
+        return moment._replace(offset=moment.offset - int(zone_seconds(zone.group("offset"))))
+
+    def _known(self, bare: str) -> Optional[Moment]:
         for at, read in enumerate(self._formats):
             try:
                 moment = read(bare)
@@ -166,7 +189,7 @@ class _KnownFormats:
             if at:
                 self._formats.insert(0, self._formats.pop(at))
             return moment
-        raise ValueError(f"{text!r} is neither a number nor an ISO 8601 time")
+        return None
 
 
 def _checked(text: str, seconds: float) -> float:
@@ -201,5 +224,6 @@ def zone_seconds(zone: Optional[str]) -> float:
     """What to add to a clock with the offset ``zone`` ("+02:00", "Z") to come to UTC."""
     if not zone or zone[0] not in "+-":
         return 0
-    offset = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+    minutes = int(zone[-2:]) if len(zone) > 3 else 0
+    offset = int(zone[1:3]) * 3600 + minutes * 60
     return -offset if zone[0] == "+" else offset

@@ -2,7 +2,8 @@
 
 "LEEF:1.0|vendor|product|version|event|" and then ``key=value`` parted by tabs; in 2.0 a further field of the header
 names another character that parts them, as itself or by its number ("x5E", "0x5E"). Nothing is escaped (IBM,
-*QRadar Log Event Extended Format guide*).
+*QRadar Log Event Extended Format guide*). Some products part them by bars without saying so: where no tab does, a bar
+before a key does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _NUMBER = re.compile(r"(?:0?[xX]|\\[xXu])([0-9A-Fa-f]{1,4})")
 _TAB = "\t"
 #: A tab as rsyslog writes it unless it is told otherwise, before a key.
 _ESCAPED_TAB = re.compile(r"#011(?=[\w.\-]+=)")
+_BAR = re.compile(r"\|(?=[\w.\-]+=)")
 
 
 def fields(text: str) -> Dict[str, str]:
@@ -44,6 +46,8 @@ def fields(text: str) -> Dict[str, str]:
             attributes, delimiter = rest, parting
     if delimiter == _TAB and _TAB not in attributes:
         attributes = _ESCAPED_TAB.sub(_TAB, attributes)
+        if _TAB not in attributes:
+            attributes = _BAR.sub(_TAB, attributes)
     for attribute in attributes.split(delimiter):
         name, sign, value = attribute.partition("=")
         name = name.strip()

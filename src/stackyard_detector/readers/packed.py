@@ -1,4 +1,4 @@
-"""Packed files -> streams of the bytes within: gzip, xz, bzip2, Zstandard, and a zip of one file.
+"""Packed files -> streams of the bytes within: gzip, xz, lzma, bzip2, Zstandard, and a zip of one file.
 
 Which it is, the first bytes say, else the suffix. Standard library only; Zstandard is part of it from Python 3.14
 on, before that the package zstandard is used where it is installed.
@@ -22,6 +22,7 @@ from stackyard_task.channel import BadInput
 _BEGINNINGS = (
     (re.compile(rb"\x1f\x8b"), ".gz"),
     (re.compile(rb"\xfd7zXZ\x00"), ".xz"),
+    (re.compile(rb"\x5d\x00\x00"), ".lzma"),
     (re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), ".bz2"),
     (re.compile(rb"\x28\xb5\x2f\xfd"), ".zst"),
     (re.compile(rb"PK\x03\x04|PK\x05\x06"), ".zip"),
@@ -128,6 +129,7 @@ class _Zstandard:
 _UNPACKERS: Dict[str, Callable[[Path, IO[bytes]], Any]] = {
     ".gz": lambda path, raw: gzip.GzipFile(fileobj=raw),
     ".xz": lambda path, raw: lzma.LZMAFile(raw),  # noqa: SIM115 - the stream closes it
+    ".lzma": lambda path, raw: lzma.LZMAFile(raw),  # noqa: SIM115 - it sees which of the two it is
     ".bz2": lambda path, raw: bz2.BZ2File(raw),
     ".zst": _zst,
     ".zip": _zip,

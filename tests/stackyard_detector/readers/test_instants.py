@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from stackyard_detector.readers.instants import first_year, instant_reader
+from stackyard_detector.readers.instants import first_year, instant_reader, says_no_year
 
 pytestmark = pytest.mark.python
 
@@ -17,6 +17,13 @@ pytestmark = pytest.mark.python
         ("2015-03-29T11:01:38.221126-0600", 1427648498.221126),
         ("2015-03-29 17:01:38Z", 1427648498.0),
         ("2015-03-29T17:01:38+00:00", 1427648498.0),
+        ("2015-03-29T09:01:38-08", 1427648498.0),
+        ("2015-03-29 17:01:38 GMT", 1427648498.0),
+        ("Mar 29 2015 17:01:38 GMT", 1427648498.0),
+        ("Mar 29 2015 17:01:38.5 UTC", 1427648498.5),
+        ("Mar 29 2015 17:01:38Z", 1427648498.0),
+        ("Mar 29 2015 12:01:38 -0500", 1427648498.0),
+        ("Mar 29 2015 19:01:38 GMT+02:00", 1427648498.0),
         ("2015-03-29T17:01", 1427648460.0),
         ("2015-03-29", 1427587200.0),
         ("1999-12-31 23:59:60", 946684800.0),
@@ -148,3 +155,17 @@ def test_the_year_is_the_last_in_which_the_file_can_have_been_written(texts, wri
 def test_times_of_exports_of_kibana_and_sentinel(text: str) -> None:
     assert instant_reader()(text) == 1795438800.25
     assert instant_reader()("11/23/2026, 12:00:00 AM") == 1795392000.0
+
+
+@pytest.mark.parametrize("zone", ["EST", "EDT", "CEST", "IST"])
+def test_a_zone_by_an_abbreviation_of_several_meanings_is_refused_in_words(zone):
+    with pytest.raises(
+        ValueError, match=f"names the time zone '{zone}', .* expected GMT, UTC, Z or an offset like"
+    ):
+        instant_reader()(f"Sep 03 2020 14:54:59 {zone}")
+
+
+def test_a_time_without_year_may_have_a_zone():
+    assert says_no_year("Sep 03 14:54:59 UTC", "")
+    assert instant_reader(first_year=2020)("Sep 03 14:54:59 UTC") == 1599144899.0
+    assert first_year(["Sep 03 14:54:59 UTC"], "", 1609459200.0) == 2020

@@ -41,6 +41,7 @@ def zstandard(content):
 PACKERS = {
     ".gz": gzip.compress,
     ".xz": lzma.compress,
+    ".lzma": lambda content: lzma.compress(content, lzma.FORMAT_ALONE),
     ".bz2": bz2.compress,
     ".zip": lambda content: zipped(("folder/", b""), ("folder/a.log", content)),
     ".zst": zstandard,

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackyard_detector.readers.presets.preset import ADDRESS, SERVICE, TIME, Preset
+from stackyard_detector.readers.presets.preset import ADDRESS, SERVICE, STRUCTURED, TIME, Preset
 
 _OUTSIDE = "a session is an outside address, else the source"
 _BETWEEN = {"columns": ["src", "dst"], "if_none": "first"}
 
 # Cisco: header, %ASA-severity-number: message. A message without an address is the device's own.
-_CISCO = (
-    rf"^(?:<\d+>)?(?:(?P<at>{TIME})[^%]*)?%(?P<device>ASA|FTD|PIX)-(?:\w+-)?\d-(?P<id>\d{{6}}): "
-    r"(?:access-list \S{1,256} )?(?P<verb>[A-Za-z]{1,24}(?: (?:inbound|outbound)\b)?)?"
+_CISCO_HEAD = (
+    rf"^(?:<\d+>)?(?:1 )?:?(?:(?P<at>{TIME})[^%%]*)?%%(?P<device>ASA|FTD|PIX)-(?:\w+-)?\d-(?P<id>%s):?\s"
 )
-_CISCO_ADDRESS = rf".*?(?<=[\s:(/])(?P<%s>{ADDRESS})(?=[/\s(),.]|$)"
+_CISCO = _CISCO_HEAD % r"\d{6}" + (
+    r"(?:access-list \S{1,256} )?(?P<verb>[A-Za-z]{1,24}(?: (?:inbound|outbound)\b)?(?![\w@\\.]|-\w*[@\\]))?"
+)
+# An address in brackets behind another, and that behind gaddr, are what it is translated to: nobody's.
+_CISCO_ADDRESS = rf".*?(?<=[\s:(/@=<])(?<![\d)] \()(?<!gaddr )(?P<%s>{ADDRESS})(?=[/\s(),.>]|:[A-Za-z/]|$)"
+# Translations: the second address is the device's own.
+_CISCO_TRANSLATION = _CISCO_HEAD % r"3050(?:09|1[0-2])" + r"(?P<verb>\w+)" + _CISCO_ADDRESS % "src"
+# AnyConnect, VPN and AAA: a name that the user chose comes before the address.
+_CISCO_USER = _CISCO + rf".*\bIP (?:<|= )(?P<src>{ADDRESS})(?=[>,\s]|$)"
+# Connections, intrusions and files of FTD: name: value.
+_FTD = (
+    _CISCO_HEAD % r"43000\d"
+    + rf"(?=.*?\bSrcIP: (?P<src>{ADDRESS})(?:,|$))(?=(?:.*?\bDstIP: (?P<dst>{ADDRESS})(?:,|$))?)"
+    + r"(?:.*?\b(?:AccessControlRuleAction|InlineResult|FileAction): (?P<verb>[^,]{1,64}))?"
+)
 
 # Palo Alto Networks: fields by position, the first 31 of traffic and threat alike. A field with a comma is quoted.
 _F = r'(?:"(?:[^"]|"")*"|[^",]*)'
@@ -28,13 +41,16 @@ _THREAT = rf",{_F},(?P<threat>{_F})"
 
 # pfSense: comma-separated behind the syslog header; what follows the IP version depends on it and on the protocol.
 _FILTERLOG = (
-    rf"^(?:<\d+>)?(?:1 )?(?P<at>{TIME}) (?:\S+ )?filterlog(?:\[\d+\])?:?(?: \d+ - -)? "
+    rf"^(?:<\d+>)?(?:1 )?(?P<at>{TIME}) (?:\S+ )?filterlog(?:\[\d+\])?:?(?: \S+ \S+ {STRUCTURED}|\s)"
     r"(?:[^,]*,){6}(?P<action>[^,]*),(?P<direction>[^,]*),%s,"
     rf"[^,]*,(?P<src>[^,]*),(?P<dst>[^,]*)(?:,\d+,(?:(?P<service>{SERVICE})|\d+)(?=,|$))?"
 )
 _FILTERLOG_4 = r"4,(?:[^,]*,){7}(?P<proto>[^,]*)"
 _FILTERLOG_6 = r"6,(?:[^,]*,){3}(?P<proto>[^,]*),[^,]*"
 
+# netfilter: seconds since the start, the rule's prefix, and pairs; in brackets is a packet inside the packet.
+_PORT = rf"(?:[^\[]*?\bDPT=(?:(?P<service>{SERVICE})|\d+))?"
+_LOGGED = r"(?:\[[ \d]{0,12}\.\d{1,9}\] ?)?(?P<prefix>.{0,128}?)[:\s]{0,8}(?<![^\s\]:>)])IN=\S* OUT=" + _PORT
 _NETFILTER = Preset(
     "netfilter",
     "Linux netfilter, the LOG target of iptables and nftables",
@@ -42,13 +58,13 @@ _NETFILTER = Preset(
     "iptables-extensions(8), LOG; kernel documentation, nf_log_syslog",
     {
         "format": "key-value",
-        "fields": (
-            # the kernel, or whatever a device puts in its place: UniFi names its model and version, ulogd itself
-            rf"^(?:<\d+>)?(?P<at>{TIME}) (?:.*?kernel:|\S{{1,255}}(?: [^\s:=]{{1,255}}:(?!\s{{0,4}}IN=))?)\s{{1,4}}"
-            r"(?:\[[ \d]{0,12}\.\d{6}\] )?"
-            r"(?P<prefix>[^=]{0,128}?)[:\s]{0,8}\bIN="
-            rf"(?:.*?\bDPT=(?:(?P<service>{SERVICE})|\d+))?"
-        ),
+        "fields": [
+            rf"^(?:<\d+>)?1 (?P<at>{TIME}) \S+ \S+ \S+ \S+ (?:{STRUCTURED})?{_LOGGED}",
+            rf"^(?:<\d+>)?(?P<at>{TIME}) [^=]{{0,128}}?\bkernel:\s{{1,4}}{_LOGGED}",
+            # by another program, or by none: UniFi names its model and version, ulogd itself; also without host
+            rf"^(?:<\d+>)?(?P<at>{TIME}) (?:(?!\[)\S*[^\s:] (?:[^\s:=]{{1,255}}:(?!\s{{0,4}}IN=)\s{{1,4}})?)?"
+            rf"{_LOGGED}",
+        ],
         "external_key": {"columns": ["SRC", "DST"], "if_none": "first"},
         "event_column": ["prefix", "PROTO", "service"],
         "time_column": "at",
@@ -66,6 +82,9 @@ FIREWALLS = (
         {
             "format": "lines",
             "fields": [
+                _FTD,
+                _CISCO_TRANSLATION,
+                _CISCO_USER,
                 _CISCO + _CISCO_ADDRESS % "src" + _CISCO_ADDRESS % "dst",
                 _CISCO + _CISCO_ADDRESS % "src",
                 _CISCO,
@@ -75,17 +94,17 @@ FIREWALLS = (
             "time_column": "at",
             "session_minutes": 30,
         },
-        r"%(?:ASA|FTD|PIX)-(?:\w+-)?\d-\d{6}: ",
+        r"%(?:ASA|FTD|PIX)-(?:\w+-)?\d-\d{6}:? ",
     ),
     Preset(
         "fortigate",
         "Fortinet FortiGate, syslog",
-        f"{_OUTSIDE}; an event is the type, the action, the service and the attack",
+        f"{_OUTSIDE}; an event is the type, the action and its status, the service and the attack",
         "FortiOS Administration Guide, Sample logs by log type",
         {
             "format": "key-value",
             "external_key": {"columns": ["srcip", "dstip", "remip", "devname", "vd"], "if_none": "first"},
-            "event_column": ["type", "subtype", "action", "service", "attack"],
+            "event_column": ["type", "subtype", "action", "status", "service", "attack"],
             "time_column": ["date", "time"],
             "session_minutes": 30,
         },
@@ -94,21 +113,23 @@ FIREWALLS = (
     Preset(
         "sophos",
         "Sophos Firewall (XG, SFOS), syslog",
-        f"{_OUTSIDE}; an event is the log's type, component and subtype, the protocol, the service and the signature",
+        f"{_OUTSIDE}; an event is the log's type, component and subtype, the status, the protocol, the service and the "
+        "signature",
         "Sophos Firewall, Syslog descriptions, Firewall",
         {
             "format": "key-value",
             "fields": [
                 rf'(?:\btimestamp="(?P<day>\d{{4}}-\d\d-\d\d)T(?P<clock>[^"]+)")'
-                rf'(?:.*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
+                rf'(?:(?:[^"]|"[^"]*")*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
                 rf"(?:\bdate=(?P<day>\d{{4}}-\d\d-\d\d) time=(?P<clock>\S+))"
-                rf'(?:.*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
+                rf'(?:(?:[^"]|"[^"]*")*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
             ],
             "external_key": {"columns": ["src_ip", "dst_ip", "device_name", "device"], "if_none": "first"},
             "event_column": [
                 "log_type",
                 "log_component",
                 "log_subtype",
+                "status",
                 "protocol",
                 "service",
                 "signature_id",
@@ -159,12 +180,15 @@ FIREWALLS = (
     Preset(
         "check-point",
         "Check Point Log Exporter, syslog",
-        f"{_OUTSIDE}, else the gateway; an event is the product, the action, the service and the attack",
+        f"{_OUTSIDE}, else the gateway; an event is the product, the action or operation, the service, the "
+        "attack and an audit's status",
         "Check Point Log Exporter, syslog format; shown in syslog-ng, Check Point Log Exporter parser",
         {
             "format": "key-value",
+            # a record without a time of its own has that of the header
+            "fields": rf'^(?:<\d+>)?(?:1 )?(?P<time>{TIME}) (?!.*[\[;] ?time:"\d)',
             "external_key": {"columns": ["src", "dst", "origin"], "if_none": "first"},
-            "event_column": ["product", "action", "service_id", "attack"],
+            "event_column": ["product", "action", "operation", "service_id", "attack", "audit_status"],
             "time_column": "time",
             "session_minutes": 30,
         },
@@ -177,10 +201,7 @@ FIREWALLS = (
         "Ubuntu community documentation, UFW, Interpreting Log Entries",
         {
             **_NETFILTER.settings,
-            "fields": (
-                rf"^(?:<\d+>)?(?P<at>{TIME}) .*?\[UFW (?P<prefix>[A-Z ]{{1,32}})\]"
-                rf"(?:.*?\bDPT=(?:(?P<service>{SERVICE})|\d+))?"
-            ),
+            "fields": (rf"^(?:<\d+>)?(?:1 )?(?P<at>{TIME}) .*?\[UFW (?P<prefix>[A-Z ]{{1,32}})\]" + _PORT),
         },
         r"\[UFW [A-Z ]+\] IN=",
     ),

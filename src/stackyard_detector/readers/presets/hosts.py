@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackyard_detector.readers.presets.preset import ADDRESS, TIME, Preset
+from stackyard_detector.readers.presets.preset import ADDRESS, STRUCTURED, TIME, Preset
 
 _HOST = "a session is a computer for 30 minutes; an event is the provider and the event's id"
 _XML = {
@@ -12,11 +12,12 @@ _XML = {
     "time_column": "System.TimeCreated.SystemTime",
     "session_minutes": 30,
 }
-# The beginning of an audit record. Its session comes before all that somebody else chose, and 2**32 - 1 says that there
-# is none; "old-ses" is that of before a login.
-_AUDIT = r"^.{0,256}?\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)"
-_NO_SES = ["-", "4294967295", "-1"]
-_SSHD = r"^[^\[]*\[\d+\]: (?:error: |fatal: |banner exchange: )?"
+# RFC 5424; else the first bracket of a line is sshd's: a name that an attacker chose comes behind it
+_MODERN = rf"<\d+>1 \S+ \S+ sshd(?:-session|-auth)? \S+ \S+ {STRUCTURED}"
+_SSHD_LINE = rf"^(?:{_MODERN}|(?!{_MODERN})[^\[]*\bsshd(?:-session|-auth)?\[\d+\]: )"
+_SSHD = _SSHD_LINE + r"(?:error: |fatal: |banner exchange: )?"
+# Audit: no text that a user chose comes before the time and the login session; values with quotes are such.
+_AUDIT = r"^[^'\"]*?\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)"
 
 HOSTS = (
     Preset(
@@ -102,8 +103,7 @@ HOSTS = (
         "OpenSSH portable, auth.c, auth_log",
         {
             "format": "lines",
-            # the first bracket of a line is sshd's: a name that an attacker chose comes behind it
-            "key_pattern": rf"^[^\[]*\bsshd(?:-session|-auth)?\[\d+\]: .*?(?<![\w.:])({ADDRESS})(?!\w|[.:]\w)",
+            "key_pattern": _SSHD_LINE + rf".*?(?<![\w.:])({ADDRESS})(?!\w|[.:]\w)",
             "event_pattern": [
                 _SSHD + r"(Accepted|Failed|Postponed|Partial) (\S+) for ((?:invalid|illegal) user(?= ))?",
                 _SSHD + r"(Disconnected|Disconnecting|Connection (?:closed|reset)) (?:from|by) "
@@ -119,24 +119,29 @@ HOSTS = (
             "time_pattern": rf"^(?:<\d+>)?(?:1 )?({TIME})",
             "session_minutes": 30,
         },
-        r"\bsshd(?:-session|-auth)?\[\d+\]: ",
+        r"\bsshd(?:-session|-auth)?(?:\[\d+\]: | \d+ \S+ (?:-|\[.*\]) )",
     ),
     Preset(
         "auditd",
         "Linux Audit, audit.log",
-        "a session is a login session (ses), else an address, else the program, for 30 minutes; an event is the "
-        "record's type, the system call and its success; records that name none of them are passed over",
+        "a session is a login session (ses), else the address, host, account or program, for 30 minutes; an event is "
+        "the record's type, the system call and its success; records that name none of these, and those that only add "
+        "to another (CWD, PATH, EXECVE), are passed over",
         "Red Hat Enterprise Linux, Security Guide, Understanding Audit Log Files",
         {
             "format": "key-value",
             "fields": [
-                _AUDIT + r".*?\sses=(?P<who>(?!4294967295\b)\d+)",
-                _AUDIT + rf".*?[\s']addr=(?P<who>{ADDRESS})",
-                _AUDIT + r""".*?[\s']exe="?(?P<who>[^\s"']+)""",
-                _AUDIT + r".*?\sses=(?P<who>\S+)",
-                _AUDIT,
+                _AUDIT + r"[^'\"]*?(?<![\w-])(?<!old )ses=(?!4294967295\b)(?P<who>\d+)",
+                # not set: what failed to log in, or was never logged in. The last of a name: before it stand accounts
+                _AUDIT + rf".*(?<![\w-])addr=(?P<who>{ADDRESS})(?![\w:.])",
+                _AUDIT + r".*(?<![\w-])hostname=(?P<who>[^\s?'\",]+)",
+                _AUDIT + r".*(?<![\w-])acct=\"?(?P<who>[^\"\s?]+)",
+                _AUDIT + r".*(?<![\w-])exe=\"?(?P<who>[^\"\s?]+)",
+                _AUDIT + r".*(?<![\w-])comm=\"?(?P<who>[^\"\s?]+)",
+                r"^[^'\"]*?\bmsg(?P<who>=audit\()(?P<at>\d+(?:\.\d+)?):",
             ],
-            "nobody": _NO_SES,
+            # the last of the patterns found nobody
+            "nobody": ["-", "=audit("],
             "where": {
                 "type": [
                     *(

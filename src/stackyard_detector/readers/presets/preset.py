@@ -10,12 +10,16 @@ from stackyard_task.channel import BadInput
 #: What a pattern of a preset writes for an address, a time at the head of a line, and the port of a service: well-known
 #: ones and some that servers have; any other is a client's, and no part of an event.
 ADDRESS = (
-    r"(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{1,4})?(?::[0-9A-Fa-f]{0,4}){2,7}(?:\d{1,3}(?:\.\d{1,3}){3})?)"
+    r"(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}"
+    # shortened, with "::": a clock, a duration and a MAC have none
+    r"|(?=[0-9A-Fa-f:]{0,35}::)(?:[0-9A-Fa-f]{1,4})?(?::[0-9A-Fa-f]{0,4}){2,7}(?:\d{1,3}(?:\.\d{1,3}){3})?)"
 )
 TIME = (
-    r"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?"
-    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+    r"[A-Z][a-z]{2} [ \d]?\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?"
+    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?"
 )
+#: Structured data of RFC 5424, with the blank behind it.
+STRUCTURED = r"(?:- |(?:\[[^\s=\]\"]{1,64}(?: [^\s=\]\"]{1,64}=\"[^\"]*\")+\])+ ?)"
 SERVICE = (
     r"(?:\d{1,3}|10[01]\d|102[0-3]|1433|1521|2049|3128|3306|3389|4500|5060|5432|5900|598[56]|6379|8000|8080|8443|9200|27017)"
     r"(?!\d)"

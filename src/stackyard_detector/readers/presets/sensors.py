@@ -85,38 +85,9 @@ SENSORS = (
         "Suricata User Guide, EVE, Eve JSON Format",
         {
             "format": "jsonl",
-            "where": {
-                "event_type": [
-                    *(
-                        "alert",
-                        "anomaly",
-                        "drop",
-                        "dns",
-                        "http",
-                        "http2",
-                        "tls",
-                        "quic",
-                        "ssh",
-                        "flow",
-                        "netflow",
-                    ),
-                    *(
-                        "fileinfo",
-                        "smb",
-                        "smtp",
-                        "ftp",
-                        "ftp_data",
-                        "tftp",
-                        "nfs",
-                        "rdp",
-                        "rfb",
-                        "krb5",
-                        "dcerpc",
-                    ),
-                    *("dhcp", "snmp", "sip", "ike", "mqtt", "pgsql", "ldap", "websocket", "modbus", "dnp3"),
-                ]
-            },
-            "external_key": {"columns": ["src_ip", "dest_ip"], "if_none": "first"},
+            # of any type; those that have no addresses are known by it, and nobody's
+            "external_key": {"columns": ["src_ip", "dest_ip", "event_type"], "if_none": "first"},
+            "nobody": ["-", "stats", "engine"],
             "event_column": [
                 *("event_type", "alert.signature_id", "alert.signature", "anomaly.event", "dns.rcode"),
                 *("http.http_method", "http.status", "tls.version", "flow.state"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from stackyard_detector.readers.presets.preset import SERVICE, TIME, Preset
+from stackyard_detector.readers.presets.preset import ADDRESS, SERVICE, TIME, Preset
 
 _OUTSIDE = "a session is an outside address, else the source"
 _APACHE = Preset(
@@ -15,7 +15,10 @@ _APACHE = Preset(
     {
         "format": "lines",
         "fields": (
-            r"^(?:[A-Za-z][\w.-]*:\d+ )?(?P<client>\S+) \S+ .*?\[(?P<at>\d\d/\w{3}/\d{4}:[\d:]+ [+-]\d{4})\] "
+            # a virtual host before the client, with a port or before an address; of the addresses of X-Forwarded-For,
+            # the first is the client's
+            rf"^(?:[A-Za-z][\w.-]*:\d+ |[^\s,]+ (?={ADDRESS}[ ,]))?(?P<client>[^\s,]+)(?:, ?[^\s,]+)* \S+ "
+            r".*?\[(?P<at>\d\d/\w{3}/\d{4}:[\d:]+ [+-]\d{4})\] "
             r'"(?:(?P<method>[A-Z]{3,16}) )?(?:[^"\\]|\\.)*" (?P<status>\d{3}) '
         ),
         "key_column": "client",
@@ -49,7 +52,7 @@ SERVICES = (
     Preset(
         "cef",
         "ArcSight Common Event Format, of any product",
-        f"{_OUTSIDE}, else the device; an event is the signature's id and name, and the action",
+        f"{_OUTSIDE}, else the device; an event is the signature's id and name, the action and its outcome",
         "ArcSight, Implementing ArcSight Common Event Format (CEF), version 26",
         {
             "format": "cef",
@@ -57,7 +60,7 @@ SERVICES = (
                 "columns": ["src", "dst", "shost", "dhost", "dvchost", "dvc", "DeviceProduct"],
                 "if_none": "first",
             },
-            "event_column": ["SignatureID", "Name", "act"],
+            "event_column": ["SignatureID", "Name", "act", "outcome"],
             "time_column": "EventTime",
             "time_unit": "ms",
             "session_minutes": 30,
@@ -110,13 +113,13 @@ SERVICES = (
     Preset(
         "aws-cloudtrail",
         "AWS CloudTrail, log files",
-        "a session is a source address (or a service of AWS) for 30 minutes; an event is the service, the call and its "
-        "error",
+        "a session is a source address (or a service of AWS) for 30 minutes; an event is the service, the call, its "
+        "error and the outcome of a login",
         "AWS CloudTrail User Guide, CloudTrail log file examples",
         {
             "format": "jsonl",
             "key_column": "sourceIPAddress",
-            "event_column": ["eventSource", "eventName", "errorCode"],
+            "event_column": ["eventSource", "eventName", "errorCode", "responseElements.ConsoleLogin"],
             "time_column": "eventTime",
             "session_minutes": 30,
         },

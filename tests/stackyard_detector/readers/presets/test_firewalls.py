@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
-from tests.stackyard_detector.readers.presets.trying import IN, IN2, OTHER, OUT, OUT6, read
+from tests.stackyard_detector.readers.presets.trying import IN, IN2, OTHER, OUT, OUT6, read, years
 
 
 def test_asa(tmp_path: Path) -> None:
@@ -41,10 +42,12 @@ def test_fortigate(tmp_path: Path) -> None:
         'attack="Eicar.Virus.Test.File" srcport=52300 dstport=443 msg="file_transfer: Eicar.Virus.Test.File,"',
         '<189>date=2026-05-10 time=11:39:00 devname="fw-1" devid="FG1" logid="0100032002" type="event" '
         'subtype="system" level="alert" vd="root" logdesc="Admin login failed" action="login" status="failed"',
+        '<189>date=2026-05-10 time=11:39:09 devname="fw-1" devid="FG1" logid="0100032001" type="event" '
+        'subtype="system" level="alert" vd="root" logdesc="Admin login" action="login" status="success"',
     ]
     assert sorted(read(tmp_path, "fortigate", lines)) == [
-        (OUT, ["traffic|forward|close|HTTP|", "utm|ips|dropped|HTTPS|Eicar.Virus.Test.File"]),
-        ("fw-1", ["event|system|login||"]),
+        (OUT, ["traffic|forward|close||HTTP|", "utm|ips|dropped||HTTPS|Eicar.Virus.Test.File"]),
+        ("fw-1", ["event|system|login|failed||", "event|system|login|success||"]),
     ]
 
 
@@ -60,10 +63,12 @@ def test_sophos(tmp_path: Path) -> None:
         f'src_ip="{IN}" dst_ip="{OUT}" protocol="UDP" src_port=51515 dst_port=40000 bytes_sent=100',
         'device="SFW" date=2026-01-31 time=18:15:00 timezone="IST" device_name="XG230" log_id=062009617502 '
         'log_type="Event" log_component="GUI" log_subtype="Admin" status="Successful" priority=Information',
+        'device="SFW" date=2026-01-31 time=18:15:09 timezone="IST" device_name="XG230" log_id=062009617502 '
+        'log_type="Event" log_component="GUI" log_subtype="Admin" status="Failed" url="/?dst_port=22" priority=Notice',
     ]
     assert sorted(read(tmp_path, "sophos", lines)) == [
-        (OUT, ["Firewall|Firewall Rule|Denied|TCP|22|", "Firewall|Firewall Rule|Allowed|UDP||"]),
-        ("XG230", ["Event|GUI|Admin|||"]),
+        (OUT, ["Firewall|Firewall Rule|Denied|Deny|TCP|22|", "Firewall|Firewall Rule|Allowed||UDP||"]),
+        ("XG230", ["Event|GUI|Admin|Successful|||", "Event|GUI|Admin|Failed|||"]),
     ]
 
 
@@ -144,8 +149,8 @@ def test_check_point(tmp_path: Path) -> None:
         'product:"System Monitor"]',
     ]
     assert sorted(read(tmp_path, "check-point", lines)) == [
-        ("192.0.2.1", ["System Monitor|||"]),
-        (OUT, ["VPN-1 & FireWall-1|Drop|ssh|", "VPN-1 & FireWall-1|Accept||"]),
+        ("192.0.2.1", ["System Monitor|||||"]),
+        (OUT, ["VPN-1 & FireWall-1|Drop||ssh||", "VPN-1 & FireWall-1|Accept||||"]),
     ]
 
 
@@ -195,3 +200,125 @@ def test_netfilter(tmp_path: Path, name: str) -> None:
         (OUT, ["DENY|ICMP|", "DENY|TCP|445"]),
         (OTHER, ["|TCP|"]),
     ]
+
+
+def _asa(message: str) -> str:
+    return f"Jan  8 03:37:09 192.0.2.1 %ASA-{message}"
+
+
+@pytest.mark.parametrize(
+    ("message", "key", "event"),
+    [
+        # a clock and a duration are no addresses
+        ("5-771002: CLOCK: set, source: NTP, IP: ntp1, before: 13:44:00.021 GMT", "ASA", "771002|CLOCK"),
+        # what a party is translated to is our own address
+        (
+            f"4-338008: Dynamic Filter dropped TCP traffic from in:{IN}/51638 ({OTHER}/51638) to out:{OUT}/80 "
+            f"({OUT}/80), destination {OUT} resolved from dynamic list",
+            OUT,
+            "338008|Dynamic",
+        ),
+        (
+            f"6-305011: Built dynamic TCP translation from in:{IN}/58159 to out:{OUT}/58159",
+            IN,
+            "305011|Built",
+        ),
+        (f"6-302020: Built inbound ICMP connection for faddr {IN2}/0 gaddr {OUT}/0 laddr {IN}/0", IN2, None),
+        (
+            f"6-302013: Built inbound TCP connection 9 for o:{IN2}/4 ({OUT}/4)(LOCAL\\u) to i:{IN}/80 ({IN}/80) (u)",
+            IN2,
+            None,
+        ),
+        (f"5-304001: {IN} Accessed URL {OUT}:http://www.example.org/", OUT, "304001|"),
+        (f"5-304001: joe7@{IN}(LOCAL\\joe7) Accessed URL {OUT}:/x", OUT, "304001|"),
+        # a name that the user chose stands before the address
+        (
+            f"6-113039: Group <G> User <{OUT}> IP <{OTHER}> AnyConnect parent session started.",
+            OTHER,
+            "113039|Group",
+        ),
+        (
+            f"4-722051: Group <G> User <u> IP <{OUT}> IPv4 Address <{IN}> IPv6 address <::> assigned to session",
+            OUT,
+            "722051|Group",
+        ),
+        (
+            f"6-113005: AAA user authentication Rejected: server = {OUT}, User = u: user IP = {OTHER}",
+            OTHER,
+            None,
+        ),
+        (
+            f"6-302016 Teardown UDP connection 40 for outside:{OUT}/500 to inside:{IN}/500",
+            OUT,
+            "302016|Teardown",
+        ),
+        ("4-418001: Through-the-device packet is denied", "ASA", "418001|Through"),
+    ],
+)
+def test_asa_finds_the_party_and_not_its_own_addresses(
+    tmp_path: Path, message: str, key: str, event: Optional[str]
+) -> None:
+    """Cisco Secure Firewall ASA Series Syslog Messages, each by its number."""
+    ((found, events),) = read(tmp_path, "asa", [_asa(message)])
+    assert found == key
+    assert event is None or events == [event]
+
+
+def test_ftd_connections_and_intrusions(tmp_path: Path) -> None:
+    """Cisco Secure Firewall Threat Defense Syslog Messages, Security Event Syslog Messages: 430001, 430003."""
+    lines = [
+        "<111>:Jan 08 03:37:09 UTC: %FTD-6-430003: DeviceUUID: 9-1, AccessControlRuleAction: Block, "
+        f"SrcIP: {IN}, DstIP: {OUT}, SrcPort: 59698, DstPort: 443, URL: http://x/SrcIP: {OTHER},",
+        f"<118>2026-01-08T03:37:10Z %FTD-5-430001: Protocol: tcp, SrcIP: {OUT}, DstIP: {IN}, InlineResult: Drop",
+    ]
+    with_dates = [line.replace("Jan 08 ", "Jan 08 2026 ") for line in lines]
+    assert read(tmp_path, "asa", with_dates) == [(OUT, ["430003|Block", "430001|Drop"])]
+
+
+HEADERS = (
+    "<4>1 2026-01-08T03:37:09Z gw kernel - - - ",
+    '<4>1 2026-01-08T03:37:09Z gw kernel 0 - [meta sequenceId="1"] ',
+    "2026-01-08T03:37:09-08 gw kernel: [ 12.345678] ",
+    "Jan 8 03:37:09 gw kernel: ",
+    "Jan  8 03:37:09 gw ",
+    "<4>Jan  8 03:37:09 gw ulogd[7]: ",
+)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_netfilter_behind_every_header(tmp_path: Path, header: str) -> None:
+    """RFC 5424 and RFC 3164, with and without program; a prefix may hold = and brackets; of inner packets nothing."""
+    pairs = f"IN=eth8 OUT= MAC=02:00 SRC={OUT} DST={IN} LEN=88 PROTO=ICMP TYPE=3 CODE=3"
+    inner = f"[SRC={IN} DST={OTHER} LEN=28 PROTO=UDP SPT=5000 DPT=53 LEN=8 ]"
+    lines = [
+        f"{header}RULE=5 pol=x {pairs} {inner}",
+        f"{header}[WAN_IN-3001-A]IN=eth8 OUT= SRC={OUT} DST={IN} LEN=40 PROTO=TCP SPT=1 DPT=22 SYN",
+        f"{header}DROP: {pairs} {inner}",
+    ]
+    assert read(tmp_path, "netfilter", lines, guess=False) == [
+        (OUT, ["RULE=5 pol=x|ICMP|", "[WAN_IN-3001-A]|TCP|22", "DROP|ICMP|"])
+    ]
+    lines = [
+        f"{header}[UFW BLOCK] {pairs} {inner}",
+        f"{header}[UFW BLOCK] {pairs.replace('ICMP', 'TCP DPT=22')}",
+    ]
+    assert read(tmp_path, "ufw", lines, guess=False) == [(OUT, ["BLOCK|ICMP|", "BLOCK|TCP|22"])]
+
+
+def test_filterlog_with_structured_data_and_a_day_of_one_digit(tmp_path: Path) -> None:
+    """RFC 5424, section 6.3; OPNsense writes meta."""
+    rest = f"4,,,7,igb0,match,block,in,4,0x0,,64,1,0,DF,6,tcp,60,{OUT},{IN},40370,22,0,S,1,,8,,mss"
+    lines = [f'<134>1 2026-08-03T08:59:05-06:00 fw filterlog 7 - [meta sequenceId="1"] {rest}']
+    lines += [f"<134>Aug 3 14:59:06 fw filterlog[7]: {rest}"]
+    assert read(tmp_path, "pfsense-filterlog", lines) == [(OUT, ["block|in|tcp|22", "block|in|tcp|22"])]
+
+
+def test_check_point_without_time_of_its_own(tmp_path: Path) -> None:
+    """The time of the header is that of the record."""
+    head = "<134>1 2026-01-08T03:37:09Z gw-1 CheckPoint 13752 - "
+    lines = [
+        f'{head}[action:"Drop"; origin:"192.0.2.1"; dst:"{IN}"; src:"{OUT}"; product:"FW"; msg:"a; time:\\"1\\""]',
+        f'{head}[action:"Accept"; time:"1767843430"; origin:"192.0.2.1"; dst:"{IN}"; src:"{OUT}"; product:"FW"]',
+    ]
+    assert read(tmp_path, "check-point", lines) == [(OUT, ["FW|Drop||||", "FW|Accept||||"])]
+    assert years(tmp_path, "check-point", lines) == [1767843429.0]

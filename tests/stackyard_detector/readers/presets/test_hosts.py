@@ -119,9 +119,12 @@ def test_windows_evtx_dump(tmp_path: Path) -> None:
             "EventData": {"TargetUserName": "alice", "LogonType": 2},
         }
     }
-    assert read(tmp_path, "windows-evtx-dump", [json.dumps(row, separators=(",", ":"))]) == [
-        ("ws-1.example.org", [f"{SECURITY}|4624"])
+    system = {**row["Event"]["System"], "EventID": {"#attributes": {"Qualifiers": 16384}, "#text": 4624}}
+    lines = [
+        json.dumps(each, separators=(",", ":"))
+        for each in (row, {"Event": {**row["Event"], "System": system}})
     ]
+    assert read(tmp_path, "windows-evtx-dump", lines) == [("ws-1.example.org", [f"{SECURITY}|4624"] * 2)]
 
 
 def test_wazuh(tmp_path: Path) -> None:
@@ -213,3 +216,41 @@ def test_auditd_without_a_login_session(tmp_path: Path) -> None:
         ("/usr/lib/systemd/systemd", ["SERVICE_START|||success"]),
         ("13", ["LOGIN|||1", "LOGIN|||"]),
     ]
+
+
+def test_sshd_behind_a_header_of_rfc_5424(tmp_path: Path) -> None:
+    """RFC 5424, section 6; a name that an attacker chose is no header."""
+    head = "<38>1 2026-01-08T03:37:10.5Z host sshd 44255 - "
+    lines = [
+        f'{head}[meta sequenceId="1"] Invalid user tutu from {OUT} port 33166',
+        f"{head}- Invalid user x sshd[1]: Accepted publickey for root from {OTHER} port 1 ssh2 from {OUT} port 5",
+        f"{head}- Failed password for root from {OUT} port 33166 ssh2",
+        f"Jan 8 03:37:11 host sshd[1]: Failed password for root from {OUT6} port 33166 ssh2",
+    ]
+    found = read(tmp_path, "sshd", lines[:1] + lines[2:], year=2026)
+    assert found == [(OUT, ["Invalid user", "Failed|password"]), (OUT6, ["Failed|password"])]
+    assert read(tmp_path, "sshd", lines[1:2])[0][1] == ["Invalid user"]
+
+
+def test_auditd_without_login_session(tmp_path: Path) -> None:
+    """auditd(8): an id that is not set is 4294967295; old records of LOGIN say the session before, too."""
+    unset = "auid=4294967295 ses=4294967295"
+    login = "pid=1 uid=0 old auid=700 new auid=700 old ses=6793 new ses=12286"
+    lines = [
+        f'type=USER_LOGIN msg=audit(1767843429.1:1): pid=1 uid=0 {unset} msg=\'op=login acct="addr=192.0.2.8" '
+        f'exe="/usr/sbin/sshd" hostname=? addr={OUT} terminal=sshd res=failed\'',
+        f'type=USER_LOGIN msg=audit(1767843429.2:2): pid=1 uid=0 {unset} msg=\'op=login acct="ses=5" '
+        f'exe="/usr/sbin/sshd" hostname=? addr={OUT} terminal=sshd res=failed\'',
+        f'type=SYSCALL msg=audit(1767843429.3:3): syscall=44 success=yes {unset} comm="charon" exe="/usr/sbin/charon"',
+        f"type=LOGIN msg=audit(1767843429.4:4): {login}",
+        "type=LOGIN msg=audit(1767843429.5:5): pid=1 uid=0 old-auid=4294967295 auid=7 old-ses=4294967295 ses=9 res=1",
+        f"type=CONFIG_CHANGE msg=audit(1767843429.6:6): audit_enabled=1 old=1 {unset} res=1",
+        f'type=USER_ACCT msg=audit(1767843429.7:7): {unset} msg=\'acct="bob" exe="/bin/su" addr=? res=failed\'',
+    ]
+    assert dict(read(tmp_path, "auditd", lines)) == {
+        OUT: ["USER_LOGIN|||failed", "USER_LOGIN|||failed"],
+        "/usr/sbin/charon": ["SYSCALL|44|yes|"],
+        "12286": ["LOGIN|||"],
+        "9": ["LOGIN|||1"],
+        "bob": ["USER_ACCT|||failed"],
+    }

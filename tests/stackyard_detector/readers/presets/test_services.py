@@ -21,11 +21,14 @@ def test_access_logs(tmp_path: Path, name: str) -> None:
         f'{OUT6} - - {at} "-" 408 0 "-" "-"',
         f'{OUT6} - - {at} "\\x16\\x03\\x01" 400 150 "-" "-"',
         f'www.example.org:443 {OTHER} - a b {at} "HEAD / HTTP/1.1" 301 0 "-" "curl/8"',
+        f'www.example.org {OTHER} - - {at} "GET / HTTP/1.1" 200 0',
+        f'{OTHER}, 10.0.0.1, 10.0.0.2 - - {at} "GET / HTTP/1.1" 201 0',
+        f'{OTHER} - {OUT} {at} "GET / HTTP/1.1" 401 0',
     ]
     assert sorted(read(tmp_path, name, lines, guess=name == "apache")) == [
         (OUT, ["GET|200", "POST|404"]),
         (OUT6, ["|408", "|400"]),
-        (OTHER, ["HEAD|301"]),
+        (OTHER, ["HEAD|301", "GET|200", "GET|201", "GET|401"]),
     ]
 
 
@@ -34,13 +37,21 @@ def test_cef(tmp_path: Path) -> None:
     lines = [
         f"<134>Jan  8 03:37:09 fw1 CEF:0|Example|Gate|1.0|18|Web request|3|rt=1767843429000 src={OUT} dst={IN} "
         r"act=Connection reset by peer msg=two words \= here cs1Label=rule cs1=web in",
-        f"CEF:0|Example|Gate|1.0|19|Login \\| portal|6|rt=Jan 08 2026 03:37:12 src={IN} dst={OUT} act=allowed msg=ok",
+        f"CEF:0|Example|Gate|1.0|19|Login \\| portal|6|rt=Jan 08 2026 03:37:12 src={IN} dst={OUT} act=allowed "
+        "outcome=failure",
         "CEF:0|Example|Gate|1.0|100|Started|1|rt=1767843433000 dvchost=gate-1",
         f"<134>2026-01-08T03:38:09Z fw1 CEF:0|Example|Gate|1.0|20|Without rt|3|src={OUT}",
     ]
     assert sorted(read(tmp_path, "cef", lines)) == [
-        (OUT, ["18|Web request|Connection reset by peer", "19|Login | portal|allowed", "20|Without rt|"]),
-        ("gate-1", ["100|Started|"]),
+        (
+            OUT,
+            [
+                "18|Web request|Connection reset by peer|",
+                "19|Login | portal|allowed|failure",
+                "20|Without rt||",
+            ],
+        ),
+        ("gate-1", ["100|Started||"]),
     ]
 
 
@@ -86,6 +97,13 @@ def test_aws_cloudtrail(tmp_path: Path) -> None:
             "sourceIPAddress": OUT,
         },
         {
+            "eventTime": "2026-01-08T03:37:10Z",
+            "eventSource": "signin.amazonaws.com",
+            "eventName": "ConsoleLogin",
+            "responseElements": {"ConsoleLogin": "Failure"},
+            "sourceIPAddress": OUT,
+        },
+        {
             "userIdentity": {"type": "AWSService", "invokedBy": "ec2.amazonaws.com"},
             "eventTime": "2026-01-08T03:37:10Z",
             "eventSource": "sts.amazonaws.com",
@@ -95,8 +113,8 @@ def test_aws_cloudtrail(tmp_path: Path) -> None:
         },
     ]
     expected = [
-        (OUT, ["s3.amazonaws.com|GetObject|"]),
-        ("ec2.amazonaws.com", ["sts.amazonaws.com|AssumeRole|AccessDenied"]),
+        (OUT, ["s3.amazonaws.com|GetObject||", "signin.amazonaws.com|ConsoleLogin||Failure"]),
+        ("ec2.amazonaws.com", ["sts.amazonaws.com|AssumeRole|AccessDenied|"]),
     ]
     assert read(tmp_path, "aws-cloudtrail", [json.dumps(record) for record in records]) == expected
     assert read(tmp_path, "aws-cloudtrail", [json.dumps({"Records": records})]) == expected
