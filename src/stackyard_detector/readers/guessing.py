@@ -20,7 +20,7 @@ from stackyard_task.channel import BadInput
 
 #: How many lines are looked at, and how many letters of each.
 SAMPLE_LINES = 200
-_LETTERS = 8192
+LETTERS = 8192
 #: The share of lines that must look like it.
 _SHARE = 0.6
 #: Names of fields at most, of a JSON object with its objects.
@@ -64,7 +64,7 @@ def guessed(
     lines = [line for line in sample if line.strip()]  # of a JSON document more than SAMPLE_LINES
     if not lines:
         raise BadInput("the first lines are blank: nothing can be guessed; say format and what it needs")
-    letters = "".join(line[:_LETTERS] for line in lines[:50])
+    letters = "".join(line[:LETTERS] for line in lines[:50])
     if "\0" in letters or letters.count("\ufffd") > 0.05 * len(letters):
         raise BadInput(
             "is no text in UTF-8: say its encoding (such as utf-16 or cp1252), or convert what is binary; Windows "
@@ -106,7 +106,7 @@ def _preset(lines: Sequence[str]) -> Optional[Guess]:
 
 def _presets(lines: Sequence[str]) -> Iterator[Guess]:
     """The presets that most lines look like, the likest first, in the order of PRESETS among equals."""
-    short = [line[:_LETTERS] for line in lines]
+    short = [line[:LETTERS] for line in lines]
     rows = [line for line in short if not line.startswith("#")] or short
     like: List[Tuple[int, Preset]] = []
     for preset in PRESETS:
@@ -139,7 +139,7 @@ def unused_time(sample: Sequence[str], format: str, delimiter: str = ",") -> Opt
     if field is not None:
         return field
     if format in ("lines", "key-value", "syslog"):
-        short = [line[:_LETTERS] for line in lines]
+        short = [line[:LETTERS] for line in lines]
         for pattern, _ in _TIMES:
             if short and sum(re.search(pattern, line) is not None for line in short) >= _SHARE * len(short):
                 return (
@@ -259,7 +259,7 @@ def _pairs(lines: Sequence[str]) -> List[Dict[str, Optional[str]]]:
     """The pairs of the lines that hold at least three."""
     rows: List[Dict[str, Optional[str]]] = []
     for line in lines:
-        found = _PAIR.findall(line[:_LETTERS])
+        found = _PAIR.findall(line[:LETTERS])
         if len(found) >= 3:
             rows.append({name: quoted or plain for name, quoted, plain in reversed(found)})
     return rows
