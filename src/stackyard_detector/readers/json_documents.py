@@ -103,9 +103,13 @@ class _Text:
         #: Whether this is not the first object of the file.
         self._several = False
         self._names: List[str] = []
-        #: The line that the text is at, and that of its last character so far.
+        #: The line that the text is at.
         self.line = 1
-        self.last_line = 1
+
+    @property
+    def last_line(self) -> int:
+        """At the end of the text: the number of its last line."""
+        return self.line - self._buffer.endswith("\n")
 
     def skip(self, what: re.Pattern[str]) -> None:
         """Move past all that ``what`` matches."""
@@ -120,11 +124,8 @@ class _Text:
 
     def move(self, count: int) -> None:
         """Move on by ``count`` characters."""
-        lines = self._buffer.count("\n", self._at, self._at + count)
-        self.line += lines
+        self.line += self._buffer.count("\n", self._at, self._at + count)
         self._at += count
-        if count:
-            self.last_line = self.line - (self._buffer[self._at - 1] == "\n")
 
     def open_wrapper(self) -> bool:
         """Move to the first record of the wrapper that begins here; false: none does."""

@@ -171,12 +171,14 @@ def holds_documents(text: str, more: bool, asked: Asked) -> bool:
     if text[:1] != "{":
         return text[:1] == "["
     line, ended, rest = text.partition("\n")
+    if more and not ended:  # longer than a line of JSON lines may be
+        return wraps(text[:HEAD_BYTES], asked, several=False) is not None
     line, below = line.rstrip(), rest.lstrip(_BLANKS)
     fault = _fault(line)
     if fault is not None:
         # An object that goes on after its first line is an indented one; any other first line is a corrupt line.
         goes_on = fault >= len(line)
-        if (goes_on or not (below or (ended and more))) and wraps(text, asked, several=False) is not None:
+        if (goes_on or not (below or more)) and wraps(text, asked, several=False) is not None:
             return True
         return goes_on and bool(ended) and below[:1] not in ("{", "")
     if not below and not more:
