@@ -232,6 +232,8 @@ def _show(trial: dict[str, Any], *, of_scenario: bool) -> None:
             typer.echo(f"{key} = {toml_of(value)}")
         for key, value in (trial["preset_settings"] or {}).items():
             say(f"# the preset: {key} = {toml_of(value)}")
+        for name in (trial.get("label_columns") or [])[:1]:
+            say(f"# label_column = {toml_of(name)}")
         if trial["preset_settings"]:
             say(f"# the preset whole: stackyard data presets {trial['settings']['preset']}")
 

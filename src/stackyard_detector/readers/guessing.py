@@ -32,7 +32,7 @@ _PAIR = re.compile(r'(?:^|[\s,;(])([A-Za-z_][\w.\-]*)=(?:"([^"]*)"|([^\s",;]+))'
 _ADDRESS = r"\b((?:\d{1,3}\.){3}\d{1,3})\b"
 _TIMES = (
     (r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)", ""),
-    (r"^(?:<\d+>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)", "%b %d %H:%M:%S"),
+    (r"^(?:<\d+>)?([A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d)", "%b %d %H:%M:%S"),
     (r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]", "%d/%b/%Y:%H:%M:%S %z"),
 )
 
@@ -127,14 +127,7 @@ def _presets(lines: Sequence[str]) -> Iterator[Guess]:
 def unused_time(sample: Sequence[str], format: str, delimiter: str = ",") -> Optional[str]:
     """What of lines in this format looks like a time, in a few words; ``None``: nothing does."""
     lines = [line for line in sample if line.strip()]
-    rows: Rows = []
-    if format == "jsonl":
-        rows = _json_rows(lines)
-    elif format == "csv":
-        table = list(csv.reader((line + "\n" for line in lines[:50]), delimiter=delimiter))
-        rows = [dict(zip((name.strip() for name in table[0]), row)) for row in table[1:]]
-    elif format == "key-value":
-        rows = _pairs(lines)
+    rows = rows_of(lines, format, delimiter)
     field = time_field(rows) if rows else None
     if field is not None:
         return field
@@ -146,6 +139,16 @@ def unused_time(sample: Sequence[str], format: str, delimiter: str = ",") -> Opt
                     "the beginning of a line" if is_clock([short[0].lstrip("[")]) else "a part of each line"
                 )
     return None
+
+
+def rows_of(lines: Sequence[str], format: str, delimiter: str = ",") -> Rows:
+    """The rows of the first lines of a file by the names of their fields; none of a format without names."""
+    if format == "jsonl":
+        return _json_rows(lines)
+    if format in ("csv", "csv-sequences"):
+        table = list(csv.reader((line + "\n" for line in lines[:50]), delimiter=delimiter))
+        return [dict(zip((name.strip() for name in table[0]), row)) for row in table[1:]]
+    return _pairs(lines) if format == "key-value" else []
 
 
 def _json_rows(lines: Sequence[str]) -> List[Dict[str, Optional[str]]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import re
 from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from stackyard_detector.readers.addresses import ExternalAddress, one_spelling
@@ -23,6 +24,7 @@ from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.instants import first_year, instant_reader, says_no_year
 from stackyard_detector.readers.json_lines import json_batches
 from stackyard_detector.readers.names import Names, Remembered
+from stackyard_detector.readers.quarantine import FIELDS_OF_ROW
 from stackyard_detector.readers.source import Source
 from stackyard_detector.readers.table import csv_batches
 from stackyard_detector.readers.text_rows import text_rows
@@ -43,6 +45,9 @@ _BATCHES: Dict[str, Callable[[Source, Sequence[str], BadLines], Iterator[Batch]]
 
 #: A value, or one per column of a group of several.
 Raw = Union[Optional[str], Tuple[Optional[str], ...]]
+
+#: Characters of a field that are told of a quarantined row.
+_VALUE = 80
 
 # What a value is, where it is no number of a name.
 _ODD = -1
@@ -106,7 +111,7 @@ def observations(source: Source, keys: Names, events: Names, bad: BadLines) -> I
             for at in np.flatnonzero(~fitting).tolist():
                 reason = sight.reason([column[at] for column in columns], reasons.get(at))
                 if reason is not None:
-                    bad.add(source.path, lines[at], reason)
+                    bad.add(source.path, lines[at], reason, sight.text([column[at] for column in columns]))
             lines = list(itertools.compress(lines, fitting.tolist()))
             found_keys, found_events, labels = found_keys[fitting], found_events[fitting], labels[fitting]
             instants = None if instants is None else instants[fitting]
@@ -176,6 +181,8 @@ class _Sight:
             bounds.append(bounds[-1] + len(group))
         self.key_end, self.event_end, self.time_end, self._where_end = bounds[1:]
         self._accepted = [source.where[column] for column in source.where]
+        #: Names that patterns give, and not the file.
+        self._groups = frozenset(name for p in source.fields for name in re.compile(p).groupindex)
         self._external = ExternalAddress(source.internal_networks) if source.external_columns else None
         self._number_key, self._number_event = keys.number, events.number
         self.keys = Remembered(self._key)
@@ -199,7 +206,13 @@ class _Sight:
         """Why a row is set aside; ``None``: it is nobody's, and no corrupt one."""
         lacking = self._lacking(values)
         if lacking:
-            return f"has no field {', '.join(repr(c) for c in lacking)}"
+            names = ", ".join(repr(c) for c in lacking)
+            if self._groups.issuperset(lacking):
+                what = self._meant(lacking[0])
+                return (
+                    f"has no {what} where the pattern in fields (the preset's, or your own) looks for {names}"
+                )
+            return f"has no field {names}"
         key = self._key(_raw_of(values[: self.key_end]))
         if key == _NOBODY:
             return None
@@ -210,6 +223,15 @@ class _Sight:
         if self._event(_raw_of(values[self.key_end : self.event_end])) == _ODD:
             return "event is empty"
         return f"time: {time_reason}"
+
+    def text(self, values: List[Optional[str]]) -> str:
+        """The wanted fields of a row, for the quarantine: the line itself is no longer there."""
+        told = dict(zip(self.columns, values))
+        return FIELDS_OF_ROW + ", ".join(f"{c}={v[:_VALUE]!r}" for c, v in told.items() if v is not None)
+
+    def _meant(self, column: str) -> str:
+        at = self.columns.index(column)
+        return "key" if at < self.key_end else "event" if at < self.event_end else "time"
 
     def _lacking(self, values: List[Optional[str]]) -> List[str]:
         """The columns whose absence makes a row corrupt: of key and event all, of time any."""

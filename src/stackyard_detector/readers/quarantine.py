@@ -1,6 +1,7 @@
 """The quarantine: where lines go that cannot be read, with their number and the reason.
 
-One JSON object a line: ``{"source", "line", "reason", "text"}``. The file appears with the first such line.
+One JSON object a line: ``{"source", "line", "reason", "text"}``. The text is the beginning of the line, or, where a
+line was read and its fields do not make an event, these fields. The file appears with the first such line.
 Standard library only.
 """
 
@@ -14,6 +15,8 @@ from stackyard_task.channel import BadInput
 
 #: How much of a corrupt line is kept.
 TEXT_CHARACTERS = 200
+#: How a text begins that is no beginning of a line, but the wanted fields of a row.
+FIELDS_OF_ROW = "fields of the row: "
 #: A reason may quote what it found.
 REASON_CHARACTERS = 300
 #: A share is first judged after so many lines, and again at the end: one bad line of two is not half a file.

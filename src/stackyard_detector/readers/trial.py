@@ -27,8 +27,9 @@ from stackyard_detector.readers.choosing import TIMES
 from stackyard_detector.readers.files import UTF_8, raw_lines
 from stackyard_detector.readers.json_documents import first_objects
 from stackyard_detector.readers.json_shapes import Asked, beginning, holds_documents
+from stackyard_detector.readers.label_columns import LABELS, label_columns
 from stackyard_detector.readers.presets import PRESETS, without_preset
-from stackyard_detector.readers.quarantine import Quarantine
+from stackyard_detector.readers.quarantine import FIELDS_OF_ROW, Quarantine
 from stackyard_detector.readers.reading import fit_templates, read_sessions
 from stackyard_detector.readers.remarks import event_remarks
 from stackyard_detector.readers.source import checked_sources
@@ -101,7 +102,8 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
         path; guess (what was guessed and why, or ``None``); settings (to paste) and preset_settings (what the
         preset stands for, or ``None``); lacks_package (whether this Python lacks what the reading needs); error
         (one sentence, or ``None``); and where lines could be read: lines_read, unit, whole_file, sessions, events,
-        passed_over, quarantined, warnings.
+        passed_over, quarantined, label_columns (those that look like it, where no setting says what is malicious),
+        warnings.
     """
     given = {key: value for key, value in given.items() if value is not None}
     path = Path(str(given.get("path", "")))
@@ -256,6 +258,8 @@ class _Grouped(Quarantine):
             kind = "other reasons"
         if isinstance(text, bytes):
             text = text[: 4 * TEXT_LETTERS].decode("utf-8", "backslashreplace")
+        if text.startswith(FIELDS_OF_ROW):
+            text = ""  # the line itself is shown
         first = {"reason": _cut(reason), "count": 0, "line": line, "text": _cut(text.rstrip("\r\n"))}
         self.reasons.setdefault(kind, first)["count"] += 1
 
@@ -280,6 +284,7 @@ def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optio
     counts = collections.Counter(event for session in sessions for event in session.events)
     lengths = sorted(len(session.events) for session in sessions)
     reasons = sorted(quarantine.reasons.values(), key=lambda r: -r["count"])
+    labels = _label_columns(settings, head.sample)
     _add_texts(reasons[:SHOWN_REASONS], head.path)
     trial.update(
         {
@@ -307,9 +312,11 @@ def _read(settings: Dict[str, Any], head: _Head, trial: Dict[str, Any]) -> Optio
                 "reasons": reasons[:SHOWN_REASONS],
                 "further_reasons": max(0, len(reasons) - SHOWN_REASONS),
             },
+            "label_columns": list(labels),
             "warnings": [
                 *_warnings(settings, sessions, counts, quarantine, templates),
                 *_without_time(settings, head.sample),
+                *_without_label(labels),
             ],
         }
     )
@@ -437,6 +444,36 @@ def _without_time(settings: Dict[str, Any], sample: List[str]) -> Iterator[str]:
         found = guessing.unused_time(sample, settings["format"], settings.get("delimiter", ","))
     looks = "" if found is None else f"; {_cut(found)!r} looks like one"
     yield f"no time is used, so all days of a key are one session: set a time and session_minutes{looks}"
+
+
+def _label_columns(settings: Mapping[str, Any], sample: List[str]) -> Dict[str, List[str]]:
+    """Columns that look like labels, where no setting says what is malicious -> some of their values."""
+    if any(name in settings for name in LABELS):
+        return {}
+    used = [
+        name for key in ("event_column", "key_column", "time_column") for name in _listed(settings.get(key))
+    ]
+    with contextlib.suppress(csv.Error, ValueError, RecursionError, TypeError, IndexError):
+        lines = [line for line in sample if line.strip()]
+        rows = guessing.rows_of(lines, settings["format"], settings.get("delimiter", ","))
+        return label_columns(rows, used)
+    return {}
+
+
+def _listed(value: Any) -> List[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _without_label(labels: Mapping[str, List[str]]) -> Iterator[str]:
+    """A sentence where a column looks like labels and nothing says so."""
+    if labels:
+        told = ", ".join(
+            f"{_cut(name)!r} ({', '.join(map(repr, values))})" for name, values in labels.items()
+        )
+        yield (
+            f"looks like labels and is not used: {_cut(told)}; set label_column (and benign_values), else training "
+            "takes every session for benign"
+        )
 
 
 def _disordered(

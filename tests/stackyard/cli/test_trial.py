@@ -73,6 +73,17 @@ def test_a_log_is_shown_on_one_screen_and_its_settings_run(nowhere: Path) -> Non
     assert "30 events of 3 kinds in 3 sessions" in again
 
 
+def test_a_column_of_labels_is_proposed_as_a_comment(nowhere: Path) -> None:
+    path = nowhere / "alerts.csv"
+    path.write_text(
+        "time,ip,short,label\n" + "".join(f"17046850{i},198.51.100.1,e,{i % 2}\n" for i in range(10, 30))
+    )
+    text = call("try", path)
+    assert "'label' ('0', '1')" in " ".join(text.split())
+    assert '\n# label_column = "label"\n' in text
+    assert "# label_column" not in call("try", path, "--set", "label=0")
+
+
 def test_no_more_than_the_first_lines_are_read(nowhere: Path) -> None:
     text = call("try", log(nowhere, 50), "--lines", "20")
     assert "20 lines (the beginning of the file) -> 20 events" in text

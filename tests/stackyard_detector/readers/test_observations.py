@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 
+from stackyard_detector.readers import Quarantine
 from stackyard_task.channel import BadInput
 
 pytestmark = pytest.mark.python
@@ -163,3 +165,24 @@ def test_where_an_attack_begins_is_told_by_the_rows(write, read):
     assert (cut.events, cut.label, cut.attack_starts_at) == (["E1"], 1, 1)
     (whole,), _ = read(path, label=1, **settings)
     assert (whole.label, whole.attack_starts_at) == (1, None)
+
+
+def test_a_quarantined_row_keeps_the_fields_that_were_wanted(write, read, tmp_path):
+    kept = Quarantine(tmp_path / "q.jsonl")
+    text = "ip,what,time,more\n198.51.100.7,a,1704685029,x\n,b,1704685030,x\n198.51.100.7,c,later,x\n"
+    read(write("a.csv", text), kept, format="csv", key_column="ip", event_column="what", time_column="time")
+    kept.finish()
+    entries = [json.loads(line) for line in (tmp_path / "q.jsonl").read_text().splitlines()]
+    assert [(entry["line"], entry["text"]) for entry in entries] == [
+        (3, "fields of the row: ip='', what='b', time='1704685030'"),
+        (4, "fields of the row: ip='198.51.100.7', what='c', time='later'"),
+    ]
+
+
+def test_a_group_of_a_preset_is_told_by_what_it_means(write, read):
+    lines = "Jan  8 03:37:09 gw kernel: IN=a OUT= SRC=198.51.100.7 DST=10.0.0.5 PROTO=1\nSRC=198.51.100.7 PROTO=1\n"
+    _, quarantine = read(write("a.log", lines), preset="netfilter")
+    assert (
+        "line 2: has no time where the pattern in fields (the preset's, or your own) looks for 'at'"
+        in quarantine.first
+    )

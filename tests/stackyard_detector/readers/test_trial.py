@@ -278,3 +278,37 @@ def test_settings_are_heeded_and_a_preset_is_tried_before_it_is_proposed(tmp_pat
     told = trial.tried({"path": str(path)})
     assert told["settings"]["format"] == "key-value"
     assert told["events"]["count"] == 30
+
+
+def test_columns_that_look_like_labels_are_told_where_no_setting_says_what_is_malicious(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(
+        f"{1704685029 + i},198.51.100.{i % 4},e{i % 5},{'-' if i % 3 else 'dnsteal'}\n" for i in range(40)
+    )
+    path = written(tmp_path, "time,ip,short,event_label\n" + rows, "alerts.csv")
+    told = trial.tried({"path": str(path)})
+    assert told["label_columns"] == ["event_label"]
+    (warning,) = [text for text in told["warnings"] if "label" in text]
+    assert "'event_label' ('dnsteal', '-')" in warning
+    assert "set label_column" in warning
+    for own in ({"label_column": "event_label"}, {"label": 0}):
+        told = trial.tried({"path": str(path), **own})
+        assert told["label_columns"] == []
+        assert not any("label" in text for text in told["warnings"])
+
+
+def test_labels_of_sessions_in_rows_are_told_too(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, "events,label\n" + "".join(f"E1 E2 E{i % 3},{i % 2}\n" for i in range(9)), "s.csv"
+    )
+    told = trial.tried({"path": str(path), "format": "csv-sequences", "event_column": "events"})
+    assert told["label_columns"] == ["label"]
+
+
+def test_the_line_itself_is_shown_where_its_fields_make_no_event(tmp_path: Path) -> None:
+    given = csv_of(tmp_path)
+    path = Path(given["path"])
+    path.write_text(path.read_text() + "yesterday,198.51.100.1,e1\n")
+    (reason,) = trial.tried(given)["quarantined"]["reasons"]
+    assert reason["text"] == "yesterday,198.51.100.1,e1"
