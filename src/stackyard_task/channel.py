@@ -54,6 +54,10 @@ class Channel(Reporter):
         """Why the workload gives up: one of ``records.FAILURE_KINDS`` and one sentence."""
         self._send({"kind": "failure", "failure": kind, "message": message})
 
+    def note(self, sentence: str) -> None:
+        """A sentence that a reader of the run should know: it is shown where the run ends, and in reports."""
+        self._send({"kind": "note", "sentence": sentence})
+
     def ended(self) -> None:
         """The workload's function has returned, or ended the program in order; said by the child itself."""
         self.flush()

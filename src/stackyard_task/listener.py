@@ -47,8 +47,10 @@ RESULTS_KEPT, GPUS_KEPT = 10_000, 1024
 #: Pieces that are read at a time, more than a full pipe holds: whoever writes faster than we read must not keep the
 #: supervisor from its clock.
 _PIECE_BYTES, _PIECES = 1 << 16, 32
-#: A failure is told in one sentence; a workload may say more, which is cut.
+#: A failure is told in one sentence, and so is a note; a workload may say more, which is cut.
 _FAILURE_LETTERS = 500
+#: Notes that a workload tells for its record.
+NOTES_KEPT = 20
 
 
 class Listener:
@@ -81,7 +83,8 @@ class Listener:
         #: Lines that are no message, and values that are left out because they are none.
         self.not_understood = 0
         #: What was told beyond PHASES_KEPT and RESULTS_KEPT.
-        self._more_phases = self._more_results = 0
+        self._more_phases = self._more_results = self._more_notes = 0
+        self._notes: List[str] = []
         self.descriptor = descriptor
         self._started_at = started_at
         self._rest = b""
@@ -198,9 +201,16 @@ class Listener:
 
     def _on_failure(self, message: Dict[str, Any]) -> None:
         kind = message["failure"]
-        said = " ".join(plain(str(message["message"])).split())
-        said = said if len(said) <= _FAILURE_LETTERS else said[: _FAILURE_LETTERS - 3] + "..."
-        self.failure = Failure(kind if kind in FAILURE_KINDS else "code", said)
+        self.failure = Failure(kind if kind in FAILURE_KINDS else "code", _sentence(str(message["message"])))
+
+    def _on_note(self, message: Dict[str, Any]) -> None:
+        note = _sentence(from_json(str, message["sentence"]))
+        if not note or note in self._notes:
+            return
+        if len(self._notes) < NOTES_KEPT:
+            self._notes.append(note)
+        else:
+            self._more_notes += 1
 
     def _on_begun(self, message: Dict[str, Any]) -> None:
         """The interpreter of a process is up; its script begins now."""
@@ -257,12 +267,13 @@ class Listener:
                 setattr(uses[index], name, value)
 
     def notes(self) -> List[str]:
-        """A sentence for each kind of thing of which more was told than a record keeps."""
+        """What the child told as notes, and a sentence for each kind of thing of which more was told than is kept."""
         told = (
             (PHASES_KEPT, "phases", self._more_phases),
             (RESULTS_KEPT, "result figures", self._more_results),
+            (NOTES_KEPT, "notes", self._more_notes),
         )
-        return [
+        return self._notes + [
             f"the first {kept:,} {what} are kept; {more:,} more that {were(more)} told {are(more)} left out"
             for kept, what, more in told
             if more
@@ -278,6 +289,12 @@ class Listener:
             return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
         return StepTimes(self._step_count, self._step_sum / self._step_count, rank(0.5), rank(0.95))
+
+
+def _sentence(text: str) -> str:
+    """One line of bounded length, without what a terminal would act on."""
+    said = " ".join("".join(c if c.isprintable() else " " for c in plain(text)).split())
+    return said if len(said) <= _FAILURE_LETTERS else said[: _FAILURE_LETTERS - 3] + "..."
 
 
 def _with(held: Optional[Dict[str, str]], message: Dict[str, Any]) -> Dict[str, str]:

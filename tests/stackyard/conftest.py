@@ -48,6 +48,8 @@ def work(parameters, channel, output_folder):
     channel.phase("steady")
     print("said to stdout")
     do = parameters.get("do", "nothing")
+    if parameters.get("note"):
+        channel.note(parameters["note"])
     if parameters.get("bad_while") and os.path.exists(parameters["bad_while"]):
         raise ValueError("the flag is up")
     if do == "raise":

@@ -140,3 +140,15 @@ def test_what_a_script_brought_itself_stands_apart_and_is_bounded(line: Line) ->
     assert environment.packages_elsewhere is not None
     assert len(environment.packages_elsewhere) == room.PACKAGES_KEPT
     assert line.listener.not_understood == 2
+
+
+def test_notes_are_kept_once_short_and_bounded(line: Line) -> None:
+    line.say(
+        {"kind": "note", "sentence": "60 alarms\n of 832\x1b[2J sessions"}, {"kind": "note", "sentence": 5}
+    )
+    line.say(*({"kind": "note", "sentence": "x" * 2000} for _ in range(3)))
+    assert line.listener.notes() == ["60 alarms of 832 [2J sessions", "x" * 497 + "..."]
+    assert line.listener.not_understood == 1
+    line.say(*({"kind": "note", "sentence": f"note {n}"} for n in range(50)))
+    assert len(line.listener.notes()) == room.NOTES_KEPT + 1
+    assert line.listener.notes()[-1] == "the first 20 notes are kept; 32 more that were told are left out"

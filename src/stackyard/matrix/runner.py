@@ -57,6 +57,10 @@ class Outcome:
             self.failures.append((label, reason))
 
 
+#: Notes of one run that are told; its record has them all.
+MOST_NOTES = 10
+
+
 class Runner:
     """Runs one planned matrix in one folder."""
 
@@ -106,6 +110,8 @@ class Runner:
         self._estimate = Estimate()
         #: Stacks that a preparation has just loaded: the disk's cache is warm for them.
         self._loaded: set[str] = set()
+        #: Notes that the watcher has heard: repetitions tell the same.
+        self._noted: set[str] = set()
 
     def run(self, scenario_text: str, *, resume: bool = False, fresh: bool = False) -> Outcome:
         """Make every run of the plan that is not there yet, and say what became of them.
@@ -168,6 +174,7 @@ class Runner:
             outcome.count(label, record)
             remaining = self._estimate.seconds()
             self.watcher.ended(label, record, done, self.plan.runs_total, remaining)
+            self._tell_notes(record, self.folder.run(run.block.name, run.cell.slug))
             if record.status == "completed":
                 completed.add(run.cell.slug)
             elif self._gives_up and run.cell.slug not in completed:
@@ -245,7 +252,17 @@ class Runner:
             self.watcher.message(
                 f"prepared {preparation.name} in {record.measurement.wall_seconds or 0:.1f} s"
             )
+            self._tell_notes(record, folder)
         return True
+
+    def _tell_notes(self, record: RunRecord, folder: Path) -> None:
+        """Say what a reader should know of a run, and where the run lies, once."""
+        new = [note for note in record.notes if note not in self._noted][:MOST_NOTES]
+        for note in new:
+            self.watcher.message(f"  note: {''.join(c if c.isprintable() else ' ' for c in note)}")
+        if new:
+            self.watcher.message(f"  in {folder}")
+        self._noted.update(new)
 
     def _short(self, cell: Cell) -> str:
         """The cell by the axes in which the cells of this matrix differ; those of earlier versions lie there too."""

@@ -18,7 +18,7 @@ from stackyard.reports.statistics import FEWEST_RUNS, looks_bimodal
 DRIFT_P = 0.01
 DRIFT_RATIO = 1.05
 FIRST_BLOCK_RATIO = 1.10
-MOST_NOTES = 5
+MOST_NOTES = 10
 _CHOSEN = re.compile(
     r"stack \S+: (?:named by [^;]*|the default [^;]*|the task asks for [^;]*"
     r"|the first that is here; the task asks for no torch)"

@@ -6,7 +6,7 @@ import the shapes of the records; never the runner or a launcher.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from stackyard_task.records import (
 
 PLAN_FILE = "plan.json"
 RUNS_FOLDER = "runs"
+PREPARED_FOLDER = "prepared"
+#: Preparations whose notes are read, and notes of each.
+MOST_PREPARED = 20
 #: Results of a record that are read, each figure or text counted, those in lists too.
 MOST_RESULTS = 500
 #: A timeline is shortened to this many points when read; each keeps the greatest value of its stretch.
@@ -168,6 +171,7 @@ def load(folders: Sequence[Path]) -> Study:
             except RecordError as error:
                 damaged.append(Unreadable(f"{run_folder.name}/{TIMELINE_FILE}", str(error)))
             runs.append(Run(record, source, run_folder.name, timeline))
+    remarks = [remark for folder in resolved for remark in _prepared_remarks(folder)]
     if not runs and not plans:
         names = ", ".join(str(folder) for folder in resolved)
         why = "".join(f" ({item.folder}: {item.reason})" for item in [*unreadable, *damaged][:1])
@@ -184,7 +188,22 @@ def load(folders: Sequence[Path]) -> Study:
         tuple(damaged),
         tuple(shortened),
         duplicates,
+        remarks=tuple(remarks),
     )
+
+
+def _prepared_remarks(folder: Path) -> Iterator[Remark]:
+    """What the records of preparations in ``folder`` say of themselves; a preparation is no run of a report."""
+    prepared = folder / PREPARED_FOLDER
+    found = sorted(prepared.iterdir()) if prepared.is_dir() else []
+    for path in found[:MOST_PREPARED]:
+        try:
+            notes = _read_record(path).notes
+        except RecordError:  # under way, or set aside: its scenario says so
+            continue
+        for note in notes[:MOST_PREPARED]:
+            message = f"Preparation {path.name}: {note.rstrip('.')}."
+            yield Remark("run-notes", "note", message, "It stands in the record of the preparation.")
 
 
 def _run_folders(folder: Path) -> list[Path]:

@@ -150,14 +150,12 @@ def split(dataset: Dataset, share: float, by: str, seed: int) -> Tuple[np.ndarra
 
 
 def tell_remarks(dataset: Dataset, channel: Channel, more: Sequence[str] = ()) -> None:
-    """Say on the console and in the results ``data_note_1``... what is legal and most likely not meant.
+    """Tell as notes of the run what is legal and most likely not meant.
 
     Args:
         dataset: what was read.
-        channel: to the console and the results.
+        channel: to the record.
         more: what else the readers remarked.
     """
-    events = len(dataset.events.values)
-    for number, remark in enumerate([*event_remarks(events, len(dataset.names)), *more], 1):
-        print(f"note: {remark}", flush=True)
-        channel.results(**{f"data_note_{number}": remark})
+    for remark in [*event_remarks(len(dataset.events.values), len(dataset.names)), *more]:
+        channel.note(remark)

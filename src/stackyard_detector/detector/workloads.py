@@ -125,9 +125,8 @@ def train(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     for at in calibrated.curve:
         told = f"at_{100 * at.allowed_rate:g}_percent"
         channel.results(**{f"threshold_{told}": at.value, f"stated_false_alarm_rate_{told}": at.stated_rate})
-    for number, remark in enumerate(calibrated.remarks(), 1):
-        print(f"note: {remark}", flush=True)
-        channel.results(**{f"calibration_note_{number}": remark})
+    for remark in calibrated.remarks():
+        channel.note(remark)
     channel.results(
         k=calibrated.k,
         validation_false_alarm_rate=calibrated.rate_at_k,
@@ -217,7 +216,14 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         results["page"] = f"{EVALUATION_PAGE} in the outputs of the run has the curves of every part"
     if parameters["max_alerts"]:
         results.update(_alarms(parameters, output_folder, detector, dataset, ranks, judged, k, templates))
+        channel.note(_found(results["alerts"] + results["alerts_left_out"], len(sessions)))
     channel.results(**results)
+
+
+def _found(found: int, sessions: int) -> str:
+    """What inference found, in a sentence."""
+    counted = f"{found} alarm{'' if found == 1 else 's'} of {sessions} session{'' if sessions == 1 else 's'}"
+    return f"{counted}; outputs/{alarm_files.PAGE_FILE} shows them" if found else counted
 
 
 def _alarms(

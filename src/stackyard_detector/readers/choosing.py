@@ -156,7 +156,9 @@ def chosen(rows: Rows, given: Mapping[str, Any]) -> Tuple[Dict[str, Any], str]:
     if not _any_of(KEYS, given):
         found.update(_key(present, given, why))
     taken = {*_columns_of({**found, **given}, ("key_column", "time_column"))}
-    taken.update((found.get("external_key") or given.get("external_key") or {}).get("columns", ()))
+    external = found.get("external_key", given.get("external_key"))
+    if isinstance(external, Mapping):
+        taken.update(_columns_of(external, ("columns",)))
     if not _any_of(EVENTS, given):
         found["event_column"] = _event(_present(rows, _ALWAYS), present, taken, len(rows))
         why.append(f"an event is its {found['event_column']}")
@@ -236,10 +238,12 @@ def _any_of(names: Sequence[str], given: Mapping[str, Any]) -> bool:
 
 
 def _columns_of(settings: Mapping[str, Any], names: Sequence[str]) -> List[str]:
+    """Of settings that nobody has checked yet: what is no name of a column is left out."""
     found: List[str] = []
     for name in names:
-        value = settings.get(name, [])
-        found += [value] if isinstance(value, str) else list(value)
+        value = settings.get(name)
+        values = value if isinstance(value, (list, tuple)) else [value]
+        found += [column for column in values if isinstance(column, str)]
     return found
 
 

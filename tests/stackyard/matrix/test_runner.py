@@ -60,6 +60,20 @@ def test_a_run_sees_the_snapshot_and_nothing_of_the_users_shell(
     assert task["environment"]["CUDA_VISIBLE_DEVICES"] == ""
 
 
+def test_notes_of_preparations_and_runs_are_told_once_with_their_folder(yard: Any) -> None:
+    more = f"""
+[prepare.first]
+workload = "{ENTRY}"
+parameters = {{ log = "{yard.log}", note = "a promise" }}
+"""
+    text = scenario(yard, more=more, parameters=', note = "3 alarms", read = "prepared:first/made.txt"')
+    yard.run(text, repeats=1)
+    assert yard.record("b01-bare-new-machine-w").notes == ["3 alarms"]
+    notes = [message for message in yard.messages if "note:" in message]
+    assert notes == ["  note: a promise", "  note: 3 alarms"]
+    assert any(str(yard.out.path / "prepared" / "first") in message for message in yard.messages)
+
+
 @pytest.mark.slow
 def test_a_failing_cell_is_recorded_and_the_matrix_goes_on(yard: Any) -> None:
     text = scenario(yard, more=f'[workloads.bad]\nworkload = "{ENTRY}"\nparameters = {{ do = "raise" }}')

@@ -151,3 +151,15 @@ def test_a_shortened_timeline_keeps_its_peaks_and_its_end() -> None:
     assert short["t_seconds"][-1] == course.t_seconds[-1]
     assert set(short["cpu_percent_of_core"]) == {None}
     assert json.dumps(short)
+
+
+def test_notes_of_preparations_are_told_whole(tmp_path: Path) -> None:
+    write_run(tmp_path, record(CELL, 1, 1.0))
+    prepared = record(CELL, 1, 1.0)
+    prepared.notes = ["the promise holds for " + "x" * 200]
+    folder = write_run(tmp_path / "made", prepared)
+    (tmp_path / "prepared").mkdir()
+    folder.rename(tmp_path / "prepared" / "model")
+    (remark,) = load([tmp_path]).remarks
+    assert (remark.code, remark.severity) == ("run-notes", "note")
+    assert remark.message == f"Preparation model: {prepared.notes[0]}."

@@ -26,7 +26,7 @@ class Listener(Channel):
 
     def __init__(self):
         super().__init__()
-        self.phases, self.said, self.steps = [], {}, 0
+        self.phases, self.said, self.steps, self.notes = [], {}, 0, []
 
     def phase(self, name):
         self.phases.append(name)
@@ -36,6 +36,9 @@ class Listener(Channel):
 
     def results(self, **values):
         self.said.update(values)
+
+    def note(self, sentence):
+        self.notes.append(sentence)
 
 
 def sequences(path, lines):
@@ -168,12 +171,19 @@ def test_a_template_set_of_prepared_sessions_is_refused_for_raw_lines(tmp_path):
         train(tmp_path / "t", [lines], templates_path=str(tmp_path / "templates.json"))
 
 
-def test_events_that_are_all_one_are_remarked_on_in_record_and_console(tmp_path, capsys):
+def test_events_that_are_all_one_are_noted(tmp_path):
     sequences(tmp_path / "same", ["a a a a"] * 30)
     channel = train(tmp_path / "t", [source(tmp_path / "same", 0)], epochs=1, history=2)
     remark = "all events are one: choose what tells them apart (event_column or event_pattern)"
-    assert channel.said["data_note_1"] == remark
-    assert f"note: {remark}" in capsys.readouterr().out
+    assert remark in channel.notes
+
+
+def test_the_alarms_are_told_as_a_note(trained, tmp_path):
+    data = [source(sequences(tmp_path / "odd", ODD))]
+    few = infer(tmp_path / "out", trained[0], data, max_alerts=1)
+    counted = few.said["alerts"] + few.said["alerts_left_out"]
+    assert few.notes[-1] == f"{counted} alarms of {len(ODD)} sessions; outputs/alarms.html shows them"
+    assert infer(tmp_path / "none", trained[0], data, max_alerts=0).notes == []
 
 
 def test_malicious_sessions_do_not_train(tmp_path):
