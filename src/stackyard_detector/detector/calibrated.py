@@ -114,6 +114,8 @@ class Calibrated:
                 own = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
                 baselines[name] = kind.load(own, event_count)
             _check(arrays, event_count)
+            if not 0 < float(value["novelty"]) < 1:
+                raise ValueError(f"novelty is {value['novelty']!r}")
             tails = {name: Tail.from_json(value["tails"][name]) for name in COMBINATIONS[COMBINED]}
             thresholds = {name: Threshold.from_json(value["thresholds"][name]) for name in PARTS}
             return cls(

@@ -53,12 +53,14 @@ class Threshold:
         """One sentence where the demand cannot be expressed, else ``None``."""
         if self.expressible:
             return None
-        enough = math.ceil(EXPRESSIBLE_ALARMS / self.allowed_rate) if self.allowed_rate > 0 else None
-        more = "" if enough is None else f"; give at least {enough} of them, or allow {self.stated_rate:.2g}"
         held = f"{self.sessions} benign validation session{'' if self.sessions == 1 else 's'}"
+        more = f"allow {_rounded_up(min(1.0, EXPRESSIBLE_ALARMS / self.sessions)):.2g}"
+        if self.allowed_rate > 0:
+            more = f"give at least {math.ceil(EXPRESSIBLE_ALARMS / self.allowed_rate)} of them, or {more}"
         return (
-            f"{held} cannot show a false-alarm rate of {self.allowed_rate:g}: what they promise is at most "
-            f"{self.stated_rate:.2g} with {100 * self.confidence:g} % confidence{more}"
+            f"{held} {'is' if self.sessions == 1 else 'are'} too few to show a false-alarm rate of "
+            f"{self.allowed_rate:g}: they promise at most {self.stated_rate:.2g} with {100 * self.confidence:g} % "
+            f"confidence; {more}"
         )
 
     def to_json(self) -> Dict[str, Any]:
@@ -206,6 +208,12 @@ def around(k: int, width: int = 2, largest_k: Optional[int] = None) -> Sequence[
     """k and its neighbours at most ``width`` away, ascending, at least 1 and at most ``largest_k``."""
     last = k + width if largest_k is None else max(k, min(k + width, largest_k))
     return list(range(max(1, k - width), last + 1))
+
+
+def _rounded_up(rate: float) -> float:
+    """The next number of two digits: an advice that is followed must be enough."""
+    unit: float = 10.0 ** (math.floor(math.log10(rate)) - 1)
+    return math.ceil(rate / unit - 1e-9) * unit
 
 
 def _check(sessions: int, rate: float) -> None:

@@ -4,11 +4,10 @@ Scores of different parts have different units. Each is turned into minus the lo
 validation sessions with at least as great a score (a conformal p-value: Vovk, Gammerman and Shafer 2005), and the
 greatest counts (the smallest p-value: Tippett 1931). n sessions can count no share below 1 / (n + 1), and there what a
 part says ends: on a site where everything is longer than in training, all sessions are equally long to it. One part,
-the orderly one, goes on beyond the greatest score it saw. A tenth of what it says is added, and less of what each part
-says, so that sessions which are equally odd to one part are put in order by the others. In the combination of all that is the network, whose score is a logarithm of a
-probability by itself. The parts are not independent, so the sum is no p-value, and needs none: its threshold is
-calibrated as any other. For that, each validation session is held against the others and not against itself
-(``left_out``); else none of them could look as odd as a new one. Needs numpy.
+the orderly one, goes on beyond the greatest score it saw. A tenth of what it says is added, so that it puts sessions in
+order which are equally odd to another part. In the combination of all that is the network, whose score is a logarithm of a probability by itself. The parts are not independent, so the sum is no
+p-value, and needs none: its threshold is calibrated as any other. For that, each validation session is held against the
+others and not against itself (``left_out``); else none of them could look as odd as a new one. Needs numpy.
 """
 
 from __future__ import annotations
@@ -22,11 +21,9 @@ from stackyard_detector.detector.scores import Scores
 
 #: Points at which a tail is kept: the greatest scores one by one, the smaller ones ever further apart.
 MOST_POINTS = 500
-#: How much of what the orderly part says is added, and of what each part says. Chosen on benign validation sessions that
-#: were damaged on purpose (``bench.detector.corruption``), as was the rest of the rule.
-ORDERLY_SHARE, EACH_SHARE = 0.1, 0.03
-
-
+#: How much of what the orderly part says is added. Chosen on benign validation sessions that were damaged on purpose
+#: (``bench.detector.corruption``), as was the rest of the rule.
+ORDERLY_SHARE = 0.1
 #: Scores this near, relative to their size, are equal: another program adds up in another order.
 MARGIN = 1e-4
 
@@ -154,16 +151,17 @@ class CombinedScores(Scores):
 
     def left_out(self) -> np.ndarray:
         """The scores of the very sessions that the tails came from, each held against all others, float64."""
-        orderly = self._tails[self._orderly].left_out(self._scores[self._orderly].sessions, goes_on=True)
         said = [tail.left_out(self._scores[name].sessions) for name, tail in self._tails.items()]
+        orderly = self._tails[self._orderly].left_out(self._scores[self._orderly].sessions, goes_on=True)
         return rule(said, orderly)
 
     def _together(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        said = [tail.improbable(values[name]) for name, tail in self._tails.items()]
         orderly = self._tails[self._orderly].improbable(values[self._orderly], goes_on=True)
-        return rule([tail.improbable(values[name]) for name, tail in self._tails.items()], orderly)
+        return rule(said, orderly)
 
 
 def rule(said: Sequence[np.ndarray], orderly: np.ndarray) -> np.ndarray:
-    """What is combined of what all parts say, and of what the orderly one says without end; nats, float64."""
+    """The combined score of what each part says, and of what the orderly one says without end; nats, float64."""
     result: np.ndarray = np.maximum(np.max(said, axis=0), orderly) + ORDERLY_SHARE * orderly
-    return result + EACH_SHARE * np.sum(said, axis=0)
+    return result

@@ -16,6 +16,8 @@ from stackyard_detector.detector.ends import as_events, as_network_reads
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.windows import Sequences, Sessions, pack, target_offsets, target_places
 
+#: Logits that are computed together: bounds memory where there are many different events.
+CELLS_AT_ONCE = 16_000_000
 #: Nodes per matrix product: the gates of so many nodes (512 x 4 x 64 floats) stay in a core's cache.
 NODES_AT_ONCE = 512
 
@@ -34,15 +36,34 @@ def session_ranks(
     distinct, copy_of = distinct_sessions(packed)
     symbols, places, distinct_offsets = target_places(distinct, weights.config, weights.event_count)
     contexts, context_of = distinct_contexts(symbols, places, weights.config.history)
-    logits = Network(weights).logits(contexts, on_progress)
-    targets = symbols[places]
-    values, surprising = ranks(logits, context_of, targets), surprise(logits, context_of, targets)
+    network = Network(weights)
+    features = network.features(contexts, on_progress)
+    values, surprising = _judged(network, features, context_of, symbols[places])
     # Hand every session the ranks of the one it is a copy of.
     offsets = target_offsets(packed.lengths, weights.config)
     counts = np.diff(offsets)
     copied = np.arange(offsets[-1]) + np.repeat(distinct_offsets[copy_of] - offsets[:-1], counts)
     found = Ranks(values[copied], offsets, weights.config.first_position, surprising[copied])
     return as_events(found, weights.config)
+
+
+def _judged(
+    network: Network, features: np.ndarray, context_of: np.ndarray, targets: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Rank and surprise of each target; the logits of so many contexts at once as ``CELLS_AT_ONCE`` allows."""
+    rows = max(1, CELLS_AT_ONCE // network.event_count)
+    if len(features) <= rows:
+        logits = network.output(features)
+        return ranks(logits, context_of, targets), surprise(logits, context_of, targets)
+    values = np.empty(len(targets), dtype=np.int32)
+    surprising = np.empty(len(targets), dtype=np.float32)
+    order = np.argsort(context_of, kind="stable")
+    bounds = np.searchsorted(context_of[order], np.arange(0, len(features) + rows, rows))
+    for block, (start, stop) in enumerate(zip(bounds, bounds[1:])):
+        logits, part = network.output(features[block * rows : (block + 1) * rows]), order[start:stop]
+        values[part] = ranks(logits, context_of[part] - block * rows, targets[part])
+        surprising[part] = surprise(logits, context_of[part] - block * rows, targets[part])
+    return values, surprising
 
 
 def expected(
@@ -130,7 +151,7 @@ class Network:
 
     def __init__(self, weights: Weights) -> None:
         self._config = weights.config
-        self._event_count = weights.event_count
+        self.event_count = weights.event_count
         arrays = weights.arrays
         self._streams = [_Layers(arrays, "lstm", weights.inputs(), weights.config)]
         if weights.config.quantitative:
@@ -143,14 +164,25 @@ class Network:
     def logits(
         self, contexts: np.ndarray, on_progress: Optional[Callable[[int, int], None]] = None
     ) -> np.ndarray:
-        """Logits of the next event, float32 [contexts, event_count].
+        """Logits of the next event, float32 [contexts, event_count]; see ``features`` for the arguments."""
+        return self.output(self.features(contexts, on_progress))
+
+    def output(self, features: np.ndarray) -> np.ndarray:
+        """Logits from what the layers made of contexts, float32 [contexts, event_count]."""
+        result: np.ndarray = features @ self._output + self._bias
+        return result
+
+    def features(
+        self, contexts: np.ndarray, on_progress: Optional[Callable[[int, int], None]] = None
+    ) -> np.ndarray:
+        """What the layers make of contexts, float32 [contexts, features].
 
         Args:
             contexts: int [contexts, history], distinct and in lexicographic order.
             on_progress: called with (tree levels done, levels in all).
         """
         if not len(contexts):
-            return np.zeros((0, self._event_count), dtype=np.float32)
+            return np.zeros((0, len(self._output)), dtype=np.float32)
         shared = _shared_prefix(contexts)
         parents = np.zeros(len(contexts), dtype=np.int64)
         states = [stream.start() for stream in self._streams]
@@ -163,9 +195,7 @@ class Network:
             if on_progress is not None:
                 on_progress(depth + 1, contexts.shape[1])
         features = [state[0][-1] for state in states]
-        joined = features[0] if len(features) == 1 else np.concatenate(features, axis=1)
-        result: np.ndarray = joined @ self._output + self._bias
-        return result
+        return features[0] if len(features) == 1 else np.concatenate(features, axis=1)
 
 
 def _shared_prefix(contexts: np.ndarray) -> np.ndarray:

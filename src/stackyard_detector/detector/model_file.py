@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -56,12 +57,24 @@ class Detector:
 
 
 def save(folder: Path, detector: Detector) -> None:
-    """Write ``detector`` to ``folder`` (made if absent); each file appears whole or not at all.
+    """Write ``detector`` to ``folder`` (made if absent); each file appears whole or not at all, the description last.
+
+    A folder that was not there before is not there afterwards where one of them cannot be written.
 
     Raises:
         OSError: the folder is not writable or the disk is full.
     """
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _save(folder, detector)
+    except OSError:
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _save(folder: Path, detector: Detector) -> None:
     save_arrays(folder / WEIGHTS_FILE, detector.weights.arrays)
     if detector.calibrated is not None:
         save_arrays(folder / CALIBRATION_FILE, detector.calibrated.arrays())
@@ -99,6 +112,8 @@ def load(folder: Path) -> Detector:
         config = DetectorConfig.from_json(description["config"])
         vocabulary = Vocabulary(description["vocabulary"])
         k, chosen = description["k"], description.get("calibration")
+        if k is not None and not (isinstance(k, int) and k >= 1):
+            raise ValueError(f"k is {k!r}")
         digests = {str(name): str(digest) for name, digest in description["arrays_sha256"].items()}
     except OSError as error:
         raise BadInput(f"{path}: no model there ({error.strerror}); train one with detector-train") from error
@@ -161,14 +176,7 @@ def load_arrays(path: Path) -> Dict[str, np.ndarray]:
 
 def _check(weights: Weights, folder: Path) -> None:
     """Refuse weights that do not fit the description beside them."""
-    config, arrays = weights.config, weights.arrays
-    features = config.hidden_size * (2 if config.quantitative else 1)
-    wanted = {
-        "output.weight": (weights.event_count, features),
-        f"lstm.weight_hh_l{config.layers - 1}": (4 * config.hidden_size, config.hidden_size),
-    }
-    if config.input == "embedding":
-        wanted["embedding.weight"] = (weights.event_count + 2, config.embedding_size)
+    wanted, arrays = _shapes(weights), weights.arrays
     for name, shape in wanted.items():
         seen = tuple(arrays[name].shape) if name in arrays else None
         if seen != shape:
@@ -176,3 +184,30 @@ def _check(weights: Weights, folder: Path) -> None:
                 f"{folder}: {WEIGHTS_FILE} has {name} of shape {seen}, {DESCRIPTION_FILE} asks for {shape}; "
                 "the two files are not of one model"
             )
+        if arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
+            raise BadInput(
+                f"{folder}: {WEIGHTS_FILE}: {name} holds what no training leaves; train the model again"
+            )
+
+
+def _shapes(weights: Weights) -> Dict[str, Tuple[int, ...]]:
+    """Every array of a network, and its shape."""
+    config, count = weights.config, weights.event_count
+    size = config.hidden_size
+    if config.input == "embedding":
+        width = config.embedding_size
+    else:
+        width = 1 if config.input == "scalar" else count + config.start_padding
+    streams = {"lstm": width, **({"counts_lstm": count} if config.quantitative else {})}
+    shapes: Dict[str, Tuple[int, ...]] = {
+        "output.weight": (count, size * len(streams)),
+        "output.bias": (count,),
+    }
+    if config.input == "embedding":
+        shapes["embedding.weight"] = (count + 2, width)
+    for stream, below in streams.items():
+        for layer in range(config.layers):
+            shapes[f"{stream}.weight_ih_l{layer}"] = (4 * size, size if layer else below)
+            shapes[f"{stream}.weight_hh_l{layer}"] = (4 * size, size)
+            shapes[f"{stream}.bias_ih_l{layer}"] = shapes[f"{stream}.bias_hh_l{layer}"] = (4 * size,)
+    return shapes

@@ -54,20 +54,13 @@ class Scores:
             first[session] = int(np.argmax(self.running(session) > threshold))
         return first
 
-    def first_above_from(self, session: int, threshold: float, earliest: int) -> int:
-        """Index of the first alarm of a session at or after ``earliest``, -1 without one.
+    def first_above_from(self, session: int, threshold: float, start: int) -> int:
+        """Index of the first alarm of a session when counting begins with the event ``start``, -1 without one.
 
-        An alarm before is over when it is raised: counting starts anew with the event after it.
+        An alarm before that event is about something else: it is raised, and over.
         """
-        begin = 0
-        while True:
-            above = np.flatnonzero(self.running(session, begin) > threshold)
-            if not len(above):
-                return -1
-            found = begin + int(above[0])
-            if found >= earliest:
-                return found
-            begin = found + 1
+        above = np.flatnonzero(self.running(session, start) > threshold)
+        return start + int(above[0]) if len(above) else -1
 
 
 @dataclass(frozen=True)

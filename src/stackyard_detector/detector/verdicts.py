@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Iterator, List, Mapping
 
 from stackyard_detector.detector import whole_files
 from stackyard_detector.detector.alarms import instant
@@ -43,30 +43,42 @@ def write_verdicts(path: Path, dataset: Dataset, judged: Mapping[str, Judged]) -
 
 
 def _lines(dataset: Dataset, judged: Mapping[str, Judged]) -> Iterator[str]:
-    network, rules, combined = judged[NETWORK], judged.get(RULES), judged.get(COMBINED)
-    lengths, names = dataset.events.lengths.tolist(), dataset.names
+    names, events = dataset.names, dataset.events
+    columns = {
+        part: _Columns(judged[part]) if part in judged else None for part in (NETWORK, RULES, COMBINED)
+    }
+    network, rules, combined = columns[NETWORK], columns[RULES], columns[COMBINED]
+    assert network is not None
+    lengths, starts = events.lengths.tolist(), events.offsets.tolist()
     writer = csv.writer(_Told(), lineterminator="\n")
     yield writer.writerow(COLUMNS)
     for row, key in enumerate(dataset.keys):
         label = dataset.labels[row]
-        first = -1 if combined is None else int(combined.first_alarms[row])
-        event = "" if first < 0 else names[dataset.events.values[dataset.events.offsets[row] + first]]
+        first = -1 if combined is None else combined.first[row]
         yield writer.writerow(
             (
                 key,
                 "" if label is None else label,
-                int(network.alarms[row]),
-                _index(network, row),
+                int(network.first[row] >= 0),
+                _index(network.first[row]),
                 lengths[row],
                 instant(dataset.started_at[row]) or "",
                 f"{network.scores[row]:.6g}",
-                "" if rules is None else int(rules.alarms[row]),
-                "" if combined is None else int(combined.alarms[row]),
+                "" if rules is None else int(rules.first[row] >= 0),
+                "" if combined is None else int(first >= 0),
                 "" if combined is None else f"{combined.scores[row]:.6g}",
-                "" if combined is None else _index(combined, row),
-                event,
+                _index(first),
+                "" if first < 0 else names[events.values[starts[row] + first]],
             )
         )
+
+
+class _Columns:
+    """What one part says, as plain lists."""
+
+    def __init__(self, judged: Judged) -> None:
+        self.first: List[int] = judged.first_alarms.tolist()
+        self.scores: List[float] = judged.scores.tolist()
 
 
 class _Told:
@@ -76,6 +88,5 @@ class _Told:
         return line
 
 
-def _index(judged: Judged, row: int) -> object:
-    first = int(judged.first_alarms[row])
+def _index(first: int) -> object:
     return "" if first < 0 else first

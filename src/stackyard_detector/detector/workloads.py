@@ -6,6 +6,7 @@ PyTorch is imported only by what needs it: inference with the fast scorer runs w
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional
@@ -28,7 +29,6 @@ from stackyard_detector.detector.dataset import Dataset, collect, split, tell_re
 from stackyard_detector.detector.ranks import Ranks
 from stackyard_detector.detector.verdicts import write_verdicts
 from stackyard_detector.detector.windows import Sequences
-from stackyard_task import records
 from stackyard_task.channel import BadInput, Channel
 
 MODEL_FOLDER = "model"
@@ -152,6 +152,11 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     k = parameters["k"] or detector.k
     if k is None:
         raise BadInput(f"{folder}: the model has no calibrated k; give parameter k")
+    if k > detector.vocabulary.size:
+        raise BadInput(
+            f"k is {k}, and the model knows {detector.vocabulary.size} events: not even an unknown event would be a "
+            "miss; give a smaller one"
+        )
     templates = None
     if (folder / TEMPLATES_FILE).exists():
         templates = readers.EventTemplates.load(folder / TEMPLATES_FILE)
@@ -210,9 +215,10 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
     if any(label is not None for label in dataset.labels):
         drawn = evaluation.drawn(dataset.labels, judged)
         results.update(evaluation.evaluate(sessions, dataset.labels, judged, ranks, k, starts, drawn))
-        records.write_json({"api_version": CURVES_VERSION, "parts": drawn}, output_folder / CURVES_FILE)
         page = evaluation_page.render(drawn, results, str(alarms.now()), by_rank)
-        whole_files.write({output_folder / EVALUATION_PAGE: [page]}, "the page of the evaluation")
+        curves = json.dumps({"api_version": CURVES_VERSION, "parts": drawn}, allow_nan=False) + "\n"
+        pages = {output_folder / CURVES_FILE: [curves], output_folder / EVALUATION_PAGE: [page]}
+        whole_files.write(pages, "the evaluation")
         results["page"] = f"{EVALUATION_PAGE} in the outputs of the run has the curves of every part"
     if parameters["max_alerts"]:
         results.update(_alarms(parameters, output_folder, detector, dataset, ranks, judged, k, templates))

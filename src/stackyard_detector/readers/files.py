@@ -34,6 +34,10 @@ def opened(path: Path, encoding: str = UTF_8) -> IO[bytes]:
     try:
         if path.is_dir():
             raise BadInput(f"{path}: is a folder, expected a file")
+        if path.exists() and not path.is_file():
+            raise BadInput(
+                f"{path}: is no regular file, but a pipe, a socket or a device; copy it to a file first"
+            )
         raw = path.open("rb")
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file; check the path of the source") from error

@@ -60,7 +60,9 @@ def test_validation_decides_thresholds_and_says_what_they_promise(chosen):
     limit = chosen.thresholds["combined"]
     assert (limit.sessions, limit.alarms, limit.expressible) == (20, 0, False)
     assert [at.allowed_rate for at in chosen.curve] == list(c.CURVE_RATES)
-    assert "20 benign validation sessions cannot show a false-alarm rate of 0.002" in chosen.remarks()[0]
+    assert (
+        "20 benign validation sessions are too few to show a false-alarm rate of 0.002" in chosen.remarks()[0]
+    )
 
 
 def test_a_k_near_the_vocabulary_is_said():

@@ -108,12 +108,18 @@ def test_too_few_sessions_promise_what_they_can():
     assert (found.alarms, found.expressible) == (0, False)
     assert found.value == pytest.approx(56, rel=1e-3)
     assert found.stated_rate == pytest.approx(1 - 0.05 ** (1 / 57))
-    assert "57 benign validation sessions cannot show a false-alarm rate of 0.002" in found.remark()
-    assert "give at least 2500 of them, or allow 0.051" in found.remark()
+    assert "57 benign validation sessions are too few to show a false-alarm rate of 0.002" in found.remark()
+    assert "at most 0.051 with 95 % confidence; give at least 2500 of them, or allow 0.088" in found.remark()
     enough = threshold(np.arange(2500.0), 0.002)
     assert enough.expressible
     assert enough.remark() is None
     assert enough.stated_rate <= 0.002
+
+
+def test_the_advice_leads_out():
+    for sessions, rate in ((57, 0.002), (300, 0.0099), (40, 0.05), (1, 0.1), (9, 0.0)):
+        advised = float(threshold(np.arange(sessions * 1.0), rate).remark().rpartition("allow ")[2])
+        assert threshold(np.arange(sessions * 1.0), advised).remark() is None or advised == 1.0
 
 
 @given(st.lists(st.floats(0, 9, width=16), min_size=1, max_size=60), st.floats(0, 1), st.floats(0, 1))

@@ -172,3 +172,13 @@ def test_hand_computed_scores():
     expected = hidden[:, None] * np.array([1.0, -2.0, 0.5]) + np.array([0.0, 0.1, 0.2])
     computed = fast_scoring.Network(Weights(config, 3, arrays)).logits(contexts)
     np.testing.assert_allclose(computed, expected, rtol=1e-5)
+
+
+def test_logits_in_pieces_give_the_same_ranks(monkeypatch):
+    weights = random_model(DetectorConfig(history=3, hidden_size=8), 7, seed=5).weights()
+    sessions = random_sessions(np.random.default_rng(1), 7)
+    whole = fast_scoring.session_ranks(weights, sessions)
+    monkeypatch.setattr(fast_scoring, "CELLS_AT_ONCE", 7 * 11)
+    pieces = fast_scoring.session_ranks(weights, sessions)
+    np.testing.assert_array_equal(pieces.values, whole.values)
+    np.testing.assert_allclose(pieces.surprise, whole.surprise, rtol=1e-5)

@@ -51,10 +51,10 @@ def test_what_only_the_end_shows_alarms_at_the_last_event():
     assert EventScores(np.array([0, 3]), None, at_end=np.array([4.0])).first_above(3).tolist() == [2]
 
 
-def test_after_an_alarm_counting_begins_anew():
-    """Two unseen events before the attack alarm by themselves; the attack has one, and is missed at a limit of 1."""
+def test_after_an_early_alarm_counting_begins_with_the_attack():
+    """Two unseen events before the attack alarm by themselves; the first attack has one, too few for the limit."""
     found = scores([[1, 1, 0, 1, 0], [1, 1, 0, 1, 1]], "sum")
     assert found.first_above(1.5).tolist() == [1, 1]
-    assert found.first_above_from(0, 1.5, earliest=2) == -1
-    assert found.first_above_from(1, 1.5, earliest=2) == 4
-    assert found.first_above_from(1, 1.5, earliest=0) == 1
+    assert found.first_above_from(0, 1.5, start=2) == -1
+    assert found.first_above_from(1, 1.5, start=2) == 4
+    assert found.first_above_from(1, 1.5, start=9) == -1

@@ -341,3 +341,9 @@ def test_both_scorers_and_any_batches_give_the_same_verdicts_of_all_parts(traine
     assert {row[3] for row in fast} == {"0", "1"}
     assert verdicts("torch", scorer="torch") == fast
     assert verdicts("batches", events_per_batch=7) == fast
+
+
+def test_a_k_that_forgives_unknown_events_is_refused(trained, tmp_path):
+    data = [source(sequences(tmp_path / "o", ODD), 1)]
+    with pytest.raises(BadInput, match="k is 7, and the model knows 6 events"):
+        infer(tmp_path / "out", trained[0], data, k=7)

@@ -146,3 +146,9 @@ def test_utf_16_without_a_mark_needs_its_byte_order(write, read):
         BadInput, match="has no mark that says which UTF-16 it is; name utf-16-le or utf-16-be"
     ):
         read(path, format="sequences", encoding="utf-16")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInput, match="is no regular file"):
+        list(numbered_lines(tmp_path / "pipe", Quarantine()))
