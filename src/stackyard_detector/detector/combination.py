@@ -5,9 +5,10 @@ validation sessions with at least as great a score (a conformal p-value: Vovk, G
 greatest counts (the smallest p-value: Tippett 1931). n sessions can count no share below 1 / (n + 1), and there what a
 part says ends: on a site where everything is longer than in training, all sessions are equally long to it. One part,
 the orderly one, goes on beyond the greatest score it saw. A tenth of what it says is added, so that it puts sessions in
-order which are equally odd to another part. In the combination of all that is the network, whose score is a logarithm of a probability by itself. The parts are not independent, so the sum is no
-p-value, and needs none: its threshold is calibrated as any other. For that, each validation session is held against the
-others and not against itself (``left_out``); else none of them could look as odd as a new one. Needs numpy.
+order which are equally odd to another part. In the combination of all that is the network, whose score is a logarithm
+of a probability by itself. The parts are not independent, so the sum is no p-value, and needs none: its threshold is
+calibrated as any other. For that, each validation session is held against the others and not against itself
+(``left_out``); else none of them could look as odd as a new one. Needs numpy.
 """
 
 from __future__ import annotations
