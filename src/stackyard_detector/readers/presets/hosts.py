@@ -17,7 +17,7 @@ _MODERN = rf"<\d+>1 \S+ \S+ sshd(?:-session|-auth)? \S+ \S+ {STRUCTURED}"
 _SSHD_LINE = rf"^(?:{_MODERN}|(?!{_MODERN})[^\[]*\bsshd(?:-session|-auth)?\[\d+\]: )"
 _SSHD = _SSHD_LINE + r"(?:error: |fatal: |banner exchange: )?"
 # Audit: no text that a user chose comes before the time and the login session; values with quotes are such.
-_AUDIT = r"^[^'\"]*?\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)"
+_AUDIT = r"^[^'\"]{0,512}?\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)"
 
 HOSTS = (
     Preset(
@@ -138,7 +138,7 @@ HOSTS = (
                 _AUDIT + r".*(?<![\w-])acct=\"?(?P<who>[^\"\s?]+)",
                 _AUDIT + r".*(?<![\w-])exe=\"?(?P<who>[^\"\s?]+)",
                 _AUDIT + r".*(?<![\w-])comm=\"?(?P<who>[^\"\s?]+)",
-                r"^[^'\"]*?\bmsg(?P<who>=audit\()(?P<at>\d+(?:\.\d+)?):",
+                r"^[^'\"]{0,512}?\bmsg(?P<who>=audit\()(?P<at>\d+(?:\.\d+)?):",
             ],
             # the last of the patterns found nobody
             "nobody": ["-", "=audit("],

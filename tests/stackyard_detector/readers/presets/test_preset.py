@@ -99,7 +99,10 @@ def test_every_preset_is_read_by_the_tests_of_its_module(
             if name.startswith("test_"):
                 (names, values) = next((mark.args for mark in getattr(test, "pytestmark", ())), ("", [""]))
                 for value in values:
-                    test(tmp_path, **({names: value} if names else {}))
+                    several = not isinstance(names, str)
+                    test(
+                        tmp_path, **(dict(zip(names, value)) if several else {names: value} if names else {})
+                    )
     assert {preset.name for preset in PRESETS} - given == set()
 
 
