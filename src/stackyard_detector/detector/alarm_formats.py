@@ -51,7 +51,7 @@ def cef(alarm: Mapping[str, Any]) -> str:
         pairs += _labelled("cn1", "position", told["position"])
         pairs += _labelled("cn2", "rank", told["rank"])
     pairs += _labelled("cn3", "events", alarm["events"])
-    pairs += _labelled("cs4", "parts", ", ".join(alarm["parts"]))
+    pairs += _labelled("cs4", "parts", ", ".join(alarm["parts"]) or _nearest(alarm))
     pairs += _labelled("cs5", "model", alarm["model"]["sha256"])
     pairs += _labelled("cs6", "data", alarm["data"]["sha256"])
     pairs += _labelled("cfp1", "score", alarm["score"])
@@ -120,7 +120,7 @@ def message(alarm: Mapping[str, Any]) -> str:
 def reason(alarm: Mapping[str, Any]) -> str:
     """Why there is an alarm: which event came, how improbable it was, what was expected."""
     count = f"{alarm['events']} event{'' if alarm['events'] == 1 else 's'}"
-    parts = ", ".join(alarm["parts"] or [alarm["decided_by"]]).replace("_", " ")
+    parts = (", ".join(alarm["parts"]) or _nearest(alarm) or alarm["decided_by"]).replace("_", " ")
     first, told = alarm["first_alarm"], _telling(alarm)
     if told is None:
         return f"{count} unlike those of training ({parts})"
@@ -134,6 +134,8 @@ def reason(alarm: Mapping[str, Any]) -> str:
         words = (
             f"{count} unlike those of training ({parts}), certain at position {first['position']}; {words}"
         )
+    elif not alarm["parts"] and alarm["nearest"] is not None:
+        words += f" ({parts})"
     expected = _expected(told)
     return f"{words}; expected: {expected}" if expected else words
 
@@ -149,6 +151,16 @@ def address_of(key: str) -> Optional[str]:
 def _telling(alarm: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
     """The event to look at first."""
     return next((event for event in alarm["unexpected"] if event["position"] == alarm["look_at"]), None)
+
+
+def _nearest(alarm: Mapping[str, Any]) -> str:
+    """Where no part alarms alone: which one came nearest to it, in a few words."""
+    near = alarm["nearest"]
+    if near is None:
+        return ""
+    numbers = [near["score"], near["threshold"]]
+    told = "" if None in numbers else f", {numbers[0]:.4g}, alarms above {numbers[1]:.4g}"
+    return f"no part alone, nearest {near['part']}{told}"
 
 
 def _said(event: Mapping[str, Any]) -> str:

@@ -157,7 +157,7 @@ def _session(
     dataset, deciding, row = findings.dataset, findings.deciding, seen.row
     steps = np.where(np.isnan(seen.surprises), _NOT_JUDGED, np.rint(100 * np.minimum(seen.surprises, 1e6)))
     steps[seen.unknown] = _NEVER
-    first = int(deciding.first_alarms[row])
+    first, near = int(deciding.first_alarms[row]), findings.nearest(row)
     unexpected = findings.unexpected(seen, MOST_UNEXPECTED)[0]
     look_at = findings.telling(seen, [place for place in unexpected if begin <= place < end])
     return {
@@ -169,6 +169,7 @@ def _session(
         "alarm": first >= 0,
         "score": finite(deciding.scores[row]),
         "severity": findings.severity(row),
+        "near": None if near is None else list(findings.parts).index(near["part"]),
         "first": None if first < 0 else first,
         "n": len(seen.names),
         "from": begin,

@@ -17,7 +17,7 @@ const made = (tag, name, text) => {
 };
 const count = (n, word) => n.toLocaleString("en") + " " + word + (n === 1 ? "" : "s");
 const plain = (name) => name.replace(/_/g, " ");
-const number = (x) => x === null ? "not measured" : String(Number(x.toPrecision(4)));
+const number = (x, digits = 4) => x === null ? "not measured" : String(Number(x.toPrecision(digits)));
 const share = (p) => {
   if (p >= 0.001) return Number((100 * p).toPrecision(3)) + " %";
   return p > 0 ? "1 in " + Math.round(1 / p).toLocaleString("en") : "0 %";
@@ -188,6 +188,7 @@ function sessionNode(s, matched) {
   D.parts.forEach((part, i) => {
     if (s.parts[i][0] && part.single) head.append(made("span", "badge", plain(part.name)));
   });
+  if (s.near !== null) head.append(made("span", "badge", "no part alone, nearest " + plain(D.parts[s.near].name)));
   const others = (alike.get(sort(s)) || 1) - 1;
   if (others) head.append(made("span", "soft small", "and " + others.toLocaleString("en") + " more of this kind"));
   const times = [when(s.start), when(s.end)].filter((t) => t), facts = [];
@@ -215,12 +216,16 @@ function sessionNode(s, matched) {
 function partsNode(s) {
   const scroll = made("div", "scroll"), table = scroll.appendChild(made("table"));
   const head = table.appendChild(made("thead")).appendChild(made("tr"));
-  const columns = ["part", "verdict", "score", "threshold", "alarm at"];
+  const columns = ["part", "verdict", "score", "alarm if", "alarm at"];
   columns.forEach((name, i) => head.append(made("th", i > 1 ? "n" : "", name)));
   const body = table.appendChild(made("tbody"));
   s.parts.forEach(([alarm, score, first], part) => {
     const row = body.appendChild(made("tr")), about = D.parts[part];
-    const told = [number(score), about.threshold === null ? "none" : number(about.threshold), first < 0 ? "–" : first];
+    // an alarm is above its threshold: so many digits that this can be seen
+    let digits = 4;
+    while (alarm && digits < 15 && number(score, digits) === number(about.threshold, digits)) digits++;
+    const threshold = about.threshold === null ? "none" : "above " + number(about.threshold, digits);
+    const told = [number(score, digits), threshold, first < 0 ? "–" : first];
     row.append(made("th", "", plain(about.name)), made("td", "", alarm ? "alarm" : "no alarm"));
     told.forEach((text) => row.append(made("td", "n", text)));
   });

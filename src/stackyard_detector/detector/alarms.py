@@ -96,8 +96,28 @@ class Findings:
             if name not in COMBINATIONS and int(part.first_alarms[row]) >= 0
         ]
 
+    def nearest(self, row: int) -> Optional[Dict[str, Any]]:
+        """Of an alarm that no part gives alone, the part to which fewest benign sessions are as odd; else ``None``."""
+        calibrated = self.detector.calibrated
+        if calibrated is None or int(self.deciding.first_alarms[row]) < 0 or self.alarming(row):
+            return None
+        odd = {
+            name: float(calibrated.tails[name].improbable(part.scores[row : row + 1])[0])
+            for name, part in self.parts.items()
+            if name in calibrated.tails
+        }
+        if not odd:
+            return None
+        name = max(odd, key=lambda part: odd[part])
+        part = self.parts[name]
+        return {
+            "part": name,
+            "score": finite(part.scores[row], 6),
+            "threshold": finite(part.threshold, 6),
+        }
+
     def severity(self, row: int) -> int:
-        """How grave, 5 to 10: four more than there are parts that alarm."""
+        """How grave, 5 to 10: four more than there are parts that alarm, and 5 where none does alone."""
         return max(5, min(10, 4 + len(self.alarming(row))))
 
     def seen(self, row: int) -> Seen:
@@ -322,6 +342,7 @@ def _alarm(
         "severity": findings.severity(row),
         "decided_by": findings.decided_by,
         "parts": findings.alarming(row),
+        "nearest": findings.nearest(row),
         "verdicts": verdicts(findings, row),
         "first_alarm": None
         if first < 0

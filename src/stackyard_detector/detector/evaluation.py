@@ -87,7 +87,7 @@ def evaluate(
         "sessions": len(packed),
         "sessions_without_label": int(np.sum(~known)),
         "sessions_without_target": int(np.sum(np.diff(ranks.offsets) == 0)),
-        "alarms": int(judged[NETWORK].alarms.sum()),
+        "network_alarms": int(judged[NETWORK].alarms.sum()),
         "k": k,
     }
     note = metrics.missing_class(truth)

@@ -226,3 +226,20 @@ def test_the_page_of_the_documentation_shows_and_explains_every_field():
     tables = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
     explained = {name for row in tables for name in re.findall(r"`([^`]+)`", row)}
     assert set(alarm) | set(alarm["unexpected"][0]) <= explained
+
+
+def test_an_alarm_of_no_part_alone_says_which_came_nearest():
+    model = findings(session("login read write"))
+    (usual,) = alarms.build(findings(session("login read logout")), CAME_FROM, 1)
+    assert usual["nearest"] is None
+    model.detector.calibrated = SimpleNamespace(
+        tails={"network": Tail.fit(np.arange(10.0)), "length": Tail.fit(np.array([1.0, 2.0, 2.5, 9.0]))}
+    )
+    model.parts["combined"].first_alarms[0] = 2
+    (alarm,) = alarms.build(model, CAME_FROM, 1)
+    assert (alarm["parts"], alarm["severity"]) == ([], 5)
+    assert alarm["nearest"] == {"part": "length", "score": 3.0, "threshold": 40.0}
+    said = "no part alone, nearest length, 3, alarms above 40"
+    assert said in alarm_formats.reason(alarm)
+    assert f"cs4={said}" in alarm_formats.cef(alarm)
+    assert said in alarm_formats.ecs(alarm)["message"]

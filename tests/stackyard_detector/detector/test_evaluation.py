@@ -76,7 +76,7 @@ def test_no_attack_is_said_and_metrics_are_none(chosen):
 def test_sessions_without_label_are_counted_and_left_out(chosen):
     results = evaluate(chosen, labels=[0, 1, None, None])
     assert results["sessions_without_label"] == 2
-    assert results["alarms"] == 2
+    assert results["network_alarms"] == 2
     assert results["recall"] == 1.0
 
 
