@@ -44,7 +44,9 @@ def findings(*sessions, start_padding=False, k=2, threshold=3.0, texts=None, rul
     dataset = collect(list(sessions))
     config = DetectorConfig(history=2, start_padding=start_padding)
     # what a model_file.Detector has, without the library that a model file needs
-    detector = SimpleNamespace(config=config, vocabulary=Vocabulary(KNOWN), k=k, provenance={}, calibrated=None)
+    detector = SimpleNamespace(
+        config=config, vocabulary=Vocabulary(KNOWN), k=k, provenance={}, calibrated=None
+    )
     encoded = dataset.encoded(detector.vocabulary)
     ranks, surprises, offsets = [], [], [0]
     events = np.zeros(len(encoded.values))

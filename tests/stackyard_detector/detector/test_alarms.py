@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from stackyard_detector.detector import alarms
+from stackyard_detector.detector import alarm_formats, alarms
+from stackyard_detector.detector.combination import Tail
 from tests.stackyard_detector.detector.judging import CAME_FROM, findings, session
 
 pytestmark = pytest.mark.python
