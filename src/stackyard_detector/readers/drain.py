@@ -42,6 +42,8 @@ class Drain:
         if depth < 3:
             raise ValueError(f"depth is {depth}, expected 3 or more")
         self.templates: List[Tuple[str, ...]] = []
+        #: Messages that were learnt or matched.
+        self.messages = 0
         #: How often a message of up to _WORDS words was compared with a template; a longer one counts as several.
         self.comparisons = 0
         #: How many messages fitted no template, and were not compared with all.
@@ -57,6 +59,7 @@ class Drain:
 
     def learn(self, tokens: Sequence[str]) -> int:
         """The number of the template that a message joins, or of the new one that it begins."""
+        self.messages += 1
         number = self._most_similar(self._leaf(tokens), tokens, self._similarity, 0)
         if number is None:
             return self.add(tokens)
@@ -93,7 +96,8 @@ class Drain:
             most: templates that it is compared with, at the end of the tree and of all: it fits none of more.
                 ``None``: any number.
         """
-        number, skipped = None, False
+        self.messages += 1
+        skipped = False
         for numbers in (self._leaf(tokens), self._all(len(tokens))):
             if most is not None and len(numbers) > most:
                 skipped = True

@@ -28,12 +28,19 @@ REMEMBERED = 100_000
 REMEMBERED_CHARACTERS = 1 << 25
 #: More templates than this are free text, not templates; each message is compared with many of them.
 MOST_TEMPLATES = 10_000
-#: The same is true where messages were compared with templates so often: a minute or two of a processor.
+#: The same is true where messages were compared with templates so often: a minute or two of a processor, and more
+#: for each message than it takes to mask it.
 MOST_COMPARISONS = 100_000_000
+COMPARISONS_EACH = 100
 #: Matching is to end as well: after that many comparisons, a message is compared with so many templates at most.
 COMPARED_AFTERWARDS = 1000
 #: The tokens of a message that count: the first ones.
 MOST_TOKENS = 1000
+
+
+def _costly(drain: Drain) -> bool:
+    """Whether messages were compared with templates too often."""
+    return drain.comparisons > MOST_COMPARISONS + COMPARISONS_EACH * drain.messages
 
 
 class EventTemplates:
@@ -104,7 +111,7 @@ class EventTemplates:
                 characters = len(message)
             seen.add(tokens)
             drain.learn(tokens)
-            if len(drain.templates) > MOST_TEMPLATES or drain.comparisons > MOST_COMPARISONS:
+            if len(drain.templates) > MOST_TEMPLATES or _costly(drain):
                 raise BadInput(
                     f"the messages have too many templates ({len(drain.templates)}), so they are free text; name "
                     "event_pattern, or a message_pattern or masks that leave out what varies"
@@ -117,8 +124,7 @@ class EventTemplates:
         tokens = self._masked.tokens(message)[:MOST_TOKENS]
         event = self._remembered.get(tokens)
         if event is None:
-            bounded = self._drain.comparisons > MOST_COMPARISONS
-            number = self._drain.match(tokens, COMPARED_AFTERWARDS if bounded else None)
+            number = self._drain.match(tokens, COMPARED_AFTERWARDS if _costly(self._drain) else None)
             event = UNMATCHED if number is None else f"E{number + 1}"
             self._characters += len(message)
             if len(self._remembered) >= REMEMBERED or self._characters > REMEMBERED_CHARACTERS:

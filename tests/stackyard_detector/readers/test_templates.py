@@ -186,6 +186,8 @@ def test_free_text_has_too_many_templates(monkeypatch):
         EventTemplates().fit(messages)
     monkeypatch.setattr("stackyard_detector.readers.templates.MOST_TEMPLATES", 50)
     monkeypatch.setattr("stackyard_detector.readers.templates.MOST_COMPARISONS", 3)
+    assert len(EventTemplates().fit(f"same {a} {b}" for a in "abcdef" for b in "uvwxyz")) == 6
+    monkeypatch.setattr("stackyard_detector.readers.templates.COMPARISONS_EACH", 0)
     with pytest.raises(BadInput, match=r"too many templates"):
         EventTemplates().fit(f"same {a} {b}" for a in "abcdef" for b in "uvwxyz")
 
@@ -198,6 +200,7 @@ def test_matching_free_text_ends_and_says_so(monkeypatch):
     assert templates.match("z same a") == UNMATCHED
     assert templates.remarks() == []
     monkeypatch.setattr("stackyard_detector.readers.templates.MOST_COMPARISONS", 200)
+    monkeypatch.setattr("stackyard_detector.readers.templates.COMPARISONS_EACH", 0)
     monkeypatch.setattr("stackyard_detector.readers.templates.COMPARED_AFTERWARDS", 99)
     for number in range(1000):
         assert templates.match(f"z{number} not matched") == UNMATCHED
@@ -213,6 +216,7 @@ def test_matching_free_text_ends_and_says_so(monkeypatch):
 
 def test_many_messages_of_few_templates_are_no_free_text(monkeypatch):
     monkeypatch.setattr("stackyard_detector.readers.templates.MOST_COMPARISONS", 3)
+    monkeypatch.setattr("stackyard_detector.readers.templates.COMPARED_AFTERWARDS", 1)
     templates = EventTemplates().fit(["user <*> in", "user <*> out"])
     assert [templates.match(f"nobody {name} in") for name in "abcdefgh"] == [UNMATCHED] * 8
     assert templates.remarks() == []
