@@ -158,3 +158,23 @@ def test_no_line_takes_a_pattern_long() -> None:
             began = time.process_time()
             pattern.search(line, 0, most)
             assert time.process_time() - began < 1, (pattern.pattern, one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "piece"),
+    [
+        ("sshd", "<38>1 2026-01-08T03:37:10.5Z host sshd 44255 - ", '[a b="c"]'),
+        ("netfilter", "<4>1 2026-01-08T03:37:09Z gw kernel - - ", '[a b="c"]'),
+        ("asa", "Jan  8 03:37:09 h %ASA-4-430003: ", "SrcIP: "),
+        ("asa", "Jan  8 03:37:09 h %ASA-4-106023: Deny ", "::"),
+    ],
+)
+def test_no_message_behind_a_header_takes_a_pattern_long(name: str, head: str, piece: str) -> None:
+    (preset,) = [preset for preset in PRESETS if preset.name == name]
+    line = (head + piece * (MATCHED_CHARACTERS // len(piece)))[:MATCHED_CHARACTERS]
+    for key in ("fields", "key_pattern", "event_pattern"):
+        given = preset.settings.get(key, [])
+        for pattern in [given] if isinstance(given, str) else given:
+            began = time.process_time()
+            re.search(pattern, line)
+            assert time.process_time() - began < 1, pattern
