@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 
+from stackyard_detector.readers.source import BENIGN_VALUES
+
 #: Settings that say what is malicious.
 LABELS = ("label", "label_column", "label_pattern", "labels_path")
 #: Values told of a column, at most.
@@ -45,7 +47,7 @@ _OF_LABELS = frozenset(
 def label_columns(
     rows: Iterable[Mapping[str, Optional[str]]], used: Sequence[str] = ()
 ) -> Dict[str, List[str]]:
-    """Columns that look like labels -> some of their values, in the order of the columns.
+    """Columns that look like labels -> some of their values; those that have a benign value come first.
 
     Args:
         rows: some rows of a source.
@@ -58,9 +60,13 @@ def label_columns(
                 values = found.setdefault(name, [])
                 if value not in values:
                     values.append(value)
+    # those with a value that means benign first: another column of labels would make every row malicious
+    ordered = sorted(
+        found.items(), key=lambda each: not any(v.strip().lower() in BENIGN_VALUES for v in each[1])
+    )
     return {
         name: values[:VALUES]
-        for name, values in found.items()
+        for name, values in ordered
         if len(values) <= _DIFFERENT
         and all(len(value) <= _VALUE_CHARACTERS for value in values)
         and (_NAME.search(name) or all(value.strip().lower() in _OF_LABELS for value in values))

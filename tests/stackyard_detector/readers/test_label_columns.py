@@ -7,8 +7,9 @@ from stackyard_detector.readers.label_columns import VALUES, label_columns
 
 def test_labels_are_found_by_name_and_told_with_some_values() -> None:
     rows = [
-        {"ip": "10.0.0.5", "event_label": value, "time_label": "x"} for value in ("-", "scan", "-", "dns")
+        {"ip": "10.0.0.5", "time_label": "x", "event_label": value} for value in ("-", "scan", "-", "dns")
     ]
+    assert list(label_columns(rows)) == ["event_label", "time_label"]
     assert label_columns(rows) == {"event_label": ["-", "scan", "dns"], "time_label": ["x"]}
     assert label_columns(rows, used=["time_label"]) == {"event_label": ["-", "scan", "dns"]}
     many = [{"label": str(number)} for number in range(VALUES + 3)]
