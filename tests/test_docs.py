@@ -172,7 +172,7 @@ def test_parts_of_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.Ca
     shutil.copytree(
         ROOT / "examples" / "own-function", tmp_path, dirs_exist_ok=True
     )  # what an example may name
-    for name in ("sessions.txt", "hdfs_train.gz", "requirements.txt", "eve.json"):
+    for name in ("sessions.txt", "hdfs_train.gz", "requirements.txt", "eve.json", "eve-new.json"):
         (tmp_path / name).touch()
     assert run(["scenario", "validate", str(file)]) == 0, capsys.readouterr().err
 

@@ -427,6 +427,14 @@ def _warnings(
             yield "nearly every session has one event: the key never repeats, or session_minutes is short"
     if quarantine.count > 0.1 * max(quarantine.lines, 1):
         yield f"{quarantine.count} of {quarantine.lines} lines are quarantined: see why"
+    if settings.get("labels_path"):
+        malicious: Dict[str, int] = collections.Counter(s.key for s in sessions if s.label == 1)
+        several = [key for key, number in malicious.items() if number > 1]
+        if several:
+            yield (
+                "labels_path calls every session of a key malicious, also those before its attack: "
+                f"{malicious[several[0]]} of {_cut(several[0])!r}; label_column labels rows"
+            )
     disordered = _disordered(settings, sessions, templates)
     if disordered:
         yield (

@@ -312,3 +312,14 @@ def test_the_line_itself_is_shown_where_its_fields_make_no_event(tmp_path: Path)
     path.write_text(path.read_text() + "yesterday,198.51.100.1,e1\n")
     (reason,) = trial.tried(given)["quarantined"]["reasons"]
     assert reason["text"] == "yesterday,198.51.100.1,e1"
+
+
+def test_labels_of_keys_that_go_beyond_the_attack_are_warned_of(tmp_path: Path) -> None:
+    given = {**csv_of(tmp_path, 8000), "session_minutes": 30}
+    labels = written(tmp_path, "key,label\n198.51.100.1,1\n198.51.100.2,0\n", "labels.csv")
+    told = trial.tried({**given, "labels_path": str(labels)}, 8001)
+    assert [
+        w for w in told["warnings"] if w.startswith("labels_path calls every session") and "198.51.100.1" in w
+    ]
+    told = trial.tried({**given, "labels_path": str(labels)}, 100)
+    assert not [w for w in told["warnings"] if "labels_path" in w]

@@ -13,7 +13,7 @@ import pytest
 from stackyard_detector.readers.capture import MATCHED_CHARACTERS
 from stackyard_detector.readers.guessing import LETTERS
 from stackyard_detector.readers.presets import PRESETS, without_preset
-from stackyard_detector.readers.presets.preset import Preset, settings_with
+from stackyard_detector.readers.presets.preset import SERVICE, Preset, settings_with
 from stackyard_detector.readers.source import checked_sources
 from stackyard_task.channel import BadInput
 from tests.stackyard_detector.readers.presets import test_firewalls, test_hosts, test_sensors, test_services
@@ -178,3 +178,9 @@ def test_no_message_behind_a_header_takes_a_pattern_long(name: str, head: str, p
             began = time.process_time()
             re.search(pattern, line)
             assert time.process_time() - began < 1, pattern
+
+
+def test_the_page_lists_the_ports_that_are_services() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs" / "log-formats.md").read_text(encoding="utf-8")
+    listed = {int(port) for port in page.split("or one of these. Any other")[1].split("```")[1].split()[1:]}
+    assert listed == {port for port in range(1024, 65536) if re.fullmatch(SERVICE, str(port))}
