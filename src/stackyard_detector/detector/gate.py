@@ -37,6 +37,7 @@ class _Overheard(Channel):
         self.phase = channel.phase  # type: ignore[method-assign]
         self.step = channel.step  # type: ignore[method-assign]
         self.progress = channel.progress  # type: ignore[method-assign]
+        self.note = channel.note  # type: ignore[method-assign]
         self._results = channel.results
 
     def results(self, **values: Any) -> None:

@@ -116,3 +116,11 @@ def test_an_early_detection_rate_is_good_when_it_is_small(model, tmp_path, judge
     evaluate(tmp_path / "early", model, data, judged=judged, maximum_early_detection_rate=1.0)
     with pytest.raises(GateClosed, match=r"early detection rate .*, at most 0.01 is demanded"):
         evaluate(tmp_path / "late", model, data, judged=judged, maximum_early_detection_rate=0.01)
+
+
+def test_what_inference_notes_is_passed_on():
+    notes = []
+    channel = Listener()
+    channel.note = notes.append
+    gate._Overheard(channel).note("all events are one")
+    assert notes == ["all events are one"]
