@@ -2,9 +2,9 @@
 
 Half of each set's benign validation sessions calibrates. The other half is the benign side of a test whose malicious
 side are copies of validation sessions that were damaged on purpose. No test session, no attack and no label has a say.
-The rule of ``combination`` is the row ``chosen``, the best by the mean over sets of the area under the precision-recall
-curve, at as many damaged as benign sessions. Told beside it, and no ground of the choice: the share of damaged sessions
-above the threshold that is calibrated for 1 %.
+The rule of ``combination`` is the row ``chosen``. It is the best in the sum of two figures, means over sets: the area
+under the precision-recall curve, at as many damaged as benign sessions, and the share of damaged sessions above the
+threshold that is calibrated for 1 %.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ RULES: Dict[str, Callable[[Said, np.ndarray], np.ndarray]] = {
     "network": lambda said, on: on,
     "counts": lambda said, on: said["counts"],
     "sum": lambda said, on: summed(said) + ORDERLY_SHARE * on,
-    "harmonic": lambda said, on: harmonic(said) + ORDERLY_SHARE * on,
-    "greatest": lambda said, on: greatest(said),
+    "greatest": lambda said, on: np.maximum(greatest(said), on) + ORDERLY_SHARE * on,
+    "harmonic": lambda said, on: harmonic(said),
     "network_and_counts": lambda said, on: on + said["counts"],
     "network_and_greatest": lambda said, on: on + greatest(said),
     "chosen": lambda said, on: combination.rule(list(said.values()), on),

@@ -57,6 +57,12 @@ class Threshold:
         more = f"allow {_rounded_up(min(1.0, EXPRESSIBLE_ALARMS / self.sessions)):.2g}"
         if self.allowed_rate > 0:
             more = f"give at least {math.ceil(EXPRESSIBLE_ALARMS / self.allowed_rate)} of them, or {more}"
+        if self.stated_rate <= self.allowed_rate:
+            return (
+                f"{held} are few for a false-alarm rate of {self.allowed_rate:g}: it is kept (at most "
+                f"{self.stated_rate:.2g} with {100 * self.confidence:g} % confidence), by a threshold that may be "
+                f"stricter than it need be; {more}"
+            )
         return (
             f"{held} {'is' if self.sessions == 1 else 'are'} too few to show a false-alarm rate of "
             f"{self.allowed_rate:g}: they promise at most {self.stated_rate:.2g} with {100 * self.confidence:g} % "

@@ -1,14 +1,15 @@
-"""One score from several parts: how improbable the part that doubts most finds a session among benign ones.
+"""One score from several parts: how improbable they find a session among benign ones, taken together.
 
 Scores of different parts have different units. Each is turned into minus the logarithm of the share of benign
-validation sessions with at least as great a score (a conformal p-value: Vovk, Gammerman and Shafer 2005), and the
-greatest counts (the smallest p-value: Tippett 1931). n sessions can count no share below 1 / (n + 1), and there what a
-part says ends: on a site where everything is longer than in training, all sessions are equally long to it. One part,
-the orderly one, goes on beyond the greatest score it saw. A tenth of what it says is added, so that it puts sessions in
-order which are equally odd to another part. In the combination of all that is the network, whose score is a logarithm
-of a probability by itself. The parts are not independent, so the sum is no p-value, and needs none: its threshold is
-calibrated as any other. For that, each validation session is held against the others and not against itself
-(``left_out``); else none of them could look as odd as a new one. Needs numpy.
+validation sessions with at least as great a score (a conformal p-value: Vovk, Gammerman and Shafer 2005). Together they
+count by the harmonic mean of these shares (Wilson 2019), which suits parts that depend on each other: the part that
+doubts most counts most, and a session that several doubt counts more. n sessions can count no share below 1 / (n + 1),
+and there what a part says ends: on a site where everything is longer than in training, all sessions are equally long to
+it. One part, the orderly one, goes on beyond the greatest score it saw. A tenth of what it says is added, so that it
+puts sessions in order which are equally odd to the others. In the combination of all that is the network, whose score
+is a logarithm of a probability by itself. The sum is no p-value, and needs none: its threshold is calibrated as any
+other. For that, each validation session is held against the others and not against itself (``left_out``); else none of
+them could look as odd as a new one. Needs numpy.
 """
 
 from __future__ import annotations
@@ -163,6 +164,9 @@ class CombinedScores(Scores):
 
 
 def rule(said: Sequence[np.ndarray], orderly: np.ndarray) -> np.ndarray:
-    """The combined score of what each part says, and of what the orderly one says without end; nats, float64."""
-    result: np.ndarray = np.maximum(np.max(said, axis=0), orderly) + ORDERLY_SHARE * orderly
+    """The combined score of what each part says, and of what the orderly one says without end; nats, float64.
+
+    Minus the logarithm of the harmonic mean of shares, but for a constant.
+    """
+    result: np.ndarray = np.logaddexp.reduce(list(said), axis=0) + ORDERLY_SHARE * orderly
     return result

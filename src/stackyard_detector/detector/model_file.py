@@ -13,7 +13,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -89,6 +89,7 @@ def _save(folder: Path, detector: Detector) -> None:
         },
         "provenance": detector.provenance,
     }
+    description["sha256"] = _description_digest(description)
     write_json(description, folder / DESCRIPTION_FILE)
 
 
@@ -103,11 +104,15 @@ def load(folder: Path) -> Detector:
     try:
         with opened(path) as file:
             description = json.loads(file.read().decode("utf-8"))
-        version = description["api_version"]
+        version, digest = description["api_version"], description["sha256"]
         if version > API_VERSION:
             raise BadInput(
                 f"{path}: api_version {version!r} is newer than {API_VERSION}, the newest this version "
                 "reads; update stackyard"
+            )
+        if digest != _description_digest(description):
+            raise BadInput(
+                f"{path}: was changed after training wrote it; copy the folder again, or train again"
             )
         config = DetectorConfig.from_json(description["config"])
         vocabulary = Vocabulary(description["vocabulary"])
@@ -142,6 +147,12 @@ def files(folder: Path) -> List[Path]:
     """The files of the model in ``folder``."""
     names = (WEIGHTS_FILE, CALIBRATION_FILE, DESCRIPTION_FILE)
     return [folder / name for name in names if (folder / name).exists()]
+
+
+def _description_digest(description: Mapping[str, Any]) -> str:
+    """Of all that a description says but its own digest: a name moved in the vocabulary changes every verdict."""
+    rest = {name: value for name, value in description.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def _digest(path: Path) -> str:

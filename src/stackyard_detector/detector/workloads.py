@@ -222,14 +222,16 @@ def infer(parameters: Mapping[str, Any], channel: Channel, output_folder: Path) 
         results["page"] = f"{EVALUATION_PAGE} in the outputs of the run has the curves of every part"
     if parameters["max_alerts"]:
         results.update(_alarms(parameters, output_folder, detector, dataset, ranks, judged, k, templates))
-        channel.note(_found(results["alerts"] + results["alerts_left_out"], len(sessions)))
+        channel.note(_found(results["alerts"], results["alerts_left_out"], len(sessions)))
     channel.results(**results)
 
 
-def _found(found: int, sessions: int) -> str:
+def _found(told: int, left_out: int, sessions: int) -> str:
     """What inference found, in a sentence."""
+    found = told + left_out
     counted = f"{found} alarm{'' if found == 1 else 's'} of {sessions} session{'' if sessions == 1 else 's'}"
-    return f"{counted}; outputs/{alarm_files.PAGE_FILE} shows them" if found else counted
+    shown = f"the {told} with the highest scores" if left_out else "them"
+    return f"{counted}; outputs/{alarm_files.PAGE_FILE} shows {shown}" if found else counted
 
 
 def _alarms(

@@ -116,6 +116,13 @@ def test_too_few_sessions_promise_what_they_can():
     assert enough.stated_rate <= 0.002
 
 
+def test_a_rate_that_is_kept_by_few_sessions_is_not_called_broken():
+    remark = threshold(np.arange(2400.0), 0.002).remark()
+    assert "2400 benign validation sessions are few" in remark
+    assert "it is kept (at most 0.002 with 95 % confidence)" in remark
+    assert "stricter than it need be" in remark
+
+
 def test_the_advice_leads_out():
     for sessions, rate in ((57, 0.002), (300, 0.0099), (40, 0.05), (1, 0.1), (9, 0.0)):
         advised = float(threshold(np.arange(sessions * 1.0), rate).remark().rpartition("allow ")[2])
