@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from stackyard_detector.readers.batches import BadLines
 from stackyard_detector.readers.files import LINE_BYTES, chunks, without_mark
-from stackyard_detector.readers.json_shapes import HEAD_BYTES, Asked, wraps
+from stackyard_detector.readers.json_shapes import HEAD_BYTES, RECORDS, Asked, wraps
 from stackyard_detector.readers.source import Source
 from stackyard_task.channel import BadInput
 
@@ -41,16 +41,30 @@ def first_objects(text: str, most: int, asked: Asked) -> List[Dict[str, Any]]:
         most: how many are looked for.
         asked: what the settings ask for.
     """
+    # Where it is cut off, whoever reads the whole file says what is wrong.
+    return whole_objects(Path("the beginning"), text, most, asked)[0]
+
+
+def whole_objects(
+    path: Path, text: str, most: int, asked: Asked
+) -> Tuple[List[Dict[str, Any]], Optional[BadInput]]:
+    """(the first objects of a file of documents, what is wrong behind them or ``None``).
+
+    Args:
+        path: of the file, for the sentence.
+        text: of the file.
+        most: how many are looked for.
+        asked: what the settings ask for.
+    """
     found: List[Dict[str, Any]] = []
-    path = Path("the beginning")
     try:
         for _, value in _objects(_Text(path, [text], asked, BadLines())):
             found.append(value)
             if len(found) >= most:
                 break
-    except BadInput:  # cut off: whoever reads the whole file says what is wrong
-        pass
-    return found
+    except BadInput as error:
+        return found, error
+    return found, None
 
 
 def _objects(text: _Text) -> Iterator[Tuple[int, Dict[str, Any]]]:
@@ -64,9 +78,8 @@ def _objects(text: _Text) -> Iterator[Tuple[int, Dict[str, Any]]]:
                 raise text.broken("not closed")
             break
         if in_array and character == "]":
-            in_array = False
             text.move(1)
-            text.close_wrapper()
+            in_array = text.further_records()
             continue
         if not in_array and character == "[":
             in_array = True
@@ -147,8 +160,12 @@ class _Text:
             return False
         return _BETWEEN.match(self._buffer, end).end() < len(self._buffer)  # type: ignore[union-attr]
 
-    def close_wrapper(self) -> None:
-        """Move past what follows the records of a wrapper, if they had one."""
+    def further_records(self) -> bool:
+        """Move past what follows the records of a wrapper, if they had one, up to its next list of records.
+
+        Returns:
+            Whether there is such a list; its first record, or its end, is next then.
+        """
         while self._wrapped:
             self.skip(_BETWEEN)
             if self.peek() == "}":
@@ -157,18 +174,39 @@ class _Text:
                 continue
             if self.peek() != '"':
                 raise self.broken("not closed")
-            name = self.value()
-            if self._wrapped == 1:
-                self._names.append(name)
+            name, inside = self.value(), self._wrapped == 2
             self.skip(_SPACE)
             if self.peek() != ":":
                 raise self.broken("not closed")
             self.move(1)
             self.skip(_SPACE)
-            self.value()
+            if self.peek() == "[" and (name == "hits" if inside else name in RECORDS):
+                self.move(1)
+                self.skip(_SPACE)
+                if self.peek() in ("{", "]"):
+                    return True
+                self._rest_of_list()
+            elif self.peek() == "{" and name == "hits" and not inside:
+                self.move(1)
+                self._wrapped = 2
+                continue
+            else:
+                self.value()
+            if not inside:
+                self._names.append(name)
         names, self._names = self._names, []
         if self._asked.all_in(names):
             self.bad.add(self.path, self.line, "wraps records, and is one itself: only those in it were read")
+        return False
+
+    def _rest_of_list(self) -> None:
+        """Move past the values of a list that are no records, and its end."""
+        while self.peek() != "]":
+            if not self.peek():
+                raise self.broken("not closed")
+            self.value()
+            self.skip(_BETWEEN)
+        self.move(1)
 
     def value(self) -> Any:
         """The JSON value that begins here; moves past it."""

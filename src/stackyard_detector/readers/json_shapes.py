@@ -2,7 +2,8 @@
 
 Wrappers are ``{"Records": [...]}`` (CloudTrail), ``{"records": [...]}``, ``{"value": [...]}`` (Microsoft),
 ``{"logEvents": [...]}`` and ``{"hits": {"hits": [...]}}`` (Elasticsearch). A record may have such a list too; it is
-no wrapper where it has itself what the settings ask for. Standard library only.
+no wrapper where it has itself what the settings ask for. A wrapper with several such lists has the records of all.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -104,9 +105,8 @@ def wrapper(text: str, start: int = 0) -> Optional[Wrapper]:
             opening = text[at : at + 1]
             if opening == "[" and (key == "hits" if inside else key in RECORDS):
                 inner = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-                if text[inner : inner + 1] not in ("{", "]", ""):
-                    return None
-                return Wrapper(key, at + 1, 2 if inside else 1, before)
+                if text[inner : inner + 1] in ("{", "]", ""):
+                    return Wrapper(key, at + 1, 2 if inside else 1, before)
             if opening == "{" and not inside and key == "hits":
                 at, inside = at + 1, True
                 continue
@@ -159,8 +159,7 @@ def beginning(path: Path, encoding: str = UTF_8) -> Tuple[str, bool]:
 def holds_documents(text: str, more: bool, asked: Asked) -> bool:
     """Whether a file is JSON, and no JSON lines: an array, indented objects, or wrappers.
 
-    A first line that is a whole object with further lines below it begins JSON lines, unless each line is a wrapper
-    of the same name.
+    A first line that is a whole object with further lines below it begins JSON lines, unless each line is a wrapper.
 
     Args:
         text: the beginning of the file.
@@ -186,13 +185,10 @@ def holds_documents(text: str, more: bool, asked: Asked) -> bool:
     lines = text.split("\n")
     if more and len(lines) > 1:  # the last one may be cut off
         del lines[-1]
-    name = ""
-    for each in filter(str.strip, lines):
-        found = wraps(each.lstrip(_BLANKS), asked, several=True)
-        if found is None or (name and found.name != name) or _fault(each) is not None:
-            return False
-        name = found.name
-    return True
+    return all(
+        wraps(each.lstrip(_BLANKS), asked, several=True) is not None and _fault(each) is None
+        for each in filter(str.strip, lines)
+    )
 
 
 def _fault(line: str) -> Optional[int]:

@@ -25,7 +25,7 @@ from stackyard_detector.readers import guessing, setting_values
 from stackyard_detector.readers.capture import JOINT
 from stackyard_detector.readers.choosing import TIMES
 from stackyard_detector.readers.files import UTF_8, raw_lines
-from stackyard_detector.readers.json_documents import first_objects
+from stackyard_detector.readers.json_documents import whole_objects
 from stackyard_detector.readers.json_shapes import Asked, beginning, holds_documents
 from stackyard_detector.readers.label_columns import LABELS, label_columns
 from stackyard_detector.readers.presets import PRESETS, without_preset
@@ -131,6 +131,12 @@ def tried(given: Mapping[str, Any], lines: int = LINES) -> Dict[str, Any]:
                     k: v for k, v in settings.items() if k not in given or k == "format"
                 }
             problem = _read(settings, head, trial)
+            if head.broken is not None:
+                problem = head.broken
+                before = f"{head.lines} whole {head.unit}{'' if head.lines == 1 else 's'} before it"
+                trial["warnings"].insert(
+                    0, f"the file cannot be used: {problem}; shown is what came of the {before}"
+                )
             trial["error"] = None if problem is None else str(problem).replace(str(head.path), str(path))
     except ImportError as error:
         trial["lacks_package"] = True
@@ -167,7 +173,15 @@ def _reads(given: Mapping[str, Any], head: _Head) -> Callable[[Mapping[str, Any]
 class _Head:
     """The first lines of a file."""
 
-    def __init__(self, path: Path, lines: int, unit: str, whole: bool, sample: List[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lines: int,
+        unit: str,
+        whole: bool,
+        sample: List[str],
+        broken: Optional[BadInput],
+    ) -> None:
         #: Where they lie: the file itself where it has no more.
         self.path = path
         #: How many there are, and of what: "line", or "record" of a JSON document.
@@ -176,6 +190,8 @@ class _Head:
         self.whole = whole
         #: Some of them as text.
         self.sample = sample
+        #: Why the file ends with them though it goes on: what follows is broken or cut off.
+        self.broken = broken
 
 
 @contextlib.contextmanager
@@ -185,6 +201,7 @@ def _head(path: Path, lines: int, encoding: str, given: Mapping[str, Any]) -> It
     Of a JSON array, or of indented objects, the first ``lines`` records, one a line: cut anywhere else it would be
     broken.
     """
+    broken: Optional[BadInput] = None
     with tempfile.TemporaryDirectory(prefix="stackyard-trial-") as folder:
         target = Path(folder) / "head"
         documents, asked = _documents(path, encoding, given)
@@ -193,15 +210,18 @@ def _head(path: Path, lines: int, encoding: str, given: Mapping[str, Any]) -> It
             count, whole, sample = _copied(path, stream, each * lines, each * guessing.SAMPLE_LINES, encoding)
         if documents:
             text = target.read_text("utf-8", "replace").lstrip("\ufeff")
-            objects = first_objects(text, lines + 1, asked)
-            whole = whole and len(objects) <= lines
+            objects, wrong = whole_objects(path, text, lines + 1, asked)
+            broken = wrong if whole and objects else None
+            whole = whole and len(objects) <= lines and broken is None
             if not whole:
                 target.write_text("".join(json.dumps(value) + "\n" for value in objects[:lines]), "utf-8")
             count = min(len(objects), lines)
         with contextlib.suppress(OSError):  # times without a year are near that of their file
             os.utime(target, (0, path.stat().st_mtime))
         as_it_is = whole and encoding == UTF_8
-        yield _Head(path if as_it_is else target, count, "record" if documents else "line", whole, sample)
+        yield _Head(
+            path if as_it_is else target, count, "record" if documents else "line", whole, sample, broken
+        )
 
 
 def _documents(path: Path, encoding: str, given: Mapping[str, Any]) -> Tuple[bool, Asked]:

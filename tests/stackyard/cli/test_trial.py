@@ -127,6 +127,20 @@ def test_what_cannot_be_read_is_refused_and_shown(nowhere: Path) -> None:
     assert "expected KEY=VALUE" in refused("try", log(nowhere), "--set", "nothing")[1]
 
 
+def test_a_document_that_breaks_off_says_so_where_it_counts(nowhere: Path) -> None:
+    path = nowhere / "trail.json"
+    records = [{"host": f"h{at % 3}", "event": f"e{at % 5}"} for at in range(30)]
+    path.write_text(json.dumps({"Records": records})[:-10])
+    shown, sentence = refused(
+        "try", path, "--set", "format=jsonl", "--set", "key_column=host", "--set", "event_column=event"
+    )
+    assert "line 1: the JSON array is broken or not closed here" in sentence
+    counted = " ".join(shown.partition("to paste")[0].split())
+    assert "29 records (the beginning of the file) -> 29 events of 5 kinds in 3 sessions" in counted
+    warned = f"warning: the file cannot be used: {sentence}; shown is what came of the 29 whole"
+    assert warned.replace(" ", "") in counted.replace(" ", "")  # a path may be broken anywhere
+
+
 def test_sources_of_a_scenario_that_are_not_written_yet_are_said(nowhere: Path) -> None:
     scenario = nowhere / "s.toml"
     scenario.write_text(

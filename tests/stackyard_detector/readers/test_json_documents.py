@@ -159,3 +159,51 @@ def test_a_corrupt_first_line_with_records_stays_a_corrupt_line(write, read):
     sessions, quarantine = read(write("a.json", text), **SETTINGS)
     assert found(sessions) == [("b", ["1", "2"])]
     assert quarantine.count == 1
+
+
+def records_as(*names: str) -> str:
+    """An object with a list of ten records of its own under each of ``names``."""
+    lists = [
+        json.dumps([{"k": f"{name}{at}", "e": str(number)} for number in range(10)])
+        for at, name in enumerate(names)
+    ]
+    return "{" + ", ".join(f'"{name}": {records}' for name, records in zip(names, lists)) + "}"
+
+
+@pytest.mark.parametrize(
+    ("text", "lists"),
+    [
+        (records_as("value", "records"), 2),
+        (records_as("Records", "Records"), 2),
+        (records_as("Records", "logEvents", "value"), 3),
+        (records_as("value")[:-1] + ', "hits": {"total": 1, "hits": [{"k": "h", "e": "1"}], "more": {}}}', 2),
+        ('{"hits": {"hits": [{"k": "h", "e": "1"}]}, "records": [{"k": "a", "e": "1"}], "took": 3}', 2),
+        ('{"errors": [], "records": [], "value": [{"k": "a", "e": "1"}]}', 1),
+        ('{"value": [{"k": "a", "e": "1"}], "records": [], "Records": [1, [2]], "hits": {}}', 1),
+        ('{"value": [1, 2], "records": [{"k": "a", "e": "1"}]}', 1),
+    ],
+)
+@pytest.mark.parametrize("lines", [1, 3])
+def test_all_lists_of_records_of_a_wrapper_are_read(write, read, text, lists, lines):
+    sessions, quarantine = read(write("a.json", "\n".join([text] * lines)), **SETTINGS)
+    assert len(sessions) == lists
+    assert sum(len(s.events) for s in sessions) == lines * text.count('"k"')
+    assert quarantine.count == 0
+
+
+@pytest.mark.parametrize("cut", range(1, 30))
+def test_a_wrapper_that_breaks_off_behind_its_first_list_is_refused(write, read, cut):
+    text = '{"value": [{"k": "a", "e": "1"}], "records": [1, 2], "hits": {"a": []}}'[:-cut]
+    with pytest.raises(BadInput, match="line 1: the JSON array is broken or not closed here"):
+        read(write("a.json", text), **SETTINGS)
+
+
+def test_lines_that_wrap_their_records_under_different_names_are_read(write, read):
+    text = "\n".join(records_as(name) for name in ("Records", "records", "value", "records"))
+    sessions, quarantine = read(write("a.json", text), **SETTINGS)
+    assert sorted((s.key, len(s.events)) for s in sessions) == [
+        ("Records0", 10),
+        ("records0", 20),
+        ("value0", 10),
+    ]
+    assert quarantine.count == 0

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import pytest
 
@@ -323,3 +323,31 @@ def test_labels_of_keys_that_go_beyond_the_attack_are_warned_of(tmp_path: Path) 
     ]
     told = trial.tried({**given, "labels_path": str(labels)}, 100)
     assert not [w for w in told["warnings"] if "labels_path" in w]
+
+
+@pytest.mark.parametrize("end", ["cut", "text"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_document_that_breaks_off_shows_why_and_what_came_before(
+    tmp_path: Path, end: str, indent: Optional[int]
+) -> None:
+    records = [{"host": f"h{at % 3}", "event": f"e{at % 5}"} for at in range(30)]
+    text = json.dumps({"Records": records}, indent=indent)
+    text = text[: text.rindex("event")] if end == "cut" else text + " and more"
+    path = written(tmp_path, text)
+    whole = 29 if end == "cut" else 30
+    for given in ({"format": "jsonl", "key_column": "host", "event_column": "event"}, {}):
+        told = trial.tried({"path": str(path), **given})
+        assert told["error"].startswith(f"{path}: line ")
+        assert "broken or not closed here" in told["error"]
+        assert (told["lines_read"], told["unit"], told["whole_file"]) == (whole, "record", False)
+        assert (told["events"]["count"], told["sessions"]["count"]) == (whole, 3)
+        assert told["quarantined"]["count"] == 0
+        assert told["error"] in told["warnings"][0]
+        assert f"the {whole} whole records before it" in told["warnings"][0]
+
+
+def test_a_document_that_breaks_off_in_its_first_record_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"Records": [{"host": "h", "eve')
+    told = trial.tried({"path": str(path), "format": "jsonl", "key_column": "host", "event_column": "event"})
+    assert "broken or not closed here" in told["error"]
+    assert "lines_read" not in told
