@@ -183,9 +183,8 @@ class _Text:
             if self.peek() == "[" and (name == "hits" if inside else name in RECORDS):
                 self.move(1)
                 self.skip(_SPACE)
-                if self.peek() in ("{", "]"):
+                if self.peek() == "]" or self._to_object():
                     return True
-                self._rest_of_list()
             elif self.peek() == "{" and name == "hits" and not inside:
                 self.move(1)
                 self._wrapped = 2
@@ -199,14 +198,17 @@ class _Text:
             self.bad.add(self.path, self.line, "wraps records, and is one itself: only those in it were read")
         return False
 
-    def _rest_of_list(self) -> None:
-        """Move past the values of a list that are no records, and its end."""
-        while self.peek() != "]":
+    def _to_object(self) -> bool:
+        """Move to the first object of a list; false: it has none, and this moves past its end."""
+        while self.peek() != "{":
+            if self.peek() == "]":
+                self.move(1)
+                return False
             if not self.peek():
                 raise self.broken("not closed")
             self.value()
             self.skip(_BETWEEN)
-        self.move(1)
+        return True
 
     def value(self) -> Any:
         """The JSON value that begins here; moves past it."""

@@ -95,6 +95,10 @@ def wrapper(text: str, start: int = 0) -> Optional[Wrapper]:
     try:
         while True:
             at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
+            if inside and text[at : at + 1] == "}":  # no records in "hits"
+                at, inside = at + 1, False
+                before.append("hits")
+                continue
             if text[at : at + 1] != '"':
                 return None
             key, at = _DECODER.raw_decode(text, at)
@@ -103,16 +107,20 @@ def wrapper(text: str, start: int = 0) -> Optional[Wrapper]:
                 return None
             at = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
             opening = text[at : at + 1]
-            if opening == "[" and (key == "hits" if inside else key in RECORDS):
+            listed = opening == "[" and (key == "hits" if inside else key in RECORDS)
+            if listed:
                 inner = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
                 if text[inner : inner + 1] in ("{", "]", ""):
                     return Wrapper(key, at + 1, 2 if inside else 1, before)
             if opening == "{" and not inside and key == "hits":
                 at, inside = at + 1, True
                 continue
+            value, end = _DECODER.raw_decode(text, at)
+            if listed and any(isinstance(each, dict) for each in value):  # the first of them is no object
+                return Wrapper(key, at + 1, 2 if inside else 1, before)
             if not inside:
                 before.append(key)
-            _, at = _DECODER.raw_decode(text, at)
+            at = end
     except (ValueError, RecursionError):
         return None
 

@@ -211,8 +211,8 @@ def _head(path: Path, lines: int, encoding: str, given: Mapping[str, Any]) -> It
         if documents:
             text = target.read_text("utf-8", "replace").lstrip("\ufeff")
             objects, wrong = whole_objects(path, text, lines + 1, asked)
-            broken = wrong if whole and objects else None
-            whole = whole and len(objects) <= lines and broken is None
+            broken = wrong if whole else None
+            whole = whole and len(objects) <= lines and not (broken and objects)
             if not whole:
                 target.write_text("".join(json.dumps(value) + "\n" for value in objects[:lines]), "utf-8")
             count = min(len(objects), lines)

@@ -180,7 +180,9 @@ def records_as(*names: str) -> str:
         ('{"hits": {"hits": [{"k": "h", "e": "1"}]}, "records": [{"k": "a", "e": "1"}], "took": 3}', 2),
         ('{"errors": [], "records": [], "value": [{"k": "a", "e": "1"}]}', 1),
         ('{"value": [{"k": "a", "e": "1"}], "records": [], "Records": [1, [2]], "hits": {}}', 1),
+        ('{"hits": {"total": 0}, "records": [{"k": "a", "e": "1"}]}', 1),
         ('{"value": [1, 2], "records": [{"k": "a", "e": "1"}]}', 1),
+        ('{"value": [{"k": "a", "e": "1"}], "records": [null, {"k": "b", "e": "1"}]}', 2),
     ],
 )
 @pytest.mark.parametrize("lines", [1, 3])
@@ -189,6 +191,13 @@ def test_all_lists_of_records_of_a_wrapper_are_read(write, read, text, lists, li
     assert len(sessions) == lists
     assert sum(len(s.events) for s in sessions) == lines * text.count('"k"')
     assert quarantine.count == 0
+
+
+def test_a_list_of_records_that_begins_with_none_is_one(write, read):
+    text = '{"value": [null, {"k": "a", "e": "1"}], "records": [{"k": "b", "e": "1"}]}'
+    sessions, quarantine = read(write("a.json", text), **SETTINGS)
+    assert found(sessions) == [("a", ["1"]), ("b", ["1"])]
+    assert quarantine.count == 1
 
 
 @pytest.mark.parametrize("cut", range(1, 30))

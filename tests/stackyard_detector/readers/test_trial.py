@@ -346,6 +346,13 @@ def test_a_document_that_breaks_off_shows_why_and_what_came_before(
         assert f"the {whole} whole records before it" in told["warnings"][0]
 
 
+def test_a_document_without_a_record_before_its_break_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path, '[1, 2, {"host": "h", "eve')
+    told = trial.tried({"path": str(path), "format": "jsonl", "key_column": "host", "event_column": "event"})
+    assert "broken or not closed here" in told["error"]
+    assert "warnings" not in told or told["error"] in told["warnings"][0]
+
+
 def test_a_document_that_breaks_off_in_its_first_record_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, '{"Records": [{"host": "h", "eve')
     told = trial.tried({"path": str(path), "format": "jsonl", "key_column": "host", "event_column": "event"})
