@@ -18,7 +18,8 @@ _PLAIN = rf"""[^\s,;"]*(?:[,;](?![\s,;]|$|{_KEY}(?:=|:"))[^\s,;"]*)*"""
 _PAIR = re.compile(
     rf'(?:{_START}({_KEY})(?:=|:(?=")))'
     r'(?:"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?$)'  # in double quotes; a line cut off ends them too
-    r"|'([^'\n]*)'(?=[\s,;)\]]|$)"  # in single quotes: a text, or pairs of its own
+    # in single quotes: a text, or pairs of its own, whose values in double quotes may hold a single one
+    r"""|'((?:[^'"\n]|(?<==)"[^"\n]*"){0,2048}|[^'\n]*)'(?=[\s,;)\]]|$)"""
     rf"|({_PLAIN}))"
     rf"|(?<!\S)\[(?={_KEY}=)[^\[\]]*\]"  # a packet inside the packet
 )

@@ -22,6 +22,15 @@ _CISCO_ADDRESS = rf".*?(?<=[\s:(/@=<])(?<![\d)] \()(?<!gaddr )(?P<%s>{ADDRESS})(
 _CISCO_TRANSLATION = _CISCO_HEAD % r"3050(?:09|1[0-2])" + r"(?P<verb>\w+)" + _CISCO_ADDRESS % "src"
 # AnyConnect, VPN and AAA: a name that the user chose comes before the address.
 _CISCO_USER = _CISCO + rf".*\bIP (?:<|= )(?P<src>{ADDRESS})(?=[>,\s]|$)"
+# Commands of an administrator: an address in one is nobody's.
+_CISCO_COMMAND = (
+    _CISCO_HEAD % r"111(?:00[89]|010)"
+    + rf"(?P<verb>User)\b(?:(?:(?!executed ).)*? from IP (?P<src>{ADDRESS})(?=, executed))?"
+)
+# AAA: a name stands before the two addresses.
+_CISCO_NAME = _CISCO_HEAD % r"1090\d\d" + (
+    rf"(?P<verb>\w+)(?=.* for user ).* from (?P<src>{ADDRESS})/\d+ to (?P<dst>{ADDRESS})/\d+"
+)
 # Connections, intrusions and files of FTD: name: value.
 _FTD = (
     _CISCO_HEAD % r"43000\d"
@@ -51,6 +60,10 @@ _FILTERLOG_6 = r"6,(?:[^,]*,){3}(?P<proto>[^,]*),[^,]*"
 # netfilter: seconds since the start, the rule's prefix, and pairs; in brackets is a packet inside the packet.
 _PORT = rf"(?:[^\[]*?\bDPT=(?:(?P<service>{SERVICE})|\d+))?"
 _LOGGED = r"(?:\[[ \d]{0,12}\.\d{1,9}\] ?)?(?P<prefix>.{0,128}?)[:\s]{0,8}(?<![^\s\]:>)])IN=\S* OUT=" + _PORT
+#: A program with the number of its process writes texts that others chose (a user's name); the kernel has none.
+_PROCESS = r"(?!kernel\b|ulogd\b)[^\s:=\[]{1,255}\[\d+\]:"
+_UFW = r"(?:\[[ \d]{0,12}\.\d{1,9}\] ?)?\[UFW (?P<prefix>[A-Z ]{1,32})\]" + _PORT
+_LOGGER_5424 = r"(?:(?:kernel|ulogd)\b\S* \S+|\S+ -)"
 _NETFILTER = Preset(
     "netfilter",
     "Linux netfilter, the LOG target of iptables and nftables",
@@ -59,10 +72,11 @@ _NETFILTER = Preset(
     {
         "format": "key-value",
         "fields": [
-            rf"^(?:<\d+>)?1 (?P<at>{TIME}) \S+ \S+ \S+ \S+ (?:{STRUCTURED})?{_LOGGED}",
-            rf"^(?:<\d+>)?(?P<at>{TIME}) [^=]{{0,128}}?\bkernel:\s{{1,4}}{_LOGGED}",
+            rf"^(?:<\d+>)?1 (?P<at>{TIME}) \S+ {_LOGGER_5424} \S+ (?:{STRUCTURED})?{_LOGGED}",
+            rf"^(?:<\d+>)?(?P<at>{TIME}) [^=\[]{{0,128}}?\bkernel:\s{{1,4}}{_LOGGED}",
             # by another program, or by none: UniFi names its model and version, ulogd itself; also without host
-            rf"^(?:<\d+>)?(?P<at>{TIME}) (?:(?!\[)\S*[^\s:] (?:[^\s:=]{{1,255}}:(?!\s{{0,4}}IN=)\s{{1,4}})?)?"
+            rf"^(?:<\d+>)?(?P<at>{TIME}) (?!(?:\S+ )?{_PROCESS})"
+            r"(?:(?!\[)\S*[^\s:] (?:[^\s:=]{1,255}:(?!\s{0,4}IN=)\s{1,4})?)?"
             rf"{_LOGGED}",
         ],
         "external_key": {"columns": ["SRC", "DST"], "if_none": "first"},
@@ -84,6 +98,8 @@ FIREWALLS = (
             "fields": [
                 _FTD,
                 _CISCO_TRANSLATION,
+                _CISCO_COMMAND,
+                _CISCO_NAME,
                 _CISCO_USER,
                 _CISCO + _CISCO_ADDRESS % "src" + _CISCO_ADDRESS % "dst",
                 _CISCO + _CISCO_ADDRESS % "src",
@@ -103,6 +119,11 @@ FIREWALLS = (
         "FortiOS Administration Guide, Sample logs by log type",
         {
             "format": "key-value",
+            # a service without a name is its protocol and port: of a client's, nothing
+            "fields": (
+                r'^(?:[^"]|"(?:[^"\\]|\\.)*")*?(?<![^\s,])service="?'
+                rf"(?P<service>)(?i:tcp|udp|udplite|sctp)/(?!{SERVICE})\d"
+            ),
             "external_key": {"columns": ["srcip", "dstip", "remip", "devname", "vd"], "if_none": "first"},
             "event_column": ["type", "subtype", "action", "status", "service", "attack"],
             "time_column": ["date", "time"],
@@ -201,7 +222,10 @@ FIREWALLS = (
         "Ubuntu community documentation, UFW, Interpreting Log Entries",
         {
             **_NETFILTER.settings,
-            "fields": (rf"^(?:<\d+>)?(?:1 )?(?P<at>{TIME}) .*?\[UFW (?P<prefix>[A-Z ]{{1,32}})\]" + _PORT),
+            "fields": [
+                rf"^(?:<\d+>)?1 (?P<at>{TIME}) \S+ {_LOGGER_5424} \S+ (?:{STRUCTURED})?{_UFW}",
+                rf"^(?:<\d+>)?(?P<at>{TIME}) (?!(?:\S+ )?{_PROCESS})(?:\S+\s{{1,4}}){{0,3}}?{_UFW}",
+            ],
         },
         r"\[UFW [A-Z ]+\] IN=",
     ),

@@ -15,9 +15,41 @@ _XML = {
 # RFC 5424; else the first bracket of a line is sshd's: a name that an attacker chose comes behind it
 _MODERN = rf"<\d+>1 \S+ \S+ sshd(?:-session|-auth)? \S+ \S+ {STRUCTURED}"
 _SSHD_LINE = rf"^(?:{_MODERN}|(?!{_MODERN})[^\[]*\bsshd(?:-session|-auth)?\[\d+\]: )"
-_SSHD = _SSHD_LINE + r"(?:error: |fatal: |banner exchange: )?"
+# rsyslog writes a line that came again in brackets
+_BEFORE = r"(?:message repeated \d{1,9} times: \[ ?)?(?:error: |fatal: |banner exchange: |ssh_dispatch_run_fatal: )?"
+_SSHD = _SSHD_LINE + _BEFORE
+_WHOLE = r"(?!\w|[.:]\w)"
+# The client's address is the daemon's word; names, and texts that a client sends, are not. In this order: forms that
+# have no name before the address; the last address before a port; older forms without a port; what is left.
+_SSHD_KEYS = [
+    _SSHD
+    + r"(?:Connection (?:closed by|reset by|from)|Disconnect(?:ed|ing)(?: from)?|Received disconnect from"
+    r"|Did not receive identification string from|Unable to negotiate with|Read error from remote host|Address"
+    rf"|Timeout before authentication for(?: connection from)?) ({ADDRESS}){_WHOLE}",
+    _SSHD + rf"(?:pam_|PAM \d)(?:(?!rhost=).)*rhost=({ADDRESS}){_WHOLE}",
+    # names stand before the address and behind it: only a line that can be read in one way
+    _SSHD
+    + rf"Disconnecting (?=.*: Change of username )(?:(?! port \d).)*? ({ADDRESS}) port \d+(?!\d)(?!.* port \d)",
+    # behind the port is nothing but what the daemon writes there; a certificate's ID is the client's
+    _SSHD + r"(?!pam_|PAM \d|error: |fatal: |Disconnecting .*: Change of username )"
+    rf".*(?<![\w.:])({ADDRESS}) port \d+(?: ssh2(?:: \S+ (?:SHA256|MD5):\S+"
+    r"(?: ID .{0,512}? \(serial \d+\) CA \S+ \S+)?)?)?(?: id \d+)?(?: \[\w+\])?\]?\s*$",
+    _SSHD + r"(?!pam_|PAM \d|error: |fatal: |Disconnecting .*: Change of username )"
+    rf".*(?<![\w.:])({ADDRESS}) port \d+(?!\d)",
+    _SSHD
+    + rf"(?:(?:Invalid|Illegal) user|User|PAM:|Bad protocol|Failed|Accepted|Postponed|Partial) .*\bfrom ({ADDRESS})"
+    + _WHOLE,
+    _SSHD + rf"reverse mapping checking .* \[({ADDRESS})\] failed",
+    _SSHD + rf"Nasty PTR record .* is set up for ({ADDRESS}), ignoring",
+    _SSHD_LINE
+    + rf"(?!{_BEFORE}(?:(?:Invalid|Illegal) user|User |PAM[: ]|pam_\S*:.*rhost=|Bad protocol|Failed|Accepted"
+    r"|Postponed|Partial|input_userauth_request|Connection|Disconnect|Received disconnect|maximum auth|reverse mapping"
+    rf"|Nasty PTR))(?!.*{ADDRESS} port \d).*?(?<![\w.:])({ADDRESS}){_WHOLE}",
+]
 # Audit: no text that a user chose comes before the time and the login session; values with quotes are such.
 _AUDIT = r"^[^'\"]{0,512}?\bmsg=audit\((?P<at>\d+(?:\.\d+)?):\d+\)"
+#: A field's name that stands in no value with double quotes, and at no other value's beginning.
+_UNQUOTED = _AUDIT + r"(?:[^\"]|\"[^\"]*\")*?(?<=[\s'(,])"
 
 HOSTS = (
     Preset(
@@ -103,13 +135,13 @@ HOSTS = (
         "OpenSSH portable, auth.c, auth_log",
         {
             "format": "lines",
-            "key_pattern": _SSHD_LINE + rf".*?(?<![\w.:])({ADDRESS})(?!\w|[.:]\w)",
+            "key_pattern": _SSHD_KEYS,
             "event_pattern": [
                 _SSHD + r"(Accepted|Failed|Postponed|Partial) (\S+) for ((?:invalid|illegal) user(?= ))?",
                 _SSHD + r"(Disconnected|Disconnecting|Connection (?:closed|reset)) (?:from|by) "
                 r"((?:authenticating|invalid) user)?",
                 _SSHD + r"((?i:maximum authentication attempts exceeded)) for (invalid user)?",
-                _SSHD + r"(pam_unix\([\w:-]+\): [a-z ]+|message repeated)",
+                _SSHD + r"(pam_unix\([\w:-]+\): [a-z ]+)",
                 _SSHD + r"(PAM) \d+ (more authentication)",
                 _SSHD + r"(Invalid user|Did not receive identification|Connection from|Received disconnect"
                 r"|Bad protocol version|Unable to negotiate|reverse mapping checking|User not allowed|Timeout|Nasty PTR"
@@ -132,12 +164,12 @@ HOSTS = (
             "format": "key-value",
             "fields": [
                 _AUDIT + r"[^'\"]*?(?<![\w-])(?<!old )ses=(?!4294967295\b)(?P<who>\d+)",
-                # not set: what failed to log in, or was never logged in. The last of a name: before it stand accounts
-                _AUDIT + rf".*(?<![\w-])addr=(?P<who>{ADDRESS})(?![\w:.])",
-                _AUDIT + r".*(?<![\w-])hostname=(?P<who>[^\s?'\",]+)",
-                _AUDIT + r".*(?<![\w-])acct=\"?(?P<who>[^\"\s?]+)",
-                _AUDIT + r".*(?<![\w-])exe=\"?(?P<who>[^\"\s?]+)",
-                _AUDIT + r".*(?<![\w-])comm=\"?(?P<who>[^\"\s?]+)",
+                # not set: what failed to log in, or was never logged in
+                _UNQUOTED + rf"addr=(?P<who>{ADDRESS})(?![\w:.])",
+                _UNQUOTED + r"hostname=(?P<who>[^\s?'\",]+)",
+                _UNQUOTED + r"acct=\"?(?P<who>[^\"\s?]+)",
+                _UNQUOTED + r"exe=\"?(?P<who>[^\"\s?]+)",
+                _UNQUOTED + r"comm=\"?(?P<who>[^\"\s?]+)",
                 r"^[^'\"]{0,512}?\bmsg(?P<who>=audit\()(?P<at>\d+(?:\.\d+)?):",
             ],
             # the last of the patterns found nobody

@@ -17,8 +17,8 @@ _APACHE = Preset(
         "fields": (
             # a virtual host before the client, with a port or before an address; of the addresses of X-Forwarded-For,
             # the first is the client's
-            rf"^(?:[A-Za-z][\w.-]*:\d+ |[^\s,]+ (?={ADDRESS}[ ,]))?(?P<client>[^\s,]+)(?:, ?[^\s,]+)* \S+ "
-            r".*?\[(?P<at>\d\d/\w{3}/\d{4}:[\d:]+ [+-]\d{4})\] "
+            rf"^(?:[A-Za-z][\w.-]*:\d+ |(?!{ADDRESS} )[^\s,]+ (?={ADDRESS}[ ,]))?(?P<client>[^\s,]+)(?:, ?[^\s,]+)* "
+            r"\S+ .*?\[(?P<at>\d\d/\w{3}/\d{4}:[\d:]+ [+-]\d{4})\] "
             r'"(?:(?P<method>[A-Z]{3,16}) )?(?:[^"\\]|\\.)*" (?P<status>\d{3}) '
         ),
         "key_column": "client",

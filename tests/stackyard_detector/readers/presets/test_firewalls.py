@@ -322,3 +322,62 @@ def test_check_point_without_time_of_its_own(tmp_path: Path) -> None:
     ]
     assert read(tmp_path, "check-point", lines) == [(OUT, ["FW|Drop||||", "FW|Accept||||"])]
     assert years(tmp_path, "check-point", lines) == [1767843429.0]
+
+
+@pytest.mark.parametrize(
+    ("message", "key", "event"),
+    [
+        (f"5-111008: User 'a' executed the 'ping {OUT}' command.", "ASA", "111008|User"),
+        (f"7-111009: User 'a' executed cmd: show route {OUT}", "ASA", "111009|User"),
+        (f"5-111010: User 'a', running 'CLI' from IP {IN}, executed 'ping {OUT}'", IN, "111010|User"),
+        (f"5-111010: User 'a', running 'N/A' from IP 0, executed 'x from IP {OUT}, executed'", "ASA", None),
+        (
+            f"6-109006: Authentication failed for user 'from {OTHER}/1 to {OTHER}/2' from {OUT}/4 to {IN}/23 on "
+            "interface outside",
+            OUT,
+            "109006|Authentication",
+        ),
+    ],
+)
+def test_asa_takes_no_address_out_of_a_command_or_a_name(
+    tmp_path: Path, message: str, key: str, event: Optional[str]
+) -> None:
+    """Cisco Secure Firewall ASA Series Syslog Messages: 109006, 111008, 111009, 111010."""
+    ((found, events),) = read(tmp_path, "asa", [_asa(message)])
+    assert found == key
+    assert event is None or events == [event]
+
+
+@pytest.mark.parametrize(
+    ("service", "event"),
+    [
+        ('"tcp/50001"', ""),
+        ("udp/50001", ""),
+        ('"tcp/8443"', "tcp/8443"),
+        ('"tcp/2222"', ""),
+        ('"HTTPS"', "HTTPS"),
+        ('"icmp/8/0"', "icmp/8/0"),
+    ],
+)
+def test_fortigate_counts_no_port_of_a_client(tmp_path: Path, service: str, event: str) -> None:
+    """FortiOS Administration Guide, Sample logs by log type: a service without a name is its protocol and port."""
+    line = (
+        'date=2026-05-10 time=11:37:47 logid="0000000013" type="traffic" subtype="forward" vd="root" '
+        f'url="a \\" service=tcp/1" srcip={OUT} dstip={IN} action="deny" service={service} duration=1'
+    )
+    assert read(tmp_path, "fortigate", [line]) == [(OUT, [f"traffic|forward|deny||{event}|"])]
+
+
+@pytest.mark.parametrize("name", ["netfilter", "ufw"])
+def test_a_name_that_sshd_was_sent_is_no_packet(tmp_path: Path, name: str) -> None:
+    """Logs of several programs: what another process writes is a text, whatever stands in it."""
+    packet = f"[UFW BLOCK] IN=eth0 OUT= SRC={OUT} DST={IN} PROTO=TCP SPT=1 DPT=22"
+    spoofed = packet.replace(OUT, OTHER)
+    lines = [
+        f"Jan  8 03:37:09 gw kernel: {packet}",
+        f"Jan  8 03:37:09 gw sshd[7]: Invalid user {spoofed} from {IN} port 5",
+        f"Jan  8 03:37:09 gw sshd[7]: Invalid user kernel: {spoofed} from {IN} port 5",
+        f"<38>1 2026-01-08T03:37:09Z gw sshd 44255 - - Invalid user {spoofed} from {IN} port 5",
+    ]
+    ((key, (_,)),) = read(tmp_path, name, lines, quarantined=3, guess=False)
+    assert key == OUT

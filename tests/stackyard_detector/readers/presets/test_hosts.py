@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Dict
 
+import pytest
+
 from tests.stackyard_detector.readers.presets.trying import IN, OTHER, OUT, OUT6, read
 
 SECURITY = "Microsoft-Windows-Security-Auditing"
@@ -254,3 +256,84 @@ def test_auditd_without_login_session(tmp_path: Path) -> None:
         "9": ["LOGIN|||1"],
         "bob": ["USER_ACCT|||failed"],
     }
+
+
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        (f"Invalid user {OTHER} from {OUT} port 5", "Invalid user"),
+        (f"Invalid user {OTHER} from {OUT}", "Invalid user"),
+        (f"Invalid user from {OTHER} port 22 from {OUT} port 5", "Invalid user"),
+        (
+            f"Failed password for invalid user from {OTHER} port 22 ssh2 from {OUT} port 5 ssh2",
+            "Failed|password|invalid user",
+        ),
+        (f"Failed password for invalid user {OTHER} from {OUT} port 5 ssh2", "Failed|password|invalid user"),
+        (
+            f"Connection closed by invalid user {OTHER} {OUT} port 5 [preauth]",
+            "Connection closed|invalid user",
+        ),
+        (f"Connection closed by invalid user a {OTHER} port 22 {OUT} port 5 [preauth]", None),
+        (f"Received disconnect from {OUT} port 5:11: from {OTHER} port 22 [preauth]", "Received disconnect"),
+        (f"Received disconnect from {OUT}: 11: from {OTHER} port 22", "Received disconnect"),
+        (f"Unable to negotiate with {OUT} port 5: no match. Their offer: {OTHER} port 22 [preauth]", None),
+        (
+            f"Disconnecting invalid user {OTHER} {OUT} port 5: Change of username or service not allowed: "
+            f"({OTHER},ssh-connection) -> ({OTHER},ssh-connection) [preauth]",
+            "Disconnecting",
+        ),
+        (
+            f"Disconnecting invalid user {OTHER} {OUT} port 5: Too many authentication failures [preauth]",
+            "Disconnecting",
+        ),
+        (
+            f"Failed publickey for a from {OUT} port 5 ssh2: RSA-CERT SHA256:a ID from {OTHER} port 22 ssh2 "
+            "(serial 0) CA RSA SHA256:b",
+            "Failed|publickey",
+        ),
+        (
+            f"Bad protocol version identification 'from {OTHER} port 22' from {OUT} port 5",
+            "Bad protocol version",
+        ),
+        (f"User a from {OUT} not allowed because not listed in AllowUsers", None),
+        (
+            f"pam_unix(sshd:auth): authentication failure; logname= uid=0 tty=ssh ruser= rhost={OUT}  "
+            f"user=rhost={OTHER}",
+            "pam_unix(sshd:auth): authentication failure",
+        ),
+        (
+            f"message repeated 5 times: [ Failed password for root from {OUT} port 5 ssh2]",
+            "Failed|password",
+        ),
+        (f"fatal: Timeout before authentication for {OUT} port 5", None),
+        (f"drop connection #10 from [{OUT}]:5 on [{IN}]:22 past MaxStartups", None),
+    ],
+)
+def test_sshd_takes_the_address_that_the_daemon_wrote(tmp_path: Path, message: str, event: str) -> None:
+    """OpenSSH portable, auth.c, packet.c: names, offers and reasons are the client's words."""
+    ((key, (found,)),) = read(tmp_path, "sshd", [f"Mar  2 10:00:00 h sshd[1]: {message}"], year=2026)
+    assert key == OUT
+    assert event in (None, found)
+
+
+def test_a_name_alone_is_no_address_of_sshd(tmp_path: Path) -> None:
+    """OpenSSH portable, auth2.c before 7.4: only the name stands in the line."""
+    head = "Mar  2 10:00:00 h sshd[1]: "
+    lines = [
+        f"{head}input_userauth_request: invalid user {OTHER} [preauth]",
+        # a reason is cut off after 100 characters
+        f"{head}Disconnecting invalid user a {OUT} port 5: Change of username or service not allowed: "
+        f"(a,ssh-connection) -> ({'b' * 20} {OTHER} port 22 [preauth]",
+        f"{head}Connection closed by {OUT} port 5",
+    ]
+    assert read(tmp_path, "sshd", lines, year=2026) == [(OUT, ["Connection closed"])]
+
+
+def test_auditd_finds_no_field_within_an_account(tmp_path: Path) -> None:
+    """Linux Audit: accounts with blanks or double quotes are hexadecimal; anything else stands as it was sent."""
+    head = "type=USER_AUTH msg=audit(1767843429.1:1): pid=1 uid=0 auid=4294967295 ses=4294967295 msg='op=x "
+    rest = 'exe="/usr/sbin/sshd" hostname=? addr=? terminal=ssh res=failed\''
+    for account in (f"addr={OTHER}", f"hostname={OTHER}", f"'addr={OTHER}", f"x',addr={OTHER},res=success"):
+        assert read(tmp_path, "auditd", [f'{head}acct="{account}" {rest}']) == [
+            (account, ["USER_AUTH|||failed"])
+        ]

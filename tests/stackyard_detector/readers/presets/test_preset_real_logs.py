@@ -13,7 +13,7 @@ from stackyard_detector.readers import trial
 #: without our readers: lines of sshd with an address, methods and statuses, rows and their values.
 LOGS: Dict[str, Any] = {
     "elastic_examples/apache_logs.xz": ("apache", {}, 10_000, 14, 0),
-    "loghub_2k/OpenSSH/OpenSSH_2k.log.gz": ("sshd", {}, 1_732, 12, 0),
+    "loghub_2k/OpenSSH/OpenSSH_2k.log.gz": ("sshd", {}, 1_732, 11, 0),
     "loghub_2k/Linux/Linux_2k.log.gz": ("syslog", {}, 2_000, None, 0),
     "suricata_eve_alerts/first-org-conf-2015_alerts-only.json.gz": ("suricata-eve", {}, 136, 136, 0),
     "suricata_eve_alerts/wrccdc-2017_alerts-only.json.gz": ("suricata-eve", {}, 161, 161, 0),
