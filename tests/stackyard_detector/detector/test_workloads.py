@@ -182,7 +182,8 @@ def test_the_alarms_are_told_as_a_note(trained, tmp_path):
     data = [source(sequences(tmp_path / "odd", ODD))]
     few = infer(tmp_path / "out", trained[0], data, max_alerts=1)
     counted = few.said["alerts"] + few.said["alerts_left_out"]
-    assert few.notes[-1] == f"{counted} alarms of {len(ODD)} sessions; outputs/alarms.html shows the 1 with the highest scores"
+    shown = "outputs/alarms.html shows the 1 with the highest scores"
+    assert few.notes[-1] == f"{counted} alarms of {len(ODD)} sessions; {shown}"
     assert infer(tmp_path / "none", trained[0], data, max_alerts=0).notes == []
 
 
