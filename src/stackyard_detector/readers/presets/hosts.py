@@ -18,6 +18,7 @@ _SSHD_LINE = rf"^(?:{_MODERN}|(?!{_MODERN})[^\[]*\bsshd(?:-session|-auth)?\[\d+\
 # rsyslog writes a line that came again in brackets
 _BEFORE = r"(?:message repeated \d{1,9} times: \[ ?)?(?:error: |fatal: |banner exchange: |ssh_dispatch_run_fatal: )?"
 _SSHD = _SSHD_LINE + _BEFORE
+_ZONE = r"(?:%[\w.-]{1,16})?"
 _WHOLE = r"(?!\w|[.:]\w)"
 # The client's address is the daemon's word; names, and texts that a client sends, are not. In this order: forms that
 # have no name before the address; the last address before a port; older forms without a port; what is left.
@@ -29,20 +30,20 @@ _SSHD_KEYS = [
     _SSHD + rf"(?:pam_|PAM \d)(?:(?!rhost=).)*rhost=({ADDRESS}){_WHOLE}",
     # names stand before the address and behind it: only a line that can be read in one way
     _SSHD
-    + rf"Disconnecting (?=.*: Change of username )(?:(?! port \d).)*? ({ADDRESS}) port \d+(?!\d)(?!.* port \d)",
+    + rf"Disconnecting (?=.*: Change of username )(?:(?! port \d).)*? ({ADDRESS}){_ZONE} port \d+(?!\d)(?!.* port \d)",
     # behind the port is nothing but what the daemon writes there; a certificate's ID is the client's
     _SSHD + r"(?!pam_|PAM \d|error: |fatal: |Disconnecting .*: Change of username )"
-    rf".*(?<![\w.:])({ADDRESS}) port \d+(?: ssh2(?:: \S+ (?:SHA256|MD5):\S+"
+    rf".*(?<![\w.:])({ADDRESS}){_ZONE} port \d+(?: ssh2(?:: \S+ (?:SHA256|MD5):\S+"
     r"(?: ID .{0,512}? \(serial \d+\) CA \S+ \S+)?)?)?(?: id \d+)?(?: \[\w+\])?\]?\s*$",
     _SSHD + r"(?!pam_|PAM \d|error: |fatal: |Disconnecting .*: Change of username )"
-    rf".*(?<![\w.:])({ADDRESS}) port \d+(?!\d)",
+    rf".*(?<![\w.:])({ADDRESS}){_ZONE} port \d+(?!\d)",
     _SSHD
-    + rf"(?:(?:Invalid|Illegal) user|User|PAM:|Bad protocol|Failed|Accepted|Postponed|Partial) .*\bfrom ({ADDRESS})"
-    + _WHOLE,
+    + rf"(?:(?:Invalid|Illegal) user|User|PAM:|pam_access\S*:|Bad protocol|Failed|Accepted|Postponed|Partial) .*"
+    rf"\bfrom [`']?({ADDRESS})" + _WHOLE,
     _SSHD + rf"reverse mapping checking .* \[({ADDRESS})\] failed",
     _SSHD + rf"Nasty PTR record .* is set up for ({ADDRESS}), ignoring",
     _SSHD_LINE
-    + rf"(?!{_BEFORE}(?:(?:Invalid|Illegal) user|User |PAM[: ]|pam_\S*:.*rhost=|Bad protocol|Failed|Accepted"
+    + rf"(?!{_BEFORE}(?:(?:Invalid|Illegal) user|User |PAM[: ]|pam_|Could not|subsystem|Bad protocol|Failed|Accepted"
     r"|Postponed|Partial|input_userauth_request|Connection|Disconnect|Received disconnect|maximum auth|reverse mapping"
     rf"|Nasty PTR))(?!.*{ADDRESS} port \d).*?(?<![\w.:])({ADDRESS}){_WHOLE}",
 ]

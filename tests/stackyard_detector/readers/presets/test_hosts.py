@@ -306,6 +306,9 @@ def test_auditd_without_login_session(tmp_path: Path) -> None:
             "Failed|password",
         ),
         (f"fatal: Timeout before authentication for {OUT} port 5", None),
+        (f"pam_access(sshd:account): access denied for user `from {OTHER}' from `{OUT}'", None),
+        (f"error: Received disconnect from {OUT}: 3: {OTHER} port 22 [preauth]", "Received disconnect"),
+        (f"reverse mapping checking getaddrinfo for {OTHER} [{OUT}] failed - POSSIBLE BREAK-IN!", None),
         (f"drop connection #10 from [{OUT}]:5 on [{IN}]:22 past MaxStartups", None),
     ],
 )
@@ -321,6 +324,10 @@ def test_a_name_alone_is_no_address_of_sshd(tmp_path: Path) -> None:
     head = "Mar  2 10:00:00 h sshd[1]: "
     lines = [
         f"{head}input_userauth_request: invalid user {OTHER} [preauth]",
+        f"{head}Invalid user {OTHER} from host.example.org",
+        f"{head}pam_unix(sshd:auth): bad username [{OTHER}]",
+        f"{head}error: Could not get shadow information for {OTHER}",
+        f"{head}Disconnecting: Too many authentication failures for {OTHER} [preauth]",
         # a reason is cut off after 100 characters
         f"{head}Disconnecting invalid user a {OUT} port 5: Change of username or service not allowed: "
         f"(a,ssh-connection) -> ({'b' * 20} {OTHER} port 22 [preauth]",
