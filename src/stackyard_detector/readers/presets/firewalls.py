@@ -18,6 +18,8 @@ _CISCO = _CISCO_HEAD % r"\d{6}" + (
 )
 # An address in brackets behind another, and that behind gaddr, are what it is translated to: nobody's.
 _CISCO_ADDRESS = rf".*?(?<=[\s:(/@=<])(?<![\d)] \()(?<!gaddr )(?P<%s>{ADDRESS})(?=[/\s(),.>]|:[A-Za-z/]|$)"
+# The second party: a name behind the first address is a text.
+_CISCO_SECOND = r"(?:(?! for user [\"'*]).)*?" + (_CISCO_ADDRESS % "dst")[len(".*?") :]
 # Translations: the second address is the device's own.
 _CISCO_TRANSLATION = _CISCO_HEAD % r"3050(?:09|1[0-2])" + r"(?P<verb>\w+)" + _CISCO_ADDRESS % "src"
 # AnyConnect, VPN and AAA: a name that the user chose comes before the address.
@@ -101,7 +103,7 @@ FIREWALLS = (
                 _CISCO_COMMAND,
                 _CISCO_NAME,
                 _CISCO_USER,
-                _CISCO + _CISCO_ADDRESS % "src" + _CISCO_ADDRESS % "dst",
+                _CISCO + _CISCO_ADDRESS % "src" + _CISCO_SECOND,
                 _CISCO + _CISCO_ADDRESS % "src",
                 _CISCO,
             ],
@@ -141,9 +143,9 @@ FIREWALLS = (
             "format": "key-value",
             "fields": [
                 rf'(?:\btimestamp="(?P<day>\d{{4}}-\d\d-\d\d)T(?P<clock>[^"]+)")'
-                rf'(?:(?:[^"]|"[^"]*")*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
+                rf'(?:(?:[^"]|"(?:[^"\\]|\\.)*")*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
                 rf"(?:\bdate=(?P<day>\d{{4}}-\d\d-\d\d) time=(?P<clock>\S+))"
-                rf'(?:(?:[^"]|"[^"]*")*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
+                rf'(?:(?:[^"]|"(?:[^"\\]|\\.)*")*?\bdst_port="?(?:(?P<service>{SERVICE})|\d+))?',
             ],
             "external_key": {"columns": ["src_ip", "dst_ip", "device_name", "device"], "if_none": "first"},
             "event_column": [

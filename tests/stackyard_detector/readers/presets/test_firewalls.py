@@ -64,7 +64,8 @@ def test_sophos(tmp_path: Path) -> None:
         'device="SFW" date=2026-01-31 time=18:15:00 timezone="IST" device_name="XG230" log_id=062009617502 '
         'log_type="Event" log_component="GUI" log_subtype="Admin" status="Successful" priority=Information',
         'device="SFW" date=2026-01-31 time=18:15:09 timezone="IST" device_name="XG230" log_id=062009617502 '
-        'log_type="Event" log_component="GUI" log_subtype="Admin" status="Failed" url="/?dst_port=22" priority=Notice',
+        'log_type="Event" log_component="GUI" log_subtype="Admin" status="Failed" '
+        'url="/?dst_port=22\\" dst_port=22" priority=Notice',
     ]
     assert sorted(read(tmp_path, "sophos", lines)) == [
         (OUT, ["Firewall|Firewall Rule|Denied|Deny|TCP|22|", "Firewall|Firewall Rule|Allowed||UDP||"]),
@@ -331,6 +332,16 @@ def test_check_point_without_time_of_its_own(tmp_path: Path) -> None:
         (f"7-111009: User 'a' executed cmd: show route {OUT}", "ASA", "111009|User"),
         (f"5-111010: User 'a', running 'CLI' from IP {IN}, executed 'ping {OUT}'", IN, "111010|User"),
         (f"5-111010: User 'a', running 'N/A' from IP 0, executed 'x from IP {OUT}, executed'", "ASA", None),
+        (
+            f'6-605004: Login denied from {IN}/9 to inside:{IN2}/ssh for user "a {OTHER} b"',
+            IN,
+            "605004|Login",
+        ),
+        (
+            f'6-315011: SSH session from {IN} on interface inside for user "a {OTHER} b" disconnected',
+            IN,
+            None,
+        ),
         (
             f"6-109006: Authentication failed for user 'from {OTHER}/1 to {OTHER}/2' from {OUT}/4 to {IN}/23 on "
             "interface outside",
