@@ -54,7 +54,7 @@ CASES = [
     *((format, suffix) for format in ("csv", "jsonl") for suffix in (".gz", ".xz", ".bz2", ".zip")),
 ]
 #: Counted in conftest.py, which prints a reduced count.
-COUNT = 1000 if os.environ.get("STACKYARD_LONG") else 60
+COUNT = 1000 if os.environ.get("STACKYARD_LONG") else 25
 #: Pieces that mean something to one format or another.
 PIECES = st.sampled_from(
     [
