@@ -9,7 +9,7 @@ from stackyard_detector.readers import Quarantine, read_sessions
 
 LONG = bool(os.environ.get("STACKYARD_LONG"))
 #: Examples per format and compression in ``test_any_bytes``.
-EXAMPLES = 1000 if LONG else 60
+EXAMPLES = 1000 if LONG else 25
 
 
 def pytest_terminal_summary(terminalreporter):
