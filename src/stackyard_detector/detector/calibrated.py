@@ -30,8 +30,6 @@ COMBINATIONS = {
 ORDERLY = {RULES: "counts", COMBINED: NETWORK}
 #: All that gives a score, in the order of tables.
 PARTS = (NETWORK, *BASELINES, *COMBINATIONS)
-
-
 #: False-alarm rates at which the combination's threshold is told beside the one that was asked for.
 CURVE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 

@@ -19,6 +19,7 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from stackyard_detector.detector.calibration import MARGIN
 from stackyard_detector.detector.scores import Scores
 
 #: Points at which a tail is kept: the greatest scores one by one, the smaller ones ever further apart.
@@ -26,8 +27,6 @@ MOST_POINTS = 500
 #: How much of what the orderly part says is added. Chosen on benign validation sessions that were damaged on purpose
 #: (``bench.detector.corruption``), as was the rest of the rule.
 ORDERLY_SHARE = 0.1
-#: Scores this near, relative to their size, are equal: another program adds up in another order.
-MARGIN = 1e-4
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,7 @@ class Tail:
 
 
 def _margins(values: np.ndarray) -> np.ndarray:
+    """Scores this near are equal: another program adds up in another order."""
     return MARGIN * np.maximum(1.0, np.abs(values))
 
 

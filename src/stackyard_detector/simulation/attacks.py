@@ -10,7 +10,7 @@ but ordinary stretches, more of some than usual; no single event is wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Tuple
+from typing import Callable, List, Mapping, Tuple
 
 from stackyard_detector.simulation import benign
 from stackyard_detector.simulation.benign import Habits
@@ -176,6 +176,3 @@ ATTACKS: Tuple[Attack, ...] = (
     Attack(slow_leak, "statistics", 4.0),
     Attack(swelling_mail, "statistics", 4.0, slowing=20.0),
 )
-
-#: Name of an attack -> what gives it away.
-KIND_OF: Dict[str, str] = {attack.run.__name__: attack.kind for attack in ATTACKS}
