@@ -38,6 +38,7 @@ ALLOWED = {
     "scenarios": {"errors", "toml_tables", "command_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "command_tables", "workloads", "scenarios"},
     "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
+    "tuning": {"errors", "extras"},
     "matrix": {"errors", "counting", "settings", "machine", "stacks", "workloads", "scenarios", "launch"},
     "agents": {"errors", "counting", "settings", "toml_tables", "clearml"},
     "services": {
