@@ -48,6 +48,17 @@ class Point:
 
 
 @dataclass
+class Reading:
+    """What a trial had done and used at a moment while it ran."""
+
+    #: Of its whole work, from 0 to 1; ``None``: it did not tell.
+    share: float | None
+    steps: int | None
+    #: Quantity -> what it had used by then: sums, the greatest memory so far, the mean of its recent steps.
+    used: dict[str, float]
+
+
+@dataclass
 class Reason:
     """Why a trial was stopped, skipped, or failed."""
 
@@ -75,6 +86,8 @@ class Trial:
     course: list[Point] = field(default_factory=list)
     #: Quantity -> what it used; of a stopped trial a lower bound of what it would have used.
     used: dict[str, float] = field(default_factory=dict)
+    #: A few moments while it ran, early ones closer together: ``prediction.readings`` keeps them few.
+    readings: list[Reading] = field(default_factory=list)
     #: Quantity -> what was predicted before the start.
     predicted: dict[str, Interval] = field(default_factory=dict)
     #: Quantity -> what was predicted while it ran, after its first steps, and at what share of it, where it told that.
