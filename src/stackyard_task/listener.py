@@ -11,25 +11,23 @@ import dataclasses
 import json
 import math
 import os
-import random
 import sys
-from array import array
-from typing import Any, Dict, List, Optional, Tuple
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from stackyard_task.channel import PHASES
 from stackyard_task.counting import are, were
+from stackyard_task.courses import Courses, unpacked
+from stackyard_task.pace import Pace, since
 from stackyard_task.records import (
     FAILURE_KINDS,
     Environment,
     Failure,
     GpuUse,
     Measurement,
-    StepTimes,
     from_json,
 )
 
-#: Step times kept for the percentiles; beyond, a random sample stands for all (reservoir, Vitter 1985).
-STEPS_KEPT = 100_000
 #: What of its environment a command's Python says, by the start-up hook.
 _TOLD_BY_COMMANDS = ("python", "torch", "cuda", "numpy", "threads")
 #: Packages a record names.
@@ -47,6 +45,8 @@ RESULTS_KEPT, GPUS_KEPT = 10_000, 1024
 #: Pieces that are read at a time, more than a full pipe holds: whoever writes faster than we read must not keep the
 #: supervisor from its clock.
 _PIECE_BYTES, _PIECES = 1 << 16, 32
+#: How old the CPU seconds may be that a point is given: reading them costs something without a cgroup.
+_CPU_SECONDS_OLD = 0.05
 #: A failure is told in one sentence, and so is a note; a workload may say more, which is cut.
 _FAILURE_LETTERS = 500
 #: Notes that a workload tells for its record.
@@ -85,14 +85,16 @@ class Listener:
         #: What was told beyond PHASES_KEPT and RESULTS_KEPT.
         self._more_phases = self._more_results = self._more_notes = 0
         self._notes: List[str] = []
+        #: What was told of its steps, and its metrics.
+        self.pace = Pace()
+        self.courses = Courses()
+        #: The CPU seconds of the run so far, for what compares by them; ``None``: nobody can say.
+        self.cpu_seconds: Callable[[], Optional[float]] = lambda: None
         self.descriptor = descriptor
         self._started_at = started_at
         self._rest = b""
-        self._steps = array("d")
-        self._step_count = 0
-        self._step_sum = 0.0
         self._step_told = (0, 0.0)
-        self._random = random.Random(0)
+        self._cpu: Tuple[float, Optional[float]] = (-math.inf, None)
 
     def read(self) -> bool:
         """Take in what has arrived, so much at a time; False once the other end is closed."""
@@ -128,10 +130,12 @@ class Listener:
             self._more_phases += 1
             return
         self.phases.append({"name": message["name"], "at_seconds": max(at, self.phases[-1]["at_seconds"])})
+        self.pace.told_at = None
 
     def _on_steps(self, message: Dict[str, Any]) -> None:
         if not isinstance(message["seconds"], list):
             raise ValueError("seconds")
+        at, cpu = self._instant()
         for told in message["seconds"]:
             seconds = self._number(told)
             if seconds is None:
@@ -139,14 +143,7 @@ class Listener:
             if not 0 <= seconds <= _LONGEST_STEP_SECONDS:
                 self.not_understood += 1
                 continue
-            self._step_count += 1
-            self._step_sum += seconds
-            if len(self._steps) < STEPS_KEPT:
-                self._steps.append(seconds)
-            else:
-                place = self._random.randrange(self._step_count)
-                if place < STEPS_KEPT:
-                    self._steps[place] = seconds
+            self.pace.add(seconds, at, cpu, self.loss)
 
     def _on_progress(self, message: Dict[str, Any]) -> None:
         told = {key: self._number(message[key]) for key in ("done", "total")}
@@ -154,17 +151,40 @@ class Listener:
         self.progress["unit"] = from_json(str, message["unit"])
 
     def _on_loss(self, message: Dict[str, Any]) -> None:
-        for key in ("validation", "training"):
+        for key in ("training", "validation"):  # where both are told, the second is the run's loss
             told = message.get(key)
-            if isinstance(told, float) and not math.isfinite(told):
-                self.loss = (
-                    None  # a loss that left the numbers is not known, which is more than its last value says
-                )
-                return
-            number = None if told is None else self._number(told)
-            if number is not None:
-                self.loss = number
-                return
+            if told is None:
+                continue
+            is_finite = not isinstance(told, float) or math.isfinite(told)
+            number = self._number(told) if is_finite else None
+            if number is None and is_finite:
+                continue
+            self.loss = (
+                number  # one that left the numbers is not known, which is more than its last value says
+            )
+            if "step" in message:
+                self._metric(f"loss/{key}", message["step"], told)
+
+    def _on_metrics(self, message: Dict[str, Any]) -> None:
+        for step, at, values in unpacked(message):
+            told_at = max(0.0, from_json(float, at) - self._started_at)
+            for name, value in values.items():
+                self._metric(name, step, value, told_at)
+
+    def _metric(self, name: Any, step: Any, value: Any, told_at: Optional[float] = None) -> None:
+        """A point of a course; counted where it is none."""
+        at, cpu = self._instant()
+        try:
+            self.courses.add(name, step, value, at if told_at is None else min(at, told_at), cpu)
+        except ValueError:
+            self.not_understood += 1
+
+    def _instant(self) -> Tuple[float, Optional[float]]:
+        """(seconds since the start, CPU seconds of the run) of what is told now."""
+        now = time.monotonic()
+        if now - self._cpu[0] > _CPU_SECONDS_OLD:
+            self._cpu = (now, self.cpu_seconds())
+        return now - self._started_at, self._cpu[1]
 
     def _number(self, told: Any) -> Optional[float]:
         """A finite number; ``None`` and counted where it is none."""
@@ -236,10 +256,9 @@ class Listener:
 
     def steps_since(self) -> Tuple[int, Optional[float]]:
         """Steps so far, and the mean seconds of those since the last call; ``None`` without new ones."""
-        count, seconds = self._step_told
-        self._step_told = (self._step_count, self._step_sum)
-        new = self._step_count - count
-        return self._step_count, (self._step_sum - seconds) / new if new else None
+        found = since(self.pace, self._step_told)
+        self._step_told = (self.pace.count, self.pace.total_seconds)
+        return found
 
     # What it amounts to.
     def fill(self, measurement: Measurement, environment: Environment) -> None:
@@ -253,7 +272,7 @@ class Listener:
             # else the function or the command named none, and is one whole: nothing is start-up
             for name, seconds in spent.items():
                 setattr(measurement, f"{name}_seconds", seconds)
-        measurement.steps = self.step_times()
+        measurement.steps = self.pace.times()
         for name, value in self.facts.items():
             setattr(environment, name, value)
         environment.packages = self.packages
@@ -273,22 +292,12 @@ class Listener:
             (RESULTS_KEPT, "result figures", self._more_results),
             (NOTES_KEPT, "notes", self._more_notes),
         )
-        return self._notes + [
+        left_out = self._notes + [
             f"the first {kept:,} {what} are kept; {more:,} more that {were(more)} told {are(more)} left out"
             for kept, what, more in told
             if more
         ]
-
-    def step_times(self) -> Optional[StepTimes]:
-        """Mean and percentiles (nearest rank) of the step times; ``None`` without steps."""
-        if not self._step_count:
-            return None
-        ordered = sorted(self._steps)
-
-        def rank(share: float) -> float:
-            return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-
-        return StepTimes(self._step_count, self._step_sum / self._step_count, rank(0.5), rank(0.95))
+        return left_out + self.courses.notes()
 
 
 def _sentence(text: str) -> str:

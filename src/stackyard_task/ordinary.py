@@ -129,7 +129,7 @@ def main(words: List[str], begun: float, shell: bool = False) -> int:
             print(f"stackyard: {sentence}", file=sys.stderr, flush=True)
         record.notes = [*choice.said, *record.notes, *told]
         record.failure = record.failure or mismatch(choice, record)
-        record.status = "completed" if record.failure is None else "failed"
+        record.status = records.status_of(record)
     watch.stop()
     if os.getppid() != agent:
         watch.why = watch.why or leaving.AGENT_ENDED

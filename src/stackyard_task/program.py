@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from stackyard_task import commands, spawn
 from stackyard_task.channel import CHANNEL_VARIABLE
@@ -26,12 +26,11 @@ from stackyard_task.ending import LastWords
 from stackyard_task.records import (
     LOG_FILE,
     OUTPUTS_FOLDER,
-    SERIES_FILE,
     WORK_FOLDER,
     Failure,
     RunRecord,
     TaskSpec,
-    write_json,
+    status_of,
 )
 from stackyard_task.workloads import ParameterError, checked
 
@@ -104,6 +103,8 @@ class FunctionProgram:
         self._spec, self._folder, self._python, self._log = spec, run_folder, python, log
         #: The channel's reading end, for a listener.
         self.descriptor = self._writing = -1
+        #: What it left besides what it said: name -> [[step, value], ...].
+        self.series: Dict[str, List[List[Any]]] = {}
 
     def start(
         self, inherited: Mapping[str, str], threads: Optional[int]
@@ -175,6 +176,8 @@ class CommandProgram:
         self._writing = -1
         self.descriptor = -1
         self.words: Optional[List[str]] = None
+        #: The courses of its metrics, once it has ended: name -> [[step, value], ...].
+        self.series: Dict[str, List[List[Any]]] = {}
 
     def start(
         self, inherited: Mapping[str, str], threads: Optional[int]
@@ -243,9 +246,9 @@ class CommandProgram:
     def ended(self, record: RunRecord) -> None:
         """Read the result figures where the command said them, and keep what it wrote in its working folder."""
         record.command = self.words
-        if record.failure is None:
+        if record.failure is None and record.stopped is None:
             record.failure = _mismatch(self._spec, record)
-            record.status = "completed" if record.failure is None else "failed"
+            record.status = status_of(record)
         if self._command.metrics:
             from stackyard_task import metrics
 
@@ -255,9 +258,8 @@ class CommandProgram:
             read = metrics.read(self._command.metrics, places)
             record.results.update(read.values)
             record.notes += read.notes
-            if read.series:
-                write_json(read.series, self._folder / SERIES_FILE)
-        said = self.last_words() if record.failure is None else LastWords()
+            self.series = read.series
+        said = self.last_words() if record.status == "completed" else LastWords()
         if said.raised is not None and said.is_end:
             record.notes.append(
                 f"the command exited with status 0, but its output ends with a traceback ({said.raised})"

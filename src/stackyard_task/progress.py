@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
@@ -73,6 +74,12 @@ def shown(
         "elapsed_seconds": round(elapsed_seconds, 1),
         "cpu_seconds": sampler.cpu_seconds(),
         "most_rss_bytes": sampler.most_rss_bytes or None,
+        "rss_bytes": moment.rss_bytes,
+        "rss_minus_shared_bytes": sampler.minus_shared_bytes,
+        "gpu_memory_bytes": sampler.gpu_memory_bytes,
+        "steps": listener.pace.count or None,
+        "step_seconds": listener.pace.last_seconds(),
+        "metrics": {name: dataclasses.asdict(point) for name, point in listener.courses.last().items()},
     }
     part = folder / f".{PROGRESS_FILE}"
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from stackyard_task.commands import Command
+from stackyard_task.criteria import Criteria, Stopped
 from stackyard_task.shapes import (  # noqa: F401 - offered here too
     LIST_BYTES,
     RecordError,
@@ -123,6 +124,8 @@ class TaskSpec:
     #: Environment variables set for the child only (the stack's environment and tunables).
     environment: Dict[str, str] = field(default_factory=dict)
     time_limit_seconds: Optional[float] = None
+    #: Where the run is stopped, with what it has found until then.
+    criteria: Criteria = field(default_factory=Criteria)
     code: Code = field(default_factory=Code)
     #: How to measure: one of METHODS; ``None``: as the supervisor's own environment says.
     measure: Optional[str] = None
@@ -356,13 +359,17 @@ INSTANTS = (
 )
 
 
+#: How a run ended: by itself with its work done; at a criterion of its TaskSpec; in any other way.
+STATUSES = ("completed", "stopped", "failed")
+
+
 @dataclass
 class RunRecord:
-    """What a run leaves, whether it completed or failed."""
+    """What a run leaves, however it ended."""
 
     run_id: str
     workload: str
-    #: "completed" or "failed".
+    #: One of STATUSES.
     status: str
     started_at: str
     finished_at: str
@@ -371,6 +378,8 @@ class RunRecord:
     block: Optional[int] = None
     warm_up: bool = False
     failure: Optional[Failure] = None
+    #: The criterion of its TaskSpec that it broke, where its status is "stopped"; that is no failure.
+    stopped: Optional[Stopped] = None
     measurement: Measurement = field(default_factory=Measurement)
     environment: Environment = field(default_factory=Environment)
     parameters: Dict[str, Any] = field(default_factory=dict)
@@ -391,6 +400,25 @@ class RunRecord:
     api_version: int = API_VERSION
 
 
+def status_of(record: RunRecord) -> str:
+    """The status of a record, by what it says of its end."""
+    if record.failure is not None:
+        return "failed"
+    return "completed" if record.stopped is None else "stopped"
+
+
+@dataclass
+class Point:
+    """A value that a run told at a step of its own."""
+
+    step: float
+    #: When it was told: since the start of the run, and in CPU seconds of its whole tree.
+    at_seconds: float
+    cpu_seconds: Optional[float] = None
+    #: ``None``: what was told is no finite number.
+    value: Optional[float] = None
+
+
 @dataclass
 class Progress:
     """What a run under way does, as ``progress.json`` holds it."""
@@ -404,6 +432,15 @@ class Progress:
     #: So far: CPU of all descendants, and the most memory that a sample saw.
     cpu_seconds: Optional[float] = None
     most_rss_bytes: Optional[int] = None
+    #: Now: resident memory of the tree, and that without shared pages; on the GPU where it is most.
+    rss_bytes: Optional[int] = None
+    rss_minus_shared_bytes: Optional[int] = None
+    gpu_memory_bytes: Optional[int] = None
+    #: Steps told so far, and the mean of the last ones.
+    steps: Optional[int] = None
+    step_seconds: Optional[float] = None
+    #: The last point of each metric that was told.
+    metrics: Dict[str, Point] = field(default_factory=dict)
 
 
 @dataclass

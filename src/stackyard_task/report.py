@@ -11,6 +11,7 @@ under any name. Outside Stackyard every call is accepted and forgotten::
     report.phase("steady")
     for batch in report.steps(batches):
         report.loss(batch.number, training=train(batch))
+    report.metrics(batch.number, accuracy=evaluate())
     report.results(accuracy=evaluate())
 
 Inside, the environment variable STACKYARD_REPORT names a FIFO that the supervisor reads. Any process of the script may
@@ -31,7 +32,7 @@ import stat
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Optional, Set, TypeVar
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Optional, Set, Tuple, TypeVar
 
 #: Environment variable that holds the path of the supervisor's FIFO.
 REPORT_VARIABLE = "STACKYARD_REPORT"
@@ -45,6 +46,10 @@ FLUSH_SECONDS = 0.25
 LINE_BYTES = min(4096, getattr(select, "PIPE_BUF", 4096))
 #: How long a message waits for a supervisor that does not read. Those that follow do not wait until one got through.
 WAIT_SECONDS = 0.1
+#: Points of one set of metrics that wait for a flush; of more every second one is left out.
+POINTS_WAITING = 64
+#: Sets of metrics whose points may wait; those of further ones are sent at once.
+_SETS_WAITING = 100
 #: Warnings that one process writes at most.
 _WARNINGS = 20
 
@@ -88,6 +93,9 @@ class Reporter:
         #: Of losses and progress the last ones, which wait for the next flush.
         self._latest: Dict[str, Dict[str, Any]] = {}
         self._latest_sent_at: Dict[str, float] = {}
+        #: Names of metrics -> their points that wait for the next flush, and when the last was sent.
+        self._points: Dict[Tuple[str, ...], List[List[Any]]] = {}
+        self._points_sent_at: Dict[Tuple[str, ...], float] = {}
         self._buffered_by = os.getpid()
         self._flushed_at = time.monotonic()
         self._patience = WAIT_SECONDS
@@ -129,6 +137,26 @@ class Reporter:
             self.flush()
             self._send(told)
 
+    def metrics(self, step: float, **values: Any) -> None:
+        """Values at ``step``, by name: their course is kept, the last one of each is a result, and a tuner sees them.
+
+        A step that goes backwards is left out. Of values that come faster than FLUSH_SECONDS allows, some are left out
+        evenly; never the last.
+        """
+        names, now = tuple(values), time.monotonic()
+        point = [_scalar(step), now, {name: _scalar(value) for name, value in values.items()}]
+        with turn():
+            self._forget_what_a_parent_buffered()
+            waiting = self._points.setdefault(names, [])
+            waiting.append(point)
+            sent_at = self._points_sent_at.get(names, -FLUSH_SECONDS)
+            if now - sent_at >= FLUSH_SECONDS or len(self._points) > _SETS_WAITING:
+                if len(self._points_sent_at) < _SETS_WAITING:
+                    self._points_sent_at[names] = now
+                self._send({"kind": "metrics", "points": self._points.pop(names)})
+            elif len(waiting) > POINTS_WAITING:
+                del waiting[-2::-2]
+
     def results(self, **values: Any) -> None:
         """What the program found: it goes into the record's results as JSON holds it, the rest as text."""
         self._send({"kind": "results", "values": values})
@@ -144,6 +172,8 @@ class Reporter:
                 self._send({"kind": "steps", "seconds": steps})
             for kind in list(self._latest):
                 self._send(self._latest.pop(kind))
+            for names in list(self._points):
+                self._send({"kind": "metrics", "points": self._points.pop(names)})
 
     def _send_latest(self, message: Dict[str, Any]) -> None:
         """Send a message that the next one of its kind makes obsolete: now, or with the next flush."""
@@ -161,6 +191,7 @@ class Reporter:
         """In a forked process: that is the parent's to send."""
         if self._buffered_by != os.getpid():
             self._steps, self._latest, self._buffered_by = [], {}, os.getpid()
+            self._points, self._points_sent_at = {}, {}
             _at_the_end_of_a_worker(self.flush)
 
     def _send(self, message: Dict[str, Any]) -> None:
@@ -284,6 +315,13 @@ def loss(step: int, training: Optional[float] = None, validation: Optional[float
         reporter.loss(step, training, validation)
 
 
+def metrics(step: float, **values: Any) -> None:
+    """Values at ``step``, by name: ``metrics(epoch, loss=0.3, accuracy=0.9)``. The last value of a name is a result."""
+    reporter = _reporter()
+    if reporter is not None:
+        reporter.metrics(step, **values)
+
+
 def results(**values: Any) -> None:
     """What the script found: numbers and short texts, by name. The last value of a name counts."""
     reporter = _reporter()
@@ -361,18 +399,26 @@ def _lines(message: Dict[str, Any]) -> List[bytes]:
 
 def _parts(message: Dict[str, Any]) -> List[bytes]:
     """The lines of each half of a message; empty: it has no halves."""
-    for key in ("seconds", "values"):
+    for key in ("seconds", "values", "points"):
         held = message.get(key)
         if isinstance(held, (list, dict)) and len(held) > 1:
             items, middle = list(held.items()) if isinstance(held, dict) else list(held), len(held) // 2
             halves = [type(held)(items[:middle]), type(held)(items[middle:])]
             return [line for half in halves for line in _lines({**message, key: half})]
+        if key == "points" and held:
+            step, at, values = held[0]
+            if len(values) > 1:
+                items, middle = list(values.items()), len(values) // 2
+                points = [[[step, at, dict(half)]] for half in (items[:middle], items[middle:])]
+                return [line for half in points for line in _lines({**message, key: half})]
     return []
 
 
 def _refused(message: Dict[str, Any], why: str) -> List[bytes]:
-    values = message.get("values")
+    values, points = message.get("values"), message.get("points")
     what = f"result {next(iter(values))!r}" if values else str(message.get("kind"))
+    if points and points[0][2]:
+        what = f"metric {next(iter(points[0][2]))!r}"
     if len(what) > 100:
         what = what[:97] + "..."
     _warn(f"{what} {why}; it is left out (results are figures and short texts, what is longer is a file)")

@@ -1,11 +1,11 @@
 """The supervisor: starts the workload as a child, listens to it, measures it, and leaves a record.
 
 ``python -m stackyard_task.run RUN_FOLDER`` reads ``task.json`` there and writes ``record.json``,
-``timeline.json`` and ``output.log``, whatever happens to the child. Exit status: 0 completed, 1 failed with a
-record, 2 ``task.json`` unusable, 3 the record cannot be written. With ``--here`` a command has this process' own files,
-folder, session and environment, as at a terminal, and signals are passed on to it: given with it are the signals that
-are to be blocked for it and the descriptors to be closed, "10,12" for example or "". Standard library only; the child
-imports nothing of this module.
+``timeline.json`` and ``output.log``, whatever happens to the child, and ``series.json`` where it told metrics.
+Exit status: 0 completed, 1 failed with a record, 2 ``task.json`` unusable, 3 the record cannot be written, 4 stopped at
+one of its criteria. With ``--here`` a command has this process' own files, folder, session and environment, as at a
+terminal, and signals are passed on to it: given with it are the signals that are to be blocked for it and the
+descriptors to be closed, "10,12" for example or "". Standard library only; the child imports nothing of this module.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Callable, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Union
 
-from stackyard_task import signals, spawn
+from stackyard_task import criteria, signals, spawn
 from stackyard_task.ending import Ending, advice, failure_of, memory_note, system_sentence
+from stackyard_task.judging import LOOK_SECONDS, Judge
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
 from stackyard_task.measure.cgroup_places import (
@@ -51,6 +52,7 @@ from stackyard_task.records import (
     OUTPUTS_FOLDER,
     PROGRESS_FILE,
     RECORD_FILE,
+    SERIES_FILE,
     TASK_FILE,
     TIMELINE_FILE,
     Environment,
@@ -61,11 +63,14 @@ from stackyard_task.records import (
     TaskSpec,
     fits,
     read_json,
+    status_of,
     write_json,
 )
 from stackyard_task.vigil import Vigil
 
 METHOD_VARIABLE = "STACKYARD_MEASURE"
+#: Exit status of a supervisor whose run was stopped at one of its criteria.
+STOPPED = 4
 
 
 class TaskError(Exception):
@@ -124,6 +129,9 @@ def supervise(
             f"the method of measuring (in the task, or {METHOD_VARIABLE}) is {method!r}, "
             f"expected one of {', '.join(METHODS)}"
         )
+    why = criteria.problem(spec.criteria)
+    if why is not None:
+        raise TaskError(f"{run_folder / TASK_FILE}: criteria.{why}")
     is_command = spec.command is not None
     if here is not None and not is_command:
         raise TaskError(f"{run_folder / TASK_FILE}: only a command can be run here; this is a function")
@@ -158,6 +166,8 @@ def supervise(
     try:
         if run.sampler is not None:
             write_json(run.sampler.timeline.to_json(record.phases), run_folder / TIMELINE_FILE)
+        if run.series:
+            write_json(run.series, run_folder / SERIES_FILE)
         write_json(record, run_folder / RECORD_FILE)
     except OSError as error:
         not_written = _not_written(run_folder, error)
@@ -169,7 +179,7 @@ def supervise(
 def _leave_out_what_was_told(record: RunRecord) -> None:
     """Make a record readable again whose workload told more than a record may hold; that is its failure."""
     record.results, record.phases = {}, record.phases[:1]
-    record.status = "failed"
+    record.status, record.stopped = "failed", None
     record.failure = record.failure or Failure(
         "code",
         "the workload told more results or phases than a record holds; results are figures and short texts, "
@@ -212,6 +222,8 @@ class _Supervision:
         self.interval_seconds = interval_seconds
         self.method = method
         self.sampler: Optional[Sampler] = None
+        #: Of each figure that has a course: its points, as series.json holds them.
+        self.series: Dict[str, List[List[Any]]] = {}
         self._signals = taken
 
     def to_its_end(self) -> RunRecord:
@@ -276,6 +288,7 @@ class _Supervision:
         surroundings = Surroundings()
         kills_before = kernel_kills(places)
         own_cpu, own_peak = time.process_time(), own_peak_rss_bytes() or 0
+        judge = Judge(self.spec.criteria)
         vigil = Vigil(
             time.monotonic(),
             self.run_folder,
@@ -283,6 +296,7 @@ class _Supervision:
             self.spec.time_limit_seconds,
             holding.watched_memory_bytes,
             self.watcher,
+            judge,
         )
         pid = spawn.start(what, cgroup, holding.steps, self.here, self._signals.look)
         self._signals.begin(pid)
@@ -292,7 +306,11 @@ class _Supervision:
         listener = Listener(
             self.program.descriptor, vigil.started_at, None if self.program.says_its_end else pid
         )
-        sampler = self.sampler = Sampler(tree, metered, vigil.started_at, self.interval_seconds, gpus)
+        interval = min(self.interval_seconds, LOOK_SECONDS) if judge.is_needed else self.interval_seconds
+        sampler = self.sampler = Sampler(
+            tree, metered, vigil.started_at, interval, gpus, watchful=judge.is_needed
+        )
+        listener.cpu_seconds = sampler.cpu_seconds
         try:
             vigil.keep(tree, listener, sampler)
         except BaseException:  # whatever went wrong here, nothing of the run may stay behind
@@ -312,7 +330,8 @@ class _Supervision:
         listener.fill(measurement, environment)
         measurement.overhead_cpu_seconds = time.process_time() - own_cpu
         record = self._record(started_at, measurement, environment)
-        record.results, record.phases = listener.results, listener.phases
+        record.results = {**listener.courses.results(), **listener.results}
+        record.phases = listener.phases
         record.not_understood = listener.not_understood
         record.notes += listener.notes()
         ending = Ending(
@@ -328,8 +347,11 @@ class _Supervision:
             logged=self.here is None,
             alone=self._signals.alone,
         )
-        record.failure = failure_of(ending, self.spec, measurement)
-        record.status = "completed" if record.failure is None else "failed"
+        record.stopped = vigil.stopped
+        record.failure = None if vigil.stopped is not None else failure_of(ending, self.spec, measurement)
+        record.status = status_of(record)
+        if vigil.stopped is None:
+            record.notes += judge.notes(listener, sampler, measurement)
         if closed:
             record.notes.append(f"the run took its own rights on {closed} away; they were given back")
         note = memory_note(measurement, environment.ram_limit_bytes, sampler.escaped)
@@ -340,6 +362,7 @@ class _Supervision:
         except Exception as error:  # noqa: BLE001 whatever cannot be read or tidied up, the run has its record
             traceback.print_exc()
             record.notes.append(f"what the run left could not be looked at ({type(error).__name__}: {error})")
+        self.series = {**listener.courses.series(), **self.program.series}
         return record
 
     def _opened_again(self) -> Optional[str]:
@@ -423,6 +446,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
         if here is None:
             print(f"{record.failure.kind}: {record.failure.message}", file=sys.stderr)
         return 1
+    if record.stopped is not None:
+        if here is None:
+            print(record.stopped.message, file=sys.stderr)
+        return STOPPED
     return 0
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
 from stackyard_task import progress, signals
+from stackyard_task.criteria import Stopped
+from stackyard_task.judging import Judge
 from stackyard_task.listener import Listener
 from stackyard_task.measure.sampler import Sampler
 from stackyard_task.measure.tree import Tree
@@ -18,6 +20,8 @@ from stackyard_task.progress import Watcher
 PROGRESS_SECONDS = 1.0
 #: SIGTERM, this long, then SIGKILL.
 GRACE_SECONDS = 3.0
+#: The same for what is stopped at a criterion: all of it has to be over within a second.
+STOPPED_GRACE_SECONDS = 0.5
 #: A command that was itself told to end gets so long to do as it does without us: a container gives it 10 s or more.
 TOLD_GRACE_SECONDS = 8.0
 #: Processes that outlive the child may go on working, this long at most; idle ones are ended sooner.
@@ -28,6 +32,8 @@ ORPHAN_IDLE_SHARE = 0.02
 #: How often the end of what no pidfd tells of is looked for, and when it takes longer.
 _POLL_SECONDS = 0.01
 _LATE_POLL_SECONDS = 0.05
+#: What a limit of time is looked at after it, so that it is over then.
+_AFTER_SECONDS = 0.001
 
 
 class Vigil:
@@ -40,6 +46,7 @@ class Vigil:
         time_limit_seconds: how long the run may take; ``None``: any time.
         memory_limit_bytes: more resident memory the tree may not have, where nobody else sees to it; ``None``: any.
         watcher: told about once a second what the run does.
+        judge: knows at which criteria the run is stopped; ``None``: at none.
     """
 
     def __init__(
@@ -50,14 +57,18 @@ class Vigil:
         time_limit_seconds: Optional[float] = None,
         memory_limit_bytes: Optional[int] = None,
         watcher: Optional[Watcher] = None,
+        judge: Optional[Judge] = None,
     ) -> None:
         self.started_at = started_at
         #: When the last process ended; in monotonic seconds, as all instants here.
         self.ended_at = 0.0
         #: Why the run was told to end; ``None``: it was not.
         self.stop: Optional[str] = None
+        #: The criterion that it was stopped at, where ``stop`` is "stopped".
+        self.stopped: Optional[Stopped] = None
         #: Processes that outlived the child and were ended.
         self.orphans_ended = 0
+        self._judge = judge if judge is not None and judge.is_needed else None
         self._run_folder, self._signals, self._watcher = run_folder, taken, watcher
         self._time_limit_seconds, self._memory_limit_bytes = time_limit_seconds, memory_limit_bytes
         self._main_ended_at: Optional[float] = None
@@ -85,7 +96,11 @@ class Vigil:
                 tree.reap()
                 if self._memory_limit_bytes and (sampler.rss_bytes or 0) > self._memory_limit_bytes:
                     self._end("out_of_memory", tree)
+                self._look(now, tree, listener, sampler)
             wait_until = sample_at
+            if self._judge is not None and self._judge.wall_seconds is not None and self.stop is None:
+                over_at = self.started_at + self._judge.wall_seconds
+                wait_until = sample_at = min(sample_at, max(over_at + _AFTER_SECONDS, now))
             if self._main_ended_at is not None or main is None:
                 late = self._main_ended_at is not None and now - self._main_ended_at > 1.0
                 wait_until = min(wait_until, now + (_LATE_POLL_SECONDS if late else _POLL_SECONDS))
@@ -110,6 +125,8 @@ class Vigil:
                 tree.reap()
                 if not tree.processes():
                     self.ended_at = now if self._idle_since is None else self._idle_since
+                    if self.stopped is not None:
+                        self.stopped.ended_seconds = self.ended_at - self.started_at - self.stopped.at_seconds
                     return
                 self._watch_orphans(now, tree, sampler)
             self._watch_limits(now, tree)
@@ -124,6 +141,15 @@ class Vigil:
             return tree.main_status is not None
         return tree.main_status is not None or any(descriptor == main for descriptor, _ in ready)
 
+    def _look(self, now: float, tree: Tree, listener: Listener, sampler: Sampler) -> None:
+        """End the run where it has broken one of its criteria; what has ended by itself meanwhile is left as it is."""
+        if self._judge is None or self.stop is not None or self._kill_at is not None:
+            return
+        stopped = self._judge.look(now - self.started_at, listener, sampler)
+        if stopped is not None and tree.processes():
+            self.stopped = stopped
+            self._end("stopped", tree)
+
     def _watch_limits(self, now: float, tree: Tree) -> None:
         limit = self._time_limit_seconds
         if self._signals.received:
@@ -132,7 +158,7 @@ class Vigil:
             self._end("time_limit", tree)
         if self._kill_at is not None and now >= self._kill_at:
             tree.signal(signal.SIGKILL)
-            self._kill_at = now + 0.2  # again, for what was being forked
+            self._kill_at = now + 0.1  # again, for what was being forked
 
     def _end(self, why: str, tree: Tree) -> None:
         """Tell the whole tree to stop, once; ``_watch_limits`` kills what has not after the grace."""
@@ -142,6 +168,8 @@ class Vigil:
             if why == "interrupted" and self._signals.is_told:
                 self._kill_at = time.monotonic() + TOLD_GRACE_SECONDS
                 return
+            if why == "stopped":
+                self._kill_at = time.monotonic() + STOPPED_GRACE_SECONDS
             tree.signal(signal.SIGTERM)
             tree.signal(signal.SIGCONT)  # what is stopped learns of it only when it goes on
 

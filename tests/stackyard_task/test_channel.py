@@ -190,7 +190,7 @@ def test_only_the_bad_step_is_left_out_of_its_batch_and_counted() -> None:
             channel.step(bad.pop())  # type: ignore[arg-type]
     channel.flush()
     listener.read()
-    steps = listener.step_times()
+    steps = listener.pace.times()
     assert steps is not None
     assert (steps.count, steps.mean_seconds, steps.p95_seconds) == (100, 0.5, 0.5)
     assert listener.not_understood == 8
@@ -237,7 +237,7 @@ def test_progress_at_every_step_does_not_hold_step_times_back() -> None:
         channel.step(0.5)
         channel.progress(1, 2)
         listener.read()
-        return listener.step_times() is not None
+        return listener.pace.times() is not None
 
     until(one_more, "step times to be sent beside progress")
     os.close(read)

@@ -58,7 +58,7 @@ def test_a_writer_that_never_pauses_does_not_hold_the_supervisor(line: Line) -> 
         while writer.is_alive():
             line.listener.read()
             writer.join(0.001)
-    assert line.listener.step_times() is not None
+    assert line.listener.pace.times() is not None
 
 
 def test_what_a_record_names_is_bounded(line: Line) -> None:

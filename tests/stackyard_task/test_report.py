@@ -96,7 +96,7 @@ def test_all_that_a_script_says_through_its_copy_arrives(supervisor: Supervisor)
     assert done.stdout == "the end\n"
     listener.read()
     assert [phase["name"] for phase in listener.phases] == ["startup", "data", "steady"]
-    steps = listener.step_times()
+    steps = listener.pace.times()
     assert steps is not None
     assert steps.count == 7  # what is left in the buffer is sent at the end
     assert listener.loss == 0.2
@@ -217,7 +217,7 @@ def test_no_step_is_counted_twice_or_lost_when_a_script_forks(supervisor: Superv
         )
     )
     listener.read()
-    steps = listener.step_times()
+    steps = listener.pace.times()
     assert steps is not None
     assert (steps.count, steps.mean_seconds * 3) == (3, pytest.approx(7.0))
 
@@ -290,7 +290,7 @@ def test_long_results_are_told_in_parts_and_one_that_is_too_long_is_left_out(sup
         assert len(line) < 4096
         listener._take(line)
     assert listener.results == {**{f"metric{n}": n / 7 for n in range(300)}, "short": 1}
-    steps = listener.step_times()
+    steps = listener.pace.times()
     assert steps is not None
     assert steps.count == 500
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any, Dict
 import pytest
 
 from stackyard_task.measure import cgroup
-from stackyard_task.records import RunRecord, read_json
+from stackyard_task.records import Progress, RunRecord, read_json
 from tests.waiting import PATIENCE_SECONDS, until
 
 HERE = Path(__file__).resolve().parent
@@ -61,7 +62,7 @@ def test_a_completed_run_says_what_it_used(tmp_path: Path, method: str) -> None:
     used = record.measurement
     assert record.failure is None
     assert (record.cell, record.block, record.parameters) == ({"stack": "s"}, 2, {"text": "given"})
-    assert record.results == {"answer": 42, "nothing": "nan", "word": "x"}
+    assert record.results == {"answer": 42, "nothing": "nan", "word": "x", "loss/training": 0.5}
     assert [p["name"] for p in record.phases] == ["startup", "data", "warmup", "steady", "finish"]
     parts = [
         used.startup_seconds,
@@ -172,8 +173,7 @@ def test_told_to_stop_it_ends_the_tree_and_leaves_a_record(tmp_path: Path, metho
     until((tmp_path / "outputs" / "ready").exists, "ready")
     until((tmp_path / "progress.json").exists, "progress.json")
     shown = json.loads((tmp_path / "progress.json").read_text(encoding="utf-8"))
-    told = {"phase", "done", "total", "unit", "loss", "elapsed_seconds", "cpu_seconds", "most_rss_bytes"}
-    assert set(shown) == told
+    assert set(shown) == {field.name for field in dataclasses.fields(Progress)}
     process.send_signal(number)
     _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
@@ -371,6 +371,7 @@ def test_a_full_disk_is_one_sentence_and_no_half_record(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "output.log",
         "outputs",
+        "series.json",
         "task.json",
         "timeline.json",
     ]

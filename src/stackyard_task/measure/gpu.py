@@ -107,6 +107,29 @@ class GpuMeter:
         if stats is not None and stats.maxMemoryUsage:
             device.accounted_peaks[pid] = max(device.accounted_peaks.get(pid, 0), int(stats.maxMemoryUsage))
 
+    def peak_bytes(self) -> Optional[int]:
+        """Greatest memory of the tree so far, on the device where it was most; ``None``: it was seen on none."""
+        peaks = [
+            peak
+            for device in self.devices
+            for peak in (device.sampled_peak, *device.accounted_peaks.values())
+        ]
+        return max((peak for peak in peaks if peak is not None), default=None)
+
+    def joules(self) -> Optional[float]:
+        """Energy so far of the devices that the tree was seen on; ``None``: none of them counts it."""
+        found = [
+            self._joules(device) for device in self.devices if device.sampled_peak or device.accounted_peaks
+        ]
+        counted = [joules for joules in found if joules is not None]
+        return sum(counted) if counted else None
+
+    def _joules(self, device: Device) -> Optional[float]:
+        energy = self._ask("nvmlDeviceGetTotalEnergyConsumption", device.handle)
+        if energy is None or device.energy_before is None:
+            return None
+        return (float(energy) - device.energy_before) / 1000.0  # the counter is in millijoules
+
     def finish(self, pids: Collection[int]) -> List[GpuUse]:
         """What was used, for the record.
 
@@ -126,9 +149,7 @@ class GpuMeter:
             if device.utilisation:
                 use.utilisation_percent_mean = sum(device.utilisation) / len(device.utilisation)
                 use.utilisation_percent_max = max(device.utilisation)
-            energy = self._ask("nvmlDeviceGetTotalEnergyConsumption", device.handle)
-            if energy is not None and device.energy_before is not None:
-                use.energy_joules = (energy - device.energy_before) / 1000.0  # the counter is in millijoules
+            use.energy_joules = self._joules(device)
             found.append(use)
         if self._nvml is not None:
             self._ask("nvmlShutdown")

@@ -94,6 +94,8 @@ class ProcessMemory:
         self.peak = Peak()
         #: RSS minus shared pages, summed over the tree (Study 002's definition).
         self.peak_minus_shared: Optional[int] = None
+        #: The same at the last reading.
+        self.minus_shared: Optional[int] = None
         self._before: Dict[int, Residency] = {}
         self._overlap: Dict[int, int] = {}
         self._last_marks: List[Dict[int, int]] = []
@@ -135,7 +137,8 @@ class ProcessMemory:
             max(high - overlap, least),
             max(files, default=0),
         )
-        self.peak_minus_shared = max(self.peak_minus_shared or 0, sum(r.anonymous for r in now.values()))
+        self.minus_shared = sum(r.anonymous for r in now.values())
+        self.peak_minus_shared = max(self.peak_minus_shared or 0, self.minus_shared)
         self._before = now
         return simultaneous
 

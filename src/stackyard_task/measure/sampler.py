@@ -56,6 +56,7 @@ class Sampler:
         interval_seconds: Distance of samples; infinite: only start and end are read.
         gpus: The GPU meter.
         charged: Take the memory peak from the cgroup where its peak counter can be reset.
+        watchful: Look at everything at every sample, whatever it costs: somebody waits for what is seen.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Sampler:
         interval_seconds: float,
         gpus: GpuMeter,
         charged: bool = True,
+        watchful: bool = False,
     ) -> None:
         self.interval_seconds = interval_seconds
         self.samples = 0
@@ -82,6 +84,7 @@ class Sampler:
         self._energy = EnergyCounters()
         self._windows = CpuWindows()
         self._processes = ProcessMemory()
+        self._watchful = watchful
         self._charged = ChargedMemory() if charged and cgroup is not None and cgroup.peak_resettable else None
         self._windows.add(0.0, 0.0)
         self._ramp = interval_seconds if math.isinf(interval_seconds) else FIRST_INTERVAL_SECONDS
@@ -93,6 +96,7 @@ class Sampler:
         self._lively: Dict[int, Tuple[Optional[Residency], int, int]] = {}
         self._read_now: List[int] = []
         self._minus_shared: Optional[int] = None
+        self._minus_shared_now: Optional[int] = None
         self._cpu_recent: Optional[float] = None
         self._cgroup_peak: Optional[int] = None
         self._pids_seen: Set[int] = set()
@@ -106,6 +110,37 @@ class Sampler:
     def gpus_recent(self) -> Dict[int, Tuple[Optional[int], Optional[float]]]:
         """GPU index -> (memory in bytes, utilisation in percent) of the last sample."""
         return {d.use.index: (d.memory_bytes, d.utilisation_percent) for d in self._gpus.devices}
+
+    @property
+    def gpu_memory_bytes(self) -> Optional[int]:
+        """Memory of the tree on the GPU where it has most, at the last sample; ``None``: seen on none."""
+        held = [d.memory_bytes for d in self._gpus.devices if d.memory_bytes is not None]
+        return max(held, default=None)
+
+    @property
+    def minus_shared_bytes(self) -> Optional[int]:
+        """RSS minus shared pages, summed over the tree, when its processes were last looked at."""
+        return self._minus_shared_now if self._charged is not None else self._processes.minus_shared
+
+    @property
+    def peak_rss_bytes(self) -> Optional[int]:
+        """Greatest resident memory of the tree so far."""
+        return (self._processes if self._charged is None else self._charged).peak.bytes
+
+    @property
+    def peak_minus_shared_bytes(self) -> Optional[int]:
+        """Greatest RSS minus shared pages so far, summed over the tree."""
+        return self._processes.peak_minus_shared if self._charged is None else self._minus_shared
+
+    @property
+    def peak_gpu_memory_bytes(self) -> Optional[int]:
+        """Greatest memory so far on the GPU where it was most; ``None``: seen on none."""
+        return self._gpus.peak_bytes()
+
+    def energy_joules(self) -> Optional[float]:
+        """Of the processor packages and of the GPUs that the tree was seen on, so far; ``None``: no counters."""
+        of_gpus, of_packages = self._gpus.joules(), self._energy.since_start()[0]
+        return None if of_gpus is None and of_packages is None else (of_gpus or 0.0) + (of_packages or 0.0)
 
     def cpu_seconds(self) -> Optional[float]:
         """CPU seconds of the tree so far."""
@@ -123,7 +158,10 @@ class Sampler:
         spent, walked = time.thread_time(), self._walk_spent
         at = now - self._started_at
         if self._charged is not None:
-            if self._sweep_spent <= SWEEP_ALLOWANCE_SECONDS + SWEEP_SHARE_BESIDE_CGROUP * at:
+            if (
+                self._watchful
+                or self._sweep_spent <= SWEEP_ALLOWANCE_SECONDS + SWEEP_SHARE_BESIDE_CGROUP * at
+            ):
                 self._sweep()
                 self._sweep_spent += time.thread_time() - spent
             self._observe_charge()
@@ -141,7 +179,7 @@ class Sampler:
             # Walks have a budget of their own.
             looked = time.thread_time() - spent - (self._walk_spent - walked)
             self._looks_spent += looked
-            if self._looks_spent > LOOKS_ALLOWANCE_SECONDS:
+            if self._looks_spent > LOOKS_ALLOWANCE_SECONDS and not self._watchful:
                 wait = max(wait, min(looked / SWEEP_SHARE, LONGEST_INTERVAL_SECONDS))
         return wait
 
@@ -154,7 +192,7 @@ class Sampler:
         self._read_now = []
         for pid, files in self._tree.files.items():
             last, skip, wait = self._lively.get(pid, (None, 0, 0))
-            if last is not None and wait > 0:
+            if last is not None and wait > 0 and not self._watchful:
                 self._lively[pid] = (last, skip, wait - 1)
                 found[pid] = last
                 continue
@@ -185,7 +223,8 @@ class Sampler:
         files = [reading.mapped_files for reading in now.values()]
         self._files_low, self._files_high = max(files, default=0), sum(files)
         if now:
-            self._minus_shared = max(self._minus_shared or 0, sum(r.anonymous for r in now.values()))
+            self._minus_shared_now = sum(r.anonymous for r in now.values())
+            self._minus_shared = max(self._minus_shared or 0, self._minus_shared_now)
         return now
 
     def _observe_charge(self) -> None:
@@ -202,7 +241,7 @@ class Sampler:
 
     def _observe_processes(self, at: float) -> None:
         before = time.thread_time()
-        discover = self._discovery_spent <= SWEEP_ALLOWANCE_SECONDS + DISCOVERY_SHARE * at
+        discover = self._watchful or self._discovery_spent <= SWEEP_ALLOWANCE_SECONDS + DISCOVERY_SHARE * at
         if discover:
             self._tree.refresh()
             self._discovery_spent += time.thread_time() - before
@@ -241,7 +280,8 @@ class Sampler:
 
     def _observe_gpus(self, at: float) -> None:
         """NVML answers slowly, more so on machines with many GPUs: a budget keeps it from being felt."""
-        if self._gpus.devices and self._gpu_spent <= GPU_ALLOWANCE_SECONDS + GPU_SHARE * at:
+        allowed = self._watchful or self._gpu_spent <= GPU_ALLOWANCE_SECONDS + GPU_SHARE * at
+        if self._gpus.devices and allowed:
             before = time.thread_time()
             self._gpus.sample(self._tree.files)
             self._gpu_spent += time.thread_time() - before
