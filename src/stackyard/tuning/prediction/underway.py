@@ -1,0 +1,175 @@
+"""What a trial under way will have used at its end: from its own first steps, and from earlier trials. Pure.
+
+There are a few ways of reckoning: start-up and then a steady rate; the recent steps' time for those that are left; what
+it has used so far; nothing of its own. Each is tried on earlier trials at the same share of their work. The factor by
+which it was off there is itself predicted (``regression``: its level, and how it depends on the parameters), and the
+way that was off least is taken. So start-up, validation at the end, or epochs that get slower are learned from the
+study.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from stackyard.tuning.prediction import ahead, calibration, readings, regression
+from stackyard.tuning.prediction.regression import SEEN, Known
+from stackyard.tuning.space import Space
+from stackyard.tuning.trial import QUANTITIES, Interval, Reading, Trial
+
+#: Share of a trial after which its early prediction is made.
+EARLY_SHARE = 0.05
+#: Trials that it takes into account at most: the latest.
+MOST_TRIALS = 120
+#: Shares at which earlier trials are looked at grow by this factor.
+_SHARES = 1.25
+#: With too few earlier trials nothing was learned of how far off a way is: then by this factor, on one side or both.
+_UNLEARNED = {"step_seconds": 1.5, "ram_bytes": 1.5, "ram_minus_shared_bytes": 1.5, "gpu_memory_bytes": 1.5}
+_UNLEARNED_SUM = 2.0
+_SUMS = ("cpu_seconds", "wall_seconds", "energy_joules")
+
+#: From the reading at the start, if any, and that of now, what the end will be; ``None``: it cannot be said.
+Way = Callable[[str, Reading | None, Reading], float | None]
+
+
+def during(space: Space, trial: Trial, trials: Sequence[Trial]) -> dict[str, Interval]:
+    """What a trial under way will have used at its end, by quantity, each with bounds that hold it in 90 % of cases.
+
+    Args:
+        space: of the study.
+        trial: under way; the last of its readings is that of now.
+        trials: all so far, in order of their numbers; the trial itself is left out.
+
+    Returns:
+        A quantity of which nothing can be said is absent: it is not measured, or the trial does not tell what share
+        of its work is done and no earlier one helps.
+    """
+    if not trial.readings:
+        return {}
+    now = trial.readings[-1]
+    others = [other for other in trials if other.number != trial.number]
+    completed = [other for other in others if other.state == "completed"][-MOST_TRIALS:]
+    point = space.unit(trial.parameters)
+    ways_before = ahead.before(space, trial.parameters, others)
+    found = {}
+    for quantity in QUANTITIES:
+        told = _learned(space, quantity, point, trial.readings, completed)
+        if told is not None:
+            told = calibration.widened(told, calibration.factor(others, quantity, early=True))
+        else:
+            told = _unlearned(quantity, readings.at_start(trial.readings), now) or ways_before.get(quantity)
+        if told is not None:
+            found[quantity] = _at_least(told, _sure(quantity, now))
+    return found
+
+
+def _learned(
+    space: Space,
+    quantity: str,
+    point: Sequence[float],
+    own_readings: Sequence[Reading],
+    completed: Sequence[Trial],
+) -> Interval | None:
+    """By the way that was off least on earlier trials; ``None``: too few of them."""
+    best: tuple[float, Known, float] | None = None
+    start, now = readings.at_start(own_readings), own_readings[-1]
+    share = None if now.share is None else _rounded(now.share)
+    if share is not None:
+        # it and the others are looked at alike
+        now = readings.at_share(own_readings, share) or now
+    for way in WAYS[quantity]:
+        own = way(quantity, start, now)
+        if own is None or own <= 0:
+            continue
+        points, values = [], []
+        for other in completed:
+            used = other.used.get(quantity)
+            off = None if not used or used <= 0 else _off(way, quantity, share, used, other)
+            if off is not None:
+                points.append(space.unit(other.parameters))
+                values.append(off)
+        known = Known(tuple(points), ahead.groups(space), tuple(values), (SEEN,) * len(values))
+        spread = regression.spread(known)
+        if math.isfinite(spread) and (best is None or spread < best[0]):
+            best = (spread, known, own)
+    guess = None if best is None else regression.guess(best[1], point)
+    return None if guess is None or best is None else ahead.interval(guess, best[2])
+
+
+def _off(way: Way, quantity: str, share: float | None, used: float, other: Trial) -> float | None:
+    """Logarithm of the factor by which a way was off in an earlier trial at this share."""
+    if way is _nothing_of_its_own:
+        return math.log(used)
+    then = None if share is None else readings.at_share(other.readings, share)
+    own = None if then is None else way(quantity, readings.at_start(other.readings), then)
+    return None if own is None or own <= 0 else math.log(used / own)
+
+
+def _unlearned(quantity: str, start: Reading | None, now: Reading) -> Interval | None:
+    """By the trial's own first steps alone."""
+    for way in WAYS[quantity]:
+        own = None if way is _nothing_of_its_own else way(quantity, start, now)
+        if own is not None and own > 0:
+            off = _UNLEARNED.get(quantity, _UNLEARNED_SUM)
+            return Interval(own, own / off, own * off)
+    return None
+
+
+def _sure(quantity: str, now: Reading) -> float:
+    """What the end will be at least."""
+    return now.used.get(quantity, 0.0) if quantity in readings.GROWING else 0.0
+
+
+def _at_least(told: Interval, least: float) -> Interval:
+    return Interval(max(told.value, least), max(told.low, least), max(told.high, least))
+
+
+def _rounded(share: float) -> float:
+    """The share at which earlier trials are looked at: the same for trials that are nearly as far."""
+    if share <= 0:
+        return 0.0
+    return min(
+        1.0, EARLY_SHARE * _SHARES ** math.floor(math.log(share / EARLY_SHARE) / math.log(_SHARES) + 1e-9)
+    )
+
+
+def _steady(quantity: str, start: Reading | None, now: Reading) -> float | None:
+    """What the start-up took, and the same rate from there on."""
+    if start is None or not now.share or quantity not in start.used or quantity not in now.used:
+        return None
+    begun = start.used[quantity]
+    return begun + (now.used[quantity] - begun) / now.share
+
+
+def _proportional(quantity: str, start: Reading | None, now: Reading) -> float | None:
+    """As much for every part of the work as for the first."""
+    used = now.used.get(quantity)
+    return None if used is None or not now.share else used / now.share
+
+
+def _by_steps(quantity: str, start: Reading | None, now: Reading) -> float | None:
+    """What was used so far, and the recent steps' time for each step that is left."""
+    step, wall, used = (now.used.get(name) for name in ("step_seconds", "wall_seconds", quantity))
+    if not now.share or not now.steps or not step or not wall or used is None:
+        return None
+    left = now.steps * (1 - now.share) / now.share
+    return used + left * step * (1.0 if quantity == "wall_seconds" else used / wall)
+
+
+def _level(quantity: str, start: Reading | None, now: Reading) -> float | None:
+    """What it is by now."""
+    return now.used.get(quantity)
+
+
+def _nothing_of_its_own(quantity: str, start: Reading | None, now: Reading) -> float | None:
+    """From earlier trials alone."""
+    return 1.0
+
+
+#: Quantity -> ways of reckoning its end, the first preferred where nothing was learned.
+WAYS: dict[str, tuple[Way, ...]] = {
+    quantity: (_steady, _by_steps, _proportional, _nothing_of_its_own)
+    if quantity in _SUMS
+    else (_level, _nothing_of_its_own)
+    for quantity in QUANTITIES
+}
