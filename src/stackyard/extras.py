@@ -14,6 +14,7 @@ MODULES = {
     "clearml": ("bcrypt", "clearml", "clearml_agent", "prometheus_client", "pyhocon"),
     "containers": ("docker",),
     "reports": ("jinja2", "plotly"),
+    "tuning": ("optuna",),
     "server": (
         "argon2",
         "httptools",

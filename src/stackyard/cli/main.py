@@ -50,6 +50,7 @@ for name, help in (
     ("doctor", "Say what this machine can run and what is missing."),
     ("server", "The embedded ClearML-compatible server: start, stop, users, keys, backups."),
     ("task", "Tasks on a ClearML server: publish templates, submit, list, show, abort, follow."),
+    ("tune", "Tuning: search for the best parameters, stopping what breaks a limit or cannot pay."),
     ("pipeline", "Pipelines: prepare, train, evaluate, infer on queues; re-run where something changed."),
     ("official", "The official ClearML server (docker compose): secrets, users, keys, backup, moving."),
 ):

@@ -48,6 +48,8 @@ class Matrix:
         settings: where everything is kept.
         checked: whether functions of the user's own are looked for. What runs on resume is the snapshot, whatever
             became of the files meanwhile.
+        is_file: whether there is a file of this name; it travels with no command.
+        reader: what the text means where it is no scenario's.
 
     Raises:
         BadInputError: the scenario cannot be read.
@@ -62,12 +64,13 @@ class Matrix:
         *,
         checked: bool = True,
         is_file: bool = False,
+        reader: Callable[[str, str, Known], Scenario] = scenarios.read,
     ) -> None:
         self._text, self._name, self._beside, self._settings = text, name, beside, settings
         self._file = beside / Path(name).name if is_file else None
         self._defined = stacks.load()
         self._catalogue = workloads.load(beside)
-        self.scenario = read(text, name, self._defined, self._catalogue, checked=checked)
+        self.scenario = reader(text, name, known(self._defined, self._catalogue, checked=checked))
 
     def run(
         self,
@@ -106,13 +109,13 @@ class Matrix:
         earlier = folder.plan() if resume else None
         names = {} if earlier is None else earlier.renamed
         changes = {} if earlier is None else earlier.changes
-        plans = self._planned(folder, earlier, names, repeats, only or [], write=not dry_run)
+        plans = self.planned(folder, earlier, names, repeats, only or [], write=not dry_run)
         if earlier is not None and accept_changes:
             changed = resuming.changed(earlier, plans.plan)
             if changed:
                 names = resuming.next_names(names, changed)
                 changes = resuming.changes(earlier, names, changed)
-                plans = self._planned(folder, earlier, names, repeats, only or [], write=not dry_run)
+                plans = self.planned(folder, earlier, names, repeats, only or [], write=not dry_run)
         plan = plans.plan
         plan.changes = dict(changes)
         warn(plan.undivided)
@@ -153,7 +156,7 @@ class Matrix:
                 f"their output lies in {folder.path / 'runs'}{left_behind.hint(plan, folder, plans.travelling)}"
             )
 
-    def _planned(
+    def planned(
         self,
         folder: RunFolder,
         earlier: Plan | None,
@@ -162,19 +165,19 @@ class Matrix:
         only: list[tuple[str, str]],
         *,
         write: bool,
-    ) -> _Planned:
+    ) -> Planned:
         """The plan with what its runs need; without ``write`` nothing is resolved, built or kept."""
         settings, beside = self._settings, self._beside
         scenario = resuming.named_anew(self.scenario, names)
         due: Mapping[str, str] = {}
         if write:
             with progress.watcher(Console(stderr=True)) as watcher:
-                known = derived_stacks.built(
+                built = derived_stacks.built(
                     scenario, beside, settings, self._defined, sparsely(watcher.message)
                 )
         else:
-            known, due = derived_stacks.foreseen(scenario, beside, settings, self._defined)
-        here = site.here(Premises.here(settings, known, due), self._catalogue.declared)
+            built, due = derived_stacks.foreseen(scenario, beside, settings, self._defined)
+        here = site.here(Premises.here(settings, built, due), self._catalogue.declared)
         # cells that go on have the code they began with; only functions that changed, and are accepted, need another
         own = None if earlier is None else _own_digest(self._catalogue, scenario)
         anew = earlier is not None and names != earlier.renamed and own != earlier.code.own_digest
@@ -195,7 +198,7 @@ class Matrix:
             read=input_marks.of_scenario(scenario, beside),
             renamed=names,
         )
-        plan.added = derived_stacks.added(scenario, known)
+        plan.added = derived_stacks.added(scenario, built)
         refuse_missing(beside / Path(self._name).name, scenario, self._catalogue, here.dataset, plan)
         if earlier is None:  # a matrix that goes on has the code it began with, which may read other settings
             refuse_sources(beside / Path(self._name).name, scenario, self._catalogue)
@@ -204,11 +207,11 @@ class Matrix:
             if earlier is not None
             else undivided(scenario, self._catalogue, [cell.axes for cell in plan.cells])
         )
-        return _Planned(scenario, plan, here, code_folder, travelling, due)
+        return Planned(scenario, plan, here, code_folder, travelling, due)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Planned:
+class Planned:
     """A plan, and what its runs need."""
 
     scenario: Scenario
@@ -243,8 +246,13 @@ def read(
     Raises:
         BadInputError: it cannot be read.
     """
+    return scenarios.read(text, name, known(defined, catalogue, checked=checked))
+
+
+def known(defined: Mapping[str, StackSpec], catalogue: Catalogue, *, checked: bool) -> Known:
+    """The names that a file may use; functions of the user's own are looked for where ``checked``."""
     default = stacks.DEFAULT if stacks.DEFAULT in defined else next(iter(defined), "")
-    known = Known(
+    return Known(
         stacks=list(defined),
         default_stack=default,
         deployments=installed.names(),
@@ -253,7 +261,6 @@ def read(
         why_not=catalogue.why_not if checked else lambda reference: None,
         unread=catalogue.unread(),
     )
-    return scenarios.read(text, name, known)
 
 
 def refuse_missing(
@@ -387,7 +394,7 @@ def _intention(plan: Plan, folder: Path) -> str:
 def _dry(
     plan: Plan,
     folder: RunFolder,
-    plans: _Planned,
+    plans: Planned,
     as_json: bool,
     *,
     resume: bool,

@@ -158,9 +158,9 @@ class Runner:
                 outcome.interrupted = True
                 break
             if not ready and not run.begun:
-                if not self._prepare(outcome, conditions):
+                if not self.prepare(conditions):
+                    outcome.interrupted = True
                     return outcome
-                self._warm()
                 ready = True
             self._estimate.remaining = [later.cell.slug for later in due[index:]]
             label = f"{run.block.name} {self._short(run.cell)}"
@@ -222,8 +222,18 @@ class Runner:
         """The deployment again where its runs happen in an image; empty: they happen on the host."""
         return deployment if self.site.deployment(deployment).in_container else ""
 
-    def _prepare(self, outcome: Outcome, conditions: Conditions) -> bool:
-        """Make the preparations that are not there; False when stopped meanwhile."""
+    def prepare(self, conditions: Conditions) -> bool:
+        """Make the preparations that are not there, and load every stack once; False when stopped meanwhile.
+
+        Raises:
+            StackyardError: a preparation failed.
+        """
+        if not self._prepared(conditions):
+            return False
+        self._warm()
+        return True
+
+    def _prepared(self, conditions: Conditions) -> bool:
         for preparation in self.scenario.preparations:
             if preparation.name not in self.plan.preparations:
                 continue
@@ -232,7 +242,6 @@ class Runner:
             if record is not None and record.status == "completed":
                 continue
             if self.stop.requests:
-                outcome.interrupted = True
                 return False
             self.folder.set_aside(folder)
             self.watcher.started(f"prepare {preparation.name}", 0, self.plan.runs_total)
@@ -242,7 +251,6 @@ class Runner:
             self._loaded.add(preparation.stack)
             if record.failure is not None or record.status != "completed":
                 if self.stop.requests:
-                    outcome.interrupted = True
                     return False
                 message = record.failure.message if record.failure else "no reason given"
                 raise StackyardError(

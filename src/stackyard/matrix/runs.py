@@ -31,6 +31,7 @@ _LOCK_FILE = ".lock"
 _OURS = (
     PLAN_FILE,
     SCENARIO_FILE,
+    "study.json",
     CODE_FOLDER,
     "prepared",
     "runs",

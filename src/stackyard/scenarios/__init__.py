@@ -5,7 +5,7 @@ the declared workloads and commands of the seam, nothing else: which stacks and 
 """
 
 from stackyard.scenarios.matrix import Block, Cell, arranged, cells, declared_of, narrowed, settings_of
-from stackyard.scenarios.reading import Known, read
+from stackyard.scenarios.reading import Known, of_document, read
 from stackyard.scenarios.references import (
     References,
     dataset_references,
@@ -31,6 +31,7 @@ __all__ = [
     "differences",
     "files",
     "narrowed",
+    "of_document",
     "of_inputs",
     "plain",
     "prepared_names",

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from stackyard import command_tables, toml_tables
+from stackyard import command_tables
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard.toml_tables import Fields
@@ -15,18 +15,7 @@ from stackyard_task.workloads import Workload
 
 
 class ScenarioFields(Fields):
-    """What scenario and pipeline files have in common beside plain values: data, and parameters of workloads.
-
-    Args:
-        file: its name, for messages.
-        text: its content.
-
-    Raises:
-        BadInputError: it is not TOML.
-    """
-
-    def __init__(self, file: str, text: str) -> None:
-        super().__init__(file, toml_tables.parse(text, file))
+    """What scenario and pipeline files have in common beside plain values: data, and parameters of workloads."""
 
     def sources(self, name: str, table: dict[str, Any]) -> tuple[dict[str, Any], ...]:
         """The sources of a table [data.NAME]."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard import command_tables
+from stackyard import command_tables, toml_tables
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.scenarios import matrix, references
 from stackyard.scenarios.fields import ScenarioFields
@@ -69,14 +69,19 @@ def read(text: str, file: str, known: Known) -> Scenario:
     Raises:
         BadInputError: not TOML, or a key is unknown, missing, or has a value that is not allowed.
     """
-    return _Reader(file, text, known).scenario()
+    return of_document(toml_tables.parse(text, file), file, known)
+
+
+def of_document(document: dict[str, Any], file: str, known: Known) -> Scenario:
+    """As ``read``, of a file that is parsed already."""
+    return _Reader(file, document, known).scenario()
 
 
 class _Reader(ScenarioFields):
     """Reads one document; every method answers a checked part of it."""
 
-    def __init__(self, file: str, text: str, known: Known) -> None:
-        super().__init__(file, text)
+    def __init__(self, file: str, document: dict[str, Any], known: Known) -> None:
+        super().__init__(file, document)
         self.known = known
 
     # -- the whole ---------------------------------------------------------------------------------

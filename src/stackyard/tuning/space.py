@@ -32,6 +32,22 @@ class Choice:
         return len(self.values)
 
     @property
+    def placed(self) -> tuple[Value, ...]:
+        """The values, numbers by their size."""
+        return tuple(sorted(self.values)) if self.ordered else self.values
+
+    def place(self, value: Any) -> int:
+        """Where a value stands among ``placed``.
+
+        Raises:
+            ValueError: it is none of them.
+        """
+        for index, other in enumerate(self.placed):
+            if value == other and isinstance(value, bool) == isinstance(other, bool):
+                return index
+        raise ValueError(value)
+
+    @property
     def width(self) -> int:
         """Coordinates of the unit cube that it takes: one where ordered, else one a value."""
         return 1 if self.ordered or len(self.values) == 1 else len(self.values)
@@ -40,13 +56,18 @@ class Choice:
         """Every value."""
         return self.values
 
+    def at(self, place: float) -> Value:
+        """The value at a place from 0 to 1."""
+        return self.placed[min(len(self.values) - 1, int(place * len(self.values)))]
+
     def unit(self, value: Any) -> tuple[float, ...]:
         """Where a value lies: its rank among numbers, else one-hot."""
         if len(self.values) == 1:
             return (0.0,)
+        place = self.place(value)
         if self.ordered:
-            return (sorted(self.values).index(value) / (len(self.values) - 1),)  # type: ignore[type-var]
-        return tuple(1.0 if value == other and type(value) is type(other) else 0.0 for other in self.values)
+            return (place / (len(self.values) - 1),)
+        return tuple(1.0 if index == place else 0.0 for index in range(len(self.values)))
 
     def holds(self, value: Any) -> bool:
         """Whether it is one of the values."""

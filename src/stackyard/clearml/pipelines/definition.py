@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard import command_tables
+from stackyard import command_tables, toml_tables
 from stackyard.errors import BadInputError
 from stackyard.scenarios import references
 from stackyard.scenarios.fields import ScenarioFields
@@ -142,7 +142,7 @@ class _Reader(ScenarioFields):
         why_not: Callable[[str], str | None],
         unread: str,
     ) -> None:
-        super().__init__(file, text)
+        super().__init__(file, toml_tables.parse(text, file))
         self.workloads = workloads
         self.why_not = why_not
         self.unread = unread

@@ -1,0 +1,174 @@
+"""A study that the command line runs: read, planned with what this machine has, and searched.
+
+The assembly of the rooms for ``stackyard tune``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from stackyard import scenarios
+from stackyard.cli import matrix as matrices
+from stackyard.cli import progress
+from stackyard.errors import NotRunnableError
+from stackyard.launch.retries import RetryPolicy
+from stackyard.matrix import folders
+from stackyard.matrix.attempt import Attempt, Conditions
+from stackyard.matrix.estimate import Estimate
+from stackyard.matrix.plan import PlannedBlock
+from stackyard.matrix.runner import Runner
+from stackyard.matrix.runs import CODE_FOLDER
+from stackyard.matrix.stop import Stop
+from stackyard.matrix.task_specs import TaskSpecs
+from stackyard.scenarios import Known, Scenario
+from stackyard.settings import Settings
+from stackyard.tuning import reading
+from stackyard.tuning.controller import Controller, Outcome, Watcher
+from stackyard.tuning.engine import Engine
+from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
+from stackyard.tuning.room import Room
+from stackyard.tuning.study import Study
+from stackyard.tuning.study import plain as study_plain
+from stackyard.tuning.trial import Trial
+from stackyard_task.records import TaskSpec
+
+#: The trial whose cell stands for all of them in a study's plan.
+_ANY = "any"
+
+
+class Studies:
+    """A study file and what is around it, ready to be run.
+
+    Args:
+        text: the file's content.
+        name: its name, for messages.
+        beside: the folder that the file's relative paths are seen from.
+        settings: where everything is kept.
+        checked: as of a matrix.
+
+    Raises:
+        BadInputError: the study cannot be read.
+    """
+
+    def __init__(
+        self, text: str, name: str, beside: Path, settings: Settings, *, checked: bool = True
+    ) -> None:
+        self._text, self._name, self._beside, self._settings = text, name, beside, settings
+        self.study: Study
+
+        def reader(text: str, name: str, known: Known) -> Scenario:
+            self.study = reading.read(text, name, known)
+            corner = {d.name: d.at(0.0) for d in self.study.space.dimensions}
+            return self.study.of_trial(_ANY, corner)
+
+        self._matrix = matrices.Matrix(
+            text, name, beside, settings, checked=checked, is_file=True, reader=reader
+        )
+
+    def run(
+        self,
+        out: Path,
+        *,
+        file: str,
+        again: str,
+        watcher: Watcher,
+        resume: bool = False,
+        fresh: bool = False,
+    ) -> Outcome:
+        """Search until the budget is used up, nothing is left, or somebody stops it.
+
+        Args:
+            out: the study's folder.
+            file: the study file, as a later ``resume`` finds it.
+            again: the command that continues it, but for ``--out`` and ``--resume``.
+            watcher: who is told.
+            resume: continue the study that is there.
+            fresh: replace it.
+
+        Raises:
+            BadInputError: the plan cannot be made, or the folder is not one to write into.
+            NotRunnableError: the study cannot run on this machine.
+            StackyardError: a preparation failed, or the folder cannot be written.
+        """
+        folder = StudyFolder(out, again)
+        engine = Engine(self.study)
+        earlier_plan = folder.runs.plan() if resume else None
+        plans = self._matrix.planned(folder.runs, earlier_plan, {}, None, [], write=True)
+        plan, scenario = plans.plan, plans.scenario
+        if not plan.cells:
+            raise NotRunnableError(f"{plan.name}: cannot run on this machine: {plan.not_runnable[0].reason}")
+        archives = folders.archived(plans.travelling, self._settings.home)
+        stop = Stop()
+        now = study_plain(self.study)
+        with (
+            progress.watcher(Console(stderr=True)) as preparing,
+            folder.runs.locked(made=not resume) as lock,
+            stop.on_signals(),
+        ):
+            runner = Runner(
+                scenario,
+                plan,
+                folder.runs,
+                plans.site,
+                plans.code,
+                self._beside,
+                preparing,
+                stop,
+                travelling=plans.travelling,
+                archives=archives,
+            )
+            conditions = Conditions(
+                folder=folder.runs,
+                python_of=plans.site.python_of,
+                code=plans.code,
+                lock=lock,
+                watcher=preparing,
+                stop=stop,
+                retries=RetryPolicy(),
+                estimate=Estimate(),
+            )
+            try:
+                old = folder.study() if resume else None
+                if old is not None:
+                    folder.refuse_other(old, now)
+                folder.runs.begin(plan, self._text, resume=resume, fresh=fresh)
+                folders.keep_diffs(plans.travelling, folder.path / CODE_FOLDER)
+                study = old or StudyFile(self.study.name, scenario.title, file, plan.started_at)
+                study.study = now
+                if not runner.prepare(conditions):
+                    return Outcome(folder.trials(), interrupted=True)
+                specs = self._specs(plans, folder, archives)
+                deployment = plans.site.deployment(scenario.axes["deployment"][0])
+                hardware = next(iter(scenario.hardware.values()), None)
+
+                def attempt(trial: Trial, its: Stop) -> Attempt:
+                    task = specs(trial)
+                    mine = dataclasses.replace(conditions, stop=its, estimate=Estimate())
+                    return Attempt(
+                        task, folder.run_of(trial), deployment, mine, gpus=hardware.gpus if hardware else 0
+                    )
+
+                return Controller(engine, folder, attempt, Room(self.study.packing), watcher, stop).run(study)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise folder.runs.unusable(error) from error
+
+    def _specs(
+        self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path]
+    ) -> Callable[[Trial], TaskSpec]:
+        def of(trial: Trial) -> TaskSpec:
+            name = name_of(trial.number)
+            scenario = self.study.of_trial(name, trial.parameters)
+            specs = TaskSpecs(scenario, plans.plan, folder.runs, plans.site, self._beside.resolve(), archives)
+            (cell,) = scenarios.cells(scenario)
+            task = specs.of_cell(PlannedBlock(name, trial.number + 1, False), cell)
+            return dataclasses.replace(
+                task, run_id=f"{plans.plan.name}/{name}", block=None, criteria=self.study.limits
+            )
+
+        return of

@@ -1,0 +1,276 @@
+"""What of a study is shown on a terminal: what is searched, each trial in a line, how far it is, the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from stackyard.counting import count
+from stackyard.reports.quantities import quantity
+from stackyard.tuning import fronts
+from stackyard.tuning.folder import StudyFile, name_of
+from stackyard.tuning.study import Study
+from stackyard.tuning.trial import Trial, best
+from stackyard_task import records
+
+#: Unit of what a trial uses, by quantity.
+UNITS = {
+    "ram_bytes": "B",
+    "ram_minus_shared_bytes": "B",
+    "gpu_memory_bytes": "B",
+    "step_seconds": "s",
+    "cpu_seconds": "s",
+    "wall_seconds": "s",
+    "energy_joules": "J",
+}
+_WORDS = {
+    "ram_bytes": "peak RAM",
+    "ram_minus_shared_bytes": "RSS minus shared",
+    "gpu_memory_bytes": "peak GPU memory",
+    "step_seconds": "mean step",
+    "cpu_seconds": "CPU time",
+    "wall_seconds": "wall time",
+    "energy_joules": "energy",
+}
+#: States of trials in the order in which they are told.
+_STATES = ("completed", "stopped", "skipped", "failed", "running", "planned")
+
+
+class PlainWatcher:
+    """One line per event: for logs, pipes and CI."""
+
+    def __init__(self, console: Console, study: Study) -> None:
+        self.console, self._study = console, study
+        self._best: Trial | None = None
+
+    def __enter__(self) -> PlainWatcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+    def message(self, text: str) -> None:
+        """One line worth knowing."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def begun(self, trial: Trial) -> None:
+        """Trials are told when they end."""
+
+    def look(self, running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None:
+        """Nothing between ends."""
+
+    def over(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """One line per trial, with a star where it is the best so far."""
+        first = self._study.objectives[0]
+        found = best(trials, first.name, first.maximise)
+        star = " *" if found is trial else ""
+        self.message(line(trial) + star)
+
+
+class LiveWatcher(PlainWatcher):
+    """The same lines above a bar with how far the study is and the best so far."""
+
+    def __init__(self, console: Console, study: Study) -> None:
+        super().__init__(console, study)
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> LiveWatcher:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the bar."""
+        self._progress.stop()
+
+    def message(self, text: str) -> None:
+        """One line above the bar."""
+        self._progress.console.print(escape(text), highlight=False, soft_wrap=True)
+
+    def look(self, running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None:
+        """How far it is, what runs, and the best so far."""
+        done, words = share(self._study, trials, wall_seconds)
+        first = self._study.objectives[0]
+        found = best(trials, first.name, first.maximise)
+        said = (
+            ""
+            if found is None
+            else f"  best {first.name} {found.values[first.name]:.6g} ({name_of(found.number)})"
+        )
+        text = f"{words}  {', '.join(name_of(t.number) for t in running)}{said}"
+        if self._task is None:
+            self._task = self._progress.add_task(text, total=1.0)
+        self._progress.update(self._task, description=text, completed=done)
+        self._progress.refresh()
+
+
+def watcher(console: Console, study: Study) -> PlainWatcher:
+    """The watcher that suits where ``console`` prints to."""
+    return LiveWatcher(console, study) if console.is_terminal else PlainWatcher(console, study)
+
+
+def share(study: Study, trials: Sequence[Trial], wall_seconds: float) -> tuple[float, str]:
+    """How much of the nearest bound of a study is used, from 0 to 1, and how far it is in words."""
+    budget = study.budget
+    over = sum(t.over and t.state != "skipped" for t in trials)
+    cpu = sum(t.used.get("cpu_seconds", 0.0) for t in trials)
+    most = budget.trials or (study.space.count if study.search.sampler == "grid" else None)
+    bounds = [
+        (float(over), most, f"{over} of {most} trials"),
+        (cpu, budget.cpu_seconds, f"{quantity(cpu, 's')} of {quantity(budget.cpu_seconds, 's')} of CPU"),
+        (
+            wall_seconds,
+            budget.wall_seconds,
+            f"{quantity(wall_seconds, 's')} of {quantity(budget.wall_seconds, 's')}",
+        ),
+    ]
+    shares = [used / bound for used, bound, _ in bounds if bound]
+    said = [words for _, bound, words in bounds if bound]
+    return min(1.0, max(shares, default=0.0)), ", ".join(said) or count(over, "trial")
+
+
+def line(trial: Trial) -> str:
+    """A trial in one line."""
+    given = " ".join(f"{name}={_value(value)}" for name, value in trial.parameters.items())
+    values = "  ".join(f"{name} {value:.6g}" for name, value in trial.values.items() if name not in UNITS)
+    costs = ", ".join(
+        quantity(trial.used[name], UNITS[name]) + (" of CPU" if name == "cpu_seconds" else "")
+        for name in ("cpu_seconds", "ram_bytes", "gpu_memory_bytes")
+        if name in trial.used
+    )
+    state = "" if trial.state == "completed" else f"  {trial.state.upper()}"
+    reason = f": {trial.reason.message}" if trial.reason is not None else ""
+    return "  ".join(part for part in (name_of(trial.number), given, values, costs) if part) + state + reason
+
+
+def whole(trial: Trial, run: Path) -> str:
+    """A trial with all that is known of it."""
+    rows = [line(trial), f"  state       {trial.state}"]
+    if trial.reason is not None:
+        rows.append(f"  reason      {trial.reason.kind}: {trial.reason.message}")
+    for name, used in trial.used.items():
+        at_least = "at least " if trial.state == "stopped" else ""
+        rows.append(f"  {_WORDS[name]:<18} {at_least}{quantity(used, UNITS[name])}{_predicted(trial, name)}")
+    for name in trial.predicted:
+        if name not in trial.used:
+            rows.append(f"  {_WORDS[name]:<18} –{_predicted(trial, name)}")
+    if trial.overhead_seconds is not None:
+        rows.append(f"  beyond its run     {quantity(trial.overhead_seconds, 's')}")
+    rows.append(f"  run         {run if trial.folder else '– (never begun)'}")
+    return "\n".join(rows)
+
+
+def _predicted(trial: Trial, name: str) -> str:
+    interval = trial.predicted.get(name)
+    if interval is None:
+        return ""
+    low, value, high = (quantity(x, UNITS[name]) for x in (interval.low, interval.value, interval.high))
+    return f"   predicted {value} [{low}, {high}]"
+
+
+def intention(study: Study) -> dict[str, Any]:
+    """What a study is going to search, as JSON."""
+    return {
+        "name": study.name,
+        "title": study.scenario.title,
+        "combinations": study.space.count,
+        "dimensions": list(study.space.names),
+        "objectives": {o.name: "maximise" if o.maximise else "minimise" for o in study.objectives},
+        "sampler": study.search.sampler,
+        "pruner": study.search.pruner,
+        "limits": study.bounds(),
+        "budget": {
+            name: value
+            for name, value in (
+                ("trials", study.budget.trials),
+                ("cpu_seconds", study.budget.cpu_seconds),
+                ("wall_seconds", study.budget.wall_seconds),
+            )
+            if value is not None
+        },
+        "axes": {axis: values[0] for axis, values in study.scenario.axes.items() if axis != "trial"},
+    }
+
+
+def intended(said: Mapping[str, Any], out: Path) -> str:
+    """The same for people."""
+    combinations = said["combinations"]
+    space = (
+        f"{len(said['dimensions'])} dimensions"
+        if combinations is None
+        else count(combinations, "combination")
+    )
+    limits = ", ".join(
+        f"{_WORDS[name]} {quantity(limit, UNITS[name])}" for name, limit in said["limits"].items()
+    )
+    return (
+        f"{said['name']}: {said['sampler']} over {space} of {', '.join(said['dimensions'])}"
+        + (f", limits {limits}" if limits else "")
+        + f", in {out}"
+    )
+
+
+def status(study: StudyFile, trials: Sequence[Trial]) -> dict[str, Any]:
+    """How far a study is, as JSON."""
+    states = {state: sum(t.state == state for t in trials) for state in _STATES}
+    stopped: dict[str, int] = {}
+    for trial in trials:
+        if trial.state == "stopped" and trial.reason is not None:
+            name = trial.reason.quantity or trial.reason.kind
+            stopped[name] = stopped.get(name, 0) + 1
+    return {
+        "name": study.name,
+        "title": study.title,
+        "state": study.state,
+        "message": study.message,
+        "trials": len(trials),
+        **states,
+        "stopped_by": stopped,
+        "cpu_seconds": sum(t.used.get("cpu_seconds", 0.0) for t in trials),
+        "wall_seconds": study.wall_seconds,
+        "budget": study.study.get("budget", {}),
+        "best": [records.to_json(trial) for trial in front(study, trials)],
+    }
+
+
+def stated(said: Mapping[str, Any]) -> str:
+    """The same for people."""
+    states = ", ".join(f"{said[state]} {state}" for state in _STATES if said[state])
+    why = f" ({said['message']})" if said["message"] else ""
+    rows = [f"{said['name']}: {said['state']}, {states or 'no trial yet'}{why}"]
+    if said["stopped_by"]:
+        rows.append(
+            "stopped by: " + ", ".join(f"{_WORDS.get(n, n)} {c}" for n, c in said["stopped_by"].items())
+        )
+    rows.append(f"used: {quantity(said['cpu_seconds'], 's')} of CPU in {quantity(said['wall_seconds'], 's')}")
+    for trial in said["best"]:
+        rows.append("best: " + line(records.from_json(Trial, trial)))
+    return "\n".join(rows)
+
+
+def front(study: StudyFile, trials: Sequence[Trial]) -> list[Trial]:
+    """The best trial, or with several objectives those that no other beats in all of them."""
+    directions = {name: word == "maximise" for name, word in study.study.get("objectives", {}).items()}
+    return fronts.front(trials, directions)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

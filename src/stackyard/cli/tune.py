@@ -1,0 +1,147 @@
+"""``stackyard tune``: run, resume and look at studies, which search for the best parameters of a workload."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from stackyard import toml_tables
+from stackyard.cli import study_shown
+from stackyard.cli.options import Json
+from stackyard.cli.studies import Studies
+from stackyard.counting import count
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
+from stackyard.settings import Settings
+from stackyard.tuning.controller import Outcome
+from stackyard.tuning.folder import StudyFolder, name_of, numbered
+from stackyard_task import records
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+File = Annotated[Path, typer.Argument(help="The study file (TOML).", metavar="FILE")]
+Folder = Annotated[Path, typer.Argument(help="The study's folder.", metavar="DIR")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA."),
+]
+
+
+@app.command("run")
+def run_command(
+    file: File,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The study's folder; default: runs/<its name>."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the study in the folder.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the earlier study in the folder.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be searched; start and write nothing.")
+    ] = False,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Search for the best parameters: trials until the budget is used up, stopped where a limit breaks."""
+    if resume and fresh:
+        raise BadInputError("--resume and --fresh exclude each other; give one")
+    text = toml_tables.text_of(file, "give the path of a study file")
+    studies = Studies(text, str(file), file.parent, Settings.from_environment(data), checked=not resume)
+    out = out or Path("runs") / studies.study.name
+    if dry_run:
+        said = study_shown.intention(studies.study)
+        typer.echo(json.dumps(said, indent=1) if as_json else study_shown.intended(said, out))
+        return
+    _run(studies, out, file, as_json, resume=resume, fresh=fresh)
+
+
+@app.command("resume")
+def resume_command(folder: Folder, as_json: Json = False, data: Data = None) -> None:
+    """Continue a study where it ended, as the file that it was begun from says now."""
+    file = Path(StudyFolder(folder).needed().file)
+    text = toml_tables.text_of(file, f"give its place with: stackyard tune run FILE --out {folder} --resume")
+    studies = Studies(text, str(file), file.parent, Settings.from_environment(data), checked=False)
+    _run(studies, folder, file, as_json, resume=True, fresh=False)
+
+
+@app.command("status")
+def status_command(folder: Folder, as_json: Json = False) -> None:
+    """Say how far a study is: trials by state, the best so far, what is used and what is left."""
+    place = StudyFolder(folder)
+    said = study_shown.status(place.needed(), place.trials())
+    typer.echo(json.dumps(said, indent=1) if as_json else study_shown.stated(said))
+
+
+@app.command("best")
+def best_command(folder: Folder, as_json: Json = False) -> None:
+    """Show the best trial, or with several objectives the front of those that no other beats in all of them."""
+    place = StudyFolder(folder)
+    found = study_shown.front(place.needed(), place.trials())
+    if as_json:
+        typer.echo(json.dumps([records.to_json(trial) for trial in found], indent=1))
+        return
+    if not found:
+        raise StackyardError(f"{folder}: no trial has completed yet")
+    for trial in found:
+        typer.echo(study_shown.line(trial))
+
+
+@app.command("show")
+def show_command(
+    folder: Folder,
+    trial: Annotated[
+        str | None, typer.Argument(help="A trial, such as t0007; without one, all.", metavar="TRIAL")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show one trial with all that is known of it, or a line for each."""
+    place = StudyFolder(folder)
+    place.needed()
+    trials = place.trials()
+    chosen = trials if trial is None else [numbered(trial, trials)]
+    if as_json:
+        shown: Any = [records.to_json(one) for one in chosen]
+        typer.echo(json.dumps(shown if trial is None else shown[0], indent=1))
+        return
+    for one in chosen:
+        typer.echo(study_shown.line(one) if trial is None else study_shown.whole(one, place.run_of(one)))
+
+
+def _run(studies: Studies, out: Path, file: Path, as_json: bool, *, resume: bool, fresh: bool) -> None:
+    again = f"stackyard tune run {shlex.quote(str(file))}"
+    with study_shown.watcher(Console(stderr=True), studies.study) as watcher:
+        watcher.message(study_shown.intended(study_shown.intention(studies.study), out))
+        outcome = studies.run(
+            out, file=str(file.absolute()), again=again, watcher=watcher, resume=resume, fresh=fresh
+        )
+    folder = StudyFolder(out, again)
+    said = study_shown.status(folder.needed(), outcome.trials)
+    typer.echo(json.dumps(said, indent=1) if as_json else study_shown.stated(said))
+    _end(outcome, folder)
+
+
+def _end(outcome: Outcome, folder: StudyFolder) -> None:
+    """Nothing, or the error that says how the study ended.
+
+    Raises:
+        Interrupted: somebody stopped it.
+        StackyardError: nothing more was begun, for the first trials failed.
+        RunsFailedError: some trials failed.
+    """
+    if outcome.interrupted:
+        done = sum(trial.over for trial in outcome.trials)
+        raise Interrupted(f"stopped after {count(done, 'trial')}; {folder.runs.continuing()}")
+    if outcome.over is not None and outcome.over.kind == "failed":
+        raise RunsFailedError(f"{outcome.over.message}; the output lies in {folder.path / 'runs'}")
+    failed = [trial for trial in outcome.trials if trial.state == "failed"]
+    if failed:
+        first = failed[0]
+        reason = first.reason.message if first.reason else "no reason given"
+        raise RunsFailedError(
+            f"{len(failed)} of {count(len(outcome.trials), 'trial')} failed (the first: {name_of(first.number)}: "
+            f"{reason}); their output lies in {folder.path / 'runs'}"
+        )

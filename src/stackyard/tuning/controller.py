@@ -1,0 +1,297 @@
+"""Makes the trials of a study happen: begun where there is room, watched, ended where the engine says so, kept.
+
+One thread a trial waits for its run; everything is decided and written in the thread that called ``run``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from stackyard.matrix.attempt import Attempt
+from stackyard.matrix.runs import counts_as_done
+from stackyard.matrix.stop import Stop
+from stackyard.tuning import observed
+from stackyard.tuning.engine import Engine, Over
+from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
+from stackyard.tuning.room import Room
+from stackyard.tuning.trial import Reason, Trial
+from stackyard_task import records
+from stackyard_task.records import Progress, RunRecord
+
+#: How often trials under way are looked at.
+LOOK_SECONDS = 0.2
+#: Starts of a trial that the infrastructure lost, after the first.
+MOST_RETRIES = 2
+#: How often what the study has used is kept while nothing else changes.
+_KEEP_SECONDS = 5.0
+
+
+class Watcher(Protocol):
+    """Who is told what happens in a study."""
+
+    def message(self, text: str) -> None:
+        """One line worth knowing."""
+
+    def begun(self, trial: Trial) -> None:
+        """A trial begins."""
+
+    def look(self, running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None:
+        """Trials are under way."""
+
+    def over(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """A trial ended, or was skipped."""
+
+
+@dataclass
+class Outcome:
+    """What became of a study."""
+
+    trials: list[Trial] = field(default_factory=list)
+    interrupted: bool = False
+    #: Why nothing more was begun; ``None``: it was interrupted.
+    over: Over | None = None
+
+    def count(self, state: str) -> int:
+        """Trials in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+
+class TrialStop(Stop):
+    """Requests to stop one trial: those to it, and those to the whole."""
+
+    def __init__(self, whole: Stop) -> None:
+        self._whole, self.own = whole, 0
+
+    @property
+    def requests(self) -> int:  # type: ignore[override]
+        """How often somebody asked."""
+        return self.own + self._whole.requests
+
+
+@dataclass
+class _UnderWay:
+    trial: Trial
+    stop: TrialStop
+    begun_at: float
+    #: Why we asked for its end; ``None``: we did not.
+    asked: Reason | None = None
+
+
+@dataclass(frozen=True)
+class _Ended:
+    number: int
+    #: ``None``: something of ours failed, and ``error`` says what.
+    record: RunRecord | None
+    error: BaseException | None = None
+
+
+class Controller:
+    """Runs one study in its folder, whose lock the caller holds.
+
+    Args:
+        engine: decides.
+        folder: where the study lies.
+        attempt: makes the run of a trial, which is then recorded; called in the controller's thread.
+        room: how many trials fit beside each other.
+        watcher: who is told.
+        stop: requests to stop the whole.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: StudyFolder,
+        attempt: Callable[[Trial, Stop], Attempt],
+        room: Room,
+        watcher: Watcher,
+        stop: Stop,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._folder, self._attempt = engine, folder, attempt
+        self._room, self._watcher, self._stop, self._clock = room, watcher, stop, clock
+        self._ended: queue.Queue[_Ended] = queue.Queue()
+        self._running: dict[int, _UnderWay] = {}
+        self._trials: list[Trial] = []
+        #: Planned, and not begun: left by an earlier controller, or waiting for room.
+        self._waiting: list[Trial] = []
+        self._over: Over | None = None
+
+    def run(self, study: StudyFile) -> Outcome:
+        """Go on until the budget is used up, nothing is left to try, or somebody stops it.
+
+        Args:
+            study: as it lies in the folder; its state and wall seconds are kept up to date.
+
+        Raises:
+            StackyardError: trials cannot be read, begun or kept.
+        """
+        self._trials = self._folder.trials()
+        self._waiting = [trial for trial in self._trials if not trial.over]
+        before, begun_at, kept_at = study.wall_seconds, self._clock(), self._clock()
+        study.state, study.message = "running", ""
+        self._folder.write_study(study)
+        try:
+            while True:
+                now = self._clock()
+                study.wall_seconds = before + now - begun_at
+                self._look(study.wall_seconds)
+                self._begin(study.wall_seconds)
+                if not self._running:
+                    if self._stop.requests or self._over is not None:
+                        break
+                    continue
+                if now - kept_at >= _KEEP_SECONDS:
+                    kept_at = now
+                    self._folder.write_study(study)
+                self._watcher.look(
+                    [u.trial for u in self._running.values()], self._trials, study.wall_seconds
+                )
+                self._wait()
+        finally:
+            self._end_all()
+        interrupted = self._over is None
+        study.state = "interrupted" if interrupted else "failed" if self._failed else "finished"
+        study.message = "" if self._over is None else self._over.message
+        study.wall_seconds = before + self._clock() - begun_at
+        self._folder.write_study(study)
+        return Outcome(self._trials, interrupted, self._over)
+
+    @property
+    def _failed(self) -> bool:
+        return self._over is not None and self._over.kind == "failed"
+
+    # -- beginning ---------------------------------------------------------------------------------
+
+    def _begin(self, wall_seconds: float) -> None:
+        """Begin trials as long as there is room."""
+        while not self._stop.requests and not self._room.full([u.trial for u in self._running.values()]):
+            if not self._waiting and not self._plan(wall_seconds):
+                return
+            under_way = [u.trial for u in self._running.values()]
+            fitting = next((t for t in self._waiting if self._room.fits(t, under_way)), None)
+            if fitting is None:
+                return
+            self._waiting.remove(fitting)
+            self._start(fitting)
+
+    def _plan(self, wall_seconds: float) -> bool:
+        """Take the engine's next trial among the waiting; False: there is none now."""
+        if self._over is not None:
+            return False
+        found = self._engine.next(self._trials, wall_seconds)
+        if isinstance(found, Over):
+            # what is under way may still free some of the budget's end, or tell the sampler more
+            if found.kind == "budget" or not self._running:
+                self._over = found
+            return False
+        self._trials.append(found)
+        self._folder.write(found)
+        if found.state == "skipped":
+            self._watcher.over(found, self._trials)
+        else:
+            self._waiting.append(found)
+        return True
+
+    def _start(self, trial: Trial) -> None:
+        begun_at = self._clock()
+        trial.state, trial.folder = "running", f"runs/{name_of(trial.number)}"
+        trial.started_at = _now()
+        trial.course, trial.used = [], {}
+        self._folder.write(trial)
+        stop = TrialStop(self._stop)
+        attempt = self._attempt(trial, stop)
+        self._running[trial.number] = _UnderWay(trial, stop, begun_at)
+        threading.Thread(target=self._made, args=(trial.number, attempt), daemon=True).start()
+        self._watcher.begun(trial)
+
+    def _made(self, number: int, attempt: Attempt) -> None:
+        try:
+            self._ended.put(_Ended(number, attempt.record()))
+        except BaseException as error:  # noqa: BLE001 it is raised where the whole is ended in order
+            self._ended.put(_Ended(number, None, error))
+
+    # -- watching ----------------------------------------------------------------------------------
+
+    def _look(self, wall_seconds: float) -> None:
+        for under_way in self._running.values():
+            trial = under_way.trial
+            try:
+                progress = records.read_json(Progress, self._folder.run_of(trial) / records.PROGRESS_FILE)
+            except records.RecordError:
+                continue  # none yet, or it is over; the next look finds more
+            observed.take_progress(trial, progress, self._engine.study.objectives[0])
+            if under_way.asked is None:
+                under_way.asked = self._engine.why_end(trial, self._trials, wall_seconds)
+                if under_way.asked is not None:
+                    under_way.stop.own = 1
+
+    def _wait(self) -> None:
+        """Wait a moment for a trial's end, and take in all that have ended."""
+        try:
+            ended = [self._ended.get(timeout=LOOK_SECONDS)]
+        except queue.Empty:
+            return
+        while True:
+            try:
+                ended.append(self._ended.get_nowait())
+            except queue.Empty:
+                break
+        for one in ended:
+            under_way = self._running.pop(one.number)
+            if one.record is None:
+                assert one.error is not None
+                raise one.error
+            self._take(under_way, one.record)
+
+    def _take(self, under_way: _UnderWay, record: RunRecord) -> None:
+        trial = under_way.trial
+        if not counts_as_done(record) and under_way.asked is None:
+            if self._stop.requests:
+                trial.state = "planned"
+                self._folder.write(trial)
+                return
+            if trial.retries < MOST_RETRIES:
+                trial.retries += 1
+                trial.state = "planned"
+                self._folder.write(trial)
+                self._waiting.insert(0, trial)
+                reason = record.failure.message if record.failure else "no reason given"
+                self._watcher.message(f"{name_of(trial.number)} is begun again: {reason}")
+                return
+        retries = trial.retries
+        observed.take_record(trial, record, self._engine.study.objectives, under_way.asked)
+        trial.retries = max(trial.retries, retries)
+        trial.finished_at = _now()
+        wall = trial.used.get("wall_seconds")
+        if wall is not None:
+            trial.overhead_seconds = max(0.0, self._clock() - under_way.begun_at - wall)
+        self._folder.write(trial)
+        self._watcher.over(trial, self._trials)
+        why = trial.reason
+        never_told = why is not None and why.kind == "unreported"
+        if why is not None and never_told and not any(t.state == "completed" for t in self._trials):
+            self._over = self._over or Over("failed", why.message)
+
+    def _end_all(self) -> None:
+        """Whatever went wrong: no trial goes on unseen."""
+        for under_way in self._running.values():
+            under_way.stop.own += 1
+        while self._running:
+            try:
+                ended = self._ended.get(timeout=60.0)
+            except queue.Empty:
+                return
+            under_way = self._running.pop(ended.number)
+            under_way.trial.state = "planned"
+            self._folder.write(under_way.trial)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

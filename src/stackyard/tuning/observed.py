@@ -1,0 +1,106 @@
+"""What a run says of its trial: progress while it goes on, the record when it is over. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from stackyard.tuning.study import Objective
+from stackyard.tuning.trial import Point, Reason, Trial
+from stackyard_task.records import Measurement, Progress, RunRecord
+
+#: Points of a course that a trial's file keeps; every second one goes when there are more.
+MOST_POINTS = 500
+
+
+def take_progress(trial: Trial, progress: Progress, objective: Objective) -> bool:
+    """Take in what a trial under way does; answers whether it told a new value of the first objective."""
+    for name, value in (
+        ("cpu_seconds", progress.cpu_seconds),
+        ("wall_seconds", progress.elapsed_seconds),
+        ("ram_bytes", progress.most_rss_bytes),
+    ):
+        if value is not None:
+            trial.used[name] = float(value)
+    told = progress.metrics.get(objective.name)
+    if told is None or not math.isfinite(told.value):
+        return False
+    if trial.course and told.step <= trial.course[-1].step:
+        return False
+    trial.course.append(Point(told.cpu_seconds, told.at_seconds, told.step, told.value))
+    if len(trial.course) > MOST_POINTS:
+        trial.course[:-1] = trial.course[:-1][::2]
+    return True
+
+
+def take_record(
+    trial: Trial, record: RunRecord, objectives: Sequence[Objective], asked: Reason | None = None
+) -> None:
+    """Take in how a trial ended.
+
+    Args:
+        trial: which; its state, reason, values and use are set.
+        record: of its run.
+        objectives: what is sought.
+        asked: why the tuner itself asked for the end; ``None``: it did not.
+    """
+    trial.used.update(used(record.measurement))
+    if record.dispatch is not None:
+        trial.retries = record.dispatch.retries
+    values, missing = _values(trial, record, objectives)
+    trial.values = values
+    if record.status == "stopped" and record.stopped is not None:
+        stopped = record.stopped
+        trial.state = "stopped"
+        trial.reason = Reason("limit", stopped.message, stopped.criterion, stopped.limit, stopped.seen)
+    elif record.status == "completed":
+        trial.state, trial.reason = ("completed", None) if missing is None else ("failed", missing)
+    elif asked is not None and record.failure is not None and record.failure.kind == "interrupted":
+        trial.state, trial.reason = "stopped", asked
+    else:
+        failure = record.failure
+        kind, message = (failure.kind, failure.message) if failure else ("code", "the run failed")
+        if kind == "time_limit":
+            trial.state, trial.reason = "stopped", Reason("limit", message, "wall_seconds")
+        else:
+            trial.state, trial.reason = "failed", Reason(kind, message)
+
+
+def used(measurement: Measurement) -> dict[str, float]:
+    """What a run used, by quantity; what was not measured is absent."""
+    gpus = [gpu.peak_memory_bytes for gpu in measurement.gpus if gpu.peak_memory_bytes is not None]
+    found: dict[str, Any] = {
+        "ram_bytes": measurement.peak_rss_bytes,
+        "ram_minus_shared_bytes": measurement.peak_rss_minus_shared_bytes,
+        "gpu_memory_bytes": max(gpus, default=None),
+        "step_seconds": None if measurement.steps is None else measurement.steps.mean_seconds,
+        "cpu_seconds": measurement.cpu_seconds,
+        "wall_seconds": measurement.wall_seconds,
+        "energy_joules": measurement.energy_joules,
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _values(
+    trial: Trial, record: RunRecord, objectives: Sequence[Objective]
+) -> tuple[dict[str, float], Reason | None]:
+    """The objectives' values, and why one has none."""
+    values: dict[str, float] = {}
+    missing: Reason | None = None
+    for objective in objectives:
+        told = trial.used.get(objective.name) if objective.is_cost else record.results.get(objective.name)
+        if isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told):
+            values[objective.name] = float(told)
+        elif told is not None:
+            missing = missing or Reason(
+                "objective", f"{objective.name} is {told!r}, expected a finite number"
+            )
+        elif objective.is_cost:
+            missing = missing or Reason("objective", f"{objective.name} was not measured on this machine")
+        else:
+            names = ", ".join(sorted(record.results)[:20]) or "nothing"
+            missing = missing or Reason(
+                "unreported", f"the run reports no {objective.name!r}; it reports: {names}"
+            )
+    return values, missing

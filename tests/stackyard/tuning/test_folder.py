@@ -1,0 +1,71 @@
+"""The folder of a study: what is kept, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackyard.errors import BadInputError
+from stackyard.tuning import study as studies
+from stackyard.tuning.folder import StudyFile, StudyFolder, name_of, numbered
+from stackyard.tuning.trial import Interval, Point, Reason, Trial
+from tests.stackyard.tuning.study_text import TEXT, study
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    (tmp_path / "runs").mkdir()
+    return StudyFolder(tmp_path)
+
+
+def test_trials_are_read_as_they_were_kept(folder: StudyFolder) -> None:
+    full = Trial(
+        0,
+        {"lr": 0.1, "kind": "a", "on": True},
+        "stopped",
+        {"accuracy": 0.5},
+        [Point(1.0, 2.0, 10, 0.4)],
+        {"ram_bytes": 5.0},
+        {"cpu_seconds": Interval(2.0, 1.0, 3.0)},
+        reason=Reason("limit", "why", "ram_bytes", 4, 5),
+    )
+    folder.write(full)
+    folder.write(Trial(1, {"lr": 0.2}))
+    assert folder.trials() == [full, Trial(1, {"lr": 0.2})]
+
+
+def test_a_damaged_trial_is_refused_by_its_name(folder: StudyFolder) -> None:
+    folder.write(Trial(0, {}))
+    (folder.path / "runs" / "t0001.json").write_text('{"number": "x"}')
+    with pytest.raises(BadInputError, match=r"t0001\.json"):
+        folder.trials()
+
+
+def test_a_trial_that_is_missing_between_others_is_named(folder: StudyFolder) -> None:
+    for number in (0, 2):
+        folder.write(Trial(number, {}))
+    with pytest.raises(BadInputError, match=r"t0002\.json: is missing"):
+        folder.trials()
+
+
+def test_a_study_goes_on_with_a_greater_budget_and_not_with_another_space(folder: StudyFolder) -> None:
+    old = StudyFile("small", "small", "s.toml", "2026-01-01", studies.plain(study()))
+    folder.write_study(old)
+    kept = folder.needed()
+    folder.refuse_other(kept, studies.plain(study(TEXT.replace("trials = 9", "trials = 90"))))
+    with pytest.raises(BadInputError, match=r"space"):
+        folder.refuse_other(kept, studies.plain(study(TEXT.replace("3000", "4000"))))
+
+
+def test_a_folder_without_a_study_says_how_to_start_one(folder: StudyFolder) -> None:
+    with pytest.raises(BadInputError, match="holds no study; start one with"):
+        folder.needed()
+
+
+def test_trials_are_found_by_name_and_by_number() -> None:
+    trials = [Trial(0, {}), Trial(1, {})]
+    assert numbered("t0002", trials) is numbered("2", trials) is trials[1]
+    with pytest.raises(BadInputError, match="the trials are t0001 to t0002"):
+        numbered("7", trials)
+    assert name_of(0) == "t0001"
