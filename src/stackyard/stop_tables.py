@@ -9,7 +9,11 @@ from stackyard.toml_tables import Fields
 from stackyard_task import criteria
 from stackyard_task.criteria import Criteria
 
-_SIZES = {"max_ram": "ram_bytes", "max_ram_minus_shared": "ram_minus_shared_bytes", "max_gpu_memory": "gpu_memory_bytes"}
+_SIZES = {
+    "max_ram": "ram_bytes",
+    "max_ram_minus_shared": "ram_minus_shared_bytes",
+    "max_gpu_memory": "gpu_memory_bytes",
+}
 _NUMBERS = {
     "max_step_seconds": "step_seconds",
     "max_cpu_seconds": "cpu_seconds",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.attempt import Attempt
 from stackyard.matrix.runs import counts_as_done
 from stackyard.matrix.stop import Stop
@@ -26,8 +27,6 @@ from stackyard_task.records import Progress, RunRecord
 
 #: How often trials under way are looked at.
 LOOK_SECONDS = 0.2
-#: Starts of a trial that the infrastructure lost, after the first.
-MOST_RETRIES = 2
 #: How often what the study has used is kept while nothing else changes.
 _KEEP_SECONDS = 5.0
 
@@ -102,6 +101,7 @@ class Controller:
         watcher: who is told.
         stop: requests to stop the whole.
         clock: seconds that only go forward.
+        retries: how often a trial that the infrastructure lost is begun again.
     """
 
     def __init__(
@@ -113,9 +113,11 @@ class Controller:
         watcher: Watcher,
         stop: Stop,
         clock: Callable[[], float] = time.monotonic,
+        retries: RetryPolicy | None = None,
     ) -> None:
         self._engine, self._folder, self._attempt = engine, folder, attempt
         self._room, self._watcher, self._stop, self._clock = room, watcher, stop, clock
+        self._retries = retries or RetryPolicy()
         self._ended: queue.Queue[_Ended] = queue.Queue()
         self._running: dict[int, _UnderWay] = {}
         self._trials: list[Trial] = []
@@ -257,7 +259,7 @@ class Controller:
                 trial.state = "planned"
                 self._folder.write(trial)
                 return
-            if trial.retries < MOST_RETRIES:
+            if self._retries.pause_seconds(record.failure, trial.retries) is not None:
                 trial.retries += 1
                 trial.state = "planned"
                 self._folder.write(trial)

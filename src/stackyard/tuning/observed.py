@@ -24,7 +24,7 @@ def take_progress(trial: Trial, progress: Progress, objective: Objective) -> boo
         if value is not None:
             trial.used[name] = float(value)
     told = progress.metrics.get(objective.name)
-    if told is None or not math.isfinite(told.value):
+    if told is None or told.value is None or told.step is None or not math.isfinite(told.value):
         return False
     if trial.course and told.step <= trial.course[-1].step:
         return False

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from stackyard_task.criteria import Criteria
-
 from stackyard import scenarios, stop_tables, toml_tables
 from stackyard.scenarios import Known, Scenario
 from stackyard.toml_tables import Fields
@@ -16,6 +14,7 @@ from stackyard.tuning.samplers import SAMPLERS
 from stackyard.tuning.space import MOST_COMBINATIONS, Choice, Dimension, Range, Space
 from stackyard.tuning.study import TRIAL_AXIS, Budget, Objective, Packing, Search, Study
 from stackyard.tuning.trial import QUANTITIES
+from stackyard_task.criteria import Criteria
 
 #: Tables that a study file has beside a scenario's.
 _TABLES = ("space", "objectives", "limits", "budget", "search", "packing")

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard_task.criteria import Criteria
-
 from stackyard.scenarios import Choice, Scenario
 from stackyard.tuning.space import Space
 from stackyard.tuning.trial import QUANTITIES
+from stackyard_task.criteria import Criteria
 
 #: The axis by which the trials of a study are told apart, as cells of its scenario.
 TRIAL_AXIS = "trial"

@@ -58,7 +58,10 @@ def test_a_grid_ends_when_every_combination_was_tried() -> None:
 
 
 def test_a_study_whose_first_trials_all_fail_gives_up() -> None:
-    trials = [Trial(i, {}, state="failed", reason=Reason("code", "no module")) for i in range(3)]
+    trials = [
+        Trial(i, {"lr": 0.1 * (i + 1), "batch": 30}, state="failed", reason=Reason("code", "no module"))
+        for i in range(3)
+    ]
     over = Engine(study()).next(trials)
     assert isinstance(over, Over)
     assert over.message == "the first 3 trials failed and none completed (the first: no module)"
@@ -67,7 +70,10 @@ def test_a_study_whose_first_trials_all_fail_gives_up() -> None:
 
 
 def test_the_median_rule_ends_a_trial_that_is_worse_at_equal_cpu_time() -> None:
-    text = TEXT.replace('sampler = "random"', 'pruner = "median"\nstart_trials = 2\nwarm_up_cpu_seconds = 2')
+    text = TEXT.replace(
+        'sampler = "random"',
+        'sampler = "random"\npruner = "median"\nstart_trials = 2\nwarm_up_cpu_seconds = 2',
+    )
     engine = Engine(study(text))
     trials: list[Trial] = [_course(i, "completed", 1.0, 0.9) for i in range(3)]
     slow = _course(3, "running", 4.0, 0.9)  # as good as the others at equal steps

@@ -23,11 +23,11 @@ def test_trials_are_read_as_they_were_kept(folder: StudyFolder) -> None:
     full = Trial(
         0,
         {"lr": 0.1, "kind": "a", "on": True},
-        "stopped",
-        {"accuracy": 0.5},
-        [Point(1.0, 2.0, 10, 0.4)],
-        {"ram_bytes": 5.0},
-        {"cpu_seconds": Interval(2.0, 1.0, 3.0)},
+        state="stopped",
+        values={"accuracy": 0.5},
+        course=[Point(1.0, 2.0, 10, 0.4)],
+        used={"ram_bytes": 5.0},
+        predicted={"cpu_seconds": Interval(2.0, 1.0, 3.0)},
         reason=Reason("limit", "why", "ram_bytes", 4, 5),
     )
     folder.write(full)
