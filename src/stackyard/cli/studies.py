@@ -9,13 +9,16 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from stackyard import scenarios
 from stackyard.cli import matrix as matrices
 from stackyard.cli import progress
 from stackyard.errors import NotRunnableError
+from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.matrix import folders
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
@@ -26,7 +29,7 @@ from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
-from stackyard.tuning import reading
+from stackyard.tuning import packing, reading
 from stackyard.tuning.controller import Controller, Outcome, Watcher
 from stackyard.tuning.engine import Engine
 from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
@@ -144,6 +147,7 @@ class Studies:
                 specs = self._specs(plans, folder, archives)
                 deployment = plans.site.deployment(scenario.axes["deployment"][0])
                 hardware = next(iter(scenario.hardware.values()), None)
+                room = self._room(deployment, hardware)
 
                 def attempt(trial: Trial, its: Stop) -> Attempt:
                     task = specs(trial)
@@ -152,11 +156,29 @@ class Studies:
                         task, folder.run_of(trial), deployment, mine, gpus=hardware.gpus if hardware else 0
                     )
 
-                return Controller(engine, folder, attempt, Room(self.study.packing), watcher, stop).run(study)
+                return Controller(engine, folder, attempt, room, watcher, stop).run(study)
             except BrokenPipeError:
                 raise
             except OSError as error:
                 raise folder.runs.unusable(error) from error
+
+    def _room(self, deployment: Deployment, hardware: HardwareSpec | None) -> Room:
+        """What trials share: this machine, where they run on it."""
+        wanted, bounds = self.study.packing, self.study.bounds()
+        if deployment.needs_server:
+            return Room(wanted.at_once, None, bounds, wanted.cores)
+        here = deployment.premises.machine
+        free = psutil.virtual_memory().available
+        memory = min(free, here.ram_limit_bytes or free)
+        gpus = [gpu.memory_bytes or 0 for gpu in here.gpus] if hardware is not None and hardware.gpus else []
+        machine = packing.machine(
+            wanted.total_cores or min(here.affinity_cores, here.quota_cores or here.affinity_cores),
+            memory,
+            gpus,
+        )
+        if wanted.memory_bytes is not None:
+            machine = dataclasses.replace(machine, memory_bytes=float(wanted.memory_bytes))
+        return Room(wanted.at_once, machine, bounds, wanted.cores)
 
     def _specs(
         self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path]

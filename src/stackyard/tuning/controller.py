@@ -27,6 +27,8 @@ from stackyard_task.records import Progress, RunRecord
 
 #: How often trials under way are looked at.
 LOOK_SECONDS = 0.2
+#: Trials that wait for room before no further one is planned: what they find is not known to its sampler.
+_MOST_WAITING = 4
 #: How often what the study has used is kept while nothing else changes.
 _KEEP_SECONDS = 5.0
 
@@ -173,15 +175,17 @@ class Controller:
 
     def _begin(self, wall_seconds: float) -> None:
         """Begin trials as long as there is room."""
-        while not self._stop.requests and not self._room.full([u.trial for u in self._running.values()]):
-            if not self._waiting and not self._plan(wall_seconds):
-                return
+        while not self._stop.requests:
             under_way = [u.trial for u in self._running.values()]
-            fitting = next((t for t in self._waiting if self._room.fits(t, under_way)), None)
-            if fitting is None:
+            if self._room.full(under_way):
                 return
-            self._waiting.remove(fitting)
-            self._start(fitting)
+            chosen = self._room.next(self._waiting, under_way)
+            if chosen is not None:
+                self._waiting.remove(chosen)
+                self._start(chosen)
+            # another may fit where those that wait do not, as long as few do
+            elif len(self._waiting) >= _MOST_WAITING or not self._plan(wall_seconds):
+                return
 
     def _plan(self, wall_seconds: float) -> bool:
         """Take the engine's next trial among the waiting; False: there is none now."""
@@ -205,7 +209,8 @@ class Controller:
         begun_at = self._clock()
         trial.state, trial.folder = "running", f"runs/{name_of(trial.number)}"
         trial.started_at = _now()
-        trial.course, trial.used = [], {}
+        trial.course, trial.used, trial.readings = [], {}, []
+        trial.predicted_early, trial.early_share = {}, None
         self._folder.write(trial)
         stop = TrialStop(self._stop)
         attempt = self._attempt(trial, stop)
@@ -229,6 +234,7 @@ class Controller:
             except records.RecordError:
                 continue  # none yet, or it is over; the next look finds more
             observed.take_progress(trial, progress, self._engine.study.objectives[0])
+            self._engine.foresee(trial, self._trials)
             if under_way.asked is None:
                 under_way.asked = self._engine.why_end(trial, self._trials, wall_seconds)
                 if under_way.asked is not None:

@@ -81,10 +81,31 @@ class Engine:
         over = self.spent([t for t in trials if t.number != trial.number] + [trial], wall_seconds, begun=True)
         if over is not None:
             return Reason("budget", over.message)
+        foreseen = self._foreseen(trial, trials)
+        if foreseen is not None:
+            return foreseen
         if self._pruner is None:
             return None
         message = self._pruner.why_stop(trial, trials)
         return None if message is None else Reason("pruner", message)
+
+    def foresee(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """Predict once, after its first steps, what a trial under way will have used at its end."""
+        share = trial.readings[-1].share if trial.readings else None
+        if trial.early_share is None and share is not None and share >= prediction.EARLY_SHARE:
+            trial.early_share = share
+            trial.predicted_early = prediction.during(self.study.space, trial, trials)
+
+    def _foreseen(self, trial: Trial, trials: Sequence[Trial]) -> Reason | None:
+        """Why a trial will break a limit, as its first steps say; ``None``: it may keep them, or is to show it."""
+        search = self.study.search
+        if not search.skip or trial.checks_prediction or not trial.predicted_early:
+            return None
+        reason = skipping.why_skip(self._bounds, trial.predicted_early, trials, "ended early")
+        if reason is not None and skipping.is_checked(search.seed, trial.number, search.check_share):
+            trial.checks_prediction = True
+            return None
+        return reason
 
     def spent(self, trials: Sequence[Trial], wall_seconds: float, begun: bool = False) -> Over | None:
         """Why the budget allows no further trial; with ``begun`` none of those under way either. ``None``: it does."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from stackyard.tuning.prediction import readings
 from stackyard.tuning.study import Objective
 from stackyard.tuning.trial import Point, Reason, Trial
 from stackyard_task.records import Measurement, Progress, RunRecord
@@ -23,6 +24,7 @@ def take_progress(trial: Trial, progress: Progress, objective: Objective) -> boo
     ):
         if value is not None:
             trial.used[name] = float(value)
+    readings.keep(trial.readings, readings.of(progress))
     told = progress.metrics.get(objective.name)
     if told is None or told.value is None or told.step is None or not math.isfinite(told.value):
         return False

@@ -1,23 +1,81 @@
-"""How many trials run beside each other. Pure."""
+"""Which trial of a study begins next, given those under way: by number, and by what they will need. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from stackyard.tuning.study import Packing
+from stackyard.tuning import packing
+from stackyard.tuning.packing import Machine, Need, Waiting
 from stackyard.tuning.trial import Trial
 
 
 class Room:
-    """The room of one study."""
+    """The room of one study.
 
-    def __init__(self, packing: Packing) -> None:
-        self._packing = packing
+    Args:
+        at_once: trials side by side at most; ``None``: as many as fit.
+        machine: what they share; ``None``: they run elsewhere, each where a queue's agent has room for it.
+        limits: quantity -> greatest that a trial may use.
+        cores: of one trial.
+        shared: whether their data lie in memory once for all of them.
+    """
+
+    def __init__(
+        self,
+        at_once: int | None,
+        machine: Machine | None,
+        limits: Mapping[str, float],
+        cores: float,
+        shared: bool = False,
+    ) -> None:
+        self._at_once, self._machine, self._limits = at_once, machine, limits
+        self._cores, self._shared = cores, shared
+        #: Of trials that wait: how often they were passed. Of trials under way: the GPU that they have.
+        self._passed: dict[int, int] = {}
+        self._gpus: dict[int, int | None] = {}
 
     def full(self, running: Sequence[Trial]) -> bool:
         """Whether no further trial can begin, whatever it needs."""
-        return len(running) >= (self._packing.at_once or 1)
+        if self._at_once is not None and len(running) >= self._at_once:
+            return True
+        if self._machine is None:
+            return self._at_once is None and bool(running)
+        cores = sum(need.cores for need in self._needs(running))
+        return bool(running) and cores + min(self._cores, self._machine.cores) > self._machine.cores + 1e-9
 
-    def fits(self, trial: Trial, running: Sequence[Trial]) -> bool:
-        """Whether this one may begin beside those."""
-        return True
+    def next(self, waiting: Sequence[Trial], running: Sequence[Trial]) -> Trial | None:
+        """The waiting trial that begins now; ``None``: none does.
+
+        Args:
+            waiting: in the order in which they were planned.
+            running: under way, with what they have used so far.
+        """
+        if not waiting or self.full(running):
+            return None
+        if self._machine is None:
+            return waiting[0]
+        needs = self._needs(running)
+        entries = [Waiting(self._need(trial), self._passed.get(trial.number, 0)) for trial in waiting]
+        place = packing.next_to_start(self._machine, entries, needs)
+        if place is None:
+            # whatever it needs, one trial runs alone
+            place = None if running else 0
+        if place is None:
+            return None
+        chosen = waiting[place]
+        for trial in waiting[:place]:
+            self._passed[trial.number] = self._passed.get(trial.number, 0) + 1
+        self._gpus[chosen.number] = packing.gpu_for(self._machine, entries[place].need, needs)
+        return chosen
+
+    def gpu_of(self, trial: Trial) -> int | None:
+        """Place among the machine's GPUs of the one that a trial was given; ``None``: it needs none."""
+        return self._gpus.get(trial.number)
+
+    def _needs(self, running: Sequence[Trial]) -> list[Need]:
+        return [self._need(trial) for trial in running]
+
+    def _need(self, trial: Trial) -> Need:
+        assert self._machine is not None
+        found = packing.need(trial, self._limits, self._cores, self._machine, self._shared)
+        return Need(found.cores, found.memory_bytes, found.gpu_memory_bytes, self._gpus.get(trial.number))

@@ -30,7 +30,10 @@ _WORDS = {
 
 
 def why_skip(
-    limits: Mapping[str, float], predicted: Mapping[str, Interval], trials: Sequence[Trial] = ()
+    limits: Mapping[str, float],
+    predicted: Mapping[str, Interval],
+    trials: Sequence[Trial] = (),
+    said: str = "skipped",
 ) -> Reason | None:
     """Why a trial is not worth its start; ``None``: it may keep every limit.
 
@@ -38,6 +41,7 @@ def why_skip(
         limits: quantity -> greatest that a trial may use.
         predicted: what it will use.
         trials: those so far: where trials that were to be skipped ran and kept their limits, more is demanded.
+        said: what is done about it, in words.
 
     Returns:
         Of the limit that is furthest exceeded, with the predicted value in its sentence.
@@ -56,7 +60,7 @@ def why_skip(
     quantity = worst[1]
     told, limit = predicted[quantity], limits[quantity]
     message = (
-        f"skipped: its {_WORDS.get(quantity, quantity)} would be {amount(told.value, quantity)} (90 % interval "
+        f"{said}: its {_WORDS.get(quantity, quantity)} would be {amount(told.value, quantity)} (90 % interval "
         f"{amount(told.low, quantity)} to {amount(told.high, quantity)}), {amount(limit, quantity)} allowed"
     )
     return Reason("predicted", message, quantity, limit, told.value)

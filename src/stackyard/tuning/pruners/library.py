@@ -16,6 +16,8 @@ from stackyard.tuning.trial import Trial
 
 #: Where courses are read off: the first amount of CPU, and by how much the next is greater.
 _FIRST_SECONDS, _GROWTH = 0.1, 1.1
+#: What takes longer is compared with nothing.
+_LONGEST_SECONDS = 1e7
 #: What successive halving counts resources in.
 _RESOURCE_SECONDS = 0.1
 
@@ -85,8 +87,11 @@ class LibraryPruner:
             return
         self._follow(trial)
         self._told.add(trial.number)
-        own, _, _ = self._open.pop(trial.number)
+        own, _, tick = self._open.pop(trial.number)
         whole = trial.state == "completed" and bool(trial.course)
+        if whole and self._kind == "median":  # what it found stands beside whatever takes longer
+            for later in range(tick + 1, _tick(_LONGEST_SECONDS)):
+                own.report(self._best(trial), later)
         state = optuna.trial.TrialState.COMPLETE if whole else optuna.trial.TrialState.PRUNED
         self._study.tell(own, trial.course[-1].value if whole else None, state=state)
 

@@ -136,10 +136,11 @@ class LibrarySampler:
         """How far beyond each limit a trial was, as a share of it: above 0 is broken. ``None``: there are no limits."""
         limits = self._question.limits
         found = {name: trial.used[name] / limit - 1.0 for name, limit in limits.items() if name in trial.used}
-        broken = trial.reason.quantity if trial.kept_limits is False and trial.reason is not None else None
-        if broken in limits:
-            assert broken is not None
-            found[broken] = max(found.get(broken, 0.0), 1e-9)
+        reason = trial.reason
+        if reason is not None and reason.kind in ("limit", "predicted") and reason.quantity in limits:
+            assert reason.quantity is not None
+            beyond = (reason.seen or 0.0) / limits[reason.quantity] - 1.0
+            found[reason.quantity] = max(found.get(reason.quantity, 0.0), beyond, 1e-9)
         return {name: found.get(name, 0.0) for name in limits} if limits else None
 
     def _own(self, trial: Trial) -> dict[str, Any]:
