@@ -33,6 +33,12 @@ class RunsFailedError(StackyardError):
     exit_code = 4
 
 
+class RunsStoppedError(StackyardError):
+    """The runs went to their end; none failed, and some were stopped at a limit that they were given."""
+
+    exit_code = 5
+
+
 class Interrupted(StackyardError):
     """The user stopped it; what was finished is kept."""
 

@@ -15,6 +15,7 @@ from stackyard_task import aborts, handing_in, records, telemetry, workloads
 from stackyard_task.api import ApiError, Refused, Server, address
 from stackyard_task.clearml_live import Live, Reports
 from stackyard_task.clearml_results import NotDelivered, Results
+from stackyard_task.criteria import Stopped
 from stackyard_task.handing_in import table
 from stackyard_task.inputs import DATASETS_SECTION, Fetcher, Used, files_cache, held
 from stackyard_task.progress import Moment, Watcher
@@ -144,7 +145,7 @@ class Link:
             NotDelivered: the server does not take them.
         """
         if self._live is not None:
-            self._live.end(record.failure is None)
+            self._live.end(record.status == "completed")
         if self._stage is not None:
             self._stage.end(record)
         record.parameters = self._asked  # what was asked for, not where its copies lay on this machine
@@ -188,6 +189,16 @@ class Link:
         Whoever asks this should exit with 0 then: of any other status the agent would make a reason of its own.
         """
         return handing_in.fail(self._server, self._id, failure)
+
+    def stop(self, stopped: Stopped) -> bool:
+        """Say at which criterion the run was stopped, as the last word; whether the server took it.
+
+        Whoever asks this should wait to be ended then: of any exit status the agent would make an end of its own.
+        """
+        if not handing_in.stop(self._server, self._id, stopped):
+            return False
+        aborts.is_over(self._server, self._id)  # or its agent, which sees a task that was ended, would wait for us
+        return True
 
 
 class Inputs:

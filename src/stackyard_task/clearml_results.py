@@ -88,7 +88,7 @@ class Results:
             NotDelivered: the server does not take them; there is no artifact ``record`` then.
         """
         try:
-            for model in model_folders(folder) if record.failure is None else []:
+            for model in model_folders(folder) if record.status == "completed" else []:
                 self._register_model(model, record, folder)
             sent = [self._sent(upload) for upload in companions(folder)]
             events = [*self._left, *handing_in.shown(self._id, record, folder)]

@@ -22,6 +22,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from stackyard_task import byte_code, clearml_link, inputs, installed, records, run
 from stackyard_task.api import ApiError
 from stackyard_task.clearml_link import Link
+from stackyard_task.criteria import Stopped
 from stackyard_task.measure.proc import first_process_started
 from stackyard_task.records import Code, Failure, RunRecord, TaskSpec
 from stackyard_task.workloads import entry_of
@@ -29,6 +30,8 @@ from stackyard_task.workloads import entry_of
 #: Names a JSON file: stack name -> {"python", "digest", "environment", "tunables"...}, what this machine has.
 STACKS_VARIABLE = "STACKYARD_STACKS_FILE"
 FAILED = 1
+#: What an agent takes for a run that was stopped, and reports as such (its own -2).
+STOPPED = 254
 #: Names in the temporary folder; the process id follows.
 RUN_PREFIX, CODE_PREFIX = "stackyard-run-", "stackyard-code-"
 #: In the run folder: what parameters name, as far as it is put together for this run alone.
@@ -63,7 +66,7 @@ class Interrupted(Exception):
 
 
 def main(code: Path, begun: float, wheel: Optional[str]) -> int:
-    """Run the task this process was started for; 0 if it completed.
+    """Run the task this process was started for; 0 if it completed, STOPPED at one of its criteria.
 
     Args:
         code: The folder that holds the package; goes to the child's PYTHONPATH.
@@ -81,6 +84,7 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         return FAILED
     folder = Path(tempfile.mkdtemp(prefix=f"{RUN_PREFIX}{os.getpid()}-")).resolve()
     failure: Optional[Failure] = None
+    stopped: Optional[Stopped] = None
     try:
         spec = link.spec()
         if spec.workload == records.PIPELINE:
@@ -95,7 +99,7 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         else:
             record = _run(link, spec, folder, code, begun, wheel, ending)
             link.deliver(record, folder)
-            failure = record.failure
+            failure, stopped = record.failure, record.stopped
     except Interrupted:
         failure = Failure("interrupted", "told to end before the workload began; run it again to complete it")
     except inputs.InputError as error:
@@ -108,6 +112,12 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         ending.protect()
         link.close()
         shutil.rmtree(folder, ignore_errors=True)
+    if failure is None and stopped is not None:
+        print(stopped.message, file=sys.stderr, flush=True)
+        link.let_go()
+        if link.stop(stopped):
+            ending.wait(KILL_SECONDS)  # an exit would be reported over what has been said
+        return STOPPED
     if failure is None:
         return 0
     ended = failure.kind == "infrastructure" and link.ended()

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from stackyard_task import figures, records
 from stackyard_task.api import ApiError, Refused, Server
+from stackyard_task.criteria import Stopped
 from stackyard_task.figure_names import BESIDE_ITS_OWN
 from stackyard_task.inputs import digest_of
 from stackyard_task.records import Course, Failure, RunRecord
@@ -205,6 +206,31 @@ def fail(server: Server, task_id: str, failure: Failure, began: Optional[str] = 
             task=task_id,
             status_reason=_on_one_line(f"{failure.kind}: {failure.message}")[:_MOST_REASON],
             status_message=failure.kind,
+            force=True,
+        )
+    except ApiError:
+        return False
+    return True
+
+
+def stop(server: Server, task_id: str, stopped: Stopped) -> bool:
+    """Say at which criterion a task's run was stopped, as the last word; whether the server took it.
+
+    Whoever asks this should wait for its agent then: of any exit status that makes another end.
+
+    Args:
+        server: where it is.
+        task_id: which.
+        stopped: why.
+    """
+    try:
+        if document(server, task_id, ("status",)).get("status") != "in_progress":
+            return False
+        server.call(
+            "tasks.stopped",
+            task=task_id,
+            status_reason=_on_one_line(stopped.message)[:_MOST_REASON],
+            status_message=stopped.criterion,
             force=True,
         )
     except ApiError:

@@ -89,6 +89,8 @@ class Stage:
             status = {"status": record.status}
             if record.failure is not None:
                 status["failure"] = record.failure.kind
+            if record.stopped is not None:
+                status["criterion"] = record.stopped.criterion
             self._set("stackyard.stage.duration", "s", record.measurement.wall_seconds, **status)
             self._set("stackyard.stage.cpu.time", "s", record.measurement.cpu_seconds, **status)
             self._set("stackyard.stage.memory.peak", "By", record.measurement.peak_rss_bytes, **status)

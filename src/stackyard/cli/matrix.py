@@ -19,7 +19,7 @@ from stackyard.cli import left_behind, progress, reporting
 from stackyard.cli.building import sparsely
 from stackyard.cli.options import measure
 from stackyard.counting import count
-from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError, RunsStoppedError, StackyardError
 from stackyard.launch import installed
 from stackyard.launch.deployment import Premises
 from stackyard.matrix import derived_stacks, folders, input_marks, planning, resuming, site
@@ -104,6 +104,7 @@ class Matrix:
             BadInputError: the plan cannot be made, or the folder is not one to write into.
             Interrupted: somebody stopped it.
             RunsFailedError: some runs failed.
+            RunsStoppedError: none failed, and some were stopped at a criterion.
         """
         folder = RunFolder(out, again)
         earlier = folder.plan() if resume else None
@@ -138,7 +139,7 @@ class Matrix:
             )
             outcome = runner.run(self._text, resume=resume, fresh=fresh)
         if outcome.interrupted:
-            done = outcome.completed + outcome.failed
+            done = outcome.completed + outcome.failed + outcome.stopped
             raise Interrupted(
                 f"stopped after {done} of {count(plan.runs_total, 'run')}; {folder.continuing()}"
             )
@@ -154,6 +155,11 @@ class Matrix:
             raise RunsFailedError(
                 f"{outcome.failed} of {count(plan.runs_total, 'run')} failed (the first: {label}: {reason}); "
                 f"their output lies in {folder.path / 'runs'}{left_behind.hint(plan, folder, plans.travelling)}"
+            )
+        if outcome.stopped:
+            raise RunsStoppedError(
+                f"{outcome.stopped} of {count(plan.runs_total, 'run')} stopped at a limit of [stop]; "
+                "the report says at which"
             )
 
     def planned(

@@ -117,6 +117,8 @@ def outcome(record: RunRecord) -> str:
     """What a run came to, in a few words."""
     if record.failure is not None:
         return f"FAILED {record.failure.kind}: {record.failure.message}"
+    if record.stopped is not None:
+        return record.stopped.message
     measured = record.measurement
     shown = (
         ("", measured.wall_seconds, "s"),

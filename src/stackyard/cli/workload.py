@@ -15,7 +15,7 @@ from rich.console import Console
 from stackyard import stacks, workloads
 from stackyard.cli import progress, requirements
 from stackyard.cli.options import Json
-from stackyard.errors import BadInputError, Interrupted, NotRunnableError, RunsFailedError
+from stackyard.errors import BadInputError, Interrupted, NotRunnableError, RunsFailedError, RunsStoppedError
 from stackyard.launch.deployment import Premises
 from stackyard.launch.retries import RetryPolicy
 from stackyard.machine import data as data_sets
@@ -161,6 +161,8 @@ def run_command(
         if record.failure.kind == "interrupted":
             raise Interrupted(f"stopped; what there is lies in {out}")
         raise RunsFailedError(f"{record.failure.kind}: {record.failure.message}; its output lies in {out}")
+    if record.stopped is not None:
+        raise RunsStoppedError(f"{record.stopped.message}; its output lies in {out}")
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _record(task: Task, cell: dict[str, str]) -> RunRecord:
         record.results, _ = first_results(record.results)
     record.cell, record.block = cell, None
     record.parameters = dict(task.parameters)
-    if task.status not in _DONE:
+    if task.status not in _DONE and record.stopped is None:
         record.status = "failed"
         record.failure = record.failure or _failure(task)
     return record

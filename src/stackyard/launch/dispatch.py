@@ -56,6 +56,9 @@ _ASKED = (
     "last_worker",
 )
 
+#: Status of a record -> the exit status of a supervisor that left it; of any other, 1.
+_STATUSES = {"completed": 0, "stopped": 4}
+
 
 @dataclasses.dataclass(frozen=True)
 class _Ticket:
@@ -380,7 +383,7 @@ class DispatchedRun:
             failure = collecting.without_record(self._client, task, self._folder)
         if record is not None:
             self._write(collecting.complete(record, self._spec, task, self._told))
-            return 0 if record.status == "completed" else 1
+            return _STATUSES.get(record.status, 1)
         return self._failed(failure, task) if failure is not None else 1
 
     def _failed(self, failure: Failure, task: Mapping[str, Any] | None = None) -> int:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
-from stackyard.errors import StackyardError
+from stackyard.errors import RunsStoppedError, StackyardError
 from stackyard_task import records
 from stackyard_task.records import RecordError, RunRecord
 
@@ -108,6 +108,8 @@ def leave_as(record: RunRecord) -> NoReturn:
             signal.signal(failure.signal, signal.SIG_DFL)
         os.kill(os.getpid(), failure.signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {failure.signal})
+    if record.stopped is not None:
+        os._exit(RunsStoppedError.exit_code)
     os._exit(0 if failure is None else 1 if failure.exit_code is None else failure.exit_code)
 
 

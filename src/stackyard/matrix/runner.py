@@ -38,6 +38,8 @@ class Outcome:
 
     completed: int = 0
     failed: int = 0
+    #: Runs that were stopped at a criterion of the scenario, of which each stands.
+    stopped: int = 0
     #: Runs that were already there.
     kept: int = 0
     not_runnable: int = 0
@@ -51,6 +53,8 @@ class Outcome:
         """A run stands."""
         if record.status == "completed":
             self.completed += 1
+        elif record.status == "stopped":
+            self.stopped += 1
         else:
             self.failed += 1
             reason = f"{record.failure.kind}: {record.failure.message}" if record.failure else "unknown"
@@ -177,7 +181,7 @@ class Runner:
             self._tell_notes(record, self.folder.run(run.block.name, run.cell.slug))
             if record.status == "completed":
                 completed.add(run.cell.slug)
-            elif self._gives_up and run.cell.slug not in completed:
+            elif record.status == "failed" and self._gives_up and run.cell.slug not in completed:
                 outcome.given_up = True
                 break
         return outcome
@@ -252,7 +256,8 @@ class Runner:
             if record.failure is not None or record.status != "completed":
                 if self.stop.requests:
                     return False
-                message = record.failure.message if record.failure else "no reason given"
+                why = record.failure or record.stopped
+                message = why.message if why is not None else "no reason given"
                 raise StackyardError(
                     f"preparation {preparation.name!r} failed ({message}); see {folder / records.LOG_FILE}, "
                     f"then {self.folder.continuing()}"

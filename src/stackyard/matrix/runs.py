@@ -286,10 +286,10 @@ class RunFolder:
 
 
 def counts_as_done(record: RunRecord | None) -> bool:
-    """Whether a run stands: it completed, or it failed by its own code and would fail again."""
+    """Whether a run stands: it completed, was stopped at a criterion, or failed by its own code and would fail again."""
     if record is None:
         return False
-    if record.status == "completed" or record.failure is None:
+    if record.failure is None:
         return True
     if record.failure.kind == "killed":
         return record.failure.signal not in _FOREIGN_SIGNALS

@@ -97,7 +97,9 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
         task: the whole.
         records: one per part, completed or not; at least one.
     """
-    failed = [record for record in records if record.status != "completed"]
+    failed = [record for record in records if record.status not in ("completed", "stopped")]
+    stopped = next((record.stopped for record in records if record.status == "stopped"), None)
+    whole = not failed and stopped is None
     failure = None
     if failed:
         first = failed[0].failure or Failure("infrastructure", "no reason was recorded")
@@ -106,7 +108,7 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
     return RunRecord(
         run_id=task.run_id,
         workload=task.workload,
-        status="failed" if failed else "completed",
+        status="failed" if failed else "completed" if whole else "stopped",
         started_at=min(record.started_at for record in records),
         finished_at=max(record.finished_at for record in records),
         scenario=task.scenario,
@@ -114,10 +116,11 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
         block=task.block,
         warm_up=task.warm_up,
         failure=failure,
-        measurement=_measurement(records) if not failed else Measurement(),
+        stopped=None if failed else stopped,
+        measurement=_measurement(records) if whole else Measurement(),
         environment=_environment(records),
         parameters={**_of_whole(task), "shards": len(records)},
-        results={} if failed else _results(records),
+        results=_results(records) if whole else {},
         dispatch=_dispatch(records),
         not_understood=_not_understood(records),
         notes=list(dict.fromkeys(note for record in records for note in record.notes)),

@@ -60,6 +60,7 @@ class TaskSpecs:
                 **deployment.environment(settings.hardware.gpus),
             },
             time_limit_seconds=self.scenario.time_limit_seconds,
+            criteria=self.scenario.stop,
             code=self._code(settings.workload.key),
             measure=self.plan.measure,
             work=self._archive(settings.workload.key),

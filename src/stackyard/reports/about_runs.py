@@ -35,10 +35,19 @@ def _failed(study: Study, matrix: Matrix) -> Iterator[Finding]:
     cells = [cell for cell in matrix.cells if cell.failed]
     if cells:
         failed = sum(len(cell.failed) for cell in cells)
-        total = sum(len(cell.failed) + len(cell.completed) for cell in cells)
+        total = sum(len(cell.ended) for cell in cells)
         yield (
             "failed-runs",
             f"{failed} of {count(total, 'run')} failed in {where(cells, matrix)}.",
+            [c.slug for c in cells],
+        )
+    cells = [cell for cell in matrix.cells if cell.stopped]
+    if cells:
+        stopped = sum(len(cell.stopped) for cell in cells)
+        total = sum(len(cell.ended) for cell in cells)
+        yield (
+            "stopped-runs",
+            f"{stopped} of {count(total, 'run')} stopped at a limit in {where(cells, matrix)}.",
             [c.slug for c in cells],
         )
     broken = [item for item in failures(matrix) if item.infrastructure]
@@ -78,7 +87,7 @@ def _planned(study: Study, matrix: Matrix) -> Iterator[Finding]:
     short = []
     for axes in plan.cells:
         cell = next((c for c in matrix.cells if all(c.axes.get(a) == v for a, v in axes.items())), None)
-        have = len(cell.completed) + len(cell.failed) if cell else 0
+        have = len(cell.ended) if cell else 0
         if have < (plan.repeats or 0):
             short.append((_planned_name(plan, axes), have))
     if short:

@@ -24,6 +24,7 @@ from stackyard.reports.report import (
     MissingCell,
     Report,
     ReportOptions,
+    StoppedRun,
     TimelineOf,
     WorkloadReport,
 )
@@ -31,6 +32,7 @@ from stackyard.reports.results import flat_results, is_speed, is_throughput
 from stackyard.reports.statistics import summarise
 from stackyard.reports.warnings import warnings_of
 from stackyard.reports.wording import footnote
+from stackyard_task.criteria import Stopped
 from stackyard_task.records import RunRecord
 
 #: Metrics a cores axis is expected to shorten.
@@ -85,6 +87,7 @@ def analyse(study: Study, options: ReportOptions | None = None, *, rows: bool = 
         workloads=workloads,
         warnings=warnings_of(study, matrix, workloads),
         failed=_failed(matrix),
+        stopped=_stopped(matrix),
         unreadable=[dataclasses.asdict(item) for item in study.unreadable],
         not_runnable=[
             MissingCell(dict(item.axes), item.reason) for plan in study.plans for item in plan.not_runnable
@@ -147,9 +150,7 @@ def _workload(
     reports = [_cell(cell, metrics, options) for cell in cells]
     return WorkloadReport(
         name=name,
-        program=", ".join(
-            dict.fromkeys(run.record.workload for c in cells for run in c.completed + c.failed)
-        ),
+        program=", ".join(dict.fromkeys(run.record.workload for c in cells for run in c.ended)),
         baseline=baseline.slug if baseline else None,
         headlines=lines,
         cells=reports,
@@ -196,6 +197,7 @@ def _cell(cell: CellRuns, metrics: Sequence[Metric], options: ReportOptions) -> 
         found,
         _results([run.record for run in cell.completed], {each.name for each in options.own}),
         _bound({key: summary.median for key, summary in found.items()}),
+        len(cell.stopped),
     )
 
 
@@ -256,6 +258,7 @@ def _counts(study: Study, matrix: Matrix) -> dict[str, int | None]:
     return {
         "read": len(study.runs),
         "completed": sum(len(cell.completed) for cell in matrix.cells),
+        "stopped": sum(len(cell.stopped) for cell in matrix.cells),
         "failed": sum(len(cell.failed) for cell in matrix.cells),
         "warm_up": sum(len(cell.warm_up) for cell in matrix.cells),
         "planned": sum(planned) if planned else None,
@@ -275,6 +278,26 @@ def _failed(matrix: Matrix) -> list[FailedRun]:
                 (failure.kind, failure.message) if failure else ("unknown", "no reason was recorded")
             )
             found.append(FailedRun(run.folder, cell.workload, cell.label, run.record.block, kind, message))
+    return found
+
+
+def _stopped(matrix: Matrix) -> list[StoppedRun]:
+    found = []
+    for cell in matrix.cells:
+        for run in cell.stopped:
+            said = run.record.stopped or Stopped("unknown", 0.0, 0.0, "", 0.0, "no reason was recorded")
+            block = run.record.block
+            found.append(
+                StoppedRun(
+                    run.folder,
+                    cell.workload,
+                    cell.label,
+                    block,
+                    said.criterion,
+                    said.message,
+                    said.at_seconds,
+                )
+            )
     return found
 
 
@@ -312,7 +335,7 @@ def _compact(item: Any) -> str:
 
 def _timelines(matrix: Matrix) -> list[TimelineOf]:
     chosen: list[tuple[CellRuns, Run]] = [
-        (cell, run) for cell in matrix.cells for run in cell.completed + cell.failed if run.timeline
+        (cell, run) for cell in matrix.cells for run in cell.ended if run.timeline
     ]
     if len(chosen) > MOST_TIMELINES:
         chosen = []

@@ -35,6 +35,8 @@ class CellRuns:
     label: str = ""
     completed: list[Run] = field(default_factory=list)
     failed: list[Run] = field(default_factory=list)
+    #: At a criterion, before they were done: what they used is that of no whole run.
+    stopped: list[Run] = field(default_factory=list)
     warm_up: list[Run] = field(default_factory=list)
     #: What was read before: a cell is compared with many others. Nobody adds runs once it is arranged.
     _values: dict[str, list[float]] = field(default_factory=dict, repr=False)
@@ -50,6 +52,11 @@ class CellRuns:
         return (
             "-".join(value.replace("/", "_").replace(" ", "_") for value in self.axes.values()) + self._mark
         )
+
+    @property
+    def ended(self) -> list[Run]:
+        """All its runs but warm-up runs, however they ended."""
+        return [*self.completed, *self.stopped, *self.failed]
 
     def values(self, metric: Metric) -> list[float]:
         """Measured values of the completed runs."""
@@ -105,11 +112,7 @@ class Matrix:
     @property
     def constant(self) -> dict[str, str]:
         """Axes with one level, and that level; a stack that had several locks is not the same everywhere."""
-        locks = {
-            run.record.environment.stack_digest
-            for cell in self.cells
-            for run in (*cell.completed, *cell.failed)
-        } - {None}
+        locks = {run.record.environment.stack_digest for cell in self.cells for run in cell.ended} - {None}
         return {
             axis: levels[0]
             for axis, levels in self.axes.items()
@@ -129,6 +132,8 @@ def arrange(study: Study) -> Matrix:
             cell.warm_up.append(run)
         elif run.record.status == "completed":
             cell.completed.append(run)
+        elif run.record.status == "stopped":
+            cell.stopped.append(run)
         else:
             cell.failed.append(run)
     names = list(

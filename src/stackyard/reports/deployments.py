@@ -104,7 +104,7 @@ def failures(matrix: Matrix) -> list[FailureCount]:
 
 def retries(matrix: Matrix) -> int:
     """Starts that the infrastructure lost and that were made again."""
-    runs = [run for cell in matrix.cells for run in cell.completed + cell.failed]
+    runs = [run for cell in matrix.cells for run in cell.ended]
     return sum(run.record.dispatch.retries for run in runs if run.record.dispatch is not None)
 
 

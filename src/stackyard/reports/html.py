@@ -133,6 +133,8 @@ def _when(report: Report) -> str:
 def _counts(report: Report) -> list[tuple[str, str]]:
     counts = report.counts
     found = [(str(counts["completed"]), "run completed" if counts["completed"] == 1 else "runs completed")]
+    if counts["stopped"]:
+        found.append((str(counts["stopped"]), "stopped at a limit"))
     if counts["failed"] or counts["unreadable"]:
         found.append((str((counts["failed"] or 0) + (counts["unreadable"] or 0)), "failed"))
     found.append((str(counts["cells"]), "cell" if counts["cells"] == 1 else "cells"))
@@ -218,7 +220,9 @@ def _workload(
         "cells": [
             (
                 c.label,
-                f"{c.completed}" + (f" (+{c.failed} failed)" if c.failed else ""),
+                f"{c.completed}"
+                + (f" (+{c.stopped} stopped)" if c.stopped else "")
+                + (f" (+{c.failed} failed)" if c.failed else ""),
                 c.slug == workload.baseline,
             )
             for c in workload.cells

@@ -31,6 +31,9 @@ def render(report: Report) -> str:
     if report.not_runnable:
         rows = [[" · ".join(cell.axes.values()), cell.reason] for cell in report.not_runnable]
         parts += ["## Not runnable here", table(["cell", "reason"], rows)]
+    if report.stopped:
+        rows = [[s.folder, f"{s.workload}: {s.cell}", s.criterion, s.message] for s in report.stopped]
+        parts += ["## Stopped runs", table(["run", "cell", "criterion", "reason"], rows)]
     if report.failed or report.unreadable:
         rows = [[f.folder, f"{f.workload}: {f.cell}", f.kind, f.message] for f in report.failed]
         kinds = [
@@ -81,6 +84,8 @@ def _columns(summary: CellSummary | None, note: MetricNote) -> list[str]:
 def _summary(report: Report) -> str:
     counts = report.counts
     words = [f"{count(counts['completed'] or 0, 'run')} completed"]
+    if counts["stopped"]:
+        words.append(f"{counts['stopped']} stopped at a limit")
     if counts["failed"]:
         words.append(f"{counts['failed']} failed")
     if counts["not_runnable"]:

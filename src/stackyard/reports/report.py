@@ -102,6 +102,8 @@ class CellReport:
     results: dict[str, CellResult]
     #: What the runs kept busy, in words; ``None`` where CPU use was not measured.
     bound: str | None
+    #: Runs that were stopped at a criterion; in no figure.
+    stopped: int = 0
 
 
 @dataclass
@@ -296,6 +298,20 @@ class FailedRun:
 
 
 @dataclass
+class StoppedRun:
+    """A run that was stopped at a criterion."""
+
+    folder: str
+    workload: str
+    cell: str
+    block: int | None
+    criterion: str
+    message: str
+    #: Since its start.
+    at_seconds: float
+
+
+@dataclass
 class MissingCell:
     """A planned cell that was not runnable."""
 
@@ -354,7 +370,7 @@ class Report:
     options: ReportOptions
     axes: dict[str, list[str]]
     constant: dict[str, str]
-    #: Runs: read, completed, failed, warm_up, planned (or None), unreadable, duplicates.
+    #: Runs: read, completed, stopped, failed, warm_up, planned (or None), unreadable, duplicates.
     counts: dict[str, int | None]
     metrics: list[MetricNote]
     workloads: list[WorkloadReport]
@@ -375,6 +391,7 @@ class Report:
     failures: list[FailureCount] = field(default_factory=list)
     #: Starts that the infrastructure lost and that were made again.
     retries: int = 0
+    stopped: list[StoppedRun] = field(default_factory=list)
     api_version: int = API_VERSION
 
     def metric(self, key: str) -> MetricNote:

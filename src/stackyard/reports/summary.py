@@ -24,8 +24,9 @@ def lines(record: RunRecord, folder: Path) -> list[str]:
         record: of the run.
         folder: where it lies.
     """
+    why = record.failure or record.stopped
     said = [
-        _plain(f"{record.workload}: {'completed' if record.failure is None else record.failure.message}"),
+        _plain(f"{record.workload}: {'completed' if why is None else why.message}"),
         *_measured(record),
     ]
     told = [*_notes(record), *(f"{name} = {_value(value)}" for name, value in record.results.items())]

@@ -12,7 +12,16 @@ from rich.text import Text
 from stackyard.counting import count
 from stackyard.reports.cells import DEPLOYMENT, ONLY_CELL
 from stackyard.reports.quantities import mean_of, plain_numbers, quantity, spread
-from stackyard.reports.report import CellReport, CellSummary, Comparison, MetricNote, Report, WorkloadReport
+from stackyard.reports.report import (
+    CellReport,
+    CellSummary,
+    Comparison,
+    FailedRun,
+    MetricNote,
+    Report,
+    StoppedRun,
+    WorkloadReport,
+)
 from stackyard.reports.statistics import DIFFERENT, PARITY, TOO_FEW, UNDECIDED
 from stackyard.reports.wording import MIXED, amount
 
@@ -51,10 +60,11 @@ def print_table(report: Report, console: Console) -> None:
     console.print(Text(clean(report.title), style="bold"))
     constant = ", ".join(f"{axis} {value}" for axis, value in report.constant.items() if axis != "workload")
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
+    stopped = f", {counts['stopped']} stopped at a limit" if counts["stopped"] else ""
     console.print(
         Text(
             clean(
-                f"{count(counts['completed'] or 0, 'run')} completed{failed}"
+                f"{count(counts['completed'] or 0, 'run')} completed{stopped}{failed}"
                 + (f"; {constant}" if constant else "")
             )
         )
@@ -64,11 +74,12 @@ def print_table(report: Report, console: Console) -> None:
     for missing in report.not_runnable:
         name = " · ".join(missing.axes.values())
         console.print(Text(clean(f"not runnable: {name}: {missing.reason}"), style="dim"))
+    for run in report.stopped[:MOST_LINES]:
+        console.print(Text(clean(f"stopped: {_place(run)}: {run.message}"), style="yellow"))
+    if len(report.stopped) > MOST_LINES:
+        console.print(f"... and {count(len(report.stopped) - MOST_LINES, 'more stopped run')}")
     for failure in report.failed[:MOST_LINES]:
-        where = f"{failure.workload}: {failure.cell}, " + (
-            f"block {failure.block}" if failure.block is not None else failure.folder
-        )
-        words = f"failed: {where}: {failure.kind}: {failure.message}"
+        words = f"failed: {_place(failure)}: {failure.kind}: {failure.message}"
         console.print(Text(clean(words), style="red"))
     if len(report.failed) > MOST_LINES:
         console.print(f"... and {count(len(report.failed) - MOST_LINES, 'more failed run')}")
@@ -80,6 +91,11 @@ def print_table(report: Report, console: Console) -> None:
     # brackets and verdicts are explained where there are any on the screen
     if report.footnote and any(w.comparisons or len(w.cells) == 1 for w in report.workloads):
         console.print(Text(report.footnote, style="dim"))
+
+
+def _place(run: FailedRun | StoppedRun) -> str:
+    """Which run it is."""
+    return f"{run.workload}: {run.cell}, " + (f"block {run.block}" if run.block is not None else run.folder)
 
 
 def _print_workload(report: Report, workload: WorkloadReport, console: Console) -> None:
@@ -147,7 +163,8 @@ def _cells(report: Report, workload: WorkloadReport) -> Table:
     table.add_column(Text(f"{first} / baseline"), no_wrap=not own, overflow="fold")
     table.add_column("verdict", no_wrap=True)
     for cell in workload.cells:
-        runs = f"{cell.completed}" + (f"+{cell.failed}✗" if cell.failed else "")
+        runs = f"{cell.completed}" + (f"+{cell.stopped} stopped" if cell.stopped else "")
+        runs += f"+{cell.failed}✗" if cell.failed else ""
         values = [
             text for note in own[:MOST_OWN] for text in _of_own(cell.metrics.get(note.key), note, len(own))
         ]

@@ -7,6 +7,10 @@ from stackyard.reports.statistics import FEWEST_RUNS
 #: Code -> (severity, what to do).
 ADVICE: dict[str, tuple[str, str]] = {
     "failed-runs": ("warning", "Read their output.log; verdicts use only the blocks that completed."),
+    "stopped-runs": (
+        "note",
+        "They are in no figure: what a run used until it was stopped says nothing about a whole one.",
+    ),
     "unreadable-runs": ("warning", "Run again with --resume: runs without a readable record are made again."),
     "unreadable-files": (
         "warning",

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard import command_tables, toml_tables
+from stackyard import command_tables, stop_tables, toml_tables
+from stackyard.errors import BadInputError
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.scenarios import matrix, references
 from stackyard.scenarios.fields import ScenarioFields
@@ -34,7 +35,7 @@ MOST_CELLS = 10_000
 
 _TOP = (
     *("name", "title", "repeats", "warm_up_runs", "seed", "time_limit_seconds"),
-    *("axes", "hardware", "workloads", "stacks", "data", "prepare", "tunables", "choices", "exclude"),
+    *("axes", "hardware", "workloads", "stacks", "data", "prepare", "tunables", "choices", "exclude", "stop"),
 )
 
 
@@ -101,13 +102,20 @@ class _Reader(ScenarioFields):
         tunables = {n: self.environment(t, f"tunables.{n}") for n, t in self.tables("tunables").items()}
         axes = self.axes(hardware, workloads, tunables, choices)
         preparations = self.preparations(data, axes)
+        time_limit_seconds = self.positive(top, "", "time_limit_seconds", 3600.0)
+        memory = [hardware.get(n, WHOLE_MACHINE).memory_bytes for n in axes["hardware"]]
+        stop = stop_tables.read(self, self.table("stop"), "stop")
+        most = None if None in memory else max(each or 0 for each in memory)
+        why = stop_tables.contradiction(stop, time_limit_seconds, most)
+        if why is not None:
+            raise BadInputError(f"{self.file}: stop.{why}; lower the one or raise the other")
         scenario = Scenario(
             name=name,
             title=self.text(top, "", "title", name),
             repeats=self.whole(top, "", "repeats", 6, low=1, high=999),
             warm_up_runs=self.whole(top, "", "warm_up_runs", 0, low=0, high=99),
             seed=self.whole(top, "", "seed", 1),
-            time_limit_seconds=self.positive(top, "", "time_limit_seconds", 3600.0),
+            time_limit_seconds=time_limit_seconds,
             axes=axes,
             hardware=hardware,
             workloads=workloads,
@@ -117,6 +125,7 @@ class _Reader(ScenarioFields):
             choices=choices,
             stacks=self.every_stack(axes["stack"], workloads.values(), preparations),
             excludes=self.excludes(axes),
+            stop=stop,
         )
         self.cells(scenario)
         self.named_apart(scenario)

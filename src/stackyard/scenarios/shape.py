@@ -9,6 +9,7 @@ from typing import Any
 
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard_task.commands import Command
+from stackyard_task.criteria import Criteria
 from stackyard_task.workloads import Workload
 
 #: Axes every cell has, in this order, and what they are when the file does not name them.
@@ -128,6 +129,8 @@ class Scenario:
     stacks: Mapping[str, DerivedStack]
     #: Partial matches: axis -> values; a cell that matches all axes of one of them is left out.
     excludes: tuple[Mapping[str, tuple[str, ...]], ...]
+    #: Where each run of the matrix is stopped.
+    stop: Criteria = field(default_factory=Criteria)
 
 
 def plain(scenario: Scenario) -> dict[str, Any]:
@@ -159,7 +162,8 @@ def _plain(value: Any) -> Any:
         for name, empty in (
             ("declared", None),
             ("stacks", {}),
-        ):  # as plans have it that are older than commands
+            ("stop", Criteria()),
+        ):  # as plans have it that are older than these
             if held.get(name, held) == empty:
                 del held[name]
         return {name: _plain(inner) for name, inner in held.items()}

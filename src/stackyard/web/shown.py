@@ -157,6 +157,8 @@ def result(report: Report, tasks: Mapping[str, tuple[str, int]], web: str) -> Re
         left_out += workload.left_out
     if len(report.failed) > MOST_FAILED:
         left_out.append(f"{MOST_FAILED} of {len(report.failed):,} failed tasks are named.")
+    if len(report.stopped) > MOST_FAILED:
+        left_out.append(f"{MOST_FAILED} of {len(report.stopped):,} stopped tasks are named.")
     return Result(
         title=report.title,
         counts=_counts(report),
@@ -165,8 +167,16 @@ def result(report: Report, tasks: Mapping[str, tuple[str, int]], web: str) -> Re
         metrics=metrics,
         warnings=sorted(report.warnings, key=lambda w: w.severity != "warning"),
         failed=[
-            Failed(f.folder, f.cell, f.kind, f.message, _page_of(tasks.get(f.folder), web))
-            for f in report.failed[:MOST_FAILED]
+            *(
+                Failed(
+                    s.folder, s.cell, f"stopped: {s.criterion}", s.message, _page_of(tasks.get(s.folder), web)
+                )
+                for s in report.stopped[:MOST_FAILED]
+            ),
+            *(
+                Failed(f.folder, f.cell, f.kind, f.message, _page_of(tasks.get(f.folder), web))
+                for f in report.failed[:MOST_FAILED]
+            ),
         ],
         footnote=report.footnote,
         left_out=left_out,
@@ -268,6 +278,8 @@ def _counts(report: Report) -> list[tuple[str, str]]:
     found = [
         (f"{counts['completed'] or 0:,}", "task completed" if counts["completed"] == 1 else "tasks completed")
     ]
+    if counts["stopped"]:
+        found.append((f"{counts['stopped']:,}", "stopped at a limit"))
     if counts["failed"]:
         found.append((f"{counts['failed']:,}", "failed or aborted"))
     found.append((f"{counts['cells'] or 0:,}", "group" if counts["cells"] == 1 else "groups"))

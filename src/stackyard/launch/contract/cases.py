@@ -16,6 +16,7 @@ from stackyard.launch.contract.ground import Ground, code_in, record_in
 from stackyard.launch.deployment import Premises
 from stackyard.settings import Settings
 from stackyard_server.rules import fate
+from stackyard_task.criteria import Criteria
 from stackyard_task.records import INSTANTS, Code, Limits, RunRecord
 
 #: What a completed run leaves.
@@ -201,6 +202,20 @@ class Contract:
         assert record.failure.kind == "out_of_memory", record.failure
         assert 50e6 < (record.measurement.peak_rss_bytes or 0) < 250e6
         assert record.environment.limit_mechanism is not None
+        ground.nothing_left()
+
+    def test_a_criterion_stops_a_run_which_then_has_not_failed(self, ground: Ground, tmp_path: Path) -> None:
+        """Wherever the run is: its record is whole and says at what, and nothing of it goes on."""
+        folder = tmp_path / "run"
+        given = ground.task("fail", parameters={"how": "memory"}, criteria=Criteria(ram_bytes=150_000_000))
+        assert ground.ended(ground.start(folder, given)) == 4, ground.seen()
+        record = record_in(folder)
+        assert (record.status, record.failure) == ("stopped", None)
+        assert record.stopped is not None
+        assert (record.stopped.criterion, record.stopped.limit) == ("ram_bytes", 150_000_000)
+        assert 150e6 < record.stopped.seen <= (record.measurement.peak_rss_bytes or 0)
+        assert (record.stopped.ended_seconds or 60) < 30
+        assert (folder / "outputs" / "half.txt").read_text() == "half"
         ground.nothing_left()
 
     def test_half_a_core_is_half_a_core(self, ground: Ground, inputs: dict[str, Any], tmp_path: Path) -> None:
