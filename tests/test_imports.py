@@ -36,7 +36,7 @@ ALLOWED = {
     "stacks": {"errors", "counting", "settings", "toml_tables", "machine"},
     "ordinary": {"errors", "git_words", "settings", "machine", "stacks"},
     "workloads": {"errors", "counting", "toml_tables", "command_tables"},
-    "scenarios": {"errors", "toml_tables", "command_tables", "machine"},
+    "scenarios": {"errors", "toml_tables", "command_tables", "stop_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "toml_tables", "command_tables", "workloads", "scenarios"},
     "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
     "tuning": {"errors", "extras", "toml_tables", "stop_tables", "scenarios", "launch", "matrix"},

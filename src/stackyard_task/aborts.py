@@ -131,6 +131,15 @@ def expect(server: Server, task_id: str, seconds: float) -> None:
         server.edit_runtime(task_id, expectation(seconds))
 
 
+def expect_no_more(server: Server, task_id: str) -> None:
+    """Have the agent wait for nothing after the end of the task, which it then leaves as it is.
+
+    An agent that has waited calls a task aborted, whatever was said of its end.
+    """
+    with contextlib.suppress(ApiError):
+        server.edit_runtime(task_id, {_TIMEOUT: "", _COMPLETED: ""})
+
+
 def is_over(server: Server, task_id: str) -> None:
     """Tell the agent that what there was is left with the task, and that it need not wait any longer."""
     with contextlib.suppress(ApiError):

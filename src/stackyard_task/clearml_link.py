@@ -195,10 +195,8 @@ class Link:
 
         Whoever asks this should wait to be ended then: of any exit status the agent would make an end of its own.
         """
-        if not handing_in.stop(self._server, self._id, stopped):
-            return False
-        aborts.is_over(self._server, self._id)  # or its agent, which sees a task that was ended, would wait for us
-        return True
+        aborts.expect_no_more(self._server, self._id)
+        return handing_in.stop(self._server, self._id, stopped)
 
 
 class Inputs:

@@ -128,6 +128,18 @@ class Courses:
         }
         return {name: points for name, points in found.items() if points}
 
+    def joined(self, read: Dict[str, List[List[Any]]]) -> Dict[str, List[List[Any]]]:
+        """The series, with those that were read after the run: of one name, what was heard where that is all of it.
+
+        Args:
+            read: name -> [[step, value], ...].
+        """
+        heard = self.series()
+        whole = [
+            name for name in heard if name in read and len(heard[name]) == self.told(name) == len(read[name])
+        ]
+        return {**heard, **read, **{name: heard[name] for name in whole}}
+
     def notes(self) -> List[str]:
         """A sentence for each kind of thing that was left out."""
         found = []

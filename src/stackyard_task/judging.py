@@ -11,6 +11,8 @@ from stackyard_task.records import Measurement
 
 #: A run that has criteria is looked at so often at least, whatever it costs.
 LOOK_SECONDS = 0.1
+#: Memory that a run being ended may take beyond what was seen.
+_FAR_BEYOND = 1.2
 #: Phases of a run that are no steps: nobody waits for one then.
 _NO_STEPS = ("startup", "data", "finish")
 
@@ -64,6 +66,15 @@ class Judge:
             use.slowing = listener.pace.slowing()
             self._saw_slowing = self._saw_slowing or use.slowing is not None
         return broken(self.criteria, use)
+
+    def grows(self, stopped: Stopped, sampler: Sampler) -> bool:
+        """Whether a run that is being ended goes on to take memory, far beyond the limit that it broke."""
+        seen = {
+            "ram_bytes": sampler.rss_bytes,
+            "ram_minus_shared_bytes": sampler.minus_shared_bytes,
+            "gpu_memory_bytes": sampler.gpu_memory_bytes,
+        }.get(stopped.criterion)
+        return seen is not None and seen > _FAR_BEYOND * max(stopped.limit, stopped.seen)
 
     def notes(self, listener: Listener, sampler: Sampler, measurement: Measurement) -> List[str]:
         """What a reader should know of a run that has ended by itself: criteria that held nothing, or came too late."""

@@ -45,8 +45,9 @@ RESULTS_KEPT, GPUS_KEPT = 10_000, 1024
 #: Pieces that are read at a time, more than a full pipe holds: whoever writes faster than we read must not keep the
 #: supervisor from its clock.
 _PIECE_BYTES, _PIECES = 1 << 16, 32
-#: How old the CPU seconds may be that a point is given: reading them costs something without a cgroup.
-_CPU_SECONDS_OLD = 0.05
+#: How old the CPU seconds may be that a point is given, and the share of the time that reading them may take: without a
+#: cgroup each process is asked.
+_CPU_SECONDS_OLD, _CPU_SECONDS_SHARE = 0.05, 0.002
 #: A failure is told in one sentence, and so is a note; a workload may say more, which is cut.
 _FAILURE_LETTERS = 500
 #: Notes that a workload tells for its record.
@@ -94,7 +95,8 @@ class Listener:
         self._started_at = started_at
         self._rest = b""
         self._step_told = (0, 0.0)
-        self._cpu: Tuple[float, Optional[float]] = (-math.inf, None)
+        self._cpu: Optional[float] = None
+        self._cpu_until = -math.inf
 
     def read(self) -> bool:
         """Take in what has arrived, so much at a time; False once the other end is closed."""
@@ -171,6 +173,10 @@ class Listener:
             for name, value in values.items():
                 self._metric(name, step, value, told_at)
 
+    def metric(self, name: str, step: Any, value: Any) -> None:
+        """A value that somebody else has seen, now."""
+        self._metric(name, step, value)
+
     def _metric(self, name: Any, step: Any, value: Any, told_at: Optional[float] = None) -> None:
         """A point of a course; counted where it is none."""
         at, cpu = self._instant()
@@ -182,9 +188,10 @@ class Listener:
     def _instant(self) -> Tuple[float, Optional[float]]:
         """(seconds since the start, CPU seconds of the run) of what is told now."""
         now = time.monotonic()
-        if now - self._cpu[0] > _CPU_SECONDS_OLD:
-            self._cpu = (now, self.cpu_seconds())
-        return now - self._started_at, self._cpu[1]
+        if now > self._cpu_until:
+            self._cpu = self.cpu_seconds()
+            self._cpu_until = now + max(_CPU_SECONDS_OLD, (time.monotonic() - now) / _CPU_SECONDS_SHARE)
+        return now - self._started_at, self._cpu
 
     def _number(self, told: Any) -> Optional[float]:
         """A finite number; ``None`` and counted where it is none."""

@@ -34,6 +34,9 @@ from stackyard_task.records import (
 )
 from stackyard_task.workloads import ParameterError, checked
 
+#: Told a metric's name, the step, and the value.
+Tell = Callable[[str, Any, Any], None]
+
 #: Where a command, and whatever it starts, may say what it does: the path of a FIFO that takes the channel's messages.
 REPORT_VARIABLE = "STACKYARD_REPORT"
 #: "0": the start-up hook of a stack's Python stays silent.
@@ -133,6 +136,10 @@ class FunctionProgram:
             if descriptor >= 0:
                 os.close(descriptor)
         self.descriptor = self._writing = -1
+
+    def following(self, tell: Tell) -> Optional[Callable[[], None]]:
+        """``None``: what the child says, it says over its channel."""
+        return None
 
     def ended(self, record: RunRecord) -> None:
         """Nothing is left to be done: the child has said everything."""
@@ -243,6 +250,18 @@ class CommandProgram:
         if not self.in_place:
             shutil.rmtree(self._work, ignore_errors=True)
 
+    def following(self, tell: Tell) -> Optional[Callable[[], None]]:
+        """What tells the metrics that the command prints, or appends to a file, since it was called last.
+
+        ``None``: there are none such, or nobody can read its output again.
+        """
+        kinds = {source.partition(":")[0] for source in self._command.metrics.values()}
+        if self._log is None or not kinds & {"line", "jsonl"}:
+            return None
+        from stackyard_task.metrics import live
+
+        return live.Live(self._command.metrics, self._places(time.time()), tell).look
+
     def ended(self, record: RunRecord) -> None:
         """Read the result figures where the command said them, and keep what it wrote in its working folder."""
         record.command = self.words
@@ -252,10 +271,8 @@ class CommandProgram:
         if self._command.metrics:
             from stackyard_task import metrics
 
-            work = self._work if self._command.folder is None else Path(self._command.folder)
             since = datetime.datetime.fromisoformat(record.started_at).timestamp()
-            places = metrics.Places(self._folder / LOG_FILE, self._outputs, work, since)
-            read = metrics.read(self._command.metrics, places)
+            read = metrics.read(self._command.metrics, self._places(since))
             record.results.update(read.values)
             record.notes += read.notes
             self.series = read.series
@@ -289,6 +306,13 @@ class CommandProgram:
             )
             if kept.sentence:
                 record.notes.append(kept.sentence)
+
+    def _places(self, since: float) -> Any:
+        """Where the command leaves its figures, from an instant on (seconds since 1970)."""
+        from stackyard_task.metrics.files import Places as Left
+
+        work = self._work if self._command.folder is None else Path(self._command.folder)
+        return Left(self._folder / LOG_FILE, self._outputs, work, since)
 
     def last_words(self) -> LastWords:
         """What the command's output ends with, as far as anybody can read it again."""

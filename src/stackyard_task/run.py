@@ -306,6 +306,7 @@ class _Supervision:
         listener = Listener(
             self.program.descriptor, vigil.started_at, None if self.program.says_its_end else pid
         )
+        vigil.beside = self.program.following(listener.metric)
         interval = min(self.interval_seconds, LOOK_SECONDS) if judge.is_needed else self.interval_seconds
         sampler = self.sampler = Sampler(
             tree, metered, vigil.started_at, interval, gpus, watchful=judge.is_needed
@@ -318,6 +319,8 @@ class _Supervision:
             tree.reap()
             raise
         listener.read()
+        if vigil.beside is not None:
+            vigil.beside()
         self.program.close()
         tree.close()
         closed = self._opened_again()
@@ -362,7 +365,7 @@ class _Supervision:
         except Exception as error:  # noqa: BLE001 whatever cannot be read or tidied up, the run has its record
             traceback.print_exc()
             record.notes.append(f"what the run left could not be looked at ({type(error).__name__}: {error})")
-        self.series = {**listener.courses.series(), **self.program.series}
+        self.series = listener.courses.joined(self.program.series)
         return record
 
     def _opened_again(self) -> Optional[str]:

@@ -7,7 +7,7 @@ import select
 import signal
 import time
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+from typing import Callable, List, Optional, Tuple, Union
 
 from stackyard_task import progress, signals
 from stackyard_task.criteria import Stopped
@@ -68,6 +68,8 @@ class Vigil:
         self.stopped: Optional[Stopped] = None
         #: Processes that outlived the child and were ended.
         self.orphans_ended = 0
+        #: Done about once a second before anybody is told; ``None``: nothing.
+        self.beside: Optional[Callable[[], None]] = None
         self._judge = judge if judge is not None and judge.is_needed else None
         self._run_folder, self._signals, self._watcher = run_folder, taken, watcher
         self._time_limit_seconds, self._memory_limit_bytes = time_limit_seconds, memory_limit_bytes
@@ -132,6 +134,8 @@ class Vigil:
             self._watch_limits(now, tree)
             if now >= self._progress_at and self._main_ended_at is None:
                 self._progress_at = now + PROGRESS_SECONDS
+                if self.beside is not None:
+                    self.beside()
                 progress.shown(self._run_folder, now - self.started_at, listener, sampler, self._watcher)
 
     @staticmethod
@@ -143,7 +147,11 @@ class Vigil:
 
     def _look(self, now: float, tree: Tree, listener: Listener, sampler: Sampler) -> None:
         """End the run where it has broken one of its criteria; what has ended by itself meanwhile is left as it is."""
-        if self._judge is None or self.stop is not None or self._kill_at is not None:
+        if self._judge is None:
+            return
+        if self.stopped is not None and self._judge.grows(self.stopped, sampler):
+            self._kill_at = now  # what it was to tidy up would cost the machine more than it is worth
+        if self.stop is not None or self._kill_at is not None:
             return
         stopped = self._judge.look(now - self.started_at, listener, sampler)
         if stopped is not None and tree.processes():

@@ -129,7 +129,7 @@ def test_artifacts_are_files_the_record_is_the_last_and_the_child_saw_no_clearml
     installed: Site, trained: dict[str, Any]
 ) -> None:
     held = trained["execution"]["artifacts"]
-    assert sorted(a["key"] for a in held) == ["output-log", "outputs", "record", "timeline"]
+    assert sorted(a["key"] for a in held) == ["output-log", "outputs", "record", "series", "timeline"]
     assert held[-1]["key"] == "record"
     assert not [a for a in held if "pickle" in a["type"] or a["uri"].endswith((".pkl", ".pickle"))]
     with zipfile.ZipFile(installed.artifact(trained, "outputs")) as packed:

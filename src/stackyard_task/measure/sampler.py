@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from stackyard_task.measure.cgroup import Cgroup
 from stackyard_task.measure.cpu import CpuWindows
-from stackyard_task.measure.energy import EnergyCounters
+from stackyard_task.measure.energy import energy_of
 from stackyard_task.measure.gpu import GpuMeter
 from stackyard_task.measure.memory import ChargedMemory, Peak, ProcessMemory
 from stackyard_task.measure.proc import Residency, Shares, own_peak_rss_bytes
@@ -81,7 +81,7 @@ class Sampler:
         self._cgroup = cgroup
         self._started_at = started_at
         self._gpus = gpus
-        self._energy = EnergyCounters()
+        self._energy = energy_of(self.cpu_seconds)
         self._windows = CpuWindows()
         self._processes = ProcessMemory()
         self._watchful = watchful

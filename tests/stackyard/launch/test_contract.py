@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stackyard.launch.contract import Contract, Done, Ground
+from stackyard.launch.contract import Contract, Done, Ground, record_in
 from stackyard.workloads import wheel
+from stackyard_task.criteria import Criteria
+from tests.stackyard.launch.conftest import AgentGround
 
 #: What the same supervisor does in every deployment: at reduced counts, bare shows it.
 SUPERVISORS = {
@@ -50,6 +52,19 @@ class TestAgent(Contract):
             record["environment"].pop("code_wheel")
             shapes.append(known(record))
         assert shapes[0] == shapes[1]
+
+    def test_a_stopped_run_is_stopped_on_its_server_which_has_the_reason(
+        self, ground: AgentGround, tmp_path: Path
+    ) -> None:
+        """And the record beside it: an agent makes an end of its own of any exit status."""
+        folder = tmp_path / "run"
+        task = ground.task("endless", criteria=Criteria(wall_seconds=0.5))
+        assert ground.ended(ground.start(folder, task)) == 4, ground.seen()
+        record = record_in(folder)
+        assert record.stopped is not None
+        assert record.dispatch is not None
+        found = ground.client.call("tasks.get_by_id", task=record.dispatch.task_id)["task"]
+        assert (found["status"], found["status_reason"]) == ("stopped", record.stopped.message)
 
     def test_a_record_says_in_which_wheel_its_code_came(self, ground: Ground, done: Done) -> None:
         assert done.record.environment.code_wheel == wheel.built(ground.code).sha256
