@@ -10,7 +10,7 @@ from stackyard.tuning.trial import Interval, Reason, Trial
 
 #: A trial is skipped when a limit is so many times further below the predicted value than its lower bound is. The
 #: bound alone would be wrong in one of twenty at the edge.
-STRICTNESS = 1.5
+STRICTNESS = 1.75
 #: How much stricter it gets with each trial that was found to be skipped wrongly.
 _STRICTER = 1.5
 #: Share of the skipped that may be skipped wrongly.

@@ -25,7 +25,9 @@ MOST_TRIALS = 120
 _SHARES = 1.25
 #: With too few earlier trials nothing was learned of how far off a way is: then by this factor, on one side or both.
 _UNLEARNED = {"step_seconds": 1.5, "ram_bytes": 1.5, "ram_minus_shared_bytes": 1.5, "gpu_memory_bytes": 1.5}
-_UNLEARNED_SUM = 2.0
+_UNLEARNED_SUM = 3.0
+#: Factors of what a way reckons lie on a coordinate of this length in the logarithm.
+_COORDINATE = 3.0
 _SUMS = ("cpu_seconds", "wall_seconds", "energy_joules")
 
 #: From the reading at the start, if any, and that of now, what the end will be; ``None``: it cannot be said.
@@ -71,7 +73,7 @@ def _learned(
     completed: Sequence[Trial],
 ) -> Interval | None:
     """By the way that was off least on earlier trials; ``None``: too few of them."""
-    best: tuple[float, Known, float] | None = None
+    best: tuple[float, Known, float, tuple[float, ...]] | None = None
     start, now = readings.at_start(own_readings), own_readings[-1]
     share = None if now.share is None else _rounded(now.share)
     if share is not None:
@@ -81,28 +83,37 @@ def _learned(
         own = way(quantity, start, now)
         if own is None or own <= 0:
             continue
-        points, values = [], []
+        points, values, level = [], [], None
         for other in completed:
             used = other.used.get(quantity)
-            off = None if not used or used <= 0 else _off(way, quantity, share, used, other)
-            if off is not None:
-                points.append(space.unit(other.parameters))
-                values.append(off)
-        known = Known(tuple(points), ahead.groups(space), tuple(values), (SEEN,) * len(values))
+            theirs = None if not used or used <= 0 else _theirs(way, quantity, share, other)
+            if not used or theirs is None or theirs <= 0:
+                continue
+            level = math.log(theirs) if level is None else level
+            points.append((*space.unit(other.parameters), _place(theirs, level)))
+            values.append(math.log(used / theirs))
+        if level is None:
+            continue
+        of = (*ahead.groups(space), len(space.dimensions))
+        known = Known(tuple(points), of, tuple(values), (SEEN,) * len(values))
         spread = regression.spread(known)
         if math.isfinite(spread) and (best is None or spread < best[0]):
-            best = (spread, known, own)
-    guess = None if best is None else regression.guess(best[1], point)
+            best = (spread, known, own, (*point, _place(own, level)))
+    guess = None if best is None else regression.guess(best[1], best[3])
     return None if guess is None or best is None else ahead.interval(guess, best[2])
 
 
-def _off(way: Way, quantity: str, share: float | None, used: float, other: Trial) -> float | None:
-    """Logarithm of the factor by which a way was off in an earlier trial at this share."""
+def _place(reckoned: float, level: float) -> float:
+    """What a way reckons, as a coordinate: what it is off by may depend on it."""
+    return 0.5 + (math.log(reckoned) - level) / _COORDINATE
+
+
+def _theirs(way: Way, quantity: str, share: float | None, other: Trial) -> float | None:
+    """What a way would have reckoned in an earlier trial at this share."""
     if way is _nothing_of_its_own:
-        return math.log(used)
+        return 1.0
     then = None if share is None else readings.at_share(other.readings, share)
-    own = None if then is None else way(quantity, readings.at_start(other.readings), then)
-    return None if own is None or own <= 0 else math.log(used / own)
+    return None if then is None else way(quantity, readings.at_start(other.readings), then)
 
 
 def _unlearned(quantity: str, start: Reading | None, now: Reading) -> Interval | None:
