@@ -64,8 +64,11 @@ def keep(readings: list[Reading], now: Reading) -> None:
         for name in GROWING:
             if name in last.used:
                 now.used[name] = max(last.used[name], now.used.get(name, 0.0))
-        # the last but one tells whether the last is to stay
-        if len(readings) >= 2 and not _further(readings[-2], last):
+        if not last.share:
+            # of those before any work was done the last alone stays
+            if not now.share:
+                readings.pop()
+        elif len(readings) >= 2 and last.share < GROWTH * (readings[-2].share or 0.0):
             readings.pop()
     readings.append(now)
     if len(readings) > MOST_READINGS:
@@ -109,14 +112,6 @@ def at_start(readings: Sequence[Reading]) -> Reading | None:
 
 def _behind(last: float | None, now: float | None) -> bool:
     return last is not None and (now is None or now < last)
-
-
-def _further(before: Reading, after: Reading) -> bool:
-    """Whether the trial had gone on enough from one to the other for both to be kept."""
-    if before.share is None or not before.share:
-        # the start: of those readings the last alone stays
-        return bool(after.share)
-    return after.share is not None and after.share >= GROWTH * before.share
 
 
 def _number(value: object) -> float | None:

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize, special, stats
 
+from stackyard.tuning.prediction.one_thread import one_thread
+
 #: Of cases in which the bounds hold the value.
 LEVEL = 0.9
 #: Known values without which nothing is said.
@@ -84,12 +86,16 @@ def guess(known: Known, point: Sequence[float]) -> Guess | None:
     """
     if known.kinds.count(SEEN) < LEAST_VALUES:
         return None
-    return _fitted(known).at(np.asarray(point, dtype=float))
+    with one_thread():
+        return _fitted(known).at(np.asarray(point, dtype=float))
 
 
 def spread(known: Known) -> float:
     """How far off known values are, each predicted from the others: root of the mean square; infinite: unknown."""
-    return math.inf if known.kinds.count(SEEN) < LEAST_VALUES else _fitted(known).spread
+    if known.kinds.count(SEEN) < LEAST_VALUES:
+        return math.inf
+    with one_thread():
+        return _fitted(known).spread
 
 
 class _Fit:
@@ -111,13 +117,15 @@ class _Fit:
         # settings of fewer values, which stay while the values grow a little
         self._theta = _settings(_first(known, _step(len(known.values))))
         kernel, _ = _Parts(self._points, self._points, self._groups).kernel(self._theta)
-        n = len(y)
-        self._inverse = linalg.cho_solve(
-            linalg.cho_factor(kernel + math.exp(self._theta[-1]) * np.eye(n), lower=True), np.eye(n)
-        )
+        n, noise = len(y), math.exp(self._theta[-1])
+        self._inverse = linalg.cho_solve(linalg.cho_factor(kernel + noise * np.eye(n), lower=True), np.eye(n))
         self._diagonal = np.diag(self._inverse)
-        for _ in range(_ROUNDS_OF_BOUNDS if bounds.any() else 0):
-            y = _above(y, (values - self._middle) / self._scale, bounds, self._inverse)
+        if bounds.any():
+            least = y
+            # begun from what was seen alone: begun from the bounds, they would hold each other down
+            y = np.where(bounds, np.maximum(least, _elsewhere(kernel, noise, y, bounds)), y)
+            for _ in range(_ROUNDS_OF_BOUNDS):
+                y = _above(y, least, bounds, self._inverse)
         self._alpha = self._inverse @ y
         self._scores = (np.abs(self._alpha) / np.sqrt(self._diagonal))[self._seen]
         errors = (self._alpha / self._diagonal)[self._seen]
@@ -182,6 +190,13 @@ def _rank(values: Array, level: float) -> float:
     return float(np.interp(place, np.arange(len(ordered)), ordered))
 
 
+def _elsewhere(kernel: Array, noise: float, y: Array, unknown: NDArray[np.bool_]) -> Array:
+    """What the values would be, going by those that are known alone."""
+    known = np.flatnonzero(~unknown)
+    own = kernel[np.ix_(known, known)] + noise * np.eye(len(known))
+    return kernel[:, known] @ linalg.solve(own, y[known], assume_a="pos")
+
+
 def _above(y: Array, least: Array, bounds: NDArray[np.bool_], inverse: Array) -> Array:
     """Values with those that are bounds replaced by what is expected above them, given all others."""
     alpha, diagonal = inverse @ y, np.diag(inverse)
@@ -235,11 +250,13 @@ _CONSTANT = 4.0
 def _settings(known: Known) -> Array:
     """The settings of the model under which the values are likeliest, with a mild opinion of them beforehand."""
     dimensions = max(known.groups, default=-1) + 1
+    # lower bounds lie where a limit does, and would show a plain where the figure goes on rising
     kept = _kept(len(known.values))
-    points = np.asarray(known.points, dtype=float)[kept]
+    kept = kept[np.asarray(known.kinds)[kept] != BOUND]
+    points = np.asarray(known.points, dtype=float).reshape(len(known.values), -1)[kept]
     values = np.asarray(known.values, dtype=float)[kept]
-    wide = float(np.std(values))
-    y = (values - float(np.median(values))) / (wide or 1.0)
+    wide = float(np.std(values)) if len(values) else 0.0
+    y = (values - float(np.median(values))) / (wide or 1.0) if len(values) else values
     middle = np.array([math.log(1.5)] * dimensions + [math.log(1.0), math.log(0.3), math.log(0.02)])
     widths = np.array([1.0] * dimensions + [1.5, 1.5, 2.0])
     if len(y) < _LEAST_SOUGHT or wide == 0 or dimensions == 0:
