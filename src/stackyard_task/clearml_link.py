@@ -127,7 +127,7 @@ class Link:
     def watcher(self, spec: TaskSpec, folder: Path) -> Watcher:
         """What the supervisor tells of the run under way in ``folder``."""
         self._reports = Reports(self._server, self._id)
-        live = self._live = Live(self._reports, folder / records.LOG_FILE)
+        live = self._live = Live(self._reports, folder / records.LOG_FILE, followed=spec.followed)
         stage = self._stage = telemetry.stage(spec, self._id)
         if stage is None:
             return live.moment

@@ -6,6 +6,7 @@ is printed and the agent sends what is printed.
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import IO, Any, Dict, List, Optional
 
 from stackyard_task import handing_in
 from stackyard_task.api import ApiError, Server, Unreachable
-from stackyard_task.figure_names import CPU, GPU_MEMORY, GPU_UTILISATION, RAM
+from stackyard_task.figure_names import CPU, GPU_MEMORY, GPU_UTILISATION, MOMENT_PROPERTY, RAM
 from stackyard_task.progress import Moment
 from stackyard_task.records import opened
 
@@ -36,9 +37,13 @@ class Live:
         reports: sends scalars and progress.
         log: The file the child's output goes to.
         out: Where to print; default: standard output.
+        followed: whether whoever sent the task reads all that is known of it while it runs.
     """
 
-    def __init__(self, reports: Reports, log: Path, out: Optional[IO[str]] = None) -> None:
+    def __init__(
+        self, reports: Reports, log: Path, out: Optional[IO[str]] = None, followed: bool = False
+    ) -> None:
+        self._followed = followed
         self._reports = reports
         self._log = log
         self._out = out or sys.stdout
@@ -52,6 +57,8 @@ class Live:
         """Report what the run does now."""
         if moment.done is not None and moment.total:
             self._reports.progress(int(max(0.0, min(100.0, 100 * moment.done / moment.total))))
+        if self._followed:
+            self._reports.moment(json.dumps(moment.told))
         self._work(moment)
         self._machine(moment)
         self._print(moment)
@@ -141,7 +148,8 @@ class Reports:
         self._id = task_id
         self._events: List[Dict[str, Any]] = []
         self._percent: Optional[int] = None
-        self._sent: Optional[int] = None
+        self._sent: Dict[str, str] = {}
+        self._moment: Optional[str] = None
         self._news = threading.Condition()
         self._ended = False
         self._thread = threading.Thread(target=self._send, name="reports", daemon=True)
@@ -160,6 +168,11 @@ class Reports:
         """How far the run is, to be sent soon."""
         with self._news:
             self._percent = percent
+
+    def moment(self, told: str) -> None:
+        """What ``progress.json`` says, to be sent soon."""
+        with self._news:
+            self._moment = told
 
     def end(self) -> List[Dict[str, Any]]:
         """Send no more; what has not been sent, for whoever can wait for the server. The progress is sent."""
@@ -202,7 +215,9 @@ class Reports:
 
     def _show_progress(self, server: Server) -> None:
         with self._news:
-            percent = self._percent
-        if percent is not None and percent != self._sent:
-            server.edit_runtime(self._id, {"progress": str(percent)})
-            self._sent = percent
+            percent, moment = self._percent, self._moment
+        held = {"progress": None if percent is None else str(percent), MOMENT_PROPERTY: moment}
+        values = {name: text for name, text in held.items() if text is not None}
+        if values != self._sent:
+            server.edit_runtime(self._id, values)
+            self._sent = values

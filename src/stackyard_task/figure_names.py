@@ -10,6 +10,9 @@ from typing import Tuple
 
 MB, MS = 1e-6, 1e3
 
+#: The runtime property of a followed task that holds what ``progress.json`` says.
+MOMENT_PROPERTY = "stackyard_moment"
+
 #: Field of a Measurement, its name on a page, what it is multiplied by.
 MEASURED: Tuple[Tuple[str, str, float], ...] = (
     ("wall_seconds", "wall time (s)", 1),

@@ -32,6 +32,8 @@ class Moment:
     rss_bytes: Optional[int] = None
     #: GPU index -> (memory in bytes, utilisation in percent).
     gpus: Dict[int, Any] = field(default_factory=dict)
+    #: All of it as ``progress.json`` has it.
+    told: Dict[str, Any] = field(default_factory=dict)
 
 
 #: Called about once a second while the child runs; what it costs is the supervisor's, and it must not wait.
@@ -60,11 +62,6 @@ def shown(
     )
     for name, value in listener.progress.items():
         setattr(moment, name, value)
-    if watcher is not None:
-        moment.cpu_percent_of_core = sampler.cpu_percent_recent
-        moment.steps, moment.step_seconds = listener.steps_since()
-        moment.gpus = sampler.gpus_recent
-        watcher(moment)
     told = {
         "phase": moment.phase,
         "done": moment.done,
@@ -81,6 +78,12 @@ def shown(
         "step_seconds": listener.pace.last_seconds(),
         "metrics": {name: dataclasses.asdict(point) for name, point in listener.courses.last().items()},
     }
+    if watcher is not None:
+        moment.cpu_percent_of_core = sampler.cpu_percent_recent
+        moment.steps, moment.step_seconds = listener.steps_since()
+        moment.gpus = sampler.gpus_recent
+        moment.told = told
+        watcher(moment)
     part = folder / f".{PROGRESS_FILE}"
     try:
         part.write_text(json.dumps(told) + "\n", encoding="utf-8")

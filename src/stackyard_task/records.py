@@ -124,6 +124,8 @@ class TaskSpec:
     #: Environment variables set for the child only (the stack's environment and tunables).
     environment: Dict[str, str] = field(default_factory=dict)
     time_limit_seconds: Optional[float] = None
+    #: Whether whoever sent it reads what it does while it runs, all that ``Progress`` has.
+    followed: bool = False
     #: Where the run is stopped, with what it has found until then.
     criteria: Criteria = field(default_factory=Criteria)
     code: Code = field(default_factory=Code)

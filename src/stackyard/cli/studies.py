@@ -144,8 +144,8 @@ class Studies:
                 study.study = now
                 if not runner.prepare(conditions):
                     return Outcome(folder.trials(), interrupted=True)
-                specs = self._specs(plans, folder, archives)
                 deployment = plans.site.deployment(scenario.axes["deployment"][0])
+                specs = self._specs(plans, folder, archives, deployment.needs_server)
                 hardware = next(iter(scenario.hardware.values()), None)
                 room = self._room(deployment, hardware)
 
@@ -181,7 +181,7 @@ class Studies:
         return Room(wanted.at_once, machine, bounds, wanted.cores)
 
     def _specs(
-        self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path]
+        self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path], followed: bool
     ) -> Callable[[Trial], TaskSpec]:
         def of(trial: Trial) -> TaskSpec:
             name = name_of(trial.number)
@@ -190,7 +190,11 @@ class Studies:
             (cell,) = scenarios.cells(scenario)
             task = specs.of_cell(PlannedBlock(name, trial.number + 1, False), cell)
             return dataclasses.replace(
-                task, run_id=f"{plans.plan.name}/{name}", block=None, criteria=self.study.limits
+                task,
+                run_id=f"{plans.plan.name}/{name}",
+                block=None,
+                criteria=self.study.limits,
+                followed=followed,
             )
 
         return of

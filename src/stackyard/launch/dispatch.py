@@ -29,7 +29,8 @@ from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.workloads import code_folders
 from stackyard_server.rules import fate
 from stackyard_task import records
-from stackyard_task.records import Dispatch, Failure, RecordError, RunRecord, TaskSpec
+from stackyard_task.figure_names import MOMENT_PROPERTY
+from stackyard_task.records import Dispatch, Failure, Progress, RecordError, RunRecord, TaskSpec
 
 #: The task behind a run folder, written before it is enqueued: what a later submitter finds the run again by.
 TICKET_FILE = "dispatched.json"
@@ -455,7 +456,19 @@ class DispatchedRun:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             shown["done"], shown["total"] = float((task.get("runtime") or {})["progress"]), 100.0
             shown["unit"] = "percent"
-        self._write_progress(shown)
+        self._write_progress(self._moment(task) or shown)
+
+    def _moment(self, task: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What the supervisor of a followed run says of it; ``None``: nothing yet, or nobody follows it."""
+        told = (task.get("runtime") or {}).get(MOMENT_PROPERTY)
+        if task["status"] != "in_progress" or not self._spec.followed or not isinstance(told, str):
+            return None
+        try:  # whatever stands there, it is read as a progress.json is
+            found = records.to_json(records.from_json(Progress, records.parse(told, MOMENT_PROPERTY)))
+        except RecordError:
+            return None
+        assert isinstance(found, dict)
+        return found
 
     def _is_served(self) -> bool:
         """Whether an agent listens on the queue; looked up now and then."""
@@ -478,7 +491,7 @@ class DispatchedRun:
             return
         self._shown = shown
         empty = {"done": None, "total": None, "unit": None, "loss": None}
-        elapsed = {"elapsed_seconds": round(self._clock() - self._began, 1)}
+        elapsed = {"elapsed_seconds": shown.get("elapsed_seconds") or round(self._clock() - self._began, 1)}
         part = self._folder / f".{records.PROGRESS_FILE}"
         with contextlib.suppress(OSError):  # a full disk is noticed when the record is written
             part.write_text(json.dumps({**empty, **shown, **elapsed}) + "\n", encoding="utf-8")
