@@ -6,8 +6,9 @@ The assembly of the rooms for ``stackyard tune``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -37,10 +38,33 @@ from stackyard.tuning.room import Room
 from stackyard.tuning.study import Study
 from stackyard.tuning.study import plain as study_plain
 from stackyard.tuning.trial import Trial
-from stackyard_task.records import TaskSpec
+from stackyard_task.records import RunRecord, TaskSpec
 
 #: The trial whose cell stands for all of them in a study's plan.
 _ANY = "any"
+
+
+class _Told:
+    """Passes on what is said of a trial's run, but for an end that the tuner itself asked for."""
+
+    def __init__(self, watcher: Watcher, name: str, stop: Stop) -> None:
+        self._watcher, self._name, self._stop = watcher, name, stop
+
+    def message(self, text: str) -> None:
+        """One line worth knowing."""
+        if not self._stop.requests:
+            self._watcher.message(f"{self._name}: {text}")
+
+    def started(self, label: str, done: int, total: int) -> None:
+        """The study's watcher is told when a trial begins."""
+
+    def tick(self, progress: Mapping[str, Any] | None, left_seconds: float | None) -> None:
+        """The study's watcher looks itself."""
+
+    def ended(
+        self, label: str, record: RunRecord, done: int, total: int, remaining_seconds: float | None
+    ) -> None:
+        """The study's watcher is told when a trial is over."""
 
 
 class Studies:
@@ -151,7 +175,12 @@ class Studies:
 
                 def attempt(trial: Trial, its: Stop) -> Attempt:
                     task = specs(trial)
-                    mine = dataclasses.replace(conditions, stop=its, estimate=Estimate())
+                    gpu = room.gpu_of(trial)
+                    if gpu is not None:
+                        seen = {"CUDA_VISIBLE_DEVICES": str(deployment.premises.machine.gpus[gpu].index)}
+                        task = dataclasses.replace(task, environment={**task.environment, **seen})
+                    told = _Told(watcher, name_of(trial.number), its)
+                    mine = dataclasses.replace(conditions, stop=its, watcher=told, estimate=Estimate())
                     return Attempt(
                         task, folder.run_of(trial), deployment, mine, gpus=hardware.gpus if hardware else 0
                     )

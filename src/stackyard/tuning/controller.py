@@ -5,13 +5,14 @@ One thread a trial waits for its run; everything is decided and written in the t
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.attempt import Attempt
@@ -23,7 +24,7 @@ from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
 from stackyard.tuning.room import Room
 from stackyard.tuning.trial import Reason, Trial
 from stackyard_task import records
-from stackyard_task.records import Progress, RunRecord
+from stackyard_task.records import Progress, RecordError, RunRecord
 
 #: How often trials under way are looked at.
 LOOK_SECONDS = 0.2
@@ -138,6 +139,8 @@ class Controller:
         """
         self._trials = self._folder.trials()
         self._waiting = [trial for trial in self._trials if not trial.over]
+        for trial in self._trials:
+            self._room.seen(trial)
         before, begun_at, kept_at = study.wall_seconds, self._clock(), self._clock()
         study.state, study.message = "running", ""
         self._folder.write_study(study)
@@ -276,11 +279,15 @@ class Controller:
         retries = trial.retries
         observed.take_record(trial, record, self._engine.study.objectives, under_way.asked)
         trial.retries = max(trial.retries, retries)
+        with contextlib.suppress(RecordError):  # a run that told nothing on its way has none
+            series = records.read_json(dict[str, Any], self._folder.run_of(trial) / records.SERIES_FILE)
+            observed.take_series(trial, series, self._engine.study.objectives[0])
         trial.finished_at = _now()
         wall = trial.used.get("wall_seconds")
         if wall is not None:
             trial.overhead_seconds = max(0.0, self._clock() - under_way.begun_at - wall)
         self._folder.write(trial)
+        self._room.seen(trial)
         self._watcher.over(trial, self._trials)
         why = trial.reason
         never_told = why is not None and why.kind == "unreported"

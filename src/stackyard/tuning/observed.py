@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stackyard.tuning.prediction import readings
@@ -34,6 +34,25 @@ def take_progress(trial: Trial, progress: Progress, objective: Objective) -> boo
     if len(trial.course) > MOST_POINTS:
         trial.course[:-1] = trial.course[:-1][::2]
     return True
+
+
+def take_series(trial: Trial, series: Mapping[str, Any], objective: Objective) -> None:
+    """Take in the whole course of the first objective, where the run left one: more than was seen on the way.
+
+    Args:
+        trial: which.
+        series: name -> [[step, value, seconds, CPU seconds], ...], as ``series.json`` has it.
+        objective: the first.
+    """
+    points = []
+    for row in series.get(objective.name) or []:
+        numbers = row if isinstance(row, list) else []
+        if len(numbers) < 2 or not all(_is_finite(number) for number in numbers[:2]):
+            continue
+        wall, cpu = (*(n if _is_finite(n) else None for n in numbers[2:4]), None, None)[:2]
+        points.append(Point(cpu, wall, numbers[0], numbers[1]))
+    if points:
+        trial.course = points[:: -(-len(points) // MOST_POINTS)]
 
 
 def take_record(
@@ -84,6 +103,10 @@ def used(measurement: Measurement) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if value is not None}
 
 
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _values(
     trial: Trial, record: RunRecord, objectives: Sequence[Objective]
 ) -> tuple[dict[str, float], Reason | None]:
@@ -92,7 +115,7 @@ def _values(
     missing: Reason | None = None
     for objective in objectives:
         told = trial.used.get(objective.name) if objective.is_cost else record.results.get(objective.name)
-        if isinstance(told, int | float) and not isinstance(told, bool) and math.isfinite(told):
+        if told is not None and _is_finite(told):
             values[objective.name] = float(told)
         elif told is not None:
             missing = missing or Reason(

@@ -8,6 +8,9 @@ from stackyard.tuning import packing
 from stackyard.tuning.packing import Machine, Need, Waiting
 from stackyard.tuning.trial import Trial
 
+#: Where nothing is predicted of a trial and no limit ends it, it is given so many times the most that one has used.
+ROOM_FACTOR = 2.0
+
 
 class Room:
     """The room of one study.
@@ -33,6 +36,8 @@ class Room:
         #: Of trials that wait: how often they were passed. Of trials under way: the GPU that they have.
         self._passed: dict[int, int] = {}
         self._gpus: dict[int, int | None] = {}
+        #: Memory -> the most that a trial used.
+        self._greatest = dict.fromkeys(("ram_bytes", "ram_minus_shared_bytes", "gpu_memory_bytes"), 0.0)
 
     def full(self, running: Sequence[Trial]) -> bool:
         """Whether no further trial can begin, whatever it needs."""
@@ -42,6 +47,11 @@ class Room:
             return self._at_once is None and bool(running)
         cores = sum(need.cores for need in self._needs(running))
         return bool(running) and cores + min(self._cores, self._machine.cores) > self._machine.cores + 1e-9
+
+    def seen(self, trial: Trial) -> None:
+        """Take in a trial that is over: what nothing is predicted of is given room by the greatest so far."""
+        for name in self._greatest:
+            self._greatest[name] = max(self._greatest[name], trial.used.get(name, 0.0))
 
     def next(self, waiting: Sequence[Trial], running: Sequence[Trial]) -> Trial | None:
         """The waiting trial that begins now; ``None``: none does.
@@ -77,5 +87,10 @@ class Room:
 
     def _need(self, trial: Trial) -> Need:
         assert self._machine is not None
-        found = packing.need(trial, self._limits, self._cores, self._machine, self._shared)
+        told = trial.predicted.keys() | trial.predicted_early.keys()
+        unknown = {
+            name: ROOM_FACTOR * most for name, most in self._greatest.items() if most and name not in told
+        }
+        limits = {**unknown, **self._limits}
+        found = packing.need(trial, limits, self._cores, self._machine, self._shared)
         return Need(found.cores, found.memory_bytes, found.gpu_memory_bytes, self._gpus.get(trial.number))
