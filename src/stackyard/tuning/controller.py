@@ -138,8 +138,9 @@ class Controller:
             StackyardError: trials cannot be read, begun or kept.
         """
         self._trials = self._folder.trials()
-        self._waiting = [trial for trial in self._trials if not trial.over]
         for trial in self._trials:
+            if not trial.over:
+                self._resume(trial)
             self._room.seen(trial)
         before, begun_at, kept_at = study.wall_seconds, self._clock(), self._clock()
         study.state, study.message = "running", ""
@@ -163,7 +164,7 @@ class Controller:
                 self._wait()
         finally:
             self._end_all()
-        interrupted = self._over is None
+        interrupted = self._over is None or not all(trial.over for trial in self._trials)
         study.state = "interrupted" if interrupted else "failed" if self._failed else "finished"
         study.message = "" if self._over is None else self._over.message
         study.wall_seconds = before + self._clock() - begun_at
@@ -173,6 +174,14 @@ class Controller:
     @property
     def _failed(self) -> bool:
         return self._over is not None and self._over.kind == "failed"
+
+    def _resume(self, trial: Trial) -> None:
+        """Take in a trial whose run ended when no controller was there to see it, else have it made."""
+        record = self._folder.runs.record(self._folder.run_of(trial)) if trial.folder else None
+        if record is not None and counts_as_done(record):
+            self._ended_with(trial, record, None)
+        else:
+            self._waiting.append(trial)
 
     # -- beginning ---------------------------------------------------------------------------------
 
@@ -276,23 +285,27 @@ class Controller:
                 reason = record.failure.message if record.failure else "no reason given"
                 self._watcher.message(f"{name_of(trial.number)} is begun again: {reason}")
                 return
-        retries = trial.retries
-        observed.take_record(trial, record, self._engine.study.objectives, under_way.asked)
-        trial.retries = max(trial.retries, retries)
-        with contextlib.suppress(RecordError):  # a run that told nothing on its way has none
-            series = records.read_json(dict[str, Any], self._folder.run_of(trial) / records.SERIES_FILE)
-            observed.take_series(trial, series, self._engine.study.objectives[0])
-        trial.finished_at = _now()
-        wall = trial.used.get("wall_seconds")
+        wall = record.measurement.wall_seconds
         if wall is not None:
             trial.overhead_seconds = max(0.0, self._clock() - under_way.begun_at - wall)
-        self._folder.write(trial)
-        self._room.seen(trial)
-        self._watcher.over(trial, self._trials)
+        self._ended_with(trial, record, under_way.asked)
         why = trial.reason
         never_told = why is not None and why.kind == "unreported"
         if why is not None and never_told and not any(t.state == "completed" for t in self._trials):
             self._over = self._over or Over("failed", why.message)
+
+    def _ended_with(self, trial: Trial, record: RunRecord, asked: Reason | None) -> None:
+        """Take in a trial's record and keep what became of it."""
+        retries = trial.retries
+        observed.take_record(trial, record, self._engine.study.objectives, asked)
+        trial.retries = max(trial.retries, retries)
+        with contextlib.suppress(RecordError):  # a run that told nothing on its way has none
+            series = records.read_json(dict[str, Any], self._folder.run_of(trial) / records.SERIES_FILE)
+            observed.take_series(trial, series, self._engine.study.objectives[0])
+        trial.finished_at = record.finished_at
+        self._folder.write(trial)
+        self._room.seen(trial)
+        self._watcher.over(trial, self._trials)
 
     def _end_all(self) -> None:
         """Whatever went wrong: no trial goes on unseen."""
@@ -305,7 +318,8 @@ class Controller:
                 return
             under_way = self._running.pop(ended.number)
             under_way.trial.state = "planned"
-            self._folder.write(under_way.trial)
+            with contextlib.suppress(OSError):  # a full disk is what is told
+                self._folder.write(under_way.trial)
 
 
 def _now() -> str:

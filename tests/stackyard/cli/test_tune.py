@@ -171,6 +171,20 @@ def test_a_study_that_was_interrupted_goes_on_and_repeats_nothing(
 
 
 @pytest.mark.slow
+def test_a_trial_that_ended_while_no_controller_was_there_is_not_made_again(
+    write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ran(capsys, "run", str(write()))[0] == 0
+    kept = tmp_path / "runs" / "small" / "runs" / "t0002.json"
+    trial = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**trial, "state": "running", "values": {}, "used": {}}))
+    status, said, _ = ran(capsys, "resume", "runs/small")
+    assert (status, said["completed"]) == (0, 4)
+    assert json.loads(kept.read_text())["used"] == trial["used"]
+    assert not (tmp_path / "runs" / "small" / "abandoned").exists()
+
+
+@pytest.mark.slow
 def test_a_second_controller_is_refused(
     write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
