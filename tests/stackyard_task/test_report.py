@@ -84,6 +84,9 @@ EVERYTHING = """
     with telling.timed_step():
         pass
     telling.progress(5, 10, "batches")
+    for number in range(500):
+        telling.metrics(number, reward=number / 2)
+    telling.metrics(3, validation=0.5, odd=float("nan"))
     telling.results(accuracy=0.9, best=float("inf"))
     print("the end")
     """
@@ -102,7 +105,22 @@ def test_all_that_a_script_says_through_its_copy_arrives(supervisor: Supervisor)
     assert listener.loss == 0.2
     assert listener.progress == {"done": 5, "total": 10, "unit": "batches"}
     assert listener.results == {"accuracy": 0.9, "best": "inf"}
+    reward = listener.courses.series()["reward"]
+    assert (reward[0][:2], reward[-1][:2]) == ([0, 0.0], [499, 249.5])
+    assert 2 <= len(reward) <= 130
+    assert listener.courses.results()["validation"] == 0.5
+    assert listener.courses.last()["odd"].value is None
+    assert listener.courses.last()["loss/training"].value == 0.2
     assert listener.not_understood == 0
+
+
+def test_points_of_many_metrics_are_told_in_lines_that_stay_whole(supervisor: Supervisor) -> None:
+    script = 'telling.metrics(1, **{f"a name of some length that is {n}": n / 7 for n in range(100)})'
+    said(supervisor.run(script))
+    lines = supervisor.messages()
+    assert len(lines) > 1
+    told = [values for line in lines for _, _, values in line["points"]]
+    assert sum(map(len, told)) == 100
 
 
 def test_outside_stackyard_it_is_silent(supervisor: Supervisor) -> None:

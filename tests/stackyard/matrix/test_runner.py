@@ -208,3 +208,13 @@ def test_a_file_that_a_run_names_and_nobody_can_read_is_named(yard: Any) -> None
     yard.launcher = lambda deployment, gpus: Sends()
     with pytest.raises(StackyardError, match=rf"^{yard.log}: cannot be read \(No such file.*--resume"):
         yard.run(scenario(yard), repeats=1)
+
+
+def test_a_run_that_is_stopped_stands_and_gives_nothing_up(yard: Any) -> None:
+    text = scenario(yard, do="hang", more="[stop]\nmax_wall_seconds = 0.3\n")
+    outcome = yard.run(text, repeats=1)
+    assert (outcome.completed, outcome.stopped, outcome.failed, outcome.given_up) == (0, 2, 0, False)
+    record = yard.record("b01-bare-new-machine-w")
+    assert (record.status, record.failure) == ("stopped", None)
+    again = yard.run(text, repeats=1, resume=True)
+    assert (again.kept, again.stopped) == (2, 2)

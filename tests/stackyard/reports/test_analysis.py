@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import BadInputError
-from stackyard.reports import Report, ReportOptions, analyse, load
+from stackyard.reports import Report, ReportOptions, analyse, load, markdown
 from stackyard.reports.cells import natural
 from stackyard.reports.report import OwnMetric
+from stackyard_task.criteria import Stopped
 from stackyard_task.records import Failure, RunRecord
 from tests.stackyard.reports.synthetic import record, write_plan, write_run
 
@@ -238,3 +239,29 @@ def test_a_chosen_result_is_compared_and_has_a_best_where_its_direction_was_said
     assert silent.workloads[0].best == []
     assert silent.headline[0] == "wall_seconds"
     assert silent.headline[-1] == "results.score"
+
+
+def test_stopped_runs_are_named_with_their_reason_and_are_neither_failed_nor_averaged(
+    two_cells: Callable[..., Path],
+) -> None:
+    said = "stopped at its limit of RAM: 3 GB seen, 2 GB allowed"
+
+    def spoil(run: RunRecord) -> None:
+        if run.block == 6 and run.cell["stack"] == "new":
+            run.measurement.wall_seconds = 1e-6
+            run.status = "stopped"
+            run.stopped = Stopped("ram_bytes", 2e9, 3e9, "bytes", 4.0, said)
+
+    report = analyse(load([two_cells(spoil)]), FAST)
+    assert (report.counts["stopped"], report.counts["failed"], report.failed) == (1, 0, [])
+    assert [(run.criterion, run.message, run.at_seconds) for run in report.stopped] == [
+        ("ram_bytes", said, 4.0)
+    ]
+    assert min(c.metrics["wall_seconds"].minimum for c in report.workloads[0].cells) > 1
+    assert sorted((cell.completed, cell.stopped) for cell in report.workloads[0].cells) == [(5, 1), (6, 0)]
+    assert comparison(report, "wall_seconds").n == 5
+    assert [w.code for w in report.warnings if w.code in ("stopped-runs", "failed-runs", "missing-runs")] == [
+        "stopped-runs"
+    ]
+    assert "1 stopped at a limit" in markdown.render(report)
+    assert said in markdown.render(report).replace("\\", "")
