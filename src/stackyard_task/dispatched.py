@@ -100,6 +100,8 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
             record = _run(link, spec, folder, code, begun, wheel, ending)
             link.deliver(record, folder)
             failure, stopped = record.failure, record.stopped
+            for alarm in record.alarms:
+                print(f"note: {alarm.message}", file=sys.stderr, flush=True)
     except Interrupted:
         failure = Failure("interrupted", "told to end before the workload began; run it again to complete it")
     except inputs.InputError as error:

@@ -24,6 +24,9 @@ LEAST_STEPS = 3
 #: A window of the course of step times: so many steps at least, and so long at least, however short they are.
 WINDOW_STEPS, WINDOW_SECONDS = 20, 0.5
 _WINDOW_STEPS_MOST = 10_000
+#: The course of the step time: each point is the median of so many steps, which took so long at least; so many points
+#: are kept, and when they are full, neighbours become one.
+COURSE_STEPS, COURSE_SECONDS, COURSE_POINTS = 5, 0.5, 400
 #: The earlier level is that of so many windows; it has grown when so many in a row say so.
 LEVEL_WINDOWS, GROWN_WINDOWS = 3, 2
 
@@ -48,6 +51,12 @@ class Pace:
         self.told_at: Optional[float] = None
         #: Whether a loss was known at the end of any window.
         self.has_loss = False
+        #: When the first step was told that is judged.
+        self.begun_at: Optional[float] = None
+        #: (seconds since the start, median seconds of a step) of steps in a row.
+        self.course: List[Tuple[float, float]] = []
+        self._course_steps: List[float] = []
+        self._course_seconds, self._course_least = 0.0, COURSE_SECONDS
         self._kept = array("d")
         self._random = random.Random(0)
         self._last: Deque[float] = deque(maxlen=STEPS_SEEN)
@@ -83,6 +92,9 @@ class Pace:
                 self._kept[place] = seconds
         if self.count <= FIRST_STEPS:
             return
+        if self.begun_at is None:
+            self.begun_at = at_seconds
+        self._add_to_course(seconds, at_seconds)
         self._last.append(seconds)
         self._window.append(seconds)
         self._window_seconds += seconds
@@ -99,6 +111,20 @@ class Pace:
                 self._level.append(window)
             else:
                 self._recent.append(window)
+
+    def _add_to_course(self, seconds: float, at_seconds: float) -> None:
+        held = self._course_steps
+        held.append(seconds)
+        self._course_seconds += seconds
+        is_long = self._course_seconds >= self._course_least or len(held) >= _WINDOW_STEPS_MOST
+        if len(held) < COURSE_STEPS or not is_long:
+            return
+        self.course.append((at_seconds, statistics.median(held)))
+        self._course_steps, self._course_seconds = [], 0.0
+        if len(self.course) >= COURSE_POINTS:
+            pairs = zip(self.course[::2], self.course[1::2])
+            self.course = [(second[0], (first[1] + second[1]) / 2) for first, second in pairs]
+            self._course_least *= 2
 
     def times(self) -> Optional[StepTimes]:
         """Mean and percentiles (nearest rank) of all; ``None`` without steps."""

@@ -361,6 +361,23 @@ INSTANTS = (
 )
 
 
+@dataclass
+class Alarm:
+    """What a run used left the level of its first steps, and stayed away."""
+
+    #: "rss_bytes", "cpu_percent_of_core" or "step_seconds".
+    metric: str
+    #: Of the first steps, and since it left.
+    level: float
+    seen: float
+    #: "bytes", "percent" or "seconds".
+    unit: str
+    #: Since the start of the run: when it left.
+    at_seconds: float
+    #: One sentence.
+    message: str
+
+
 #: How a run ended: by itself with its work done; at a criterion of its TaskSpec; in any other way.
 STATUSES = ("completed", "stopped", "failed")
 
@@ -393,6 +410,8 @@ class RunRecord:
     command: Optional[List[str]] = None
     #: What a reader should know of a run that stands, each a sentence: a metric that gave nothing, what was removed.
     notes: List[str] = field(default_factory=list)
+    #: What left its level while the run was at its steps; each is told in a note too.
+    alarms: List[Alarm] = field(default_factory=list)
     #: ``None``: started directly, without a server.
     dispatch: Optional[Dispatch] = None
     #: A second count of what the run used; ``None``: nobody was there to count.

@@ -21,7 +21,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Union
 
-from stackyard_task import criteria, signals, spawn
+from stackyard_task import criteria, levels, signals, spawn
 from stackyard_task.ending import Ending, advice, failure_of, memory_note, system_sentence
 from stackyard_task.judging import LOOK_SECONDS, Judge
 from stackyard_task.listener import Listener
@@ -353,6 +353,9 @@ class _Supervision:
         record.stopped = vigil.stopped
         record.failure = None if vigil.stopped is not None else failure_of(ending, self.spec, measurement)
         record.status = status_of(record)
+        timeline = sampler.timeline.to_json(record.phases)
+        record.alarms = levels.alarms(timeline, listener.pace.course, listener.pace.begun_at)
+        record.notes += [alarm.message for alarm in record.alarms]
         if vigil.stopped is None:
             record.notes += judge.notes(listener, sampler, measurement)
         if closed:

@@ -286,7 +286,7 @@ class RunFolder:
 
 
 def counts_as_done(record: RunRecord | None) -> bool:
-    """Whether a run stands: it completed, was stopped at a criterion, or failed by its own code and would fail again."""
+    """Whether a run stands: it completed or was stopped at a criterion, or failed by its own code and would again."""
     if record is None:
         return False
     if record.failure is None:

@@ -123,6 +123,7 @@ def merged(task: TaskSpec, records: Sequence[RunRecord]) -> RunRecord:
         results=_results(records) if whole else {},
         dispatch=_dispatch(records),
         not_understood=_not_understood(records),
+        alarms=[alarm for record in records for alarm in record.alarms],
         notes=list(dict.fromkeys(note for record in records for note in record.notes)),
     )
 

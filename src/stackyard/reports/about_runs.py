@@ -159,14 +159,27 @@ def _noted(study: Study, matrix: Matrix) -> Iterator[Finding]:
     """What records say of themselves, each kind of sentence once: they differ in their numbers."""
     kinds: dict[str, dict[int, tuple[str, CellRuns]]] = {}
     for cell, run in runs(matrix):
+        alarms = {alarm.message for alarm in run.record.alarms}
         for note in run.record.notes:
-            if _CHOSEN.fullmatch(note):  # which stack a task was given, and why: nothing is amiss
+            # which stack a task was given, and why: nothing is amiss; alarms have a warning of their own
+            if _CHOSEN.fullmatch(note) or note in alarms:
                 continue
             kinds.setdefault(_NUMBERS.sub("0", note), {}).setdefault(id(run), (note, cell))
     for by_run in list(kinds.values())[:MOST_NOTES]:
         found = list(by_run.values())
         message = f"In {count(len(found), 'run')}: {found[0][0].rstrip('.')}."
         yield "run-notes", message, slugs(cell for _, cell in found)
+
+
+def _alarmed(study: Study, matrix: Matrix) -> Iterator[Finding]:
+    """What left its level within runs, each metric once."""
+    kinds: dict[str, list[tuple[str, CellRuns]]] = {}
+    for cell, run in runs(matrix):
+        for alarm in run.record.alarms:
+            kinds.setdefault(alarm.metric, []).append((alarm.message, cell))
+    for found in kinds.values():
+        message = f"In {count(len(found), 'run')}: {found[0][0].rstrip('.')}."
+        yield "left-level", message, slugs(cell for _, cell in found)
 
 
 def _lengthy(study: Study, matrix: Matrix) -> Iterator[Finding]:
@@ -185,5 +198,6 @@ RULES: tuple[Callable[[Study, Matrix], Iterator[Finding]], ...] = (
     _bimodal,
     _order,
     _noted,
+    _alarmed,
     _lengthy,
 )

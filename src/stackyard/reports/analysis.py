@@ -330,6 +330,8 @@ def _names(shape: Any) -> tuple[str, ...]:
 
 
 def _compact(item: Any) -> str:
+    if dataclasses.is_dataclass(item):
+        item = vars(item)
     return " ".join(f"{k}={v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
 
 

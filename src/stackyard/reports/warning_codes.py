@@ -7,6 +7,10 @@ from stackyard.reports.statistics import FEWEST_RUNS
 #: Code -> (severity, what to do).
 ADVICE: dict[str, tuple[str, str]] = {
     "failed-runs": ("warning", "Read their output.log; verdicts use only the blocks that completed."),
+    "left-level": (
+        "warning",
+        "Look at its timeline: a leak, a neighbour, or a loader that fell behind changes what is compared.",
+    ),
     "stopped-runs": (
         "note",
         "They are in no figure: what a run used until it was stopped says nothing about a whole one.",
