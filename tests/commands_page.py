@@ -25,6 +25,7 @@ that takes one value is given once: a second value is refused. Lists say that th
 | 2 | the input cannot be used |
 | 3 | it cannot run on this machine |
 | 4 | the command did its work, but a run or task failed |
+| 5 | the command did its work and no run failed, but some were stopped at a limit |
 | 130 | you stopped it with Ctrl-C |
 """
 

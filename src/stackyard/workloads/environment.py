@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 #: Variables of ours that reach the supervisor: how it is to measure.
-PASSED = ("STACKYARD_MEASURE",)
+PASSED = ("STACKYARD_MEASURE", "STACKYARD_ENERGY")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
