@@ -69,7 +69,8 @@ def test_what_a_script_says_is_in_its_record(tmp_path: Path) -> None:
     assert steps.count == 4
     assert record.measurement.steady_seconds is not None
     series: Dict[str, Any] = json.loads((tmp_path / "run" / SERIES_FILE).read_text())
-    assert series["loss"] == [[0, 1.0], [1, 0.5], [2, 1 / 3], [3, 0.25]]
+    assert [point[:2] for point in series["loss"]] == [[0, 1.0], [1, 0.5], [2, 1 / 3], [3, 0.25]]
+    assert [len(point) for point in series["loss"]] == [4] * 4  # seen live: with seconds and CPU seconds
 
 
 @pytest.mark.parametrize("ending", ["raise SystemExit('no')", "import os; os.kill(os.getpid(), 9)"])
