@@ -43,7 +43,7 @@ SEEN, BOUND, ROUGH = "seen", "bound", "rough"
 #: 1 + this / values (found on public tables; docs/tuning.md says which).
 _SETTINGS_COST = 4.5
 #: Least of this factor: what remains of it with many values.
-_LEAST_FACTOR = 1.03
+_LEAST_FACTOR = 1.06
 
 Array = NDArray[np.float64]
 
@@ -246,7 +246,7 @@ class _Parts:
 _CONSTANT = 4.0
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _settings(known: Known) -> Array:
     """The settings of the model under which the values are likeliest, with a mild opinion of them beforehand."""
     dimensions = max(known.groups, default=-1) + 1

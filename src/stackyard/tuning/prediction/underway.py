@@ -19,8 +19,8 @@ from stackyard.tuning.trial import QUANTITIES, Interval, Reading, Trial
 
 #: Share of a trial after which its early prediction is made.
 EARLY_SHARE = 0.05
-#: Trials that it takes into account at most: the latest.
-MOST_TRIALS = 120
+#: Trials that it takes into account at most: the latest. What is learned of them is kept until so many are new.
+MOST_TRIALS, _NEW_TRIALS = 80, 40
 #: Shares at which earlier trials are looked at grow by this factor.
 _SHARES = 1.25
 #: With too few earlier trials nothing was learned of how far off a way is: then by this factor, on one side or both.
@@ -50,7 +50,8 @@ def during(space: Space, trial: Trial, trials: Sequence[Trial]) -> dict[str, Int
         return {}
     now = trial.readings[-1]
     others = [other for other in trials if other.number != trial.number]
-    completed = [other for other in others if other.state == "completed"][-MOST_TRIALS:]
+    completed = [other for other in others if other.state == "completed"]
+    completed = completed[max(0, len(completed) - MOST_TRIALS) // _NEW_TRIALS * _NEW_TRIALS :]
     point = space.unit(trial.parameters)
     ways_before = ahead.before(space, trial.parameters, others)
     found = {}
@@ -172,6 +173,13 @@ def _level(quantity: str, start: Reading | None, now: Reading) -> float | None:
     return now.used.get(quantity)
 
 
+def _mean_step(quantity: str, start: Reading | None, now: Reading) -> float | None:
+    """The mean of all its steps so far, with what lies between them."""
+    wall = now.used.get("wall_seconds")
+    begun = 0.0 if start is None else start.used.get("wall_seconds", 0.0)
+    return None if wall is None or not now.steps else (wall - begun) / now.steps
+
+
 def _nothing_of_its_own(quantity: str, start: Reading | None, now: Reading) -> float | None:
     """From earlier trials alone."""
     return 1.0
@@ -181,6 +189,8 @@ def _nothing_of_its_own(quantity: str, start: Reading | None, now: Reading) -> f
 WAYS: dict[str, tuple[Way, ...]] = {
     quantity: (_steady, _by_steps, _proportional, _nothing_of_its_own)
     if quantity in _SUMS
+    else (_level, _mean_step, _nothing_of_its_own)
+    if quantity == "step_seconds"
     else (_level, _nothing_of_its_own)
     for quantity in QUANTITIES
 }
