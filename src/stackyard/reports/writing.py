@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,21 @@ def write(report: Report, folder: Path) -> ReportPaths:
         for ending in outputs.KINDS
         if ending != "html" or paths.html is not None
     }
+    put(texts, [page] if paths.html is None else [])
+    return paths
+
+
+def put(texts: Mapping[Path, str], gone: Sequence[Path] = ()) -> None:
+    """Write the files of a report, all of one folder: none of them appears half-written, or before all are prepared.
+
+    Args:
+        texts: file -> its text.
+        gone: files of an earlier report that go.
+
+    Raises:
+        BadInputError: the folder cannot be written.
+    """
+    folder = next(iter(texts)).parent
     prepared: list[tuple[str, Path]] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,8 +69,8 @@ def write(report: Report, folder: Path) -> ReportPaths:
             prepared.append((_beside(path, text), path))
         for name, path in prepared:
             os.replace(name, path)
-        if paths.html is None:
-            page.unlink(missing_ok=True)
+        for path in gone:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise BadInputError(
             f"the report cannot be written to {folder} ({error.strerror or error}): "
@@ -64,14 +80,13 @@ def write(report: Report, folder: Path) -> ReportPaths:
         for name, _ in prepared:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
-    return paths
 
 
 def _beside(path: Path, text: str) -> str:
     """Name of a complete temporary file next to ``path``."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -1,0 +1,229 @@
+"""What a study's report says in rows and sentences, the same on the page and in Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stackyard.counting import count
+from stackyard.reports.quantities import NOT_MEASURED, quantity
+from stackyard.tuning.folder import name_of
+from stackyard.tuning.report import wording
+from stackyard.tuning.report.report import Ended, StudyReport
+from stackyard.tuning.trial import Trial
+
+NONE_COMPLETED = "No trial has completed: there is no best one."
+ENDED_HEADER = [
+    "criterion",
+    "what it did",
+    "limit",
+    "trials",
+    "CPU time used until then",
+    "CPU time saved (estimate)",
+    "estimated of",
+]
+SAVED_NOTE = (
+    "Saved is what those trials were predicted to use beyond what they did use. It is an estimate: nobody ran them to "
+    "their end."
+)
+ACCURACY_HEADER = ["predicted", "when", "median error", "90th percentile", "of trials", "held by 90 %", "of"]
+#: Criteria that a sentence names.
+_MOST_ENDED = 5
+_WHEN = {False: "before the start", True: "after the first steps"}
+
+
+def given(trial: Trial) -> str:
+    """A trial's parameters on one line."""
+    return " ".join(f"{name}={wording.parameter(value)}" for name, value in trial.parameters.items())
+
+
+def summary(report: StudyReport) -> str:
+    """Where the study stands, in one or two sentences."""
+    study = report.study
+    states = ", ".join(f"{n:,} {state}" for state, n in report.counts.items() if n)
+    message = f" ({study.message})" if study.message else ""
+    return (
+        f"{study.name}: {study.state}{message}. {count(len(report.trials), 'trial')}"
+        + (f": {states}" if states else "")
+        + f". {quantity(report.cpu_seconds, 's')} of CPU in {quantity(study.wall_seconds, 's')}."
+    )
+
+
+def searched(report: StudyReport) -> list[tuple[str, str]]:
+    """What was searched, and how: a name and words for each."""
+    told = report.study.study
+    search, budget, packing = (told.get(key) or {} for key in ("search", "budget", "packing"))
+    rows = [(f"parameter {one.get('name')}", wording.dimension(one)) for one in report.dimensions]
+    rows += [
+        (f"objective {name}", "greatest" if more else "least") for name, more in report.objectives.items()
+    ]
+    rows += [
+        (f"limit of a trial: {wording.label(name)}", wording.amount(limit, name))
+        for name, limit in report.limits.items()
+    ]
+    bounds = [
+        *([count(budget["trials"], "trial")] if budget.get("trials") else []),
+        *([f"{quantity(budget['cpu_seconds'], 's')} of CPU"] if budget.get("cpu_seconds") else []),
+        *([f"{quantity(budget['wall_seconds'], 's')} of wall time"] if budget.get("wall_seconds") else []),
+    ]
+    rows.append(("budget", ", ".join(bounds) or "none"))
+    settings = search.get("pruner_settings") or {}
+    pruner = str(search.get("pruner", NOT_MEASURED)) + (
+        f" ({', '.join(f'{name} {value:g}' for name, value in settings.items())})" if settings else ""
+    )
+    rows += [
+        ("sampler", str(search.get("sampler", NOT_MEASURED))),
+        ("pruner", pruner),
+        ("seed", str(search.get("seed", NOT_MEASURED))),
+    ]
+    if "skip" in search:
+        share = search.get("check_share") or 0
+        rows.append(
+            (
+                "skipping",
+                f"trials predicted to break a limit; {100 * share:g} % of them are run all the same"
+                if search["skip"]
+                else "off",
+            )
+        )
+    if packing:
+        at_once = packing.get("at_once")
+        rows.append(
+            ("side by side", "as many as fit" if at_once is None else f"{count(at_once, 'trial')} at most")
+        )
+    rows += [(axis, level) for axis, level in report.found.axes.items()]
+    return rows
+
+
+def ended_rows(report: StudyReport) -> list[list[str]]:
+    """A row for each criterion that ended trials or kept them from starting."""
+    return [
+        [
+            wording.label(one.criterion),
+            one.state if one.state == "stopped" else "skipped before the start",
+            wording.amount(one.limit, one.criterion),
+            f"{one.trials:,}",
+            quantity(one.cpu_seconds, "s"),
+            quantity(one.saved_cpu_seconds, "s"),
+            _estimated(one),
+        ]
+        for one in report.ended
+    ]
+
+
+def short_ended(report: StudyReport) -> str:
+    """What was stopped and skipped, and what that saved, in a sentence."""
+    parts = [
+        f"{one.trials:,} {one.state} by {wording.label(one.criterion)}" for one in report.ended[:_MOST_ENDED]
+    ]
+    saved = [one.saved_cpu_seconds for one in report.ended if one.saved_cpu_seconds is not None]
+    more = f", estimated to have saved {quantity(sum(saved), 's')} of CPU" if saved else ""
+    return f"{', '.join(parts)}{more}." if parts else ""
+
+
+def _estimated(one: Ended) -> str:
+    return f"{one.predicted:,} of {one.trials:,}"
+
+
+def accuracy_rows(report: StudyReport) -> list[list[str]]:
+    """A row for each quantity that was predicted and came, before the start and while trials ran."""
+    return [
+        [
+            wording.label(one.quantity),
+            _WHEN[early],
+            _percent(one.median_error_percent),
+            _percent(one.p90_error_percent),
+            f"{one.trials:,}",
+            _percent(one.coverage_percent),
+            f"{one.decided:,}",
+        ]
+        for early, table in ((False, report.ahead), (True, report.early))
+        for one in table
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return NOT_MEASURED if value is None else quantity(value, "%")
+
+
+def skipped(report: StudyReport) -> str:
+    """What became of what was predicted to break a limit."""
+    seen = report.skipped
+    if not seen.checked:
+        return f"{count(seen.skipped, 'trial')} skipped; none of those was run all the same to see."
+    wrongly = seen.wrongly_percent or 0.0
+    return (
+        f"{count(seen.skipped, 'trial')} skipped. {count(seen.checked, 'further trial')} ran all the same, to see: "
+        f"{seen.wrongly:,} of them kept every limit ({wrongly:.3g} %)."
+    )
+
+
+def overhead(report: StudyReport) -> str:
+    """The tuner's own time."""
+    seen = report.overhead
+    if seen is None:
+        return ""
+    return (
+        f"The tuner's own time for a trial, beside its run: median {quantity(seen.median_seconds, 's')}, 90th "
+        f"percentile {quantity(seen.p90_seconds, 's')}, {quantity(seen.total_seconds, 's')} over "
+        f"{count(seen.trials, 'trial')}."
+    )
+
+
+def footnotes(report: StudyReport) -> list[str]:
+    """What a reader has to know of the figures."""
+    found = report.found
+    notes = []
+    if found.simulated:
+        notes.append(
+            f"Simulated: the counters of {' and of '.join(found.simulated)} are simulated, no figure of theirs was "
+            "measured."
+        )
+    if found.records_read < found.runs:
+        notes.append(f"How and where: from {found.records_read:,} of {count(found.runs, 'run')}.")
+    notes.append("1 MB is 1,000,000 bytes.")
+    return notes
+
+
+def foremost(report: StudyReport, most: int) -> list[Trial]:
+    """At most so many trials, in the order of their numbers.
+
+    Those that count: the front, then the best of the first objective up to half, then the latest.
+    """
+    if len(report.trials) <= most:
+        return list(report.trials)
+    chosen = {trial.number: trial for trial in report.front[:most]}
+    first, sign = report.first, -1 if report.objectives.get(report.first) else 1
+    completed = [t for t in report.trials if t.state == "completed" and first in t.values]
+    for trial in sorted(completed, key=lambda t: sign * t.values[first]):
+        if len(chosen) >= most // 2:
+            break
+        chosen.setdefault(trial.number, trial)
+    for trial in reversed(report.trials):
+        if len(chosen) >= most:
+            break
+        chosen.setdefault(trial.number, trial)
+    return [chosen[number] for number in sorted(chosen)]
+
+
+def left_out(report: StudyReport, shown: int) -> str:
+    """What a table with so many trials does not show; empty: it has all."""
+    total = len(report.trials)
+    if shown >= total:
+        return ""
+    return (
+        f"{shown:,} of {total:,} trials: the best of {wording.label(report.first)} and the latest. "
+        "All are in report.csv."
+    )
+
+
+def best_line(report: StudyReport, trial: Trial) -> str:
+    """A trial of the front in one line."""
+    values = ", ".join(
+        f"{wording.label(name)} {wording.amount(trial.values.get(name), name)}" for name in report.objectives
+    )
+    return f"{name_of(trial.number)}: {values} with {given(trial)}"
+
+
+def bests(report: StudyReport, most: int) -> Sequence[str]:
+    """The front in lines."""
+    return [best_line(report, trial) for trial in report.front[:most]]

@@ -1,0 +1,89 @@
+"""How a study's figures are said: names and units of what trials use, values, limits, dimensions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stackyard.reports.quantities import NOT_MEASURED, quantity
+from stackyard.tuning.trial import Interval
+
+#: Unit of what a trial uses, by quantity.
+UNITS = {
+    "ram_bytes": "B",
+    "ram_minus_shared_bytes": "B",
+    "gpu_memory_bytes": "B",
+    "step_seconds": "s",
+    "cpu_seconds": "s",
+    "wall_seconds": "s",
+    "energy_joules": "J",
+    "slowing": "",
+}
+#: The quantities, and the limit that is none, in words.
+LABELS = {
+    "ram_bytes": "peak RAM",
+    "ram_minus_shared_bytes": "RSS minus shared",
+    "gpu_memory_bytes": "peak GPU memory",
+    "step_seconds": "mean step",
+    "cpu_seconds": "CPU time",
+    "wall_seconds": "wall time",
+    "energy_joules": "energy",
+    "slowing": "step time grows",
+}
+#: Why trials ended or never began, where that is no quantity.
+KINDS = {
+    "pruner": "pruner",
+    "budget": "budget of the study",
+    "request": "asked to stop",
+    "predicted": "predicted to break a limit",
+    "limit": "a limit",
+}
+#: States of trials in the order in which they are told.
+STATES = ("completed", "stopped", "skipped", "failed", "running", "planned")
+
+
+def label(name: str) -> str:
+    """A quantity or criterion in words; a workload's own figure by its name."""
+    return LABELS.get(name) or KINDS.get(name) or name
+
+
+def amount(value: float | None, name: str) -> str:
+    """A figure as people read it: a quantity with its unit, a workload's own as a plain number."""
+    if value is None:
+        return NOT_MEASURED
+    if name in UNITS:
+        return quantity(value, UNITS[name]) if name != "slowing" else f"{value:g}×"
+    return number(value)
+
+
+def number(value: float) -> str:
+    """A plain number of up to six digits."""
+    return f"{value:.6g}"
+
+
+def parameter(value: Any) -> str:
+    """A parameter's value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def interval(told: Interval | None, name: str) -> str:
+    """ "1.75 s [1.6 s, 1.9 s]"; empty: nothing was predicted."""
+    if told is None:
+        return ""
+    return f"{amount(told.value, name)} [{amount(told.low, name)}, {amount(told.high, name)}]"
+
+
+def dimension(told: Mapping[str, Any]) -> str:
+    """A dimension of the space, as ``study.plain`` has it, in words."""
+    if "values" in told:
+        return ", ".join(parameter(value) for value in told["values"])
+    more = [
+        *(["whole numbers"] if told.get("whole") else []),
+        *(["log scale"] if told.get("log") else []),
+        *([f"in steps of {parameter(told['step'])}"] if told.get("step") is not None else []),
+    ]
+    return f"{parameter(told.get('low'))} to {parameter(told.get('high'))}" + (
+        f" ({', '.join(more)})" if more else ""
+    )
