@@ -39,7 +39,17 @@ ALLOWED = {
     "scenarios": {"errors", "toml_tables", "command_tables", "stop_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "toml_tables", "command_tables", "workloads", "scenarios"},
     "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
-    "tuning": {"errors", "extras", "toml_tables", "stop_tables", "scenarios", "launch", "matrix"},
+    "tuning": {
+        "errors",
+        "counting",
+        "extras",
+        "toml_tables",
+        "stop_tables",
+        "scenarios",
+        "launch",
+        "matrix",
+        "reports",
+    },
     "matrix": {"errors", "counting", "settings", "machine", "stacks", "workloads", "scenarios", "launch"},
     "agents": {"errors", "counting", "settings", "toml_tables", "clearml"},
     "services": {

@@ -15,31 +15,10 @@ from stackyard.counting import count
 from stackyard.reports.quantities import quantity
 from stackyard.tuning import fronts
 from stackyard.tuning.folder import StudyFile, name_of
+from stackyard.tuning.report.wording import LABELS, STATES, UNITS
 from stackyard.tuning.study import Study
 from stackyard.tuning.trial import Trial, best
 from stackyard_task import records
-
-#: Unit of what a trial uses, by quantity.
-UNITS = {
-    "ram_bytes": "B",
-    "ram_minus_shared_bytes": "B",
-    "gpu_memory_bytes": "B",
-    "step_seconds": "s",
-    "cpu_seconds": "s",
-    "wall_seconds": "s",
-    "energy_joules": "J",
-}
-_WORDS = {
-    "ram_bytes": "peak RAM",
-    "ram_minus_shared_bytes": "RSS minus shared",
-    "gpu_memory_bytes": "peak GPU memory",
-    "step_seconds": "mean step",
-    "cpu_seconds": "CPU time",
-    "wall_seconds": "wall time",
-    "energy_joules": "energy",
-}
-#: States of trials in the order in which they are told.
-_STATES = ("completed", "stopped", "skipped", "failed", "running", "planned")
 
 
 class PlainWatcher:
@@ -168,10 +147,10 @@ def whole(trial: Trial, run: Path) -> str:
         rows.append(f"  reason      {trial.reason.kind}: {trial.reason.message}")
     for name, used in trial.used.items():
         at_least = "at least " if trial.state == "stopped" else ""
-        rows.append(f"  {_WORDS[name]:<18} {at_least}{quantity(used, UNITS[name])}{_predicted(trial, name)}")
+        rows.append(f"  {LABELS[name]:<18} {at_least}{quantity(used, UNITS[name])}{_predicted(trial, name)}")
     for name in trial.predicted:
         if name not in trial.used:
-            rows.append(f"  {_WORDS[name]:<18} –{_predicted(trial, name)}")
+            rows.append(f"  {LABELS[name]:<18} –{_predicted(trial, name)}")
     if trial.overhead_seconds is not None:
         rows.append(f"  beyond its run     {quantity(trial.overhead_seconds, 's')}")
     rows.append(f"  run         {run if trial.folder else '– (never begun)'}")
@@ -219,7 +198,7 @@ def intended(said: Mapping[str, Any], out: Path) -> str:
         else count(combinations, "combination")
     )
     limits = ", ".join(
-        f"{_WORDS[name]} {quantity(limit, UNITS[name])}" for name, limit in said["limits"].items()
+        f"{LABELS[name]} {quantity(limit, UNITS[name])}" for name, limit in said["limits"].items()
     )
     return (
         f"{said['name']}: {said['sampler']} over {space} of {', '.join(said['dimensions'])}"
@@ -230,7 +209,7 @@ def intended(said: Mapping[str, Any], out: Path) -> str:
 
 def status(study: StudyFile, trials: Sequence[Trial]) -> dict[str, Any]:
     """How far a study is, as JSON."""
-    states = {state: sum(t.state == state for t in trials) for state in _STATES}
+    states = {state: sum(t.state == state for t in trials) for state in STATES}
     stopped: dict[str, int] = {}
     for trial in trials:
         if trial.state == "stopped" and trial.reason is not None:
@@ -253,12 +232,12 @@ def status(study: StudyFile, trials: Sequence[Trial]) -> dict[str, Any]:
 
 def stated(said: Mapping[str, Any]) -> str:
     """The same for people."""
-    states = ", ".join(f"{said[state]} {state}" for state in _STATES if said[state])
+    states = ", ".join(f"{said[state]} {state}" for state in STATES if said[state])
     why = f" ({said['message']})" if said["message"] else ""
     rows = [f"{said['name']}: {said['state']}, {states or 'no trial yet'}{why}"]
     if said["stopped_by"]:
         rows.append(
-            "stopped by: " + ", ".join(f"{_WORDS.get(n, n)} {c}" for n, c in said["stopped_by"].items())
+            "stopped by: " + ", ".join(f"{LABELS.get(n, n)} {c}" for n, c in said["stopped_by"].items())
         )
     rows.append(f"used: {quantity(said['cpu_seconds'], 's')} of CPU in {quantity(said['wall_seconds'], 's')}")
     for trial in said["best"]:

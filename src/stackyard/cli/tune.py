@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from stackyard import toml_tables
+from stackyard import extras, toml_tables
 from stackyard.cli import study_shown
 from stackyard.cli.options import Json
 from stackyard.cli.studies import Studies
 from stackyard.counting import count
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.settings import Settings
+from stackyard.tuning import report
 from stackyard.tuning.controller import Outcome
 from stackyard.tuning.folder import StudyFolder, name_of, numbered
 from stackyard_task import records
@@ -111,6 +113,36 @@ def show_command(
         typer.echo(study_shown.line(one) if trial is None else study_shown.whole(one, place.run_of(one)))
 
 
+@app.command("report")
+def report_command(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where to write; default: the study's folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Report on a study, also one under way: write report.html, .json, .csv and .md."""
+    paths = report.write(folder, out)
+    if as_json:
+        typer.echo(json.dumps(_named(paths), indent=1))
+        return
+    _told(paths)
+
+
+def _named(paths: Mapping[str, Path]) -> dict[str, str | None]:
+    """The files of a report by their endings; no page where the extra that makes it is missing."""
+    return {
+        ending: str(paths[ending]) if ending in paths else None for ending in ("html", "json", "csv", "md")
+    }
+
+
+def _told(paths: Mapping[str, Path]) -> None:
+    """Say where a report lies."""
+    if "html" not in paths:
+        typer.echo(f"no report.html: {extras.why_not('reports')}", err=True)
+    typer.echo(str(paths.get("html", paths["md"])))
+
+
 def _run(studies: Studies, out: Path, file: Path, as_json: bool, *, resume: bool, fresh: bool) -> None:
     again = f"stackyard tune run {shlex.quote(str(file))}"
     with study_shown.watcher(Console(stderr=True), studies.study) as watcher:
@@ -120,7 +152,12 @@ def _run(studies: Studies, out: Path, file: Path, as_json: bool, *, resume: bool
         )
     folder = StudyFolder(out, again)
     said = study_shown.status(folder.needed(), outcome.trials)
-    typer.echo(json.dumps(said, indent=1) if as_json else study_shown.stated(said))
+    paths = report.write(out)
+    if as_json:
+        typer.echo(json.dumps({**said, "paths": _named(paths)}, indent=1))
+    else:
+        typer.echo(study_shown.stated(said))
+        _told(paths)
     _end(outcome, folder)
 
 

@@ -91,6 +91,9 @@ def test_a_grid_is_searched_and_the_best_is_named(
     assert said["best"][0]["values"] == {"accuracy": 0.4}
     assert said["best"][0]["used"]["cpu_seconds"] > 0
     assert "t0001  lr=0.1 batch=1  accuracy 0.1" in err
+    paths = said.pop("paths")
+    assert "t0004" in Path(paths["md"]).read_text()
+    assert ran(capsys, "report", "runs/small")[1] == paths
     assert ran(capsys, "status", "runs/small")[1] == said
     assert ran(capsys, "best", "runs/small")[1] == said["best"]
     assert ran(capsys, "show", "runs/small", "t0003")[1]["parameters"] == {"lr": 0.2, "batch": 1}
