@@ -11,6 +11,8 @@ from stackyard.tuning.trial import Interval, Reason, Trial
 #: A trial is skipped when a limit is so many times further below the predicted value than its lower bound is. The
 #: bound alone would be wrong in one of twenty at the edge.
 STRICTNESS = 1.75
+#: However narrow the interval, by so much the limit has to be exceeded.
+_LEAST_EXCESS = 1.01
 #: How much stricter it gets with each trial that was found to be skipped wrongly.
 _STRICTER = 1.5
 #: Share of the skipped that may be skipped wrongly.
@@ -53,7 +55,7 @@ def why_skip(
         if told is None or not 0 < told.low <= told.value or limit <= 0:
             continue
         excess = told.value * (told.low / told.value) ** strict / limit
-        if excess > 1 and (worst is None or excess > worst[0]):
+        if excess > _LEAST_EXCESS and (worst is None or excess > worst[0]):
             worst = (excess, quantity)
     if worst is None:
         return None
