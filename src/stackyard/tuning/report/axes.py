@@ -12,6 +12,8 @@ from stackyard.tuning.report import wording
 LOG_FROM = 100.0
 #: Stretches between marked values at most.
 _STRETCHES = 5
+#: Room beyond the values, as a share of their spread.
+_MARGIN = 0.04
 _SIZES = {
     "s": ((3600.0 * 2, 3600.0, "h"), (600.0, 60.0, "min"), (0.1, 1.0, "s"), (0.0, 1e-3, "ms")),
     "B": ((1e12, 1e12, "TB"), (1e9, 1e9, "GB"), (1e6, 1e6, "MB"), (0.0, 1e3, "kB")),
@@ -54,6 +56,7 @@ def axis(
     *,
     zero: bool = False,
     log: bool | None = None,
+    margin: bool = False,
 ) -> Axis:
     """An axis that holds all of some values.
 
@@ -64,6 +67,7 @@ def axis(
         end: where the greatest stands.
         zero: whether 0 is on it, where it is linear.
         log: whether it is on a log scale; ``None``: where they spread far.
+        margin: whether there is some room beyond the least and the greatest.
     """
     known = [value for value in values if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
@@ -74,6 +78,13 @@ def axis(
     if low == high:
         wide = abs(low) * 0.05 or 0.5
         low, high = (low / 1.05, high * 1.05) if log else (low - wide, high + wide)
+    if margin and log:
+        by = (high / low) ** _MARGIN
+        low, high = low / by, high * by
+    elif margin:
+        wide = _MARGIN * (high - low)
+        # nothing is below 0 where no value is
+        low, high = low if low == 0 else max(0.0, low - wide) if low > 0 else low - wide, high + wide
     size, unit = _unit(max(abs(low), abs(high)), wording.UNITS.get(name, ""))
     marked = _log_marks(low, high) if log else _marks(low / size, high / size)
     ticks = tuple(

@@ -21,7 +21,15 @@ from stackyard.tuning.trial import Trial
 #: Marks of one chart, courses, points of one course.
 MOST_MARKS, MOST_COURSES, MOST_POINTS = 1_000, 60, 80
 #: Frame of a chart, in points of its view box.
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460.0, 300.0, 56.0, 14.0, 12.0, 46.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460.0, 310.0, 56.0, 14.0, 26.0, 46.0
+#: What is drawn of which state.
+_KINDS = {
+    "completed": "completed",
+    "stopped": "stopped, with its end",
+    "failed": "failed",
+    "best": "best",
+    "running": "running",
+}
 #: Characters of a trial's parameters in a chart.
 _LONGEST = 160
 
@@ -65,6 +73,11 @@ class Chart:
     keys: list[tuple[str, str]] = field(default_factory=list)
     #: What is not drawn.
     note: str = ""
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many marks that each is drawn small."""
+        return len(self.marks) > 250
 
 
 def thinned(items: Sequence[T], most: int, keep: Callable[[T], bool] = lambda item: False) -> list[T]:
@@ -148,13 +161,7 @@ def courses_chart(report: StudyReport) -> Chart | None:
         if trial.state in ("stopped", "failed") or len(places) == 1:
             marks.append(_mark(*places[-1], kind, trial, report))
     kinds = {line.kind for line in lines}
-    words = {
-        "completed": "completed",
-        "stopped": "stopped, with its end",
-        "failed": "failed",
-        "best": "best" if len(report.objectives) < 2 else "front",
-        "running": "running",
-    }
+    words = _KINDS | {"best": _best_word(report)}
     return Chart(
         f"{name} while trials ran",
         f"Over each trial's own CPU time. {_direction(report)}",
@@ -224,17 +231,64 @@ def _cost_chart(report: StudyReport, other: str) -> Chart | None:
     )
 
 
+def use_chart(report: StudyReport) -> Chart | None:
+    """What trials used, peak RAM against CPU time, with the limits; ``None``: nobody measured it."""
+    ran = [
+        (trial.used["cpu_seconds"], trial.used["ram_bytes"], trial)
+        for trial in report.trials
+        if "cpu_seconds" in trial.used and "ram_bytes" in trial.used
+    ]
+    if not ran:
+        return None
+    front = {trial.number for trial in report.front}
+    drawn = thinned(ran, MOST_MARKS, lambda one: one[2].number in front)
+    cpu_limit, ram_limit = (report.limits.get(name) for name in ("cpu_seconds", "ram_bytes"))
+    x = _x([*(cpu for cpu, _, _ in ran), *([cpu_limit] if cpu_limit else [])], "cpu_seconds")
+    y = _y([*(ram for _, ram, _ in ran), *([ram_limit] if ram_limit else [])], "ram_bytes")
+    lines = []
+    if ram_limit:
+        lines.append(Line(path([(x.start, y.place(ram_limit)), (x.end, y.place(ram_limit))]), "limit"))
+    if cpu_limit:
+        lines.append(Line(path([(x.place(cpu_limit), y.start), (x.place(cpu_limit), y.end)]), "limit"))
+    marks = [
+        _mark(
+            x.place(cpu),
+            y.place(ram),
+            "best" if trial.number in front else trial.state,
+            trial,
+            report,
+        )
+        for cpu, ram, trial in sorted(drawn, key=lambda one: one[2].number in front)
+    ]
+    kinds = {mark.kind for mark in marks} | {line.kind for line in lines}
+    words = _KINDS | {"best": _best_word(report), "limit": "limit of a trial", "stopped": "stopped"}
+    return Chart(
+        "What trials used",
+        "Peak RAM against CPU time; of a stopped or failed trial, until its end.",
+        x,
+        y,
+        lines,
+        marks,
+        [(kind, word) for kind, word in words.items() if kind in kinds],
+        _left(len(drawn), len(ran), "trial"),
+    )
+
+
+def _best_word(report: StudyReport) -> str:
+    return "best" if len(report.objectives) < 2 else "front"
+
+
 def _direction(report: StudyReport, name: str | None = None) -> str:
     name = report.first if name is None else name
     return f"{'More' if report.objectives.get(name) else 'Less'} {wording.label(name)} is better."
 
 
 def _x(values: Sequence[float], name: str, zero: bool = False) -> Axis:
-    return axis(values, name, LEFT, WIDTH - RIGHT, zero=zero)
+    return axis(values, name, LEFT, WIDTH - RIGHT, zero=zero, log=False if zero else None, margin=True)
 
 
 def _y(values: Sequence[float], name: str) -> Axis:
-    return axis(values, name, HEIGHT - BOTTOM, TOP)
+    return axis(values, name, HEIGHT - BOTTOM, TOP, margin=True)
 
 
 def _mark(x: float, y: float, kind: str, trial: Trial, report: StudyReport) -> Mark:

@@ -25,7 +25,7 @@ from stackyard.tuning.report.report import StudyReport
 from stackyard.tuning.trial import Interval, Trial
 
 #: Trials of the table, parameters in columns of their own, lines of the front at the top.
-MOST_ROWS, MOST_COLUMNS, MOST_BEST = 1_000, 24, 12
+MOST_ROWS, MOST_COLUMNS, MOST_BEST = 1_000, 24, 8
 #: Of one text of a trial.
 _LONGEST = 400
 #: What is shown of every trial; what else it may use, where any trial did.
@@ -64,7 +64,12 @@ def render(report: StudyReport) -> str:
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"script-src 'sha256-{digest}'"
     )
-    drawn = [charts.best_chart(report), charts.courses_chart(report), *charts.cost_charts(report)]
+    drawn = [
+        charts.best_chart(report),
+        charts.courses_chart(report),
+        *charts.cost_charts(report),
+        charts.use_chart(report),
+    ]
     found = report.found
     skipped = bool(report.skipped.skipped or report.skipped.checked)
     return environment.get_template("study.html.jinja").render(
@@ -156,19 +161,20 @@ def _table(report: StudyReport) -> dict[str, Any]:
     simulated = {"energy": "energy_joules", "GPU memory": "gpu_memory_bytes"}
     marked = {simulated[name] for name in report.found.simulated if name in simulated}
     front = {trial.number for trial in report.front}
+    numeric = {name for name in columns if all(_is_number(trial.parameters.get(name, 0)) for trial in shown)}
     predicted = any(trial.predicted or trial.predicted_early for trial in shown)
     left = said.left_out(report, len(shown))
     if rest:
         left += f" Parameters beyond {MOST_COLUMNS} stand in report.csv."
     return {
         "header": [
-            "trial",
-            "state",
-            *(charts.shortened(name, 60) for name in columns),
-            *(wording.label(name) for name in values),
-            *(wording.label(name) + (" (simulated)" if name in marked else "") for name in used),
-            "tuner's own time",
-            "reason",
+            ("trial", False),
+            ("state", False),
+            *((charts.shortened(name, 60), name in numeric) for name in columns),
+            *((wording.label(name), True) for name in values),
+            *((wording.label(name) + (" (simulated)" if name in marked else ""), True) for name in used),
+            ("tuner's own time", True),
+            ("reason", False),
         ],
         "rows": [
             {
@@ -203,8 +209,11 @@ def _given(value: Any) -> Cell:
     if value is None:
         return Cell(NOT_MEASURED, "")
     text = charts.shortened(wording.parameter(value), _LONGEST)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return Cell(text, f"{value!r}" if is_number else None, "n" if is_number else "given")
+    return Cell(text, f"{value!r}" if _is_number(value) else None, "n" if _is_number(value) else "given")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _value(value: float | None, name: str, state: str) -> Cell:

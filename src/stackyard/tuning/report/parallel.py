@@ -14,12 +14,12 @@ from stackyard.tuning.report.charts import Line, path, shortened, text, thinned
 from stackyard.tuning.report.report import StudyReport
 
 #: Lines, and axes of parameters.
-MOST_LINES, MOST_AXES = 400, 12
+MOST_LINES, MOST_AXES = 250, 12
 #: Values that are marked on the axis of a choice.
 MOST_TICKS = 14
 #: Classes of lines by rank, the worst fifth first.
 CLASSES = 5
-HEIGHT, TOP, BOTTOM, LEFT, RIGHT, APART = 330.0, 46.0, 16.0, 96.0, 40.0, 170.0
+HEIGHT, TOP, BOTTOM, LEFT, RIGHT, APART = 330.0, 46.0, 16.0, 96.0, 84.0, 170.0
 _LONGEST_TICK, _LONGEST_TITLE = 14, 22
 
 
@@ -44,6 +44,11 @@ class Parallel:
     lines: list[Line]
     about: str
     note: str
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many lines that each is drawn thin."""
+        return len(self.lines) > 80
 
 
 class _Scale:

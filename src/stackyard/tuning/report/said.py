@@ -25,7 +25,15 @@ SAVED_NOTE = (
     "Saved is what those trials were predicted to use beyond what they did use. It is an estimate: nobody ran them to "
     "their end."
 )
-ACCURACY_HEADER = ["predicted", "when", "median error", "90th percentile", "of trials", "held by 90 %", "of"]
+ACCURACY_HEADER = [
+    "predicted",
+    "when",
+    "median error",
+    "90th percentile",
+    "of trials",
+    "within the 90 % interval",
+    "of",
+]
 #: Criteria that a sentence names.
 _MOST_ENDED = 5
 _WHEN = {False: "before the start", True: "after the first steps"}
@@ -54,7 +62,8 @@ def searched(report: StudyReport) -> list[tuple[str, str]]:
     search, budget, packing = (told.get(key) or {} for key in ("search", "budget", "packing"))
     rows = [(f"parameter {one.get('name')}", wording.dimension(one)) for one in report.dimensions]
     rows += [
-        (f"objective {name}", "greatest" if more else "least") for name, more in report.objectives.items()
+        (f"objective {wording.label(name)}", "as great as possible" if more else "as small as possible")
+        for name, more in report.objectives.items()
     ]
     rows += [
         (f"limit of a trial: {wording.label(name)}", wording.amount(limit, name))
@@ -178,7 +187,7 @@ def footnotes(report: StudyReport) -> list[str]:
             f"Simulated: the counters of {' and of '.join(found.simulated)} are simulated, no figure of theirs was "
             "measured."
         )
-    if found.records_read < found.runs:
+    if 0 < found.records_read < found.runs:
         notes.append(f"How and where: from {found.records_read:,} of {count(found.runs, 'run')}.")
     notes.append("1 MB is 1,000,000 bytes.")
     return notes

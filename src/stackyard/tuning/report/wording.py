@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,8 +50,10 @@ def label(name: str) -> str:
 
 def amount(value: float | None, name: str) -> str:
     """A figure as people read it: a quantity with its unit, a workload's own as a plain number."""
-    if value is None:
+    if value is None or math.isnan(value):
         return NOT_MEASURED
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     if name in UNITS:
         return quantity(value, UNITS[name]) if name != "slowing" else f"{value:g}×"
     return number(value)
