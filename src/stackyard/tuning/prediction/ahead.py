@@ -6,6 +6,7 @@ says how a value and its bounds come about, ``calibration`` how the bounds are h
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from stackyard.tuning.prediction.regression import BOUND, ROUGH, SEEN, Known
 from stackyard.tuning.space import Space
 from stackyard.tuning.trial import QUANTITIES, Interval, Trial
 
+#: Points kept of one space, so that each is reckoned once.
+_MOST_POINTS = 20_000
 #: Exponents that are taken back from logarithms: beyond, a number is too great to be meant.
 _MOST_LOG = 200.0
 
@@ -38,7 +41,7 @@ def before(
         A quantity of which fewer than ``regression.LEAST_VALUES`` completed trials know something is absent, as is
         one that was 0 in some of them; one that was 0 in all of them is 0.
     """
-    point = space.unit(parameters)
+    point = point_of(space, parameters)
     found = {}
     for quantity in quantities:
         if _always_nothing(trials, quantity):
@@ -54,7 +57,7 @@ def before(
 
 def of_trials(space: Space, trials: Sequence[Trial], quantity: str) -> Known | None:
     """What earlier trials say of a quantity, in the logarithm; ``None``: it cannot be taken from them."""
-    points, values, kinds = [], [], []
+    points, values, kinds, had = [], [], [], _points(space)
     for trial in trials:
         used, kind = _used(trial, quantity)
         if used is None:
@@ -63,7 +66,7 @@ def of_trials(space: Space, trials: Sequence[Trial], quantity: str) -> Known | N
             if kind == SEEN:
                 return None
             continue
-        points.append(space.unit(trial.parameters))
+        points.append(_point(space, trial.parameters, had))
         values.append(math.log(used))
         kinds.append(kind)
     return Known(tuple(points), groups(space), tuple(values), tuple(kinds))
@@ -72,6 +75,30 @@ def of_trials(space: Space, trials: Sequence[Trial], quantity: str) -> Known | N
 def _always_nothing(trials: Sequence[Trial], quantity: str) -> bool:
     used = [t.used[quantity] for t in trials if t.state == "completed" and quantity in t.used]
     return len(used) >= regression.LEAST_VALUES and not any(used)
+
+
+def point_of(space: Space, parameters: Mapping[str, Any]) -> tuple[float, ...]:
+    """``space.unit``, kept."""
+    return _point(space, parameters, _points(space))
+
+
+def _point(
+    space: Space, parameters: Mapping[str, Any], had: dict[Any, tuple[float, ...]]
+) -> tuple[float, ...]:
+    values = tuple(parameters[name] for name in space.names)
+    key = (values, tuple(map(type, values)))
+    found = had.get(key)
+    if found is None:
+        if len(had) >= _MOST_POINTS:
+            had.clear()
+        found = had[key] = space.unit(parameters)
+    return found
+
+
+@functools.lru_cache(maxsize=16)
+def _points(space: Space) -> dict[Any, tuple[float, ...]]:
+    """The points reckoned of a space so far."""
+    return {}
 
 
 def groups(space: Space) -> tuple[int, ...]:

@@ -29,11 +29,13 @@ LEAST_VALUES = 4
 #: Known values from which on the bounds rest on their ranks alone; with fewer, on Student's t as well.
 RANKED_VALUES = 20
 #: Known values that the model takes; of more the latest and a spread of the others.
-MOST_VALUES = 240
+MOST_VALUES = 160
 #: The settings of the model are sought again whenever there are so many times more values.
 _GROWTH = 1.3
 #: Values from which on they are sought at all.
 _LEAST_SOUGHT = 6
+#: Of so many values and more, a new one waits until others come with it: one of forty changes little.
+_FEW_NEW = 40
 _ROUNDS_OF_BOUNDS = 4
 
 #: A value was measured; is a lower bound of the true one; was itself predicted, so that its error says nothing.
@@ -84,6 +86,7 @@ def guess(known: Known, point: Sequence[float]) -> Guess | None:
     Returns:
         ``None``: fewer than LEAST_VALUES are known.
     """
+    known = _first(known, len(known.values) - len(known.values) % (1 + len(known.values) // _FEW_NEW))
     if known.kinds.count(SEEN) < LEAST_VALUES:
         return None
     with one_thread():

@@ -52,7 +52,7 @@ def during(space: Space, trial: Trial, trials: Sequence[Trial]) -> dict[str, Int
     others = [other for other in trials if other.number != trial.number]
     completed = [other for other in others if other.state == "completed"]
     completed = completed[max(0, len(completed) - MOST_TRIALS) // _NEW_TRIALS * _NEW_TRIALS :]
-    point = space.unit(trial.parameters)
+    point = ahead.point_of(space, trial.parameters)
     ways_before = ahead.before(space, trial.parameters, others)
     found = {}
     for quantity in QUANTITIES:
@@ -91,7 +91,7 @@ def _learned(
             if not used or theirs is None or theirs <= 0:
                 continue
             level = math.log(theirs) if level is None else level
-            points.append((*space.unit(other.parameters), _place(theirs, level)))
+            points.append((*ahead.point_of(space, other.parameters), _place(theirs, level)))
             values.append(math.log(used / theirs))
         if level is None:
             continue
