@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from stackyard_task import aborts, handing_in, records, telemetry, workloads
 from stackyard_task.api import ApiError, Refused, Server, address
@@ -145,6 +145,8 @@ class Link:
             NotDelivered: the server does not take them.
         """
         if self._live is not None:
+            for name, (step, value) in _last_points(folder).items():
+                self._live.metric(name, step, value)
             self._live.end(record.status == "completed")
         if self._stage is not None:
             self._stage.end(record)
@@ -239,6 +241,17 @@ class Inputs:
             self._by_sdk = BySdk(clearml_sdk.task())
         found: Fetcher = self._by_sdk
         return found
+
+
+def _last_points(folder: Path) -> Dict[str, Tuple[float, float]]:
+    """The last step and value of each metric of a run that has ended."""
+    try:
+        series = records.read_json(Dict[str, List[List[Any]]], folder / records.SERIES_FILE)
+    except records.RecordError:  # none was told
+        return {}
+    ends = {name: points[-1] for name, points in series.items() if points and len(points[-1]) >= 2}
+    numbers = {name: (end[0], end[1]) for name, end in ends.items()}
+    return {name: pair for name, pair in numbers.items() if all(isinstance(n, (int, float)) for n in pair)}
 
 
 def overlay(spec: TaskSpec, sections: Dict[str, Dict[str, str]]) -> None:

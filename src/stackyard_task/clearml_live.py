@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any, Dict, List, Optional
+from typing import IO, Any, Dict, List, Optional, Tuple
 
 from stackyard_task import handing_in
 from stackyard_task.api import ApiError, Server, Unreachable
@@ -50,6 +50,7 @@ class Live:
         self._read = 0
         self._loss: Any = None
         self._steps = 0
+        self._points: Dict[str, Tuple[float, float]] = {}
         self._line_at = 0.0
         self._phase = ""
 
@@ -78,6 +79,16 @@ class Live:
         if moment.step_seconds is not None and moment.steps != self._steps:
             self._steps = moment.steps
             self._reports.scalar("Step time (ms)", "mean", moment.step_seconds * 1e3, moment.steps)
+        for name, point in moment.metrics.items():
+            if point.value is not None:
+                self.metric(name, point.step, point.value)
+
+    def metric(self, name: str, step: float, value: float) -> None:
+        """Report the last point of a metric, where it is new: "loss/training" is the series training of loss."""
+        if self._points.get(name) != (step, value):
+            self._points[name] = (step, value)
+            title, _, series = name.partition("/")
+            self._reports.scalar(title, series or name, value, int(step))
 
     def _machine(self, moment: Moment) -> None:
         """What the run uses, over the seconds since its start."""

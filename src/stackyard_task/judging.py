@@ -13,6 +13,8 @@ from stackyard_task.records import Measurement
 LOOK_SECONDS = 0.1
 #: Memory that a run being ended may take beyond what was seen.
 _FAR_BEYOND = 1.2
+#: What a run has left running, once it has ended itself, is held to these.
+_OF_WHAT_IS_LEFT = ("ram_bytes", "ram_minus_shared_bytes", "gpu_memory_bytes")
 #: Phases of a run that are no steps: nobody waits for one then.
 _NO_STEPS = ("startup", "data", "finish")
 
@@ -43,10 +45,19 @@ class Judge:
         """Whether there is a criterion of that name."""
         return what in self._names
 
-    def look(self, elapsed_seconds: float, listener: Listener, sampler: Sampler) -> Optional[Stopped]:
-        """The criterion that the run has broken by now; ``None``: none."""
-        use = Use(elapsed_seconds)
-        names = self._names
+    def look(
+        self, elapsed_seconds: float, listener: Listener, sampler: Sampler, over: bool = False
+    ) -> Optional[Stopped]:
+        """The criterion that the run has broken by now; ``None``: none.
+
+        Args:
+            elapsed_seconds: since the start of the run.
+            listener: what it said.
+            sampler: what it uses.
+            over: whether it has ended but for what it left running: that is held to memory only.
+        """
+        use = Use() if over else Use(elapsed_seconds)
+        names = [name for name in self._names if not over or name in _OF_WHAT_IS_LEFT]
         if "ram_bytes" in names:
             use.rss_bytes = sampler.peak_rss_bytes
         if "ram_minus_shared_bytes" in names:
@@ -65,7 +76,10 @@ class Judge:
         if "slowing" in names:
             use.slowing = listener.pace.slowing()
             self._saw_slowing = self._saw_slowing or use.slowing is not None
-        return broken(self.criteria, use)
+        found = broken(self.criteria, use)
+        if found is not None:
+            found.at_seconds = elapsed_seconds
+        return found
 
     def grows(self, stopped: Stopped, sampler: Sampler) -> bool:
         """Whether a run that is being ended goes on to take memory, far beyond the limit that it broke."""

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Optional
 
 from stackyard_task.listener import Listener
 from stackyard_task.measure.sampler import Sampler
-from stackyard_task.records import PROGRESS_FILE
+from stackyard_task.records import PROGRESS_FILE, Point
 
 
 @dataclass
@@ -32,6 +32,8 @@ class Moment:
     rss_bytes: Optional[int] = None
     #: GPU index -> (memory in bytes, utilisation in percent).
     gpus: Dict[int, Any] = field(default_factory=dict)
+    #: The last point of each metric that was told.
+    metrics: Dict[str, Point] = field(default_factory=dict)
     #: All of it as ``progress.json`` has it.
     told: Dict[str, Any] = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ def shown(
         moment.cpu_percent_of_core = sampler.cpu_percent_recent
         moment.steps, moment.step_seconds = listener.steps_since()
         moment.gpus = sampler.gpus_recent
+        moment.metrics = listener.courses.last()
         moment.told = told
         watcher(moment)
     part = folder / f".{PROGRESS_FILE}"

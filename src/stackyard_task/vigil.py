@@ -153,7 +153,8 @@ class Vigil:
             self._kill_at = now  # what it was to tidy up would cost the machine more than it is worth
         if self.stop is not None or self._kill_at is not None:
             return
-        stopped = self._judge.look(now - self.started_at, listener, sampler)
+        over = self._main_ended_at is not None
+        stopped = self._judge.look(now - self.started_at, listener, sampler, over=over)
         if stopped is not None and tree.processes():
             self.stopped = stopped
             self._end("stopped", tree)

@@ -13,6 +13,7 @@ from stackyard_task import clearml_live
 from stackyard_task.api import Unreachable
 from stackyard_task.clearml_live import OUTPUT_BYTES, Live, Reports, line
 from stackyard_task.progress import Moment
+from stackyard_task.records import Point
 from tests.waiting import PATIENCE_SECONDS, until
 
 
@@ -139,3 +140,23 @@ def test_one_line_says_where_a_run_is() -> None:
     assert line(Moment(12.3, "steady", 3, 8, "epochs", 0.25, 0.0012, 9, 99.6, 800_000_000)) == (
         "[12 s] steady, 3 of 8 epochs, loss 0.25, 1.2 ms a step, CPU 100 %, RAM 800 MB"
     )
+
+
+def test_metrics_are_scalars_by_their_own_steps_each_point_once(server: Server, tmp_path: Path) -> None:
+    reports = reports_to(server)
+    live = Live(reports, tmp_path / "output.log", io.StringIO())
+    first = {"loss/training": Point(3, 1.0, 0.5, 0.25), "reward": Point(3, 1.0, 0.5, None)}
+    for metrics in (
+        first,
+        first,
+        {"loss/training": Point(4, 2.0, 1.0, 0.125), "reward": Point(4, 2.0, 1.0, 7)},
+    ):
+        live.moment(Moment(1.0, "steady", metrics=metrics))
+    live.metric("reward", 4, 7)
+    live.end(completed=True)
+    left = reports.end()
+    assert sorted((e["metric"], e["variant"], e["iter"], e["value"]) for e in server.events + left) == [
+        ("loss", "training", 3, 0.25),
+        ("loss", "training", 4, 0.125),
+        ("reward", "reward", 4, 7),
+    ]

@@ -202,3 +202,18 @@ def test_a_supervisor_says_by_its_exit_status_that_it_stopped(
     stopped(tmp_path, "import time; time.sleep(600)", wall_seconds=0.3)
     assert main([str(tmp_path / "run")]) == 4
     assert capsys.readouterr().err.startswith("stopped at its limit of run time: ")
+
+
+def test_what_a_run_leaves_running_breaks_no_limit_of_time(tmp_path: Path) -> None:
+    script = (
+        "import os, time\n"
+        "report.phase('steady')\n"
+        "for _ in range(5):\n"
+        "    report.step(0.01)\n"
+        "report.flush()\n"
+        "if os.fork() == 0:\n"
+        "    time.sleep(600)\n"
+        "os._exit(0)\n"
+    )
+    record = stopped(tmp_path, script, step_seconds=0.02, wall_seconds=1.5)
+    assert (record.status, record.measurement.orphans_ended) == ("completed", 1)
