@@ -28,7 +28,7 @@ TOO_LONG = 30
 #: What may stand behind a fence. Examples of the kinds with two words are loaded as what the second word says.
 KINDS = {
     *("sh", "text", "python", "yaml"),
-    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack"),
+    *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack", "toml study"),
     *("toml workloads", "toml project"),
 }
 #: The folders of the checkout that pages may name files of.
@@ -163,6 +163,14 @@ def test_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.CaptureFixt
     file.write_text(block.text, encoding="utf-8")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     assert run(["scenario", "validate", str(file)]) == 0, capsys.readouterr().err
+
+
+@of_kind("toml study")
+def test_studies_load(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(block.text, encoding="utf-8")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    assert run(["tune", "run", str(file), "--dry-run"]) == 0, capsys.readouterr().err
 
 
 @of_kind("toml scenario part")
