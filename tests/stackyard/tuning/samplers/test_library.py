@@ -1,0 +1,108 @@
+"""Optuna's samplers behind our contract: what is asked is of the space, new, and the same after a restart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from stackyard.tuning import samplers
+from stackyard.tuning.samplers import Question, Sampler
+from stackyard.tuning.space import Choice, Range, Space
+from stackyard.tuning.trial import Reason, Trial, best
+
+SPACE = Space(
+    (
+        Choice("batch", (30, 3000, 300, 1)),
+        Choice("kind", ("x", "y", "z")),
+        Range("lr", 1e-4, 1.0, log=True),
+        Range("depth", 1, 9, whole=True),
+    )
+)
+QUESTION = Question(SPACE, {"accuracy": True}, 7, {"ram_bytes": 100.0})
+
+
+def answered(number: int, parameters: Any) -> Trial:
+    """A trial whose accuracy has its best at lr 0.01 and kind y, and which needs too much RAM with batches of 3000."""
+    accuracy = -abs(math.log(parameters["lr"] / 0.01)) + (parameters["kind"] == "y")
+    trial = Trial(number, dict(parameters), used={"ram_bytes": parameters["batch"] / 20})
+    if parameters["batch"] == 3000:
+        trial.state, trial.reason = "stopped", Reason("limit", "too much", "ram_bytes", 100.0, 150.0)
+    else:
+        trial.state, trial.values = "completed", {"accuracy": accuracy}
+    return trial
+
+
+def searched(sampler: Sampler, trials: list[Trial], count: int) -> list[Trial]:
+    while len(trials) < count:
+        parameters = sampler.ask(trials)
+        assert parameters is not None
+        assert SPACE.holds(parameters)
+        trials.append(answered(len(trials), parameters))
+    return trials
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "genetic"])
+def test_what_is_asked_is_of_the_space_and_new(name: str) -> None:
+    trials = searched(samplers.made(name, QUESTION), [], 30)
+    assert len({SPACE.key(trial.parameters) for trial in trials}) == 30
+    assert {trial.parameters["batch"] for trial in trials} == {1, 30, 300, 3000}
+
+
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_a_study_that_is_resumed_asks_what_it_would_have_asked(name: str) -> None:
+    whole = searched(samplers.made(name, QUESTION), [], 24)
+    resumed = searched(samplers.made(name, QUESTION), whole[:15], 24)
+    assert [trial.parameters for trial in resumed] == [trial.parameters for trial in whole]
+
+
+def test_tpe_finds_more_than_chance_and_learns_of_the_limit() -> None:
+    by_chance = searched(samplers.made("random", QUESTION), [], 60)
+    by_model = searched(samplers.made("tpe", QUESTION), [], 60)
+    found, chance = best(by_model, "accuracy", True), best(by_chance, "accuracy", True)
+    assert found is not None
+    assert chance is not None
+    assert found.values["accuracy"] > chance.values["accuracy"]
+    assert sum(t.state == "stopped" for t in by_model[30:]) <= sum(
+        t.state == "stopped" for t in by_chance[30:]
+    )
+
+
+def test_the_genetic_algorithm_leaves_its_first_generation() -> None:
+    by_chance = searched(samplers.made("random", QUESTION), [], 40)
+    by_genes = searched(samplers.made("genetic", QUESTION), [], 40)
+    assert [t.parameters for t in by_genes[:5]] == [t.parameters for t in by_chance[:5]]
+    assert [t.parameters for t in by_genes[25:]] != [t.parameters for t in by_chance[25:]]
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "genetic"])
+def test_a_small_space_is_tried_to_its_end(name: str) -> None:
+    question = Question(Space((Choice("a", (1, 2, 3)), Choice("b", (True, False)))), {"loss": False}, 1, {})
+    sampler, trials = samplers.made(name, question), []
+    while (parameters := sampler.ask(trials)) is not None:
+        trials.append(Trial(len(trials), dict(parameters), state="completed", values={"loss": 1.0}))
+    assert len(trials) == 6
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "genetic"])
+def test_trials_of_every_kind_are_taken_in(name: str) -> None:
+    sampler = samplers.made(name, QUESTION)
+    trials: list[Trial] = []
+    for state in ("planned", "running", "failed", "skipped", "stopped", "completed"):
+        parameters = sampler.ask(trials)
+        assert parameters is not None
+        values = {"accuracy": 0.5} if state == "completed" else {}
+        trials.append(Trial(len(trials), dict(parameters), state=state, values=values))
+    trials[1].state, trials[1].values = "completed", {"accuracy": 0.7}
+    assert sampler.ask(trials) is not None
+
+
+def test_several_objectives_are_searched_at_once() -> None:
+    question = Question(SPACE, {"accuracy": True, "cpu_seconds": False}, 1, {})
+    sampler, trials = samplers.made("genetic", question), []
+    for number in range(25):
+        parameters = sampler.ask(trials)
+        assert parameters is not None
+        values = {"accuracy": -parameters["lr"], "cpu_seconds": float(parameters["depth"])}
+        trials.append(Trial(number, dict(parameters), state="completed", values=values))
