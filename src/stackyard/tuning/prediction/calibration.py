@@ -17,6 +17,8 @@ from stackyard.tuning.trial import Interval, Trial
 _GAIN = 0.1
 #: Widths stay within this factor, either way.
 _MOST = 8.0
+#: Ends of bounds are kept to numbers that bear reckoning with.
+_TINY, _MOST_LOG = 1e-300, 300.0
 
 
 def factor(trials: Iterable[Trial], quantity: str, early: bool = False) -> float:
@@ -55,10 +57,14 @@ def widened(told: Interval, by: float, least: float = 0.0) -> Interval:
     """Bounds further from the value, or nearer to it, in the logarithm.
 
     Args:
-        told: above 0.
+        told: the bounds; those of 0 stay.
         by: factor.
         least: what the value is known to be at least.
     """
-    low = told.value * (told.low / told.value) ** by
-    high = told.value * min((told.high / told.value) ** min(by, _MOST), 1e100)
+    if told.value <= 0:
+        return told
+    low, high = (
+        told.value * math.exp(min(max(by * math.log(max(end, _TINY) / told.value), -_MOST_LOG), _MOST_LOG))
+        for end in (told.low, told.high)
+    )
     return Interval(max(told.value, least), max(low, least), max(high, least))

@@ -45,7 +45,7 @@ SEEN, BOUND, ROUGH = "seen", "bound", "rough"
 #: 1 + this / values (found on public tables; docs/tuning.md says which).
 _SETTINGS_COST = 4.5
 #: Least of this factor: what remains of it with many values.
-_LEAST_FACTOR = 1.06
+_LEAST_FACTOR = 1.1
 
 Array = NDArray[np.float64]
 

@@ -100,8 +100,14 @@ def _learned(
         spread = regression.spread(known)
         if math.isfinite(spread) and (best is None or spread < best[0]):
             best = (spread, known, own, (*point, _place(own, level)))
-    guess = None if best is None else regression.guess(best[1], best[3])
-    return None if guess is None or best is None else ahead.interval(guess, best[2])
+    if best is None:
+        return None
+    _, known, own, place = best
+    guess = regression.guess(known, place)
+    if guess is None:
+        return None
+    # the best of several looks better than it is, the more so the fewer trials chose it
+    return calibration.widened(ahead.interval(guess, own), 1 + len(WAYS[quantity]) / len(known.values))
 
 
 def _place(reckoned: float, level: float) -> float:

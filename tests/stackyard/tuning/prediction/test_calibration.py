@@ -26,3 +26,10 @@ def test_misses_widen_and_hits_narrow_and_nine_of_ten_hits_leave_the_width() -> 
 def test_widening_is_in_proportion_to_the_value_and_never_below_what_was_used() -> None:
     found = calibration.widened(Interval(10, 5, 20), 2.0, least=4.0)
     assert (found.low, found.value, found.high) == pytest.approx((4.0, 10, 40))
+
+
+@pytest.mark.parametrize("by", [0.1, 1.0, 64.0])
+def test_however_wide_the_bounds_are_they_stay_numbers_in_order(by: float) -> None:
+    for low, value, high in ((1e-80, 1.0, 1e80), (1e-87, 1e-86, 1e86), (5.0, 5.0, 5.0), (0.0, 0.0, 0.0)):
+        found = calibration.widened(Interval(value, low, high), by)
+        assert 0 <= found.low <= found.value <= found.high < float("inf")
