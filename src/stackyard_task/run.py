@@ -356,7 +356,7 @@ class _Supervision:
         timeline = sampler.timeline.to_json(record.phases)
         record.alarms = levels.alarms(timeline, listener.pace.course, listener.pace.begun_at)
         record.notes += [alarm.message for alarm in record.alarms]
-        if vigil.stopped is None:
+        if record.status == "completed":
             record.notes += judge.notes(listener, sampler, measurement)
         if closed:
             record.notes.append(f"the run took its own rights on {closed} away; they were given back")
