@@ -34,7 +34,7 @@ MINUTES: Dict[str, Tuple[float, float]] = {
     "short_runs": (30, 8),
 }
 #: The same of what is no part of the figures, and is run by hand.
-APART: Dict[str, Tuple[float, float]] = {"detector.experiments": (60, 6)}
+APART: Dict[str, Tuple[float, float]] = {"detector.experiments": (60, 6), "levels": (10, 2)}
 #: Exit status of a bench whose data is not on this machine.
 DATA_ABSENT = 3
 

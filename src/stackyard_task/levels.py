@@ -58,7 +58,7 @@ def alarms(
         steps: (seconds since the start, median seconds of a step) of windows of steps, in order.
         begun: when the third step was told; ``None``: none was.
     """
-    begin, end = _steady(timeline.get("phases") or [], begun, steps)
+    begin, end = steady(timeline.get("phases") or [], begun, steps)
     if begin is None:
         return []
     at = timeline.get("t_seconds") or []
@@ -69,7 +69,7 @@ def alarms(
             for t, value in zip(at, timeline.get(kind.name) or [])
             if value is not None and t >= begin and (end is None or t <= end)
         ]
-        found.append(left(kind, _windows(series)))
+        found.append(left(kind, windows(series)))
     found.append(left(STEP, [(t, s) for t, s in steps if t >= begin and (end is None or t <= end)]))
     return [alarm for alarm in found if alarm is not None]
 
@@ -114,7 +114,7 @@ def _shifted(kind: Kind, level: float, values: Sequence[float]) -> bool:
     return high - low > kind.least and high > kind.shift * low
 
 
-def _steady(
+def steady(
     phases: Sequence[Dict[str, Any]], begun: Optional[float], steps: Sequence[Tuple[float, float]]
 ) -> Tuple[Optional[float], Optional[float]]:
     """(begin, end) of the longest steady phase, else of the steps that were told; an end of ``None`` is the run's."""
@@ -130,7 +130,8 @@ def _steady(
     return begun, steps[-1][0]
 
 
-def _windows(series: Sequence[Tuple[float, float]]) -> List[Tuple[float, float]]:
+def windows(series: Sequence[Tuple[float, float]]) -> List[Tuple[float, float]]:
+    """Medians of WINDOW_POINTS points each, with the time of the first."""
     groups = [series[n : n + WINDOW_POINTS] for n in range(0, len(series) - WINDOW_POINTS + 1, WINDOW_POINTS)]
     return [(group[0][0], statistics.median(value for _, value in group)) for group in groups]
 
