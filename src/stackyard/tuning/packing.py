@@ -1,8 +1,9 @@
 """Which trials run side by side on one machine: never more than its cores and memory bear, as predicted. Pure.
 
-What a trial will need is the upper bound of its prediction, or what it has used already where that is more. Of what
-nothing is known the limit is reserved, as a trial ends there; without a limit the whole machine, so that it runs alone.
-Trials start in their order, and a small one may pass one that does not fit yet; but none is passed for ever.
+What a trial will need lies a little beyond the upper bound of its prediction, or is what it has used already where that
+is more. Of what nothing is known the limit is reserved, as a trial ends there; without a limit the whole machine, so
+that it runs alone. Trials start in their order, and a small one may pass one that does not fit yet; but none is passed
+for ever.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from stackyard.tuning.trial import Trial
 
 #: Of a machine's memory, what is left to the system: this share, and at least so much.
 SYSTEM_SHARE, SYSTEM_BYTES = 0.05, 500_000_000
+#: One in twenty lies above the upper bound: memory is reserved so many times as far from the value.
+CAUTION = 1.75
 #: Starts of others by which a waiting trial may be passed; then nothing starts before it.
 MOST_PASSED = 8
 #: Sums of cores are compared to within this.
@@ -70,18 +73,6 @@ def machine(
     return Machine(cores, max(0.0, memory_bytes - system - shared_bytes), tuple(gpu_memory_bytes))
 
 
-def cores_of_trial(total_cores: float, hardware_cores: float | None, threads: int | None) -> float:
-    """Cores that one trial takes: the limit of its hardware, else its threads, else all that there are.
-
-    Args:
-        total_cores: that trials may use together.
-        hardware_cores: limit of the study's hardware.
-        threads: that the study gives a trial.
-    """
-    wanted = hardware_cores if hardware_cores is not None else threads
-    return total_cores if wanted is None else float(wanted)
-
-
 def need(trial: Trial, limits: Mapping[str, float], cores: float, of: Machine, shared: bool = False) -> Need:
     """What to reserve for a trial, planned or under way.
 
@@ -119,7 +110,9 @@ def fits(of: Machine, one: Need, running: Sequence[Need]) -> bool:
 
 
 def gpu_for(of: Machine, one: Need, running: Sequence[Need]) -> int | None:
-    """The GPU with the most memory left on which a trial fits; ``None``: it fits on none."""
+    """The GPU with the most memory left on which a trial fits; ``None``: it fits on none, or needs none."""
+    if one.gpu_memory_bytes <= 0:
+        return None
     best: tuple[float, int] | None = None
     for index, whole in enumerate(of.gpu_memory_bytes):
         left = whole - math.fsum(other.gpu_memory_bytes for other in running if other.gpu == index)
@@ -153,4 +146,5 @@ def _bytes(trial: Trial, limits: Mapping[str, float], quantity: str, whole: floa
     used, limit = trial.used.get(quantity, 0.0), limits.get(quantity)
     if told is None:
         return max(used, whole if limit is None else limit)
-    return max(used, told.high if limit is None else min(told.high, limit))
+    high = told.value * (told.high / told.value) ** CAUTION if told.value > 0 else told.high
+    return max(used, high if limit is None else min(high, limit))
