@@ -24,7 +24,7 @@ from stackyard.clearml.tasks.submissions import InstalledStacks, Submitted, Want
 from stackyard.cli import own_templates, publishing, typed
 from stackyard.cli.options import Config, Json
 from stackyard.counting import count
-from stackyard.errors import BadInputError, Interrupted, RunsFailedError
+from stackyard.errors import BadInputError, Interrupted, RunsFailedError, RunsStoppedError
 from stackyard.settings import Settings
 from stackyard.stacks import images
 from stackyard.stacks.definition import StackSpec
@@ -346,6 +346,8 @@ def _follow_to_the_end(
         typer.echo(json.dumps(dataclasses.asdict(outcome), indent=1, default=str))
     else:
         _print_outcome(outcome)
+    if outcome.record is not None and outcome.record.stopped is not None:
+        raise RunsStoppedError(f"task {id} {outcome.record.stopped.message}")
     if outcome.status not in ("completed", "published"):
         raise RunsFailedError(f"task {id} {outcome.status}: {outcome.reason}")
 

@@ -85,6 +85,8 @@ def _words(task: dict[str, Any]) -> str:
         return f"running on {worker}" if worker else "running"
     if task["status"] in ("failed", "stopped"):
         reason = task.get("status_reason") or ""
+        if reason.startswith("stopped at "):  # by its supervisor, at a criterion: nobody aborted it
+            return reason
         word = "aborted" if task["status"] == "stopped" else "failed"
         return f"{word}: {reason}" if reason else word
     return str(task["status"])
