@@ -144,6 +144,8 @@ class TaskSpec:
 
 #: TaskSpec.workload of a pipeline's controller, which is no workload: it waits for the steps that its parameters name.
 PIPELINE = "pipeline"
+#: The same of a study's controller: it has our side search, as a configuration object of its task says.
+TUNING = "tuning"
 
 
 @dataclass

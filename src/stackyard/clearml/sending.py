@@ -62,11 +62,24 @@ class Repository:
     branch: str | None = None
 
 
+@dataclass(frozen=True)
+class Filing:
+    """Where people find the tasks that are made."""
+
+    #: Name of the project.
+    project: str = RUNS_PROJECT
+    tags: tuple[str, ...] = ()
+    #: Id of the task that they are parts of; ``None``: of none.
+    parent: str | None = None
+
+
 @dataclass
 class Sender:
     """Puts tasks and what they need on a server; remembers what is there already."""
 
     client: Client
+    #: Of tasks of which nothing else is said.
+    filing: Filing = Filing()
     _projects: dict[str, str] = field(default_factory=dict)
     _uploaded: dict[str, str] = field(default_factory=dict)
     #: (path, size, time of change) -> digest, so that the runs of a matrix do not read their data each time.
@@ -154,11 +167,15 @@ class Sender:
 
     def create(self, spec: TaskSpec, script: Mapping[str, Any], name: str, **fields: Any) -> str:
         """A task on the server that runs ``spec``; its id."""
+        filed: dict[str, Any] = {} if self.filing.parent is None else {"parent": self.filing.parent}
+        if self.filing.tags:
+            filed["tags"] = list(self.filing.tags)
+        fields = {**filed, **fields}
         return str(
             self.client.call(
                 "tasks.create",
                 name=name if len(name) >= SHORTEST_NAME else f"run {name}",
-                project=self.project(fields.pop("project", RUNS_PROJECT)),
+                project=self.project(fields.pop("project", self.filing.project)),
                 type=fields.pop("type", "training"),
                 script=dict(script),
                 configuration={

@@ -19,7 +19,7 @@ from typing import Any
 
 from stackyard.clearml import collecting
 from stackyard.clearml.client import FINAL, Client, ServerError, UnreachableError
-from stackyard.clearml.sending import Repository, Sender, container_arguments
+from stackyard.clearml.sending import Filing, Repository, Sender, container_arguments
 from stackyard.errors import StackyardError
 from stackyard.launch import InDoubtError, Launcher, LaunchError, Place
 from stackyard.launch.deployment import Deployment, Premises
@@ -111,7 +111,9 @@ class DispatchedDeployment(Deployment):
         """What sends runs through the queue for so many GPUs."""
         queue = self.queue(gpus)
         if queue not in self._launchers:
-            self._launchers[queue] = self.through(self.offer.sender, queue)
+            filing = self.premises.shared.get(Filing, Filing())  # whoever starts the runs may say where they lie
+            sender = dataclasses.replace(self.offer.sender, filing=filing)
+            self._launchers[queue] = self.through(sender, queue)
         return self._launchers[queue]
 
     def environment(self, gpus: int) -> Mapping[str, str]:
