@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from stackyard_task import aborts, handing_in, records, telemetry, workloads
 from stackyard_task.api import ApiError, Refused, Server, address
@@ -33,7 +33,7 @@ NOTE_SECTIONS = ("properties", DATASETS_SECTION)
 #: What of a task's document is read.
 FIELDS = (
     *("id", "name", "status", "started", "project.id", "project.name", "hyperparams", "configuration"),
-    *("execution.queue", "output.destination"),
+    *("execution.queue", "output.destination", "tags", "runtime"),
 )
 #: How long a server that is away is waited for: it is started again, or its proxy says so meanwhile.
 PATIENCE_SECONDS = 60.0
@@ -154,6 +154,24 @@ class Link:
         records.write_json(record, folder / records.RECORD_FILE)
         left = self._reports.end() if self._reports is not None else []
         Results(self._server, self._task, self.inputs.used, left).deliver(record, folder)
+
+    def configuration(self, name: str) -> str:
+        """The text of another configuration object; "" where there is none."""
+        return str(table(table(self._task, "configuration"), name).get("value") or "")
+
+    @property
+    def server(self) -> Server:
+        """Where the task is; for one thread."""
+        return self._server
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """What the server said of the task when it began, FIELDS of it."""
+        return self._task
+
+    def aborted(self) -> bool:
+        """Whether somebody ended the task, and not only this process."""
+        return self._watch.why is not None or self.ended()
 
     def close(self) -> None:
         """Send what is left, and tell an agent that waits after an abort that it need not any longer."""

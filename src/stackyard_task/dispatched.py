@@ -96,6 +96,11 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
 
             link.end_on_abort(ABORT_SECONDS)
             failure = clearml_pipeline.run(spec)
+        elif spec.workload == records.TUNING:
+            from stackyard_task import clearml_tuning
+
+            link.end_on_abort(ABORT_SECONDS)
+            failure = clearml_tuning.run(link, ending, os.environ)
         else:
             record = _run(link, spec, folder, code, begun, wheel, ending)
             link.deliver(record, folder)

@@ -83,7 +83,7 @@ class Settled:
     gpu: bool = False
     #: Where run folders are kept until they are delivered.
     runs: Optional[str] = None
-    #: What of the operator's environment our side needs to make environments: its home, pip's configuration.
+    #: What of the operator's environment our side needs to make environments and to tune: its home, data, pip's own.
     variables: Dict[str, str] = field(default_factory=dict)
     #: Of a queue of containers: stack -> id of its image, of those that it allows; ``None``: tasks run on the host.
     images: Optional[Dict[str, str]] = None

@@ -277,6 +277,12 @@ def _for_makers(around: Surroundings) -> dict[str, str]:
     }
 
 
+def _data(around: Surroundings) -> dict[str, str]:
+    """Where the operator has data sets, which studies may name."""
+    folder = around.shell.get("STACKYARD_DATA")
+    return {"STACKYARD_DATA": os.path.abspath(folder)} if folder else {}
+
+
 def _pips(around: Surroundings) -> dict[str, str]:
     """Where pip finds the operator's configuration in an agent's home: the file may hold a login, its name does not."""
     if "PIP_CONFIG_FILE" in around.shell:
@@ -341,7 +347,7 @@ def _write_settled(slot: Slot, folder: Path, images: Mapping[str, str] | None, a
         gpu=slot.gpu is not None,
         runs=None if slot.in_container else str(folder / "runs"),
         images=None if images is None else dict(images),
-        variables={**_for_makers(around), "STACKYARD_HOME": str(around.home)},
+        variables={**_for_makers(around), **_data(around), "STACKYARD_HOME": str(around.home)},
     )
     write_private(folder / "tasks.json", json.dumps(asdict(settled), indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""What a server offers to be cloned: the task templates, the examples they run on, and the pipeline.
+"""What a server offers to be cloned: the task templates, the examples they run on, the pipeline, and the study.
 
 ``stackyard task publish`` and ``stackyard up`` put it there, each time all of it, in place.
 """
@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stackyard import stacks, workloads
+from stackyard import stacks, toml_tables, workloads
 from stackyard.clearml.client import Client
 from stackyard.clearml.pipelines.submission import TEMPLATE, Submission
 from stackyard.clearml.sending import Sender
-from stackyard.clearml.tasks import examples, templates
+from stackyard.clearml.tasks import examples, templates, tuning
 from stackyard.clearml.tasks.examples import Workshop
 from stackyard.clearml.tasks.templates import Origin, Published
 from stackyard.cli import pipeline
@@ -30,6 +30,8 @@ from stackyard_task.records import RunRecord, TaskSpec
 
 #: The pipeline among the templates: it needs no data.
 PIPELINE = Path("pipelines") / "quickstart.toml"
+#: The study that the template of studies holds: it needs no data either.
+STUDY = Path("studies") / "quickstart.toml"
 #: An example that is not made by then is given up.
 _LIMIT_SECONDS = 300.0
 
@@ -100,6 +102,10 @@ def publish(
         BadInputError
     ) as error:  # a server without the queues of this pipeline has the templates all the same
         missing.append(f"no template of the pipeline: {error}")
+    try:
+        done.append(tuning.publish(sender, made_with, toml_tables.text_of(base() / STUDY)))
+    except BadInputError as error:
+        missing.append(f"no template of a study: {error}")
     return done, missing
 
 

@@ -14,6 +14,7 @@ import psutil
 from rich.console import Console
 
 from stackyard import scenarios
+from stackyard.clearml.sending import Filing
 from stackyard.cli import matrix as matrices
 from stackyard.cli import progress
 from stackyard.errors import NotRunnableError
@@ -40,6 +41,10 @@ from stackyard.tuning.study import plain as study_plain
 from stackyard.tuning.trial import Trial
 from stackyard_task.records import RunRecord, TaskSpec
 
+#: ClearML project that has one below it for each study.
+PROJECT = "Stackyard/studies"
+#: Tags of a trial's task; the second begins that of its study.
+TRIAL_TAG, STUDY_TAG = "trial", "study: "
 #: The trial whose cell stands for all of them in a study's plan.
 _ANY = "any"
 
@@ -105,6 +110,7 @@ class Studies:
         watcher: Watcher,
         resume: bool = False,
         fresh: bool = False,
+        task: str | None = None,
     ) -> Outcome:
         """Search until the budget is used up, nothing is left, or somebody stops it.
 
@@ -115,6 +121,7 @@ class Studies:
             watcher: who is told.
             resume: continue the study that is there.
             fresh: replace it.
+            task: id of the task on a server that stands for the study; its trials' tasks become parts of it.
 
         Raises:
             BadInputError: the plan cannot be made, or the folder is not one to write into.
@@ -166,9 +173,11 @@ class Studies:
                 folders.keep_diffs(plans.travelling, folder.path / CODE_FOLDER)
                 study = old or StudyFile(self.study.name, scenario.title, file, plan.started_at)
                 study.study = now
+                folder.write_study(study)  # from here on it can be continued, also while preparations run
                 if not runner.prepare(conditions):
                     return Outcome(folder.trials(), interrupted=True)
                 deployment = plans.site.deployment(scenario.axes["deployment"][0])
+                deployment.premises.shared[Filing] = self._filing(task)
                 specs = self._specs(plans, folder, archives, deployment.needs_server)
                 hardware = next(iter(scenario.hardware.values()), None)
                 room = self._room(deployment, hardware)
@@ -190,6 +199,11 @@ class Studies:
                 raise
             except OSError as error:
                 raise folder.runs.unusable(error) from error
+
+    def _filing(self, task: str | None) -> Filing:
+        """Where the tasks of trials are found, if they are tasks."""
+        name = self.study.name
+        return Filing(f"{PROJECT}/{name}", (TRIAL_TAG, f"{STUDY_TAG}{name}"), task)
 
     def _room(self, deployment: Deployment, hardware: HardwareSpec | None) -> Room:
         """What trials share: this machine, where they run on it."""

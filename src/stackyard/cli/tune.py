@@ -15,6 +15,7 @@ from stackyard import extras, toml_tables
 from stackyard.cli import study_shown
 from stackyard.cli.options import Json
 from stackyard.cli.studies import Studies
+from stackyard.cli.study_told import TellingWatcher
 from stackyard.counting import count
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.settings import Settings
@@ -47,8 +48,11 @@ def run_command(
     ] = False,
     as_json: Json = False,
     data: Data = None,
+    task: Annotated[str | None, typer.Option("--task", hidden=True)] = None,
+    told: Annotated[Path | None, typer.Option("--told", hidden=True)] = None,
 ) -> None:
     """Search for the best parameters: trials until the budget is used up, stopped where a limit breaks."""
+    # --task and --told are for the task of a study on a server: its id, and where what happens is written down for it
     if resume and fresh:
         raise BadInputError("--resume and --fresh exclude each other; give one")
     text = toml_tables.text_of(file, "give the path of a study file")
@@ -58,7 +62,7 @@ def run_command(
         said = study_shown.intention(studies.study)
         typer.echo(json.dumps(said, indent=1) if as_json else study_shown.intended(said, out))
         return
-    _run(studies, out, file, as_json, resume=resume, fresh=fresh)
+    _run(studies, out, file, as_json, resume=resume, fresh=fresh, task=task, told=told)
 
 
 @app.command("resume")
@@ -143,12 +147,29 @@ def _told(paths: Mapping[str, Path]) -> None:
     typer.echo(str(paths.get("html", paths["md"])))
 
 
-def _run(studies: Studies, out: Path, file: Path, as_json: bool, *, resume: bool, fresh: bool) -> None:
+def _run(
+    studies: Studies,
+    out: Path,
+    file: Path,
+    as_json: bool,
+    *,
+    resume: bool,
+    fresh: bool,
+    task: str | None = None,
+    told: Path | None = None,
+) -> None:
     again = f"stackyard tune run {shlex.quote(str(file))}"
-    with study_shown.watcher(Console(stderr=True), studies.study) as watcher:
+    with study_shown.watcher(Console(stderr=True), studies.study) as shown:
+        watcher = shown if told is None else TellingWatcher(shown, studies.study, StudyFolder(out), told)
         watcher.message(study_shown.intended(study_shown.intention(studies.study), out))
         outcome = studies.run(
-            out, file=str(file.absolute()), again=again, watcher=watcher, resume=resume, fresh=fresh
+            out,
+            file=str(file.absolute()),
+            again=again,
+            watcher=watcher,
+            resume=resume,
+            fresh=fresh,
+            task=task,
         )
     folder = StudyFolder(out, again)
     said = study_shown.status(folder.needed(), outcome.trials)

@@ -111,7 +111,9 @@ class DispatchedDeployment(Deployment):
         """What sends runs through the queue for so many GPUs."""
         queue = self.queue(gpus)
         if queue not in self._launchers:
-            filing = self.premises.shared.get(Filing, Filing())  # whoever starts the runs may say where they lie
+            filing = self.premises.shared.get(
+                Filing, Filing()
+            )  # whoever starts the runs may say where they lie
             sender = dataclasses.replace(self.offer.sender, filing=filing)
             self._launchers[queue] = self.through(sender, queue)
         return self._launchers[queue]
