@@ -78,6 +78,7 @@ SEAM = {
     "stackyard_task.metric_sources",
     "stackyard_task.manifest",
     "stackyard_task.figure_names",
+    "stackyard_task.studies",
     "stackyard_task.wishes",
     "stackyard_task.installed",
     "stackyard_task.run_folders",

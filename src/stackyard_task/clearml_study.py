@@ -25,8 +25,8 @@ TEMPLATES_PROJECT, STUDIES_PROJECT = "Stackyard/templates", "Stackyard/studies"
 TEMPLATE_TAG, QUEUE_TAG, STUDY_TAG = "template", "queue: ", "study: "
 #: Configuration objects: the best trials as JSON, and a line for each trial.
 BEST, TRIALS = "Best", "Trials"
-#: Section of a task's user properties.
-PROPERTIES = "properties"
+#: Section of a task's user properties, and how those begin that say the best.
+PROPERTIES, _BEST = "properties", "best_"
 #: What a clone of the template is called, unless somebody named it.
 _UNNAMED = re.compile(r"(?i)(clone of )*tune( \(?\d+\)?)?")
 #: Of the trials, so many are listed, the newest; and of parameters so many become properties.
@@ -67,6 +67,21 @@ class StudyTask:
         #: What stands on the server: of the percentage, the best, and the number of trials.
         self._standing: Dict[str, Any] = {}
         self._placed = self._complained = False
+
+    def forget(self) -> None:
+        """Remove what another run of the study left on the task, as of one that this task was cloned from.
+
+        Raises:
+            ApiError: the server does not answer, or refuses.
+        """
+        held = handing_in.table(self._task, "configuration")
+        names = [name for name in (BEST, TRIALS) if name in held]
+        if names:
+            self.server.call("tasks.delete_configuration", task=self._id, configuration=names, force=True)
+        properties = handing_in.table(handing_in.table(self._task, "hyperparams"), PROPERTIES)
+        gone = [{"section": PROPERTIES, "name": name} for name in properties if name.startswith(_BEST)]
+        if gone:
+            self.server.call("tasks.delete_hyper_params", task=self._id, hyperparams=gone, force=True)
 
     def show(self) -> bool:
         """Show what has been told since; whether all of it is shown. Where the server is away, it waits."""
@@ -218,10 +233,10 @@ class StudyTask:
 
 def _properties(best: TrialTold) -> List[Dict[str, str]]:
     """The best trial as user properties: its name, its task, what it found, and its parameters."""
-    said: Dict[str, Any] = {"best_trial": best.name, "best_task": best.task or ""}
-    said.update((f"best_{name}", f"{value:.6g}") for name, value in best.values.items())
+    said: Dict[str, Any] = {f"{_BEST}trial": best.name, f"{_BEST}task": best.task or ""}
+    said.update((f"{_BEST}{name}", f"{value:.6g}") for name, value in best.values.items())
     parameters = list(best.parameters.items())[:_MOST_PROPERTIES]
-    said.update((f"best_{name}", value) for name, value in parameters if f"best_{name}" not in said)
+    said.update((f"{_BEST}{name}", value) for name, value in parameters if f"{_BEST}{name}" not in said)
     return [
         {"section": PROPERTIES, "name": name, "value": str(value)[:_MOST_LETTERS], "type": ""}
         for name, value in said.items()

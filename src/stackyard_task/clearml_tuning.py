@@ -82,9 +82,15 @@ def run(link: Link, ending: Ending, variables: Mapping[str, str]) -> Optional[Fa
         )
     top = Path(home) / FOLDER
     sweep(top)
-    place = _place(link, top)
+    place = top / str(link.document["id"])
+    shown = StudyTask(link.server, link.document, place / TOLD, place / SHOWN)
+    if not _is_begun(link, place):
+        _begin(link, place)
+        shown.forget()
     (place / FILE).write_text(text, encoding="utf-8")
-    shown = StudyTask(link.server.another(patience_seconds=0.0), link.document, place / TOLD, place / SHOWN)
+    shown.server = link.server.another(
+        patience_seconds=0.0
+    )  # while the tuner goes on, nothing waits for the server
     ending.hand_over()  # from here on the tuner is ended in order
     tuner = _Tuner(settled, place, link, variables)
     aborted = False
@@ -110,22 +116,24 @@ def sweep(top: Path, now: Optional[float] = None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(link: Link, top: Path) -> Path:
-    """The folder of this task's study: as an earlier try of the task left it, or new where the task was reset."""
-    id = str(link.document["id"])
-    place = top / id
+def _is_begun(link: Link, place: Path) -> bool:
+    """Whether an earlier try of the task left its study there; not so where the task was reset."""
     runtime = link.document.get("runtime")
     said = runtime.get(BEGUN_PROPERTY) if isinstance(runtime, dict) else None
-    with contextlib.suppress(OSError):
-        if said and (place / BEGUN).read_text(encoding="utf-8") == said:
-            return place
+    try:
+        return bool(said) and (place / BEGUN).read_text(encoding="utf-8") == said
+    except OSError:
+        return False
+
+
+def _begin(link: Link, place: Path) -> None:
+    """Make the folder of this task's study, new."""
     if place.exists():
         shutil.rmtree(place)
     place.mkdir(parents=True, mode=0o700)
     begun = uuid.uuid4().hex
     (place / BEGUN).write_text(begun, encoding="utf-8")
-    link.server.edit_runtime(id, {BEGUN_PROPERTY: begun})
-    return place
+    link.server.edit_runtime(str(link.document["id"]), {BEGUN_PROPERTY: begun})
 
 
 class _Tuner:
