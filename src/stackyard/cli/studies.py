@@ -17,14 +17,15 @@ from stackyard import scenarios
 from stackyard.clearml.sending import Filing
 from stackyard.cli import matrix as matrices
 from stackyard.cli import progress
+from stackyard.counting import count
 from stackyard.errors import NotRunnableError
 from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
 from stackyard.machine.hardware_spec import HardwareSpec
-from stackyard.matrix import folders
+from stackyard.matrix import folders, resuming
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
-from stackyard.matrix.plan import PlannedBlock
+from stackyard.matrix.plan import Plan, PlannedBlock
 from stackyard.matrix.runner import Runner
 from stackyard.matrix.runs import CODE_FOLDER
 from stackyard.matrix.stop import Stop
@@ -39,6 +40,7 @@ from stackyard.tuning.room import Room
 from stackyard.tuning.study import Study
 from stackyard.tuning.study import plain as study_plain
 from stackyard.tuning.trial import Trial
+from stackyard_task import records
 from stackyard_task.records import RunRecord, TaskSpec
 
 #: ClearML project that has one below it for each study.
@@ -47,6 +49,8 @@ PROJECT = "Stackyard/studies"
 TRIAL_TAG, STUDY_TAG = "trial", "study: "
 #: The trial whose cell stands for all of them in a study's plan.
 _ANY = "any"
+#: Of what is noted of one change.
+_MOST_LETTERS = 1000
 
 
 class _Told:
@@ -70,6 +74,16 @@ class _Told:
         self, label: str, record: RunRecord, done: int, total: int, remaining_seconds: float | None
     ) -> None:
         """The study's watcher is told when a trial is over."""
+
+
+def _accept(folder: StudyFolder, study: StudyFile, earlier: Plan, plan: Plan) -> None:
+    """Have a study go on as ``plan`` says where the workload changed, and note from which trial on."""
+    lines = [line for found in resuming.changed(earlier, plan).values() for line in found]
+    if not lines:
+        return
+    study.changes.append(f"after {count(len(folder.trials()), 'trial')}: {'; '.join(lines)}"[:_MOST_LETTERS])
+    folder.write_study(study)
+    records.write_json(plan, folder.runs.plan_path)
 
 
 class Studies:
@@ -111,6 +125,8 @@ class Studies:
         resume: bool = False,
         fresh: bool = False,
         task: str | None = None,
+        accept_changes: bool = False,
+        retry_failed: bool = False,
     ) -> Outcome:
         """Search until the budget is used up, nothing is left, or somebody stops it.
 
@@ -122,6 +138,8 @@ class Studies:
             resume: continue the study that is there.
             fresh: replace it.
             task: id of the task on a server that stands for the study; its trials' tasks become parts of it.
+            accept_changes: continue it though code, packages or inputs changed, and say so in the study.
+            retry_failed: begin trials again that failed.
 
         Raises:
             BadInputError: the plan cannot be made, or the folder is not one to write into.
@@ -169,10 +187,12 @@ class Studies:
                 old = folder.study() if resume else None
                 if old is not None:
                     folder.refuse_other(old, now)
+                study = old or StudyFile(self.study.name, scenario.title, file, plan.started_at)
+                study.study, study.file = now, file
+                if old is not None and accept_changes and earlier_plan is not None:
+                    _accept(folder, study, earlier_plan, plan)
                 folder.runs.begin(plan, self._text, resume=resume, fresh=fresh)
                 folders.keep_diffs(plans.travelling, folder.path / CODE_FOLDER)
-                study = old or StudyFile(self.study.name, scenario.title, file, plan.started_at)
-                study.study = now
                 folder.write_study(study)  # from here on it can be continued, also while preparations run
                 if not runner.prepare(conditions):
                     return Outcome(folder.trials(), interrupted=True)
@@ -194,7 +214,7 @@ class Studies:
                         task, folder.run_of(trial), deployment, mine, gpus=hardware.gpus if hardware else 0
                     )
 
-                return Controller(engine, folder, attempt, room, watcher, stop).run(study)
+                return Controller(engine, folder, attempt, room, watcher, stop).run(study, retry_failed)
             except BrokenPipeError:
                 raise
             except OSError as error:

@@ -226,6 +226,7 @@ def status(study: StudyFile, trials: Sequence[Trial]) -> dict[str, Any]:
         "cpu_seconds": sum(t.used.get("cpu_seconds", 0.0) for t in trials),
         "wall_seconds": study.wall_seconds,
         "budget": study.study.get("budget", {}),
+        "changes": study.changes,
         "best": [records.to_json(trial) for trial in front(study, trials)],
     }
 
@@ -239,6 +240,7 @@ def stated(said: Mapping[str, Any]) -> str:
         rows.append(
             "stopped by: " + ", ".join(f"{LABELS.get(n, n)} {c}" for n, c in said["stopped_by"].items())
         )
+    rows += [f"changed {line}" for line in said["changes"]]
     rows.append(f"used: {quantity(said['cpu_seconds'], 's')} of CPU in {quantity(said['wall_seconds'], 's')}")
     for trial in said["best"]:
         rows.append("best: " + line(records.from_json(Trial, trial)))

@@ -28,6 +28,12 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 File = Annotated[Path, typer.Argument(help="The study file (TOML).", metavar="FILE")]
 Folder = Annotated[Path, typer.Argument(help="The study's folder.", metavar="DIR")]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changes", help="Continue though code, packages or inputs changed; the study says so."
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA."),
@@ -43,6 +49,7 @@ def run_command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the study in the folder.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the earlier study in the folder.")] = False,
+    accept_changes: AcceptChanges = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be searched; start and write nothing.")
     ] = False,
@@ -55,6 +62,8 @@ def run_command(
     # --task and --told are for the task of a study on a server: its id, and where what happens is written down for it
     if resume and fresh:
         raise BadInputError("--resume and --fresh exclude each other; give one")
+    if accept_changes and not resume:
+        raise BadInputError("--accept-changes says how to continue; give --resume with it")
     text = toml_tables.text_of(file, "give the path of a study file")
     studies = Studies(text, str(file), file.parent, Settings.from_environment(data), checked=not resume)
     out = out or Path("runs") / studies.study.name
@@ -62,16 +71,36 @@ def run_command(
         said = study_shown.intention(studies.study)
         typer.echo(json.dumps(said, indent=1) if as_json else study_shown.intended(said, out))
         return
-    _run(studies, out, file, as_json, resume=resume, fresh=fresh, task=task, told=told)
+    _run(
+        studies,
+        out,
+        file,
+        as_json,
+        resume=resume,
+        fresh=fresh,
+        accept_changes=accept_changes,
+        task=task,
+        told=told,
+    )
 
 
 @app.command("resume")
-def resume_command(folder: Folder, as_json: Json = False, data: Data = None) -> None:
+def resume_command(
+    folder: Folder,
+    accept_changes: AcceptChanges = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Begin the trials again that failed.")
+    ] = False,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
     """Continue a study where it ended, as the file that it was begun from says now."""
     file = Path(StudyFolder(folder).needed().file)
     text = toml_tables.text_of(file, f"give its place with: stackyard tune run FILE --out {folder} --resume")
     studies = Studies(text, str(file), file.parent, Settings.from_environment(data), checked=False)
-    _run(studies, folder, file, as_json, resume=True, fresh=False)
+    _run(
+        studies, folder, file, as_json, resume=True, accept_changes=accept_changes, retry_failed=retry_failed
+    )
 
 
 @app.command("status")
@@ -154,7 +183,9 @@ def _run(
     as_json: bool,
     *,
     resume: bool,
-    fresh: bool,
+    fresh: bool = False,
+    accept_changes: bool = False,
+    retry_failed: bool = False,
     task: str | None = None,
     told: Path | None = None,
 ) -> None:
@@ -170,6 +201,8 @@ def _run(
             resume=resume,
             fresh=fresh,
             task=task,
+            accept_changes=accept_changes,
+            retry_failed=retry_failed,
         )
     folder = StudyFolder(out, again)
     said = study_shown.status(folder.needed(), outcome.trials)

@@ -128,17 +128,21 @@ class Controller:
         self._waiting: list[Trial] = []
         self._over: Over | None = None
 
-    def run(self, study: StudyFile) -> Outcome:
+    def run(self, study: StudyFile, retry_failed: bool = False) -> Outcome:
         """Go on until the budget is used up, nothing is left to try, or somebody stops it.
 
         Args:
             study: as it lies in the folder; its state and wall seconds are kept up to date.
+            retry_failed: whether trials that failed are begun again first.
 
         Raises:
             StackyardError: trials cannot be read, begun or kept.
         """
         self._trials = self._folder.trials()
         for trial in self._trials:
+            if retry_failed and trial.state == "failed":
+                trial.state, trial.reason, trial.values, trial.folder = "planned", None, {}, None
+                self._folder.write(trial)
             if not trial.over:
                 self._resume(trial)
             self._room.seen(trial)

@@ -119,16 +119,23 @@ def test_a_trial_that_breaks_a_limit_is_stopped_and_not_failed(
 
 @pytest.mark.slow
 def test_what_fails_is_counted_and_the_search_goes_on(
-    write: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, said, err = ran(capsys, "run", str(write(("[1, 2]", "[13, 7, 2]"))))
     assert status == 4
     assert (said["completed"], said["failed"]) == (2, 4)
     assert "4 of 6 trials failed (the first: t0001: the command exited with status 1" in err
-    assert (
-        "accuracy is 'nan', expected a finite number"
-        in ran(capsys, "show", "runs/small", "2")[1]["reason"]["message"]
+    not_a_number = ran(capsys, "show", "runs/small", "2")[1]["reason"]["message"]
+    assert not_a_number == "accuracy is 'nan', expected a finite number"
+    script = tmp_path / "work" / "train.py"
+    script.write_text(
+        SCRIPT.replace("asked.batch == 13", "asked.batch == 14").replace("asked.batch == 7", "False")
     )
+    status, _, err = ran(capsys, "resume", "runs/small", "--retry-failed")
+    assert (status, "code of w: changed: train.py" in err) == (2, True)
+    status, said, _ = ran(capsys, "resume", "runs/small", "--retry-failed", "--accept-changes")
+    assert (status, said["completed"], said["failed"]) == (0, 6, 0)
+    assert said["changes"] == ["after 6 trials: code of w: changed: train.py"]
 
 
 @pytest.mark.slow
