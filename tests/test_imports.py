@@ -66,7 +66,7 @@ ALLOWED = {
     "official": {"errors", "counting", "extras", "clearml"},
     "reports": {"errors", "counting", "extras"},
     "comparing": {"errors", "counting", "clearml", "reports"},
-    "web": {"errors", "counting", "extras", "clearml", "reports", "comparing"},
+    "web": {"errors", "counting", "extras", "clearml", "reports", "comparing", "tuning"},
     "cli": {"*"},
 }
 #: What our side may see of the task's side.

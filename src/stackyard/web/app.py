@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from stackyard.web import compare, reports, signing
+from stackyard.web import compare, reports, signing, studies
 from stackyard.web.edge import Edge
 from stackyard.web.section import Section
 from stackyard.web.site import Site, Visit
 
 #: The rooms, in the order of the navigation. A new one is added here and nowhere else.
-SECTIONS: tuple[Section, ...] = (compare.SECTION, reports.SECTION)
+SECTIONS: tuple[Section, ...] = (compare.SECTION, reports.SECTION, studies.SECTION)
 STATIC = Path(__file__).parent / "static"
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 

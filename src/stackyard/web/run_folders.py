@@ -1,4 +1,4 @@
-"""Reports below some folders of this machine: found, and opened without ever leaving those folders.
+"""Reports and studies below some folders of this machine: found, and opened without ever leaving those folders.
 
 A path is walked name by name from the folder's own descriptor, and no link is followed: nothing outside can be named.
 """
@@ -18,6 +18,8 @@ from stackyard.reports import outputs
 
 #: What lies in a folder with a report -> its kind.
 FILES = {outputs.file_name(ending): kind for ending, kind in outputs.KINDS.items()}
+#: What makes a folder that of a study.
+STUDY_FILE = "study.json"
 #: How deep below a folder reports are looked for, how many entries are looked at, and how many reports are listed.
 DEPTH, MOST_ENTRIES, MOST_SHOWN = 4, 20_000, 200
 #: A file that is sent.
@@ -33,10 +35,12 @@ class Found:
     #: The place of the given folder, and the path below it ("." for the folder itself).
     place: int
     name: str
-    #: What is there, of FILES.
+    #: What is there, of FILES; a study may have none yet.
     files: tuple[str, ...]
     #: Epoch seconds of the newest of them.
     at: float
+    #: Whether it is the folder of a study.
+    study: bool = False
 
     @property
     def when(self) -> str:
@@ -49,6 +53,8 @@ class Listing:
     """What a look found."""
 
     reports: list[Found]
+    #: Studies, with and without a report.
+    studies: list[Found]
     #: Reports beyond those that are listed; whether the look ended before it had seen everything.
     more: int
     cut_off: bool
@@ -65,50 +71,46 @@ class RunFolders:
         self.folders = list(folders)
 
     def found(self) -> Listing:
-        """The reports, the newest first."""
-        reports: list[Found] = []
+        """The reports and the studies, the newest first."""
+        found: list[Found] = []
         left = MOST_ENTRIES
         for place, folder in enumerate(self.folders):
             with suppress(OSError):
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
-                    left = self._look(descriptor, place, (), reports, left)
+                    left = self._look(descriptor, place, (), found, left)
                 finally:
                     os.close(descriptor)
-        reports.sort(key=lambda each: (-each.at, each.place, each.name))
-        return Listing(reports[:MOST_SHOWN], max(0, len(reports) - MOST_SHOWN), left <= 0)
+        found.sort(key=lambda each: (-each.at, each.place, each.name))
+        reports = [each for each in found if each.files]
+        studies = [each for each in found if each.study]
+        return Listing(
+            reports[:MOST_SHOWN], studies[:MOST_SHOWN], max(0, len(reports) - MOST_SHOWN), left <= 0
+        )
 
     def files(self, place: str, name: str) -> list[str]:
         """The files of a report; empty: there is none."""
-        with _Opened(self._folder(place), name) as folder:
+        with self.opened(place, name) as folder:
             return [] if folder is None else [each for each in FILES if _size(folder, each) is not None]
 
     def open(self, place: str, name: str, file: str) -> tuple[io.FileIO, int] | None:
         """An open file and its size; ``None``: there is none."""
         if file not in FILES:
             return None
-        with _Opened(self._folder(place), name) as folder:
-            if folder is None:
-                return None
-            with suppress(OSError):
-                descriptor = os.open(
-                    file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder
-                )
-                status = os.fstat(descriptor)
-                if stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES:
-                    return io.FileIO(descriptor), status.st_size
-                os.close(descriptor)
-        return None
+        with self.opened(place, name) as folder:
+            return None if folder is None else opened_file(folder, file, MOST_BYTES)
+
+    def opened(self, place: str, name: str) -> Opened:
+        """The folder of a report or study, to be used as a context: its descriptor, or ``None``."""
+        return Opened(self._folder(place), name)
 
     def _folder(self, place: str) -> Path | None:
         number = int(place) if place.isascii() and place.isdigit() and len(place) < 4 else -1
         return self.folders[number] if 0 <= number < len(self.folders) else None
 
-    def _look(
-        self, descriptor: int, place: int, path: tuple[str, ...], reports: list[Found], left: int
-    ) -> int:
+    def _look(self, descriptor: int, place: int, path: tuple[str, ...], found: list[Found], left: int) -> int:
         """Look at one folder and those below; how many entries may still be looked at."""
-        below, there, newest = [], [], 0.0
+        below, there, newest, study = [], [], 0.0, False
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 left -= 1
@@ -118,31 +120,34 @@ class RunFolders:
                     if entry.name in FILES and entry.is_file(follow_symlinks=False):
                         there.append(entry.name)
                         newest = max(newest, entry.stat(follow_symlinks=False).st_mtime)
+                    elif entry.name == STUDY_FILE and entry.is_file(follow_symlinks=False):
+                        study = True
+                        newest = max(newest, entry.stat(follow_symlinks=False).st_mtime)
                     elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                         below.append(entry.name)
-        if there:
+        if there or study:
             files = tuple(name for name in FILES if name in there)
             name = "/".join(path) or "."
             if name.isprintable():
-                reports.append(Found(place, name, files, newest))
+                found.append(Found(place, name, files, newest, study))
         if len(path) < DEPTH:
             for name in sorted(below):
                 if left <= 0:
                     break
-                if there and name in _NOT_BELOW:
+                if (there or study) and name in _NOT_BELOW:
                     continue
                 with suppress(OSError):
                     inner = os.open(
                         name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
                     )
                     try:
-                        left = self._look(inner, place, (*path, name), reports, left)
+                        left = self._look(inner, place, (*path, name), found, left)
                     finally:
                         os.close(inner)
         return left
 
 
-class _Opened:
+class Opened:
     """The descriptor of a folder below another, walked to without following a link; ``None``: there is none."""
 
     def __init__(self, folder: Path | None, name: str) -> None:
@@ -169,6 +174,17 @@ class _Opened:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def opened_file(folder: int, name: str, most_bytes: int) -> tuple[io.FileIO, int] | None:
+    """A plain file of a folder, open, and its size; ``None``: there is none, or it is larger."""
+    with suppress(OSError):
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_size <= most_bytes:
+            return io.FileIO(descriptor), status.st_size
+        os.close(descriptor)
+    return None
 
 
 def _is_plain(part: str) -> bool:

@@ -16,9 +16,8 @@ from stackyard.tuning.trial import Trial
 def analyse(found: Found) -> StudyReport:
     """The report on what lies in a study's folder."""
     trials = found.trials
-    objectives = {name: word == "maximise" for name, word in found.study.study.get("objectives", {}).items()}
+    objectives = found.told.more_is_better
     first = next(iter(objectives), "")
-    limits = found.study.study.get("limits", {})
     return StudyReport(
         found,
         objectives,
@@ -26,7 +25,7 @@ def analyse(found: Found) -> StudyReport:
         sum(trial.used.get("cpu_seconds", 0.0) for trial in trials),
         fronts.front(trials, objectives) if objectives else [],
         best_so_far(trials, first, objectives.get(first, False)),
-        ended(trials, limits),
+        ended(trials, found.told.limits),
         accuracy.table(trials),
         accuracy.table(trials, early=True),
         accuracy.of_skipped(trials),

@@ -302,12 +302,9 @@ def text(trial: Trial, report: StudyReport) -> str:
     )
     cpu = wording.amount(trial.used.get("cpu_seconds"), "cpu_seconds")
     state = "" if trial.state == "completed" else f" ({trial.state})"
-    return shortened(f"{name_of(trial.number)}{state}: {values}; {cpu} of CPU; {said.given(trial)}", _LONGEST)
-
-
-def shortened(text: str, most: int) -> str:
-    """A text of at most so many characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return said.shortened(
+        f"{name_of(trial.number)}{state}: {values}; {cpu} of CPU; {said.given(trial)}", _LONGEST
+    )
 
 
 def path(places: Sequence[tuple[float, float]]) -> str:

@@ -170,7 +170,7 @@ def _table(report: StudyReport) -> dict[str, Any]:
         "header": [
             ("trial", False),
             ("state", False),
-            *((charts.shortened(name, 60), name in numeric) for name in columns),
+            *((said.shortened(name, 60), name in numeric) for name in columns),
             *((wording.label(name), True) for name in values),
             *((wording.label(name) + (" (simulated)" if name in marked else ""), True) for name in used),
             ("tuner's own time", True),
@@ -188,7 +188,7 @@ def _table(report: StudyReport) -> dict[str, Any]:
                     *(_used(trial, name) for name in used),
                     _value(trial.overhead_seconds, "wall_seconds", ""),
                     Cell(
-                        charts.shortened(trial.reason.message, _LONGEST) if trial.reason else "",
+                        said.shortened(trial.reason.message, _LONGEST) if trial.reason else "",
                         kind="why",
                     ),
                 ],
@@ -208,7 +208,7 @@ def _table(report: StudyReport) -> dict[str, Any]:
 def _given(value: Any) -> Cell:
     if value is None:
         return Cell(NOT_MEASURED, "")
-    text = charts.shortened(wording.parameter(value), _LONGEST)
+    text = said.shortened(wording.parameter(value), _LONGEST)
     return Cell(text, f"{value!r}" if _is_number(value) else None, "n" if _is_number(value) else "given")
 
 

@@ -14,6 +14,7 @@ from stackyard.reports import facts
 from stackyard.reports.cells import arrange
 from stackyard.reports.loading import Run, Study
 from stackyard.tuning.folder import StudyFolder
+from stackyard.tuning.report import told
 from stackyard.tuning.report.report import Found
 from stackyard.tuning.study import TRIAL_AXIS
 from stackyard.tuning.trial import Trial
@@ -39,11 +40,13 @@ def load(folder: Path) -> Found:
     """
     place = StudyFolder(folder)
     study, trials = place.needed(), place.trials()
+    said = told.read(study)
     ran = [trial for trial in trials if trial.folder is not None and trial.over]
     found = _records(place, spread(ran, MOST_RECORDS))
     matrix = arrange(Study(tuple(Run(record, 0, record.run_id) for record in found)))
     return Found(
         study,
+        said,
         trials,
         _axes(folder, found),
         facts.methods(matrix),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from stackyard.counting import count
 from stackyard.tuning.report import wording
 from stackyard.tuning.report.axes import Tick, axis
-from stackyard.tuning.report.charts import Line, path, shortened, text, thinned
+from stackyard.tuning.report.charts import Line, path, text, thinned
 from stackyard.tuning.report.report import StudyReport
+from stackyard.tuning.report.said import shortened
+from stackyard.tuning.report.told import Dimension
 
 #: Lines, and axes of parameters.
 MOST_LINES, MOST_AXES = 250, 12
@@ -54,12 +55,12 @@ class Parallel:
 class _Scale:
     """Where a parameter's value stands."""
 
-    def __init__(self, told: Mapping[str, Any], values: list[Any]) -> None:
+    def __init__(self, told: Dimension, values: list[Any]) -> None:
         self._places: dict[str, float] = {}
         start, end = HEIGHT - BOTTOM, TOP
         self._axis = None
-        if "values" in told:
-            listed = list(told["values"])
+        if told.values is not None:
+            listed = list(told.values)
             if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in listed):
                 listed = sorted(listed)
             last = max(1, len(listed) - 1)
@@ -71,8 +72,8 @@ class _Scale:
             few = thinned(list(zip(self._places.values(), words)), MOST_TICKS)
             self.ticks = [(Tick(round(at, 1), shortened(word, _LONGEST_TICK)), word) for at, word in few]
         else:
-            ends = [v for v in (told.get("low"), told.get("high"), *values) if _is_number(v)]
-            self._axis = axis(ends, "", start, end, log=bool(told.get("log")))
+            ends = [v for v in (told.low, told.high, *values) if _is_number(v)]
+            self._axis = axis(ends, "", start, end, log=told.log)
             self.ticks = [(tick, tick.text) for tick in self._axis.ticks]
 
     def place(self, value: Any) -> float | None:
@@ -85,12 +86,12 @@ def draw(report: StudyReport) -> Parallel | None:
     """The drawing; ``None``: no trial has completed, or there is no parameter."""
     first = report.first
     completed = [t for t in report.trials if t.state == "completed" and first in t.values]
-    dimensions = [told for told in report.dimensions if told.get("name") is not None]
+    dimensions = report.dimensions
     if not completed or not dimensions:
         return None
     shown = dimensions[:MOST_AXES]
-    names = [str(told["name"]) for told in shown]
-    scales = [_Scale(told, [t.parameters.get(str(told["name"])) for t in completed]) for told in shown]
+    names = [told.name for told in shown]
+    scales = [_Scale(told, [t.parameters.get(told.name) for t in completed]) for told in shown]
     last = axis([t.values[first] for t in completed], first, HEIGHT - BOTTOM, TOP)
     places = [LEFT + APART * i for i in range(len(shown) + 1)]
     coordinates = [

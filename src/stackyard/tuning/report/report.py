@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from stackyard.reports.report import EnvironmentRow
 from stackyard.tuning.folder import StudyFile
 from stackyard.tuning.prediction.accuracy import Accuracy, Skipped
+from stackyard.tuning.report.told import Dimension, Told
 from stackyard.tuning.trial import Trial
 
 API_VERSION = 1
@@ -19,6 +19,7 @@ class Found:
     """What lies in a study's folder."""
 
     study: StudyFile
+    told: Told
     trials: Sequence[Trial]
     #: Axis -> its level, the same in all trials: deployment, stack, hardware, workload.
     axes: Mapping[str, str] = field(default_factory=dict)
@@ -99,13 +100,11 @@ class StudyReport:
         return next(iter(self.objectives), "")
 
     @property
-    def dimensions(self) -> Sequence[Mapping[str, Any]]:
-        """Of the space, as ``study.plain`` has them."""
-        return [told for told in self.study.study.get("space", []) if isinstance(told, dict)]
+    def dimensions(self) -> Sequence[Dimension]:
+        """Of the space."""
+        return self.found.told.space
 
     @property
     def limits(self) -> dict[str, float]:
         """Those of one trial."""
-        return {
-            name: limit for name, limit in self.study.study.get("limits", {}).items() if limit is not None
-        }
+        return {name: limit for name, limit in self.found.told.limits.items() if limit is not None}

@@ -39,6 +39,11 @@ _MOST_ENDED = 5
 _WHEN = {False: "before the start", True: "after the first steps"}
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def given(trial: Trial) -> str:
     """A trial's parameters on one line."""
     return " ".join(f"{name}={wording.parameter(value)}" for name, value in trial.parameters.items())
@@ -58,9 +63,9 @@ def summary(report: StudyReport) -> str:
 
 def searched(report: StudyReport) -> list[tuple[str, str]]:
     """What was searched, and how: a name and words for each."""
-    told = report.study.study
-    search, budget, packing = (told.get(key) or {} for key in ("search", "budget", "packing"))
-    rows = [(f"parameter {one.get('name')}", wording.dimension(one)) for one in report.dimensions]
+    told = report.found.told
+    search, budget = told.search, told.budget
+    rows = [(f"parameter {one.name}", wording.dimension(one)) for one in report.dimensions]
     rows += [
         (f"objective {wording.label(name)}", "as great as possible" if more else "as small as possible")
         for name, more in report.objectives.items()
@@ -69,36 +74,28 @@ def searched(report: StudyReport) -> list[tuple[str, str]]:
         (f"limit of a trial: {wording.label(name)}", wording.amount(limit, name))
         for name, limit in report.limits.items()
     ]
+    trials, cpu, wall = (budget.get(name) for name in ("trials", "cpu_seconds", "wall_seconds"))
     bounds = [
-        *([count(budget["trials"], "trial")] if budget.get("trials") else []),
-        *([f"{quantity(budget['cpu_seconds'], 's')} of CPU"] if budget.get("cpu_seconds") else []),
-        *([f"{quantity(budget['wall_seconds'], 's')} of wall time"] if budget.get("wall_seconds") else []),
+        *([count(trials, "trial")] if trials else []),
+        *([f"{quantity(cpu, 's')} of CPU"] if cpu else []),
+        *([f"{quantity(wall, 's')} of wall time"] if wall else []),
     ]
     rows.append(("budget", ", ".join(bounds) or "none"))
-    settings = search.get("pruner_settings") or {}
-    pruner = str(search.get("pruner", NOT_MEASURED)) + (
-        f" ({', '.join(f'{name} {value:g}' for name, value in settings.items())})" if settings else ""
-    )
+    settings = ", ".join(f"{name} {value:g}" for name, value in search.pruner_settings.items())
     rows += [
-        ("sampler", str(search.get("sampler", NOT_MEASURED))),
-        ("pruner", pruner),
-        ("seed", str(search.get("seed", NOT_MEASURED))),
+        ("sampler", search.sampler or NOT_MEASURED),
+        ("pruner", (search.pruner or NOT_MEASURED) + (f" ({settings})" if settings else "")),
+        ("seed", NOT_MEASURED if search.seed is None else str(search.seed)),
     ]
-    if "skip" in search:
-        share = search.get("check_share") or 0
-        rows.append(
-            (
-                "skipping",
-                f"trials predicted to break a limit; {100 * share:g} % of them are run all the same"
-                if search["skip"]
-                else "off",
-            )
+    if search.skip is not None:
+        how = (
+            f"trials predicted to break a limit; {100 * search.check_share:g} % of them are run all the same"
         )
-    if packing:
-        at_once = packing.get("at_once")
-        rows.append(
-            ("side by side", "as many as fit" if at_once is None else f"{count(at_once, 'trial')} at most")
-        )
+        rows.append(("skipping", how if search.skip else "off"))
+    at_once = told.packing.at_once
+    rows.append(
+        ("side by side", "as many as fit" if at_once is None else f"{count(at_once, 'trial')} at most")
+    )
     rows += [(axis, level) for axis, level in report.found.axes.items()]
     return rows
 

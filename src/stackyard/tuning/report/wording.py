@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from stackyard.reports.quantities import NOT_MEASURED, quantity
+from stackyard.tuning.report.told import Dimension
 from stackyard.tuning.trial import Interval
 
 #: Unit of what a trial uses, by quantity.
@@ -78,15 +78,14 @@ def interval(told: Interval | None, name: str) -> str:
     return f"{amount(told.value, name)} [{amount(told.low, name)}, {amount(told.high, name)}]"
 
 
-def dimension(told: Mapping[str, Any]) -> str:
-    """A dimension of the space, as ``study.plain`` has it, in words."""
-    if "values" in told:
-        return ", ".join(parameter(value) for value in told["values"])
+def dimension(told: Dimension) -> str:
+    """A dimension of the space in words."""
+    if told.values is not None:
+        return ", ".join(parameter(value) for value in told.values)
     more = [
-        *(["whole numbers"] if told.get("whole") else []),
-        *(["log scale"] if told.get("log") else []),
-        *([f"in steps of {parameter(told['step'])}"] if told.get("step") is not None else []),
+        *(["whole numbers"] if told.whole else []),
+        *(["log scale"] if told.log else []),
+        *([f"in steps of {number(told.step)}"] if told.step is not None else []),
     ]
-    return f"{parameter(told.get('low'))} to {parameter(told.get('high'))}" + (
-        f" ({', '.join(more)})" if more else ""
-    )
+    ends = (NOT_MEASURED if end is None else number(end) for end in (told.low, told.high))
+    return " to ".join(ends) + (f" ({', '.join(more)})" if more else "")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
+from stackyard.tuning.report import told
 from stackyard.tuning.report.analysis import analyse
 from stackyard.tuning.report.report import Found, StudyReport
 from stackyard.tuning.trial import Interval, Point, Reason, Trial
@@ -103,7 +104,8 @@ def many(count: int) -> list[Trial]:
 
 def report(trials: Sequence[Trial], file: StudyFile | None = None, **more: Any) -> StudyReport:
     """The report of some trials."""
-    return analyse(Found(file or study(), trials, **more))
+    shown = file or study()
+    return analyse(Found(shown, told.read(shown), trials, **more))
 
 
 def put(folder: Path, trials: Sequence[Trial], file: StudyFile | None = None) -> StudyFolder:

@@ -1,0 +1,74 @@
+"""What a study's file says of what is searched, checked: people edit files, and a page shows those of others. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackyard.errors import BadInputError
+from stackyard.tuning.folder import STUDY_FILE, StudyFile
+from stackyard_task import records
+
+
+@dataclass
+class Search:
+    """How the next trial is chosen, as ``study.Search``."""
+
+    sampler: str | None = None
+    pruner: str | None = None
+    seed: int | None = None
+    pruner_settings: dict[str, float] = field(default_factory=dict)
+    skip: bool | None = None
+    check_share: float = 0.0
+
+
+@dataclass
+class Packing:
+    """Of ``study.Packing`` what a report says."""
+
+    at_once: int | None = None
+
+
+@dataclass
+class Dimension:
+    """A dimension of the space, of either kind."""
+
+    name: str
+    #: Of a choice; ``None``: it is a range.
+    values: list[Any] | None = None
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    log: bool = False
+    step: float | None = None
+
+
+@dataclass
+class Told:
+    """As ``study.plain`` writes it; what it does not say is empty."""
+
+    space: list[Dimension] = field(default_factory=list)
+    #: Name -> "maximise" or "minimise".
+    objectives: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, float | None] = field(default_factory=dict)
+    #: "trials", "cpu_seconds", "wall_seconds".
+    budget: dict[str, float | None] = field(default_factory=dict)
+    search: Search = field(default_factory=Search)
+    packing: Packing = field(default_factory=Packing)
+
+    @property
+    def more_is_better(self) -> dict[str, bool]:
+        """Objective -> whether more of it is better."""
+        return {name: word == "maximise" for name, word in self.objectives.items()}
+
+
+def read(study: StudyFile) -> Told:
+    """What a study's file says of what is searched.
+
+    Raises:
+        BadInputError: a value in it is none that a tuner writes.
+    """
+    try:
+        return records.from_json(Told, study.study, f"{STUDY_FILE}: study")
+    except records.RecordError as error:
+        raise BadInputError(f"{error}; the study's file was damaged") from error
