@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from stackyard.tuning.trial import Trial
 from stackyard.web.run_folders import Found, RunFolders
 from stackyard.web.section import Section
 from stackyard.web.site import Site, Visit
-from stackyard.web.study_folders import StudyFolders, StudyNow
+from stackyard.web.study_folders import SILENT_SECONDS, StudyFolders, StudyNow
 
 #: Studies of a list that are opened for their title, trials of a page, of the front.
 MOST_TITLES, MOST_ROWS, MOST_FRONT = 50, 200, 20
@@ -33,11 +34,16 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
     folders = RunFolders(site.folders)
     studies = StudyFolders(folders)
 
-    def look() -> list[tuple[Found, StudyFile | None]]:
+    def look() -> list[tuple[Found, str, str]]:
+        """Each study with its title and state, those of the newest."""
         found = folders.found().studies
-        read = [studies.study(str(each.place), each.name) for each in found[:MOST_TITLES]]
-        files = [None if one is None else one[0] for one in read] + [None] * len(found)
-        return list(zip(found, files))
+        listed = []
+        for each in found[:MOST_TITLES]:
+            read = studies.study(str(each.place), each.name)
+            if read is not None:
+                study, _, at = read
+                listed.append((each, study.title or study.name, _state(study, max(0.0, time.time() - at))))
+        return listed + [(each, each.name, "–") for each in found[MOST_TITLES:]]
 
     async def listed(visit: Visit) -> Response:
         found = await visit.short("studies", look)
@@ -67,13 +73,14 @@ def shown(now: StudyNow) -> dict[str, Any]:
     """What the page of a study says, every number already in words."""
     study, trials = now.study, now.trials
     objectives = now.told.more_is_better
+    columns = dict.fromkeys([*objectives, "cpu_seconds", "ram_bytes"])
     best = fronts.front(trials, objectives) if objectives else []
     share, words = progress.share(study, now.told, trials)
     states = [(state, sum(t.state == state for t in trials)) for state in wording.STATES]
     latest = trials[-MOST_ROWS:][::-1]
     return {
         "title": study.title or study.name,
-        "state": study.state if study.state != "running" or now.under_way else "silent",
+        "state": _state(study, now.silent_seconds),
         "message": study.message,
         "under_way": now.under_way,
         "silent": quantity(now.silent_seconds, "s"),
@@ -83,10 +90,10 @@ def shown(now: StudyNow) -> dict[str, Any]:
         "wall": quantity(study.wall_seconds, "s"),
         "counts": [(f"{n:,}", state) for state, n in states if n],
         "several": len(objectives) > 1,
-        "best": [_row(trial, objectives) for trial in best[:MOST_FRONT]],
+        "best": [_row(trial, columns) for trial in best[:MOST_FRONT]],
         "best_more": max(0, len(best) - MOST_FRONT),
-        "objectives": [wording.label(name) for name in objectives],
-        "rows": [_row(trial, objectives) for trial in latest],
+        "columns": [wording.label(name) for name in columns],
+        "rows": [_row(trial, columns) for trial in latest],
         "left": f"The latest {len(latest):,} of {count(len(trials), 'trial')}."
         if len(trials) > len(latest)
         else "",
@@ -95,15 +102,17 @@ def shown(now: StudyNow) -> dict[str, Any]:
     }
 
 
-def _row(trial: Trial, objectives: dict[str, bool]) -> dict[str, Any]:
+def _state(study: StudyFile, silent_seconds: float) -> str:
+    return "silent" if study.state == "running" and silent_seconds >= SILENT_SECONDS else study.state
+
+
+def _row(trial: Trial, columns: Iterable[str]) -> dict[str, Any]:
     reason = trial.reason.message if trial.reason is not None else ""
     return {
         "name": name_of(trial.number),
         "state": trial.state,
         "given": said.shortened(said.given(trial), _LONGEST),
-        "values": [wording.amount(trial.values.get(name), name) for name in objectives],
-        "cpu": wording.amount(trial.used.get("cpu_seconds"), "cpu_seconds"),
-        "ram": wording.amount(trial.used.get("ram_bytes"), "ram_bytes"),
+        "figures": [wording.amount(trial.values.get(name, trial.used.get(name)), name) for name in columns],
         "reason": said.shortened(reason, _LONGEST),
     }
 
