@@ -98,7 +98,9 @@ def test_two_trials_that_fit_in_fact_do_not_start_together_when_their_upper_boun
             4 * GB,
         ),
         (
-            Trial(0, {}, predicted={"ram_bytes": Interval(3 * GB, 2 * GB, 5 * GB)}, used={"ram_bytes": 7.5e9}),
+            Trial(
+                0, {}, predicted={"ram_bytes": Interval(3 * GB, 2 * GB, 5 * GB)}, used={"ram_bytes": 7.5e9}
+            ),
             {},
             7.5e9,
         ),

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from stackyard.tuning.scalars import of
 from stackyard.tuning.trial import Trial
+from stackyard_task.studies import Scalar
 from tests.stackyard.tuning.report.synthetic import completed, mixed
 from tests.stackyard.tuning.study_text import study
 
-Points = list[tuple[str, str, int, float]]
 
-
-def told(trials: list[Trial]) -> Points:
+def told(trials: list[Trial]) -> list[Scalar]:
     """The points of a study, trial by trial as they end."""
     return [point for i, trial in enumerate(trials) for point in of(trial, trials[: i + 1], study())]
 
 
-def series(points: Points, title: str) -> dict[int, float]:
-    return {at: value for name, _, at, value in points if name == title}
+def series(points: list[Scalar], title: str) -> dict[int, float]:
+    return {point.iteration: point.value for point in points if point.title == title}
 
 
 def test_the_best_so_far_goes_on_over_trials_that_gave_nothing() -> None:

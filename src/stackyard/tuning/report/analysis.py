@@ -62,20 +62,22 @@ def best_so_far(trials: Sequence[Trial], objective: str, maximise: bool) -> list
 
 def ended(trials: Sequence[Trial], limits: dict[str, float | None]) -> list[Ended]:
     """What each criterion stopped or kept from starting, those that stopped most first."""
-    groups: dict[tuple[str, str], list[Trial]] = {}
+    groups: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in trials:
         if trial.state in ("stopped", "skipped"):
             reason = trial.reason
             name = "limit" if reason is None else (reason.quantity or reason.kind)
-            groups.setdefault((trial.state, name), []).append(trial)
+            kind = "limit" if reason is None else reason.kind
+            groups.setdefault((trial.state, kind, name), []).append(trial)
     found = []
-    for (state, name), those in groups.items():
+    for (state, kind, name), those in groups.items():
         saved = [one for trial in those if (one := saved_cpu_seconds(trial)) is not None]
         told = next((t.reason.limit for t in those if t.reason and t.reason.limit is not None), None)
         found.append(
             Ended(
                 name,
                 state,
+                kind,
                 limits.get(name) if told is None else told,
                 len(those),
                 sum(trial.used.get("cpu_seconds", 0.0) for trial in those),

@@ -212,9 +212,9 @@ def _cost_chart(report: StudyReport, other: str) -> Chart | None:
     lines = []
     if several and len(report.objectives) == 2:
         places = sorted((x.place(of(t) or 0.0), y.place(t.values[name])) for t in report.front)
-        lines.append(Line(path(places), "front"))
+        lines.append(Line(path(_steps(places, report.objectives[other])), "front"))
     about = (
-        "Completed trials. Pale ones are beaten by another in every objective."
+        "Completed trials. To each pale one another is at least as good in every objective."
         if several
         else "Completed trials; the cost is no objective of this study."
     )
@@ -229,6 +229,19 @@ def _cost_chart(report: StudyReport, other: str) -> Chart | None:
         words,
         _left(len(drawn), len(whole), "trial"),
     )
+
+
+def _steps(places: Sequence[tuple[float, float]], more: bool) -> list[tuple[float, float]]:
+    """The corners of what a front reaches: between two trials of it nothing better is known.
+
+    Args:
+        places: of the front, from left to right.
+        more: whether what stands to the right is better.
+    """
+    corners = list(places[:1])
+    for (x, y), (onward, other) in pairwise(places):
+        corners += [(x, other) if more else (onward, y), (onward, other)]
+    return corners
 
 
 def use_chart(report: StudyReport) -> Chart | None:

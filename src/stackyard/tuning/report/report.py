@@ -40,6 +40,8 @@ class Ended:
     criterion: str
     #: "stopped" or "skipped".
     state: str
+    #: Of the reasons: "limit" (it was broken), "predicted" (it would have been), "pruner", "budget", "request".
+    kind: str
     limit: float | None
     trials: int
     #: What those trials used until then, together.

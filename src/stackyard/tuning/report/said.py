@@ -105,7 +105,7 @@ def ended_rows(report: StudyReport) -> list[list[str]]:
     return [
         [
             wording.label(one.criterion),
-            one.state if one.state == "stopped" else "skipped before the start",
+            _did(one),
             wording.amount(one.limit, one.criterion),
             f"{one.trials:,}",
             quantity(one.cpu_seconds, "s"),
@@ -116,10 +116,16 @@ def ended_rows(report: StudyReport) -> list[list[str]]:
     ]
 
 
+def _did(one: Ended) -> str:
+    if one.state == "skipped":
+        return "skipped before the start, as predicted"
+    return "stopped after the first steps, as predicted" if one.kind == "predicted" else "stopped"
+
+
 def short_ended(report: StudyReport) -> str:
     """What was stopped and skipped, and what that saved, in a sentence."""
     parts = [
-        f"{one.trials:,} {one.state} by {wording.label(one.criterion)}" for one in report.ended[:_MOST_ENDED]
+        f"{one.trials:,} {_did(one)} ({wording.label(one.criterion)})" for one in report.ended[:_MOST_ENDED]
     ]
     saved = [one.saved_cpu_seconds for one in report.ended if one.saved_cpu_seconds is not None]
     more = f", estimated to have saved {quantity(sum(saved), 's')} of CPU" if saved else ""

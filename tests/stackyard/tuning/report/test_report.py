@@ -57,7 +57,7 @@ def test_the_page_says_what_was_searched_found_stopped_and_predicted() -> None:
         "its peak RAM was 512 MB, 500 MB allowed",
         "peak RAM stopped 500 MB 1 4.00 s 10.0 s 1 of 1",
         "pruner stopped – 1 2.00 s – 0 of 1",
-        "peak RAM skipped before the start 500 MB 1 0 s 20.0 s 1 of 1",
+        "peak RAM skipped before the start, as predicted 500 MB 1 0 s 20.0 s 1 of 1",
         "It is an estimate",
         "CPU time before the start 30 % 46 % 2 50 % 2",
         "5.00 s [4.00 s, 6.00 s], outside",
@@ -261,3 +261,15 @@ def test_where_and_how_stands_in_the_records_and_some_of_many_are_read(
     assert next(row for row in found.methods if row.name == "CPU time").values == {"cgroup v2": 2}
     hosts = next(row for row in found.environment if row.name == "Host").values
     assert set(hosts) == {"host-0", "host-4"}
+
+
+def test_what_was_stopped_as_predicted_is_told_apart_from_what_broke_the_limit() -> None:
+    trials = mixed()
+    for number in (0, 1):
+        trials[number].state = "stopped"
+        trials[number].reason = Reason(
+            "predicted", "stopped: its RAM would be 620 MB", "ram_bytes", 5e8, 6.2e8
+        )
+    page = Page(html.render(report(trials))).text
+    assert "peak RAM stopped after the first steps, as predicted 500 MB 2 20.0 s 1.00 s 2 of 2" in page
+    assert "peak RAM stopped 500 MB 1 4.00 s 10.0 s 1 of 1" in page
