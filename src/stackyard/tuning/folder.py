@@ -39,13 +39,13 @@ class StudyFile:
     started_at: str
     #: As ``study.plain`` has it.
     study: dict[str, Any] = field(default_factory=dict)
-    #: What changed since it began and was accepted, each with how many trials there were.
-    changes: list[str] = field(default_factory=list)
     #: Wall seconds of the runs of the tuner so far.
     wall_seconds: float = 0.0
     #: How it ended last: "running", "finished", "interrupted" or "failed", and why.
     state: str = "running"
     message: str = ""
+    #: What changed since it began and was accepted, each with how many trials there were.
+    changes: list[str] = field(default_factory=list)
     kind: str = KIND
     api_version: int = records.API_VERSION
 
