@@ -26,6 +26,7 @@ from stackyard_task.ending import Ending, advice, failure_of, memory_note, syste
 from stackyard_task.judging import LOOK_SECONDS, Judge
 from stackyard_task.listener import Listener
 from stackyard_task.measure import cgroup as cgroups
+from stackyard_task.measure import energy
 from stackyard_task.measure.cgroup_places import (
     Places,
     find_places,
@@ -129,6 +130,10 @@ def supervise(
             f"the method of measuring (in the task, or {METHOD_VARIABLE}) is {method!r}, "
             f"expected one of {', '.join(METHODS)}"
         )
+    try:
+        energy.simulated_watts()
+    except ValueError as error:
+        raise TaskError(str(error)) from error
     why = criteria.problem(spec.criteria)
     if why is not None:
         raise TaskError(f"{run_folder / TASK_FILE}: criteria.{why}")

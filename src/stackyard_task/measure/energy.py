@@ -6,6 +6,7 @@ The counter is the whole package's: on a machine with other work their energy is
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from typing import Callable, Dict, Optional, Tuple, Union
 
@@ -79,8 +80,22 @@ class SimulatedEnergy:
 
 def energy_of(cpu_seconds: Callable[[], Optional[float]]) -> Union[EnergyCounters, SimulatedEnergy]:
     """The machine's counters, or what ENERGY_VARIABLE asks for in their place."""
-    kind, _, watts = os.environ.get(ENERGY_VARIABLE, "").partition(":")
+    watts = simulated_watts()
+    return EnergyCounters() if watts is None else SimulatedEnergy(watts, cpu_seconds)
+
+
+def simulated_watts() -> Optional[float]:
+    """What ENERGY_VARIABLE says; ``None``: nothing.
+
+    Raises:
+        ValueError: it says something else; the message is one sentence.
+    """
+    told = os.environ.get(ENERGY_VARIABLE, "")
+    kind, _, watts = told.partition(":")
+    found = 0.0
     if kind == "simulated":
         with contextlib.suppress(ValueError):
-            return SimulatedEnergy(float(watts), cpu_seconds)
-    return EnergyCounters()
+            found = float(watts)
+    if told and not 0 < found < math.inf:
+        raise ValueError(f"{ENERGY_VARIABLE} is {told!r}, expected simulated:WATTS, such as simulated:15")
+    return found or None

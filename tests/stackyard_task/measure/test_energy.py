@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackyard_task.measure.energy import METHOD, EnergyCounters
+from stackyard_task.measure.energy import METHOD, EnergyCounters, energy_of, simulated_watts
 
 
 def counter(root: Path, name: str, value: int, span: int = 1_000_000_000) -> Path:
@@ -35,3 +35,17 @@ def test_a_counter_that_wrapped_around(tmp_path: Path) -> None:
 
 def test_without_a_counter_nothing_is_claimed(tmp_path: Path) -> None:
     assert EnergyCounters(str(tmp_path / "absent")).since_start() == (None, None)
+
+
+def test_energy_that_is_simulated_follows_the_processor_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACKYARD_ENERGY", "simulated:12.5")
+    found = energy_of(lambda: 4.0)
+    assert found.since_start() == (50.0, "simulated: 12.5 W for each busy core")
+    assert energy_of(lambda: None).since_start() == (None, None)
+
+
+@pytest.mark.parametrize("told", ["simulated:", "simulated:-1", "simulated:nan", "real", "simulated:x"])
+def test_what_simulates_nothing_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACKYARD_ENERGY", told)
+    with pytest.raises(ValueError, match="expected simulated:WATTS"):
+        simulated_watts()
