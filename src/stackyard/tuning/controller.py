@@ -30,6 +30,8 @@ from stackyard_task.records import Progress, RecordError, RunRecord
 LOOK_SECONDS = 0.2
 #: Trials that wait for room before no further one is planned: what they find is not known to its sampler.
 _MOST_WAITING = 4
+#: Notes of runs that are told; their records have them all.
+_MOST_NOTES = 20
 #: How often what the study has used is kept while nothing else changes.
 _KEEP_SECONDS = 5.0
 
@@ -127,6 +129,8 @@ class Controller:
         #: Planned, and not begun: left by an earlier controller, or waiting for room.
         self._waiting: list[Trial] = []
         self._over: Over | None = None
+        #: Notes of records that the watcher has heard: trials tell the same.
+        self._noted: set[str] = set()
 
     def run(self, study: StudyFile, retry_failed: bool = False) -> Outcome:
         """Go on until the budget is used up, nothing is left to try, or somebody stops it.
@@ -310,6 +314,11 @@ class Controller:
         self._folder.write(trial)
         self._room.seen(trial)
         self._watcher.over(trial, self._trials)
+        for note in record.notes:
+            if note not in self._noted and len(self._noted) < _MOST_NOTES:
+                self._noted.add(note)
+                shown = "".join(letter if letter.isprintable() else " " for letter in note)
+                self._watcher.message(f"  note of {name_of(trial.number)}: {shown}")
 
     def _end_all(self) -> None:
         """Whatever went wrong: no trial goes on unseen."""
