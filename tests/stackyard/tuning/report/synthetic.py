@@ -42,9 +42,9 @@ def study(space: Sequence[Any] = SPACE, state: str = "finished", **objectives: s
             },
             "packing": {"at_once": 2, "cores": 1.0, "memory_bytes": None, "total_cores": None},
         },
-        100.0,
-        state,
-        "the budget of 9 trials is used up",
+        wall_seconds=100.0,
+        state=state,
+        message="the budget of 9 trials is used up",
     )
 
 
