@@ -37,8 +37,9 @@ GRACE_SECONDS = 20.0
 #: pytest's exit status where marks leave no test.
 NO_TESTS = 5
 OLD_STACK = "torch-1.10.2-cu102"
+TABLE_STACK = "sklearn-1.9.1-cpu"
 #: What suites run tasks on, in the order in which they are built.
-STACKS = (stacks.DEFAULT, OLD_STACK)
+STACKS = (stacks.DEFAULT, OLD_STACK, TABLE_STACK)
 #: Folders that no suite depends on.
 MADE_HERE = {"runs", "dist", "build"}
 #: What a stack's Python gets beside it.
@@ -169,6 +170,13 @@ SUITES = (
         workers=1,
         marks="torch or python",
         stack=OLD_STACK,
+    ),
+    Suite(
+        "second guest, scikit-learn",
+        ("tests/stackyard_tabular",),
+        lambda: stack_python(TABLE_STACK),
+        workers=1,
+        stack=TABLE_STACK,
     ),
     Suite("task, our own Python", ("tests/stackyard_task",), control, extents=("fast",), stack=""),
     Suite("examples", ("tests/test_examples.py",), control),

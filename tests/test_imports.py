@@ -87,6 +87,9 @@ SEAM = {
 AT_AGENTS = {"stackyard_task.box"}
 #: What a workload may see of the harness.
 GUEST_SEAM = {"stackyard_task.channel", "stackyard_task.records", "stackyard_task.workloads"}
+GUESTS = ("stackyard_detector", "stackyard_tabular")
+#: What the second guest imports inside its functions only.
+HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sklearn"}
 
 
 def modules(package: str) -> list[Path]:
@@ -119,20 +122,34 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[1].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", modules("stackyard_detector"), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_the_guest_knows_the_harness_by_its_interface_only(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [path for guest in GUESTS for path in modules(guest)], ids=lambda p: str(p.relative_to(SOURCE))
+)
+def test_a_guest_knows_the_harness_by_its_interface_only(path: Path) -> None:
     names = imports(path)
-    assert not [n for n in names if n.split(".")[0] in {"stackyard", "stackyard_server"}]
+    others = {"stackyard", "stackyard_server", *GUESTS} - {path.relative_to(SOURCE).parts[0]}
+    assert not [n for n in names if n.split(".")[0] in others]
     seen = {".".join(n.split(".")[:2]) for n in names if n.startswith("stackyard_task")}
     assert seen - {"stackyard_task"} <= GUEST_SEAM
-    for library, owners in OWNED.items():
+    for library, owners in OWNED.items() if path.is_relative_to(SOURCE / "stackyard_detector") else ():
         if any(n.split(".")[0] == library for n in names):
             assert room(path) in owners, f"{library} belongs to {owners}"
 
 
+@pytest.mark.parametrize("path", modules("stackyard_tabular"), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_the_tabular_guest_is_imported_without_its_libraries(path: Path) -> None:
+    top = {
+        (getattr(node, "module", None) or node.names[0].name).split(".")[0]
+        for node in parsed(path).body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    assert top <= set(sys.stdlib_module_names) | {"stackyard_tabular", "stackyard_task"}
+    assert {n.split(".")[0] for n in imports(path)} <= top | HEAVY
+
+
 def test_the_harness_knows_no_guest() -> None:
     for path in modules("stackyard_task"):
-        assert not [n for n in imports(path) if n.split(".")[0] == "stackyard_detector"], path
+        assert not [n for n in imports(path) if n.split(".")[0] in GUESTS], path
 
 
 @pytest.mark.parametrize("path", modules("stackyard_task"), ids=lambda p: str(p.relative_to(SOURCE)))
@@ -425,7 +442,7 @@ def test_one_file_speaks_to_the_docker_engine_and_the_gate_waits_for_no_library(
 
 
 def test_no_pickle_anywhere() -> None:
-    packages = ("stackyard", "stackyard_task", "stackyard_detector", "stackyard_server")
+    packages = ("stackyard", "stackyard_task", *GUESTS, "stackyard_server")
     for path in [path for package in packages for path in modules(package)]:
         names = {n.split(".")[0] for n in imports(path)}
         assert not names & {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}, path

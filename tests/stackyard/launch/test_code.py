@@ -71,8 +71,8 @@ def repository(tmp_path: Path) -> Repository:
     """A bare repository on this machine that holds what is needed of this one."""
     work, bare = tmp_path / "work", tmp_path / "remote.git"
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(base() / "src" / "stackyard_task", work / "src" / "stackyard_task", ignore=ignore)
-    shutil.copytree(base() / "src" / "stackyard_detector", work / "src" / "stackyard_detector", ignore=ignore)
+    for package in ("stackyard_task", "stackyard_detector", "stackyard_tabular"):
+        shutil.copytree(base() / "src" / package, work / "src" / package, ignore=ignore)
     (work / "tasks").mkdir()
     shutil.copy(base() / "tasks" / "dispatched.py", work / "tasks")
 

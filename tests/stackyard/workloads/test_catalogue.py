@@ -115,6 +115,7 @@ def test_a_snapshot_holds_the_packages_and_what_is_asked_for_and_names_both(tmp_
     assert sorted(p.name for p in folder.iterdir()) == [
         "darts.py",
         "stackyard_detector",
+        "stackyard_tabular",
         "stackyard_task",
         "work.py",
     ]
@@ -127,7 +128,7 @@ def test_a_snapshot_holds_the_packages_and_what_is_asked_for_and_names_both(tmp_
 def test_looking_for_workloads_imports_none_of_their_packages() -> None:
     program = (
         "import sys; from stackyard import workloads; workloads.load();"
-        "assert not [m for m in sys.modules if m.startswith('stackyard_detector')], sys.modules"
+        "assert not [m for m in sys.modules if m.startswith(('stackyard_detector', 'stackyard_tabular'))], sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
