@@ -25,6 +25,7 @@ def to_json(report: StudyReport) -> dict[str, Any]:
         "started_at": study.started_at,
         "wall_seconds": study.wall_seconds,
         "study": study.study,
+        "changes": study.changes,
         "axes": dict(found.axes),
         "counts": dict(report.counts),
         "cpu_seconds": report.cpu_seconds,

@@ -96,6 +96,7 @@ def searched(report: StudyReport) -> list[tuple[str, str]]:
     rows.append(
         ("side by side", "as many as fit" if at_once is None else f"{count(at_once, 'trial')} at most")
     )
+    rows += [("changed on the way", line) for line in report.study.changes]
     rows += [(axis, level) for axis, level in report.found.axes.items()]
     return rows
 

@@ -273,3 +273,12 @@ def test_what_was_stopped_as_predicted_is_told_apart_from_what_broke_the_limit()
     page = Page(html.render(report(trials))).text
     assert "peak RAM stopped after the first steps, as predicted 500 MB 2 20.0 s 1.00 s 2 of 2" in page
     assert "peak RAM stopped 500 MB 1 4.00 s 10.0 s 1 of 1" in page
+
+
+def test_what_changed_on_the_way_is_said_first() -> None:
+    file = study()
+    file.changes = ["after 3 trials: numpy is 2.4, was 2.3"]
+    made = report(mixed(), file)
+    assert "Changed on the way: after 3 trials: numpy is 2.4" in Page(html.render(made)).text
+    assert "after 3 trials" in markdown.render(made)
+    assert json_report.to_json(made)["changes"] == file.changes
