@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stackyard.tuning import skipping
 from stackyard.tuning.prediction import readings
 from stackyard.tuning.study import Objective
 from stackyard.tuning.trial import Point, Reason, Trial
@@ -56,7 +57,11 @@ def take_series(trial: Trial, series: Mapping[str, Any], objective: Objective) -
 
 
 def take_record(
-    trial: Trial, record: RunRecord, objectives: Sequence[Objective], asked: Reason | None = None
+    trial: Trial,
+    record: RunRecord,
+    objectives: Sequence[Objective],
+    asked: Reason | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> None:
     """Take in how a trial ended.
 
@@ -65,6 +70,7 @@ def take_record(
         record: of its run.
         objectives: what is sought.
         asked: why the tuner itself asked for the end; ``None``: it did not.
+        limits: quantity -> greatest that it might use: what ended by itself beyond one has broken it all the same.
     """
     trial.used.update(used(record.measurement))
     if record.dispatch is not None:
@@ -77,6 +83,9 @@ def take_record(
         trial.reason = Reason("limit", stopped.message, stopped.criterion, stopped.limit, stopped.seen)
     elif record.status == "completed":
         trial.state, trial.reason = ("completed", None) if missing is None else ("failed", missing)
+        beyond = None if missing is not None else _beyond(trial, limits or {})
+        if beyond is not None:
+            trial.state, trial.reason = "stopped", beyond
     elif asked is not None and record.failure is not None and record.failure.kind == "interrupted":
         trial.state, trial.reason = "stopped", asked
     else:
@@ -86,6 +95,17 @@ def take_record(
             trial.state, trial.reason = "stopped", Reason("limit", message, "wall_seconds")
         else:
             trial.state, trial.reason = "failed", Reason(kind, message)
+
+
+def _beyond(trial: Trial, limits: Mapping[str, float]) -> Reason | None:
+    """The limit that a trial had broken when it ended by itself; ``None``: it kept them."""
+    for name, limit in limits.items():
+        seen = trial.used.get(name)
+        if seen is not None and seen > limit:
+            said = f"ended by itself beyond its limit of {skipping.WORDS[name]}"
+            amounts = f"{skipping.amount(seen, name)} seen, {skipping.amount(limit, name)} allowed"
+            return Reason("limit", f"{said}: {amounts}", name, limit, seen)
+    return None
 
 
 def used(measurement: Measurement) -> dict[str, float]:

@@ -20,7 +20,8 @@ _WRONGLY = 0.01
 #: Share of the skipped that is begun all the same, to see whether the predictions are right.
 CHECK_SHARE = 0.1
 
-_WORDS = {
+#: Quantity -> what people call it.
+WORDS = {
     "ram_bytes": "RAM",
     "ram_minus_shared_bytes": "RAM without shared pages",
     "gpu_memory_bytes": "GPU memory",
@@ -62,7 +63,7 @@ def why_skip(
     quantity = worst[1]
     told, limit = predicted[quantity], limits[quantity]
     message = (
-        f"{said}: its {_WORDS.get(quantity, quantity)} would be {amount(told.value, quantity)} (90 % interval "
+        f"{said}: its {WORDS.get(quantity, quantity)} would be {amount(told.value, quantity)} (90 % interval "
         f"{amount(told.low, quantity)} to {amount(told.high, quantity)}), {amount(limit, quantity)} allowed"
     )
     return Reason("predicted", message, quantity, limit, told.value)
