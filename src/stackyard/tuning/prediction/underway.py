@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from stackyard.tuning.prediction import ahead, calibration, readings, regression
 from stackyard.tuning.prediction.regression import SEEN, Known
@@ -28,10 +29,23 @@ _UNLEARNED = {"step_seconds": 1.5, "ram_bytes": 1.5, "ram_minus_shared_bytes": 1
 _UNLEARNED_SUM = 3.0
 #: Factors of what a way reckons lie on a coordinate of this length in the logarithm.
 _COORDINATE = 3.0
+#: The first reading of its work tells a rate where it lies before this share of the work done by now.
+_FAR = 0.6
 _SUMS = ("cpu_seconds", "wall_seconds", "energy_joules")
 
-#: From the reading at the start, if any, and that of now, what the end will be; ``None``: it cannot be said.
-Way = Callable[[str, Reading | None, Reading], float | None]
+
+@dataclass(frozen=True)
+class Seen:
+    """What a trial under way has shown."""
+
+    #: The last moment before any of its work was done; the first after some was, if that is long enough ago.
+    start: Reading | None
+    first: Reading | None
+    now: Reading
+
+
+#: From what a trial has shown of a quantity, what the end will be; ``None``: it cannot be said.
+Way = Callable[[str, Seen], float | None]
 
 
 def during(space: Space, trial: Trial, trials: Sequence[Trial]) -> dict[str, Interval]:
@@ -60,7 +74,7 @@ def during(space: Space, trial: Trial, trials: Sequence[Trial]) -> dict[str, Int
         if told is not None:
             told = calibration.widened(told, calibration.factor(others, quantity, early=True))
         else:
-            told = _unlearned(quantity, readings.at_start(trial.readings), now) or ways_before.get(quantity)
+            told = _unlearned(quantity, _seen(trial.readings, now)) or ways_before.get(quantity)
         if told is not None:
             found[quantity] = _at_least(told, _sure(quantity, now))
     return found
@@ -75,13 +89,14 @@ def _learned(
 ) -> Interval | None:
     """By the way that was off least on earlier trials; ``None``: too few of them."""
     best: tuple[float, Known, float, tuple[float, ...]] | None = None
-    start, now = readings.at_start(own_readings), own_readings[-1]
+    now = own_readings[-1]
     share = None if now.share is None else _rounded(now.share)
     if share is not None:
         # it and the others are looked at alike
         now = readings.at_share(own_readings, share) or now
+    seen = _seen(own_readings, now)
     for way in WAYS[quantity]:
-        own = way(quantity, start, now)
+        own = way(quantity, seen)
         if own is None or own <= 0:
             continue
         points, values, level = [], [], None
@@ -120,13 +135,13 @@ def _theirs(way: Way, quantity: str, share: float | None, other: Trial) -> float
     if way is _nothing_of_its_own:
         return 1.0
     then = None if share is None else readings.at_share(other.readings, share)
-    return None if then is None else way(quantity, readings.at_start(other.readings), then)
+    return None if then is None else way(quantity, _seen(other.readings, then))
 
 
-def _unlearned(quantity: str, start: Reading | None, now: Reading) -> Interval | None:
+def _unlearned(quantity: str, seen: Seen) -> Interval | None:
     """By the trial's own first steps alone."""
     for way in WAYS[quantity]:
-        own = None if way is _nothing_of_its_own else way(quantity, start, now)
+        own = None if way is _nothing_of_its_own else way(quantity, seen)
         if own is not None and own > 0:
             off = _UNLEARNED.get(quantity, _UNLEARNED_SUM)
             return Interval(own, own / off, own * off)
@@ -151,22 +166,45 @@ def _rounded(share: float) -> float:
     )
 
 
-def _steady(quantity: str, start: Reading | None, now: Reading) -> float | None:
+def _seen(those: Sequence[Reading], now: Reading) -> Seen:
+    """What readings up to one of them show."""
+    first = next((reading for reading in those if reading.share), None)
+    far = first is not None and first.share and now.share and first.share <= _FAR * now.share
+    return Seen(readings.at_start(those), first if far else None, now)
+
+
+def _steady(quantity: str, seen: Seen) -> float | None:
     """What the start-up took, and the same rate from there on."""
+    start, now = seen.start, seen.now
     if start is None or not now.share or quantity not in start.used or quantity not in now.used:
         return None
     begun = start.used[quantity]
     return begun + (now.used[quantity] - begun) / now.share
 
 
-def _proportional(quantity: str, start: Reading | None, now: Reading) -> float | None:
+def _rate(quantity: str, seen: Seen) -> float | None:
+    """What was used so far, and the rate since the first reading of its work: the start-up need not be known."""
+    first, now = seen.first, seen.now
+    if (
+        first is None
+        or not first.share
+        or not now.share
+        or not first.used.keys() & now.used.keys() & {quantity}
+    ):
+        return None
+    rate = (now.used[quantity] - first.used[quantity]) / (now.share - first.share)
+    return now.used[quantity] + (1 - now.share) * rate
+
+
+def _proportional(quantity: str, seen: Seen) -> float | None:
     """As much for every part of the work as for the first."""
-    used = now.used.get(quantity)
-    return None if used is None or not now.share else used / now.share
+    used = seen.now.used.get(quantity)
+    return None if used is None or not seen.now.share else used / seen.now.share
 
 
-def _by_steps(quantity: str, start: Reading | None, now: Reading) -> float | None:
+def _by_steps(quantity: str, seen: Seen) -> float | None:
     """What was used so far, and the recent steps' time for each step that is left."""
+    now = seen.now
     step, wall, used = (now.used.get(name) for name in ("step_seconds", "wall_seconds", quantity))
     if not now.share or not now.steps or not step or not wall or used is None:
         return None
@@ -174,26 +212,26 @@ def _by_steps(quantity: str, start: Reading | None, now: Reading) -> float | Non
     return used + left * step * (1.0 if quantity == "wall_seconds" else used / wall)
 
 
-def _level(quantity: str, start: Reading | None, now: Reading) -> float | None:
+def _level(quantity: str, seen: Seen) -> float | None:
     """What it is by now."""
-    return now.used.get(quantity)
+    return seen.now.used.get(quantity)
 
 
-def _mean_step(quantity: str, start: Reading | None, now: Reading) -> float | None:
+def _mean_step(quantity: str, seen: Seen) -> float | None:
     """The mean of all its steps so far, with what lies between them."""
-    wall = now.used.get("wall_seconds")
-    begun = 0.0 if start is None else start.used.get("wall_seconds", 0.0)
-    return None if wall is None or not now.steps else (wall - begun) / now.steps
+    wall = seen.now.used.get("wall_seconds")
+    begun = 0.0 if seen.start is None else seen.start.used.get("wall_seconds", 0.0)
+    return None if wall is None or not seen.now.steps else (wall - begun) / seen.now.steps
 
 
-def _nothing_of_its_own(quantity: str, start: Reading | None, now: Reading) -> float | None:
+def _nothing_of_its_own(quantity: str, seen: Seen) -> float | None:
     """From earlier trials alone."""
     return 1.0
 
 
 #: Quantity -> ways of reckoning its end, the first preferred where nothing was learned.
 WAYS: dict[str, tuple[Way, ...]] = {
-    quantity: (_steady, _by_steps, _proportional, _nothing_of_its_own)
+    quantity: (_steady, _rate, _by_steps, _proportional, _nothing_of_its_own)
     if quantity in _SUMS
     else (_level, _mean_step, _nothing_of_its_own)
     if quantity == "step_seconds"
