@@ -170,8 +170,14 @@ class Link:
         return self._task
 
     def aborted(self) -> bool:
-        """Whether somebody ended the task, and not only this process."""
-        return self._watch.why is not None or self.ended()
+        """Whether somebody ended the task; not so of one that waits to run again, nor where the server does not say."""
+        try:
+            found = handing_in.document(self._server, self._id, ("id", "status", "status_message"))
+        except handing_in.NoTask:
+            return True
+        except ApiError:
+            return False
+        return found.get("status") != "queued" and aborts.why_over(found) is not None
 
     def close(self) -> None:
         """Send what is left, and tell an agent that waits after an abort that it need not any longer."""

@@ -6,6 +6,7 @@ The assembly of the rooms for ``stackyard tune``.
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,9 @@ class Studies:
             folder.runs.locked(made=not resume) as lock,
             stop.on_signals(),
         ):
+            if task is not None:
+                # who is told so goes with its agent: its trials go on, and the next one takes them up
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
             runner = Runner(
                 scenario,
                 plan,

@@ -128,6 +128,8 @@ class Controller:
         self._trials: list[Trial] = []
         #: Planned, and not begun: left by an earlier controller, or waiting for room.
         self._waiting: list[Trial] = []
+        #: Numbers of trials whose run an earlier controller began; it may have asked for its end.
+        self._earlier: set[int] = set()
         self._over: Over | None = None
         #: Notes of records that the watcher has heard: trials tell the same.
         self._noted: set[str] = set()
@@ -189,6 +191,8 @@ class Controller:
         if record is not None and counts_as_done(record):
             self._ended_with(trial, record, None)
         else:
+            if trial.folder:
+                self._earlier.add(trial.number)
             self._waiting.append(trial)
 
     # -- beginning ---------------------------------------------------------------------------------
@@ -285,13 +289,13 @@ class Controller:
                 trial.state = "planned"
                 self._folder.write(trial)
                 return
-            if self._retries.pause_seconds(record.failure, trial.retries) is not None:
-                trial.retries += 1
+            failure = record.failure
+            if failure is not None and self._is_repeated(trial, record):
+                self._earlier.discard(trial.number)
                 trial.state = "planned"
                 self._folder.write(trial)
                 self._waiting.insert(0, trial)
-                reason = record.failure.message if record.failure else "no reason given"
-                self._watcher.message(f"{name_of(trial.number)} is begun again: {reason}")
+                self._watcher.message(f"{name_of(trial.number)} is begun again: {failure.message}")
                 return
         wall = record.measurement.wall_seconds
         if wall is not None:
@@ -301,6 +305,17 @@ class Controller:
         never_told = why is not None and why.kind == "unreported"
         if why is not None and never_told and not any(t.state == "completed" for t in self._trials):
             self._over = self._over or Over("failed", why.message)
+
+    def _is_repeated(self, trial: Trial, record: RunRecord) -> bool:
+        """Whether a run that failed by no fault of its own is made again; its retries are counted then."""
+        failure = record.failure
+        if failure is not None and failure.kind == "interrupted":
+            return trial.number in self._earlier  # by an earlier controller, as far as anybody knows
+        tries = max(trial.retries, 0 if record.dispatch is None else record.dispatch.retries)
+        if self._retries.pause_seconds(failure, tries) is None:
+            return False
+        trial.retries = tries + 1
+        return True
 
     def _ended_with(self, trial: Trial, record: RunRecord, asked: Reason | None) -> None:
         """Take in a trial's record and keep what became of it."""

@@ -88,6 +88,8 @@ def take_record(
             trial.state, trial.reason = "stopped", beyond
     elif asked is not None and record.failure is not None and record.failure.kind == "interrupted":
         trial.state, trial.reason = "stopped", asked
+    elif record.failure is not None and record.failure.kind == "interrupted":
+        trial.state, trial.reason = "stopped", Reason("request", "somebody ended its run")
     else:
         failure = record.failure
         kind, message = (failure.kind, failure.message) if failure else ("code", "the run failed")
