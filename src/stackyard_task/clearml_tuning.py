@@ -254,5 +254,5 @@ def _finish(shown: StudyTask, tuner: _Tuner, place: Path, aborted: bool) -> Opti
         print(f"note: {tuner.last}", flush=True)
         return None
     kind = _KINDS.get(tuner.status or 0, "infrastructure")
-    words = tuner.last.removeprefix("stackyard: ")
+    words = tuner.last.removeprefix("stackyard: ").replace(str(place / FILE), f"configuration {STUDY}")
     return Failure(kind, words or f"the tuner ended with status {tuner.status} and said nothing")
