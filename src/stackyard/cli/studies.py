@@ -5,6 +5,7 @@ The assembly of the rooms for ``stackyard tune``.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import signal
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
-from stackyard.tuning import packing, reading
+from stackyard.tuning import packing, reading, shared
 from stackyard.tuning.controller import Controller, Outcome, Watcher
 from stackyard.tuning.engine import Engine
 from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
@@ -209,16 +210,18 @@ class Studies:
                 def attempt(trial: Trial, its: Stop) -> Attempt:
                     task = specs(trial)
                     gpu = room.gpu_of(trial)
+                    seen = {} if common is None else {shared.VARIABLE: str(common)}
                     if gpu is not None:
-                        seen = {"CUDA_VISIBLE_DEVICES": str(deployment.premises.machine.gpus[gpu].index)}
-                        task = dataclasses.replace(task, environment={**task.environment, **seen})
+                        seen["CUDA_VISIBLE_DEVICES"] = str(deployment.premises.machine.gpus[gpu].index)
+                    task = dataclasses.replace(task, environment={**task.environment, **seen})
                     told = _Told(watcher, name_of(trial.number), its)
                     mine = dataclasses.replace(conditions, stop=its, watcher=told, estimate=Estimate())
                     return Attempt(
                         task, folder.run_of(trial), deployment, mine, gpus=hardware.gpus if hardware else 0
                     )
 
-                return Controller(engine, folder, attempt, room, watcher, stop).run(study, retry_failed)
+                with contextlib.nullcontext() if deployment.needs_server else shared.folder(out) as common:
+                    return Controller(engine, folder, attempt, room, watcher, stop).run(study, retry_failed)
             except BrokenPipeError:
                 raise
             except OSError as error:
