@@ -1,0 +1,114 @@
+"""The controller of a study over runs that are told here: what is made again, what is not, and what is taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackyard.matrix.stop import Stop
+from stackyard.tuning.controller import Controller, Outcome
+from stackyard.tuning.engine import Engine
+from stackyard.tuning.folder import StudyFile, StudyFolder
+from stackyard.tuning.room import Room
+from stackyard.tuning.trial import Trial
+from stackyard_task import records
+from stackyard_task.records import Dispatch, Failure, RunRecord
+from tests.stackyard.tuning.study_text import TEXT, study
+
+INTERRUPTED = Failure("interrupted", "told to end")
+LOST = Failure("infrastructure", "its agent died")
+
+
+def record(failure: Failure | None = None, retries: int = 0) -> RunRecord:
+    status = "completed" if failure is None else "failed"
+    return RunRecord(
+        "r", "w", status, "2026-01-01", "2026-01-01",
+        failure=failure, results={"accuracy": 0.5}, dispatch=Dispatch(task_id="t", retries=retries),
+    )  # fmt: skip
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def begun(self, trial: Trial) -> None: ...
+    def look(self, running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None: ...
+    def over(self, trial: Trial, trials: Sequence[Trial]) -> None: ...
+
+
+class Search:
+    """A study of two trials, whose runs end as ``ends`` says, one after the other; then they complete."""
+
+    def __init__(self, folder: Path, ends: Sequence[RunRecord]) -> None:
+        self.folder, self.watcher = StudyFolder(folder), Watcher()
+        (folder / "runs").mkdir()
+        self.made: list[int] = []
+        self._ends = list(ends)
+
+    def run(self) -> Outcome:
+        engine = Engine(study(TEXT.replace("trials = 9", "trials = 2")))
+        controller = Controller(
+            engine, self.folder, self._attempt, Room(1, None, {}, 1.0), self.watcher, Stop()
+        )
+        return controller.run(StudyFile("small", "t", "f", "2026-01-01"))
+
+    def _attempt(self, trial: Trial, stop: Stop) -> Any:
+        self.made.append(trial.number)
+        end = self._ends.pop(0) if self._ends else record()
+
+        class Attempt:
+            def record(self) -> RunRecord:
+                return end
+
+        return Attempt()
+
+
+Make = Callable[..., Search]
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Make:
+    return lambda *ends: Search(tmp_path, ends)
+
+
+def test_a_run_that_an_earlier_controller_interrupted_is_made_again(search: Make) -> None:
+    here = search(record(INTERRUPTED))
+    here.folder.write(Trial(0, {"lr": 0.1, "batch": 30}, "running", folder="runs/t0001"))
+    outcome = here.run()
+    assert here.made == [0, 0, 1]
+    assert [trial.state for trial in outcome.trials] == ["completed", "completed"]
+    assert here.watcher.messages == ["t0001 is begun again: told to end"]
+
+
+def test_a_run_that_somebody_ends_is_a_trial_that_was_stopped_and_the_search_goes_on(search: Make) -> None:
+    here = search(record(INTERRUPTED))
+    outcome = here.run()
+    assert here.made == [0, 1]
+    first = outcome.trials[0]
+    assert first.reason is not None
+    assert (first.state, first.reason.kind) == ("stopped", "request")
+
+
+def test_what_is_lost_is_tried_as_often_as_a_run_of_a_matrix_and_no_more(search: Make) -> None:
+    """Retries of the server, and of the launcher, count as ours do."""
+    here = search(record(LOST, retries=1), record(LOST, retries=2), record())
+    outcome = here.run()
+    assert here.made == [0, 0, 1]
+    assert outcome.trials[0].state == "failed"
+
+
+def test_what_ended_while_no_controller_was_there_is_taken_in(search: Make) -> None:
+    here = search()
+    trial = Trial(0, {"lr": 0.1, "batch": 30}, "running", folder="runs/t0001")
+    here.folder.write(trial)
+    here.folder.run_of(trial).mkdir()
+    records.write_json(record(), here.folder.run_of(trial) / records.RECORD_FILE)
+    outcome = here.run()
+    assert here.made == [1]
+    assert outcome.trials[0].values == {"accuracy": 0.5}
