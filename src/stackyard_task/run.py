@@ -67,7 +67,7 @@ from stackyard_task.records import (
     status_of,
     write_json,
 )
-from stackyard_task.vigil import Vigil
+from stackyard_task.vigil import FOLLOWED_SECONDS, Vigil
 
 METHOD_VARIABLE = "STACKYARD_MEASURE"
 #: Exit status of a supervisor whose run was stopped at one of its criteria.
@@ -303,6 +303,8 @@ class _Supervision:
             self.watcher,
             judge,
         )
+        if self.spec.followed:
+            vigil.progress_seconds = FOLLOWED_SECONDS
         pid = spawn.start(what, cgroup, holding.steps, self.here, self._signals.look)
         self._signals.begin(pid)
         self.program.started()

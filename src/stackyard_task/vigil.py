@@ -17,7 +17,8 @@ from stackyard_task.measure.sampler import Sampler
 from stackyard_task.measure.tree import Tree
 from stackyard_task.progress import Watcher
 
-PROGRESS_SECONDS = 1.0
+#: How often it is told what the run does, and where somebody follows it closely.
+PROGRESS_SECONDS, FOLLOWED_SECONDS = 1.0, 0.25
 #: SIGTERM, this long, then SIGKILL.
 GRACE_SECONDS = 3.0
 #: The same for what is stopped at a criterion: all of it has to be over within a second.
@@ -75,7 +76,9 @@ class Vigil:
         self._time_limit_seconds, self._memory_limit_bytes = time_limit_seconds, memory_limit_bytes
         self._main_ended_at: Optional[float] = None
         self._kill_at: Optional[float] = None
-        self._progress_at = 0.0
+        #: How often ``progress.json`` is written; the watcher is told every PROGRESS_SECONDS.
+        self.progress_seconds = PROGRESS_SECONDS
+        self._progress_at = self._watch_at = 0.0
         #: Since when what outlives the child is idle, and the CPU seconds of the run by then.
         self._idle: Optional[Tuple[float, float]] = None
         #: Since when what outlived the child was idle, where that was why it was ended: waiting for it was our affair.
@@ -133,10 +136,13 @@ class Vigil:
                 self._watch_orphans(now, tree, sampler)
             self._watch_limits(now, tree)
             if now >= self._progress_at and self._main_ended_at is None:
-                self._progress_at = now + PROGRESS_SECONDS
+                self._progress_at = now + self.progress_seconds
                 if self.beside is not None:
                     self.beside()
-                progress.shown(self._run_folder, now - self.started_at, listener, sampler, self._watcher)
+                watcher = self._watcher if now >= self._watch_at else None
+                if watcher is not None:
+                    self._watch_at = now + PROGRESS_SECONDS
+                progress.shown(self._run_folder, now - self.started_at, listener, sampler, watcher)
 
     @staticmethod
     def _main_has_ended(main: Optional[int], ready: List[Tuple[int, int]], tree: Tree) -> bool:

@@ -23,15 +23,18 @@ beats = os.open(f"{asked.out}/beats", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def beat() -> None:
+    """Say that this process is alive."""
     os.write(beats, b"%.4f\n" % time.monotonic())
 
 
 def resident() -> int:
+    """Resident memory of this process, in bytes."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def breach() -> None:
+    """Say when the limit was broken."""
     with open(f"{asked.out}/breach.part", "w") as file:
         file.write(repr(time.monotonic()))
     os.replace(f"{asked.out}/breach.part", f"{asked.out}/breach")

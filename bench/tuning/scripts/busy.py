@@ -1,4 +1,4 @@
-"""One thread's fixed amount of work on some memory, with its progress told: a trial that takes as long as it is told."""
+"""One thread's fixed amount of work on some memory, with its progress told."""
 
 import argparse
 import json

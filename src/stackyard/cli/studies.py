@@ -203,7 +203,7 @@ class Studies:
                     return Outcome(folder.trials(), interrupted=True)
                 deployment = plans.site.deployment(scenario.axes["deployment"][0])
                 deployment.premises.shared[Filing] = self._filing(task)
-                specs = self._specs(plans, folder, archives, deployment.needs_server)
+                specs = self._specs(plans, folder, archives)
                 hardware = next(iter(scenario.hardware.values()), None)
                 room = self._room(deployment, hardware)
 
@@ -251,7 +251,7 @@ class Studies:
         return Room(wanted.at_once, machine, bounds, wanted.cores)
 
     def _specs(
-        self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path], followed: bool
+        self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path]
     ) -> Callable[[Trial], TaskSpec]:
         def of(trial: Trial) -> TaskSpec:
             name = name_of(trial.number)
@@ -264,7 +264,7 @@ class Studies:
                 run_id=f"{plans.plan.name}/{name}",
                 block=None,
                 criteria=self.study.limits,
-                followed=followed,
+                followed=True,
             )
 
         return of
