@@ -23,7 +23,6 @@ from stackyard.counting import count
 from stackyard.errors import NotRunnableError
 from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
-from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.matrix import folders, resuming
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
@@ -76,6 +75,34 @@ class _Told:
         self, label: str, record: RunRecord, done: int, total: int, remaining_seconds: float | None
     ) -> None:
         """The study's watcher is told when a trial is over."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Attempts:
+    """Makes the attempts at trials."""
+
+    folder: StudyFolder
+    deployment: Deployment
+    conditions: Conditions
+    specs: Callable[[Trial], TaskSpec]
+    room: Room
+    watcher: Watcher
+    #: The folder in memory that trials share; ``None``: there is none.
+    common: Path | None
+    #: GPUs that each trial needs.
+    gpus: int
+
+    def __call__(self, trial: Trial, stop: Stop) -> Attempt:
+        """The attempt at a trial, which ``stop`` ends."""
+        gpu = self.room.gpu_of(trial)
+        seen = {} if self.common is None else {shared.VARIABLE: str(self.common)}
+        if gpu is not None:
+            seen["CUDA_VISIBLE_DEVICES"] = str(self.deployment.premises.machine.gpus[gpu].index)
+        task = self.specs(trial)
+        task = dataclasses.replace(task, environment={**task.environment, **seen})
+        told = _Told(self.watcher, name_of(trial.number), stop)
+        mine = dataclasses.replace(self.conditions, stop=stop, watcher=told, estimate=Estimate())
+        return Attempt(task, self.folder.run_of(trial), self.deployment, mine, gpus=self.gpus)
 
 
 def _accept(folder: StudyFolder, study: StudyFile, earlier: Plan, plan: Plan) -> None:
@@ -203,24 +230,12 @@ class Studies:
                     return Outcome(folder.trials(), interrupted=True)
                 deployment = plans.site.deployment(scenario.axes["deployment"][0])
                 deployment.premises.shared[Filing] = self._filing(task)
-                specs = self._specs(plans, folder, archives)
-                hardware = next(iter(scenario.hardware.values()), None)
-                room = self._room(deployment, hardware)
-
-                def attempt(trial: Trial, its: Stop) -> Attempt:
-                    task = specs(trial)
-                    gpu = room.gpu_of(trial)
-                    seen = {} if common is None else {shared.VARIABLE: str(common)}
-                    if gpu is not None:
-                        seen["CUDA_VISIBLE_DEVICES"] = str(deployment.premises.machine.gpus[gpu].index)
-                    task = dataclasses.replace(task, environment={**task.environment, **seen})
-                    told = _Told(watcher, name_of(trial.number), its)
-                    mine = dataclasses.replace(conditions, stop=its, watcher=told, estimate=Estimate())
-                    return Attempt(
-                        task, folder.run_of(trial), deployment, mine, gpus=hardware.gpus if hardware else 0
-                    )
-
-                with contextlib.nullcontext() if deployment.needs_server else shared.folder(out) as common:
+                own = contextlib.nullcontext() if deployment.needs_server else shared.folder(out)
+                with own as common:
+                    room = self._room(deployment, common)
+                    gpus = 0 if self.study.hardware is None else self.study.hardware.gpus
+                    specs = self._specs(plans, folder, archives)
+                    attempt = _Attempts(folder, deployment, conditions, specs, room, watcher, common, gpus)
                     return Controller(engine, folder, attempt, room, watcher, stop).run(study, retry_failed)
             except BrokenPipeError:
                 raise
@@ -232,9 +247,10 @@ class Studies:
         name = self.study.name
         return Filing(f"{PROJECT}/{name}", (TRIAL_TAG, f"{STUDY_TAG}{name}"), task)
 
-    def _room(self, deployment: Deployment, hardware: HardwareSpec | None) -> Room:
-        """What trials share: this machine, where they run on it."""
+    def _room(self, deployment: Deployment, common: Path | None) -> Room:
+        """What trials share: this machine, where they run on it, and what lies in its memory for all of them."""
         wanted, bounds = self.study.packing, self.study.bounds()
+        hardware = self.study.hardware
         if deployment.needs_server:
             return Room(wanted.at_once, None, bounds, wanted.cores)
         here = deployment.premises.machine
@@ -248,7 +264,13 @@ class Studies:
         )
         if wanted.memory_bytes is not None:
             machine = dataclasses.replace(machine, memory_bytes=float(wanted.memory_bytes))
-        return Room(wanted.at_once, machine, bounds, wanted.cores)
+        return Room(
+            wanted.at_once,
+            machine,
+            bounds,
+            wanted.cores,
+            lambda: 0 if common is None else shared.size(common),
+        )
 
     def _specs(
         self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path]

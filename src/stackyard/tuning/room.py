@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from stackyard.tuning import packing
 from stackyard.tuning.packing import Machine, Need, Waiting
@@ -20,7 +21,7 @@ class Room:
         machine: what they share; ``None``: they run elsewhere, each where a queue's agent has room for it.
         limits: quantity -> greatest that a trial may use.
         cores: of one trial.
-        shared: whether their data lie in memory once for all of them.
+        shared_bytes: answers what lies in memory once for all of them; 0: nothing does.
     """
 
     def __init__(
@@ -29,10 +30,10 @@ class Room:
         machine: Machine | None,
         limits: Mapping[str, float],
         cores: float,
-        shared: bool = False,
+        shared_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._at_once, self._machine, self._limits = at_once, machine, limits
-        self._cores, self._shared = cores, shared
+        self._cores, self._shared_bytes = cores, shared_bytes
         #: Of trials that wait: how often they were passed. Of trials under way: the GPU that they have.
         self._passed: dict[int, int] = {}
         self._gpus: dict[int, int | None] = {}
@@ -66,7 +67,9 @@ class Room:
             return waiting[0]
         needs = self._needs(running)
         entries = [Waiting(self._need(trial), self._passed.get(trial.number, 0)) for trial in waiting]
-        place = packing.next_to_start(self._machine, entries, needs)
+        free = self._machine.memory_bytes - self._shared_bytes()
+        machine = replace(self._machine, memory_bytes=max(0.0, free))
+        place = packing.next_to_start(machine, entries, needs)
         if place is None:
             # whatever it needs, one trial runs alone
             place = None if running else 0
@@ -92,5 +95,6 @@ class Room:
             name: ROOM_FACTOR * most for name, most in self._greatest.items() if most and name not in told
         }
         limits = {**unknown, **self._limits}
-        found = packing.need(trial, limits, self._cores, self._machine, self._shared)
+        shared = self._shared_bytes() > 0
+        found = packing.need(trial, limits, self._cores, self._machine, shared)
         return Need(found.cores, found.memory_bytes, found.gpu_memory_bytes, self._gpus.get(trial.number))

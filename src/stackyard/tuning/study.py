@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.scenarios import Choice, Scenario
 from stackyard.tuning.space import Space
 from stackyard.tuning.trial import QUANTITIES
@@ -87,6 +88,11 @@ class Study:
         """Of the study."""
         return self.scenario.name
 
+    @property
+    def hardware(self) -> HardwareSpec | None:
+        """What each trial has; ``None``: the machine without limits."""
+        return next(iter(self.scenario.hardware.values()), None)
+
     def of_trial(self, name: str, parameters: Mapping[str, Any]) -> Scenario:
         """The scenario whose one cell is a trial."""
         return dataclasses.replace(
@@ -98,9 +104,9 @@ class Study:
     def bounds(self) -> dict[str, float]:
         """The limits of one trial by quantity; those that are no quantity left out."""
         found = {name: getattr(self.limits, name) for name in QUANTITIES}
-        hardware = next(iter(self.scenario.hardware.values()), None)
-        if hardware is not None and hardware.memory_bytes is not None:
-            found["ram_bytes"] = min(found["ram_bytes"] or hardware.memory_bytes, hardware.memory_bytes)
+        memory = None if self.hardware is None else self.hardware.memory_bytes
+        if memory is not None:
+            found["ram_bytes"] = min(found["ram_bytes"] or memory, memory)
         if self.scenario.time_limit_seconds is not None:
             seconds = self.scenario.time_limit_seconds
             found["wall_seconds"] = min(found["wall_seconds"] or seconds, seconds)

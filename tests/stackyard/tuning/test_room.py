@@ -65,3 +65,15 @@ def test_trials_on_gpus_get_one_each() -> None:
     trials = list(waiting)
     assert begun(room, waiting) == [0, 1]
     assert {room.gpu_of(trial) for trial in trials[:2]} == {0, 1}
+
+
+def test_data_that_lie_in_memory_once_are_counted_once() -> None:
+    def trial(number: int) -> Trial:
+        found = planned(number, 3)
+        found.predicted["ram_minus_shared_bytes"] = Interval(1 * GB, 0.9 * GB, 1.1 * GB)
+        return found
+
+    machine = Machine(8, 6 * GB)
+    assert begun(Room(None, machine, {}, 1.0), [trial(i) for i in range(9)]) == [0]
+    once = Room(None, machine, {}, 1.0, shared_bytes=lambda: int(2 * GB))
+    assert begun(once, [trial(i) for i in range(9)]) == [0, 1, 2]
