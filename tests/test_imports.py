@@ -39,7 +39,8 @@ ALLOWED = {
     "scenarios": {"errors", "toml_tables", "command_tables", "stop_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "toml_tables", "command_tables", "workloads", "scenarios"},
     "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
-    "tuning": {"machine", 
+    "tuning": {
+        "machine",
         "errors",
         "counting",
         "extras",

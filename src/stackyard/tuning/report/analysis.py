@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from stackyard.tuning import fronts
+from stackyard.tuning import fronts, prediction
 from stackyard.tuning.prediction import accuracy
 from stackyard.tuning.report.report import Ended, Found, Overhead, StudyReport
 from stackyard.tuning.report.wording import STATES
+from stackyard.tuning.space import Space
 from stackyard.tuning.trial import Trial
+
+#: Trials of which it is said what they would have used: each takes milliseconds.
+_MOST_FORETOLD = 300
 
 
 def analyse(found: Found) -> StudyReport:
@@ -25,7 +30,7 @@ def analyse(found: Found) -> StudyReport:
         sum(trial.used.get("cpu_seconds", 0.0) for trial in trials),
         fronts.front(trials, objectives) if objectives else [],
         best_so_far(trials, first, objectives.get(first, False)),
-        ended(trials, found.told.limits),
+        ended(trials, found.told.limits, in_hindsight(found)),
         accuracy.table(trials),
         accuracy.table(trials, early=True),
         accuracy.of_skipped(trials),
@@ -60,8 +65,16 @@ def best_so_far(trials: Sequence[Trial], objective: str, maximise: bool) -> list
     return points
 
 
-def ended(trials: Sequence[Trial], limits: dict[str, float | None]) -> list[Ended]:
-    """What each criterion stopped or kept from starting, those that stopped most first."""
+def ended(
+    trials: Sequence[Trial], limits: dict[str, float | None], foretold: Mapping[int, float]
+) -> list[Ended]:
+    """What each criterion stopped or kept from starting, those that stopped most first.
+
+    Args:
+        trials: of the study.
+        limits: of the study.
+        foretold: number of a trial -> CPU seconds that it would have used.
+    """
     groups: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in trials:
         if trial.state in ("stopped", "skipped"):
@@ -71,7 +84,11 @@ def ended(trials: Sequence[Trial], limits: dict[str, float | None]) -> list[Ende
             groups.setdefault((trial.state, kind, name), []).append(trial)
     found = []
     for (state, kind, name), those in groups.items():
-        saved = [one for trial in those if (one := saved_cpu_seconds(trial)) is not None]
+        saved = [
+            max(0.0, foretold[trial.number] - trial.used.get("cpu_seconds", 0.0))
+            for trial in those
+            if trial.number in foretold
+        ]
         told = next((t.reason.limit for t in those if t.reason and t.reason.limit is not None), None)
         found.append(
             Ended(
@@ -88,10 +105,24 @@ def ended(trials: Sequence[Trial], limits: dict[str, float | None]) -> list[Ende
     return sorted(found, key=lambda one: (one.state != "stopped", -one.trials, one.criterion))
 
 
-def saved_cpu_seconds(trial: Trial) -> float | None:
-    """CPU seconds that a trial would have used beyond those it did, as the latest prediction has it; an estimate."""
-    told = trial.predicted_early.get("cpu_seconds") or trial.predicted.get("cpu_seconds")
-    return None if told is None else max(0.0, told.value - trial.used.get("cpu_seconds", 0.0))
+def in_hindsight(found: Found) -> dict[int, float]:
+    """CPU seconds that stopped and skipped trials would have used, by number, as all trials of the study say now.
+
+    What was predicted at the time may have rested on a few trials. Of many trials the latest are told.
+    """
+    space = Space(tuple(one.dimension for one in found.told.space))
+    those = [trial for trial in found.trials if trial.state in ("stopped", "skipped")]
+    # what they came to, and nothing that was predicted of them
+    known = [replace(trial, predicted={}, predicted_early={}) for trial in found.trials]
+    told = {}
+    for trial in those[-_MOST_FORETOLD:]:
+        try:
+            one = prediction.before(space, trial.parameters, known, ["cpu_seconds"]).get("cpu_seconds")
+        except (KeyError, ValueError, TypeError, ArithmeticError):  # a file that somebody edited
+            continue
+        if one is not None:
+            told[trial.number] = one.value
+    return told
 
 
 def overhead(trials: Sequence[Trial]) -> Overhead | None:

@@ -22,7 +22,8 @@ ENDED_HEADER = [
     "estimated of",
 ]
 SAVED_NOTE = (
-    "Saved is what those trials were predicted to use beyond what they did use. It is an estimate: nobody ran them to "
+    "Saved is what those trials would have used beyond what they did use, as all trials of the study say in "
+    "hindsight. It is an estimate: nobody ran them to "
     "their end."
 )
 ACCURACY_HEADER = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.errors import BadInputError
+from stackyard.tuning import space
 from stackyard.tuning.folder import STUDY_FILE, StudyFile
 from stackyard_task import records
 
@@ -41,6 +42,14 @@ class Dimension:
     whole: bool = False
     log: bool = False
     step: float | None = None
+
+    @property
+    def dimension(self) -> space.Dimension:
+        """As a tuner has it."""
+        if self.values is not None:
+            return space.Choice(self.name, tuple(self.values))
+        low, high = self.low or 0.0, self.high or 0.0
+        return space.Range(self.name, low, high, self.whole, self.log, self.step)
 
 
 @dataclass

@@ -55,7 +55,7 @@ def test_the_page_says_what_was_searched_found_stopped_and_predicted() -> None:
         "seed 7",
         "stack torch-cpu",
         "its peak RAM was 512 MB, 500 MB allowed",
-        "peak RAM stopped 500 MB 1 4.00 s 10.0 s 1 of 1",
+        "peak RAM stopped 500 MB 1 4.00 s",
         "pruner stopped – 1 2.00 s – 0 of 1",
         "peak RAM skipped before the start, as predicted 500 MB 1 0 s 20.0 s 1 of 1",
         "It is an estimate",
@@ -271,8 +271,8 @@ def test_what_was_stopped_as_predicted_is_told_apart_from_what_broke_the_limit()
             "predicted", "stopped: its RAM would be 620 MB", "ram_bytes", 5e8, 6.2e8
         )
     page = Page(html.render(report(trials))).text
-    assert "peak RAM stopped after the first steps, as predicted 500 MB 2 20.0 s 1.00 s 2 of 2" in page
-    assert "peak RAM stopped 500 MB 1 4.00 s 10.0 s 1 of 1" in page
+    assert "peak RAM stopped after the first steps, as predicted 500 MB 2 20.0 s" in page
+    assert "peak RAM stopped 500 MB 1 4.00 s" in page
 
 
 def test_what_changed_on_the_way_is_said_first() -> None:
@@ -282,3 +282,12 @@ def test_what_changed_on_the_way_is_said_first() -> None:
     assert "Changed on the way: after 3 trials: numpy is 2.4" in Page(html.render(made)).text
     assert "after 3 trials" in markdown.render(made)
     assert json_report.to_json(made)["changes"] == file.changes
+
+
+def test_what_a_stop_saved_is_told_in_hindsight_and_not_by_what_was_guessed_then() -> None:
+    trials = [completed(number, 0.5, 10.0) for number in range(6)]
+    stopped = completed(6, 0.1, 2.0)
+    stopped.state, stopped.reason = "stopped", Reason("pruner", "worse than the median")
+    stopped.predicted_early = {"cpu_seconds": Interval(90.0, 30.0, 270.0)}
+    (row,) = report([*trials, stopped]).ended
+    assert row.saved_cpu_seconds == pytest.approx(8.0, rel=0.1)
