@@ -188,7 +188,8 @@ def _matrix(table: Table, dtype: str) -> Any:
     size = len(features) * len(table.features) * np.dtype(dtype).itemsize
     if size > MOST_BYTES:
         raise BadInput(f"the features would take {size} bytes as {dtype}; {MOST_BYTES} is the most")
-    matrix = features.to_numpy(dtype=dtype, copy=True)
+    with np.errstate(over="ignore"):  # looked for below
+        matrix = features.to_numpy(dtype=dtype, copy=True)
     bad = ~np.isfinite(matrix).all(axis=0)
     if bad.any():
         name = table.features[int(bad.argmax())]

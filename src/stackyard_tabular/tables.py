@@ -44,8 +44,8 @@ def digest(sources: Sequence[Source]) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def read(sources: Sequence[Source]) -> Table:
-    """All rows of ``sources`` as one table, without the columns to drop.
+def read(sources: Sequence[Source], drop: bool = True) -> Table:
+    """All rows of ``sources`` as one table, without the columns to drop unless the caller drops them.
 
     Raises:
         BadInput: a file cannot be read as its source says, there is no such target, or nothing is left to learn from.
@@ -69,9 +69,10 @@ def read(sources: Sequence[Source]) -> Table:
             raise BadInput(f"{first.path}: has no column {name!r} to drop; {_has(frame)}")
         if name == target:
             raise BadInput(f"{first.path}: the target {name!r} is among the columns to drop")
-    frame = frame.drop(columns=list(first.drop)) if first.drop else frame
-    if len(frame.columns) < 2:
+    left = frame.drop(columns=list(first.drop)) if first.drop else frame
+    if len(left.columns) < 2:
         raise BadInput(f"{first.path}: has no column beside the target {target!r}")
+    frame = left if drop else frame
     if first.one_against_rest is not None:
         frame = _one_against_rest(frame, target, first)
     return Table(frame, target, first.task or _task(frame[target]), known)
