@@ -34,6 +34,9 @@ SCRIPT_FIELDS = {
     "entry_point": ("Entry point", "A file such as train.py with its arguments, or -m and a module."),
     "binary": ("Binary", "python3, a Python such as python3.11, or a shell such as bash."),
 }
+#: Begins the names of fields that hold configuration objects; of so many, with so many characters together at most.
+CONFIGURATION = "configuration-"
+MOST_OBJECTS, MOST_CHARACTERS = 20, 64_000
 #: What can be done with a task that is no draft, by its status; any other: as with one that has ended.
 _ELSE = {
     "queued": "take it out of the queue, edit it, and put it back",
@@ -55,7 +58,15 @@ async def edit_form(visit: Visit, notice: str = "", before: Mapping[str, str] | 
         notice: What is wrong with what was typed.
         before: What stood in the form before, by its fields' names.
     """
-    wanted = ["hyperparams", "execution.queue", "container", "comment", "script", "last_change"]
+    wanted = [
+        "hyperparams",
+        "configuration",
+        "execution.queue",
+        "container",
+        "comment",
+        "script",
+        "last_change",
+    ]
     found = await task_head(visit, wanted)
     refusal = refused(found)
     if refusal and before is None:
@@ -69,10 +80,23 @@ async def edit_form(visit: Visit, notice: str = "", before: Mapping[str, str] | 
         "edit.html", tab="", task=found, sections=sections, notes=sections.pop(NOTES_SECTION, []),
         left_out=left_out, queues=queues, wrong=notice, typed=held, packages=typed.packages_of(found.get("script")),
         removed={name for name in held if name.startswith(parameters.REMOVAL)}, removal_key_of=removal_key_of,
+        objects=editable_objects(found), object_prefix=CONFIGURATION,
         script=found.get("script") or {}, script_fields=SCRIPT_FIELDS, script_prefix=SCRIPT,
         new_parameters=NEW_PARAMETERS, new_properties=NEW_PROPERTIES, notes_section=NOTES_SECTION,
         seen=found.get("last_change") or "", status=400 if notice else 200,
     )  # fmt: skip
+
+
+def editable_objects(task: Mapping[str, Any]) -> dict[str, str]:
+    """The configuration objects of a task that a form shows whole: name -> text. Those that people write come first."""
+    held = task.get("configuration") or {}
+    texts = {name: str(item.get("value") or "") for name, item in held.items()}
+    found: dict[str, str] = {}
+    left = MOST_CHARACTERS
+    for name in sorted(texts, key=lambda name: (held[name].get("type") == "json", name)):
+        if len(texts[name]) <= left and len(found) < MOST_OBJECTS:
+            found[name], left = texts[name], left - len(texts[name])
+    return found
 
 
 def refused(task: Mapping[str, Any]) -> str:
@@ -127,6 +151,13 @@ def changes(task: Mapping[str, Any], form: FormData) -> dict[str, Any]:
     hyperparams = edited_parameters(held, form)
     if hyperparams != held:
         found["hyperparams"] = hyperparams
+    objects = {}
+    for name, value in editable_objects(task).items():
+        said = form.get(f"{CONFIGURATION}{name}")
+        if isinstance(said, str) and typed.plain(said).strip() != typed.plain(value).strip():
+            objects[name] = {**task["configuration"][name], "value": typed.plain(said)}
+    if objects:
+        found["configuration"] = {**task["configuration"], **objects}
     script = task.get("script") or {}
     new = {field: text(form, f"{SCRIPT}{field}") for field in SCRIPT_FIELDS if f"{SCRIPT}{field}" in form}
     if told := {

@@ -35,6 +35,10 @@ def draft(server: Running) -> str:
             "Args": {"rate": parameter("Args", "rate", "0.1", type="float"), "note": parameter("Args", "note", "a\nb")},
             "properties": {"owner": parameter("properties", "owner", "ada")},
         },
+        configuration={
+            "Study": {"name": "Study", "type": "toml", "value": "a = 1\nb = 2\n"},
+            "Long": {"name": "Long", "type": "text", "value": "x" * 70_000},
+        },
         script={"entry_point": "train.py", "requirements": {"pip": "numpy\n", "orig_pip": "scipy"}},
         container={"image": "base", "setup_shell_script": "true"},
     )["id"]  # fmt: skip
@@ -86,6 +90,8 @@ def test_a_form_that_nobody_touched_changes_nothing(
     assert sent[key_of("Args", "rate")] == "0.1"
     assert sent[key_of("Args", "note")] == "a\r\nb"
     assert sent["packages"] == "numpy\r\n"
+    assert sent["configuration-Study"] == "a = 1\r\nb = 2\r\n"
+    assert "configuration-Long" not in sent
     answer = client.post(f"/tasks/{draft}/edit", data=sent)
     assert answer.headers["location"] == f"/tasks/{draft}?notice=saved"
     assert task_of(server, draft) == before
@@ -96,11 +102,14 @@ def test_everything_of_a_draft_is_edited_at_once(server: Running, client: httpx.
         "name": "edited", "comment": "two\r\nlines", "tags": "old\r\nnew one", key_of("Args", "rate"): "0.2",
         removal_key_of("Args", "note"): "1", "new-parameters": "Run/stack = some-stack\r\nArgs/depth = 3",
         key_of("properties", "owner"): "eve", "new-properties": "stack = other", "packages": "numpy==1.26.4\r\nscipy",
+        "configuration-Study": "a = 3\r\n", "configuration-Long": "cut",
         "image": "ours", "arguments": "--cpus 2", "script-binary": "python3.11", "script-branch": " main ",
     }  # fmt: skip
     assert client.post(f"/tasks/{draft}/edit", data=sent).status_code == 303
     task = task_of(server, draft)
     assert (task["script"]["binary"], task["script"]["branch"]) == ("python3.11", "main")
+    assert task["configuration"]["Study"] == {"name": "Study", "type": "toml", "value": "a = 3\n"}
+    assert len(task["configuration"]["Long"]["value"]) == 70_000
     assert (task["name"], task["comment"], task["tags"]) == ("edited", "two\nlines", ["new one", "old"])
     values = {s: {n: one["value"] for n, one in items.items()} for s, items in task["hyperparams"].items()}
     assert values == {
