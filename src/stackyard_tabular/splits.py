@@ -15,6 +15,8 @@ from stackyard_task.channel import BadInput
 MOST_BYTES = 4 << 30
 #: A change of how splits are made makes other entries of shared data.
 _VERSION = 1
+#: Rows, and columns, that are worked on together: memory beside the matrix itself is that of so many.
+_CHUNK_ROWS, _CHUNK_COLUMNS = 4096, 32
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,20 @@ def _made(table: Table, settings: Mapping[str, Any]) -> Tuple[Dict[str, Any], Ma
     import numpy as np
 
     y, classes = _targets(table)
-    x = _matrix(table, settings["dtype"])
     seed, share = settings["split_seed"], settings["validation_share"]
     training, validation = indices(y if classes else None, len(y), share, seed)
     parts = {"training": training, "validation": validation}
     arrays = {f"{name}_y": y[rows] for name, rows in parts.items()}
-    arrays.update({f"{name}_x": x[rows] for name, rows in parts.items()})
-    del x
-    varies = arrays["training_x"].std(axis=0, dtype=np.float64)
+    _refuse_text(table)
+    arrays.update({f"{name}_x": _matrix(table, rows, settings["dtype"]) for name, rows in parts.items()})
+    mean, varies = _moments(arrays["training_x"])
     constant = varies == 0
     if constant.all():
         raise BadInput("every column is constant in the training part: there is nothing to learn from")
-    mean, scale = np.zeros(len(varies)), np.ones(len(varies))
-    if settings["standardise"]:
-        mean = arrays["training_x"].mean(axis=0, dtype=np.float64)
-        scale = np.where(constant, 1.0, varies)
+    scale = np.where(constant, 1.0, varies)
+    if not settings["standardise"]:
+        mean, scale = np.zeros(len(varies)), np.ones(len(varies))
+    else:
         for name in parts:
             arrays[f"{name}_x"] -= mean.astype(settings["dtype"])
             arrays[f"{name}_x"] /= scale.astype(settings["dtype"])
@@ -172,28 +173,49 @@ def classes_of(values: Any, name: str) -> Tuple[Any, List[str]]:
     return numbers.astype(np.int64), [str(one) for one in found]
 
 
-def _matrix(table: Table, dtype: str) -> Any:
-    """The features as one matrix.
+def _moments(x: Any) -> Tuple[Any, Any]:
+    """Mean and deviation of each column, as float64."""
+    import numpy as np
+
+    mean, deviation = np.empty(x.shape[1]), np.empty(x.shape[1])
+    for start in range(0, x.shape[1], _CHUNK_COLUMNS):
+        some = slice(start, start + _CHUNK_COLUMNS)
+        columns = x[:, some].astype(np.float64)
+        same = columns.min(axis=0) == columns.max(axis=0)  # else rounding makes a little deviation of them
+        mean[some], deviation[some] = columns.mean(axis=0), np.where(same, 0.0, columns.std(axis=0))
+    return mean, deviation
+
+
+def _refuse_text(table: Table) -> None:
+    for name in table.features:
+        values = table.frame[name]
+        if values.dtype.kind not in "iufb":
+            example = next((one for one in values if isinstance(one, str)), values.iloc[0])
+            raise BadInput(f"column {name!r} holds text ({str(example)[:40]!r}), and sgd-train takes numbers")
+
+
+def _matrix(table: Table, rows: Any, dtype: str) -> Any:
+    """The features of ``rows`` as one matrix.
 
     Raises:
-        BadInput: a column holds text, a missing or an infinite value, or the matrix would be too large.
+        BadInput: a column holds a missing or an infinite value, or the matrix would be too large.
     """
     import numpy as np
 
-    features = table.frame[table.features]
-    for name in table.features:
-        if features[name].dtype.kind not in "iufb":
-            example = next((one for one in features[name] if isinstance(one, str)), features[name].iloc[0])
-            raise BadInput(f"column {name!r} holds text ({str(example)[:40]!r}), and sgd-train takes numbers")
-    size = len(features) * len(table.features) * np.dtype(dtype).itemsize
+    size = len(rows) * len(table.features) * np.dtype(dtype).itemsize
     if size > MOST_BYTES:
         raise BadInput(f"the features would take {size} bytes as {dtype}; {MOST_BYTES} is the most")
+    matrix = np.empty((len(rows), len(table.features)), dtype=dtype)
+    bad = np.zeros(len(table.features), dtype=bool)
     with np.errstate(over="ignore"):  # looked for below
-        matrix = features.to_numpy(dtype=dtype, copy=True)
-    bad = ~np.isfinite(matrix).all(axis=0)
+        for start in range(0, len(rows), _CHUNK_ROWS):  # no second copy of everything
+            some = rows[start : start + _CHUNK_ROWS]
+            part = matrix[start : start + len(some)]
+            part[:] = table.frame.iloc[some][table.features].to_numpy(dtype=dtype)
+            bad |= ~np.isfinite(part).all(axis=0)
     if bad.any():
         name = table.features[int(bad.argmax())]
-        missing = int(features[name].isna().sum())
+        missing = int(table.frame[name].isna().sum())
         if missing:
             raise BadInput(f"column {name!r} has no value in {missing} rows; tabular-clean removes such rows")
         raise BadInput(f"column {name!r} holds a value that is infinite as {dtype}")

@@ -31,6 +31,14 @@ def test_standardising_learns_from_the_training_part_only(flowers):
     assert not np.allclose(split.validation_x.mean(axis=0), 0, atol=1e-3)
 
 
+def test_a_constant_column_stays_one(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,same,y\n" + "".join(f"{n},0.1,{n % 2}\n" for n in range(101)))
+    split = load(path, standardise=True)
+    assert split.constant_columns == 1
+    assert np.abs(split.training_x[:, 1]).max() < 1e-6
+
+
 def test_the_seed_decides_the_split(flowers):
     first, same, other = (load(flowers, split_seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first.training_x, same.training_x)
