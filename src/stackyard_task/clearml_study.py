@@ -19,8 +19,8 @@ from stackyard_task.clearml_results import Results, Upload
 from stackyard_task.records import RecordError
 from stackyard_task.studies import StudyLine, TrialTold
 
-#: Project of the templates, which a clone lies in at first; and the one that has one below it for each study.
-TEMPLATES_PROJECT, STUDIES_PROJECT = "Stackyard/templates", "Stackyard/studies"
+#: Projects that a clone of the template lies in at first, and the one that has one below it for each study.
+FIRST_PROJECTS, STUDIES_PROJECT = ("Stackyard/templates", "Stackyard/runs"), "Stackyard/studies"
 #: Tags that only a template has, and the one that says of which study a task is.
 TEMPLATE_TAG, QUEUE_TAG, STUDY_TAG = "template", "queue: ", "study: "
 #: Configuration objects: the best trials as JSON, and a line for each trial.
@@ -182,7 +182,7 @@ class StudyTask:
         """Move a clone of the template to where the trials of its study lie, under the study's name."""
         self._placed = True
         project, name = self._task.get("project"), str(self._task.get("name") or "")
-        if not isinstance(project, dict) or project.get("name") != TEMPLATES_PROJECT:
+        if not isinstance(project, dict) or project.get("name") not in FIRST_PROJECTS:
             return
         tags = [
             tag
