@@ -41,6 +41,8 @@ RESERVED_BYTES = 1024**3
 RESERVED_PART = 20
 #: Of an address that is none, characters.
 _LONGEST_SHOWN = 200
+#: ClearML's subcode for a project that there is already.
+ALREADY_THERE = 801
 
 
 class ServerError(StackyardError):

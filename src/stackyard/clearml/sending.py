@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackyard.clearml.client import Client
+from stackyard.clearml.client import ALREADY_THERE, Client, ServerError
 from stackyard.errors import BadInputError
 from stackyard.settings import base
 from stackyard.workloads import wheel
@@ -155,15 +155,22 @@ class Sender:
     def project(self, name: str) -> str:
         """The id of a project, made if it is missing."""
         if name not in self._projects:
-            found = self.client.call(
-                "projects.get_all", name=f"^{re.escape(name)}$", only_fields=["id", "name"]
-            )["projects"]
-            self._projects[name] = (
-                found[0]["id"]
-                if found
-                else self.client.call("projects.create", name=name, description="")["id"]
-            )
+            self._projects[name] = self._project(name) or self._made(name)
         return self._projects[name]
+
+    def _project(self, name: str) -> str | None:
+        asked = {"name": f"^{re.escape(name)}$", "only_fields": ["id", "name"]}
+        found = self.client.call("projects.get_all", **asked)["projects"]
+        return str(found[0]["id"]) if found else None
+
+    def _made(self, name: str) -> str:
+        try:
+            return str(self.client.call("projects.create", name=name, description="")["id"])
+        except ServerError as error:  # somebody else makes it at the same moment
+            found = self._project(name) if error.subcode == ALREADY_THERE else None
+            if found is None:
+                raise
+            return found
 
     def create(self, spec: TaskSpec, script: Mapping[str, Any], name: str, **fields: Any) -> str:
         """A task on the server that runs ``spec``; its id."""

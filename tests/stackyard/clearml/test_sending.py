@@ -10,9 +10,10 @@ import pytest
 
 from stackyard.clearml import sending
 from stackyard.clearml.client import Client
-from stackyard.clearml.sending import Repository, Sender
+from stackyard.clearml.sending import Filing, Repository, Sender
 from stackyard.errors import BadInputError
 from stackyard.workloads import wheel
+from stackyard_task.records import TaskSpec
 
 
 def test_files_and_folders_become_references(sender: Sender, client: Client, tmp_path: Path) -> None:
@@ -58,6 +59,28 @@ def test_the_wheel_is_the_same_for_the_same_code_and_never_a_stacks(contract_cod
     first = wheel.built(contract_code)
     assert wheel.built(contract_code) == first
     assert first.sha256 == hashlib.sha256(first.content).hexdigest()
+
+
+def test_two_that_make_the_same_project_at_once_have_one(
+    sender: Sender, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the threads of trials that begin side by side do, and as two tuners may."""
+    first = sender.project("made/at-once")
+    other = Sender(client)
+    looked = iter([None])
+    real = other._project
+    monkeypatch.setattr(other, "_project", lambda name: next(looked, real(name)))
+    assert other.project("made/at-once") == first
+
+
+def test_tasks_lie_where_their_sender_files_them(client: Client, sender: Sender) -> None:
+    spec = TaskSpec("study/t0001", "w.py:main")
+    parent = sender.create(spec, {}, "the study")
+    filed = Sender(client, Filing("made/filed", ("trial",), parent))
+    task = client.call("tasks.get_by_id", task=filed.create(spec, {}, "study/t0001"))["task"]
+    assert (task["project"], task["parent"]) == (filed.project("made/filed"), parent)
+    assert task["tags"] == ["trial"]
+    assert client.call("tasks.get_by_id", task=parent)["task"]["tags"] == []
 
 
 def test_a_repository_leaves_the_script_to_the_clone(sender: Sender) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from stackyard.clearml.client import Client, ServerError
+from stackyard.clearml.client import ALREADY_THERE, Client, ServerError
 from stackyard.clearml.pipelines.changes import MadeOf
 from stackyard.errors import BadInputError
 from stackyard_task import records
@@ -19,8 +19,6 @@ from stackyard_task.records import RecordError
 PROJECT = "Stackyard"
 #: The configuration object that says what a run is made of.
 MADE_OF = "Made of"
-#: ClearML's subcode for a project that there is already.
-ALREADY_THERE = 801
 
 
 def pipeline_project(client: Client, name: str, *, make: bool = True) -> str:
