@@ -1,29 +1,6 @@
-"""The second guest's declared workloads, read as our side reads them, in any Python that runs these tests."""
-
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any, Dict
+"""The guest's declared workloads."""
 
 import stackyard_tabular
-from stackyard_task.workloads import Parameter, Workload
+from tests.declared import workloads
 
-try:
-    import tomllib  # type: ignore[import-not-found,unused-ignore]
-except ImportError:  # before Python 3.11; pytest brings it
-    import tomli as tomllib  # type: ignore[no-redef,import-not-found,unused-ignore]
-
-
-def _parameter(name: str, table: Dict[str, Any]) -> Parameter:
-    return Parameter(name=name, **{"default": None, **table, "choices": tuple(table.get("choices", ()))})
-
-
-def _workload(name: str, table: Dict[str, Any]) -> Workload:
-    parameters = tuple(_parameter(key, inner) for key, inner in table["parameters"].items())
-    return Workload(name, table["entry"], table["help"], parameters)
-
-
-_FILE = Path(stackyard_tabular.__file__).with_name("workloads.toml")
-WORKLOADS = {
-    name: _workload(name, table) for name, table in tomllib.loads(_FILE.read_text(encoding="utf-8")).items()
-}
+WORKLOADS = workloads(stackyard_tabular)

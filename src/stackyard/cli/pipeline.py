@@ -20,7 +20,7 @@ from stackyard.clearml.pipelines.submission import TEMPLATE, Here, Submission
 from stackyard.clearml.pipelines.watching import RunState
 from stackyard.clearml.sending import Sender
 from stackyard.cli import requirements
-from stackyard.cli.options import Config, Json
+from stackyard.cli.options import Config, Data, Json
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError
 from stackyard.machine import data
 from stackyard.settings import Settings
@@ -58,10 +58,7 @@ def run_command(
             "--queue", metavar="STEP=QUEUE", help="Another queue for a step than the file's; may be repeated."
         ),
     ] = None,
-    data_folder: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA."),
-    ] = None,
+    data_folder: Data = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:

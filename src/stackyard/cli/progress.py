@@ -7,110 +7,60 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from stackyard.cli.lines import Lines, LiveLines, lines
 from stackyard.counting import count
 from stackyard.reports.quantities import quantity
 from stackyard_task.records import RunRecord
 
 
-class PlainWatcher:
-    """One line per event: for logs, pipes and CI."""
+class RunWatcher:
+    """One line per run, and what is under way below them where somebody looks."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        #: The run that is under way, and how many of all are over.
+        self._label, self._done, self._total = "", 0, 0
 
-    def __enter__(self) -> PlainWatcher:
+    def __enter__(self) -> RunWatcher:
+        self._lines.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to close."""
+        """Nothing is shown as under way any more."""
+        self._lines.__exit__(kind, error, trace)
 
     def message(self, text: str) -> None:
         """One line worth knowing."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._lines.message(text)
 
     def started(self, label: str, done: int, total: int) -> None:
-        """Only preparations are announced: runs are told about when they end."""
-        if label.startswith("prepare "):
+        """Of lines only preparations are told: a run is told when it ends."""
+        self._label, self._done, self._total = label, done, total
+        if label.startswith("prepare ") and not isinstance(self._lines, LiveLines):
             self.message(label)
+        self._lines.show(label, done, total)
 
     def tick(self, progress: Mapping[str, Any] | None, left_seconds: float | None) -> None:
-        """Nothing between runs."""
+        """Show phase, share and loss of the run under way."""
+        left = "" if left_seconds is None else f"{duration(left_seconds)} left"
+        detail = f"  {inside(progress)}" if progress else ""
+        self._lines.show(f"{self._label}{detail}", self._done, self._total, left)
 
     def ended(self, label: str, record: RunRecord, done: int, total: int, left_seconds: float | None) -> None:
         """One line per run."""
         width = len(str(total))
         left = "" if left_seconds is None or done == total else f"  {duration(left_seconds)} left"
         self.message(f"[{done:{width}d}/{total}] {label}  {outcome(record)}{left}")
+        self._done = done
+        self._lines.show(label, done, total)
 
 
-class LiveWatcher(PlainWatcher):
-    """The same lines above a bar with the current run, its phase and the remaining time."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
-        self._progress = Progress(
-            SpinnerColumn(),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TimeElapsedColumn(),
-            # What changes its width stands last, so that the rest does not move.
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.description}", markup=False),
-            console=console,
-            # Drawn from ticks only: a drawing thread would compete with the run that is measured.
-            auto_refresh=False,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-        self._label = ""
-
-    def __enter__(self) -> LiveWatcher:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Remove the bar."""
-        self._progress.stop()
-
-    def message(self, text: str) -> None:
-        """One line above the bar."""
-        self._progress.console.print(escape(text), highlight=False, soft_wrap=True)
-
-    def started(self, label: str, done: int, total: int) -> None:
-        """Show the run that begins."""
-        self._label = label
-        if self._task is None:
-            self._task = self._progress.add_task(label, total=total, completed=done, left="")
-        self._progress.update(self._task, description=label, completed=done)
-        self._progress.refresh()
-
-    def tick(self, progress: Mapping[str, Any] | None, left_seconds: float | None) -> None:
-        """Show phase, share and loss of the run under way."""
-        if self._task is None:
-            return
-        left = "" if left_seconds is None else f"{duration(left_seconds)} left"
-        detail = f"  {inside(progress)}" if progress else ""
-        self._progress.update(self._task, description=f"{self._label}{detail}", left=left)
-        self._progress.refresh()
-
-    def ended(self, label: str, record: RunRecord, done: int, total: int, left_seconds: float | None) -> None:
-        """One line per run, and the bar moves on."""
-        super().ended(label, record, done, total, left_seconds)
-        if self._task is not None:
-            self._progress.update(self._task, completed=done)
-            self._progress.refresh()
-
-
-def watcher(console: Console) -> PlainWatcher:
+def watcher(console: Console) -> RunWatcher:
     """The watcher that suits where ``console`` prints to."""
-    return LiveWatcher(console) if console.is_terminal else PlainWatcher(console)
+    return RunWatcher(lines(console))
 
 
 def outcome(record: RunRecord) -> str:

@@ -12,6 +12,7 @@ import typer
 
 from stackyard import scenarios, stacks, toml_tables, workloads
 from stackyard.cli import matrix as matrices
+from stackyard.cli.options import Data, Json
 from stackyard.counting import count
 from stackyard.errors import BadInputError
 from stackyard.machine import data as data_sets
@@ -23,13 +24,6 @@ from stackyard.workloads import Catalogue
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 File = Annotated[Path, typer.Argument(help="The scenario file (TOML).", metavar="FILE")]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout; progress goes to stderr.")
-]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA."),
-]
 
 
 @app.command("run")

@@ -8,9 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from stackyard.cli.lines import Lines, lines
 from stackyard.counting import count
 from stackyard.reports.quantities import quantity
 from stackyard.tuning import fronts
@@ -21,89 +20,49 @@ from stackyard.tuning.trial import Trial, best
 from stackyard_task import records
 
 
-class PlainWatcher:
-    """One line per event: for logs, pipes and CI."""
+class TrialWatcher:
+    """One line per trial, with a star where it is the best so far; below them how far the study is."""
 
-    def __init__(self, console: Console, study: Study) -> None:
-        self.console, self._study = console, study
-        self._best: Trial | None = None
+    def __init__(self, lines: Lines, study: Study) -> None:
+        self._lines, self._study = lines, study
 
-    def __enter__(self) -> PlainWatcher:
+    def __enter__(self) -> TrialWatcher:
+        self._lines.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to close."""
+        """Nothing is shown as under way any more."""
+        self._lines.__exit__(kind, error, trace)
 
     def message(self, text: str) -> None:
         """One line worth knowing."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._lines.message(text)
 
     def begun(self, trial: Trial) -> None:
         """Trials are told when they end."""
 
     def look(self, running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None:
-        """Nothing between ends."""
-
-    def over(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        """One line per trial, with a star where it is the best so far."""
-        first = self._study.objectives[0]
-        found = best(trials, first.name, first.maximise)
-        star = " *" if found is trial else ""
-        self.message(line(trial) + star)
-
-
-class LiveWatcher(PlainWatcher):
-    """The same lines above a bar with how far the study is and the best so far."""
-
-    def __init__(self, console: Console, study: Study) -> None:
-        super().__init__(console, study)
-        self._progress = Progress(
-            SpinnerColumn(),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> LiveWatcher:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Remove the bar."""
-        self._progress.stop()
-
-    def message(self, text: str) -> None:
-        """One line above the bar."""
-        self._progress.console.print(escape(text), highlight=False, soft_wrap=True)
-
-    def look(self, running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None:
         """How far it is, what runs, and the best so far."""
         done, words = share(self._study, trials, wall_seconds)
+        found = self._best(trials)
+        first = self._study.objectives[0].name
+        said = "" if found is None else f"  best {first} {found.values[first]:.6g} ({name_of(found.number)})"
+        self._lines.show(f"{words}  {', '.join(name_of(t.number) for t in running)}{said}", done, 1.0)
+
+    def over(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        """One line."""
+        self.message(line(trial) + (" *" if self._best(trials) is trial else ""))
+
+    def _best(self, trials: Sequence[Trial]) -> Trial | None:
         first = self._study.objectives[0]
-        found = best(trials, first.name, first.maximise)
-        said = (
-            ""
-            if found is None
-            else f"  best {first.name} {found.values[first.name]:.6g} ({name_of(found.number)})"
-        )
-        text = f"{words}  {', '.join(name_of(t.number) for t in running)}{said}"
-        if self._task is None:
-            self._task = self._progress.add_task(text, total=1.0)
-        self._progress.update(self._task, description=text, completed=done)
-        self._progress.refresh()
+        return best(trials, first.name, first.maximise)
 
 
-def watcher(console: Console, study: Study) -> PlainWatcher:
+def watcher(console: Console, study: Study) -> TrialWatcher:
     """The watcher that suits where ``console`` prints to."""
-    return LiveWatcher(console, study) if console.is_terminal else PlainWatcher(console, study)
+    return TrialWatcher(lines(console), study)
 
 
 def share(study: Study, trials: Sequence[Trial], wall_seconds: float) -> tuple[float, str]:

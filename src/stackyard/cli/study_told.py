@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from stackyard.cli.study_shown import PlainWatcher, share
+from stackyard.cli.study_shown import TrialWatcher, share
 from stackyard.tuning import fronts, scalars
 from stackyard.tuning.folder import StudyFolder, name_of
 from stackyard.tuning.study import Study
@@ -29,7 +29,7 @@ class TellingWatcher:
         file: where to write.
     """
 
-    def __init__(self, watcher: PlainWatcher, study: Study, folder: StudyFolder, file: Path) -> None:
+    def __init__(self, watcher: TrialWatcher, study: Study, folder: StudyFolder, file: Path) -> None:
         self._watcher, self._study, self._folder, self._file = watcher, study, folder, file
         self._percent: int | None = None
         self._best: list[str] = []

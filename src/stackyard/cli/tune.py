@@ -13,7 +13,7 @@ from rich.console import Console
 
 from stackyard import extras, toml_tables
 from stackyard.cli import study_shown
-from stackyard.cli.options import Json
+from stackyard.cli.options import Data, Json
 from stackyard.cli.studies import Studies
 from stackyard.cli.study_told import TellingWatcher
 from stackyard.counting import count
@@ -33,10 +33,6 @@ AcceptChanges = Annotated[
     typer.Option(
         "--accept-changes", help="Continue though code, packages or inputs changed; the study says so."
     ),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of the data sets, instead of $STACKYARD_DATA."),
 ]
 
 

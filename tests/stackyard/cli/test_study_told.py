@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from stackyard.cli.study_shown import PlainWatcher
+from stackyard.cli.lines import Lines
+from stackyard.cli.study_shown import TrialWatcher
 from stackyard.cli.study_told import TellingWatcher
 from stackyard.tuning.folder import StudyFolder
 from stackyard.tuning.trial import Reason, Trial
@@ -20,7 +21,9 @@ from tests.stackyard.tuning.study_text import study
 
 def test_each_trial_is_a_line_with_its_task_and_what_it_changed(tmp_path: Path) -> None:
     folder, said = StudyFolder(tmp_path / "study"), io.StringIO()
-    watcher = TellingWatcher(PlainWatcher(Console(file=said), study()), study(), folder, tmp_path / "told")
+    watcher = TellingWatcher(
+        TrialWatcher(Lines(Console(file=said)), study()), study(), folder, tmp_path / "told"
+    )
     first = Trial(
         0, {"lr": 0.1}, "completed", {"accuracy": 0.5}, used={"cpu_seconds": 2.0}, folder="runs/t0001"
     )
