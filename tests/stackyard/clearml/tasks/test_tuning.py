@@ -31,7 +31,7 @@ command = ["python", "-c", "import os, time; time.sleep({seconds}); print('score
 metrics = { score = "line:score (?P<value>[0-9.]+)" }
 parameters = { seconds = SECONDS }
 [space]
-lr = [0.1, 0.2]
+lr = [0.2]
 [objectives]
 score = "maximise"
 [search]
@@ -74,7 +74,7 @@ def test_a_study_is_cloned_edited_and_searched_on_the_queue_of_services(here: Si
     text = {
         "name": "Study",
         "type": "toml",
-        "value": STUDY.replace("SECONDS", "0").replace("[0.1, 0.2]", "[0.2]"),
+        "value": STUDY.replace("SECONDS", "0"),
     }
     here.client.call("tasks.edit_configuration", task=id, configuration=[text], replace_configuration=False)
     here.client.call("queues.create", name="services")
@@ -122,11 +122,8 @@ def test_a_controller_that_is_killed_goes_on_and_starts_nothing_twice(here: Site
     said, words = second.communicate()
     assert second.returncode == 0, words.decode()
     assert b"t0001: this run's task is still on the server: taking it up" in words
-    assert json.loads(said)["completed"] == 2
-    assert [trial["name"] for trial in trials_of(here, tags=["study: killed"])] == [
-        "killed/t0001",
-        "killed/t0002",
-    ]
+    assert json.loads(said)["completed"] == 1
+    assert [trial["name"] for trial in trials_of(here, tags=["study: killed"])] == ["killed/t0001"]
 
 
 def test_a_template_of_a_workload_that_is_called_so_is_left_alone(here: Site, origin: Origin) -> None:
