@@ -75,6 +75,15 @@ def test_the_environment_is_ours_alone(around: Surroundings, monkeypatch: pytest
     assert "--docker" not in made.command
 
 
+def test_studies_find_the_data_sets_that_the_operator_has(around: Surroundings) -> None:
+    """Our side's home and data; tasks themselves are told neither."""
+    made = dataclasses.replace(around, shell={"STACKYARD_DATA": "/sets/../data"})
+    host = configuration.prepare(Slot("services-0", "services"), {}, made)
+    settled = json.loads((Path(host.folder) / "tasks.json").read_text())["variables"]
+    assert (settled["STACKYARD_HOME"], settled["STACKYARD_DATA"]) == (str(around.home), "/data")
+    assert "STACKYARD_DATA" not in host.environment
+
+
 def test_an_address_with_a_login_is_handed_to_nobody_and_that_is_said(
     around: Surroundings, tmp_path: Path
 ) -> None:
