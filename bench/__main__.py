@@ -26,6 +26,7 @@ BENCHES = (
     "safety",
     "dispatch",
     "tasks",
+    "tuning",
     "footprint",
     "installation",
 )

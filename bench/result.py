@@ -29,6 +29,7 @@ MINUTES: Dict[str, Tuple[float, float]] = {
     "own": (25, 5),
     "dispatch": (90, 15),
     "tasks": (25, 8),
+    "tuning": (40, 8),
     "footprint": (15, 5),
     "installation": (30, 15),
     "short_runs": (30, 8),

@@ -1,7 +1,8 @@
 """Pruners say which trial under way is not worth going on: one small contract.
 
 Trials are compared at equal CPU time, never at equal steps: at equal steps a slow trial looks as good as a fast one.
-The rules are Optuna's (median, successive halving); what they are told as a step is CPU time.
+Two rules are Optuna's (median, successive halving); what they are told as a step is CPU time. The third is our own and
+compares no two trials at a place, but each one's foretold end with the best.
 """
 
 from __future__ import annotations
@@ -43,9 +44,16 @@ def _library(kind: str) -> Callable[[bool, Mapping[str, float]], Pruner]:
     return make
 
 
+def _cost_aware(maximise: bool, settings: Mapping[str, float]) -> Pruner:
+    from stackyard.tuning.pruners import cost_aware
+
+    return cost_aware.CostAwarePruner(maximise, settings)
+
+
 #: Name, as a study file has it -> what makes it.
 PRUNERS: Mapping[str, Callable[[bool, Mapping[str, float]], Pruner] | None] = {
     "none": None,
     "median": _library("median"),
     "successive-halving": _library("successive-halving"),
+    "cost-aware": _cost_aware,
 }

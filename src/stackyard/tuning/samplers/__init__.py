@@ -65,7 +65,7 @@ def _library(kind: str) -> Callable[[Question], Sampler]:
 
 
 def _cost_aware(question: Question) -> Sampler:
-    from stackyard.tuning.samplers import cost_aware  # type: ignore[attr-defined]
+    from stackyard.tuning.samplers import cost_aware
 
     return cost_aware.CostAwareSampler(question)
 
