@@ -63,7 +63,7 @@ def test_a_trial_beyond_the_limit_is_charged_a_share_and_is_never_the_best() -> 
     assert tuner.told == [("limit", 50.0), ("completed", 3.0)]
     assert [cost * table.mean_cost for cost, _ in found.course] == [53.0, 55.0]
     assert found.course[-1][1] == 0.0
-    without = replay.run(Told([3, 2, 1, 0]), table, 0, with_stop=False)
+    without = replay.run(Told([3, 2, 1, 0]), table, 0, with_stop=False, budget=1000)
     assert without.cost_to(0.01) == pytest.approx(1005.0 / table.mean_cost)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from stackyard.tuning.samplers.candidates import Candidates
 from stackyard.tuning.space import Choice, Range, Space
@@ -23,7 +24,8 @@ def test_rows_drawn_and_changed_are_combinations_and_come_back() -> None:
     for row in np.concatenate([rows, candidates.around(rows, dice, 50)]):
         parameters = candidates.parameters(row)
         assert SPACE.holds(parameters)
-        assert candidates.parameters(candidates.row(parameters)) == parameters
+        back = candidates.parameters(candidates.row(parameters))
+        assert back == {**parameters, "x": pytest.approx(parameters["x"])}
         assert np.allclose(candidates.units(row[None, :])[0], SPACE.unit(parameters))
 
 
