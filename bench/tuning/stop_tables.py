@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from bench.result import MINUTES, NotHere, Result, data_folder
+from bench.result import Ground, NotHere, Result, data_folder
 from bench.tuning import environments
 from bench.tuning.replay import BUDGET_TRIALS, SOLVED
 
@@ -49,10 +49,9 @@ FIGURES = [
 Runs = Dict[Tuple[str, str, int], Dict[str, Any]]
 
 
-def figures(result: Result, quick: bool, options: Any) -> None:
-    """Replay, and compare."""
-    minutes = MINUTES["tuning"][1 if quick else 0]
-    until = time.monotonic() + (minutes - 3) * 60
+def figures(result: Result, quick: bool, ground: Ground, options: Any) -> None:
+    """Replay, and compare; in what time is left, the seeds one after the other."""
+    until = ground.until
     folder = environments.cache()
     data = data_folder(None)
     lcbench = None if data is None else data / "yahpo_lcbench"
@@ -112,7 +111,7 @@ def _worked(jobs: Sequence[Dict[str, Any]], folder: Any, lcbench: Any, until: fl
                 tuner = job["tuner"]
                 if tuner not in workers:
                     workers[tuner] = environments.Worker(tuner, folder, lcbench)
-                done = workers[tuner].done(job, until - time.monotonic() + 30)
+                done = workers[tuner].done(job, until - time.monotonic() + 15)
                 if done is None:
                     workers.pop(tuner).end()
                 else:

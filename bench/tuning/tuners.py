@@ -188,21 +188,24 @@ class Ray(Random):
             self._scheduler.on_trial_remove(None, self._trial)
 
 
+def space_of(table: Table) -> Any:
+    """The space of a table's parameters, as a study has it."""
+    from stackyard.tuning.space import Choice, Range, Space
+
+    if isinstance(table, Courses):
+        return Space(tuple(Range(name, low, high, whole, log) for name, low, high, whole, log in LCBENCH))
+    values: Dict[str, List[Any]] = table.space  # type: ignore[attr-defined]
+    return Space(tuple(Choice(name, tuple(own)) for name, own in values.items()))
+
+
 class Ours:
     """The product's cost-aware sampler, and its cost-aware pruner where there are courses."""
 
     def __init__(self, table: Table, seed: int) -> None:
         from stackyard.tuning.pruners import cost_aware as pruner
         from stackyard.tuning.samplers import Question, cost_aware
-        from stackyard.tuning.space import Choice, Range, Space
 
-        if isinstance(table, Courses):
-            dimensions: Any = tuple(
-                Range(name, low, high, whole, log) for name, low, high, whole, log in LCBENCH
-            )
-        else:
-            dimensions = tuple(Choice(name, tuple(values)) for name, values in table.space.items())  # type: ignore[attr-defined]
-        question = Question(Space(dimensions), {"loss": False}, seed, {"cpu_seconds": table.limit})
+        question = Question(space_of(table), {"loss": False}, seed, {"cpu_seconds": table.limit})
         self._sampler = cost_aware.CostAwareSampler(question)
         self._pruner = pruner.CostAwarePruner(False, {}) if isinstance(table, Courses) else None
         self._trials: List[Any] = []
