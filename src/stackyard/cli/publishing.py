@@ -31,7 +31,7 @@ from stackyard_task.records import RunRecord, TaskSpec
 #: The pipeline among the templates: it needs no data.
 PIPELINE = Path("pipelines") / "quickstart.toml"
 #: The study that the template of studies holds: it needs no data either.
-STUDY = Path("studies") / "quickstart.toml"
+STUDY = Path("examples") / "tuning" / "study.toml"
 #: An example that is not made by then is given up.
 _LIMIT_SECONDS = 300.0
 
