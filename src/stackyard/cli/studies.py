@@ -257,8 +257,14 @@ class Studies:
         free = psutil.virtual_memory().available
         memory = min(free, here.ram_limit_bytes or free)
         gpus = [gpu.memory_bytes or 0 for gpu in here.gpus] if hardware is not None and hardware.gpus else []
+        cores = wanted.total_cores or min(here.affinity_cores, here.quota_cores or here.affinity_cores)
+        if wanted.cores > cores:
+            raise NotRunnableError(
+                f"{self.study.name}: a trial takes {wanted.cores:g} cores and there are {cores:g}; give fewer cores in "
+                "[packing] or [hardware.NAME]"
+            )
         machine = packing.machine(
-            wanted.total_cores or min(here.affinity_cores, here.quota_cores or here.affinity_cores),
+            cores,
             memory,
             gpus,
         )
@@ -286,6 +292,7 @@ class Studies:
                 run_id=f"{plans.plan.name}/{name}",
                 block=None,
                 criteria=self.study.limits,
+                threads=task.threads or self.study.threads,
                 followed=True,
             )
 

@@ -69,7 +69,7 @@ def share(study: Study, trials: Sequence[Trial], wall_seconds: float) -> tuple[f
     """How much of the nearest bound of a study is used, from 0 to 1, and how far it is in words."""
     budget = study.budget
     over = sum(t.over and t.state != "skipped" for t in trials)
-    cpu = sum(t.used.get("cpu_seconds", 0.0) for t in trials)
+    cpu = sum(t.spent_cpu_seconds for t in trials)
     most = budget.trials or (study.space.count if study.search.sampler == "grid" else None)
     bounds = [
         (float(over), most, f"{over} of {most} trials"),
@@ -182,7 +182,7 @@ def status(study: StudyFile, trials: Sequence[Trial]) -> dict[str, Any]:
         "trials": len(trials),
         **states,
         "stopped_by": stopped,
-        "cpu_seconds": sum(t.used.get("cpu_seconds", 0.0) for t in trials),
+        "cpu_seconds": sum(t.spent_cpu_seconds for t in trials),
         "wall_seconds": study.wall_seconds,
         "budget": study.study.get("budget", {}),
         "changes": study.changes,

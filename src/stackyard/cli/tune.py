@@ -103,7 +103,11 @@ def resume_command(
 def status_command(folder: Folder, as_json: Json = False) -> None:
     """Say how far a study is: trials by state, the best so far, what is used and what is left."""
     place = StudyFolder(folder)
-    said = study_shown.status(place.needed(), place.trials())
+    study = place.needed()
+    if study.state == "running" and not place.runs.is_held():
+        study.state = "interrupted"
+        study.message = f"no tuner is at work; go on with: stackyard tune resume {shlex.quote(str(folder))}"
+    said = study_shown.status(study, place.trials())
     typer.echo(json.dumps(said, indent=1) if as_json else study_shown.stated(said))
 
 

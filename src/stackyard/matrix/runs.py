@@ -249,6 +249,20 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
+    def is_held(self) -> bool:
+        """Whether a runner, or a run that outlives it, is at work here now."""
+        try:
+            descriptor = os.open(self.path / _LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     # -- what goes wrong ---------------------------------------------------------------------------
 
     def unusable(self, error: OSError) -> StackyardError:

@@ -172,6 +172,11 @@ class Controller:
                     [u.trial for u in self._running.values()], self._trials, study.wall_seconds
                 )
                 self._wait()
+        except BaseException:
+            study.state = "interrupted"
+            with contextlib.suppress(OSError):  # what went wrong is what is told
+                self._folder.write_study(study)
+            raise
         finally:
             self._end_all()
         interrupted = self._over is None or not all(trial.over for trial in self._trials)
@@ -233,6 +238,9 @@ class Controller:
         begun_at = self._clock()
         trial.state, trial.folder = "running", f"runs/{name_of(trial.number)}"
         trial.started_at = _now()
+        left = self._folder.runs.record(self._folder.run_of(trial))
+        if left is not None:  # what an earlier start used is used all the same
+            trial.lost_cpu_seconds += left.measurement.cpu_seconds or 0.0
         trial.course, trial.used, trial.readings = [], {}, []
         trial.predicted_early, trial.early_share = {}, None
         self._folder.write(trial)
@@ -330,7 +338,23 @@ class Controller:
         self._folder.write(trial)
         self._room.seen(trial)
         self._watcher.over(trial, self._trials)
-        for note in record.notes:
+        self._tell(trial, record.notes)
+
+    def _tell(self, trial: Trial, notes: Sequence[str]) -> None:
+        """Say what a reader should know of a trial's run, each once."""
+        first = self._engine.study.objectives[0].name
+        silent = (
+            self._engine.study.search.pruner != "none" and trial.state == "completed" and not trial.course
+        )
+        said = [
+            *notes,
+            *(
+                [f"it told no {first} on its way, so no pruner can end such a trial: docs/reporting.md"]
+                if silent
+                else []
+            ),
+        ]
+        for note in said:
             if note not in self._noted and len(self._noted) < _MOST_NOTES:
                 self._noted.add(note)
                 shown = "".join(letter if letter.isprintable() else " " for letter in note)

@@ -18,6 +18,8 @@ from stackyard.tuning.trial import Reason, Trial
 MOST_SKIPPED_IN_A_ROW = 500
 #: Trials that may fail at the beginning, with none completed, before the study gives up.
 MOST_FAILED_FIRST = 3
+#: A value is judged while the trial has used no more CPU since it was told, in seconds or as a share of what it had.
+_FRESH_SECONDS, _FRESH_SHARE = 1.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ class Engine:
         foreseen = self._foreseen(trial, trials)
         if foreseen is not None:
             return foreseen
-        if self._pruner is None:
+        # what was told a while ago says little of what the trial has come to since
+        at = trial.course[-1].cpu_seconds if trial.course else None
+        age = None if at is None else trial.used.get("cpu_seconds", at) - at
+        if self._pruner is None or age is None or age > max(_FRESH_SECONDS, _FRESH_SHARE * (at or 0.0)):
             return None
         message = self._pruner.why_stop(trial, trials)
         return None if message is None else Reason("pruner", message)
@@ -113,7 +118,7 @@ class Engine:
         count = sum(trial.state != "skipped" for trial in trials)
         if not begun and budget.trials is not None and count >= budget.trials:
             return Over("budget", f"the budget of {budget.trials} trials is used up")
-        used = sum(trial.used.get("cpu_seconds", 0.0) for trial in trials)
+        used = sum(trial.spent_cpu_seconds for trial in trials)
         if budget.cpu_seconds is not None and used >= budget.cpu_seconds:
             return Over("budget", f"the budget of {budget.cpu_seconds:g} CPU seconds is used up")
         if budget.wall_seconds is not None and wall_seconds >= budget.wall_seconds:

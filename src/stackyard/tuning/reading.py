@@ -94,6 +94,8 @@ class _Reader(Fields):
         for axis, values in axes.items():
             if axis == TRIAL_AXIS:
                 raise self.bad(f"axes.{axis}", "is what tells trials apart", "nothing")
+            if axis in space.names:
+                raise self.bad(f"axes.{axis}", "is searched by [space], too", "one of them")
             if isinstance(values, list) and len(values) != 1:
                 raise self.bad(f"axes.{axis}", f"has {len(values)} values", "one: a study has one cell")
         corners = self.corners(space)

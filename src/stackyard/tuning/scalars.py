@@ -44,5 +44,5 @@ def of(trial: Trial, trials: Sequence[Trial], study: Study) -> list[Scalar]:
     for title, quantity, unit in ((CPU, "cpu_seconds", 1.0), (RAM, "ram_bytes", 1e6)):
         if quantity in trial.used:
             found.append(Scalar(title, "trial", at, trial.used[quantity] / unit))
-    found.append(Scalar(USED, "all trials", at, sum(other.used.get("cpu_seconds", 0.0) for other in trials)))
+    found.append(Scalar(USED, "all trials", at, sum(other.spent_cpu_seconds for other in trials)))
     return found

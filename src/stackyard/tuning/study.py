@@ -93,6 +93,12 @@ class Study:
         """What each trial has; ``None``: the machine without limits."""
         return next(iter(self.scenario.hardware.values()), None)
 
+    @property
+    def threads(self) -> int | None:
+        """Threads of a trial that shares a machine with others: those of its cores; ``None``: as the run decides."""
+        limited = self.hardware is not None and self.hardware.cores is not None
+        return None if self.packing.at_once == 1 or limited else max(1, int(self.packing.cores))
+
     def of_trial(self, name: str, parameters: Mapping[str, Any]) -> Scenario:
         """The scenario whose one cell is a trial."""
         return dataclasses.replace(

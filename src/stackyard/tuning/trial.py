@@ -99,6 +99,8 @@ class Trial:
     checks_prediction: bool = False
     #: Starts that were lost by the infrastructure.
     retries: int = 0
+    #: CPU of starts that came to nothing: interrupted, lost, or failed and begun again.
+    lost_cpu_seconds: float = 0.0
     started_at: str | None = None
     finished_at: str | None = None
     #: The tuner's own time: from the decision to the start, and from the end of the run to the next decision.
@@ -106,6 +108,11 @@ class Trial:
     #: Folder of its run below the study's; ``None``: it never began.
     folder: str | None = None
     api_version: int = records.API_VERSION
+
+    @property
+    def spent_cpu_seconds(self) -> float:
+        """CPU of all its starts, as it counts against a budget."""
+        return self.used.get("cpu_seconds", 0.0) + self.lost_cpu_seconds
 
     @property
     def over(self) -> bool:

@@ -86,7 +86,7 @@ def shown(now: StudyNow) -> dict[str, Any]:
         "silent": quantity(now.silent_seconds, "s"),
         "percent": round(100 * share),
         "progress": words,
-        "used": quantity(sum(t.used.get("cpu_seconds", 0.0) for t in trials), "s"),
+        "used": quantity(sum(t.spent_cpu_seconds for t in trials), "s"),
         "wall": quantity(study.wall_seconds, "s"),
         "counts": [(f"{n:,}", state) for state, n in states if n],
         "several": len(objectives) > 1,

@@ -226,3 +226,45 @@ def test_a_dry_run_writes_nothing(
     status, said, _ = ran(capsys, "run", str(write()), "--dry-run")
     assert (status, said["combinations"]) == (0, 4)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_what_an_interrupted_trial_used_counts_against_the_budget(
+    write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ran(capsys, "run", str(write()))[0] == 0
+    folder = tmp_path / "runs" / "small" / "runs"
+    trial, record = json.loads((folder / "t0002.json").read_text()), folder / "t0002" / "record.json"
+    lost = {"kind": "interrupted", "message": "stopped by SIGINT"}
+    told = json.loads(record.read_text())
+    record.write_text(json.dumps({**told, "status": "failed", "failure": lost}))
+    (folder / "t0002.json").write_text(json.dumps({**trial, "state": "planned", "values": {}, "used": {}}))
+    status, said, _ = ran(capsys, "resume", "runs/small")
+    assert (status, said["completed"]) == (0, 4)
+    again = json.loads((folder / "t0002.json").read_text())
+    assert again["lost_cpu_seconds"] == told["measurement"]["cpu_seconds"]
+    assert said["cpu_seconds"] > again["lost_cpu_seconds"] + again["used"]["cpu_seconds"]
+
+
+@pytest.mark.slow
+def test_a_pruner_that_hears_nothing_is_said(
+    write: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = ran(
+        capsys, "run", str(write(('sampler = "grid"', 'sampler = "grid"\npruner = "median"')))
+    )
+    assert status == 0
+    assert err.count("it told no accuracy on its way, so no pruner can end such a trial") == 1
+
+
+def test_a_study_whose_tuner_is_gone_is_not_called_running(
+    write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ran(capsys, "run", str(write(("[1, 2]", "[1]"))))[0] == 0
+    file = tmp_path / "runs" / "small" / "study.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "state": "running"}))
+    said = ran(capsys, "status", "runs/small")[1]
+    assert (said["state"], said["message"]) == (
+        "interrupted",
+        "no tuner is at work; go on with: stackyard tune resume runs/small",
+    )

@@ -56,6 +56,7 @@ MISTAKES = [
     ('sampler = "random"', "reduction_factor = 3", "search.reduction_factor is of a pruner"),
     ('name = "small"', 'name = "small"\nrepeats = 3', "repeats is for scenarios"),
     ('stack = ["none"]', 'stack = ["none", "new"]', "axes.stack has 2 values"),
+    ('stack = ["none"]', 'stack = ["none"]\nlr = [0.5]', "axes.lr is searched by [space], too"),
     ("[space]", '[workloads.v]\ncommand = ["true"]\n[space]', "workloads has 2 tables"),
     ("[search]", "[packing]\nat_once = 0\n[search]", "packing.at_once is 0"),
     ("[search]", '[packing]\nmemory = "much"\n[search]', "packing.memory is 'much'"),

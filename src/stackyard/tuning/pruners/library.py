@@ -106,11 +106,11 @@ class LibraryPruner:
             if index < told or point.cpu_seconds is None:
                 continue
             assert best is not None
-            now = (
-                _tick(point.cpu_seconds)
-                if self._kind == "median"
-                else int(point.cpu_seconds / _RESOURCE_SECONDS)
-            )
+            if self._kind == "median":
+                now = _tick(point.cpu_seconds)
+            else:  # loading and start-up are no resource that a trial was given to get better
+                begun = trial.course[0].cpu_seconds or 0.0
+                now = int((point.cpu_seconds - begun) / _RESOURCE_SECONDS) + 1
             if now <= tick:
                 continue
             # between two points the earlier value holds: what Optuna compares are equal ticks

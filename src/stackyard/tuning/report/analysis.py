@@ -27,7 +27,7 @@ def analyse(found: Found) -> StudyReport:
         found,
         objectives,
         {state: sum(trial.state == state for trial in trials) for state in STATES},
-        sum(trial.used.get("cpu_seconds", 0.0) for trial in trials),
+        sum(trial.spent_cpu_seconds for trial in trials),
         fronts.front(trials, objectives) if objectives else [],
         best_so_far(trials, first, objectives.get(first, False)),
         ended(trials, found.told.limits, in_hindsight(found)),
@@ -54,7 +54,7 @@ def best_so_far(trials: Sequence[Trial], objective: str, maximise: bool) -> list
     points: list[tuple[float, float]] = []
     used = 0.0
     for trial in in_order(trials):
-        used += trial.used.get("cpu_seconds", 0.0)
+        used += trial.spent_cpu_seconds
         value = trial.values.get(objective)
         if trial.state != "completed" or value is None:
             continue

@@ -106,7 +106,9 @@ class LibrarySampler:
             under_way = self._open.pop(trial.number, None)
             if under_way is not None:  # its place is taken by what it came to
                 self._study.tell(under_way, state=_state("FAIL"))
-            state = "COMPLETE" if whole else "PRUNED" if trial.state == "stopped" else "FAIL"
+            # Optuna knows no pruned trials of several objectives
+            pruned = trial.state == "stopped" and len(self._question.objectives) == 1
+            state = "COMPLETE" if whole else "PRUNED" if pruned else "FAIL"
             told: dict[str, Any] = {"values": values} if whole else {}
             if whole and self._kind == "genetic":
                 told["system_attrs"] = self._generation()

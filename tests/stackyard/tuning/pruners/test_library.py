@@ -72,3 +72,11 @@ def test_a_restarted_pruner_judges_from_the_courses_that_were_kept() -> None:
 
 def test_nobody_ends_anything_where_no_pruner_is_asked_for() -> None:
     assert pruners.made("none", True, {}) is None
+
+
+def test_start_up_is_no_resource_that_halving_judges_by() -> None:
+    pruner = pruners.made("successive-halving", True, SETTINGS)
+    assert pruner is not None
+    first = Trial(0, {}, state="completed", course=[point(0.9, step, 0.5) for step in range(1, 21)])
+    slow_start = Trial(1, {}, state="running", course=[Point(30.0, 30.0, 1, 0.01)])
+    assert pruner.why_stop(slow_start, [first, slow_start]) is None

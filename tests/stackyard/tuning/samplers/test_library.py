@@ -10,7 +10,7 @@ import pytest
 from stackyard.tuning import samplers
 from stackyard.tuning.samplers import Question, Sampler
 from stackyard.tuning.space import Choice, Range, Space
-from stackyard.tuning.trial import Reason, Trial, best
+from stackyard.tuning.trial import Point, Reason, Trial, best
 
 SPACE = Space(
     (
@@ -98,11 +98,13 @@ def test_trials_of_every_kind_are_taken_in(name: str) -> None:
     assert sampler.ask(trials) is not None
 
 
-def test_several_objectives_are_searched_at_once() -> None:
+@pytest.mark.parametrize("name", ["random", "tpe", "genetic"])
+def test_several_objectives_are_searched_at_once(name: str) -> None:
     question = Question(SPACE, {"accuracy": True, "cpu_seconds": False}, 1, {})
-    sampler, trials = samplers.made("genetic", question), []
+    sampler, trials = samplers.made(name, question), []
     for number in range(25):
         parameters = sampler.ask(trials)
         assert parameters is not None
         values = {"accuracy": -parameters["lr"], "cpu_seconds": float(parameters["depth"])}
-        trials.append(Trial(number, dict(parameters), state="completed", values=values))
+        state = "stopped" if number % 5 == 3 else "completed"  # by a pruner: a course, and no end
+        trials.append(Trial(number, dict(parameters), state, values, [Point(1.0, 1.0, 1, 0.5)]))
