@@ -92,7 +92,7 @@ def text_of(path: Path, name: str = "", most_bytes: int = MOST_BYTES, *, marked:
         if len(content) > most_bytes:
             raise BadInputError(f"{path}: is longer than {most_bytes >> 10} KiB")
         utf_16 = marked and content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if utf_16 else "utf-8")
+        return content.decode("utf-16" if utf_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not a UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:

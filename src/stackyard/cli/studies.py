@@ -257,7 +257,8 @@ class Studies:
         free = psutil.virtual_memory().available
         memory = min(free, here.ram_limit_bytes or free)
         gpus = [gpu.memory_bytes or 0 for gpu in here.gpus] if hardware is not None and hardware.gpus else []
-        cores = wanted.total_cores or min(here.affinity_cores, here.quota_cores or here.affinity_cores)
+        there = min(here.affinity_cores, here.quota_cores or here.affinity_cores)
+        cores = min(wanted.total_cores or there, there)
         if wanted.cores > cores:
             raise NotRunnableError(
                 f"{self.study.name}: a trial takes {wanted.cores:g} cores and there are {cores:g}; give fewer cores in "
@@ -269,7 +270,9 @@ class Studies:
             gpus,
         )
         if wanted.memory_bytes is not None:
-            machine = dataclasses.replace(machine, memory_bytes=float(wanted.memory_bytes))
+            machine = dataclasses.replace(
+                machine, memory_bytes=min(float(wanted.memory_bytes), machine.memory_bytes)
+            )
         return Room(
             wanted.at_once,
             machine,

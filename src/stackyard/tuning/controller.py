@@ -131,6 +131,8 @@ class Controller:
         #: Numbers of trials whose run an earlier controller began; it may have asked for its end.
         self._earlier: set[int] = set()
         self._over: Over | None = None
+        #: Whether a trial has ended since the study's file was written.
+        self._news = False
         #: Notes of records that the watcher has heard: trials tell the same.
         self._noted: set[str] = set()
 
@@ -165,8 +167,8 @@ class Controller:
                     if self._stop.requests or self._over is not None:
                         break
                     continue
-                if now - kept_at >= _KEEP_SECONDS:
-                    kept_at = now
+                if self._news or now - kept_at >= _KEEP_SECONDS:
+                    kept_at, self._news = now, False
                     self._folder.write_study(study)
                 self._watcher.look(
                     [u.trial for u in self._running.values()], self._trials, study.wall_seconds
@@ -337,6 +339,7 @@ class Controller:
         trial.finished_at = record.finished_at
         self._folder.write(trial)
         self._room.seen(trial)
+        self._news = True
         self._watcher.over(trial, self._trials)
         self._tell(trial, record.notes)
 

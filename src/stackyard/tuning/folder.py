@@ -18,7 +18,7 @@ from typing import Any
 from stackyard.errors import BadInputError
 from stackyard.matrix.runs import RunFolder
 from stackyard.scenarios import differences
-from stackyard.tuning.trial import Trial
+from stackyard.tuning.trial import QUANTITIES, STATES, Interval, Trial
 from stackyard_task import records
 
 STUDY_FILE = "study.json"
@@ -26,6 +26,8 @@ KIND = "stackyard study"
 #: Of what a study is continued by, what may differ: how much it may cost, and how trials are packed.
 _MAY_DIFFER = ("budget", "packing")
 _MOST_SHOWN = 5
+#: More than this no trial uses, whatever its unit.
+MOST = 1e300
 
 
 @dataclass
@@ -134,11 +136,16 @@ class StudyFolder:
             if not path.stem[1:].isdigit():
                 continue
             try:
-                found.append(records.read_json(Trial, path))
+                trial = records.read_json(Trial, path)
+                problem = _problem(trial)
             except records.RecordError as error:
+                problem = str(error)
+            if problem is not None:
+                file = "" if problem.startswith(str(path)) else f"{path}: "
                 raise BadInputError(
-                    f"{error}; a trial's file was damaged: mend it, or replace the study with --fresh"
-                ) from error
+                    f"{file}{problem}; a trial's file was damaged: mend it, or replace the study with --fresh"
+                )
+            found.append(trial)
         found.sort(key=lambda trial: trial.number)
         for place, trial in enumerate(found):
             if trial.number != place:
@@ -150,6 +157,20 @@ class StudyFolder:
 
     def _file(self, number: int) -> Path:
         return self.path / "runs" / f"{name_of(number)}.json"
+
+
+def _problem(trial: Trial) -> str | None:
+    """What in a trial's file no tuner writes; ``None``: nothing."""
+    if trial.state not in STATES:
+        return f"state is {trial.state!r}"
+    for field_name in ("used", "predicted", "predicted_early"):
+        for name, value in getattr(trial, field_name).items():
+            numbers = (value.low, value.value, value.high) if isinstance(value, Interval) else (value,)
+            if name not in QUANTITIES:
+                return f"{field_name} has {name!r}, which is no quantity"
+            if not all(0 <= number <= MOST for number in numbers) or sorted(numbers) != list(numbers):
+                return f"{field_name}.{name} is {', '.join(map(repr, numbers))}"
+    return None
 
 
 def name_of(number: int) -> str:
@@ -164,7 +185,7 @@ def numbered(name: str, trials: Sequence[Trial]) -> Trial:
         BadInputError: there is none.
     """
     digits = name[1:] if name[:1] in ("t", "T") else name
-    if digits.isdigit() and 1 <= int(digits) <= len(trials):
+    if digits.isascii() and digits.isdigit() and 1 <= int(digits) <= len(trials):
         return trials[int(digits) - 1]
     raise BadInputError(
         f"trial {name!r}: there is none; the trials are t0001 to {name_of(len(trials) - 1)}"

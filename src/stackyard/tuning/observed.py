@@ -46,7 +46,8 @@ def take_series(trial: Trial, series: Mapping[str, Any], objective: Objective) -
         objective: the first.
     """
     points = []
-    for row in series.get(objective.name) or []:
+    rows = series.get(objective.name)
+    for row in rows if isinstance(rows, list) else []:
         numbers = row if isinstance(row, list) else []
         if len(numbers) < 2 or not all(_is_finite(number) for number in numbers[:2]):
             continue

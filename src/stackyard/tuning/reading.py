@@ -29,6 +29,8 @@ _NOT_HERE = {
 MOST_DIMENSIONS, MOST_VALUES, MOST_OBJECTIVES = 50, 1000, 4
 #: Trials that a study may have: each is a folder, and samplers read them all.
 MOST_TRIALS = 10_000
+#: How far the ends of a range may lie apart, and how many steps it may have.
+MOST_WIDTH, MOST_STEPS = 1e300, 1e9
 #: What a pruner may be set to, and what it is where nothing is said: (default, low, high).
 PRUNER_SETTINGS: Mapping[str, tuple[float, float, float]] = {
     "warm_up_cpu_seconds": (1.0, 0.0, 1e9),
@@ -174,6 +176,8 @@ class _Reader(Fields):
         low, high = ends
         if low >= high:
             raise self.bad(where, f"goes from {low!r} to {high!r}", "low below high")
+        if high - low > MOST_WIDTH:
+            raise self.bad(where, f"goes from {low!r} to {high!r}", f"a width of at most {MOST_WIDTH:g}")
         log = self.flag(table, where, "log", False)
         if log and low <= 0:
             raise self.bad(f"{where}.low", f"is {low!r}", "above 0 where log is true")
@@ -182,6 +186,8 @@ class _Reader(Fields):
             raise self.bad(f"{where}.step", "stands beside log", "one of them")
         if step is not None and step > high - low:
             raise self.bad(f"{where}.step", f"is {step:g}", f"at most {high - low:g}, the width of the range")
+        if step is not None and (high - low) / step > MOST_STEPS:
+            raise self.bad(f"{where}.step", f"is {step:g}", f"at least {(high - low) / MOST_STEPS:.3g}")
         whole = isinstance(low, int) and isinstance(high, int) and (step is None or step == int(step))
         if whole and max(abs(low), abs(high)) > 2**53:
             raise self.bad(where, f"goes from {low!r} to {high!r}", "whole numbers of at most 53 bits")

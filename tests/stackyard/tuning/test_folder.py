@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,29 @@ def test_trials_are_found_by_name_and_by_number() -> None:
     with pytest.raises(BadInputError, match="the trials are t0001 to t0002"):
         numbered("7", trials)
     assert name_of(0) == "t0001"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"used": {"zzz": 1.0}},
+        {"used": {"cpu_seconds": -1.0}},
+        {"used": {"cpu_seconds": 1e308}},
+        {"predicted": {"ram_bytes": {"value": 1.0, "low": 2.0, "high": 3.0}}},
+        {"state": "lost"},
+        {"parameters": None},
+    ],
+    ids=str,
+)
+def test_what_no_tuner_writes_is_one_sentence(folder: StudyFolder, damage: dict[str, object]) -> None:
+    folder.write(Trial(0, {}))
+    file = folder.path / "runs" / "t0001.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **damage}))
+    with pytest.raises(BadInputError, match=r"t0001\.json: .*a trial's file was damaged") as error:
+        folder.trials()
+    assert str(error.value).count("t0001.json") == 1
+
+
+def test_digits_of_other_scripts_are_no_number_of_a_trial() -> None:
+    with pytest.raises(BadInputError, match="there is none"):
+        numbered("t²", [Trial(0, {})])

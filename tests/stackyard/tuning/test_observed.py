@@ -116,3 +116,10 @@ def test_a_long_course_is_thinned_and_keeps_its_end() -> None:
     assert len(trial.course) <= observed.MOST_POINTS
     assert trial.course[0].step == 0
     assert trial.course[-1].step > 4900
+
+
+@pytest.mark.parametrize("told", [5, "x", None, [5, [None]], {"a": 1}])
+def test_whatever_a_run_left_as_its_series_the_trial_stands(told: object) -> None:
+    trial = Trial(0, {})
+    observed.take_series(trial, {"accuracy": told}, ACCURACY)
+    assert trial.course == []

@@ -36,6 +36,8 @@ MISTAKES = [
     ),
     ("low = 0.001", "low = 2.0", "space.lr goes from 2.0 to 1.0, expected low below high"),
     ("low = 0.001", "low = 0.0", "space.lr.low is 0.0, expected above 0 where log is true"),
+    ("low = 0.001, high = 1.0, log = true", "low = -1.7e308, high = 1.7e308", "a width of at most 1e+300"),
+    ("log = true", "step = 1e-29", "space.lr.step is 1e-29, expected at least"),
     ("low = 0.001", "low = nan", "space.lr.low is nan, expected a finite number"),
     ("high = 1.0", "hgh = 1.0", "space.lr.hgh is an unknown key"),
     ("log = true", "log = true, step = 0.1", "space.lr.step stands beside log"),

@@ -130,6 +130,7 @@ def _marks(low: float, high: float) -> list[float]:
 
 def _log_marks(low: float, high: float) -> list[float]:
     """Powers of ten; where there are few, twice and five times them too."""
+    low, high = max(low, 1e-300), min(high, 1e300)
     first, last = math.floor(math.log10(low) - 1e-9), math.ceil(math.log10(high) + 1e-9)
     every = max(1, -(-(last - first) // 6))
     for factors in ((1,), (1, 3), (1, 2, 5)):

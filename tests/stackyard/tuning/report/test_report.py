@@ -291,3 +291,9 @@ def test_what_a_stop_saved_is_told_in_hindsight_and_not_by_what_was_guessed_then
     stopped.predicted_early = {"cpu_seconds": Interval(90.0, 30.0, 270.0)}
     (row,) = report([*trials, stopped]).ended
     assert row.saved_cpu_seconds == pytest.approx(8.0, rel=0.1)
+
+
+@pytest.mark.parametrize("values", [(1.0, 1e308), (5e-324, 1e308), (-1e308, 1e308), (5e-324, 1.0)], ids=str)
+def test_any_finite_objective_has_a_page(values: tuple[float, float]) -> None:
+    trials = [completed(number, value) for number, value in enumerate(values)]
+    assert "2 completed" in Page(html.render(report(trials))).text
