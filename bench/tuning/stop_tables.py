@@ -2,7 +2,7 @@
 
 Our sampler's constants were chosen on six of the final-value tables (``DEVELOPED_ON``) and six other tasks of lcbench,
 with seeds from 1000; those here are from 0. A run that is not solved within the budget counts with the budget, ours and
-theirs. Optuna on lcbench is ended after 600 trials, which takes it minutes otherwise, and counts with its cost by then
+theirs. Optuna on lcbench is ended after 400 trials, which takes it minutes otherwise, and counts with its cost by then
 *as if it had solved the task there*; ours after 800, and counts with the whole budget.
 """
 
@@ -35,7 +35,7 @@ PEERS: Dict[str, List[str]] = {"optuna": [*FINAL, *LCBENCH], "syne": LCBENCH, "r
 #: Tables on which Optuna is shown without the stop as well.
 WITHOUT_STOP = ("hpolib-naval_propulsion", "hpolib-slice_localization")
 #: Trials after which runs on lcbench are ended.
-_MOST_ON_LCBENCH = {"optuna": 600, "ours": 800, "random": 2000, "syne": 6000, "ray": 6000}
+_MOST_ON_LCBENCH = {"optuna": 400, "ours": 800, "random": 2000, "syne": 6000, "ray": 6000}
 SEEDS, QUICK_SEEDS = 20, 2
 _RESAMPLES = 4000
 

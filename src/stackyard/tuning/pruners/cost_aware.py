@@ -18,7 +18,7 @@ from stackyard.tuning.trial import Trial
 Array = NDArray[np.float64]
 
 #: Of cases in which a trial ends no better than is taken for the best that it may become.
-LEVEL = 0.9
+LEVEL = 0.98
 #: Completed trials without which nothing is stopped.
 _LEAST = 3
 #: Completed trials whose gains count: those nearest in value.

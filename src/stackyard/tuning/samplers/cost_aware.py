@@ -2,9 +2,9 @@
 
 Two Gaussian processes learn from the trials so far, one the objective, one the logarithm of the cost. The next trial is
 where improvement is likeliest to be worth its cost (Snoek, Larochelle and Adams 2012). Begins with trials that fill the
-space and are predicted to be cheap (Lee, Perrone, Archambeau and Seeger 2020, CArBO); cost counts by a root, so that
-the best is found where it is dear as well. Limits: improvement counts by the probability that they are kept
-(Gardner and others 2014; Gelbart, Snoek and Adams 2014). A trial that was stopped at a limit tells a lower bound.
+space and are predicted to be cheap (Lee, Perrone, Archambeau and Seeger 2020, CArBO). Limits: improvement counts by the
+probability that they are kept (Gardner and others 2014; Gelbart, Snoek and Adams 2014). A trial that was stopped at a
+limit tells a lower bound.
 
 The objective's distance from the best is modelled by its logarithm: what diverges is bad, and no more. Of several
 objectives the first is followed. Trials under way are taken to find what is expected of them (Ginsbourger, Le Riche
@@ -36,20 +36,18 @@ COSTS = ("cpu_seconds", "wall_seconds")
 #: Trials that fill the space before anything is modelled: so many, and a share of the dimensions.
 _FIRST, _FIRST_A_DIMENSION = 3, 0.5
 #: Candidates: drawn evenly, around the best known, and around the best of those, so many times.
-_DRAWN, _AROUND, _REFINED, _ROUNDS = 300, 200, 100, 2
+_DRAWN, _AROUND, _REFINED, _ROUNDS = 250, 150, 75, 2
 #: Best known trials that candidates are looked for around.
 _KNOWN = 5
 #: Trials that the models take: the best, and the latest.
-_MOST = 250
+_MOST = 160
 #: Settings are sought again whenever there are so many times more trials.
 _GROWTH = 1.2
 #: Draws of a combination nobody tried, before every combination is gone through.
 _TRIES = 20
 #: What a limit's break is taken to be worth where all is known: the least probability of keeping the limits.
 _LEAST_PROBABILITY = 1e-6
-#: Exponent of cost in what a trial is worth: below 1, so that dear places are looked at as well.
-_WEIGHT = 0.6
-#: The same while the space is being filled.
+#: Exponent of cost in what a trial is worth while the space is being filled; later it is 1.
 _CHEAP = 0.3
 #: What is added to a regret, in that of the median, before its logarithm is modelled.
 _REGRET = 0.1
@@ -292,11 +290,6 @@ class CostAwareSampler:
                 found *= special.ndtr((math.log(limit) - mean) / spread)
         return np.maximum(found, _LEAST_PROBABILITY)
 
-    def _stopped(self, told: Sequence[Trial], quantity: str | None) -> float:
-        """What a trial costs that breaks a limit: what those did so far, in the mean."""
-        broke = [t.used[quantity] for t in told if quantity in t.used and _broke(t)] if quantity else []
-        return float(np.mean(broke)) if broke else math.inf
-
     def _promise(self, seen: _Seen, known: NDArray[np.int_], pending: Sequence[Array]) -> Any:
         """What says of points of the unit cube how much they promise for their cost, as a logarithm."""
         groups, units = self._candidates.groups, self._candidates.units(seen.rows)
@@ -331,7 +324,6 @@ class CostAwareSampler:
         best = float(scores.min())
         quantity = next(iter(seen.used), None)
         models = self._quantity_models(seen)
-        stopped = self._stopped(seen.told, quantity)
 
         def promise(points: Array) -> Array:
             mean, doubt = model.at(points)
@@ -342,8 +334,8 @@ class CostAwareSampler:
             kept = self._kept(models, said, len(points))
             worth += np.log(kept)
             if quantity in said:
-                cost = np.exp(said[quantity][0])
-                worth -= _WEIGHT * np.log(kept * cost + (1 - kept) * np.minimum(cost, stopped))
+                # not what being stopped would cost: so little would be tried beyond the limit again and again
+                worth -= said[quantity][0]
             return np.asarray(worth, dtype=float)
 
         return promise

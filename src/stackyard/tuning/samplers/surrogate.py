@@ -127,10 +127,22 @@ class Surrogate:
         return self.middle + self.spread * mean, self.spread * np.sqrt(variance)
 
     def _kernel(self, scaled: Array) -> Array:
-        squared = (scaled**2).sum(axis=1)[:, None] + (self._points**2).sum(axis=1)[None, :]
-        squared -= 2 * scaled @ self._points.T
-        np.maximum(squared, 0.0, out=squared)
-        root = np.sqrt(5 * squared)
-        kernel = (1 + root + 5 / 3 * squared) * np.exp(-root) * self._smooth
-        kernel += self._linear * (((scaled - self._middle) * self._lined) @ (self._points - self._middle).T)
-        return np.asarray(kernel + _LEVEL, dtype=float)
+        # in place: these are the largest arrays of all, and the time goes into them
+        root = scaled @ (-10.0 * self._points.T)
+        root += 5.0 * (scaled**2).sum(axis=1)[:, None]
+        root += 5.0 * (self._points**2).sum(axis=1)[None, :]
+        np.maximum(root, 0.0, out=root)
+        kernel = root / 3.0
+        np.sqrt(root, out=root)
+        kernel += root
+        kernel += 1.0
+        np.negative(root, out=root)
+        np.exp(root, out=root)
+        kernel *= root
+        kernel *= self._smooth
+        kernel += _LEVEL
+        if self._lined.any():
+            kernel += self._linear * (
+                ((scaled - self._middle) * self._lined) @ (self._points - self._middle).T
+            )
+        return np.asarray(kernel, dtype=float)

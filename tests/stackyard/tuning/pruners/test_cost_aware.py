@@ -16,7 +16,7 @@ def test_a_trial_that_cannot_become_the_best_is_ended_and_one_that_can_is_not() 
     pruner = cost_aware.CostAwarePruner(False, {})
     said = pruner.why_stop(course(9, 0.8, 4, "running"), trials)
     assert said is not None
-    assert said.startswith("at step 4 its value is 1.05; in 90% of cases that ends at ")
+    assert said.startswith("at step 4 its value is 1.05; in 98% of cases that ends at ")
     assert pruner.why_stop(course(9, -0.1, 4, "running"), trials) is None
 
 
