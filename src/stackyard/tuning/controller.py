@@ -335,7 +335,7 @@ class Controller:
         trial.retries = max(trial.retries, retries)
         with contextlib.suppress(RecordError):  # a run that told nothing on its way has none
             series = records.read_json(dict[str, Any], self._folder.run_of(trial) / records.SERIES_FILE)
-            observed.take_series(trial, series, self._engine.study.objectives[0])
+            observed.take_series(trial, series, self._engine.study.objectives)
         trial.finished_at = record.finished_at
         self._folder.write(trial)
         self._room.seen(trial)

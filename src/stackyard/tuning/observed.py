@@ -37,24 +37,33 @@ def take_progress(trial: Trial, progress: Progress, objective: Objective) -> boo
     return True
 
 
-def take_series(trial: Trial, series: Mapping[str, Any], objective: Objective) -> None:
-    """Take in the whole course of the first objective, where the run left one: more than was seen on the way.
+def take_series(trial: Trial, series: Mapping[str, Any], objectives: Sequence[Objective]) -> None:
+    """Take in the courses that a run left: of the first objective all of it, which is more than was seen on the way.
 
     Args:
-        trial: which.
+        trial: which. An objective that asks for it has the best value of its course from here on.
         series: name -> [[step, value, seconds, CPU seconds], ...], as ``series.json`` has it.
-        objective: the first.
+        objectives: what is sought.
     """
+    for place, objective in enumerate(objectives):
+        points = _points(series.get(objective.name))
+        if points and place == 0:
+            trial.course = points[:: -(-len(points) // MOST_POINTS)]
+        if points and objective.best and objective.name in trial.values:
+            values = [trial.values[objective.name], *(point.value for point in points)]
+            trial.values[objective.name] = max(values) if objective.maximise else min(values)
+
+
+def _points(rows: object) -> list[Point]:
+    """What of a course can be used; whatever a run left there."""
     points = []
-    rows = series.get(objective.name)
     for row in rows if isinstance(rows, list) else []:
         numbers = row if isinstance(row, list) else []
         if len(numbers) < 2 or not all(_is_finite(number) for number in numbers[:2]):
             continue
         wall, cpu = (*(n if _is_finite(n) else None for n in numbers[2:4]), None, None)[:2]
         points.append(Point(cpu, wall, numbers[0], numbers[1]))
-    if points:
-        trial.course = points[:: -(-len(points) // MOST_POINTS)]
+    return points
 
 
 def take_record(

@@ -13,7 +13,6 @@ from stackyard.tuning.pruners import PRUNERS
 from stackyard.tuning.samplers import SAMPLERS
 from stackyard.tuning.space import MOST_COMBINATIONS, Choice, Dimension, Range, Space
 from stackyard.tuning.study import TRIAL_AXIS, Budget, Objective, Packing, Search, Study
-from stackyard.tuning.trial import QUANTITIES
 from stackyard_task.criteria import Criteria
 
 #: Tables that a study file has beside a scenario's.
@@ -200,12 +199,20 @@ class _Reader(Fields):
         if len(table) > MOST_OBJECTIVES:
             raise self.bad("objectives", f"has {len(table)}", f"at most {MOST_OBJECTIVES}")
         found = []
-        for name, direction in table.items():
+        for name, value in table.items():
+            where = f"objectives.{name}"
+            given = value if isinstance(value, dict) else {"direction": value}
+            self.keys(given, where, ["direction", "of"])
+            direction = given.get("direction")
             if not isinstance(direction, str) or direction not in _DIRECTIONS:
-                raise self.bad(f"objectives.{name}", f"is {direction!r}", '"maximise" or "minimise"')
-            if name in QUANTITIES and _DIRECTIONS[direction]:
-                raise self.bad(f"objectives.{name}", "is a cost", '"minimise"')
-            found.append(Objective(name, _DIRECTIONS[direction]))
+                raise self.bad(where, f"is {direction!r}", '"maximise" or "minimise"')
+            of = given.get("of", "last")
+            if of not in ("last", "best"):
+                raise self.bad(f"{where}.of", f"is {of!r}", '"last" or "best"')
+            objective = Objective(name, _DIRECTIONS[direction], of == "best")
+            if objective.is_cost and (objective.maximise or objective.best):
+                raise self.bad(where, "is a cost", '"minimise", and nothing else')
+            found.append(objective)
         if found[0].is_cost and len(found) > 1:
             raise self.bad(
                 f"objectives.{found[0].name}", "stands first", "a quality first: pruners follow the first"

@@ -23,6 +23,8 @@ class Objective:
 
     name: str
     maximise: bool
+    #: Whether a trial has the best value that it told on its way, and not the last.
+    best: bool = False
 
     @property
     def is_cost(self) -> bool:
@@ -126,6 +128,7 @@ def plain(study: Study) -> dict[str, Any]:
             {"kind": type(d).__name__.lower(), **dataclasses.asdict(d)} for d in study.space.dimensions
         ],
         "objectives": {o.name: "maximise" if o.maximise else "minimise" for o in study.objectives},
+        **({"best_of_course": best} if (best := [o.name for o in study.objectives if o.best]) else {}),
         "limits": dataclasses.asdict(study.limits),
         "budget": dataclasses.asdict(study.budget),
         "search": dataclasses.asdict(study.search),

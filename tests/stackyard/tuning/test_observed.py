@@ -112,7 +112,7 @@ def test_points_on_the_way_are_taken_once_and_in_order() -> None:
 def test_a_long_course_is_thinned_and_keeps_its_end() -> None:
     trial = Trial(0, {})
     rows = [[step, step / 10, 1.0 * step, 2.0 * step] for step in range(5000)]
-    observed.take_series(trial, {"accuracy": [*rows, ["x", 1], [1], "y"]}, ACCURACY)
+    observed.take_series(trial, {"accuracy": [*rows, ["x", 1], [1], "y"]}, [ACCURACY])
     assert len(trial.course) <= observed.MOST_POINTS
     assert trial.course[0].step == 0
     assert trial.course[-1].step > 4900
@@ -121,5 +121,14 @@ def test_a_long_course_is_thinned_and_keeps_its_end() -> None:
 @pytest.mark.parametrize("told", [5, "x", None, [5, [None]], {"a": 1}])
 def test_whatever_a_run_left_as_its_series_the_trial_stands(told: object) -> None:
     trial = Trial(0, {})
-    observed.take_series(trial, {"accuracy": told}, ACCURACY)
+    observed.take_series(trial, {"accuracy": told}, [ACCURACY])
     assert trial.course == []
+
+
+def test_an_objective_may_be_the_best_of_its_course() -> None:
+    best = Objective("loss", maximise=False, best=True)
+    trial = Trial(0, {}, values={"accuracy": 0.5, "loss": 0.9})
+    observed.take_series(
+        trial, {"loss": [[1, 0.4], [2, 0.3], [3, 0.9]], "accuracy": [[1, 0.7]]}, [ACCURACY, best]
+    )
+    assert trial.values == {"accuracy": 0.5, "loss": 0.3}

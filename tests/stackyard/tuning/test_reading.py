@@ -48,6 +48,12 @@ MISTAKES = [
     ("batch = [30, 300, 3000]", "bach = [30]", "nothing fills {batch}"),
     ('accuracy = "maximise"', "", "objectives is missing or empty"),
     ('accuracy = "maximise"', 'accuracy = "up"', "objectives.accuracy is 'up'"),
+    (
+        'accuracy = "maximise"',
+        'accuracy = { direction = "maximise", of = "mean" }',
+        "objectives.accuracy.of is 'mean'",
+    ),
+    ('accuracy = "maximise"', 'cpu_seconds = { direction = "minimise", of = "best" }', "is a cost"),
     ('accuracy = "maximise"', 'cpu_seconds = "maximise"', "objectives.cpu_seconds is a cost"),
     ("[budget]\ntrials = 9", "", "budget is missing or empty"),
     ("trials = 9", "trials = 0", "budget.trials is 0"),
@@ -86,3 +92,8 @@ def test_a_parameter_is_searched_or_given_not_both() -> None:
     text = TEXT.replace("parameters = { epochs = 3 }", "parameters = { lr = 0.1 }")
     with pytest.raises(BadInputError, match="is searched by"):
         reading.read(text, "s.toml", KNOWN)
+
+
+def test_an_objective_may_be_the_best_on_the_way() -> None:
+    found = study(TEXT.replace('"maximise"', '{ direction = "maximise", of = "best" }'))
+    assert found.objectives == (Objective("accuracy", maximise=True, best=True),)
