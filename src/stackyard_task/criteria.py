@@ -80,14 +80,14 @@ _TOLD_LATE_SECONDS = 0.5
 
 #: Criterion -> (field of Use, unit, what is limited).
 _JUDGED: Dict[str, Tuple[str, str, str]] = {
-    "ram_bytes": ("rss_bytes", "bytes", "RAM"),
+    "ram_bytes": ("rss_bytes", "bytes", "peak RAM"),
     "ram_minus_shared_bytes": ("rss_minus_shared_bytes", "bytes", "RAM without shared pages"),
     "gpu_memory_bytes": ("gpu_memory_bytes", "bytes", "GPU memory"),
     "step_seconds": ("step_seconds", "seconds", "step time"),
     "cpu_seconds": ("cpu_seconds", "seconds", "CPU time"),
-    "wall_seconds": ("elapsed_seconds", "seconds", "run time"),
+    "wall_seconds": ("elapsed_seconds", "seconds", "wall time"),
     "energy_joules": ("energy_joules", "joules", "energy"),
-    "slowing": ("slowing", "times", "growth of the step time"),
+    "slowing": ("slowing", "times", "slowing"),
 }
 NAMES = tuple(_JUDGED)
 

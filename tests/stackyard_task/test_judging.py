@@ -187,7 +187,7 @@ def test_what_cannot_be_judged_here_is_said(tmp_path: Path, monkeypatch: pytest.
         "the limit of GPU memory held nothing: no GPU can be measured on this machine",
         "the limit of step time held nothing: the run told no steps",
         "the limit of energy held nothing: this machine has no energy counters that can be read",
-        "the limit of growth of the step time held nothing: the run told no steps",
+        "the limit of slowing held nothing: the run told no steps",
     ]
 
 
@@ -201,7 +201,7 @@ def test_a_supervisor_says_by_its_exit_status_that_it_stopped(
 ) -> None:
     stopped(tmp_path, "import time; time.sleep(600)", wall_seconds=0.3)
     assert main([str(tmp_path / "run")]) == 4
-    assert capsys.readouterr().err.startswith("stopped at its limit of run time: ")
+    assert capsys.readouterr().err.startswith("stopped at its limit of wall time: ")
 
 
 def test_what_a_run_leaves_running_breaks_no_limit_of_time(tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ CHECK_SHARE = 0.1
 
 #: Quantity -> what people call it.
 WORDS = {
-    "ram_bytes": "RAM",
+    "ram_bytes": "peak RAM",
     "ram_minus_shared_bytes": "RAM without shared pages",
     "gpu_memory_bytes": "GPU memory",
     "step_seconds": "step time",
     "cpu_seconds": "CPU time",
-    "wall_seconds": "run time",
+    "wall_seconds": "wall time",
     "energy_joules": "energy",
 }
 

@@ -74,7 +74,7 @@ def test_what_ended_by_itself_beyond_a_limit_has_broken_it() -> None:
     observed.take_record(trial, told, [ACCURACY], limits={"ram_bytes": 100e6})
     assert trial.state == "stopped"
     assert trial.reason is not None
-    assert trial.reason.message == "ended by itself beyond its limit of RAM: 150 MB seen, 100 MB allowed"
+    assert trial.reason.message == "ended by itself beyond its limit of peak RAM: 150 MB seen, 100 MB allowed"
 
 
 def test_an_end_that_the_tuner_asked_for_is_no_failure_and_one_that_others_did_is() -> None:

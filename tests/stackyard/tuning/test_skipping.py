@@ -26,7 +26,9 @@ def test_what_cannot_fit_is_skipped_and_the_sentence_has_what_was_predicted() ->
         4 * GB,
         6 * GB,
     )
-    assert reason.message == ("skipped: its RAM would be 6 GB (90 % interval 5.7 GB to 6.3 GB), 4 GB allowed")
+    assert reason.message == (
+        "skipped: its peak RAM would be 6 GB (90 % interval 5.7 GB to 6.3 GB), 4 GB allowed"
+    )
 
 
 def test_of_several_limits_the_one_that_is_furthest_exceeded_is_named() -> None:

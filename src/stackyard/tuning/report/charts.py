@@ -108,7 +108,7 @@ def best_chart(report: StudyReport) -> Chart | None:
     steps = [f"{places[0][0]:.1f},{places[0][1]:.1f}"]
     for (_, before), (at, now) in pairwise(places):
         steps += [f"{at:.1f},{before:.1f}", f"{at:.1f},{now:.1f}"]
-    best = report.best_so_far[-1][1]
+    best = report.front[0] if report.front else None  # the first of equals, as the text has it
     return Chart(
         f"Best {name} so far",
         f"Each dot is a completed trial where it ended; the line is the best so far. "
@@ -120,7 +120,7 @@ def best_chart(report: StudyReport) -> Chart | None:
             _mark(
                 x.place(at),
                 y.place(trial.values[name]),
-                "best" if trial.values[name] == best else "completed",
+                "best" if trial is best else "completed",
                 trial,
                 report,
             )

@@ -110,6 +110,7 @@ def render(report: StudyReport) -> str:
         methods=[(row.name, _seen(row)) for row in found.methods],
         facts=[(row.name, _seen(row)) for row in found.environment],
         records=count(found.records_read, "run"),
+        notes=said.notes(report),
         footnotes=" ".join(said.footnotes(report)),
     )
 
@@ -174,7 +175,6 @@ def _table(report: StudyReport) -> dict[str, Any]:
             *((wording.label(name), True) for name in values),
             *((wording.label(name) + (" (simulated)" if name in marked else ""), True) for name in used),
             ("tuner's own time", True),
-            ("reason", False),
         ],
         "rows": [
             {
@@ -187,21 +187,20 @@ def _table(report: StudyReport) -> dict[str, Any]:
                     *(_value(trial.values.get(name), name, trial.state) for name in values),
                     *(_used(trial, name) for name in used),
                     _value(trial.overhead_seconds, "wall_seconds", ""),
-                    Cell(
-                        said.shortened(trial.reason.message, _LONGEST) if trial.reason else "",
-                        kind="why",
-                    ),
                 ],
+                # on a line of its own, across the table: a sentence is wider than any column
+                "why": said.shortened(wording.reason(trial), _LONGEST),
             }
             for trial in shown
         ],
         "about": (
-            "Below a figure stands what was predicted of it, with the 90 % interval."
+            "Below a figure stands what was predicted of it, with the 90 % interval; early: after its first steps."
             if predicted
             else "Nothing was predicted of these trials."
         )
         + " What a stopped trial used and told is what was seen until then.",
         "left": left.strip(),
+        "columns": 3 + len(columns) + len(values) + len(used),
     }
 
 

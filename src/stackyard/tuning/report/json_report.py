@@ -44,6 +44,7 @@ def to_json(report: StudyReport) -> dict[str, Any]:
         "records_read": found.records_read,
         "runs": found.runs,
         "simulated": list(found.simulated),
+        "notes": dict(found.notes),
         "trials": [_trial(trial) for trial in report.trials],
     }
     return {"kind": KIND, "api_version": report.api_version, **_finite(said)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stackyard.reports import facts
@@ -23,6 +23,8 @@ from stackyard_task.records import RunRecord
 
 #: Records that are read for the facts of where and how; of more runs some that lie evenly among them.
 MOST_RECORDS = 100
+#: Notes that are told, and characters of one.
+MOST_NOTES, MOST_LETTERS = 20, 400
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,20 @@ def load(folder: Path) -> Found:
     study, trials = place.needed(), place.trials()
     said = told.read(study)
     ran = [trial for trial in trials if trial.folder is not None and trial.over]
-    found = _records(place, spread(ran, MOST_RECORDS))
-    matrix = arrange(Study(tuple(Run(record, 0, record.run_id) for record in found)))
+    found = read_records(place, spread(ran, MOST_RECORDS))
+    whole = [_as_of_one_cell(record) for record in found if record.status in ("completed", "stopped")]
+    matrix = arrange(Study(tuple(Run(record, 0, record.run_id) for record in whole)))
     return Found(
         study,
         said,
         trials,
-        _axes(folder, found),
+        _axes(folder, whole),
         facts.methods(matrix),
         facts.environment(matrix),
-        len(found),
+        len(whole),
         len(ran),
-        simulated(found),
+        simulated(whole),
+        noted(found),
     )
 
 
@@ -81,18 +85,30 @@ def simulated(found: Sequence[RunRecord]) -> list[str]:
     return [name for name, said in names.items() if said]
 
 
-def _records(place: StudyFolder, trials: Sequence[Trial]) -> list[RunRecord]:
-    """The records of trials' runs, as of one cell and all completed; what cannot be read is left out."""
+def noted(found: Sequence[RunRecord]) -> dict[str, int]:
+    """What runs note, and in how many of them; at most so many notes, the first."""
+    notes: dict[str, int] = {}
+    for record in found:
+        for text in dict.fromkeys(record.notes):
+            note = "".join(letter if letter.isprintable() else " " for letter in text[:MOST_LETTERS])
+            if note in notes or len(notes) < MOST_NOTES:
+                notes[note] = notes.get(note, 0) + 1
+    return notes
+
+
+def read_records(place: StudyFolder, trials: Sequence[Trial]) -> list[RunRecord]:
+    """The records of trials' runs; what cannot be read is left out."""
     found = []
     for trial in trials:
         with suppress(records.RecordError, OSError):
-            record = records.read_json(RunRecord, place.run_of(trial) / records.RECORD_FILE)
-            # a stopped run was measured as one that came to its end
-            if record.status in ("completed", "stopped"):
-                record.status = "completed"
-                record.cell.pop(TRIAL_AXIS, None)
-                found.append(record)
+            found.append(records.read_json(RunRecord, place.run_of(trial) / records.RECORD_FILE))
     return found
+
+
+def _as_of_one_cell(record: RunRecord) -> RunRecord:
+    """A run's record as that of a cell's completed run: a stopped one was measured as one that came to its end."""
+    cell = {axis: level for axis, level in record.cell.items() if axis != TRIAL_AXIS}
+    return replace(record, status="completed", cell=cell)
 
 
 def _axes(folder: Path, found: Sequence[RunRecord]) -> dict[str, str]:

@@ -21,6 +21,7 @@ def render(report: StudyReport) -> str:
     parts = [
         f"# {escape(study.title or study.name)}",
         escape(said.summary(report)),
+        "\n".join(f"- Noted: {escape(note)}" for note in said.notes(report)),
         "## Best" if len(report.objectives) < 2 else "## Front",
         _best(report),
         "## What was searched",
@@ -84,7 +85,7 @@ def _trials(report: StudyReport) -> str:
             said.given(trial),
             *(wording.amount(trial.values.get(name), name) for name in report.objectives),
             *(wording.amount(trial.used.get(name), name) for name in ("cpu_seconds", "ram_bytes")),
-            trial.reason.message if trial.reason else "",
+            wording.reason(trial),
         ]
         for trial in shown
     ]

@@ -30,6 +30,8 @@ class Found:
     runs: int = 0
     #: What is measured by simulated counters, in words.
     simulated: Sequence[str] = ()
+    #: What the records read note, and in how many of them.
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from stackyard.reports.quantities import NOT_MEASURED, quantity
 from stackyard.tuning.folder import name_of
 from stackyard.tuning.report import wording
 from stackyard.tuning.report.report import Ended, StudyReport
+from stackyard.tuning.report.told import Told
 from stackyard.tuning.trial import Trial
 
 NONE_COMPLETED = "No trial has completed: there is no best one."
@@ -63,17 +64,24 @@ def summary(report: StudyReport) -> str:
 
 
 def searched(report: StudyReport) -> list[tuple[str, str]]:
-    """What was searched, and how: a name and words for each."""
-    told = report.found.told
+    """What was searched, how and where: a name and words for each."""
+    rows = sought(report.found.told)
+    rows += [("changed on the way", line) for line in report.study.changes]
+    return rows + list(report.found.axes.items())
+
+
+def sought(told: Told) -> list[tuple[str, str]]:
+    """What a study file says of what is searched and how: a name and words for each."""
     search, budget = told.search, told.budget
-    rows = [(f"parameter {one.name}", wording.dimension(one)) for one in report.dimensions]
+    rows = [(f"parameter {one.name}", wording.dimension(one)) for one in told.space]
     rows += [
         (f"objective {wording.label(name)}", "as great as possible" if more else "as small as possible")
-        for name, more in report.objectives.items()
+        for name, more in told.more_is_better.items()
     ]
     rows += [
         (f"limit of a trial: {wording.label(name)}", wording.amount(limit, name))
-        for name, limit in report.limits.items()
+        for name, limit in told.limits.items()
+        if limit is not None
     ]
     trials, cpu, wall = (budget.get(name) for name in ("trials", "cpu_seconds", "wall_seconds"))
     bounds = [
@@ -97,9 +105,12 @@ def searched(report: StudyReport) -> list[tuple[str, str]]:
     rows.append(
         ("side by side", "as many as fit" if at_once is None else f"{count(at_once, 'trial')} at most")
     )
-    rows += [("changed on the way", line) for line in report.study.changes]
-    rows += [(axis, level) for axis, level in report.found.axes.items()]
     return rows
+
+
+def notes(report: StudyReport) -> list[str]:
+    """What the records of runs note, each with how many of them do."""
+    return [f"{note} ({count(n, 'run')})" for note, n in report.found.notes.items()]
 
 
 def ended_rows(report: StudyReport) -> list[list[str]]:

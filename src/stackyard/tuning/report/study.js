@@ -2,8 +2,8 @@
 // without this script.
 "use strict";
 
+// Each trial is a body of its own: its row, and where it did not come to its end a line that says why.
 function sortable(table) {
-  const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -14,14 +14,17 @@ function sortable(table) {
       const down = head.getAttribute("aria-sort") === "ascending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const keyed = [...body.rows].map((row) => [row, row.cells[column].dataset.v ?? row.cells[column].textContent]);
+      const keyed = [...table.tBodies].map((body) => {
+        const cell = body.rows[0].cells[column];
+        return [body, cell.dataset.v ?? cell.textContent];
+      });
       const numbers = keyed.every(([, key]) => key === "" || !Number.isNaN(Number(key)));
       keyed.sort(([, a], [, b]) => {
         if (a === "" || b === "") return a === b ? 0 : a === "" ? 1 : -1;  // what was not measured is last
         const order = numbers ? Number(a) - Number(b) : a.localeCompare(b);
         return down ? -order : order;
       });
-      body.append(...keyed.map(([row]) => row));
+      table.append(...keyed.map(([body]) => body));
     });
   });
 }

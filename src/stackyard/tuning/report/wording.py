@@ -7,7 +7,7 @@ from typing import Any
 
 from stackyard.reports.quantities import NOT_MEASURED, quantity
 from stackyard.tuning.report.told import Dimension
-from stackyard.tuning.trial import Interval
+from stackyard.tuning.trial import Interval, Trial
 
 #: Unit of what a trial uses, by quantity.
 UNITS = {
@@ -23,13 +23,13 @@ UNITS = {
 #: The quantities, and the limit that is none, in words.
 LABELS = {
     "ram_bytes": "peak RAM",
-    "ram_minus_shared_bytes": "RSS minus shared",
-    "gpu_memory_bytes": "peak GPU memory",
-    "step_seconds": "mean step",
+    "ram_minus_shared_bytes": "RAM without shared pages",
+    "gpu_memory_bytes": "GPU memory",
+    "step_seconds": "step time",
     "cpu_seconds": "CPU time",
     "wall_seconds": "wall time",
     "energy_joules": "energy",
-    "slowing": "step time grows",
+    "slowing": "slowing",
 }
 #: Why trials ended or never began, where that is no quantity.
 KINDS = {
@@ -41,6 +41,19 @@ KINDS = {
 }
 #: States of trials in the order in which they are told.
 STATES = ("completed", "stopped", "skipped", "failed", "running", "planned")
+
+
+def reason(trial: Trial) -> str:
+    """Why a trial ended or never began, without its state, beside which it is told; empty: there is no reason."""
+    if trial.reason is None:
+        return ""
+    return trial.reason.message.removeprefix(trial.state).lstrip(": ")
+
+
+def early_share(trial: Trial) -> str:
+    """ "after the first steps, at 5 %": when a trial was predicted while it ran."""
+    share = "" if trial.early_share is None else f", at {100 * trial.early_share:.2g} %"
+    return f"after the first steps{share}"
 
 
 def label(name: str) -> str:

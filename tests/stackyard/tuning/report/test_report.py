@@ -14,8 +14,12 @@ import pytest
 
 from stackyard.errors import BadInputError
 from stackyard.tuning import report as reports
-from stackyard.tuning.report import csv_report, html, json_report, loading, markdown
+from stackyard.tuning import skipping
+from stackyard.tuning.report import csv_report, html, json_report, loading, markdown, wording
 from stackyard.tuning.trial import Interval, Reason, Trial
+from stackyard_task import records
+from stackyard_task.criteria import NAMES, Criteria, not_judged
+from stackyard_task.records import RunRecord
 from tests.stackyard.tuning.report.synthetic import completed, many, mixed, put, report, study
 
 EVIL = "<script>alert(1)</script>\"'&{{ 7777*3 }}|`*_"
@@ -297,3 +301,54 @@ def test_what_a_stop_saved_is_told_in_hindsight_and_not_by_what_was_guessed_then
 def test_any_finite_objective_has_a_page(values: tuple[float, float]) -> None:
     trials = [completed(number, value) for number, value in enumerate(values)]
     assert "2 completed" in Page(html.render(report(trials))).text
+
+
+def test_why_a_trial_ended_stands_below_its_row_across_the_table_and_says_its_state_once() -> None:
+    trials = mixed()
+    trials[2].reason = Reason("limit", "stopped at its limit of peak RAM: 512 MB seen", "ram_bytes", 5e8)
+    text = html.render(report(trials))
+    rows = re.findall(r"<tbody>(<tr data-t.*?)</tbody>", text, re.DOTALL)
+    assert len(rows) == len(trials)
+    header = re.search(r'<table class="trials">\s*<thead>(.*?)</thead>', text, re.DOTALL)
+    assert header is not None
+    assert "reason" not in header[1]
+    assert f'colspan="{header[1].count("<th")}">at its limit of peak RAM: 512 MB seen</td>' in rows[2]
+    assert "colspan" not in rows[0]  # it came to its end
+    assert 'colspan="' in rows[4]
+    assert "its RAM would be 620 MB" in rows[4]
+    assert "skipped: its" not in text
+    assert "tall" not in text  # no scrolling inside the page
+
+
+def test_of_trials_that_tie_the_chart_marks_the_one_that_the_text_names() -> None:
+    page = Page(html.render(report([completed(0, 0.5), completed(1, 0.9), completed(2, 0.9)])))
+    marked = {
+        found["data-t"] for tag, found in page.tags if tag == "circle" and found["class"] == "mark best"
+    }
+    assert marked == {"1"}
+    assert "t0002: accuracy 0.9" in page.text
+
+
+def test_what_runs_note_is_told_with_how_many_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "MOST_NOTES", 2)
+    trials = many(3)
+    trials[2].state = "failed"
+    place = put(tmp_path / "study", trials)
+    for trial in trials:
+        place.run_of(trial).mkdir()
+        said = ["the limit of GPU memory held nothing: there is no GPU", f"odd\n{trial.number}"]
+        record = RunRecord("r", "w", trial.state, "2026-01-01", "2026-01-01", notes=said)
+        records.write_json(record, place.run_of(trial) / records.RECORD_FILE)
+    paths = reports.write(tmp_path / "study")
+    told = "the limit of GPU memory held nothing: there is no GPU (3 runs)"
+    assert told in Page(paths["html"].read_text()).text
+    assert told in paths["md"].read_text()
+    notes = json.loads(paths["json"].read_text())["notes"]
+    assert notes == {"the limit of GPU memory held nothing: there is no GPU": 3, "odd 0": 1}
+
+
+def test_one_word_for_one_quantity() -> None:
+    assert {**skipping.WORDS, "slowing": "slowing"} == wording.LABELS
+    criteria = Criteria(**dict.fromkeys(wording.LABELS, 1000000000.0))
+    told = [note.removeprefix("the limit of ") for note in not_judged(criteria, dict.fromkeys(NAMES, ""))]
+    assert told == [f"{words} held nothing: " for words in wording.LABELS.values()]
