@@ -6,7 +6,7 @@ Pure: what is told comes in with the time and the CPU seconds at which it was to
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from stackyard_task.counting import count, were
 from stackyard_task.records import Point
@@ -58,9 +58,16 @@ class Course:
 
 
 class Courses:
-    """All metrics of a run, within bounds; what is left out is counted."""
+    """All metrics of a run, within bounds; what is left out is counted.
 
-    def __init__(self) -> None:
+    Args:
+        wanted: names that are kept whenever they come, beyond the first NAMES_KEPT.
+    """
+
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        self._wanted = frozenset(wanted)
+        #: Of the others.
+        self._names = 0
         self._courses: Dict[str, Course] = {}
         self._backwards: Dict[str, int] = {}
         self._no_number: Dict[str, int] = {}
@@ -87,14 +94,23 @@ class Courses:
             raise ValueError("value")
         course = self._courses.get(name)
         if course is None:
-            if len(self._courses) >= NAMES_KEPT:
-                self._not_kept += 1
-                return
+            if name not in self._wanted:
+                if self._names >= NAMES_KEPT:
+                    self._not_kept += 1
+                    return
+                self._names += 1
             course = self._courses[name] = Course()
         if not course.add(Point(at, at_seconds, cpu_seconds, number)):
             self._backwards[name] = self._backwards.get(name, 0) + 1
         elif number is None:
             self._no_number[name] = self._no_number.get(name, 0) + 1
+
+    def left_out(self, name: str, backwards: int, no_number: int) -> None:
+        """Count values that a process left out before it told them: at a step before the last one, or no number."""
+        if name in self._courses:
+            for counts, number in ((self._backwards, backwards), (self._no_number, no_number)):
+                if number > 0:
+                    counts[name] = counts.get(name, 0) + number
 
     def last(self) -> Dict[str, Point]:
         """The last point of each name."""
@@ -150,8 +166,9 @@ class Courses:
             for name, number in list(counts.items())[:10]:
                 found.append(f"metric {name}: {count(number, 'value')} {why.format(were(number))}")
         if self._not_kept:
+            asked_for = ", and those asked for" if self._wanted else ""
             found.append(
-                f"the first {NAMES_KEPT} metrics are kept; {count(self._not_kept, 'value')} of others "
+                f"the first {NAMES_KEPT} metrics are kept{asked_for}; {count(self._not_kept, 'value')} of others "
                 f"{were(self._not_kept)} left out"
             )
         return found

@@ -13,8 +13,10 @@ from stackyard_task.records import Measurement
 LOOK_SECONDS = 0.1
 #: Memory that a run being ended may take beyond what was seen.
 _FAR_BEYOND = 1.2
-#: What a run has left running, once it has ended itself, is held to these.
-_OF_WHAT_IS_LEFT = ("ram_bytes", "ram_minus_shared_bytes", "gpu_memory_bytes")
+#: What a run has left running, once it has ended itself, is held to these even while it idles.
+_OF_WHAT_IDLES = ("ram_bytes", "ram_minus_shared_bytes", "gpu_memory_bytes", "cpu_seconds", "wall_seconds")
+#: Without new work for so long, what is left idles.
+_WORKING_SECONDS = 0.5
 #: Phases of a run that are no steps: nobody waits for one then.
 _NO_STEPS = ("startup", "data", "finish")
 
@@ -30,6 +32,8 @@ class Judge:
         self.criteria = criteria
         self._names = given(criteria)
         self._saw_slowing = False
+        #: Whether the run's time was over only while what it had left running idled.
+        self._over_idling = False
 
     @property
     def is_needed(self) -> bool:
@@ -46,7 +50,11 @@ class Judge:
         return what in self._names
 
     def look(
-        self, elapsed_seconds: float, listener: Listener, sampler: Sampler, over: bool = False
+        self,
+        elapsed_seconds: float,
+        listener: Listener,
+        sampler: Sampler,
+        worked_until: Optional[float] = None,
     ) -> Optional[Stopped]:
         """The criterion that the run has broken by now; ``None``: none.
 
@@ -54,10 +62,13 @@ class Judge:
             elapsed_seconds: since the start of the run.
             listener: what it said.
             sampler: what it uses.
-            over: whether it has ended but for what it left running: that is held to memory only.
+            worked_until: the main process has ended, and so far, in seconds since the start, the run was seen to
+                work on. Waiting for what only lingers is no use of the run's; ``None``: it has not ended.
         """
-        use = Use() if over else Use(elapsed_seconds)
-        names = [name for name in self._names if not over or name in _OF_WHAT_IS_LEFT]
+        over = worked_until is not None
+        use = Use(elapsed_seconds if worked_until is None else worked_until)
+        idles = worked_until is not None and elapsed_seconds - worked_until > _WORKING_SECONDS
+        names = [name for name in self._names if not idles or name in _OF_WHAT_IDLES]
         if "ram_bytes" in names:
             use.rss_bytes = sampler.peak_rss_bytes
         if "ram_minus_shared_bytes" in names:
@@ -71,7 +82,7 @@ class Judge:
         if "step_seconds" in names:
             use.step_seconds = listener.pace.last_seconds()
             told_at = listener.pace.told_at
-            if told_at is not None and listener.phases[-1]["name"] not in _NO_STEPS:
+            if told_at is not None and not over and listener.phases[-1]["name"] not in _NO_STEPS:
                 use.silent_seconds = elapsed_seconds - told_at
         if "slowing" in names:
             use.slowing = listener.pace.slowing()
@@ -79,6 +90,8 @@ class Judge:
         found = broken(self.criteria, use)
         if found is not None:
             found.at_seconds = elapsed_seconds
+        elif self.wall_seconds is not None and elapsed_seconds > self.wall_seconds:
+            self._over_idling = True
         return found
 
     def grows(self, stopped: Stopped, sampler: Sampler) -> bool:
@@ -118,6 +131,12 @@ class Judge:
         ):
             limit = self._names.get(name)
             if limit is not None and seen is not None and seen > limit:
+                if name == "wall_seconds" and self._over_idling:
+                    found.append(
+                        f"the run took {amount(seen, 'seconds')}, {amount(limit, 'seconds')} allowed: at its limit "
+                        "it only waited for idle processes that it had left running"
+                    )
+                    continue
                 unit = "bytes" if name.endswith("bytes") else "seconds"
                 found.append(
                     f"the run ended before it could be stopped: {amount(seen, unit)} of {name}, "

@@ -13,7 +13,7 @@ import math
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from stackyard_task.channel import PHASES
 from stackyard_task.counting import are, were
@@ -40,6 +40,8 @@ _LONGEST_STEP_SECONDS = 1e12
 _PEAKS = ("torch_peak_allocated_bytes", "torch_peak_reserved_bytes")
 #: Phases that a record names; a script that enters more is in a loop.
 PHASES_KEPT = 1000
+#: Values of a metric that one message may say were left out.
+_MOST_LEFT_OUT = 10**9
 #: Result figures of a run, and GPUs that it may speak of.
 RESULTS_KEPT, GPUS_KEPT = 10_000, 1024
 #: Pieces that are read at a time, more than a full pipe holds: whoever writes faster than we read must not keep the
@@ -62,9 +64,12 @@ class Listener:
         started_at: CLOCK_MONOTONIC instant of the child's start.
         command: Process id of a command; its start-up ends where its Python says so, and is not known otherwise.
             ``None``: a function's child, whose start-up ends with its first phase.
+        wanted: names of metrics and results that are kept whenever they come.
     """
 
-    def __init__(self, descriptor: int, started_at: float, command: Optional[int] = None) -> None:
+    def __init__(
+        self, descriptor: int, started_at: float, command: Optional[int] = None, wanted: Iterable[str] = ()
+    ) -> None:
         self.phases: List[Dict[str, Any]] = [
             {"name": "startup" if command is None else "script", "at_seconds": 0.0}
         ]
@@ -88,7 +93,8 @@ class Listener:
         self._notes: List[str] = []
         #: What was told of its steps, and its metrics.
         self.pace = Pace()
-        self.courses = Courses()
+        self._wanted = frozenset(wanted)
+        self.courses = Courses(self._wanted)
         #: The CPU seconds of the run so far, for what compares by them; ``None``: nobody can say.
         self.cpu_seconds: Callable[[], Optional[float]] = lambda: None
         self.descriptor = descriptor
@@ -173,6 +179,12 @@ class Listener:
             for name, value in values.items():
                 self._metric(name, step, value, told_at)
 
+    def _on_left_out(self, message: Dict[str, Any]) -> None:
+        """Values that a process left out before it told them."""
+        for name, counts in from_json(Dict[str, List[int]], message["values"]).items():
+            backwards, no_number = counts
+            self.courses.left_out(name, min(backwards, _MOST_LEFT_OUT), min(no_number, _MOST_LEFT_OUT))
+
     def metric(self, name: str, step: Any, value: Any) -> None:
         """A value that somebody else has seen, now."""
         self._metric(name, step, value)
@@ -221,7 +233,7 @@ class Listener:
     def _on_results(self, message: Dict[str, Any]) -> None:
         told = from_json(Dict[str, Any], plain(message["values"]))
         for name, value in told.items():
-            if name in self.results or len(self.results) < RESULTS_KEPT:
+            if name in self.results or len(self.results) < RESULTS_KEPT or name in self._wanted:
                 self.results[name] = value
             else:
                 self._more_results += 1

@@ -102,6 +102,10 @@ class Code:
     own_dirty: Optional[bool] = None
 
 
+#: Names in TaskSpec.wanted.
+WANTED_KEPT = 10
+
+
 @dataclass
 class TaskSpec:
     """What a launcher hands to the supervisor, as ``task.json`` in the run folder."""
@@ -128,6 +132,8 @@ class TaskSpec:
     followed: bool = False
     #: Where the run is stopped, with what it has found until then.
     criteria: Criteria = field(default_factory=Criteria)
+    #: Metrics and results that are kept beyond the first ones: whoever sent it decides by them. WANTED_KEPT at most.
+    wanted: List[str] = field(default_factory=list)
     code: Code = field(default_factory=Code)
     #: How to measure: one of METHODS; ``None``: as the supervisor's own environment says.
     measure: Optional[str] = None

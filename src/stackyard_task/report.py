@@ -25,6 +25,7 @@ import atexit
 import contextlib
 import errno
 import json
+import math
 import os
 import select
 import signal
@@ -96,6 +97,10 @@ class Reporter:
         #: Names of metrics -> their points that wait for the next flush, and when the last was sent.
         self._points: Dict[Tuple[str, ...], List[List[Any]]] = {}
         self._points_sent_at: Dict[Tuple[str, ...], float] = {}
+        #: Names of metrics -> the greatest step that was sent; and name -> values that were left out unsent because
+        #: their step was before it, or they were no numbers.
+        self._sent_up_to: Dict[Tuple[str, ...], float] = {}
+        self._left_out: Dict[str, List[int]] = {}
         self._buffered_by = os.getpid()
         self._flushed_at = time.monotonic()
         self._patience = WAIT_SECONDS
@@ -153,9 +158,34 @@ class Reporter:
             if now - sent_at >= FLUSH_SECONDS or len(self._points) > _SETS_WAITING:
                 if len(self._points_sent_at) < _SETS_WAITING:
                     self._points_sent_at[names] = now
-                self._send({"kind": "metrics", "points": self._points.pop(names)})
+                self._send_points(names)
             elif len(waiting) > POINTS_WAITING:
+                self._count_what_is_left_out(names, waiting)
                 del waiting[-2::-2]
+
+    def _send_points(self, names: Tuple[str, ...]) -> None:
+        """Send the points of one set of metrics that wait, and how many values were left out of them."""
+        points = self._points.pop(names)
+        self._send({"kind": "metrics", "points": points})
+        if names in self._points_sent_at:
+            steps = [point[0] for point in points if _is_step(point[0])]
+            self._sent_up_to[names] = max([self._sent_up_to.get(names, -math.inf), *steps])
+        left_out = {name: self._left_out.pop(name) for name in names if name in self._left_out}
+        if left_out:
+            self._send({"kind": "left_out", "values": left_out})
+
+    def _count_what_is_left_out(self, names: Tuple[str, ...], waiting: List[List[Any]]) -> None:
+        """Count, of every second point that waits, what would not have been kept either had it been sent."""
+        up_to = self._sent_up_to.get(names, -math.inf)
+        for place, (step, _, values) in enumerate(waiting):
+            is_kept = (len(waiting) - place) % 2 == 1
+            if is_kept:
+                up_to = max(up_to, step) if _is_step(step) else up_to
+                continue
+            is_backwards = _is_step(step) and step < up_to
+            for name, value in values.items():
+                if is_backwards or (isinstance(value, float) and not math.isfinite(value)):
+                    self._left_out.setdefault(name, [0, 0])[0 if is_backwards else 1] += 1
 
     def results(self, **values: Any) -> None:
         """What the program found: it goes into the record's results as JSON holds it, the rest as text."""
@@ -173,7 +203,7 @@ class Reporter:
             for kind in list(self._latest):
                 self._send(self._latest.pop(kind))
             for names in list(self._points):
-                self._send({"kind": "metrics", "points": self._points.pop(names)})
+                self._send_points(names)
 
     def _send_latest(self, message: Dict[str, Any]) -> None:
         """Send a message that the next one of its kind makes obsolete: now, or with the next flush."""
@@ -192,6 +222,7 @@ class Reporter:
         if self._buffered_by != os.getpid():
             self._steps, self._latest, self._buffered_by = [], {}, os.getpid()
             self._points, self._points_sent_at = {}, {}
+            self._sent_up_to, self._left_out = {}, {}
             _at_the_end_of_a_worker(self.flush)
 
     def _send(self, message: Dict[str, Any]) -> None:
@@ -365,6 +396,10 @@ def _at_the_end_of_a_worker(flush: Callable[[], None]) -> None:
 def _scalar(value: Any) -> Any:
     """A value that may wait: a tensor's number, not the tensor, which would keep what it was computed from."""
     return value if value is None or isinstance(value, (int, float, str)) else plain(value)
+
+
+def _is_step(step: Any) -> bool:
+    return isinstance(step, (int, float)) and abs(step) <= 2.0**53
 
 
 def plain(value: Any) -> Any:

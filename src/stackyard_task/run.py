@@ -56,6 +56,7 @@ from stackyard_task.records import (
     SERIES_FILE,
     TASK_FILE,
     TIMELINE_FILE,
+    WANTED_KEPT,
     Environment,
     Failure,
     Measurement,
@@ -137,6 +138,10 @@ def supervise(
     why = criteria.problem(spec.criteria)
     if why is not None:
         raise TaskError(f"{run_folder / TASK_FILE}: criteria.{why}")
+    if len(spec.wanted) > WANTED_KEPT:
+        raise TaskError(
+            f"{run_folder / TASK_FILE}: wanted has {len(spec.wanted)} names, expected {WANTED_KEPT} at most"
+        )
     is_command = spec.command is not None
     if here is not None and not is_command:
         raise TaskError(f"{run_folder / TASK_FILE}: only a command can be run here; this is a function")
@@ -310,9 +315,8 @@ class _Supervision:
         self.program.started()
         metered = cgroup if self.method == "auto" else None
         tree = Tree(pid, metered, foreign)
-        listener = Listener(
-            self.program.descriptor, vigil.started_at, None if self.program.says_its_end else pid
-        )
+        command = None if self.program.says_its_end else pid
+        listener = Listener(self.program.descriptor, vigil.started_at, command, self.spec.wanted)
         vigil.beside = self.program.following(listener.metric)
         interval = min(self.interval_seconds, LOOK_SECONDS) if judge.is_needed else self.interval_seconds
         sampler = self.sampler = Sampler(

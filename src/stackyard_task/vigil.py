@@ -75,6 +75,8 @@ class Vigil:
         self._run_folder, self._signals, self._watcher = run_folder, taken, watcher
         self._time_limit_seconds, self._memory_limit_bytes = time_limit_seconds, memory_limit_bytes
         self._main_ended_at: Optional[float] = None
+        #: When what outlived the child was last seen to work; from the child's end on.
+        self._worked_at: Optional[float] = None
         self._kill_at: Optional[float] = None
         #: How often ``progress.json`` is written; the watcher is told every PROGRESS_SECONDS.
         self.progress_seconds = PROGRESS_SECONDS
@@ -104,8 +106,9 @@ class Vigil:
                 self._look(now, tree, listener, sampler)
             wait_until = sample_at
             if self._judge is not None and self._judge.wall_seconds is not None and self.stop is None:
-                over_at = self.started_at + self._judge.wall_seconds
-                wait_until = sample_at = min(sample_at, max(over_at + _AFTER_SECONDS, now))
+                over_at = self.started_at + self._judge.wall_seconds + _AFTER_SECONDS
+                if now < over_at:
+                    wait_until = sample_at = min(sample_at, over_at)
             if self._main_ended_at is not None or main is None:
                 late = self._main_ended_at is not None and now - self._main_ended_at > 1.0
                 wait_until = min(wait_until, now + (_LATE_POLL_SECONDS if late else _POLL_SECONDS))
@@ -121,7 +124,7 @@ class Vigil:
                     poll.unregister(descriptor)
             now = time.monotonic()
             if self._main_ended_at is None and self._main_has_ended(main, ready, tree):
-                self._main_ended_at = now
+                self._main_ended_at = self._worked_at = now
                 tree.reap()
                 if main is not None:
                     poll.unregister(main)
@@ -135,7 +138,7 @@ class Vigil:
                     return
                 self._watch_orphans(now, tree, sampler)
             self._watch_limits(now, tree)
-            if now >= self._progress_at and self._main_ended_at is None:
+            if now >= self._progress_at:
                 self._progress_at = now + self.progress_seconds
                 if self.beside is not None:
                     self.beside()
@@ -157,13 +160,17 @@ class Vigil:
             return
         if self.stopped is not None and self._judge.grows(self.stopped, sampler):
             self._kill_at = now  # what it was to tidy up would cost the machine more than it is worth
-        if self.stop is not None or self._kill_at is not None:
+        if self.stop is not None:
             return
-        over = self._main_ended_at is not None
-        stopped = self._judge.look(now - self.started_at, listener, sampler, over=over)
-        if stopped is not None and tree.processes():
-            self.stopped = stopped
-            self._end("stopped", tree)
+        worked_until = None if self._worked_at is None else self._worked_at - self.started_at
+        stopped = self._judge.look(now - self.started_at, listener, sampler, worked_until)
+        if stopped is None or not tree.processes():
+            return
+        was_told = self._kill_at is not None  # what lingers, and instead of ending takes more than it may
+        self.stopped, self._idle_since = stopped, None
+        self._end("stopped", tree)
+        if was_told:
+            self._kill_at = now
 
     def _watch_limits(self, now: float, tree: Tree) -> None:
         limit = self._time_limit_seconds
@@ -195,6 +202,8 @@ class Vigil:
         tree.refresh()
         used = sampler.cpu_seconds() or 0.0
         if self._idle is None or used - self._idle[1] > ORPHAN_IDLE_SHARE * ORPHAN_IDLE_SECONDS:
+            if self._idle is not None:
+                self._worked_at = now
             self._idle = (now, used)
         elif now - self._idle[0] >= ORPHAN_IDLE_SECONDS:
             self._kill_at, self._idle_since = now, self._idle[0]

@@ -79,3 +79,27 @@ def test_more_names_than_are_kept_are_counted() -> None:
         courses.add(f"m{number}", 1, 1.0, 0.0, None)
     assert len(courses.series()) == NAMES_KEPT
     assert courses.notes() == ["the first 100 metrics are kept; 7 values of others were left out"]
+
+
+def test_a_name_that_is_asked_for_is_kept_whenever_it_comes() -> None:
+    courses = Courses(["accuracy", "never told"])
+    for number in range(NAMES_KEPT + 5):
+        courses.add(f"m{number}", 1, 0.5, 0.0, None)
+    courses.add("accuracy", 1, 0.9, 0.0, None)
+    assert courses.results()["accuracy"] == 0.9
+    assert len(courses.series()) == NAMES_KEPT + 1
+    assert courses.notes() == [
+        "the first 100 metrics are kept, and those asked for; 5 values of others were left out"
+    ]
+
+
+def test_what_was_left_out_before_it_was_told_is_counted_too() -> None:
+    courses = Courses()
+    for step in (2, 1):
+        courses.add("a", step, 1.0, 0.0, None)
+    courses.left_out("a", 960, 1)
+    courses.left_out("never told", 1, 1)
+    assert courses.notes() == [
+        "metric a: 961 values came at a step before its last one and were left out",
+        "metric a: 1 value was no finite number and left out: NaN or an infinity",
+    ]

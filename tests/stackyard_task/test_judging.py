@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pytest
 
@@ -217,3 +217,76 @@ def test_what_a_run_leaves_running_breaks_no_limit_of_time(tmp_path: Path) -> No
     )
     record = stopped(tmp_path, script, step_seconds=0.02, wall_seconds=1.5)
     assert (record.status, record.measurement.orphans_ended) == ("completed", 1)
+
+
+#: Starts a process that is nobody's child, ignores SIGTERM and works, while the script itself ends at once.
+ORPHAN = (
+    "import os, signal, sys, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    if os.fork() == 0:\n"
+    "        for number in range(3, 64):\n"
+    "            try: os.close(number)\n"
+    "            except OSError: pass\n"
+    "        signal.signal(signal.SIGTERM, {at_end})\n"
+    "        {work}\n"
+    "        os._exit(0)\n"
+    "    os._exit(0)\n"
+    "os.wait()\n"
+    "report.results(loss=0.5)\n"
+)
+SPIN = "until = time.time() + 20\n        while time.time() < until: pass"
+
+
+@pytest.mark.parametrize(
+    ("method", "limits"),
+    [
+        ("auto", {"cpu_seconds": 0.3}),
+        ("processes", {"cpu_seconds": 0.3}),
+        ("auto", {"wall_seconds": 0.4}),
+        ("auto", {"energy_joules": 6}),
+    ],
+)
+def test_what_works_on_once_the_script_has_ended_is_held_to_its_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, limits: Any
+) -> None:
+    monkeypatch.setenv("STACKYARD_ENERGY", "simulated:20")
+    script = ORPHAN.format(at_end="signal.SIG_IGN", work=SPIN)
+    record = stopped(tmp_path, script, method, **limits)
+    assert record.status == "stopped"
+    assert record.stopped is not None
+    assert record.stopped.criterion == next(iter(limits))
+    assert 0 < (record.stopped.ended_seconds or 0) < 5
+    assert (record.measurement.cpu_seconds or 0) < 10
+    assert (record.results, record.notes) == ({"loss": 0.5}, [])
+
+
+def test_what_works_instead_of_ending_is_held_to_its_limits(tmp_path: Path) -> None:
+    work = "signal.pause()"
+    script = ORPHAN.format(at_end=f"lambda *_: exec({'while True: pass'!r})", work=work)
+    record = stopped(tmp_path, script, cpu_seconds=0.4)
+    assert record.stopped is not None
+    assert record.stopped.criterion == "cpu_seconds"
+    assert 0 <= (record.stopped.ended_seconds or 0) < 1
+
+
+def test_a_wait_for_what_only_lingers_is_no_time_of_the_run(tmp_path: Path) -> None:
+    script = ORPHAN.format(at_end="signal.SIG_DFL", work="time.sleep(1)")
+    record = stopped(tmp_path, script, wall_seconds=0.6)
+    assert record.status == "completed"
+    assert [note.partition(": ")[2] for note in record.notes] == [
+        "at its limit it only waited for idle processes that it had left running"
+    ]
+
+
+def test_whoever_follows_sees_what_works_on(tmp_path: Path) -> None:
+    moments: List[float] = []
+    place = tmp_path / "run"
+    place.mkdir()
+    work = "while time.process_time() < 1.2: pass"
+    script = ORPHAN.format(at_end="signal.SIG_DFL", work=work)
+    (tmp_path / "script.py").write_text(REPORT.format(SOURCE) + script, encoding="utf-8")
+    command = Command((sys.executable, "script.py"), folder=str(tmp_path))
+    write_json(TaskSpec("r", "s", declared=Workload("s", "", "", command=command)), place / TASK_FILE)
+    supervise(place, python=sys.executable, watcher=lambda moment: moments.append(moment.told["cpu_seconds"]))
+    assert moments[-1] > 0.15  # it is told about once a second

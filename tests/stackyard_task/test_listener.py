@@ -61,6 +61,24 @@ def test_a_writer_that_never_pauses_does_not_hold_the_supervisor(line: Line) -> 
     assert line.listener.pace.times() is not None
 
 
+def test_a_result_that_is_asked_for_is_kept_whenever_it_comes(line: Line) -> None:
+    line.listener = Listener(line.listener.descriptor, 0.0, wanted=["accuracy"])
+    for first in range(0, 11_000, 1000):
+        line.say({"kind": "results", "values": {str(n): n for n in range(first, first + 1000)}})
+    line.say({"kind": "results", "values": {"accuracy": 0.9, "other": 1}})
+    assert line.listener.results["accuracy"] == 0.9
+    assert "other" not in line.listener.results
+
+
+def test_what_is_told_of_values_left_out_has_to_make_sense(line: Line) -> None:
+    line.say({"kind": "metrics", "points": [[2, 0.0, {"a": 1.0}]]})
+    for values in ({"a": [3, -5]}, {"a": [1]}, {"a": "x"}, [], {"a": [True, 0]}, {"b": [1, 1]}):
+        line.say({"kind": "left_out", "values": values})
+    assert line.listener.notes() == [
+        "metric a: 3 values came at a step before its last one and were left out"
+    ]
+
+
 def test_what_a_record_names_is_bounded(line: Line) -> None:
     for first in range(0, 3000, 100):
         line.say(*({"kind": "phase", "name": "steady", "at": float(n)} for n in range(first, first + 100)))

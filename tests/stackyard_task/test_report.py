@@ -123,6 +123,22 @@ def test_points_of_many_metrics_are_told_in_lines_that_stay_whole(supervisor: Su
     assert sum(map(len, told)) == 100
 
 
+def test_what_is_left_out_before_it_is_told_is_counted(supervisor: Supervisor) -> None:
+    listener = Listener(supervisor.descriptor, time.monotonic())
+    script = """
+    for number in range(1000):
+        telling.metrics(1000 - number, back=1.0)
+        telling.metrics(number, odd=float("nan") if number else 1.0)
+        telling.metrics(number, thinned=1.0)
+    """
+    said(supervisor.run(script))
+    listener.read()
+    assert listener.notes() == [
+        "metric back: 999 values came at a step before its last one and were left out",
+        "metric odd: 999 values were no finite number and left out: NaN or an infinity",
+    ]
+
+
 def test_outside_stackyard_it_is_silent(supervisor: Supervisor) -> None:
     said(supervisor.run(EVERYTHING, heard=False))
     said(supervisor.run('telling.phase("lunch")\ntelling.results(long="x" * 9000)', heard=False))

@@ -295,6 +295,7 @@ class Studies:
                 run_id=f"{plans.plan.name}/{name}",
                 block=None,
                 criteria=self.study.limits,
+                wanted=[objective.name for objective in self.study.objectives],
                 threads=task.threads or self.study.threads,
                 followed=True,
             )
