@@ -9,14 +9,14 @@ import sys
 import textwrap
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import pytest
 
 from stackyard_task import report
 from stackyard_task.commands import Command
 from stackyard_task.records import LOG_FILE, SERIES_FILE, TASK_FILE, RunRecord, TaskSpec, write_json
-from stackyard_task.run import supervise
+from stackyard_task.run import TaskError, supervise
 from stackyard_task.workloads import Workload
 
 METRICS = {
@@ -26,7 +26,7 @@ METRICS = {
 }
 
 
-def recorded(folder: Path, script: str, metrics: Dict[str, str]) -> RunRecord:
+def recorded(folder: Path, script: str, metrics: Dict[str, str], wanted: Sequence[str] = ()) -> RunRecord:
     """The record of a script that works in its own folder, beside a copy of the reporting file."""
     work, place = folder / "work", folder / "run"
     work.mkdir()
@@ -36,9 +36,28 @@ def recorded(folder: Path, script: str, metrics: Dict[str, str]) -> RunRecord:
     (work / "before.json").write_text('{"a": 1}')
     os.utime(str(work / "before.json"), (1_000_000_000, 1_000_000_000))
     command = Command((sys.executable, "script.py"), folder=str(work), metrics=metrics)
-    spec = TaskSpec("r", "script", declared=Workload("script", "", "", command=command))
+    spec = TaskSpec("r", "script", declared=Workload("script", "", "", command=command), wanted=list(wanted))
     write_json(spec, place / TASK_FILE)
     return supervise(place, python=sys.executable)
+
+
+def test_what_a_task_asks_for_is_kept_however_much_its_script_tells(tmp_path: Path) -> None:
+    script = """
+    import telling
+    telling.metrics(1, **{f"m{n}": 1.0 for n in range(150)})
+    telling.metrics(1, accuracy=0.9)
+    telling.results(**{f"r{n}": n for n in range(11_000)})
+    telling.results(f1=0.8)
+    """
+    record = recorded(tmp_path, script, {}, wanted=["accuracy", "f1"])
+    assert (record.results["accuracy"], record.results["f1"]) == (0.9, 0.8)
+    assert "m149" not in record.results
+    assert record.not_understood == 0
+
+
+def test_a_task_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="wanted has 11 names, expected 10 at most"):
+        recorded(tmp_path, "", {}, wanted=[str(n) for n in range(11)])
 
 
 def test_what_a_script_says_is_in_its_record(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from stackyard.cli import main
+from stackyard_task import report
 from tests.waiting import PATIENCE_SECONDS
 
 #: A script of the user's own, that knows nothing of us.
@@ -268,3 +270,20 @@ def test_a_study_whose_tuner_is_gone_is_not_called_running(
         "interrupted",
         "no tuner is at work; go on with: stackyard tune resume runs/small",
     )
+
+
+@pytest.mark.slow
+def test_an_objective_that_comes_after_many_metrics_is_found(
+    write: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = 'metrics = { accuracy = "json:metrics.json#accuracy" }\n'
+    file = write(("[0.1, 0.2]", "[0.1]"), ("[1, 2]", "[1]"), (source, ""))
+    shutil.copy(str(report.__file__), str(file.parent / "telling.py"))
+    (file.parent / "train.py").write_text(
+        "import telling\n"
+        "for number in range(150):\n"
+        "    telling.metrics(1, **{f'm{number}': 1.0})\n"
+        "telling.metrics(1, accuracy=0.5)\n"
+    )
+    status, said, _ = ran(capsys, "run", str(file))
+    assert (status, said["best"][0]["values"]) == (0, {"accuracy": 0.5})
