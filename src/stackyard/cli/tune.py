@@ -22,7 +22,6 @@ from stackyard.settings import Settings
 from stackyard.tuning import report
 from stackyard.tuning.controller import Outcome
 from stackyard.tuning.folder import StudyFolder, name_of, numbered
-from stackyard_task import records
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -65,7 +64,7 @@ def run_command(
     out = out or Path("runs") / studies.study.name
     if dry_run:
         said = study_shown.intention(studies.study)
-        typer.echo(json.dumps(said, indent=1) if as_json else study_shown.intended(said, out))
+        typer.echo(json.dumps(said, indent=1) if as_json else study_shown.laid_out(studies.study, out))
         return
     _run(
         studies,
@@ -107,7 +106,7 @@ def status_command(folder: Folder, as_json: Json = False) -> None:
     if study.state == "running" and not place.runs.is_held():
         study.state = "interrupted"
         study.message = f"no tuner is at work; go on with: stackyard tune resume {shlex.quote(str(folder))}"
-    said = study_shown.status(study, place.trials())
+    said = study_shown.status(study, place.trials(), place)
     typer.echo(json.dumps(said, indent=1) if as_json else study_shown.stated(said))
 
 
@@ -117,7 +116,7 @@ def best_command(folder: Folder, as_json: Json = False) -> None:
     place = StudyFolder(folder)
     found = study_shown.front(place.needed(), place.trials())
     if as_json:
-        typer.echo(json.dumps([records.to_json(trial) for trial in found], indent=1))
+        typer.echo(json.dumps([study_shown.as_json(trial) for trial in found], indent=1))
         return
     if not found:
         raise StackyardError(f"{folder}: no trial has completed yet")
@@ -139,11 +138,11 @@ def show_command(
     trials = place.trials()
     chosen = trials if trial is None else [numbered(trial, trials)]
     if as_json:
-        shown: Any = [records.to_json(one) for one in chosen]
+        shown: Any = [study_shown.as_json(one) for one in chosen]
         typer.echo(json.dumps(shown if trial is None else shown[0], indent=1))
         return
     for one in chosen:
-        typer.echo(study_shown.line(one) if trial is None else study_shown.whole(one, place.run_of(one)))
+        typer.echo(study_shown.line(one) if trial is None else study_shown.whole(one, place))
 
 
 @app.command("report")
@@ -205,7 +204,7 @@ def _run(
             retry_failed=retry_failed,
         )
     folder = StudyFolder(out, again)
-    said = study_shown.status(folder.needed(), outcome.trials)
+    said = study_shown.status(folder.needed(), outcome.trials, folder)
     paths = report.write(out)
     if as_json:
         typer.echo(json.dumps({**said, "paths": _named(paths)}, indent=1))

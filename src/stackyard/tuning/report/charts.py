@@ -98,7 +98,7 @@ def best_chart(report: StudyReport) -> Chart | None:
         return None
     name, seen, used = report.first, [], 0.0
     for trial in analysis.in_order(report.trials):
-        used += trial.used.get("cpu_seconds", 0.0)
+        used += trial.spent_cpu_seconds
         if trial.state == "completed" and name in trial.values:
             seen.append((used, trial))
     x = _x([used], "cpu_seconds", zero=True)

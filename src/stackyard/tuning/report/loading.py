@@ -1,6 +1,6 @@
 """Reads a study's folder for its report: study.json, every trial, and of the runs' records how they were measured.
 
-The only file of this report that reads.
+Beside ``recorded`` the only file of this report that reads.
 """
 
 from __future__ import annotations
@@ -14,17 +14,11 @@ from stackyard.reports import facts
 from stackyard.reports.cells import arrange
 from stackyard.reports.loading import Run, Study
 from stackyard.tuning.folder import StudyFolder
-from stackyard.tuning.report import told
+from stackyard.tuning.report import recorded, told
 from stackyard.tuning.report.report import Found
 from stackyard.tuning.study import TRIAL_AXIS
-from stackyard.tuning.trial import Trial
 from stackyard_task import records
 from stackyard_task.records import RunRecord
-
-#: Records that are read for the facts of where and how; of more runs some that lie evenly among them.
-MOST_RECORDS = 100
-#: Notes that are told, and characters of one.
-MOST_NOTES, MOST_LETTERS = 20, 400
 
 
 @dataclass(frozen=True)
@@ -43,8 +37,8 @@ def load(folder: Path) -> Found:
     place = StudyFolder(folder)
     study, trials = place.needed(), place.trials()
     said = told.read(study)
-    ran = [trial for trial in trials if trial.folder is not None and trial.over]
-    found = read_records(place, spread(ran, MOST_RECORDS))
+    ran = recorded.ran(trials)
+    found = recorded.read(place, recorded.spread(ran, recorded.MOST_RECORDS))
     whole = [_as_of_one_cell(record) for record in found if record.status in ("completed", "stopped")]
     matrix = arrange(Study(tuple(Run(record, 0, record.run_id) for record in whole)))
     return Found(
@@ -57,15 +51,8 @@ def load(folder: Path) -> Found:
         len(whole),
         len(ran),
         simulated(whole),
-        noted(found),
+        recorded.noted(found),
     )
-
-
-def spread(items: Sequence[Trial], most: int) -> Sequence[Trial]:
-    """At most so many of them, evenly among all, the first and the last included."""
-    if len(items) <= most:
-        return items
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def simulated(found: Sequence[RunRecord]) -> list[str]:
@@ -83,26 +70,6 @@ def simulated(found: Sequence[RunRecord]) -> list[str]:
         ),
     }
     return [name for name, said in names.items() if said]
-
-
-def noted(found: Sequence[RunRecord]) -> dict[str, int]:
-    """What runs note, and in how many of them; at most so many notes, the first."""
-    notes: dict[str, int] = {}
-    for record in found:
-        for text in dict.fromkeys(record.notes):
-            note = "".join(letter if letter.isprintable() else " " for letter in text[:MOST_LETTERS])
-            if note in notes or len(notes) < MOST_NOTES:
-                notes[note] = notes.get(note, 0) + 1
-    return notes
-
-
-def read_records(place: StudyFolder, trials: Sequence[Trial]) -> list[RunRecord]:
-    """The records of trials' runs; what cannot be read is left out."""
-    found = []
-    for trial in trials:
-        with suppress(records.RecordError, OSError):
-            found.append(records.read_json(RunRecord, place.run_of(trial) / records.RECORD_FILE))
-    return found
 
 
 def _as_of_one_cell(record: RunRecord) -> RunRecord:

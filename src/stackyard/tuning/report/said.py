@@ -9,7 +9,7 @@ from stackyard.reports.quantities import NOT_MEASURED, quantity
 from stackyard.tuning.folder import name_of
 from stackyard.tuning.report import wording
 from stackyard.tuning.report.report import Ended, StudyReport
-from stackyard.tuning.report.told import Told
+from stackyard.tuning.report.told import Packing, Told
 from stackyard.tuning.trial import Trial
 
 NONE_COMPLETED = "No trial has completed: there is no best one."
@@ -75,7 +75,11 @@ def sought(told: Told) -> list[tuple[str, str]]:
     search, budget = told.search, told.budget
     rows = [(f"parameter {one.name}", wording.dimension(one)) for one in told.space]
     rows += [
-        (f"objective {wording.label(name)}", "as great as possible" if more else "as small as possible")
+        (
+            f"objective {wording.label(name)}",
+            ("as great as possible" if more else "as small as possible")
+            + (", the best on the way" if name in told.best_of_course else ""),
+        )
         for name, more in told.more_is_better.items()
     ]
     rows += [
@@ -101,11 +105,18 @@ def sought(told: Told) -> list[tuple[str, str]]:
             f"trials predicted to break a limit; {100 * search.check_share:g} % of them are run all the same"
         )
         rows.append(("skipping", how if search.skip else "off"))
-    at_once = told.packing.at_once
-    rows.append(
-        ("side by side", "as many as fit" if at_once is None else f"{count(at_once, 'trial')} at most")
-    )
+    rows.append(("side by side", _packing(told.packing)))
     return rows
+
+
+def _packing(told: Packing) -> str:
+    parts = [
+        "as many as fit" if told.at_once is None else f"{count(told.at_once, 'trial')} at most",
+        *([f"cores of each: {told.cores:g}"] if told.cores else []),
+        *([f"of all: {told.total_cores:g}"] if told.total_cores else []),
+        *([f"memory of all: {quantity(told.memory_bytes, 'B')}"] if told.memory_bytes else []),
+    ]
+    return ", ".join(parts)
 
 
 def notes(report: StudyReport) -> list[str]:

@@ -28,6 +28,9 @@ class Packing:
     """Of ``study.Packing`` what a report says."""
 
     at_once: int | None = None
+    cores: float | None = None
+    memory_bytes: int | None = None
+    total_cores: float | None = None
 
 
 @dataclass
@@ -59,6 +62,8 @@ class Told:
     space: list[Dimension] = field(default_factory=list)
     #: Name -> "maximise" or "minimise".
     objectives: dict[str, str] = field(default_factory=dict)
+    #: Objectives of which a trial has the best value of its course.
+    best_of_course: list[str] = field(default_factory=list)
     limits: dict[str, float | None] = field(default_factory=dict)
     #: "trials", "cpu_seconds", "wall_seconds".
     budget: dict[str, float | None] = field(default_factory=dict)

@@ -15,7 +15,7 @@ import pytest
 from stackyard.errors import BadInputError
 from stackyard.tuning import report as reports
 from stackyard.tuning import skipping
-from stackyard.tuning.report import csv_report, html, json_report, loading, markdown, wording
+from stackyard.tuning.report import csv_report, html, json_report, loading, markdown, recorded, wording
 from stackyard.tuning.trial import Interval, Reason, Trial
 from stackyard_task import records
 from stackyard_task.criteria import NAMES, Criteria, not_judged
@@ -237,7 +237,7 @@ def test_a_report_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 def test_where_and_how_stands_in_the_records_and_some_of_many_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "MOST_RECORDS", 2)
+    monkeypatch.setattr(recorded, "MOST_RECORDS", 2)
     trials = many(5)
     place = put(tmp_path / "study", trials)
     for trial in trials:
@@ -330,7 +330,7 @@ def test_of_trials_that_tie_the_chart_marks_the_one_that_the_text_names() -> Non
 
 
 def test_what_runs_note_is_told_with_how_many_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "MOST_NOTES", 2)
+    monkeypatch.setattr(recorded, "MOST_NOTES", 2)
     trials = many(3)
     trials[2].state = "failed"
     place = put(tmp_path / "study", trials)
