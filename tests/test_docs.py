@@ -169,8 +169,14 @@ def test_scenarios_load(block: Block, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_studies_load(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "study.toml"
     file.write_text(block.text, encoding="utf-8")
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    shutil.copy(ROOT / "examples" / "own-script" / "train.py", tmp_path)
     assert run(["tune", "run", str(file), "--dry-run"]) == 0, capsys.readouterr().err
+
+
+def test_the_study_that_is_shown_is_the_one_that_the_commands_run() -> None:
+    shown = [b.text for b in blocks(ROOT / "docs" / "tuning.md") if b.kind == "toml study"]
+    file = ROOT / "examples" / "own-script" / "tune.toml"
+    assert shown[0].strip() == file.read_text(encoding="utf-8").strip()
 
 
 @of_kind("toml scenario part")
