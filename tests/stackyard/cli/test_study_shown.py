@@ -60,7 +60,7 @@ def test_what_is_left_and_what_is_under_way_is_told(tmp_path: Path) -> None:
     assert (first["name"], first["share"], first["value"], first["cpu_seconds"]) == ("t0002", 0.25, 0.75, 2.0)
     assert (second["name"], second["share"], second["value"]) == ("t0003", None, None)
     text = study_shown.stated(said).replace("\u00a0", " ")
-    assert "left: 6 trials, 2.00 h of CPU" in text
+    assert "left: 6 trials, 120 min of CPU" in text
     assert "under way: t0002  lr=0.2  25 % done, accuracy 0.75, 2.00 s of CPU" in text
     assert "t0003  lr=0.2  nothing told yet" in text
 
