@@ -23,8 +23,10 @@ from stackyard_task.metrics.terminal import Shown, parted
 
 #: Of one file, so much at one look; what lies before that is passed over.
 LOOK_BYTES = 256 << 10
-#: What one metric's pattern may take in all.
+#: What one metric's pattern may take beyond what it gets back.
 PATTERN_SECONDS = 0.2
+#: What it gets back at each look: a run that prints for days is read to its end.
+REFILL_SECONDS = 0.005
 #: What is no whole line yet is held so far.
 _REST_BYTES = 64 << 10
 
@@ -113,6 +115,7 @@ class Live:
         """Tell what is new. In another thread than the main one nothing is looked at: nobody could interrupt it."""
         if threading.current_thread() is not threading.main_thread():
             return
+        self._patience.refill(REFILL_SECONDS)
         if self._patterns:
             batch = self._new("", self._places.log, shows=True)
             if batch:

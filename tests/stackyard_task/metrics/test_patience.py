@@ -56,3 +56,14 @@ def test_in_another_thread_work_is_done_without_an_alarm() -> None:
     thread.start()
     thread.join()
     assert done == [1]
+
+
+def test_time_that_is_given_back_is_there_again_up_to_the_share() -> None:
+    patience = Patience(0.2, 1)
+    patience.spend("a", lambda: None)
+    patience._left["a"] = 0.0
+    with pytest.raises(TimeUp):
+        patience.spend("a", lambda: None)
+    patience.refill(9.0)
+    assert patience._left["a"] == patience.share
+    patience.spend("a", lambda: None)
