@@ -81,7 +81,7 @@ def test_ratios_are_geometric_means_of_pairs_and_what_is_not_solved_counts_with_
     assert ends == pytest.approx([0.1, 0.1])
 
 
-def test_where_a_peer_was_ended_early_its_cost_by_then_is_the_budget_of_both() -> None:
+def test_a_run_that_was_ended_early_is_not_solved_and_counts_with_the_budget() -> None:
     def ratio(own: list[tuple[float, float]]) -> float | None:
         runs: Any = {
             ("ours", "lcbench-1", 0): {"tuner": "ours", "table": "lcbench-1", "course": own, "cost": 300.0},
@@ -89,6 +89,6 @@ def test_where_a_peer_was_ended_early_its_cost_by_then_is_the_budget_of_both() -
         }
         return stop_tables.ratio([stop_tables.pairs(runs, "optuna", "lcbench-1")])[0]
 
-    assert ratio([(30.0, 0.0)]) == pytest.approx(1 / 3)
-    assert ratio([(120.0, 0.0)]) == pytest.approx(1.0)
+    assert ratio([(30.0, 0.0)]) == pytest.approx(0.1)
+    assert ratio([(120.0, 0.0)]) == pytest.approx(0.4)
     assert ratio([]) == pytest.approx(1.0)

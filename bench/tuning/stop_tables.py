@@ -2,9 +2,8 @@
 
 Our sampler's constants were chosen on six of the final-value tables (``DEVELOPED_ON``) and six other tasks of lcbench,
 with seeds from 1000; those here are from 0. A run that is not solved within the budget counts with the budget, ours and
-theirs. On lcbench Optuna takes minutes for so many trials and is ended after 400; where that is before the budget, what
-it had used by then is the budget of this pair of runs, for both sides. Ours is ended there after 400 trials as well,
-and counts with the whole budget all the same.
+theirs. On lcbench Optuna takes minutes for as many trials as the budget allows, so it is ended after 400, as ours is. A
+run that is ended so is not solved, and counts with the budget.
 """
 
 from __future__ import annotations
@@ -129,8 +128,9 @@ def _worked(jobs: Sequence[Dict[str, Any]], folder: Any, lcbench: Any, until: fl
     return found
 
 
-def counted(run: Dict[str, Any], regret: float = SOLVED, budget: float = BUDGET_TRIALS) -> float:
+def counted(run: Dict[str, Any], regret: float = SOLVED) -> float:
     """What a run counts with: its cost until solved, else the budget."""
+    budget = float(BUDGET_TRIALS)
     return next(
         (float(cost) for cost, reached in run["course"] if reached <= regret and cost < budget), budget
     )
@@ -142,10 +142,7 @@ def pairs(runs: Runs, peer: str, table: str, regret: float = SOLVED) -> List[flo
     for (tuner, name, seed), own in sorted(runs.items()):
         other = runs.get((peer, table, seed))
         if tuner == "ours" and name == table and other is not None:
-            cut = peer == "optuna" and table.startswith("lcbench-")
-            solved = any(reached <= regret for _, reached in other["course"])
-            budget = min(other["cost"], BUDGET_TRIALS) if cut and not solved else float(BUDGET_TRIALS)
-            found.append(math.log(counted(own, regret, budget) / counted(other, regret, budget)))
+            found.append(math.log(counted(own, regret) / counted(other, regret)))
     return found
 
 
