@@ -26,14 +26,14 @@ def test_a_piece_has_its_share_however_often_it_is_taken_up() -> None:
 
 
 def test_the_callers_alarm_and_errors_are_its_own() -> None:
-    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    before = signal.signal(signal.SIGPROF, signal.SIG_IGN)
     try:
         with pytest.raises(KeyError):
             Patience(60, 1).spend("a", lambda: {}["nothing"])
-        assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        assert signal.getsignal(signal.SIGPROF) is signal.SIG_IGN
+        assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGPROF, before)
 
 
 def test_an_alarm_that_rings_late_interrupts_nothing() -> None:
