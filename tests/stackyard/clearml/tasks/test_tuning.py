@@ -98,6 +98,7 @@ def test_a_study_is_cloned_edited_and_searched_on_the_queue_of_services(here: Si
     assert here.console(id).count("score 0.2") == 1
 
 
+@pytest.mark.long
 def test_a_controller_that_is_killed_goes_on_and_starts_nothing_twice(here: Site, tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(STUDY.replace("SECONDS", "1").replace('"small"', '"killed"'))
