@@ -90,6 +90,8 @@ _JUDGED: Dict[str, Tuple[str, str, str]] = {
     "slowing": ("slowing", "times", "slowing"),
 }
 NAMES = tuple(_JUDGED)
+#: Criterion -> what people call what it limits.
+WORDS = {name: what for name, (_, _, what) in _JUDGED.items()}
 
 
 def given(criteria: Criteria) -> Dict[str, float]:
@@ -148,6 +150,11 @@ def not_judged(criteria: Criteria, why: Mapping[str, str]) -> List[str]:
         for name in given(criteria)
         if name in why
     ]
+
+
+def amount_of(value: float, name: str) -> str:
+    """As ``amount``, of what a criterion limits."""
+    return amount(value, _JUDGED[name][1])
 
 
 def amount(value: float, unit: str) -> str:

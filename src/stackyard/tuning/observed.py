@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackyard.tuning import skipping
 from stackyard.tuning.prediction import readings
 from stackyard.tuning.study import Objective
 from stackyard.tuning.trial import Point, Reason, Trial
+from stackyard_task import criteria
 from stackyard_task.records import Measurement, Progress, RunRecord
 
 #: Points of a course that a trial's file keeps; every second one goes when there are more.
@@ -114,8 +114,8 @@ def _beyond(trial: Trial, limits: Mapping[str, float]) -> Reason | None:
     for name, limit in limits.items():
         seen = trial.used.get(name)
         if seen is not None and seen > limit:
-            said = f"ended by itself beyond its limit of {skipping.WORDS[name]}"
-            amounts = f"{skipping.amount(seen, name)} seen, {skipping.amount(limit, name)} allowed"
+            said = f"ended by itself beyond its limit of {criteria.WORDS[name]}"
+            amounts = f"{criteria.amount_of(seen, name)} seen, {criteria.amount_of(limit, name)} allowed"
             return Reason("limit", f"{said}: {amounts}", name, limit, seen)
     return None
 

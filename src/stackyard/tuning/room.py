@@ -46,8 +46,8 @@ class Room:
             return True
         if self._machine is None:
             return self._at_once is None and bool(running)
-        cores = sum(need.cores for need in self._needs(running))
-        return bool(running) and cores + min(self._cores, self._machine.cores) > self._machine.cores + 1e-9
+        one = min(self._cores, self._machine.cores)
+        return bool(running) and (len(running) + 1) * one > self._machine.cores + 1e-9
 
     def seen(self, trial: Trial) -> None:
         """Take in a trial that is over: what nothing is predicted of is given room by the greatest so far."""
@@ -65,10 +65,12 @@ class Room:
             return None
         if self._machine is None:
             return waiting[0]
-        needs = self._needs(running)
-        entries = [Waiting(self._need(trial), self._passed.get(trial.number, 0)) for trial in waiting]
-        free = self._machine.memory_bytes - self._shared_bytes()
-        machine = replace(self._machine, memory_bytes=max(0.0, free))
+        shared = self._shared_bytes()
+        machine = replace(self._machine, memory_bytes=max(0.0, self._machine.memory_bytes - shared))
+        needs = [self._need(trial, shared > 0) for trial in running]
+        entries = [
+            Waiting(self._need(trial, shared > 0), self._passed.get(trial.number, 0)) for trial in waiting
+        ]
         place = packing.next_to_start(machine, entries, needs)
         if place is None:
             # whatever it needs, one trial runs alone
@@ -85,16 +87,12 @@ class Room:
         """Place among the machine's GPUs of the one that a trial was given; ``None``: it needs none."""
         return self._gpus.get(trial.number)
 
-    def _needs(self, running: Sequence[Trial]) -> list[Need]:
-        return [self._need(trial) for trial in running]
-
-    def _need(self, trial: Trial) -> Need:
+    def _need(self, trial: Trial, shared: bool) -> Need:
         assert self._machine is not None
         told = trial.predicted.keys() | trial.predicted_early.keys()
         unknown = {
             name: ROOM_FACTOR * most for name, most in self._greatest.items() if most and name not in told
         }
         limits = {**unknown, **self._limits}
-        shared = self._shared_bytes() > 0
         found = packing.need(trial, limits, self._cores, self._machine, shared)
         return Need(found.cores, found.memory_bytes, found.gpu_memory_bytes, self._gpus.get(trial.number))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from stackyard.tuning.prediction import accuracy
 from stackyard.tuning.trial import Interval, Reason, Trial
+from stackyard_task import criteria
 
 #: A trial is skipped when a limit is so many times further below the predicted value than its lower bound is. The
 #: bound alone would be wrong in one of twenty at the edge.
@@ -19,17 +20,6 @@ _STRICTER = 1.5
 _WRONGLY = 0.01
 #: Share of the skipped that is begun all the same, to see whether the predictions are right.
 CHECK_SHARE = 0.1
-
-#: Quantity -> what people call it.
-WORDS = {
-    "ram_bytes": "peak RAM",
-    "ram_minus_shared_bytes": "RAM without shared pages",
-    "gpu_memory_bytes": "GPU memory",
-    "step_seconds": "step time",
-    "cpu_seconds": "CPU time",
-    "wall_seconds": "wall time",
-    "energy_joules": "energy",
-}
 
 
 def why_skip(
@@ -62,10 +52,10 @@ def why_skip(
         return None
     quantity = worst[1]
     told, limit = predicted[quantity], limits[quantity]
-    message = (
-        f"{said}: its {WORDS.get(quantity, quantity)} would be {amount(told.value, quantity)} (90 % interval "
-        f"{amount(told.low, quantity)} to {amount(told.high, quantity)}), {amount(limit, quantity)} allowed"
+    value, low, high, most = (
+        criteria.amount_of(one, quantity) for one in (told.value, told.low, told.high, limit)
     )
+    message = f"{said}: its {criteria.WORDS[quantity]} would be {value} (90 % interval {low} to {high}), {most} allowed"
     return Reason("predicted", message, quantity, limit, told.value)
 
 
@@ -85,12 +75,3 @@ def is_checked(seed: int, number: int, share: float = CHECK_SHARE) -> bool:
         share: from 0 to 1.
     """
     return random.Random(f"check {seed} {number}").random() < share
-
-
-def amount(value: float, quantity: str) -> str:
-    """A quantity as people read it."""
-    if quantity.endswith("_bytes"):
-        return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
-    if quantity.endswith("_joules"):
-        return f"{value:.3g} J"
-    return f"{value:.3g} s" if value < 1000 else f"{value:.0f} s"

@@ -1,6 +1,7 @@
 """Pruners say which trial under way is not worth going on: one small contract.
 
-Trials are compared at equal CPU time, never at equal steps: at equal steps a slow trial looks as good as a fast one.
+The median rule and successive halving compare trials at equal CPU time, not at equal steps: at equal steps a slow trial
+looks as good as a fast one. ``cost_aware`` foretells where a trial ends, from the same steps of others.
 Two rules are Optuna's (median, successive halving); what they are told as a step is CPU time. The third is our own and
 compares no two trials at a place, but each one's foretold end with the best.
 """

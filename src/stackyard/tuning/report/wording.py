@@ -8,6 +8,7 @@ from typing import Any
 from stackyard.reports.quantities import NOT_MEASURED, quantity
 from stackyard.tuning.report.told import Dimension
 from stackyard.tuning.trial import Interval, Trial
+from stackyard_task import criteria
 
 #: Unit of what a trial uses, by quantity.
 UNITS = {
@@ -21,16 +22,7 @@ UNITS = {
     "slowing": "",
 }
 #: The quantities, and the limit that is none, in words.
-LABELS = {
-    "ram_bytes": "peak RAM",
-    "ram_minus_shared_bytes": "RAM without shared pages",
-    "gpu_memory_bytes": "GPU memory",
-    "step_seconds": "step time",
-    "cpu_seconds": "CPU time",
-    "wall_seconds": "wall time",
-    "energy_joules": "energy",
-    "slowing": "slowing",
-}
+LABELS = criteria.WORDS
 #: Why trials ended or never began, where that is no quantity.
 KINDS = {
     "pruner": "pruner",

@@ -14,9 +14,8 @@ import pytest
 
 from stackyard.errors import BadInputError
 from stackyard.tuning import report as reports
-from stackyard.tuning import skipping
 from stackyard.tuning.report import csv_report, html, json_report, loading, markdown, recorded, wording
-from stackyard.tuning.trial import Interval, Reason, Trial
+from stackyard.tuning.trial import QUANTITIES, Interval, Reason, Trial
 from stackyard_task import records
 from stackyard_task.criteria import NAMES, Criteria, not_judged
 from stackyard_task.records import RunRecord
@@ -348,7 +347,7 @@ def test_what_runs_note_is_told_with_how_many_do(tmp_path: Path, monkeypatch: py
 
 
 def test_one_word_for_one_quantity() -> None:
-    assert {**skipping.WORDS, "slowing": "slowing"} == wording.LABELS
+    assert {*QUANTITIES, "slowing"} == set(wording.LABELS)
     criteria = Criteria(**dict.fromkeys(wording.LABELS, 1000000000.0))
     told = [note.removeprefix("the limit of ") for note in not_judged(criteria, dict.fromkeys(NAMES, ""))]
     assert told == [f"{words} held nothing: " for words in wording.LABELS.values()]
