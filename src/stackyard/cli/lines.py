@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -84,3 +85,24 @@ class LiveLines(Lines):
 def lines(console: Console) -> Lines:
     """What suits where ``console`` prints to."""
     return LiveLines(console) if console.is_terminal else Lines(console)
+
+
+class Watcher:
+    """Who tells by lines what happens; ended with them."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def __enter__(self) -> Self:
+        self._lines.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is shown as under way any more."""
+        self._lines.__exit__(kind, error, trace)
+
+    def message(self, text: str) -> None:
+        """One line worth knowing."""
+        self._lines.message(text)

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 
-from stackyard.cli.lines import Lines, LiveLines, lines
+from stackyard.cli.lines import Lines, LiveLines, Watcher, lines
 from stackyard.counting import count
 from stackyard.reports.quantities import quantity
 from stackyard_task.records import RunRecord
 
 
-class RunWatcher:
+class RunWatcher(Watcher):
     """One line per run, and what is under way below them where somebody looks."""
 
     def __init__(self, lines: Lines) -> None:
-        self._lines = lines
+        super().__init__(lines)
         #: The run that is under way, and how many of all are over.
         self._label, self._done, self._total = "", 0, 0
-
-    def __enter__(self) -> RunWatcher:
-        self._lines.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is shown as under way any more."""
-        self._lines.__exit__(kind, error, trace)
-
-    def message(self, text: str) -> None:
-        """One line worth knowing."""
-        self._lines.message(text)
 
     def started(self, label: str, done: int, total: int) -> None:
         """Of lines only preparations are told: a run is told when it ends."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 
-from stackyard.cli.lines import Lines, lines
+from stackyard.cli.lines import Lines, Watcher, lines
 from stackyard.counting import count
 from stackyard.reports.quantities import quantity
 from stackyard.tuning import fronts
@@ -40,25 +39,12 @@ MOST_UNDER_WAY = 64
 _BUDGET = ("trials", "cpu_seconds", "wall_seconds")
 
 
-class TrialWatcher:
+class TrialWatcher(Watcher):
     """One line per trial, with a star where it is the best so far, or on the front; below them how far it is."""
 
     def __init__(self, lines: Lines, study: Study) -> None:
-        self._lines, self._study = lines, study
-
-    def __enter__(self) -> TrialWatcher:
-        self._lines.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is shown as under way any more."""
-        self._lines.__exit__(kind, error, trace)
-
-    def message(self, text: str) -> None:
-        """One line worth knowing."""
-        self._lines.message(text)
+        super().__init__(lines)
+        self._study = study
 
     def begun(self, trial: Trial) -> None:
         """Trials are told when they end."""
