@@ -59,18 +59,16 @@ def machine(
     cores: float,
     memory_bytes: float,
     gpu_memory_bytes: Sequence[float] = (),
-    shared_bytes: float = 0.0,
 ) -> Machine:
-    """A machine without what the system and data that trials share take.
+    """A machine without what the system takes.
 
     Args:
         cores: that trials may use.
         memory_bytes: of the machine, or what is free of it.
         gpu_memory_bytes: one a GPU.
-        shared_bytes: data that lie in shared memory once for all trials.
     """
     system = max(SYSTEM_SHARE * memory_bytes, SYSTEM_BYTES)
-    return Machine(cores, max(0.0, memory_bytes - system - shared_bytes), tuple(gpu_memory_bytes))
+    return Machine(cores, max(0.0, memory_bytes - system), tuple(gpu_memory_bytes))
 
 
 def need(trial: Trial, limits: Mapping[str, float], cores: float, of: Machine, shared: bool = False) -> Need:

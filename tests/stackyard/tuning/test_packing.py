@@ -119,7 +119,7 @@ def test_what_is_reserved_for_a_trial(trial: Trial, limits: dict[str, float], re
 
 
 def test_data_in_shared_memory_count_once() -> None:
-    of = packing.machine(4.0, 10 * GB, shared_bytes=5 * GB)
+    of = packing.machine(4.0, 5 * GB)  # what is left of a machine beside the data
     trial = Trial(
         0,
         {},
