@@ -329,10 +329,8 @@ class Controller:
 
     def _ended_with(self, trial: Trial, record: RunRecord, asked: Reason | None) -> None:
         """Take in a trial's record and keep what became of it."""
-        retries = trial.retries
         study = self._engine.study
         observed.take_record(trial, record, study.objectives, asked, study.bounds())
-        trial.retries = max(trial.retries, retries)
         with contextlib.suppress(RecordError):  # a run that told nothing on its way has none
             series = records.read_json(dict[str, Any], self._folder.run_of(trial) / records.SERIES_FILE)
             observed.take_series(trial, series, self._engine.study.objectives)

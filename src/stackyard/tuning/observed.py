@@ -16,25 +16,19 @@ from stackyard_task.records import Measurement, Progress, RunRecord
 MOST_POINTS = 500
 
 
-def take_progress(trial: Trial, progress: Progress, objective: Objective) -> bool:
-    """Take in what a trial under way does; answers whether it told a new value of the first objective."""
-    for name, value in (
-        ("cpu_seconds", progress.cpu_seconds),
-        ("wall_seconds", progress.elapsed_seconds),
-        ("ram_bytes", progress.most_rss_bytes),
-    ):
-        if value is not None:
-            trial.used[name] = float(value)
+def take_progress(trial: Trial, progress: Progress, objective: Objective) -> None:
+    """Take in what a trial under way does: what it has used by now, and a new value of the first objective."""
     readings.keep(trial.readings, readings.of(progress))
+    latest = trial.readings[-1].used
+    trial.used.update((name, latest[name]) for name in readings.GROWING if name in latest)
     told = progress.metrics.get(objective.name)
     if told is None or told.value is None or told.step is None or not math.isfinite(told.value):
-        return False
+        return
     if trial.course and told.step <= trial.course[-1].step:
-        return False
+        return
     trial.course.append(Point(told.cpu_seconds, told.at_seconds, told.step, told.value))
     if len(trial.course) > MOST_POINTS:
         trial.course[:-1] = trial.course[:-1][::2]
-    return True
 
 
 def take_series(trial: Trial, series: Mapping[str, Any], objectives: Sequence[Objective]) -> None:
@@ -84,7 +78,7 @@ def take_record(
     """
     trial.used.update(used(record.measurement))
     if record.dispatch is not None:
-        trial.retries = record.dispatch.retries
+        trial.retries = max(trial.retries, record.dispatch.retries)
     values, missing = _values(trial, record, objectives)
     trial.values = values
     if record.status == "stopped" and record.stopped is not None:

@@ -6,12 +6,13 @@ import math
 
 import pytest
 
-from stackyard.tuning import observed
+from stackyard.tuning import observed, packing
+from stackyard.tuning.packing import Machine
 from stackyard.tuning.study import Objective
-from stackyard.tuning.trial import Reason, Trial
+from stackyard.tuning.trial import Interval, Reason, Trial
 from stackyard_task import records
 from stackyard_task.criteria import Stopped
-from stackyard_task.records import Failure, GpuUse, Measurement, Progress, RunRecord, StepTimes
+from stackyard_task.records import Dispatch, Failure, GpuUse, Measurement, Progress, RunRecord, StepTimes
 
 ACCURACY = Objective("accuracy", maximise=True)
 
@@ -96,17 +97,37 @@ def test_a_time_limit_is_a_limit() -> None:
 def test_points_on_the_way_are_taken_once_and_in_order() -> None:
     trial = Trial(0, {})
 
-    def look(step: float, value: float | None) -> bool:
+    def look(step: float, value: float | None) -> None:
         point = records.Point(step, 10 * step, step, value)
         progress = Progress(elapsed_seconds=10 * step, cpu_seconds=step, metrics={"accuracy": point})
-        return observed.take_progress(trial, progress, ACCURACY)
+        observed.take_progress(trial, progress, ACCURACY)
 
-    assert look(1, 0.1)
-    assert not look(1, 0.1)
-    assert look(2, 0.2)
-    assert not look(3, None)
+    look(1, 0.1)
+    look(1, 0.1)
+    look(2, 0.2)
+    look(3, None)
     assert [(point.step, point.value) for point in trial.course] == [(1, 0.1), (2, 0.2)]
     assert trial.used["cpu_seconds"] == 3
+
+
+def test_what_is_reserved_for_a_trial_under_way_is_the_most_that_it_has_used_beyond_its_prediction() -> None:
+    """Of each memory, though it uses less by now: what it takes again would be another's."""
+    told = dict.fromkeys(("ram_bytes", "ram_minus_shared_bytes", "gpu_memory_bytes"), Interval(1e9, 1e9, 1e9))
+    trial = Trial(0, {}, "running", predicted=told)
+    for gb in (3, 2):
+        size = gb * 10**9
+        progress = Progress(most_rss_bytes=size, rss_minus_shared_bytes=size, gpu_memory_bytes=size)
+        observed.take_progress(trial, progress, ACCURACY)
+    of = Machine(4.0, 9e9, (9e9,))
+    for shared in (False, True):
+        need = packing.need(trial, {}, 1.0, of, shared)
+        assert (need.memory_bytes, need.gpu_memory_bytes) == (3e9, 3e9)
+
+
+def test_retries_of_the_server_never_take_from_those_of_ours() -> None:
+    trial = Trial(0, {}, retries=2)
+    observed.take_record(trial, record(dispatch=Dispatch(task_id="t", retries=1)), [ACCURACY])
+    assert trial.retries == 2
 
 
 def test_a_long_course_is_thinned_and_keeps_its_end() -> None:

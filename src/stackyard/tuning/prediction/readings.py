@@ -13,7 +13,7 @@ from stackyard_task.records import Progress
 GROWTH = 1.2
 #: Readings kept at most.
 MOST_READINGS = 60
-#: Quantity -> field of ``Progress``, as far as that has it.
+#: Quantity -> field of ``Progress``, which has no energy.
 _FIELDS = {
     "ram_bytes": "most_rss_bytes",
     "ram_minus_shared_bytes": "rss_minus_shared_bytes",
@@ -21,24 +21,16 @@ _FIELDS = {
     "step_seconds": "step_seconds",
     "cpu_seconds": "cpu_seconds",
     "wall_seconds": "elapsed_seconds",
-    "energy_joules": "energy_joules",
 }
-#: Those that only grow.
-GROWING = (
-    "ram_bytes",
-    "ram_minus_shared_bytes",
-    "gpu_memory_bytes",
-    "cpu_seconds",
-    "wall_seconds",
-    "energy_joules",
-)
+#: Those that only grow: memory, of which a reading has the most so far, and sums.
+GROWING = tuple(name for name in _FIELDS if name != "step_seconds")
 
 
 def of(progress: Progress) -> Reading:
     """What a run's progress says, as a reading; what is no finite number of 0 or more is left out."""
-    used = {name: _number(getattr(progress, key, None)) for name, key in _FIELDS.items()}
+    used = {name: _number(getattr(progress, key)) for name, key in _FIELDS.items()}
     done, total = _number(progress.done), _number(progress.total)
-    steps = _number(getattr(progress, "steps", None))
+    steps = _number(progress.steps)
     return Reading(
         None if done is None or not total else min(1.0, done / total),
         None if steps is None else int(steps),
