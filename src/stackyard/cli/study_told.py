@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from stackyard.cli.study_shown import TrialWatcher, share
-from stackyard.tuning import fronts, scalars
+from stackyard.cli.study_watcher import TrialWatcher
+from stackyard.tuning import fronts, progress, scalars
 from stackyard.tuning.folder import StudyFolder, name_of
 from stackyard.tuning.study import Study
 from stackyard.tuning.trial import Trial
@@ -55,8 +55,7 @@ class TellingWatcher:
     def over(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """A trial ended, or was skipped."""
         self._watcher.over(trial, trials)
-        directions = {objective.name: objective.maximise for objective in self._study.objectives}
-        best = [name_of(one.number) for one in fronts.front(trials, directions)]
+        best = [name_of(one.number) for one in fronts.front(trials, self._study.directions)]
         line = StudyLine(
             self._study.name,
             self._new_percent(trials),
@@ -76,7 +75,9 @@ class TellingWatcher:
 
     def _new_percent(self, trials: Sequence[Trial]) -> int | None:
         """How far the study is, if that is not as before."""
-        percent = int(100 * share(self._study, trials, self._wall_seconds)[0])
+        study = self._study
+        share, _ = progress.share(study.budget, study.combinations, trials, self._wall_seconds)
+        percent = int(100 * share)
         if percent == self._percent:
             return None
         self._percent = percent

@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 
 from stackyard import extras, toml_tables
-from stackyard.cli import study_shown
+from stackyard.cli import study_shown, study_watcher
 from stackyard.cli.options import Data, Json
 from stackyard.cli.studies import Studies
 from stackyard.cli.study_told import TellingWatcher
 from stackyard.counting import count
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
 from stackyard.settings import Settings
-from stackyard.tuning import report
+from stackyard.tuning import report, status
 from stackyard.tuning.controller import Outcome
 from stackyard.tuning.folder import StudyFolder, name_of, numbered
 
@@ -106,7 +106,7 @@ def status_command(folder: Folder, as_json: Json = False) -> None:
     if study.state == "running" and not place.runs.is_held():
         study.state = "interrupted"
         study.message = f"no tuner is at work; go on with: stackyard tune resume {shlex.quote(str(folder))}"
-    said = study_shown.status(study, place.trials(), place)
+    said = status.of(study, place.trials(), place)
     typer.echo(json.dumps(said, indent=1) if as_json else study_shown.stated(said))
 
 
@@ -114,9 +114,9 @@ def status_command(folder: Folder, as_json: Json = False) -> None:
 def best_command(folder: Folder, as_json: Json = False) -> None:
     """Show the best trial, or with several objectives the front of those that no other beats in all of them."""
     place = StudyFolder(folder)
-    found = study_shown.front(place.needed(), place.trials())
+    found = status.best(place.needed(), place.trials())
     if as_json:
-        typer.echo(json.dumps([study_shown.as_json(trial) for trial in found], indent=1))
+        typer.echo(json.dumps([status.as_json(trial) for trial in found], indent=1))
         return
     if not found:
         raise StackyardError(f"{folder}: no trial has completed yet")
@@ -138,7 +138,7 @@ def show_command(
     trials = place.trials()
     chosen = trials if trial is None else [numbered(trial, trials)]
     if as_json:
-        shown: Any = [study_shown.as_json(one) for one in chosen]
+        shown: Any = [status.as_json(one) for one in chosen]
         typer.echo(json.dumps(shown if trial is None else shown[0], indent=1))
         return
     for one in chosen:
@@ -189,9 +189,9 @@ def _run(
     told: Path | None = None,
 ) -> None:
     again = f"stackyard tune run {shlex.quote(str(file))}"
-    with study_shown.watcher(Console(stderr=True), studies.study) as shown:
+    with study_watcher.watcher(Console(stderr=True), studies.study) as shown:
         watcher = shown if told is None else TellingWatcher(shown, studies.study, StudyFolder(out), told)
-        watcher.message(study_shown.intended(study_shown.intention(studies.study), out))
+        watcher.message(study_shown.intended(studies.study, out))
         outcome = studies.run(
             out,
             file=str(file.absolute()),
@@ -204,7 +204,7 @@ def _run(
             retry_failed=retry_failed,
         )
     folder = StudyFolder(out, again)
-    said = study_shown.status(folder.needed(), outcome.trials, folder)
+    said = status.of(folder.needed(), outcome.trials, folder)
     paths = report.write(out)
     if as_json:
         typer.echo(json.dumps({**said, "paths": _named(paths)}, indent=1))

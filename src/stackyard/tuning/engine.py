@@ -45,10 +45,8 @@ class Engine:
     def __init__(self, study: Study) -> None:
         self.study = study
         self._bounds = study.bounds()
-        objectives = {objective.name: objective.maximise for objective in study.objectives}
-        self._sampler = samplers.made(
-            study.search.sampler, Question(study.space, objectives, study.search.seed, self._bounds)
-        )
+        question = Question(study.space, study.directions, study.search.seed, self._bounds)
+        self._sampler = samplers.made(study.search.sampler, question)
         self._pruner = pruners.made(
             study.search.pruner, study.objectives[0].maximise, study.search.pruner_settings
         )
@@ -83,7 +81,7 @@ class Engine:
         over = self.spent([t for t in trials if t.number != trial.number] + [trial], wall_seconds, begun=True)
         if over is not None:
             return Reason("budget", over.message)
-        foreseen = self._foreseen(trial, trials)
+        foreseen = self._breaks_early(trial, trials)
         if foreseen is not None:
             return foreseen
         # what was told a while ago says little of what the trial has come to since
@@ -95,22 +93,20 @@ class Engine:
         return None if message is None else Reason("pruner", message)
 
     def foresee(self, trial: Trial, trials: Sequence[Trial]) -> None:
-        """Predict once, after its first steps, what a trial under way will have used at its end."""
+        """Predict once, after its first steps, what a trial under way will have used, and whether it is to show it."""
         share = trial.readings[-1].share if trial.readings else None
         if trial.early_share is None and share is not None and share >= prediction.EARLY_SHARE:
             trial.early_share = share
             trial.predicted_early = prediction.during(self.study.space, trial, trials)
+            if self._breaks_early(trial, trials) is not None:
+                search = self.study.search
+                trial.checks_prediction |= skipping.is_checked(search.seed, trial.number, search.check_share)
 
-    def _foreseen(self, trial: Trial, trials: Sequence[Trial]) -> Reason | None:
+    def _breaks_early(self, trial: Trial, trials: Sequence[Trial]) -> Reason | None:
         """Why a trial will break a limit, as its first steps say; ``None``: it may keep them, or is to show it."""
-        search = self.study.search
-        if not search.skip or trial.checks_prediction or not trial.predicted_early:
+        if not self.study.search.skip or trial.checks_prediction:
             return None
-        reason = skipping.why_skip(self._bounds, trial.predicted_early, trials, "ended early")
-        if reason is not None and skipping.is_checked(search.seed, trial.number, search.check_share):
-            trial.checks_prediction = True
-            return None
-        return reason
+        return skipping.why_skip(self._bounds, trial.predicted_early, trials, "ended early")
 
     def spent(self, trials: Sequence[Trial], wall_seconds: float, begun: bool = False) -> Over | None:
         """Why the budget allows no further trial; with ``begun`` none of those under way either. ``None``: it does."""

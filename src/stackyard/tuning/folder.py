@@ -23,8 +23,9 @@ from stackyard_task import records
 
 STUDY_FILE = "study.json"
 KIND = "stackyard study"
-#: Of what a study is continued by, what may differ: how much it may cost, and how trials are packed.
-_MAY_DIFFER = ("budget", "packing")
+#: Of what a study is continued by, what may differ: how much it may cost, and how trials are packed. The bounds of a
+#: trial follow from its limits, which are compared, and from what the plan holds.
+_MAY_DIFFER = ("budget", "packing", "bounds")
 _MOST_SHOWN = 5
 #: More than this no trial uses, whatever its unit.
 MOST = 1e300

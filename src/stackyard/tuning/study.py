@@ -15,6 +15,8 @@ from stackyard_task.criteria import Criteria
 
 #: The axis by which the trials of a study are told apart, as cells of its scenario.
 TRIAL_AXIS = "trial"
+#: Which way an objective is to go, in words.
+MAXIMISE, MINIMISE = "maximise", "minimise"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Objective:
     maximise: bool
     #: Whether a trial has the best value that it told on its way, and not the last.
     best: bool = False
+
+    @property
+    def direction(self) -> str:
+        """Which way it is to go, in a word."""
+        return MAXIMISE if self.maximise else MINIMISE
 
     @property
     def is_cost(self) -> bool:
@@ -91,6 +98,16 @@ class Study:
         return self.scenario.name
 
     @property
+    def directions(self) -> dict[str, bool]:
+        """Objective -> whether more of it is better, the first first."""
+        return {objective.name: objective.maximise for objective in self.objectives}
+
+    @property
+    def combinations(self) -> int | None:
+        """Combinations that a grid walks through; ``None``: the sampler is another."""
+        return combinations(self.space, self.search)
+
+    @property
     def hardware(self) -> HardwareSpec | None:
         """What each trial has; ``None``: the machine without limits."""
         return next(iter(self.scenario.hardware.values()), None)
@@ -121,15 +138,24 @@ class Study:
         return {name: float(limit) for name, limit in found.items() if limit is not None}
 
 
+def combinations(space: Space, search: Search) -> int | None:
+    """Those that end a study, as its grid has tried them all; ``None``: it is no grid, or they cannot be counted."""
+    return space.count if search.sampler == "grid" else None
+
+
 def plain(study: Study) -> dict[str, Any]:
     """What a study is continued by: JSON values, but for what its scenario's plan already holds."""
     held = {
         "space": [
             {"kind": type(d).__name__.lower(), **dataclasses.asdict(d)} for d in study.space.dimensions
         ],
-        "objectives": {o.name: "maximise" if o.maximise else "minimise" for o in study.objectives},
+        "objectives": {o.name: o.direction for o in study.objectives},
         **({"best_of_course": best} if (best := [o.name for o in study.objectives if o.best]) else {}),
         "limits": dataclasses.asdict(study.limits),
+        "bounds": {
+            **study.bounds(),
+            **({} if study.limits.slowing is None else {"slowing": study.limits.slowing}),
+        },
         "budget": dataclasses.asdict(study.budget),
         "search": dataclasses.asdict(study.search),
         "packing": dataclasses.asdict(study.packing),

@@ -11,10 +11,10 @@ from typing import Any
 
 from stackyard_task import records
 
-#: Decided and not begun; under way; came to its end; ended by us; never begun; ended by itself without a result.
-STATES = ("planned", "running", "completed", "stopped", "skipped", "failed")
-#: Those in which nothing more happens to a trial.
+#: Came to its end; ended by us; never begun; ended by itself without a result: nothing more happens to such a trial.
 FINAL = ("completed", "stopped", "skipped", "failed")
+#: And under way; decided and not begun. In this order they are told.
+STATES = (*FINAL, "running", "planned")
 #: What a trial may be limited in, as limits, costs, predictions and reasons call it; the units are those of records.
 QUANTITIES = (
     "ram_bytes",

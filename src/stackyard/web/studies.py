@@ -13,10 +13,10 @@ from starlette.routing import BaseRoute, Route
 
 from stackyard.counting import count
 from stackyard.reports.quantities import quantity
-from stackyard.tuning import fronts
+from stackyard.tuning import fronts, progress
 from stackyard.tuning.folder import StudyFile, name_of
-from stackyard.tuning.report import progress, said, wording
-from stackyard.tuning.trial import Trial
+from stackyard.tuning.report import said, wording
+from stackyard.tuning.trial import STATES, Trial
 from stackyard.web.run_folders import Found, RunFolders
 from stackyard.web.section import Section
 from stackyard.web.site import Site, Visit
@@ -72,11 +72,11 @@ def _routes(site: Site) -> Sequence[BaseRoute]:
 def shown(now: StudyNow) -> dict[str, Any]:
     """What the page of a study says, every number already in words."""
     study, trials = now.study, now.trials
-    objectives = now.told.more_is_better
+    objectives = now.settings.directions
     columns = dict.fromkeys([*objectives, "cpu_seconds", "ram_bytes"])
     best = fronts.front(trials, objectives) if objectives else []
-    share, words = progress.share(study, now.told, trials)
-    states = [(state, sum(t.state == state for t in trials)) for state in wording.STATES]
+    share, words = progress.share(now.settings.budget, now.settings.combinations, trials, study.wall_seconds)
+    states = [(state, sum(t.state == state for t in trials)) for state in STATES]
     latest = trials[-MOST_ROWS:][::-1]
     return {
         "title": study.title or study.name,

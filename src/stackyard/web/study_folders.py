@@ -16,8 +16,8 @@ from typing import Any
 
 from stackyard.errors import BadInputError
 from stackyard.tuning.folder import KIND, StudyFile
-from stackyard.tuning.report import told
-from stackyard.tuning.report.told import Told
+from stackyard.tuning.report import settings
+from stackyard.tuning.report.settings import StudySettings
 from stackyard.tuning.trial import Trial
 from stackyard.web.run_folders import STUDY_FILE, RunFolders, opened_file
 from stackyard_task import records
@@ -37,7 +37,7 @@ class StudyNow:
     """One study at this moment."""
 
     study: StudyFile
-    told: Told
+    settings: StudySettings
     #: In the order of their numbers.
     trials: list[Trial]
     #: Files of trials that are not read yet, and those that cannot be.
@@ -71,7 +71,7 @@ class StudyFolders:
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
-    def study(self, place: str, name: str) -> tuple[StudyFile, Told, float] | None:
+    def study(self, place: str, name: str) -> tuple[StudyFile, StudySettings, float] | None:
         """What study.json of a folder says, and when it was written in epoch seconds; ``None``: it is none."""
         with self._folders.opened(place, name) as folder:
             if folder is None:
@@ -82,7 +82,7 @@ class StudyFolders:
             with suppress(records.RecordError, BadInputError):
                 study = records.from_json(StudyFile, found[0], STUDY_FILE)
                 if study.kind == KIND:
-                    return study, told.read(study), found[1]
+                    return study, settings.read(study), found[1]
         return None
 
     def now(self, place: str, name: str) -> StudyNow | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-from rich.console import Console
-
 from stackyard.cli import study_shown
-from stackyard.cli.lines import Lines
+from stackyard.tuning import status
 from stackyard.tuning.trial import Interval, Reason, Trial
 from stackyard_task import records
-from stackyard_task.records import Progress, RunRecord
+from stackyard_task.records import RunRecord
 from tests.stackyard.tuning.report import synthetic
 from tests.stackyard.tuning.study_text import TEXT, study
 
@@ -24,10 +21,15 @@ def test_a_line_says_the_state_once_and_shows_costs_that_are_objectives() -> Non
     trial.reason = Reason("limit", "stopped at its limit of peak RAM: 2 GB seen")
     said = study_shown.line(trial).replace("\u00a0", " ")
     assert (
-        "accuracy 0.5  wall time 12.0 s  3.00 s of CPU  STOPPED at its limit of peak RAM: 2 GB seen" in said
+        "accuracy 0.5  wall time 12.0 s  3.00 s of CPU  STOPPED: at its limit of peak RAM: 2 GB seen" in said
     )
     trial.reason = Reason("pruner", "worse than the median")
     assert study_shown.line(trial).endswith("  STOPPED: worse than the median")
+
+
+def test_a_parameter_is_written_as_in_the_report() -> None:
+    trial = Trial(0, {"deep": True, "lr": 0.30000000000000004}, "running")
+    assert "t0001  deep=true lr=0.3" in study_shown.line(trial)
 
 
 def test_both_predictions_and_notes_stand_beside_what_came(tmp_path: Path) -> None:
@@ -42,39 +44,25 @@ def test_both_predictions_and_notes_stand_beside_what_came(tmp_path: Path) -> No
     assert "predicted before the start: 11.0 s [9.00 s, 12.0 s]" in said
     assert "predicted after the first steps, at 5 %: 10.5 s [10.0 s, 11.0 s]" in said
     assert NOTE in said
-    assert f"note: {NOTE} (1 trial)" in study_shown.stated(study_shown.status(place.needed(), [trial], place))
-    assert study_shown.as_json(trial)["name"] == "t0001"
+    assert f"note: {NOTE} (1 trial)" in study_shown.stated(status.of(place.needed(), [trial], place))
 
 
-def test_what_is_left_and_what_is_under_way_is_told(tmp_path: Path) -> None:
-    trials = [synthetic.completed(0, 0.5, 10.0), *(Trial(n, {"lr": 0.2}, "running") for n in (1, 2))]
-    place = synthetic.put(tmp_path / "study", trials, synthetic.study(state="running"))
-    place.run_of(trials[1]).mkdir()
-    point = records.Point(at_seconds=1.0, step=3, value=0.75)
-    told = Progress(done=1.0, total=4.0, cpu_seconds=2.0, metrics={"accuracy": point})
-    records.write_json(told, place.run_of(trials[1]) / records.PROGRESS_FILE)
-    said = study_shown.status(place.needed(), place.trials(), place)
-    assert said["left"] == {"trials": 6, "cpu_seconds": 7188.0}
-    assert said["cpu_seconds"] == 12.0
-    first, second = said["under_way"]
-    assert (first["name"], first["share"], first["value"], first["cpu_seconds"]) == ("t0002", 0.25, 0.75, 2.0)
-    assert (second["name"], second["share"], second["value"]) == ("t0003", None, None)
-    text = study_shown.stated(said).replace("\u00a0", " ")
+def test_what_is_left_and_what_is_under_way_is_printed(tmp_path: Path) -> None:
+    place = synthetic.put(tmp_path / "study", synthetic.under_way(), synthetic.study(state="running"))
+    synthetic.tell_progress(place)
+    text = study_shown.stated(status.of(place.needed(), place.trials(), place)).replace("\u00a0", " ")
     assert "left: 6 trials, 120 min of CPU" in text
     assert "under way: t0002  lr=0.2  25 % done, accuracy 0.75, 2.00 s of CPU" in text
     assert "t0003  lr=0.2  nothing told yet" in text
 
 
-def test_a_trial_on_the_front_gets_a_star() -> None:
-    text = TEXT.replace('accuracy = "maximise"', 'accuracy = "maximise"\ncpu_seconds = "minimise"')
-    out = io.StringIO()
-    watcher = study_shown.TrialWatcher(Lines(Console(file=out, width=200)), study(text))
-    trials: list[Trial] = []
-    for number, (accuracy, cpu) in enumerate([(0.9, 9.0), (0.8, 3.0), (0.7, 5.0)]):
-        values = {"accuracy": accuracy, "cpu_seconds": cpu}
-        trials.append(Trial(number, {"lr": 0.1}, "completed", values))
-        watcher.over(trials[-1], trials)
-    assert [line.endswith("*") for line in out.getvalue().splitlines()] == [True, True, False]
+def test_limits_of_the_hardware_and_the_time_limit_are_told_with_those_of_the_file() -> None:
+    text = TEXT.replace("[space]", '[hardware.small]\nmemory = "300 MB"\n[space]')
+    wanted = study("time_limit_seconds = 90\n" + text)
+    said = study_shown.laid_out(wanted, Path("runs/small")).replace("\u00a0", " ")
+    assert "limits peak RAM 300 MB, wall time 1.50 min" in said.splitlines()[0]
+    assert "limit of a trial: wall time      1.50 min" in said
+    assert study_shown.intention(wanted)["bounds"] == {"ram_bytes": 300e6, "wall_seconds": 90.0}
 
 
 def test_what_would_be_searched_names_ranges_objectives_budget_pruner_and_packing() -> None:

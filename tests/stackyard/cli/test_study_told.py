@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from stackyard.cli.lines import Lines
-from stackyard.cli.study_shown import TrialWatcher
 from stackyard.cli.study_told import TellingWatcher
+from stackyard.cli.study_watcher import TrialWatcher
 from stackyard.tuning.folder import StudyFolder
 from stackyard.tuning.trial import Reason, Trial
 from stackyard_task import records

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stackyard.tuning import report
-from stackyard.tuning.report import told
+from stackyard.tuning.report import settings
 from stackyard.tuning.trial import Trial
 from stackyard.web.studies import shown
 from stackyard.web.study_folders import StudyNow
@@ -19,7 +19,7 @@ EVIL = "<script>alert(1)</script>"
 
 def now(trials: list[Trial], silent: float = 1.0, **objectives: str) -> StudyNow:
     file = study(state="running", **objectives)
-    return StudyNow(file, told.read(file), trials, 0, 0, silent)
+    return StudyNow(file, settings.read(file), trials, 0, 0, silent)
 
 
 def test_a_study_is_listed_by_its_title_and_shown_with_its_best_and_its_trials(

@@ -10,9 +10,8 @@ import numpy as np
 from stackyard.tuning import fronts, prediction
 from stackyard.tuning.prediction import accuracy
 from stackyard.tuning.report.report import Ended, Found, Overhead, StudyReport
-from stackyard.tuning.report.wording import STATES
 from stackyard.tuning.space import Space
-from stackyard.tuning.trial import Trial
+from stackyard.tuning.trial import STATES, Trial
 
 #: Trials of which it is said what they would have used, and those it is said by: each takes milliseconds.
 _MOST_FORETOLD, _MOST_KNOWN = 300, 300
@@ -21,7 +20,7 @@ _MOST_FORETOLD, _MOST_KNOWN = 300, 300
 def analyse(found: Found) -> StudyReport:
     """The report on what lies in a study's folder."""
     trials = found.trials
-    objectives = found.told.more_is_better
+    objectives = found.settings.directions
     first = next(iter(objectives), "")
     return StudyReport(
         found,
@@ -30,7 +29,7 @@ def analyse(found: Found) -> StudyReport:
         sum(trial.spent_cpu_seconds for trial in trials),
         fronts.front(trials, objectives) if objectives else [],
         best_so_far(trials, first, objectives.get(first, False)),
-        ended(trials, found.told.limits, in_hindsight(found)),
+        ended(trials, found.settings.of_a_trial, in_hindsight(found)),
         accuracy.table(trials),
         accuracy.table(trials, early=True),
         accuracy.of_skipped(trials),
@@ -66,7 +65,7 @@ def best_so_far(trials: Sequence[Trial], objective: str, maximise: bool) -> list
 
 
 def ended(
-    trials: Sequence[Trial], limits: dict[str, float | None], foretold: Mapping[int, float]
+    trials: Sequence[Trial], limits: Mapping[str, float], foretold: Mapping[int, float]
 ) -> list[Ended]:
     """What each criterion stopped or kept from starting, those that stopped most first.
 
@@ -110,7 +109,7 @@ def in_hindsight(found: Found) -> dict[int, float]:
 
     What was predicted at the time may have rested on a few trials. Of many trials the latest are told.
     """
-    space = Space(tuple(one.dimension for one in found.told.space))
+    space = Space(tuple(one.dimension for one in found.settings.space))
     those = [trial for trial in found.trials if trial.state in ("stopped", "skipped")]
     # what they came to, and nothing that was predicted of them
     known = [replace(trial, predicted={}, predicted_early={}) for trial in found.trials[-_MOST_KNOWN:]]

@@ -14,7 +14,7 @@ from stackyard.reports import facts
 from stackyard.reports.cells import arrange
 from stackyard.reports.loading import Run, Study
 from stackyard.tuning.folder import StudyFolder
-from stackyard.tuning.report import recorded, told
+from stackyard.tuning.report import recorded, settings
 from stackyard.tuning.report.report import Found
 from stackyard.tuning.study import TRIAL_AXIS
 from stackyard_task import records
@@ -36,7 +36,7 @@ def load(folder: Path) -> Found:
     """
     place = StudyFolder(folder)
     study, trials = place.needed(), place.trials()
-    said = told.read(study)
+    said = settings.read(study)
     ran = recorded.ran(trials)
     found = recorded.read(place, recorded.spread(ran, recorded.MOST_RECORDS))
     whole = [_as_of_one_cell(record) for record in found if record.status in ("completed", "stopped")]

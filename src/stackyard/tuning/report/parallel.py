@@ -12,7 +12,7 @@ from stackyard.tuning.report.axes import Tick, axis
 from stackyard.tuning.report.charts import Line, path, text, thinned
 from stackyard.tuning.report.report import StudyReport
 from stackyard.tuning.report.said import shortened
-from stackyard.tuning.report.told import Dimension
+from stackyard.tuning.report.settings import Dimension
 
 #: Lines, and axes of parameters.
 MOST_LINES, MOST_AXES = 250, 12

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from stackyard.reports.report import EnvironmentRow
 from stackyard.tuning.folder import StudyFile
 from stackyard.tuning.prediction.accuracy import Accuracy, Skipped
-from stackyard.tuning.report.told import Dimension, Told
+from stackyard.tuning.report.settings import Dimension, StudySettings
 from stackyard.tuning.trial import Trial
 
 API_VERSION = 1
@@ -19,7 +19,7 @@ class Found:
     """What lies in a study's folder."""
 
     study: StudyFile
-    told: Told
+    settings: StudySettings
     trials: Sequence[Trial]
     #: Axis -> its level, the same in all trials: deployment, stack, hardware, workload.
     axes: Mapping[str, str] = field(default_factory=dict)
@@ -106,9 +106,9 @@ class StudyReport:
     @property
     def dimensions(self) -> Sequence[Dimension]:
         """Of the space."""
-        return self.found.told.space
+        return self.found.settings.space
 
     @property
     def limits(self) -> dict[str, float]:
         """Those of one trial."""
-        return {name: limit for name, limit in self.found.told.limits.items() if limit is not None}
+        return self.found.settings.of_a_trial

@@ -9,7 +9,8 @@ from stackyard.reports.quantities import NOT_MEASURED, quantity
 from stackyard.tuning.folder import name_of
 from stackyard.tuning.report import wording
 from stackyard.tuning.report.report import Ended, StudyReport
-from stackyard.tuning.report.told import Packing, Told
+from stackyard.tuning.report.settings import StudySettings
+from stackyard.tuning.study import Packing
 from stackyard.tuning.trial import Trial
 
 NONE_COMPLETED = "No trial has completed: there is no best one."
@@ -48,7 +49,7 @@ def shortened(text: str, most: int) -> str:
 
 def given(trial: Trial) -> str:
     """A trial's parameters on one line."""
-    return " ".join(f"{name}={wording.parameter(value)}" for name, value in trial.parameters.items())
+    return wording.parameters(trial.parameters)
 
 
 def summary(report: StudyReport) -> str:
@@ -65,12 +66,12 @@ def summary(report: StudyReport) -> str:
 
 def searched(report: StudyReport) -> list[tuple[str, str]]:
     """What was searched, how and where: a name and words for each."""
-    rows = sought(report.found.told)
+    rows = sought(report.found.settings)
     rows += [("changed on the way", line) for line in report.study.changes]
     return rows + list(report.found.axes.items())
 
 
-def sought(told: Told) -> list[tuple[str, str]]:
+def sought(told: StudySettings) -> list[tuple[str, str]]:
     """What a study file says of what is searched and how: a name and words for each."""
     search, budget = told.search, told.budget
     rows = [(f"parameter {one.name}", wording.dimension(one)) for one in told.space]
@@ -80,32 +81,26 @@ def sought(told: Told) -> list[tuple[str, str]]:
             ("as great as possible" if more else "as small as possible")
             + (", the best on the way" if name in told.best_of_course else ""),
         )
-        for name, more in told.more_is_better.items()
+        for name, more in told.directions.items()
     ]
     rows += [
         (f"limit of a trial: {wording.label(name)}", wording.amount(limit, name))
-        for name, limit in told.limits.items()
-        if limit is not None
+        for name, limit in told.of_a_trial.items()
     ]
-    trials, cpu, wall = (budget.get(name) for name in ("trials", "cpu_seconds", "wall_seconds"))
     bounds = [
-        *([count(trials, "trial")] if trials else []),
-        *([f"{quantity(cpu, 's')} of CPU"] if cpu else []),
-        *([f"{quantity(wall, 's')} of wall time"] if wall else []),
+        *([count(budget.trials, "trial")] if budget.trials else []),
+        *([f"{quantity(budget.cpu_seconds, 's')} of CPU"] if budget.cpu_seconds else []),
+        *([f"{quantity(budget.wall_seconds, 's')} of wall time"] if budget.wall_seconds else []),
     ]
     rows.append(("budget", ", ".join(bounds) or "none"))
     settings = ", ".join(f"{name} {value:g}" for name, value in search.pruner_settings.items())
     rows += [
-        ("sampler", search.sampler or NOT_MEASURED),
-        ("pruner", (search.pruner or NOT_MEASURED) + (f" ({settings})" if settings else "")),
-        ("seed", NOT_MEASURED if search.seed is None else str(search.seed)),
+        ("sampler", search.sampler),
+        ("pruner", search.pruner + (f" ({settings})" if settings else "")),
+        ("seed", str(search.seed)),
     ]
-    if search.skip is not None:
-        how = (
-            f"trials predicted to break a limit; {100 * search.check_share:g} % of them are run all the same"
-        )
-        rows.append(("skipping", how if search.skip else "off"))
-    rows.append(("side by side", _packing(told.packing)))
+    how = f"trials predicted to break a limit; {100 * search.check_share:g} % of them are run all the same"
+    rows += [("skipping", how if search.skip else "off"), ("side by side", _packing(told.packing))]
     return rows
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from stackyard.reports.quantities import NOT_MEASURED, quantity
-from stackyard.tuning.report.told import Dimension
+from stackyard.tuning.report.settings import Dimension
 from stackyard.tuning.trial import Interval, Trial
 from stackyard_task import criteria
 
@@ -31,8 +32,6 @@ KINDS = {
     "predicted": "predicted to break a limit",
     "limit": "a limit",
 }
-#: States of trials in the order in which they are told.
-STATES = ("completed", "stopped", "skipped", "failed", "running", "planned")
 
 
 def reason(trial: Trial) -> str:
@@ -74,6 +73,11 @@ def parameter(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return number(value) if isinstance(value, float) else str(value)
+
+
+def parameters(given: Mapping[str, Any]) -> str:
+    """A trial's parameters on one line."""
+    return " ".join(f"{name}={parameter(value)}" for name, value in given.items())
 
 
 def interval(told: Interval | None, name: str) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
-from stackyard.tuning.report import told
+from stackyard.tuning.report import settings
 from stackyard.tuning.report.analysis import analyse
 from stackyard.tuning.report.report import Found, StudyReport
 from stackyard.tuning.trial import Interval, Point, Reason, Trial
+from stackyard_task import records
 
 SPACE = [
     {"kind": "range", "name": "lr", "low": 0.001, "high": 1.0, "whole": False, "log": True, "step": None},
@@ -88,6 +89,20 @@ def mixed() -> list[Trial]:
     ]
 
 
+def under_way() -> list[Trial]:
+    """One that completed, two that run."""
+    return [completed(0, 0.5, 10.0), *(Trial(n, {"lr": 0.2}, "running") for n in (1, 2))]
+
+
+def tell_progress(place: StudyFolder) -> None:
+    """Have the run of trial t0002 tell how far it is."""
+    run = place.path / "runs" / name_of(1)
+    run.mkdir()
+    point = records.Point(at_seconds=1.0, step=3, value=0.75)
+    told = records.Progress(done=1.0, total=4.0, cpu_seconds=2.0, metrics={"accuracy": point})
+    records.write_json(told, run / records.PROGRESS_FILE)
+
+
 def many(count: int) -> list[Trial]:
     """So many trials, some of each kind."""
     dice = random.Random(1)
@@ -105,7 +120,7 @@ def many(count: int) -> list[Trial]:
 def report(trials: Sequence[Trial], file: StudyFile | None = None, **more: Any) -> StudyReport:
     """The report of some trials."""
     shown = file or study()
-    return analyse(Found(shown, told.read(shown), trials, **more))
+    return analyse(Found(shown, settings.read(shown), trials, **more))
 
 
 def put(folder: Path, trials: Sequence[Trial], file: StudyFile | None = None) -> StudyFolder:

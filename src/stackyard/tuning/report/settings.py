@@ -8,29 +8,8 @@ from typing import Any
 from stackyard.errors import BadInputError
 from stackyard.tuning import space
 from stackyard.tuning.folder import STUDY_FILE, StudyFile
+from stackyard.tuning.study import MAXIMISE, Budget, Packing, Search, combinations
 from stackyard_task import records
-
-
-@dataclass
-class Search:
-    """How the next trial is chosen, as ``study.Search``."""
-
-    sampler: str | None = None
-    pruner: str | None = None
-    seed: int | None = None
-    pruner_settings: dict[str, float] = field(default_factory=dict)
-    skip: bool | None = None
-    check_share: float = 0.0
-
-
-@dataclass
-class Packing:
-    """Of ``study.Packing`` what a report says."""
-
-    at_once: int | None = None
-    cores: float | None = None
-    memory_bytes: int | None = None
-    total_cores: float | None = None
 
 
 @dataclass
@@ -56,7 +35,7 @@ class Dimension:
 
 
 @dataclass
-class Told:
+class StudySettings:
     """As ``study.plain`` writes it; what it does not say is empty."""
 
     space: list[Dimension] = field(default_factory=list)
@@ -64,25 +43,40 @@ class Told:
     objectives: dict[str, str] = field(default_factory=dict)
     #: Objectives of which a trial has the best value of its course.
     best_of_course: list[str] = field(default_factory=list)
+    #: Quantity -> the greatest that a trial may use, by [limits] alone, and by its hardware and time limit, too.
     limits: dict[str, float | None] = field(default_factory=dict)
-    #: "trials", "cpu_seconds", "wall_seconds".
-    budget: dict[str, float | None] = field(default_factory=dict)
+    bounds: dict[str, float] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
     search: Search = field(default_factory=Search)
     packing: Packing = field(default_factory=Packing)
 
     @property
-    def more_is_better(self) -> dict[str, bool]:
+    def directions(self) -> dict[str, bool]:
         """Objective -> whether more of it is better."""
-        return {name: word == "maximise" for name, word in self.objectives.items()}
+        return {name: word == MAXIMISE for name, word in self.objectives.items()}
+
+    @property
+    def of_a_trial(self) -> dict[str, float]:
+        """What ends a trial: quantity -> limit."""
+        return self.bounds or {name: limit for name, limit in self.limits.items() if limit is not None}
+
+    @property
+    def combinations(self) -> int | None:
+        """As ``study.Study.combinations``; ``None`` too where the file says what no grid may have."""
+        try:
+            found = combinations(space.Space(tuple(one.dimension for one in self.space)), self.search)
+        except (ArithmeticError, ValueError):
+            return None
+        return found if found is not None and 0 < found <= space.MOST_COMBINATIONS else None
 
 
-def read(study: StudyFile) -> Told:
+def read(study: StudyFile) -> StudySettings:
     """What a study's file says of what is searched.
 
     Raises:
         BadInputError: a value in it is none that a tuner writes.
     """
     try:
-        return records.from_json(Told, study.study, f"{STUDY_FILE}: study")
+        return records.from_json(StudySettings, study.study, f"{STUDY_FILE}: study")
     except records.RecordError as error:
         raise BadInputError(f"{error}; the study's file was damaged") from error
