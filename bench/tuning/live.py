@@ -57,7 +57,6 @@ trials = {trials}
 sampler = "random"
 seed = {seed}
 skip = {skip}
-check_share = 0.5
 """
 #: Quantiles of the cost at which a limit is tried on the first study.
 _SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -123,8 +122,9 @@ def _sources() -> str:
 
 def _searched(ground: Ground, sources: str, limit: str, trials: int, seed: int, skip: bool) -> List[Trial]:
     folder = ground.new("live")
+    skips = "true\ncheck_share = 0.5" if skip else "false"
     text = STUDY.format(
-        stack=STACK, sources=sources, limit=limit, trials=trials, seed=seed, skip="true" if skip else "false"
+        stack=STACK, sources=sources, limit=limit, trials=trials, seed=seed, skip=skips
     )
     tuner.run(text, folder, expected=(0, 3, 4))
     if not (folder / "study" / "study.json").exists():

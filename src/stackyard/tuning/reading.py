@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from stackyard import scenarios, stop_tables, toml_tables
+from stackyard.launch import installed
 from stackyard.scenarios import Known, Scenario
 from stackyard.toml_tables import Fields
 from stackyard.tuning.pruners import PRUNERS
 from stackyard.tuning.samplers import SAMPLERS
 from stackyard.tuning.space import MOST_COMBINATIONS, Choice, Dimension, Range, Space
-from stackyard.tuning.study import TRIAL_AXIS, Budget, Objective, Packing, Search, Study
+from stackyard.tuning.study import (
+    MAXIMISE,
+    MINIMISE,
+    TRIAL_AXIS,
+    Budget,
+    Objective,
+    Packing,
+    Search,
+    Study,
+)
 from stackyard_task.criteria import Criteria
 
 #: Tables that a study file has beside a scenario's.
@@ -30,13 +39,7 @@ MOST_DIMENSIONS, MOST_VALUES, MOST_OBJECTIVES = 50, 1000, 4
 MOST_TRIALS = 10_000
 #: How far the ends of a range may lie apart, and how many steps it may have.
 MOST_WIDTH, MOST_STEPS = 1e300, 1e9
-#: What a pruner may be set to, and what it is where nothing is said: (default, low, high).
-PRUNER_SETTINGS: Mapping[str, tuple[float, float, float]] = {
-    "warm_up_cpu_seconds": (1.0, 0.0, 1e9),
-    "reduction_factor": (3.0, 2.0, 100.0),
-    "start_trials": (5.0, 1.0, 1000.0),
-}
-_DIRECTIONS = {"maximise": True, "maximize": True, "minimise": False, "minimize": False}
+_DIRECTIONS = {MAXIMISE: True, "maximize": True, MINIMISE: False, "minimize": False}
 
 
 def read(text: str, file: str, known: Known) -> Study:
@@ -253,7 +256,8 @@ class _Reader(Fields):
 
     def search(self, space: Space) -> Search:
         table = self.table("search")
-        self.keys(table, "search", ["sampler", "pruner", "seed", "skip", "check_share", *PRUNER_SETTINGS])
+        of_pruners = dict.fromkeys(name for kind in PRUNERS.values() for name in kind.settings)
+        self.keys(table, "search", ["sampler", "pruner", "seed", "skip", "check_share", *of_pruners])
         sampler = self.text(table, "search", "sampler", Search.sampler)
         if sampler not in SAMPLERS:
             raise self.bad("search.sampler", f"is {sampler!r}", self.one_of(sampler, SAMPLERS))
@@ -269,20 +273,26 @@ class _Reader(Fields):
         pruner = self.text(table, "search", "pruner", Search.pruner)
         if pruner not in PRUNERS:
             raise self.bad("search.pruner", f"is {pruner!r}", self.one_of(pruner, PRUNERS))
+        taken = PRUNERS[pruner].settings
+        for name in of_pruners:
+            if name in table and name not in taken:
+                has = ", ".join(kind for kind, of in PRUNERS.items() if name in of.settings)
+                raise self.bad(f"search.{name}", f"means nothing to the pruner {pruner}", f"it beside {has}")
         settings = {}
-        for name, (default, low, high) in PRUNER_SETTINGS.items():
-            value = table.get(name, default)
+        for name, setting in taken.items():
+            value, low, high = table.get(name, setting.default), setting.low, setting.high
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise self.bad(f"search.{name}", f"is {value!r}", f"a number from {low:g} to {high:g}")
-            if name in table and pruner == "none":
-                raise self.bad(f"search.{name}", "is of a pruner", "a pruner beside it")
             settings[name] = float(value)
+        skip = self.flag(table, "search", "skip", Search.skip)
+        if "check_share" in table and not skip:
+            raise self.bad("search.check_share", "is of what is skipped", "skip = true beside it")
         return Search(
             sampler=sampler,
             pruner=pruner,
             seed=self.whole(table, "search", "seed", Search.seed, low=0, high=2**31 - 1),
-            pruner_settings=settings if pruner != "none" else {},
-            skip=self.flag(table, "search", "skip", Search.skip),
+            pruner_settings=settings,
+            skip=skip,
             check_share=self.share(table, "search", "check_share", Search.check_share),
         )
 
@@ -295,6 +305,14 @@ class _Reader(Fields):
         elif "at_once" in table:
             at_once = self.whole(table, "packing", "at_once", 1, low=1, high=256)
         hardware = next(iter(scenario.hardware.values()), None)
+        (deployment,) = scenario.axes["deployment"]
+        for key in ("memory", "total_cores"):
+            if key in table and installed.named(deployment).needs_server:
+                raise self.bad(
+                    f"packing.{key}",
+                    "is for trials on this machine",
+                    f"none: with deployment {deployment} they share those of agents, and at_once says how many",
+                )
         cores = self.positive(table, "packing", "cores", None)
         if (
             cores is not None

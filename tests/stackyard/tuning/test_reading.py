@@ -61,7 +61,37 @@ MISTAKES = [
     ('sampler = "random"', 'sampler = "gird"', "(did you mean 'grid'?)"),
     ('sampler = "random"', 'sampler = "grid"', "space.lr has no end of values"),
     ('sampler = "random"', 'pruner = "mean"', "search.pruner is 'mean'"),
-    ('sampler = "random"', "reduction_factor = 3", "search.reduction_factor is of a pruner"),
+    (
+        'sampler = "random"',
+        "reduction_factor = 3",
+        "search.reduction_factor means nothing to the pruner none, expected it beside successive-halving",
+    ),
+    (
+        'sampler = "random"',
+        'pruner = "median"\nreduction_factor = 3',
+        "search.reduction_factor means nothing to the pruner median",
+    ),
+    (
+        'sampler = "random"',
+        'pruner = "successive-halving"\nstart_trials = 7',
+        "search.start_trials means nothing to the pruner successive-halving, expected it beside median, cost-aware",
+    ),
+    (
+        'sampler = "random"',
+        'pruner = "cost-aware"\nstart_trials = 2',
+        "search.start_trials is 2, expected a number from 3",
+    ),
+    ('sampler = "random"', "skip = false\ncheck_share = 0.5", "search.check_share is of what is skipped"),
+    (
+        'stack = ["none"]',
+        'stack = ["none"]\ndeployment = ["agent"]\n[packing]\nmemory = "1 GB"',
+        "packing.memory is for trials on this machine",
+    ),
+    (
+        'stack = ["none"]',
+        'stack = ["none"]\ndeployment = ["agent"]\n[packing]\ntotal_cores = 4',
+        "packing.total_cores is for trials on this machine",
+    ),
     ('name = "small"', 'name = "small"\nrepeats = 3', "repeats is for scenarios"),
     ('stack = ["none"]', 'stack = ["none", "new"]', "axes.stack has 2 values"),
     ('stack = ["none"]', 'stack = ["none"]\nlr = [0.5]', "axes.lr is searched by [space], too"),
