@@ -82,7 +82,6 @@ class TrialStop(Stop):
 class _UnderWay:
     trial: Trial
     stop: TrialStop
-    begun_at: float
     #: Why we asked for its end; ``None``: we did not.
     asked: Reason | None = None
 
@@ -222,6 +221,7 @@ class Controller:
         """Take the engine's next trial among the waiting; False: there is none now."""
         if self._over is not None:
             return False
+        begun_at = self._clock()
         found = self._engine.next(self._trials, wall_seconds)
         if isinstance(found, Over):
             # what is under way may still free some of the budget's end, or tell the sampler more
@@ -229,6 +229,7 @@ class Controller:
                 self._over = found
             return False
         self._trials.append(found)
+        self._took(found, begun_at)
         self._folder.write(found)
         if found.state == "skipped":
             self._watcher.over(found, self._trials)
@@ -248,9 +249,14 @@ class Controller:
         self._folder.write(trial)
         stop = TrialStop(self._stop)
         attempt = self._attempt(trial, stop)
-        self._running[trial.number] = _UnderWay(trial, stop, begun_at)
+        self._running[trial.number] = _UnderWay(trial, stop)
         threading.Thread(target=self._made, args=(trial.number, attempt), daemon=True).start()
+        self._took(trial, begun_at)
         self._watcher.begun(trial)
+
+    def _took(self, trial: Trial, begun_at: float) -> None:
+        """Add what was done for a trial from a moment until now to the tuner's own time."""
+        trial.overhead_seconds = (trial.overhead_seconds or 0.0) + max(0.0, self._clock() - begun_at)
 
     def _made(self, number: int, attempt: Attempt) -> None:
         try:
@@ -262,7 +268,7 @@ class Controller:
 
     def _look(self, wall_seconds: float) -> None:
         for under_way in self._running.values():
-            trial = under_way.trial
+            trial, begun_at = under_way.trial, self._clock()
             try:
                 progress = records.read_json(Progress, self._folder.run_of(trial) / records.PROGRESS_FILE)
             except records.RecordError:
@@ -273,6 +279,7 @@ class Controller:
                 under_way.asked = self._engine.why_end(trial, self._trials, wall_seconds)
                 if under_way.asked is not None:
                     under_way.stop.own = 1
+            self._took(trial, begun_at)
 
     def _wait(self) -> None:
         """Wait a moment for a trial's end, and take in all that have ended."""
@@ -307,9 +314,6 @@ class Controller:
                 self._waiting.insert(0, trial)
                 self._watcher.message(f"{name_of(trial.number)} is begun again: {failure.message}")
                 return
-        wall = record.measurement.wall_seconds
-        if wall is not None:
-            trial.overhead_seconds = max(0.0, self._clock() - under_way.begun_at - wall)
         self._ended_with(trial, record, under_way.asked)
         why = trial.reason
         never_told = why is not None and why.kind == "unreported"
@@ -329,14 +333,15 @@ class Controller:
 
     def _ended_with(self, trial: Trial, record: RunRecord, asked: Reason | None) -> None:
         """Take in a trial's record and keep what became of it."""
-        study = self._engine.study
+        study, begun_at = self._engine.study, self._clock()
         observed.take_record(trial, record, study.objectives, asked, study.bounds())
         with contextlib.suppress(RecordError):  # a run that told nothing on its way has none
             series = records.read_json(dict[str, Any], self._folder.run_of(trial) / records.SERIES_FILE)
             observed.take_series(trial, series, self._engine.study.objectives)
         trial.finished_at = record.finished_at
-        self._folder.write(trial)
         self._room.seen(trial)
+        self._took(trial, begun_at)
+        self._folder.write(trial)
         self._news = True
         self._watcher.over(trial, self._trials)
         self._tell(trial, record.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from stackyard.matrix.stop import Stop
+from stackyard.tuning import observed
 from stackyard.tuning.controller import Controller, Outcome
 from stackyard.tuning.engine import Engine
 from stackyard.tuning.folder import StudyFile, StudyFolder
@@ -33,13 +35,17 @@ def record(failure: Failure | None = None, retries: int = 0) -> RunRecord:
 class Watcher:
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self.started = threading.Event()
 
     def message(self, text: str) -> None:
         self.messages.append(text)
 
-    def begun(self, trial: Trial) -> None: ...
+    def begun(self, trial: Trial) -> None:
+        self.started.set()
+
     def look(self, running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None: ...
-    def over(self, trial: Trial, trials: Sequence[Trial]) -> None: ...
+    def over(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        self.started.clear()
 
 
 class Search:
@@ -50,20 +56,25 @@ class Search:
         (folder / "runs").mkdir()
         self.made: list[int] = []
         self._ends = list(ends)
+        #: Called while a run is under way.
+        self.passes: Callable[[], None] = lambda: None
 
-    def run(self) -> Outcome:
+    def run(self, **given: Any) -> Outcome:
         engine = Engine(study(TEXT.replace("trials = 9", "trials = 2")))
         controller = Controller(
-            engine, self.folder, self._attempt, Room(1, None, {}, 1.0), self.watcher, Stop()
+            engine, self.folder, self._attempt, Room(1, None, {}, 1.0), self.watcher, Stop(), **given
         )
         return controller.run(StudyFile("small", "t", "f", "2026-01-01"))
 
     def _attempt(self, trial: Trial, stop: Stop) -> Any:
         self.made.append(trial.number)
-        end = self._ends.pop(0) if self._ends else record()
+        end, passes = self._ends.pop(0) if self._ends else record(), self.passes
+        begun = self.watcher.started
 
         class Attempt:
             def record(self) -> RunRecord:
+                begun.wait()
+                passes()
                 return end
 
         return Attempt()
@@ -112,3 +123,25 @@ def test_what_ended_while_no_controller_was_there_is_taken_in(search: Make) -> N
     outcome = here.run()
     assert here.made == [1]
     assert outcome.trials[0].values == {"accuracy": 0.5}
+
+
+def test_the_tuners_own_time_is_what_it_thinks_and_not_what_a_run_waits_in_a_queue(
+    search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def taking(seconds: float, what: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*given: Any) -> Any:
+            nonlocal now
+            now += seconds
+            return what(*given)
+
+        return slow
+
+    here = search()
+    monkeypatch.setattr(Engine, "next", taking(2.0, Engine.next))
+    monkeypatch.setattr(observed, "take_record", taking(0.5, observed.take_record))
+    here.passes = taking(600.0, lambda: None)
+    outcome = here.run(clock=lambda: now)
+    assert [trial.overhead_seconds for trial in outcome.trials] == [2.5, 2.5]
+    assert here.folder.trials()[0].overhead_seconds == 2.5
