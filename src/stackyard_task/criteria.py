@@ -90,8 +90,11 @@ _JUDGED: Dict[str, Tuple[str, str, str]] = {
     "slowing": ("slowing", "times", "slowing"),
 }
 NAMES = tuple(_JUDGED)
-#: Criterion -> what people call what it limits.
+#: Criterion -> what people call what it limits, and its unit: "bytes", "seconds", "joules" or "times".
 WORDS = {name: what for name, (_, _, what) in _JUDGED.items()}
+UNITS = {name: unit for name, (_, unit, _) in _JUDGED.items()}
+#: Those that limit what a run uses.
+QUANTITIES = tuple(name for name, unit in UNITS.items() if unit != "times")
 
 
 def given(criteria: Criteria) -> Dict[str, float]:

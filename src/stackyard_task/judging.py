@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional
 
-from stackyard_task.criteria import Criteria, Stopped, Use, amount, broken, given, not_judged
+from stackyard_task.criteria import WORDS, Criteria, Stopped, Use, amount_of, broken, given, not_judged
 from stackyard_task.listener import Listener
 from stackyard_task.measure.sampler import Sampler
 from stackyard_task.records import Measurement
@@ -42,7 +42,7 @@ class Judge:
 
     @property
     def wall_seconds(self) -> Optional[float]:
-        """When the run's time is over; ``None``: it has any."""
+        """When the run's time is over; ``None``: never."""
         return self.criteria.wall_seconds
 
     def asks(self, what: str) -> bool:
@@ -133,13 +133,12 @@ class Judge:
             if limit is not None and seen is not None and seen > limit:
                 if name == "wall_seconds" and self._over_idling:
                     found.append(
-                        f"the run took {amount(seen, 'seconds')}, {amount(limit, 'seconds')} allowed: at its limit "
-                        "it only waited for idle processes that it had left running"
+                        f"the run took {amount_of(seen, name)}, {amount_of(limit, name)} allowed: at its limit it "
+                        "only waited for idle processes that it had left running"
                     )
                     continue
-                unit = "bytes" if name.endswith("bytes") else "seconds"
                 found.append(
-                    f"the run ended before it could be stopped: {amount(seen, unit)} of {name}, "
-                    f"{amount(limit, unit)} allowed"
+                    f"the run ended before it could be stopped: {amount_of(seen, name)} of {WORDS[name]}, "
+                    f"{amount_of(limit, name)} allowed"
                 )
         return found

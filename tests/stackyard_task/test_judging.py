@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, List
 
 import pytest
 
 from stackyard_task.commands import Command
 from stackyard_task.criteria import Criteria
+from stackyard_task.judging import Judge
 from stackyard_task.measure.gpu import Device, GpuMeter
-from stackyard_task.records import SERIES_FILE, TASK_FILE, GpuUse, RunRecord, TaskSpec, write_json
+from stackyard_task.pace import Pace
+from stackyard_task.records import SERIES_FILE, TASK_FILE, GpuUse, Measurement, RunRecord, TaskSpec, write_json
 from stackyard_task.run import TaskError, main, supervise
 from stackyard_task.workloads import Workload
 
@@ -188,6 +191,18 @@ def test_what_cannot_be_judged_here_is_said(tmp_path: Path, monkeypatch: pytest.
         "the limit of step time held nothing: the run told no steps",
         "the limit of energy held nothing: this machine has no energy counters that can be read",
         "the limit of slowing held nothing: the run told no steps",
+    ]
+
+
+def test_a_limit_that_came_too_late_is_told_in_words_and_units() -> None:
+    judge = Judge(Criteria(ram_minus_shared_bytes=100_000_000, cpu_seconds=1.0))
+    listener: Any = SimpleNamespace(pace=Pace())
+    sampler: Any = SimpleNamespace(peak_gpu_memory_bytes=None, energy_joules=lambda: None)
+    measured = Measurement(peak_rss_minus_shared_bytes=150_000_000, cpu_seconds=1.5)
+    late = "the run ended before it could be stopped: "
+    assert judge.notes(listener, sampler, measured) == [
+        f"{late}150 MB of RAM without shared pages, 100 MB allowed",
+        f"{late}1.5 s of CPU time, 1 s allowed",
     ]
 
 

@@ -9,22 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackyard_task import records
+from stackyard_task import criteria, records
 
 #: Came to its end; ended by us; never begun; ended by itself without a result: nothing more happens to such a trial.
 FINAL = ("completed", "stopped", "skipped", "failed")
 #: And under way; decided and not begun. In this order they are told.
 STATES = (*FINAL, "running", "planned")
 #: What a trial may be limited in, as limits, costs, predictions and reasons call it; the units are those of records.
-QUANTITIES = (
-    "ram_bytes",
-    "ram_minus_shared_bytes",
-    "gpu_memory_bytes",
-    "step_seconds",
-    "cpu_seconds",
-    "wall_seconds",
-    "energy_joules",
-)
+QUANTITIES = criteria.QUANTITIES
 
 
 @dataclass
@@ -62,7 +54,8 @@ class Reading:
 class Reason:
     """Why a trial was stopped, skipped, or failed."""
 
-    #: "limit" (it broke one), "pruner", "predicted" (it would break one), "budget", "request", or a kind of failure.
+    #: "limit" (it broke one), "pruner", "predicted" (it would break one), "budget", "request", a kind of failure,
+    #: "objective" (of one it told no number), or "unreported" (it told no value of one).
     kind: str
     #: One sentence.
     message: str

@@ -22,7 +22,7 @@ from stackyard.reports.report import EnvironmentRow
 from stackyard.tuning.folder import name_of
 from stackyard.tuning.report import charts, parallel, said, wording
 from stackyard.tuning.report.report import StudyReport
-from stackyard.tuning.trial import Interval, Trial
+from stackyard.tuning.trial import QUANTITIES, Interval, Trial
 
 #: Trials of the table, parameters in columns of their own, lines of the front at the top.
 MOST_ROWS, MOST_COLUMNS, MOST_BEST = 1_000, 24, 8
@@ -30,7 +30,7 @@ MOST_ROWS, MOST_COLUMNS, MOST_BEST = 1_000, 24, 8
 _LONGEST = 400
 #: What is shown of every trial; what else it may use, where any trial did.
 _ALWAYS = ("cpu_seconds", "wall_seconds", "ram_bytes")
-_SOMETIMES = ("ram_minus_shared_bytes", "gpu_memory_bytes", "step_seconds", "energy_joules")
+_SOMETIMES = tuple(name for name in QUANTITIES if name not in _ALWAYS)
 
 
 @dataclass(frozen=True)

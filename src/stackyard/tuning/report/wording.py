@@ -11,16 +11,10 @@ from stackyard.tuning.report.settings import Dimension
 from stackyard.tuning.trial import Interval, Trial
 from stackyard_task import criteria
 
-#: Unit of what a trial uses, by quantity.
+#: Unit of what a trial uses, by quantity, and of the limit that is none.
 UNITS = {
-    "ram_bytes": "B",
-    "ram_minus_shared_bytes": "B",
-    "gpu_memory_bytes": "B",
-    "step_seconds": "s",
-    "cpu_seconds": "s",
-    "wall_seconds": "s",
-    "energy_joules": "J",
-    "slowing": "",
+    name: {"bytes": "B", "seconds": "s", "joules": "J", "times": ""}[unit]
+    for name, unit in criteria.UNITS.items()
 }
 #: The quantities, and the limit that is none, in words.
 LABELS = criteria.WORDS
