@@ -17,12 +17,20 @@ from stackyard_task import handing_in, records
 from stackyard_task.api import ApiError, Server, Unreachable
 from stackyard_task.clearml_results import Results, Upload
 from stackyard_task.records import RecordError
-from stackyard_task.studies import StudyLine, TrialTold
+from stackyard_task.studies import (
+    QUEUE_TAG,
+    RUNS_PROJECT,
+    STUDY_FILE,
+    STUDY_TAG,
+    TEMPLATE_TAG,
+    TEMPLATES_PROJECT,
+    StudyLine,
+    TrialTold,
+    project_of,
+)
 
-#: Projects that a clone of the template lies in at first, and the one that has one below it for each study.
-FIRST_PROJECTS, STUDIES_PROJECT = ("Stackyard/templates", "Stackyard/runs"), "Stackyard/studies"
-#: Tags that only a template has, and the one that says of which study a task is.
-TEMPLATE_TAG, QUEUE_TAG, STUDY_TAG = "template", "queue: ", "study: "
+#: Projects that a clone of the template lies in at first.
+FIRST_PROJECTS = (TEMPLATES_PROJECT, RUNS_PROJECT)
 #: Configuration objects: the best trials as JSON, and a line for each trial.
 BEST, TRIALS = "Best", "Trials"
 #: Section of a task's user properties, and how those begin that say the best.
@@ -33,14 +41,14 @@ _UNNAMED = re.compile(r"(?i)(clone of )*tune( \(?\d+\)?)?")
 MOST_LISTED, _MOST_PROPERTIES, _MOST_LETTERS = 500, 50, 200
 #: Lines of a file that are read at once, and events in one call.
 _PIECE_BYTES, _BATCH = 4 << 20, 500
-#: What a study leaves, below its folder; the last that is there stands first on the page.
-LEFT = (
-    ("report.html", "report.html", "HTML"),
-    ("report.json", "report.json", "JSON"),
-    ("report.csv", "report.csv", "CSV"),
-    ("report.md", "report.md", "text"),
-    ("study.json", "study.json", "JSON"),
-)
+#: Files that a study leaves in its folder, by kind; the last that is there stands first on the page.
+LEFT = {
+    "report.html": "HTML",
+    "report.json": "JSON",
+    "report.csv": "CSV",
+    "report.md": "text",
+    STUDY_FILE: "JSON",
+}
 #: Trials' tasks that are asked to end, at most, and the statuses of those under way.
 _MOST_ENDED, _UNDER_WAY = 500, ("queued", "in_progress")
 
@@ -110,15 +118,15 @@ class StudyTask:
             NotDelivered: the server does not take them.
         """
         there = [
-            Upload(name, folder / file, kind, f"{file} of the study")
-            for name, file, kind in LEFT
-            if (folder / file).is_file()
+            Upload(name, folder / name, kind, f"{name} of the study")
+            for name, kind in LEFT.items()
+            if (folder / name).is_file()
         ]
         if there:
             Results(self.server, self._task).leave(there)
 
-    def end_trials(self) -> int:
-        """Ask the tasks of trials that are still under way to end; how many there were."""
+    def end_trials(self) -> None:
+        """Ask the tasks of trials that are still under way to end."""
         found = self.server.call(
             "tasks.get_all_ex",
             parent=self._id,
@@ -132,7 +140,6 @@ class StudyTask:
         for id in ids:
             with contextlib.suppress(ApiError):
                 self.server.call("tasks.stop", task=id, status_reason="its study was ended")
-        return len(ids)
 
     # -- underneath --------------------------------------------------------------------------------
 
@@ -191,7 +198,7 @@ class StudyTask:
         ]
         called = study if _UNNAMED.fullmatch(name) and len(study) >= 3 else name
         try:
-            self.server.call("tasks.move", ids=[self._id], project_name=f"{STUDIES_PROJECT}/{study}")
+            self.server.call("tasks.move", ids=[self._id], project_name=project_of(study))
             self.server.call(
                 "tasks.edit", task=self._id, name=called, tags=[*tags, f"{STUDY_TAG}{study}"], force=True
             )

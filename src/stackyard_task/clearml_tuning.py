@@ -147,7 +147,7 @@ class _Tuner:
     """
 
     def __init__(self, settled: Settled, place: Path, link: Link, variables: Mapping[str, str]) -> None:
-        resumed = (place / RUN / "plan.json").exists()
+        resumed = (place / RUN / records.PLAN_FILE).exists()
         words = [settled.python, "-m", "stackyard.cli.main", "tune", "run", str(place / FILE)]
         words += ["--out", str(place / RUN), "--told", str(place / TOLD), "--json"]
         words += ["--task", str(link.document["id"]), *(["--resume"] if resumed else [])]

@@ -31,6 +31,8 @@ API_VERSION = 1
 #: File names in a run folder.
 TASK_FILE = "task.json"
 RECORD_FILE = "record.json"
+#: And of a folder of several runs: what they are to be.
+PLAN_FILE = "plan.json"
 TIMELINE_FILE = "timeline.json"
 LOG_FILE = "output.log"
 #: What the supervisor itself printed; for a dispatched run that failed, the task's console. Absent when empty.

@@ -1,6 +1,7 @@
 """What a tuner tells of its study while it goes on: JSON lines, for whoever shows it on a task's pages. Shapes only.
 
-Our side writes them, ``clearml_tuning`` reads them. Standard library only.
+Our side writes them, ``clearml_tuning`` reads them. And what both call the projects and the tags of a study's tasks on a
+server. Standard library only.
 """
 
 from __future__ import annotations
@@ -8,8 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
+#: What a study's folder is known by: the file that says what is searched, and how it ended last.
+STUDY_FILE = "study.json"
 #: The configuration object of a task that holds the study file's text.
 STUDY = "Study"
+#: ClearML projects: of templates, of single tasks, and the one that has one below it for each study.
+TEMPLATES_PROJECT, RUNS_PROJECT, STUDIES_PROJECT = (
+    "Stackyard/templates",
+    "Stackyard/runs",
+    "Stackyard/studies",
+)
+#: Tags: of a template; of a trial's task; what comes before the queue that a template is meant for, and before the name
+#: of the study that a task is of.
+TEMPLATE_TAG, TRIAL_TAG, QUEUE_TAG, STUDY_TAG = "template", "trial", "queue: ", "study: "
+
+
+def project_of(study: str) -> str:
+    """The project where a study's task lies, and those of its trials."""
+    return f"{STUDIES_PROJECT}/{study}"
 
 
 @dataclass

@@ -20,14 +20,14 @@ from stackyard.clearml.client import ALREADY_THERE, Client, ServerError
 from stackyard.errors import BadInputError
 from stackyard.settings import base
 from stackyard.workloads import wheel
-from stackyard_task import records, workloads
+from stackyard_task import records, studies, workloads
 from stackyard_task.records import SUPERVISION_BYTES, TaskSpec
 
 #: Where what travels with tasks lies on the file server.
 CODE_FOLDER = "Stackyard/code"
 INPUTS_FOLDER = "Stackyard/inputs"
 #: ClearML project of the tasks a scenario makes.
-RUNS_PROJECT = "Stackyard/runs"
+RUNS_PROJECT = studies.RUNS_PROJECT
 #: The configuration object that carries the TaskSpec (``stackyard_task.clearml_link`` reads it).
 SPEC = "Stackyard"
 ENTRY = "dispatched.py"

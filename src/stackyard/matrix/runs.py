@@ -21,17 +21,17 @@ from stackyard.matrix import resuming
 from stackyard.matrix.plan import KIND, Plan
 from stackyard_task import records
 from stackyard_task.records import RunRecord
+from stackyard_task.studies import STUDY_FILE
 
-PLAN_FILE = "plan.json"
 SCENARIO_FILE = "scenario.toml"
 #: In a run folder: how each command's folder differed from its commit, as git says it.
 CODE_FOLDER = "code"
 _LOCK_FILE = ".lock"
 #: What `fresh` may remove from a run folder; anything else in it is the user's and stays.
 _OURS = (
-    PLAN_FILE,
+    records.PLAN_FILE,
     SCENARIO_FILE,
-    "study.json",
+    STUDY_FILE,
     CODE_FOLDER,
     "prepared",
     "runs",
@@ -75,7 +75,7 @@ class RunFolder:
     @property
     def plan_path(self) -> Path:
         """Where the plan lies."""
-        return self.path / PLAN_FILE
+        return self.path / records.PLAN_FILE
 
     def run(self, block: str, cell: str) -> Path:
         """The folder of one run."""

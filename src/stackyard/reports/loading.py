@@ -14,6 +14,7 @@ from typing import Any
 from stackyard.errors import BadInputError
 from stackyard_task.records import (
     LIST_BYTES,
+    PLAN_FILE,
     RECORD_FILE,
     TIMELINE_FILE,
     Course,
@@ -22,7 +23,6 @@ from stackyard_task.records import (
     read_json,
 )
 
-PLAN_FILE = "plan.json"
 RUNS_FOLDER = "runs"
 PREPARED_FOLDER = "prepared"
 #: Preparations whose notes are read, and notes of each.

@@ -10,6 +10,7 @@ Every file is written whole or not at all, so a controller that is killed at any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,15 @@ from stackyard.matrix.runs import RunFolder
 from stackyard.scenarios import differences
 from stackyard.tuning.trial import QUANTITIES, STATES, Interval, Trial
 from stackyard_task import records
+from stackyard_task.studies import STUDY_FILE
 
-STUDY_FILE = "study.json"
 KIND = "stackyard study"
 #: Of what a study is continued by, what may differ: how much it may cost, and how trials are packed. The bounds of a
 #: trial follow from its limits, which are compared, and from what the plan holds.
 _MAY_DIFFER = ("budget", "packing", "bounds")
 _MOST_SHOWN = 5
+#: Name of a trial's file.
+_FILE = re.compile(r"t[0-9]+\.json")
 #: More than this no trial uses, whatever its unit.
 MOST = 1e300
 
@@ -134,17 +137,17 @@ class StudyFolder:
         """
         found = []
         for path in sorted((self.path / "runs").glob("t*.json")):
-            if not path.stem[1:].isdigit():
+            if not is_trial(path.name):
                 continue
             try:
                 trial = records.read_json(Trial, path)
-                problem = _problem(trial)
+                wrong = problem(trial)
             except records.RecordError as error:
-                problem = str(error)
-            if problem is not None:
-                file = "" if problem.startswith(str(path)) else f"{path}: "
+                wrong = str(error)
+            if wrong is not None:
+                file = "" if wrong.startswith(str(path)) else f"{path}: "
                 raise BadInputError(
-                    f"{file}{problem}; a trial's file was damaged: mend it, or replace the study with --fresh"
+                    f"{file}{wrong}; a trial's file was damaged: mend it, or replace the study with --fresh"
                 )
             found.append(trial)
         found.sort(key=lambda trial: trial.number)
@@ -160,7 +163,12 @@ class StudyFolder:
         return self.path / "runs" / f"{name_of(number)}.json"
 
 
-def _problem(trial: Trial) -> str | None:
+def is_trial(file: str) -> bool:
+    """Whether a file beside the runs is a trial's, by its name."""
+    return _FILE.fullmatch(file) is not None
+
+
+def problem(trial: Trial) -> str | None:
     """What in a trial's file no tuner writes; ``None``: nothing."""
     if trial.state not in STATES:
         return f"state is {trial.state!r}"

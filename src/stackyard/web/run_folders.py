@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackyard.reports import outputs
+from stackyard_task.studies import STUDY_FILE
 
 #: What lies in a folder with a report -> its kind.
 FILES = {outputs.file_name(ending): kind for ending, kind in outputs.KINDS.items()}
-#: What makes a folder that of a study.
-STUDY_FILE = "study.json"
 #: How deep below a folder reports are looked for, how many entries are looked at, and how many reports are listed.
 DEPTH, MOST_ENTRIES, MOST_SHOWN = 4, 20_000, 200
 #: A file that is sent.

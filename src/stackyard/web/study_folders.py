@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.errors import BadInputError
-from stackyard.tuning.folder import KIND, StudyFile
+from stackyard.tuning.folder import KIND, StudyFile, is_trial, problem
 from stackyard.tuning.report import settings
 from stackyard.tuning.report.settings import StudySettings
 from stackyard.tuning.trial import Trial
-from stackyard.web.run_folders import STUDY_FILE, RunFolders, opened_file
+from stackyard.web.run_folders import RunFolders, opened_file
 from stackyard_task import records
+from stackyard_task.studies import STUDY_FILE
 
 #: A study's own file, a trial's file, trials of a study, seconds of one look.
 MOST_STUDY_BYTES, MOST_TRIAL_BYTES, MOST_TRIALS, MOST_SECONDS = 4 << 20, 1 << 20, 10_000, 4.0
@@ -123,13 +124,7 @@ def _take(runs: int, kept: _Kept) -> int:
     stamps: dict[str, tuple[int, int]] = {}
     with os.scandir(runs) as entries:
         for entry in entries:
-            stem, dot, ending = entry.name.partition(".")
-            if (
-                not dot
-                or ending != "json"
-                or stem[:1] != "t"
-                or not (stem[1:].isascii() and stem[1:].isdigit())
-            ):
+            if not is_trial(entry.name):
                 continue
             if len(stamps) >= MOST_TRIALS:
                 break
@@ -153,7 +148,8 @@ def _trial(runs: int, name: str) -> Trial | None:
         return None
     with suppress(records.RecordError):
         light = {key: value for key, value in found[0].items() if key not in _HEAVY}
-        return records.from_json(Trial, light, name)
+        trial = records.from_json(Trial, light, name)
+        return trial if problem(trial) is None else None
     return None
 
 

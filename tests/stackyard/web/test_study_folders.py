@@ -95,9 +95,11 @@ def test_links_and_damaged_files_of_trials_are_not_followed(tmp_path: Path) -> N
     (runs / "t0003.json").symlink_to(tmp_path / "secret")
     (runs / "t0004.json").write_text("{")
     os.mkfifo(runs / "t0005.json")
+    wrong = {**json.loads((runs / "t0001.json").read_text()), "used": {"cpu_seconds": -1.0}}
+    (runs / "t0006.json").write_text(json.dumps(wrong))
     now = folders(tmp_path).now("0", "mine")
     assert now is not None
-    assert (len(now.trials), now.damaged) == (2, 3)
+    assert (len(now.trials), now.damaged) == (2, 4)
     outside = put(tmp_path / "outside", mixed())
     runs.rename(place.path / "gone")
     runs.symlink_to(outside.path / "runs")

@@ -21,15 +21,14 @@ from typing import Any
 from stackyard.clearml.client import Client
 from stackyard.clearml.sending import SPEC, Sender, hyperparameters
 from stackyard.errors import BadInputError
-from stackyard_task import records, workloads
+from stackyard_task import records, studies, workloads
 from stackyard_task.records import Code, StackPin, TaskSpec
 from stackyard_task.workloads import Workload
 
-PROJECT = "Stackyard/templates"
+PROJECT = studies.TEMPLATES_PROJECT
 #: Marks a template, and (as "queue: NAME") the queue it is meant for: the tags are what every web app shows, and a
 #: clone keeps them. ClearML drops ``execution.queue`` from clones; pages that start from the template itself use it.
-TAG = "template"
-QUEUE_TAG = "queue: "
+TAG, QUEUE_TAG = studies.TEMPLATE_TAG, studies.QUEUE_TAG
 #: The configuration object that lists which code a template held, and when.
 HISTORY = "Template history"
 DEFAULT_QUEUE = "cpu"

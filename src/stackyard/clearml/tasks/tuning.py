@@ -15,13 +15,13 @@ from stackyard.clearml.tasks.templates import PROJECT, QUEUE_TAG, TAG, Origin, P
 from stackyard.errors import BadInputError
 from stackyard_task import records
 from stackyard_task.records import RecordError, TaskSpec
-from stackyard_task.studies import STUDY
+from stackyard_task.studies import STUDY, project_of
 
 #: Its name, and the queue it is meant for: of agents whose machine has our side.
 NAME, QUEUE = "tune", "services"
 _COMMENT = (
     f"Searches for the best parameters of a workload.\nTo run it: clone, edit the configuration {STUDY!r} (a study "
-    f"file, TOML), enqueue in {QUEUE}. It runs as cloned. Trials are tasks in the project Stackyard/studies/NAME."
+    f"file, TOML), enqueue in {QUEUE}. It runs as cloned. Trials are tasks in the project {project_of('NAME')}."
 )
 
 

@@ -82,7 +82,7 @@ def _axes(folder: Path, found: Sequence[RunRecord]) -> dict[str, str]:
     """What is the same in all trials: as the plan says, else as a record does."""
     axes: dict[str, str] = {}
     with suppress(records.RecordError, OSError):
-        plan = records.read_json(_Plan, folder / "plan.json", records.LIST_BYTES)
+        plan = records.read_json(_Plan, folder / records.PLAN_FILE, records.LIST_BYTES)
         axes = {axis: ", ".join(levels) for axis, levels in plan.axes.items()}
     if not axes and found:
         axes = dict(found[0].cell)

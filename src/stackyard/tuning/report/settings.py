@@ -7,9 +7,10 @@ from typing import Any
 
 from stackyard.errors import BadInputError
 from stackyard.tuning import space
-from stackyard.tuning.folder import STUDY_FILE, StudyFile
+from stackyard.tuning.folder import StudyFile
 from stackyard.tuning.study import MAXIMISE, Budget, Packing, Search, combinations
 from stackyard_task import records
+from stackyard_task.studies import STUDY_FILE
 
 
 @dataclass
