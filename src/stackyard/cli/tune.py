@@ -14,7 +14,7 @@ from rich.console import Console
 from stackyard import extras, toml_tables
 from stackyard.cli import study_shown, study_watcher
 from stackyard.cli.options import Data, Json
-from stackyard.cli.studies import Studies
+from stackyard.cli.study_run import StudyRun
 from stackyard.cli.study_told import TellingWatcher
 from stackyard.counting import count
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, StackyardError
@@ -60,14 +60,14 @@ def run_command(
     if accept_changes and not resume:
         raise BadInputError("--accept-changes says how to continue; give --resume with it")
     text = toml_tables.text_of(file, "give the path of a study file")
-    studies = Studies(text, str(file), file.parent, Settings.from_environment(data), checked=not resume)
-    out = out or Path("runs") / studies.study.name
+    run = StudyRun(text, str(file), file.parent, Settings.from_environment(data), checked=not resume)
+    out = out or Path("runs") / run.study.name
     if dry_run:
-        said = study_shown.intention(studies.study)
-        typer.echo(json.dumps(said, indent=1) if as_json else study_shown.laid_out(studies.study, out))
+        said = study_shown.intention(run.study)
+        typer.echo(json.dumps(said, indent=1) if as_json else study_shown.laid_out(run.study, out))
         return
     _run(
-        studies,
+        run,
         out,
         file,
         as_json,
@@ -92,9 +92,9 @@ def resume_command(
     """Continue a study where it ended, as the file that it was begun from says now."""
     file = Path(StudyFolder(folder).needed().file)
     text = toml_tables.text_of(file, f"give its place with: stackyard tune run FILE --out {folder} --resume")
-    studies = Studies(text, str(file), file.parent, Settings.from_environment(data), checked=False)
+    run = StudyRun(text, str(file), file.parent, Settings.from_environment(data), checked=False)
     _run(
-        studies, folder, file, as_json, resume=True, accept_changes=accept_changes, retry_failed=retry_failed
+        run, folder, file, as_json, resume=True, accept_changes=accept_changes, retry_failed=retry_failed
     )
 
 
@@ -176,7 +176,7 @@ def _told(paths: Mapping[str, Path]) -> None:
 
 
 def _run(
-    studies: Studies,
+    run: StudyRun,
     out: Path,
     file: Path,
     as_json: bool,
@@ -189,10 +189,10 @@ def _run(
     told: Path | None = None,
 ) -> None:
     again = f"stackyard tune run {shlex.quote(str(file))}"
-    with study_watcher.watcher(Console(stderr=True), studies.study) as shown:
-        watcher = shown if told is None else TellingWatcher(shown, studies.study, StudyFolder(out), told)
-        watcher.message(study_shown.intended(studies.study, out))
-        outcome = studies.run(
+    with study_watcher.watcher(Console(stderr=True), run.study) as shown:
+        watcher = shown if told is None else TellingWatcher(shown, run.study, StudyFolder(out), told)
+        watcher.message(study_shown.intended(run.study, out))
+        outcome = run.run(
             out,
             file=str(file.absolute()),
             again=again,

@@ -115,7 +115,7 @@ def _accept(folder: StudyFolder, study: StudyFile, earlier: Plan, plan: Plan) ->
     records.write_json(plan, folder.runs.plan_path)
 
 
-class Studies:
+class StudyRun:
     """A study file and what is around it, ready to be run.
 
     Args:
