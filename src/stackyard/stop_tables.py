@@ -1,6 +1,6 @@
-"""Where runs are stopped, as people write it in TOML: a table [stop], each limit checked where it is taken.
+"""Where runs are stopped, as people write it in TOML: one table, each limit checked where it is taken.
 
-The same table stands in scenario files and in study files. Pure.
+Scenario files call it [stop], study files [limits]. Pure.
 """
 
 from __future__ import annotations

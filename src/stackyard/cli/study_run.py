@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 
 from stackyard import scenarios
@@ -33,7 +32,7 @@ from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
-from stackyard.tuning import packing, reading, shared
+from stackyard.tuning import capacity, reading, shared
 from stackyard.tuning.controller import Controller, Outcome, Watcher
 from stackyard.tuning.engine import Engine
 from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
@@ -43,11 +42,8 @@ from stackyard.tuning.study import plain as study_plain
 from stackyard.tuning.trial import Trial
 from stackyard_task import records
 from stackyard_task.records import RunRecord, TaskSpec
+from stackyard_task.studies import STUDY_TAG, TRIAL_TAG, project_of
 
-#: ClearML project that has one below it for each study.
-PROJECT = "Stackyard/studies"
-#: Tags of a trial's task; the second begins that of its study.
-TRIAL_TAG, STUDY_TAG = "trial", "study: "
 #: The trial whose cell stands for all of them in a study's plan.
 _ANY = "any"
 #: Of what is noted of one change.
@@ -115,8 +111,19 @@ def _accept(folder: StudyFolder, study: StudyFile, earlier: Plan, plan: Plan) ->
     records.write_json(plan, folder.runs.plan_path)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Ground:
+    """A study's folder, held, and what its runs are made with."""
+
+    folder: StudyFolder
+    plans: matrices.Planned
+    #: Folder of a command -> its archive.
+    archives: dict[str, Path]
+    conditions: Conditions
+
+
 class StudyRun:
-    """A study file and what is around it, ready to be run.
+    """A study file and what is around it, ready to be searched.
 
     Args:
         text: the file's content.
@@ -144,7 +151,7 @@ class StudyRun:
             text, name, beside, settings, checked=checked, is_file=True, reader=reader
         )
 
-    def run(
+    def search(
         self,
         out: Path,
         *,
@@ -175,16 +182,14 @@ class StudyRun:
             NotRunnableError: the study cannot run on this machine.
             StackyardError: a preparation failed, or the folder cannot be written.
         """
-        folder = StudyFolder(out, again)
-        engine = Engine(self.study)
-        earlier_plan = folder.runs.plan() if resume else None
-        plans = self._matrix.planned(folder.runs, earlier_plan, {}, None, [], write=True)
-        plan, scenario = plans.plan, plans.scenario
+        folder, engine = StudyFolder(out, again), Engine(self.study)
+        earlier = folder.runs.plan() if resume else None
+        plans = self._matrix.planned(folder.runs, earlier, {}, None, [], write=True)
+        plan = plans.plan
         if not plan.cells:
             raise NotRunnableError(f"{plan.name}: cannot run on this machine: {plan.not_runnable[0].reason}")
         archives = folders.archived(plans.travelling, self._settings.home)
         stop = Stop()
-        now = study_plain(self.study)
         with (
             progress.watcher(Console(stderr=True)) as preparing,
             folder.runs.locked(made=not resume) as lock,
@@ -193,18 +198,6 @@ class StudyRun:
             if task is not None:
                 # who is told so goes with its agent: its trials go on, and the next one takes them up
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            runner = Runner(
-                scenario,
-                plan,
-                folder.runs,
-                plans.site,
-                plans.code,
-                self._beside,
-                preparing,
-                stop,
-                travelling=plans.travelling,
-                archives=archives,
-            )
             conditions = Conditions(
                 folder=folder.runs,
                 python_of=plans.site.python_of,
@@ -215,79 +208,85 @@ class StudyRun:
                 retries=RetryPolicy(),
                 estimate=Estimate(),
             )
+            ground = _Ground(folder, plans, archives, conditions)
             try:
-                old = folder.study() if resume else None
-                if old is not None:
-                    folder.refuse_other(old, now)
-                study = old or StudyFile(self.study.name, scenario.title, file, plan.started_at)
-                study.study, study.file = now, file
-                if old is not None and accept_changes and earlier_plan is not None:
-                    _accept(folder, study, earlier_plan, plan)
+                study = self._opened(ground, file, earlier, accept_changes, resume=resume)
                 folder.runs.begin(plan, self._text, resume=resume, fresh=fresh)
                 folders.keep_diffs(plans.travelling, folder.path / CODE_FOLDER)
                 folder.write_study(study)  # from here on it can be continued, also while preparations run
-                if not runner.prepare(conditions):
+                if not self._prepared(ground):
                     return Outcome(folder.trials(), interrupted=True)
-                deployment = plans.site.deployment(scenario.axes["deployment"][0])
-                deployment.premises.shared[Filing] = self._filing(task)
-                own = contextlib.nullcontext() if deployment.needs_server else shared.folder(out)
-                with own as common:
-                    room = self._room(deployment, common)
-                    gpus = 0 if self.study.hardware is None else self.study.hardware.gpus
-                    specs = self._specs(plans, folder, archives)
-                    attempt = _Attempts(folder, deployment, conditions, specs, room, watcher, common, gpus)
-                    return Controller(engine, folder, attempt, room, watcher, stop).run(study, retry_failed)
+                return self._controlled(ground, engine, study, watcher, task, retry_failed)
             except BrokenPipeError:
                 raise
             except OSError as error:
                 raise folder.runs.unusable(error) from error
 
+    def _opened(
+        self, ground: _Ground, file: str, earlier: Plan | None, accept_changes: bool, *, resume: bool
+    ) -> StudyFile:
+        """What study.json is to hold: that of the study that goes on, or of a new one."""
+        folder, plan, now = ground.folder, ground.plans.plan, study_plain(self.study)
+        old = folder.study() if resume else None
+        if old is not None:
+            folder.refuse_other(old, now)
+        study = old or StudyFile(self.study.name, self.study.scenario.title, file, plan.started_at)
+        study.study, study.file = now, file
+        if old is not None and accept_changes and earlier is not None:
+            _accept(folder, study, earlier, plan)
+        return study
+
+    def _prepared(self, ground: _Ground) -> bool:
+        """Run what is made once before the trials; False: somebody stopped it."""
+        plans, conditions = ground.plans, ground.conditions
+        runner = Runner(
+            plans.scenario,
+            plans.plan,
+            ground.folder.runs,
+            plans.site,
+            plans.code,
+            self._beside,
+            conditions.watcher,
+            conditions.stop,
+            travelling=plans.travelling,
+            archives=ground.archives,
+        )
+        return runner.prepare(conditions)
+
+    def _controlled(
+        self,
+        ground: _Ground,
+        engine: Engine,
+        study: StudyFile,
+        watcher: Watcher,
+        task: str | None,
+        retry_failed: bool,
+    ) -> Outcome:
+        """Make trials until there are no more."""
+        folder, plans, conditions = ground.folder, ground.plans, ground.conditions
+        deployment = plans.site.deployment(plans.scenario.axes["deployment"][0])
+        deployment.premises.shared[Filing] = self._filing(task)
+        own = contextlib.nullcontext() if deployment.needs_server else shared.folder(folder.path)
+        with own as common:
+            room = capacity.room_of(self.study, deployment, common)
+            gpus = 0 if self.study.hardware is None else self.study.hardware.gpus
+            specs = self._specs(ground)
+            attempt = _Attempts(folder, deployment, conditions, specs, room, watcher, common, gpus)
+            controller = Controller(engine, folder, attempt, room, watcher, conditions.stop)
+            return controller.run(study, retry_failed)
+
     def _filing(self, task: str | None) -> Filing:
         """Where the tasks of trials are found, if they are tasks."""
         name = self.study.name
-        return Filing(f"{PROJECT}/{name}", (TRIAL_TAG, f"{STUDY_TAG}{name}"), task)
+        return Filing(project_of(name), (TRIAL_TAG, f"{STUDY_TAG}{name}"), task)
 
-    def _room(self, deployment: Deployment, common: Path | None) -> Room:
-        """What trials share: this machine, where they run on it, and what lies in its memory for all of them."""
-        wanted, bounds = self.study.packing, self.study.bounds()
-        hardware = self.study.hardware
-        if deployment.needs_server:
-            return Room(wanted.at_once, None, bounds, wanted.cores)
-        here = deployment.premises.machine
-        free = psutil.virtual_memory().available
-        memory = min(free, here.ram_limit_bytes or free)
-        gpus = [gpu.memory_bytes or 0 for gpu in here.gpus] if hardware is not None and hardware.gpus else []
-        there = min(here.affinity_cores, here.quota_cores or here.affinity_cores)
-        cores = min(wanted.total_cores or there, there)
-        if wanted.cores > cores:
-            raise NotRunnableError(
-                f"{self.study.name}: a trial takes {wanted.cores:g} cores and there are {cores:g}; give fewer cores in "
-                "[packing] or [hardware.NAME]"
-            )
-        machine = packing.machine(
-            cores,
-            memory,
-            gpus,
-        )
-        if wanted.memory_bytes is not None:
-            machine = dataclasses.replace(
-                machine, memory_bytes=min(float(wanted.memory_bytes), machine.memory_bytes)
-            )
-        return Room(
-            wanted.at_once,
-            machine,
-            bounds,
-            wanted.cores,
-            lambda: 0 if common is None else shared.size(common),
-        )
+    def _specs(self, ground: _Ground) -> Callable[[Trial], TaskSpec]:
+        plans, runs, archives = ground.plans, ground.folder.runs, ground.archives
 
-    def _specs(
-        self, plans: matrices.Planned, folder: StudyFolder, archives: dict[str, Path]
-    ) -> Callable[[Trial], TaskSpec]:
         def of(trial: Trial) -> TaskSpec:
             name = name_of(trial.number)
             scenario = self.study.of_trial(name, trial.parameters)
-            specs = TaskSpecs(scenario, plans.plan, folder.runs, plans.site, self._beside.resolve(), archives)
+            specs = TaskSpecs(scenario, plans.plan, runs, plans.site, self._beside.resolve(), archives)
             (cell,) = scenarios.cells(scenario)
             task = specs.of_cell(PlannedBlock(name, trial.number + 1, False), cell)
             return dataclasses.replace(

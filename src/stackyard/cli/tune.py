@@ -192,7 +192,7 @@ def _run(
     with study_watcher.watcher(Console(stderr=True), run.study) as shown:
         watcher = shown if told is None else TellingWatcher(shown, run.study, StudyFolder(out), told)
         watcher.message(study_shown.intended(run.study, out))
-        outcome = run.run(
+        outcome = run.search(
             out,
             file=str(file.absolute()),
             again=again,

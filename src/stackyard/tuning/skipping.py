@@ -18,8 +18,6 @@ _LEAST_EXCESS = 1.01
 _STRICTER = 1.5
 #: Share of the skipped that may be skipped wrongly.
 _WRONGLY = 0.01
-#: Share of the skipped that is begun all the same, to see whether the predictions are right.
-CHECK_SHARE = 0.1
 
 
 def why_skip(
@@ -66,7 +64,7 @@ def strictness(trials: Sequence[Trial]) -> float:
     return STRICTNESS * _STRICTER ** min(wrongly, 6)
 
 
-def is_checked(seed: int, number: int, share: float = CHECK_SHARE) -> bool:
+def is_checked(seed: int, number: int, share: float) -> bool:
     """Whether a trial that would be skipped is begun all the same: a share of them, the same at every run.
 
     Args:

@@ -106,17 +106,15 @@ def groups(space: Space) -> tuple[int, ...]:
     return tuple(index for index, dimension in enumerate(space.dimensions) for _ in range(dimension.width))
 
 
-def interval(guess: regression.Guess, base: float = 1.0, least: float = 0.0) -> Interval:
+def interval(guess: regression.Guess, base: float = 1.0) -> Interval:
     """A guess in logarithms as an interval.
 
     Args:
         guess: logarithms.
         base: what its exponentials are factors of.
-        least: what the value is known to be at least.
     """
     low, value, high = (
-        max(least, base * math.exp(min(max(x, -_MOST_LOG), _MOST_LOG)))
-        for x in (guess.low, guess.value, guess.high)
+        base * math.exp(min(max(x, -_MOST_LOG), _MOST_LOG)) for x in (guess.low, guess.value, guess.high)
     )
     return Interval(value, low, high)
 

@@ -53,13 +53,12 @@ def holds(told: Interval, trial: Trial, quantity: str) -> bool | None:
     return None
 
 
-def widened(told: Interval, by: float, least: float = 0.0) -> Interval:
+def widened(told: Interval, by: float) -> Interval:
     """Bounds further from the value, or nearer to it, in the logarithm.
 
     Args:
         told: the bounds; those of 0 stay.
         by: factor.
-        least: what the value is known to be at least.
     """
     if told.value <= 0:
         return told
@@ -67,4 +66,4 @@ def widened(told: Interval, by: float, least: float = 0.0) -> Interval:
         told.value * math.exp(min(max(by * math.log(max(end, _TINY) / told.value), -_MOST_LOG), _MOST_LOG))
         for end in (told.low, told.high)
     )
-    return Interval(max(told.value, least), max(low, least), max(high, least))
+    return Interval(told.value, low, high)

@@ -1,4 +1,4 @@
-"""Every combination of a countable space, in an order of the seed's or of the file's."""
+"""Every combination of a countable space, in the order of the file."""
 
 from __future__ import annotations
 

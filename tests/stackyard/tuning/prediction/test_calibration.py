@@ -23,9 +23,9 @@ def test_misses_widen_and_hits_narrow_and_nine_of_ten_hits_leave_the_width() -> 
     assert calibration.factor([hit] * 10_000, "cpu_seconds") >= 0.1
 
 
-def test_widening_is_in_proportion_to_the_value_and_never_below_what_was_used() -> None:
-    found = calibration.widened(Interval(10, 5, 20), 2.0, least=4.0)
-    assert (found.low, found.value, found.high) == pytest.approx((4.0, 10, 40))
+def test_widening_is_in_proportion_to_the_value() -> None:
+    found = calibration.widened(Interval(10, 5, 20), 2.0)
+    assert (found.low, found.value, found.high) == pytest.approx((2.5, 10, 40))
 
 
 @pytest.mark.parametrize("by", [0.1, 1.0, 64.0])
