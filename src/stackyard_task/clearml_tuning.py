@@ -16,26 +16,23 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import IO, Any, Dict, Mapping, Optional
 
 from stackyard_task import chosen, records
 from stackyard_task.api import ApiError
 from stackyard_task.clearml_link import Link
 from stackyard_task.clearml_study import StudyTask
+from stackyard_task.end_request import EndRequest
 from stackyard_task.records import Failure, RecordError
 from stackyard_task.studies import STUDY
 from stackyard_task.wishes import Settled
-
-if TYPE_CHECKING:
-    from stackyard_task.dispatched import Ending
 
 #: Below our side's home; in it a folder for each task.
 FOLDER = "studies"
 #: In that of a task: the study file, the study itself, what the tuner tells, how much of that was shown, what the tuner
 #: answered at its end, and which run of the task began it.
-FILE, RUN, TOLD, SHOWN, ANSWER, BEGUN = (
-    *("study.toml", "study", "told.jsonl", "shown", "answer.json", "begun"),
-)
+FILE, RUN, TOLD = "study.toml", "study", "told.jsonl"
+SHOWN, ANSWER, BEGUN = "shown", "answer.json", "begun"
 #: The runtime property that says the same as BEGUN; a task that is reset loses it.
 BEGUN_PROPERTY = "stackyard_study"
 #: How often what the tuner tells is shown.
@@ -50,10 +47,10 @@ KEPT_SECONDS = 30 * 86400.0
 _MOST_LETTERS = 4000
 _ANSWER_BYTES = 32 << 20
 #: Exit statuses of our side that say whose fault it is.
-_KINDS = {2: "bad_input", 3: "infrastructure", 4: "code"}
+KINDS = {2: "bad_input", 3: "infrastructure", 4: "code"}
 
 
-def run(link: Link, ending: Ending, variables: Mapping[str, str]) -> Optional[Failure]:
+def run(link: Link, ending: EndRequest, variables: Mapping[str, str]) -> Optional[Failure]:
     """Run the study of the current task to its end; ``None`` where it came to it.
 
     Args:
@@ -253,6 +250,6 @@ def _finish(shown: StudyTask, tuner: _Tuner, place: Path, aborted: bool) -> Opti
     if said.get("state") == "finished":  # some of its trials failed, as its pages say
         print(f"note: {tuner.last}", flush=True)
         return None
-    kind = _KINDS.get(tuner.status or 0, "infrastructure")
+    kind = KINDS.get(tuner.status or 0, "infrastructure")
     words = tuner.last.removeprefix("stackyard: ").replace(str(place / FILE), f"configuration {STUDY}")
     return Failure(kind, words or f"the tuner ended with status {tuner.status} and said nothing")

@@ -10,11 +10,9 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
@@ -23,6 +21,7 @@ from stackyard_task import byte_code, clearml_link, inputs, installed, records, 
 from stackyard_task.api import ApiError
 from stackyard_task.clearml_link import Link
 from stackyard_task.criteria import Stopped
+from stackyard_task.end_request import EndRequest, Interrupted
 from stackyard_task.measure.proc import first_process_started
 from stackyard_task.records import Code, Failure, RunRecord, TaskSpec
 from stackyard_task.workloads import entry_of
@@ -61,10 +60,6 @@ class NotHere(Exception):
     """This machine cannot run the task; another may. The message says what is missing."""
 
 
-class Interrupted(Exception):
-    """The task was told to end before its workload began."""
-
-
 def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     """Run the task this process was started for; 0 if it completed, STOPPED at one of its criteria.
 
@@ -73,7 +68,7 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
         begun: Epoch seconds at the entry script's first line.
         wheel: SHA-256 of the wheel the package came in; ``None``: from a clone of the repository.
     """
-    ending = Ending()
+    ending = EndRequest()
     try:
         link = clearml_link.connect()
     except ApiError as error:
@@ -144,46 +139,6 @@ def main(code: Path, begun: float, wheel: Optional[str]) -> int:
     return 0 if link.fail(failure) else FAILED
 
 
-class Ending:
-    """How this process is told to end: by SIGTERM, from a container that is stopped or from ``aborts``.
-
-    Before the workload begins, that ends the task at once; while it runs, the supervisor ends it and writes its
-    record; afterwards the record is delivered first.
-    """
-
-    def __init__(self) -> None:
-        #: Whether somebody did.
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._told)
-
-    def hand_over(self) -> None:
-        """From here on the supervisor takes signals itself.
-
-        Raises:
-            Interrupted: one came already.
-        """
-        self.protect()
-        if self.asked:
-            raise Interrupted
-
-    def protect(self) -> None:
-        """Signals are only noted from here on: what there is, is delivered."""
-        signal.signal(signal.SIGTERM, self._noted)
-
-    def wait(self, seconds: float) -> None:
-        """Wait for somebody to end this process, so long at most."""
-        until = time.monotonic() + seconds
-        while not self.asked and time.monotonic() < until:
-            time.sleep(0.1)
-
-    def _noted(self, _number: int, _frame: Any) -> None:
-        self.asked = True
-
-    def _told(self, _number: int, _frame: Any) -> None:
-        self.asked = True
-        raise Interrupted
-
-
 def _run(
     link: Link,
     spec: TaskSpec,
@@ -191,7 +146,7 @@ def _run(
     code: Path,
     begun: float,
     wheel: Optional[str],
-    ending: Ending,
+    ending: EndRequest,
 ) -> RunRecord:
     stack = stack_of(spec, os.environ)
     packages = packages_of(spec)

@@ -32,6 +32,7 @@ from stackyard.matrix.stop import Stop
 from stackyard.matrix.task_specs import TaskSpecs
 from stackyard.scenarios import Known, Scenario
 from stackyard.settings import Settings
+from stackyard.toml_tables import GPUS_VARIABLE
 from stackyard.tuning import capacity, reading, shared
 from stackyard.tuning.controller import Controller, Outcome, Watcher
 from stackyard.tuning.engine import Engine
@@ -93,7 +94,7 @@ class _Attempts:
         gpu = self.room.gpu_of(trial)
         seen = {} if self.common is None else {shared.VARIABLE: str(self.common)}
         if gpu is not None:
-            seen["CUDA_VISIBLE_DEVICES"] = str(self.deployment.premises.machine.gpus[gpu].index)
+            seen[GPUS_VARIABLE] = str(self.deployment.premises.machine.gpus[gpu].index)
         task = self.specs(trial)
         task = dataclasses.replace(task, environment={**task.environment, **seen})
         told = _Told(self.watcher, name_of(trial.number), stop)

@@ -18,7 +18,7 @@ from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix.attempt import Attempt
 from stackyard.matrix.runs import counts_as_done
 from stackyard.matrix.stop import Stop
-from stackyard.tuning import observed
+from stackyard.tuning import notes, observed
 from stackyard.tuning.engine import Engine, Over
 from stackyard.tuning.folder import StudyFile, StudyFolder, name_of
 from stackyard.tuning.room import Room
@@ -30,8 +30,6 @@ from stackyard_task.records import Progress, RecordError, RunRecord
 LOOK_SECONDS = 0.2
 #: Trials that wait for room before no further one is planned: what they find is not known to its sampler.
 _MOST_WAITING = 4
-#: Notes of runs that are told; their records have them all.
-_MOST_NOTES = 20
 #: How often what the study has used is kept while nothing else changes.
 _KEEP_SECONDS = 5.0
 
@@ -346,25 +344,24 @@ class Controller:
         self._watcher.over(trial, self._trials)
         self._tell(trial, record.notes)
 
-    def _tell(self, trial: Trial, notes: Sequence[str]) -> None:
+    def _tell(self, trial: Trial, told: Sequence[str]) -> None:
         """Say what a reader should know of a trial's run, each once."""
         first = self._engine.study.objectives[0].name
         silent = (
             self._engine.study.search.pruner != "none" and trial.state == "completed" and not trial.course
         )
         said = [
-            *notes,
+            *told,
             *(
                 [f"it told no {first} on its way, so no pruner can end such a trial: docs/reporting.md"]
                 if silent
                 else []
             ),
         ]
-        for note in said:
-            if note not in self._noted and len(self._noted) < _MOST_NOTES:
+        for note in map(notes.shown, said):
+            if note not in self._noted and len(self._noted) < notes.MOST_NOTES:
                 self._noted.add(note)
-                shown = "".join(letter if letter.isprintable() else " " for letter in note)
-                self._watcher.message(f"  note of {name_of(trial.number)}: {shown}")
+                self._watcher.message(f"  note of {name_of(trial.number)}: {note}")
 
     def _end_all(self) -> None:
         """Whatever went wrong: no trial goes on unseen."""

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from stackyard.tuning.prediction import accuracy
+from stackyard.tuning.study import Search
 from stackyard.tuning.trial import Interval, Reason, Trial
 from stackyard_task import criteria
 
@@ -64,7 +65,7 @@ def strictness(trials: Sequence[Trial]) -> float:
     return STRICTNESS * _STRICTER ** min(wrongly, 6)
 
 
-def is_checked(seed: int, number: int, share: float) -> bool:
+def is_checked(seed: int, number: int, share: float = Search.check_share) -> bool:
     """Whether a trial that would be skipped is begun all the same: a share of them, the same at every run.
 
     Args:

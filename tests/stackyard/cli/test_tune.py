@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from stackyard import errors
 from stackyard.cli import main
-from stackyard_task import report
+from stackyard_task import clearml_tuning, report
 from tests.waiting import PATIENCE_SECONDS
 
 #: A script of the user's own, that knows nothing of us.
@@ -222,11 +223,20 @@ def test_a_study_file_that_changed_is_refused_by_what_differs(
     assert "objectives.accuracy: 'maximise' then, 'minimise' now" in ran(capsys, "resume", "runs/small")[2]
 
 
+def test_exit_statuses_mean_to_the_task_of_a_study_what_they_mean_here() -> None:
+    meant = {
+        errors.BadInputError: "bad_input",
+        errors.NotRunnableError: "infrastructure",
+        errors.RunsFailedError: "code",
+    }
+    assert {error.exit_code: kind for error, kind in meant.items()} == clearml_tuning.KINDS
+
+
 def test_a_dry_run_writes_nothing(
     write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, said, _ = ran(capsys, "run", str(write()), "--dry-run")
-    assert (status, said["combinations"]) == (0, 4)
+    assert (status, said["combinations"], said["search"]["sampler"]) == (0, 4, "grid")
     assert not (tmp_path / "runs").exists()
 
 

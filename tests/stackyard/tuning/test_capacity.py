@@ -26,7 +26,8 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def beside_each_other(deployment: Any, packing: str) -> int:
     """How many trials of 2 GB begin."""
-    room = capacity.room_of(study(f"{TEXT}\n[packing]\n{packing}"), deployment, None)
+    text = TEXT.replace("400 MB", "4 GB")
+    room = capacity.room_of(study(f"{text}\n[packing]\n{packing}"), deployment, None)
     told = {"ram_bytes": Interval(2 * GB, 2 * GB, 2 * GB)}
     waiting, running = [Trial(n, {}, predicted=told) for n in range(9)], list[Trial]()
     while (chosen := room.next(waiting, running)) is not None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from stackyard.tuning import shared
+from stackyard_tabular import shared_data
+
+
+def test_a_workload_finds_it_by_the_name_that_it_is_given_by() -> None:
+    assert shared.VARIABLE == shared_data.VARIABLE
 
 
 def test_a_folder_is_there_while_trials_run_and_gone_afterwards(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def render(report: StudyReport) -> str:
         best_more=max(0, len(report.front) - MOST_BEST),
         none_completed=said.NONE_COMPLETED,
         summary=said.summary(report),
+        simulated=said.simulated(report),
         short_ended=said.short_ended(report),
         charts=[chart for chart in drawn if chart is not None],
         no_course=_no_course(report, drawn[1] is not None),
@@ -159,8 +160,7 @@ def _table(report: StudyReport) -> dict[str, Any]:
         if name in _ALWAYS or any(name in trial.used or name in trial.predicted for trial in shown)
     ]
     values = [name for name in report.objectives if name not in used]
-    simulated = {"energy": "energy_joules", "GPU memory": "gpu_memory_bytes"}
-    marked = {simulated[name] for name in report.found.simulated if name in simulated}
+    marked = set(report.found.simulated)
     front = {trial.number for trial in report.front}
     numeric = {name for name in columns if all(_is_number(trial.parameters.get(name, 0)) for trial in shown)}
     predicted = any(trial.predicted or trial.predicted_early for trial in shown)

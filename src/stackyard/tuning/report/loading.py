@@ -56,14 +56,14 @@ def load(folder: Path) -> Found:
 
 
 def simulated(found: Sequence[RunRecord]) -> list[str]:
-    """What of runs was measured by simulated counters, in words."""
+    """Quantities of runs that were measured by simulated counters."""
 
     def is_said(text: str | None) -> bool:
         return "simulated" in (text or "").lower()
 
     names = {
-        "energy": any(is_said(record.measurement.energy_method) for record in found),
-        "GPU memory": any(
+        "energy_joules": any(is_said(record.measurement.energy_method) for record in found),
+        "gpu_memory_bytes": any(
             is_said(gpu.peak_memory_method) or is_said(gpu.name)
             for record in found
             for gpu in record.measurement.gpus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from stackyard.tuning import notes
 from stackyard.tuning.folder import StudyFolder
 from stackyard.tuning.trial import Trial
 from stackyard_task import records
@@ -12,19 +13,17 @@ from stackyard_task.records import RunRecord
 
 #: Records that are read of a study; of more runs some that lie evenly among them.
 MOST_RECORDS = 100
-#: Notes that are told, and characters of one.
-MOST_NOTES, MOST_LETTERS = 20, 400
 
 
-def noted(found: Sequence[RunRecord]) -> dict[str, int]:
+def noted(runs: Sequence[RunRecord]) -> dict[str, int]:
     """What runs note, and in how many of them; at most so many notes, the first."""
-    notes: dict[str, int] = {}
-    for record in found:
+    found: dict[str, int] = {}
+    for record in runs:
         for text in dict.fromkeys(record.notes):
-            note = "".join(letter if letter.isprintable() else " " for letter in text[:MOST_LETTERS])
-            if note in notes or len(notes) < MOST_NOTES:
-                notes[note] = notes.get(note, 0) + 1
-    return notes
+            note = notes.shown(text)
+            if note in found or len(found) < notes.MOST_NOTES:
+                found[note] = found.get(note, 0) + 1
+    return found
 
 
 def notes_of(place: StudyFolder, trials: Sequence[Trial]) -> dict[str, int]:

@@ -28,7 +28,7 @@ class Found:
     #: Records of runs that those were read from, and runs that there are.
     records_read: int = 0
     runs: int = 0
-    #: What is measured by simulated counters, in words.
+    #: Quantities that are measured by simulated counters.
     simulated: Sequence[str] = ()
     #: What the records read note, and in how many of them.
     notes: Mapping[str, int] = field(default_factory=dict)

@@ -200,13 +200,19 @@ def overhead(report: StudyReport) -> str:
     )
 
 
+def simulated(report: StudyReport) -> list[str]:
+    """What is measured by simulated counters, in words."""
+    return [wording.label(name) for name in report.found.simulated]
+
+
 def footnotes(report: StudyReport) -> list[str]:
     """What a reader has to know of the figures."""
     found = report.found
     notes = []
-    if found.simulated:
+    named = simulated(report)
+    if named:
         notes.append(
-            f"Simulated: the counters of {' and of '.join(found.simulated)} are simulated, no figure of theirs was "
+            f"Simulated: the counters of {' and of '.join(named)} are simulated, no figure of theirs was "
             "measured."
         )
     if 0 < found.records_read < found.runs:

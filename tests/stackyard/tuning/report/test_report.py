@@ -118,12 +118,12 @@ def test_what_was_not_measured_is_a_dash_and_no_zero() -> None:
 def test_simulated_counters_are_called_so() -> None:
     trial = completed(0, 0.5)
     trial.used["energy_joules"] = 12.0
-    made = report([trial], simulated=["energy"])
+    made = report([trial], simulated=["energy_joules"])
     page = Page(html.render(made)).text
     assert "Simulated counters: energy" in page
     assert "energy (simulated)" in page
     assert "simulated" in markdown.render(made)
-    assert json_report.to_json(made)["simulated"] == ["energy"]
+    assert json_report.to_json(made)["simulated"] == ["energy_joules"]
 
 
 def test_text_of_files_and_runs_stays_text() -> None:
@@ -260,7 +260,7 @@ def test_where_and_how_stands_in_the_records_and_some_of_many_are_read(
     found = loading.load(tmp_path / "study")
     assert (found.records_read, found.runs) == (2, 5)
     assert found.axes == {"stack": "torch-cpu"}
-    assert found.simulated == ["energy"]
+    assert found.simulated == ["energy_joules"]
     assert next(row for row in found.methods if row.name == "CPU time").values == {"cgroup v2": 2}
     hosts = next(row for row in found.environment if row.name == "Host").values
     assert set(hosts) == {"host-0", "host-4"}
@@ -329,7 +329,7 @@ def test_of_trials_that_tie_the_chart_marks_the_one_that_the_text_names() -> Non
 
 
 def test_what_runs_note_is_told_with_how_many_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "MOST_NOTES", 2)
+    monkeypatch.setattr(notes, "MOST_NOTES", 2)
     trials = many(3)
     trials[2].state = "failed"
     place = put(tmp_path / "study", trials)
