@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from stackyard.errors import BadInputError
+from stackyard.tuning import notes
 from stackyard.tuning import report as reports
 from stackyard.tuning.report import csv_report, html, json_report, loading, markdown, recorded, wording
 from stackyard.tuning.trial import QUANTITIES, Interval, Reason, Trial
@@ -342,8 +343,8 @@ def test_what_runs_note_is_told_with_how_many_do(tmp_path: Path, monkeypatch: py
     told = "the limit of GPU memory held nothing: there is no GPU (3 runs)"
     assert told in Page(paths["html"].read_text()).text
     assert told in paths["md"].read_text()
-    notes = json.loads(paths["json"].read_text())["notes"]
-    assert notes == {"the limit of GPU memory held nothing: there is no GPU": 3, "odd 0": 1}
+    noted = json.loads(paths["json"].read_text())["notes"]
+    assert noted == {"the limit of GPU memory held nothing: there is no GPU": 3, "odd 0": 1}
 
 
 def test_one_word_for_one_quantity() -> None:
