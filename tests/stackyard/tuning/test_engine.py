@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from stackyard.tuning.engine import Engine, Over
-from stackyard.tuning.trial import Reason, Trial
+from stackyard.tuning.trial import Reading, Reason, Trial
 from tests.stackyard.tuning.study_text import TEXT, study
 
 
@@ -91,3 +93,17 @@ def _course(number: int, state: str, seconds_a_step: float, value: float) -> Tri
     course = [Point(seconds_a_step * i, seconds_a_step * i, i, value * i / 10) for i in range(1, 6)]
     values: dict[str, Any] = {"accuracy": value} if state == "completed" else {}
     return Trial(number, {"lr": 0.1, "batch": 30}, state=state, course=course, values=values)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_trial_that_will_break_a_limit_is_ended_after_its_first_steps_or_shows_what_comes(
+    share: float,
+) -> None:
+    text = TEXT.replace('sampler = "random"', f'sampler = "random"\ncheck_share = {share}')
+    engine = Engine(study(text))
+    trial = Trial(0, {"lr": 0.1, "batch": 30}, state="running")
+    trial.readings = [Reading(0.06, None, {"ram_bytes": 900e6, "wall_seconds": 1.0})]
+    engine.foresee(trial, [trial])
+    reasons = [engine.why_end(trial, [trial]) for _ in range(2)]
+    assert [reason and reason.kind for reason in reasons] == [None if share else "predicted"] * 2
+    assert trial.checks_prediction == bool(share)
