@@ -132,7 +132,9 @@ def loaded(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").split(".")[0] if not node.level else path.relative_to(SOURCE).parts[0])
+            found.add(
+                (node.module or "").split(".")[0] if not node.level else path.relative_to(SOURCE).parts[0]
+            )
         waiting += ast.iter_child_nodes(node)
     return found
 

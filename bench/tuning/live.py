@@ -123,9 +123,7 @@ def _sources() -> str:
 def _searched(ground: Ground, sources: str, limit: str, trials: int, seed: int, skip: bool) -> List[Trial]:
     folder = ground.new("live")
     skips = "true\ncheck_share = 0.5" if skip else "false"
-    text = STUDY.format(
-        stack=STACK, sources=sources, limit=limit, trials=trials, seed=seed, skip=skips
-    )
+    text = STUDY.format(stack=STACK, sources=sources, limit=limit, trials=trials, seed=seed, skip=skips)
     tuner.run(text, folder, expected=(0, 3, 4))
     if not (folder / "study" / "study.json").exists():
         raise NotHere(f"the study did not begin: is {STACK} built? build it: stackyard stack build {STACK}")

@@ -1,7 +1,7 @@
 """What a tuner tells of its study while it goes on: JSON lines, for whoever shows it on a task's pages. Shapes only.
 
-Our side writes them, ``clearml_tuning`` reads them. And what both call the projects and the tags of a study's tasks on a
-server. Standard library only.
+Our side writes them, ``clearml_tuning`` reads them. And what both call a study's file, and the projects and the tags of
+its tasks on a server. Standard library only.
 """
 
 from __future__ import annotations

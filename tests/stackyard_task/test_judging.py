@@ -15,7 +15,15 @@ from stackyard_task.criteria import Criteria
 from stackyard_task.judging import Judge
 from stackyard_task.measure.gpu import Device, GpuMeter
 from stackyard_task.pace import Pace
-from stackyard_task.records import SERIES_FILE, TASK_FILE, GpuUse, Measurement, RunRecord, TaskSpec, write_json
+from stackyard_task.records import (
+    SERIES_FILE,
+    TASK_FILE,
+    GpuUse,
+    Measurement,
+    RunRecord,
+    TaskSpec,
+    write_json,
+)
 from stackyard_task.run import TaskError, main, supervise
 from stackyard_task.workloads import Workload
 

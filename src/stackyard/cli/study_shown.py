@@ -35,7 +35,9 @@ def _found(trial: Trial) -> str:
         for name, of in (("cpu_seconds", "CPU"), ("ram_bytes", "RAM"), ("gpu_memory_bytes", "GPU memory"))
         if name in trial.used and name not in trial.values
     )
-    return "  ".join(part for part in (name_of(trial.number), wording.parameters(trial.parameters), values, costs) if part)
+    return "  ".join(
+        part for part in (name_of(trial.number), wording.parameters(trial.parameters), values, costs) if part
+    )
 
 
 def whole(trial: Trial, place: StudyFolder) -> str:
@@ -62,7 +64,7 @@ def whole(trial: Trial, place: StudyFolder) -> str:
 
 
 def intention(study: Study) -> dict[str, Any]:
-    """What a study is going to search, as JSON: what study.json is to hold of it, and what is the same in all trials."""
+    """What a study is going to search, as JSON: as study.json is to hold it, and what is the same in all trials."""
     return {
         "name": study.name,
         "title": study.scenario.title,

@@ -36,8 +36,8 @@ class TrialWatcher(Watcher):
 
     def over(self, trial: Trial, trials: Sequence[Trial]) -> None:
         """One line."""
-        best = fronts.front(trials, self._study.directions)
-        self.message(line(trial) + (" *" if any(one is trial for one in best) else ""))
+        front = fronts.front(trials, self._study.directions)
+        self.message(line(trial) + (" *" if any(one is trial for one in front) else ""))
 
 
 def watcher(console: Console, study: Study) -> TrialWatcher:

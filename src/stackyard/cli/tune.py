@@ -93,9 +93,7 @@ def resume_command(
     file = Path(StudyFolder(folder).needed().file)
     text = toml_tables.text_of(file, f"give its place with: stackyard tune run FILE --out {folder} --resume")
     run = StudyRun(text, str(file), file.parent, Settings.from_environment(data), checked=False)
-    _run(
-        run, folder, file, as_json, resume=True, accept_changes=accept_changes, retry_failed=retry_failed
-    )
+    _run(run, folder, file, as_json, resume=True, accept_changes=accept_changes, retry_failed=retry_failed)
 
 
 @app.command("status")

@@ -145,6 +145,9 @@ def combinations(space: Space, search: Search) -> int | None:
 
 def plain(study: Study) -> dict[str, Any]:
     """What a study is continued by: JSON values, but for what its scenario's plan already holds."""
+    bounds = study.bounds()
+    if study.limits.slowing is not None:
+        bounds["slowing"] = study.limits.slowing
     held = {
         "space": [
             {"kind": type(d).__name__.lower(), **dataclasses.asdict(d)} for d in study.space.dimensions
@@ -152,10 +155,7 @@ def plain(study: Study) -> dict[str, Any]:
         "objectives": {o.name: o.direction for o in study.objectives},
         **({"best_of_course": best} if (best := [o.name for o in study.objectives if o.best]) else {}),
         "limits": dataclasses.asdict(study.limits),
-        "bounds": {
-            **study.bounds(),
-            **({} if study.limits.slowing is None else {"slowing": study.limits.slowing}),
-        },
+        "bounds": bounds,
         "budget": dataclasses.asdict(study.budget),
         "search": dataclasses.asdict(study.search),
         "packing": dataclasses.asdict(study.packing),

@@ -96,8 +96,8 @@ class Trial:
     lost_cpu_seconds: float = 0.0
     started_at: str | None = None
     finished_at: str | None = None
-    #: The tuner's own time: what it took to choose the trial and to predict what it will use, to begin it, to look at it
-    #: while it ran, and to take in its end. Neither its run nor a queue counts.
+    #: The tuner's own time: what it took to choose the trial and to predict what it will use, to begin it, to look at
+    #: it while it ran, and to take in its end. Neither its run nor a queue counts.
     overhead_seconds: float | None = None
     #: Folder of its run below the study's; ``None``: it never began.
     folder: str | None = None

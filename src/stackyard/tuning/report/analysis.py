@@ -64,9 +64,7 @@ def best_so_far(trials: Sequence[Trial], objective: str, maximise: bool) -> list
     return points
 
 
-def ended(
-    trials: Sequence[Trial], limits: Mapping[str, float], foretold: Mapping[int, float]
-) -> list[Ended]:
+def ended(trials: Sequence[Trial], limits: Mapping[str, float], foretold: Mapping[int, float]) -> list[Ended]:
     """What each criterion stopped or kept from starting, those that stopped most first.
 
     Args:
