@@ -39,7 +39,7 @@ cores = 1
 total_cores = {cores}
 """
 #: How long one trial takes, and how many there are of each size.
-SECONDS, SEEDS = 22.0, 3
+SECONDS, SEEDS = 30.0, 3
 
 
 def figures(result: Result, quick: bool, ground: Ground, options: Any) -> None:

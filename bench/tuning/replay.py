@@ -60,11 +60,6 @@ class Run:
     broke: int = 0
     #: Of the tuner itself.
     seconds: float = 0.0
-    until: float = SOLVED
-
-    def cost_to(self, regret: float) -> Optional[float]:
-        """Cost until so little regret; ``None``: it was not reached."""
-        return next((cost for cost, reached in self.course if reached <= regret), None)
 
 
 def run(

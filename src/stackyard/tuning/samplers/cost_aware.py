@@ -26,6 +26,7 @@ from scipy import special
 from stackyard.tuning.prediction.one_thread import one_thread
 from stackyard.tuning.samplers import Question
 from stackyard.tuning.samplers.candidates import Candidates
+from stackyard.tuning.samplers.grid import first_left
 from stackyard.tuning.samplers.surrogate import Surrogate, settings
 from stackyard.tuning.trial import Trial
 
@@ -104,22 +105,13 @@ class CostAwareSampler:
             found = self._candidates.parameters(self._candidates.drawn(dice, 1)[0])
             if space.key(found) not in had:
                 return found
-        return self._first_left(had)
+        return first_left(space, had)
 
     def _row(self, trial: Trial) -> Array:
         key = self._question.space.key(trial.parameters)
         if key not in self._rows:
             self._rows[key] = self._candidates.row(trial.parameters)
         return self._rows[key]
-
-    def _first_left(self, had: set[Any]) -> Mapping[str, Any] | None:
-        from stackyard.tuning.samplers.grid import GridSampler
-
-        if self._question.space.count is None:
-            return None
-        names = self._question.space.names
-        tried = [Trial(i, dict(zip(names, (v for _, v in key), strict=True))) for i, key in enumerate(had)]
-        return GridSampler(self._question).ask(tried)
 
     def _ranked(self, trials: Sequence[Trial], dice: np.random.Generator) -> Array:
         """Candidates, the best first."""
@@ -214,7 +206,7 @@ class CostAwareSampler:
         quantity = next(iter(seen.used), None)
         if quantity in said:
             worth -= _CHEAP * said[quantity][0]
-        worth += np.log(self._kept(models, said, len(units)))
+        worth += np.log(self._probability_of_keeping(models, said, len(units)))
         return rows[np.argsort(-worth, kind="stable")]
 
     # -- the models --------------------------------------------------------------------------------
@@ -277,7 +269,7 @@ class CostAwareSampler:
         found = {quantity: self._quantity_model(seen, quantity) for quantity in seen.used}
         return {quantity: model for quantity, model in found.items() if model is not None}
 
-    def _kept(
+    def _probability_of_keeping(
         self, models: Mapping[str, Surrogate], said: Mapping[str, tuple[Array, Array]], count: int
     ) -> Array:
         """Probability that every limit is kept, at ``count`` points of which the models said this."""
@@ -331,7 +323,7 @@ class CostAwareSampler:
             doubt = np.sqrt(doubt**2 + model.noise * model.spread**2)
             worth = _log_improvement((best - mean) / doubt) + np.log(doubt)
             said = {q: m.at(points) for q, m in models.items()}
-            kept = self._kept(models, said, len(points))
+            kept = self._probability_of_keeping(models, said, len(points))
             worth += np.log(kept)
             if quantity in said:
                 # not what being stopped would cost: so little would be tried beyond the limit again and again

@@ -14,6 +14,7 @@ from typing import Any
 
 from stackyard import extras
 from stackyard.tuning.samplers import Question
+from stackyard.tuning.samplers.grid import first_left
 from stackyard.tuning.space import Choice, Dimension
 from stackyard.tuning.trial import Trial
 
@@ -68,20 +69,7 @@ class LibrarySampler:
                 self._study.tell(asked, state=_state("FAIL"))
                 if fresh:
                     return found
-        return self._first_left(had)
-
-    def _first_left(self, had: set[Any]) -> Mapping[str, Any] | None:
-        """A combination nobody tried, where they can be counted; ``None``: as good as none is left."""
-        from stackyard.tuning.samplers.grid import GridSampler
-
-        if self._question.space.count is None or self._question.space.count > 100_000:
-            return None
-        return GridSampler(self._question).ask(
-            [
-                Trial(i, dict(zip(self._question.space.names, (v for _, v in key), strict=True)))
-                for i, key in enumerate(had)
-            ]
-        )
+        return first_left(space, had)
 
     def _tell(self, trials: Sequence[Trial]) -> None:
         import optuna
