@@ -1,20 +1,11 @@
-"""The tables of docs/studies/four-scenarios.md, from the report.json of a run of that matrix.
-
-``python -m bench.study REPORT.json [--workers REPORT.json] [--footprint FILE] [--into PAGE]`` prints them, or puts each
-between its pair of markers (``<!-- NAME -->`` and ``<!-- /NAME -->``) in the page. Only arranges figures: every number
-is a report's.
-"""
+"""The tables of docs/studies/four-scenarios.md: deployment and PyTorch generation."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.study.pages import Rows, about_run, cells_table, markdown
 from stackyard.reports import wording
 
 OLD = "torch-1.10.2-cu102"
@@ -54,44 +45,17 @@ WORKERS: tuple[str, ...] = (
     "peak_rss_bytes",
 )
 
-Table = list[list[str]]
-
-
-def main() -> None:
-    """Print the tables, or write them into the page."""
-    parser = argparse.ArgumentParser(prog="python -m bench.study", description=__doc__)
-    parser.add_argument("report", type=Path, help="report.json of a run of scenarios/four-scenarios*.toml")
-    parser.add_argument("--workers", type=Path, help="report.json of a run of scenarios/workers.toml")
-    parser.add_argument("--footprint", type=Path, help="JSON of python -m bench.footprint")
-    parser.add_argument("--into", type=Path, metavar="PAGE", help="put the tables between the page's markers")
-    given = parser.parse_args()
-    found = tables(json.loads(given.report.read_text(encoding="utf-8")))
-    if given.workers:
-        found["workers"] = workers(json.loads(given.workers.read_text(encoding="utf-8")))
-    if given.footprint:
-        found["footprint"] = footprint(json.loads(given.footprint.read_text(encoding="utf-8")))
-    if given.into is None:
-        print("\n\n".join(f"{name}\n\n{text}" for name, text in found.items()))
-        return
-    page = given.into.read_text(encoding="utf-8")
-    for name, text in found.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        page, count = pattern.subn(lambda m, text=text: f"{m[1]}{text}\n{m[2]}", page)  # type: ignore[misc]
-        if count != 1:
-            sys.exit(f"{given.into}: the markers of {name!r} are there {count} times, expected once")
-    given.into.write_text(page, encoding="utf-8")
-
 
 def tables(report: Mapping[str, Any]) -> dict[str, str]:
     """Name of each table -> its Markdown."""
     metrics = {metric["key"]: metric for metric in report["metrics"]}
     workloads = {workload["name"]: workload for workload in report["workloads"]}
-    found = {"run": _run(report), "compared": _compared(workloads, metrics)}
+    found = {"run": about_run(report), "compared": _compared(workloads, metrics)}
     for name, workload in workloads.items():
-        found[f"{name}-cells"] = _cells(workload, metrics, CELLS)
+        found[f"{name}-cells"] = cells_table(workload, metrics, CELLS)
         found[f"{name}-parity"] = _parity(workload, metrics)
         found[f"{name}-shares"] = _shares(workload, metrics)
-        found[f"{name}-dispatch"] = _cells(
+        found[f"{name}-dispatch"] = cells_table(
             workload, metrics, DISPATCH, lambda cell: cell["axes"]["deployment"] != "bare"
         )
     return found
@@ -100,9 +64,9 @@ def tables(report: Mapping[str, Any]) -> dict[str, str]:
 def workers(report: Mapping[str, Any]) -> str:
     """One work over 1, 2, 4 workers, and the law fitted to it."""
     metrics = {metric["key"]: metric for metric in report["metrics"]}
-    parts = [_run(report)]
+    parts = [about_run(report)]
     for workload in report["workloads"]:
-        parts.append(_cells(workload, metrics, WORKERS))
+        parts.append(cells_table(workload, metrics, WORKERS))
         parts.append("\n".join(f"- {fitted['sentence']}" for fitted in workload["amdahl"]))
     return "\n\n".join(parts)
 
@@ -123,55 +87,11 @@ def footprint(result: Mapping[str, Any]) -> str:
     header = ["period", "part", "RAM mean (PSS, MB)", "RAM most (MB)", "CPU (% of a core)"]
     figures = result["figures"]
     said = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if value is not None)
-    return f"{said} ({result['at']}).\n\n{_markdown(header, rows)}"
-
-
-def _run(report: Mapping[str, Any]) -> str:
-    counts = report["counts"]
-    facts = {row["name"]: ", ".join(row["values"]) for row in [*report["environment"], *report["methods"]]}
-    lines = [
-        f"{report['started_at']} to {report['finished_at']}: {counts['completed']} runs completed, "
-        f"{counts['failed']} failed, {report.get('retries', 0)} starts repeated, "
-        f"{counts['not_runnable']} cells not runnable.",
-        *(f"- {name}: {facts[name]}" for name in _FACTS if name in facts),
-    ]
-    reasons: dict[str, int] = {}
-    for cell in report["not_runnable"]:
-        reasons[cell["reason"]] = reasons.get(cell["reason"], 0) + 1
-    lines += [f"- not runnable: {count} cells: {reason}" for reason, count in reasons.items()]
-    lines += [f"- {w['severity']}: {w['message']}" for w in report["warnings"]]
-    return "\n".join([lines[0], "", *lines[1:]])
-
-
-_FACTS: tuple[str, ...] = (
-    *("CPU", "Cores of the machine", "RAM of the machine", "Kernel", "System"),
-    *("Stack: torch / CUDA really loaded", "Threads", "Code", "CPU time", "Peak RAM", "Limits held by"),
-)
-
-
-def _cells(
-    workload: Mapping[str, Any], metrics: Mapping[str, Any], keys: Sequence[str], chosen: Any = None
-) -> str:
-    shown = [key for key in keys if any(key in cell["metrics"] for cell in workload["cells"])]
-    rows = []
-    for cell in workload["cells"]:
-        if cell["completed"] and (chosen is None or chosen(cell)):
-            values = [_value(cell["metrics"].get(key), metrics[key]["unit"]) for key in shown]
-            rows.append([cell["label"], str(cell["completed"]), *values])
-    return _markdown(["cell", "n", *(metrics[key]["label"] for key in shown)], rows)
-
-
-def _value(summary: Mapping[str, Any] | None, unit: str) -> str:
-    if summary is None:
-        return "–"
-    if summary["low"] is None:
-        return wording.quantity(summary["median"], unit)
-    median, span = wording.spread(summary["median"], summary["low"], summary["high"], unit)
-    return f"{median} [{span}]"
+    return f"{said} ({result['at']}).\n\n{markdown(header, rows)}"
 
 
 def _parity(workload: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    rows: Table = []
+    rows: Rows = []
     for parity in workload["parities"]:
         if parity["reference"] != "bare":  # container to agent follows from the two; the report has it
             continue
@@ -181,7 +101,7 @@ def _parity(workload: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             rows.append(
                 [name, metrics[parity["metric"]]["label"], item["setting"], str(item["n"]), *_ratio(item)]
             )
-    return _markdown(["deployments", "metric", "setting", "n", "ratio", "verdict"], rows)
+    return markdown(["deployments", "metric", "setting", "n", "ratio", "verdict"], rows)
 
 
 def _ratio(item: Mapping[str, Any]) -> list[str]:
@@ -207,11 +127,11 @@ def _shares(workload: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
                 *("–" if value is None else f"{100 * value:.1f} %" for value in values),
             ]
         )
-    return _markdown(["metric", "stack", "deployment", "both together", "drift between blocks", "rest"], rows)
+    return markdown(["metric", "stack", "deployment", "both together", "drift between blocks", "rest"], rows)
 
 
 def _compared(workloads: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    rows: Table = []
+    rows: Rows = []
     for name, key, (axis, start, end), fixed, figure in STUDY:
         label = metrics[key]["label"] if key in metrics else key.replace("_", " ")
         found = list(_ours(workloads.get(name), key, axis, start, end, fixed))
@@ -222,7 +142,7 @@ def _compared(workloads: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             rows.append([what, figure, "not run", ""])
         for other, comparison in found:
             rows.append([what if other is None else f"{what} ({other})", figure, *_change(comparison)])
-    return _markdown(["what", "study (1 run)", "here", "verdict"], rows)
+    return markdown(["what", "study (1 run)", "here", "verdict"], rows)
 
 
 def _ours(
@@ -256,14 +176,3 @@ def _change(comparison: Mapping[str, Any]) -> list[str]:
     if comparison["low"] is not None:
         span = f" [{percent(comparison['low'])}, {percent(comparison['high'])}]"
     return [percent(comparison["ratio"]) + span, comparison["verdict"]]
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "Not measured."
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-if __name__ == "__main__":
-    main()
