@@ -17,8 +17,11 @@ from bench import result
 from bench.__main__ import BENCHES
 from bench.own import derived
 from bench.own.__main__ import PARTS
+from bench.study import pages
 from bench.tasks import examples, pins
 from bench.tasks.__main__ import PARTS as TASKS
+from bench.tuning import stop_tables
+from bench.tuning.kept_runs import KeptRuns
 
 
 @pytest.fixture
@@ -118,3 +121,32 @@ def test_what_is_shared_with_a_base_is_told_by_hard_links(tmp_path: Path) -> Non
     own, every = derived.blocks(base, folder)
     assert every - own == (base / "shared").stat().st_blocks * 512
     assert own >= (folder / "own").stat().st_blocks * 512
+
+
+def test_a_table_gets_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- run -->\nold\n<!-- /run -->\nafter\n")
+    pages.put(page, {"run": "new"})
+    assert page.read_text() == "before\n<!-- run -->\nnew\n<!-- /run -->\nafter\n"
+    with pytest.raises(SystemExit, match="the markers of 'level' are there 0 times"):
+        pages.put(page, {"level": "x"})
+    assert "new" in page.read_text()
+
+
+def test_a_run_on_a_table_that_was_done_is_not_done_again(tmp_path: Path) -> None:
+    job = {"tuner": "random", "table": "hpobench-car", "seed": 1, "with_stop": True, "most_trials": 9}
+    run = {**job, "course": [[2.0, 0.5]], "cost": 3.0}
+    kept = KeptRuns(tmp_path)
+    assert kept.find(job) is None
+    kept.keep(run)
+    (file,) = tmp_path.iterdir()
+    file.write_text(file.read_text() + '{"tuner": "ran')  # killed while it wrote
+    assert KeptRuns(tmp_path).find(job) == run
+    assert KeptRuns(tmp_path).find({**job, "most_trials": 10}) is None
+
+
+def test_what_is_not_solved_counts_with_the_budget_or_with_what_it_had_used() -> None:
+    run = {"course": [[2.0, 0.5], [7.0, 0.01]], "cost": 9.0}
+    assert stop_tables.counted(run) == 7.0
+    assert stop_tables.counted(run, 0.001) == 300.0
+    assert stop_tables.counted(run, 0.001, at_its_best=True) == 9.0
