@@ -52,6 +52,8 @@ _LEAST_PROBABILITY = 1e-6
 _CHEAP = 0.3
 #: What is added to a regret, in that of the median, before its logarithm is modelled.
 _REGRET = 0.1
+#: Beyond this numbers are kept from overflowing.
+_GREAT = 1e150
 #: Variance that a guessed value has more than a measured one, in that of the values.
 _GUESSED = 0.05
 
@@ -162,8 +164,9 @@ class CostAwareSampler:
             if trial.state == "completed":
                 values[index] = sign * value
             elif trial.state == "stopped" and trial.course and not _broke(trial):
-                values[index] = sign * self._foreseen(trial, whole)
-                guessed[index] = True
+                foreseen = self._foreseen(trial, whole)
+                if math.isfinite(foreseen):
+                    values[index], guessed[index] = sign * foreseen, True
         return values, guessed
 
     def _foreseen(self, trial: Trial, whole: Sequence[Trial]) -> float:
@@ -345,9 +348,14 @@ def _scores(values: Array) -> Array:
     known = values[~np.isnan(values)]
     if not len(known):
         return values
+    largest = float(np.abs(known).max())
+    if largest > _GREAT:  # differences of these would be infinite; only their proportions count
+        known, values = known / largest, values / largest
     best = float(known.min())
     middle = float(np.median(known)) - best or float(known.max()) - best or 1.0
-    return np.log((values - best) / middle + _REGRET)
+    with np.errstate(over="ignore"):  # next to a tiny middle: as far as a number goes
+        regrets = np.minimum((values - best) / middle, _GREAT)
+    return np.asarray(np.log(regrets + _REGRET), dtype=float)
 
 
 def _kept(count: int) -> NDArray[np.int_]:

@@ -78,3 +78,17 @@ def test_failed_trials_and_equal_values_do_no_harm() -> None:
             Trial(len(trials), dict(parameters), state, {"score": 1.0} if state == "completed" else {})
         )
     assert len(trials) == 6 == len({space.key(trial.parameters) for trial in trials})
+
+
+def test_numbers_as_great_as_there_are_do_no_harm() -> None:
+    for maximise in (False, True):
+        question = Question(SPACE, {"loss": maximise}, 1, {})
+        sampler = cost_aware.CostAwareSampler(question)
+        trials: list[Trial] = []
+        for value in (1e-7, 1.7e308, -1.7e308, 1e304, 5e-324, 3.0, -1e300, 1.7e308, 2.0, 0.0):
+            found = sampler.ask(trials)
+            assert found is not None
+            trial = Trial(len(trials), dict(found), "completed")
+            trial.values, trial.used = {"loss": value}, {"cpu_seconds": 1e300 if value > 1 else 1e-300}
+            trials.append(trial)
+        assert SPACE.holds(sampler.ask(trials) or {})
