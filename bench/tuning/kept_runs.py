@@ -31,6 +31,7 @@ class KeptRuns:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._files: Dict[str, Path] = {}
         self._runs: Dict[str, Dict[Tuple[Any, ...], Dict[str, Any]]] = {}
 
     def find(self, job: Mapping[str, Any]) -> Dict[str, Any] | None:
@@ -59,14 +60,20 @@ class KeptRuns:
         return self._runs[tuner]
 
     def _file(self, tuner: str) -> Path:
-        sources = [Path(__file__).with_name(name) for name in _BENCH]
-        if tuner == "ours":
-            room = environments.ROOT / "src" / "stackyard" / "tuning"
-            sources += sorted(file for pattern in _OURS for file in room.glob(pattern))
-        digest = hashlib.sha256(" ".join(environments.PACKAGES[tuner]).encode())
-        for source in sources:
-            digest.update(source.read_bytes())
-        return self._folder / f"runs-{tuner}-{digest.hexdigest()[:16]}.jsonl"
+        if tuner not in self._files:  # once: what runs is the code as it was when this began
+            self._files[tuner] = self._folder / f"runs-{tuner}-{_digest(tuner)}.jsonl"
+        return self._files[tuner]
+
+
+def _digest(tuner: str) -> str:
+    sources = [Path(__file__).with_name(name) for name in _BENCH]
+    if tuner == "ours":
+        room = environments.ROOT / "src" / "stackyard" / "tuning"
+        sources += sorted(file for pattern in _OURS for file in room.glob(pattern))
+    digest = hashlib.sha256(" ".join(environments.PACKAGES[tuner]).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _key(run: Mapping[str, Any]) -> Tuple[Any, ...]:

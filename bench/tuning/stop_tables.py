@@ -37,7 +37,7 @@ PEERS: Dict[str, List[str]] = {"optuna": [*FINAL, *LCBENCH], "syne": LCBENCH, "r
 #: Tables on which Optuna is shown without the stop as well.
 WITHOUT_STOP = ("hpolib-naval_propulsion", "hpolib-slice_localization")
 #: Trials after which runs on lcbench are ended.
-_MOST_ON_LCBENCH = {"optuna": 400, "ours": 3000, "random": 3000, "syne": 6000, "ray": 6000}
+_MOST_ON_LCBENCH = {"optuna": 400, "ours": 1500, "random": 3000, "syne": 6000, "ray": 6000}
 _MOST_ON_FINAL = 1500
 SEEDS, QUICK_SEEDS = 20, 2
 _RESAMPLES = 4000
