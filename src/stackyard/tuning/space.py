@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 #: A value of a parameter: what JSON and TOML have as one.
@@ -110,7 +111,7 @@ class Range:
             raise ValueError(self.name)
         step = self.step or 1
         found = [self.low + step * i for i in range(self.count)]
-        return [round(v) for v in found] if self.whole else found
+        return [round(v) for v in found] if self.whole else [self._written(v) for v in found]
 
     def unit(self, value: Any) -> tuple[float, ...]:
         """Where a value lies between the ends."""
@@ -127,9 +128,14 @@ class Range:
         else:
             found = self.low + place * (self.high - self.low)
         if self.step is not None:
-            found = self.low + self.step * round((found - self.low) / self.step)
+            found = self._written(self.low + self.step * round((found - self.low) / self.step))
         found = min(max(found, self.low), self.high)
         return round(found) if self.whole else found
+
+    def _written(self, value: float) -> float:
+        """A value of steps with the decimals of ``low`` and ``step``: 0.3, not 0.30000000000000004."""
+        places = [Decimal(repr(number)).as_tuple().exponent for number in (self.low, self.step or 0)]
+        return round(value, max(-int(place) for place in places))
 
     def holds(self, value: Any) -> bool:
         """Whether it is one of the values."""

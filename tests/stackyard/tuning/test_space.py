@@ -58,3 +58,11 @@ def test_a_range_without_steps_cannot_be_counted() -> None:
     assert Space((Range("x", 0, 1), Choice("y", (1, 2)))).count is None
     with pytest.raises(ValueError, match="x"):
         Range("x", 0, 1).grid()
+
+
+def test_values_of_steps_are_those_a_person_would_write() -> None:
+    assert list(Range("b", 0.0, 0.5, step=0.1).grid()) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [Range("b", 0.05, 0.5, step=0.1).at(place) for place in (0.0, 0.55, 1.0)] == [0.05, 0.25, 0.45]
+    assert Range("b", 1e-7, 1e-6, step=1e-7).grid()[2] == 3e-7
+    assert Range("b", 0.0, 3e6, step=1e6).at(0.7) == 2e6
+    assert all(Range("b", 0.0, 0.5, step=0.1).holds(value) for value in (0.1, 0.3, 0.5))
