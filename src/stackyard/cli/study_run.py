@@ -19,7 +19,7 @@ from stackyard.clearml.sending import Filing
 from stackyard.cli import matrix as matrices
 from stackyard.cli import progress
 from stackyard.counting import count
-from stackyard.errors import NotRunnableError
+from stackyard.errors import BadInputError, NotRunnableError
 from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
 from stackyard.matrix import folders, resuming
@@ -48,6 +48,8 @@ from stackyard_task.studies import STUDY_TAG, TRIAL_TAG, project_of
 #: The trial whose cell stands for all of them in a study's plan.
 _ANY = "any"
 #: Of what is noted of one change.
+#: Differences that a sentence names.
+_MOST_SHOWN = 3
 _MOST_LETTERS = 1000
 
 
@@ -102,12 +104,27 @@ class _Attempts:
         return Attempt(task, self.folder.run_of(trial), self.deployment, mine, gpus=self.gpus)
 
 
-def _accept(folder: StudyFolder, study: StudyFile, earlier: Plan, plan: Plan) -> None:
-    """Have a study go on as ``plan`` says where the workload changed, and note from which trial on."""
+def _accept(
+    folder: StudyFolder, study: StudyFile, earlier: Plan, plan: Plan, accepted: bool, retry_failed: bool
+) -> None:
+    """Have a study go on as ``plan`` says where the workload changed, and note which trials were before.
+
+    Raises:
+        BadInputError: it changed, and that was not ``accepted``.
+    """
     lines = [line for found in resuming.changed(earlier, plan).values() for line in found]
     if not lines:
         return
-    study.changes.append(f"after {count(len(folder.trials()), 'trial')}: {'; '.join(lines)}"[:_MOST_LETTERS])
+    if not accepted:
+        more = f"; and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
+        raise BadInputError(
+            f"{folder.path}: what trials run is not what began there ({'; '.join(lines[:_MOST_SHOWN])}{more}); give "
+            "the same, go on with --accept-changes, or search anew: stackyard tune run FILE --fresh"
+        )
+    trials = folder.trials()
+    failed = sum(trial.state == "failed" for trial in trials) if retry_failed else 0
+    again = f" ({failed} of them failed and {'is' if failed == 1 else 'are'} made again)" if failed else ""
+    study.changes.append(f"after {count(len(trials), 'trial')}{again}: {'; '.join(lines)}"[:_MOST_LETTERS])
     folder.write_study(study)
     records.write_json(plan, folder.runs.plan_path)
 
@@ -211,7 +228,9 @@ class StudyRun:
             )
             ground = _Ground(folder, plans, archives, conditions)
             try:
-                study = self._opened(ground, file, earlier, accept_changes, resume=resume)
+                study = self._opened(
+                    ground, file, earlier, accept_changes, resume=resume, retry_failed=retry_failed
+                )
                 folder.runs.begin(plan, self._text, resume=resume, fresh=fresh)
                 folders.keep_diffs(plans.travelling, folder.path / CODE_FOLDER)
                 folder.write_study(study)  # from here on it can be continued, also while preparations run
@@ -224,7 +243,14 @@ class StudyRun:
                 raise folder.runs.unusable(error) from error
 
     def _opened(
-        self, ground: _Ground, file: str, earlier: Plan | None, accept_changes: bool, *, resume: bool
+        self,
+        ground: _Ground,
+        file: str,
+        earlier: Plan | None,
+        accept_changes: bool,
+        *,
+        resume: bool,
+        retry_failed: bool,
     ) -> StudyFile:
         """What study.json is to hold: that of the study that goes on, or of a new one."""
         folder, plan, now = ground.folder, ground.plans.plan, study_plain(self.study)
@@ -233,8 +259,8 @@ class StudyRun:
             folder.refuse_other(old, now)
         study = old or StudyFile(self.study.name, self.study.scenario.title, file, plan.started_at)
         study.study, study.file = now, file
-        if old is not None and accept_changes and earlier is not None:
-            _accept(folder, study, earlier, plan)
+        if old is not None and earlier is not None:
+            _accept(folder, study, earlier, plan, accept_changes, retry_failed)
         return study
 
     def _prepared(self, ground: _Ground) -> bool:

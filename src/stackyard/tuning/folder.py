@@ -112,7 +112,7 @@ class StudyFolder:
             more = f"; and {len(lines) - _MOST_SHOWN} more" if len(lines) > _MOST_SHOWN else ""
             raise BadInputError(
                 f"{self.path}: the study is not the one that began there ({'; '.join(lines[:_MOST_SHOWN])}{more}); "
-                "give the same one, replace its trials with --fresh, or choose another --out"
+                "give the same one, or search anew: stackyard tune run FILE --fresh, or with another --out"
             )
 
     def write_study(self, study: StudyFile) -> None:

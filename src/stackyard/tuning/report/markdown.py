@@ -58,20 +58,23 @@ def _best(report: StudyReport) -> str:
             name_of(trial.number),
             said.given(trial),
             *(wording.amount(trial.values.get(name), name) for name in report.objectives),
-            *(wording.amount(trial.used.get(name), name) for name in ("cpu_seconds", "ram_bytes")),
+            *(wording.amount(trial.used.get(name), name) for name in _used(report)),
         ]
         for trial in report.front[:MOST_ROWS]
     ]
     header = [
         "trial",
         "parameters",
-        *map(escape, map(wording.label, report.objectives)),
-        "CPU time",
-        "peak RAM",
+        *map(escape, map(wording.label, [*report.objectives, *_used(report)])),
     ]
     more = len(report.front) - len(rows)
     left = f"\n\n{count(more, 'further trial')} of the front in report.csv." if more else ""
     return table(header, rows, len(report.objectives) + 2) + left
+
+
+def _used(report: StudyReport) -> list[str]:
+    """What trials used, but for what is an objective and stands there already."""
+    return [name for name in ("cpu_seconds", "ram_bytes") if name not in report.objectives]
 
 
 def _trials(report: StudyReport) -> str:
@@ -84,14 +87,16 @@ def _trials(report: StudyReport) -> str:
             trial.state,
             said.given(trial),
             *(wording.amount(trial.values.get(name), name) for name in report.objectives),
-            *(wording.amount(trial.used.get(name), name) for name in ("cpu_seconds", "ram_bytes")),
+            *(wording.amount(trial.used.get(name), name) for name in _used(report)),
             wording.reason(trial),
         ]
         for trial in shown
     ]
-    header = ["trial", "state", "parameters", *map(escape, map(wording.label, report.objectives))]
+    labels = map(wording.label, [*report.objectives, *_used(report)])
     left = said.left_out(report, len(shown))
-    return table([*header, "CPU time", "peak RAM", "reason"], rows) + (f"\n\n{escape(left)}" if left else "")
+    return table(["trial", "state", "parameters", *map(escape, labels), "reason"], rows) + (
+        f"\n\n{escape(left)}" if left else ""
+    )
 
 
 def _facts(rows: Sequence[EnvironmentRow]) -> str:
