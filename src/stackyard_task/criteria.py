@@ -129,7 +129,8 @@ def broken(criteria: Criteria, use: Use) -> Optional[Stopped]:
         about, unit, what = _JUDGED[name]
         seen = getattr(use, about)
         if seen is not None and seen > limit:
-            said = f"stopped at its limit of {what}: {amount(seen, unit)} seen, {amount(limit, unit)} allowed"
+            where = f" in the mean of its last {STEPS_SEEN} steps" if name == "step_seconds" else ""
+            said = f"stopped at its limit of {what}: {beyond(seen, limit, name)}{where}"
             return Stopped(name, limit, seen, unit, use.elapsed_seconds, said)
         silent = use.silent_seconds
         if name == "step_seconds" and silent is not None and silent > STEPS_SEEN * limit + _TOLD_LATE_SECONDS:
@@ -160,15 +161,27 @@ def amount_of(value: float, name: str) -> str:
     return amount(value, _JUDGED[name][1])
 
 
-def amount(value: float, unit: str) -> str:
-    """A quantity as people read it."""
+def beyond(seen: float, limit: float, name: str) -> str:
+    """What was seen of a criterion, and allowed: with as many digits as tell the two apart."""
+    unit = _JUDGED[name][1]
+    for digits in (3, 4, 6, 9):
+        found, allowed = amount(seen, unit, digits), amount(limit, unit, digits)
+        if found != allowed:
+            break
+    return f"{found} seen, {allowed} allowed"
+
+
+def amount(value: float, unit: str, digits: int = 3) -> str:
+    """A quantity as people read it, to so many significant digits."""
     if unit == "bytes":
-        return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
+        return f"{value / 1e9:.{digits}g} GB" if value >= 1e9 else f"{value / 1e6:.{digits}g} MB"
     if unit == "joules":
-        return f"{value:.3g} J"
+        return f"{value:.{digits}g} J"
     if unit == "times":
-        return f"{value:.3g} times"
-    return f"{value:.3g} s" if value < 1000 else f"{value:.0f} s"
+        return f"{value:.{digits}g} times"
+    if value < 0.1:
+        return f"{value * 1e3:.{digits}g} ms"
+    return f"{value:.{digits}g} s" if value < 1000 else f"{value:.0f} s"
 
 
 assert set(NAMES) == {field.name for field in fields(Criteria)}

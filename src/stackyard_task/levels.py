@@ -139,7 +139,7 @@ def windows(series: Sequence[Tuple[float, float]]) -> List[Tuple[float, float]]:
 def _sentence(kind: Kind, level: float, seen: float, at: float) -> str:
     way = "above" if seen > level else "below"
     return (
-        f"{kind.called} left its level {at:.0f} s after the start: {_amount(seen, kind)} since then, {way} the "
+        f"{kind.called} left its level {at:.0f} s after the start: {_amount(seen, kind)} at first, {way} the "
         f"{_amount(level, kind)} of its first steps"
     )
 

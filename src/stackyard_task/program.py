@@ -274,7 +274,8 @@ class CommandProgram:
             since = datetime.datetime.fromisoformat(record.started_at).timestamp()
             read = metrics.read(self._command.metrics, self._places(since))
             record.results.update(read.values)
-            record.notes += read.notes
+            if record.stopped is None:  # what was ended half-way had no time to say it
+                record.notes += read.notes
             self.series = read.series
         said = self.last_words() if record.status == "completed" else LastWords()
         if said.raised is not None and said.is_end:

@@ -7,6 +7,7 @@ from typing import Any, Dict
 
 import pytest
 
+from stackyard_task import criteria
 from stackyard_task.criteria import NAMES, STEPS_SEEN, Criteria, Use, broken, not_judged, problem
 
 SEEN = {
@@ -67,3 +68,9 @@ def test_what_could_not_be_judged_is_said() -> None:
     assert not_judged(criteria, {"gpu_memory_bytes": "there is no GPU", "energy_joules": "nothing"}) == [
         "the limit of GPU memory held nothing: there is no GPU"
     ]
+
+
+def test_what_is_seen_and_what_is_allowed_are_never_written_alike() -> None:
+    assert criteria.beyond(0.10021, 0.1, "step_seconds") == "0.1002 s seen, 0.1 s allowed"
+    assert criteria.beyond(0.00225, 0.002, "step_seconds") == "2.25 ms seen, 2 ms allowed"
+    assert criteria.beyond(3e9, 2e9, "ram_bytes") == "3 GB seen, 2 GB allowed"

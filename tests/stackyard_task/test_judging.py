@@ -36,7 +36,9 @@ def stopped(folder: Path, script: str, method: str = "auto", **limits: Any) -> R
     place = folder / "run"
     place.mkdir()
     (folder / "script.py").write_text(REPORT.format(SOURCE) + script, encoding="utf-8")
-    command = Command((sys.executable, "script.py"), folder=str(folder))
+    command = Command(
+        (sys.executable, "script.py"), folder=str(folder), metrics={"late": "json:late.json#value"}
+    )
     spec = TaskSpec(
         "r", "script", declared=Workload("script", "", "", command=command), criteria=Criteria(**limits)
     )
@@ -98,6 +100,7 @@ def test_time_on_the_processor_is_that_of_all_processes(tmp_path: Path) -> None:
     )
     assert record.stopped is not None
     assert record.stopped.criterion == "cpu_seconds"
+    assert not record.notes  # what it would have written at its end is not missed
     assert (record.measurement.cpu_seconds or 0) > 0.3
     assert record.status == "stopped"
 

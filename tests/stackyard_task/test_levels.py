@@ -36,7 +36,7 @@ def test_memory_that_grows_and_stays_is_an_alarm_at_the_time_when_it_left() -> N
     assert (alarm.metric, alarm.level, alarm.seen) == ("rss_bytes", 500 * MB, 900 * MB)
     assert alarm.at_seconds == pytest.approx(25, abs=1)
     assert alarm.message == (
-        "RAM left its level 25 s after the start: 900 MB since then, above the 500 MB of its first steps"
+        "RAM left its level 25 s after the start: 900 MB at first, above the 500 MB of its first steps"
     )
 
 
@@ -50,7 +50,7 @@ def test_step_times_are_judged_without_phases() -> None:
     steps = [(n / 2, 0.1 if n < 40 else 0.2) for n in range(80)]
     (alarm,) = alarms(course(lambda n: 500 * MB, steady=None), steps, 0.5)
     assert (alarm.metric, alarm.unit, alarm.at_seconds) == ("step_seconds", "seconds", 20.0)
-    assert "200 ms since then, above the 100 ms" in alarm.message
+    assert "200 ms at first, above the 100 ms" in alarm.message
 
 
 @pytest.mark.parametrize(

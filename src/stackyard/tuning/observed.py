@@ -109,7 +109,7 @@ def _beyond(trial: Trial, limits: Mapping[str, float]) -> Reason | None:
         seen = trial.used.get(name)
         if seen is not None and seen > limit:
             said = f"ended by itself beyond its limit of {criteria.WORDS[name]}"
-            amounts = f"{criteria.amount_of(seen, name)} seen, {criteria.amount_of(limit, name)} allowed"
+            amounts = criteria.beyond(seen, limit, name)
             return Reason("limit", f"{said}: {amounts}", name, limit, seen)
     return None
 
