@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, List
+from typing import Any, Dict, Optional
 
 import pytest
 
@@ -31,14 +31,14 @@ REPORT = "import sys; sys.path.insert(0, {!r}); from stackyard_task import repor
 SOURCE = str(Path(__file__).resolve().parents[2] / "src")
 
 
-def stopped(folder: Path, script: str, method: str = "auto", **limits: Any) -> RunRecord:
+def stopped(
+    folder: Path, script: str, method: str = "auto", sources: Optional[Dict[str, str]] = None, **limits: Any
+) -> RunRecord:
     """The record of a Python script that is held to limits."""
     place = folder / "run"
     place.mkdir()
     (folder / "script.py").write_text(REPORT.format(SOURCE) + script, encoding="utf-8")
-    command = Command(
-        (sys.executable, "script.py"), folder=str(folder), metrics={"late": "json:late.json#value"}
-    )
+    command = Command((sys.executable, "script.py"), folder=str(folder), metrics=sources or {})
     spec = TaskSpec(
         "r", "script", declared=Workload("script", "", "", command=command), criteria=Criteria(**limits)
     )
@@ -96,6 +96,7 @@ def test_time_on_the_processor_is_that_of_all_processes(tmp_path: Path) -> None:
     record = stopped(
         tmp_path,
         "import os\nfor _ in range(2):\n    if os.fork() == 0:\n        while True: pass\nos.wait()\n",
+        sources={"late": "json:late.json#value"},
         cpu_seconds=0.3,
     )
     assert record.stopped is not None
